@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+
+import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
+import { parsePlatforms } from "../platform.ts";
+import { parseOptions } from "../parse_options.ts";
+import { prepareGuest } from "../prepare_guest.ts";
+import { RunReport } from "../run_report.ts";
+import { runCatalogue } from "../run_catalogue.ts";
+import { scenarioRunner } from "../scenario_runner.ts";
+import { Terminal } from "../terminal.ts";
+
+const DEFAULT_PLATFORMS = "x86_64";
+
+/** `run`: the catalogue, on each kernel. */
+export const runCommand: Command = {
+  usage: [
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--out DIR]",
+    "build what changed, boot guests, run the scenarios and judge every image",
+  ],
+  options: [
+    "--filter TEXT     only scenarios whose name contains TEXT (may be repeated)",
+    "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
+    "--arch LIST       kernels, separated by commas, or all",
+    "--accel NAME      kvm or tcg, in place of the probe",
+    "--out DIR         where the results go; a new directory below the cache by default",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["arch", "accel", "out"], collect: ["filter", "scenario"] });
+    const files = options.list("scenario");
+    const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
+    const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
+    const terminal = new Terminal();
+    const report = await RunReport.open(options.string("out"), terminal);
+    if (scenarios.length > 0) {
+      for (const platform of parsePlatforms(options.string("arch"), DEFAULT_PLATFORMS)) {
+        const prepared = await prepareGuest(platform, {
+          terminal,
+          accelerator: options.string("accel"),
+          scenarios,
+        });
+        report.beginPlatform({ ...prepared, name: platform.name });
+        await runCatalogue(scenarios, {
+          startGuest: prepared.startGuest,
+          runScenario: scenarioRunner(prepared),
+          skipReason: prepared.skipReason,
+          onStart: (scenario, index) => report.starting(scenario, index, scenarios.length),
+          onResult: (result) => report.result(result),
+        });
+      }
+    }
+    return exitStatus(await report.close());
+  },
+};
+
+function exitStatus(counts: { passed: number; failed: number; lost: number }): ExitStatus {
+  if (counts.failed > 0) return EXIT_STATUS.testFailed;
+  if (counts.lost > 0) return EXIT_STATUS.guestLost;
+  return counts.passed > 0 ? EXIT_STATUS.pass : EXIT_STATUS.nothingRan;
+}

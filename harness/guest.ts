@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+
+import type { AgentSession } from "../vm/agent_session.ts";
+
+/** What the harness asks of the agent in a guest; tests play accidents with a scripted one. */
+export type GuestAgent = Pick<
+  AgentSession,
+  | "info"
+  | "program"
+  | "spawn"
+  | "event"
+  | "exec"
+  | "quiesce"
+  | "stop"
+  | "cont"
+  | "observe"
+  | "registers"
+  | "checkpoint"
+  | "pageHash"
+  | "results"
+  | "targetImage"
+  | "time"
+  | "readFile"
+  | "writeFile"
+  | "swapOn"
+  | "clean"
+>;
+
+/** A booted kernel with the agent in it. Everything rejects with GuestLostError once it is lost. */
+export interface Guest extends AsyncDisposable {
+  readonly agent: GuestAgent;
+  /** The command line that started it, quoted for a shell. */
+  readonly command: string;
+  /** How many bytes the kernel log has so far: a mark for {@linkcode Guest.consoleText}. */
+  readonly consoleMark: number;
+  /** The kernel log from a mark on. */
+  consoleText(from?: number): string;
+}
+
+/** Names of bulk answers and their bytes. */
+export type Blobs = ReadonlyMap<string, Uint8Array>;

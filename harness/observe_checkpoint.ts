@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+
+import { parseObservation, type TargetObservation } from "../lib/compare/observation.ts";
+import { isAnonymousPage, parsePagemap } from "../lib/compare/pagemap.ts";
+import type { Finding } from "../lib/image/finding.ts";
+import type { CheckpointResult, RegisterBlobs } from "../vm/guest/agent_types.ts";
+import type { Blobs, GuestAgent } from "./guest.ts";
+
+/** A checkpoint and what other interfaces showed around it. */
+export interface ObservedCheckpoint {
+  readonly reply: CheckpointResult;
+  readonly image: Uint8Array;
+  readonly observation: TargetObservation;
+  /** What the checkpoint changed about its target. */
+  readonly changes: readonly Finding[];
+}
+
+/** How {@linkcode observeCheckpoint} is called. */
+export interface ObserveOptions {
+  readonly pid: number;
+  readonly checkpointNr: number;
+  readonly zeroFrame: bigint;
+  readonly self: boolean;
+  readonly brk: bigint | undefined;
+  readonly hashPage: (page: number) => boolean;
+}
+
+const BEFORE = ["maps", "smaps", "stat", "comm", "pages"] as const;
+const AFTER = ["maps", "smaps", "pages"] as const;
+
+/**
+ * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so that comes
+ * last.
+ */
+export async function observeCheckpoint(
+  agent: GuestAgent,
+  options: ObserveOptions,
+): Promise<ObservedCheckpoint> {
+  const { pid } = options;
+  const before = await agent.observe(pid, BEFORE);
+  const reply = options.self
+    ? await ownCheckpoint(agent)
+    : await agent.checkpoint({ nr: options.checkpointNr, pid });
+  const after = await agent.observe(pid, AFTER);
+  const registers = registerBlobs(await agent.registers(pid));
+  const hashedAddresses = BigUint64Array.from(
+    parsePagemap(before.get("pages") ?? new Uint8Array(0))
+      .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
+      .map((entry) => BigInt(entry.page) * 4096n),
+  );
+  const hashes = await agent.pageHash(pid, [...hashedAddresses]);
+  const observation = parseObservation({
+    pid,
+    proc: before,
+    registers,
+    hashedAddresses,
+    hashes,
+    brk: options.brk,
+    t0: reply.secondsBefore,
+    t1: reply.secondsAfter,
+  });
+  const image = reply.image ?? new Uint8Array(0);
+  return { reply, image, observation, changes: options.self ? [] : changesBetween(before, after) };
+}
+
+/** The image that the target wrote of itself; when it did so is not known closely. */
+async function ownCheckpoint(agent: GuestAgent): Promise<CheckpointResult> {
+  const image = await agent.targetImage();
+  const { realtime } = await agent.time();
+  const HOUR = 3600n;
+  return {
+    result: 1n,
+    errno: 0,
+    length: image.length,
+    image,
+    secondsBefore: realtime - HOUR,
+    secondsAfter: realtime,
+    nanoseconds: 0n,
+  };
+}
+
+function registerBlobs({ general, debug, tls, xstate, fpregs }: RegisterBlobs): Blobs {
+  const blobs = new Map([["gpr", general], ["debugreg", debug], ["tls", tls]]);
+  if (xstate) blobs.set("xstate", xstate);
+  if (fpregs) blobs.set("fpregs", fpregs);
+  return blobs;
+}
+
+/** The target must be the same after its checkpoint, but for pages that came back from swap. */
+export function changesBetween(before: Blobs, after: Blobs): Finding[] {
+  const findings: Finding[] = [];
+  const mapsDifference = firstLineDifference(before.get("maps"), after.get("maps"));
+  if (mapsDifference) findings.push(changed("maps", mapsDifference));
+  const swappedIn = countSwapped(before) > countSwapped(after);
+  if (!swappedIn) {
+    for (const name of ["smaps", "pages"]) {
+      const difference = firstLineDifference(before.get(name), after.get(name));
+      if (difference) findings.push(changed(name, difference));
+    }
+  }
+  return findings;
+}
+
+function countSwapped(blobs: Blobs): number {
+  return parsePagemap(blobs.get("pages") ?? new Uint8Array(0)).filter((entry) => entry.swapped).length;
+}
+
+function changed(name: string, [expected, actual]: [string, string]): Finding {
+  return {
+    id: "E_TARGET_CHANGED",
+    verdict: "mismatch",
+    path: `/proc/PID/${name}`,
+    message: "the checkpoint changed its target",
+    expected,
+    actual,
+  };
+}
+
+function firstLineDifference(
+  a: Uint8Array | undefined,
+  b: Uint8Array | undefined,
+): [string, string] | undefined {
+  const decoder = new TextDecoder("latin1");
+  const before = decoder.decode(a);
+  const after = decoder.decode(b);
+  if (before === after) return undefined;
+  const linesBefore = before.split("\n");
+  const linesAfter = after.split("\n");
+  const at = linesBefore.findIndex((line, index) => line !== linesAfter[index]);
+  return [linesBefore[at] ?? "", linesAfter[at] ?? ""];
+}

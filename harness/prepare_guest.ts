@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+
+import { abiOf, type KernelArch, stackTop } from "../lib/abi/arch.ts";
+import { type KernelSeries, kernelSeries } from "../lib/abi/vm_flags.ts";
+import type { CompileTarget } from "../lib/model/model_state.ts";
+import type { Scenario } from "../lib/model/scenario.ts";
+import { AgentSession } from "../vm/agent_session.ts";
+import { chooseAccelerator } from "../vm/accelerator.ts";
+import { readElf } from "../vm/elf_file.ts";
+import { buildGuest } from "../vm/guest/build_guest.ts";
+import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
+import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
+import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
+import { programClosure } from "../vm/program_closure.ts";
+import { startVirtualMachine } from "../vm/virtual_machine.ts";
+import { UsageError } from "./exit_status.ts";
+import type { Guest } from "./guest.ts";
+import { type Platform } from "./platform.ts";
+import type { Terminal } from "./terminal.ts";
+import { VirtualGuest } from "./virtual_guest.ts";
+
+/** Number of the checkpoint system call of our port, on both architectures. */
+export const CHECKPOINT_NR = 390;
+
+/** A kernel with everything that runs on it, ready to be booted again and again. */
+export interface PreparedGuest {
+  readonly platform: Platform;
+  readonly series: KernelSeries;
+  readonly release: string;
+  readonly kernel: KernelBuild;
+  readonly acceleratorReason: string;
+  readonly checkpointNr: number;
+  /** What scenarios are compiled for. */
+  readonly compileTarget: CompileTarget;
+  /** Path of the target in the guest. */
+  readonly targetPath: string;
+  readonly skipReason: (scenario: Scenario) => string | undefined;
+  readonly startGuest: () => Promise<Guest>;
+}
+
+/** How {@linkcode prepareGuest} is called. */
+export interface PrepareOptions {
+  readonly terminal: Terminal;
+  readonly accelerator?: string | undefined;
+  /** Scenarios whose programs must be in the guest. */
+  readonly scenarios?: readonly Scenario[];
+  /** Programs of the host that must be in the guest, with their libraries. */
+  readonly programs?: readonly string[];
+  /** Edits that make the kernel wrong on purpose. */
+  readonly mutate?: readonly OverlayEdit[];
+  readonly memoryMiB?: number | undefined;
+}
+
+/** Builds the kernel of an architecture, with progress. */
+export async function buildKernelFor(
+  arch: KernelArch,
+  terminal: Terminal,
+  mutate: readonly OverlayEdit[] = [],
+): Promise<KernelBuild> {
+  const build = await buildKernel({
+    arch,
+    source: { kind: "debian", series: "6.1" },
+    mutate,
+    onProgress: ({ stage, message, seconds }) =>
+      terminal.status(
+        `${arch}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
+        `${arch}: kernel, ${stage}`,
+      ),
+  });
+  terminal.clearStatus();
+  return build;
+}
+
+/** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
+export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
+  const { terminal } = options;
+  const kernel = await buildKernelFor(platform.kernel, terminal, options.mutate);
+  const guest = await buildGuest(platform.kernel);
+  const target = platform.name === "compat" ? guest.target32 ?? guest.target : guest.target;
+  const programs = [...options.programs ?? [], ...programsOf(options.scenarios ?? [])];
+  const initrd = await cachedInitramfs(await initramfsEntries(guest.agent, target, programs));
+  const { accelerator, reason } = await chooseAccelerator(
+    options.accelerator === undefined ? {} : { accel: options.accelerator },
+  ).catch((error) => {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
+  });
+  const elf = readElf(await Deno.readFile(target), target);
+  const compileTarget: CompileTarget = {
+    kernelWordSize: abiOf(platform.kernel).wordSize,
+    targetWordSize: platform.target === "x86_64" ? 8 : 4,
+    heapStart: (elf.loadEnd + 4095n) & ~4095n,
+    stackTop: stackTop(platform.kernel, platform.target),
+    checkpointNr: CHECKPOINT_NR,
+  };
+  return {
+    platform,
+    series: seriesOf(kernel.info.release),
+    release: kernel.info.release,
+    kernel,
+    acceleratorReason: `${accelerator}: ${reason}`,
+    checkpointNr: CHECKPOINT_NR,
+    compileTarget,
+    targetPath: "/target",
+    skipReason: (scenario) => skipReason(scenario, platform),
+    startGuest: async () => {
+      const machine = await startVirtualMachine({
+        accelerator,
+        kernel: kernel.vmlinuxStripped,
+        initrd,
+        ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
+      });
+      try {
+        return new VirtualGuest(machine, await AgentSession.connect(machine));
+      } catch (error) {
+        await machine.close();
+        throw error;
+      }
+    },
+  };
+}
+
+function seriesOf(release: string): KernelSeries {
+  const [major = 0, minor = 0, patch = 0] = release.split(/[.-]/).map(Number);
+  const series = kernelSeries(major, minor, patch);
+  if (series === undefined) throw new UsageError(`Linux ${release} is none that the reference model knows`);
+  return series;
+}
+
+function programsOf(scenarios: readonly Scenario[]): string[] {
+  return scenarios.flatMap(({ program }) => program ? [program.argv[0]!] : []);
+}
+
+function skipReason(scenario: Scenario, platform: Platform): string | undefined {
+  const kernels = scenario.needs?.kernel;
+  if (kernels && !kernels.includes(platform.kernel)) return `needs a kernel of ${kernels.join(" or ")}`;
+  const targets = scenario.needs?.target;
+  if (targets && !targets.includes(platform.target)) return `needs a target of ${targets.join(" or ")}`;
+  return undefined;
+}
+
+async function initramfsEntries(
+  agent: string,
+  target: string,
+  programs: readonly string[],
+): Promise<InitramfsEntry[]> {
+  const files = new Map<string, string>([["/init", agent], ["/target", target]]);
+  for (const program of programs) {
+    for (const file of await programClosure(program)) files.set(file.path, file.source);
+  }
+  const entries: InitramfsEntry[] = ["/dev", "/proc", "/sys", "/run", "/work", "/tmp"].map((path) => ({
+    kind: "directory",
+    path,
+  }));
+  for (const [path, source] of files) {
+    entries.push({ kind: "file", path, mode: 0o755, data: await Deno.readFile(source) });
+  }
+  return withParents(entries);
+}

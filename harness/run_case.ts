@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelArch } from "../lib/abi/arch.ts";
+import type { KernelSeries } from "../lib/abi/vm_flags.ts";
+import type { ByteCounts } from "../lib/compare/byte_account.ts";
+import type { Comparison } from "../lib/compare/compare_image.ts";
+import type { KernelObservation } from "../lib/compare/observation.ts";
+import type { Finding } from "../lib/image/finding.ts";
+import { errnoName } from "../lib/abi/errno.ts";
+import type { CompiledScenario, CompiledStop } from "../lib/model/compile_scenario.ts";
+import type { Refusal } from "../lib/model/predict_stop.ts";
+import type { SetupStep } from "../lib/model/scenario.ts";
+import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
+import type { Guest, GuestAgent } from "./guest.ts";
+import { judgeImage } from "./judge_image.ts";
+import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import { checkResults, type ResultItem } from "./check_results.ts";
+
+/** What a guest was built as, for the comparison. */
+export interface GuestKernel {
+  readonly arch: KernelArch;
+  readonly series: KernelSeries;
+  readonly checkpointNr: number;
+  readonly observed: KernelObservation;
+}
+
+/** One image of a case, and what was found in it. */
+export interface StopOutcome {
+  readonly label: string;
+  readonly image: Uint8Array;
+  readonly findings: readonly Finding[];
+  readonly counts: ByteCounts;
+  readonly volatile: Comparison["volatile"];
+  readonly pages: number;
+}
+
+/** What a case gave. It passes when no stop and no part of its own has a finding. */
+export interface CaseOutcome {
+  readonly stops: readonly StopOutcome[];
+  /** Findings that belong to no image: set-up that failed, a target that died. */
+  readonly findings: readonly Finding[];
+}
+
+/** How a compiled scenario is carried out in a guest. */
+export interface CaseOptions {
+  readonly kernel: GuestKernel;
+  /** The scenario's ops, encoded for the target. */
+  readonly program: Uint8Array;
+  readonly decodeResults: (bytes: Uint8Array) => ResultItem[];
+  readonly targetPath: string;
+}
+
+/** Carries out a scenario in a guest and judges each image. Rejects with GuestLostError when the guest is lost. */
+export async function runCase(
+  guest: Guest,
+  compiled: CompiledScenario,
+  options: CaseOptions,
+): Promise<CaseOutcome> {
+  const { agent } = guest;
+  await agent.clean();
+  await setUp(agent, compiled.scenario.setup ?? []);
+  await agent.program(options.program);
+  await agent.spawn({ path: options.targetPath });
+  const stops: StopOutcome[] = [];
+  const findings: Finding[] = [];
+  let lastId = 0;
+  for (const [index, stop] of compiled.stops.entries()) {
+    const event = await agent.event();
+    const results = options.decodeResults(await agent.results());
+    findings.push(...checkResults(results, compiled.results.slice(0, stop.resultsBefore)));
+    if (event.kind !== "stop" || event.label !== index) {
+      findings.push(targetLost(stop.label, describeEvent(event)));
+      return { stops, findings };
+    }
+    const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
+      ?.value;
+    const outcome = await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, lastId });
+    lastId = Math.max(lastId, outcome.id);
+    stops.push(outcome.stop);
+    await agent.cont(event.pid);
+  }
+  const end = await agent.event();
+  if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
+  return { stops, findings };
+}
+
+async function setUp(agent: GuestAgent, steps: readonly SetupStep[]): Promise<void> {
+  for (const step of steps) {
+    if ("swapon" in step) await agent.swapOn(step.swapon);
+    else await agent.writeFile(step.write, step.value);
+  }
+}
+
+function describeEvent(event: TargetEvent): string {
+  if (event.kind === "stop") return `stopped at label ${event.label}`;
+  return event.kind === "exit" ? `exit status ${event.code}` : `ended by signal ${event.signal}`;
+}
+
+function targetLost(where: string, event: string): Finding {
+  return {
+    id: "E_TARGET",
+    verdict: "mismatch",
+    path: `target before "${where}"`,
+    message: "the target did not get there, or did not end well after its checkpoint",
+    actual: event,
+  };
+}
+
+interface StopOptions extends CaseOptions {
+  readonly pid: number;
+  readonly brk: bigint | undefined;
+  readonly lastId: number;
+}
+
+async function checkpointStop(
+  agent: GuestAgent,
+  stop: CompiledStop,
+  options: StopOptions,
+): Promise<{ id: number; stop: StopOutcome }> {
+  const { kernel, pid } = options;
+  const modelled = stop.prediction.pages;
+  const seen = await observeCheckpoint(agent, {
+    pid,
+    checkpointNr: kernel.checkpointNr,
+    zeroFrame: kernel.observed.zeroFrame,
+    self: stop.self,
+    brk: options.brk,
+    // The model knows these pages to the byte: no need to ask the guest for them.
+    hashPage: (page) => !modelled.has(page),
+  });
+  const refusal = stop.prediction.refusal;
+  const comparison = judgeImage(seen.image, {
+    arch: kernel.arch,
+    series: kernel.series,
+    kernel: kernel.observed,
+    target: seen.observation,
+    prediction: stop.prediction,
+    self: stop.self,
+    checkpointNr: kernel.checkpointNr,
+  });
+  const findings = [
+    ...(stop.self ? [] : checkReply(seen.reply, refusal, options.lastId)),
+    ...seen.changes,
+    ...comparison.findings,
+  ];
+  return { id: Number(seen.reply.result), stop: outcomeOf(stop.label, seen, comparison, findings) };
+}
+
+/** Makes a stop's outcome from its parts. */
+export function outcomeOf(
+  label: string,
+  seen: ObservedCheckpoint,
+  comparison: Comparison,
+  findings: readonly Finding[],
+): StopOutcome {
+  return {
+    label,
+    image: seen.image,
+    findings,
+    counts: comparison.counts,
+    volatile: comparison.volatile,
+    pages: comparison.pages,
+  };
+}
+
+/** Checks what the system call returned: an id above the last one, or the predicted errno. */
+export function checkReply(reply: CheckpointResult, refusal: Refusal | undefined, lastId: number): Finding[] {
+  const id = Number(reply.result);
+  const actual = id < 0 ? errnoName(reply.errno) : String(id);
+  const wrong = refusal ? id >= 0 || reply.errno !== refusal.errno : id <= lastId;
+  if (!wrong) return [];
+  return [{
+    id: "E_RETURN",
+    verdict: "mismatch",
+    path: "checkpoint(2)",
+    message: refusal
+      ? `the call had to be refused: ${refusal.why}`
+      : "the call must return a new id from 1 up",
+    expected: refusal ? refusal.name : `an id above ${lastId}`,
+    actual,
+  }];
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+
+import { ensureDir } from "@std/fs";
+import { join } from "@std/path";
+import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
+import { type Finding, findingText } from "../lib/image/finding.ts";
+import type { Scenario } from "../lib/model/scenario.ts";
+import { cacheDirectory } from "../vm/cache_directory.ts";
+import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
+import type { ScenarioResult } from "./run_catalogue.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the report says of the kernel that scenarios run on. */
+export interface ReportedPlatform {
+  readonly name: string;
+  readonly release: string;
+  readonly acceleratorReason: string;
+}
+
+/** How many scenarios ended how. */
+export interface RunCounts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly skipped: number;
+}
+
+const FINDINGS_SHOWN = 6;
+
+/** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte account. */
+export class RunReport {
+  readonly #terminal: Terminal;
+  readonly #directory: string;
+  readonly #results: (ScenarioResult & { arch: string })[] = [];
+  readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
+  readonly #volatile = new Map<string, { bytes: number; reason: string }>();
+  readonly #files: Promise<void>[] = [];
+  #images = 0;
+  #arch = "";
+
+  /** Use {@linkcode RunReport.open}, which makes the directory. */
+  constructor(directory: string, terminal: Terminal) {
+    this.#directory = directory;
+    this.#terminal = terminal;
+  }
+
+  /** Makes the directory for the results; a new one below the cache when none is named. */
+  static async open(directory: string | undefined, terminal: Terminal): Promise<RunReport> {
+    const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
+    const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
+    await ensureDir(path);
+    return new RunReport(path, terminal);
+  }
+
+  /** Says which kernel comes next. */
+  beginPlatform({ name, release, acceleratorReason }: ReportedPlatform): void {
+    this.#arch = name;
+    this.#terminal.result(`# ${name}: Linux ${release}, ${acceleratorReason}`);
+  }
+
+  /** Shows which scenario is running. */
+  starting(scenario: Scenario, index: number, total: number): void {
+    this.#terminal.status(
+      `${this.#arch}: ${index + 1}/${total} ${scenario.name}`,
+      `${this.#arch}: running ${total}`,
+    );
+  }
+
+  /** Prints a scenario's line, and what went wrong below it. */
+  result(result: ScenarioResult): void {
+    this.#results.push({ ...result, arch: this.#arch });
+    const stops = result.outcome?.stops ?? [];
+    for (const stop of stops) {
+      this.#images++;
+      addCounts(this.#bytes, stop.counts);
+      for (const [name, { bytes, reason }] of stop.volatile) {
+        const sum = this.#volatile.get(name) ?? { bytes: 0, reason };
+        this.#volatile.set(name, { bytes: sum.bytes + bytes, reason });
+      }
+    }
+    const word = { pass: "ok  ", fail: "FAIL", skip: "skip", lost: "LOST" }[result.status];
+    const style = result.status === "lost" ? "fail" : result.status;
+    const pages = stops.reduce((sum, stop) => sum + stop.pages, 0);
+    const bytes = stops.reduce((sum, stop) => sum + stop.image.length, 0);
+    const columns = [
+      this.#terminal.style(word, style),
+      this.#arch.padEnd(8),
+      result.scenario.padEnd(26),
+      `${pages} pages`.padStart(11),
+      formatBytes(bytes).padStart(10),
+      formatSeconds(result.milliseconds).padStart(8),
+    ];
+    this.#terminal.result(
+      columns.join("  ") + (result.reason && result.status === "skip" ? `  ${result.reason}` : ""),
+    );
+    if (result.status === "fail" || result.status === "lost") this.#failure(result);
+  }
+
+  #failure(result: ScenarioResult): void {
+    const directory = join(this.#directory, this.#arch, result.scenario);
+    const print = (line: string): void => this.#terminal.result(`      ${line}`);
+    const findings = [
+      ...result.outcome?.findings ?? [],
+      ...result.outcome?.stops.flatMap((stop) =>
+        stop.findings.map((f) => ({ ...f, path: `${stop.label}: ${f.path}` }))
+      ) ??
+        [],
+    ];
+    for (const finding of findings.slice(0, FINDINGS_SHOWN)) print(findingText(finding));
+    if (findings.length > FINDINGS_SHOWN) print(`... and ${findings.length - FINDINGS_SHOWN} more findings`);
+    if (result.reason) result.reason.split("\n").forEach(print);
+    const again = result.reproduced === undefined ? "" : result.reproduced ? "again" : "not again";
+    if (again) print(`run alone in a fresh guest it failed ${again}`);
+    print(`reproduce: deno task test:qemu --arch ${this.#arch} --filter ${result.scenario}`);
+    print(`kept in:   ${directory}`);
+    this.#files.push(this.#keep(directory, result, findings));
+  }
+
+  async #keep(directory: string, result: ScenarioResult, findings: readonly Finding[]): Promise<void> {
+    await ensureDir(directory);
+    await Deno.writeTextFile(join(directory, "findings.json"), `${JSON.stringify(findings, null, 2)}\n`);
+    await Deno.writeTextFile(join(directory, "kernel.log"), result.kernelLog);
+    await Deno.writeTextFile(join(directory, "guest-command.txt"), `${result.guestCommand}\n`);
+    for (const stop of result.outcome?.stops ?? []) {
+      await Deno.writeFile(join(directory, `${stop.label}.ckpt`), stop.image);
+    }
+  }
+
+  /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
+  async close(): Promise<RunCounts> {
+    await Promise.all(this.#files);
+    const count = (status: string): number =>
+      this.#results.filter((result) => result.status === status).length;
+    const counts = {
+      passed: count("pass"),
+      failed: count("fail"),
+      lost: count("lost"),
+      skipped: count("skip"),
+    };
+    const { total, predicted, observed, volatile, unexplained } = this.#bytes;
+    const print = (line: string): void => this.#terminal.result(line);
+    this.#terminal.clearStatus();
+    await Deno.writeTextFile(
+      join(this.#directory, "results.json"),
+      `${JSON.stringify(this.#summary(counts), null, 2)}\n`,
+    );
+    print("");
+    print(`${this.#images} images, ${formatCount(total)} bytes:`);
+    print(`  predicted   ${formatCount(predicted)}`);
+    print(`  observed    ${formatCount(observed)}`);
+    print(`  volatile    ${formatCount(volatile)}`);
+    for (const [name, { bytes, reason }] of this.#volatile) {
+      print(`    ${name}: ${formatCount(bytes)} (${reason})`);
+    }
+    print(`  unexplained ${formatCount(unexplained)}`);
+    print(`results: ${this.#directory}`);
+    if (counts.lost > 0) print(`${counts.lost} guests lost (counted as failed)`);
+    if (this.#results.length === 0) print("no scenario matched: nothing ran");
+    const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
+    print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
+    return counts;
+  }
+
+  #summary(counts: RunCounts): unknown {
+    return {
+      counts,
+      bytes: this.#bytes,
+      volatile: Object.fromEntries(this.#volatile),
+      results: this.#results.map(({ arch, scenario, status, reason, milliseconds, reproduced, outcome }) => ({
+        arch,
+        scenario,
+        status,
+        ...(reason === undefined ? {} : { reason }),
+        ...(reproduced === undefined ? {} : { reproduced }),
+        milliseconds: Math.round(milliseconds),
+        findings: outcome?.findings ?? [],
+        stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
+          label,
+          bytes: image.length,
+          counts,
+          pages,
+          findings,
+        })) ?? [],
+      })),
+    };
+  }
+}

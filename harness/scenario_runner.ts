@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelObservation } from "../lib/compare/observation.ts";
+import { compileScenario } from "../lib/model/compile_scenario.ts";
+import type { TargetOp } from "../lib/model/target_op.ts";
+import type { Scenario } from "../lib/model/scenario.ts";
+import { decodeResults, encodeProgram } from "../vm/target_program.ts";
+import type { ResultItem } from "./check_results.ts";
+import type { Guest } from "./guest.ts";
+import type { PreparedGuest } from "./prepare_guest.ts";
+import { type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
+import { runProgram } from "./run_program.ts";
+
+/** Makes the function that carries out one scenario in a guest of a prepared kernel. */
+export function scenarioRunner(
+  prepared: PreparedGuest,
+): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
+  const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
+  return async (guest, scenario) => {
+    let kernel = kernels.get(guest);
+    if (!kernel) kernels.set(guest, kernel = guestKernel(guest, prepared));
+    if (scenario.program) return await runProgram(guest, scenario.program, { kernel: await kernel });
+    const compiled = compileScenario(scenario, prepared.compileTarget);
+    return await runCase(guest, compiled, {
+      kernel: await kernel,
+      program: encodeProgram(compiled.ops),
+      decodeResults: (bytes) => resultItems(compiled.ops, bytes),
+      targetPath: prepared.targetPath,
+    });
+  };
+}
+
+function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] {
+  return decodeResults(ops, bytes).results.map(({ value, bytes }) => bytes ? { bytes } : { value });
+}
+
+/** What a booted guest says of its kernel and processor. */
+export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
+  return {
+    arch: prepared.platform.kernel,
+    series: prepared.series,
+    checkpointNr: prepared.checkpointNr,
+    observed: await observeKernel(guest),
+  };
+}
+
+async function observeKernel(guest: Guest): Promise<KernelObservation> {
+  const text = new TextDecoder().decode(await guest.agent.readFile("/proc/cpuinfo"));
+  const flags = /^flags\s*:\s*(.*)$/m.exec(text)?.[1] ?? "";
+  const { release, version, machine, zeroPageFrame } = guest.agent.info;
+  return { release, version, machine, zeroFrame: zeroPageFrame, cpuFlags: new Set(flags.split(" ")) };
+}

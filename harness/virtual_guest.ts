@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+
+import type { AgentSession } from "../vm/agent_session.ts";
+import { shellJoin } from "../vm/shell_quote.ts";
+import type { VirtualMachine } from "../vm/virtual_machine.ts";
+import type { Guest } from "./guest.ts";
+
+/** A guest in QEMU. */
+export class VirtualGuest implements Guest {
+  readonly agent: AgentSession;
+  readonly command: string;
+  readonly #machine: VirtualMachine;
+
+  constructor(machine: VirtualMachine, agent: AgentSession) {
+    this.#machine = machine;
+    this.agent = agent;
+    this.command = shellJoin(machine.argv);
+  }
+
+  get consoleMark(): number {
+    return this.#machine.console.offset;
+  }
+
+  consoleText(from?: number): string {
+    return this.#machine.console.text(from);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#machine.close();
+  }
+}

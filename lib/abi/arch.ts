@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+
+/** The kernels that this project knows. PAE is a flavour of i386 with 64-bit page table entries. */
+export type KernelArch = "x86_64" | "i386" | "i386-pae";
+
+/** What a checkpointed program is built for: an i386 one may run on an x86-64 kernel (compat). */
+export type TargetArch = "x86_64" | "i386";
+
+/** Bytes of an `unsigned long` of the kernel, hence of a page address in an image. */
+export type WordSize = 4 | 8;
+
+/** Bytes of one page, on every architecture here. */
+export const PAGE_SIZE = 4096;
+
+/** `TASK_COMM_LEN` (include/linux/sched.h): bytes of a task's name in an image. */
+export const TASK_COMM_LENGTH = 16;
+
+/** `GDT_ENTRY_TLS_ENTRIES` (arch/x86/include/asm/segment.h). */
+export const TLS_ENTRIES = 3;
+
+/** `LDT_ENTRIES` (arch/x86/include/uapi/asm/ldt.h): the most entries that a task's LDT can have. */
+export const LDT_ENTRIES = 8192;
+
+/** `LDT_ENTRY_SIZE`: bytes of one segment descriptor. */
+export const LDT_ENTRY_SIZE = 8;
+
+/** The constants of one kernel architecture that an image depends on. */
+export interface KernelAbi {
+  /** Name of the architecture. */
+  readonly name: KernelArch;
+  /** Bytes of a page address in the image: the kernel's word, whatever the target is. */
+  readonly wordSize: WordSize;
+  /** Bytes of a page. */
+  readonly pageSize: number;
+  /** Pages of a full page-array chunk: `CR_PGARR_CHUNK`, four arrays of one page of addresses each. */
+  readonly pagesPerChunk: number;
+  /** Page table entries have a no-execute bit, if the CPU has one: not so without PAE. */
+  readonly nx: boolean;
+  /** First of the TLS slots in the GDT: `GDT_ENTRY_TLS_MIN`. */
+  readonly firstTlsSlot: 6 | 12;
+  /** TLS slots in the GDT. */
+  readonly tlsEntries: number;
+  /** First address above a user's address space: `TASK_SIZE_MAX`, four-level page tables, 3G/1G split. */
+  readonly userLimit: bigint;
+  /**
+   * `STACK_TOP_MAX >> PAGE_SHIFT`: vm_pgoff plus page count of a stack that no mprotect split. exec
+   * places the stack there and later moves it down for compat programs, and vm_pgoff stays
+   * (fs/exec.c, shift_arg_pages).
+   */
+  readonly stackTopPages: bigint;
+}
+
+const X86_64: KernelAbi = {
+  name: "x86_64",
+  wordSize: 8,
+  pageSize: PAGE_SIZE,
+  pagesPerChunk: pagesPerChunk(8),
+  nx: true,
+  firstTlsSlot: 12,
+  tlsEntries: TLS_ENTRIES,
+  userLimit: 0x7fff_ffff_f000n,
+  stackTopPages: 0x7_ffff_ffffn,
+};
+
+const I386: KernelAbi = {
+  name: "i386",
+  wordSize: 4,
+  pageSize: PAGE_SIZE,
+  pagesPerChunk: pagesPerChunk(4),
+  nx: false,
+  firstTlsSlot: 6,
+  tlsEntries: TLS_ENTRIES,
+  userLimit: 0xc000_0000n,
+  stackTopPages: 0xc_0000n,
+};
+
+const ABIS: Readonly<Record<KernelArch, KernelAbi>> = {
+  "x86_64": X86_64,
+  "i386": I386,
+  "i386-pae": { ...I386, name: "i386-pae", nx: true },
+};
+
+/** The constants of a kernel architecture. */
+export function abiOf(arch: KernelArch): KernelAbi {
+  return ABIS[arch];
+}
+
+/**
+ * The first address above the stack of a program when addresses are not randomised: `STACK_TOP`
+ * (arch/x86/include/asm/processor.h). A 32-bit program on an x86-64 kernel has nearly all of 4 GiB.
+ */
+export function stackTop(kernel: KernelArch, target: TargetArch): bigint {
+  return kernel === "x86_64" && target === "i386" ? 0xffff_e000n : ABIS[kernel].userLimit;
+}
+
+/**
+ * `CR_PGARR_CHUNK`: 4 * PAGE_SIZE / word size, the pages of every page-array chunk of a VMA but its last.
+ */
+export function pagesPerChunk(wordSize: WordSize): number {
+  return 4 * PAGE_SIZE / wordSize;
+}
+
+/**
+ * The architecture that `utsname.machine` of an image's head names. `i386` stands for both flavours:
+ * nothing in an image tells PAE from non-PAE but bit 63 of vm_page_prot.
+ *
+ * @returns undefined for a machine that is not x86.
+ */
+export function archOfMachine(machine: string): "x86_64" | "i386" | undefined {
+  if (machine === "x86_64") return "x86_64";
+  return /^i[3-6]86$/.test(machine) ? "i386" : undefined;
+}
+
+/** The constants for `utsname.machine` of an image's head, or undefined for a machine that is not x86. */
+export function abiOfMachine(machine: string): KernelAbi | undefined {
+  const arch = archOfMachine(machine);
+  return arch === undefined ? undefined : ABIS[arch];
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../image/finding.ts";
+import { MalformedImageError } from "../image/malformed_image_error.ts";
+import type { ImageNode } from "../image/nodes.ts";
+import type { Refusal } from "../model/predict_stop.ts";
+import type { ByteCounts } from "./byte_account.ts";
+import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
+import { MemoryComparison } from "./compare_memory.ts";
+import {
+  compareCpu,
+  compareFsGsBase,
+  compareLdt,
+  compareMmContext,
+  compareThread,
+  compareTls,
+  compareXstate,
+} from "./compare_x86.ts";
+import type { ComparisonContext } from "./comparison_context.ts";
+import { Judge } from "./judge.ts";
+
+/** What a comparison found. */
+export interface Comparison {
+  readonly findings: readonly Finding[];
+  /** How many findings of each id there were, those not listed included. */
+  readonly findingCounts: ReadonlyMap<string, number>;
+  readonly counts: ByteCounts;
+  /** Volatile bytes by name, with the reason. */
+  readonly volatile: ReadonlyMap<string, { readonly bytes: number; readonly reason: string }>;
+  /** Pages in the image. */
+  readonly pages: number;
+}
+
+/** How a comparison is called: everything of the context but the judge. */
+export type CompareOptions = Omit<ComparisonContext, "judge">;
+
+/**
+ * Holds an image against what the steps imply and what other kernel interfaces showed of the stopped target.
+ *
+ * @param nodes the decoded image; an error of the decoder becomes a finding, unless the prediction is a refusal
+ * @param length bytes in the image
+ */
+export function compareImage(
+  nodes: Iterable<ImageNode>,
+  length: number,
+  options: CompareOptions,
+): Comparison {
+  const judge = new Judge(length);
+  const context: ComparisonContext = { ...options, judge };
+  const memory = new MemoryComparison(context);
+  const refusal = options.prediction?.refusal;
+  let pages = 0;
+  let truncated: MalformedImageError | undefined;
+  let tail = false;
+  try {
+    for (const node of nodes) {
+      if (node.kind === "pages") pages += node.count;
+      if (node.kind === "record" && node.name === "TAIL") tail = true;
+      compareNode(node, context, memory);
+    }
+  } catch (error) {
+    if (!(error instanceof MalformedImageError)) throw error;
+    truncated = error;
+  }
+  if (!truncated && !tail) missingTail(judge, length);
+  checkEnd({ judge, memory, refusal, truncated, length, tail });
+  for (const run of judge.account.unexplainedRuns()) {
+    judge.report({
+      id: "E_UNEXPLAINED",
+      path: "image",
+      offset: run.offset,
+      message: `${run.length} byte(s) that neither the model nor an observation explains`,
+    });
+  }
+  return {
+    findings: judge.findings,
+    findingCounts: judge.counts,
+    counts: judge.account.counts(),
+    volatile: judge.account.volatileNames,
+    pages,
+  };
+}
+
+function missingTail(judge: Judge, length: number): void {
+  judge.report({ id: "E_TRUNCATED", path: "image", offset: length, message: "the image has no TAIL" });
+}
+
+function checkEnd(
+  { judge, memory, refusal, truncated, length, tail }: {
+    judge: Judge;
+    memory: MemoryComparison;
+    refusal: Refusal | undefined;
+    truncated: MalformedImageError | undefined;
+    length: number;
+    tail: boolean;
+  },
+): void {
+  if (refusal?.atPage === undefined) {
+    if (!refusal) memory.end();
+    if (truncated && !(refusal && length === 0)) judge.findings.push(truncated.toFinding());
+    if (refusal && length > 0) {
+      judge.report({
+        id: "E_REFUSED_OUTPUT",
+        path: "image",
+        offset: 0,
+        message: `the call had to be refused with ${refusal.name} before a byte was written (${refusal.why})`,
+        expected: "0 bytes",
+        actual: `${length} bytes`,
+      });
+    }
+    return;
+  }
+  memory.end(refusal.atPage);
+  // A refused image ends where the refused VMA's record would begin: whole records, no TAIL.
+  if (tail) {
+    judge.report({
+      id: "E_REFUSED_OUTPUT",
+      path: "tail",
+      message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
+    });
+  } else if (truncated && (truncated.id !== "E_TRUNCATED" || truncated.offset !== length)) {
+    judge.findings.push(truncated.toFinding());
+  }
+}
+
+function compareNode(node: ImageNode, context: ComparisonContext, memory: MemoryComparison): void {
+  switch (node.kind) {
+    case "pages":
+      return memory.pages(node);
+    case "ldt":
+      return compareLdt(node, context);
+    case "tls":
+      return compareTls(node, context);
+    case "xstate":
+      return compareXstate(node, context);
+    case "record":
+      break;
+    default:
+      // Unknown records, trailing bytes and id tables have no place here: they stay unexplained.
+      return;
+  }
+  switch (node.name) {
+    case "HEAD":
+      return compareHead(node, context);
+    case "HEAD_ARCH":
+      return compareHeadArch(node, context);
+    case "TASK":
+      return compareTask(node, context);
+    case "STRING":
+      return compareComm(node, context);
+    case "MM":
+      return memory.mm(node);
+    case "VMA":
+      return memory.vma(node);
+    case "FNAME":
+      return memory.fname(node);
+    case "PGARR":
+      return memory.pgarr(node);
+    case "MM_CONTEXT":
+      memory.endVma(node.path);
+      return compareMmContext(node, context);
+    case "THREAD":
+      return compareThread(node, context);
+    case "CPU":
+      return compareCpu(node, context);
+    case "X86_FSGSBASE":
+      return compareFsGsBase(node, context);
+    case "TAIL":
+      return compareTail(node, context);
+  }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelArch } from "../abi/arch.ts";
+import type { KernelSeries } from "../abi/vm_flags.ts";
+import type { StopPrediction } from "../model/predict_stop.ts";
+import type { Judge } from "./judge.ts";
+import type { KernelObservation, TargetObservation } from "./observation.ts";
+
+/** What an image is compared with. */
+export interface ComparisonContext {
+  readonly judge: Judge;
+  readonly arch: KernelArch;
+  readonly series: KernelSeries;
+  readonly kernel: KernelObservation;
+  readonly target: TargetObservation;
+  /** What the steps imply; undefined for a program without a step list. */
+  readonly prediction: StopPrediction | undefined;
+  /** Whether the target checkpointed itself. */
+  readonly self: boolean;
+  /** Number of the checkpoint system call, which a self checkpoint has in orig_ax. */
+  readonly checkpointNr: number;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../image/finding.ts";
+import type { ImageNode, RecordNode } from "../image/nodes.ts";
+import { isStruct, RECORDS } from "../image/records.ts";
+import type { StructDesc } from "../image/struct_desc.ts";
+import { ByteAccount } from "./byte_account.ts";
+
+/** Where an expected value comes from. */
+export type Source = "predicted" | "observed";
+
+/** What a field must hold, and who says so. */
+export interface FieldExpectation {
+  readonly value: bigint | number | Uint8Array;
+  readonly by: Source;
+}
+
+/** A field that may hold more than one value: `accept` returns undefined, or what is wrong with the value found. */
+export interface VolatileField {
+  readonly name: string;
+  readonly reason: string;
+  readonly accept: (value: bigint) => string | undefined;
+}
+
+/** What is expected of the fields of one record; a field without an entry stays unexplained. */
+export type FieldExpectations = Readonly<Record<string, FieldExpectation | VolatileField>>;
+
+const HEADER_SIZE = 8;
+const FINDINGS_PER_ID = 20;
+
+/** Collects findings and the byte account while an image is compared. */
+export class Judge {
+  readonly findings: Finding[] = [];
+  readonly account: ByteAccount;
+  readonly #perId = new Map<string, number>();
+
+  /** @param length bytes in the image */
+  constructor(length: number) {
+    this.account = new ByteAccount(length);
+  }
+
+  /** How many findings of each id there were, those beyond the limit included. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#perId;
+  }
+
+  /** Reports a difference; after many of one id only their number is kept. */
+  report(finding: Omit<Finding, "verdict">): void {
+    const count = (this.#perId.get(finding.id) ?? 0) + 1;
+    this.#perId.set(finding.id, count);
+    if (count <= FINDINGS_PER_ID) this.findings.push({ verdict: "mismatch", ...finding });
+  }
+
+  /** Checks a record's header. Type and length are the format's; the decoder has matched them to the record. */
+  header(node: RecordNode, parent: number): void {
+    if (node.header.parent !== parent) {
+      this.report({
+        id: "E_PARENT",
+        path: `${node.path}.parent`,
+        offset: node.offset + 4,
+        message: `${node.name} has another parent than it must`,
+        expected: String(parent),
+        actual: String(node.header.parent),
+      });
+    }
+    this.account.claim(node.offset, HEADER_SIZE, "predicted");
+  }
+
+  /** Checks the fields of a record's payload, padding included, and explains those that have an expectation. */
+  fields(node: RecordNode, expectations: FieldExpectations): void {
+    const { payload } = RECORDS[node.name];
+    if (!isStruct(payload)) throw new TypeError(`${node.name} has no fields`);
+    const desc: StructDesc = payload;
+    const found = node.fields as Readonly<Record<string, bigint | number | Uint8Array>>;
+    for (const field of desc.fields) {
+      const offset = node.offset + HEADER_SIZE + field.offset;
+      const path = `${node.path}.${field.name}`;
+      const actual = found[field.name]!;
+      const expectation = field.padding ? PADDING : expectations[field.name];
+      if (expectation === undefined) continue;
+      if ("accept" in expectation) {
+        const wrong = expectation.accept(BigInt(actual as bigint | number));
+        if (wrong === undefined) this.account.claimVolatile(offset, field.size, expectation);
+        else this.report({ id: "E_FIELD", path, offset, message: wrong, actual: show(actual) });
+      } else if (sameValue(actual, expectation.value)) {
+        this.account.claim(offset, field.size, expectation.by);
+      } else {
+        this.account.claim(offset, field.size, expectation.by);
+        this.report({
+          id: field.padding ? "E_PADDING" : "E_FIELD",
+          path,
+          offset,
+          message: field.padding ? "unused bytes must be zero" : `${field.doc}: not as ${expectation.by}`,
+          expected: show(expectation.value),
+          actual: show(actual),
+        });
+      }
+    }
+  }
+
+  /** Checks raw bytes; the first difference is shown with the bytes around it. */
+  bytes(
+    node: Pick<ImageNode, "path">,
+    offset: number,
+    actual: Uint8Array,
+    expected: { bytes: Uint8Array; by: Source; id: string; what: string; unit?: number },
+  ): void {
+    this.account.claim(offset, actual.length, expected.by);
+    const at = firstDifference(actual, expected.bytes);
+    if (at < 0) return;
+    const unit = expected.unit ?? 1;
+    const start = at - at % (unit > 1 ? unit : 16);
+    const length = unit > 1 ? unit : 16;
+    this.report({
+      id: expected.id,
+      path: unit > 1 ? `${node.path}[${at / unit | 0}]` : node.path,
+      offset: offset + at,
+      message: `${expected.what}: byte ${at} differs from the ${expected.by} one`,
+      expected: `${
+        hexBytes(expected.bytes.subarray(start, start + length))
+      } (${expected.bytes.length} bytes)`,
+      actual: `${hexBytes(actual.subarray(start, start + length))} (${actual.length} bytes)`,
+    });
+  }
+}
+
+const PADDING: FieldExpectation = { value: 0n, by: "predicted" };
+
+/** An expectation that the model or the format states. */
+export function predicted(value: bigint | number | Uint8Array): FieldExpectation {
+  return { value, by: "predicted" };
+}
+
+/** An expectation that another kernel interface states. */
+export function observed(value: bigint | number | Uint8Array): FieldExpectation {
+  return { value, by: "observed" };
+}
+
+function sameValue(actual: bigint | number | Uint8Array, expected: bigint | number | Uint8Array): boolean {
+  if (actual instanceof Uint8Array || expected instanceof Uint8Array) {
+    return actual instanceof Uint8Array && expected instanceof Uint8Array &&
+      firstDifference(actual, expected) < 0;
+  }
+  return BigInt(actual) === BigInt(expected);
+}
+
+/** Index of the first byte that differs (or that one side lacks), -1 when equal. */
+export function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return a.length === b.length ? -1 : length;
+}
+
+/** Bytes as hexadecimal pairs. */
+export function hexBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
+
+function show(value: bigint | number | Uint8Array): string {
+  if (value instanceof Uint8Array) return hexBytes(value.subarray(0, 24));
+  const number = BigInt(value);
+  return number < 10n && number > -10n ? String(number) : `0x${BigInt.asUintN(64, number).toString(16)}`;
+}

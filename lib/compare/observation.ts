@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+
+import { type PagemapEntry, parsePagemap } from "./pagemap.ts";
+import { type MapsEntry, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
+import { parseProcStat, type ProcStat } from "./proc_stat.ts";
+
+/** What the kernel says of itself and its processor, once a boot. */
+export interface KernelObservation {
+  readonly release: string;
+  readonly version: string;
+  readonly machine: string;
+  readonly zeroFrame: bigint;
+  /** The flags line of /proc/cpuinfo. */
+  readonly cpuFlags: ReadonlySet<string>;
+}
+
+/** What other kernel interfaces said of the stopped target. */
+export interface TargetObservation {
+  readonly pid: number;
+  readonly maps: readonly MapsEntry[];
+  readonly smaps: readonly SmapsEntry[];
+  readonly stat: ProcStat;
+  readonly comm: Uint8Array;
+  readonly pagemap: readonly PagemapEntry[];
+  /** Block hashes of pages by page number, two lanes. */
+  readonly pageHashes: ReadonlyMap<number, readonly [number, number]>;
+  /** ptrace's struct user_regs_struct of the agent's word size. */
+  readonly gpr: Uint8Array;
+  /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE). */
+  readonly xstate: Uint8Array;
+  readonly hasXsave: boolean;
+  /** Eight words of PTRACE_PEEKUSER, debug registers 0 to 7. */
+  readonly debugRegisters: Uint8Array;
+  /** Three user_desc of PTRACE_GET_THREAD_AREA. */
+  readonly tls: Uint8Array;
+  /** The program break where the target reported it. */
+  readonly brk: bigint | undefined;
+  /** The guest's clock in seconds around the call. */
+  readonly t0: bigint;
+  readonly t1: bigint;
+}
+
+/** The raw answers that {@linkcode parseObservation} takes. */
+export interface RawObservation {
+  readonly pid: number;
+  readonly proc: ReadonlyMap<string, Uint8Array>;
+  readonly registers: ReadonlyMap<string, Uint8Array>;
+  readonly hashedAddresses: BigUint64Array;
+  /** For each address lane a in the upper half and lane b in the lower. */
+  readonly hashes: BigUint64Array;
+  readonly brk: bigint | undefined;
+  readonly t0: bigint;
+  readonly t1: bigint;
+}
+
+/**
+ * Parses what the agent read.
+ *
+ * @throws {SyntaxError} when an answer is missing or malformed
+ */
+export function parseObservation(raw: RawObservation): TargetObservation {
+  const xstate = raw.registers.get("xstate");
+  return {
+    pid: raw.pid,
+    maps: parseMaps(need(raw.proc, "maps")).filter(isOwnMapping),
+    smaps: parseSmaps(need(raw.proc, "smaps")).filter(isOwnMapping),
+    stat: parseProcStat(need(raw.proc, "stat")),
+    comm: withoutNewline(need(raw.proc, "comm")),
+    pagemap: parsePagemap(need(raw.proc, "pages")),
+    pageHashes: hashTable(raw.hashedAddresses, raw.hashes),
+    gpr: need(raw.registers, "gpr"),
+    xstate: xstate ?? need(raw.registers, "fpregs"),
+    hasXsave: xstate !== undefined,
+    debugRegisters: need(raw.registers, "debugreg"),
+    tls: need(raw.registers, "tls"),
+    brk: raw.brk,
+    t0: raw.t0,
+    t1: raw.t1,
+  };
+}
+
+/** The gate page of x86-64 is shown in maps but is no VMA of the task. */
+function isOwnMapping(entry: MapsEntry): boolean {
+  return new TextDecoder("latin1").decode(entry.name) !== "[vsyscall]";
+}
+
+function need(blobs: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {
+  const bytes = blobs.get(name);
+  if (!bytes) {
+    throw new SyntaxError(`The guest did not answer "${name}": it sent ${[...blobs.keys()].join(", ")}`);
+  }
+  return bytes;
+}
+
+function withoutNewline(bytes: Uint8Array): Uint8Array {
+  return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
+}
+
+function hashTable(
+  addresses: BigUint64Array,
+  hashes: BigUint64Array,
+): Map<number, readonly [number, number]> {
+  if (hashes.length !== addresses.length) {
+    throw new SyntaxError(`Each page must have a hash: found ${hashes.length} for ${addresses.length} pages`);
+  }
+  const table = new Map<number, readonly [number, number]>();
+  addresses.forEach((address, index) => {
+    const hash = hashes[index]!;
+    table.set(Number(address / 4096n), [Number(hash >> 32n), Number(hash & 0xffffffffn)]);
+  });
+  return table;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+/** One line of /proc/PID/maps (fs/proc/task_mmu.c show_map_vma). Addresses in bytes, `offset` in bytes. */
+export interface MapsEntry {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly perms: string;
+  readonly offset: bigint;
+  readonly device: string;
+  readonly inode: bigint;
+  /** The name as raw bytes, unescaped; empty for anonymous memory. May be `[stack]` and the like. */
+  readonly name: Uint8Array;
+}
+
+/** One VMA of /proc/PID/smaps: the maps line, its sizes in kB by name, and the VmFlags codes. */
+export interface SmapsEntry extends MapsEntry {
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly vmFlags: readonly string[];
+}
+
+const MAPS_LINE =
+  /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)(?: +(.*))?$/;
+
+// Names may hold any byte: Latin-1 keeps each byte as one character.
+const latin1 = new TextDecoder("latin1");
+
+/** Parses /proc/PID/maps. @throws {SyntaxError} naming the line that is not one */
+export function parseMaps(bytes: Uint8Array): MapsEntry[] {
+  return lines(bytes).map(parseMapsLine);
+}
+
+/** Parses /proc/PID/smaps. @throws {SyntaxError} naming the line that is not one */
+export function parseSmaps(bytes: Uint8Array): SmapsEntry[] {
+  const entries: (MapsEntry & { sizes: Map<string, number>; vmFlags: string[] })[] = [];
+  for (const line of lines(bytes)) {
+    const field = /^([A-Za-z_]+):\s+(.*)$/.exec(line);
+    if (!field) {
+      entries.push({ ...parseMapsLine(line), sizes: new Map(), vmFlags: [] });
+      continue;
+    }
+    const entry = entries.at(-1);
+    if (!entry) throw new SyntaxError(`smaps must begin with a mapping: found "${line}"`);
+    if (field[1] === "VmFlags") entry.vmFlags.push(...field[2]!.trim().split(/\s+/).filter(Boolean));
+    else entry.sizes.set(field[1]!, Number.parseInt(field[2]!));
+  }
+  return entries;
+}
+
+function lines(bytes: Uint8Array): string[] {
+  return latin1.decode(bytes).split("\n").filter((line) => line !== "");
+}
+
+function parseMapsLine(line: string): MapsEntry {
+  const match = MAPS_LINE.exec(line);
+  if (!match) {
+    throw new SyntaxError(
+      `A line of maps must look like "start-end perms offset dev inode name": found "${line}"`,
+    );
+  }
+  const [, start, end, perms, offset, device, inode, name] = match;
+  return {
+    start: BigInt(`0x${start}`),
+    end: BigInt(`0x${end}`),
+    perms: perms!,
+    offset: BigInt(`0x${offset}`),
+    device: device!,
+    inode: BigInt(inode!),
+    name: unescapeName(name ?? ""),
+  };
+}
+
+/** Undoes seq_path's escaping of newlines: a backslash and three octal digits. */
+function unescapeName(text: string): Uint8Array {
+  const bytes: number[] = [];
+  for (let i = 0; i < text.length; i++) {
+    const octal = text[i] === "\\" ? /^[0-7]{3}/.exec(text.slice(i + 1, i + 4)) : null;
+    bytes.push(octal ? Number.parseInt(octal[0], 8) : text.charCodeAt(i));
+    if (octal) i += 3;
+  }
+  return Uint8Array.from(bytes);
+}

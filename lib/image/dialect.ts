@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+import { archOfMachine, type WordSize } from "../abi/arch.ts";
+import type { FieldsOf } from "./struct_desc.ts";
+import type { HEAD } from "./records/head.ts";
+import { displayText, rawText } from "./struct_codec.ts";
+import { MalformedImageError } from "./malformed_image_error.ts";
+
+/** `v11`: as posted in December 2008. `port`: as this project's kernel code writes. */
+export type Dialect = "v11" | "port";
+
+/** Revisions from here up are the port's. */
+export const FIRST_PORT_REVISION = 100;
+
+/** The last revision of v11. */
+export const LAST_V11_REVISION = 3;
+
+/** What reading an image depends on beside its bytes. */
+export interface ImageFormat {
+  readonly dialect: Dialect;
+  readonly wordSize: WordSize;
+}
+
+/** Overrides of what the head says. */
+export interface FormatOptions {
+  /** Read and judge as this dialect, whatever `head.rev` is. */
+  readonly dialect?: Dialect;
+  /** Bytes of a page address, whatever `head.machine` is. */
+  readonly wordSize?: WordSize;
+}
+
+/** The dialect of a format revision, or undefined for one that does not exist. */
+export function dialectOfRevision(revision: number): Dialect | undefined {
+  if (revision >= FIRST_PORT_REVISION) return "port";
+  return revision >= 1 && revision <= LAST_V11_REVISION ? "v11" : undefined;
+}
+
+/**
+ * How an image must be read, by its head.
+ *
+ * @param head decoded HEAD record
+ * @param options overrides, and where the record's payload lies, for error messages
+ * @throws {MalformedImageError} E_VERSION or E_MACHINE when the head does not tell
+ */
+export function formatOfHead(
+  head: FieldsOf<typeof HEAD>,
+  options: FormatOptions & { readonly payloadOffset?: number } = {},
+): ImageFormat {
+  const at = options.payloadOffset ?? 8;
+  const dialect = options.dialect ?? dialectOfRevision(head.rev);
+  if (dialect === undefined) {
+    throw new MalformedImageError({
+      id: "E_VERSION",
+      offset: at + 14,
+      path: "head.rev",
+      what: "unknown revision of the format",
+      expected: `1 to ${LAST_V11_REVISION} (v11), or ${FIRST_PORT_REVISION} and up (port)`,
+      actual: String(head.rev),
+    });
+  }
+  const arch = archOfMachine(rawText(head.machine));
+  const wordSize = options.wordSize ?? (arch === undefined ? undefined : arch === "x86_64" ? 8 : 4);
+  if (wordSize === undefined) {
+    throw new MalformedImageError({
+      id: "E_MACHINE",
+      offset: at + 160,
+      path: "head.machine",
+      what: "the machine decides the size of page addresses, and this one is unknown",
+      expected: "x86_64 or i386 to i686",
+      actual: JSON.stringify(displayText(head.machine)),
+    });
+  }
+  return { dialect, wordSize };
+}

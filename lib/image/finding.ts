@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * How bad a finding is: `malformed` cannot be decoded, `invalid` breaks a rule of the format, `mismatch` is
+ * valid but not what this target's image must be, `note` is worth knowing (as-posted behaviour of v11).
+ */
+export type Verdict = "malformed" | "invalid" | "mismatch" | "note";
+
+/** One thing that was found in an image. */
+export interface Finding {
+  /** Stable id: `E_...` for faults, `N_...` for notes. */
+  readonly id: string;
+  readonly verdict: Verdict;
+  /** Path of the record or field, e.g. `task[0]/vma[3].vm_flags`. */
+  readonly path: string;
+  /** Byte offset in the file. */
+  readonly offset?: number;
+  readonly message: string;
+  readonly expected?: string;
+  readonly actual?: string;
+}
+
+/** The worst verdict among findings, `note` not counted; undefined when the image is good. */
+export function worstVerdict(findings: Iterable<Finding>): Exclude<Verdict, "note"> | undefined {
+  const order = ["malformed", "invalid", "mismatch"] as const;
+  const seen = new Set<Verdict>();
+  for (const finding of findings) seen.add(finding.verdict);
+  return order.find((verdict) => seen.has(verdict));
+}
+
+/** A finding on one line. */
+export function findingText(finding: Finding): string {
+  const at = finding.offset === undefined ? "" : ` at ${finding.offset}`;
+  const values = [
+    finding.expected === undefined ? "" : `expected ${finding.expected}`,
+    finding.actual === undefined ? "" : `got ${finding.actual}`,
+  ].filter((text) => text !== "");
+  const tail = values.length === 0 ? "" : `: ${values.join(", ")}`;
+  return `${finding.verdict} ${finding.id} ${finding.path}${at}: ${finding.message}${tail}`;
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+import type { WordSize } from "../abi/arch.ts";
+import type { FieldsOf } from "./struct_desc.ts";
+import type { PIDS } from "./records/task.ts";
+import type { RecordFields, RecordName } from "./records.ts";
+
+/** What every part of an image has. The nodes of an image tile it: no gap, no overlap. */
+export interface NodeBase {
+  /** Where it starts, in bytes from the start of the file. */
+  readonly offset: number;
+  /** Its bytes, a record's header included. */
+  readonly length: number;
+  /** Its place, e.g. `task[0]/vma[3]/pgarr[1]`. */
+  readonly path: string;
+}
+
+/** `struct cr_hdr`. */
+export interface RecordHeader {
+  readonly type: number;
+  readonly len: number;
+  readonly parent: number;
+}
+
+/** A record of a known type. */
+export interface RecordNodeOf<N extends RecordName> extends NodeBase {
+  readonly kind: "record";
+  readonly name: N;
+  readonly type: number;
+  readonly header: RecordHeader;
+  /** Decoded payload under the C names of its fields; padding included. Empty for plain bytes. */
+  readonly fields: RecordFields<N>;
+  /** The payload as it lies in the image: a view. */
+  readonly payload: Uint8Array;
+}
+
+/** A record of any known type; its name tells its fields. */
+export type RecordNode = { [N in RecordName]: RecordNodeOf<N> }[RecordName];
+
+/** A record of a type from 1001 up that this version does not know, skipped by its length. */
+export interface UnknownNode extends NodeBase {
+  readonly kind: "unknown";
+  readonly type: number;
+  readonly header: RecordHeader;
+  readonly payload: Uint8Array;
+}
+
+/** The raw bytes after a PGARR: addresses, then pages. */
+export interface PagesNode extends NodeBase {
+  readonly kind: "pages";
+  readonly wordSize: WordSize;
+  /** Number of pages. */
+  readonly count: number;
+  /** How `nr_pages` had to be read: pages of this chunk, or of the VMA up to here (v11 as posted). */
+  readonly counted: "absolute" | "cumulative";
+  /** Addresses of the pages, in the image's order. */
+  readonly vaddrs: BigUint64Array;
+  /** Where the first page's bytes start, from the start of the file. */
+  readonly pagesOffset: number;
+  /** Contents, 4096 bytes for each page: a view. */
+  readonly pages: Uint8Array;
+}
+
+/** The raw descriptors after MM_CONTEXT. */
+export interface LdtNode extends NodeBase {
+  readonly kind: "ldt";
+  /** Number of descriptors. */
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The raw TLS descriptors after THREAD: GDT slots 6 to 8 of i386, 12 to 14 of x86-64. */
+export interface TlsNode extends NodeBase {
+  readonly kind: "tls";
+  readonly bytes: Uint8Array;
+}
+
+/** The raw FPU state after CPU. */
+export interface XstateNode extends NodeBase {
+  readonly kind: "xstate";
+  readonly bytes: Uint8Array;
+}
+
+/** The raw table of ids after TREE. */
+export interface PidsNode extends NodeBase {
+  readonly kind: "pids";
+  readonly entries: readonly FieldsOf<typeof PIDS>[];
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes after TAIL, which belong to no record. Long ones come as several nodes. */
+export interface TrailingNode extends NodeBase {
+  readonly kind: "trailing";
+  readonly bytes: Uint8Array;
+}
+
+/** Raw bytes that have no record header of their own. */
+export type RawNode = PagesNode | LdtNode | TlsNode | XstateNode | PidsNode;
+
+/** Any part of an image. */
+export type ImageNode = RecordNode | UnknownNode | RawNode | TrailingNode;
+
+/** Whether a node is a record of the given type. */
+export function isRecord<N extends RecordName>(
+  node: ImageNode | undefined,
+  name: N,
+): node is RecordNodeOf<N> & RecordNode {
+  return node !== undefined && node.kind === "record" && node.name === name;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+import { PAGE_SIZE, pagesPerChunk } from "../../abi/arch.ts";
+import type { PagesNode, RecordNodeOf } from "../nodes.ts";
+import { hex, type RuleContext } from "./rule_context.ts";
+
+const PAGE_MASK = BigInt(PAGE_SIZE - 1);
+
+/** A chunk that waits for what follows it: only then it is known whether it is the last of its VMA. */
+interface Chunk {
+  readonly record: RecordNodeOf<"PGARR">;
+  pages: PagesNode | undefined;
+}
+
+/** Judges the page-array chunks of each VMA. */
+export class PageRules {
+  readonly #context: RuleContext;
+  #chunk: Chunk | undefined;
+  #index = 0;
+  #last = -1n;
+
+  constructor(context: RuleContext) {
+    this.#context = context;
+  }
+
+  /** A new VMA begins. */
+  startVma(): void {
+    this.#flush(true);
+    this.#index = 0;
+    this.#last = -1n;
+  }
+
+  /** A PGARR record. */
+  record(node: RecordNodeOf<"PGARR">): void {
+    const isEnd = node.fields.nr_pages === 0n;
+    this.#flush(isEnd);
+    if (isEnd) this.#last = -1n;
+    else this.#chunk = { record: node, pages: undefined };
+  }
+
+  /** The pages of the PGARR before. */
+  pages(node: PagesNode): void {
+    if (this.#chunk !== undefined) this.#chunk.pages = node;
+    this.#checkAddresses(node);
+    const vma = this.#context.task.vma;
+    const device = this.#context.flags?.bits;
+    if (vma === undefined || device === undefined) return;
+    if ((vma.fields.vm_flags & ((device.IO ?? 0n) | (device.PFNMAP ?? 0n))) !== 0n) {
+      this.#context.report("E_PAGE_SPECIAL", node, {
+        message: "a mapping of device memory has no pages of its own",
+        expected: "no pages",
+        actual: String(node.count),
+      });
+    }
+  }
+
+  /** The last VMA is over. */
+  finish(): void {
+    this.#flush(true);
+  }
+
+  #checkAddresses(node: PagesNode): void {
+    const { vaddrs, wordSize } = node;
+    const { vm_start: start, vm_end: end } = this.#context.task.vma?.fields ?? { vm_start: 0n, vm_end: 0n };
+    let last = this.#last;
+    for (let i = 0; i < vaddrs.length; i++) {
+      const address = vaddrs[i] ?? 0n;
+      const at = i * wordSize;
+      if ((address & PAGE_MASK) !== 0n) {
+        this.#wrongAddress("E_PAGE_ALIGN", node, i, at, "not on a page boundary", "a multiple of 0x1000");
+      }
+      if (address < start || address >= end) {
+        const expected = `${hex(start)} to ${hex(end - 1n)}`;
+        this.#wrongAddress("E_PAGE_RANGE", node, i, at, "outside the VMA", expected);
+      }
+      if (address <= last) {
+        this.#wrongAddress("E_PAGE_ORDER", node, i, at, "not above the one before", `above ${hex(last)}`);
+      }
+      last = address;
+    }
+    this.#last = last;
+  }
+
+  #wrongAddress(
+    id: "E_PAGE_ALIGN" | "E_PAGE_RANGE" | "E_PAGE_ORDER",
+    node: PagesNode,
+    index: number,
+    at: number,
+    what: string,
+    expected: string,
+  ): void {
+    const actual = hex(node.vaddrs[index] ?? 0n);
+    this.#context.report(id, node, { message: `address of page ${index} is ${what}`, expected, actual, at });
+  }
+
+  /** Judges the chunk that waits. */
+  #flush(isLast: boolean): void {
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    if (chunk === undefined) return;
+    if (this.#context.isPort) this.#checkPortChunk(chunk, isLast);
+    else this.#checkAsPosted(chunk, isLast);
+    this.#index++;
+  }
+
+  #checkPortChunk({ record, pages }: Chunk, isLast: boolean): void {
+    const full = pagesPerChunk(this.#context.format.wordSize);
+    const count = pages?.count ?? 0;
+    const nrPages = record.fields.nr_pages;
+    if (nrPages !== BigInt(count)) {
+      return this.#wrongSize(
+        record,
+        `header says ${nrPages}, ${count} pages are plausible: nr_pages is cumulative`,
+        {
+          expected: String(count),
+          actual: String(nrPages),
+        },
+      );
+    }
+    this.#checkFull(record, count, full, isLast);
+  }
+
+  /**
+   * As posted, the count that decides when to write a chunk is never reset: after a full first chunk each
+   * array of one page of addresses is written by itself, and an empty chunk ends a VMA with a clean tail.
+   */
+  #checkAsPosted({ record, pages }: Chunk, isLast: boolean): void {
+    const { wordSize } = this.#context.format;
+    const count = pages?.count ?? 0;
+    const full = this.#index === 0 ? pagesPerChunk(wordSize) : PAGE_SIZE / wordSize;
+    if (pages?.counted === "absolute" && this.#index > 0) {
+      return this.#wrongSize(record, "nr_pages is not cumulative: not as posted", {
+        expected: "a sum of all chunks of the VMA",
+        actual: String(record.fields.nr_pages),
+      });
+    }
+    if (count === 0) {
+      const message = "a chunk of no pages before the clean end of the VMA: as posted";
+      this.#context.report("N_EMPTY_CHUNK", record, {
+        message,
+        actual: `nr_pages ${record.fields.nr_pages}`,
+      });
+      if (!isLast) this.#checkFull(record, count, full, isLast);
+      return;
+    }
+    if (this.#index > 0) {
+      this.#context.report("N_NR_PAGES_CUMULATIVE", record, {
+        message: "nr_pages is cumulative from chunk 2 on: as posted",
+        actual: `nr_pages ${record.fields.nr_pages}, ${count} pages follow`,
+      });
+    }
+    this.#checkFull(record, count, full, isLast);
+  }
+
+  #checkFull(record: RecordNodeOf<"PGARR">, count: number, full: number, isLast: boolean): void {
+    if (count > full) {
+      this.#wrongSize(record, "chunk too large", {
+        expected: `at most ${full} pages`,
+        actual: String(count),
+      });
+    } else if (!isLast && count < full) {
+      const values = { expected: `${full} pages`, actual: String(count) };
+      this.#wrongSize(record, "not full, though not the last chunk of the VMA", values);
+    }
+  }
+
+  #wrongSize(
+    record: RecordNodeOf<"PGARR">,
+    message: string,
+    values: { expected: string; actual: string },
+  ): void {
+    this.#context.reportField("E_CHUNK_SIZE", record, "nr_pages", { message, ...values });
+  }
+}

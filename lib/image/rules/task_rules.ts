@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+import { TASK_COMM_LENGTH } from "../../abi/arch.ts";
+import type { KernelSeries } from "../../abi/vm_flags.ts";
+import type { RecordNodeOf } from "../nodes.ts";
+import { displayText } from "../struct_codec.ts";
+import { hex, type RuleContext } from "./rule_context.ts";
+
+/**
+ * States of a task that can be checkpointed, by kernel (include/linux/sched.h): itself; stopped; traced and
+ * stopped; frozen by either kind of freezer, or (2.6.28, which checks nothing) asleep.
+ */
+const STATES: Readonly<Record<KernelSeries, readonly number[]>> = {
+  "2.6.28": [0, 0x84, 0x88, 1, 2],
+  "5.10": [0, 0x104, 0x108, 1, 2],
+  "6.1": [0, 0x104, 0x8, 1, 0x8000],
+  "6.12": [0, 0x104, 0x8, 1, 0x8000],
+};
+
+const LAST_SIGNAL = 64;
+/** exit_signal of a thread that is not the leader of its group. */
+const NO_SIGNAL = 0xffff_ffff;
+
+/** TASK: state, exit fields, length of comm. */
+export function checkTask(node: RecordNodeOf<"TASK">, context: RuleContext): void {
+  const { state, exit_state, exit_code, exit_signal, task_comm_len } = node.fields;
+  context.task.comm = { length: task_comm_len, node };
+  const states = STATES[context.flags?.series ?? "6.1"];
+  if (!states.includes(state)) {
+    context.reportField("E_TASK_STATE", node, "state", {
+      message: "no task in this state can be checkpointed",
+      expected: states.map(hex).join(", "),
+      actual: hex(state),
+    });
+  }
+  context.expectField("E_TASK_EXIT", node, "exit_state", exit_state, 0);
+  if (exit_code > 0xffff) {
+    const values = { expected: "at most 0xffff", actual: hex(exit_code) };
+    context.reportField("E_TASK_EXIT", node, "exit_code", { message: "impossible exit code", ...values });
+  }
+  if (exit_signal > LAST_SIGNAL && exit_signal !== NO_SIGNAL) {
+    const values = { expected: `at most ${LAST_SIGNAL}`, actual: hex(exit_signal) };
+    context.reportField("E_TASK_EXIT", node, "exit_signal", { message: "no such signal", ...values });
+  }
+  context.expectField("E_COMM", node, "task_comm_len", task_comm_len, TASK_COMM_LENGTH);
+}
+
+/** STRING: the task's comm. */
+export function checkComm(node: RecordNodeOf<"STRING">, context: RuleContext): void {
+  const { payload } = node;
+  const expected = context.task.comm?.length ?? TASK_COMM_LENGTH;
+  if (payload.length !== expected) {
+    const values = { expected: String(expected), actual: String(payload.length) };
+    context.report("E_COMM", node, { message: "not as long as task_comm_len says", ...values, at: 2 });
+  }
+  const end = payload.indexOf(0);
+  if (end < 0) {
+    const actual = JSON.stringify(displayText(payload));
+    return context.report("E_COMM", node, { message: "comm without NUL", expected: "a NUL", actual, at: 8 });
+  }
+  const rest = payload.subarray(end + 1).findIndex((byte) => byte !== 0);
+  if (rest < 0) return;
+  const at = 8 + end + 1 + rest;
+  if (context.isPort) {
+    const actual = hex(payload[at - 8] ?? 0);
+    return context.report("E_COMM", node, { message: "bytes after the NUL", expected: "0x0", actual, at });
+  }
+  context.report("N_COMM_TAIL", node, {
+    message: "bytes of an older comm after the NUL: as posted",
+    actual: JSON.stringify(displayText(payload.subarray(end + 1 + rest))),
+    at,
+  });
+}

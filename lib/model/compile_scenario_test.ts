@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { compileScenario } from "./compile_scenario.ts";
+import type { CompileTarget } from "./model_state.ts";
+import { parseScenario, ScenarioError, type Step } from "./scenario.ts";
+import { VM } from "./vm_flag_rules.ts";
+
+const X86_64: CompileTarget = {
+  kernelWordSize: 8,
+  targetWordSize: 8,
+  heapStart: 0x500000n,
+  stackTop: 0x7ffffffff000n,
+  checkpointNr: 390,
+};
+
+function predict(steps: Step[], target = X86_64) {
+  return compileScenario(parseScenario({ about: "a scenario of a test", steps }, "test"), target).stops.at(
+    -1,
+  )!
+    .prediction;
+}
+
+const STOP: Step = { op: "stop", label: "x" };
+const RW = VM.READ | VM.WRITE | VM.MAYREAD | VM.MAYWRITE | VM.MAYEXEC | VM.ACCOUNT;
+
+Deno.test("compileScenario() predicts written pages and no others", () => {
+  const { areas, pages } = predict([
+    { op: "mmap", area: "a", pages: 8 },
+    { op: "read", area: "a", pages: "0-3" },
+    { op: "write", area: "a", pages: "2-4" },
+    STOP,
+  ]);
+  assertEquals(areas.length, 1);
+  assertEquals(areas[0]!.flags, RW);
+  assertEquals([...pages.keys()].map((page) => page - areas[0]!.start), [2, 3, 4]);
+});
+
+Deno.test("compileScenario() splits an area where mprotect cuts it, and keeps VM_ACCOUNT", () => {
+  const { areas, pages } = predict([
+    { op: "mmap", area: "a", pages: 6 },
+    { op: "write", area: "a", pages: "all" },
+    { op: "mprotect", area: "a", pages: "2-3", prot: "none" },
+    STOP,
+  ]);
+  assertEquals(areas.map(({ start, end }) => end - start), [2, 2, 2]);
+  assertEquals(areas[1]!.flags, RW & ~(VM.READ | VM.WRITE));
+  assertEquals(areas[2]!.pgoff, areas[2]!.start);
+  assertEquals(pages.size, 6);
+});
+
+Deno.test("compileScenario() drops unmapped, DONTNEED and truncated pages", () => {
+  const { pages } = predict([
+    { op: "file", file: "f", pages: 4 },
+    { op: "mmap", area: "m", pages: 4, file: "f" },
+    { op: "write", area: "m", pages: "all" },
+    { op: "truncate", file: "f", pages: 1 },
+    { op: "mmap", area: "a", pages: 4 },
+    { op: "write", area: "a", pages: "all" },
+    { op: "munmap", area: "a", pages: 3 },
+    { op: "madvise", area: "a", pages: 0, advice: "dontneed" },
+    STOP,
+  ]);
+  assertEquals(pages.size, 1 + 2);
+});
+
+Deno.test("compileScenario() predicts a refusal and demands that the scenario states it", () => {
+  const steps: Step[] = [{ op: "mmap", area: "s", pages: 1, flags: ["shared"] }];
+  const refused = predict([...steps, { op: "stop", label: "x", expect: "ENOSYS" }]);
+  assertEquals(refused.refusal?.atPage, refused.areas[0]!.start);
+  assertThrows(() => predict([...steps, STOP]), ScenarioError, "expects");
+});
+
+Deno.test("compileScenario() names the step that cannot be", () => {
+  assertThrows(
+    () =>
+      predict([{ op: "mmap", area: "a", pages: 1, prot: "r" }, { op: "write", area: "a", pages: 0 }, STOP]),
+    ScenarioError,
+    `Scenario "test": step 2 (write): Area "a" cannot be write`,
+  );
+  assertThrows(() => predict([{ op: "write", area: "b", pages: 0 }, STOP]), ScenarioError, `No area "b"`);
+});
+
+Deno.test("compileScenario() keeps vm_pgoff of a moved area only if it was written", () => {
+  const moved = (write: boolean) => {
+    const steps: Step[] = [{ op: "mmap", area: "a", pages: 2 }];
+    if (write) steps.push({ op: "write", area: "a", pages: 0 });
+    return predict([...steps, { op: "mremap", area: "a", pages: "all", to: "b" }, STOP]).areas[0]!;
+  };
+  assertEquals(moved(false).pgoff, moved(false).start);
+  assertEquals(moved(true).pgoff < moved(true).start, true);
+});
+
+Deno.test("compileScenario() uses mmap2 and page offsets with 4-byte words", () => {
+  const target: CompileTarget = { ...X86_64, kernelWordSize: 4, targetWordSize: 4, stackTop: 0xc0000000n };
+  const compiled = compileScenario(
+    parseScenario({
+      about: "a scenario of a test",
+      steps: [{ op: "mmap", area: "a", pages: "chunk" }, STOP],
+    }, "test"),
+    target,
+  );
+  const mmap = compiled.ops.find((op) => op.op === "syscall" && op.nr === 192);
+  assertEquals(mmap?.op === "syscall" && mmap.args[1], 4096n * 4096n);
+});

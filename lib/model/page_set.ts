@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * A number of pages in a scenario: a number, or a sum of terms such as "chunk+1" or "2chunk-1", where `chunk` is the
+ * number of pages in a full page-array chunk of the kernel (2048 on x86-64, 4096 on i386), so that one scenario finds the
+ * chunk boundaries on every architecture.
+ */
+export type PageCount = number | string;
+
+/** Which pages of an area: "all", or a comma-separated list of counts and ranges such as "0-2,7" or "0-chunk". */
+export type PageSet = number | string;
+
+/** A run of pages: `first` and `count`, both in pages. */
+export interface PageRun {
+  readonly first: number;
+  readonly count: number;
+}
+
+const TERM = /^(?:(\d+)|(\d*)chunk)$/;
+
+/**
+ * The value of a page count.
+ *
+ * @throws {SyntaxError} when it is not a count
+ */
+export function pageCount(text: PageCount, pagesPerChunk: number): number {
+  if (typeof text === "number") {
+    if (Number.isSafeInteger(text) && text >= 0) return text;
+    throw new SyntaxError(`A page count must be a whole number from 0 up: found ${text}`);
+  }
+  let sum = 0;
+  for (const [index, part] of text.split(/(?=[+-])/).entries()) {
+    const sign = part.startsWith("-") ? -1 : 1;
+    const match = TERM.exec(part.replace(/^[+-]/, ""));
+    if (!match || (index === 0 && /^[+-]/.test(part))) {
+      throw new SyntaxError(`A page count must look like 12, "chunk" or "2chunk+1": found "${text}"`);
+    }
+    sum += sign * (match[1] !== undefined ? Number(match[1]) : Number(match[2] || "1") * pagesPerChunk);
+  }
+  if (sum < 0) throw new SyntaxError(`A page count must not be negative: "${text}" is ${sum}`);
+  return sum;
+}
+
+/**
+ * The runs of pages that a page set names, in the order written.
+ *
+ * @throws {SyntaxError} when it is not a page set, or names a page at or past `areaPages`
+ */
+export function pageRuns(set: PageSet, areaPages: number, pagesPerChunk: number): PageRun[] {
+  if (set === "all") return [{ first: 0, count: areaPages }];
+  const runs: PageRun[] = [];
+  for (const item of String(set).split(",")) {
+    // A range's dash has a count on both sides; "2chunk-1" alone is a difference. "a..b" is the range form.
+    const [from, to] = item.includes("..") ? item.split("..") : rangeOf(item);
+    const first = pageCount(numeric(from ?? ""), pagesPerChunk);
+    const last = to === undefined ? first : pageCount(numeric(to), pagesPerChunk);
+    if (last < first) throw new SyntaxError(`A page range must not run backwards: found "${item}"`);
+    if (last >= areaPages) {
+      throw new SyntaxError(`Page ${last} is outside the area: it has ${areaPages} pages`);
+    }
+    runs.push({ first, count: last - first + 1 });
+  }
+  return runs;
+}
+
+function rangeOf(item: string): [string, string?] {
+  const match = /^(\d+)-(\d+)$/.exec(item);
+  return match ? [match[1]!, match[2]!] : [item];
+}
+
+function numeric(text: string): PageCount {
+  return /^\d+$/.test(text) ? Number(text) : text;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
+import type { ExpectedResult, OpArgument, TargetOp } from "./target_op.ts";
+
+const encoder = new TextEncoder();
+
+/** What a system call must return: a value, or undefined where any value will do. */
+export interface SyscallOptions {
+  readonly expected?: bigint | undefined;
+  /** Keeps the result in this slot. */
+  readonly keep?: number;
+}
+
+/** Collects the target's ops and, beside them, what each must result in. */
+export class ProgramBuilder {
+  readonly ops: TargetOp[] = [];
+  readonly results: ExpectedResult[] = [];
+  readonly wordSize: 4 | 8;
+
+  constructor(wordSize: 4 | 8) {
+    this.wordSize = wordSize;
+  }
+
+  /** Adds an op without a result. */
+  emit(op: TargetOp): void {
+    this.ops.push(op);
+  }
+
+  /** Adds an op with one number as its result. */
+  emitWithResult(op: TargetOp, what: string, expected?: bigint): void {
+    this.ops.push(op);
+    this.results.push({ what, expected, report: false, isBreak: what.startsWith("brk(") });
+  }
+
+  /** Adds a raw system call. */
+  syscall(name: SyscallName, args: readonly OpArgument[], options: SyscallOptions = {}): void {
+    const nr = syscallNumber(name, this.wordSize);
+    const op: TargetOp = { op: "syscall", nr, args };
+    const shown = args.map((arg) => typeof arg === "bigint" ? `0x${arg.toString(16)}` : JSON.stringify(arg));
+    this.emitWithResult(
+      options.keep === undefined ? op : { ...op, keep: options.keep },
+      `${name}(${shown.join(", ")})`,
+      options.expected,
+    );
+  }
+
+  /** Puts bytes at an offset of the scratch memory and returns the argument that points to them. */
+  scratch(offset: number, bytes: Uint8Array): OpArgument {
+    this.emit({ op: "data", offset, bytes });
+    return { scratch: offset };
+  }
+
+  /** Puts a NUL-terminated string at an offset of the scratch memory. */
+  scratchString(offset: number, text: string): OpArgument {
+    return this.scratch(offset, encoder.encode(`${text}\0`));
+  }
+
+  /** Asks for memory to be reported, and says what it must hold. */
+  report(address: OpArgument, length: number, what: string, bytes?: Uint8Array): void {
+    this.emit({ op: "report", address, length });
+    this.results.push({ what, bytes, report: true });
+  }
+}

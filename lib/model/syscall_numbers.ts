@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * Linux system call numbers that scenarios may use, as [x86-64, i386]; `undefined` where the architecture has none.
+ * Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
+ */
+const SYSCALL_NUMBERS = {
+  read: [0, 3],
+  write: [1, 4],
+  open: [2, 5],
+  close: [3, 6],
+  mmap: [9, undefined],
+  mmap2: [undefined, 192],
+  mprotect: [10, 125],
+  munmap: [11, 91],
+  brk: [12, 45],
+  madvise: [28, 219],
+  mremap: [25, 163],
+  getpid: [39, 20],
+  kill: [62, 37],
+  modify_ldt: [154, 123],
+  set_thread_area: [205, 243],
+  get_thread_area: [211, 244],
+  prctl: [157, 172],
+  arch_prctl: [158, 384],
+  ftruncate: [77, 93],
+  ftruncate64: [undefined, 194],
+  unlink: [87, 10],
+  rename: [82, 38],
+  link: [86, 9],
+  mlock: [149, 150],
+  mlock2: [325, 376],
+  munlock: [150, 151],
+  memfd_create: [319, 356],
+  userfaultfd: [323, 374],
+  ioctl: [16, 54],
+  chroot: [161, 61],
+  chdir: [80, 12],
+  mkdir: [83, 39],
+  shmget: [29, 395],
+  shmat: [30, 397],
+  shmdt: [67, 398],
+  fsync: [74, 118],
+  lseek: [8, 19],
+  checkpoint: [390, 390],
+} as const satisfies Record<string, readonly [number | undefined, number | undefined]>;
+
+/** A system call that {@linkcode syscallNumber} knows. */
+export type SyscallName = keyof typeof SYSCALL_NUMBERS;
+
+/** Whether `name` is a system call that scenarios may name. */
+export function isSyscallName(name: string): name is SyscallName {
+  return Object.hasOwn(SYSCALL_NUMBERS, name);
+}
+
+/**
+ * The number of a system call.
+ *
+ * @throws {RangeError} when the architecture has no such call
+ */
+export function syscallNumber(name: SyscallName, wordSize: 4 | 8): number {
+  const number = SYSCALL_NUMBERS[name][wordSize === 8 ? 0 : 1];
+  if (number === undefined) throw new RangeError(`No system call "${name}" with ${wordSize * 8}-bit words`);
+  return number;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+
+/** An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier op. */
+export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
+
+/**
+ * One operation of the target program (`vm/guest/target.c`). An op with `keep` stores its result in that slot (0 to 63).
+ * The architecture decides the system call numbers; the target knows none.
+ */
+export type TargetOp =
+  | { op: "syscall"; nr: number; args: readonly OpArgument[]; keep?: number }
+  | { op: "fill"; address: bigint; pages: number; seed: number; stride: number }
+  | { op: "read"; address: bigint; pages: number; stride: number }
+  | { op: "zero"; address: bigint; length: number }
+  | { op: "poke"; address: bigint; size: 1 | 2 | 4 | 8; value: bigint }
+  | { op: "data"; offset: number; bytes: Uint8Array }
+  | { op: "fork"; mode: "child" | "parent" | "run"; id: number }
+  | { op: "join"; id: number }
+  | { op: "stop"; label: number; killNr: number; registers?: number }
+  | { op: "exit"; code: number }
+  | { op: "report"; address: OpArgument; length: number }
+  | { op: "lar"; selector: number }
+  | { op: "lsl"; selector: number }
+  | { op: "segload"; selector: number; register: number; offset: number; access: boolean }
+  | { op: "thread"; kind: "thread" | "process" }
+  | { op: "check"; address: bigint; pages: number; seed: number; stride: number }
+  | { op: "hash"; address: bigint; length: number }
+  | { op: "getpid"; keep?: number };
+
+/** What an op that yields a result must yield, in the order of the program. */
+export interface ExpectedResult {
+  /** The op in words, for a finding. */
+  readonly what: string;
+  /** The exact result; undefined where any will do. */
+  readonly expected?: bigint | undefined;
+  /** For `report`: the exact bytes. */
+  readonly bytes?: Uint8Array | undefined;
+  /** Set where the result is the program break, which the image repeats. */
+  readonly isBreak?: boolean;
+  /** Whether the item is a `report` (length and bytes) rather than one number. */
+  readonly report: boolean;
+}

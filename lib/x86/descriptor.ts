@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+
+/** Bytes of one descriptor in an LDT or GDT (`LDT_ENTRY_SIZE`). */
+export const DESCRIPTOR_SIZE = 8;
+
+/** Bits 16 to 19 of a LAR result are undefined on some processors; these are the others. */
+export const LAR_DEFINED_BITS = 0x00f0ff00;
+
+/**
+ * The fields of an 8-byte segment descriptor, `struct desc_struct` of arch/x86/include/asm/desc_defs.h.
+ * They cover all 64 bits, so that each 8-byte value has exactly one such object and back.
+ */
+export interface SegmentDescriptor {
+  /** Base address, 32 bits, from three places of the descriptor. */
+  readonly base: number;
+  /** Limit as stored, 20 bits, in bytes or in 4 KiB units as `g` says. */
+  readonly limit: number;
+  /** Four type bits: bit 0 accessed, 1 writable/readable, 2 expand-down/conforming, 3 code. */
+  readonly type: number;
+  /** True for code and data, false for a system descriptor. */
+  readonly s: boolean;
+  /** Descriptor privilege level, 0 to 3. */
+  readonly dpl: number;
+  /** Present. */
+  readonly p: boolean;
+  /** Available for software. */
+  readonly avl: boolean;
+  /** 64-bit code. */
+  readonly l: boolean;
+  /** 32-bit operands and addresses, or a 4 GiB upper bound of an expand-down segment. */
+  readonly d: boolean;
+  /** The limit counts 4 KiB units. */
+  readonly g: boolean;
+}
+
+/** What the bits of a descriptor mean to the processor. */
+export interface DescriptorView {
+  /** What it is; `empty` means 8 zero bytes. */
+  readonly kind: "empty" | "data" | "code" | "system";
+  /** For instance `data read-write expand-down` or `system: LDT`. */
+  readonly typeName: string;
+  /** Address of the first byte, 32 bits. */
+  readonly base: number;
+  /** The limit in bytes with the granularity applied: 0 to 0xffffffff, inclusive. */
+  readonly limitInBytes: number;
+  /** Offsets that may be used, both inclusive; undefined when there is none. */
+  readonly offsets: { readonly first: number; readonly last: number } | undefined;
+  /** The unit of the limit as stored: a byte or 4 KiB. */
+  readonly granularity: "byte" | "page";
+  /** Operand and address size, of a data segment that of the stack pointer; undefined for system ones. */
+  readonly bits: 16 | 32 | 64 | undefined;
+  /** Descriptor privilege level, 0 to 3. */
+  readonly dpl: number;
+  /** Whether it may be loaded. */
+  readonly present: boolean;
+  /** Whether it was loaded, or says so from the start. */
+  readonly accessed: boolean;
+  /** Data, or code that may be read. */
+  readonly readable: boolean;
+  /** Data that may be written. */
+  readonly writable: boolean;
+  /** Data whose valid offsets lie above the limit. */
+  readonly expandDown: boolean;
+  /** Code that less privileged code may enter. */
+  readonly conforming: boolean;
+  /** Available for software. */
+  readonly avl: boolean;
+  /** The L bit. */
+  readonly longMode: boolean;
+  /** A gate, TSS or LDT. */
+  readonly system: boolean;
+}
+
+/** Segment registers, by the names that `struct user_regs_struct` uses. */
+export type SegmentRegister = "es" | "cs" | "ss" | "ds" | "fs" | "gs";
+
+/** How a selector is used: its requested privilege level, and whether the processor is in long mode. */
+export interface SelectorUse {
+  /** Low two bits of the selector; 3 when not given. Code at CPL 3 gains nothing by a smaller one. */
+  readonly rpl?: number;
+  /** True on an x86-64 kernel, whatever the program is: fewer system types are valid there. */
+  readonly longMode?: boolean;
+}
+
+const SYSTEM_TYPES = [
+  "reserved 0",
+  "16-bit TSS (available)",
+  "LDT",
+  "16-bit TSS (busy)",
+  "16-bit call gate",
+  "task gate",
+  "16-bit interrupt gate",
+  "16-bit trap gate",
+  "reserved 8",
+  "32-bit TSS (available)",
+  "reserved 10",
+  "32-bit TSS (busy)",
+  "32-bit call gate",
+  "reserved 13",
+  "32-bit interrupt gate",
+  "32-bit trap gate",
+] as const;
+
+// Intel SDM, tables of the LAR and LSL instructions.
+const LAR_SYSTEM_TYPES = { legacy: [1, 2, 3, 4, 5, 9, 11, 12], long: [2, 9, 11, 12] } as const;
+const LSL_SYSTEM_TYPES = { legacy: [1, 2, 3, 9, 11], long: [2, 9, 11] } as const;
+
+/**
+ * Reads the descriptor at `offset` of `bytes`. Every 8-byte value is accepted.
+ * @throws {RangeError} when fewer than 8 bytes are there.
+ */
+export function decodeDescriptor(bytes: Uint8Array, offset = 0): SegmentDescriptor {
+  if (offset < 0 || offset + DESCRIPTOR_SIZE > bytes.length) {
+    throw new RangeError(
+      `descriptor: expected 8 bytes at offset ${offset}, found ${bytes.length} bytes in all`,
+    );
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, DESCRIPTOR_SIZE);
+  const low = view.getUint32(0, true);
+  const high = view.getUint32(4, true);
+  return {
+    base: ((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff000000)) >>> 0,
+    limit: (low & 0xffff) | (high & 0xf0000),
+    type: (high >>> 8) & 0xf,
+    s: (high & 0x1000) !== 0,
+    dpl: (high >>> 13) & 3,
+    p: (high & 0x8000) !== 0,
+    avl: (high & 0x100000) !== 0,
+    l: (high & 0x200000) !== 0,
+    d: (high & 0x400000) !== 0,
+    g: (high & 0x800000) !== 0,
+  };
+}
+
+/**
+ * Gives the 8 bytes of a descriptor.
+ * @throws {RangeError} when a field does not fit its bits.
+ */
+export function encodeDescriptor(descriptor: SegmentDescriptor): Uint8Array<ArrayBuffer> {
+  const { base, limit, type, dpl } = descriptor;
+  checkField("base", base, 0xffffffff);
+  checkField("limit", limit, 0xfffff);
+  checkField("type", type, 0xf);
+  checkField("dpl", dpl, 3);
+  const bytes = new Uint8Array(DESCRIPTOR_SIZE);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, ((base & 0xffff) << 16 | (limit & 0xffff)) >>> 0, true);
+  view.setUint32(4, highWord(descriptor), true);
+  return bytes;
+}
+
+/** Tells whether all 8 bytes are zero, as `desc_empty` of the kernel does. */
+export function isEmptyDescriptor(descriptor: SegmentDescriptor): boolean {
+  return descriptor.base === 0 && descriptor.limit === 0 && accessRights(descriptor) === 0;
+}
+
+/** Explains a descriptor. */
+export function viewDescriptor(descriptor: SegmentDescriptor): DescriptorView {
+  const { type, s, base, g, dpl, p, avl, l } = descriptor;
+  const kind = isEmptyDescriptor(descriptor) ? "empty" : !s ? "system" : (type & 8) !== 0 ? "code" : "data";
+  const expandDown = kind === "data" && (type & 4) !== 0;
+  return {
+    kind,
+    typeName: nameType(kind, type),
+    base,
+    limitInBytes: scaledLimit(descriptor),
+    offsets: validOffsets(descriptor),
+    granularity: g ? "page" : "byte",
+    bits: sizeInBits(kind, descriptor),
+    dpl,
+    present: p,
+    accessed: s && (type & 1) !== 0,
+    readable: kind === "data" || (kind === "code" && (type & 2) !== 0),
+    writable: kind === "data" && (type & 2) !== 0,
+    expandDown,
+    conforming: kind === "code" && (type & 4) !== 0,
+    avl,
+    longMode: l,
+    system: kind === "system",
+  };
+}
+
+/**
+ * One line about the descriptor at `offset` of `bytes`, as a person would read it, for instance
+ * `data read-write, base 0x00001000, limit 0xffffffff (page), 32-bit, DPL 3, present, accessed`.
+ * @throws {RangeError} when fewer than 8 bytes are there.
+ */
+export function describeDescriptor(bytes: Uint8Array, offset = 0): string {
+  const view = viewDescriptor(decodeDescriptor(bytes, offset));
+  if (view.kind === "empty") return "empty";
+  const words = [
+    view.typeName,
+    `base ${hex32(view.base)}`,
+    `limit ${hex32(view.limitInBytes)} (${view.granularity})`,
+  ];
+  if (view.expandDown) {
+    const { offsets } = view;
+    words.push(offsets ? `offsets ${hex32(offsets.first)}..${hex32(offsets.last)}` : "no valid offset");
+  }
+  if (view.bits !== undefined) words.push(`${view.bits}-bit`);
+  words.push(`DPL ${view.dpl}`, view.present ? "present" : "not present");
+  if (view.accessed) words.push("accessed");
+  if (view.avl) words.push("AVL");
+  if (view.longMode && view.bits !== 64) words.push("L");
+  return words.join(", ");
+}
+
+/**
+ * What LAR gives at CPL 3 for a selector of this descriptor, with the bits that some processors leave
+ * undefined as zero (compare under LAR_DEFINED_BITS). Undefined when the instruction clears ZF.
+ * The present bit does not matter to it.
+ */
+export function loadAccessRights(descriptor: SegmentDescriptor, use: SelectorUse = {}): number | undefined {
+  return isVisible(descriptor, LAR_SYSTEM_TYPES, use) ? highWord(descriptor) & LAR_DEFINED_BITS : undefined;
+}
+
+/**
+ * What LSL with a 32-bit operand gives at CPL 3 for a selector of this descriptor: the limit in bytes, 0 to
+ * 0xffffffff. Undefined when the instruction clears ZF. The present bit does not matter to it.
+ */
+export function loadSegmentLimit(descriptor: SegmentDescriptor, use: SelectorUse = {}): number | undefined {
+  return isVisible(descriptor, LSL_SYSTEM_TYPES, use) ? scaledLimit(descriptor) : undefined;
+}
+
+/**
+ * The exception that a move of such a selector into a data or stack segment register raises at CPL 3, or
+ * undefined when the load succeeds. Linux turns #GP into SIGSEGV, #NP and #SS into SIGBUS.
+ * `cs` cannot be moved to: it stands for a far jump or return to the selector.
+ */
+export function segmentLoadFault(
+  descriptor: SegmentDescriptor,
+  register: SegmentRegister,
+  use: SelectorUse = {},
+): "GP" | "NP" | "SS" | undefined {
+  const rpl = use.rpl ?? 3;
+  const view = viewDescriptor(descriptor);
+  if (!descriptor.s) return "GP";
+  if (register === "ss") {
+    if (rpl !== 3 || descriptor.dpl !== 3 || !view.writable) return "GP";
+    return descriptor.p ? undefined : "SS";
+  }
+  if (register === "cs") {
+    if (view.kind !== "code" || rpl < 3 || (!view.conforming && descriptor.dpl !== 3)) return "GP";
+    if (use.longMode && descriptor.l && descriptor.d) return "GP";
+  } else if (!view.readable || (!view.conforming && descriptor.dpl < 3)) {
+    return "GP";
+  }
+  return descriptor.p ? undefined : "NP";
+}
+
+/** Bits 8 to 23 of the second 32-bit word without the limit: type, S, DPL, P, AVL, L, D/B, G. */
+function accessRights(descriptor: SegmentDescriptor): number {
+  const { type, s, dpl, p, avl, l, d, g } = descriptor;
+  const low = (type << 8) | (Number(s) << 12) | (dpl << 13) | (Number(p) << 15);
+  return low | (Number(avl) << 20) | (Number(l) << 21) | (Number(d) << 22) | (Number(g) << 23);
+}
+
+function highWord(descriptor: SegmentDescriptor): number {
+  const { base, limit } = descriptor;
+  return ((base & 0xff000000) | ((base >>> 16) & 0xff) | (limit & 0xf0000) | accessRights(descriptor)) >>> 0;
+}
+
+function scaledLimit({ limit, g }: SegmentDescriptor): number {
+  return g ? limit * 4096 + 4095 : limit;
+}
+
+function validOffsets(descriptor: SegmentDescriptor): DescriptorView["offsets"] {
+  const limit = scaledLimit(descriptor);
+  const expandDown = descriptor.s && (descriptor.type & 0xc) === 4;
+  if (!expandDown) return isEmptyDescriptor(descriptor) ? undefined : { first: 0, last: limit };
+  const top = descriptor.d ? 0xffffffff : 0xffff;
+  return limit < top ? { first: limit + 1, last: top } : undefined;
+}
+
+function sizeInBits(kind: DescriptorView["kind"], { l, d }: SegmentDescriptor): DescriptorView["bits"] {
+  if (kind === "code" && l && !d) return 64;
+  return kind === "code" || kind === "data" ? (d ? 32 : 16) : undefined;
+}
+
+function nameType(kind: DescriptorView["kind"], type: number): string {
+  switch (kind) {
+    case "empty":
+      return "empty";
+    case "system":
+      return `system: ${SYSTEM_TYPES[type]}`;
+    case "code":
+      return `code ${(type & 2) !== 0 ? "readable" : "execute-only"}${(type & 4) !== 0 ? " conforming" : ""}`;
+    case "data":
+      return `data ${(type & 2) !== 0 ? "read-write" : "read-only"}${(type & 4) !== 0 ? " expand-down" : ""}`;
+  }
+}
+
+/** The checks that LAR and LSL make before they look at what is asked. */
+function isVisible(
+  descriptor: SegmentDescriptor,
+  systemTypes: Record<"legacy" | "long", readonly number[]>,
+  { rpl = 3, longMode = false }: SelectorUse,
+): boolean {
+  const { s, type, dpl } = descriptor;
+  if (!s && !systemTypes[longMode ? "long" : "legacy"].includes(type)) return false;
+  const conforming = s && (type & 0xc) === 0xc;
+  // CPL is 3 here, so that the requested privilege level can never raise the demand.
+  return conforming || dpl >= Math.max(3, rpl);
+}
+
+function checkField(name: string, value: number, maximum: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > maximum) {
+    throw new RangeError(`descriptor ${name}: expected an integer from 0 to ${maximum}, found ${value}`);
+  }
+}
+
+function hex32(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Runs the project's tests that need no guest, and counts them itself, from a report that is made for machines:
+ *
+ *     deno task test [PATH ...] [options of deno test, as --filter TEXT or --fail-fast]
+ *
+ * Tests of `lib` run with leave to read its own files and fixtures and nothing else. Suites that boot guests
+ * (`*_qemu_test.ts`) are left out. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all
+ * passed, 1 a test failed, 2 usage, 5 no test ran.
+ *
+ * @module
+ */
+import { exists, walk } from "@std/fs";
+import { fromFileUrl, join, relative, resolve } from "@std/path";
+
+const ROOT = fromFileUrl(new URL("../", import.meta.url));
+const ROOMS = ["lib", "vm", "harness", "tests"];
+const NOTHING_RAN = 5;
+const TEST_CASE_REGEXP = /<testcase name="([^"]*)"([^>]*)>(.*?)<\/testcase>/gs;
+
+/** How many tests ended how. Steps of a test are not counted apart from it. */
+export interface TestCounts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Test files that run with the same permissions. */
+export interface TestGroup {
+  /** Name of the permission set in deno.json. */
+  permissions: string;
+  files: string[];
+}
+
+/** Counts the tests in a JUnit report as `deno test` writes it. */
+export function countJUnit(xml: string): TestCounts {
+  const counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, suite = ""] of xml.matchAll(/<testsuite [^>]*>(.*?)<\/testsuite>/gs)) {
+    const names = new Set<string>();
+    for (const [, name = "", attributes = "", body = ""] of suite.matchAll(TEST_CASE_REGEXP)) {
+      names.add(name);
+      if (isStep(name, names)) continue;
+      // The text of a failure is escaped, so that no test's output can look like these.
+      if (/<(failure|error)\b/.test(body)) counts.failed++;
+      else if (!/<skipped\b/.test(body)) counts.passed++;
+      // What --filter left out is reported as skipped as well, but without a time.
+      else if (attributes.includes(" time=")) counts.skipped++;
+    }
+  }
+  return counts;
+}
+
+/** Deno reports the step `b` of the test `a`, after the test, as `a > b`. */
+function isStep(name: string, namesBefore: Set<string>): boolean {
+  const parts = name.split(" &gt; ");
+  return parts.some((_, index) => index > 0 && namesBefore.has(parts.slice(0, index).join(" &gt; ")));
+}
+
+/** The closing line that people and continuous integration read. */
+export function summarize({ passed, failed, skipped }: TestCounts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/** Exit status for a whole run. */
+export function exitStatus({ passed, failed }: TestCounts): number {
+  if (failed > 0) return 1;
+  return passed > 0 ? 0 : NOTHING_RAN;
+}
+
+/** Splits arguments into paths of this script's own and options for `deno test`. */
+export function splitArguments(args: readonly string[]): { paths: string[]; options: string[] } {
+  const paths: string[] = [];
+  const options: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] ?? "";
+    if (!arg.startsWith("-")) {
+      paths.push(arg);
+      continue;
+    }
+    options.push(arg);
+    if (arg === "--filter" || arg === "--shard") options.push(args[++index] ?? "");
+  }
+  return { paths, options };
+}
+
+/** Sorts test files, given by their paths from the project's root, into groups that need the same permissions. */
+export function groupFiles(files: readonly string[]): TestGroup[] {
+  const own = files.filter((file) => file.endsWith("_test.ts") && !file.endsWith("_qemu_test.ts")).sort();
+  const isPure = (file: string) => file.startsWith("lib/") && !file.startsWith("lib/std/");
+  const groups = [
+    { permissions: "lib", files: own.filter(isPure) },
+    { permissions: "test", files: own.filter((file) => !isPure(file)) },
+  ];
+  return groups.filter((group) => group.files.length > 0);
+}
+
+async function findFiles(paths: readonly string[]): Promise<string[]> {
+  const files = new Set<string>();
+  for (const path of paths) {
+    if (await exists(path, { isFile: true })) {
+      files.add(relative(ROOT, path));
+      continue;
+    }
+    for await (const entry of walk(path, { includeDirs: false, exts: [".ts"], skip: [/\/node_modules$/] })) {
+      files.add(relative(ROOT, entry.path));
+    }
+  }
+  return [...files];
+}
+
+async function runGroup(group: TestGroup, options: readonly string[]): Promise<TestCounts> {
+  const dir = await Deno.makeTempDir({ prefix: "ckptest-tests-" });
+  try {
+    const report = join(dir, "junit.xml");
+    const { code } = await new Deno.Command("deno", {
+      args: [
+        "test",
+        "-q",
+        `-P=${group.permissions}`,
+        `--junit-path=${report}`,
+        ...options,
+        ...group.files,
+      ],
+      cwd: ROOT,
+      stdin: "null",
+    }).spawn().status;
+    const counts = countJUnit(await Deno.readTextFile(report).catch(() => ""));
+    if (code !== 0 && counts.failed === 0) {
+      console.error(`deno test ended with status ${code} though no test failed: counted as one failure`);
+      counts.failed++;
+    }
+    return counts;
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { paths, options } = splitArguments(args);
+  const roots = paths.length > 0 ? paths.map((path) => resolve(path)) : ROOMS.map((room) => join(ROOT, room));
+  const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+  const present: string[] = [];
+  for (const root of roots) {
+    if (await exists(root)) present.push(root);
+    else if (paths.length > 0) {
+      console.error(`No such file or directory: "${root}"`);
+      return 2;
+    }
+  }
+  for (const group of groupFiles(await findFiles(present))) {
+    const counts = await runGroup(group, options);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+  }
+  const status = exitStatus(total);
+  if (status === NOTHING_RAN) console.error("No test ran: no file, or no test in them, fits the arguments");
+  console.log(summarize(total));
+  return status;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

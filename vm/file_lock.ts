@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+import { dirname } from "@std/path";
+
+/** Settings of {@linkcode withFileLock}. */
+export interface FileLockOptions {
+  /** Called once when another process holds the lock; `holder` is its pid, or "?" when it did not say. */
+  onWait?: (holder: string) => void;
+  /** Time between two tries, in milliseconds. */
+  pollMs?: number;
+}
+
+/**
+ * Runs `work` while holding an exclusive lock on the file `path`, which is made if need be and stays behind.
+ * The kernel drops the lock when its holder dies, however it dies, so there is no stale lock.
+ */
+export async function withFileLock<T>(
+  path: string,
+  work: () => Promise<T>,
+  { onWait, pollMs = 100 }: FileLockOptions = {},
+): Promise<T> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  using file = await Deno.open(path, { read: true, write: true, create: true });
+  let told = false;
+  for (let tries = 0; !await file.tryLock(true); tries++) {
+    // A holder that just got the lock may not have written its name yet.
+    const holder = (await Deno.readTextFile(path)).trim();
+    if (!told && (holder !== "" || tries > 2)) {
+      onWait?.(holder || "?");
+      told = true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+  await file.truncate();
+  await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
+  try {
+    return await work();
+  } finally {
+    await file.truncate();
+    await file.unlock();
+  }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "syscall.h"
+
+#include <asm/signal.h>
+#include <linux/errno.h>
+#include <linux/mman.h>
+
+#ifdef __x86_64__
+
+asm(".pushsection .text\n"
+    ".globl sys_call\n"
+    "sys_call:\n"
+    "	mov %rdi, %rax\n"
+    "	mov %rsi, %rdi\n"
+    "	mov %rdx, %rsi\n"
+    "	mov %rcx, %rdx\n"
+    "	mov %r8, %r10\n"
+    "	mov %r9, %r8\n"
+    "	mov 8(%rsp), %r9\n"
+    "	syscall\n"
+    "	ret\n"
+    "signal_return:\n"
+    "	mov $15, %eax\n" // rt_sigreturn
+    "	syscall\n"
+    "	ud2\n"
+    // The kernel's stack at entry: argc, argv..., NULL, environment..., NULL, auxiliary vector.
+    ".globl _start\n"
+    "_start:\n"
+    "	xor %ebp, %ebp\n"
+    "	mov %rsp, %rdi\n"
+    "	and $-16, %rsp\n"
+    "	call start\n"
+    "	ud2\n"
+    ".popsection\n");
+
+#else
+
+asm(".pushsection .text\n"
+    ".globl sys_call\n"
+    "sys_call:\n"
+    "	push %ebp\n"
+    "	push %edi\n"
+    "	push %esi\n"
+    "	push %ebx\n"
+    "	mov 20(%esp), %eax\n"
+    "	mov 24(%esp), %ebx\n"
+    "	mov 28(%esp), %ecx\n"
+    "	mov 32(%esp), %edx\n"
+    "	mov 36(%esp), %esi\n"
+    "	mov 40(%esp), %edi\n"
+    "	mov 44(%esp), %ebp\n"
+    "	int $0x80\n"
+    "	pop %ebx\n"
+    "	pop %esi\n"
+    "	pop %edi\n"
+    "	pop %ebp\n"
+    "	ret\n"
+    "signal_return:\n"
+    "	mov $173, %eax\n" // rt_sigreturn
+    "	int $0x80\n"
+    "	ud2\n"
+    ".globl _start\n"
+    "_start:\n"
+    "	xor %ebp, %ebp\n"
+    "	mov %esp, %eax\n"
+    "	and $-16, %esp\n"
+    "	sub $12, %esp\n"
+    "	push %eax\n"
+    "	call start\n"
+    "	ud2\n"
+    ".popsection\n");
+
+#endif
+
+extern char signal_return[];
+
+void *sys_map_anonymous(size_t length, bool shared)
+{
+	int flags = MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE);
+
+#ifdef __x86_64__
+	return (void *)SYS(mmap, 0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+#else
+	return (void *)SYS(mmap2, 0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+#endif
+}
+
+long sys_pread(int fd, void *buffer, size_t length, u64 offset)
+{
+#ifdef __x86_64__
+	return SYS(pread64, fd, buffer, length, offset);
+#else
+	return SYS(pread64, fd, buffer, length, (u32)offset, (u32)(offset >> 32));
+#endif
+}
+
+// Gives up all groups and takes these ids; 0, 0 changes nothing but the groups.
+long sys_set_ids(u32 uid, u32 gid)
+{
+	long error;
+
+#ifdef __x86_64__
+	error = SYS(setgroups, 0, 0);
+	if (error >= 0)
+		error = SYS(setresgid, gid, gid, gid);
+	if (error >= 0)
+		error = SYS(setresuid, uid, uid, uid);
+#else
+	error = SYS(setgroups32, 0, 0);
+	if (error >= 0)
+		error = SYS(setresgid32, gid, gid, gid);
+	if (error >= 0)
+		error = SYS(setresuid32, uid, uid, uid);
+#endif
+	// A kernel without CONFIG_MULTIUSER has no such calls, and root alone.
+	return error == -ENOSYS && uid == 0 && gid == 0 ? 0 : error;
+}
+
+void sys_clock(int clock, struct time *now)
+{
+#ifdef __x86_64__
+	SYS(clock_gettime, clock, now);
+#else
+	SYS(clock_gettime64, clock, now);
+#endif
+}
+
+void sys_sleep_ms(int ms)
+{
+	SYS(poll, 0, 0, ms);
+}
+
+long sys_write_all(int fd, const void *bytes, size_t length)
+{
+	const char *at = bytes;
+
+	while (length > 0) {
+		long written = SYS(write, fd, at, length);
+
+		if (written == -EINTR)
+			continue;
+		if (written <= 0)
+			return written == 0 ? -EIO : written;
+		at += written;
+		length -= (size_t)written;
+	}
+	return 0;
+}
+
+long sys_sigaction(int signal, void *handler, unsigned long flags)
+{
+	struct kernel_sigaction action = {
+		.handler = handler,
+		.flags = flags | SA_RESTORER,
+		.restorer = signal_return,
+	};
+
+	return SYS(rt_sigaction, signal, &action, 0, sizeof(action.mask));
+}

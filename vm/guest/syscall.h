@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// System calls without a libc. The result is the kernel's own: a value, or a negative errno.
+#ifndef CKPTEST_SYSCALL_H
+#define CKPTEST_SYSCALL_H
+
+#include <asm/unistd.h>
+
+#include "types.h"
+
+long sys_call(long nr, long a, long b, long c, long d, long e, long f);
+
+#define SYS_PADDED(nr, a, b, c, d, e, f, ...) \
+	sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+// SYS(name, arguments...): missing arguments are zero.
+#define SYS(name, ...) SYS_PADDED(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+
+// Calls whose number or arguments differ between the two architectures.
+void *sys_map_anonymous(size_t length, bool shared);
+long sys_pread(int fd, void *buffer, size_t length, u64 offset);
+long sys_set_ids(u32 uid, u32 gid);
+
+struct time {
+	s64 seconds;
+	s64 nanoseconds;
+};
+
+void sys_clock(int clock, struct time *now);
+void sys_sleep_ms(int ms);
+long sys_write_all(int fd, const void *bytes, size_t length);
+
+struct kernel_sigaction {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	u64 mask;
+};
+
+// Sets what a signal does; SA_RESTORER is added, since x86-64 refuses to do without.
+long sys_sigaction(int signal, void *handler, unsigned long flags);
+
+#endif

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// The target's relatives: bystanders that only exist, and the wait for a child.
+#include <asm/signal.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+#include "syscall.h"
+#include "target.h"
+
+long clone_sleeper(unsigned long flags, void *stack, long death_signal);
+
+// A clone that touches no memory: it asks to die with its parent (if death_signal is set), then sleeps for ever.
+#ifdef __x86_64__
+asm(".pushsection .text\n"
+    "clone_sleeper:\n"
+    "	mov %rdx, %r9\n"
+    "	xor %edx, %edx\n"
+    "	xor %r10d, %r10d\n"
+    "	xor %r8d, %r8d\n"
+    "	mov $56, %eax\n" // clone
+    "	syscall\n"
+    "	test %rax, %rax\n"
+    "	jz 1f\n"
+    "	ret\n"
+    "1:	test %r9, %r9\n"
+    "	jz 2f\n"
+    "	mov $1, %edi\n" // PR_SET_PDEATHSIG
+    "	mov %r9, %rsi\n"
+    "	mov $157, %eax\n" // prctl
+    "	syscall\n"
+    "2:	mov $34, %eax\n" // pause
+    "	syscall\n"
+    "	jmp 2b\n"
+    ".popsection\n");
+#else
+asm(".pushsection .text\n"
+    "clone_sleeper:\n"
+    "	push %ebp\n"
+    "	push %edi\n"
+    "	push %esi\n"
+    "	push %ebx\n"
+    "	mov 20(%esp), %ebx\n"
+    "	mov 24(%esp), %ecx\n"
+    "	mov 28(%esp), %ebp\n"
+    "	xor %edx, %edx\n"
+    "	xor %esi, %esi\n"
+    "	xor %edi, %edi\n"
+    "	mov $120, %eax\n" // clone
+    "	int $0x80\n"
+    "	test %eax, %eax\n"
+    "	jz 1f\n"
+    "	pop %ebx\n"
+    "	pop %esi\n"
+    "	pop %edi\n"
+    "	pop %ebp\n"
+    "	ret\n"
+    "1:	test %ebp, %ebp\n"
+    "	jz 2f\n"
+    "	mov $1, %ebx\n" // PR_SET_PDEATHSIG
+    "	mov %ebp, %ecx\n"
+    "	mov $172, %eax\n" // prctl
+    "	int $0x80\n"
+    "2:	mov $29, %eax\n" // pause
+    "	int $0x80\n"
+    "	jmp 2b\n"
+    ".popsection\n");
+#endif
+
+static long wait_status(long child)
+{
+	int status = 0;
+	long error;
+
+	do {
+		error = SYS(wait4, child, &status, __WALL, 0);
+	} while (error == -EINTR);
+	return error < 0 ? 0 : status;
+}
+
+void process_wait_for(long child)
+{
+	wait_status(child);
+}
+
+// Waits for the child that has become the subject, then ends as it ended.
+void process_end_like(long child)
+{
+	int status = (int)wait_status(child);
+	int signal = status & 0x7f;
+
+	if (signal != 0) {
+		long self = SYS(getpid);
+
+		// What ended the child ends this process too, unless it is blocked or caught here.
+		SYS(kill, self, signal);
+		SYS(kill, self, SIGKILL);
+	}
+	target_die(status >> 8 & 0xff);
+}
+
+// A child that shares pages with this process and does nothing. It has gone to sleep when the pid is returned.
+s64 process_fork_bystander(void)
+{
+	int ready[2];
+	char byte = 0;
+	long error = SYS(pipe2, ready, O_CLOEXEC);
+
+	if (error < 0)
+		return error;
+	long child = SYS(fork);
+
+	if (child == 0) {
+		SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
+		SYS(write, ready[1], &byte, 1);
+		SYS(close, ready[0]);
+		SYS(close, ready[1]);
+		for (;;)
+			SYS(pause);
+	}
+	if (child > 0)
+		SYS(read, ready[0], &byte, 1);
+	SYS(close, ready[0]);
+	SYS(close, ready[1]);
+	return child;
+}
+
+// A thread, or a process of its own, in this address space.
+s64 process_start_sleeper(bool own_process)
+{
+	static u64 stack[8] __attribute__((aligned(64)));
+
+	if (own_process)
+		return clone_sleeper(CLONE_VM | SIGCHLD, &stack[8], SIGKILL);
+	return clone_sleeper(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+			     &stack[8], 0);
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "text.h"
+
+static const char DIGITS[] = "0123456789abcdef";
+
+// gcc calls these four by itself. Words at a time: emulators run `rep movsb` one byte at a time.
+void *memcpy(void *to, const void *from, size_t length)
+{
+	u8 *t = to;
+	const u8 *f = from;
+
+	for (; length >= sizeof(long); length -= sizeof(long)) {
+		*(__attribute__((may_alias, aligned(1))) unsigned long *)t =
+			*(const __attribute__((may_alias, aligned(1))) unsigned long *)f;
+		t += sizeof(long);
+		f += sizeof(long);
+	}
+	while (length-- > 0)
+		*t++ = *f++;
+	return to;
+}
+
+void *memmove(void *to, const void *from, size_t length)
+{
+	u8 *t = to;
+	const u8 *f = from;
+
+	if (t <= f || t >= f + length)
+		return memcpy(to, from, length);
+	while (length-- > 0)
+		t[length] = f[length];
+	return to;
+}
+
+void *memset(void *to, int byte, size_t length)
+{
+	u8 *t = to;
+	unsigned long word = (u8)byte * (~0UL / 255);
+
+	for (; length > 0 && (size_t)t % sizeof(long) != 0; length--)
+		*t++ = (u8)byte;
+	for (; length >= sizeof(long); length -= sizeof(long)) {
+		*(__attribute__((may_alias)) unsigned long *)t = word;
+		t += sizeof(long);
+	}
+	while (length-- > 0)
+		*t++ = (u8)byte;
+	return to;
+}
+
+int memcmp(const void *a, const void *b, size_t length)
+{
+	const u8 *x = a;
+	const u8 *y = b;
+
+	for (size_t i = 0; i < length; i++)
+		if (x[i] != y[i])
+			return x[i] - y[i];
+	return 0;
+}
+
+size_t text_length(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] != '\0')
+		length++;
+	return length;
+}
+
+bool text_equal(const char *a, const char *b)
+{
+	size_t length = text_length(a);
+
+	return length == text_length(b) && memcmp(a, b, length) == 0;
+}
+
+bool text_starts(const char *text, const char *prefix)
+{
+	for (; *prefix != '\0'; text++, prefix++)
+		if (*text != *prefix)
+			return false;
+	return true;
+}
+
+static int digit_value(char c)
+{
+	for (int i = 0; i < 16; i++)
+		if (DIGITS[i] == (c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c))
+			return i;
+	return 16;
+}
+
+bool text_number(const char *text, u64 *value)
+{
+	u32 base = 10;
+	u64 sum = 0;
+
+	if (text_starts(text, "0x")) {
+		base = 16;
+		text += 2;
+	}
+	if (*text == '\0')
+		return false;
+	for (; *text != '\0'; text++) {
+		u32 digit = (u32)digit_value(*text);
+		u64 low = (sum & 0xffffffff) * base + digit;
+		u64 high = (sum >> 32) * base + (low >> 32);
+
+		if (digit >= base || high >> 32 != 0)
+			return false;
+		sum = high << 32 | (low & 0xffffffff);
+	}
+	*value = sum;
+	return true;
+}
+
+bool text_unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text != '\0'; text++) {
+		if (*text != '%') {
+			*to++ = *text;
+			continue;
+		}
+		int high = text[1] == '\0' ? 16 : digit_value(text[1]);
+		int low = high == 16 || text[2] == '\0' ? 16 : digit_value(text[2]);
+
+		if (high == 16 || low == 16 || high + low == 0)
+			return false;
+		*to++ = (char)(high << 4 | low);
+		text += 2;
+	}
+	*to = '\0';
+	return true;
+}
+
+void text_char(struct text *text, char c)
+{
+	// One byte stays free for the NUL of text_end().
+	if (text->length + 1 < text->size)
+		text->bytes[text->length++] = c;
+	else
+		text->full = true;
+}
+
+void text_put(struct text *text, const char *string)
+{
+	while (*string != '\0')
+		text_char(text, *string++);
+}
+
+// Divides by ten in steps of 16 bits: a 64-bit division would need libgcc on i386.
+static u32 divide_by_ten(u64 *value)
+{
+	u64 quotient = 0;
+	u32 rest = 0;
+
+	for (int shift = 48; shift >= 0; shift -= 16) {
+		u32 part = rest << 16 | (u32)(*value >> shift & 0xffff);
+
+		quotient |= (u64)(part / 10) << shift;
+		rest = part % 10;
+	}
+	*value = quotient;
+	return rest;
+}
+
+void text_decimal(struct text *text, u64 value)
+{
+	char digits[20];
+	int count = 0;
+
+	do {
+		digits[count++] = DIGITS[divide_by_ten(&value)];
+	} while (value != 0);
+	while (count > 0)
+		text_char(text, digits[--count]);
+}
+
+void text_signed(struct text *text, s64 value)
+{
+	if (value < 0)
+		text_char(text, '-');
+	text_decimal(text, value < 0 ? -(u64)value : (u64)value);
+}
+
+void text_hex(struct text *text, u64 value, int digits)
+{
+	while (digits < 16 && value >> (4 * digits) != 0)
+		digits++;
+	while (digits-- > 0)
+		text_char(text, DIGITS[value >> (4 * digits) & 15]);
+}
+
+void text_escaped(struct text *text, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		u8 c = (u8)bytes[i];
+
+		if (c > 0x20 && c < 0x7f && c != '%') {
+			text_char(text, (char)c);
+			continue;
+		}
+		text_char(text, '%');
+		text_hex(text, c, 2);
+	}
+}
+
+char *text_end(struct text *text)
+{
+	text->bytes[text->length] = '\0';
+	return text->bytes;
+}

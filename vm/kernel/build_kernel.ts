@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+import { basename, join } from "@std/path";
+import { cacheDirectory } from "../cache_directory.ts";
+import { withFileLock } from "../file_lock.ts";
+import { requireTools } from "../find_tool.ts";
+import { runCommand } from "../run_command.ts";
+import { BuildError, inStage } from "./build_error.ts";
+import type { OnBuildProgress } from "./build_progress.ts";
+import { compileKernel } from "./compile_kernel.ts";
+import { configureKernel } from "./configure_kernel.ts";
+import { digestOf } from "./digest.ts";
+import type { KernelArch } from "./kernel_arch.ts";
+import {
+  formatKernelConfig,
+  type KernelConfig,
+  mergeKernelConfigs,
+  parseKernelConfig,
+} from "./kernel_config.ts";
+import { type OverlayEdit, readOverlay } from "./kernel_overlay.ts";
+import { fetchSource, type IdentifiedSource, identifySource, type KernelSource } from "./kernel_source.ts";
+import { findStored, type StoredKernel, storeKernel } from "./kernel_store.ts";
+import { applyTree, type TreeEdits } from "./kernel_tree.ts";
+import { BUILD_TOOLS } from "./make_command.ts";
+
+/** Which kernel to build, and how. */
+export interface KernelBuildOptions {
+  arch: KernelArch;
+  source: KernelSource;
+  /** Directory of new files; the project's own by default. */
+  overlayDir?: string;
+  /** Directory of `SERIES.patch` files; the project's own by default. */
+  hooksDir?: string;
+  /** Paths of config fragments, later ones win; the project's base and architecture fragments by default. */
+  fragments?: readonly string[];
+  /** Edits that make this kernel wrong on purpose. */
+  mutate?: readonly OverlayEdit[];
+  /** Parallel compiler jobs; as many as there are CPUs by default. */
+  jobs?: number;
+  cacheDir?: string;
+  onProgress?: OnBuildProgress;
+}
+
+/** A kernel that is ready to boot. */
+export interface KernelBuild extends StoredKernel {
+  arch: KernelArch;
+  /** Digest of everything that went into it; the name of its directory in the store. */
+  key: string;
+  /** True when the store had it. */
+  cached: boolean;
+  /** Seconds that this call took. */
+  seconds: number;
+}
+
+/** Everything that decides what a build gives, read and digested before anything is unpacked or compiled. */
+export interface KernelPlan {
+  arch: KernelArch;
+  source: IdentifiedSource;
+  edits: TreeEdits;
+  config: KernelConfig;
+  /** First lines of what compiler and binutils say of themselves. */
+  compiler: string;
+  key: string;
+  /** Name of the build directory: kernels of one tree, architecture and set of fragments share it. */
+  buildName: string;
+}
+
+/** Raised when what a key stands for changes. */
+const KEY_VERSION = "1";
+
+/** The project's own config fragments for an architecture. */
+export function defaultFragments(arch: KernelArch): string[] {
+  return ["base", arch].map((name) => ownPath("config", `${name}.config`));
+}
+
+function ownPath(...parts: string[]): string {
+  return join(import.meta.dirname ?? ".", ...parts);
+}
+
+/**
+ * Builds a kernel, or finds it in the store. The stages are fetch, apply, configure, build, store; each is a
+ * function of its own. Two processes that build in the same tree wait for each other, and say so.
+ *
+ * @throws {BuildError} that names the stage.
+ */
+export async function buildKernel(options: KernelBuildOptions): Promise<KernelBuild> {
+  const start = performance.now();
+  const cacheDir = options.cacheDir ?? cacheDirectory();
+  const plan = await planKernel(options);
+  const finish = (stored: StoredKernel, cached: boolean): KernelBuild => {
+    return { ...stored, arch: plan.arch, key: plan.key, cached, seconds: (performance.now() - start) / 1000 };
+  };
+  const stored = await findStored(cacheDir, plan.key);
+  if (stored !== undefined) return finish(stored, true);
+
+  const { treeKey } = plan.source;
+  const seconds = 0;
+  const onWait = (pid: string) =>
+    options.onProgress?.({
+      stage: "apply",
+      message: `waiting for process ${pid}, which builds a kernel`,
+      seconds,
+    });
+  return await inStage("apply", () =>
+    withFileLock(join(cacheDir, "trees", `${treeKey}.lock`), async () => {
+      const meanwhile = await findStored(cacheDir, plan.key);
+      if (meanwhile !== undefined) return finish(meanwhile, true);
+      return finish(await runStages(plan, { ...options, cacheDir }), false);
+    }, { onWait }));
+}
+
+/**
+ * Reads all inputs of a build and computes its key.
+ *
+ * @throws {BuildError} of stage `fetch`, `apply` or `configure` when one of them is missing or cannot be parsed.
+ */
+export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
+  const { arch, mutate = [], overlayDir = ownPath("overlay"), hooksDir = ownPath("hooks") } = options;
+  const source = await identifySource(options.source);
+  const overlay = await inStage("apply", () => readOverlay(overlayDir));
+  const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
+  const fragments = options.fragments ?? defaultFragments(arch);
+  const config = await inStage("configure", () => readFragments(fragments));
+  const compiler = await inStage("configure", identifyCompiler);
+  const key = await digestOf([
+    ...[KEY_VERSION, arch, source.contentKey, hooks.text, formatKernelConfig(config), compiler],
+    ...[...overlay].flat(),
+    ...mutate.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
+  ]);
+  const flavour = (await digestOf(fragments.map((path) => basename(path)))).slice(0, 6);
+  const edits = { overlay, hooks, mutate };
+  const buildName = `${source.treeKey}-${arch}-${flavour}`;
+  return { arch, source, edits, config, compiler, key: key.slice(0, 32), buildName };
+}
+
+async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
+  const text = await Deno.readTextFile(path).catch((cause) => {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new BuildError({
+      stage: "apply",
+      problem: `there are no hooks for this kernel series: ${path} is missing`,
+    });
+  });
+  return { path, text };
+}
+
+async function readFragments(paths: readonly string[]): Promise<KernelConfig> {
+  const parsed = paths.map(async (path) => parseKernelConfig(await Deno.readTextFile(path), path));
+  return mergeKernelConfigs(await Promise.all(parsed));
+}
+
+async function identifyCompiler(): Promise<string> {
+  await requireTools(BUILD_TOOLS);
+  const versions = [["gcc", "--version"], ["objcopy", "--version"]] as [string, string][];
+  const outputs = await Promise.all(versions.map((argv) => runCommand(argv)));
+  return outputs.map(({ lines }) => lines[0] ?? "").join("; ");
+}
+
+async function runStages(
+  plan: KernelPlan,
+  { cacheDir, jobs, onProgress }: { cacheDir: string; jobs?: number; onProgress?: OnBuildProgress },
+): Promise<StoredKernel> {
+  const start = performance.now();
+  const common = { cacheDir, ...(onProgress === undefined ? {} : { onProgress }) };
+  const { source, edits, arch } = plan;
+  const pristine = await fetchSource(source, common);
+  const tree = await applyTree({ ...common, source, pristine, edits });
+  const buildDir = join(cacheDir, "build", plan.buildName);
+  const logPath = join(cacheDir, "logs", `${plan.buildName}.log`);
+  await inStage("configure", async () => {
+    await Deno.mkdir(join(cacheDir, "logs"), { recursive: true });
+    await Deno.writeTextFile(logPath, "");
+  });
+  const make = { ...common, tree, buildDir, arch, logPath, ...(jobs === undefined ? {} : { jobs }) };
+  await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
+  await compileKernel(make);
+  const seconds = (performance.now() - start) / 1000;
+  const info = { arch, source: source.description, compiler: plan.compiler, seconds };
+  return await storeKernel({ cacheDir, key: plan.key, buildDir, logPath, info });
+}
+
+/** Digest of what can change the meaning of a configuration: the source, the hooks, and our own Kconfig files. */
+async function kconfigKey({ source, edits }: KernelPlan): Promise<string> {
+  const own = [...edits.overlay].filter(([file]) => basename(file).startsWith("Kconfig"));
+  return await digestOf([source.contentKey, edits.hooks.text, ...own.flat()]);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ElfError, readElf } from "./elf_file.ts";
+import { programClosure, ProgramClosureError, readLinkerConfig } from "./program_closure.ts";
+
+/** Runs a compiler or another tool; it must succeed. */
+async function run(cwd: string, ...argv: [string, ...string[]]): Promise<string> {
+  const [program, ...args] = argv;
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("programClosure() finds the dynamic linker and libraries that ldd finds", async () => {
+  const closure = await programClosure("sh");
+  const paths = closure.map(({ path }) => path);
+  assert(paths[0]!.endsWith("/sh"));
+  const listed = await run("/", "sh", "-c", 'ldd "$0"', paths[0]!);
+  const expected = listed.matchAll(/(\/\S+) \(0x/g).map((match) => match[1]!).toArray();
+  assert(expected.length >= 2, listed);
+  assertEquals(paths.slice(1).toSorted(), expected.toSorted());
+});
+
+Deno.test("programClosure() follows RUNPATH with $ORIGIN and libraries of libraries", async () => {
+  const dir = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    await Deno.mkdir(`${dir}/lib`);
+    await Deno.writeTextFile(`${dir}/b.c`, "int b(void) { return 1; }\n");
+    await Deno.writeTextFile(`${dir}/a.c`, "int b(void); int a(void) { return b(); }\n");
+    await Deno.writeTextFile(`${dir}/main.c`, "int a(void); int main(void) { return a(); }\n");
+    const shared = ["-shared", "-fPIC", "-nostdlib"];
+    await run(dir, "gcc", ...shared, "-o", "lib/libb.so", "b.c");
+    await run(dir, "gcc", ...shared, "-Wl,-rpath,$ORIGIN", "-o", "lib/liba.so", "a.c", "-Llib", "-lb");
+    const link = ["-Wl,-rpath,$ORIGIN/lib", "-Wl,-rpath-link,lib", "-Llib", "-la"];
+    await run(dir, "gcc", "-o", "main", "main.c", ...link);
+    const paths = (await programClosure(`${dir}/main`)).map(({ path }) => path);
+    assertEquals(paths[0], `${dir}/main`);
+    for (const expected of [`${dir}/lib/liba.so`, `${dir}/lib/libb.so`]) {
+      assert(paths.includes(expected), expected);
+    }
+    await Deno.remove(`${dir}/lib/libb.so`);
+    await assertRejects(() => programClosure(`${dir}/main`), ProgramClosureError, "liba.so: needs libb.so");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("programClosure() takes a static program alone, and a script with its interpreter", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/start.c`, "void _start(void) { for (;;); }\n");
+    await run(dir, "gcc", "-static", "-nostdlib", "-o", "alone", "start.c");
+    assertEquals((await programClosure(`${dir}/alone`)).map(({ path }) => path), [`${dir}/alone`]);
+    await Deno.writeTextFile(`${dir}/script`, `#! ${dir}/alone -x\n`, { mode: 0o755 });
+    const closure = await programClosure(`${dir}/script`);
+    assertEquals(closure.map(({ source }) => source), [`${dir}/script`, `${dir}/alone`]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("programClosure() names a program that is not there or no program", async () => {
+  await assertRejects(() => programClosure("no-such-program"), ProgramClosureError, "no-such-program");
+  const file = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(file, "just some text");
+    await Deno.chmod(file, 0o755);
+    await assertRejects(() => programClosure(file), ElfError, "not an ELF file");
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("readElf() refuses a file that is cut short", async () => {
+  const bytes = await Deno.readFile(await Deno.realPath("/bin/sh"));
+  const whole = readElf(bytes, "sh");
+  assert(whole.needed.includes("libc.so.6"), whole.needed.join(" "));
+  for (const length of [30, 64, 200]) {
+    assertThrows(() => readElf(bytes.subarray(0, length), "cut"), ElfError, "cut");
+  }
+});
+
+Deno.test("readLinkerConfig() follows includes with patterns, and drops comments", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/conf.d`);
+    await Deno.writeTextFile(
+      `${dir}/conf`,
+      "/first # one\ninclude conf.d/*.conf\ninclude /nonexistent/*\n/last/\n",
+    );
+    await Deno.writeTextFile(`${dir}/conf.d/b.conf`, "/b\n");
+    await Deno.writeTextFile(`${dir}/conf.d/a.conf`, "# none\n/a\n");
+    await Deno.writeTextFile(`${dir}/conf.d/a.conf.bak`, "/never\n");
+    assertEquals(await readLinkerConfig(`${dir}/conf`), ["/first", "/a", "/b", "/last/"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

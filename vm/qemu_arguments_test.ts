@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { qemuArgumentGroups, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
+
+const OPTIONS: QemuOptions = {
+  accelerator: "tcg",
+  kernel: "/k/vmlinux",
+  initrd: "/k/initrd",
+  sockets: { control: "/s/control", data: "/s/data", console: "/s/console", qmp: "/s/qmp" },
+};
+
+/** The value after an option; the option must occur once. */
+function valueOf(args: string[], option: string): string {
+  const at = args.flatMap((arg, index) => arg === option ? [index] : []);
+  assertEquals(at.length, 1, `${option} in ${args.join(" ")}`);
+  return args[at[0]! + 1]!;
+}
+
+Deno.test("qemuArguments() gives a bare machine with kernel, initrd and our parameters first", () => {
+  const args = qemuArguments({ ...OPTIONS, append: ["extra=1"] });
+  assertEquals(valueOf(args, "-machine"), "microvm,acpi=off");
+  assertEquals(valueOf(args, "-accel"), "tcg");
+  assertEquals(valueOf(args, "-m"), "256M");
+  assertEquals(valueOf(args, "-kernel"), "/k/vmlinux");
+  assertEquals(valueOf(args, "-initrd"), "/k/initrd");
+  const append = valueOf(args, "-append").split(" ");
+  assert(append.includes("panic=-1") && append.includes("reboot=t"), append.join(" "));
+  assertEquals(append.at(-1), "extra=1");
+});
+
+Deno.test("qemuArguments() has no network, no host files, no shell-outs, and the sandbox on", () => {
+  const args = qemuArguments(OPTIONS);
+  for (const required of ["-nodefaults", "-no-user-config", "-no-reboot"]) {
+    assert(args.includes(required), required);
+  }
+  assert(valueOf(args, "-sandbox").startsWith("on,"));
+  const line = args.join(" ");
+  for (const forbidden of ["-net", "-virtfs", "-fsdev", "-daemonize", "exec:"]) {
+    assert(!line.includes(forbidden), forbidden);
+  }
+});
+
+Deno.test("qemuArguments() connects out to every socket, with commas in paths doubled", () => {
+  const args = qemuArguments({ ...OPTIONS, sockets: { ...OPTIONS.sockets, qmp: "/a,b/qmp" } });
+  const chardevs = args.filter((arg) => arg.startsWith("socket,"));
+  assertEquals(chardevs, [
+    "socket,id=control,path=/s/control,server=off",
+    "socket,id=data,path=/s/data,server=off",
+    "socket,id=console,path=/s/console,server=off",
+    "socket,id=qmp,path=/a,,b/qmp,server=off",
+  ]);
+});
+
+Deno.test("qemuArguments() adds disks and determinism only when asked", () => {
+  const plain = qemuArguments(OPTIONS);
+  assert(!plain.includes("-drive") && !plain.includes("-icount") && !plain.includes("-seed"));
+  const more = qemuArguments({
+    ...OPTIONS,
+    drives: [{ path: "/d,1", format: "raw", readOnly: true }],
+    deterministicSeed: 7,
+  });
+  assertEquals(valueOf(more, "-drive"), "file=/d,,1,if=none,id=drive0,format=raw,cache=unsafe,readonly=on");
+  assertEquals(valueOf(more, "-seed"), "7");
+});
+
+Deno.test("qemuArguments() refuses what cannot be", () => {
+  assertThrows(() => qemuArguments({ ...OPTIONS, memoryMiB: 0 }), RangeError, "memoryMiB");
+  assertThrows(() => qemuArguments({ ...OPTIONS, cpus: 1.5 }), RangeError, "cpus");
+  assertThrows(() => qemuArguments({ ...OPTIONS, cpus: 2, deterministicSeed: 1 }), RangeError, "2");
+});
+
+Deno.test("qemuArgumentGroups() gives every group a reason", () => {
+  for (const { comment, args } of qemuArgumentGroups(OPTIONS)) {
+    assert(comment.length > 5 && args.length > 0, comment);
+  }
+});
