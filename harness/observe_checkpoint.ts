@@ -25,7 +25,6 @@ export interface ObserveOptions {
   readonly hashPage: (page: number) => boolean;
 }
 
-const BEFORE = ["maps", "smaps", "stat", "comm", "pages"] as const;
 const AFTER = ["maps", "smaps", "pages"] as const;
 
 /**
@@ -37,7 +36,9 @@ export async function observeCheckpoint(
   options: ObserveOptions,
 ): Promise<ObservedCheckpoint> {
   const { pid } = options;
-  const before = await agent.observe(pid, BEFORE);
+  // The thread's own stat: the process's shows the group's exit code in place of the task's (fs/proc/array.c).
+  const stat = `task/${pid}/stat`;
+  const before = await agent.observe(pid, ["maps", "smaps", stat, "comm", "pages"]);
   const reply = options.self
     ? await ownCheckpoint(agent)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
@@ -51,7 +52,7 @@ export async function observeCheckpoint(
   const hashes = await agent.pageHash(pid, [...hashedAddresses]);
   const observation = parseObservation({
     pid,
-    proc: before,
+    proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),
     registers,
     hashedAddresses,
     hashes,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { abiOf, type KernelArch, stackTop } from "../lib/abi/arch.ts";
-import { type KernelSeries, kernelSeries } from "../lib/abi/vm_flags.ts";
 import type { CompileTarget } from "../lib/model/model_state.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { AgentSession } from "../vm/agent_session.ts";
@@ -25,9 +24,10 @@ export const CHECKPOINT_NR = 390;
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
   readonly platform: Platform;
-  readonly series: KernelSeries;
-  readonly release: string;
-  readonly kernel: KernelBuild;
+  /** The kernel in words: its release, or the file that it was given as. */
+  readonly kernelName: string;
+  /** What was built; undefined for a kernel that was given as a file. */
+  readonly build: KernelBuild | undefined;
   readonly acceleratorReason: string;
   readonly checkpointNr: number;
   /** What scenarios are compiled for. */
@@ -49,6 +49,8 @@ export interface PrepareOptions {
   /** Edits that make the kernel wrong on purpose. */
   readonly mutate?: readonly OverlayEdit[];
   readonly memoryMiB?: number | undefined;
+  /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
+  readonly kernelFile?: string | undefined;
 }
 
 /** Builds the kernel of an architecture, with progress. */
@@ -74,7 +76,11 @@ export async function buildKernelFor(
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
 export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
   const { terminal } = options;
-  const kernel = await buildKernelFor(platform.kernel, terminal, options.mutate);
+  const { kernelFile } = options;
+  const build = kernelFile === undefined
+    ? await buildKernelFor(platform.kernel, terminal, options.mutate)
+    : undefined;
+  const kernel = build?.vmlinuxStripped ?? kernelFile!;
   const guest = await buildGuest(platform.kernel);
   const target = platform.name === "compat" ? guest.target32 ?? guest.target : guest.target;
   const programs = [...options.programs ?? [], ...programsOf(options.scenarios ?? [])];
@@ -94,9 +100,8 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
   };
   return {
     platform,
-    series: seriesOf(kernel.info.release),
-    release: kernel.info.release,
-    kernel,
+    kernelName: build ? `Linux ${build.info.release}` : kernel,
+    build,
     acceleratorReason: `${accelerator}: ${reason}`,
     checkpointNr: CHECKPOINT_NR,
     compileTarget,
@@ -105,7 +110,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     startGuest: async () => {
       const machine = await startVirtualMachine({
         accelerator,
-        kernel: kernel.vmlinuxStripped,
+        kernel,
         initrd,
         ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
       });
@@ -117,13 +122,6 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
       }
     },
   };
-}
-
-function seriesOf(release: string): KernelSeries {
-  const [major = 0, minor = 0, patch = 0] = release.split(/[.-]/).map(Number);
-  const series = kernelSeries(major, minor, patch);
-  if (series === undefined) throw new UsageError(`Linux ${release} is none that the reference model knows`);
-  return series;
 }
 
 function programsOf(scenarios: readonly Scenario[]): string[] {

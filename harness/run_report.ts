@@ -13,7 +13,7 @@ import type { Terminal } from "./terminal.ts";
 /** What the report says of the kernel that scenarios run on. */
 export interface ReportedPlatform {
   readonly name: string;
-  readonly release: string;
+  readonly kernelName: string;
   readonly acceleratorReason: string;
 }
 
@@ -53,9 +53,9 @@ export class RunReport {
   }
 
   /** Says which kernel comes next. */
-  beginPlatform({ name, release, acceleratorReason }: ReportedPlatform): void {
+  beginPlatform({ name, kernelName, acceleratorReason }: ReportedPlatform): void {
     this.#arch = name;
-    this.#terminal.result(`# ${name}: Linux ${release}, ${acceleratorReason}`);
+    this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
   }
 
   /** Shows which scenario is running. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+import { type KernelSeries, kernelSeries } from "../lib/abi/vm_flags.ts";
 import type { KernelObservation } from "../lib/compare/observation.ts";
 import { compileScenario } from "../lib/model/compile_scenario.ts";
 import type { TargetOp } from "../lib/model/target_op.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../vm/target_program.ts";
 import type { ResultItem } from "./check_results.ts";
+import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import { type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
@@ -38,10 +40,17 @@ function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] 
 export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
   return {
     arch: prepared.platform.kernel,
-    series: prepared.series,
+    series: seriesOf(guest.agent.info.release),
     checkpointNr: prepared.checkpointNr,
     observed: await observeKernel(guest),
   };
+}
+
+function seriesOf(release: string): KernelSeries {
+  const [major = 0, minor = 0, patch = 0] = release.split(/[.-]/).map(Number);
+  const series = kernelSeries(major, minor, patch);
+  if (series === undefined) throw new UsageError(`Linux ${release} is none that the reference model knows`);
+  return series;
 }
 
 async function observeKernel(guest: Guest): Promise<KernelObservation> {

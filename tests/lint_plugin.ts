@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The project's own lint rules, run by `deno lint` beside Deno's: which room may import which, what keeps `lib`
- * pure, and a few points of style that reviewers would otherwise have to look for.
+ * The project's own lint rules, run by `deno lint` beside Deno's: which room may import which, what keeps
+ * `lib` pure, and a few points of style that reviewers would otherwise have to look for.
  *
  * @module
  */

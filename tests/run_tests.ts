@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * Runs the project's tests that need no guest, and counts them itself, from a report that is made for machines:
+ * Runs the project's tests, and counts them itself, from a report that is made for machines:
  *
  *     deno task test [PATH ...] [options of deno test, as --filter TEXT or --fail-fast]
+ *     deno task test:guests [the same]
  *
- * Tests of `lib` run with leave to read its own files and fixtures and nothing else. Suites that boot guests
- * (`*_qemu_test.ts`) are left out. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all
- * passed, 1 a test failed, 2 usage, 5 no test ran.
+ * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
+ * nothing else. Tests of `lib` run with leave to read its own files and fixtures, and no other. The last line
+ * is
+ * `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test ran.
  *
  * @module
  */
@@ -30,6 +32,15 @@ export interface TestGroup {
   /** Name of the permission set in deno.json. */
   permissions: string;
   files: string[];
+}
+
+/** What the command line asks for. */
+export interface TestArguments {
+  /** Whether to run the suites that boot guests, in place of all others. */
+  guests: boolean;
+  paths: string[];
+  /** Options for `deno test`. */
+  options: string[];
 }
 
 /** Counts the tests in a JUnit report as `deno test` writes it. */
@@ -67,31 +78,37 @@ export function exitStatus({ passed, failed }: TestCounts): number {
   return passed > 0 ? 0 : NOTHING_RAN;
 }
 
-/** Splits arguments into paths of this script's own and options for `deno test`. */
-export function splitArguments(args: readonly string[]): { paths: string[]; options: string[] } {
-  const paths: string[] = [];
-  const options: string[] = [];
+/** Splits arguments into this script's own and options for `deno test`. */
+export function splitArguments(args: readonly string[]): TestArguments {
+  const result: TestArguments = { guests: false, paths: [], options: [] };
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? "";
-    if (!arg.startsWith("-")) {
-      paths.push(arg);
-      continue;
-    }
-    options.push(arg);
-    if (arg === "--filter" || arg === "--shard") options.push(args[++index] ?? "");
+    if (arg === "--guests") result.guests = true;
+    else if (!arg.startsWith("-")) result.paths.push(arg);
+    else result.options.push(arg);
+    if (arg === "--filter" || arg === "--shard") result.options.push(args[++index] ?? "");
   }
-  return { paths, options };
+  return result;
 }
 
-/** Sorts test files, given by their paths from the project's root, into groups that need the same permissions. */
-export function groupFiles(files: readonly string[]): TestGroup[] {
-  const own = files.filter((file) => file.endsWith("_test.ts") && !file.endsWith("_qemu_test.ts")).sort();
-  const isPure = (file: string) => file.startsWith("lib/") && !file.startsWith("lib/std/");
-  const groups = [
-    { permissions: "lib", files: own.filter(isPure) },
-    { permissions: "test", files: own.filter((file) => !isPure(file)) },
-  ];
-  return groups.filter((group) => group.files.length > 0);
+/**
+ * Sorts test files, given by their paths from the project's root, into groups that need the same permissions.
+ */
+export function groupFiles(files: readonly string[], guests = false): TestGroup[] {
+  const wanted = files.filter((file) =>
+    file.endsWith("_test.ts") && file.endsWith("_qemu_test.ts") === guests
+  ).sort();
+  const permissionsOf = (file: string) => guests ? "vm" : isPureTest(file) ? "lib" : "test";
+  return ["lib", "test", "vm"]
+    .map((permissions) => ({
+      permissions,
+      files: wanted.filter((file) => permissionsOf(file) === permissions),
+    }))
+    .filter((group) => group.files.length > 0);
+}
+
+function isPureTest(file: string): boolean {
+  return file.startsWith("lib/") && !file.startsWith("lib/std/");
 }
 
 async function findFiles(paths: readonly string[]): Promise<string[]> {
@@ -136,7 +153,7 @@ async function runGroup(group: TestGroup, options: readonly string[]): Promise<T
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { paths, options } = splitArguments(args);
+  const { guests, paths, options } = splitArguments(args);
   const roots = paths.length > 0 ? paths.map((path) => resolve(path)) : ROOMS.map((room) => join(ROOT, room));
   const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
   const present: string[] = [];
@@ -147,7 +164,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 2;
     }
   }
-  for (const group of groupFiles(await findFiles(present))) {
+  for (const group of groupFiles(await findFiles(present), guests)) {
     const counts = await runGroup(group, options);
     total.passed += counts.passed;
     total.failed += counts.failed;

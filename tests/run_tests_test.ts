@@ -53,7 +53,7 @@ Deno.test("the runner fails when a file throws before its tests", async () => {
   assertEquals([code, lines.at(-1)], [1, "0 passed, 1 failed"]);
 });
 
-Deno.test("a filter that matches nothing ends with status 5, and one that matches something does not", async () => {
+Deno.test("a filter that matches nothing ends with status 5, unlike one that matches", async () => {
   const source = `Deno.test("a", () => {}); Deno.test("b", () => {});`;
   const none = await runOver(source, "--filter", "no such test");
   assertEquals([none.code, none.lines.at(-1)], [5, "0 passed, 0 failed"]);
@@ -82,7 +82,9 @@ Deno.test("countJUnit() counts tests, not their steps", () => {
     <testcase name="b &gt; c" line="1"></testcase>
     <testcase name="d" time="0.000" line="1"><skipped/></testcase>
     <testcase name="filtered out" line="1"><skipped/></testcase>
-  </testsuite><testsuite name="y" tests="1"><testcase name="a &gt; s" line="1"></testcase></testsuite></testsuites>`;
+  </testsuite><testsuite name="y" tests="1">
+    <testcase name="a &gt; s" line="1"></testcase>
+  </testsuite></testsuites>`;
   assertEquals(countJUnit(xml), { passed: 2, failed: 1, skipped: 1 });
   assertEquals(countJUnit(""), { passed: 0, failed: 0, skipped: 0 });
 });
@@ -96,9 +98,11 @@ Deno.test("summarize() and exitStatus() agree with the counts", () => {
 
 Deno.test("splitArguments() tells paths from options and their values", () => {
   assertEquals(splitArguments(["lib", "--filter", "a b", "--fail-fast", "vm", "--shard=1/2"]), {
+    guests: false,
     paths: ["lib", "vm"],
     options: ["--filter", "a b", "--fail-fast", "--shard=1/2"],
   });
+  assertEquals(splitArguments(["--guests", "vm"]), { guests: true, paths: ["vm"], options: [] });
 });
 
 Deno.test("groupFiles() keeps lib apart and leaves out what boots guests", () => {
@@ -107,4 +111,5 @@ Deno.test("groupFiles() keeps lib apart and leaves out what boots guests", () =>
     { permissions: "lib", files: ["lib/a_test.ts"] },
     { permissions: "test", files: ["lib/std/c_test.ts", "vm/b_test.ts"] },
   ]);
+  assertEquals(groupFiles(files, true), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
 });

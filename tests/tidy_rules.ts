@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What the tree must look like, as functions from a file to complaints. `tidy_test.ts` holds them against every
- * file of the project, and against samples that they must refuse.
+ * What the tree must look like, as functions from a file to complaints. `tidy_test.ts` holds them against
+ * every file of the project, and against samples that they must refuse.
  *
  * @module
  */
@@ -63,7 +63,9 @@ function lines(text: string): string[] {
   return text.replace(/\n$/, "").split("\n");
 }
 
-/** Each source file names its licence in its first lines; what becomes part of the kernel has the kernel's. */
+/**
+ * Each source file names its licence in its first lines; what becomes part of the kernel has the kernel's.
+ */
 export function checkLicence(file: ProjectFile): string[] {
   if (!isSource(file) || isFixture(file)) return [];
   const head = lines(file.text ?? "").slice(0, 3).join("\n");
@@ -214,7 +216,8 @@ export function checkTasks({ tasks, permissions }: ProjectConfig): string[] {
 }
 
 /**
- * Each link stands in for an imported JSR package, in a version that the import accepts: so that the links can go.
+ * Each link stands in for an imported JSR package, in a version that the import accepts: so that the links
+ * can go.
  *
  * @param linked Name and version of each linked package.
  * @returns The complaints.
@@ -226,8 +229,6 @@ export function checkLinks(
   return linked.flatMap(({ name, version }) => {
     const found = imports[name];
     const expected = `jsr:${name}@^${version}`;
-    return imports[name] === expected
-      ? []
-      : [`"${name}" is imported as "${imports[name]}": expected "${expected}"`];
+    return found === expected ? [] : [`"${name}" is imported as "${found}": expected "${expected}"`];
   });
 }

@@ -24,10 +24,15 @@ export const runCommand: Command = {
     "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
     "--arch LIST       kernels, separated by commas, or all",
     "--accel NAME      kvm or tcg, in place of the probe",
+    "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch", "accel", "out"], collect: ["filter", "scenario"] });
+    const options = parseOptions(args, {
+      string: ["arch", "accel", "kernel", "out"],
+      collect: ["filter", "scenario"],
+    });
+    const kernelFile = options.string("kernel");
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
     const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
@@ -38,6 +43,7 @@ export const runCommand: Command = {
         const prepared = await prepareGuest(platform, {
           terminal,
           accelerator: options.string("accel"),
+          kernelFile,
           scenarios,
         });
         report.beginPlatform({ ...prepared, name: platform.name });

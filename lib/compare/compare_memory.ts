@@ -59,7 +59,8 @@ export class MemoryComparison {
   /** Of a real program only the page of the break is known: the end of its heap in maps. */
   #brkWithinHeap(): VolatileField {
     const { target } = this.#context;
-    const heap = target.maps.find((entry) => new TextDecoder("latin1").decode(entry.name) === "[heap]");
+    // The end of .bss is shown as [heap] too: the heap proper is the last of that name.
+    const heap = target.maps.findLast((entry) => new TextDecoder("latin1").decode(entry.name) === "[heap]");
     const pageAlign = (value: bigint): bigint => (value + 4095n) & ~4095n;
     return {
       name: "mm.brk",

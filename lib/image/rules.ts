@@ -192,7 +192,7 @@ export function checkImage(bytes: Uint8Array, options: CheckOptions & DecodeOpti
   try {
     for (const node of decodeBytes(bytes, options)) checker.visit(node);
   } catch (error) {
-    return [...checker.finish(), malformedFinding(error)];
+    return withMalformed(checker.finish(), error);
   }
   return checker.finish();
 }
@@ -206,12 +206,14 @@ export async function checkImageStream(
   try {
     for await (const node of decodeStream(source, { ...options, reuseBuffers: true })) checker.visit(node);
   } catch (error) {
-    return [...checker.finish(), malformedFinding(error)];
+    return withMalformed(checker.finish(), error);
   }
   return checker.finish();
 }
 
-function malformedFinding(error: unknown): Finding {
-  if (error instanceof MalformedImageError) return error.toFinding();
-  throw error;
+/** Adds the error that stopped the decoder, in place of a finding of the rules about the same. */
+function withMalformed(findings: readonly Finding[], error: unknown): Finding[] {
+  if (!(error instanceof MalformedImageError)) throw error;
+  const { id, path } = error;
+  return [...findings.filter((finding) => finding.id !== id || finding.path !== path), error.toFinding()];
 }

@@ -2,6 +2,7 @@
 
 import type { FileModel } from "./file_model.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
+import { VM } from "./vm_flag_rules.ts";
 
 /** One stretch of an address space with the same attributes; page numbers, not bytes. `end` is exclusive. */
 export interface Area {
@@ -86,8 +87,10 @@ export class AddressSpace {
     return this.#areas.find((area) => area.start <= page && page < area.end);
   }
 
-  /** Makes a page anonymous with a content (a write fault or a later store). */
+  /** Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its file's. */
   setPage(page: number, content: PageContent, why: string): void {
+    const SHARED = VM.SHARED | VM.MAYSHARE;
+    if (((this.areaAt(page)?.flags ?? 0n) & SHARED) !== 0n) return;
     this.#pages.set(page, { content, why });
   }
 

@@ -74,7 +74,7 @@ function predictRefusal(state: ModelState): Refusal | undefined {
     const why = state.sharedWith === "thread"
       ? "the target has several threads"
       : "another process shares its memory";
-    return { name: "EBUSY", errno: errnoNumber("EBUSY"), atPage: undefined, why };
+    return { name: "EOPNOTSUPP", errno: errnoNumber("EOPNOTSUPP"), atPage: undefined, why };
   }
   for (const area of state.space.areas) {
     if ((area.flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) {

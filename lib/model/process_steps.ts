@@ -15,7 +15,7 @@ export function forkStep(step: StepOf<"fork">, { state, builder, index }: StepCo
     throw new SyntaxError(`The subject of a fork must be "child" or "parent": found "${step.subject}"`);
   }
   const child = step.subject === "child";
-  builder.emitWithResult({ op: "fork", mode: step.subject, id: index }, "fork()", child ? 0n : undefined);
+  builder.emitWithResult({ op: "fork", mode: step.subject, id: index }, "fork()");
   if (!child) return;
   state.ldt = state.ldt.fork();
   for (const area of [...state.space.areas]) {

@@ -76,12 +76,17 @@ export class Wires {
 
   constructor(link: GuestLink) {
     this.#link = link;
-    const ended = (port: string) => (error: unknown) => {
+    // Each port speaks for itself: what the other one still holds may tell more.
+    const ended = (port: string, error: unknown) => {
       const detail = error instanceof Error ? `: ${error.message}` : "";
-      this.fail(new Error(`the ${port} port ended${detail}`));
+      return new Error(`the ${port} port ended${detail}`);
     };
-    this.lines = new LineQueue(link.control, MAX_LINE_BYTES, ended("control"));
-    this.#data = new ByteQueue(link.data, ended("data"));
+    this.lines = new LineQueue(
+      link.control,
+      MAX_LINE_BYTES,
+      (error) => this.lines.fail(ended("control", error)),
+    );
+    this.#data = new ByteQueue(link.data, (error) => this.#data.fail(ended("data", error)));
   }
 
   /** Ends all waiting. */

@@ -85,6 +85,11 @@ void channel_start(int control, int data)
 		;
 }
 
+static bool host_is_gone(long error)
+{
+	return error == -EPIPE || error == -ENODEV || error == -ECONNRESET;
+}
+
 // Some bytes; 0 when there are none yet. Ends the guest when the host is gone.
 static size_t port_read(int fd, void *bytes, size_t length)
 {
@@ -92,7 +97,7 @@ static size_t port_read(int fd, void *bytes, size_t length)
 
 	if (count > 0)
 		return (size_t)count;
-	if (count == 0 || count == -EPIPE || count == -ENODEV || count == -ECONNRESET)
+	if (count == 0 || host_is_gone(count))
 		power_off();
 	if (count != -EAGAIN && count != -EINTR)
 		fatal("cannot read from the host", count);
@@ -112,6 +117,8 @@ static void port_write(int fd, const void *bytes, size_t length)
 			length -= (size_t)count;
 			continue;
 		}
+		if (host_is_gone(count))
+			power_off();
 		if (count != 0 && count != -EAGAIN && count != -EINTR)
 			fatal("cannot write to the host", count);
 		if (poll_one(fd, POLLOUT, LONGEST_WAIT_MS) & POLLHUP)
@@ -279,6 +286,9 @@ void reply_error(long error, const char *what)
 
 	reply_start("err");
 	reply_number("errno", error < 0 ? -error : error);
-	reply_text("what", what, length > 1000 ? 1000 : length);
+	if (length == 0)
+		reply_text("what", "nothing", 7);
+	else
+		reply_text("what", what, length > 1000 ? 1000 : length);
 	reply_send();
 }

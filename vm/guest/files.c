@@ -58,7 +58,7 @@ static void receive(const struct command *command, const char *path, int flags)
 	if (!text_equal(text_end(&text), expected))
 		reply_error(EBADMSG, "the bytes that came do not have the digest that was announced");
 	else
-		answer(error, path);
+		answer(error, *path != '\0' ? path : "missing: path");
 }
 
 void command_program(const struct command *command)

@@ -1,64 +1,64 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
 import { AgentSession, type GuestLink } from "../agent_session.ts";
-import { withDeadline } from "../deadline.ts";
-import { GuestLostError } from "../guest_lost_error.ts";
 import { buildGuestProgram, type GuestProgramArch } from "./build_guest.ts";
+import { linkOver } from "./memory_link.ts";
 
 /** An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests. */
-export interface HostAgent extends AsyncDisposable {
-  readonly session: AgentSession;
+export interface AgentProcess extends AsyncDisposable {
   readonly link: GuestLink;
   /** Settles when the agent has ended. */
   readonly status: Promise<Deno.CommandStatus>;
+  /** Closes the host's end of both ports. */
+  hangUp(): void;
 }
+
+/** An agent with a session. */
+export interface HostAgent extends AgentProcess {
+  readonly session: AgentSession;
+}
+
+/** The number by which an agent on the host calls its stand-in: `flags` bytes, byte i being i modulo 251. */
+export const STAND_IN_NR = 1_000_000;
 
 /** Whether {@linkcode startHostAgent} can work here: namespaces and mounts are for root. */
 export function canStartHostAgent(): boolean {
   return Deno.build.os === "linux" && Deno.uid() === 0;
 }
 
-/** Builds and starts an agent, and puts the target of the same architecture at `/target` in its file system. */
-export async function startHostAgent(arch: GuestProgramArch): Promise<HostAgent> {
+/** Builds and starts an agent. */
+export async function startAgentProcess(arch: GuestProgramArch): Promise<AgentProcess> {
   const agent = await buildGuestProgram("agent-host", arch);
-  const target = await buildGuestProgram("target", arch);
   const directory = await Deno.makeTempDir({ prefix: "ckptest-agent-" });
-  const paths = [join(directory, "control"), join(directory, "data")] as const;
-  const [control, data] = paths.map((path) => Deno.listen({ transport: "unix", path }));
+  const root = join(directory, "root");
+  await Deno.mkdir(root);
+  const paths = ["control", "data"].map((name) => join(directory, name));
+  const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
   const child = new Deno.Command("setpriv", {
-    args: ["--pdeathsig", "KILL", agent, ...paths, await makeRoot(directory)],
+    args: ["--pdeathsig", "KILL", agent, ...paths, root],
     stdin: "null",
   }).spawn();
-  const conns = [await control!.accept(), await data!.accept()] as const;
-  const link = hostLink(conns);
-  const session = await AgentSession.connect(link);
-  await session.writeFile("/target", await Deno.readFile(target));
+  const conns = await Promise.all(listeners.map((listener) => listener.accept()));
+  for (const listener of listeners) listener.close();
+  const hangUp = () => {
+    for (const conn of conns.splice(0)) conn.close();
+  };
   return {
-    session,
-    link,
+    link: linkOver(conns[0]!, conns[1]!),
     status: child.status,
+    hangUp,
     async [Symbol.asyncDispose]() {
-      for (const conn of conns) conn.close();
-      for (const listener of [control, data]) listener!.close();
+      hangUp();
       await child.status;
       await Deno.remove(directory, { recursive: true });
     },
   };
 }
 
-async function makeRoot(directory: string): Promise<string> {
-  const root = join(directory, "root");
-  await Deno.mkdir(root);
-  return root;
-}
-
-function hostLink([control, data]: readonly [Deno.Conn, Deno.Conn]): GuestLink {
-  const argv = ["agent-host"];
-  return {
-    control,
-    data,
-    lost: (reason, awaited, detail = "") =>
-      new GuestLostError({ reason, awaited, detail, consoleTail: "", argv }),
-    waitFor: ({ awaited, deadlineMs }, work) => withDeadline(work, deadlineMs, awaited),
-  };
+/** Starts an agent, says hello to it, and puts the target of the same architecture at `/target` in its file system. */
+export async function startHostAgent(arch: GuestProgramArch): Promise<HostAgent> {
+  const process = await startAgentProcess(arch);
+  const session = await AgentSession.connect(process.link);
+  await session.writeFile("/target", await Deno.readFile(await buildGuestProgram("target", arch)));
+  return { ...process, session };
 }

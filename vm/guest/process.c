@@ -312,7 +312,11 @@ void command_kill(const struct command *command)
 		reply_error(EINVAL, "process 1 is the agent");
 		return;
 	}
-	proc_stat(pid, &stat);
+	// Each process that the agent started leads a session of its own, which outlives it.
+	if (find_process(pid) != NULL)
+		stat.session = pid;
+	else
+		proc_stat(pid, &stat);
 	long error = is_over(pid) ? 0 : SYS(kill, pid, signal);
 
 	if (error < 0) {

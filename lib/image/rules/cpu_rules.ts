@@ -66,15 +66,19 @@ function checkSelectors(node: Cpu, context: RuleContext): void {
   for (const name of ["cs", "ss"] as const) {
     const value = node.fields[name];
     const known: readonly bigint[] = allowed[name];
-    // A selector of the LDT needs an entry; what the entry is, the LDT rules judge.
-    const isLocal = (value & 7n) === 7n && value >> 3n < BigInt(context.task.nldt);
+    const isLocal = (value & 7n) === 7n && hasLdtEntry(Number(value >> 3n), context);
     if (known.includes(value) || isLocal || isTls(name, value, context)) continue;
     context.reportField("E_CPU_SELECTOR", node, name, {
       message: `no program can run with this ${name}`,
-      expected: `${known.map(hex).join(" or ")}, or one of the LDT's ${context.task.nldt} entries`,
+      expected: `${known.map(hex).join(" or ")}, or an entry of the LDT that is not empty`,
       actual: hex(value),
     });
   }
+}
+
+function hasLdtEntry(index: number, context: RuleContext): boolean {
+  const bytes = context.task.ldt?.subarray(8 * index, 8 * index + 8);
+  return bytes !== undefined && bytes.some((byte) => byte !== 0);
 }
 
 /** A stack in a TLS segment is possible, code is not. */

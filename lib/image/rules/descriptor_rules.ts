@@ -41,7 +41,6 @@ function descriptorFault(high: number, isPort: boolean): string | undefined {
 /** MM_CONTEXT: size and number of LDT entries. */
 export function checkMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: RuleContext): void {
   const { ldt_entry_size, nldt } = node.fields;
-  context.task.nldt = nldt;
   context.expectField("E_LDT_SIZE", node, "ldt_entry_size", ldt_entry_size, LDT_ENTRY_SIZE);
   if (context.isPort || nldt === 0) return;
   if (nldt % LDT_STEP !== 0 || nldt > LDT_ENTRIES) {
@@ -59,6 +58,7 @@ export function checkMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: RuleCo
 /** The raw LDT: each entry is one that modify_ldt can make. */
 export function checkLdt(node: LdtNode, context: RuleContext): void {
   const { bytes, count } = node;
+  context.task.ldt = bytes;
   for (let i = 0; i < count; i++) {
     if (isEmpty(bytes, i)) continue;
     const high = upperHalf(bytes, i);

@@ -180,6 +180,7 @@ function flagFault(node: RecordNodeOf<"VMA">, table: VmFlagTable, isPort: boolea
   if (has("LOCKONFAULT") && !has("LOCKED")) return "LOCKONFAULT without LOCKED";
   if (has("HUGEPAGE") && has("NOHUGEPAGE")) return "HUGEPAGE and NOHUGEPAGE exclude each other";
   if (has("ACCOUNT") && has("NORESERVE")) return "ACCOUNT and NORESERVE exclude each other";
+  if (has("UFFD_MINOR") && vma_type === VMA_TYPE.ANON) return "UFFD_MINOR is for mappings of files only";
   if (has("WIPEONFORK") && vma_type !== VMA_TYPE.ANON) return "WIPEONFORK is for anonymous mappings only";
   return undefined;
 }

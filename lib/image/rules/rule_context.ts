@@ -72,7 +72,7 @@ export interface TaskContext {
   vmas: number;
   vma: RecordNodeOf<"VMA"> | undefined;
   lastEnd: bigint;
-  nldt: number;
+  ldt: Uint8Array | undefined;
   thread: RecordNodeOf<"THREAD"> | undefined;
 }
 
@@ -85,7 +85,7 @@ export function newTaskContext(): TaskContext {
     vmas: 0,
     vma: undefined,
     lastEnd: 0n,
-    nldt: 0,
+    ldt: undefined,
     thread: undefined,
   };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Stands in for `jsr:@std/cli` where only the npm registry can be reached. Without unicodeWidth(): the table that it
- * needs is missing from the npm package.
+ * Stands in for `jsr:@std/cli` where only the npm registry can be reached. Without unicodeWidth(): the table
+ * that it needs is missing from the npm package.
  *
  * @module
  */

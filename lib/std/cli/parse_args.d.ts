@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A plainer typing than the one on JSR: flags are named in string, boolean, collect and negatable lists, without
-// dots or aliases in the result's type. What checks against this checks against JSR's too.
+// A plainer typing than the one on JSR: flags are named in string, boolean, collect and negatable lists,
+// without dots or aliases in the result's type. What checks against this checks against JSR's too.
 
 type Flags<Boolean extends string, String extends string, Collect extends string, Negatable extends string> =
   & { [Name in Exclude<Boolean, Collect>]: boolean }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Stands in for `jsr:@std/fs` where only the npm registry can be reached: the asynchronous functions that this
- * project uses, under the same names and signatures, over Node's built-ins.
+ * Stands in for `jsr:@std/fs` where only the npm registry can be reached: the asynchronous functions that
+ * this project uses, under the same names and signatures, over Node's built-ins.
  *
  * @module
  */

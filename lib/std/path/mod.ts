@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Stands in for `jsr:@std/path` where only the npm registry can be reached: the same code as packed for npm, with
- * the declarations that the package lacks.
+ * Stands in for `jsr:@std/path` where only the npm registry can be reached: the same code as packed for npm,
+ * with the declarations that the package lacks.
  *
  * @module
  */

@@ -52,6 +52,8 @@ static_assert(sizeof(struct cr_hdr_tail) == 8);
  * @ctx: checkpoint context
  * @h: record header; tells the length of @buf
  * @buf: the record itself
+ *
+ * Return: 0, or an error.
  */
 int cr_write_obj(struct cr_ctx *ctx, const struct cr_hdr *h, const void *buf)
 {
@@ -71,6 +73,8 @@ int cr_write_obj(struct cr_ctx *ctx, const struct cr_hdr *h, const void *buf)
  * @ctx: checkpoint context
  * @str: string
  * @len: its length, with all bytes that belong to the record
+ *
+ * Return: 0, or an error.
  */
 int cr_write_string(struct cr_ctx *ctx, const char *str, int len)
 {
@@ -88,6 +92,8 @@ int cr_write_string(struct cr_ctx *ctx, const char *str, int len)
  * @root: relative root
  * @buf: buffer for pathname
  * @n: buffer length (in) and pathname length, with its NUL (out)
+ *
+ * Return: the name, somewhere in @buf, or an error pointer.
  */
 char *cr_fill_fname(const struct path *path, const struct path *root,
 		    char *buf, int *n)
@@ -205,6 +211,8 @@ static int cr_write_task(struct cr_ctx *ctx, struct task_struct *t)
 /**
  * do_checkpoint - write the image of a task
  * @ctx: checkpoint context, with all that was to be asked before
+ *
+ * Return: 0, or an error.
  */
 int do_checkpoint(struct cr_ctx *ctx)
 {

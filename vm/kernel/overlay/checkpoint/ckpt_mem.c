@@ -102,7 +102,7 @@ void cr_pgarr_free(struct cr_ctx *ctx)
  * cr_pgarr_alloc - allocate the page-array chain
  * @ctx: checkpoint context
  *
- * After a failure, cr_pgarr_free() takes care of what was allocated.
+ * Return: 0, or -ENOMEM: cr_pgarr_free() takes care of what was allocated.
  */
 int cr_pgarr_alloc(struct cr_ctx *ctx)
 {
@@ -290,6 +290,8 @@ static int cr_fault_page(struct vm_area_struct *vma, unsigned long addr)
  *
  * Fills the page-array chain until it is full, or the end of @vma reached.
  * Called with the mmap lock held for reading.
+ *
+ * Return: 0, or an error.
  */
 static int cr_private_vma_fill_pgarr(struct cr_ctx *ctx,
 				     struct vm_area_struct *vma,
@@ -355,7 +357,9 @@ static int cr_write_pages(struct cr_ctx *ctx, struct page **pages,
  * cr_vma_dump_pages - dump pages listed in the ctx page-array chain
  * @ctx: checkpoint context
  *
- * First dump all virtual addresses, followed by the contents of all pages
+ * First dump all virtual addresses, followed by the contents of all pages.
+ *
+ * Return: 0, or an error.
  */
 static int cr_vma_dump_pages(struct cr_ctx *ctx)
 {
@@ -461,6 +465,8 @@ static u32 cr_vma_hash(const struct cr_hdr_vma *hh, const struct file *file,
  * Collect lists of pages that needs to be dumped, and corresponding
  * virtual addresses into ctx->pgarr_list page-array chain. Then dump
  * the addresses, followed by the page contents.
+ *
+ * Return: 0, or an error.
  */
 static int cr_write_private_vma_contents(struct cr_ctx *ctx,
 					 const struct cr_vma *cv)
@@ -586,14 +592,13 @@ static int cr_write_vmas(struct cr_ctx *ctx)
 			return ret;
 
 		ret = cr_write_vma(ctx, &cv);
+		ctx->vmas_hash = cr_vma_hash(&cv.hh, cv.file, ctx->vmas_hash);
+		ctx->nr_vmas++;
+		addr = cv.hh.vm_end;
 		if (cv.file)
 			fput(cv.file);
 		if (ret)
 			return ret;
-
-		ctx->vmas_hash = cr_vma_hash(&cv.hh, cv.file, ctx->vmas_hash);
-		ctx->nr_vmas++;
-		addr = cv.hh.vm_end;
 	}
 }
 
@@ -601,7 +606,9 @@ static int cr_write_vmas(struct cr_ctx *ctx)
  * cr_mm_check - is the address space still the one that was written?
  * @ctx: checkpoint context
  *
- * Others than the task can change it (userfaultfd, for one): -EBUSY.
+ * Others than the task can change it (userfaultfd, for one).
+ *
+ * Return: 0, -EBUSY if it is not, or another error.
  */
 int cr_mm_check(struct cr_ctx *ctx)
 {
@@ -633,6 +640,8 @@ int cr_mm_check(struct cr_ctx *ctx)
  * cr_write_mm - dump the address space of a task
  * @ctx: checkpoint context
  * @t: the task
+ *
+ * Return: 0, or an error.
  */
 int cr_write_mm(struct cr_ctx *ctx, struct task_struct *t)
 {

@@ -42,6 +42,8 @@ static atomic_t cr_ctx_count = ATOMIC_INIT(0);
  * All of it is written, or an error is returned. A signal that waits for the
  * caller is such an error: images are long, and what was written so far is
  * good for nothing without the rest.
+ *
+ * Return: 0, or an error.
  */
 int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
 {
@@ -77,6 +79,8 @@ int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
  * @ctx: checkpoint context
  * @buf: buffer
  * @count: its length
+ *
+ * Return: 0, or an error.
  */
 int cr_kwrite(struct cr_ctx *ctx, const void *buf, size_t count)
 {
@@ -125,6 +129,8 @@ static struct task_struct *cr_get_task(pid_t pid)
  * @t: task
  *
  * It may still be on its way off the CPU.
+ *
+ * Return: true if it is.
  */
 bool cr_task_stopped(struct task_struct *t)
 {
@@ -168,8 +174,10 @@ static int cr_task_wait(struct cr_ctx *ctx)
  * @ctx: checkpoint context
  *
  * Nothing keeps a stopped task from being continued or killed. What was saved
- * before is then of no use: -EBUSY. A task that ran and is stopped again has
- * been on a CPU and off it, which is counted.
+ * before is then of no use. A task that ran and is stopped again has been on
+ * a CPU and off it, which is counted.
+ *
+ * Return: 0, or -EBUSY if it has not.
  */
 int cr_task_check(struct cr_ctx *ctx)
 {
@@ -367,7 +375,7 @@ static long cr_checkpoint_pid(pid_t pid, struct file *file)
  * @fd: file to which the image is written, from its current position on
  * @flags: none defined: 0
  *
- * Returns the number of this checkpoint, from 1 on, or an error.
+ * Return: the number of this checkpoint, from 1 on, or an error.
  */
 SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
 {

@@ -82,6 +82,8 @@ static const struct user_regset *cr_fpu_regset(struct task_struct *t)
  * cr_write_head_arch - write what an image depends on in the CPU
  * @ctx: checkpoint context
  * @t: task
+ *
+ * Return: 0, or an error.
  */
 int cr_write_head_arch(struct cr_ctx *ctx, struct task_struct *t)
 {
@@ -104,6 +106,8 @@ int cr_write_head_arch(struct cr_ctx *ctx, struct task_struct *t)
  * cr_write_thread - dump the thread_struct of a task: its TLS array
  * @ctx: checkpoint context
  * @t: task
+ *
+ * Return: 0, or an error.
  */
 int cr_write_thread(struct cr_ctx *ctx, struct task_struct *t)
 {
@@ -321,6 +325,8 @@ static int cr_write_cpu_fpu(struct cr_ctx *ctx, struct task_struct *t)
  * cr_write_cpu - dump the registers of a task
  * @ctx: checkpoint context
  * @t: task
+ *
+ * Return: 0, or an error.
  */
 int cr_write_cpu(struct cr_ctx *ctx, struct task_struct *t)
 {
@@ -387,6 +393,8 @@ static int cr_copy_ldt(struct mm_struct *mm, struct desc_struct **entries)
  * @ctx: checkpoint context
  * @mm: address space
  * @parent: objref of the address space
+ *
+ * Return: 0, or an error.
  */
 int cr_write_mm_context(struct cr_ctx *ctx, struct mm_struct *mm, int parent)
 {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
+
+/** An error to be planted in the kernel code, and the finding that must give it away. */
+export interface PlantedError {
+  readonly name: string;
+  readonly about: string;
+  readonly edits: readonly OverlayEdit[];
+  /** The scenario that sees it. */
+  readonly scenario: string;
+  /** The finding's id, and a part of its path. */
+  readonly finding: { readonly id: string; readonly path: string };
+}
+
+const PATH = join(import.meta.dirname ?? ".", "..", "fixtures", "planted_errors.json");
+
+/** Reads the planted errors of the fixtures. */
+export async function readPlantedErrors(): Promise<PlantedError[]> {
+  return JSON.parse(await Deno.readTextFile(PATH)) as PlantedError[];
+}

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fillPage } from "../../lib/model/page_content.ts";
+import type { TargetOp } from "../../lib/model/target_op.ts";
+import { AgentError, type AgentSession, decodePages } from "../agent_session.ts";
+import { blockHash } from "../block_hash.ts";
+import { GuestLostError } from "../guest_lost_error.ts";
+import {
+  BLOCK_REGISTERS,
+  decodeResults,
+  encodeProgram,
+  encodeRegisterBlock,
+  type TargetResult,
+} from "../target_program.ts";
+import { LineQueue, writeAll } from "./byte_channel.ts";
+import { canStartHostAgent, STAND_IN_NR, startAgentProcess, startHostAgent } from "./host_agent.ts";
+
+// The agent and the target as real processes, on this machine's kernel: all but the boot and the call under test.
+
+const ARCHES = ["x86_64", "i386"] as const;
+type Arch = typeof ARCHES[number];
+const NR = {
+  x86_64: { kill: 62, mmap: 9, modifyLdt: 154, mprotect: 10, exit: 231 },
+  i386: { kill: 37, mmap: 192, modifyLdt: 123, mprotect: 125, exit: 252 },
+};
+const AREA = 0x10000000n;
+
+function agentTest(name: string, work: (session: AgentSession, arch: Arch) => Promise<void>): void {
+  for (const arch of ARCHES) {
+    Deno.test({
+      name: `agent and target, ${arch}: ${name}`,
+      // Namespaces and mounts are for root.
+      ignore: !canStartHostAgent(),
+      async fn() {
+        await using agent = await startHostAgent(arch);
+        await work(agent.session, arch);
+      },
+    });
+  }
+}
+
+function mapArea(arch: Arch, bytes = 0x10000n): TargetOp {
+  return { op: "syscall", nr: NR[arch].mmap, args: [AREA, bytes, 3n, 0x32n, (1n << 64n) - 1n, 0n] };
+}
+
+/** Runs a program to its end; gives its results. */
+async function runToEnd(session: AgentSession, ops: TargetOp[]): Promise<readonly TargetResult[]> {
+  await session.program(encodeProgram(ops));
+  const pid = await session.spawn();
+  assertEquals(await session.event(), { kind: "exit", pid, code: 0 });
+  const { results, complete } = decodeResults(ops, await session.results());
+  assert(complete);
+  return results;
+}
+
+/** Runs a program up to its first stop. */
+async function runToStop(session: AgentSession, ops: TargetOp[]) {
+  await session.program(encodeProgram(ops));
+  await session.spawn();
+  const event = await session.event();
+  assert(event.kind === "stop", `found ${event.kind}`);
+  return event;
+}
+
+agentTest("stores and loads do what the model computes", async (session, arch) => {
+  const area = { pages: 3, seed: 77, stride: 2 };
+  const ops: TargetOp[] = [
+    mapArea(arch),
+    { op: "fill", address: AREA, ...area },
+    { op: "check", address: AREA, ...area },
+    { op: "poke", address: AREA + 8196n, size: 1, value: 0x1ffn },
+    { op: "check", address: AREA, ...area },
+    { op: "report", address: AREA + 16384n, length: 4096 },
+    { op: "hash", address: AREA + 16384n, length: 4095 },
+    { op: "zero", address: AREA + 3n, length: 4090 },
+    { op: "report", address: AREA, length: 4096 },
+    { op: "report", address: 0x5000n, length: 9 },
+    { op: "data", offset: 100, bytes: Uint8Array.of(1, 2, 3) },
+    { op: "report", address: { scratch: 99 }, length: 5 },
+    { op: "poke", address: AREA, size: 8, value: 0x1122334455667788n },
+    { op: "report", address: AREA, length: 8 },
+  ];
+  const results = await runToEnd(session, ops);
+  const page = fillPage(77, Number(AREA) + 16384);
+  const zeroed = fillPage(77, Number(AREA)).fill(0, 3, 4093);
+  const hash = blockHash(page.subarray(0, 4095)) & (1n << 63n) - 1n;
+  const expected = [AREA, 0n, 1n + 1024n + 1n, page, hash, zeroed, -14n, Uint8Array.of(0, 1, 2, 3, 0)];
+  const bytes = Uint8Array.of(0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11);
+  assertEquals(results.map((result) => result.bytes ?? result.value), [...expected, bytes]);
+});
+
+agentTest("slots carry a result to a later op", async (session, arch) => {
+  const map = mapArea(arch) as Extract<TargetOp, { op: "syscall" }>;
+  const { mprotect } = NR[arch];
+  const results = await runToEnd(session, [
+    { ...map, keep: 63 },
+    { op: "syscall", nr: mprotect, args: [{ slot: 63 }, 4096n, 1n], keep: 0 },
+    { op: "syscall", nr: 9999, args: [] },
+    { op: "report", address: { slot: 63 }, length: 1 },
+  ]);
+  assertEquals(results.map(({ value }) => value), [AREA, 0n, -38n, 1n]);
+});
+
+agentTest(
+  "forks: a bystander, a part that a child runs, a child that becomes the subject",
+  async (session, arch) => {
+    const { kill } = NR[arch];
+    const ops: TargetOp[] = [
+      { op: "getpid" },
+      { op: "fork", mode: "parent", id: 0 },
+      { op: "fork", mode: "run", id: 1 },
+      { op: "getpid" },
+      { op: "fork", mode: "run", id: 2 },
+      { op: "data", offset: 0, bytes: new Uint8Array(100) },
+      { op: "exit", code: 9 },
+      { op: "getpid" },
+      { op: "join", id: 2 },
+      { op: "getpid" },
+      { op: "join", id: 1 },
+      { op: "getpid" },
+      { op: "fork", mode: "child", id: 0 },
+      { op: "stop", label: 5, killNr: kill },
+      { op: "exit", code: 42 },
+    ];
+    const event = await runToStop(session, ops);
+    const { results, complete } = decodeResults(ops, await session.results());
+    const [self, bystander, first, second, nested, third, fourth, subject] = results.map(({ value }) =>
+      Number(value)
+    );
+    assert(complete);
+    assertEquals(new Set([self, bystander, first, nested, subject]).size, 5);
+    assertEquals([second, third, fourth], [first, first, self]);
+    assertEquals([event.pid, event.label], [subject, 5]);
+    const text = async (pid: number, name: string) =>
+      new TextDecoder().decode((await session.observe(pid, [name])).get(name));
+    assertStringIncludes(await text(bystander!, "stat"), `(target) S ${self} `);
+    await session.cont(event.pid);
+    assertEquals(await session.event(), { kind: "exit", pid: self!, code: 42 });
+    // What a target leaves behind goes with it, even if it has ended by itself.
+  assertEquals(await session.kill(self!), { code: 42 });
+  await assertRejects(() => session.observe(bystander!, ["stat"]), AgentError);
+  },
+);
+
+agentTest("a target that dies is reported with its signal, a child's too", async (session, arch) => {
+  const crash: TargetOp = { op: "poke", address: 0x5000n, size: 1, value: 0n };
+  for (const ops of [[crash], [{ op: "fork", mode: "child", id: 0 }, crash]] satisfies TargetOp[][]) {
+    await session.program(encodeProgram(ops));
+    const pid = await session.spawn();
+    assertEquals(await session.event(), { kind: "signal", pid, signal: 11 });
+  }
+  const bad = encodeProgram([{ op: "getpid" }]);
+  const codes: [Uint8Array, number][] = [[bad.subarray(0, 60), 121], [
+    bad.map((b, i) => i === 0 ? 99 : b),
+    120,
+  ]];
+  for (const [bytes, code] of codes) {
+    await session.program(bytes);
+    const pid = await session.spawn();
+    assertEquals(await session.event(), { kind: "exit", pid, code });
+  }
+  assertEquals((await runToEnd(session, [mapArea(arch)])).length, 1);
+});
+
+/** A struct user_desc for modify_ldt: a data segment, 32-bit, limit in pages. */
+function userDescriptor(entry: number, base: number, limit: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(entry, base, limit, 1 | 1 << 4 | 1 << 6).buffer);
+}
+
+agentTest("segments are looked at and loaded, and a fault is only a result", async (session, arch) => {
+  const selector = 5 << 3 | 7;
+  const ops: TargetOp[] = [
+    mapArea(arch),
+    { op: "poke", address: AREA + 5n, size: 1, value: 0xabn },
+    { op: "data", offset: 0, bytes: userDescriptor(5, Number(AREA), 3) },
+    { op: "syscall", nr: NR[arch].modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+    { op: "lsl", selector },
+    { op: "lar", selector },
+    { op: "lar", selector: 6 << 3 | 7 },
+    { op: "segload", selector: 6 << 3 | 7, register: 1, offset: 0, access: false },
+    { op: "segload", selector: 3, register: 1, offset: 0, access: false },
+    { op: "segload", selector, register: 3, offset: 5, access: true },
+    { op: "segload", selector, register: 4, offset: 0x20000000, access: true },
+    ...[0, 1, 2].map((register): TargetOp => ({
+      op: "segload",
+      selector,
+      register,
+      // In 64-bit mode the base of these is not looked at.
+      offset: arch === "i386" ? 5 : Number(AREA) + 5,
+      access: true,
+    })),
+    { op: "segload", selector: 0, register: 3, offset: 0, access: false },
+    { op: "check", address: AREA + 4096n, pages: 0, seed: 0, stride: 1 },
+  ];
+  const values = (await runToEnd(session, ops)).map(({ value }) => value);
+  const [, set, limit, rights, none, ss, nullSs, ...loads] = values;
+  assertEquals([set, limit], [0n, 0x3fffn]);
+  assertEquals((rights ?? 0n) & 0xf000n, 0xf000n);
+  assertEquals([none, ss, nullSs], [-1n, -11n, -11n]);
+  assertEquals(loads, [0xabn, -11n, 0xabn, 0xabn, 0xabn, 0n, 0n]);
+});
+
+/** An FXSAVE image as after FNINIT, with one value in every vector register. */
+function fxsaveImage(): Uint8Array {
+  const image = new Uint8Array(512);
+  const view = new DataView(image.buffer);
+  view.setUint16(0, 0x37f, true);
+  view.setUint32(24, 0x1f80, true);
+  for (let at = 160; at < 160 + 8 * 16; at++) image[at] = at & 0xff;
+  return image;
+}
+
+const GENERAL = {
+  x86_64: ["r15", "r14", "r13", "r12", "bp", "bx", "", "r10", "r9", "r8", "", "", "dx"],
+  i386: ["", "", "dx", "si", "di", "bp"],
+};
+
+agentTest(
+  "registers hold at a stop what the block says, and the program goes on after it",
+  async (session, arch) => {
+    const general = Object.fromEntries(BLOCK_REGISTERS.map((name, i) => [name, BigInt(0x1000 + i)]));
+    const block = encodeRegisterBlock({
+      general,
+      flags: 0x8d5n,
+      selectors: { gs: 7, fs: 0, es: 7, ds: 7 },
+      xstate: { format: "fxsave", bytes: fxsaveImage() },
+    });
+    const ops: TargetOp[] = [
+      mapArea(arch),
+      { op: "data", offset: 0, bytes: userDescriptor(0, 0, 0xfffff) },
+      { op: "syscall", nr: NR[arch].modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+      { op: "data", offset: 1024, bytes: block },
+      { op: "stop", label: 1, killNr: NR[arch].kill, registers: 1024 },
+      { op: "fill", address: AREA, pages: 2, seed: 1, stride: 1 },
+      { op: "check", address: AREA, pages: 2, seed: 1, stride: 1 },
+      { op: "stop", label: 2, killNr: NR[arch].kill },
+    ];
+    const event = await runToStop(session, ops);
+    const found = await session.registers(event.pid);
+    const words = arch === "i386" ? [...new Uint32Array(found.general.buffer)].map(BigInt) : [
+      ...new BigUint64Array(found.general.buffer),
+    ];
+    GENERAL[arch].forEach((name, i) => {
+      if (name !== "") assertEquals(words[i], general[name], name);
+    });
+    const [ip, flags, ds, es, fs, gs] = arch === "i386" ? [12, 14, 7, 8, 9, 10] : [16, 18, 23, 24, 25, 26];
+    assertEquals(words[ip!], event.resumeAddress);
+    assertEquals(words[flags!]! & 0xcd5n, 0x8d5n);
+    assertEquals([words[ds!], words[es!], words[fs!], words[gs!]], [7n, 7n, 0n, 7n]);
+    assertEquals(found.xstate?.subarray(160, 288), fxsaveImage().subarray(160, 288));
+    assertEquals([found.debug.length, found.tls.length], [arch === "i386" ? 32 : 64, 48]);
+    await session.cont(event.pid);
+    const second = await session.event();
+    assert(second.kind === "stop");
+    assertEquals(second.label, 2);
+    assertEquals(decodeResults(ops, await session.results()).results.at(-1)?.value, 0n);
+  },
+);
+
+agentTest("observe, pageHash and peek agree on what is in memory", async (session, arch) => {
+  const event = await runToStop(session, [
+    mapArea(arch),
+    { op: "fill", address: AREA, pages: 4, seed: 5, stride: 2 },
+    { op: "read", address: AREA + 4096n, pages: 1, stride: 1 },
+    { op: "stop", label: 0, killNr: NR[arch].kill },
+  ]);
+  const files = await session.observe(event.pid, ["maps", "stat", "pages", "cmdline"]);
+  const text = (name: string) => new TextDecoder().decode(files.get(name));
+  assertStringIncludes(text("maps"), "10000000-10010000 rw-p");
+  assertStringIncludes(text("stat"), `${event.pid} (target) T `);
+  assertEquals(text("cmdline"), "/target\0");
+  const area = decodePages(files.get("pages")!).filter((page) => page.address >> 16n === AREA >> 16n);
+  const pages = [0n, 1n, 2n, 4n, 6n].map((page) => AREA + page * 4096n);
+  assertEquals(area.map(({ address }) => address), pages);
+  const frame = (page: { entry: bigint }) => page.entry & (1n << 55n) - 1n;
+  assertEquals(area.map((page) => frame(page) === session.info.zeroPageFrame), [
+    false,
+    true,
+    false,
+    false,
+    false,
+  ]);
+  const hashes = await session.pageHash(event.pid, [AREA + 8192n, AREA + 4096n, 0x5000n]);
+  const expected = [
+    blockHash(fillPage(5, Number(AREA) + 8192)),
+    blockHash(new Uint8Array(4096)),
+    2n ** 64n - 1n,
+  ];
+  assertEquals([...hashes], expected);
+  const middle = fillPage(5, Number(AREA)).subarray(100, 300);
+  assertEquals(await session.peek(event.pid, AREA + 100n, 200), middle);
+  await assertRejects(() => session.peek(event.pid, 0x5000n, 1), AgentError);
+  await assertRejects(() => session.observe(event.pid, ["maps", "nosuch"]), AgentError, "nosuch");
+  const many = Array.from({ length: 5000 }, (_, i) => AREA + BigInt(i % 7) * 4096n);
+  assertEquals((await session.pageHash(event.pid, many)).length, 5000);
+});
+
+agentTest("programs run, keep quiet, are stopped, go on and end", async (session) => {
+  await session.mkdir("/bin");
+  await assertRejects(() => session.exec(["nosuch"]), AgentError, "execve");
+  await assertRejects(() => session.exec(["/target"], { directory: "/nosuch" }), AgentError, "chdir");
+  await session.program(encodeProgram([]));
+  // Without its descriptors the target ends at once.
+  const { pid } = await session.exec(["/target", "x"], { uid: 5, gid: 6 });
+  assertEquals(await session.quiesce(pid), { state: "exited", code: 121 });
+  const nr = session.info.arch === "i386" ? 29 : 34; // pause
+  await session.program(encodeProgram([{ op: "syscall", nr, args: [] }]));
+  const sleeper = await session.spawn({ uid: 5, gid: 6 });
+  const quiet = await session.quiesce(sleeper);
+  assert(quiet.state === "S");
+  assertStringIncludes(quiet.syscall, `${nr} 0x`);
+  const status = async () =>
+    new TextDecoder().decode((await session.observe(sleeper, ["status"])).get("status"));
+  assertStringIncludes(await status(), "Uid:\t5\t5\t5\t5");
+  await session.stop(sleeper);
+  assertStringIncludes(await status(), "State:\tT");
+  await session.cont(sleeper);
+  assertEquals((await session.quiesce(sleeper)).state, "S");
+  assertEquals(await session.kill(sleeper, { signal: 15 }), { signal: 15 });
+  await assertRejects(() => session.stop(sleeper), AgentError);
+  await session.clean();
+});
+
+agentTest("the image path carries every byte, and all its accidents are told", async (session) => {
+  const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
+  const call = { nr: STAND_IN_NR, pid: 1 };
+  for (const length of [0, 1, 43, 4_000_001]) {
+    const { result, errno, image } = await session.checkpoint({ ...call, flags: BigInt(length) });
+    assertEquals([result, errno], [1n, 0]);
+    assert(blockHash(image!) === blockHash(pattern(length)) && image!.length === length, `${length} bytes`);
+  }
+  const refused = await session.checkpoint({ nr: 9999, pid: 1 });
+  assertEquals([refused.result, refused.errno, refused.length], [-38n, 38, 0]);
+  const flags = 4_000_000n;
+  const cut = await session.checkpoint({ ...call, flags, cutAfter: 100_000 });
+  assertEquals([cut.result, cut.length, cut.image], [-32n, 100_000, pattern(100_000)]);
+  const killed = await session.checkpoint({ ...call, flags, signalAfter: { bytes: 100_000, signal: 9 } });
+  assert(killed.signal === 9 && killed.length >= 100_000 && killed.length < 4_000_000);
+  const closed = await session.checkpoint({ ...call, flags, to: "none" });
+  assertEquals([closed.errno, closed.length], [9, 0]);
+  const file = await session.checkpoint({ ...call, flags: 1000n, to: { path: "/tmp/image" } });
+  assertEquals([file.errno, file.length], [0, 0]);
+  assertEquals(await session.readFile("/tmp/image"), pattern(1000));
+  const other = await session.checkpoint({ ...call, flags: 10n, uid: 5, gid: 5, pipeBytes: 4096 });
+  assertEquals(other.image, pattern(10));
+});
+
+agentTest("clean leaves nothing behind, and files keep what was written", async (session, arch) => {
+  await session.writeFile("/work/x", "text");
+  assertEquals(await session.readFile("/work/x"), new TextEncoder().encode("text"));
+  const big = Uint8Array.from({ length: 2_500_003 }, (_, i) => i >> 5);
+  await session.writeFile("/tmp/big", big);
+  assertEquals(blockHash(await session.readFile("/tmp/big")), blockHash(big));
+  const event = await runToStop(session, [{ op: "stop", label: 0, killNr: NR[arch].kill }]);
+  await assertRejects(() => session.readFile("/work/x"), AgentError, "errno 2");
+  await session.writeFile("/work/y", "text");
+  await session.clean();
+  await assertRejects(() => session.readFile("/work/y"), AgentError, "errno 2");
+  await assertRejects(() => session.results(), AgentError, "errno 2");
+  await assertRejects(() => session.observe(event.pid, ["stat"]), AgentError);
+  await assertRejects(() => session.event(), AgentError, "errno 3");
+  await assertRejects(() => session.writeFile("/nosuch/x", big), AgentError, "/nosuch/x");
+  await session.ping(1);
+  await session.mkdir("/tmp/m");
+  await session.mount({ type: "tmpfs", directory: "/tmp/m", data: "size=8k" });
+  await assertRejects(() => session.writeFile("/tmp/m/x", big), AgentError, "errno 28");
+  await session.ping(2);
+});
+
+for (const arch of ARCHES) {
+  Deno.test({
+    name: `agent, ${arch}: answers nonsense with err and stays in step`,
+    ignore: !canStartHostAgent(),
+    async fn() {
+      await using agent = await startAgentProcess(arch);
+      const { control, data } = agent.link;
+      const lines = new LineQueue(control, 4096, () => {});
+      const say = async (text: string) => {
+        await writeAll(control, new TextEncoder().encode(text));
+        return await lines.next();
+      };
+      assert((await lines.next()).startsWith(`hello proto=1 arch=${arch} `));
+      const refused = [
+        "",
+        " ",
+        "nosuch",
+        "ping",
+        "ping n",
+        "ping n=",
+        "ping n=12x",
+        "ping n=%zz",
+        "ping n=%00",
+        "ping n=18446744073709551616",
+        "ping =5",
+        "stop pid=0",
+        "stop pid=-1",
+        "stop pid=99999999",
+        "kill pid=1",
+        "spawn",
+        "spawn path=/target",
+        "exec",
+        "exec dir=/",
+        "program",
+        "program length=0 hash=00",
+        "writefile length=0 hash=811c9dc59747b28c",
+        "observe pid=1",
+        "observe pid=1 what=../1/nosuch",
+        "pagehash pid=1",
+        "peek pid=1 addr=0",
+        "regs pid=1",
+        "checkpoint nr=1",
+        "checkpoint nr=1 pid=1 to=elsewhere",
+        "mount type=nosuch dir=/tmp",
+        "mkdir path=/nosuch/x",
+        "swapon path=/nosuch",
+        "swapoff",
+        "readfile path=",
+        `ping n=${"5".repeat(5000)}`,
+        "exec" + " x=".repeat(600),
+        "\x00\x01\xff",
+      ];
+      for (const line of refused) {
+        assert(/^err errno=\d+ what=\S+$/.test(await say(`${line}\n`)), JSON.stringify(line));
+      }
+      // A wrong digest is told, and what follows is understood.
+      await writeAll(data, Uint8Array.of(1, 2, 3));
+      assert((await say("program length=3 hash=0000000000000000\n")).startsWith("err errno=74 "));
+      assertEquals(await say("ping n=7\n"), "ok n=7");
+      // Two commands at once, and one in pieces.
+      assertEquals(await say("ping n=1\nping n=2\n"), "ok n=1");
+      assertEquals(await lines.next(), "ok n=2");
+      await writeAll(control, new TextEncoder().encode("pi"));
+      assertEquals(await say("ng n=3\n"), "ok n=3");
+    },
+  });
+
+  Deno.test({
+    name: `agent, ${arch}: ends when the host hangs up, while it waits for an event too`,
+    ignore: !canStartHostAgent(),
+    async fn() {
+      for (const waiting of [false, true]) {
+        await using agent = await startHostAgent(arch);
+        const { session } = agent;
+        const nr = arch === "i386" ? 29 : 34;
+        await session.program(encodeProgram([{ op: "syscall", nr, args: [] }]));
+        await session.spawn();
+        const event = waiting
+          ? assertRejects(() => session.event({ deadlineMs: 300 }), GuestLostError)
+          : undefined;
+        await event;
+        agent.hangUp();
+        assertEquals((await agent.status).code, 0);
+      }
+    },
+  });
+}
