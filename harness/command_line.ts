@@ -7,6 +7,7 @@ import { checkpointCommand } from "./commands/checkpoint.ts";
 import { imageCommand } from "./commands/image.ts";
 import { kernelCommand } from "./commands/kernel.ts";
 import { listCommand } from "./commands/list.ts";
+import { predictCommand } from "./commands/predict.ts";
 import { runCommand } from "./commands/run.ts";
 import type { Command } from "./command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
@@ -14,6 +15,7 @@ import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: runCommand,
   list: listCommand,
+  predict: predictCommand,
   checkpoint: checkpointCommand,
   image: imageCommand,
   kernel: kernelCommand,

@@ -81,20 +81,18 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     ? await buildKernelFor(platform.kernel, terminal, options.mutate)
     : undefined;
   const kernel = build?.vmlinuxStripped ?? kernelFile!;
-  const guest = await buildGuest(platform.kernel);
-  const target = platform.name === "compat" ? guest.target32 ?? guest.target : guest.target;
+  const { agent, target } = await guestPrograms(platform);
   const programs = [...options.programs ?? [], ...programsOf(options.scenarios ?? [])];
-  const initrd = await cachedInitramfs(await initramfsEntries(guest.agent, target, programs));
+  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, programs));
   const { accelerator, reason } = await chooseAccelerator(
     options.accelerator === undefined ? {} : { accel: options.accelerator },
   ).catch((error) => {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   });
-  const elf = readElf(await Deno.readFile(target), target);
   const compileTarget: CompileTarget = {
     kernelWordSize: abiOf(platform.kernel).wordSize,
     targetWordSize: platform.target === "x86_64" ? 8 : 4,
-    heapStart: (elf.loadEnd + 4095n) & ~4095n,
+    heapStart: await heapStartOf(target),
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: CHECKPOINT_NR,
   };
@@ -122,6 +120,21 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
       }
     },
   };
+}
+
+async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
+  const { agent, target, target32 } = await buildGuest(platform.kernel);
+  return { agent, target: platform.name === "compat" ? target32 ?? target : target };
+}
+
+/** Where the heap of the target program starts: the end of what is loaded, on a page boundary. */
+async function heapStartOf(target: string): Promise<bigint> {
+  return (readElf(await Deno.readFile(target), target).loadEnd + 4095n) & ~4095n;
+}
+
+/** Where the heap of a platform's target program starts. */
+export async function targetHeapStart(platform: Platform): Promise<bigint> {
+  return await heapStartOf((await guestPrograms(platform)).target);
 }
 
 function programsOf(scenarios: readonly Scenario[]): string[] {

@@ -24,8 +24,8 @@ function mmFields(): OpaqueBits[] {
 }
 
 function registers(): OpaqueBits[] {
-  const general =
-    "ax bx cx dx si di bp sp ip orig_ax r8 r9 r10 r11 r12 r13 r14 r15 debugreg0 debugreg1 debugreg2 debugreg3";
+  const general = "ax bx cx dx si di bp sp ip orig_ax r8 r9 r10 r11 r12 r13 r14 r15 " +
+    "debugreg0 debugreg1 debugreg2 debugreg3";
   return [
     ...general.split(" ").map((name) => ({ where: `CPU.${name}`, mask: ALL, why: "the program's" })),
     ..."ds es".split(" ").map((name) => ({ where: `CPU.${name}`, mask: 0xffffn, why: "the program's" })),

@@ -27,7 +27,7 @@ export interface StoredKernel {
 }
 
 /** Kernels that are kept; beyond that the least recently used goes. */
-const KEEP = 64;
+const KEEP = 40;
 
 /** Looks a kernel up by its key, and marks it as used. */
 export async function findStored(cacheDir: string, key: string): Promise<StoredKernel | undefined> {

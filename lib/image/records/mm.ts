@@ -123,7 +123,7 @@ export const VMA = {
 /** Values of `vma_type`. */
 export const VMA_TYPE = { ANON: 1, FILE: 2, SPECIAL: 101 } as const;
 
-/** PGARR: one chunk of page contents. `nr_pages` addresses (of the kernel's word size), then pages, follow raw. */
+/** PGARR: one chunk of page contents: `nr_pages` addresses, each a word of the kernel, then pages, raw. */
 export const PGARR = {
   cName: "cr_hdr_pgarr",
   size: 8,

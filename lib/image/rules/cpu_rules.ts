@@ -108,12 +108,13 @@ function checkDebug(node: Cpu, context: RuleContext): void {
     const values = { expected: "0 or 1", actual: hex(uses_debug) };
     context.reportField("E_CPU_DEBUG", node, "uses_debug", { message: "neither true nor false", ...values });
   }
+  // v11 saves what the hardware has, whoever set it.
+  if (!context.isPort) return;
   const rest = debugreg6 & 0xffff_ffffn & ~DR6_EVENTS;
   if (rest !== 0n && rest !== DR6_AT_REST) {
     const values = { expected: hex(DR6_AT_REST), actual: hex(debugreg6) };
     context.reportField("E_CPU_DEBUG", node, "debugreg6", { message: "reserved bits of DR6", ...values });
   }
-  if (!context.isPort) return;
   const expected = debugreg7 === 0n ? 0 : 1;
   if (uses_debug > 1 || uses_debug === expected) return;
   context.reportField("E_CPU_DEBUG", node, "uses_debug", {

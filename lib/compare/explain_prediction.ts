@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+
+import { abiOf, type KernelArch } from "../abi/arch.ts";
+import { pageProt } from "../abi/page_prot.ts";
+import { type KernelSeries, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
+import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
+import { VMA_TYPE } from "../image/records/mm.ts";
+import type { FieldDesc } from "../image/struct_desc.ts";
+import type { CompiledStop } from "../model/compile_scenario.ts";
+import type { PredictedArea } from "../model/predict_stop.ts";
+import { describeDescriptor } from "../x86/descriptor.ts";
+
+/** What the prediction is for. */
+export interface ExplainOptions {
+  readonly arch: KernelArch;
+  readonly series: KernelSeries;
+}
+
+const UNAME = "observed: uname of the guest";
+const STAT = "observed: /proc/PID/stat";
+const PTRACE = "observed: ptrace of the stopped target";
+const CPUINFO = "observed: /proc/cpuinfo and the register sets of ptrace";
+const FORMAT = "predicted: the format";
+
+/** Who says what a field of a record must be, where the steps do not. */
+const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<string, string>>>>> = {
+  HEAD: {
+    magic: FORMAT,
+    rev: `${FORMAT}, revision 100 of the port`,
+    flags: `${FORMAT}, CR_CTX_CKPT`,
+    time: "volatile: within the call",
+    "": UNAME,
+  },
+  HEAD_ARCH: CPUINFO,
+  TASK: {
+    state: "predicted: stopped by SIGSTOP, 0x104; a self checkpoint runs, 0",
+    exit_state: "predicted: 0, the task lives",
+    task_comm_len: FORMAT,
+    "": STAT,
+  },
+  STRING: "observed: /proc/PID/comm",
+  MM: {
+    objref: FORMAT,
+    map_count: "observed: lines of /proc/PID/maps",
+    brk: "observed: what brk(2) returned to the target",
+    "": STAT,
+  },
+  THREAD: FORMAT,
+  CPU: {
+    debugreg4: FORMAT,
+    debugreg5: FORMAT,
+    used_math: `${FORMAT}: FPU state always follows`,
+    uses_debug: "observed: debug register 7 is not 0",
+    "": PTRACE,
+  },
+  X86_FSGSBASE: PTRACE,
+  TAIL: FORMAT,
+};
+
+/**
+ * What the image of a stop must be, record by record, and for each field and page why: the steps, the format, or the
+ * interface that will be asked. Needs no guest.
+ */
+export function explainPrediction(stop: CompiledStop, options: ExplainOptions): string[] {
+  const { refusal } = stop.prediction;
+  const lines = [`stop "${stop.label}"${stop.self ? ", checkpointed by itself" : ""}`];
+  if (refusal) {
+    const where = refusal.atPage === undefined ? "before a byte is written" : `at ${address(refusal.atPage)}`;
+    lines.push(`  the call returns ${refusal.name} ${where}: ${refusal.why}`);
+    if (refusal.atPage === undefined) return lines;
+  }
+  for (const name of ["HEAD", "HEAD_ARCH", "TASK", "STRING", "MM"] as const) {
+    lines.push(...explainRecord(name));
+  }
+  lines.push("VMAs of the target's own program, stack, vdso and vvar");
+  lines.push("  observed: /proc/PID/maps, smaps, pagemap and mem");
+  for (const area of stop.prediction.areas) {
+    if (refusal?.atPage !== undefined && area.end > refusal.atPage) {
+      lines.push(`VMA ${range(area)} "${area.label}"`, "  not in the image: the call was refused before it");
+    } else {
+      lines.push(...explainArea(area, stop, options));
+    }
+  }
+  if (refusal) return lines;
+  lines.push(...explainLdt(stop), ...explainRecord("THREAD"), ...explainTls(stop), ...explainRecord("CPU"));
+  lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
+  if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
+  return [...lines, ...explainRecord("TAIL")];
+}
+
+function explainRecord(name: RecordName): string[] {
+  const source = SOURCES[name];
+  const { payload } = RECORDS[name];
+  const fields: readonly FieldDesc[] = isStruct(payload) ? payload.fields : [];
+  if (fields.length === 0) return [name, `  bytes: ${source}`];
+  const bySource = new Map<string, string[]>();
+  for (const { name: field, padding } of fields) {
+    const why = padding ? "0: unused bytes are zero" : sourceOf(source, field);
+    bySource.set(why, [...bySource.get(why) ?? [], field]);
+  }
+  return [name, ...[...bySource].map(([why, names]) => `  ${names.join(" ")}: ${why}`)];
+}
+
+function sourceOf(source: string | Readonly<Record<string, string>> | undefined, field: string): string {
+  if (source === undefined) return FORMAT;
+  return typeof source === "string" ? source : source[field] ?? source[""] ?? FORMAT;
+}
+
+function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: ExplainOptions): string[] {
+  const abi = abiOf(arch);
+  const table = vmFlagTable(series, abi.wordSize);
+  const type = area.path === undefined ? VMA_TYPE.ANON : VMA_TYPE.FILE;
+  const lines = [
+    `VMA ${range(area)} "${area.label}"`,
+    `  vma_type       ${type}: ${area.path === undefined ? "no file behind it" : "a file behind it"}`,
+    `  vm_flags       0x${area.flags.toString(16)}: ${vmFlagNames(area.flags, table).join(" ")}`,
+    `  vm_page_prot   0x${pageProt(area.flags, { series, arch }).toString(16)}: by vm_flags, protection_map`,
+    `  vm_pgoff       0x${area.pgoff.toString(16)}: ${
+      area.path === undefined ? "the page number at which it was mapped" : "the offset in the file, in pages"
+    }`,
+  ];
+  if (area.path !== undefined) lines.push(`  FNAME          ${JSON.stringify(area.path)}`);
+  const pages = [...stop.prediction.pages].filter(([page]) => page >= area.start && page < area.end)
+    .sort(([a], [b]) => a - b);
+  const chunk = abi.pagesPerChunk;
+  for (let at = 0; at < pages.length; at += chunk) {
+    const part = pages.slice(at, at + chunk);
+    lines.push(`  PGARR          ${part.length} pages${part.length === chunk ? ", a full chunk" : ""}`);
+    for (const [page, { why }] of part) lines.push(`    ${address(page)}  ${why}`);
+  }
+  lines.push("  PGARR          0: the end of its contents");
+  const absent = area.end - area.start - pages.length;
+  if (absent > 0) {
+    const reason = area.path === undefined ? "never written: no page, or the zero page" : "the file has them";
+    lines.push(`    ${absent} pages are not in the image: ${reason}`);
+  }
+  return lines;
+}
+
+function explainLdt(stop: CompiledStop): string[] {
+  const { ldt } = stop.prediction;
+  const lines = ["MM_CONTEXT", `  nldt           ${ldt.length / 8}: the highest entry ever set, plus 1`];
+  return [...lines, ...explainDescriptors(ldt, "entry")];
+}
+
+function explainTls(stop: CompiledStop): string[] {
+  return explainDescriptors(stop.prediction.tls, "TLS slot");
+}
+
+function explainDescriptors(bytes: Uint8Array, what: string): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 8) {
+    if (bytes.subarray(at, at + 8).every((byte) => byte === 0)) continue;
+    lines.push(`  ${what} ${at / 8}: ${describeDescriptor(bytes, at)}`);
+  }
+  return lines;
+}
+
+function address(page: number): string {
+  return `0x${(page * 4096).toString(16)}`;
+}
+
+function range(area: PredictedArea): string {
+  return `${address(area.start)}-${address(area.end)}`;
+}
