@@ -29,6 +29,8 @@ export type GuestAgent = Pick<
 /** A booted kernel with the agent in it. Everything rejects with GuestLostError once it is lost. */
 export interface Guest extends AsyncDisposable {
   readonly agent: GuestAgent;
+  /** Milliseconds from the start of QEMU to the agent's hello. */
+  readonly bootMilliseconds: number;
   /** The command line that started it, quoted for a shell. */
   readonly command: string;
   /** How many bytes the kernel log has so far: a mark for {@linkcode Guest.consoleText}. */

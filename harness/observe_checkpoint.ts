@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { parseObservation, type TargetObservation } from "../lib/compare/observation.ts";
+import { parseObservation, type RawObservation, type TargetObservation } from "../lib/compare/observation.ts";
 import { isAnonymousPage, parsePagemap } from "../lib/compare/pagemap.ts";
 import type { Finding } from "../lib/image/finding.ts";
 import type { CheckpointResult, RegisterBlobs } from "../vm/guest/agent_types.ts";
@@ -11,6 +11,8 @@ export interface ObservedCheckpoint {
   readonly reply: CheckpointResult;
   readonly image: Uint8Array;
   readonly observation: TargetObservation;
+  /** The answers that the observation was parsed from. */
+  readonly raw: RawObservation;
   /** What the checkpoint changed about its target. */
   readonly changes: readonly Finding[];
 }
@@ -50,7 +52,7 @@ export async function observeCheckpoint(
       .map((entry) => BigInt(entry.page) * 4096n),
   );
   const hashes = await agent.pageHash(pid, [...hashedAddresses]);
-  const observation = parseObservation({
+  const raw: RawObservation = {
     pid,
     proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),
     registers,
@@ -59,9 +61,10 @@ export async function observeCheckpoint(
     brk: options.brk,
     t0: reply.secondsBefore,
     t1: reply.secondsAfter,
-  });
+  };
   const image = reply.image ?? new Uint8Array(0);
-  return { reply, image, observation, changes: options.self ? [] : changesBetween(before, after) };
+  const observation = parseObservation(raw);
+  return { reply, image, observation, raw, changes: options.self ? [] : changesBetween(before, after) };
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */

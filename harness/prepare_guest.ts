@@ -106,6 +106,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     targetPath: "/target",
     skipReason: (scenario) => skipReason(scenario, platform),
     startGuest: async () => {
+      const begin = performance.now();
       const machine = await startVirtualMachine({
         accelerator,
         kernel,
@@ -113,7 +114,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
       });
       try {
-        return new VirtualGuest(machine, await AgentSession.connect(machine));
+        return new VirtualGuest(machine, await AgentSession.connect(machine), performance.now() - begin);
       } catch (error) {
         await machine.close();
         throw error;

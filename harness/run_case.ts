@@ -48,6 +48,8 @@ export interface CaseOptions {
   readonly program: Uint8Array;
   readonly decodeResults: (bytes: Uint8Array) => ResultItem[];
   readonly targetPath: string;
+  /** Told of each checkpoint with all that was observed around it. */
+  readonly onCheckpoint?: (seen: ObservedCheckpoint, stop: CompiledStop) => void;
 }
 
 /** Carries out a scenario in a guest and judges each image. Rejects with GuestLostError when the guest is lost. */
@@ -128,6 +130,7 @@ async function checkpointStop(
     // The model knows these pages to the byte: no need to ask the guest for them.
     hashPage: (page) => !modelled.has(page),
   });
+  options.onCheckpoint?.(seen, stop);
   const refusal = stop.prediction.refusal;
   const comparison = judgeImage(seen.image, {
     arch: kernel.arch,

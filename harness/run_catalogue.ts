@@ -32,6 +32,7 @@ export interface CatalogueOptions {
   readonly runScenario: (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
   /** Why a scenario cannot run on this kernel; undefined when it can. */
   readonly skipReason: (scenario: Scenario) => string | undefined;
+  readonly onGuest?: (guest: Guest) => void;
   readonly onStart?: (scenario: Scenario, index: number) => void;
   readonly onResult?: (result: ScenarioResult) => void;
   readonly now?: () => number;
@@ -55,7 +56,7 @@ export async function runCatalogue(
       if (reason !== undefined) {
         result = skipped(scenario, reason);
       } else {
-        guest ??= await options.startGuest();
+        guest ??= await start(options);
         result = await attempt(guest, scenario, options);
         if (result.status !== "pass") {
           await guest[Symbol.asyncDispose]();
@@ -70,6 +71,12 @@ export async function runCatalogue(
     await guest?.[Symbol.asyncDispose]();
   }
   return results;
+}
+
+async function start(options: CatalogueOptions): Promise<Guest> {
+  const guest = await options.startGuest();
+  options.onGuest?.(guest);
+  return guest;
 }
 
 function skipped(scenario: Scenario, reason: string): ScenarioResult {
@@ -90,7 +97,7 @@ async function again(
   scenario: Scenario,
   options: CatalogueOptions,
 ): Promise<ScenarioResult> {
-  await using fresh = await options.startGuest();
+  await using fresh = await start(options);
   const second = await attempt(fresh, scenario, options);
   return { ...first, reproduced: second.status !== "pass" };
 }

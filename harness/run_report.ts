@@ -35,6 +35,7 @@ export class RunReport {
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #files: Promise<void>[] = [];
+  readonly #bootTimes: number[] = [];
   #images = 0;
   #arch = "";
 
@@ -56,6 +57,11 @@ export class RunReport {
   beginPlatform({ name, kernelName, acceleratorReason }: ReportedPlatform): void {
     this.#arch = name;
     this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
+  }
+
+  /** Notes that a guest was started. */
+  guest({ bootMilliseconds }: { bootMilliseconds: number }): void {
+    this.#bootTimes.push(bootMilliseconds);
   }
 
   /** Shows which scenario is running. */
@@ -153,6 +159,11 @@ export class RunReport {
       print(`    ${name}: ${formatCount(bytes)} (${reason})`);
     }
     print(`  unexplained ${formatCount(unexplained)}`);
+    const boots = this.#bootTimes.sort((a, b) => a - b);
+    const median = boots[boots.length >> 1];
+    if (median !== undefined) {
+      print(`${boots.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
+    }
     print(`results: ${this.#directory}`);
     if (counts.lost > 0) print(`${counts.lost} guests lost (counted as failed)`);
     if (this.#results.length === 0) print("no scenario matched: nothing ran");

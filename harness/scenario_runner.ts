@@ -10,12 +10,13 @@ import type { ResultItem } from "./check_results.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
-import { type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
+import { type CaseOptions, type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 
 /** Makes the function that carries out one scenario in a guest of a prepared kernel. */
 export function scenarioRunner(
   prepared: PreparedGuest,
+  options: Pick<CaseOptions, "onCheckpoint"> = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
   return async (guest, scenario) => {
@@ -24,6 +25,7 @@ export function scenarioRunner(
     if (scenario.program) return await runProgram(guest, scenario.program, { kernel: await kernel });
     const compiled = compileScenario(scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
+      ...options,
       kernel: await kernel,
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => resultItems(compiled.ops, bytes),

@@ -8,10 +8,12 @@ import type { Guest } from "./guest.ts";
 /** A guest in QEMU. */
 export class VirtualGuest implements Guest {
   readonly agent: AgentSession;
+  readonly bootMilliseconds: number;
   readonly command: string;
   readonly #machine: VirtualMachine;
 
-  constructor(machine: VirtualMachine, agent: AgentSession) {
+  constructor(machine: VirtualMachine, agent: AgentSession, bootMilliseconds: number) {
+    this.bootMilliseconds = bootMilliseconds;
     this.#machine = machine;
     this.agent = agent;
     this.command = shellJoin(machine.argv);

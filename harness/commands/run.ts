@@ -51,6 +51,7 @@ export const runCommand: Command = {
           startGuest: prepared.startGuest,
           runScenario: scenarioRunner(prepared),
           skipReason: prepared.skipReason,
+          onGuest: (guest) => report.guest(guest),
           onStart: (scenario, index) => report.starting(scenario, index, scenarios.length),
           onResult: (result) => report.result(result),
         });

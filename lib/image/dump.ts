@@ -173,7 +173,7 @@ function withFlags(line: string, vma: VmaImage | undefined, settings: Settings):
   return flags.length <= room ? [`  ${line}  {${flags}}`] : [`  ${line}`, `      {${flags}}`];
 }
 
-/** Flags beyond the permissions, which have their own column, and the MAY bits that every private mapping has. */
+/** Flags beyond the permissions, which have their own column, and MAY bits that are missing. */
 function extraFlags(flags: bigint, table: VmFlagTable): string {
   const missing = ["MAYREAD", "MAYWRITE", "MAYEXEC"].filter((name) =>
     (flags & (table.bits[name] ?? 0n)) === 0n

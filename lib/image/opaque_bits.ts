@@ -39,6 +39,12 @@ function registers(): OpaqueBits[] {
     { where: "CPU.flags", mask: 0x25_7dd5n, why: "flags that a program can change" },
     { where: "CPU.debugreg6", mask: 0xe00fn, why: "events that happened" },
     {
+      where: "CPU.debugreg6",
+      mask: 0xffff_ffffn,
+      why: "v11: the hardware's, whoever set it",
+      dialect: "v11",
+    },
+    {
       where: "CPU.debugreg7",
       mask: 0xffff_ffffn,
       why: "v11: the hardware's, whoever set it",

@@ -174,8 +174,9 @@ function flagFault(node: RecordNodeOf<"VMA">, table: VmFlagTable, isPort: boolea
   const may = (vm_flags >> 4n) & 7n;
   if ((vm_flags & 7n & ~may) !== 0n) return `${names(vm_flags & 7n & ~may)} without the MAY bit for it`;
   if (has("SEQ_READ") && has("RAND_READ")) return "SEQ_READ and RAND_READ exclude each other";
+  if (!isSpecial && (may & 1n) === 0n) return "a private mapping always has MAYREAD";
   if (!isPort) return undefined;
-  if (!isSpecial && (may & 3n) !== 3n) return "a private mapping always has MAYREAD and MAYWRITE";
+  if (!isSpecial && (may & 2n) === 0n) return "a private mapping always has MAYWRITE";
   if (has("SYNC")) return "SYNC is for shared mappings only";
   if (has("LOCKONFAULT") && !has("LOCKED")) return "LOCKONFAULT without LOCKED";
   if (has("HUGEPAGE") && has("NOHUGEPAGE")) return "HUGEPAGE and NOHUGEPAGE exclude each other";

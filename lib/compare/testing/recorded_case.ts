@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelArch } from "../../abi/arch.ts";
+import type { KernelSeries } from "../../abi/vm_flags.ts";
+import { compileScenario } from "../../model/compile_scenario.ts";
+import type { CompileTarget } from "../../model/model_state.ts";
+import type { Scenario } from "../../model/scenario.ts";
+import type { CompareOptions } from "../compare_image.ts";
+import { type KernelObservation, parseObservation, type RawObservation } from "../observation.ts";
+
+/** One image that a real kernel wrote, with everything that it was judged by. `tests/record_case.ts` makes them. */
+export interface RecordedCase {
+  readonly scenario: Scenario;
+  /** Which of the scenario's stops this is. */
+  readonly stop: number;
+  readonly compileTarget: CompileTarget;
+  readonly arch: KernelArch;
+  readonly series: KernelSeries;
+  readonly kernel: KernelObservation;
+  /** What the agent answered, not parsed yet. */
+  readonly raw: RawObservation;
+  readonly image: Uint8Array<ArrayBuffer>;
+}
+
+/** A case as JSON. Values that JSON lacks stand as objects with one key: bytes, words, big, map, set. */
+export function formatRecordedCase(recorded: RecordedCase): string {
+  return `${JSON.stringify(recorded, (_, value) => pack(value), 1)}\n`;
+}
+
+/** The case that {@linkcode formatRecordedCase} wrote. @throws {SyntaxError} when the text is no JSON */
+export function parseRecordedCase(text: string): RecordedCase {
+  return JSON.parse(text, (_, value) => unpack(value)) as RecordedCase;
+}
+
+/** What a recorded image is compared with; the prediction is made anew from the scenario. */
+export function compareOptionsOf(recorded: RecordedCase): CompareOptions {
+  const compiled = compileScenario(recorded.scenario, recorded.compileTarget);
+  const stop = compiled.stops[recorded.stop];
+  if (!stop) throw new RangeError(`${recorded.scenario.name} has no stop ${recorded.stop}`);
+  return {
+    arch: recorded.arch,
+    series: recorded.series,
+    kernel: recorded.kernel,
+    target: parseObservation(recorded.raw),
+    prediction: stop.prediction,
+    self: stop.self,
+    checkpointNr: recorded.compileTarget.checkpointNr,
+  };
+}
+
+function pack(value: unknown): unknown {
+  if (typeof value === "bigint") return { big: value.toString() };
+  if (value instanceof Uint8Array) return { bytes: value.toBase64() };
+  if (value instanceof BigUint64Array) return { words: Array.from(value, String) };
+  if (value instanceof Map) return { map: [...value] };
+  if (value instanceof Set) return { set: [...value] };
+  return value;
+}
+
+/** Inner values come first, so that what a map or set holds is unpacked already. */
+function unpack(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const [entry, ...more] = Object.entries(value);
+  if (entry === undefined || more.length > 0) return value;
+  const [key, inner] = entry;
+  switch (key) {
+    case "big":
+      return BigInt(inner as string);
+    case "bytes":
+      return Uint8Array.fromBase64(inner as string);
+    case "words":
+      return BigUint64Array.from(inner as string[], BigInt);
+    case "map":
+      return new Map(inner as [unknown, unknown][]);
+    case "set":
+      return new Set(inner as unknown[]);
+    default:
+      return value;
+  }
+}

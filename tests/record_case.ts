@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Records cases for the tests of `lib/compare`: boots a guest, runs a scenario, and keeps its image together with
+ * everything that it was judged by, below `fixtures/recorded`.
+ *
+ *     deno run -P=vm tests/record_case.ts [PLATFORM:SCENARIO ...]
+ *
+ * To be run again when the kernel code, the agent's answers or the model have changed on purpose.
+ *
+ * @module
+ */
+import { fromFileUrl, join } from "@std/path";
+import { filterScenarios, readCatalogue } from "../harness/catalogue.ts";
+import { UsageError } from "../harness/exit_status.ts";
+import type { ObservedCheckpoint } from "../harness/observe_checkpoint.ts";
+import { parsePlatforms } from "../harness/platform.ts";
+import { prepareGuest } from "../harness/prepare_guest.ts";
+import { isClean } from "../harness/run_catalogue.ts";
+import { guestKernel, scenarioRunner } from "../harness/scenario_runner.ts";
+import { Terminal } from "../harness/terminal.ts";
+import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";
+
+const RECORDED = fromFileUrl(new URL("../fixtures/recorded", import.meta.url));
+const ALL = ["x86_64:mixed", "compat:mixed_tls"];
+const MOST_BYTES = 100 * 1024;
+
+async function record(name: string, kernelFile: string | undefined): Promise<void> {
+  const [platformName = "", scenarioName = ""] = name.split(":");
+  const platform = parsePlatforms(platformName, "")[0]!;
+  const scenario = filterScenarios(await readCatalogue(), [scenarioName])
+    .find((candidate) => candidate.name === scenarioName);
+  if (!scenario) throw new UsageError(`no scenario "${scenarioName}"`);
+  const prepared = await prepareGuest(platform, { terminal: new Terminal(), kernelFile });
+  await using guest = await prepared.startGuest();
+  const { arch, series, observed } = await guestKernel(guest, prepared);
+  let seen: ObservedCheckpoint | undefined;
+  const run = scenarioRunner(prepared, { onCheckpoint: (checkpoint) => seen ??= checkpoint });
+  const outcome = await run(guest, scenario);
+  if (!seen || !isClean(outcome)) throw new Error(`${name} did not pass: nothing recorded`);
+  const { compileTarget } = prepared;
+  const image = seen.image.slice();
+  await write(`${platformName}-${scenarioName}`, {
+    ...{ scenario, stop: 0, compileTarget, arch, series },
+    ...{ kernel: observed, raw: seen.raw, image },
+  });
+}
+
+async function write(name: string, recorded: RecordedCase): Promise<void> {
+  const text = new Blob([formatRecordedCase(recorded)]);
+  const packed = await new Response(text.stream().pipeThrough(new CompressionStream("gzip"))).bytes();
+  if (packed.length > MOST_BYTES) {
+    throw new Error(`${name} has ${packed.length} bytes: at most ${MOST_BYTES}`);
+  }
+  await Deno.mkdir(RECORDED, { recursive: true });
+  await Deno.writeFile(join(RECORDED, `${name}.json.gz`), packed);
+  console.log(`${name}: ${recorded.image.length} bytes of image, ${packed.length} bytes`);
+}
+
+if (import.meta.main) {
+  // For a kernel that was built elsewhere: --kernel=FILE before the names.
+  const kernelFile = Deno.args[0]?.startsWith("--kernel=") ? Deno.args[0].slice(9) : undefined;
+  const names = Deno.args.slice(kernelFile === undefined ? 0 : 1);
+  for (const name of names.length > 0 ? names : ALL) await record(name, kernelFile);
+}
