@@ -33,8 +33,9 @@ function missing(want: ExpectedResult): Finding {
 }
 
 function checkItem(item: ResultItem, want: ExpectedResult): Finding | undefined {
+  const value = want.mask === undefined || (item.value ?? -1n) < 0n ? item.value : item.value! & want.mask;
   const expected = want.report ? want.bytes && hexBytes(want.bytes) : want.expected?.toString();
-  const actual = want.report ? item.bytes && hexBytes(item.bytes) : item.value?.toString();
+  const actual = want.report ? item.bytes && hexBytes(item.bytes) : value?.toString();
   if (expected === undefined || expected === actual) return undefined;
   return {
     id: "E_SETUP",

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 
-import { BuildError } from "../vm/kernel/build_error.ts";
-import { MissingToolError } from "../vm/find_tool.ts";
-import { GuestLostError } from "../vm/guest_lost_error.ts";
 import { checkpointCommand } from "./commands/checkpoint.ts";
+import { fuzzCommand } from "./commands/fuzz.ts";
 import { imageCommand } from "./commands/image.ts";
 import { kernelCommand } from "./commands/kernel.ts";
 import { listCommand } from "./commands/list.ts";
 import { predictCommand } from "./commands/predict.ts";
 import { runCommand } from "./commands/run.ts";
 import type { Command } from "./command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
+import { EXIT_STATUS, type ExitStatus } from "./exit_status.ts";
+import { explainError } from "./explain_error.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: runCommand,
   list: listCommand,
   predict: predictCommand,
+  fuzz: fuzzCommand,
   checkpoint: checkpointCommand,
   image: imageCommand,
   kernel: kernelCommand,
@@ -45,23 +45,11 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitStatu
 }
 
 function report(error: unknown, name: string, command: Command): ExitStatus {
-  if (error instanceof UsageError) {
-    console.error(`ckptest ${name}: ${error.message}\nusage: ckptest ${command.usage[0]}`);
-    return EXIT_STATUS.usage;
-  }
-  if (error instanceof MissingToolError) {
-    console.error(`ckptest ${name}: ${error.message}`);
-    return EXIT_STATUS.usage;
-  }
-  if (error instanceof BuildError) {
-    console.error(`ckptest ${name}: ${error.message}`);
-    return EXIT_STATUS.buildFailed;
-  }
-  if (error instanceof GuestLostError) {
-    console.error(`ckptest ${name}: ${error.message}\nreproduce with:\n  ${error.command}`);
-    return EXIT_STATUS.guestLost;
-  }
-  throw error;
+  const explanation = explainError(error);
+  if (!explanation) throw error;
+  const usage = explanation.showUsage ? `\nusage: ckptest ${command.usage[0]}` : "";
+  console.error(`ckptest ${name}: ${explanation.text}${usage}`);
+  return explanation.status;
 }
 
 function helpText(): string {

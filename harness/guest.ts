@@ -23,6 +23,7 @@ export type GuestAgent = Pick<
   | "readFile"
   | "writeFile"
   | "swapOn"
+  | "swapOff"
   | "clean"
 >;
 

@@ -5,6 +5,7 @@ import { isAnonymousPage, parsePagemap } from "../lib/compare/pagemap.ts";
 import type { Finding } from "../lib/image/finding.ts";
 import type { CheckpointResult, RegisterBlobs } from "../vm/guest/agent_types.ts";
 import type { Blobs, GuestAgent } from "./guest.ts";
+import { changesBetween } from "./target_changes.ts";
 
 /** A checkpoint and what other interfaces showed around it. */
 export interface ObservedCheckpoint {
@@ -88,48 +89,4 @@ function registerBlobs({ general, debug, tls, xstate, fpregs }: RegisterBlobs): 
   if (xstate) blobs.set("xstate", xstate);
   if (fpregs) blobs.set("fpregs", fpregs);
   return blobs;
-}
-
-/** The target must be the same after its checkpoint, but for pages that came back from swap. */
-export function changesBetween(before: Blobs, after: Blobs): Finding[] {
-  const findings: Finding[] = [];
-  const mapsDifference = firstLineDifference(before.get("maps"), after.get("maps"));
-  if (mapsDifference) findings.push(changed("maps", mapsDifference));
-  const swappedIn = countSwapped(before) > countSwapped(after);
-  if (!swappedIn) {
-    for (const name of ["smaps", "pages"]) {
-      const difference = firstLineDifference(before.get(name), after.get(name));
-      if (difference) findings.push(changed(name, difference));
-    }
-  }
-  return findings;
-}
-
-function countSwapped(blobs: Blobs): number {
-  return parsePagemap(blobs.get("pages") ?? new Uint8Array(0)).filter((entry) => entry.swapped).length;
-}
-
-function changed(name: string, [expected, actual]: [string, string]): Finding {
-  return {
-    id: "E_TARGET_CHANGED",
-    verdict: "mismatch",
-    path: `/proc/PID/${name}`,
-    message: "the checkpoint changed its target",
-    expected,
-    actual,
-  };
-}
-
-function firstLineDifference(
-  a: Uint8Array | undefined,
-  b: Uint8Array | undefined,
-): [string, string] | undefined {
-  const decoder = new TextDecoder("latin1");
-  const before = decoder.decode(a);
-  const after = decoder.decode(b);
-  if (before === after) return undefined;
-  const linesBefore = before.split("\n");
-  const linesAfter = after.split("\n");
-  const at = linesBefore.findIndex((line, index) => line !== linesAfter[index]);
-  return [linesBefore[at] ?? "", linesAfter[at] ?? ""];
 }

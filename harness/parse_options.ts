@@ -10,6 +10,8 @@ export interface OptionNames {
   /** Options with a value that may be given more than once. */
   readonly collect?: readonly string[];
   readonly boolean?: readonly string[];
+  /** False for a command that takes options alone. */
+  readonly words?: boolean;
   /** Whether `--` ends the options and the words after it are kept. */
   readonly rest?: boolean;
 }
@@ -33,28 +35,30 @@ export interface ParsedOptions {
 export function parseOptions(args: readonly string[], names: OptionNames): ParsedOptions {
   const strings = [...names.string ?? [], ...names.collect ?? []];
   const parsed = parseArgs([...args], {
-    string: strings,
-    collect: [...names.collect ?? []],
+    // "_" are the words: one that looks like a number stays as it is.
+    string: [...strings, "_"],
+    collect: strings,
     boolean: [...names.boolean ?? []],
     "--": names.rest ?? false,
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`unknown option ${arg.split("=")[0]}`);
     },
   }) as Record<string, unknown>;
+  const words = (parsed._ as unknown[]).map(String);
+  if (names.words === false && words.length > 0) throw new UsageError(`unexpected word "${words[0]}"`);
+  const list = (name: string): string[] => (parsed[name] as string[] | undefined) ?? [];
   for (const name of strings) {
-    const value = parsed[name];
-    const values = Array.isArray(value) ? value : value === undefined ? [] : [value];
-    if (values.includes("")) throw new UsageError(`option --${name} needs a value`);
-    if (Array.isArray(value) && names.string?.includes(name)) {
+    if (list(name).includes("")) throw new UsageError(`option --${name} needs a value`);
+    if (list(name).length > 1 && names.string?.includes(name)) {
       throw new UsageError(`option --${name} may be given once`);
     }
   }
-  const string = (name: string): string | undefined => parsed[name] as string | undefined;
+  const string = (name: string): string | undefined => list(name)[0];
   return {
-    words: (parsed._ as unknown[]).map(String),
+    words,
     rest: (parsed["--"] as string[] | undefined) ?? [],
     string,
-    list: (name) => (parsed[name] as string[] | undefined) ?? [],
+    list,
     flag: (name) => parsed[name] === true,
     number: (name, { min, max }) => {
       const text = string(name);

@@ -29,6 +29,8 @@ export interface PreparedGuest {
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build: KernelBuild | undefined;
   readonly acceleratorReason: string;
+  /** Whether scenarios can have a swap device. */
+  readonly hasSwap: boolean;
   readonly checkpointNr: number;
   /** What scenarios are compiled for. */
   readonly compileTarget: CompileTarget;
@@ -101,6 +103,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     kernelName: build ? `Linux ${build.info.release}` : kernel,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
+    hasSwap: false,
     checkpointNr: CHECKPOINT_NR,
     compileTarget,
     targetPath: "/target",

@@ -9,11 +9,12 @@ import type { Finding } from "../lib/image/finding.ts";
 import { errnoName } from "../lib/abi/errno.ts";
 import type { CompiledScenario, CompiledStop } from "../lib/model/compile_scenario.ts";
 import type { Refusal } from "../lib/model/predict_stop.ts";
-import type { SetupStep } from "../lib/model/scenario.ts";
 import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
 import { judgeImage } from "./judge_image.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import { setUpCase } from "./case_setup.ts";
+import { awaitConditions } from "./stop_conditions.ts";
 import { checkResults, type ResultItem } from "./check_results.ts";
 
 /** What a guest was built as, for the comparison. */
@@ -60,9 +61,23 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   const { agent } = guest;
   await agent.clean();
-  await setUp(agent, compiled.scenario.setup ?? []);
+  const undo = await setUpCase(agent, compiled.scenario.setup ?? []);
   await agent.program(options.program);
   await agent.spawn({ path: options.targetPath });
+  const outcome = await runStops(agent, compiled, options);
+  if (compiled.scenario.setup) {
+    // Swap can be switched off, and huge pages forbidden, once nobody has them.
+    await agent.clean();
+    await undo();
+  }
+  return outcome;
+}
+
+async function runStops(
+  agent: GuestAgent,
+  compiled: CompiledScenario,
+  options: CaseOptions,
+): Promise<CaseOutcome> {
   const stops: StopOutcome[] = [];
   const findings: Finding[] = [];
   let lastId = 0;
@@ -76,6 +91,7 @@ export async function runCase(
     }
     const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
       ?.value;
+    findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
     const outcome = await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, lastId });
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
@@ -83,14 +99,9 @@ export async function runCase(
   }
   const end = await agent.event();
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
+  // The target's own look at its memory comes after the last checkpoint.
+  else findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
   return { stops, findings };
-}
-
-async function setUp(agent: GuestAgent, steps: readonly SetupStep[]): Promise<void> {
-  for (const step of steps) {
-    if ("swapon" in step) await agent.swapOn(step.swapon);
-    else await agent.writeFile(step.write, step.value);
-  }
 }
 
 function describeEvent(event: TargetEvent): string {

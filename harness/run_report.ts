@@ -6,9 +6,11 @@ import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
+import { UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
 import type { ScenarioResult } from "./run_catalogue.ts";
 import type { Terminal } from "./terminal.ts";
+import { writeWhole } from "./write_whole.ts";
 
 /** What the report says of the kernel that scenarios run on. */
 export interface ReportedPlatform {
@@ -25,6 +27,7 @@ export interface RunCounts {
   readonly skipped: number;
 }
 
+const encoder = new TextEncoder();
 const FINDINGS_SHOWN = 6;
 
 /** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte account. */
@@ -49,7 +52,9 @@ export class RunReport {
   static async open(directory: string | undefined, terminal: Terminal): Promise<RunReport> {
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
-    await ensureDir(path);
+    await ensureDir(path).catch((error) => {
+      throw new UsageError(`no directory for the results, ${path}: ${error.message}`);
+    });
     return new RunReport(path, terminal);
   }
 
@@ -119,22 +124,26 @@ export class RunReport {
     if (again) print(`run alone in a fresh guest it failed ${again}`);
     print(`reproduce: deno task test:qemu --arch ${this.#arch} --filter ${result.scenario}`);
     print(`kept in:   ${directory}`);
-    this.#files.push(this.#keep(directory, result, findings));
+    const kept = this.#keep(directory, result, findings);
+    // Reported by close(), with the counts.
+    kept.catch(() => {});
+    this.#files.push(kept);
   }
 
   async #keep(directory: string, result: ScenarioResult, findings: readonly Finding[]): Promise<void> {
     await ensureDir(directory);
-    await Deno.writeTextFile(join(directory, "findings.json"), `${JSON.stringify(findings, null, 2)}\n`);
-    await Deno.writeTextFile(join(directory, "kernel.log"), result.kernelLog);
-    await Deno.writeTextFile(join(directory, "guest-command.txt"), `${result.guestCommand}\n`);
+    const write = (name: string, text: string): Promise<void> =>
+      writeWhole(join(directory, name), encoder.encode(text));
+    await write("findings.json", `${JSON.stringify(findings, null, 2)}\n`);
+    await write("kernel.log", result.kernelLog);
+    await write("guest-command.txt", `${result.guestCommand}\n`);
     for (const stop of result.outcome?.stops ?? []) {
-      await Deno.writeFile(join(directory, `${stop.label}.ckpt`), stop.image);
+      await writeWhole(join(directory, `${stop.label}.ckpt`), stop.image);
     }
   }
 
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
   async close(): Promise<RunCounts> {
-    await Promise.all(this.#files);
     const count = (status: string): number =>
       this.#results.filter((result) => result.status === status).length;
     const counts = {
@@ -146,10 +155,9 @@ export class RunReport {
     const { total, predicted, observed, volatile, unexplained } = this.#bytes;
     const print = (line: string): void => this.#terminal.result(line);
     this.#terminal.clearStatus();
-    await Deno.writeTextFile(
-      join(this.#directory, "results.json"),
-      `${JSON.stringify(this.#summary(counts), null, 2)}\n`,
-    );
+    const summary = `${JSON.stringify(this.#summary(counts), null, 2)}\n`;
+    this.#files.push(writeWhole(join(this.#directory, "results.json"), encoder.encode(summary)));
+    const [unwritten] = (await Promise.allSettled(this.#files)).filter(({ status }) => status === "rejected");
     print("");
     print(`${this.#images} images, ${formatCount(total)} bytes:`);
     print(`  predicted   ${formatCount(predicted)}`);
@@ -169,6 +177,7 @@ export class RunReport {
     if (this.#results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
+    if (unwritten?.status === "rejected") throw unwritten.reason;
     return counts;
   }
 

@@ -10,24 +10,25 @@ export class VirtualGuest implements Guest {
   readonly agent: AgentSession;
   readonly bootMilliseconds: number;
   readonly command: string;
-  readonly #machine: VirtualMachine;
+  /** What it runs in. */
+  readonly machine: VirtualMachine;
 
   constructor(machine: VirtualMachine, agent: AgentSession, bootMilliseconds: number) {
     this.bootMilliseconds = bootMilliseconds;
-    this.#machine = machine;
+    this.machine = machine;
     this.agent = agent;
     this.command = shellJoin(machine.argv);
   }
 
   get consoleMark(): number {
-    return this.#machine.console.offset;
+    return this.machine.console.offset;
   }
 
   consoleText(from?: number): string {
-    return this.#machine.console.text(from);
+    return this.machine.console.text(from);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#machine.close();
+    return this.machine.close();
   }
 }

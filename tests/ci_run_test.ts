@@ -28,7 +28,7 @@ async function runCi(commands: Commands): Promise<{ code: number; lines: string[
     const deno = `#!/bin/sh
       case "$*" in
       "fmt --check") ${fmt} ;; lint) ${lint} ;; check) ${check} ;;
-      "task test") ${test} ;; "task test:qemu") ${testQemu} ;; "task test:guests") echo 1 passed, 0 failed ;;
+      "task test") ${test} ;; "task test:qemu") ${testQemu} ;; "task test:guest") echo 1 passed, 0 failed ;;
       *) echo "unexpected: $*"; exit 9 ;;
       esac`;
     await Deno.writeTextFile(join(dir, "bin", "deno"), deno, { mode: 0o755 });

@@ -107,11 +107,11 @@ function checkSpecifier(specifier: string, filename: string): string | undefined
   if (/^(jsr|npm|https?):/.test(specifier) && !path.startsWith("lib/std/")) {
     return `Import "${specifier}" by a name from the imports of deno.json`;
   }
-  if (/^(@std\/assert|fast-check)(\/|$)/.test(specifier) && !/^tests\/|_test\.ts$/.test(path)) {
+  if (/^@std\/assert(\/|$)/.test(specifier) && !/^tests\/|_test\.ts$/.test(path)) {
     return `Keep "${specifier}" to tests: code throws errors of its own`;
   }
-  if (isPureFile(filename) && /^(node:|@std\/(fs|cli)(\/|$))/.test(specifier)) {
-    return `"lib" cannot import "${specifier}": it has no input and output`;
+  if (isPureFile(filename) && /^(node:|fast-check$|@std\/(fs|cli)(\/|$))/.test(specifier)) {
+    return `"lib" cannot import "${specifier}": it has no input, output or chance`;
   }
   return undefined;
 }

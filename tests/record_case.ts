@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Records cases for the tests of `lib/compare`: boots a guest, runs a scenario, and keeps its image together with
- * everything that it was judged by, below `fixtures/recorded`.
+ * Records cases for the tests of `lib/compare`: boots a guest, runs a scenario, and keeps its image together
+ * with everything that it was judged by, below `fixtures/recorded`.
  *
  *     deno run -P=vm tests/record_case.ts [PLATFORM:SCENARIO ...]
  *

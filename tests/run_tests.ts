@@ -3,12 +3,12 @@
  * Runs the project's tests, and counts them itself, from a report that is made for machines:
  *
  *     deno task test [PATH ...] [options of deno test, as --filter TEXT or --fail-fast]
- *     deno task test:guests [the same]
+ *     deno task test:guest [the same]
  *
  * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
  * nothing else. Tests of `lib` run with leave to read its own files and fixtures, and no other. The last line
- * is
- * `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test ran.
+ * is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
+ * ran.
  *
  * @module
  */

@@ -15,7 +15,13 @@ async function withFakeQemu(
   const listener = Deno.listen({ transport: "unix", path: `${dir}/s` });
   const served = (async () => {
     using conn = await listener.accept();
-    const send = (text: string) => conn.write(new TextEncoder().encode(text));
+    // In two halves, apart in time: the client must put lines together.
+    const send = async (text: string) => {
+      const bytes = new TextEncoder().encode(text);
+      await conn.write(bytes.subarray(0, bytes.length >> 1));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await conn.write(bytes.subarray(bytes.length >> 1));
+    };
     await send(greeting);
     const buffer = new Uint8Array(65536);
     for (let got; (got = await conn.read(buffer)) !== null;) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import type { OpArgument, TargetOp } from "../lib/model/target_op.ts";
 
+export { BLOCK_REGISTERS, encodeRegisterBlock, type RegisterBlock } from "../lib/model/register_block.ts";
+
 /** Size of one op in the stream, in bytes. */
 const OP_BYTES = 64;
 const ARGUMENTS = 7;
@@ -28,6 +30,9 @@ const CODES: Record<TargetOp["op"], number> = {
   check: 16,
   hash: 17,
   getpid: 18,
+  syscall32: 19,
+  auxv: 20,
+  exec: 21,
 };
 
 /** Ops whose result is appended to the results file. */
@@ -42,6 +47,9 @@ const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
   "check",
   "hash",
   "getpid",
+  "syscall32",
+  "auxv",
+  "exec",
 ]);
 
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
@@ -96,6 +104,7 @@ function encodeOp(op: TargetOp, view: DataView, where: string): void {
 function argumentsOf(op: TargetOp): readonly OpArgument[] {
   switch (op.op) {
     case "syscall":
+    case "syscall32":
       return [BigInt(op.nr), ...op.args];
     case "fill":
     case "check":
@@ -130,7 +139,10 @@ function argumentsOf(op: TargetOp): readonly OpArgument[] {
       return [BigInt(op.selector), BigInt(op.register), BigInt(op.offset), op.access ? 1n : 0n];
     case "thread":
       return [op.kind === "thread" ? 0n : 1n];
+    case "auxv":
+      return [BigInt(op.type)];
     case "getpid":
+    case "exec":
       return [];
   }
 }
@@ -254,64 +266,4 @@ class ResultReader {
       `results: op ${index} (${op.op}) at offset ${this.#at}: expected ${length} bytes, found ${this.#left}`,
     );
   }
-}
-
-/** The general registers of a register block, in the block's order: that of the kernel's `struct user_regs_struct`. */
-export const BLOCK_REGISTERS = [
-  "r15",
-  "r14",
-  "r13",
-  "r12",
-  "bp",
-  "bx",
-  "r11",
-  "r10",
-  "r9",
-  "r8",
-  "ax",
-  "cx",
-  "dx",
-  "si",
-  "di",
-  "sp",
-] as const;
-
-const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
-const BLOCK_HEADER_BYTES = 512;
-const SELECTOR_GIVEN = 0x10000;
-
-/** What the registers are to hold while the target is stopped. */
-export interface RegisterBlock {
-  /**
-   * General registers; absent ones are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx becomes the
-   * resume address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own.
-   */
-  readonly general?: Partial<Record<typeof BLOCK_REGISTERS[number], bigint>>;
-  /** The flags register; bit 1 is always set. Single-stepping (0x100) would end the target. */
-  readonly flags?: bigint;
-  /** Selectors to load; absent ones stay. */
-  readonly selectors?: Partial<Record<typeof BLOCK_SELECTORS[number], number>>;
-  /** An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector registers. */
-  readonly xstate?: { readonly format: "fxsave" | "xsave"; readonly bytes: Uint8Array };
-}
-
-/** Encodes a register block. It must lie in the scratch memory at a multiple of 64. */
-export function encodeRegisterBlock(block: RegisterBlock): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(BLOCK_HEADER_BYTES + (block.xstate?.bytes.length ?? 0));
-  const view = new DataView(bytes.buffer);
-  BLOCK_REGISTERS.forEach((name, i) => {
-    view.setBigUint64(8 * i, word(block.general?.[name] ?? 0n, name), true);
-  });
-  view.setBigUint64(128, (block.flags ?? 0n) | 2n, true);
-  BLOCK_SELECTORS.forEach((name, i) => {
-    const selector = block.selectors?.[name];
-    if (selector === undefined) return;
-    view.setBigUint64(152 + 8 * i, BigInt(below(selector, 0x10000, name) | SELECTOR_GIVEN), true);
-  });
-  if (block.xstate !== undefined) {
-    view.setBigUint64(136, BigInt(BLOCK_HEADER_BYTES), true);
-    view.setBigUint64(144, block.xstate.format === "xsave" ? 1n : 0n, true);
-    bytes.set(block.xstate.bytes, BLOCK_HEADER_BYTES);
-  }
-  return bytes;
 }

@@ -52,6 +52,9 @@ Deno.test("encodeProgram() puts each op's arguments where the target looks for t
     [{ op: "check", address: 0x1000n, pages: 1, seed: 2, stride: 1 }, 16, [0x1000n, 1n, 2n, 1n]],
     [{ op: "hash", address: 0x1000n, length: 9 }, 17, [0x1000n, 9n]],
     [{ op: "getpid" }, 18, []],
+    [{ op: "syscall32", nr: 4, args: [1n] }, 19, [4n, 1n]],
+    [{ op: "auxv", type: 33 }, 20, [33n]],
+    [{ op: "exec" }, 21, []],
   ];
   for (const [op, code, args] of cases) {
     const a = [...args, ...new Array(7 - args.length).fill(0n)];

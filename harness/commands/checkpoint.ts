@@ -26,7 +26,7 @@ export const checkpointCommand: Command = {
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["out", "arch", "accel"], rest: true });
+    const options = parseOptions(args, { string: ["out", "arch", "accel"], rest: true, words: false });
     const [name, ...programArgs] = options.rest;
     if (name === undefined) throw new UsageError("no program: name it after --");
     const path = isAbsolute(name) ? name : await findTool(name);

@@ -54,6 +54,7 @@ function decodeOptions(options: ParsedOptions): { dialect?: "v11" | "port"; star
 
 async function openImage(path: string): Promise<Deno.FsFile> {
   try {
+    if ((await Deno.stat(path)).isDirectory) throw new Deno.errors.IsADirectory("it is a directory");
     return await Deno.open(path);
   } catch (error) {
     throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);

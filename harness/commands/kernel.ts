@@ -15,7 +15,7 @@ export const kernelCommand: Command = {
   ],
   options: ["--arch LIST   kernels, separated by commas: x86_64, i386, i386-pae, or all"],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch"] });
+    const options = parseOptions(args, { string: ["arch"], words: false });
     const terminal = new Terminal();
     const platforms = parsePlatforms(options.string("arch"), "x86_64");
     for (const arch of new Set(platforms.map(({ kernel }) => kernel))) {

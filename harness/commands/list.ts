@@ -9,7 +9,7 @@ import { parseOptions } from "../parse_options.ts";
 export const listCommand: Command = {
   usage: ["list [--json]", "list the scenarios of the catalogue and what each of them shows"],
   async run(args) {
-    const options = parseOptions(args, { boolean: ["json"] });
+    const options = parseOptions(args, { boolean: ["json"], words: false });
     const scenarios = await readCatalogue();
     if (options.flag("json")) {
       console.log(JSON.stringify(scenarios, null, 2));

@@ -52,8 +52,10 @@ export function compareImage(
   let pages = 0;
   let truncated: MalformedImageError | undefined;
   let tail = false;
+  let end = 0;
   try {
     for (const node of nodes) {
+      end = node.offset + node.length;
       if (node.kind === "pages") pages += node.count;
       if (node.kind === "record" && node.name === "TAIL") tail = true;
       compareNode(node, context, memory);
@@ -63,7 +65,7 @@ export function compareImage(
     truncated = error;
   }
   if (!truncated && !tail) missingTail(judge, length);
-  checkEnd({ judge, memory, refusal, truncated, length, tail });
+  checkEnd({ judge, memory, refusal, truncated, length, end, tail });
   for (const run of judge.account.unexplainedRuns()) {
     judge.report({
       id: "E_UNEXPLAINED",
@@ -86,12 +88,14 @@ function missingTail(judge: Judge, length: number): void {
 }
 
 function checkEnd(
-  { judge, memory, refusal, truncated, length, tail }: {
+  { judge, memory, refusal, truncated, length, end, tail }: {
     judge: Judge;
     memory: MemoryComparison;
     refusal: Refusal | undefined;
     truncated: MalformedImageError | undefined;
     length: number;
+    /** Where the last whole part of the image ends. */
+    end: number;
     tail: boolean;
   },
 ): void {
@@ -118,7 +122,7 @@ function checkEnd(
       path: "tail",
       message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
     });
-  } else if (truncated && (truncated.id !== "E_TRUNCATED" || truncated.offset !== length)) {
+  } else if (truncated && (truncated.id !== "E_TRUNCATED" || end !== length)) {
     judge.findings.push(truncated.toFinding());
   }
 }
@@ -157,7 +161,7 @@ function compareNode(node: ImageNode, context: ComparisonContext, memory: Memory
     case "PGARR":
       return memory.pgarr(node);
     case "MM_CONTEXT":
-      memory.endVma(node.path);
+      memory.endVma();
       return compareMmContext(node, context);
     case "THREAD":
       return compareThread(node, context);

@@ -4,6 +4,7 @@ import { pageProt } from "../abi/page_prot.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
+import { nameBytes } from "../model/file_model.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
 import { blockHash } from "./block_hash.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
@@ -26,6 +27,8 @@ export class MemoryComparison {
   readonly #expected: readonly ExpectedVma[];
   readonly #seenStarts = new Set<number>();
   #vma: ExpectedVma | undefined;
+  #vmaPath = "";
+  #lastStart = 0;
   /** How many of the current VMA's expected pages the chunks so far have covered. */
   #pagesDone = 0;
 
@@ -76,23 +79,24 @@ export class MemoryComparison {
 
   /** VMA: range and flags from smaps, protection and offset by rule, all of it by the model where steps made it. */
   vma(node: RecordNodeOf<"VMA">): void {
-    this.endVma(node.path);
+    this.endVma();
     const { judge } = this.#context;
     const start = Number(node.fields.vm_start / 4096n);
     const vma = this.#expected.find((candidate) => candidate.start === start);
     this.#vma = vma;
+    this.#vmaPath = node.path;
     this.#pagesDone = 0;
     judge.header(node, 0);
     if (!vma) {
-      judge.report({
-        id: "E_VMA_EXTRA",
-        path: node.path,
-        offset: node.offset,
-        message: "the target has no VMA that starts there",
-        actual: `0x${node.fields.vm_start.toString(16)}`,
-      });
+      this.#reportVma("E_VMA_EXTRA", node, "the target has no VMA that starts there");
       return;
     }
+    if (this.#seenStarts.has(start)) {
+      this.#reportVma("E_VMA_EXTRA", node, "the VMA is in the image twice");
+    } else if (start < this.#lastStart) {
+      this.#reportVma("E_VMA_ORDER", node, "VMAs come in ascending order: this one belongs before the last");
+    }
+    this.#lastStart = start;
     this.#seenStarts.add(start);
     judge.fields(node, {
       vma_type: observed(this.#vmaType(vma)),
@@ -101,6 +105,16 @@ export class MemoryComparison {
       vm_page_prot: predicted(this.#pageProt(vma.flags)),
       vm_flags: this.#flags(vma, node),
       vm_pgoff: this.#pgoff(vma),
+    });
+  }
+
+  #reportVma(id: string, node: RecordNodeOf<"VMA">, message: string): void {
+    this.#context.judge.report({
+      id,
+      path: node.path,
+      offset: node.offset,
+      message,
+      actual: `0x${node.fields.vm_start.toString(16)}`,
     });
   }
 
@@ -177,7 +191,7 @@ export class MemoryComparison {
     const bytes = new Uint8Array(name.length + 1);
     bytes.set(name);
     const path = this.#vma?.areas[0]?.path;
-    const predictedName = path === undefined ? undefined : new TextEncoder().encode(`${path}\0`);
+    const predictedName = path === undefined ? undefined : new Uint8Array([...nameBytes(path), 0]);
     judge.header(node, 0);
     judge.bytes(node, node.offset + 8, node.payload, {
       bytes: predictedName ?? bytes,
@@ -203,6 +217,7 @@ export class MemoryComparison {
     const { judge } = this.#context;
     const vma = this.#vma;
     if (!vma) return;
+    if (node.counted === "cumulative") this.#reportCumulative(node);
     const wanted = new Map(vma.pages.map((page, index) => [page.page, index]));
     for (let i = 0; i < node.count; i++) {
       const page = Number(node.vaddrs[i]! / 4096n);
@@ -224,6 +239,16 @@ export class MemoryComparison {
       }
     }
     this.#pagesDone += node.count;
+  }
+
+  #reportCumulative(node: PagesNode): void {
+    this.#context.judge.report({
+      id: "E_CHUNK_COUNT",
+      path: node.path.replace(/\/pages$/, ".nr_pages"),
+      offset: node.offset - 8,
+      message: "the count goes on from chunk to chunk: it must be that of this chunk alone",
+      expected: String(node.count),
+    });
   }
 
   #whyExtra(page: number, vma: ExpectedVma): string {
@@ -281,13 +306,13 @@ export class MemoryComparison {
   }
 
   /** Called when a VMA's contents are over: pages that did not come are missing. */
-  endVma(path: string): void {
+  endVma(): void {
     const vma = this.#vma;
     if (!vma) return;
     for (const missing of vma.pages.slice(this.#pagesDone)) {
       this.#context.judge.report({
         id: "E_PAGE_MISSING",
-        path,
+        path: this.#vmaPath,
         message: missing.predicted
           ? `the page is not in the image (${missing.predicted.why})`
           : "the page is not in the image, though pagemap shows contents of its own",
@@ -303,7 +328,7 @@ export class MemoryComparison {
    * @param before only VMAs below this page number are expected (the call was refused there)
    */
   end(before: number = Number.POSITIVE_INFINITY): void {
-    this.endVma("end of the memory");
+    this.endVma();
     for (const vma of this.#expected) {
       const refused = vma.end > before;
       if (refused === this.#seenStarts.has(vma.start)) {

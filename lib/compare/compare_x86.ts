@@ -96,7 +96,15 @@ export function compareCpu(node: RecordNodeOf<"CPU">, context: ComparisonContext
   const registers = cpuFieldsOf(decodeUserRegs(target.gpr, layout));
   for (const name of CPU_REGISTER_FIELDS) {
     const segment = name.length === 2 && name.endsWith("s");
-    expectations[name] = self && !segment ? SELF_REGISTERS : observed(registers.get(name)!);
+    const steps = context.prediction?.registers.general.get(name);
+    expectations[name] = self && !segment
+      ? SELF_REGISTERS
+      : steps === undefined
+      ? observed(registers.get(name)!)
+      : predicted(steps);
+    if (!self && steps !== undefined && steps !== registers.get(name)) {
+      reportRegister(context, name, { steps, ptrace: registers.get(name)! });
+    }
   }
   if (self) {
     expectations.ax = predicted(0n);
@@ -112,6 +120,20 @@ export function compareCpu(node: RecordNodeOf<"CPU">, context: ComparisonContext
   judge.fields(node, expectations);
 }
 
+function reportRegister(
+  { judge }: ComparisonContext,
+  name: string,
+  { steps, ptrace }: { steps: bigint; ptrace: bigint },
+): void {
+  judge.report({
+    id: "E_ORACLES_DISAGREE",
+    path: `register ${name}`,
+    message: "ptrace shows another value than the steps imply",
+    expected: `0x${steps.toString(16)}`,
+    actual: `0x${ptrace.toString(16)}`,
+  });
+}
+
 function words(bytes: Uint8Array, size: 4 | 8): bigint[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from(
@@ -121,7 +143,15 @@ function words(bytes: Uint8Array, size: 4 | 8): bigint[] {
 }
 
 /** The raw FPU state: the register set that ptrace shows. */
-export function compareXstate(node: XstateNode, { judge, target }: ComparisonContext): void {
+export function compareXstate(node: XstateNode, { judge, target, prediction }: ComparisonContext): void {
+  for (const { name, offset, bytes } of prediction?.registers.xstate ?? []) {
+    judge.bytes(node, node.offset + offset, node.bytes.subarray(offset, offset + bytes.length), {
+      bytes,
+      by: "predicted",
+      id: "E_XSTATE",
+      what: `the FPU state, ${name}`,
+    });
+  }
   judge.bytes(node, node.offset, node.bytes, {
     bytes: target.xstate,
     by: "observed",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-import { parseSmapsVmFlags, vmFlagTable } from "../abi/vm_flags.ts";
+import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea, PredictedPage } from "../model/predict_stop.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { isAnonymousPage } from "./pagemap.ts";
-import type { SmapsEntry } from "./proc_maps.ts";
+import { isAnonymousPage, type PagemapEntry } from "./pagemap.ts";
+import type { MapsEntry, SmapsEntry } from "./proc_maps.ts";
 
 /** A page that the image must hold: by the model's content, or by the hash of what /proc/PID/mem shows. */
 export interface ExpectedPage {
@@ -34,6 +34,8 @@ const PFN_MAPPED = 0x400n | 0x4000n;
 export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   const { target, kernel, prediction } = context;
   const table = vmFlagTable(context.series, context.arch === "x86_64" ? 8 : 4);
+  reportMapsAgainstSmaps(context);
+  reportPageStates(context);
   const seen = new Set(
     target.pagemap.filter((entry) => isAnonymousPage(entry, kernel.zeroFrame)).map((entry) => entry.page),
   );
@@ -42,7 +44,7 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   return target.smaps.map((entry) => {
     const start = Number(entry.start / 4096n);
     const end = Number(entry.end / 4096n);
-    const flags = parseSmapsVmFlags(entry.vmFlags.join(" "), table).bits;
+    const flags = flagsOf(entry, table);
     const areas = (prediction?.areas ?? []).filter((area) => area.start < end && area.end > start);
     const pages: ExpectedPage[] = [];
     while (next < sorted.length && sorted[next]! < start) next++;
@@ -52,6 +54,58 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
     }
     return { start, end, entry, flags, areas, pages };
   });
+}
+
+/** Both files show the same lines: one that differs was changed on its way, or the target ran in between. */
+function reportMapsAgainstSmaps({ judge, target: { maps, smaps } }: ComparisonContext): void {
+  for (let i = 0; i < Math.max(maps.length, smaps.length); i++) {
+    const [expected, actual] = [lineOf(maps[i]), lineOf(smaps[i])];
+    if (expected === actual) continue;
+    const message = `/proc/PID/maps and smaps disagree about mapping ${i}`;
+    judge.report({ id: "E_ORACLES_DISAGREE", path: "/proc/PID/maps", message, expected, actual });
+    return;
+  }
+}
+
+function lineOf(entry: MapsEntry | undefined): string {
+  if (!entry) return "nothing";
+  const { start, end, perms, offset, device, inode, name } = entry;
+  const range = `${start.toString(16)}-${end.toString(16)}`;
+  return `${range} ${perms} ${offset.toString(16)} ${device} ${inode} ${
+    new TextDecoder("latin1").decode(name)
+  }`;
+}
+
+/** vm_flags as smaps shows them. Its "??" can be but one bit of an area of user space, VM_LOCKONFAULT. */
+function flagsOf(entry: SmapsEntry, table: VmFlagTable): bigint {
+  const { bits, unnamed } = parseSmapsVmFlags(entry.vmFlags.join(" "), table);
+  return unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits;
+}
+
+/** Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be. */
+function reportPageStates({ judge, target, prediction }: ComparisonContext): void {
+  if (!prediction) return;
+  const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));
+  const report = (page: number, expected: string, entry: PagemapEntry | undefined): void =>
+    judge.report({
+      id: "E_ORACLES_DISAGREE",
+      path: `page 0x${(page * 4096).toString(16)}`,
+      message: "/proc/PID/pagemap shows the page in another state than the steps imply",
+      expected,
+      actual: !entry ? "absent" : entry.swapped ? "swapped out" : `in frame 0x${entry.frame.toString(16)}`,
+    });
+  for (const [page, { swapped }] of prediction.pages) {
+    const entry = entries.get(page);
+    if (swapped && !entry?.swapped) report(page, "swapped out", entry);
+  }
+  for (const group of prediction.merged) {
+    const frame = entries.get(group[0]!)?.frame;
+    for (const page of group) {
+      const entry = entries.get(page);
+      const isMerged = entry?.present && entry.frame === frame;
+      if (!isMerged) report(page, `merged with page 0x${(group[0]! * 4096).toString(16)}`, entry);
+    }
+  }
 }
 
 function expectedPage(

@@ -7,6 +7,7 @@ import { dataView } from "./struct_codec.ts";
 export interface ChunkState {
   /** First address of the VMA, and the first after it; both 0 when there is no sane VMA record. */
   readonly start: bigint;
+  /** The first address after the VMA. */
   readonly end: bigint;
   /** `nr_pages` of the chunk before, 0 for the first one. */
   previous: bigint;
@@ -20,6 +21,7 @@ export interface ChunkState {
 export interface ChunkReading {
   /** Pages that follow. */
   readonly count: number;
+  /** Pages of this chunk, or of the VMA up to and with it. */
   readonly counted: "absolute" | "cumulative";
 }
 

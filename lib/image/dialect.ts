@@ -16,7 +16,9 @@ export const LAST_V11_REVISION = 3;
 
 /** What reading an image depends on beside its bytes. */
 export interface ImageFormat {
+  /** Whose conventions hold. */
   readonly dialect: Dialect;
+  /** Bytes of a page address. */
   readonly wordSize: WordSize;
 }
 

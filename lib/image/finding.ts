@@ -10,13 +10,17 @@ export type Verdict = "malformed" | "invalid" | "mismatch" | "note";
 export interface Finding {
   /** Stable id: `E_...` for faults, `N_...` for notes. */
   readonly id: string;
+  /** How bad it is. */
   readonly verdict: Verdict;
   /** Path of the record or field, e.g. `task[0]/vma[3].vm_flags`. */
   readonly path: string;
   /** Byte offset in the file. */
   readonly offset?: number;
+  /** What is wrong, in words. */
   readonly message: string;
+  /** What a good image holds there. */
   readonly expected?: string;
+  /** What this one holds. */
   readonly actual?: string;
 }
 

@@ -17,13 +17,17 @@ import type {
 
 /** One PGARR record and the pages after it. The last chunk of a VMA has `nr_pages` 0. */
 export interface ChunkImage {
+  /** The PGARR record. */
   readonly record: RecordNodeOf<"PGARR">;
+  /** What follows it raw; v11 has chunks without. */
   readonly pages?: PagesNode;
 }
 
 /** One mapping. */
 export interface VmaImage {
+  /** The VMA record. */
   readonly record: RecordNodeOf<"VMA">;
+  /** Name of the file that it maps. */
   readonly fname?: RecordNodeOf<"FNAME">;
   /** Chunks with `nr_pages` above 0, in order. */
   readonly chunks: readonly ChunkImage[];
@@ -33,39 +37,61 @@ export interface VmaImage {
 
 /** One open file, of patch 8 and later. */
 export interface FileImage {
+  /** The descriptor. */
   readonly entry: RecordNodeOf<"FD_ENT">;
+  /** The open file, with its first descriptor only. */
   readonly data?: RecordNodeOf<"FD_DATA">;
+  /** Its name. */
   readonly fname?: RecordNodeOf<"FNAME">;
 }
 
 /** One task. */
 export interface TaskImage {
+  /** State of the task. */
   readonly task: RecordNodeOf<"TASK">;
+  /** Its name. */
   readonly comm: RecordNodeOf<"STRING">;
+  /** Its address space as a whole. */
   readonly mm: RecordNodeOf<"MM">;
+  /** Its mappings, ascending. */
   readonly vmas: readonly VmaImage[];
+  /** Size of its LDT. */
   readonly mmContext: RecordNodeOf<"MM_CONTEXT">;
+  /** The LDT, if there is one. */
   readonly ldt?: LdtNode;
+  /** Open files, of patch 8 and later. */
   readonly files?: { readonly record: RecordNodeOf<"FILES">; readonly entries: readonly FileImage[] };
+  /** Number of its TLS entries. */
   readonly thread: RecordNodeOf<"THREAD">;
+  /** All TLS entries, if one is in use. */
   readonly tls?: TlsNode;
+  /** Registers. */
   readonly cpu: RecordNodeOf<"CPU">;
+  /** FPU state. */
   readonly xstate?: XstateNode;
+  /** Bases of fs and gs; port on x86-64 only. */
   readonly fsgsbase?: RecordNodeOf<"X86_FSGSBASE">;
 }
 
 /** A whole image. */
 export interface CheckpointImage {
+  /** Whose conventions hold. */
   readonly dialect: Dialect;
+  /** Bytes of a page address. */
   readonly wordSize: WordSize;
   /** Byte offset of the image in the file. */
   readonly start: number;
   /** Byte offset of the first byte after TAIL. */
   readonly end: number;
+  /** Who wrote the image, and when. */
   readonly head: RecordNodeOf<"HEAD">;
+  /** The FPU of the machine. */
   readonly headArch: RecordNodeOf<"HEAD_ARCH">;
+  /** The tasks by their ids, of patch 12 and later. */
   readonly tree?: { readonly record: RecordNodeOf<"TREE">; readonly pids?: PidsNode };
+  /** The tasks, one in the port. */
   readonly tasks: readonly TaskImage[];
+  /** The end mark. */
   readonly tail: RecordNodeOf<"TAIL">;
   /** Records of types that this version does not know. */
   readonly unknown: readonly UnknownNode[];
@@ -77,6 +103,7 @@ export interface CheckpointImage {
 
 /** One page of contents. */
 export interface PageImage {
+  /** Address in the process. */
   readonly vaddr: bigint;
   /** 4096 bytes: a view. */
   readonly bytes: Uint8Array;

@@ -22,6 +22,7 @@ export type MalformedId =
 
 /** What a {@linkcode MalformedImageError} tells. */
 export interface MalformedImageDetails {
+  /** Stable id of the fault. */
   readonly id: MalformedId;
   /** Byte offset in the file. */
   readonly offset: number;
@@ -29,12 +30,15 @@ export interface MalformedImageDetails {
   readonly path: string;
   /** What is wrong, in words. */
   readonly what: string;
+  /** What a good image holds there. */
   readonly expected: string;
+  /** What this one holds. */
   readonly actual: string;
 }
 
 /** The image cannot be decoded from here on. */
 export class MalformedImageError extends Error {
+  /** The name of the class. */
   override readonly name = "MalformedImageError";
   /** Stable id of the fault. */
   readonly id: MalformedId;
@@ -49,6 +53,7 @@ export class MalformedImageError extends Error {
   /** The fault in words, without place and values. */
   readonly what: string;
 
+  /** Composes the message from the details. */
   constructor(details: MalformedImageDetails) {
     const { id, offset, path, what, expected, actual } = details;
     super(`${id} in ${path} at offset ${offset}: ${what}: expected ${expected}, got ${actual}`);

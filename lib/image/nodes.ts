@@ -16,16 +16,23 @@ export interface NodeBase {
 
 /** `struct cr_hdr`. */
 export interface RecordHeader {
+  /** Number of the record type. */
   readonly type: number;
+  /** Bytes of the payload. */
   readonly len: number;
+  /** What the record belongs to. */
   readonly parent: number;
 }
 
 /** A record of a known type. */
 export interface RecordNodeOf<N extends RecordName> extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "record";
+  /** The record type. */
   readonly name: N;
+  /** Its number in this image. */
   readonly type: number;
+  /** The header as it stands. */
   readonly header: RecordHeader;
   /** Decoded payload under the C names of its fields; padding included. Empty for plain bytes. */
   readonly fields: RecordFields<N>;
@@ -38,15 +45,21 @@ export type RecordNode = { [N in RecordName]: RecordNodeOf<N> }[RecordName];
 
 /** A record of a type from 1001 up that this version does not know, skipped by its length. */
 export interface UnknownNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "unknown";
+  /** Number of the record type. */
   readonly type: number;
+  /** The header as it stands. */
   readonly header: RecordHeader;
+  /** The payload: a view. */
   readonly payload: Uint8Array;
 }
 
 /** The raw bytes after a PGARR: addresses, then pages. */
 export interface PagesNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "pages";
+  /** Bytes of an address. */
   readonly wordSize: WordSize;
   /** Number of pages. */
   readonly count: number;
@@ -62,34 +75,45 @@ export interface PagesNode extends NodeBase {
 
 /** The raw descriptors after MM_CONTEXT. */
 export interface LdtNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "ldt";
   /** Number of descriptors. */
   readonly count: number;
+  /** 8 bytes for each: a view. */
   readonly bytes: Uint8Array;
 }
 
 /** The raw TLS descriptors after THREAD: GDT slots 6 to 8 of i386, 12 to 14 of x86-64. */
 export interface TlsNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "tls";
+  /** 24 bytes: a view. */
   readonly bytes: Uint8Array;
 }
 
 /** The raw FPU state after CPU. */
 export interface XstateNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "xstate";
+  /** All of it: a view. */
   readonly bytes: Uint8Array;
 }
 
 /** The raw table of ids after TREE. */
 export interface PidsNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "pids";
+  /** The table, decoded. */
   readonly entries: readonly FieldsOf<typeof PIDS>[];
+  /** 16 bytes for each entry: a view. */
   readonly bytes: Uint8Array;
 }
 
 /** Bytes after TAIL, which belong to no record. Long ones come as several nodes. */
 export interface TrailingNode extends NodeBase {
+  /** Tells nodes apart. */
   readonly kind: "trailing";
+  /** A view. */
   readonly bytes: Uint8Array;
 }
 

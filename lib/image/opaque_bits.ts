@@ -7,6 +7,7 @@ export interface OpaqueBits {
   readonly where: string;
   /** The bits: of the field, of each of its bytes when it is text, of each address or descriptor. */
   readonly mask: bigint;
+  /** Why no rule can tell. */
   readonly why: string;
   /** Only in this dialect. */
   readonly dialect?: Dialect;

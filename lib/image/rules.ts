@@ -40,6 +40,7 @@ export class RuleChecker {
   readonly #asPosted: AsPostedRules;
   readonly #files: FilesRules;
 
+  /** A checker for one image. */
   constructor(options: CheckOptions = {}) {
     this.#reporter = new Reporter(options.limit ?? 20);
     this.#context = new RuleContext(this.#reporter, options);

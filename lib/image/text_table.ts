@@ -2,9 +2,10 @@
 
 /** Ways to set off text on a terminal. */
 export interface TextStyle {
+  /** For a line above others. */
   heading(text: string): string;
+  /** For what matters less. */
   dim(text: string): string;
-  warn(text: string): string;
 }
 
 const ESCAPE = "\x1b[";
@@ -13,12 +14,14 @@ const ESCAPE = "\x1b[";
 export function textStyle(color: boolean): TextStyle {
   const style = (code: number) => (text: string): string =>
     color ? `${ESCAPE}${code}m${text}${ESCAPE}0m` : text;
-  return { heading: style(1), dim: style(2), warn: style(33) };
+  return { heading: style(1), dim: style(2) };
 }
 
 /** A column of a table. */
 export interface Column {
+  /** First cell. */
   readonly title: string;
+  /** Where cells stand; left when left out. */
   readonly align?: "left" | "right";
 }
 

@@ -14,22 +14,40 @@ export interface Area {
   /** vm_pgoff of `start`, in pages. */
   readonly pgoff: number;
   readonly file?: FileModel | undefined;
+  /** Whether an anonymous page was ever made in it (vma->anon_vma): mremap keeps vm_pgoff only then. */
+  readonly hasAnonVma?: boolean;
+  /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
+  readonly isForked?: boolean;
 }
 
 /** Why a page is, or is not, in an image. */
 export interface AnonPage {
   readonly content: PageContent;
   readonly why: string;
+  /** Set when the page was written out to swap and not touched since. */
+  readonly swapped?: boolean;
 }
+
+/** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
+export const HUGE_PAGES = 512;
+
+/** When a fault takes a transparent huge page (/sys/kernel/mm/transparent_hugepage/enabled). */
+export type HugePolicy = "never" | "madvise" | "always";
+
+const SHARED = VM.SHARED | VM.MAYSHARE;
 
 /**
  * A user address space as steps make it: areas in address order and the anonymous pages in them. Pages are absent
  * until they are written; a read maps the zero page or the page cache, which no image holds, and is kept only to say so.
  */
 export class AddressSpace {
+  /** Which faults take huge pages. */
+  hugePolicy: HugePolicy = "never";
   #areas: Area[] = [];
   readonly #pages = new Map<number, AnonPage>();
   readonly #readTouched = new Set<number>();
+  /** Blocks of 512 pages by index that have a page table, or map a huge page: a fault there takes no huge page. */
+  readonly #populated = new Set<number>();
 
   /** The areas, ascending. */
   get areas(): readonly Area[] {
@@ -49,9 +67,11 @@ export class AddressSpace {
   /** A copy that shares no state (page contents are immutable). */
   clone(): AddressSpace {
     const copy = new AddressSpace();
+    copy.hugePolicy = this.hugePolicy;
     copy.#areas = [...this.#areas];
     for (const [page, anon] of this.#pages) copy.#pages.set(page, anon);
     for (const page of this.#readTouched) copy.#readTouched.add(page);
+    for (const block of this.#populated) copy.#populated.add(block);
     return copy;
   }
 
@@ -65,6 +85,7 @@ export class AddressSpace {
       throw new RangeError(`Area "${area.label}" overlaps another: map it elsewhere or unmap first`);
     }
     this.#areas.splice(index, 0, area);
+    this.#mergeAnonVmas();
   }
 
   /** Removes whatever is mapped in [start, end). */
@@ -77,21 +98,79 @@ export class AddressSpace {
 
   /** Replaces the attributes of every area in [start, end), splitting at the ends. */
   change(start: number, end: number, change: (area: Area) => Area): void {
+    let covered = start;
+    for (const area of this.#areas) if (area.start <= covered) covered = Math.max(covered, area.end);
+    if (covered < end) {
+      throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
+    }
     this.split(start);
     this.split(end);
     this.#areas = this.#areas.map((area) => area.start >= start && area.end <= end ? change(area) : area);
+    this.#mergeAnonVmas();
+  }
+
+  /** Areas that the kernel has merged to one VMA share what was ever done to any of them. */
+  #mergeAnonVmas(): void {
+    const spread = (from: number, to: number, step: 1 | -1): void => {
+      for (let i = from; i !== to; i += step) {
+        const [a, b] = [this.#areas[i]!, this.#areas[i + step]!];
+        if (a.hasAnonVma && !a.isForked && !b.hasAnonVma && isOneVma(step > 0 ? a : b, step > 0 ? b : a)) {
+          this.#areas[i + step] = { ...b, hasAnonVma: true };
+        }
+      }
+    };
+    const last = this.#areas.length - 1;
+    if (last < 1) return;
+    spread(0, last, 1);
+    spread(last, 0, -1);
   }
 
   /** The area that holds a page. */
   areaAt(page: number): Area | undefined {
-    return this.#areas.find((area) => area.start <= page && page < area.end);
+    let low = 0;
+    let high = this.#areas.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#areas[middle]!.end <= page) low = middle + 1;
+      else high = middle;
+    }
+    const area = this.#areas[low];
+    return area && area.start <= page ? area : undefined;
   }
 
   /** Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its file's. */
   setPage(page: number, content: PageContent, why: string): void {
-    const SHARED = VM.SHARED | VM.MAYSHARE;
-    if (((this.areaAt(page)?.flags ?? 0n) & SHARED) !== 0n) return;
+    const area = this.areaAt(page);
+    if (((area?.flags ?? 0n) & SHARED) !== 0n) return;
+    if (!this.#pages.has(page)) this.#writeFault(page, area);
     this.#pages.set(page, { content, why });
+  }
+
+  #writeFault(page: number, area: Area | undefined): void {
+    if (area && !area.hasAnonVma) this.#noteAnonVma(area);
+    const block = Math.floor(page / HUGE_PAGES);
+    if (area && this.#takesHugePage(block, area)) {
+      for (let other = block * HUGE_PAGES; other < (block + 1) * HUGE_PAGES; other++) {
+        this.#pages.set(other, { content: ZERO_CONTENT, why: "zeros: the rest of a huge page" });
+      }
+    }
+    this.#populated.add(block);
+  }
+
+  #noteAnonVma(area: Area): void {
+    const index = this.#areas.indexOf(area);
+    if (index < 0) return;
+    this.#areas[index] = { ...area, hasAnonVma: true };
+    this.#mergeAnonVmas();
+  }
+
+  /** hugepage_vma_check (mm/huge_memory.c), and the block must have no page table yet. */
+  #takesHugePage(block: number, area: Area): boolean {
+    if (this.hugePolicy === "never" || (area.flags & (VM.NOHUGEPAGE | SHARED)) !== 0n) return false;
+    if (this.hugePolicy === "madvise" && (area.flags & VM.HUGEPAGE) === 0n) return false;
+    if (area.file && !area.file.isZeroDevice) return false;
+    return area.start <= block * HUGE_PAGES && area.end >= (block + 1) * HUGE_PAGES &&
+      !this.#populated.has(block);
   }
 
   /** What a program would read at a page: its own copy, the file's page, or zeros. */
@@ -103,32 +182,70 @@ export class AddressSpace {
     return area.file ? area.file.contentAt(area.pgoff + page - area.start) : ZERO_CONTENT;
   }
 
-  /** Notes a read of a page. */
+  /** Notes a read of a page: a page comes back from swap, a hole gets the zero page (a huge one where it fits). */
   readPage(page: number): void {
+    const own = this.#pages.get(page);
+    if (own?.swapped) {
+      this.#pages.set(page, { content: own.content, why: `${own.why}, swapped out and read back` });
+    }
+    if (own) return;
+    const area = this.areaAt(page);
+    const block = Math.floor(page / HUGE_PAGES);
+    // do_huge_pmd_anonymous_page (mm/huge_memory.c) makes the anon_vma before it takes the huge zero page.
+    if (area && !area.hasAnonVma && this.#takesHugePage(block, area)) this.#noteAnonVma(area);
+    this.#populated.add(block);
     this.#readTouched.add(page);
+  }
+
+  /** Notes that pages were written out to swap. */
+  swapOut(start: number, end: number): void {
+    for (const [page, anon] of this.#pages) {
+      if (page >= start && page < end) {
+        this.#pages.set(page, { content: anon.content, why: `${anon.why}, swapped out`, swapped: true });
+      }
+    }
+  }
+
+  /** Forgets those pages of [start, end) that are swapped out, as MADV_FREE does. */
+  dropSwapped(start: number, end: number): void {
+    for (const [page, anon] of this.#pages) {
+      if (page >= start && page < end && anon.swapped) this.#pages.delete(page);
+    }
   }
 
   /** Forgets the pages of [start, end), as unmapping or MADV_DONTNEED does. */
   dropPages(start: number, end: number): void {
     forget(this.#pages, start, end);
     forget(this.#readTouched, start, end);
+    // Page tables are freed, at the latest, with the last area of their block; a huge page with its whole block.
+    for (const block of [...this.#populated]) {
+      if (block * HUGE_PAGES >= start && (block + 1) * HUGE_PAGES <= end) this.#populated.delete(block);
+    }
   }
 
   /** Moves the pages of [start, start + count) to `to`, as mremap does. */
   movePages(start: number, count: number, to: number): void {
     const moved = [...this.#pages].filter(([page]) => page >= start && page < start + count);
     this.dropPages(start, start + count);
-    for (const [page, anon] of moved) this.#pages.set(page - start + to, anon);
+    for (const [page, anon] of moved) {
+      this.#pages.set(page - start + to, { ...anon, why: `${anon.why}, then moved` });
+      this.#populated.add(Math.floor((page - start + to) / HUGE_PAGES));
+    }
   }
 
   /** Splits the area that spans `page` so that one starts there. */
   split(page: number): void {
-    const index = this.#areas.findIndex((area) => area.start < page && page < area.end);
-    if (index < 0) return;
-    const area = this.#areas[index]!;
+    const area = this.areaAt(page);
+    if (!area || area.start === page) return;
     const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start };
-    this.#areas.splice(index, 1, { ...area, end: page }, upper);
+    this.#areas.splice(this.#areas.indexOf(area), 1, { ...area, end: page }, upper);
   }
+}
+
+/** Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c). */
+function isOneVma(a: Area, b: Area): boolean {
+  return a.end === b.start && a.flags === b.flags && a.file === b.file &&
+    a.pgoff + a.end - a.start === b.pgoff;
 }
 
 function forget(pages: Map<number, unknown> | Set<number>, start: number, end: number): void {

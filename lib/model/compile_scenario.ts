@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
 
-import { fileStep, renameStep, truncateStep, unlinkStep } from "./file_steps.ts";
+import { madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { checkAllPages, checkStep } from "./check_step.ts";
+import * as files from "./file_steps.ts";
 import * as memory from "./memory_steps.ts";
 import { type CompileTarget, ModelState } from "./model_state.ts";
 import { predictStop, type StopPrediction } from "./predict_stop.ts";
-import { forkStep, syscallStep, threadStep } from "./process_steps.ts";
+import { execStep, forkStep, inChildStep, shmStep, syscallStep, threadStep } from "./process_steps.ts";
 import { ProgramBuilder } from "./program_builder.ts";
-import { type Scenario, ScenarioError, type Step } from "./scenario.ts";
-import { loadSegmentStep, modifyLdtStep, setThreadAreaStep } from "./segment_steps.ts";
-import type { StepContext } from "./step_context.ts";
+import { emitRegisters, registersStep } from "./register_steps.ts";
+import * as remap from "./remap_steps.ts";
+import { type Scenario, ScenarioError } from "./scenario.ts";
+import { getThreadAreaStep, modifyLdtStep, readLdtStep, setThreadAreaStep } from "./segment_steps.ts";
+import { loadSegmentStep, selectorStep } from "./selector_steps.ts";
+import { SLOTS, type StepContext } from "./step_context.ts";
+import type { Step, StepOf, UntilCheck } from "./steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
+import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
 
 /** One point at which the target is checkpointed. */
 export interface CompiledStop {
@@ -19,6 +26,10 @@ export interface CompiledStop {
   readonly self: boolean;
   /** How many results the target has reported when it stops here. */
   readonly resultsBefore: number;
+  /** What the harness waits for before it looks at the target. */
+  readonly until: readonly UntilCheck[];
+  /** Whether it waits until ksmd has scanned everything. */
+  readonly waitsForMerge: boolean;
   readonly prediction: StopPrediction;
 }
 
@@ -30,8 +41,6 @@ export interface CompiledScenario {
   readonly stops: readonly CompiledStop[];
 }
 
-const PID_SLOT = 2;
-
 /**
  * Runs a scenario's steps through the model. One pass makes the target's program, the results that its calls must
  * give, and the prediction of each image, so that none of them can differ from the steps.
@@ -39,50 +48,108 @@ const PID_SLOT = 2;
  * @throws {ScenarioError} naming the scenario and the step that cannot be
  */
 export function compileScenario(scenario: Scenario, target: CompileTarget): CompiledScenario {
-  const state = new ModelState(target);
+  const state = new ModelState(target, scenario.setup);
   const builder = new ProgramBuilder(target.targetWordSize);
   const stops: CompiledStop[] = [];
   builder.syscall("brk", [0n], {});
-  for (const [index, step] of (scenario.steps ?? []).entries()) {
-    const context: StepContext = { state, builder, index };
-    try {
-      if (step.op === "stop" || step.op === "self") stops.push(stopStep(step, context, stops.length));
-      else runStep(step, context);
-    } catch (error) {
-      if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
-      throw new ScenarioError(
-        `Scenario "${scenario.name}": step ${index + 1} (${step.op}): ${error.message}`,
-      );
+  const run = (steps: readonly Step[], inner: boolean): void => {
+    for (const [index, step] of steps.entries()) {
+      const context: StepContext = { state, builder, index };
+      try {
+        if (step.op !== "stop" && step.op !== "self") {
+          runStep(step, context, (more) => run(more, true));
+        } else if (inner) throw new RangeError("a child that runs steps and ends is not checkpointed");
+        else stops.push(stopStep(step, context, stops.length));
+      } catch (error) {
+        if (error instanceof ScenarioError) throw error;
+        if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
+        const where = `${inner ? "inner " : ""}step ${index + 1} (${step.op})`;
+        throw new ScenarioError(`Scenario "${scenario.name}": ${where}: ${error.message}`);
+      }
     }
-  }
+  };
+  run(scenario.steps ?? [], false);
+  checkAllPages({ state, builder, index: scenario.steps?.length ?? 0 });
   builder.emit({ op: "exit", code: 0 });
   return { scenario, ops: builder.ops, results: builder.results, stops };
 }
 
-function stopStep(
-  step: Extract<Step, { op: "stop" | "self" }>,
-  context: StepContext,
-  label: number,
-): CompiledStop {
+function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: number): CompiledStop {
   const { state, builder } = context;
   const self = step.op === "self";
+  const registers = emitRegisters(context);
   const prediction = predictStop(state, step);
   if (self) {
-    builder.emitWithResult({ op: "getpid", keep: PID_SLOT }, "getpid()");
+    builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
     const nr = state.target.checkpointNr;
     const failed = prediction.refusal && BigInt(-prediction.refusal.errno);
     builder.emitWithResult(
-      { op: "syscall", nr, args: [{ slot: PID_SLOT }, 6n, 0n] },
+      { op: "syscall", nr, args: [{ slot: SLOTS.pid }, 6n, 0n] },
       "checkpoint(self, 6, 0)",
       failed,
     );
   }
   const resultsBefore = builder.results.length;
-  builder.emit({ op: "stop", label, killNr: syscallNumber("kill", builder.wordSize) });
-  return { label: step.label, self, resultsBefore, prediction };
+  const killNr = syscallNumber("kill", builder.wordSize);
+  builder.emit({ op: "stop", label, killNr, ...(registers === undefined ? {} : { registers }) });
+  state.registers = undefined;
+  const { label: name, until = [], merged } = step;
+  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
 }
 
-function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepContext): void {
+type RunSteps = (steps: readonly Step[]) => void;
+
+function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepContext, run: RunSteps): void {
+  switch (step.op) {
+    case "in_child":
+      return inChildStep(step, context, run);
+    case "fork":
+      return forkStep(step, context);
+    case "exec":
+      return execStep(step, context);
+    case "thread":
+      return threadStep(step, context);
+    case "syscall":
+      return syscallStep(step, context);
+    case "registers":
+      return registersStep(step, context);
+    case "check":
+      return checkStep(step, context);
+    case "modify_ldt":
+      return modifyLdtStep(step, context);
+    case "read_ldt":
+      return readLdtStep(step, context);
+    case "set_thread_area":
+      return setThreadAreaStep(step, context);
+    case "get_thread_area":
+      return getThreadAreaStep(step, context);
+    case "load_segment":
+      return loadSegmentStep(step, context);
+    case "selector":
+      return selectorStep(step, context);
+    default:
+      return runMemoryStep(step, context);
+  }
+}
+
+type OtherStep =
+  | "stop"
+  | "self"
+  | "in_child"
+  | "fork"
+  | "exec"
+  | "thread"
+  | "syscall"
+  | "registers"
+  | "check"
+  | "modify_ldt"
+  | "read_ldt"
+  | "set_thread_area"
+  | "get_thread_area"
+  | "load_segment"
+  | "selector";
+
+function runMemoryStep(step: Exclude<Step, { op: OtherStep }>, context: StepContext): void {
   switch (step.op) {
     case "mmap":
       return memory.mmapStep(step, context);
@@ -90,17 +157,6 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return memory.munmapStep(step, context);
     case "mprotect":
       return memory.mprotectStep(step, context);
-    case "madvise":
-      return memory.madviseStep(step, context);
-    case "mlock":
-    case "munlock":
-      return memory.mlockStep(step, context);
-    case "mremap":
-      return memory.mremapStep(step, context);
-    case "brk":
-      return memory.brkStep(step, context);
-    case "stack":
-      return memory.stackStep(step, context);
     case "write":
       return memory.writeStep(step, context);
     case "read":
@@ -109,27 +165,59 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return memory.zeroStep(step, context);
     case "poke":
       return memory.pokeStep(step, context);
+    case "madvise":
+      return madviseStep(step, context);
+    case "mlock":
+    case "munlock":
+      return mlockStep(step, context);
+    case "mlockall":
+      return mlockAllStep(step, context);
+    case "munlockall":
+      return munlockAllStep(step, context);
+    case "mremap":
+      return remap.mremapStep(step, context);
+    case "brk":
+      return remap.brkStep(step, context);
+    case "stack":
+      return remap.stackStep(step, context);
+    case "grow_down":
+      return remap.growDownStep(step, context);
+    case "munmap_vdso":
+      return remap.munmapVdsoStep(step, context);
+    case "uffd":
+      return uffdStep(step, context);
+    case "uffd_place":
+      return uffdPlaceStep(step, context);
+    case "uffd_protect":
+      return uffdProtectStep(step, context);
+    case "shm":
+      return shmStep(step, context);
+    default:
+      return runFileStep(step, context);
+  }
+}
+
+type FileOp = "file" | "write_file" | "truncate" | "unlink" | "rename" | "link" | "memfd" | "chdir" | "chroot";
+
+function runFileStep(step: StepOf<FileOp>, context: StepContext): void {
+  switch (step.op) {
     case "file":
-      return fileStep(step, context);
+      return files.fileStep(step, context);
+    case "write_file":
+      return files.writeFileStep(step, context);
     case "truncate":
-      return truncateStep(step, context);
+      return files.truncateStep(step, context);
     case "unlink":
-      return unlinkStep(step, context);
+      return files.unlinkStep(step, context);
     case "rename":
-      return renameStep(step, context);
-    case "fork":
-      return forkStep(step, context);
-    case "thread":
-      return threadStep(step, context);
-    case "syscall":
-      return syscallStep(step, context);
-    case "modify_ldt":
-      return modifyLdtStep(step, context);
-    case "set_thread_area":
-      return setThreadAreaStep(step, context);
-    case "load_segment":
-      return loadSegmentStep(step, context);
-    case "registers":
-      throw new RangeError("setting registers is not possible yet");
+      return files.renameStep(step, context);
+    case "link":
+      return files.linkStep(step, context);
+    case "memfd":
+      return files.memfdStep(step, context);
+    case "chdir":
+      return files.chdirStep(step, context);
+    case "chroot":
+      return files.chrootStep(step, context);
   }
 }

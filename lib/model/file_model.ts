@@ -2,34 +2,39 @@
 
 import { fillContent, type PageContent, ZERO_CONTENT } from "./page_content.ts";
 
+/** What backs a mapping that has a file. */
+export type FileKind = "regular" | "memfd" | "zero" | "mem";
+
 /** How {@linkcode FileModel} is made. */
 export interface FileModelOptions {
-  /** The path as the target's root sees it. */
+  /** The path as the target's root sees it; bytes that are no text are written %xx. */
   readonly path: string;
+  readonly kind?: FileKind;
   readonly pages: number;
   readonly seed: number;
   /** The address at which the target maps the file to fill it; the contents follow from it. */
   readonly fillAddress: number;
 }
 
-/** A file that a scenario makes: whole pages of fill. Shared by every mapping of it. */
+/** A file that a scenario makes (whole pages of fill) or a device. Shared by every mapping of it. */
 export class FileModel {
+  /** What it is. */
+  readonly kind: FileKind;
   #path: string;
-  #fillPages: number;
-  readonly #seed: number;
-  readonly #fillAddress: number;
   #pages: number;
   #unlinked = false;
+  readonly #contents = new Map<number, PageContent>();
 
   constructor(options: FileModelOptions) {
+    this.kind = options.kind ?? "regular";
     this.#path = options.path;
     this.#pages = options.pages;
-    this.#fillPages = options.pages;
-    this.#seed = options.seed;
-    this.#fillAddress = options.fillAddress;
+    for (let index = 0; index < options.pages && this.kind === "regular"; index++) {
+      this.#contents.set(index, fillContent(options.seed, options.fillAddress + index * 4096));
+    }
   }
 
-  /** The path as the target's root sees it. */
+  /** The path as the target's root sees it; see {@linkcode nameBytes}. */
   get path(): string {
     return this.#path;
   }
@@ -39,17 +44,27 @@ export class FileModel {
     this.#path = path;
   }
 
-  /** Pages in the file now. */
+  /** Pages in the file now; a device has no end. */
   get pages(): number {
-    return this.#pages;
+    return this.isDevice ? Number.POSITIVE_INFINITY : this.#pages;
   }
 
-  /** Whether its name is gone. */
+  /** Whether it is a device rather than a file with an end. */
+  get isDevice(): boolean {
+    return this.kind === "zero" || this.kind === "mem";
+  }
+
+  /** /dev/zero: its private mappings are anonymous memory with a file (mmap_zero, drivers/char/mem.c). */
+  get isZeroDevice(): boolean {
+    return this.kind === "zero";
+  }
+
+  /** Whether the name under which it was opened is gone. */
   get unlinked(): boolean {
     return this.#unlinked;
   }
 
-  /** Records unlink(2). */
+  /** Records that the name under which it was opened is gone: unlink(2), or another file was renamed over it. */
   unlink(): void {
     this.#unlinked = true;
   }
@@ -57,11 +72,28 @@ export class FileModel {
   /** Records ftruncate(2) to whole pages. Pages that were cut off read as zeros when the file grows again. */
   truncate(pages: number): void {
     this.#pages = pages;
-    this.#fillPages = Math.min(this.#fillPages, pages);
+    for (const index of [...this.#contents.keys()]) if (index >= pages) this.#contents.delete(index);
+  }
+
+  /** Records a store to the file itself: every page of a mapping that is no copy shows it. */
+  store(index: number, content: PageContent): void {
+    this.#contents.set(index, content);
   }
 
   /** What page `index` of the file holds. */
   contentAt(index: number): PageContent {
-    return index < this.#fillPages ? fillContent(this.#seed, this.#fillAddress + index * 4096) : ZERO_CONTENT;
+    return this.#contents.get(index) ?? ZERO_CONTENT;
   }
+}
+
+const encoder = new TextEncoder();
+
+/** The bytes of a name in a scenario: UTF-8, with %xx (two hexadecimal digits) for a byte that is no text. */
+export function nameBytes(name: string): Uint8Array {
+  const bytes: number[] = [];
+  for (const part of name.split(/(%[0-9a-fA-F]{2})/)) {
+    if (/^%[0-9a-fA-F]{2}$/.test(part)) bytes.push(Number.parseInt(part.slice(1), 16));
+    else bytes.push(...encoder.encode(part));
+  }
+  return Uint8Array.from(bytes);
 }

@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-import { flagBits, MADV, MAP_FLAGS, protBits } from "./mmap_flags.ts";
-import { contentBytes, describeContent, fillContent, withStore, ZERO_CONTENT } from "./page_content.ts";
+import { flagBits, MAP_FLAGS, protBits } from "./mmap_flags.ts";
+import { describeContent, fillContent, withStore, ZERO_CONTENT } from "./page_content.ts";
 import { pageCount } from "./page_set.ts";
-import type { Step } from "./scenario.ts";
+import { openFile } from "./file_steps.ts";
 import { addressOf, defaultSeed, PAGE_SIZE, type StepContext } from "./step_context.ts";
+import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "./target_op.ts";
-import {
-  populateWrites,
-  VM,
-  vmFlagsAfterMadvise,
-  vmFlagsAfterMprotect,
-  vmFlagsOfMmap,
-} from "./vm_flag_rules.ts";
+import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 
-type StepOf<Op extends Step["op"]> = Extract<Step, { op: Op }>;
-
-const O_RDONLY = 0n;
-const O_RDWR = 2n;
-const FILE_SLOT = 1;
 const NO_FILE = 0xffffffffffffffffn;
 
 /** Adds the call that maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
@@ -51,17 +41,13 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
   const readOnlyFile = words.includes("readonly_file");
   let fd: OpArgument = NO_FILE;
   const file = step.file === undefined ? undefined : state.file(step.file);
-  if (file) {
-    const path = builder.scratchString(0, file.path);
-    builder.syscall("open", [path, readOnlyFile ? O_RDONLY : O_RDWR, 0n], { keep: FILE_SLOT });
-    fd = { slot: FILE_SLOT };
-  } else {
-    flags |= MAP_FLAGS.anonymous!;
-  }
+  if (file) fd = openFile(context, file, readOnlyFile);
+  else flags |= MAP_FLAGS.anonymous!;
   const offset = step.offset ?? 0;
   emitMmap(context, { page: start, pages, prot, flags, fd, offset });
-  if (file) builder.syscall("close", [{ slot: FILE_SLOT }], { expected: 0n });
-  const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile });
+  if (file) builder.syscall("close", [fd], { expected: 0n });
+  const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, isMemory: file?.kind === "mem" }) |
+    state.defaultFlags;
   state.names.set(step.area, { start, pages });
   state.space.map({
     label: step.area,
@@ -71,11 +57,12 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
     pgoff: file ? offset : start,
     file,
   });
-  if (words.includes("populate") || words.includes("locked")) populate(context, start, pages);
+  const locks = (vmFlags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED;
+  if (words.includes("populate") || locks) populate(context, start, pages);
 }
 
 /** What MAP_POPULATE, MAP_LOCKED and mlock do to the pages of one area. */
-function populate({ state }: StepContext, first: number, count: number): void {
+export function populate({ state }: StepContext, first: number, count: number): void {
   for (let page = first; page < first + count; page++) {
     const area = state.space.areaAt(page);
     if (!area || (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) === 0n) continue;
@@ -83,7 +70,7 @@ function populate({ state }: StepContext, first: number, count: number): void {
     if (!populateWrites(area.flags)) state.space.readPage(page);
     else if (!state.space.pages.has(page)) {
       state.space.setPage(page, state.space.contentAt(page), "populated by a write fault");
-    }
+    } else state.space.readPage(page);
   }
 }
 
@@ -108,88 +95,6 @@ export function mprotectStep(step: StepOf<"mprotect">, { state, builder }: StepC
   }
 }
 
-/** madvise(2). */
-export function madviseStep(step: StepOf<"madvise">, context: StepContext): void {
-  const { state, builder } = context;
-  const advice = flagBits([step.advice], MADV, "advice");
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    builder.syscall("madvise", [addressOf(first), BigInt(count) * 4096n, BigInt(advice)], { expected: 0n });
-    if (step.advice === "dontneed") state.space.dropPages(first, first + count);
-    if (step.advice.startsWith("populate")) populate(context, first, count);
-    state.space.change(first, first + count, (area) => ({
-      ...area,
-      flags: vmFlagsAfterMadvise(area.flags, step.advice),
-    }));
-  }
-}
-
-/** mlock(2) and munlock(2). */
-export function mlockStep(step: StepOf<"mlock" | "munlock">, context: StepContext): void {
-  const { state, builder } = context;
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    builder.syscall(step.op, [addressOf(first), BigInt(count) * 4096n], { expected: 0n });
-    const lock = step.op === "mlock";
-    state.space.change(first, first + count, (area) => ({
-      ...area,
-      flags: lock ? area.flags | VM.LOCKED : area.flags & ~VM.LOCKED,
-    }));
-    if (lock) populate(context, first, count);
-  }
-}
-
-/** mremap(2) to a place of the model's choosing. */
-export function mremapStep(step: StepOf<"mremap">, { state, builder }: StepContext): void {
-  const run = state.runs(step.area, step.pages);
-  if (run.length !== 1) throw new RangeError(`mremap takes one run of pages: found "${step.pages}"`);
-  const { first, count } = run[0]!;
-  const size = step.size === undefined ? count : pageCount(step.size, state.pagesPerChunk);
-  const to = state.place(size);
-  const MREMAP_MAYMOVE_FIXED = 3n;
-  builder.syscall("mremap", [
-    addressOf(first),
-    BigInt(count) * 4096n,
-    BigInt(size) * 4096n,
-    MREMAP_MAYMOVE_FIXED,
-    addressOf(to),
-  ], { expected: addressOf(to) });
-  const area = state.space.areaAt(first);
-  if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
-  // copy_vma (mm/mmap.c): an anonymous area keeps its vm_pgoff only if a page was ever written there.
-  const wrote = [...state.space.pages.keys()].some((page) => page >= area.start && page < area.end);
-  const pgoff = area.file || wrote ? area.pgoff + first - area.start : to;
-  const moved = { ...area, label: step.to, start: to, end: to + size, pgoff };
-  const pages = [...state.space.pages].filter(([page]) =>
-    page >= first && page < first + Math.min(count, size)
-  );
-  state.space.unmap(first, first + count);
-  state.space.map(moved);
-  for (const [page, anon] of pages) {
-    state.space.setPage(page - first + to, anon.content, `${anon.why}, then moved`);
-  }
-  state.names.set(step.to, { start: to, pages: size });
-}
-
-/** brk(2): grows the heap. */
-export function brkStep(step: StepOf<"brk">, { state, builder }: StepContext): void {
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const start = Number(state.target.heapStart / 4096n);
-  if (state.names.has(step.area)) throw new RangeError(`Area "${step.area}" exists already`);
-  builder.syscall("brk", [addressOf(start + pages)], { expected: addressOf(start + pages) });
-  state.names.set(step.area, { start, pages });
-  const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: [], readOnlyFile: false });
-  state.space.map({ label: step.area, start, end: start + pages, flags, pgoff: start });
-}
-
-/** Grows the stack by writing below it: pages count upwards from the lowest one written. */
-export function stackStep(step: StepOf<"stack">, context: StepContext): void {
-  const { state } = context;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const INITIAL_STACK_PAGES = 40;
-  const start = Number(state.target.stackTop / 4096n) - INITIAL_STACK_PAGES - pages;
-  state.names.set(step.area, { start, pages });
-  fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
-}
-
 /** Stores the generator's words to whole pages. */
 export function writeStep(step: StepOf<"write">, context: StepContext): void {
   const runs = context.state.runs(step.area, step.pages);
@@ -197,7 +102,8 @@ export function writeStep(step: StepOf<"write">, context: StepContext): void {
   fillRuns(context, runs, step.seed, "written");
 }
 
-function fillRuns(
+/** Fills pages with the generator's words. */
+export function fillRuns(
   { state, builder, index }: StepContext,
   runs: { first: number; count: number }[],
   stepSeed: number | undefined,
@@ -257,7 +163,8 @@ export function pokeStep(step: StepOf<"poke">, context: StepContext): void {
   state.space.setPage(page, content, `stored to by step ${index + 1}: ${describeContent(content)}`);
 }
 
-function requireAccess(
+/** Makes sure that the target can read or write pages. */
+export function requireAccess(
   { state }: StepContext,
   run: { first: number; count: number },
   flag: bigint,
@@ -278,9 +185,4 @@ function requireAccess(
     }
     page = Math.min(area.end, run.first + run.count) - 1;
   }
-}
-
-/** The bytes that a page of the model holds. */
-export function pageBytes(context: StepContext, page: number): Uint8Array {
-  return contentBytes(context.state.space.contentAt(page));
 }

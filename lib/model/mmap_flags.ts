@@ -15,8 +15,12 @@ export const MAP_FLAGS: Readonly<Record<string, number>> = {
   populate: 0x8000,
   nonblock: 0x10000,
   stack: 0x20000,
+  hugetlb: 0x40000,
   fixed_noreplace: 0x100000,
 };
+
+/** mlockall(2) flag bits (include/uapi/asm-generic/mman.h). */
+export const MCL: Readonly<Record<string, number>> = { current: 1, future: 2, onfault: 4 };
 
 /** madvise(2) advice values (include/uapi/asm-generic/mman-common.h). */
 export const MADV: Readonly<Record<string, number>> = {

@@ -3,8 +3,10 @@
 import { LdtModel } from "../x86/ldt_model.ts";
 import { TlsModel } from "../x86/tls_model.ts";
 import { AddressSpace } from "./address_space.ts";
-import type { FileModel } from "./file_model.ts";
+import { type FileKind, FileModel } from "./file_model.ts";
 import { pageRuns, type PageSet } from "./page_set.ts";
+import type { RegisterSetting } from "./register_steps.ts";
+import type { SetupStep } from "./scenario.ts";
 
 /** What steps are compiled for. */
 export interface CompileTarget {
@@ -27,6 +29,7 @@ export interface NamedRange {
 }
 
 const GAP_PAGES = 16;
+const HUGE_PAGE_SWITCH = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 /** The subject task as the steps so far have made it. */
 export class ModelState {
@@ -39,28 +42,72 @@ export class ModelState {
   readonly pagesPerChunk: number;
   /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
   sharedWith: "thread" | "process" | undefined;
+  /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
+  defaultFlags = 0n;
+  /** Set once the root directory is another than that of the target's own program. */
+  hasOtherRoot = false;
+  /** The working directory's path. */
+  workingDirectory = "/work";
+  /** What the registers hold at the next stop, where a step set them. */
+  registers: RegisterSetting | undefined;
+  /** Selectors that were loaded into FS and GS and stay there. */
+  readonly selectors = new Map<"fs" | "gs", number>();
+  /** Whether there is swap: MADV_PAGEOUT has a place to write to. */
+  readonly hasSwap: boolean;
   #next: number;
   readonly #end: number;
 
-  constructor(target: CompileTarget) {
+  constructor(target: CompileTarget, setup: readonly SetupStep[] = []) {
     this.target = target;
+    this.hasSwap = setup.some((step) => "swap" in step);
+    const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
+    if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
+      this.space.hugePolicy = policy.value;
+    }
     this.pagesPerChunk = 4 * 4096 / target.kernelWordSize;
     const wide = target.targetWordSize === 8;
     this.#next = wide ? 0x1000000 : 0x20000;
     this.#end = wide ? 0x7000000 : 0xa0000;
-    this.ldt = new LdtModel({
-      dialect: "port",
-      wordSize: target.kernelWordSize,
-      compat: target.kernelWordSize !== target.targetWordSize,
-    });
-    this.tls = new TlsModel({
-      firstSlot: target.kernelWordSize === 8 ? 12 : 6,
-      wordSize: target.kernelWordSize,
-    });
+    const { kernelWordSize: wordSize } = target;
+    this.ldt = new LdtModel({ dialect: "port", wordSize, compat: wordSize !== target.targetWordSize });
+    this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize });
+  }
+
+  /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
+  inCopy(run: () => void): void {
+    const { space, ldt, tls, defaultFlags, sharedWith, hasOtherRoot, workingDirectory } = this;
+    const names = new Map(this.names);
+    const selectors = new Map(this.selectors);
+    this.space = space.clone();
+    this.ldt = ldt.fork();
+    this.tls = tls.fork();
+    run();
+    Object.assign(this, { space, ldt, tls, defaultFlags, sharedWith, hasOtherRoot, workingDirectory });
+    this.names.clear();
+    for (const [name, range] of names) this.names.set(name, range);
+    this.selectors.clear();
+    for (const [name, selector] of selectors) this.selectors.set(name, selector);
+  }
+
+  /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
+  exec(): void {
+    const { hugePolicy } = this.space;
+    this.space = new AddressSpace();
+    this.space.hugePolicy = hugePolicy;
+    this.ldt = this.ldt.exec();
+    this.tls = this.tls.exec();
+    this.names.clear();
+    this.sharedWith = undefined;
+    this.defaultFlags = 0n;
+    this.registers = undefined;
+    this.selectors.clear();
   }
 
   /** Picks the pages for a new area: after a gap, right after another area, or aligned. */
-  place(pages: number, options: { after?: string | undefined; align?: number | undefined } = {}): number {
+  place(
+    pages: number,
+    options: { after?: string | undefined; align?: number | undefined; gap?: number | undefined } = {},
+  ): number {
     if (options.after !== undefined) {
       const other = this.range(options.after);
       const start = other.start + other.pages;
@@ -68,7 +115,7 @@ export class ModelState {
       return start;
     }
     const align = options.align ?? 1;
-    const start = Math.ceil(this.#next / align) * align;
+    const start = Math.ceil((this.#next + (options.gap ?? 0)) / align) * align;
     this.#next = start + pages + GAP_PAGES;
     if (this.#next > this.#end) {
       throw new RangeError(`${pages} pages do not fit into the target's address space`);
@@ -94,12 +141,24 @@ export class ModelState {
     }));
   }
 
-  /** A file that a scenario made. */
+  /** The runs of pages that a step names within a file. */
+  fileRuns(file: FileModel, set: PageSet): { first: number; count: number }[] {
+    return pageRuns(set, file.pages, this.pagesPerChunk);
+  }
+
+  /** A file that a scenario made, or a device. */
   file(name: string): FileModel {
-    const file = this.files.get(name);
+    const device = DEVICES[name];
+    let file = this.files.get(name);
+    if (!file && device) {
+      file = new FileModel({ kind: device, path: name, pages: 0, seed: 0, fillAddress: 0 });
+      this.files.set(name, file);
+    }
     if (!file) {
       throw new RangeError(`No file "${name}": the files so far are ${[...this.files.keys()].join(", ")}`);
     }
     return file;
   }
 }
+
+const DEVICES: Readonly<Record<string, FileKind>> = { "/dev/zero": "zero", "/dev/mem": "mem" };

@@ -7,7 +7,10 @@
  */
 export type PageCount = number | string;
 
-/** Which pages of an area: "all", or a comma-separated list of counts and ranges such as "0-2,7" or "0-chunk". */
+/**
+ * Which pages of an area: "all", or a comma-separated list of counts and ranges such as "0-2,7", "0..chunk-1" or
+ * "0..99/2" (every second page from 0 to 99).
+ */
 export type PageSet = number | string;
 
 /** A run of pages: `first` and `count`, both in pages. */
@@ -51,14 +54,18 @@ export function pageRuns(set: PageSet, areaPages: number, pagesPerChunk: number)
   const runs: PageRun[] = [];
   for (const item of String(set).split(",")) {
     // A range's dash has a count on both sides; "2chunk-1" alone is a difference. "a..b" is the range form.
-    const [from, to] = item.includes("..") ? item.split("..") : rangeOf(item);
+    const [range = "", step = "1"] = item.split("/");
+    const [from, to] = range.includes("..") ? range.split("..") : rangeOf(range);
     const first = pageCount(numeric(from ?? ""), pagesPerChunk);
     const last = to === undefined ? first : pageCount(numeric(to), pagesPerChunk);
     if (last < first) throw new SyntaxError(`A page range must not run backwards: found "${item}"`);
     if (last >= areaPages) {
       throw new SyntaxError(`Page ${last} is outside the area: it has ${areaPages} pages`);
     }
-    runs.push({ first, count: last - first + 1 });
+    const stride = pageCount(numeric(step), pagesPerChunk);
+    if (stride === 0) throw new SyntaxError(`A page range's step must be from 1 up: found "${item}"`);
+    if (stride === 1) runs.push({ first, count: last - first + 1 });
+    else for (let page = first; page <= last; page += stride) runs.push({ first: page, count: 1 });
   }
   return runs;
 }

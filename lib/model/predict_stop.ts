@@ -3,7 +3,10 @@
 import { errnoNumber } from "../abi/errno.ts";
 import type { Area } from "./address_space.ts";
 import type { ModelState } from "./model_state.ts";
+import { nameBytes } from "./file_model.ts";
 import { contentBytes, type PageContent } from "./page_content.ts";
+import { predictRegisters, type RegisterPrediction } from "./register_steps.ts";
+import { mergeablePages, zeroPages } from "./same_pages.ts";
 import { VM } from "./vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
@@ -33,6 +36,9 @@ export interface StopPrediction {
   readonly pages: ReadonlyMap<number, PredictedPage>;
   readonly ldt: Uint8Array;
   readonly tls: Uint8Array;
+  readonly registers: RegisterPrediction;
+  /** Groups of pages that ksmd has made one page of: they are the same page frame. */
+  readonly merged: readonly (readonly number[])[];
   readonly refusal: Refusal | undefined;
 }
 
@@ -40,6 +46,8 @@ export interface StopPrediction {
 export interface PredictedPage {
   readonly content: PageContent;
   readonly why: string;
+  /** Set when the page must be in swap until the checkpoint brings it back. */
+  readonly swapped?: boolean;
 }
 
 /**
@@ -47,7 +55,13 @@ export interface PredictedPage {
  *
  * @throws {SyntaxError} when the scenario states an outcome that the model does not predict
  */
-export function predictStop(state: ModelState, step: { expect?: string }): StopPrediction {
+export function predictStop(
+  state: ModelState,
+  step: { expect?: string; merged?: "pages" | "zeros too" },
+): StopPrediction {
+  if (step.merged === "zeros too") {
+    for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
+  }
   const refusal = predictRefusal(state);
   if ((step.expect ?? "ok") !== (refusal?.name ?? "ok")) {
     throw new SyntaxError(
@@ -60,6 +74,8 @@ export function predictStop(state: ModelState, step: { expect?: string }): StopP
     pages: new Map(state.space.pages),
     ldt: state.ldt.entries(),
     tls: state.tls.array(),
+    registers: predictRegisters(state),
+    merged: step.merged === undefined ? [] : mergeablePages(state.space),
     refusal,
   };
 }
@@ -74,26 +90,31 @@ function predictRefusal(state: ModelState): Refusal | undefined {
     const why = state.sharedWith === "thread"
       ? "the target has several threads"
       : "another process shares its memory";
-    return { name: "EOPNOTSUPP", errno: errnoNumber("EOPNOTSUPP"), atPage: undefined, why };
+    return refuse("EOPNOTSUPP", undefined, why);
+  }
+  if (state.hasOtherRoot) {
+    return refuse("EBADF", 0, "the target's own program lies outside its root directory");
   }
   for (const area of state.space.areas) {
-    if ((area.flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) {
-      return {
-        name: "ENOSYS",
-        errno: errnoNumber("ENOSYS"),
-        atPage: area.start,
-        why: `area "${area.label}" is shared`,
-      };
-    }
-    if (area.file?.unlinked) {
-      return {
-        name: "ENOENT",
-        errno: errnoNumber("ENOENT"),
-        atPage: area.start,
-        why: `area "${area.label}" maps a file without a name`,
-      };
-    }
+    const refused = areaRefusal(area);
+    if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
   }
+  return undefined;
+}
+
+function refuse(name: string, atPage: number | undefined, why: string): Refusal {
+  return { name, errno: errnoNumber(name), atPage, why };
+}
+
+/** Why an area cannot be saved: cr_vma_type and cr_fill_fname of the port, in the order of their checks. */
+function areaRefusal({ flags, file }: Area): [errno: string, why: string] | undefined {
+  if ((flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) return ["ENOSYS", "is shared"];
+  if ((flags & VM.HUGETLB) !== 0n) return ["ENOSYS", "is made of huge TLB pages"];
+  if ((flags & (VM.IO | VM.PFNMAP)) !== 0n) return ["ENOSYS", "is device memory"];
+  if (file?.kind === "memfd") return ["EBADF", "maps a file that is in no directory"];
+  if (file?.unlinked) return ["ENOENT", "maps a file without a name"];
+  // PATH_MAX counts the NUL.
+  if (file && nameBytes(file.path).length > 4095) return ["ENAMETOOLONG", "maps a file with too long a name"];
   return undefined;
 }
 

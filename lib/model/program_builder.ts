@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import { nameBytes } from "./file_model.ts";
 import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, OpArgument, TargetOp } from "./target_op.ts";
-
-const encoder = new TextEncoder();
 
 /** What a system call must return: a value, or undefined where any value will do. */
 export interface SyscallOptions {
@@ -28,9 +27,9 @@ export class ProgramBuilder {
   }
 
   /** Adds an op with one number as its result. */
-  emitWithResult(op: TargetOp, what: string, expected?: bigint): void {
+  emitWithResult(op: TargetOp, what: string, expected?: bigint, mask?: bigint): void {
     this.ops.push(op);
-    this.results.push({ what, expected, report: false, isBreak: what.startsWith("brk(") });
+    this.results.push({ what, expected, mask, report: false, isBreak: what.startsWith("brk(") });
   }
 
   /** Adds a raw system call. */
@@ -51,9 +50,9 @@ export class ProgramBuilder {
     return { scratch: offset };
   }
 
-  /** Puts a NUL-terminated string at an offset of the scratch memory. */
+  /** Puts a NUL-terminated string (see `nameBytes`) at an offset of the scratch memory. */
   scratchString(offset: number, text: string): OpArgument {
-    return this.scratch(offset, encoder.encode(`${text}\0`));
+    return this.scratch(offset, new Uint8Array([...nameBytes(text), 0]));
   }
 
   /** Asks for memory to be reported, and says what it must hold. */

@@ -1,78 +1,24 @@
 // SPDX-License-Identifier: MIT
 
-import type { PageCount, PageSet } from "./page_set.ts";
+import { type FieldType, type Step, STEP_FIELDS } from "./steps.ts";
 
-/** Bits of a user_desc in words: 32bit, readonly, pages (limit in pages), not_present, useable, long. */
-export type SegmentFlag = "32bit" | "readonly" | "pages" | "not_present" | "useable" | "long";
-
-/** The `contents` field of a user_desc. */
-export type SegmentContents = "data" | "expand_down" | "code" | "conforming";
-
-/** What a step does to the target; one object a system call or a group of stores. Pages count within the named area. */
-export type Step =
-  | {
-    op: "mmap";
-    area: string;
-    pages: PageCount;
-    prot?: string;
-    flags?: string[];
-    file?: string;
-    offset?: number;
-    /** Maps right behind that area instead of with a gap. */
-    after?: string;
-    /** Aligns the start to so many pages. */
-    align?: number;
-  }
-  | { op: "munmap"; area: string; pages: PageSet }
-  | { op: "mprotect"; area: string; pages: PageSet; prot: string }
-  | { op: "madvise"; area: string; pages: PageSet; advice: string }
-  | { op: "mlock"; area: string; pages: PageSet }
-  | { op: "munlock"; area: string; pages: PageSet }
-  | { op: "mremap"; area: string; pages: PageSet; to: string; size?: PageCount }
-  | { op: "write"; area: string; pages: PageSet; seed?: number }
-  | { op: "read"; area: string; pages: PageSet }
-  | { op: "zero"; area: string; pages: PageSet }
-  | { op: "poke"; area: string; page: PageCount; offset?: number; size?: number; value: number }
-  | { op: "file"; file: string; pages: PageCount; seed?: number }
-  | { op: "truncate"; file: string; pages: PageCount }
-  | { op: "unlink"; file: string }
-  | { op: "rename"; file: string; to: string }
-  | { op: "brk"; area: string; pages: PageCount }
-  | { op: "stack"; area: string; pages: PageCount; seed?: number }
-  | { op: "fork"; subject: "child" | "parent" }
-  | { op: "thread"; kind: "thread" | "process" }
-  | {
-    op: "modify_ldt";
-    entries: PageSet;
-    func?: number;
-    base?: number | string;
-    limit?: number | string;
-    contents?: SegmentContents;
-    flags?: SegmentFlag[];
-  }
-  | {
-    op: "set_thread_area";
-    entry: number;
-    base?: number | string;
-    limit?: number | string;
-    contents?: SegmentContents;
-    flags?: SegmentFlag[];
-  }
-  | { op: "load_segment"; register: "es" | "ds" | "fs" | "gs"; selector: number }
-  | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
-  | { op: "registers"; values: Record<string, string> }
-  | { op: "stop"; label: string; expect?: string }
-  | { op: "self"; label: string; expect?: string };
+export type { SegmentContents, SegmentFlag, Step, StepOf, UntilCheck } from "./steps.ts";
 
 /** What a scenario needs of the guest; a need that is not met is a named skip, never a pass. */
 export interface ScenarioNeeds {
+  /** Kernel architectures. */
   readonly kernel?: readonly string[];
+  /** Target architectures. */
   readonly target?: readonly string[];
+  /** Kernel options that must be built in, such as "CONFIG_KSM". */
   readonly config?: readonly string[];
 }
 
-/** What the agent does as root before the target starts. */
-export type SetupStep = { write: string; value: string } | { swapon: string };
+/**
+ * What the agent does as root before the target starts, and undoes after it ended: a file written (the old value is
+ * written back), or a swap device, which is either written to at once (`ram`) or by way of the swap cache (`loop`).
+ */
+export type SetupStep = { write: string; value: string } | { swap: "ram" | "loop" };
 
 /** One case: what it shows, what it needs, and the steps that drive target, model and description. */
 export interface Scenario {
@@ -92,64 +38,15 @@ export interface ProgramScenario {
   readonly package?: string;
 }
 
-type FieldType = "string" | "number" | "count" | "pages" | "strings" | "array" | "value" | "map";
-type FieldTable = Record<string, FieldType | `${FieldType}?`>;
-
-const STEP_FIELDS: Record<Step["op"], FieldTable> = {
-  mmap: {
-    area: "string",
-    pages: "count",
-    prot: "string?",
-    flags: "strings?",
-    file: "string?",
-    offset: "number?",
-    after: "string?",
-    align: "number?",
-  },
-  munmap: { area: "string", pages: "pages" },
-  mprotect: { area: "string", pages: "pages", prot: "string" },
-  madvise: { area: "string", pages: "pages", advice: "string" },
-  mlock: { area: "string", pages: "pages" },
-  munlock: { area: "string", pages: "pages" },
-  mremap: { area: "string", pages: "pages", to: "string", size: "count?" },
-  write: { area: "string", pages: "pages", seed: "number?" },
-  read: { area: "string", pages: "pages" },
-  zero: { area: "string", pages: "pages" },
-  poke: { area: "string", page: "count", offset: "number?", size: "number?", value: "number" },
-  file: { file: "string", pages: "count", seed: "number?" },
-  truncate: { file: "string", pages: "count" },
-  unlink: { file: "string" },
-  rename: { file: "string", to: "string" },
-  brk: { area: "string", pages: "count" },
-  stack: { area: "string", pages: "count", seed: "number?" },
-  fork: { subject: "string" },
-  thread: { kind: "string" },
-  modify_ldt: {
-    entries: "pages",
-    func: "number?",
-    base: "value?",
-    limit: "value?",
-    contents: "string?",
-    flags: "strings?",
-  },
-  set_thread_area: {
-    entry: "number",
-    base: "value?",
-    limit: "value?",
-    contents: "string?",
-    flags: "strings?",
-  },
-  load_segment: { register: "string", selector: "number" },
-  syscall: { name: "string", args: "array?", expect: "value?" },
-  registers: { values: "map" },
-  stop: { label: "string", expect: "string?" },
-  self: { label: "string", expect: "string?" },
-};
-
 /** A scenario file that does not say what a scenario must say; names the file and the place. */
 export class ScenarioError extends SyntaxError {
   override name = "ScenarioError";
 }
+
+const KEYS = ["about", "needs", "setup", "steps", "program"];
+const NEEDS = ["kernel", "target", "config"];
+
+type Fail = (where: string, expected: string, found: unknown) => never;
 
 /**
  * Checks a parsed JSON value and returns it as a scenario.
@@ -159,27 +56,26 @@ export class ScenarioError extends SyntaxError {
  * @throws {ScenarioError} naming the step and field, what was expected and what was found
  */
 export function parseScenario(value: unknown, name: string): Scenario {
-  const fail = (where: string, expected: string, found: unknown): never => {
+  const fail: Fail = (where, expected, found) => {
     throw new ScenarioError(
       `Scenario "${name}": ${where} must be ${expected}: found ${JSON.stringify(found) ?? "nothing"}`,
     );
   };
   if (!isRecord(value)) return fail("the file", "a JSON object", value);
   for (const key of Object.keys(value)) {
-    if (!["about", "needs", "setup", "steps", "program"].includes(key)) {
-      fail(`key "${key}"`, "one of about, needs, setup, steps, program", key);
-    }
+    if (!KEYS.includes(key)) fail(`key "${key}"`, `one of ${KEYS.join(", ")}`, key);
   }
   if (typeof value.about !== "string" || value.about.length < 10) {
     fail(`"about"`, "a sentence that says what the scenario shows", value.about);
   }
+  checkNeeds(value.needs, fail);
+  checkSetup(value.setup, fail);
   const { steps, program } = value;
   if ((steps === undefined) === (program === undefined)) {
     fail("it", `made of "steps" or a "program"`, undefined);
   }
   if (steps !== undefined) {
-    if (!Array.isArray(steps) || steps.length === 0) fail(`"steps"`, "a list with at least one step", steps);
-    (steps as unknown[]).forEach((step, index) => checkStep(step, `step ${index + 1}`, fail));
+    checkSteps(steps, "", fail);
     const ops = (steps as Step[]).map((step) => step.op);
     if (!ops.includes("stop") && !ops.includes("self")) {
       fail(`"steps"`, `a list with a "stop" or "self" step (else nothing is checkpointed)`, ops);
@@ -193,7 +89,37 @@ export function parseScenario(value: unknown, name: string): Scenario {
   return { name, ...value } as unknown as Scenario;
 }
 
-type Fail = (where: string, expected: string, found: unknown) => never;
+function checkNeeds(needs: unknown, fail: Fail): void {
+  if (needs === undefined) return;
+  if (!isRecord(needs)) return fail(`"needs"`, "an object", needs);
+  for (const [key, words] of Object.entries(needs)) {
+    if (!NEEDS.includes(key)) fail(`"needs"`, `made of ${NEEDS.join(", ")}`, key);
+    if (!isStrings(words)) fail(`"needs": "${key}"`, "a list of strings", words);
+  }
+}
+
+function checkSetup(setup: unknown, fail: Fail): void {
+  if (setup === undefined) return;
+  if (!Array.isArray(setup)) return fail(`"setup"`, "a list", setup);
+  setup.forEach((step: unknown, index) => {
+    const isWrite = isRecord(step) && typeof step.write === "string" && typeof step.value === "string";
+    const isSwap = isRecord(step) && (step.swap === "ram" || step.swap === "loop");
+    if (!isWrite && !isSwap) {
+      fail(
+        `set-up step ${index + 1}`,
+        `{"write": PATH, "value": TEXT}, {"swap": "ram"} or {"swap": "loop"}`,
+        step,
+      );
+    }
+  });
+}
+
+function checkSteps(steps: unknown, prefix: string, fail: Fail): void {
+  if (!Array.isArray(steps) || steps.length === 0) {
+    return fail(prefix === "" ? `"steps"` : `${prefix}"steps"`, "a list with at least one step", steps);
+  }
+  steps.forEach((step: unknown, index) => checkStep(step, `${prefix}step ${index + 1}`, fail));
+}
 
 function checkStep(step: unknown, where: string, fail: Fail): void {
   if (!isRecord(step)) return fail(where, "an object", step);
@@ -212,6 +138,7 @@ function checkStep(step: unknown, where: string, fail: Fail): void {
     if (found === undefined && type.endsWith("?")) continue;
     const kind = type.replace("?", "") as FieldType;
     if (!hasType(found, kind)) fail(`${where} (${op}): "${key}"`, EXPECTED[kind], found);
+    if (kind === "steps") checkSteps(found, `${where}, `, fail);
   }
 }
 
@@ -224,6 +151,7 @@ const EXPECTED: Record<FieldType, string> = {
   array: "a list",
   value: "a number or a string",
   map: "an object",
+  steps: "a list of steps",
 };
 
 function hasType(value: unknown, type: FieldType): boolean {
@@ -239,6 +167,7 @@ function hasType(value: unknown, type: FieldType): boolean {
     case "strings":
       return isStrings(value);
     case "array":
+    case "steps":
       return Array.isArray(value);
     case "map":
       return isRecord(value);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { encodeUserDesc, type UserDesc, ZERO_USER_DESC } from "../x86/user_desc.ts";
+import type { ModelState } from "./model_state.ts";
 import { pageRuns } from "./page_set.ts";
-import type { SegmentContents, SegmentFlag, Step } from "./scenario.ts";
 import type { StepContext } from "./step_context.ts";
-
-type StepOf<Op extends Step["op"]> = Extract<Step, { op: Op }>;
+import type { SegmentContents, SegmentFlag, SegmentWords, StepOf } from "./steps.ts";
+import { syscallNumber } from "./syscall_numbers.ts";
+import type { OpArgument } from "./target_op.ts";
 
 const CONTENTS: readonly SegmentContents[] = ["data", "expand_down", "code", "conforming"];
 const SEGMENT_FLAGS: readonly SegmentFlag[] = [
@@ -18,27 +19,21 @@ const SEGMENT_FLAGS: readonly SegmentFlag[] = [
 ];
 const LDT_ENTRIES_LIMIT = 0x10000;
 
-interface SegmentWords {
-  readonly base?: number | string;
-  readonly limit?: number | string;
-  readonly contents?: SegmentContents;
-  readonly flags?: SegmentFlag[];
-}
-
-/** A base or limit: a number, a hexadecimal string, or "entry" for the entry number. */
-function segmentNumber(value: number | string | undefined, entryNumber: number): number {
+/** A base or limit: a number, a hexadecimal string, "entry" for the entry number, or "area:NAME" for its address. */
+function segmentNumber(state: ModelState, value: number | string | undefined, entryNumber: number): number {
   if (value === "entry") return entryNumber >>> 0;
+  if (typeof value === "string" && value.startsWith("area:")) return state.range(value.slice(5)).start * 4096;
   const number = Number(value ?? 0);
   if (!Number.isInteger(number) || number < 0 || number > 0xffff_ffff) {
     throw new SyntaxError(
-      `A base or limit must be 32 bits, such as "0x1000", or "entry": found ${JSON.stringify(value)}`,
+      `A base or limit must be 32 bits, such as "0x1000", "entry" or "area:NAME": found ${JSON.stringify(value)}`,
     );
   }
   return number;
 }
 
 /** The user_desc of a step's words for one entry. */
-function userDesc(words: SegmentWords, entryNumber: number): UserDesc {
+function userDesc(state: ModelState, words: SegmentWords, entryNumber: number): UserDesc {
   const contents = CONTENTS.indexOf(words.contents ?? "data");
   if (contents < 0) {
     throw new SyntaxError(`Contents must be one of ${CONTENTS.join(", ")}: found "${words.contents}"`);
@@ -51,8 +46,8 @@ function userDesc(words: SegmentWords, entryNumber: number): UserDesc {
   return {
     ...ZERO_USER_DESC,
     entryNumber: entryNumber >>> 0,
-    baseAddr: segmentNumber(words.base, entryNumber),
-    limit: segmentNumber(words.limit, entryNumber),
+    baseAddr: segmentNumber(state, words.base, entryNumber),
+    limit: segmentNumber(state, words.limit, entryNumber),
     contents,
     seg32bit: flags.includes("32bit"),
     readExecOnly: flags.includes("readonly"),
@@ -68,33 +63,60 @@ export function modifyLdtStep(step: StepOf<"modify_ldt">, { state, builder }: St
   const func = step.func ?? 0x11;
   for (const { first, count } of pageRuns(step.entries, LDT_ENTRIES_LIMIT, state.pagesPerChunk)) {
     for (let entry = first; entry < first + count; entry++) {
-      const bytes = encodeUserDesc(userDesc(step, entry));
+      const bytes = encodeUserDesc(userDesc(state, step, entry));
       const { result } = state.ldt.modifyLdt(func, bytes, 16n);
       builder.syscall("modify_ldt", [BigInt(func), builder.scratch(0, bytes), 16n], { expected: result });
     }
   }
 }
 
-/** set_thread_area(2): a TLS entry of the GDT, which only 32-bit programs use by themselves. */
-export function setThreadAreaStep(step: StepOf<"set_thread_area">, { state, builder }: StepContext): void {
-  const entry = step.entry < 0 ? step.entry : state.tls.options.firstSlot + step.entry;
-  const bytes = encodeUserDesc(userDesc(step, entry));
-  const { result } = state.tls.setThreadArea(bytes);
-  builder.syscall("set_thread_area", [builder.scratch(0, bytes)], { expected: result });
+/** modify_ldt(2) that reads: what it returns, and every byte that it writes. */
+export function readLdtStep(step: StepOf<"read_ldt">, { state, builder }: StepContext): void {
+  const MARK = 0xa5;
+  const before = new Uint8Array(step.bytes).fill(MARK);
+  const { result, data } = state.ldt.modifyLdt(step.func ?? 0, before, BigInt(step.bytes));
+  const buffer = builder.scratch(0, before);
+  builder.syscall("modify_ldt", [BigInt(step.func ?? 0), buffer, BigInt(step.bytes)], { expected: result });
+  const after = before.slice();
+  after.set(data ?? []);
+  builder.report(buffer, step.bytes, `${step.bytes} bytes read by modify_ldt`, after);
 }
 
-const SEGMENT_REGISTERS = { es: 0, ds: 2, fs: 3, gs: 4 } as const;
-
-/** Loads a selector, so that the CPU sets the accessed bit of its descriptor. */
-export function loadSegmentStep(step: StepOf<"load_segment">, { state, builder }: StepContext): void {
-  const register = SEGMENT_REGISTERS[step.register];
-  if (register === undefined) {
-    throw new SyntaxError(`A segment register must be es, ds, fs or gs: found "${step.register}"`);
+/** A native x86-64 program has no TLS entries of its own but by the 32-bit system call table. */
+function threadAreaCall(
+  { builder }: StepContext,
+  name: "set_thread_area" | "get_thread_area",
+  options: { argument: OpArgument; expected: bigint },
+): void {
+  if (builder.wordSize === 4) {
+    builder.syscall(name, [options.argument], { expected: options.expected });
+    return;
   }
-  builder.emitWithResult(
-    { op: "segload", selector: step.selector, register, offset: 0, access: false },
-    `load 0x${step.selector.toString(16)} into ${step.register}`,
-    0n,
-  );
-  state.ldt.selectorLoaded(step.selector, step.register);
+  const nr = syscallNumber(name, 4);
+  const op = { op: "syscall32", nr, args: [options.argument] } as const;
+  builder.emitWithResult(op, `${name}() by int $0x80`, options.expected);
+}
+
+/** set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, -2 is below the first. */
+export function setThreadAreaStep(step: StepOf<"set_thread_area">, context: StepContext): void {
+  const { state, builder } = context;
+  const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;
+  const bytes = encodeUserDesc(userDesc(state, step, entry));
+  const { result, userDesc: written } = state.tls.setThreadArea(bytes);
+  const argument = builder.scratch(0, bytes);
+  threadAreaCall(context, "set_thread_area", { argument, expected: result });
+  if (written) builder.report(argument, written.length, "user_desc after set_thread_area", written);
+}
+
+/** get_thread_area(2): what it returns, and the user_desc that it fills. */
+export function getThreadAreaStep(step: StepOf<"get_thread_area">, context: StepContext): void {
+  const { state, builder } = context;
+  const bytes = encodeUserDesc({
+    ...ZERO_USER_DESC,
+    entryNumber: (state.tls.options.firstSlot + step.entry) >>> 0,
+  });
+  const { result, userDesc: written } = state.tls.getThreadArea(bytes);
+  const argument = builder.scratch(0, bytes);
+  threadAreaCall(context, "get_thread_area", { argument, expected: result });
+  builder.report(argument, bytes.length, "user_desc after get_thread_area", written ?? bytes);
 }

@@ -7,9 +7,12 @@ import type { ProgramBuilder } from "./program_builder.ts";
 export interface StepContext {
   readonly state: ModelState;
   readonly builder: ProgramBuilder;
-  /** Index of the step in its scenario, from 0. */
+  /** Index of the step in its scenario, from 0; steps within a step have their own. */
   readonly index: number;
 }
+
+/** Slots of the target in which steps keep results: a file, the target's pid, others from `free` up. */
+export const SLOTS = { file: 1, pid: 2, free: 8 } as const;
 
 /** Bytes in a page. */
 export const PAGE_SIZE = 4096;

@@ -25,7 +25,10 @@ export type TargetOp =
   | { op: "thread"; kind: "thread" | "process" }
   | { op: "check"; address: bigint; pages: number; seed: number; stride: number }
   | { op: "hash"; address: bigint; length: number }
-  | { op: "getpid"; keep?: number };
+  | { op: "getpid"; keep?: number }
+  | { op: "syscall32"; nr: number; args: readonly OpArgument[]; keep?: number }
+  | { op: "auxv"; type: number; keep?: number }
+  | { op: "exec" };
 
 /** What an op that yields a result must yield, in the order of the program. */
 export interface ExpectedResult {
@@ -33,6 +36,8 @@ export interface ExpectedResult {
   readonly what: string;
   /** The exact result; undefined where any will do. */
   readonly expected?: bigint | undefined;
+  /** The bits of the result that count; all of them when absent. */
+  readonly mask?: bigint | undefined;
   /** For `report`: the exact bytes. */
   readonly bytes?: Uint8Array | undefined;
   /** Set where the result is the program break, which the image repeats. */

@@ -12,7 +12,10 @@ export const VM = {
   MAYSHARE: 0x80n,
   GROWSDOWN: 0x100n,
   UFFD_MISSING: 0x200n,
+  PFNMAP: 0x400n,
+  UFFD_WP: 0x1000n,
   LOCKED: 0x2000n,
+  IO: 0x4000n,
   SEQ_READ: 0x8000n,
   RAND_READ: 0x10000n,
   DONTCOPY: 0x20000n,
@@ -38,7 +41,7 @@ export function vmProt(prot: number): bigint {
 
 /** What do_mmap (mm/mmap.c) makes of protection and mmap flags for a mapping that steps make. */
 export function vmFlagsOfMmap(
-  options: { prot: number; flags: readonly string[]; readOnlyFile: boolean },
+  options: { prot: number; flags: readonly string[]; readOnlyFile: boolean; isMemory?: boolean },
 ): bigint {
   let flags = vmProt(options.prot) | MAY_RWX;
   if (options.flags.includes("shared")) {
@@ -49,6 +52,9 @@ export function vmFlagsOfMmap(
   if (options.flags.includes("growsdown")) flags |= VM.GROWSDOWN;
   if (options.flags.includes("locked")) flags |= VM.LOCKED;
   if (options.flags.includes("noreserve")) flags |= VM.NORESERVE;
+  if (options.flags.includes("hugetlb")) flags |= VM.HUGETLB | VM.DONTEXPAND;
+  // remap_pfn_range() (mm/memory.c), which mmap_mem() of /dev/mem calls.
+  if (options.isMemory) flags |= VM.IO | VM.PFNMAP | VM.DONTEXPAND | VM.DONTDUMP;
   // accountable_mapping(): private, writable, reserved memory counts against the commit limit.
   if ((flags & (VM.NORESERVE | VM.SHARED | VM.WRITE)) === VM.WRITE) flags |= VM.ACCOUNT;
   return flags;
@@ -102,5 +108,5 @@ export function populateWrites(flags: bigint): boolean {
 
 /** The area's flags in a forked child: dup_mmap (kernel/fork.c). */
 export function vmFlagsAfterFork(flags: bigint): bigint {
-  return flags & ~(VM.LOCKED | VM.LOCKONFAULT | VM.UFFD_MISSING);
+  return flags & ~(VM.LOCKED | VM.LOCKONFAULT | VM.UFFD_MISSING | VM.UFFD_WP);
 }

@@ -4,6 +4,7 @@ import { fillPage } from "../../lib/model/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { AgentError, type AgentSession, decodePages } from "../agent_session.ts";
 import { blockHash } from "../block_hash.ts";
+import { withDeadline } from "../deadline.ts";
 import { GuestLostError } from "../guest_lost_error.ts";
 import {
   BLOCK_REGISTERS,
@@ -89,6 +90,21 @@ agentTest("stores and loads do what the model computes", async (session, arch) =
   assertEquals(results.map((result) => result.bytes ?? result.value), [...expected, bytes]);
 });
 
+Deno.test({
+  name: "target, x86_64: fills pages above 4 GiB as the model computes them",
+  ignore: !canStartHostAgent(),
+  async fn() {
+    await using agent = await startHostAgent("x86_64");
+    const high = 0x7654_0000_0000n;
+    const results = await runToEnd(agent.session, [
+      { op: "syscall", nr: NR.x86_64.mmap, args: [high, 4096n, 3n, 0x32n, (1n << 64n) - 1n, 0n] },
+      { op: "fill", address: high, pages: 1, seed: 3, stride: 1 },
+      { op: "report", address: high, length: 4096 },
+    ]);
+    assertEquals(results[1]?.bytes, fillPage(3, Number(high)));
+  },
+});
+
 agentTest("slots carry a result to a later op", async (session, arch) => {
   const map = mapArea(arch) as Extract<TargetOp, { op: "syscall" }>;
   const { mprotect } = NR[arch];
@@ -137,10 +153,47 @@ agentTest(
     await session.cont(event.pid);
     assertEquals(await session.event(), { kind: "exit", pid: self!, code: 42 });
     // What a target leaves behind goes with it, even if it has ended by itself.
-  assertEquals(await session.kill(self!), { code: 42 });
-  await assertRejects(() => session.observe(bystander!, ["stat"]), AgentError);
+    assertEquals(await session.kill(self!), { code: 42 });
+    await assertRejects(() => session.observe(bystander!, ["stat"]), AgentError);
   },
 );
+
+agentTest(
+  "exec starts the program afresh and goes on behind it, in a child that ends at a join too",
+  async (session, arch) => {
+    const ops: TargetOp[] = [
+      { op: "getpid" },
+      mapArea(arch),
+      { op: "exec" },
+      { op: "check", address: 0n, pages: 0, seed: 0, stride: 1 },
+      // The area is gone: a report of it fails.
+      { op: "report", address: AREA, length: 1 },
+      { op: "fork", mode: "run", id: 7 },
+      { op: "exec" },
+      { op: "data", offset: 0, bytes: new Uint8Array(9) },
+      { op: "getpid" },
+      { op: "join", id: 7 },
+      { op: "getpid" },
+    ];
+    const values = (await runToEnd(session, ops)).map(({ value }) => value);
+    const [pid, , , , , child] = values;
+    assertEquals(values, [pid, AREA, 0n, 0n, -14n, child, 0n, child, pid].map((value) => value!));
+    assert(pid !== child);
+  },
+);
+
+agentTest("the auxiliary vector and the 32-bit system call entry", async (session) => {
+  const results = await runToEnd(session, [
+    { op: "auxv", type: 6 },
+    { op: "auxv", type: 999 },
+    { op: "getpid" },
+    { op: "syscall32", nr: 20, args: [] }, // getpid
+    { op: "syscall32", nr: 9999, args: [] },
+  ]);
+  const [page, none, pid, pid32, error] = results.map(({ value }) => value);
+  assertEquals([page, none, error], [4096n, -2n, -38n]);
+  assertEquals(pid32, pid);
+});
 
 agentTest("a target that dies is reported with its signal, a child's too", async (session, arch) => {
   const crash: TargetOp = { op: "poke", address: 0x5000n, size: 1, value: 0n };
@@ -257,6 +310,23 @@ agentTest(
   },
 );
 
+Deno.test({
+  name: "agent, x86_64: shows the TLS entries of the GDT",
+  ignore: !canStartHostAgent(),
+  async fn() {
+    await using agent = await startHostAgent("x86_64");
+    const entry = userDescriptor(13, 0x12345678, 9);
+    const event = await runToStop(agent.session, [
+      { op: "data", offset: 0, bytes: entry },
+      // A 64-bit program has no such call of its own.
+      { op: "syscall32", nr: 243, args: [{ scratch: 0 }] },
+      { op: "stop", label: 0, killNr: NR.x86_64.kill },
+    ]);
+    const { tls } = await agent.session.registers(event.pid);
+    assertEquals(tls.subarray(16, 32), entry);
+  },
+});
+
 agentTest("observe, pageHash and peek agree on what is in memory", async (session, arch) => {
   const event = await runToStop(session, [
     mapArea(arch),
@@ -321,6 +391,23 @@ agentTest("programs run, keep quiet, are stopped, go on and end", async (session
   await session.clean();
 });
 
+agentTest("a target takes along what it has forked, and nobody else", async (session, arch) => {
+  const [fork, pause] = arch === "i386" ? [2, 29] : [57, 34];
+  const sleep: TargetOp = { op: "syscall", nr: pause, args: [] };
+  await session.program(encodeProgram([sleep]));
+  const other = await session.spawn();
+  // Both go on with the program after a raw fork; the child outlives its parent.
+  await session.program(encodeProgram([{ op: "syscall", nr: fork, args: [] }, sleep]));
+  const pid = await session.spawn();
+  await session.quiesce(pid);
+  const results = new BigInt64Array((await session.results()).slice().buffer);
+  const child = Number(results.find((value) => value > 0n));
+  assertEquals((await session.quiesce(child)).state, "S");
+  assertEquals(await session.kill(pid), { signal: 9 });
+  await assertRejects(() => session.observe(child, ["stat"]), AgentError);
+  assertEquals((await session.quiesce(other)).state, "S");
+});
+
 agentTest("the image path carries every byte, and all its accidents are told", async (session) => {
   const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
   const call = { nr: STAND_IN_NR, pid: 1 };
@@ -336,6 +423,9 @@ agentTest("the image path carries every byte, and all its accidents are told", a
   assertEquals([cut.result, cut.length, cut.image], [-32n, 100_000, pattern(100_000)]);
   const killed = await session.checkpoint({ ...call, flags, signalAfter: { bytes: 100_000, signal: 9 } });
   assert(killed.signal === 9 && killed.length >= 100_000 && killed.length < 4_000_000);
+  const handled = { bytes: 100_000, signal: 10, handled: true };
+  const went = await session.checkpoint({ ...call, flags, signalAfter: handled });
+  assertEquals([went.result, went.signal, went.length], [1n, undefined, 4_000_000]);
   const closed = await session.checkpoint({ ...call, flags, to: "none" });
   assertEquals([closed.errno, closed.length], [9, 0]);
   const file = await session.checkpoint({ ...call, flags: 1000n, to: { path: "/tmp/image" } });
@@ -375,11 +465,12 @@ for (const arch of ARCHES) {
       await using agent = await startAgentProcess(arch);
       const { control, data } = agent.link;
       const lines = new LineQueue(control, 4096, () => {});
+      const next = () => withDeadline(lines.next(), 5000, "a line of the agent's");
       const say = async (text: string) => {
         await writeAll(control, new TextEncoder().encode(text));
-        return await lines.next();
+        return await next();
       };
-      assert((await lines.next()).startsWith(`hello proto=1 arch=${arch} `));
+      assert((await next()).startsWith(`hello proto=1 arch=${arch} `));
       const refused = [
         "",
         " ",
@@ -428,7 +519,7 @@ for (const arch of ARCHES) {
       assertEquals(await say("ping n=7\n"), "ok n=7");
       // Two commands at once, and one in pieces.
       assertEquals(await say("ping n=1\nping n=2\n"), "ok n=1");
-      assertEquals(await lines.next(), "ok n=2");
+      assertEquals(await next(), "ok n=2");
       await writeAll(control, new TextEncoder().encode("pi"));
       assertEquals(await say("ng n=3\n"), "ok n=3");
     },

@@ -3,6 +3,7 @@
 
 #include <asm/signal.h>
 #include <linux/errno.h>
+#include <linux/fs.h>
 #include <linux/mman.h>
 
 #ifdef __x86_64__
@@ -94,6 +95,29 @@ long sys_pread(int fd, void *buffer, size_t length, u64 offset)
 #endif
 }
 
+long sys_seek_set(int fd, u64 offset)
+{
+#ifdef __x86_64__
+	long result = SYS(lseek, fd, offset, SEEK_SET);
+#else
+	u64 position;
+	long result = SYS(_llseek, fd, (u32)(offset >> 32), (u32)offset, &position, SEEK_SET);
+#endif
+	return result < 0 ? result : 0;
+}
+
+s64 sys_tell(int fd)
+{
+#ifdef __x86_64__
+	return SYS(lseek, fd, 0, SEEK_CUR);
+#else
+	u64 position = 0;
+	long result = SYS(_llseek, fd, 0, 0, &position, SEEK_CUR);
+
+	return result < 0 ? result : (s64)position;
+#endif
+}
+
 // Gives up all groups and takes these ids; 0, 0 changes nothing but the groups.
 long sys_set_ids(u32 uid, u32 gid)
 {
@@ -149,9 +173,10 @@ long sys_write_all(int fd, const void *bytes, size_t length)
 
 long sys_sigaction(int signal, void *handler, unsigned long flags)
 {
+	// Without SA_SIGINFO an i386 kernel builds the old frame, from which another call returns.
 	struct kernel_sigaction action = {
 		.handler = handler,
-		.flags = flags | SA_RESTORER,
+		.flags = flags | SA_SIGINFO | SA_RESTORER,
 		.restorer = signal_return,
 	};
 

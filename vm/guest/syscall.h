@@ -18,6 +18,8 @@ long sys_call(long nr, long a, long b, long c, long d, long e, long f);
 // Calls whose number or arguments differ between the two architectures.
 void *sys_map_anonymous(size_t length, bool shared);
 long sys_pread(int fd, void *buffer, size_t length, u64 offset);
+long sys_seek_set(int fd, u64 offset);
+s64 sys_tell(int fd);
 long sys_set_ids(u32 uid, u32 gid);
 
 struct time {
@@ -36,7 +38,7 @@ struct kernel_sigaction {
 	u64 mask;
 };
 
-// Sets what a signal does; SA_RESTORER is added, since x86-64 refuses to do without.
+// Sets what a signal does. SA_RESTORER is added, since x86-64 refuses to do without, and SA_SIGINFO.
 long sys_sigaction(int signal, void *handler, unsigned long flags);
 
 #endif

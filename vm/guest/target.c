@@ -3,6 +3,8 @@
 // own address space is what the ops say, plus its own few pages (stack, data), which are judged by observation.
 #include "target.h"
 
+#include <linux/errno.h>
+
 #include "hash.h"
 #include "syscall.h"
 #include "text.h"
@@ -95,9 +97,11 @@ static void copy_data(const struct op *op)
 	position += padded(length);
 }
 
-static void skip_to_join(u64 id)
+// Goes to the op behind a join; gives the position of the join itself.
+static u64 skip_to_join(u64 id)
 {
 	for (;;) {
+		u64 here = position;
 		const struct op *op = next_op();
 
 		if (op->code == OP_END)
@@ -105,8 +109,42 @@ static void skip_to_join(u64 id)
 		if (op->code == OP_DATA)
 			position += padded(op->a[1]);
 		if (op->code == OP_JOIN && op->a[1] == id)
-			return;
+			return here;
 	}
+}
+
+// A program that execs itself goes on behind that op. What it must know is kept where neither memory nor arguments
+// change by it: in the offset of the program file, as the positions of the next op and of the join where it ends.
+#define POSITION_UNIT 8
+#define POSITION_BITS 22
+
+static s64 run_exec(void)
+{
+	u64 here = position;
+	u64 join = ends_at_join ? skip_to_join(end_id) : 0;
+
+	position = here;
+	if ((here / POSITION_UNIT | join / POSITION_UNIT) >> POSITION_BITS != 0)
+		return -EFBIG;
+	long error = sys_seek_set(PROGRAM_FD, join / POSITION_UNIT << POSITION_BITS | here / POSITION_UNIT);
+
+	return error < 0 ? error : process_exec();
+}
+
+static void go_on_after_exec(void)
+{
+	s64 offset = sys_tell(PROGRAM_FD);
+
+	if (offset <= 0)
+		return;
+	sys_seek_set(PROGRAM_FD, 0);
+	position = ((u64)offset >> POSITION_BITS) * POSITION_UNIT;
+	if (position != 0) {
+		ends_at_join = true;
+		end_id = next_op()->a[1];
+	}
+	position = ((u64)offset & ((1ULL << POSITION_BITS) - 1)) * POSITION_UNIT;
+	target_append(0);
 }
 
 // The child's pid is the result in each mode; the process that goes on with the program appends it.
@@ -146,6 +184,8 @@ static s64 run_syscall(const struct op *op)
 
 	for (int i = 0; i < 7; i++)
 		a[i] = (long)argument(op, i);
+	if (op->code == OP_SYSCALL32)
+		return process_syscall32(a);
 	return target_result(sys_call(a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
 }
 
@@ -153,7 +193,13 @@ static s64 run_with_result(const struct op *op)
 {
 	switch (op->code) {
 	case OP_SYSCALL:
+	case OP_SYSCALL32:
 		return run_syscall(op);
+	case OP_AUXV:
+		return process_auxiliary(argument(op, 0));
+	case OP_EXEC:
+		// On success the new program appends the result.
+		return run_exec();
 	case OP_LAR:
 		return segment_access_rights((u32)argument(op, 0));
 	case OP_LSL:
@@ -216,7 +262,8 @@ __attribute__((noreturn)) void start(const unsigned long *stack);
 
 void start(const unsigned long *stack)
 {
-	(void)stack;
+	process_start(stack);
+	go_on_after_exec();
 	for (;;) {
 		// A copy, since what runs may read on in the stream.
 		struct op op = *next_op();

@@ -25,6 +25,9 @@ enum {
 	OP_CHECK = 16,
 	OP_HASH = 17,
 	OP_GETPID = 18,
+	OP_SYSCALL32 = 19,
+	OP_AUXV = 20,
+	OP_EXEC = 21,
 };
 
 enum { FORK_CHILD = 0, FORK_PARENT = 1, FORK_RUN = 2 };
@@ -72,8 +75,18 @@ s64 process_fork_bystander(void);
 s64 process_start_sleeper(bool own_process);
 __attribute__((noreturn)) void process_end_like(long child);
 void process_wait_for(long child);
+// A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
+s64 process_syscall32(const long numbers[7]);
+// Replaces this process by a fresh one of the same program. Returns only when that failed.
+s64 process_exec(void);
+// Keeps the kernel's words to a new program: arguments, environment, auxiliary vector.
+void process_start(const unsigned long *stack);
+// An entry of the auxiliary vector, or -ENOENT.
+s64 process_auxiliary(u64 type);
 
-// target_segment.c.
+// target_segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the process.
+extern unsigned long segment_recovery;
+void segment_catch_faults(void);
 s64 segment_access_rights(u32 selector);
 s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The target's relatives: bystanders that only exist, and the wait for a child.
 #include <asm/signal.h>
+#include <linux/auxvec.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
@@ -67,6 +68,75 @@ asm(".pushsection .text\n"
     "	int $0x80\n"
     "	jmp 2b\n"
     ".popsection\n");
+#endif
+
+// The words that the kernel left on the stack.
+static char *const *arguments;
+static char *const *environment;
+static const unsigned long *auxiliary_vector;
+
+void process_start(const unsigned long *stack)
+{
+	arguments = (char *const *)(stack + 1);
+	environment = arguments + stack[0] + 1;
+	char *const *after = environment;
+
+	while (*after != NULL)
+		after++;
+	auxiliary_vector = (const unsigned long *)(after + 1);
+}
+
+s64 process_auxiliary(u64 type)
+{
+	for (const unsigned long *entry = auxiliary_vector; entry[0] != AT_NULL; entry += 2)
+		if (entry[0] == type)
+			return (s64)entry[1];
+	return -ENOENT;
+}
+
+s64 process_exec(void)
+{
+	return SYS(execve, arguments[0], arguments, environment);
+}
+
+// The system call entry of 32-bit code, which 64-bit code can use as well. A kernel without it gives a fault.
+#ifdef __x86_64__
+long call_int80(const long numbers[7]);
+
+asm(".pushsection .text\n"
+    "call_int80:\n"
+    "	push %rbx\n"
+    "	push %rbp\n"
+    "	lea 1f(%rip), %rax\n"
+    "	mov %rax, segment_recovery(%rip)\n"
+    "	mov (%rdi), %rax\n"
+    "	mov 8(%rdi), %rbx\n"
+    "	mov 16(%rdi), %rcx\n"
+    "	mov 24(%rdi), %rdx\n"
+    "	mov 32(%rdi), %rsi\n"
+    "	mov 48(%rdi), %rbp\n"
+    "	mov 40(%rdi), %rdi\n"
+    "	int $0x80\n"
+    "1:	movq $0, segment_recovery(%rip)\n"
+    "	pop %rbp\n"
+    "	pop %rbx\n"
+    "	ret\n"
+    ".popsection\n");
+
+s64 process_syscall32(const long numbers[7])
+{
+	segment_catch_faults();
+	// The result is one of 32 bits, whatever the upper half of the register holds.
+	s32 result = (s32)call_int80(numbers);
+
+	return result < 0 && result >= -4095 ? result : (s64)(u32)result;
+}
+#else
+s64 process_syscall32(const long numbers[7])
+{
+	return target_result(sys_call(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5],
+				      numbers[6]));
+}
 #endif
 
 static long wait_status(long child)

@@ -9,7 +9,6 @@
 #include "syscall.h"
 #include "target.h"
 
-// Where a fault in one of the functions below continues, with the signal's negative number as the result; 0 outside.
 unsigned long segment_recovery;
 
 s64 segment_access_rights(u32 selector)
@@ -110,7 +109,7 @@ static void on_fault(int signal, siginfo_t *info, struct ucontext *context)
 #endif
 }
 
-static void catch_faults(void)
+void segment_catch_faults(void)
 {
 	static u8 signal_stack[32768] __attribute__((aligned(64)));
 	static bool done;
@@ -120,8 +119,8 @@ static void catch_faults(void)
 		return;
 	done = true;
 	SYS(sigaltstack, &stack, 0);
-	sys_sigaction(SIGSEGV, on_fault, SA_SIGINFO | SA_ONSTACK);
-	sys_sigaction(SIGBUS, on_fault, SA_SIGINFO | SA_ONSTACK);
+	sys_sigaction(SIGSEGV, on_fault, SA_ONSTACK);
+	sys_sigaction(SIGBUS, on_fault, SA_ONSTACK);
 }
 
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access)
@@ -132,6 +131,6 @@ s64 segment_load(u32 selector, u64 which, u64 offset, bool access)
 
 	if (which >= ARRAY_SIZE(LOADERS))
 		target_die(DIED_OF_OP);
-	catch_faults();
+	segment_catch_faults();
 	return LOADERS[which](selector, (unsigned long)offset, access);
 }

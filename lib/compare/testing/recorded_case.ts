@@ -32,6 +32,12 @@ export function parseRecordedCase(text: string): RecordedCase {
   return JSON.parse(text, (_, value) => unpack(value)) as RecordedCase;
 }
 
+/** A case out of the compressed file that holds it. */
+export async function unpackRecordedCase(gzip: Uint8Array<ArrayBuffer>): Promise<RecordedCase> {
+  const text = new Blob([gzip]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return parseRecordedCase(await new Response(text).text());
+}
+
 /** What a recorded image is compared with; the prediction is made anew from the scenario. */
 export function compareOptionsOf(recorded: RecordedCase): CompareOptions {
   const compiled = compileScenario(recorded.scenario, recorded.compileTarget);

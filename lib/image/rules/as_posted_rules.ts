@@ -14,10 +14,12 @@ export class AsPostedRules {
   readonly #context: RuleContext;
   #firstVma = true;
 
+  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
+  /** Takes the next record. */
   visit(node: RecordNode): void {
     if (node.name === "TASK") this.#firstVma = true;
     this.#checkPadding(node);

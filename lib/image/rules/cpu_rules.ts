@@ -30,7 +30,7 @@ const DEBUG = ["debugreg0", "debugreg1", "debugreg2", "debugreg3", "debugreg6", 
 type Cpu = RecordNodeOf<"CPU">;
 
 /** CPU: widths, selectors, flags, debug registers. */
-export function checkCpu(node: Cpu, context: RuleContext): void {
+export function checkCpu(node: RecordNodeOf<"CPU">, context: RuleContext): void {
   checkWidths(node, context);
   checkSelectors(node, context);
   checkFlags(node, context);

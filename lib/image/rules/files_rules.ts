@@ -16,10 +16,12 @@ export class FilesRules {
   #hasData = false;
   readonly #objects = new Set<number>();
 
+  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
+  /** Takes the next record. */
   visit(node: RecordNode): void {
     switch (node.name) {
       case "TREE":
@@ -45,6 +47,7 @@ export class FilesRules {
     }
   }
 
+  /** Takes the table after TREE. */
   pids(node: PidsNode): void {
     this.#pids = node;
     node.entries.forEach((entry, i) => {
@@ -55,6 +58,7 @@ export class FilesRules {
     });
   }
 
+  /** The end of the image. */
   finish(): void {
     const tree = this.#tree;
     if (tree === undefined || tree.fields.tasks_nr === this.#tasks) return;

@@ -57,10 +57,12 @@ export class OrderRules {
   #allowed: readonly RecordName[] = ["HEAD"];
   #last: RecordNode | undefined;
 
+  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
+  /** Takes the next record. */
   visit(node: RecordNode): void {
     if (!this.#allowed.includes(node.name)) this.#wrong(node);
     if (node.name === "FNAME") {

@@ -18,6 +18,7 @@ export class PageRules {
   #index = 0;
   #last = -1n;
 
+  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }

@@ -15,7 +15,9 @@ const HEADER_SIZE = 8;
 export interface Report {
   /** In words. */
   readonly message: string;
+  /** What a good image holds there. */
   readonly expected?: string;
+  /** What this one holds. */
   readonly actual?: string;
   /** Byte offset inside the node, when no field is named. */
   readonly at?: number;
@@ -32,10 +34,12 @@ export class Reporter {
   readonly #order: Finding[] = [];
   readonly #limit: number;
 
+  /** `limit`: findings of one id at most. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
+  /** Adds a finding. */
   add(id: RuleId, finding: Omit<Finding, "id" | "verdict">): void {
     // What the decoder could pass over is invalid, whatever the id is to the decoder.
     const verdict: Verdict = RULES[id].verdict === "note" ? "note" : "invalid";
@@ -67,12 +71,19 @@ export class Reporter {
 export interface TaskContext {
   /** `parent` of the first record that carries the pid. */
   pid: number | undefined;
+  /** Length of comm that TASK announced. */
   comm: { length: number; node: RecordNodeOf<"TASK"> } | undefined;
+  /** The MM record. */
   mm: RecordNodeOf<"MM"> | undefined;
+  /** Number of VMA records so far. */
   vmas: number;
+  /** The last VMA record. */
   vma: RecordNodeOf<"VMA"> | undefined;
+  /** The highest end of a VMA so far. */
   lastEnd: bigint;
+  /** The raw LDT. */
   ldt: Uint8Array | undefined;
+  /** The THREAD record. */
   thread: RecordNodeOf<"THREAD"> | undefined;
 }
 
@@ -93,16 +104,22 @@ export function newTaskContext(): TaskContext {
 /** What all rules share: the format, the kernel's constants, what came before, and where findings go. */
 export class RuleContext {
   readonly #reporter: Reporter;
+  /** Overrides of what the head says. */
   readonly options: FormatOptions;
+  /** How the image is read. */
   format: ImageFormat = { dialect: "port", wordSize: 8 };
   /** Revision of the format. */
   revision = 0;
+  /** The HEAD_ARCH record. */
   headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
+  /** The HEAD record. */
   head: RecordNodeOf<"HEAD"> | undefined;
   /** vm_flags of the kernel; undefined for a kernel without a table. */
   flags: VmFlagTable | undefined;
+  /** The task that is being visited. */
   task: TaskContext = newTaskContext();
 
+  /** A context for one image. */
   constructor(reporter: Reporter, options: FormatOptions) {
     this.#reporter = reporter;
     this.options = options;

@@ -20,12 +20,17 @@ import type { AnyFields, StructDesc } from "../struct_desc.ts";
 
 /** One mapping of a synthetic image. */
 export interface SyntheticVma {
+  /** First address. */
   readonly start: bigint;
+  /** First address after it. */
   readonly end: bigint;
+  /** vm_flags; vm_page_prot follows from it. */
   readonly flags: bigint;
+  /** vma_type, anonymous when left out. */
   readonly type?: number;
   /** For file mappings. */
   readonly name?: string;
+  /** vm_pgoff, 0 when left out. */
   readonly pgoff?: bigint;
   /** Addresses of the pages that it has, ascending. */
   readonly pages?: readonly bigint[];
@@ -37,15 +42,21 @@ export interface SyntheticVma {
 
 /** What a synthetic image is to hold; all has a default. */
 export interface SyntheticOptions {
+  /** port when left out. */
   readonly dialect?: Dialect;
+  /** 8 for the port, 4 for v11 when left out. */
   readonly wordSize?: WordSize;
+  /** 100 or 1 when left out. */
   readonly revision?: number;
+  /** Mappings, ascending. */
   readonly vmas?: readonly SyntheticVma[];
   /** Descriptors of the LDT, each 8 bytes. */
   readonly ldt?: Uint8Array;
   /** Three TLS descriptors, 24 bytes. */
   readonly tls?: Uint8Array;
+  /** true for the port, false for v11 when left out. */
   readonly hasXsave?: boolean;
+  /** FPU state; see syntheticXstate. */
   readonly xstate?: Uint8Array;
   /** v11, revision 2 and up: tasks below a TREE. */
   readonly tasks?: number;
@@ -71,7 +82,7 @@ const MM_FIELDS = {
 };
 
 /** A flat 32-bit data segment, read-write, accessed, as modify_ldt or set_thread_area make it. */
-export const DATA_DESCRIPTOR = Uint8Array.of(0xff, 0xff, 0, 0, 0, 0xf3, 0xcf, 0);
+export const DATA_DESCRIPTOR: Uint8Array<ArrayBuffer> = Uint8Array.of(0xff, 0xff, 0, 0, 0, 0xf3, 0xcf, 0);
 
 /** Flags of an ordinary private mapping: READ WRITE MAYREAD MAYWRITE MAYEXEC ACCOUNT. */
 export const RW_FLAGS = 0x10_0073n;

@@ -11,6 +11,7 @@
 #include <linux/checkpoint.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/huge_mm.h>
 #include <linux/jhash.h>
@@ -527,7 +528,7 @@ static int cr_write_vma_hdr(struct cr_ctx *ctx, const struct cr_vma *cv)
 	if (!cv->file)
 		return cr_write_obj(ctx, &h, &cv->hh);
 
-	buf = kmalloc(len, GFP_KERNEL);
+	buf = __getname();
 	if (!buf)
 		return -ENOMEM;
 
@@ -542,7 +543,7 @@ static int cr_write_vma_hdr(struct cr_ctx *ctx, const struct cr_vma *cv)
 		ret = cr_write_obj(ctx, &h, fname);
 	}
 
-	kfree(buf);
+	__putname(buf);
 	return ret;
 }
 

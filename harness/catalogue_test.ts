@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
+import { UsageError } from "./exit_status.ts";
+import { parsePlatforms, PLATFORMS } from "./platform.ts";
+
+async function withFile(text: string, use: (path: string) => Promise<unknown>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/mine.json`, text);
+    await use(`${dir}/mine.json`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("readCatalogue() reads every scenario, in the order of their names", async () => {
+  const names = (await readCatalogue()).map(({ name }) => name);
+  assert(names.includes("minimal") && names.length > 30);
+  assertEquals(names, names.toSorted());
+});
+
+Deno.test("readScenario() names the scenario after its file", async () => {
+  const text = `{ "about": "A scenario of a test.", "steps": [{ "op": "stop", "label": "x" }] }`;
+  await withFile(text, async (path) => assertEquals((await readScenario(path)).name, "mine"));
+});
+
+Deno.test("readScenario() names a file that is missing, no JSON, or no scenario", async () => {
+  await assertRejects(
+    () => readScenario("/nowhere/x.json"),
+    UsageError,
+    "/nowhere/x.json: no such scenario file",
+  );
+  await withFile("{", (path) => assertRejects(() => readScenario(path), UsageError, `${path} is not JSON`));
+  await withFile(
+    "{}",
+    (path) => assertRejects(() => readScenario(path), UsageError, `${path}: Scenario "mine"`),
+  );
+});
+
+Deno.test("filterScenarios() takes what holds one of the texts; everything when there is none", async () => {
+  const all = await readCatalogue();
+  assertEquals(filterScenarios(all, []).length, all.length);
+  const some = filterScenarios(all, ["minimal", "pages_20"]).map(({ name }) => name);
+  assertEquals(some, ["minimal", "pages_2048", "pages_2049"]);
+  assertEquals(filterScenarios(all, ["no such scenario"]), []);
+});
+
+Deno.test("parsePlatforms() knows every kernel, and names one that it does not know", () => {
+  assertEquals(parsePlatforms("all", "x86_64"), PLATFORMS);
+  assertEquals(parsePlatforms(undefined, "x86_64").map(({ name }) => name), ["x86_64"]);
+  assertEquals(parsePlatforms("compat,i386", "").map(({ target }) => target), ["i386", "i386"]);
+  for (const wrong of ["arm64", "", "x86_64,"]) {
+    let message = "";
+    try {
+      parsePlatforms(wrong, "x86_64");
+    } catch (error) {
+      assert(error instanceof UsageError);
+      message = error.message;
+    }
+    assert(message.includes("x86_64, i386, i386-pae, compat"), `"${wrong}": ${message}`);
+  }
+});

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { runFuzz } from "../fuzz/run_fuzz.ts";
+import { parsePlatforms, type Platform } from "../platform.ts";
+import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import { readPlantedErrors } from "../planted_errors.ts";
+import { prepareGuest } from "../prepare_guest.ts";
+import { Terminal } from "../terminal.ts";
+
+const DEFAULT_COUNT = 1000;
+const MAX = 0x7fff_ffff;
+
+/** `fuzz`: random programs of steps. */
+export const fuzzCommand: Command = {
+  usage: [
+    "fuzz [--seed N] [--count N] [--arch LIST] [--plant NAME]",
+    "draw random programs of steps, compare each image with the prediction, make a failing program small",
+  ],
+  options: [
+    "--seed N       the programs to draw; by the clock when not given, and printed",
+    `--count N      how many programs, ${DEFAULT_COUNT} by default`,
+    "--arch LIST    platforms, separated by commas, or all",
+    "--plant NAME   plant that error of fixtures/planted_errors.json in the kernel first",
+    "--kernel FILE  a ready vmlinux or bzImage that carries the patch, in place of our build",
+    "--accel NAME   kvm or tcg, in place of the probe",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["seed", "count", "arch", "plant", "kernel", "accel"] });
+    if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
+    let status: ExitStatus = EXIT_STATUS.pass;
+    for (const platform of parsePlatforms(options.string("arch"), "x86_64")) {
+      if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
+    }
+    return status;
+  },
+};
+
+async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise<boolean> {
+  const terminal = new Terminal();
+  const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
+  const count = options.number("count", { min: 1, max: MAX }) ?? DEFAULT_COUNT;
+  const prepared = await prepareGuest(platform, {
+    terminal,
+    accelerator: options.string("accel"),
+    kernelFile: options.string("kernel"),
+    mutate: await plantedEdits(options.string("plant")),
+  });
+  terminal.result(`# ${platform.name}: ${prepared.kernelName}, seed ${seed}, ${count} programs`);
+  const result = await runFuzz(prepared, {
+    seed,
+    count,
+    onProgress: (done) =>
+      terminal.status(`${platform.name}: program ${done} of ${count}`, `${platform.name}: running`),
+  });
+  terminal.clearStatus();
+  const rate = Math.round(result.programs / (result.milliseconds / 60_000));
+  if (!result.failure) {
+    terminal.result(`ok    ${platform.name}: ${result.programs} programs passed, ${rate} programs a minute`);
+    return true;
+  }
+  const { scenario, findings } = result.failure;
+  terminal.result(
+    `FAIL  ${platform.name}: program ${result.programs}, made small in ${result.shrinks} steps:`,
+  );
+  const { name: _name, ...text } = scenario;
+  terminal.result(JSON.stringify(text, null, 2));
+  for (const finding of findings.slice(0, 8)) terminal.result(`      ${finding}`);
+  if (findings.length === 0) {
+    terminal.result("      run alone in a fresh guest it passes: the failure depends on what ran before");
+  }
+  terminal.result(
+    `      save the scenario as fixtures/scenarios/NAME.json, then: deno task test:qemu --filter NAME`,
+  );
+  terminal.result(
+    `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}`,
+  );
+  return false;
+}
+
+async function plantedEdits(name: string | undefined) {
+  if (name === undefined) return [];
+  const all = await readPlantedErrors();
+  const found = all.find((planted) => planted.name === name);
+  if (!found) {
+    throw new UsageError(
+      `--plant takes one of ${all.map((planted) => planted.name).join(", ")}: found "${name}"`,
+    );
+  }
+  return found.edits;
+}

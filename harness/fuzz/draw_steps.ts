@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+
+import fc from "fast-check";
+import { compileScenario } from "../../lib/model/compile_scenario.ts";
+import type { CompileTarget } from "../../lib/model/model_state.ts";
+import { parseScenario, ScenarioError, type Step } from "../../lib/model/scenario.ts";
+
+/** Numbers from which one step is made. Whatever they are, they make a step or none, so that shrinking just works. */
+interface Choice {
+  readonly kind: number;
+  readonly area: number;
+  readonly first: number;
+  readonly count: number;
+  readonly extra: number;
+}
+
+/** What random programs may use beyond memory that every kernel has. */
+export interface DrawOptions {
+  readonly target: CompileTarget;
+  /** Whether a swap device is there, so that pages can be paged out. */
+  readonly swap: boolean;
+  /** Most steps of a program. */
+  readonly maxSteps?: number;
+}
+
+/** What has been drawn so far: just enough to name areas and files; the model judges whether a step is possible. */
+class Draft {
+  readonly steps: Step[] = [];
+  readonly areas: { name: string; pages: number }[] = [];
+  readonly files: string[] = [];
+}
+
+type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
+
+const PROTS = ["rw", "r", "rwx", "none", "rx", "rw"];
+const ADVICE = ["dontneed", "sequential", "random", "normal", "dontdump", "dontfork", "wipeonfork", "cold"];
+const SEGMENT_FLAGS = ["32bit", "pages", "readonly", "useable", "not_present"] as const;
+const CONTENTS = ["data", "expand_down", "code"] as const;
+const LDT_ENTRIES = [0, 1, 5, 63, 511, 512, 8191];
+
+function pick<Item>(list: readonly Item[], number: number): Item | undefined {
+  return list.length === 0 ? undefined : list[number % list.length];
+}
+
+/** A step on a run of pages of an area that was drawn before. */
+function onPages(make: (area: string, pages: string, choice: Choice) => Step): StepMaker {
+  return (choice, draft) => {
+    const area = pick(draft.areas, choice.area);
+    if (!area) return undefined;
+    const first = choice.first % area.pages;
+    const last = Math.min(area.pages - 1, first + choice.count % 8);
+    return make(area.name, first === last ? `${first}` : `${first}..${last}`, choice);
+  };
+}
+
+function drawMmap(choice: Choice, draft: Draft): Step {
+  const name = `a${draft.areas.length}`;
+  const pages = 1 + choice.count % 20;
+  const prot = PROTS[choice.extra % PROTS.length]!;
+  const before = choice.first % 3 === 0 ? draft.areas.at(-1)?.name : undefined;
+  draft.areas.push({ name, pages });
+  const file = choice.kind % 2 === 0 ? pick(draft.files, choice.area) : undefined;
+  return {
+    op: "mmap",
+    area: name,
+    pages,
+    prot,
+    ...(file === undefined ? {} : { file, offset: choice.first % 4 }),
+    ...(before === undefined || file !== undefined ? {} : { after: before }),
+  };
+}
+
+function drawFile(choice: Choice, draft: Draft): Step {
+  const file = `f${draft.files.length}`;
+  draft.files.push(file);
+  return { op: "file", file, pages: 1 + choice.count % 12 };
+}
+
+function drawLdt(choice: Choice): Step {
+  const flags = SEGMENT_FLAGS.filter((_, bit) => (choice.extra >> bit & 1) === 1);
+  return {
+    op: "modify_ldt",
+    entries: LDT_ENTRIES[choice.area % LDT_ENTRIES.length]!,
+    base: `0x${(Math.imul(choice.first + 1, 0x9e3779b1) >>> 0).toString(16)}`,
+    limit: `0x${(Math.imul(choice.count + 1, 0x85ebca6b) >>> 12).toString(16)}`,
+    contents: CONTENTS[choice.extra % CONTENTS.length]!,
+    ...(choice.extra % 7 === 0 ? { func: 1 } : {}),
+    flags,
+  };
+}
+
+function drawMremap(choice: Choice, draft: Draft): Step | undefined {
+  const area = pick(draft.areas, choice.area);
+  if (!area) return undefined;
+  const first = choice.first % area.pages;
+  const count = Math.min(area.pages - first, 1 + choice.count % 8);
+  const to = `a${draft.areas.length}`;
+  draft.areas.push({ name: to, pages: count });
+  return { op: "mremap", area: area.name, pages: `${first}..${first + count - 1}`, to };
+}
+
+/** Step kinds, the frequent ones more than once. */
+function stepMakers({ swap }: DrawOptions): StepMaker[] {
+  const write = onPages((area, pages) => ({ op: "write", area, pages }));
+  const read = onPages((area, pages) => ({ op: "read", area, pages }));
+  const mprotect = onPages((area, pages, { extra }) => ({
+    op: "mprotect",
+    area,
+    pages,
+    prot: PROTS[extra % PROTS.length]!,
+  }));
+  const pageout = onPages((area, pages) => ({ op: "madvise", area, pages, advice: "pageout" }));
+  return [
+    drawMmap,
+    drawMmap,
+    drawFile,
+    write,
+    write,
+    write,
+    read,
+    read,
+    mprotect,
+    mprotect,
+    onPages((area, pages) => ({ op: "munmap", area, pages })),
+    onPages((area, pages) => ({ op: "zero", area, pages })),
+    onPages((area, pages, { extra }) => ({
+      op: "madvise",
+      area,
+      pages,
+      advice: ADVICE[extra % ADVICE.length]!,
+    })),
+    (choice, draft) => {
+      const area = pick(draft.areas, choice.area);
+      return area && {
+        op: "poke",
+        area: area.name,
+        page: choice.first % area.pages,
+        offset: choice.count * 8 % 4096,
+        size: 8,
+        value: choice.extra,
+      };
+    },
+    // drawMremap,
+    drawLdt,
+    drawLdt,
+    ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" }),
+    ...(swap ? [pageout, pageout] : []),
+  ];
+}
+
+/** Whether the model can say what the steps do; a step that cannot be done is left out of the program. */
+function isPossible(steps: readonly Step[], target: CompileTarget): boolean {
+  try {
+    compileScenario(parseScenario({ about: "a random program", steps: [...steps, STOP] }, "random"), target);
+    return true;
+  } catch (error) {
+    if (error instanceof ScenarioError) return false;
+    throw error;
+  }
+}
+
+const STOP: Step = { op: "stop", label: "stopped" };
+
+/** Random programs: lists of steps that the model can follow, ending with a stop. */
+export function stepsArbitrary(options: DrawOptions): fc.Arbitrary<Step[]> {
+  const makers = stepMakers(options);
+  const small = fc.nat({ max: 63 });
+  const choice = fc.record({
+    kind: fc.nat({ max: 999 }),
+    area: small,
+    first: small,
+    count: small,
+    extra: small,
+  });
+  const choices = fc.array(choice, { minLength: 1, maxLength: options.maxSteps ?? 16, size: "max" });
+  return choices.map((list) => {
+    const draft = new Draft();
+    for (const one of list) {
+      const before = { areas: draft.areas.length, files: draft.files.length };
+      const step = makers[one.kind % makers.length]!(one, draft);
+      if (step && isPossible([...draft.steps, step], options.target)) {
+        draft.steps.push(step);
+      } else {
+        draft.areas.length = before.areas;
+        draft.files.length = before.files;
+      }
+    }
+    return [...draft.steps, STOP];
+  });
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+import fc from "fast-check";
+import { type Finding, findingText } from "../../lib/image/finding.ts";
+import { parseScenario, type Scenario, type Step } from "../../lib/model/scenario.ts";
+import { GuestLostError } from "../../vm/guest_lost_error.ts";
+import type { Guest } from "../guest.ts";
+import type { PreparedGuest } from "../prepare_guest.ts";
+import { isClean } from "../run_catalogue.ts";
+import { scenarioRunner } from "../scenario_runner.ts";
+import { findSplats } from "../kernel_log.ts";
+import { stepsArbitrary } from "./draw_steps.ts";
+
+/** How many random programs, from which seed. */
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly count: number;
+  readonly onProgress?: (done: number) => void;
+}
+
+/** What random programs found. */
+export interface FuzzResult {
+  readonly programs: number;
+  /** Programs that were run to find the smallest one. */
+  readonly shrinks: number;
+  readonly milliseconds: number;
+  /** The smallest program that fails, with what it leads to; undefined when all passed. */
+  readonly failure: { readonly scenario: Scenario; readonly findings: readonly string[] } | undefined;
+}
+
+const SWAP_DEVICE = "swap";
+
+/** Tells a program that failed from an error of the harness. */
+class MismatchFound extends Error {
+  override name = "MismatchFound";
+}
+
+/** Runs random programs in one guest and compares each image with the prediction; a failing one is made small. */
+export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Promise<FuzzResult> {
+  const run = scenarioRunner(prepared);
+  const begin = performance.now();
+  let guest: Guest | undefined;
+  let done = 0;
+  let failed = false;
+  const property = fc.asyncProperty(
+    stepsArbitrary({ target: prepared.compileTarget, swap: prepared.hasSwap }),
+    async (steps) => {
+      guest ??= await prepared.startGuest();
+      const findings = await findingsOf(guest, scenarioOf(steps, prepared), run);
+      if (findings.length > 0) {
+        failed = true;
+        await guest[Symbol.asyncDispose]();
+        guest = undefined;
+      }
+      if (!failed) options.onProgress?.(++done);
+      if (findings.length > 0) throw new MismatchFound(findings.join("\n"));
+    },
+  );
+  try {
+    const details = await fc.check(property, {
+      seed: options.seed,
+      numRuns: options.count,
+      endOnFailure: false,
+    });
+    const steps = details.counterexample?.[0];
+    const base = {
+      programs: details.numRuns,
+      shrinks: details.numShrinks,
+      milliseconds: performance.now() - begin,
+    };
+    if (!details.failed || !steps) return { ...base, failure: undefined };
+    if (!(details.errorInstance instanceof MismatchFound)) throw details.errorInstance;
+    const scenario = scenarioOf(steps, prepared);
+    await using fresh = await prepared.startGuest();
+    return { ...base, failure: { scenario, findings: await findingsOf(fresh, scenario, run) } };
+  } finally {
+    await guest?.[Symbol.asyncDispose]();
+  }
+}
+
+function scenarioOf(steps: readonly Step[], prepared: PreparedGuest): Scenario {
+  const setup = prepared.hasSwap ? { setup: [{ [SWAP_DEVICE]: true }] } : {};
+  return parseScenario({ about: "Found by random programs: say what it shows.", ...setup, steps }, "random");
+}
+
+async function findingsOf(
+  guest: Guest,
+  scenario: Scenario,
+  run: (guest: Guest, scenario: Scenario) => ReturnType<ReturnType<typeof scenarioRunner>>,
+): Promise<string[]> {
+  const mark = guest.consoleMark;
+  try {
+    const outcome = await run(guest, scenario);
+    const splats = findSplats(guest.consoleText(mark));
+    if (isClean(outcome) && splats.length === 0) return [];
+    const findings: Finding[] = [...outcome.findings, ...outcome.stops.flatMap((stop) => stop.findings)];
+    return [
+      ...splats,
+      ...findings.map(findingText),
+      ...(findings.length + splats.length ? [] : ["no image"]),
+    ];
+  } catch (error) {
+    if (error instanceof GuestLostError) return [error.message];
+    throw error;
+  }
+}

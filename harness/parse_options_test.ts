@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "./exit_status.ts";
+import { parseOptions } from "./parse_options.ts";
+
+const NAMES = { string: ["out", "count"], collect: ["filter"], boolean: ["json"], rest: true };
+
+Deno.test("parseOptions() takes words, options and what follows -- apart", () => {
+  const options = parseOptions(
+    ["show", "--out", "a.ckpt", "--json", "--filter=x", "--filter", "y", "file", "--", "sh", "--out"],
+    NAMES,
+  );
+  assertEquals(options.words, ["show", "file"]);
+  assertEquals(options.rest, ["sh", "--out"]);
+  assertEquals([options.string("out"), options.flag("json"), options.list("filter")], ["a.ckpt", true, [
+    "x",
+    "y",
+  ]]);
+});
+
+Deno.test("parseOptions() leaves out what was not given", () => {
+  const options = parseOptions([], NAMES);
+  assertEquals([options.string("out"), options.flag("json"), options.list("filter")], [undefined, false, []]);
+  assertEquals([options.words, options.rest, options.number("count", { min: 0, max: 9 })], [
+    [],
+    [],
+    undefined,
+  ]);
+});
+
+Deno.test("parseOptions() names an option that the command does not have", () => {
+  for (const [arg, name] of [["--ouch", "--ouch"], ["--ouch=1", "--ouch"], ["-x", "-x"]] as const) {
+    assertThrows(() => parseOptions([arg], NAMES), UsageError, `unknown option ${name}`);
+  }
+});
+
+Deno.test("parseOptions() names an option that lacks its value, or came too often", () => {
+  assertThrows(() => parseOptions(["--out"], NAMES), UsageError, "--out needs a value");
+  assertThrows(() => parseOptions(["--filter="], NAMES), UsageError, "--filter needs a value");
+  assertThrows(
+    () => parseOptions(["--out", "a", "--out", "b"], NAMES),
+    UsageError,
+    "--out may be given once",
+  );
+});
+
+Deno.test("parseOptions() keeps words that look like numbers as they are", () => {
+  assertEquals(parseOptions(["007", "--out", "010"], NAMES).words, ["007"]);
+  assertEquals(parseOptions(["--out", "010"], NAMES).string("out"), "010");
+});
+
+Deno.test("number() takes whole numbers in range alone", () => {
+  const count = (text: string) =>
+    parseOptions([`--count=${text}`], NAMES).number("count", { min: 1, max: 10 });
+  assertEquals([count("1"), count("10")], [1, 10]);
+  for (const wrong of ["0", "11", "1.5", "1e1", "0x5", "-1", "five"]) {
+    assertThrows(() => count(wrong), UsageError, `from 1 to 10: found "${wrong}"`);
+  }
+});
+
+Deno.test("parseOptions() names a word where a command takes none", () => {
+  assertThrows(
+    () => parseOptions(["--json", "x"], { ...NAMES, words: false }),
+    UsageError,
+    `unexpected word "x"`,
+  );
+  assertEquals(parseOptions(["--", "x"], { ...NAMES, words: false }).rest, ["x"]);
+});

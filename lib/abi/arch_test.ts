@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+import { assertEquals } from "@std/assert";
+import { abiOf, abiOfMachine, archOfMachine, pagesPerChunk, stackTop } from "./arch.ts";
+
+Deno.test("abiOf() gives word size and chunk size together", () => {
+  for (const arch of ["x86_64", "i386", "i386-pae"] as const) {
+    const abi = abiOf(arch);
+    assertEquals([abi.name, abi.wordSize * abi.pagesPerChunk], [arch, 4 * 4096]);
+  }
+  assertEquals([pagesPerChunk(8), pagesPerChunk(4)], [2048, 4096]);
+});
+
+Deno.test("abiOf() places TLS where the GDT has it", () => {
+  assertEquals([abiOf("x86_64").firstTlsSlot, abiOf("i386-pae").firstTlsSlot], [12, 6]);
+});
+
+Deno.test("stackTop() differs for a 32-bit program on an x86-64 kernel", () => {
+  assertEquals([stackTop("x86_64", "x86_64"), stackTop("x86_64", "i386"), stackTop("i386", "i386")], [
+    0x7fff_ffff_f000n,
+    0xffff_e000n,
+    0xc000_0000n,
+  ]);
+});
+
+Deno.test("archOfMachine() knows utsname.machine of x86 and nothing else", () => {
+  assertEquals(["x86_64", "i386", "i686", "i786", "aarch64", ""].map(archOfMachine), [
+    "x86_64",
+    "i386",
+    "i386",
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assertEquals([abiOfMachine("i586")?.wordSize, abiOfMachine("mips")], [4, undefined]);
+});

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseObservation, type RawObservation } from "./observation.ts";
+
+const encoder = new TextEncoder();
+const MAPS = "1000-2000 rw-p 00000000 00:00 0 \n" +
+  "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
+const STAT = `7 (target) T ${Array.from({ length: 49 }, (_, i) => i + 4).join(" ")}\n`;
+
+function raw(changes: Partial<RawObservation> = {}): RawObservation {
+  return {
+    pid: 7,
+    proc: new Map([["maps", MAPS], ["smaps", MAPS], ["stat", STAT], ["comm", "target\n"], ["pages", ""]]
+      .map(([name, text]) => [name!, encoder.encode(text!)])),
+    registers: new Map(["gpr", "xstate", "debugreg", "tls"].map((name) => [name, encoder.encode(name)])),
+    hashedAddresses: BigUint64Array.of(0x1000n),
+    hashes: BigUint64Array.of(0x11112222_33334444n),
+    brk: undefined,
+    t0: 1n,
+    t1: 2n,
+    ...changes,
+  };
+}
+
+function without(blobs: ReadonlyMap<string, Uint8Array>, name: string): Map<string, Uint8Array> {
+  return new Map([...blobs].filter(([key]) => key !== name));
+}
+
+Deno.test("parseObservation() leaves out the gate page, which is no VMA of the task", () => {
+  const { maps, smaps } = parseObservation(raw());
+  assertEquals([maps.length, smaps.length, maps[0]?.start], [1, 1, 0x1000n]);
+});
+
+Deno.test("parseObservation() cuts the newline off the name, but only that", () => {
+  const comm = (text: string): Uint8Array =>
+    parseObservation(raw({ proc: new Map([...raw().proc, ["comm", encoder.encode(text)]]) })).comm;
+  assertEquals(comm("target\n"), encoder.encode("target"));
+  assertEquals(comm("a\n\n"), encoder.encode("a\n"));
+  assertEquals(comm("whole"), encoder.encode("whole"));
+});
+
+Deno.test("parseObservation() splits hashes into their lanes by page", () => {
+  assertEquals([...parseObservation(raw()).pageHashes], [[1, [0x11112222, 0x33334444]]]);
+  assertThrows(() => parseObservation(raw({ hashes: new BigUint64Array(2) })), SyntaxError, "found 2 for 1");
+});
+
+Deno.test("parseObservation() takes the older register set when the processor has no XSAVE", () => {
+  const { registers } = raw();
+  assertEquals(parseObservation(raw()).hasXsave, true);
+  const old = without(registers, "xstate").set("fpregs", encoder.encode("fpregs"));
+  const { hasXsave, xstate } = parseObservation(raw({ registers: old }));
+  assertEquals([hasXsave, xstate], [false, encoder.encode("fpregs")]);
+});
+
+Deno.test("parseObservation() names each answer that is missing", () => {
+  const { proc, registers } = raw();
+  for (const name of proc.keys()) {
+    assertThrows(() => parseObservation(raw({ proc: without(proc, name) })), SyntaxError, `"${name}"`);
+  }
+  for (const name of ["gpr", "debugreg", "tls"]) {
+    assertThrows(
+      () => parseObservation(raw({ registers: without(registers, name) })),
+      SyntaxError,
+      `"${name}"`,
+    );
+  }
+  assertThrows(
+    () => parseObservation(raw({ registers: without(registers, "xstate") })),
+    SyntaxError,
+    "fpregs",
+  );
+});

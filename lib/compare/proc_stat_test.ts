@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseProcStat } from "./proc_stat.ts";
+
+/** A line whose field n is n itself, but for the name and the state. */
+function line(name: string, fields = 52): Uint8Array {
+  const rest = Array.from({ length: fields - 3 }, (_, i) => i + 4);
+  return new TextEncoder().encode(`1 (${name}) T ${rest.join(" ")}\n`);
+}
+
+Deno.test("parseProcStat() finds each field at its number", () => {
+  assertEquals(parseProcStat(line("target")), {
+    pid: 1,
+    comm: "target",
+    state: "T",
+    exitSignal: 38,
+    startCode: 26n,
+    endCode: 27n,
+    startStack: 28n,
+    startData: 45n,
+    endData: 46n,
+    startBrk: 47n,
+    argStart: 48n,
+    argEnd: 49n,
+    envStart: 50n,
+    envEnd: 51n,
+    exitCode: 52,
+  });
+});
+
+Deno.test("parseProcStat() is not misled by a name with spaces and parentheses", () => {
+  for (const name of [") T 9 (", "a b", "(", "))", ""]) {
+    const { comm, state, exitCode } = parseProcStat(line(name));
+    assertEquals([comm, state, exitCode], [name, "T", 52]);
+  }
+});
+
+Deno.test("parseProcStat() refuses a line that is cut", () => {
+  assertThrows(() => parseProcStat(line("target", 51)), SyntaxError, "52 fields");
+  assertThrows(() => parseProcStat(new Uint8Array(0)), SyntaxError, "52 fields");
+});
+
+Deno.test("parseProcStat() keeps addresses of 64 bits whole", () => {
+  const text = new TextDecoder().decode(line("x")).replace(" 28 ", " 18446744073709551615 ");
+  assertEquals(parseProcStat(new TextEncoder().encode(text)).startStack, 0xffffffffffffffffn);
+});

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What can go wrong around an image, done on purpose: the command line must say what happened, end with the right
+ * status, never call it a pass, and leave nothing half-written behind.
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { exists } from "@std/fs";
+import { join } from "@std/path";
+import { type CommandOutcome, ProjectCopy, type RunOptions, type SourceEdit } from "./project_copy.ts";
+
+const RUN_MINIMAL = ["run", "--filter", "minimal"];
+const CHECKPOINT_SHELL = ["checkpoint", "--out", "sh.ckpt", "--", "busybox", "sh"];
+
+function said({ code, stdout, stderr }: CommandOutcome): string {
+  return `status ${code}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`;
+}
+
+/** Checks the exit status, that the output holds some texts, and that nobody has to read a stack trace. */
+function assertOutcome(outcome: CommandOutcome, code: number, ...texts: string[]): void {
+  assertEquals(outcome.code, code, said(outcome));
+  const all = `${outcome.stdout}\n${outcome.stderr}`;
+  for (const text of texts) assertStringIncludes(all, text, said(outcome));
+  assert(!/^ {4}at .*:\d+:\d+\)?$/m.test(all), said(outcome));
+}
+
+/** Code in front of the system call's definition. */
+function beforeTheSystemCall(code: string): SourceEdit {
+  const find = "SYSCALL_DEFINE3(checkpoint,";
+  return { file: "vm/kernel/overlay/checkpoint/sys.c", find, replace: `${code}\n${find}` };
+}
+
+Deno.test("a kernel that does not compile ends with status 3 and names stage, file and line", async () => {
+  await using copy = await ProjectCopy.make([beforeTheSystemCall("this is no C;")]);
+  for (const command of [["kernel"], RUN_MINIMAL]) {
+    const outcome = await copy.run(command);
+    assertOutcome(outcome, 3, "kernel build: ", "full log: ");
+    assertMatch(outcome.stderr, /checkpoint\/sys\.c:\d+:\d+: error: /);
+    assertEquals(outcome.stdout, "");
+  }
+});
+
+Deno.test("a kernel that panics at boot ends with status 4, its words, and no image", async () => {
+  const code =
+    `static int __init cr_accident(void)\n{\n\tpanic("an accident at boot");\n}\nlate_initcall(cr_accident);\n`;
+  await using copy = await ProjectCopy.make([beforeTheSystemCall(code)]);
+  for (const command of [RUN_MINIMAL, CHECKPOINT_SHELL]) {
+    const outcome = await copy.run(command);
+    const texts = ["guest lost (panic)", "waiting for the agent's hello", "end of the console:"];
+    assertOutcome(
+      outcome,
+      4,
+      ...texts,
+      "Kernel panic - not syncing: an accident at boot",
+      "reproduce with:\n",
+    );
+    assert(!outcome.stdout.includes("passed"), said(outcome));
+  }
+  assertEquals(await copy.scratchFiles(), []);
+});
+
+Deno.test("a kernel that complains or dies in the midst of an image is named, and the rest still runs", async () => {
+  const find = "\thh.nldt = nr;\n";
+  const code = `\tWARN_ON(nr == 1);\n\tif (nr == 8192)\n\t\tpanic("an accident in mid-image");\n`;
+  const edit = { file: "vm/kernel/overlay/arch/x86/mm/checkpoint.c", find, replace: `${code}${find}` };
+  await using copy = await ProjectCopy.make([edit]);
+  const outcome = await copy.run(["run", "--out", "out", ...filters("ldt_full", "ldt_one", "minimal")]);
+  assertOutcome(outcome, 1, "Kernel panic - not syncing: an accident in mid-image", "1 passed, 2 failed");
+  assertMatch(outcome.stdout, /^LOST .* ldt_full /m);
+  assertMatch(outcome.stdout, /^FAIL .* ldt_one .*\n.* E_SPLAT kernel log: .* WARNING: CPU: 0 /m);
+  assertMatch(outcome.stdout, /^ok .* minimal /m);
+  assertEquals(outcome.stdout.match(/run alone in a fresh guest it failed again/g)?.length, 2, said(outcome));
+  const kept = await copy.scratchFiles();
+  assert(kept.includes("out/x86_64/ldt_one/kernel.log"), kept.join("\n"));
+  assert(!kept.some((path) => /ldt_full\/.*\.ckpt$/.test(path)), kept.join("\n"));
+});
+
+function filters(...names: string[]): string[] {
+  return names.flatMap((name) => ["--filter", name]);
+}
+
+/** Makes the copy's harness wait so long for the agent at most. */
+function deadline(name: "BOOT_DEADLINE_MS" | "DEADLINE_MS", ms: number): SourceEdit {
+  const value = name === "DEADLINE_MS" ? "10_000" : "30_000";
+  return {
+    file: "vm/agent_session.ts",
+    find: `const ${name} = ${value};`,
+    replace: `const ${name} = ${ms};`,
+  };
+}
+
+Deno.test("a guest that boots and says nothing is given up in time, with what was waited for", async () => {
+  const find = `	boot_say_hello("hello", auxiliary_vector);\n`;
+  const edit = { file: "vm/guest/agent.c", find, replace: `	for (;;)\n		SYS(sched_yield);\n` };
+  await using copy = await ProjectCopy.make([edit, deadline("BOOT_DEADLINE_MS", 2500)]);
+  const outcome = await copy.run(CHECKPOINT_SHELL);
+  assertOutcome(outcome, 4, "guest lost (timeout)", "waiting for the agent's hello", "within 2.5 s");
+  assertStringIncludes(outcome.stderr, "ckptest-agent: ready", "the console shows how far it came");
+  assertEquals(await copy.scratchFiles(), []);
+});
+
+/** What the agent does in the midst of an image in place of going on, and how that must be reported. */
+const AGENT_ACCIDENTS = [
+  { what: "ends", code: "SYS(exit_group, 1);", reason: "panic", says: "Attempted to kill init!" },
+  {
+    what: "restarts the guest",
+    code: "power_off();",
+    reason: "qemu-exit",
+    says: "QEMU ended with exit status 0",
+  },
+  { what: "hangs", code: "for (;;)\n\t\t\t;", reason: "timeout", says: "nothing came within 4 s" },
+  {
+    what: "changes a byte",
+    code: "channel_buffer[count / 2] ^= 1;",
+    reason: "protocol",
+    says: "expected the digest",
+  },
+  {
+    what: "loses a byte",
+    code: "data_write(channel_buffer, (size_t)--count);\n\t\t\tcontinue;",
+    reason: "timeout",
+    says: "nothing came within 4 s",
+  },
+  {
+    what: "answers twice",
+    code: "reply_done();",
+    reason: "protocol",
+    says: "",
+  },
+] as const;
+
+for (const { what, code, reason, says } of AGENT_ACCIDENTS) {
+  Deno.test(`an agent that ${what} in mid-image loses its guest, and never a verdict`, async () => {
+    const find = "		data_write(channel_buffer, (size_t)count);\n";
+    const wrong = `		if (hash->length > (1 << 20)) {\n			${code}\n		}\n`;
+    const edit = { file: "vm/guest/checkpoint.c", find, replace: `${wrong}${find}` };
+    await using copy = await ProjectCopy.make([edit, deadline("DEADLINE_MS", 4000)]);
+    const outcome = await copy.run(["run", "--out", "out", ...filters("pages_2048", "prot_none_dirty")]);
+    assertOutcome(outcome, 4, `guest lost (${reason})`, says, "1 passed, 1 failed", "1 guests lost");
+    assertStringIncludes(outcome.stdout, `waiting for the answer to "checkpoint nr=390 pid=`);
+    assertMatch(outcome.stdout, /^LOST .* pages_2048 /m);
+    assertMatch(outcome.stdout, /^ok .* prot_none_dirty /m);
+    assertStringIncludes(outcome.stdout, "run alone in a fresh guest it failed again");
+    assertEquals((await copy.scratchFiles()).filter((path) => path.endsWith(".ckpt")), []);
+  });
+}
+
+Deno.test("an agent that keeps the end of an image for itself makes a truncated image, not a pass", async () => {
+  const find = "		hash_update(hash, channel_buffer, (size_t)count);\n";
+  const edit = {
+    file: "vm/guest/checkpoint.c",
+    find,
+    replace: `		if (hash->length > 30000)\n			continue;\n${find}`,
+  };
+  await using copy = await ProjectCopy.make([edit]);
+  const outcome = await copy.run(["run", "--out", "out", ...filters("ldt_full")]);
+  assertOutcome(outcome, 1, "E_TRUNCATED", "0 passed, 1 failed");
+});
+
+/** Links to the tools that the harness uses, all but some of them. */
+async function toolsWithout(directory: string, ...missing: string[]): Promise<string> {
+  await Deno.mkdir(directory);
+  for (const folder of ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]) {
+    if (!await exists(folder)) continue;
+    for await (const { name } of Deno.readDir(folder)) {
+      if (missing.includes(name)) continue;
+      await Deno.symlink(join(folder, name), join(directory, name)).catch(() => {});
+    }
+  }
+  return directory;
+}
+
+Deno.test("a missing tool ends with status 2 and names it, its package and ./setup", async () => {
+  await using copy = await ProjectCopy.make();
+  const withoutQemu = await toolsWithout(join(copy.scratch, "a"), "qemu-system-x86_64");
+  const packages = "qemu-system-x86_64 (Debian package qemu-system-x86); run ./setup";
+  for (const command of [RUN_MINIMAL, CHECKPOINT_SHELL, [...RUN_MINIMAL, "--accel", "tcg"]]) {
+    const outcome = await copy.run(command, { env: { PATH: withoutQemu } });
+    assertOutcome(outcome, 2, packages);
+  }
+  const withoutGcc = await toolsWithout(join(copy.scratch, "b"), "gcc", "bison");
+  const outcome = await copy.run(RUN_MINIMAL, { env: { PATH: withoutGcc } });
+  assertOutcome(outcome, 2, "bison (Debian package bison)", "gcc (Debian package gcc)", "./setup");
+  assert(!await exists(join(copy.scratch, "sh.ckpt")));
+});
+
+/**
+ * Runs a command in a mount namespace of its own where a directory is a file system of so many bytes, with some of
+ * them taken. The files on it are listed on standard error.
+ */
+async function runOnFullDisk(
+  copy: ProjectCopy,
+  { args, directory, bytes, taken = 0, ...options }: RunOptions & {
+    args: readonly string[];
+    directory: string;
+    bytes: number;
+    taken?: number;
+  },
+): Promise<CommandOutcome & { files: string[] }> {
+  const script = `mkdir -p "$1" && mount -t tmpfs -o size="$2" tmpfs "$1" || exit 77
+    if [ "$3" -gt 0 ]; then head -c "$3" /dev/zero >"$1/taken" || exit 77; fi
+    disk=$1; shift 3
+    "$@"; status=$?
+    find "$disk" -type f | sed 's/^/on the disk: /' >&2
+    exit $status`;
+  const wrapper = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", directory];
+  const outcome = await copy.run(args, { ...options, wrapper: [...wrapper, String(bytes), String(taken)] });
+  const files = [...outcome.stderr.matchAll(/^on the disk: (.*)$/gm)].map(([, path]) => path!);
+  return { ...outcome, files: files.filter((path) => path !== join(directory, "taken")) };
+}
+
+Deno.test("a full disk ends with status 2 and leaves no part of an image", async () => {
+  await using copy = await ProjectCopy.make();
+  const directory = join(copy.scratch, "disk");
+  const args = ["checkpoint", "--out", join(directory, "sh.ckpt"), "--", "busybox", "sh"];
+  const outcome = await runOnFullDisk(copy, { args, directory, bytes: 64 * 1024 });
+  assertOutcome(outcome, 2, `${directory}/sh.ckpt cannot be written: No space left on device`);
+  assertEquals(outcome.files, []);
+});
+
+Deno.test("a full disk below the results ends with status 2 and says so", async () => {
+  await using copy = await ProjectCopy.make();
+  const directory = join(copy.scratch, "disk");
+  const args = ["run", "--filter", "minimal", "--out", directory];
+  const outcome = await runOnFullDisk(copy, { args, directory, bytes: 4096, taken: 4096 });
+  assertOutcome(outcome, 2, "No space left on device");
+  assertEquals(outcome.files.filter((path) => !path.endsWith("results.json")), []);
+});
+
+Deno.test("a full disk below the cache is named, with what to do", async () => {
+  await using copy = await ProjectCopy.make();
+  const directory = join(copy.scratch, "disk");
+  const env = { XDG_CACHE_HOME: directory };
+  const outcome = await runOnFullDisk(copy, { args: ["kernel"], directory, env, bytes: 1 << 20 });
+  assertOutcome(outcome, 3, "kernel fetch: ", "the disk is full", "XDG_CACHE_HOME");
+  assertEquals(outcome.files.filter((path) => !/\.lock$/.test(path)), []);
+});

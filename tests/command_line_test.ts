@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The command line as a user runs it, as far as it needs no guest: exit status, and what is printed where.
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
+
+const ROOT = fromFileUrl(new URL("../", import.meta.url));
+const NAMES = ["x86_64-mixed", "compat-mixed_tls"];
+let dir = "";
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+Deno.test.beforeAll(async () => {
+  dir = await Deno.makeTempDir({ prefix: "ckptest-command-line-" });
+  for (const name of NAMES) {
+    const packed = await Deno.readFile(join(ROOT, "fixtures", "recorded", `${name}.json.gz`));
+    await Deno.writeFile(join(dir, `${name}.ckpt`), (await unpackRecordedCase(packed)).image);
+  }
+  const image = await Deno.readFile(join(dir, `${NAMES[0]}.ckpt`));
+  await Deno.writeFile(join(dir, "cut.ckpt"), image.subarray(0, 5000));
+  await Deno.writeFile(join(dir, "empty.ckpt"), new Uint8Array(0));
+  await Deno.writeTextFile(join(dir, "garbage.ckpt"), "this is no checkpoint image, but a line of text\n");
+  // The task's state is the first field of TASK, which follows HEAD and HEAD_ARCH.
+  const damaged = image.slice();
+  damaged[8 + 24] = 7;
+  await Deno.writeFile(join(dir, "damaged.ckpt"), damaged);
+  await Deno.writeFile(join(dir, "appended.bin"), new Uint8Array([1, 2, 3, ...image]));
+});
+
+Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
+
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["run", "-q", `--config=${ROOT}deno.json`, "-P=vm", join(ROOT, "harness", "main.ts"), ...args],
+    cwd: dir,
+    env: { XDG_CACHE_HOME: join(dir, "cache"), ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  const outcome = { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  // deno-lint-ignore no-control-regex -- that is the point
+  assert(!/\x1b/.test(outcome.stdout + outcome.stderr), `escape codes in ${JSON.stringify(outcome)}`);
+  assert(!/^ {4}at .*:\d+:\d+\)?$/m.test(outcome.stderr), `a stack trace: ${outcome.stderr}`);
+  return outcome;
+}
+
+/** A mistake in the command line: status 2, the mistake on standard error, nothing on standard output. */
+async function assertMistake(args: readonly string[], ...says: string[]): Promise<void> {
+  const { code, stdout, stderr } = await run(args);
+  assertEquals([code, stdout], [2, ""], `${args.join(" ")}: ${stderr}`);
+  for (const text of says) assertStringIncludes(stderr, text, args.join(" "));
+}
+
+Deno.test("help lists every command, and each command explains itself", async () => {
+  const { code, stdout } = await run(["help"]);
+  assertEquals(code, 0);
+  for (const name of ["run", "list", "checkpoint", "image", "kernel"]) {
+    assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
+  }
+  assertStringIncludes(stdout, "exit status: 0 pass");
+  const command = await run(["checkpoint", "--help"]);
+  assertEquals(command.code, 0);
+  assertStringIncludes(command.stdout, "--out FILE");
+  assertEquals((await run([])).code, 2);
+});
+
+Deno.test("mistakes in a command line end with status 2 and are named", async () => {
+  await assertMistake(["frobnicate"], `no command "frobnicate"`, "one of run, list");
+  await assertMistake(["toString"], `no command "toString"`);
+  await assertMistake(["run", "--filtr", "x"], "unknown option --filtr", "usage: ckptest run");
+  await assertMistake(["run", "--filter"], "option --filter needs a value");
+  await assertMistake(["run", "--arch", "arm64", "minimal"], `option --arch takes x86_64`, `found "arm64"`);
+  await assertMistake(["run", "--scenario", "none.json"], "none.json: no such scenario file");
+  await assertMistake(["run", "--out", "empty.ckpt/x", "minimal"], "empty.ckpt/x");
+});
+
+Deno.test("mistakes in other commands are named as well", async () => {
+  await assertMistake(["list", "everything"], `"everything"`);
+  await assertMistake(["kernel", "x86_64"], `"x86_64"`);
+  await assertMistake(["checkpoint"], "no program: name it after --");
+  await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
+  await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
+  await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+});
+
+Deno.test("mistakes in image commands are named as well", async () => {
+  await assertMistake(["image"], `"image" takes one of show, check`, `found "nothing"`);
+  await assertMistake(["image", "eat", "cut.ckpt"], `found "eat"`);
+  await assertMistake(["image", "show"], `takes one file`);
+  await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], "takes one file");
+  await assertMistake(["image", "check", "nowhere.ckpt"], "nowhere.ckpt cannot be read");
+  await assertMistake(["image", "check", "."], ". cannot be read");
+  await assertMistake(["image", "show", "."], ". cannot be read");
+  await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
+  await assertMistake(["image", "check", "--offset", "-1", "cut.ckpt"], `found "-1"`);
+});
+
+Deno.test("a filter that nothing matches ends with status 5 and says so", async () => {
+  const { code, stdout } = await run(["run", "--filter", "no such scenario"]);
+  assertEquals(code, 5);
+  assertStringIncludes(stdout, "no scenario matched: nothing ran");
+  assertEquals(stdout.trimEnd().split("\n").at(-1), "0 passed, 0 failed");
+});
+
+Deno.test("list shows every scenario with its sentence, for people and as JSON", async () => {
+  const { code, stdout, stderr } = await run(["list"]);
+  const lines = stdout.trimEnd().split("\n");
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^minimal +[A-Z].*\.$/m);
+  const json = await run(["list", "--json"]);
+  const scenarios = JSON.parse(json.stdout) as { name: string; about: string }[];
+  assertEquals([json.code, `${scenarios.length} scenarios`], [0, lines.at(-1)]);
+  assert(scenarios.every(({ name, about }) => stdout.includes(`${name} `) && stdout.includes(about)));
+});
+
+Deno.test("image check calls a real image valid", async () => {
+  for (const name of NAMES) {
+    const { code, stdout } = await run(["image", "check", `${name}.ckpt`]);
+    assertEquals([code, stdout], [0, `${name}.ckpt: valid\n`]);
+  }
+  const appended = await run(["image", "check", "appended.bin", "--offset", "3"]);
+  assertEquals([appended.code, appended.stdout], [0, "appended.bin: valid\n"]);
+});
+
+Deno.test("image check names what is wrong with an image, and ends with status 1", async () => {
+  for (
+    const [file, id, verdict] of [
+      ["cut.ckpt", "E_TRUNCATED", "malformed"],
+      ["empty.ckpt", "E_TRUNCATED", "malformed"],
+      ["garbage.ckpt", "E_MAGIC_HEAD", "malformed"],
+      ["damaged.ckpt", "E_HEAD_FLAGS", "invalid"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(["image", "check", file]);
+    assertEquals([code, stderr], [1, ""], file);
+    assertStringIncludes(stdout, `${verdict} ${id} `);
+    assert(stdout.endsWith(`${file}: ${verdict}\n`), stdout);
+    const json = await run(["image", "check", "--json", file]);
+    const parsed = JSON.parse(json.stdout) as { verdict: string; findings: { id: string; path: string }[] };
+    assertEquals([json.code, parsed.verdict], [1, verdict]);
+    assert(parsed.findings.some((finding) => finding.id === id && finding.path !== ""), json.stdout);
+  }
+});
+
+Deno.test("image show lets a person see what is in an image", async () => {
+  const { code, stdout } = await run(["image", "show", "x86_64-mixed.ckpt"]);
+  assertEquals(code, 0);
+  for (const text of ["Address space:", "[heap]", "[stack]", "/work/data", "LDT: 4 entries", "Registers"]) {
+    assertStringIncludes(stdout, text);
+  }
+  const tls = await run(["image", "show", "compat-mixed_tls.ckpt"]);
+  assertStringIncludes(tls.stdout, "TLS: 2 of 3 entries in use");
+  const tree = await run(["image", "tree", "x86_64-mixed.ckpt"]);
+  assertEquals(tree.code, 0);
+  assertMatch(tree.stdout, /MM_CONTEXT/);
+});
+
+Deno.test("image show --json is JSON", async () => {
+  const { code, stdout } = await run(["image", "show", "--json", "x86_64-mixed.ckpt"]);
+  assertEquals(code, 0);
+  assertEquals(typeof JSON.parse(stdout), "object");
+});
+
+Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {
+  for (const action of ["show", "tree"]) {
+    for (const [file, id] of [["garbage.ckpt", "E_MAGIC_HEAD"], ["empty.ckpt", "E_TRUNCATED"]] as const) {
+      const { code, stdout } = await run(["image", action, file]);
+      assertEquals(code, 1, `${action} ${file}: ${stdout}`);
+      assertStringIncludes(stdout, `${file}: malformed ${id}`);
+    }
+  }
+});
+
+Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async () => {
+  const plain = await run(["image", "show", "x86_64-mixed.ckpt"], { TERM: "xterm-256color" });
+  const without = await run(["image", "show", "x86_64-mixed.ckpt"], { NO_COLOR: "1" });
+  assertEquals(plain, without);
+});

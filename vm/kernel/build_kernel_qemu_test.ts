@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { BuildError } from "./build_error.ts";
+import { buildKernel, defaultFragments } from "./build_kernel.ts";
+
+/** Needs no QEMU but a kernel that was built before: from nothing it takes minutes. */
+const KERNEL = { arch: "x86_64", source: { kind: "debian", series: "6.1" } } as const;
+
+Deno.test("the project's kernel builds, and its debug information describes the project's objects", async () => {
+  const { vmlinux, vmlinuxStripped, config } = await buildKernel(KERNEL);
+  assertStringIncludes(await Deno.readTextFile(config), "CONFIG_PVH=y");
+  const [whole, stripped] = await Promise.all([Deno.readFile(vmlinux), Deno.readFile(vmlinuxStripped)]);
+  const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+  assert(text(whole).includes(".debug_info"), "vmlinux has no debug information");
+  assert(!text(stripped).includes(".debug_info"), "the stripped vmlinux has debug information");
+});
+
+Deno.test("a kernel that does not compile is reported by stage, file and line", async () => {
+  const mutate = [{
+    file: "checkpoint/Makefile",
+    find: "ccflags-y := -g",
+    replace: "ccflags-y := -g -DEPERM=)",
+  }];
+  const error = await assertRejects(() => buildKernel({ ...KERNEL, mutate }), BuildError);
+  assertEquals(error.stage, "build");
+  assertStringIncludes(error.message, "kernel build: make ended with exit status 2");
+  assert(/checkpoint\/\w+\.c:\d+:\d+: error: /.test(error.message), error.message);
+});
+
+Deno.test("an option that this kernel does not keep is reported with what it depends on", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    // A fixed name: the build directory is named after it.
+    const path = `${directory}/dropped.config`;
+    await Deno.writeTextFile(path, "CONFIG_X86_PAE=y\nCONFIG_NO_SUCH_OPTION=y\n");
+    const fragments = [...defaultFragments("x86_64"), path];
+    const error = await assertRejects(() => buildKernel({ ...KERNEL, fragments }), BuildError);
+    assertEquals(error.stage, "configure");
+    assertStringIncludes(error.message, "CONFIG_NO_SUCH_OPTION, CONFIG_X86_PAE");
+    assertStringIncludes(error.message, "no Kconfig file of this kernel defines it");
+    assertStringIncludes(error.message, "depends on X86_32 && !HIGHMEM4G");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
