@@ -150,6 +150,7 @@ function skipReason(scenario: Scenario, platform: Platform): string | undefined 
   if (kernels && !kernels.includes(platform.kernel)) return `needs a kernel of ${kernels.join(" or ")}`;
   const targets = scenario.needs?.target;
   if (targets && !targets.includes(platform.target)) return `needs a target of ${targets.join(" or ")}`;
+  if (scenario.program && platform.target !== "x86_64") return "the programs of this host are 64-bit ones";
   return undefined;
 }
 

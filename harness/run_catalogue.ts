@@ -2,7 +2,9 @@
 
 import type { Finding } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
+import { AgentError } from "../vm/agent_session.ts";
 import { GuestLostError } from "../vm/guest_lost_error.ts";
+import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import { findSplats } from "./kernel_log.ts";
 import type { CaseOutcome } from "./run_case.ts";
@@ -121,10 +123,11 @@ async function attempt(guest: Guest, scenario: Scenario, options: CatalogueOptio
       kernelLog,
     };
   } catch (error) {
-    if (!(error instanceof GuestLostError)) throw error;
+    if (!(error instanceof GuestLostError || error instanceof AgentError || error instanceof UsageError)) throw error;
     return {
       ...base,
-      status: "lost",
+      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is well.
+      status: error instanceof GuestLostError ? "lost" : "fail",
       reason: error.message,
       outcome: undefined,
       milliseconds: now() - begin,

@@ -19,6 +19,9 @@ const SWAP_LINES = new Set([
   "SwapPss",
 ]);
 
+/** Pages count there only when the kernel works off a batch of them, whoever makes it do so. */
+const UNSTEADY_LINE = "LazyFree";
+
 /**
  * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back, and
  * with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
@@ -82,7 +85,8 @@ function smapsLines(blobs: Blobs, swapped: readonly bigint[]): string[] {
       const [start, end] = [BigInt(`0x${range[1]}`), BigInt(`0x${range[2]}`)];
       hasSwapped = swapped.some((address) => address >= start && address < end);
     }
-    return !hasSwapped || !SWAP_LINES.has(/^([A-Za-z_]+):/.exec(line)?.[1] ?? "");
+    const name = /^([A-Za-z_]+):/.exec(line)?.[1] ?? "";
+    return name !== UNSTEADY_LINE && !(hasSwapped && SWAP_LINES.has(name));
   });
 }
 

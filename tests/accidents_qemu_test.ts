@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { type CommandOutcome, ProjectCopy, type RunOptions, type SourceEdit } from "./project_copy.ts";
+import { type CommandOutcome, ProjectCopy, type SourceEdit } from "./project_copy.ts";
 
 const RUN_MINIMAL = ["run", "--filter", "minimal"];
 const CHECKPOINT_SHELL = ["checkpoint", "--out", "sh.ckpt", "--", "busybox", "sh"];
@@ -174,63 +174,78 @@ Deno.test("a missing tool ends with status 2 and names it, its package and ./set
   const withoutQemu = await toolsWithout(join(copy.scratch, "a"), "qemu-system-x86_64");
   const packages = "qemu-system-x86_64 (Debian package qemu-system-x86); run ./setup";
   for (const command of [RUN_MINIMAL, CHECKPOINT_SHELL, [...RUN_MINIMAL, "--accel", "tcg"]]) {
-    const outcome = await copy.run(command, { env: { PATH: withoutQemu } });
+    const outcome = await copy.run(command, { wrapper: ["env", `PATH=${withoutQemu}`] });
     assertOutcome(outcome, 2, packages);
   }
   const withoutGcc = await toolsWithout(join(copy.scratch, "b"), "gcc", "bison");
-  const outcome = await copy.run(RUN_MINIMAL, { env: { PATH: withoutGcc } });
+  const outcome = await copy.run(RUN_MINIMAL, { wrapper: ["env", `PATH=${withoutGcc}`] });
   assertOutcome(outcome, 2, "bison (Debian package bison)", "gcc (Debian package gcc)", "./setup");
   assert(!await exists(join(copy.scratch, "sh.ckpt")));
 });
 
+/** A disk of its own for one command. */
+interface DiskOptions {
+  readonly copy: ProjectCopy;
+  readonly args: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly bytes: number;
+  /** Whether there is no byte left from the start. */
+  readonly full?: boolean;
+}
+
 /**
- * Runs a command in a mount namespace of its own where a directory is a file system of so many bytes, with some of
- * them taken. The files on it are listed on standard error.
+ * Runs a command in a mount namespace of its own, where `disk` below the copy's scratch directory is a small file
+ * system. What the copy has in its cache is linked from `disk/ckptest`. Gives the files that are there afterwards.
  */
-async function runOnFullDisk(
-  copy: ProjectCopy,
-  { args, directory, bytes, taken = 0, ...options }: RunOptions & {
-    args: readonly string[];
-    directory: string;
-    bytes: number;
-    taken?: number;
-  },
-): Promise<CommandOutcome & { files: string[] }> {
-  const script = `mkdir -p "$1" && mount -t tmpfs -o size="$2" tmpfs "$1" || exit 77
-    if [ "$3" -gt 0 ]; then head -c "$3" /dev/zero >"$1/taken" || exit 77; fi
-    disk=$1; shift 3
+async function runOnDisk(options: DiskOptions): Promise<CommandOutcome & { files: string[] }> {
+  const { copy, args, env = {}, bytes, full = false } = options;
+  const disk = join(copy.scratch, "disk");
+  const script = `mkdir -p "$1" && mount -t tmpfs -o size="$2" tmpfs "$1" && mkdir "$1/ckptest" || exit 77
+    for path in "$4"/*; do ln -s "$path" "$1/ckptest/" || exit 77; done
+    if [ "$3" = true ]; then cat /dev/zero >"$1/ballast" 2>/dev/null; fi
+    disk=$1; shift 4
     "$@"; status=$?
-    find "$disk" -type f | sed 's/^/on the disk: /' >&2
+    find "$disk" -type f ! -name ballast -printf 'on the disk: %P\\n' >&2
     exit $status`;
-  const wrapper = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", directory];
-  const outcome = await copy.run(args, { ...options, wrapper: [...wrapper, String(bytes), String(taken)] });
-  const files = [...outcome.stderr.matchAll(/^on the disk: (.*)$/gm)].map(([, path]) => path!);
-  return { ...outcome, files: files.filter((path) => path !== join(directory, "taken")) };
+  const unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"];
+  const wrapper = [...unshare, disk, String(bytes), String(full), copy.cache];
+  const outcome = await copy.run(args, { env, wrapper });
+  return {
+    ...outcome,
+    files: [...outcome.stderr.matchAll(/^on the disk: (.*)$/gm)].map(([, path]) => path!),
+  };
 }
 
 Deno.test("a full disk ends with status 2 and leaves no part of an image", async () => {
   await using copy = await ProjectCopy.make();
-  const directory = join(copy.scratch, "disk");
-  const args = ["checkpoint", "--out", join(directory, "sh.ckpt"), "--", "busybox", "sh"];
-  const outcome = await runOnFullDisk(copy, { args, directory, bytes: 64 * 1024 });
-  assertOutcome(outcome, 2, `${directory}/sh.ckpt cannot be written: No space left on device`);
+  const args = ["checkpoint", "--out", "disk/sh.ckpt", "--", "busybox", "sh"];
+  const outcome = await runOnDisk({ copy, args, bytes: 32 * 1024 });
+  assertOutcome(outcome, 2, "disk/sh.ckpt cannot be written: No space left on device");
   assertEquals(outcome.files, []);
 });
 
-Deno.test("a full disk below the results ends with status 2 and says so", async () => {
+Deno.test("a full disk below the results ends with status 2 and says so, after the counts", async () => {
   await using copy = await ProjectCopy.make();
-  const directory = join(copy.scratch, "disk");
-  const args = ["run", "--filter", "minimal", "--out", directory];
-  const outcome = await runOnFullDisk(copy, { args, directory, bytes: 4096, taken: 4096 });
-  assertOutcome(outcome, 2, "No space left on device");
-  assertEquals(outcome.files.filter((path) => !path.endsWith("results.json")), []);
+  const args = ["run", "--filter", "minimal", "--out", "disk"];
+  const outcome = await runOnDisk({ copy, args, bytes: 32 * 1024, full: true });
+  assertOutcome(
+    outcome,
+    2,
+    "disk/results.json cannot be written: No space left on device",
+    "1 passed, 0 failed",
+  );
+  assertEquals(outcome.files, []);
 });
 
-Deno.test("a full disk below the cache is named, with what to do", async () => {
+Deno.test("a full disk below the cache is named, whatever was to be written first", async () => {
   await using copy = await ProjectCopy.make();
-  const directory = join(copy.scratch, "disk");
-  const env = { XDG_CACHE_HOME: directory };
-  const outcome = await runOnFullDisk(copy, { args: ["kernel"], directory, env, bytes: 1 << 20 });
-  assertOutcome(outcome, 3, "kernel fetch: ", "the disk is full", "XDG_CACHE_HOME");
-  assertEquals(outcome.files.filter((path) => !/\.lock$/.test(path)), []);
+  const env = { XDG_CACHE_HOME: join(copy.scratch, "disk") };
+  const programs = await runOnDisk({ copy, args: RUN_MINIMAL, env, bytes: 64 * 1024, full: true });
+  assertOutcome(programs, 3, "cannot build the guest's agent", "No space left on device");
+  assertEquals(programs.files, []);
+
+  await copy.share("guest");
+  const initramfs = await runOnDisk({ copy, args: RUN_MINIMAL, env, bytes: 64 * 1024, full: true });
+  assertOutcome(initramfs, 2, "No space left on device", "the disk is full", "XDG_CACHE_HOME");
+  assertEquals(initramfs.files, []);
 });

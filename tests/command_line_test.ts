@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { denoDirectory } from "./project_copy.ts";
 import { unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
@@ -39,7 +40,8 @@ async function run(args: readonly string[], env: Record<string, string> = {}): P
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: ["run", "-q", `--config=${ROOT}deno.json`, "-P=vm", join(ROOT, "harness", "main.ts"), ...args],
     cwd: dir,
-    env: { XDG_CACHE_HOME: join(dir, "cache"), ...env },
+    // Deno's own cache stays where it is: what it needs lies there.
+    env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory(), ...env },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -98,7 +100,7 @@ Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image", "check", "."], ". cannot be read");
   await assertMistake(["image", "show", "."], ". cannot be read");
   await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
-  await assertMistake(["image", "check", "--offset", "-1", "cut.ckpt"], `found "-1"`);
+  await assertMistake(["image", "check", "--offset=-1", "cut.ckpt"], `found "-1"`);
 });
 
 Deno.test("a filter that nothing matches ends with status 5 and says so", async () => {

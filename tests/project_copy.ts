@@ -60,14 +60,10 @@ export class ProjectCopy implements AsyncDisposable {
       await copyAll(join(ROOT, name), join(copy.#root, name));
     }
     for (const edit of edits) await copy.#edit(edit);
-    await ensureDir(copy.#cache);
-    for (const name of SHARED) {
-      const shared = join(cacheDirectory(), name);
-      await ensureDir(shared);
-      await Deno.symlink(shared, join(copy.#cache, name));
-    }
+    await ensureDir(copy.cache);
+    for (const name of SHARED) await copy.share(name);
     // Probed once a boot of the machine, not once a test.
-    await Deno.copyFile(join(cacheDirectory(), "accelerator.json"), join(copy.#cache, "accelerator.json"))
+    await Deno.copyFile(join(cacheDirectory(), "accelerator.json"), join(copy.cache, "accelerator.json"))
       .catch(() => {});
     return copy;
   }
@@ -76,8 +72,16 @@ export class ProjectCopy implements AsyncDisposable {
     return join(this.#directory, "project");
   }
 
-  get #cache(): string {
+  /** The copy's cache directory. */
+  get cache(): string {
     return join(this.#directory, "cache", "ckptest");
+  }
+
+  /** Has the copy use a directory of the project's own cache. */
+  async share(name: string): Promise<void> {
+    const shared = join(cacheDirectory(), name);
+    await ensureDir(shared);
+    await Deno.symlink(shared, join(this.cache, name));
   }
 
   async #edit({ file, find, replace }: SourceEdit): Promise<void> {
@@ -100,7 +104,7 @@ export class ProjectCopy implements AsyncDisposable {
         ...["--pdeathsig", "KILL", ...options.wrapper ?? []],
         ...[deno, "run", "-q", `--config=${config}`, "-P=vm", main, ...args],
       ],
-      env: { NO_COLOR: "1", XDG_CACHE_HOME: dirname(this.#cache), ...options.env },
+      env: { NO_COLOR: "1", XDG_CACHE_HOME: dirname(this.cache), DENO_DIR: denoDirectory(), ...options.env },
       cwd: options.cwd ?? this.scratch,
       stdin: "null",
     }).output();
@@ -120,4 +124,9 @@ export class ProjectCopy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.#directory, { recursive: true });
   }
+}
+
+/** Where Deno keeps packages; it follows XDG_CACHE_HOME, unless it is told. */
+export function denoDirectory(): string {
+  return Deno.env.get("DENO_DIR") ?? join(dirname(cacheDirectory()), "deno");
 }

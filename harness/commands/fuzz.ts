@@ -2,6 +2,7 @@
 
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { fuzzLdt } from "../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../fuzz/run_fuzz.ts";
 import { parsePlatforms, type Platform } from "../platform.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
@@ -10,24 +11,29 @@ import { prepareGuest } from "../prepare_guest.ts";
 import { Terminal } from "../terminal.ts";
 
 const DEFAULT_COUNT = 1000;
+const DEFAULT_LDT_COUNT = 10_000;
 const MAX = 0x7fff_ffff;
 
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
   usage: [
-    "fuzz [--seed N] [--count N] [--arch LIST] [--plant NAME]",
+    "fuzz [--ldt] [--seed N] [--count N] [--arch LIST] [--plant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
   options: [
+    "--ldt          judge the LDT model against the kernel by sequences of modify_ldt calls, without images",
     "--seed N       the programs to draw; by the clock when not given, and printed",
-    `--count N      how many programs, ${DEFAULT_COUNT} by default`,
+    `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     "--arch LIST    platforms, separated by commas, or all",
     "--plant NAME   plant that error of fixtures/planted_errors.json in the kernel first",
     "--kernel FILE  a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["seed", "count", "arch", "plant", "kernel", "accel"] });
+    const options = parseOptions(args, {
+      string: ["seed", "count", "arch", "plant", "kernel", "accel"],
+      boolean: ["ldt"],
+    });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
     for (const platform of parsePlatforms(options.string("arch"), "x86_64")) {
@@ -40,13 +46,15 @@ export const fuzzCommand: Command = {
 async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise<boolean> {
   const terminal = new Terminal();
   const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
-  const count = options.number("count", { min: 1, max: MAX }) ?? DEFAULT_COUNT;
+  const ldt = options.flag("ldt");
+  const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
   const prepared = await prepareGuest(platform, {
     terminal,
     accelerator: options.string("accel"),
     kernelFile: options.string("kernel"),
     mutate: await plantedEdits(options.string("plant")),
   });
+  if (ldt) return await fuzzLdt(prepared, { terminal, seed, count });
   terminal.result(`# ${platform.name}: ${prepared.kernelName}, seed ${seed}, ${count} programs`);
   const result = await runFuzz(prepared, {
     seed,

@@ -52,7 +52,8 @@ function advise(
   // A page that is in swap is not looked at again but freed: madvise_free_pte_range (mm/madvise.c).
   if (advice === "free") space.dropSwapped(first, end);
   if (advice === "pageout" && hasSwap) space.swapOut(first, end);
-  if (advice.startsWith("populate")) populate(context, first, count);
+  if (advice === "populate_write") populate(context, first, count);
+  if (advice === "populate_read") for (let page = first; page < end; page++) space.readPage(page);
   space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMadvise(area.flags, advice) }));
 }
 

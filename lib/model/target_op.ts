@@ -24,7 +24,7 @@ export type TargetOp =
   | { op: "segload"; selector: number; register: number; offset: number; access: boolean }
   | { op: "thread"; kind: "thread" | "process" }
   | { op: "check"; address: bigint; pages: number; seed: number; stride: number }
-  | { op: "hash"; address: bigint; length: number }
+  | { op: "hash"; address: OpArgument; length: number }
   | { op: "getpid"; keep?: number }
   | { op: "syscall32"; nr: number; args: readonly OpArgument[]; keep?: number }
   | { op: "auxv"; type: number; keep?: number }

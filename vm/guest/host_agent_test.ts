@@ -365,6 +365,30 @@ agentTest("observe, pageHash and peek agree on what is in memory", async (sessio
   assertEquals((await session.pageHash(event.pid, many)).length, 5000);
 });
 
+agentTest(
+  "the page list is right for small mappings side by side, and across the kernel's steps of 2 MiB",
+  async (session, arch) => {
+    const start = 0x101fd000n;
+    const { mmap, mprotect, kill } = NR[arch];
+    const event = await runToStop(session, [
+      { op: "syscall", nr: mmap, args: [start, 0x600000n, 3n, 0x32n, (1n << 64n) - 1n, 0n] },
+      { op: "fill", address: start, pages: 5, seed: 1, stride: 1 },
+      { op: "fill", address: start + 0x200000n, pages: 2, seed: 1, stride: 600 },
+      ...[0n, 2n, 4n, 515n].map((page): TargetOp => ({
+        op: "syscall",
+        nr: mprotect,
+        args: [start + page * 4096n, 4096n, 1n],
+      })),
+      { op: "stop", label: 0, killNr: kill },
+    ]);
+    const pages = decodePages((await session.observe(event.pid, ["pages"])).get("pages")!);
+    const indices = pages.map(({ address }) => Number(address - start) / 4096).filter((i) =>
+      i >= 0 && i < 1536
+    );
+    assertEquals(indices, [0, 1, 2, 3, 4, 512, 1112]);
+  },
+);
+
 agentTest("programs run, keep quiet, are stopped, go on and end", async (session) => {
   await session.mkdir("/bin");
   await assertRejects(() => session.exec(["nosuch"]), AgentError, "execve");

@@ -11,6 +11,8 @@
 
 #define PAGE_PRESENT (1ULL << 63)
 #define PAGE_SWAPPED (1ULL << 62)
+// How far a read of pagemap walks at a time (PAGEMAP_WALK_SIZE in fs/proc/task_mmu.c).
+#define WALK_BYTES (2ULL << 20)
 #define ENTRIES_PER_READ 16384
 #define RECORDS_PER_WRITE 16384
 
@@ -60,6 +62,9 @@ struct page_list {
 	struct page_buffers *buffers;
 	int pagemap;
 	u32 count;
+	// The addresses whose entries are in the buffer.
+	u64 first;
+	u64 behind;
 };
 
 static void flush_pages(struct page_list *list)
@@ -68,24 +73,41 @@ static void flush_pages(struct page_list *list)
 	list->count = 0;
 }
 
+// Makes sure that the entry of an address has been read. The kernel walks to the next multiple of 2 MiB however
+// little is asked for, so all of that is taken: small mappings side by side must not be walked again for each.
+static long read_entries(struct page_list *list, u64 address, u64 end)
+{
+	u64 wanted = ((end + WALK_BYTES - 1) / WALK_BYTES * WALK_BYTES - address) / PAGE_BYTES;
+
+	if (address >= list->first && address < list->behind)
+		return 0;
+	if (wanted > ENTRIES_PER_READ)
+		wanted = ENTRIES_PER_READ;
+	long bytes = sys_pread(list->pagemap, list->buffers->entries, (size_t)wanted * 8, address / PAGE_BYTES * 8);
+
+	if (bytes < 8)
+		return bytes < 0 ? bytes : -ENODATA;
+	list->first = address;
+	list->behind = address + (u64)bytes / 8 * PAGE_BYTES;
+	return 0;
+}
+
 static long list_range(struct page_list *list, u64 start, u64 end)
 {
-	u64 *entries = list->buffers->entries;
-
 	while (start < end) {
-		u64 pages = (end - start) / PAGE_BYTES;
-		size_t wanted = (size_t)(pages < ENTRIES_PER_READ ? pages : ENTRIES_PER_READ);
-		long bytes = sys_pread(list->pagemap, entries, wanted * 8, start / PAGE_BYTES * 8);
+		long error = read_entries(list, start, end);
 
-		if (bytes < 8)
-			return bytes < 0 ? bytes : -ENODATA;
-		for (long i = 0; i < bytes / 8; i++, start += PAGE_BYTES) {
-			if ((entries[i] & (PAGE_PRESENT | PAGE_SWAPPED)) == 0)
+		if (error < 0)
+			return error;
+		for (; start < end && start < list->behind; start += PAGE_BYTES) {
+			u64 entry = list->buffers->entries[(size_t)((start - list->first) / PAGE_BYTES)];
+
+			if ((entry & (PAGE_PRESENT | PAGE_SWAPPED)) == 0)
 				continue;
 			if (list->count == RECORDS_PER_WRITE)
 				flush_pages(list);
 			list->buffers->records[list->count].address = start;
-			list->buffers->records[list->count++].entry = entries[i];
+			list->buffers->records[list->count++].entry = entry;
 		}
 	}
 	return 0;

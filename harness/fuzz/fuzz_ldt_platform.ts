@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+import { describeCall } from "../../lib/x86/random_calls.ts";
+import type { PreparedGuest } from "../prepare_guest.ts";
+import type { Terminal } from "../terminal.ts";
+import { LdtGuest } from "./ldt_guest.ts";
+import { type LdtFailure, type LdtFuzzOptions, type LdtFuzzResult, runLdtFuzz } from "./run_ldt_fuzz.ts";
+
+/** Judges the LDT model on one platform. */
+export async function fuzzLdtPlatform(
+  prepared: PreparedGuest,
+  options: Pick<LdtFuzzOptions, "seed" | "count" | "onProgress" | "tamper">,
+): Promise<LdtFuzzResult> {
+  const { kernelWordSize: kernel, targetWordSize: target } = prepared.compileTarget;
+  await using guest = new LdtGuest(prepared);
+  return await runLdtFuzz({
+    ...options,
+    model: { dialect: "port", wordSize: kernel, compat: kernel !== target },
+    wordSize: target,
+    execute: (ops) => guest.execute(ops),
+  });
+}
+
+/** The lines that say how it went. */
+export function ldtFuzzReport(
+  result: LdtFuzzResult,
+  { platform, seed, count }: { platform: string; seed: number; count: number },
+): string[] {
+  const { sequences, steps, checks, milliseconds, failure } = result;
+  if (!failure) {
+    const rate = Math.round(sequences / (milliseconds / 60_000));
+    return [
+      `ok    ${platform}: ${sequences} LDT sequences as the kernel does them, ${rate} sequences a minute`,
+      `      ${steps.modify_ldt} calls of modify_ldt, ${steps.load} loads of a selector, ${steps.fork} forks, ` +
+      `${steps.exec} execs; ${checks} results compared`,
+    ];
+  }
+  return [
+    `FAIL  ${platform}: LDT sequence ${failure.index} of seed ${seed}, ${failure.drawn} calls, made small in ` +
+    `${result.shrinks} runs:`,
+    ...failureLines(failure),
+    `      reproduce: deno task ckptest fuzz --ldt --arch ${platform} --seed ${seed} --count ${count}`,
+  ];
+}
+
+function failureLines({ calls, mismatch, alone }: LdtFailure): string[] {
+  return [
+    ...calls.map((call, step) => `    ${step === mismatch.step ? ">" : " "} ${describeCall(call)}`),
+    ...(mismatch.step >= calls.length ? ["    > after the last call"] : []),
+    `      ${mismatch.what}`,
+    `      expected ${mismatch.expected}`,
+    `      actual   ${mismatch.actual}`,
+    ...(alone ? [] : ["      alone the sequence passes: the failure depends on what ran before"]),
+  ];
+}
+
+/** Runs the sequences with progress on the terminal; says whether all agree. */
+export async function fuzzLdt(
+  prepared: PreparedGuest,
+  { terminal, seed, count }: { terminal: Terminal; seed: number; count: number },
+): Promise<boolean> {
+  const platform = prepared.platform.name;
+  terminal.result(`# ${platform}: ${prepared.kernelName}, seed ${seed}, ${count} LDT sequences`);
+  const result = await fuzzLdtPlatform(prepared, {
+    seed,
+    count,
+    onProgress: (done) =>
+      terminal.status(`${platform}: LDT sequence ${done} of ${count}`, `${platform}: running`),
+  });
+  terminal.clearStatus();
+  for (const line of ldtFuzzReport(result, { platform, seed, count })) terminal.result(line);
+  return result.failure === undefined;
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+
+import { blockHash } from "../../lib/compare/block_hash.ts";
+import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
+import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
+import {
+  LAR_DEFINED_BITS,
+  loadAccessRights,
+  loadSegmentLimit,
+  segmentLoadFault,
+  type SegmentRegister,
+} from "../../lib/x86/descriptor.ts";
+import { LDT_ENTRIES, LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
+import {
+  callArguments,
+  describeCall,
+  type LdtCall,
+  type ModifyLdtCall,
+  READ_BUFFER_SIZE,
+} from "../../lib/x86/random_calls.ts";
+import { encodeUserDesc } from "../../lib/x86/user_desc.ts";
+
+/** What one result of the target must be. */
+export interface LdtCheck {
+  /** Index of the call that it belongs to; the number of calls for what is looked at after the last one. */
+  readonly step: number;
+  /** What was looked at, in words. */
+  readonly what: string;
+  /** The result; undefined for a process id. */
+  readonly expected: bigint | undefined;
+  /** The bits that count in a result that is not negative. */
+  readonly mask?: bigint;
+}
+
+/** A sequence as the target carries it out, in a process of its own. */
+export interface LdtProgram {
+  readonly ops: readonly TargetOp[];
+  /** One for each op that has a result, in their order. */
+  readonly checks: readonly LdtCheck[];
+}
+
+/** For which kernel and which program {@linkcode compileLdtCalls} works. */
+export interface LdtCompileOptions {
+  readonly model: LdtModelOptions;
+  /** Word size of the target program. */
+  readonly wordSize: 4 | 8;
+  /** Tells the processes of one program apart: below 2^32. */
+  readonly id: number;
+  /** What the model is told in place of a call: a wrong model, for tests that must see it caught. */
+  readonly tamper?: ((call: LdtCall) => LdtCall) | undefined;
+}
+
+const REGISTERS: Readonly<Partial<Record<SegmentRegister, number>>> = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 };
+const SIGBUS = 7n;
+const SIGSEGV = 11n;
+/** Where calls find their user_desc and their buffer in the scratch memory. */
+const USER_DESC_AT = 0;
+const BUFFER_AT = 0x10000;
+/** Bytes behind those that a read fills which must not change. */
+const BEYOND = 64;
+const SELECTORS_LOOKED_AT = 3;
+/** Nothing is mapped at these: the page at 0 and the next, the end of user space, kernel space, the last bytes. */
+const FAULTS = {
+  8: [0n, 0x1008n, 0x7ffffffff000n, 0xffff888000000000n, -16n],
+  4: [0n, 0x1008n, 0xfffffff0n, 0xfffff000n],
+} as const;
+
+/** Makes the target's program of a sequence, and with the model says what each result must be. */
+export function compileLdtCalls(calls: readonly LdtCall[], options: LdtCompileOptions): LdtProgram {
+  const compiler = new Compiler(options);
+  compiler.begin();
+  calls.forEach((call, step) => compiler.call(call, step));
+  compiler.end(calls);
+  return compiler;
+}
+
+class Compiler implements LdtProgram {
+  readonly ops: TargetOp[] = [];
+  readonly checks: LdtCheck[] = [];
+  readonly #options: LdtCompileOptions;
+  readonly #buffer = new Uint8Array(READ_BUFFER_SIZE);
+  readonly #use: { longMode: boolean };
+  #model: LdtModel;
+  #step = 0;
+
+  constructor(options: LdtCompileOptions) {
+    this.#options = options;
+    this.#model = new LdtModel(options.model);
+    this.#use = { longMode: options.model.wordSize === 8 };
+  }
+
+  begin(): void {
+    this.#emit({ op: "fork", mode: "run", id: this.#options.id }, "a process for the sequence", undefined);
+  }
+
+  call(call: LdtCall, step: number): void {
+    this.#step = step;
+    const known = this.#options.tamper?.(call) ?? call;
+    switch (call.call) {
+      case "modify_ldt":
+        this.#modifyLdt(call, known);
+        break;
+      case "fork":
+        this.#emit({ op: "fork", mode: "child", id: 0 }, "fork", undefined);
+        this.#model = this.#model.fork();
+        break;
+      case "exec":
+        this.#emit({ op: "exec" }, "exec", 0n);
+        this.#model = this.#model.exec();
+        this.#buffer.fill(0);
+        break;
+      case "load":
+        this.#load(call.selector, call.register);
+    }
+  }
+
+  /** The whole table as modify_ldt(0) shows it, and some selectors as the processor sees them. */
+  end(calls: readonly LdtCall[]): void {
+    this.#step = calls.length;
+    const read: LdtCall = { call: "modify_ldt", func: 0, pointer: "buffer", bytecount: 65536n };
+    this.#modifyLdt(read, read);
+    for (const index of this.#entriesOf(calls)) this.#look(index);
+    this.ops.push({ op: "join", id: this.#options.id });
+  }
+
+  #emit(op: TargetOp, what: string, expected: bigint | undefined, mask?: bigint): void {
+    this.ops.push(op);
+    this.checks.push({ step: this.#step, what, expected, ...(mask === undefined ? {} : { mask }) });
+  }
+
+  #modifyLdt(call: ModifyLdtCall, known: LdtCall): void {
+    if (known.call !== "modify_ldt") throw new TypeError(`expected modify_ldt, found ${known.call}`);
+    const { wordSize } = this.#options;
+    const { result, data } = this.#model.modifyLdt(known.func, this.#memory(known), known.bytecount);
+    const nr = syscallNumber("modify_ldt", wordSize);
+    const args = [BigInt(call.func), this.#pointer(call), BigInt.asIntN(64, call.bytecount)];
+    this.#emit({ op: "syscall", nr, args }, describeCall(call), result);
+    if (data === undefined || call.pointer !== "buffer") return;
+    this.#buffer.set(data);
+    const length = Math.min(data.length + BEYOND, READ_BUFFER_SIZE);
+    const [a, b] = blockHash(this.#buffer.subarray(0, length));
+    const hash = (BigInt(a) << 32n | BigInt(b)) & (1n << 63n) - 1n;
+    const what = `digest of ${data.length} bytes read and ${length - data.length} behind them`;
+    this.#emit({ op: "hash", address: { scratch: BUFFER_AT }, length }, what, hash);
+  }
+
+  #memory(call: ModifyLdtCall): Uint8Array | "fault" {
+    const { pointer } = call;
+    if (pointer === "buffer") return this.#buffer;
+    // Writes look at one user_desc alone: no need to make a buffer of it each time.
+    if (typeof pointer !== "string" && (call.func === 1 || call.func === 0x11)) {
+      return encodeUserDesc(pointer);
+    }
+    return callArguments(call).ptr;
+  }
+
+  #pointer({ pointer }: ModifyLdtCall): OpArgument {
+    if (pointer === "buffer") return { scratch: BUFFER_AT };
+    if (pointer === "fault") {
+      const faults = FAULTS[this.#options.wordSize];
+      return faults[this.#step % faults.length]!;
+    }
+    this.ops.push({ op: "data", offset: USER_DESC_AT, bytes: encodeUserDesc(pointer) });
+    return { scratch: USER_DESC_AT };
+  }
+
+  #load(selector: number, register: SegmentRegister): void {
+    const index = selector >>> 3;
+    const number = REGISTERS[register];
+    if (number === undefined) throw new RangeError(`expected es, ss, ds, fs or gs, found ${register}`);
+    const fault = index < this.#model.nrEntries
+      ? segmentLoadFault(this.#model.entry(index), register, { ...this.#use, rpl: selector & 3 })
+      : "GP";
+    const expected = fault === undefined ? 0n : fault === "GP" ? -SIGSEGV : -SIGBUS;
+    const what = `load 0x${selector.toString(16)} into ${register}`;
+    this.#emit({ op: "segload", selector, register: number, offset: 0, access: false }, what, expected);
+    if (fault === undefined) this.#model.selectorLoaded(selector, register);
+  }
+
+  /** The last few entries that calls were about. */
+  #entriesOf(calls: readonly LdtCall[]): number[] {
+    const entries = new Set<number>();
+    for (const call of calls.toReversed()) {
+      if (call.call === "load") entries.add(call.selector >>> 3);
+      else if (call.call === "modify_ldt" && typeof call.pointer !== "string") {
+        if (call.pointer.entryNumber < LDT_ENTRIES) entries.add(call.pointer.entryNumber);
+      }
+      if (entries.size === SELECTORS_LOOKED_AT) break;
+    }
+    return [...entries];
+  }
+
+  #look(index: number): void {
+    const selector = index << 3 | 7;
+    const descriptor = index < this.#model.nrEntries ? this.#model.entry(index) : undefined;
+    const rights = descriptor && loadAccessRights(descriptor, this.#use);
+    const limit = descriptor && loadSegmentLimit(descriptor, this.#use);
+    const name = `0x${selector.toString(16)}`;
+    this.#emit({ op: "lar", selector }, `lar ${name}`, BigInt(rights ?? -1), BigInt(LAR_DEFINED_BITS));
+    this.#emit({ op: "lsl", selector }, `lsl ${name}`, BigInt(limit ?? -1));
+  }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+
+import type { TargetOp } from "../../lib/model/target_op.ts";
+import type { LdtModelOptions } from "../../lib/x86/ldt_model.ts";
+import { drawLdtCalls, type LdtCall, shrinkCalls } from "../../lib/x86/random_calls.ts";
+import { decodeResults } from "../../vm/target_program.ts";
+import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
+import { seededRandom, seedOf } from "./seeded_random.ts";
+
+/** What came of a program: its results file as far as it was written, or why nothing can be said. */
+export type LdtAnswer =
+  | { readonly results: Uint8Array; readonly complaint?: string | undefined }
+  | { readonly results?: undefined; readonly complaint: string };
+
+/** How many random sequences, from which seed, judged by what. */
+export interface LdtFuzzOptions {
+  readonly seed: number;
+  readonly count: number;
+  /** The kernel and the kind of program that carry the sequences out. */
+  readonly model: LdtModelOptions;
+  /** Word size of the target program. */
+  readonly wordSize: 4 | 8;
+  /** Carries a program out. A guest that is lost is a complaint, and must be replaced before the next program. */
+  readonly execute: (ops: readonly TargetOp[]) => Promise<LdtAnswer>;
+  /** Sequences in one program; 200 when not given. */
+  readonly batch?: number;
+  /** Most steps of a sequence; 40 when not given. */
+  readonly maxSteps?: number;
+  /** What the model is told in place of a call: a wrong model, for tests that must see it caught. */
+  readonly tamper?: (call: LdtCall) => LdtCall;
+  readonly onProgress?: (sequences: number) => void;
+}
+
+/** Where model and kernel part. */
+export interface LdtMismatch {
+  /** Index of the call; the number of calls when all of them agree and what they left behind does not. */
+  readonly step: number;
+  readonly what: string;
+  readonly expected: string;
+  readonly actual: string;
+}
+
+/** A sequence on which model and kernel do not agree. */
+export interface LdtFailure {
+  /** Which sequence of the seed, from 0. */
+  readonly index: number;
+  /** How many calls it had before it was made small. */
+  readonly drawn: number;
+  readonly calls: readonly LdtCall[];
+  readonly mismatch: LdtMismatch;
+  /** False when it failed only among others: then the sequence is the whole one. */
+  readonly alone: boolean;
+}
+
+/** What random sequences showed. */
+export interface LdtFuzzResult {
+  /** Sequences that were judged. */
+  readonly sequences: number;
+  /** Steps in them by kind. */
+  readonly steps: Readonly<Record<LdtCall["call"], number>>;
+  /** Results that were compared. */
+  readonly checks: number;
+  readonly milliseconds: number;
+  /** Programs that were run to make the failing sequence small. */
+  readonly shrinks: number;
+  readonly failure: LdtFailure | undefined;
+}
+
+const BATCH = 200;
+const MAX_STEPS = 40;
+
+/** Draws one sequence of a seed. */
+export function drawSequence(seed: number, index: number, maxSteps = MAX_STEPS): LdtCall[] {
+  const random = seededRandom(seedOf(seed, index));
+  return drawLdtCalls(random, { count: 1 + random() % maxSteps, loads: true });
+}
+
+/**
+ * Judges the LDT model against a running kernel: random sequences, many in one program and each in a process of its
+ * own, every result compared. The first sequence on which they part is made small.
+ */
+export async function runLdtFuzz(options: LdtFuzzOptions): Promise<LdtFuzzResult> {
+  const begin = performance.now();
+  const { count, batch = BATCH } = options;
+  const steps = { modify_ldt: 0, fork: 0, exec: 0, load: 0 };
+  let checks = 0;
+  for (let first = 0; first < count; first += batch) {
+    const length = Math.min(batch, count - first);
+    const sequences = Array.from(
+      { length },
+      (_, i) => drawSequence(options.seed, first + i, options.maxSteps),
+    );
+    const programs = sequences.map((calls, id) => compile(calls, id, options));
+    const failed = judge(programs, await options.execute(programs.flatMap(({ ops }) => ops)));
+    const passed = failed?.index ?? length;
+    for (const call of sequences.slice(0, passed).flat()) steps[call.call]++;
+    for (const program of programs.slice(0, passed)) checks += program.checks.length;
+    const result = { sequences: first + passed, steps, checks };
+    if (failed) {
+      const { shrinks, ...failure } = await makeSmall(sequences, { ...options, first, failed });
+      return { ...result, shrinks, failure, milliseconds: performance.now() - begin };
+    }
+    options.onProgress?.(result.sequences);
+  }
+  const milliseconds = performance.now() - begin;
+  return { sequences: count, steps, checks, shrinks: 0, failure: undefined, milliseconds };
+}
+
+function compile(calls: readonly LdtCall[], id: number, options: LdtFuzzOptions): LdtProgram {
+  const { model, wordSize, tamper } = options;
+  return compileLdtCalls(calls, { model, wordSize, tamper, id });
+}
+
+interface FailedSequence {
+  /** Of the program that it is in. */
+  readonly index: number;
+  readonly mismatch: LdtMismatch;
+}
+
+/** The first sequence whose results are not those of the model. */
+function judge(programs: readonly LdtProgram[], answer: LdtAnswer): FailedSequence | undefined {
+  const { results: bytes, complaint } = answer;
+  const last = programs.length - 1;
+  if (bytes === undefined) return { index: last, mismatch: accident(programs[last]!, complaint) };
+  const values = valuesOf(programs.flatMap(({ ops }) => ops), bytes);
+  let at = 0;
+  for (const [index, program] of programs.entries()) {
+    for (const check of program.checks) {
+      const value = values[at++];
+      const mismatch = compare(check, value);
+      if (mismatch) return { index, mismatch };
+    }
+  }
+  if (complaint !== undefined) return { index: last, mismatch: accident(programs[last]!, complaint) };
+  return undefined;
+}
+
+function accident({ checks }: LdtProgram, complaint: string): LdtMismatch {
+  const step = checks.at(-1)?.step ?? 0;
+  return { step, what: "the whole program", expected: "a quiet end", actual: complaint };
+}
+
+/** Results in the order of the checks; a file that ends early, or within a process that died, gives fewer. */
+function valuesOf(ops: readonly TargetOp[], bytes: Uint8Array): readonly bigint[] {
+  try {
+    return decodeResults(ops, bytes).results.map(({ value }) => value);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return [...new BigInt64Array(bytes.slice(0, bytes.length & ~7).buffer)];
+  }
+}
+
+function compare(check: LdtCheck, value: bigint | undefined): LdtMismatch | undefined {
+  const { step, what, expected, mask } = check;
+  if (value === undefined) {
+    return { step, what, expected: show(expected), actual: "nothing: the process ended before" };
+  }
+  const seen = mask === undefined || value < 0n ? value : value & mask;
+  if (expected === undefined ? seen > 0n : seen === expected) return undefined;
+  return { step, what, expected: show(expected), actual: show(seen) };
+}
+
+function show(value: bigint | undefined): string {
+  if (value === undefined) return "a process id";
+  const number = BigInt.asIntN(32, value);
+  const hex = `0x${BigInt.asUintN(64, value).toString(16)}`;
+  // An errno, as the program sees it that does not sign-extend the int.
+  return number < 0n && number > -134n ? `${number} (${hex})` : value < 0n ? `${value}` : hex;
+}
+
+/** Runs a sequence alone, and where it fails alone too, finds the least of it that does. */
+async function makeSmall(
+  sequences: readonly (readonly LdtCall[])[],
+  options: LdtFuzzOptions & { first: number; failed: FailedSequence },
+): Promise<LdtFailure & { shrinks: number }> {
+  const { first, failed } = options;
+  let shrinks = 0;
+  let mismatch: LdtMismatch | undefined;
+  const stillFails = async (calls: readonly LdtCall[]): Promise<boolean> => {
+    shrinks++;
+    const program = compile(calls, 0, options);
+    const found = judge([program], await options.execute(program.ops));
+    if (found) mismatch = found.mismatch;
+    return found !== undefined;
+  };
+  // A process that dies shows up late: the sequence may be one before. With a complaint it may be any.
+  const order = [failed.index, ...sequences.keys().filter((index) => index < failed.index)];
+  for (const index of order) {
+    const calls = sequences[index]!;
+    if (!await stillFails(calls)) continue;
+    const small = await shrinkCalls(calls, stillFails);
+    // The last program that failed is the smallest: every smaller one passed.
+    return {
+      index: first + index,
+      drawn: calls.length,
+      calls: small,
+      mismatch: mismatch!,
+      alone: true,
+      shrinks,
+    };
+  }
+  const calls = sequences[failed.index]!;
+  return {
+    index: first + failed.index,
+    drawn: calls.length,
+    calls,
+    mismatch: failed.mismatch,
+    alone: false,
+    shrinks,
+  };
+}
