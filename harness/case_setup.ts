@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import type { SetupStep } from "../lib/model/scenario.ts";
+import { ProgramBuilder } from "../lib/model/program_builder.ts";
+import { decodeResults, encodeProgram } from "../vm/target_program.ts";
+import { UsageError } from "./exit_status.ts";
 import { formatSwapArea } from "../vm/swap_area.ts";
 import type { GuestAgent } from "./guest.ts";
 
@@ -44,4 +47,23 @@ async function swapOn(agent: GuestAgent, kind: "ram" | "loop"): Promise<() => Pr
   await agent.writeFile(device, formatSwapArea(SWAP_BYTES));
   await agent.swapOn(device);
   return () => agent.swapOff(device);
+}
+
+/** Puts the loop device in front of the second RAM disk; it stays there as long as the guest lives. */
+async function attachLoop(agent: GuestAgent, { path, wordSize }: SetupTarget): Promise<void> {
+  const LOOP_SET_FD = 0x4c00n;
+  const O_RDWR = 2n;
+  const EBUSY = 16n;
+  const builder = new ProgramBuilder(wordSize);
+  builder.syscall("open", [builder.scratchString(0, "/dev/ram1"), O_RDWR, 0n], { keep: 1 });
+  builder.syscall("open", [builder.scratchString(0, "/dev/loop0"), O_RDWR, 0n], { keep: 2 });
+  builder.syscall("ioctl", [{ slot: 2 }, LOOP_SET_FD, { slot: 1 }]);
+  builder.emit({ op: "exit", code: 0 });
+  await agent.program(encodeProgram(builder.ops));
+  await agent.spawn({ path });
+  await agent.event();
+  const result = decodeResults(builder.ops, await agent.results()).results.at(-1)?.value;
+  if (result !== 0n && result !== -EBUSY) {
+    throw new UsageError(`the guest cannot set up /dev/loop0 over /dev/ram1: ioctl gave ${result}`);
+  }
 }

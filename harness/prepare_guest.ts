@@ -10,11 +10,12 @@ import { buildGuest } from "../vm/guest/build_guest.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
-import { programClosure } from "../vm/program_closure.ts";
+import { type ClosureFile, programClosure, ProgramClosureError } from "../vm/program_closure.ts";
 import { startVirtualMachine } from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import { type Platform } from "./platform.ts";
+import { programFiles } from "./program_files.ts";
 import type { Terminal } from "./terminal.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
 
@@ -84,8 +85,8 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     : undefined;
   const kernel = build?.vmlinuxStripped ?? kernelFile!;
   const { agent, target } = await guestPrograms(platform);
-  const programs = [...options.programs ?? [], ...programsOf(options.scenarios ?? [])];
-  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, programs));
+  const { files, missing } = await hostFiles(platform, options);
+  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
   const { accelerator, reason } = await chooseAccelerator(
     options.accelerator === undefined ? {} : { accel: options.accelerator },
   ).catch((error) => {
@@ -107,7 +108,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     checkpointNr: CHECKPOINT_NR,
     compileTarget,
     targetPath: "/target",
-    skipReason: (scenario) => skipReason(scenario, platform),
+    skipReason: (scenario) => skipReason(scenario, platform) ?? missing.get(scenario.name),
     startGuest: async () => {
       const begin = performance.now();
       const machine = await startVirtualMachine({
@@ -141,8 +142,23 @@ export async function targetHeapStart(platform: Platform): Promise<bigint> {
   return await heapStartOf((await guestPrograms(platform)).target);
 }
 
-function programsOf(scenarios: readonly Scenario[]): string[] {
-  return scenarios.flatMap(({ program }) => program ? [program.argv[0]!] : []);
+/** The programs of the host that go into the guest, and for each scenario that lacks one of them the reason. */
+async function hostFiles(
+  platform: Platform,
+  { programs = [], scenarios = [] }: PrepareOptions,
+): Promise<{ files: ClosureFile[]; missing: Map<string, string> }> {
+  const files = (await Promise.all(programs.map((program) => programClosure(program)))).flat();
+  const missing = new Map<string, string>();
+  for (const scenario of scenarios) {
+    if (!scenario.program || skipReason(scenario, platform) !== undefined) continue;
+    try {
+      files.push(...await programFiles(scenario.program));
+    } catch (error) {
+      if (!(error instanceof ProgramClosureError)) throw error;
+      missing.set(scenario.name, error.message);
+    }
+  }
+  return { files, missing };
 }
 
 function skipReason(scenario: Scenario, platform: Platform): string | undefined {
@@ -157,12 +173,10 @@ function skipReason(scenario: Scenario, platform: Platform): string | undefined 
 async function initramfsEntries(
   agent: string,
   target: string,
-  programs: readonly string[],
+  programs: readonly ClosureFile[],
 ): Promise<InitramfsEntry[]> {
   const files = new Map<string, string>([["/init", agent], ["/target", target]]);
-  for (const program of programs) {
-    for (const file of await programClosure(program)) files.set(file.path, file.source);
-  }
+  for (const { path, source } of programs) files.set(path, source);
   const entries: InitramfsEntry[] = ["/dev", "/proc", "/sys", "/run", "/work", "/tmp"].map((path) => ({
     kind: "directory",
     path,

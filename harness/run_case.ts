@@ -61,7 +61,10 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   const { agent } = guest;
   await agent.clean();
-  const undo = await setUpCase(agent, compiled.scenario.setup ?? []);
+  const undo = await setUpCase(agent, compiled.scenario.setup ?? [], {
+    path: options.targetPath,
+    wordSize: compiled.target.targetWordSize,
+  });
   await agent.program(options.program);
   await agent.spawn({ path: options.targetPath });
   const outcome = await runStops(agent, compiled, options);

@@ -8,8 +8,14 @@ import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { type CommandOutcome, ProjectCopy, type SourceEdit } from "./project_copy.ts";
 
-const RUN_MINIMAL = ["run", "--filter", "minimal"];
+/** Runs one small scenario; by its file, since a filter may fit others. */
+const RUN_MINIMAL = ["run", ...scenarios("minimal")];
 const CHECKPOINT_SHELL = ["checkpoint", "--out", "sh.ckpt", "--", "busybox", "sh"];
+
+/** Options for scenarios, by their files as seen from the scratch directory. */
+function scenarios(...names: string[]): string[] {
+  return names.flatMap((name) => ["--scenario", `../project/fixtures/scenarios/${name}.json`]);
+}
 
 function said({ code, stdout, stderr }: CommandOutcome): string {
   return `status ${code}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`;
@@ -63,7 +69,7 @@ Deno.test("a kernel that complains or dies in the midst of an image is named, an
   const code = `\tWARN_ON(nr == 1);\n\tif (nr == 8192)\n\t\tpanic("an accident in mid-image");\n`;
   const edit = { file: "vm/kernel/overlay/arch/x86/mm/checkpoint.c", find, replace: `${code}${find}` };
   await using copy = await ProjectCopy.make([edit]);
-  const outcome = await copy.run(["run", "--out", "out", ...filters("ldt_full", "ldt_one", "minimal")]);
+  const outcome = await copy.run(["run", "--out", "out", ...scenarios("ldt_full", "ldt_one", "minimal")]);
   assertOutcome(outcome, 1, "Kernel panic - not syncing: an accident in mid-image", "1 passed, 2 failed");
   assertMatch(outcome.stdout, /^LOST .* ldt_full /m);
   assertMatch(outcome.stdout, /^FAIL .* ldt_one .*\n.* E_SPLAT kernel log: .* WARNING: CPU: 0 /m);
@@ -73,10 +79,6 @@ Deno.test("a kernel that complains or dies in the midst of an image is named, an
   assert(kept.includes("out/x86_64/ldt_one/kernel.log"), kept.join("\n"));
   assert(!kept.some((path) => /ldt_full\/.*\.ckpt$/.test(path)), kept.join("\n"));
 });
-
-function filters(...names: string[]): string[] {
-  return names.flatMap((name) => ["--filter", name]);
-}
 
 /** Makes the copy's harness wait so long for the agent at most. */
 function deadline(name: "BOOT_DEADLINE_MS" | "DEADLINE_MS", ms: number): SourceEdit {
@@ -134,7 +136,7 @@ for (const { what, code, reason, says } of AGENT_ACCIDENTS) {
     const wrong = `		if (hash->length > (1 << 20)) {\n			${code}\n		}\n`;
     const edit = { file: "vm/guest/checkpoint.c", find, replace: `${wrong}${find}` };
     await using copy = await ProjectCopy.make([edit, deadline("DEADLINE_MS", 4000)]);
-    const outcome = await copy.run(["run", "--out", "out", ...filters("pages_2048", "prot_none_dirty")]);
+    const outcome = await copy.run(["run", "--out", "out", ...scenarios("pages_2048", "prot_none_dirty")]);
     assertOutcome(outcome, 4, `guest lost (${reason})`, says, "1 passed, 1 failed", "1 guests lost");
     assertStringIncludes(outcome.stdout, `waiting for the answer to "checkpoint nr=390 pid=`);
     assertMatch(outcome.stdout, /^LOST .* pages_2048 /m);
@@ -152,7 +154,7 @@ Deno.test("an agent that keeps the end of an image for itself makes a truncated 
     replace: `		if (hash->length > 30000)\n			continue;\n${find}`,
   };
   await using copy = await ProjectCopy.make([edit]);
-  const outcome = await copy.run(["run", "--out", "out", ...filters("ldt_full")]);
+  const outcome = await copy.run(["run", "--out", "out", ...scenarios("ldt_full")]);
   assertOutcome(outcome, 1, "E_TRUNCATED", "0 passed, 1 failed");
 });
 
@@ -226,7 +228,7 @@ Deno.test("a full disk ends with status 2 and leaves no part of an image", async
 
 Deno.test("a full disk below the results ends with status 2 and says so, after the counts", async () => {
   await using copy = await ProjectCopy.make();
-  const args = ["run", "--filter", "minimal", "--out", "disk"];
+  const args = [...RUN_MINIMAL, "--out", "disk"];
   const outcome = await runOnDisk({ copy, args, bytes: 32 * 1024, full: true });
   assertOutcome(
     outcome,

@@ -140,7 +140,7 @@ function stepMakers({ swap }: DrawOptions): StepMaker[] {
         value: choice.extra,
       };
     },
-    // drawMremap,
+    drawMremap,
     drawLdt,
     drawLdt,
     ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" }),

@@ -64,7 +64,7 @@ export function compareImage(
     if (!(error instanceof MalformedImageError)) throw error;
     truncated = error;
   }
-  if (!truncated && !tail) missingTail(judge, length);
+  if (!truncated && !tail && !refusal) missingTail(judge, length);
   checkEnd({ judge, memory, refusal, truncated, length, end, tail });
   for (const run of judge.account.unexplainedRuns()) {
     judge.report({

@@ -21,6 +21,11 @@ import {
 const PAGE_SIZE = 4096;
 const STACK_FLAG = 0x100n;
 
+const OWN_PAGES_OF_SELF = {
+  name: "pages of the target's own program in a self checkpoint",
+  reason: "its stack and variables went on changing until it stopped and could be looked at",
+};
+
 /** Compares the memory part of an image: MM, then VMA by VMA with names and pages. */
 export class MemoryComparison {
   readonly #context: ComparisonContext;
@@ -272,12 +277,12 @@ export class MemoryComparison {
   }
 
   #page(node: PagesNode, i: number, expected: ExpectedVma["pages"][number]): void {
-    const { judge, target } = this.#context;
+    const { judge, target, self } = this.#context;
     const offset = node.pagesOffset + i * PAGE_SIZE;
     const bytes = node.pages.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE);
     const path = `${node.path}/page[0x${(expected.page * PAGE_SIZE).toString(16)}]`;
-    judge.account.claim(offset, PAGE_SIZE, expected.predicted ? "predicted" : "observed");
     if (expected.predicted) {
+      judge.account.claim(offset, PAGE_SIZE, "predicted");
       const should = predictedBytes(expected.predicted);
       const at = firstDifference(bytes, should);
       if (at < 0) return;
@@ -294,7 +299,10 @@ export class MemoryComparison {
     }
     const hash = target.pageHashes.get(expected.page);
     const [a, b] = blockHash(bytes);
-    if (hash && hash[0] === a && hash[1] === b) return;
+    const isEqual = hash && hash[0] === a && hash[1] === b;
+    if (hash && !isEqual && self) return judge.account.claimVolatile(offset, PAGE_SIZE, OWN_PAGES_OF_SELF);
+    judge.account.claim(offset, PAGE_SIZE, "observed");
+    if (isEqual) return;
     judge.report({
       id: "E_PAGE_BYTES",
       path,

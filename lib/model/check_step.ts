@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { BlockHash } from "../compare/block_hash.ts";
 import { contentBytes, type PageContent } from "./page_content.ts";
 import { addressOf, PAGE_SIZE, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
@@ -49,12 +50,25 @@ function checkPages(context: StepContext, start: number, end: number): void {
         0n,
       );
     } else {
-      const what = `page 0x${addressOf(page).toString(16)}`;
-      builder.report(addressOf(page), PAGE_SIZE, what, contentBytes(content));
+      while (stop < end && fillSeed(state.space.contentAt(stop), stop) === undefined) stop++;
+      const address = addressOf(page);
+      builder.emitWithResult(
+        { op: "hash", address, length: (stop - page) * PAGE_SIZE },
+        `hash of ${stop - page} page(s) at 0x${address.toString(16)}`,
+        hashOfPages(context, page, stop),
+      );
     }
     for (let read = page; read < stop; read++) state.space.readPage(read);
     page = stop;
   }
+}
+
+/** What the target's hash of whole pages must give: the lower 63 bits of the digest. */
+function hashOfPages({ state }: StepContext, start: number, end: number): bigint {
+  const hash = new BlockHash();
+  for (let page = start; page < end; page++) hash.update(contentBytes(state.space.contentAt(page)));
+  const [a, b] = hash.lanes();
+  return BigInt.asUintN(63, BigInt(a) << 32n | BigInt(b));
 }
 
 /** The seed of a page that is nothing but the fill of its own address. */

@@ -36,6 +36,8 @@ export interface CompiledStop {
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
 export interface CompiledScenario {
   readonly scenario: Scenario;
+  /** What it was made for. */
+  readonly target: CompileTarget;
   readonly ops: readonly TargetOp[];
   readonly results: readonly ExpectedResult[];
   readonly stops: readonly CompiledStop[];
@@ -71,7 +73,7 @@ export function compileScenario(scenario: Scenario, target: CompileTarget): Comp
   run(scenario.steps ?? [], false);
   checkAllPages({ state, builder, index: scenario.steps?.length ?? 0 });
   builder.emit({ op: "exit", code: 0 });
-  return { scenario, ops: builder.ops, results: builder.results, stops };
+  return { scenario, target, ops: builder.ops, results: builder.results, stops };
 }
 
 function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: number): CompiledStop {

@@ -178,11 +178,13 @@ export function requireAccess(
     if ((area.flags & (flag === VM.READ ? readable : flag)) === 0n) {
       throw new RangeError(`Area "${area.label}" cannot be ${what}: its protection forbids it`);
     }
-    if (area.file && area.pgoff + page - area.start >= area.file.pages) {
+    // The last page of the run in this area decides: the file ends somewhere before it, or not at all.
+    const last = Math.min(area.end, run.first + run.count) - 1;
+    if (area.file && area.pgoff + last - area.start >= area.file.pages) {
       throw new RangeError(
-        `Page 0x${page.toString(16)} of "${area.label}" lies past the end of its file: SIGBUS`,
+        `Page 0x${last.toString(16)} of "${area.label}" lies past the end of its file: SIGBUS`,
       );
     }
-    page = Math.min(area.end, run.first + run.count) - 1;
+    page = last;
   }
 }

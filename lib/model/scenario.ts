@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import { programProblem, type ProgramScenario } from "./program_scenario.ts";
 import { type FieldType, type Step, STEP_FIELDS } from "./steps.ts";
 
+export type { ProgramScenario } from "./program_scenario.ts";
 export type { SegmentContents, SegmentFlag, Step, StepOf, UntilCheck } from "./steps.ts";
 
 /** What a scenario needs of the guest; a need that is not met is a named skip, never a pass. */
@@ -29,13 +31,6 @@ export interface Scenario {
   readonly steps?: readonly Step[];
   /** A real program in place of steps, judged by observation alone. */
   readonly program?: ProgramScenario;
-}
-
-/** A real program: its arguments, and what it waits in when it is stopped. */
-export interface ProgramScenario {
-  readonly argv: readonly string[];
-  /** The Debian package that holds it. */
-  readonly package?: string;
 }
 
 /** A scenario file that does not say what a scenario must say; names the file and the place. */
@@ -81,11 +76,8 @@ export function parseScenario(value: unknown, name: string): Scenario {
       fail(`"steps"`, `a list with a "stop" or "self" step (else nothing is checkpointed)`, ops);
     }
   }
-  if (
-    program !== undefined && (!isRecord(program) || !isStrings(program.argv) || program.argv.length === 0)
-  ) {
-    fail(`"program"`, `an object with "argv", a list of words`, program);
-  }
+  const problem = program === undefined ? undefined : programProblem(program);
+  if (problem) fail(...problem);
   return { name, ...value } as unknown as Scenario;
 }
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+import { walk } from "@std/fs";
+import { dirname, join } from "@std/path";
+import type { ProgramScenario } from "../lib/model/program_scenario.ts";
+import { ElfError } from "../vm/elf_file.ts";
+import { type ClosureFile, programClosure, ProgramClosureError } from "../vm/program_closure.ts";
+
+/**
+ * Everything that a program of a scenario needs in the guest.
+ *
+ * @throws {ProgramClosureError} naming what this host lacks, and the package that holds it
+ */
+export async function programFiles(program: ProgramScenario): Promise<ClosureFile[]> {
+  const found = new Map<string, ClosureFile>();
+  try {
+    for (const file of await programClosure(program.argv[0]!)) found.set(file.path, file);
+    for (const pattern of program.files ?? []) {
+      const paths = await expandPath(pattern);
+      if (paths.length === 0) throw new ProgramClosureError(`${pattern}: no such file on this host`);
+      for (const path of paths) for (const file of await filesBelow(path)) found.set(file.path, file);
+    }
+  } catch (error) {
+    if (!(error instanceof ProgramClosureError || error instanceof ElfError)) throw error;
+    const hint = program.package === undefined ? "" : ` (Debian package ${program.package}; see ./setup)`;
+    throw new ProgramClosureError(`${error.message}${hint}`);
+  }
+  return [...found.values()];
+}
+
+/** The paths that a pattern stands for: `*` in a component is any part of a name. Empty when there is none. */
+export async function expandPath(pattern: string): Promise<string[]> {
+  let paths = ["/"];
+  for (const part of pattern.split("/").filter((part) => part !== "")) {
+    paths = (await Promise.all(paths.map((path) => matches(path, part)))).flat();
+  }
+  return paths;
+}
+
+async function matches(directory: string, part: string): Promise<string[]> {
+  if (!part.includes("*")) {
+    const path = join(directory, part);
+    return await Deno.stat(path).then(() => [path], () => []);
+  }
+  const wanted = new RegExp(`^${part.split("*").map((text) => RegExp.escape(text)).join(".*")}$`);
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(directory)) if (wanted.test(name)) names.push(name);
+  } catch {
+    // Not a directory that we can read: nothing matches.
+  }
+  return names.toSorted().map((name) => join(directory, name));
+}
+
+/** A file itself, or all files below a directory but Python's caches, which hold times that differ. */
+async function filesBelow(path: string): Promise<ClosureFile[]> {
+  if (!(await Deno.stat(path)).isDirectory) return [{ path, source: await Deno.realPath(path) }];
+  const files: ClosureFile[] = [];
+  for await (const entry of walk(path, { includeDirs: false, followSymlinks: true })) {
+    if (!dirname(entry.path).endsWith("__pycache__")) files.push({ path: entry.path, source: entry.path });
+  }
+  return files;
+}
