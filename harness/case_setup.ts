@@ -13,6 +13,12 @@ const SWAP_DEVICES = { ram: "/dev/ram0", loop: "/dev/loop0" } as const;
 /** Bytes of the RAM disks: CONFIG_BLK_DEV_RAM_SIZE. */
 const SWAP_BYTES = 64 * 1024 * 1024;
 
+/** What the target program of the guest is, which sets up what only a program can. */
+export interface SetupTarget {
+  readonly path: string;
+  readonly wordSize: 4 | 8;
+}
+
 /**
  * Does what a scenario wants done before its target starts.
  *
@@ -21,9 +27,11 @@ const SWAP_BYTES = 64 * 1024 * 1024;
 export async function setUpCase(
   agent: GuestAgent,
   steps: readonly SetupStep[],
+  target: SetupTarget,
 ): Promise<() => Promise<void>> {
   const undo: (() => Promise<void>)[] = [];
   for (const step of steps) {
+    if ("swap" in step && step.swap === "loop") await attachLoop(agent, target);
     undo.push("swap" in step ? await swapOn(agent, step.swap) : await write(agent, step.write, step.value));
   }
   return async () => {

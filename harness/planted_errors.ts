@@ -12,6 +12,8 @@ export interface PlantedError {
   readonly scenario: string;
   /** The finding's id, and a part of its path. */
   readonly finding: { readonly id: string; readonly path: string };
+  /** Whether random programs must find it too, and be made small. */
+  readonly fuzz: boolean;
 }
 
 const PATH = join(import.meta.dirname ?? ".", "..", "fixtures", "planted_errors.json");

@@ -104,7 +104,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     kernelName: build ? `Linux ${build.info.release}` : kernel,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
-    hasSwap: false,
+    hasSwap: true,
     checkpointNr: CHECKPOINT_NR,
     compileTarget,
     targetPath: "/target",

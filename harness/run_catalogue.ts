@@ -123,7 +123,9 @@ async function attempt(guest: Guest, scenario: Scenario, options: CatalogueOptio
       kernelLog,
     };
   } catch (error) {
-    if (!(error instanceof GuestLostError || error instanceof AgentError || error instanceof UsageError)) throw error;
+    if (!(error instanceof GuestLostError || error instanceof AgentError || error instanceof UsageError)) {
+      throw error;
+    }
     return {
       ...base,
       // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is well.

@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: MIT
 
+import { errnoNumber } from "../lib/abi/errno.ts";
+import type { Finding } from "../lib/image/finding.ts";
+import type { Refusal } from "../lib/model/predict_stop.ts";
 import type { ProgramScenario } from "../lib/model/scenario.ts";
 import { UsageError } from "./exit_status.ts";
-import type { Guest } from "./guest.ts";
+import type { Guest, GuestAgent } from "./guest.ts";
 import { judgeImage } from "./judge_image.ts";
-import { observeCheckpoint } from "./observe_checkpoint.ts";
-import { type CaseOutcome, checkReply, type GuestKernel, outcomeOf } from "./run_case.ts";
+import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import { type CaseOutcome, checkReply, type GuestKernel, outcomeOf, type StopOutcome } from "./run_case.ts";
+
+const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
+
+/** How {@linkcode runProgram} is called. */
+export interface RunProgramOptions {
+  readonly kernel: GuestKernel;
+  /** A second look at the stopped process, after its checkpoint. */
+  readonly afterCheckpoint?: (seen: ObservedCheckpoint) => Promise<readonly Finding[]>;
+}
 
 /**
  * Runs a real program in the guest until it waits for something, stops it, checkpoints it, and judges the image by
@@ -14,20 +26,11 @@ import { type CaseOutcome, checkReply, type GuestKernel, outcomeOf } from "./run
 export async function runProgram(
   guest: Guest,
   program: ProgramScenario,
-  options: { kernel: GuestKernel },
+  options: RunProgramOptions,
 ): Promise<CaseOutcome> {
   const { kernel } = options;
   const { agent } = guest;
-  await agent.clean();
-  const { pid, stderr } = await agent.exec(program.argv);
-  const state = await agent.quiesce(pid);
-  if (state.state === "exited") {
-    const said = new TextDecoder().decode(await agent.readFile(stderr)).trim();
-    throw new UsageError(
-      `${program.argv.join(" ")} ended before it could be checkpointed${said && `: ${said}`}`,
-    );
-  }
-  await agent.stop(pid);
+  const pid = await startAndStop(agent, program);
   const seen = await observeCheckpoint(agent, {
     pid,
     checkpointNr: kernel.checkpointNr,
@@ -36,6 +39,7 @@ export async function runProgram(
     brk: undefined,
     hashPage: () => true,
   });
+  if (program.refused !== undefined) return { stops: [refusedStop(seen, program.refused)], findings: [] };
   const comparison = judgeImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
@@ -45,6 +49,44 @@ export async function runProgram(
     self: false,
     checkpointNr: kernel.checkpointNr,
   });
-  const findings = [...checkReply(seen.reply, undefined, 0), ...seen.changes, ...comparison.findings];
+  const after = await options.afterCheckpoint?.(seen) ?? [];
+  const findings = [
+    ...checkReply(seen.reply, undefined, 0),
+    ...seen.changes,
+    ...comparison.findings,
+    ...after,
+  ];
   return { stops: [outcomeOf("blocked", seen, comparison, findings)], findings: [] };
+}
+
+/** Starts a program and stops it where it waits for input. */
+async function startAndStop(agent: GuestAgent, { argv, env }: ProgramScenario): Promise<number> {
+  await agent.clean();
+  const { pid, stderr } = await agent.exec(argv, env ? { env: { ...ENVIRONMENT, ...env } } : {});
+  const state = await agent.quiesce(pid);
+  if (state.state === "exited") {
+    const said = new TextDecoder().decode(await agent.readFile(stderr)).trim();
+    throw new UsageError(
+      `${argv.join(" ")} ended before it could be checkpointed${said && `: ${said}`}`,
+    );
+  }
+  await agent.stop(pid);
+  return pid;
+}
+
+function refusedStop(seen: ObservedCheckpoint, name: string): StopOutcome {
+  const refusal: Refusal = { name, errno: errnoNumber(name), atPage: undefined, why: "its scenario says so" };
+  const findings: Finding[] = [...checkReply(seen.reply, refusal, 0), ...seen.changes];
+  if (seen.image.length > 0) {
+    findings.push({
+      id: "E_REFUSED_OUTPUT",
+      verdict: "mismatch",
+      path: "image",
+      message: `the call had to be refused with ${name} before a byte was written`,
+      expected: "0 bytes",
+      actual: `${seen.image.length} bytes`,
+    });
+  }
+  const counts = { predicted: 0, observed: 0, volatile: 0, unexplained: seen.image.length };
+  return { label: "blocked", image: seen.image, findings, counts, volatile: new Map(), pages: 0 };
 }

@@ -28,8 +28,6 @@ export interface FuzzResult {
   readonly failure: { readonly scenario: Scenario; readonly findings: readonly string[] } | undefined;
 }
 
-const SWAP_DEVICE = "swap";
-
 /** Tells a program that failed from an error of the harness. */
 class MismatchFound extends Error {
   override name = "MismatchFound";
@@ -79,7 +77,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
 }
 
 function scenarioOf(steps: readonly Step[], prepared: PreparedGuest): Scenario {
-  const setup = prepared.hasSwap ? { setup: [{ [SWAP_DEVICE]: true }] } : {};
+  const setup = prepared.hasSwap ? { setup: [{ swap: "loop" }] } : {};
   return parseScenario({ about: "Found by random programs: say what it shows.", ...setup, steps }, "random");
 }
 

@@ -53,7 +53,7 @@ function advise(
   if (advice === "free") space.dropSwapped(first, end);
   if (advice === "pageout" && hasSwap) space.swapOut(first, end);
   if (advice === "populate_write") populate(context, first, count);
-  if (advice === "populate_read") for (let page = first; page < end; page++) space.readPage(page);
+  if (advice === "populate_read") { for (let page = first; page < end; page++) space.readPage(page); }
   space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMadvise(area.flags, advice) }));
 }
 

@@ -199,7 +199,16 @@ function runMemoryStep(step: Exclude<Step, { op: OtherStep }>, context: StepCont
   }
 }
 
-type FileOp = "file" | "write_file" | "truncate" | "unlink" | "rename" | "link" | "memfd" | "chdir" | "chroot";
+type FileOp =
+  | "file"
+  | "write_file"
+  | "truncate"
+  | "unlink"
+  | "rename"
+  | "link"
+  | "memfd"
+  | "chdir"
+  | "chroot";
 
 function runFileStep(step: StepOf<FileOp>, context: StepContext): void {
   switch (step.op) {

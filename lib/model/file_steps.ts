@@ -44,7 +44,9 @@ export function fileStep(step: StepOf<"file">, context: StepContext): void {
   const pages = pageCount(step.pages, state.pagesPerChunk);
   const seed = step.seed ?? defaultSeed(index);
   const path = `${state.workingDirectory}/${step.file}`;
-  if (state.files.get(step.file)?.unlinked === false) throw new RangeError(`There is a "${step.file}" already`);
+  if (state.files.get(step.file)?.unlinked === false) {
+    throw new RangeError(`There is a "${step.file}" already`);
+  }
   const name = builder.scratchString(0, usablePath(context, path));
   builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
   const fd = { slot: SLOTS.file };

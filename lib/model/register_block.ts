@@ -49,7 +49,9 @@ export interface RegisterBlock {
 export function encodeRegisterBlock(block: RegisterBlock): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES + (block.xstate?.bytes.length ?? 0));
   const view = new DataView(bytes.buffer);
-  BLOCK_REGISTERS.forEach((name, i) => view.setBigUint64(8 * i, word(block.general?.[name] ?? 0n, name), true));
+  BLOCK_REGISTERS.forEach((name, i) =>
+    view.setBigUint64(8 * i, word(block.general?.[name] ?? 0n, name), true)
+  );
   view.setBigUint64(128, (block.flags ?? 0n) | 2n, true);
   BLOCK_SELECTORS.forEach((name, i) => {
     const selector = block.selectors?.[name];

@@ -3,7 +3,12 @@
 import type { CpuRegister } from "../x86/registers.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { ModelState } from "./model_state.ts";
-import { BLOCK_REGISTERS, BLOCK_SELECTORS, encodeRegisterBlock, type RegisterBlock } from "./register_block.ts";
+import {
+  BLOCK_REGISTERS,
+  BLOCK_SELECTORS,
+  encodeRegisterBlock,
+  type RegisterBlock,
+} from "./register_block.ts";
 import { selectorNumber } from "./selector_steps.ts";
 import type { StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
@@ -58,12 +63,16 @@ export function registersStep(step: StepOf<"registers">, { state, builder }: Ste
   const general = take(SETTABLE[builder.wordSize]);
   const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
   if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
-    throw new RangeError(`flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`);
+    throw new RangeError(
+      `flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`,
+    );
   }
   const selectors = take(BLOCK_SELECTORS);
   const xstate = xstateOf(take(VECTOR_NAMES));
   if (values.size > 0) {
-    throw new SyntaxError(`No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`);
+    throw new SyntaxError(
+      `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
+    );
   }
   state.registers = {
     block: {
@@ -82,7 +91,9 @@ export function registersStep(step: StepOf<"registers">, { state, builder }: Ste
       xstate: xstate?.parts ?? [],
     },
   };
-  for (const [name, value] of selectors) if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
+  for (const [name, value] of selectors) {
+    if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
+  }
 }
 
 /** What the call that stops the target leaves in registers: its number, its result, and the signal. */
@@ -107,7 +118,8 @@ export function predictRegisters(state: ModelState): RegisterPrediction {
   return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }
 
-const range = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+const range = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
 
 const DEFAULT_FCW = 0x37fn;

@@ -26,7 +26,9 @@ function segmentNumber(state: ModelState, value: number | string | undefined, en
   const number = Number(value ?? 0);
   if (!Number.isInteger(number) || number < 0 || number > 0xffff_ffff) {
     throw new SyntaxError(
-      `A base or limit must be 32 bits, such as "0x1000", "entry" or "area:NAME": found ${JSON.stringify(value)}`,
+      `A base or limit must be 32 bits, such as "0x1000", "entry" or "area:NAME": found ${
+        JSON.stringify(value)
+      }`,
     );
   }
   return number;

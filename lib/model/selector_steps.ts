@@ -26,7 +26,9 @@ export function selectorNumber(state: ModelState, text: number | string): number
   if (match) return (state.tls.options.firstSlot + index) << 3 | 3;
   const number = Number(text);
   if (Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
-  throw new SyntaxError(`A selector must be 16 bits, "ldt:ENTRY" or "tls:ENTRY": found ${JSON.stringify(text)}`);
+  throw new SyntaxError(
+    `A selector must be 16 bits, "ldt:ENTRY" or "tls:ENTRY": found ${JSON.stringify(text)}`,
+  );
 }
 
 /** The descriptor that a selector names, as far as the model knows it: an LDT or a TLS entry. */

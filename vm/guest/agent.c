@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The agent: process 1 of the guest, and the host's hand in it.
 //
-// It carries out one command at a time. Commands are lines on the control port, and each gets one answer that starts
-// with `ok` or `err`; bulk data has its own port. The agent decides nothing: no limits of time, no retries, no
-// verdicts. System call numbers of the code under test come from the host.
+// It carries out one command at a time. Commands are lines on the control port, and each gets one answer
+// that starts with `ok` or `err`; bulk data has its own port. The agent decides nothing: no limits of time,
+// no retries, no verdicts. System call numbers of the code under test come from the host.
 #include <linux/errno.h>
 #include <linux/time.h>
 

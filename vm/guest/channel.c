@@ -8,7 +8,8 @@
 
 #include "syscall.h"
 
-// Before Linux 6.1 a port can lose the wake-up of a waiting reader or writer, so no wait is longer than this.
+// Before Linux 6.1 a port can lose the wake-up of a waiting reader or writer, so no wait is longer than
+// this.
 #define LONGEST_WAIT_MS 50
 
 struct poll_entry {
@@ -54,7 +55,8 @@ void console_line(const char *what, long error)
 		SYS(close, fd);
 }
 
-// A machine without ACPI cannot switch itself off: it restarts, and QEMU's -no-reboot turns that into an exit.
+// A machine without ACPI cannot switch itself off: it restarts, and QEMU's -no-reboot turns that into an
+// exit.
 void power_off(void)
 {
 	SYS(sync);

@@ -15,11 +15,13 @@ extern u8 channel_buffer[BUFFER_BYTES];
 // Takes over two open descriptors; waits until the host has connected both.
 void channel_start(int control, int data);
 
-// The next line of the host without its LF. A line that is too long gives NULL. Does not return at end of file.
+// The next line of the host without its LF. A line that is too long gives NULL. Does not return at end of
+// file.
 char *channel_read_line(void);
 
-// Passes the time in a loop that waits for something in the guest, at most until `fd` (-1: none) can be read. Ends
-// the guest when the host is gone; false when the host has sent another command, which ends the wait.
+// Passes the time in a loop that waits for something in the guest, at most until `fd` (-1: none) can be
+// read. Ends the guest when the host is gone; false when the host has sent another command, which ends the
+// wait.
 bool channel_pause(int fd, int ms);
 
 // Exactly `length` bytes from the host's side of the data port.
@@ -38,7 +40,8 @@ void blob_start(struct blob *blob, const char *name);
 void blob_write(struct blob *blob, const void *bytes, size_t length);
 void blob_end(struct blob *blob);
 void blob_of(const char *name, const void *bytes, size_t length);
-// Sends what is left of an open file. 0, or the error that ended it early; the blob is announced in any case.
+// Sends what is left of an open file. 0, or the error that ended it early; the blob is announced in any
+// case.
 long blob_of_file(const char *name, int fd);
 
 // The answer: reply_start("ok"), any number of fields, reply_send().

@@ -52,8 +52,8 @@ static void ignore_signal(int signal)
 
 #define STAND_IN_NR 1000000
 
-// In place of the system call under test, on a machine that does not have it: writes so many bytes, byte i being i
-// modulo 251, in portions as a checkpoint might.
+// In place of the system call under test, on a machine that does not have it: writes so many bytes, byte i
+// being i modulo 251, in portions as a checkpoint might.
 static long stand_in(int fd, u64 length)
 {
 	static u8 portion[4096 + 44];

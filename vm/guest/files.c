@@ -128,8 +128,9 @@ void command_mount(const struct command *command)
 
 	if (directory == NULL || !command_number(command, "flags", &flags))
 		return;
-	answer(SYS(mount, source != NULL ? source : type, directory, type, flags, command_text(command, "data")),
-	       directory);
+	const char *data = command_text(command, "data");
+
+	answer(SYS(mount, source != NULL ? source : type, directory, type, flags, data), directory);
 }
 
 void command_swapon(const struct command *command)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The digest of blocks on the wire; its other statement is vm/block_hash.ts. It finds accidents, not forgery.
+// The digest of blocks on the wire; its other statement is vm/block_hash.ts. It finds accidents, not
+// forgery.
 #ifndef CKPTEST_HASH_H
 #define CKPTEST_HASH_H
 

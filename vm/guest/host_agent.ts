@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
 import { AgentSession, type GuestLink } from "../agent_session.ts";
+import { withDeadline } from "../deadline.ts";
 import { buildGuestProgram, type GuestProgramArch } from "./build_guest.ts";
 import { linkOver } from "./memory_link.ts";
 
@@ -49,6 +50,8 @@ export async function startAgentProcess(arch: GuestProgramArch): Promise<AgentPr
     hangUp,
     async [Symbol.asyncDispose]() {
       hangUp();
+      // An agent that does not notice is killed; its own kernel namespace ends with it.
+      await withDeadline(child.status, 2000, "the agent's end").catch(() => child.kill("SIGKILL"));
       await child.status;
       await Deno.remove(directory, { recursive: true });
     },

@@ -73,8 +73,9 @@ static void flush_pages(struct page_list *list)
 	list->count = 0;
 }
 
-// Makes sure that the entry of an address has been read. The kernel walks to the next multiple of 2 MiB however
-// little is asked for, so all of that is taken: small mappings side by side must not be walked again for each.
+// Makes sure that the entry of an address has been read. The kernel walks to the next multiple of 2 MiB
+// however little is asked for, so all of that is taken: small mappings side by side must not be walked
+// again for each.
 static long read_entries(struct page_list *list, u64 address, u64 end)
 {
 	u64 wanted = ((end + WALK_BYTES - 1) / WALK_BYTES * WALK_BYTES - address) / PAGE_BYTES;
@@ -83,7 +84,8 @@ static long read_entries(struct page_list *list, u64 address, u64 end)
 		return 0;
 	if (wanted > ENTRIES_PER_READ)
 		wanted = ENTRIES_PER_READ;
-	long bytes = sys_pread(list->pagemap, list->buffers->entries, (size_t)wanted * 8, address / PAGE_BYTES * 8);
+	long bytes = sys_pread(list->pagemap, list->buffers->entries, (size_t)wanted * 8,
+			       address / PAGE_BYTES * 8);
 
 	if (bytes < 8)
 		return bytes < 0 ? bytes : -ENODATA;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The target program: carries out the ops that it reads from descriptor 3, one after the other. What it does to its
-// own address space is what the ops say, plus its own few pages (stack, data), which are judged by observation.
+// The target program: carries out the ops that it reads from descriptor 3, one after the other. What it
+// does to its own address space is what the ops say, plus its own few pages (stack, data), which are judged
+// by observation.
 #include "target.h"
 
 #include <linux/errno.h>
 
-#include "hash.h"
 #include "syscall.h"
 #include "text.h"
 
@@ -113,8 +113,9 @@ static u64 skip_to_join(u64 id)
 	}
 }
 
-// A program that execs itself goes on behind that op. What it must know is kept where neither memory nor arguments
-// change by it: in the offset of the program file, as the positions of the next op and of the join where it ends.
+// A program that execs itself goes on behind that op. What it must know is kept where neither memory nor
+// arguments change by it: in the offset of the program file, as the positions of the next op and of the
+// join where it ends.
 #define POSITION_UNIT 8
 #define POSITION_BITS 22
 
@@ -205,13 +206,14 @@ static s64 run_with_result(const struct op *op)
 	case OP_LSL:
 		return segment_limit((u32)argument(op, 0));
 	case OP_SEGLOAD:
-		return segment_load((u32)argument(op, 0), argument(op, 1), argument(op, 2), argument(op, 3) != 0);
+		return segment_load((u32)argument(op, 0), argument(op, 1), argument(op, 2),
+				    argument(op, 3) != 0);
 	case OP_THREAD:
 		return process_start_sleeper(argument(op, 0) != 0);
 	case OP_CHECK:
 		return memory_check(argument(op, 0), argument(op, 1), (u32)argument(op, 2), argument(op, 3));
 	case OP_HASH:
-		return (s64)(hash_of((const void *)(unsigned long)argument(op, 0), (size_t)argument(op, 1)) & ~0ULL >> 1);
+		return memory_hash(argument(op, 0), argument(op, 1));
 	case OP_GETPID:
 		return SYS(getpid);
 	default:

@@ -68,6 +68,7 @@ void memory_fill(u64 address, u64 pages, u32 seed, u64 stride);
 s64 memory_check(u64 address, u64 pages, u32 seed, u64 stride);
 void memory_read(u64 address, u64 pages, u64 stride);
 void memory_poke(u64 address, u64 length, u64 value);
+s64 memory_hash(u64 address, u64 length);
 void memory_report(u64 address, u64 length);
 
 // target_process.c.
@@ -84,7 +85,8 @@ void process_start(const unsigned long *stack);
 // An entry of the auxiliary vector, or -ENOENT.
 s64 process_auxiliary(u64 type);
 
-// target_segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the process.
+// target_segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
+// process.
 extern unsigned long segment_recovery;
 void segment_catch_faults(void);
 s64 segment_access_rights(u32 selector);

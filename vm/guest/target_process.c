@@ -13,7 +13,8 @@
 
 long clone_sleeper(unsigned long flags, void *stack, long death_signal);
 
-// A clone that touches no memory: it asks to die with its parent (if death_signal is set), then sleeps for ever.
+// A clone that touches no memory: it asks to die with its parent (if death_signal is set), then sleeps for
+// ever.
 #ifdef __x86_64__
 asm(".pushsection .text\n"
     "clone_sleeper:\n"
@@ -99,7 +100,8 @@ s64 process_exec(void)
 	return SYS(execve, arguments[0], arguments, environment);
 }
 
-// The system call entry of 32-bit code, which 64-bit code can use as well. A kernel without it gives a fault.
+// The system call entry of 32-bit code, which 64-bit code can use as well. A kernel without it gives a
+// fault.
 #ifdef __x86_64__
 long call_int80(const long numbers[7]);
 
@@ -171,7 +173,8 @@ void process_end_like(long child)
 	target_die(status >> 8 & 0xff);
 }
 
-// A child that shares pages with this process and does nothing. It has gone to sleep when the pid is returned.
+// A child that shares pages with this process and does nothing. It has gone to sleep when the pid is
+// returned.
 s64 process_fork_bystander(void)
 {
 	int ready[2];

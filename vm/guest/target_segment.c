@@ -33,8 +33,8 @@ typedef long loader(u32 selector, unsigned long offset, long access);
 
 loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segment_load_gs;
 
-// Loads a segment register and, if asked to, reads a byte through it. `restore` brings the old selector back, from
-// the register that `save` has put it in. Between the two no other memory is touched.
+// Loads a segment register and, if asked to, reads a byte through it. `restore` brings the old selector
+// back, from the register that `save` has put it in. Between the two no other memory is touched.
 #ifdef __x86_64__
 #define LOADER(segment, save, restore) \
 	".globl segment_load_" #segment "\n" \

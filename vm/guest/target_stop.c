@@ -30,8 +30,9 @@ _Static_assert(offsetof(struct register_block, fs) == 152, "as the code below ha
 void stop_with(const struct register_block *block, unsigned long pid, unsigned long kill_nr);
 extern char stop_resume[];
 
-// The call takes its number and its two arguments from the stack, so that all other registers are the block's. On
-// x86-64 the syscall instruction itself sets cx (to the next instruction) and r11 (to the flags).
+// The call takes its number and its two arguments from the stack, so that all other registers are the
+// block's. On x86-64 the syscall instruction itself sets cx (to the next instruction) and r11 (to the
+// flags).
 #ifdef __x86_64__
 #define LOAD_SEGMENT(offset, segment) \
 	"	mov " #offset "(%rdi), %rax\n" \

@@ -250,6 +250,7 @@ static int cr_walk_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 
 	ptl = pmd_trans_huge_lock(pmd, walk->vma);
 	if (ptl) {
+		__acquire(ptl);		/* sparse does not see that it is taken */
 		ret = cr_walk_huge(w, addr, end, *pmd);
 		spin_unlock(ptl);
 		return ret;
