@@ -22,6 +22,9 @@ import { VirtualGuest } from "./virtual_guest.ts";
 /** Number of the checkpoint system call of our port, on both architectures. */
 export const CHECKPOINT_NR = 390;
 
+const DEFAULT_MEMORY_MIB = 256;
+const MANY_BYTES = 32 << 20;
+
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
   readonly platform: Platform;
@@ -115,7 +118,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         accelerator,
         kernel,
         initrd,
-        ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
+        memoryMiB: options.memoryMiB ?? memoryFor((await Deno.stat(initrd)).size),
       });
       try {
         return new VirtualGuest(machine, await AgentSession.connect(machine), performance.now() - begin);
@@ -125,6 +128,11 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
       }
     },
   };
+}
+
+/** While the kernel unpacks an archive it has it twice, and its root file system takes half of the memory at most. */
+function memoryFor(archiveBytes: number): number {
+  return DEFAULT_MEMORY_MIB + 4 * Math.floor(archiveBytes / MANY_BYTES) * (MANY_BYTES >> 20);
 }
 
 async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {

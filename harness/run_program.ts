@@ -87,6 +87,7 @@ function refusedStop(seen: ObservedCheckpoint, name: string): StopOutcome {
       actual: `${seen.image.length} bytes`,
     });
   }
-  const counts = { predicted: 0, observed: 0, volatile: 0, unexplained: seen.image.length };
+  const total = seen.image.length;
+  const counts = { total, predicted: 0, observed: 0, volatile: 0, unexplained: total };
   return { label: "blocked", image: seen.image, findings, counts, volatile: new Map(), pages: 0 };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { blockHashHex } from "./block_hash.ts";
+import { blockHashHex } from "../lib/compare/block_hash.ts";
 import {
   checkpointFields,
   parseCheckpoint,
@@ -58,9 +58,9 @@ const DEADLINE_MS = 10_000;
 const BOOT_DEADLINE_MS = 30_000;
 
 /**
- * The talk with the agent of one guest: a method for each of its commands. One command at a time; further ones wait
- * for their turn. Every method throws {@linkcode AgentError} when the agent refuses, and GuestLostError when it does
- * not answer in time or makes no sense; a lost guest stays lost.
+ * The talk with the agent of one guest: a method for each of its commands. One command at a time; further
+ * ones wait for their turn. Every method throws {@linkcode AgentError} when the agent refuses, and
+ * GuestLostError when it does not answer in time or makes no sense; a lost guest stays lost.
  */
 export class AgentSession {
   /** What the agent said of itself and its kernel. */
@@ -79,7 +79,11 @@ export class AgentSession {
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   }
 
-  /** Waits for the `hello` of an agent that boots. @throws {GuestLostError} when it does not come or makes no sense. */
+  /**
+   * Waits for the `hello` of an agent that boots.
+   *
+   * @throws {GuestLostError} when it does not come or makes no sense.
+   */
   static connect(link: GuestLink, options: SessionOptions = {}): Promise<AgentSession> {
     return open(link, options, async (wires) => parseHello(await wires.lines.next()));
   }
@@ -159,7 +163,10 @@ export class AgentSession {
     return this.#tell("signal", [["pid", pid], ["sig", signal]]);
   }
 
-  /** Ends a process with a signal (SIGKILL by default), waits for its end, and kills everything that belongs to it. */
+  /**
+   * Ends a process with a signal (SIGKILL by default), waits for its end, and kills everything that belongs
+   * to it.
+   */
   kill(pid: number, options: RequestOptions & { signal?: number } = {}): Promise<ProcessEnd> {
     const { signal = 9, deadlineMs } = options;
     const fields: Fields = [["pid", pid], ["sig", signal]];
@@ -233,7 +240,10 @@ export class AgentSession {
     return this.#ask("readfile", [["path", path]], (answer) => blobOf(answer, "file"), options);
   }
 
-  /** Writes a file in the guest, which may be run as a program. Serves for switches under /proc and /sys, too. */
+  /**
+   * Writes a file in the guest, which may be run as a program. Serves for switches under /proc and /sys,
+   * too.
+   */
   writeFile(path: string, content: Uint8Array | string, options?: RequestOptions): Promise<void> {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
     return this.#send("writefile", [["path", path]], bytes, options);
@@ -334,7 +344,10 @@ async function open(
   }
 }
 
-/** Anything that an exchange ends with, other than the agent's own `err`, means that the guest makes no sense. */
+/**
+ * Anything that an exchange ends with, other than the agent's own `err`, means that the guest makes no
+ * sense.
+ */
 function asLost(link: GuestLink, awaited: string, error: unknown): GuestLostError {
   if (error instanceof GuestLostError) return error;
   return link.lost("protocol", awaited, error instanceof Error ? error.message : String(error));

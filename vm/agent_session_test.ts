@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { AgentError, AgentSession, decodePages } from "./agent_session.ts";
-import { blockHashHex } from "./block_hash.ts";
+import { blockHashHex } from "../lib/compare/block_hash.ts";
 import { LineQueue } from "./guest/byte_channel.ts";
 import { linkOver, type MemoryConnection, memoryConnections } from "./guest/memory_link.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";

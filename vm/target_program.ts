@@ -54,7 +54,10 @@ const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
 
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
 
-/** Encodes a program as the byte stream that the target reads. @throws {RangeError} on a value that does not fit. */
+/**
+ * Encodes a program as the byte stream that the target reads. @throws {RangeError} on a value that does not
+ * fit.
+ */
 export function encodeProgram(ops: readonly TargetOp[]): Uint8Array<ArrayBuffer> {
   const size = ops.reduce((sum, op) => sum + OP_BYTES + (op.op === "data" ? padded(op.bytes.length) : 0), 0);
   const bytes = new Uint8Array(size);
@@ -186,8 +189,8 @@ export interface TargetResults {
 }
 
 /**
- * Takes the target's results file apart, along the program that it belongs to. A part that a child ran (`fork` with
- * mode "run") is followed as the child went through it, a child that exits early included.
+ * Takes the target's results file apart, along the program that it belongs to. A part that a child ran
+ * (`fork` with mode "run") is followed as the child went through it, a child that exits early included.
  *
  * @throws {SyntaxError} when the file is cut within a result, or goes on after the last one.
  */

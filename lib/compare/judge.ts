@@ -66,7 +66,10 @@ export class Judge {
     this.account.claim(node.offset, HEADER_SIZE, "predicted");
   }
 
-  /** Checks the fields of a record's payload, padding included, and explains those that have an expectation. */
+  /**
+   * Checks the fields of a record's payload and explains those that have an expectation. Padding must be zero where
+   * nothing else is expected of it.
+   */
   fields(node: RecordNode, expectations: FieldExpectations): void {
     const { payload } = RECORDS[node.name];
     if (!isStruct(payload)) throw new TypeError(`${node.name} has no fields`);
@@ -76,7 +79,7 @@ export class Judge {
       const offset = node.offset + HEADER_SIZE + field.offset;
       const path = `${node.path}.${field.name}`;
       const actual = found[field.name]!;
-      const expectation = field.padding ? PADDING : expectations[field.name];
+      const expectation = expectations[field.name] ?? (field.padding ? PADDING : undefined);
       if (expectation === undefined) continue;
       if ("accept" in expectation) {
         const wrong = expectation.accept(BigInt(actual as bigint | number));
@@ -90,7 +93,9 @@ export class Judge {
           id: field.padding ? "E_PADDING" : "E_FIELD",
           path,
           offset,
-          message: field.padding ? "unused bytes must be zero" : `${field.doc}: not as ${expectation.by}`,
+          message: expectation === PADDING
+            ? "unused bytes must be zero"
+            : `${field.doc}: not as ${expectation.by}`,
           expected: show(expectation.value),
           actual: show(actual),
         });

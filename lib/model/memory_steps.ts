@@ -9,6 +9,8 @@ import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "./target_op.ts";
 import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 
+/** Words among an area's flags that are none of mmap's: the file is opened for reading, the address is below 4 GiB. */
+const OWN_WORDS = ["readonly_file", "low"];
 const NO_FILE = 0xffffffffffffffffn;
 
 /** Adds the call that maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
@@ -36,7 +38,7 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
   const words = step.flags ?? [];
   const prot = protBits(step.prot ?? "rw");
   const start = state.place(pages, step);
-  let flags = flagBits(words.filter((word) => word !== "readonly_file"), MAP_FLAGS, "mmap flag");
+  let flags = flagBits(words.filter((word) => !OWN_WORDS.includes(word)), MAP_FLAGS, "mmap flag");
   if (!words.includes("shared")) flags |= MAP_FLAGS.private!;
   const readOnlyFile = words.includes("readonly_file");
   let fd: OpArgument = NO_FILE;

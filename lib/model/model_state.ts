@@ -56,6 +56,7 @@ export class ModelState {
   readonly hasSwap: boolean;
   #next: number;
   readonly #end: number;
+  #nextLow = 0x20000;
 
   constructor(target: CompileTarget, setup: readonly SetupStep[] = []) {
     this.target = target;
@@ -106,8 +107,18 @@ export class ModelState {
   /** Picks the pages for a new area: after a gap, right after another area, or aligned. */
   place(
     pages: number,
-    options: { after?: string | undefined; align?: number | undefined; gap?: number | undefined } = {},
+    options: {
+      after?: string | undefined;
+      align?: number | undefined;
+      gap?: number | undefined;
+      flags?: readonly string[] | undefined;
+    } = {},
   ): number {
+    if (options.flags?.includes("low") && this.target.targetWordSize === 8) {
+      const start = this.#nextLow;
+      this.#nextLow = start + pages + GAP_PAGES;
+      return start;
+    }
     if (options.after !== undefined) {
       const other = this.range(options.after);
       const start = other.start + other.pages;

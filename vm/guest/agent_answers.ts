@@ -128,7 +128,10 @@ export function parseCheckpoint(line: ProtocolLine, image: Uint8Array | undefine
   };
 }
 
-/** Takes the blob `pages` apart: every page that is present or swapped out. @throws {RangeError} on a cut blob. */
+/**
+ * Takes the blob `pages` apart: every page that is present or swapped out. @throws {RangeError} on a cut
+ * blob.
+ */
 export function decodePages(blob: Uint8Array): ObservedPage[] {
   if (blob.length % 16 !== 0) {
     throw new RangeError(`pages: expected a multiple of 16 bytes, found ${blob.length}`);

@@ -22,7 +22,10 @@ export function escapeValue(value: string): string {
   return escaped;
 }
 
-/** Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD. @throws {SyntaxError} on a bad sequence. */
+/**
+ * Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD. @throws {SyntaxError} on a bad
+ * sequence.
+ */
 export function unescapeValue(value: string): string {
   const bytes: number[] = [];
   for (let at = 0; at < value.length; at++) {

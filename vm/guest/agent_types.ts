@@ -60,7 +60,10 @@ export interface ProcessEnd {
   readonly signal?: number;
 }
 
-/** A process that sleeps in a system call (`state` S, and the line of /proc/PID/syscall), or one that has ended. */
+/**
+ * A process that sleeps in a system call (`state` S, and the line of /proc/PID/syscall), or one that has
+ * ended.
+ */
 export type QuietState =
   | { readonly state: "S"; readonly syscall: string }
   | ({ readonly state: "exited" } & ProcessEnd);
@@ -85,7 +88,10 @@ export interface CheckpointOptions {
   nr?: number;
   pid: number;
   flags?: bigint;
-  /** Where the call writes to: a pipe to the host (the default), a file of the guest, or a closed descriptor. */
+  /**
+   * Where the call writes to: a pipe to the host (the default), a file of the guest, or a closed
+   * descriptor.
+   */
   to?: "pipe" | "none" | { readonly path: string; readonly openFlags?: number };
   /** Who calls. */
   uid?: number;
@@ -96,14 +102,19 @@ export interface CheckpointOptions {
   cutAfter?: number;
   /** Sends the caller a signal after so many bytes. `handled`: it has a handler for it, with SA_RESTART. */
   signalAfter?: { readonly bytes: number; readonly signal: number; readonly handled?: boolean };
-  /** Takes the image as it comes, instead of `image` in the result. The bytes are the sink's until its promise is done. */
+  /**
+   * Takes the image as it comes, instead of `image` in the result. The bytes are the sink's until its
+   * promise is done.
+   */
   sink?: ByteSink;
   deadlineMs?: number;
 }
 
 /** What the system call returned, and what it wrote. */
 export interface CheckpointResult {
-  /** What the call returned: an id from 1 up, or a negative errno; -1 when a signal ended the caller first. */
+  /**
+   * What the call returned: an id from 1 up, or a negative errno; -1 when a signal ended the caller first.
+   */
   readonly result: bigint;
   /** The errno, or 0. */
   readonly errno: number;

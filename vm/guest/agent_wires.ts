@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { BlockHash, blockHashHex } from "../block_hash.ts";
+import { BlockHash, blockHashHex } from "../../lib/compare/block_hash.ts";
 import type { GuestLostError, GuestLostReason } from "../guest_lost_error.ts";
 import {
   type FieldValue,

@@ -9,7 +9,10 @@ import { shellJoin } from "../shell_quote.ts";
 /** Architecture of a program in the guest. */
 export type GuestProgramArch = "x86_64" | "i386";
 
-/** Programs that can be built from the sources beside this file. `agent-host` is the agent for tests without a guest. */
+/**
+ * Programs that can be built from the sources beside this file. `agent-host` is the agent for tests without
+ * a guest.
+ */
 export type GuestProgram = "agent" | "target" | "agent-host";
 
 const COMMON = ["syscall.c", "text.c", "hash.c"];
@@ -106,7 +109,8 @@ export interface BuildGuestOptions {
 }
 
 /**
- * Builds one program, or finds it in the cache, whose key is all that goes into it: sources, arguments, compiler.
+ * Builds one program, or finds it in the cache, whose key is all that goes into it: sources, arguments,
+ * compiler.
  *
  * @returns the path of the program.
  * @throws {GuestBuildError} when the compiler fails. @throws {MissingToolError} when there is none.

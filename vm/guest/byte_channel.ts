@@ -48,8 +48,8 @@ class Arrivals {
 const READ_BYTES = 256 * 1024;
 
 /**
- * Drains a connection without pause, so that a guest never waits for us. Bytes queue up, or go to a sink while there
- * is one (whose promise holds the connection back).
+ * Drains a connection without pause, so that a guest never waits for us. Bytes queue up, or go to a sink
+ * while there is one (whose promise holds the connection back).
  */
 export class ByteQueue {
   readonly #arrivals = new Arrivals();

@@ -5,7 +5,9 @@ import { withDeadline } from "../deadline.ts";
 import { buildGuestProgram, type GuestProgramArch } from "./build_guest.ts";
 import { linkOver } from "./memory_link.ts";
 
-/** An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests. */
+/**
+ * An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests.
+ */
 export interface AgentProcess extends AsyncDisposable {
   readonly link: GuestLink;
   /** Settles when the agent has ended. */
@@ -58,7 +60,10 @@ export async function startAgentProcess(arch: GuestProgramArch): Promise<AgentPr
   };
 }
 
-/** Starts an agent, says hello to it, and puts the target of the same architecture at `/target` in its file system. */
+/**
+ * Starts an agent, says hello to it, and puts the target of the same architecture at `/target` in its file
+ * system.
+ */
 export async function startHostAgent(arch: GuestProgramArch): Promise<HostAgent> {
   const process = await startAgentProcess(arch);
   const session = await AgentSession.connect(process.link);

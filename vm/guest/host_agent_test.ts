@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { fillPage } from "../../lib/model/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { AgentError, type AgentSession, decodePages } from "../agent_session.ts";
-import { blockHash } from "../block_hash.ts";
+import { BlockHash } from "../../lib/compare/block_hash.ts";
 import { withDeadline } from "../deadline.ts";
 import { GuestLostError } from "../guest_lost_error.ts";
 import {
@@ -16,7 +16,8 @@ import {
 import { LineQueue, writeAll } from "./byte_channel.ts";
 import { canStartHostAgent, STAND_IN_NR, startAgentProcess, startHostAgent } from "./host_agent.ts";
 
-// The agent and the target as real processes, on this machine's kernel: all but the boot and the call under test.
+// The agent and the target as real processes, on this machine's kernel: all but the boot and the call
+// under test.
 
 const ARCHES = ["x86_64", "i386"] as const;
 type Arch = typeof ARCHES[number];
@@ -84,7 +85,7 @@ agentTest("stores and loads do what the model computes", async (session, arch) =
   const results = await runToEnd(session, ops);
   const page = fillPage(77, Number(AREA) + 16384);
   const zeroed = fillPage(77, Number(AREA)).fill(0, 3, 4093);
-  const hash = blockHash(page.subarray(0, 4095)) & (1n << 63n) - 1n;
+  const hash = new BlockHash().update(page.subarray(0, 4095)).digest() & (1n << 63n) - 1n;
   const expected = [AREA, 0n, 1n + 1024n + 1n, page, hash, zeroed, -14n, Uint8Array.of(0, 1, 2, 3, 0)];
   const bytes = Uint8Array.of(0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11);
   assertEquals(results.map((result) => result.bytes ?? result.value), [...expected, bytes]);
@@ -352,8 +353,8 @@ agentTest("observe, pageHash and peek agree on what is in memory", async (sessio
   ]);
   const hashes = await session.pageHash(event.pid, [AREA + 8192n, AREA + 4096n, 0x5000n]);
   const expected = [
-    blockHash(fillPage(5, Number(AREA) + 8192)),
-    blockHash(new Uint8Array(4096)),
+    new BlockHash().update(fillPage(5, Number(AREA) + 8192)).digest(),
+    new BlockHash().update(new Uint8Array(4096)).digest(),
     2n ** 64n - 1n,
   ];
   assertEquals([...hashes], expected);
@@ -438,7 +439,11 @@ agentTest("the image path carries every byte, and all its accidents are told", a
   for (const length of [0, 1, 43, 4_000_001]) {
     const { result, errno, image } = await session.checkpoint({ ...call, flags: BigInt(length) });
     assertEquals([result, errno], [1n, 0]);
-    assert(blockHash(image!) === blockHash(pattern(length)) && image!.length === length, `${length} bytes`);
+    assert(
+      new BlockHash().update(image!).digest() === new BlockHash().update(pattern(length)).digest() &&
+        image!.length === length,
+      `${length} bytes`,
+    );
   }
   const refused = await session.checkpoint({ nr: 9999, pid: 1 });
   assertEquals([refused.result, refused.errno, refused.length], [-38n, 38, 0]);
@@ -464,7 +469,10 @@ agentTest("clean leaves nothing behind, and files keep what was written", async 
   assertEquals(await session.readFile("/work/x"), new TextEncoder().encode("text"));
   const big = Uint8Array.from({ length: 2_500_003 }, (_, i) => i >> 5);
   await session.writeFile("/tmp/big", big);
-  assertEquals(blockHash(await session.readFile("/tmp/big")), blockHash(big));
+  assertEquals(
+    new BlockHash().update(await session.readFile("/tmp/big")).digest(),
+    new BlockHash().update(big).digest(),
+  );
   const event = await runToStop(session, [{ op: "stop", label: 0, killNr: NR[arch].kill }]);
   await assertRejects(() => session.readFile("/work/x"), AgentError, "errno 2");
   await session.writeFile("/work/y", "text");

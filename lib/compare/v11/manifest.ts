@@ -103,7 +103,11 @@ export function bytesOf(text: string): Uint8Array {
  * is there, tells how they mix.
  */
 function orderedSteps(json: Json, lines: readonly string[]): ManifestStep[] {
-  const ops = objects(json, "ops").map((op): ManifestStep => ({ op: string(op, "op"), fields: op, text: "" }));
+  const ops = objects(json, "ops").map((op): ManifestStep => ({
+    op: string(op, "op"),
+    fields: op,
+    text: "",
+  }));
   const told = lines.map(stepOfLine);
   const text = optionalString(json, "manifest_text").split("\n");
   const steps: ManifestStep[] = [];

@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { vmFlagTable } from "../../abi/vm_flags.ts";
-import { bytesOf, hexField, type ManifestStep } from "./manifest.ts";
+import { hexField, type ManifestStep } from "./manifest.ts";
 import { contentBytes, type PageContent, pokedContent, ZERO_CONTENT } from "./page_content.ts";
 
 const FLAGS = vmFlagTable("2.6.28", 4).bits as Readonly<Record<string, bigint>>;
@@ -208,7 +208,9 @@ export class StepMemory {
     const to = hexField("ret", fields.ret);
     const first = this.areaAt(from);
     if (!first) return;
-    const oldEnd = fields.oldlen === undefined ? first.end : from + roundUp(hexField("oldlen", fields.oldlen));
+    const oldEnd = fields.oldlen === undefined
+      ? first.end
+      : from + roundUp(hexField("oldlen", fields.oldlen));
     const newEnd = fields.newlen === undefined
       ? to + oldEnd - from
       : to + roundUp(hexField("newlen", fields.newlen));
@@ -310,11 +312,6 @@ export class StepMemory {
       });
     }
   }
-}
-
-/** Path as one character a byte, for comparing with names of maps. */
-export function pathBytes(path: string): Uint8Array {
-  return bytesOf(path);
 }
 
 function roundUp(length: number): number {
