@@ -22,6 +22,7 @@ export type GuestAgent = Pick<
   | "time"
   | "readFile"
   | "writeFile"
+  | "mkdir"
   | "swapOn"
   | "swapOff"
   | "clean"

@@ -10,20 +10,22 @@ import { buildGuest } from "../vm/guest/build_guest.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
-import { type ClosureFile, programClosure, ProgramClosureError } from "../vm/program_closure.ts";
+import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
 import { startVirtualMachine } from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import { type Platform } from "./platform.ts";
-import { programFiles } from "./program_files.ts";
+import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
+import { configOf, unmetNeed } from "./unmet_needs.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
 
 /** Number of the checkpoint system call of our port, on both architectures. */
 export const CHECKPOINT_NR = 390;
 
-const DEFAULT_MEMORY_MIB = 256;
-const MANY_BYTES = 32 << 20;
+const MEMORY = 256 << 20;
+/** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
+const MEMORY_FOR_PROGRAMS = 512 << 20;
 
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
@@ -40,6 +42,8 @@ export interface PreparedGuest {
   readonly compileTarget: CompileTarget;
   /** Path of the target in the guest. */
   readonly targetPath: string;
+  /** By the name of a scenario, the host's files that must be in the guest before it runs. */
+  readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly skipReason: (scenario: Scenario) => string | undefined;
   readonly startGuest: () => Promise<Guest>;
 }
@@ -48,7 +52,7 @@ export interface PreparedGuest {
 export interface PrepareOptions {
   readonly terminal: Terminal;
   readonly accelerator?: string | undefined;
-  /** Scenarios whose programs must be in the guest. */
+  /** Scenarios that will run. */
   readonly scenarios?: readonly Scenario[];
   /** Programs of the host that must be in the guest, with their libraries. */
   readonly programs?: readonly string[];
@@ -87,9 +91,12 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     ? await buildKernelFor(platform.kernel, terminal, options.mutate)
     : undefined;
   const kernel = build?.vmlinuxStripped ?? kernelFile!;
+  const config = await configOf(build ? { build } : { file: kernel });
   const { agent, target } = await guestPrograms(platform);
-  const { files, missing } = await hostFiles(platform, options);
+  const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
+  const wanted = (options.scenarios ?? []).filter((scenario) => skipReason(scenario, platform) === undefined);
+  const { filesOf, missing } = await scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { accelerator, reason } = await chooseAccelerator(
     options.accelerator === undefined ? {} : { accel: options.accelerator },
   ).catch((error) => {
@@ -111,14 +118,18 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     checkpointNr: CHECKPOINT_NR,
     compileTarget,
     targetPath: "/target",
-    skipReason: (scenario) => skipReason(scenario, platform) ?? missing.get(scenario.name),
+    filesOf,
+    skipReason: (scenario) =>
+      skipReason(scenario, platform) ?? unmetNeed(scenario, { platform, config }) ??
+        missing.get(scenario.name),
     startGuest: async () => {
       const begin = performance.now();
       const machine = await startVirtualMachine({
         accelerator,
         kernel,
         initrd,
-        memoryMiB: options.memoryMiB ?? memoryFor((await Deno.stat(initrd)).size),
+        memoryMiB: options.memoryMiB ??
+          (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) >> 20,
       });
       try {
         return new VirtualGuest(machine, await AgentSession.connect(machine), performance.now() - begin);
@@ -128,11 +139,6 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
       }
     },
   };
-}
-
-/** While the kernel unpacks an archive it has it twice, and its root file system takes half of the memory at most. */
-function memoryFor(archiveBytes: number): number {
-  return DEFAULT_MEMORY_MIB + 4 * Math.floor(archiveBytes / MANY_BYTES) * (MANY_BYTES >> 20);
 }
 
 async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
@@ -150,32 +156,11 @@ export async function targetHeapStart(platform: Platform): Promise<bigint> {
   return await heapStartOf((await guestPrograms(platform)).target);
 }
 
-/** The programs of the host that go into the guest, and for each scenario that lacks one of them the reason. */
-async function hostFiles(
-  platform: Platform,
-  { programs = [], scenarios = [] }: PrepareOptions,
-): Promise<{ files: ClosureFile[]; missing: Map<string, string> }> {
-  const files = (await Promise.all(programs.map((program) => programClosure(program)))).flat();
-  const missing = new Map<string, string>();
-  for (const scenario of scenarios) {
-    if (!scenario.program || skipReason(scenario, platform) !== undefined) continue;
-    try {
-      files.push(...await programFiles(scenario.program));
-    } catch (error) {
-      if (!(error instanceof ProgramClosureError)) throw error;
-      missing.set(scenario.name, error.message);
-    }
-  }
-  return { files, missing };
-}
-
 function skipReason(scenario: Scenario, platform: Platform): string | undefined {
-  const kernels = scenario.needs?.kernel;
-  if (kernels && !kernels.includes(platform.kernel)) return `needs a kernel of ${kernels.join(" or ")}`;
-  const targets = scenario.needs?.target;
-  if (targets && !targets.includes(platform.target)) return `needs a target of ${targets.join(" or ")}`;
-  if (scenario.program && platform.target !== "x86_64") return "the programs of this host are 64-bit ones";
-  return undefined;
+  if (scenario.judge === "gcore" && platform.kernel !== "x86_64") {
+    return "the gdb of this host is a 64-bit one";
+  }
+  return unmetNeed({ needs: { ...scenario.needs, config: [] } }, { platform, config: undefined });
 }
 
 async function initramfsEntries(

@@ -9,16 +9,25 @@ import { type ClosureFile, programClosure, ProgramClosureError } from "../vm/pro
 /**
  * Everything that a program of a scenario needs in the guest.
  *
+ * @param options `root`: the directory that stands for `/` on this host; `/` itself when not given
  * @throws {ProgramClosureError} naming what this host lacks, and the package that holds it
  */
-export async function programFiles(program: ProgramScenario): Promise<ClosureFile[]> {
+export async function programFiles(
+  program: ProgramScenario,
+  { root = "" }: { root?: string } = {},
+): Promise<ClosureFile[]> {
   const found = new Map<string, ClosureFile>();
   try {
-    for (const file of await programClosure(program.argv[0]!)) found.set(file.path, file);
+    for (const file of await programClosure(program.argv[0]!, { root })) found.set(file.path, file);
     for (const pattern of program.files ?? []) {
-      const paths = await expandPath(pattern);
+      const paths = await expandPath(`${root}${pattern}`);
       if (paths.length === 0) throw new ProgramClosureError(`${pattern}: no such file on this host`);
-      for (const path of paths) for (const file of await filesBelow(path)) found.set(file.path, file);
+      for (const path of paths) {
+        for (const source of await filesBelow(path)) {
+          const inGuest = source.slice(root.length);
+          found.set(inGuest, { path: inGuest, source });
+        }
+      }
     }
   } catch (error) {
     if (!(error instanceof ProgramClosureError || error instanceof ElfError)) throw error;
@@ -53,11 +62,11 @@ async function matches(directory: string, part: string): Promise<string[]> {
 }
 
 /** A file itself, or all files below a directory but Python's caches, which hold times that differ. */
-async function filesBelow(path: string): Promise<ClosureFile[]> {
-  if (!(await Deno.stat(path)).isDirectory) return [{ path, source: await Deno.realPath(path) }];
-  const files: ClosureFile[] = [];
+async function filesBelow(path: string): Promise<string[]> {
+  if (!(await Deno.stat(path)).isDirectory) return [path];
+  const files: string[] = [];
   for await (const entry of walk(path, { includeDirs: false, followSymlinks: true })) {
-    if (!dirname(entry.path).endsWith("__pycache__")) files.push({ path: entry.path, source: entry.path });
+    if (!dirname(entry.path).endsWith("__pycache__")) files.push(entry.path);
   }
   return files;
 }

@@ -33,7 +33,12 @@ export interface StopOutcome {
   readonly counts: ByteCounts;
   readonly volatile: Comparison["volatile"];
   readonly pages: number;
+  /** What a second judge counted, a line each. */
+  readonly notes?: readonly string[];
 }
+
+/** A second look at a stopped process, after its checkpoint. */
+export type SecondJudge = (seen: ObservedCheckpoint) => Promise<Pick<StopOutcome, "findings" | "notes">>;
 
 /** What a case gave. It passes when no stop and no part of its own has a finding. */
 export interface CaseOutcome {
@@ -51,6 +56,7 @@ export interface CaseOptions {
   readonly targetPath: string;
   /** Told of each checkpoint with all that was observed around it. */
   readonly onCheckpoint?: (seen: ObservedCheckpoint, stop: CompiledStop) => void;
+  readonly secondJudge?: SecondJudge | undefined;
 }
 
 /** Carries out a scenario in a guest and judges each image. Rejects with GuestLostError when the guest is lost. */
@@ -160,7 +166,23 @@ async function checkpointStop(
     ...seen.changes,
     ...comparison.findings,
   ];
-  return { id: Number(seen.reply.result), stop: outcomeOf(stop.label, seen, comparison, findings) };
+  const outcome = outcomeOf(stop.label, seen, comparison, findings);
+  const isJudged = options.secondJudge && !stop.self && !refusal;
+  return {
+    id: Number(seen.reply.result),
+    stop: isJudged ? await withSecondJudge(outcome, seen, options.secondJudge) : outcome,
+  };
+}
+
+/** Adds what a second judge says. */
+export async function withSecondJudge(
+  outcome: StopOutcome,
+  seen: ObservedCheckpoint,
+  judge: SecondJudge | undefined,
+): Promise<StopOutcome> {
+  if (!judge) return outcome;
+  const { findings, notes = [] } = await judge(seen);
+  return { ...outcome, findings: [...outcome.findings, ...findings], notes };
 }
 
 /** Makes a stop's outcome from its parts. */

@@ -8,15 +8,22 @@ import { UsageError } from "./exit_status.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
 import { judgeImage } from "./judge_image.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
-import { type CaseOutcome, checkReply, type GuestKernel, outcomeOf, type StopOutcome } from "./run_case.ts";
+import {
+  type CaseOutcome,
+  checkReply,
+  type GuestKernel,
+  outcomeOf,
+  type SecondJudge,
+  type StopOutcome,
+  withSecondJudge,
+} from "./run_case.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
 /** How {@linkcode runProgram} is called. */
 export interface RunProgramOptions {
   readonly kernel: GuestKernel;
-  /** A second look at the stopped process, after its checkpoint. */
-  readonly afterCheckpoint?: (seen: ObservedCheckpoint) => Promise<readonly Finding[]>;
+  readonly secondJudge?: SecondJudge | undefined;
 }
 
 /**
@@ -49,14 +56,9 @@ export async function runProgram(
     self: false,
     checkpointNr: kernel.checkpointNr,
   });
-  const after = await options.afterCheckpoint?.(seen) ?? [];
-  const findings = [
-    ...checkReply(seen.reply, undefined, 0),
-    ...seen.changes,
-    ...comparison.findings,
-    ...after,
-  ];
-  return { stops: [outcomeOf("blocked", seen, comparison, findings)], findings: [] };
+  const findings = [...checkReply(seen.reply, undefined, 0), ...seen.changes, ...comparison.findings];
+  const outcome = outcomeOf("blocked", seen, comparison, findings);
+  return { stops: [await withSecondJudge(outcome, seen, options.secondJudge)], findings: [] };
 }
 
 /** Starts a program and stops it where it waits for input. */

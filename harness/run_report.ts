@@ -104,6 +104,9 @@ export class RunReport {
     this.#terminal.result(
       columns.join("  ") + (result.reason && result.status === "skip" ? `  ${result.reason}` : ""),
     );
+    for (const { label, notes = [] } of stops) {
+      for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
+    }
     if (result.status === "fail" || result.status === "lost") this.#failure(result);
   }
 

@@ -8,7 +8,9 @@ import type { Scenario } from "../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../vm/target_program.ts";
 import type { ResultItem } from "./check_results.ts";
 import { UsageError } from "./exit_status.ts";
+import { gcoreJudge } from "./gcore.ts";
 import type { Guest } from "./guest.ts";
+import { installFiles } from "./install_files.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import { type CaseOptions, type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
@@ -22,10 +24,15 @@ export function scenarioRunner(
   return async (guest, scenario) => {
     let kernel = kernels.get(guest);
     if (!kernel) kernels.set(guest, kernel = guestKernel(guest, prepared));
-    if (scenario.program) return await runProgram(guest, scenario.program, { kernel: await kernel });
+    await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
+    const secondJudge = scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined;
+    if (scenario.program) {
+      return await runProgram(guest, scenario.program, { kernel: await kernel, secondJudge });
+    }
     const compiled = compileScenario(scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
       ...options,
+      secondJudge,
       kernel: await kernel,
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => resultItems(compiled.ops, bytes),

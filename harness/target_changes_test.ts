@@ -24,8 +24,9 @@ function blobs(
 }
 
 const BEFORE = blobs({ pages: [[0x1000n, PRESENT | 5n], [0x2000n, SWAPPED | 1n], [0x8000n, PRESENT | 7n]] });
-const paths = (after: Map<string, Uint8Array>): string[] =>
-  changesBetween(BEFORE, after).map(({ path, actual }) => `${path} ${actual}`);
+function paths(after: Map<string, Uint8Array>): string[] {
+  return changesBetween(BEFORE, after).map(({ path, actual }) => `${path} ${actual}`);
+}
 
 Deno.test("changesBetween() lets pages come back from swap", () => {
   assertEquals(paths(BEFORE), []);

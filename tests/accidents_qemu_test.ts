@@ -6,6 +6,15 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
+import { readScenario, SCENARIO_DIRECTORY } from "../harness/catalogue.ts";
+import type { Guest, GuestAgent } from "../harness/guest.ts";
+import { PLATFORMS } from "../harness/platform.ts";
+import { type PreparedGuest, prepareGuest } from "../harness/prepare_guest.ts";
+import { runCatalogue } from "../harness/run_catalogue.ts";
+import { scenarioRunner } from "../harness/scenario_runner.ts";
+import { Terminal } from "../harness/terminal.ts";
+import { VirtualGuest } from "../harness/virtual_guest.ts";
+import { runCommand } from "../vm/run_command.ts";
 import { type CommandOutcome, ProjectCopy, type SourceEdit } from "./project_copy.ts";
 
 /** Runs one small scenario; by its file, since a filter may fit others. */
@@ -250,4 +259,55 @@ Deno.test("a full disk below the cache is named, whatever was to be written firs
   const initramfs = await runOnDisk({ copy, args: RUN_MINIMAL, env, bytes: 64 * 1024, full: true });
   assertOutcome(initramfs, 2, "No space left on device", "the disk is full", "XDG_CACHE_HOME");
   assertEquals(initramfs.files, []);
+});
+
+/** A guest whose QEMU is killed once so many bytes of an image have come. */
+async function startKilledGuest(prepared: PreparedGuest, bytes: number): Promise<Guest> {
+  const guest = await prepared.startGuest();
+  assert(guest instanceof VirtualGuest);
+  const { agent, machine } = guest;
+  const checkpoint: GuestAgent["checkpoint"] = (options) => {
+    let left = bytes;
+    const sink = async (part: Uint8Array): Promise<void> => {
+      left -= part.length;
+      if (left <= 0) await runCommand(["setpriv", "kill", "-9", String(machine.pid)]);
+    };
+    return agent.checkpoint({ ...options, sink });
+  };
+  return new Proxy<Guest>(guest, {
+    get(target, name) {
+      if (name === "agent") {
+        return new Proxy(agent, { get: (_, key) => key === "checkpoint" ? checkpoint : bound(agent, key) });
+      }
+      return bound(target, name);
+    },
+  });
+}
+
+/** A member of an object with private fields, which know no proxy. */
+function bound(object: object, name: string | symbol): unknown {
+  const member: unknown = Reflect.get(object, name, object);
+  return typeof member === "function" ? member.bind(object) : member;
+}
+
+Deno.test("a QEMU that is killed while the image streams loses the guest; alone the scenario passes", async () => {
+  const scenario = await readScenario(join(SCENARIO_DIRECTORY, "pages_2048.json"));
+  const prepared = await prepareGuest(PLATFORMS[0]!, { terminal: new Terminal() });
+  let started = 0;
+  const [result] = await runCatalogue([scenario], {
+    startGuest: () => started++ === 0 ? startKilledGuest(prepared, 1 << 20) : prepared.startGuest(),
+    runScenario: scenarioRunner(prepared),
+    skipReason: () => undefined,
+  });
+  assertEquals([result?.status, result?.reproduced, result?.outcome, started], ["lost", false, undefined, 2]);
+  const reason = result?.reason ?? "";
+  for (
+    const text of [
+      "guest lost (qemu-exit)",
+      "ended by SIGKILL",
+      `waiting for the answer to "checkpoint nr=390`,
+    ]
+  ) {
+    assertStringIncludes(reason, text);
+  }
 });

@@ -18,6 +18,11 @@ export class ProgramClosureError extends Error {
 
 /** Directories that the dynamic linker searches without any configuration, in one distribution or another. */
 const BUILT_IN = /^(\/usr)?\/lib(32|64|x32)?(\/[\w-]+-linux-gnu\w*)?$/;
+/** Places that Debian's dynamic linker searches, by e_machine. */
+const MULTIARCH: Readonly<Record<number, readonly string[]>> = {
+  3: ["/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu"],
+  62: ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"],
+};
 const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32"];
 
 /**
@@ -25,24 +30,26 @@ const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr
  * a script, its interpreter. What a program opens later (plugins, modules, name services) is not found this way.
  *
  * @param program a path, or a name to be looked up in PATH.
+ * @param options `root`: a directory that stands for `/`, with programs of another architecture for instance.
  * @returns the files, the program first, each once.
  * @throws {ProgramClosureError} when the program or one of its libraries is not there; it names both.
  */
 export async function programClosure(
   program: string,
-  { configPath = "/etc/ld.so.conf" }: { configPath?: string } = {},
+  { configPath = "/etc/ld.so.conf", root = "" }: { configPath?: string; root?: string } = {},
 ): Promise<ClosureFile[]> {
-  const path = await findTool(program);
+  const path = await findTool(`${root}${program}`);
   if (path === undefined) throw new ProgramClosureError(`${program}: no such program on this host`);
-  const absolute = resolve(path);
-  const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source: absolute }]]);
-  const bytes = await Deno.readFile(absolute);
+  const source = resolve(path);
+  const absolute = source.slice(root.length);
+  const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source }]]);
+  const bytes = await Deno.readFile(source);
   const interpreter = scriptInterpreter(bytes);
   if (interpreter !== undefined) {
-    for (const file of await programClosure(interpreter, { configPath })) files.set(file.path, file);
+    for (const file of await programClosure(interpreter, { configPath, root })) files.set(file.path, file);
     return [...files.values()];
   }
-  await addLibraries(files, { path: absolute, elf: readElf(bytes, absolute) }, configPath);
+  await addLibraries(files, { path: absolute, elf: readElf(bytes, absolute) }, { configPath, root });
   return [...files.values()];
 }
 
@@ -61,27 +68,30 @@ interface LoadedElf {
 async function addLibraries(
   files: Map<string, ClosureFile>,
   program: LoadedElf,
-  configPath: string,
+  { configPath, root }: { configPath: string; root: string },
 ): Promise<void> {
   const { interpreter } = program.elf;
   if (interpreter !== undefined) {
-    if (await findTool(interpreter) === undefined) {
+    if (await findTool(`${root}${interpreter}`) === undefined) {
       throw new ProgramClosureError(`${program.path}: its dynamic linker ${interpreter} is not on this host`);
     }
-    files.set(interpreter, { path: interpreter, source: interpreter });
+    files.set(interpreter, { path: interpreter, source: `${root}${interpreter}` });
   }
-  const configured = [...await readLinkerConfig(configPath), ...LAST_RESORT];
+  // Under another root only the places count that its linker knows by itself.
+  const configured = root === ""
+    ? [...await readLinkerConfig(configPath), ...LAST_RESORT]
+    : [...MULTIARCH[program.elf.machine] ?? [], ...LAST_RESORT];
   // The dynamic linker loads a library once, by the first name that asks for it.
   const loaded = new Set<string>([basename(interpreter ?? "")]);
   const queue = [program];
   for (let user = queue.shift(); user !== undefined; user = queue.shift()) {
     for (const name of user.elf.needed.filter((needed) => !loaded.has(needed))) {
       loaded.add(name);
-      const found = await findLibrary(name, user, program, configured);
+      const found = await findLibrary(name, { user, program, configured, root });
       if (found === undefined) {
         throw new ProgramClosureError(`${user.path}: needs ${name}, which is not on this host`);
       }
-      files.set(found.guestPath, { path: found.guestPath, source: found.path });
+      files.set(found.guestPath, { path: found.guestPath, source: `${root}${found.path}` });
       queue.push(found);
     }
   }
@@ -90,22 +100,25 @@ async function addLibraries(
 /** Looks a library up as ld.so(8) does, without LD_LIBRARY_PATH and the cache. */
 async function findLibrary(
   name: string,
-  user: LoadedElf,
-  program: LoadedElf,
-  configured: readonly string[],
+  { user, program, configured, root }: {
+    user: LoadedElf;
+    program: LoadedElf;
+    configured: readonly string[];
+    root: string;
+  },
 ): Promise<LoadedElf & { guestPath: string } | undefined> {
   if (name.includes("/")) {
-    const elf = await readLibrary(name, user.elf);
+    const elf = await readLibrary(`${root}${name}`, user.elf);
     return elf === undefined ? undefined : { path: name, elf, guestPath: name };
   }
   for (const directory of ownDirectories(user, program)) {
     const path = join(directory, name);
-    const elf = await readLibrary(path, user.elf);
+    const elf = await readLibrary(`${root}${path}`, user.elf);
     if (elf !== undefined) return { path, elf, guestPath: path };
   }
   for (const directory of configured) {
     const path = join(directory, name);
-    const elf = await readLibrary(path, user.elf);
+    const elf = await readLibrary(`${root}${path}`, user.elf);
     // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place there.
     if (elf !== undefined) {
       return { path, elf, guestPath: BUILT_IN.test(directory) ? path : join("/lib", name) };

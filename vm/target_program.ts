@@ -55,7 +55,9 @@ const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
 
 /**
- * Encodes a program as the byte stream that the target reads. @throws {RangeError} on a value that does not
+ * Encodes a program as the byte stream that the target reads.
+ *
+ * @throws {RangeError} on a value that does not
  * fit.
  */
 export function encodeProgram(ops: readonly TargetOp[]): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import type { Comparison } from "../../lib/compare/compare_image.ts";
+import { judgeV11Image } from "../../lib/compare/v11/judge_v11_image.ts";
+import { parseV11Manifest, type V11Manifest } from "../../lib/compare/v11/manifest.ts";
 import { dumpImage, dumpTree, imageToJson } from "../../lib/image/dump.ts";
 import { type Finding, findingText, worstVerdict } from "../../lib/image/finding.ts";
 import { readImage } from "../../lib/image/image.ts";
@@ -26,11 +29,12 @@ export const imageCommand: Command = {
     "check FILE      every broken rule; exit status 1 if there is one",
     "tree FILE       every record with its offset",
     "--json          the same as JSON",
+    "--manifest F    check a v11 image against what its program did, too; prints what explains its bytes",
     "--dialect NAME  v11 or port, in place of what the image says",
     "--offset N      where the image starts in the file",
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["dialect", "offset"], boolean: ["json"] });
+    const options = parseOptions(args, { string: ["dialect", "manifest", "offset"], boolean: ["json"] });
     const [action, path, ...more] = options.words;
     const run = action !== undefined && Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
     if (!run) {
@@ -90,16 +94,54 @@ function showTree(path: string, options: ParsedOptions): Promise<ExitStatus> {
 }
 
 async function checkImageFile(path: string, options: ParsedOptions): Promise<ExitStatus> {
+  const manifest = options.string("manifest");
+  if (manifest !== undefined) return await checkWithManifest(path, manifest, options);
   const file = await openImage(path);
   const findings = await checkImageStream(file.readable, decodeOptions(options));
+  return showFindings(path, findings, { json: options.flag("json") });
+}
+
+/** Against a manifest the whole image is read: fields are checked against what comes later. */
+async function checkWithManifest(path: string, from: string, options: ParsedOptions): Promise<ExitStatus> {
+  const { start } = decodeOptions(options);
+  const manifest = parseManifest(from, new TextDecoder().decode(await readFile(from)));
+  const comparison = judgeV11Image(await readFile(path), manifest, start === undefined ? {} : { start });
+  return showFindings(path, comparison.findings, { json: options.flag("json"), comparison });
+}
+
+function parseManifest(path: string, text: string): V11Manifest {
+  try {
+    return parseV11Manifest(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(`${path} is no manifest of a v11 image: ${error.message}`);
+  }
+}
+
+function showFindings(
+  path: string,
+  findings: readonly Finding[],
+  { json, comparison }: { json: boolean; comparison?: Comparison },
+): ExitStatus {
   const verdict = worstVerdict(findings);
-  if (options.flag("json")) {
-    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));
+  const volatile = [...comparison?.volatile ?? []].map(([name, entry]) => ({ name, ...entry }));
+  if (json) {
+    const account = comparison && { bytes: comparison.counts, volatile };
+    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings, ...account }, null, 2));
   } else {
     for (const finding of findings) console.log(findingText(finding));
+    for (const { name, bytes, reason } of volatile) {
+      console.log(`volatile ${bytes} bytes: ${name} (${reason})`);
+    }
+    if (comparison) console.log(accountText(comparison));
     console.log(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
   }
   return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+}
+
+function accountText({ counts: { total, predicted, observed, volatile, unexplained } }: Comparison): string {
+  return `${total} bytes: ${predicted} predicted, ${observed} observed, ${volatile} volatile, ` +
+    `${unexplained} unexplained`;
 }
 
 function notes(findings: readonly Finding[]): string {

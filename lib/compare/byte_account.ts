@@ -12,10 +12,15 @@ const CODES: Readonly<Record<ByteClass, number>> = { predicted: 1, observed: 2, 
 
 /** Bytes of an image by class. */
 export interface ByteCounts {
+  /** Bytes in the image. */
   total: number;
+  /** Computed by the model or the format. */
   predicted: number;
+  /** Shown by another kernel interface. */
   observed: number;
+  /** Declared by name, with a reason. */
   volatile: number;
+  /** Explained by nothing: one of them fails. */
   unexplained: number;
 }
 

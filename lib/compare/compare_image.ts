@@ -21,9 +21,11 @@ import { Judge } from "./judge.ts";
 
 /** What a comparison found. */
 export interface Comparison {
+  /** What was found, at most 20 of each id. */
   readonly findings: readonly Finding[];
   /** How many findings of each id there were, those not listed included. */
   readonly findingCounts: ReadonlyMap<string, number>;
+  /** Bytes by class. */
   readonly counts: ByteCounts;
   /** Volatile bytes by name, with the reason. */
   readonly volatile: ReadonlyMap<string, { readonly bytes: number; readonly reason: string }>;

@@ -69,7 +69,10 @@ function bitAt(place: number): number {
   return 1 << place % 8;
 }
 
-/** Bytes of the time of the checkpoint that may hold another value: it would still lie within the call. */
+/**
+ * Bytes of the time of the checkpoint that may hold another value: it would still lie within the call, or in the
+ * second before, to which the kernel's own clock may lag.
+ */
 function timesWithinTheCall({ image, options: { target } }: typeof MIXED): number[] {
   const [head] = decodeBytes(image);
   assert(head?.kind === "record" && head.name === "HEAD");
@@ -77,7 +80,7 @@ function timesWithinTheCall({ image, options: { target } }: typeof MIXED): numbe
   const start = head.offset + 8 + offset;
   return Array.from({ length: size }, (_, i) => start + i).filter((place) => {
     const changed = head.fields.time ^ (BigInt(bitAt(place)) << BigInt(8 * (place - start)));
-    return changed >= target.t0 && changed <= target.t1;
+    return changed >= target.t0 - 1n && changed <= target.t1;
   });
 }
 

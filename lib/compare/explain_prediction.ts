@@ -12,7 +12,9 @@ import { describeDescriptor } from "../x86/descriptor.ts";
 
 /** What the prediction is for. */
 export interface ExplainOptions {
+  /** The kernel that the image would come from. */
   readonly arch: KernelArch;
+  /** Its version, for the tables of vm_flags and page protections. */
   readonly series: KernelSeries;
 }
 

@@ -6,9 +6,13 @@ import { parseProcStat, type ProcStat } from "./proc_stat.ts";
 
 /** What the kernel says of itself and its processor, once a boot. */
 export interface KernelObservation {
+  /** The release of uname. */
   readonly release: string;
+  /** The version of uname. */
   readonly version: string;
+  /** The machine of uname. */
   readonly machine: string;
+  /** Page frame number of the zero page. */
   readonly zeroFrame: bigint;
   /** The flags line of /proc/cpuinfo. */
   readonly cpuFlags: ReadonlySet<string>;
@@ -16,11 +20,17 @@ export interface KernelObservation {
 
 /** What other kernel interfaces said of the stopped target. */
 export interface TargetObservation {
+  /** Its pid in the namespace of the agent. */
   readonly pid: number;
+  /** The lines of /proc/PID/maps, without the gate page. */
   readonly maps: readonly MapsEntry[];
+  /** The entries of /proc/PID/smaps, without the gate page. */
   readonly smaps: readonly SmapsEntry[];
+  /** The fields of /proc/PID/stat. */
   readonly stat: ProcStat;
+  /** /proc/PID/comm, without its newline. */
   readonly comm: Uint8Array;
+  /** The pages that /proc/PID/pagemap shows as present or swapped. */
   readonly pagemap: readonly PagemapEntry[];
   /** Block hashes of pages by page number, two lanes. */
   readonly pageHashes: ReadonlyMap<number, readonly [number, number]>;
@@ -28,6 +38,7 @@ export interface TargetObservation {
   readonly gpr: Uint8Array;
   /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE). */
   readonly xstate: Uint8Array;
+  /** Whether ptrace has the NT_X86_XSTATE register set. */
   readonly hasXsave: boolean;
   /** Eight words of PTRACE_PEEKUSER, debug registers 0 to 7. */
   readonly debugRegisters: Uint8Array;
@@ -37,19 +48,27 @@ export interface TargetObservation {
   readonly brk: bigint | undefined;
   /** The guest's clock in seconds around the call. */
   readonly t0: bigint;
+  /** The clock after the call. */
   readonly t1: bigint;
 }
 
 /** The raw answers that {@linkcode parseObservation} takes. */
 export interface RawObservation {
+  /** Its pid in the namespace of the agent. */
   readonly pid: number;
+  /** Files of /proc/PID by name, and `pages`. */
   readonly proc: ReadonlyMap<string, Uint8Array>;
+  /** Blobs of ptrace by name. */
   readonly registers: ReadonlyMap<string, Uint8Array>;
+  /** Pages that were hashed. */
   readonly hashedAddresses: BigUint64Array;
   /** For each address lane a in the upper half and lane b in the lower. */
   readonly hashes: BigUint64Array;
+  /** The program break, where the target reported it. */
   readonly brk: bigint | undefined;
+  /** The clock before the call. */
   readonly t0: bigint;
+  /** The clock after the call. */
   readonly t1: bigint;
 }
 

@@ -26,6 +26,12 @@ export interface AnonPage {
   readonly why: string;
   /** Set when the page was written out to swap and not touched since. */
   readonly swapped?: boolean;
+  /** Set while another process has the same page, after fork. */
+  readonly shared?: boolean;
+  /** Set once the page may be discarded (MADV_FREE); `dirty` when it was written since. */
+  readonly lazy?: "clean" | "dirty";
+  /** Set once the page was written out to a device that takes its time: what becomes of it again cannot be told. */
+  readonly mayBeUnderWriteback?: boolean;
 }
 
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
@@ -142,8 +148,15 @@ export class AddressSpace {
   setPage(page: number, content: PageContent, why: string): void {
     const area = this.areaAt(page);
     if (((area?.flags ?? 0n) & SHARED) !== 0n) return;
-    if (!this.#pages.has(page)) this.#writeFault(page, area);
-    this.#pages.set(page, { content, why });
+    const old = this.#pages.get(page);
+    if (!old) this.#writeFault(page, area);
+    const isCopy = old?.shared || old?.swapped;
+    this.#pages.set(page, {
+      content,
+      why,
+      ...(old?.lazy && !isCopy ? { lazy: "dirty" } : {}),
+      ...(old?.mayBeUnderWriteback ? { mayBeUnderWriteback: true } : {}),
+    });
   }
 
   #writeFault(page: number, area: Area | undefined): void {
@@ -186,7 +199,8 @@ export class AddressSpace {
   readPage(page: number): void {
     const own = this.#pages.get(page);
     if (own?.swapped) {
-      this.#pages.set(page, { content: own.content, why: `${own.why}, swapped out and read back` });
+      const { swapped: _, ...rest } = own;
+      this.#pages.set(page, { ...rest, why: `${own.why}, swapped out and read back` });
     }
     if (own) return;
     const area = this.areaAt(page);
@@ -197,20 +211,53 @@ export class AddressSpace {
     this.#readTouched.add(page);
   }
 
-  /** Notes that pages were written out to swap. */
-  swapOut(start: number, end: number): void {
-    for (const [page, anon] of this.#pages) {
-      if (page >= start && page < end) {
-        this.#pages.set(page, { content: anon.content, why: `${anon.why}, swapped out`, swapped: true });
+  /**
+   * MADV_PAGEOUT with swap: pages that only this process has go there. One that may be discarded is, or if it was
+   * written since is kept once more (try_to_unmap_one, mm/rmap.c).
+   *
+   * @throws {RangeError} when a page may be on its way to a slow device already
+   */
+  pageOut(start: number, end: number, options: { slowDevice: boolean }): void {
+    for (const [page, anon] of this.#within(start, end)) {
+      if (anon.shared || anon.swapped) continue;
+      requireSettled(page, anon);
+      const { lazy, ...rest } = anon;
+      if (lazy === "clean") this.dropPages(page, page + 1);
+      else if (lazy === "dirty") this.#pages.set(page, rest);
+      else {
+        this.#pages.set(page, {
+          ...rest,
+          why: `${anon.why}, swapped out`,
+          swapped: true,
+          ...(options.slowDevice ? { mayBeUnderWriteback: true } : {}),
+        });
       }
     }
   }
 
-  /** Forgets those pages of [start, end) that are swapped out, as MADV_FREE does. */
-  dropSwapped(start: number, end: number): void {
-    for (const [page, anon] of this.#pages) {
-      if (page >= start && page < end && anon.swapped) this.#pages.delete(page);
+  /** MADV_FREE: pages in swap are gone, others may go when the kernel needs memory (madvise_free_pte_range). */
+  free(start: number, end: number): void {
+    for (const [page, anon] of this.#within(start, end)) {
+      if (anon.swapped) {
+        this.#pages.delete(page);
+        continue;
+      }
+      requireSettled(page, anon);
+      this.#pages.set(page, { ...anon, why: `${anon.why}, may be freed`, lazy: "clean" });
     }
+  }
+
+  /** Notes whether another process has every present page too: after fork, and after the other has ended. */
+  sharePages(shared: boolean): void {
+    for (const [page, anon] of this.#pages) {
+      if (anon.swapped) continue;
+      const { shared: _, ...rest } = anon;
+      this.#pages.set(page, shared ? { ...rest, shared } : rest);
+    }
+  }
+
+  #within(start: number, end: number): [number, AnonPage][] {
+    return [...this.#pages].filter(([page]) => page >= start && page < end);
   }
 
   /** Forgets the pages of [start, end), as unmapping or MADV_DONTNEED does. */
@@ -240,6 +287,15 @@ export class AddressSpace {
     const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start };
     this.#areas.splice(this.#areas.indexOf(area), 1, { ...area, end: page }, upper);
   }
+}
+
+function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
+  if (!mayBeUnderWriteback) return;
+  throw new RangeError(
+    `Page 0x${
+      page.toString(16)
+    } may still be on its way to the swap device: what becomes of it cannot be told`,
+  );
 }
 
 /** Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c). */

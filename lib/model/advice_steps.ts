@@ -46,12 +46,11 @@ function advise(
   context: StepContext,
   { first, count, advice }: { first: number; count: number; advice: string },
 ): void {
-  const { space, hasSwap } = context.state;
+  const { space, swap } = context.state;
   const end = first + count;
   if (advice === "dontneed") space.dropPages(first, end);
-  // A page that is in swap is not looked at again but freed: madvise_free_pte_range (mm/madvise.c).
-  if (advice === "free") space.dropSwapped(first, end);
-  if (advice === "pageout" && hasSwap) space.swapOut(first, end);
+  if (advice === "free") space.free(first, end);
+  if (advice === "pageout" && swap) space.pageOut(first, end, { slowDevice: swap === "loop" });
   if (advice === "populate_write") populate(context, first, count);
   if (advice === "populate_read") { for (let page = first; page < end; page++) space.readPage(page); }
   space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMadvise(area.flags, advice) }));

@@ -95,8 +95,15 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const killNr = syscallNumber("kill", builder.wordSize);
   builder.emit({ op: "stop", label, killNr, ...(registers === undefined ? {} : { registers }) });
   state.registers = undefined;
+  bringBack(state, prediction);
   const { label: name, until = [], merged } = step;
   return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
+}
+
+/** Pages that the checkpoint had to fetch from swap stay in memory: all, or those before where it was refused. */
+function bringBack({ space }: ModelState, { pages, refusal }: StopPrediction): void {
+  const end = refusal ? refusal.atPage ?? 0 : Number.POSITIVE_INFINITY;
+  for (const [page, { swapped }] of pages) if (swapped && page < end) space.readPage(page);
 }
 
 type RunSteps = (steps: readonly Step[]) => void;

@@ -52,15 +52,16 @@ export class ModelState {
   registers: RegisterSetting | undefined;
   /** Selectors that were loaded into FS and GS and stay there. */
   readonly selectors = new Map<"fs" | "gs", number>();
-  /** Whether there is swap: MADV_PAGEOUT has a place to write to. */
-  readonly hasSwap: boolean;
+  /** The swap device, if there is one for MADV_PAGEOUT to write to. */
+  readonly swap: "ram" | "loop" | undefined;
   #next: number;
   readonly #end: number;
   #nextLow = 0x20000;
 
   constructor(target: CompileTarget, setup: readonly SetupStep[] = []) {
     this.target = target;
-    this.hasSwap = setup.some((step) => "swap" in step);
+    const device = setup.findLast((step) => "swap" in step);
+    this.swap = device && "swap" in device ? device.swap : undefined;
     const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
     if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
       this.space.hugePolicy = policy.value;

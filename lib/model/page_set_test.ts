@@ -25,6 +25,12 @@ Deno.test("pageRuns() takes single pages, ranges and all", () => {
   assertEquals(pageRuns("0..chunk-1", 2049, 2048), [{ first: 0, count: 2048 }]);
 });
 
+Deno.test("pageRuns() takes every so manyth page of a range", () => {
+  assertEquals(pageRuns("1..6/3", 9, 2048), [{ first: 1, count: 1 }, { first: 4, count: 1 }]);
+  assertEquals(pageRuns("0..3/1", 9, 2048), [{ first: 0, count: 4 }]);
+  assertThrows(() => pageRuns("0..3/0", 9, 2048), SyntaxError, "from 1 up");
+});
+
 Deno.test("pageRuns() refuses pages outside the area and backward ranges", () => {
   assertThrows(() => pageRuns("5", 5, 2048), SyntaxError, "outside the area");
   assertThrows(() => pageRuns("3..2", 5, 2048), SyntaxError, "backwards");

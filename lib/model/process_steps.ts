@@ -17,6 +17,7 @@ export function forkStep(step: StepOf<"fork">, context: StepContext): void {
   }
   const child = step.subject === "child";
   builder.emitWithResult({ op: "fork", mode: step.subject, id: index }, "fork()");
+  state.space.sharePages(true);
   if (!child) return;
   state.ldt = state.ldt.fork();
   forkedSpace(context);
@@ -50,6 +51,7 @@ export function inChildStep(
   const id = builder.ops.length * 1000 + index;
   builder.emitWithResult({ op: "fork", mode: "run", id }, "fork()");
   state.inCopy(() => {
+    state.space.sharePages(true);
     forkedSpace(context);
     runSteps(step.steps);
   });

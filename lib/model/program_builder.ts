@@ -27,9 +27,14 @@ export class ProgramBuilder {
   }
 
   /** Adds an op with one number as its result. */
-  emitWithResult(op: TargetOp, what: string, expected?: bigint, mask?: bigint): void {
+  emitWithResult(
+    op: TargetOp,
+    what: string,
+    expected?: bigint,
+    more: Pick<ExpectedResult, "mask" | "orElse"> = {},
+  ): void {
     this.ops.push(op);
-    this.results.push({ what, expected, mask, report: false, isBreak: what.startsWith("brk(") });
+    this.results.push({ what, expected, ...more, report: false, isBreak: what.startsWith("brk(") });
   }
 
   /** Adds a raw system call. */

@@ -118,8 +118,10 @@ export function predictRegisters(state: ModelState): RegisterPrediction {
   return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }
 
-const range = (prefix: string, count: number): string[] =>
-  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+function range(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+}
+
 const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
 
 const DEFAULT_FCW = 0x37fn;

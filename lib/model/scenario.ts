@@ -31,6 +31,8 @@ export interface Scenario {
   readonly steps?: readonly Step[];
   /** A real program in place of steps, judged by observation alone. */
   readonly program?: ProgramScenario;
+  /** A second judge of each image that is not the target's own: gdb dumps the same stopped process with gcore. */
+  readonly judge?: "gcore";
 }
 
 /** A scenario file that does not say what a scenario must say; names the file and the place. */
@@ -38,7 +40,7 @@ export class ScenarioError extends SyntaxError {
   override name = "ScenarioError";
 }
 
-const KEYS = ["about", "needs", "setup", "steps", "program"];
+const KEYS = ["about", "needs", "setup", "steps", "program", "judge"];
 const NEEDS = ["kernel", "target", "config"];
 
 type Fail = (where: string, expected: string, found: unknown) => never;
@@ -65,6 +67,7 @@ export function parseScenario(value: unknown, name: string): Scenario {
   }
   checkNeeds(value.needs, fail);
   checkSetup(value.setup, fail);
+  if (value.judge !== undefined && value.judge !== "gcore") fail(`"judge"`, `"gcore"`, value.judge);
   const { steps, program } = value;
   if ((steps === undefined) === (program === undefined)) {
     fail("it", `made of "steps" or a "program"`, undefined);

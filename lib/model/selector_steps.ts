@@ -48,7 +48,7 @@ export function selectorStep(step: StepOf<"selector">, { state, builder }: StepC
   const rights = descriptor && loadAccessRights(descriptor, use);
   const limit = descriptor && loadSegmentLimit(descriptor, use);
   const name = `0x${selector.toString(16)}`;
-  const mask = rights === undefined ? undefined : BigInt(LAR_DEFINED_BITS);
+  const mask = rights === undefined ? {} : { mask: BigInt(LAR_DEFINED_BITS) };
   builder.emitWithResult({ op: "lar", selector }, `lar ${name}`, BigInt(rights ?? -1), mask);
   builder.emitWithResult({ op: "lsl", selector }, `lsl ${name}`, BigInt(limit ?? -1));
 }
@@ -63,11 +63,14 @@ export function loadSegmentStep(step: StepOf<"load_segment">, { state, builder }
   const offset = Number(step.read ?? 0);
   const fault = loadFault(state, selector, step.register);
   const access = step.read !== undefined;
-  const result = fault ?? (access ? byteThrough(state, { selector, register: step.register, offset }) : 0n);
+  const read = { selector, register: step.register, offset };
+  const result = fault ?? (access ? byteThrough(state, read) : 0n);
+  const orElse = fault === undefined && access ? byteThrough(state, { ...read, ignoresLimit: true }) : result;
   builder.emitWithResult(
     { op: "segload", selector, register, offset, access },
     `load 0x${selector.toString(16)} into ${step.register}` + (access ? `, read at ${offset}` : ""),
     result,
+    { orElse },
   );
   if (fault !== undefined) return;
   state.ldt.selectorLoaded(selector, step.register);
@@ -86,7 +89,12 @@ function loadFault(state: ModelState, selector: number, register: SegmentRegiste
 /** The byte that the program reads, or the signal, negative, that it gets instead. */
 function byteThrough(
   state: ModelState,
-  { selector, register, offset }: { selector: number; register: SegmentRegisterName; offset: number },
+  { selector, register, offset, ignoresLimit = false }: {
+    selector: number;
+    register: SegmentRegisterName;
+    offset: number;
+    ignoresLimit?: boolean;
+  },
 ): bigint {
   const descriptor = (selector & 0xfffc) === 0 ? undefined : descriptorOf(state, selector);
   const isStack = register === "ss";
@@ -94,7 +102,7 @@ function byteThrough(
   if (state.target.targetWordSize === 8) {
     // In 64-bit mode limits do not count, and bases only those of FS and GS.
     if (register !== "fs" && register !== "gs") base = 0;
-  } else {
+  } else if (!ignoresLimit) {
     const valid = descriptor && viewDescriptor(descriptor).offsets;
     if (!valid || offset < valid.first || offset > valid.last) return isStack ? -SIGBUS : -SIGSEGV;
   }

@@ -129,7 +129,9 @@ export function parseCheckpoint(line: ProtocolLine, image: Uint8Array | undefine
 }
 
 /**
- * Takes the blob `pages` apart: every page that is present or swapped out. @throws {RangeError} on a cut
+ * Takes the blob `pages` apart: every page that is present or swapped out.
+ *
+ * @throws {RangeError} on a cut
  * blob.
  */
 export function decodePages(blob: Uint8Array): ObservedPage[] {

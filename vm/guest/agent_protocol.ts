@@ -23,7 +23,9 @@ export function escapeValue(value: string): string {
 }
 
 /**
- * Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD. @throws {SyntaxError} on a bad
+ * Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD.
+ *
+ * @throws {SyntaxError} on a bad
  * sequence.
  */
 export function unescapeValue(value: string): string {
@@ -65,7 +67,11 @@ export function formatCommand(word: string, fields: readonly (readonly [string, 
   return line;
 }
 
-/** Takes a line apart. @throws {SyntaxError} when it is none. */
+/**
+ * Takes a line apart.
+ *
+ * @throws {SyntaxError} when it is none.
+ */
 export function parseLine(line: string): ProtocolLine {
   const [word = "", ...rest] = line.split(" ");
   if (!/^[a-z]+$/.test(word)) {
@@ -80,14 +86,22 @@ export function parseLine(line: string): ProtocolLine {
   return { word, fields };
 }
 
-/** A text field that must be there. @throws {SyntaxError} when it is not. */
+/**
+ * A text field that must be there.
+ *
+ * @throws {SyntaxError} when it is not.
+ */
 export function textField({ word, fields }: ProtocolLine, key: string): string {
   const value = fields.get(key);
   if (value === undefined) throw new SyntaxError(`expected ${key}= in the line "${word} ..."`);
   return value;
 }
 
-/** A number field that must be there, decimal or 0x. @throws {SyntaxError} when it is not. */
+/**
+ * A number field that must be there, decimal or 0x.
+ *
+ * @throws {SyntaxError} when it is not.
+ */
 export function bigintField(line: ProtocolLine, key: string): bigint {
   const value = textField(line, key);
   if (!/^(?:-?\d+|0x[0-9a-fA-F]+)$/.test(value)) {
@@ -96,7 +110,11 @@ export function bigintField(line: ProtocolLine, key: string): bigint {
   return BigInt(value);
 }
 
-/** A number field that must be there and fit a number exactly. @throws {SyntaxError} when it does not. */
+/**
+ * A number field that must be there and fit a number exactly.
+ *
+ * @throws {SyntaxError} when it does not.
+ */
 export function numberField(line: ProtocolLine, key: string): number {
   const value = Number(bigintField(line, key));
   if (!Number.isSafeInteger(value)) {
@@ -105,7 +123,11 @@ export function numberField(line: ProtocolLine, key: string): number {
   return value;
 }
 
-/** A number field, or undefined when it is not there. @throws {SyntaxError} when it is no number. */
+/**
+ * A number field, or undefined when it is not there.
+ *
+ * @throws {SyntaxError} when it is no number.
+ */
 export function optionalNumberField(line: ProtocolLine, key: string): number | undefined {
   return line.fields.has(key) ? numberField(line, key) : undefined;
 }

@@ -16,15 +16,12 @@ Deno.test("the project's kernel builds, and its debug information describes the 
 });
 
 Deno.test("a kernel that does not compile is reported by stage, file and line", async () => {
-  const mutate = [{
-    file: "checkpoint/Makefile",
-    find: "ccflags-y := -g",
-    replace: "ccflags-y := -g -DEPERM=)",
-  }];
+  const find = "#include <linux/syscalls.h>\n";
+  const mutate = [{ file: "checkpoint/sys.c", find, replace: `${find}int broken(;\n` }];
   const error = await assertRejects(() => buildKernel({ ...KERNEL, mutate }), BuildError);
   assertEquals(error.stage, "build");
   assertStringIncludes(error.message, "kernel build: make ended with exit status 2");
-  assert(/checkpoint\/\w+\.c:\d+:\d+: error: /.test(error.message), error.message);
+  assert(/checkpoint\/sys\.c:\d+:\d+: error: /.test(error.message), error.message);
 });
 
 Deno.test("an option that this kernel does not keep is reported with what it depends on", async () => {

@@ -50,8 +50,10 @@ const MODELS: Readonly<Record<string, CpuFeatures>> = {
 /**
  * The features of a processor by QEMU's name of it, `+feature`, `-feature` and `feature=on` after commas included.
  * Undefined for a name that is not known.
+ *
+ * @param commandLine the kernel's, which can tell it not to use them
  */
-export function cpuFeaturesOf(model: string): CpuFeatures | undefined {
+export function cpuFeaturesOf(model: string, commandLine = ""): CpuFeatures | undefined {
   const [name = "", ...changes] = model.split(",");
   const base = MODELS[name] ?? MODELS[name.split("-", 1)[0]!];
   if (base === undefined) return undefined;
@@ -60,5 +62,8 @@ export function cpuFeaturesOf(model: string): CpuFeatures | undefined {
     const match = /^([+-]?)(fxsr|xsave|nx)(?:=(on|off))?$/.exec(change);
     if (match) features[match[2] as keyof CpuFeatures] = match[1] !== "-" && match[3] !== "off";
   }
+  if (/\bnofxsr\b/.test(commandLine)) features.fxsr = false;
+  if (/\bnoxsave\b/.test(commandLine)) features.xsave = false;
+  if (/\bnoexec=off\b/.test(commandLine)) features.nx = false;
   return features;
 }

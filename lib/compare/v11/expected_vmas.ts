@@ -81,9 +81,9 @@ function expectedVma(entry: MapsEntry, sources: Sources): ExpectedV11Vma {
     : areas.length > 0
     ? "steps"
     : "program";
-  const isFile = entry.inode !== 0n;
+  const isFile = entry.inode !== 0n || name.startsWith("/");
   const partial = { entry, owner, isFile, areas };
-  const flags = expectedFlags(partial, sources.executable);
+  const flags = expectedFlags(partial, sources);
   const isUncertain = areas.some((area) => area.isUncertain);
   return {
     ...partial,
@@ -96,10 +96,20 @@ function expectedVma(entry: MapsEntry, sources: Sources): ExpectedV11Vma {
 
 type Partial = Pick<ExpectedV11Vma, "entry" | "owner" | "isFile" | "areas">;
 
-function expectedFlags({ entry, owner, isFile, areas }: Partial, executable: string): bigint {
-  const permissions = permissionBits(entry.perms);
-  const area = areas.find(({ start, end }) => start <= Number(entry.start) && Number(entry.start) < end);
-  if (owner === "steps" && area) return area.flags & ~7n | permissions;
+function expectedFlags(vma: Partial, { executable, memory }: Sources): bigint {
+  const permissions = permissionBits(vma.entry.perms);
+  const start = Number(vma.entry.start);
+  const area = vma.areas.find((each) => each.start <= start && start < each.end) ?? vma.areas[0];
+  if (vma.owner === "steps" && area) return area.flags & ~7n | permissions;
+  const flags = flagsAtExec(vma, permissions, executable);
+  if (vma.owner === "vdso") return flags;
+  const changed = memory.changes.filter((each) => each.start <= start && start < each.end)
+    .reduce((sum, { change }) => change(sum), flags);
+  return changed & ~7n | permissions;
+}
+
+/** The flags of the program's own memory before any step changed them. */
+function flagsAtExec({ entry, owner, isFile }: Partial, permissions: bigint, executable: string): bigint {
   let flags = permissions | MAY;
   if (owner === "vdso") return flags | FLAGS.ALWAYSDUMP! | FLAGS.DONTEXPAND!;
   if (owner === "stack") return flags | FLAGS.GROWSDOWN! | FLAGS.ACCOUNT!;
@@ -122,14 +132,14 @@ function expectedPageProt(flags: bigint, { cpuModel, commandLine, kernel }: V11M
   const series = "2.6.28";
   if (!isPae(kernel)) return pageProt(flags, { series, arch: "i386" });
   const arch = "i386-pae";
-  const nx = /\bnoexec=off\b/.test(commandLine) ? false : cpuFeaturesOf(cpuModel)?.nx;
+  const nx = cpuFeaturesOf(cpuModel, commandLine)?.nx;
   if (nx !== undefined) return pageProt(flags, { series, arch, nx });
   const both = [true, false].map((each) => pageProt(flags, { series, arch, nx: each }));
   return both[0] === both[1] ? both[0] : undefined;
 }
 
 function isPae(kernel: string): boolean {
-  return /\bPAE\b/.test(kernel) && !/\b(no|without) PAE\b/.test(kernel);
+  return /\bPAE\b|HIGHMEM64G/i.test(kernel) && !/\b(no|non|not|without)[ -]PAE\b/i.test(kernel);
 }
 
 /**
@@ -144,19 +154,20 @@ function expectedPages(
   const swapped = new Set<number>();
   const { entry, areas } = vma;
   const isUncertain = areas.some((area) => area.isUncertain);
+  // Pages in swap are not listed as present, and those that came back may still be in the swap cache.
+  const hasSwap = manifest.steps.some(({ op, text }) => /swap/i.test(`${op} ${text}`));
   const all = !vma.isFile || rawText(entry.name) === "/dev/zero";
   const isData = rawText(entry.name) === executable && entry.perms[1] === "w";
   for (let page = Number(entry.start) / PAGE_SIZE; page < Number(entry.end) / PAGE_SIZE; page++) {
     const step = memory.pages.get(page);
     const isPresent = manifest.presentPages.has(page);
     const content = isUncertain ? undefined : step?.content;
-    if (!isPresent) {
-      if (!step?.isWritten) continue;
-      swapped.add(page);
-      pages.push({ page, content, isOptional: isUncertain || vma.isFile });
-    } else if (all || step?.isWritten) {
-      pages.push({ page, content, isOptional: false });
-    } else if (vma.owner === "program" ? isData : isUncertain) {
+    if (step?.isWritten && (!isPresent || hasSwap)) swapped.add(page);
+    if (!isPresent && (step?.isWritten || step && hasSwap && all)) {
+      pages.push({ page, content, isOptional: isUncertain || !all });
+    } else if (isPresent && (all || step?.isWritten)) {
+      pages.push({ page, content, isOptional: hasSwap && !all });
+    } else if (isPresent ? isUncertain || isData : hasSwap && all && vma.owner !== "steps") {
       pages.push({ page, content, isOptional: true });
     }
   }

@@ -65,7 +65,7 @@ export function parseV11Manifest(text: string): V11Manifest {
   const steps = orderedSteps(json, lines);
   const line = (pattern: RegExp): string | undefined =>
     lines.map((each) => pattern.exec(each)?.[1]).findLast((found) => found !== undefined);
-  const pid = line(/^case=.* pid=(\d+)/);
+  const pid = steps.some(({ op }) => /fork|clone|child/.test(op)) ? undefined : line(/^case=.* pid=(\d+)/);
   const time = line(/^time_before=(\d+)/);
   const end = line(/^file_pos_after=(\d+)/);
   const fpu = line(/^f[nx]?save (?:.*=)?([0-9a-f]{200,})$/);

@@ -40,6 +40,15 @@ export interface StepArea {
   readonly pgoff: number;
   /** A step that the model does not know names an address in it: its pages and its advice are uncertain. */
   readonly isUncertain: boolean;
+  /** The note of its mmap tells in words of things done to it: its permissions need not be those of the steps. */
+  readonly isDescribed: boolean;
+}
+
+/** A change of flags by a step, which memory of the program itself has gone through as well. */
+export interface FlagChange {
+  readonly start: number;
+  readonly end: number;
+  readonly change: (flags: bigint) => bigint;
 }
 
 /** A page that the steps touched. */
@@ -74,6 +83,9 @@ export class StepMemory {
   /** Pages by number. */
   readonly pages = new Map<number, StepPage>();
   areas: StepArea[] = [];
+  /** In the order of time. */
+  readonly changes: FlagChange[] = [];
+  readonly #unknownWords: string[] = [];
   readonly #files = new Map<string, FileContent>();
   readonly #pathAt: (address: number) => string | undefined;
   #lockFuture = false;
@@ -85,6 +97,8 @@ export class StepMemory {
   constructor(steps: readonly ManifestStep[], pathAt: (address: number) => string | undefined) {
     this.#pathAt = pathAt;
     steps.forEach((step, index) => this.#step(step, index, steps[index + 1]));
+    // Words about memory may stand before the steps that make it.
+    for (const words of this.#unknownWords) this.#makeUncertain(words);
   }
 
   /** The area at an address. */
@@ -107,7 +121,7 @@ export class StepMemory {
       case "mprotect":
         return this.#protect(va(), va() + length(), BigInt(fields.prot ?? 0));
       case "madvise":
-        return this.#advise(va(), va() + length(), Number(fields.advice ?? fields.adv ?? -1));
+        return this.#advise(va(), va() + length(), adviceNumber(fields.advice ?? fields.adv ?? ""));
       case "mlock":
         return this.#lock(va(), va() + length(), true);
       case "munlock":
@@ -127,8 +141,9 @@ export class StepMemory {
 
   #failed({ op, fields }: ManifestStep): boolean {
     if (fields.ret === undefined) return false;
+    if (fields.ret.startsWith("-")) return true;
     if (op === "mmap" || op === "mremap") return Number.parseInt(fields.ret, 16) >= FIRST_ERROR;
-    return /^-|^f{3}/.test(fields.ret);
+    return /^f{3}/.test(fields.ret);
   }
 
   /** A newline in the name breaks the line: the next line then has the rest. */
@@ -157,7 +172,8 @@ export class StepMemory {
     if (isFile && !this.#pathAt(start)?.startsWith("/dev/")) flags |= FLAGS.CAN_NONLINEAR!;
     this.#unmap(start, end);
     const pgoff = hexField("pgoff", fields.pgoff ?? "0");
-    this.areas.push({ start, end, flags, isFile, pgoff, isUncertain: false });
+    const isDescribed = /PROT_|protect|split|every|lock|advi/i.test(fields.note ?? "");
+    this.areas.push({ start, end, flags, isFile, pgoff, isUncertain: false, isDescribed });
     if ((mode & MAP_POPULATE) !== 0 || (flags & FLAGS.LOCKED!) !== 0n) this.#populate(start, end);
   }
 
@@ -288,6 +304,11 @@ export class StepMemory {
       return this.#lock(0, FIRST_ERROR, true);
     }
     const words = `${text} ${Object.values(fields).join(" ")}`;
+    this.#unknownWords.push(words);
+    this.#makeUncertain(words);
+  }
+
+  #makeUncertain(words: string): void {
     for (const [word] of words.matchAll(/\b(?:0x)?[0-9a-f]{7,8}\b/g)) {
       const address = Number.parseInt(word, 16);
       this.areas = this.areas.map((area) =>
@@ -298,6 +319,7 @@ export class StepMemory {
 
   #change(start: number, end: number, change: (flags: bigint) => bigint): void {
     this.#split(start, end);
+    this.changes.push({ start, end, change });
     this.areas = this.areas.map((area) =>
       area.start >= start && area.end <= end ? { ...area, flags: change(area.flags) } : area
     );
@@ -312,6 +334,21 @@ export class StepMemory {
       });
     }
   }
+}
+
+const ADVICE_NAMES: Readonly<Record<string, number>> = {
+  NORMAL: 0,
+  RANDOM: 1,
+  SEQUENTIAL: 2,
+  WILLNEED: 3,
+  DONTNEED: 4,
+  DONTFORK: 10,
+  DOFORK: 11,
+};
+
+/** By number, or by name with or without `MADV_`. */
+function adviceNumber(word: string): number {
+  return ADVICE_NAMES[word.replace(/^MADV_/, "").toUpperCase()] ?? Number.parseInt(word);
 }
 
 function roundUp(length: number): number {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { UsageError } from "./exit_status.ts";
+import type { ScenarioResult } from "./run_catalogue.ts";
+import { RunReport } from "./run_report.ts";
+import type { Terminal } from "./terminal.ts";
+
+const COUNTS = { total: 10, predicted: 6, observed: 2, volatile: 2, unexplained: 0 };
+const VOLATILE = new Map([["head.time", { bytes: 2, reason: "it passes" }]]);
+
+function result(scenario: string, changes: Partial<ScenarioResult> = {}): ScenarioResult {
+  const stop = {
+    label: "stopped",
+    image: Uint8Array.of(1, 2, 3),
+    findings: [],
+    counts: COUNTS,
+    volatile: VOLATILE,
+    pages: 3,
+  };
+  return {
+    scenario,
+    status: "pass",
+    reason: undefined,
+    outcome: { stops: [stop], findings: [] },
+    milliseconds: 1500,
+    kernelLog: "a log\n",
+    reproduced: undefined,
+    guestCommand: "qemu -m 1",
+    ...changes,
+  };
+}
+
+const FAILED = result("bad", {
+  status: "fail",
+  reproduced: true,
+  outcome: {
+    stops: result("").outcome!.stops,
+    findings: Array.from({ length: 9 }, (_, i) => ({
+      id: "E_X",
+      verdict: "mismatch" as const,
+      path: `part[${i}]`,
+      message: "wrong",
+    })),
+  },
+});
+const LOST = result("gone", {
+  status: "lost",
+  reason: "guest lost (panic): two\nlines",
+  outcome: undefined,
+  reproduced: false,
+});
+
+async function report(
+  results: ScenarioResult[],
+  use: (dir: string, lines: string[], close: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  const lines: string[] = [];
+  const terminal = {
+    result: (line: string) => void lines.push(...line.split("\n")),
+    note: () => {},
+    status: () => {},
+    clearStatus: () => {},
+    style: (text: string) => text,
+  } as unknown as Terminal;
+  try {
+    const it = await RunReport.open(`${dir}/out`, terminal);
+    it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
+    for (const one of results) it.result(one);
+    await use(`${dir}/out`, lines, () => it.close());
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("RunReport prints a line for each scenario, the byte account, and the counts last", async () => {
+  const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });
+  await report([result("good"), FAILED, skipped, LOST], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 1, failed: 1, lost: 1, skipped: 1 });
+    assertEquals(lines.at(-1), "1 passed, 2 failed, 1 skipped");
+    const text = lines.join("\n");
+    assert(/^ok {4}x86_64 +good +3 pages +3 B +1\.50 s$/m.test(text), text);
+    assert(/^skip .* other .* needs i386$/m.test(text), text);
+    for (const part of ["predicted   12", "head.time: 4 (it passes)", "unexplained 0", "1 guests lost"]) {
+      assertStringIncludes(text, part);
+    }
+  });
+});
+
+Deno.test("RunReport shows what failed, how to do it again, and keeps its files", async () => {
+  await report([FAILED, LOST], async (dir, lines, close) => {
+    await close();
+    const text = lines.join("\n");
+    for (
+      const part of [
+        "mismatch E_X part[0]: wrong",
+        "... and 3 more findings",
+        "failed again",
+        "failed not again",
+        "--filter bad",
+        "guest lost (panic): two",
+      ]
+    ) assertStringIncludes(text, part);
+    assertEquals(await Deno.readFile(`${dir}/x86_64/bad/stopped.ckpt`), Uint8Array.of(1, 2, 3));
+    assertEquals(await Deno.readTextFile(`${dir}/x86_64/gone/kernel.log`), "a log\n");
+    assertEquals(JSON.parse(await Deno.readTextFile(`${dir}/x86_64/bad/findings.json`)).length, 9);
+    const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+    assertEquals(results.results.map(({ status }: { status: string }) => status), ["fail", "lost"]);
+  });
+});
+
+Deno.test("RunReport says so when nothing ran", async () => {
+  await report([], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 0, failed: 0, lost: 0, skipped: 0 });
+    assertEquals(lines.slice(-2), ["no scenario matched: nothing ran", "0 passed, 0 failed"]);
+  });
+});
+
+Deno.test("RunReport names a file that it cannot write, after the counts", async () => {
+  await report([result("good")], async (dir, lines, close) => {
+    await Deno.mkdir(`${dir}/results.json/x`, { recursive: true });
+    await assertRejects(close, UsageError, `${dir}/results.json cannot be written`);
+    assertEquals(lines.at(-1), "1 passed, 0 failed");
+  });
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const terminal = {} as Terminal;
+    await assertRejects(() => RunReport.open(`${dir}/file/x`, terminal), UsageError, `${dir}/file/x`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

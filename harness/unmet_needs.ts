@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+
+import { dirname, join } from "@std/path";
+import type { Scenario } from "../lib/model/scenario.ts";
+import { type KernelConfig, parseKernelConfig } from "../vm/kernel/kernel_config.ts";
+import type { Platform } from "./platform.ts";
+
+/** The configuration of a kernel: our build's, or the `.config` beside a file; undefined where there is none. */
+export async function configOf(
+  kernel: { build: { readonly config: string } } | { file: string },
+): Promise<KernelConfig | undefined> {
+  const path = "build" in kernel ? kernel.build.config : join(dirname(kernel.file), ".config");
+  try {
+    return parseKernelConfig(await Deno.readTextFile(path), path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Why a scenario cannot be run with this kernel and this kind of target; undefined when it can. */
+export function unmetNeed(
+  { needs = {} }: Pick<Scenario, "needs">,
+  { platform, config }: { platform: Platform; config: KernelConfig | undefined },
+): string | undefined {
+  const { kernel, target } = needs;
+  if (kernel && !kernel.includes(platform.kernel)) return `needs a kernel of ${kernel.join(" or ")}`;
+  if (target && !target.includes(platform.target)) return `needs a target of ${target.join(" or ")}`;
+  for (const option of needs.config ?? []) {
+    if (!config) return `needs ${option}, and the kernel came without its .config`;
+    if (config.get(option) !== "y") return `needs ${option}, which this kernel has not`;
+  }
+  return undefined;
+}

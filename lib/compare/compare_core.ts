@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../image/finding.ts";
+import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
+import { VMA_TYPE } from "../image/records/mm.ts";
+import type { CoreSegment, ElfCore } from "./elf_core.ts";
+import { firstDifference, hexBytes } from "./judge.ts";
+
+/** Memory that the core's writer could not read: it stands there as zeros, whatever it holds. */
+export interface UnreadRange {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** What the comparison of an image with a core file showed. */
+export interface CoreComparison {
+  readonly findings: readonly Finding[];
+  /** Pages that image and core both hold, and that were compared. */
+  readonly compared: number;
+  /** Pages of anonymous memory that the image leaves out and the core shows as zeros. */
+  readonly zero: number;
+  /** Pages of the image that the core leaves out. */
+  readonly notInCore: number;
+  /** Pages of the image that could not be judged, since the core's writer could not read their section. */
+  readonly unread: number;
+}
+
+const PAGE = 4096n;
+const FINDINGS = 20;
+
+/**
+ * Holds an image against a core file of the same stopped process. A page that both have must be the same; a page of an
+ * anonymous mapping that the image leaves out must be zeros in the core.
+ *
+ * @param unread sections that the core's writer could not read, as it said itself
+ */
+export function compareCore(
+  image: Pick<CheckpointImage, "tasks">,
+  core: ElfCore,
+  unread: readonly UnreadRange[] = [],
+): CoreComparison {
+  const comparison = new Comparison(core, unread);
+  for (const [index, task] of image.tasks.entries()) {
+    task.vmas.forEach((vma, i) => comparison.vma(vma, `task[${index}]/vma[${i}]`));
+  }
+  return comparison;
+}
+
+class Comparison implements CoreComparison {
+  readonly findings: Finding[] = [];
+  compared = 0;
+  zero = 0;
+  notInCore = 0;
+  unread = 0;
+  readonly #core: ElfCore;
+  readonly #unreadRanges: readonly UnreadRange[];
+
+  constructor(core: ElfCore, unread: readonly UnreadRange[]) {
+    this.#core = core;
+    this.#unreadRanges = unread;
+  }
+
+  vma(vma: VmaImage, path: string): void {
+    const saved = new Set<bigint>();
+    for (const page of vmaPages(vma)) {
+      saved.add(page.vaddr);
+      this.#page(page, path);
+    }
+    if (vma.record.fields.vma_type === VMA_TYPE.ANON) this.#holes(vma, saved, path);
+  }
+
+  #page({ vaddr, bytes, offset }: { vaddr: bigint; bytes: Uint8Array; offset: number }, path: string): void {
+    if (this.#isUnread(vaddr)) {
+      this.unread++;
+      return;
+    }
+    const other = this.#pageAt(vaddr);
+    if (!other) {
+      this.notInCore++;
+      return;
+    }
+    this.compared++;
+    const at = firstDifference(bytes, other);
+    if (at < 0) return;
+    const from = at & ~15;
+    this.#report({
+      id: "E_CORE_DIFFERS",
+      verdict: "mismatch",
+      path: `${path}, page 0x${vaddr.toString(16)}`,
+      offset: offset + at,
+      message: `byte ${at} of the page differs from the one that the debugger reads`,
+      expected: hexBytes(other.subarray(from, from + 16)),
+      actual: hexBytes(bytes.subarray(from, from + 16)),
+    });
+  }
+
+  /** Pages of the core in an anonymous mapping that the image does not have. */
+  #holes(vma: VmaImage, saved: ReadonlySet<bigint>, path: string): void {
+    const { vm_start, vm_end } = vma.record.fields;
+    for (const segment of this.#core.segments) {
+      const first = segment.start > vm_start ? segment.start : vm_start;
+      const held = segment.start + BigInt(segment.bytes.length);
+      const end = held < vm_end ? held : vm_end;
+      for (let vaddr = first; vaddr + PAGE <= end; vaddr += PAGE) {
+        if (saved.has(vaddr) || this.#isUnread(vaddr)) continue;
+        const bytes = pageOf(segment, vaddr);
+        if (isZero(bytes)) {
+          this.zero++;
+          continue;
+        }
+        this.#report({
+          id: "E_CORE_PAGE_MISSING",
+          verdict: "mismatch",
+          path: `${path}, page 0x${vaddr.toString(16)}`,
+          message: "the image leaves out a page that is not zero for the debugger",
+          expected: `${hexBytes(bytes.subarray(0, 16))} ...`,
+        });
+      }
+    }
+  }
+
+  #isUnread(vaddr: bigint): boolean {
+    return this.#unreadRanges.some(({ start, end }) => vaddr >= start && vaddr < end);
+  }
+
+  #pageAt(vaddr: bigint): Uint8Array | undefined {
+    const { segments } = this.#core;
+    let [low, high] = [0, segments.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (segments[middle]!.end <= vaddr) low = middle + 1;
+      else high = middle;
+    }
+    const segment = segments[low];
+    if (!segment || segment.start > vaddr) return undefined;
+    const bytes = pageOf(segment, vaddr);
+    return bytes.length === Number(PAGE) ? bytes : undefined;
+  }
+
+  #report(finding: Finding): void {
+    if (this.findings.length < FINDINGS) this.findings.push(finding);
+  }
+}
+
+function pageOf({ start, bytes }: CoreSegment, vaddr: bigint): Uint8Array {
+  const at = Number(vaddr - start);
+  return bytes.subarray(at, at + Number(PAGE));
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/**
+ * The sections that gdb says it could not read, and wrote as zeros, in the words of its `gcore` command: a file mapped
+ * beyond its end, or [vvar].
+ */
+export function unreadSections(output: string): UnreadRange[] {
+  const said = /Memory read failed for corefile section, (\d+) bytes at (0x[0-9a-f]+)/g;
+  return Array.from(output.matchAll(said), ([, length, start]) => ({
+    start: BigInt(start!),
+    end: BigInt(start!) + BigInt(length!),
+  }));
+}
