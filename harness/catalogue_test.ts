@@ -42,8 +42,8 @@ Deno.test("readScenario() names a file that is missing, no JSON, or no scenario"
 Deno.test("filterScenarios() takes what holds one of the texts; everything when there is none", async () => {
   const all = await readCatalogue();
   assertEquals(filterScenarios(all, []).length, all.length);
-  const some = filterScenarios(all, ["minimal", "pages_20"]).map(({ name }) => name);
-  assertEquals(some, ["minimal", "pages_2048", "pages_2049"]);
+  const some = filterScenarios(all, ["adjacent", "pages_20"]).map(({ name }) => name);
+  assertEquals(some, ["adjacent_areas", "pages_2048", "pages_2049"]);
   assertEquals(filterScenarios(all, ["no such scenario"]), []);
 });
 

@@ -40,7 +40,6 @@ export class RunReport {
   readonly #files: Promise<void>[] = [];
   readonly #bootTimes: number[] = [];
   #images = 0;
-  #arch = "";
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
   constructor(directory: string, terminal: Terminal) {
@@ -60,7 +59,6 @@ export class RunReport {
 
   /** Says which kernel comes next. */
   beginPlatform({ name, kernelName, acceleratorReason }: ReportedPlatform): void {
-    this.#arch = name;
     this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
   }
 
@@ -70,16 +68,16 @@ export class RunReport {
   }
 
   /** Shows which scenario is running. */
-  starting(scenario: Scenario, index: number, total: number): void {
+  starting(platform: string, scenario: Scenario, index: number, total: number): void {
     this.#terminal.status(
-      `${this.#arch}: ${index + 1}/${total} ${scenario.name}`,
-      `${this.#arch}: running ${total}`,
+      `${platform}: ${index + 1}/${total} ${scenario.name}`,
+      `${platform}: running ${total}`,
     );
   }
 
   /** Prints a scenario's line, and what went wrong below it. */
-  result(result: ScenarioResult): void {
-    this.#results.push({ ...result, arch: this.#arch });
+  result(platform: string, result: ScenarioResult): void {
+    this.#results.push({ ...result, arch: platform });
     const stops = result.outcome?.stops ?? [];
     for (const stop of stops) {
       this.#images++;
@@ -95,7 +93,7 @@ export class RunReport {
     const bytes = stops.reduce((sum, stop) => sum + stop.image.length, 0);
     const columns = [
       this.#terminal.style(word, style),
-      this.#arch.padEnd(8),
+      platform.padEnd(8),
       result.scenario.padEnd(26),
       `${pages} pages`.padStart(11),
       formatBytes(bytes).padStart(10),
@@ -107,11 +105,11 @@ export class RunReport {
     for (const { label, notes = [] } of stops) {
       for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
     }
-    if (result.status === "fail" || result.status === "lost") this.#failure(result);
+    if (result.status === "fail" || result.status === "lost") this.#failure(platform, result);
   }
 
-  #failure(result: ScenarioResult): void {
-    const directory = join(this.#directory, this.#arch, result.scenario);
+  #failure(platform: string, result: ScenarioResult): void {
+    const directory = join(this.#directory, platform, result.scenario);
     const print = (line: string): void => this.#terminal.result(`      ${line}`);
     const findings = [
       ...result.outcome?.findings ?? [],
@@ -125,7 +123,7 @@ export class RunReport {
     if (result.reason) result.reason.split("\n").forEach(print);
     const again = result.reproduced === undefined ? "" : result.reproduced ? "again" : "not again";
     if (again) print(`run alone in a fresh guest it failed ${again}`);
-    print(`reproduce: deno task test:qemu --arch ${this.#arch} --filter ${result.scenario}`);
+    print(`reproduce: deno task test:qemu --arch ${platform} --filter ${result.scenario}`);
     print(`kept in:   ${directory}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.

@@ -67,7 +67,7 @@ async function report(
   try {
     const it = await RunReport.open(`${dir}/out`, terminal);
     it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
-    for (const one of results) it.result(one);
+    for (const one of results) it.result("x86_64", one);
     await use(`${dir}/out`, lines, () => it.close());
   } finally {
     await Deno.remove(dir, { recursive: true });

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Genuine images that the code of December 2008 wrote, predicted from the manifests that came with them. They lie
- * outside the project, beside it; where they are absent, nothing of this is tested, and the tests say so.
+ * Genuine images that the code of December 2008 wrote, predicted from the manifests that came with them.
+ * They lie outside the project, beside it; where they are absent, nothing of this is tested, and the tests
+ * say so.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { imageCommand } from "../harness/commands/image.ts";
+import { UsageError } from "../harness/exit_status.ts";
 import { judgeV11Image } from "../lib/compare/v11/judge_v11_image.ts";
 import { parseV11Manifest } from "../lib/compare/v11/manifest.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
@@ -167,6 +170,66 @@ function ops(json: Json): Record<string, string>[] {
   return json.ops as Record<string, string>[];
 }
 
+const NX = 0x80;
+
+Deno.test({
+  name: "v11 prediction: the same image from a kernel with PAE on a processor with NX",
+  ignore,
+  fn: async () => {
+    const bytes = await unpack("anonprots");
+    const text = changedManifest("anonprots", (json) => {
+      json.cpu_model_qemu = "qemu64";
+      json.build = { kernel: "Linux 2.6.28-rc7, i386, uniprocessor, PAE" };
+    });
+    assert(faults(bytes, text).some(({ path }) => path.endsWith("vma[3].vm_page_prot")));
+    for (const node of readNodes(bytes).nodes) {
+      if (node.kind !== "record") continue;
+      const isData = node.name === "VMA" && (node.fields.vm_flags & 4n) === 0n;
+      // VMA.vm_page_prot, and its leftover in r12.
+      if (isData || node.name === "CPU") bytes[node.offset + 8 + 24 + 7] = NX;
+    }
+    assertEquals(faults(bytes, text).map(findingText), []);
+  },
+});
+
+Deno.test({
+  name: "v11 prediction: the same FPU state from a processor with XSAVE",
+  ignore,
+  fn: async () => {
+    const bytes = await unpack("fpu_sse");
+    const at = placeOf(bytes, "task[0]/cpu/xstate", 512);
+    const text = changedManifest("fpu_sse", (json) => {
+      json.cpu_model_qemu = "max";
+      json.image_len = bytes.length + 64;
+    });
+    assert(faults(bytes, text).some(({ path }) => path === "head_arch.has_xsave"));
+    const longer = new Uint8Array([
+      ...bytes.subarray(0, at),
+      3,
+      ...new Uint8Array(63),
+      ...bytes.subarray(at),
+    ]);
+    new DataView(longer.buffer).setUint16(placeOf(bytes, "head_arch", "has_xsave"), 1, true);
+    new DataView(longer.buffer).setUint16(placeOf(bytes, "head_arch", "xstate_size"), 576, true);
+    assertEquals(faults(longer, text).map(findingText), []);
+    longer[at + 20] = 1;
+    assert(faults(longer, text).some(({ id, offset }) => id === "E_XSTATE" && offset === at + 20));
+  },
+});
+
+Deno.test({
+  name: "v11 prediction: an image that a full disk cut in a record is explained up to there",
+  ignore,
+  fn: async () => {
+    const bytes = (await unpack("minimal")).subarray(0, 21000);
+    const text = changedManifest("minimal", (json) => {
+      (json.checkpoint_calls as Json[])[0]!.ret = "-28";
+      json.image_len = 21000;
+    });
+    assertEquals(faults(bytes, text).map(findingText), []);
+  },
+});
+
 /** A wrong manifest: the change, and the finding that must come of it. */
 const WRONG: readonly (readonly [name: string, change: (json: Json) => void, id: string])[] = [
   ["anon3", (json) => ops(json).find(({ op }) => op === "fill")!.seed = "11111112", "E_PAGE_BYTES"],
@@ -215,5 +278,44 @@ Deno.test({
     assert(faults(bytes, manifestText("einval_flags")).some(({ id }) => id === "E_REFUSED_OUTPUT"));
     const chroot = await unpack("chroot");
     assert(faults(chroot.subarray(0, 408), manifestText("chroot")).some(({ id }) => id === "E_VMA_MISSING"));
+  },
+});
+
+/** What `image check` prints, and its exit status. */
+async function runCheck(...args: string[]): Promise<{ status: number; output: string }> {
+  const lines: string[] = [];
+  const log = console.log;
+  console.log = (line: string) => lines.push(line);
+  try {
+    const status = await imageCommand.run(["check", ...args]);
+    return { status, output: lines.join("\n") };
+  } finally {
+    console.log = log;
+  }
+}
+
+Deno.test({
+  name: "v11 prediction: image check --manifest prints findings and what explains the bytes",
+  ignore,
+  fn: async () => {
+    const file = await Deno.makeTempFile();
+    try {
+      const bytes = await unpack("offset");
+      await Deno.writeFile(file, bytes);
+      const good = await runCheck(file, "--manifest", `${FOLDER}offset.json`);
+      assertEquals(good.status, 0);
+      assertMatch(good.output, /^21702 bytes: \d+ predicted, \d+ observed, \d+ volatile, 0 unexplained$/m);
+      assertMatch(good.output, /^volatile 16 bytes: bytes before the image/m);
+      const bad = await runCheck(file, "--manifest", `${FOLDER}minimal.json`, "--json");
+      assertEquals(bad.status, 1);
+      assert(JSON.parse(bad.output).bytes.unexplained > 0);
+      await assertRejects(
+        () => runCheck(file, "--manifest", `${FOLDER}README.md`),
+        UsageError,
+        "is no manifest of a v11 image",
+      );
+    } finally {
+      await Deno.remove(file);
+    }
   },
 });

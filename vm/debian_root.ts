@@ -13,6 +13,8 @@ export class DebianRootError extends Error {
 export interface DebianRootOptions {
   cacheDir?: string;
   onProgress?: (message: string) => void;
+  /** Runs apt-get and dpkg-deb; tests have their own. */
+  run?: typeof runCommand;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface DebianRootOptions {
 export async function debianRoot(
   arch: "i386",
   packages: readonly string[],
-  { cacheDir = cacheDirectory(), onProgress = () => {} }: DebianRootOptions = {},
+  { cacheDir = cacheDirectory(), onProgress = () => {}, run = runCommand }: DebianRootOptions = {},
 ): Promise<string> {
   const home = join(cacheDir, "debian", arch);
   const root = join(home, "root");
@@ -39,16 +41,21 @@ export async function debianRoot(
     }
     if (missing.length === 0) return root;
     onProgress(`fetching ${missing.length} Debian packages and what they need`);
-    await fetchPackages(home, arch, missing);
+    await fetchPackages({ home, arch, packages: missing, run });
     onProgress("unpacking Debian packages");
-    await unpackNew(home, root);
+    await unpackNew(home, root, run);
     for (const name of missing) await Deno.writeTextFile(join(home, "installed", name), "");
     return root;
   });
 }
 
 /** A configuration under which apt knows nothing of this host but its sources. */
-async function fetchPackages(home: string, arch: string, packages: readonly string[]): Promise<void> {
+async function fetchPackages({ home, arch, packages, run }: {
+  home: string;
+  arch: string;
+  packages: readonly string[];
+  run: typeof runCommand;
+}): Promise<void> {
   for (
     const directory of ["state/lists/partial", "cache/archives/partial", "installed", "unpacked", "root"]
   ) {
@@ -78,22 +85,22 @@ async function fetchPackages(home: string, arch: string, packages: readonly stri
     "Debug::NoLocking=true",
     ...packages,
   ];
-  let result = await runCommand(["apt-get", "install", ...install], { env, keepLines: 8 });
+  let result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
   if (result.code === 0) return;
   // The first time there are no package lists yet, later they may be old.
-  await runCommand(["apt-get", "update"], { env });
-  result = await runCommand(["apt-get", "install", ...install], { env, keepLines: 8 });
+  await run(["apt-get", "update"], { env });
+  result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
   if (result.code !== 0) {
     throw new DebianRootError(`apt-get cannot get ${packages.join(", ")}: ${result.lines.join("; ")}`);
   }
 }
 
-async function unpackNew(home: string, root: string): Promise<void> {
+async function unpackNew(home: string, root: string, run: typeof runCommand): Promise<void> {
   const archives = join(home, "cache", "archives");
   for await (const { name } of Deno.readDir(archives)) {
     const mark = join(home, "unpacked", name);
     if (!name.endsWith(".deb") || await exists(mark)) continue;
-    const { code, lines } = await runCommand(["dpkg-deb", "--extract", join(archives, name), root]);
+    const { code, lines } = await run(["dpkg-deb", "--extract", join(archives, name), root]);
     if (code !== 0) throw new DebianRootError(`dpkg-deb cannot unpack ${name}: ${lines.join("; ")}`);
     await Deno.writeTextFile(mark, "");
   }

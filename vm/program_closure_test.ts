@@ -96,3 +96,22 @@ Deno.test("readLinkerConfig() follows includes with patterns, and drops comments
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("programClosure() takes a program and its libraries from below another root, and only from there", async () => {
+  const root = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    const own = await programClosure("/bin/sh");
+    for (const { path, source } of own) {
+      await Deno.mkdir(`${root}${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      await Deno.copyFile(source, `${root}${path}`);
+    }
+    const moved = await programClosure("/bin/sh", { root });
+    assertEquals(moved.map(({ path }) => path).toSorted(), own.map(({ path }) => path).toSorted());
+    for (const { path, source } of moved) assertEquals(source, `${root}${path}`);
+    const library = own.find(({ path }) => path.includes("libc.so"));
+    await Deno.remove(`${root}${library!.path}`);
+    await assertRejects(() => programClosure("/bin/sh", { root }), ProgramClosureError, "libc.so");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});

@@ -2,7 +2,7 @@
 
 import type { Comparison } from "../../lib/compare/compare_image.ts";
 import { judgeV11Image } from "../../lib/compare/v11/judge_v11_image.ts";
-import { parseV11Manifest, type V11Manifest } from "../../lib/compare/v11/manifest.ts";
+import { parseV11Manifest } from "../../lib/compare/v11/manifest.ts";
 import { dumpImage, dumpTree, imageToJson } from "../../lib/image/dump.ts";
 import { type Finding, findingText, worstVerdict } from "../../lib/image/finding.ts";
 import { readImage } from "../../lib/image/image.ts";
@@ -104,18 +104,16 @@ async function checkImageFile(path: string, options: ParsedOptions): Promise<Exi
 /** Against a manifest the whole image is read: fields are checked against what comes later. */
 async function checkWithManifest(path: string, from: string, options: ParsedOptions): Promise<ExitStatus> {
   const { start } = decodeOptions(options);
-  const manifest = parseManifest(from, new TextDecoder().decode(await readFile(from)));
-  const comparison = judgeV11Image(await readFile(path), manifest, start === undefined ? {} : { start });
-  return showFindings(path, comparison.findings, { json: options.flag("json"), comparison });
-}
-
-function parseManifest(path: string, text: string): V11Manifest {
+  const text = new TextDecoder().decode(await readFile(from));
+  const bytes = await readFile(path);
+  let comparison: Comparison;
   try {
-    return parseV11Manifest(text);
+    comparison = judgeV11Image(bytes, parseV11Manifest(text), start === undefined ? {} : { start });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new UsageError(`${path} is no manifest of a v11 image: ${error.message}`);
+    throw new UsageError(`${from} is no manifest of a v11 image: ${error.message}`);
   }
+  return showFindings(path, comparison.findings, { json: options.flag("json"), comparison });
 }
 
 function showFindings(

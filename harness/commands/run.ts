@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 
+import type { Scenario } from "../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
-import { prepareGuest } from "../prepare_guest.ts";
+import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
 import { RunReport } from "../run_report.ts";
 import { runCatalogue } from "../run_catalogue.ts";
 import { scenarioRunner } from "../scenario_runner.ts";
 import { Terminal } from "../terminal.ts";
 
-const DEFAULT_PLATFORMS = "x86_64";
+const DEFAULT_PLATFORMS = "x86_64,i386";
 
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = {
@@ -39,27 +40,35 @@ export const runCommand: Command = {
     const terminal = new Terminal();
     const report = await RunReport.open(options.string("out"), terminal);
     if (scenarios.length > 0) {
+      const accelerator = options.string("accel");
+      const all: PreparedGuest[] = [];
+      // One kernel build at a time uses all processors; guests have one processor each and run side by side.
       for (const platform of parsePlatforms(options.string("arch"), DEFAULT_PLATFORMS)) {
-        const prepared = await prepareGuest(platform, {
-          terminal,
-          accelerator: options.string("accel"),
-          kernelFile,
-          scenarios,
-        });
+        const prepared = await prepareGuest(platform, { terminal, accelerator, kernelFile, scenarios });
         report.beginPlatform({ ...prepared, name: platform.name });
-        await runCatalogue(scenarios, {
-          startGuest: prepared.startGuest,
-          runScenario: scenarioRunner(prepared),
-          skipReason: prepared.skipReason,
-          onGuest: (guest) => report.guest(guest),
-          onStart: (scenario, index) => report.starting(scenario, index, scenarios.length),
-          onResult: (result) => report.result(result),
-        });
+        all.push(prepared);
       }
+      await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report)));
     }
     return exitStatus(await report.close());
   },
 };
+
+async function runPlatform(
+  prepared: PreparedGuest,
+  scenarios: readonly Scenario[],
+  report: RunReport,
+): Promise<void> {
+  const { name } = prepared.platform;
+  await runCatalogue(scenarios, {
+    startGuest: prepared.startGuest,
+    runScenario: scenarioRunner(prepared),
+    skipReason: prepared.skipReason,
+    onGuest: (guest) => report.guest(guest),
+    onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
+    onResult: (result) => report.result(name, result),
+  });
+}
 
 function exitStatus(counts: { passed: number; failed: number; lost: number }): ExitStatus {
   if (counts.failed > 0) return EXIT_STATUS.testFailed;

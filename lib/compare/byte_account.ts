@@ -8,7 +8,7 @@
  */
 export type ByteClass = "predicted" | "observed" | "volatile";
 
-const CODES: Readonly<Record<ByteClass, number>> = { predicted: 1, observed: 2, volatile: 3 };
+const CODES: Readonly<Record<ByteClass, 1 | 2 | 3>> = { predicted: 1, observed: 2, volatile: 3 };
 
 /** Bytes of an image by class. */
 export interface ByteCounts {
@@ -27,6 +27,8 @@ export interface ByteCounts {
 /** Counts which bytes of an image are explained, and by what. A byte claimed twice keeps its first class. */
 export class ByteAccount {
   readonly #classes: Uint8Array;
+  /** Bytes marked with each code; nothing is marked with code 0. */
+  readonly #marked: [number, number, number, number] = [0, 0, 0, 0];
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
 
   /** @param length bytes in the image */
@@ -54,10 +56,9 @@ export class ByteAccount {
 
   /** Bytes by class. */
   counts(): ByteCounts {
-    const counts = [0, 0, 0, 0];
-    for (const code of this.#classes) counts[code]!++;
-    const [unexplained, predicted, observed, volatile] = counts as [number, number, number, number];
-    return { total: this.#classes.length, predicted, observed, volatile, unexplained };
+    const [, predicted, observed, volatile] = this.#marked;
+    const total = this.#classes.length;
+    return { total, predicted, observed, volatile, unexplained: total - predicted - observed - volatile };
   }
 
   /** The first unexplained runs, at most `most` of them. */
@@ -73,7 +74,7 @@ export class ByteAccount {
     return runs;
   }
 
-  #mark(offset: number, length: number, code: number): number {
+  #mark(offset: number, length: number, code: 1 | 2 | 3): number {
     const part = this.#classes.subarray(offset, offset + length);
     if (part.length !== length) {
       throw new RangeError(`Bytes ${offset} to ${offset + length} lie outside the image`);
@@ -84,6 +85,7 @@ export class ByteAccount {
       part[i] = code;
       marked++;
     }
+    this.#marked[code] += marked;
     return marked;
   }
 }

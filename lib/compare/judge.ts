@@ -67,8 +67,8 @@ export class Judge {
   }
 
   /**
-   * Checks the fields of a record's payload and explains those that have an expectation. Padding must be zero where
-   * nothing else is expected of it.
+   * Checks the fields of a record's payload and explains those that have an expectation. Padding must be
+   * zero where nothing else is expected of it.
    */
   fields(node: RecordNode, expectations: FieldExpectations): void {
     const { payload } = RECORDS[node.name];

@@ -121,7 +121,10 @@ function callRegisters({ call }: V11Context): FieldExpectations {
   return expectations;
 }
 
-/** The low 16 bits; what stands above them is left over. fs is the kernel's: no user fs on one processor reads 0. */
+/**
+ * The low 16 bits; what stands above them is left over. fs is the kernel's: no user fs on one processor
+ * reads 0.
+ */
 function selector(
   node: RecordNodeOf<"CPU">,
   { judge, call, manifest }: V11Context,
@@ -160,8 +163,8 @@ function debugRegisters(): FieldExpectations {
 }
 
 /**
- * uses_debug: as posted 1 when the task is traced or a signal waits. used_math: after exec 0 until the program uses
- * the FPU.
+ * uses_debug: as posted 1 when the task is traced or a signal waits. used_math: after exec 0 until the
+ * program uses the FPU.
  */
 function flagsOf({ manifest }: V11Context): FieldExpectations {
   const told = (words: RegExp): boolean =>
@@ -172,7 +175,7 @@ function flagsOf({ manifest }: V11Context): FieldExpectations {
     accept: (value) => value <= 1n ? undefined : "neither 0 nor 1",
   });
   return {
-    uses_debug: told(/sig|alarm|kill|trace|step|debug|breakpoint|watch|\bdr\d/i)
+    uses_debug: told(/sig|alarm|kill|trace|trap|step|debug|breakpoint|watch|\bdr\d/i)
       ? eitherWay(
         "cpu.uses_debug",
         "as posted it tells of signals and tracing, which the steps name in words only",

@@ -95,11 +95,9 @@ const COMM_TAIL: Omit<VolatileField, "accept"> = {
 /** STRING: the name of the program, and what is left over after its NUL. */
 export function compareV11Comm(node: RecordNodeOf<"STRING">, { judge, manifest }: V11Context): void {
   const program = executableOf(manifest.maps, manifest);
-  const renamed = manifest.steps.findLast(({ op, fields }) => /prctl|set_name/.test(op) && fields.name);
-  const name = (renamed?.fields.name ?? program.slice(program.lastIndexOf("/") + 1)).slice(
-    0,
-    COMM_LENGTH - 1,
-  );
+  const renamed = manifest.steps.findLast(({ op }) => /^(prctl|set_?name|comm)$/.test(op))?.fields;
+  const given = renamed && (renamed.name ?? renamed.comm);
+  const name = (given ?? program.slice(program.lastIndexOf("/") + 1)).slice(0, COMM_LENGTH - 1);
   const start = node.offset + 8;
   judge.header(node, 0);
   judge.bytes(node, start, node.payload.subarray(0, name.length + 1), {

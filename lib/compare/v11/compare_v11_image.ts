@@ -37,12 +37,14 @@ export interface CompareV11Options {
 }
 
 /**
- * Holds an image that the code of 2008 wrote against what its manifest implies: every byte is predicted by the rules of
- * that code and of Linux 2.6.28, observed by the program itself, volatile by name, or unexplained.
+ * Holds an image that the code of 2008 wrote against what its manifest implies: every byte is predicted by
+ * the rules of that code and of Linux 2.6.28, observed by the program itself, volatile by name, or
+ * unexplained.
  *
  * Nothing is thrown for a bad image: what cannot be decoded is a finding.
  *
  * @param bytes the whole file
+ * @throws {SyntaxError} when a step of the manifest lacks a field, or has no number where one must be
  */
 export function compareV11Image(
   bytes: Uint8Array,

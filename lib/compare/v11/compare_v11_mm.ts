@@ -11,7 +11,9 @@ const PAGE_MASK = 0xfffn;
 
 type Range = readonly [start: bigint, end: bigint];
 
-/** MM: how many VMAs maps shows, and where the parts of the program lie, as far as maps and the stack tell. */
+/**
+ * MM: how many VMAs maps shows, and where the parts of the program lie, as far as maps and the stack tell.
+ */
 export function compareV11Mm(node: RecordNodeOf<"MM">, context: V11Context): void {
   const { judge, manifest, vmas } = context;
   context.mm = node;
@@ -73,7 +75,10 @@ function heap({ vmas, manifest }: V11Context, { fields }: RecordNodeOf<"MM">): F
   };
 }
 
-/** Arguments and environment: the block that exec put on the stack must say the same, where the image has it. */
+/**
+ * Arguments and environment: the block that exec put on the stack must say the same, where the image has
+ * it.
+ */
 function execFields(context: V11Context, { fields }: RecordNodeOf<"MM">): FieldExpectations {
   const stack = context.vmas.find(({ owner }) => owner === "stack")?.entry;
   if (!stack) return {};

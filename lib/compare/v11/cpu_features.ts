@@ -48,8 +48,8 @@ const MODELS: Readonly<Record<string, CpuFeatures>> = {
 };
 
 /**
- * The features of a processor by QEMU's name of it, `+feature`, `-feature` and `feature=on` after commas included.
- * Undefined for a name that is not known.
+ * The features of a processor by QEMU's name of it, `+feature`, `-feature` and `feature=on` after commas
+ * included. Undefined for a name that is not known.
  *
  * @param commandLine the kernel's, which can tell it not to use them
  */

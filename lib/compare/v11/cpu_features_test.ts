@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { cpuFeaturesOf } from "./cpu_features.ts";
 
-Deno.test("cpuFeaturesOf() knows models, variants of them, and features that were added or taken away", () => {
+Deno.test("cpuFeaturesOf() knows models, their variants, and features added or taken away", () => {
   assertEquals(cpuFeaturesOf("qemu32"), { fxsr: true, xsave: false, nx: false });
   assertEquals(cpuFeaturesOf("pentium"), { fxsr: false, xsave: false, nx: false });
   assertEquals(cpuFeaturesOf("Skylake-Client-v2"), { fxsr: true, xsave: true, nx: true });

@@ -27,8 +27,8 @@ function pagesFrom(nodes: readonly ImageNode[], start: number): Map<number, Uint
 }
 
 /**
- * Reads the block that exec makes (fs/binfmt_elf.c, create_elf_tables): the number of arguments, pointers to them and
- * to the environment, and the strings one after the other.
+ * Reads the block that exec makes (fs/binfmt_elf.c, create_elf_tables): the number of arguments, pointers
+ * to them and to the environment, and the strings one after the other.
  *
  * @param nodes the image
  * @param stackPointer where the program's stack began: `mm.start_stack`

@@ -42,7 +42,9 @@ export interface ExpectedV11Vma {
   readonly pageProt: bigint | undefined;
   /** Ascending. */
   readonly pages: readonly ExpectedV11Page[];
-  /** Written pages that were not present any more: as posted they are lost if they are in the swap cache. */
+  /**
+   * Written pages that may be in swap: as posted those of files are lost while they are in the swap cache.
+   */
   readonly swapped: ReadonlySet<number>;
   /** The areas that the steps made there. */
   readonly areas: readonly StepArea[];
@@ -51,8 +53,8 @@ export interface ExpectedV11Vma {
 /** The VMAs in the order of the image, whether or not the call came to them. */
 export function expectedVmas(manifest: V11Manifest, memory: StepMemory): ExpectedV11Vma[] {
   const own = manifest.maps.filter(({ start }) => start < KERNEL);
-  const executable = executableOf(own, manifest);
-  return own.map((entry) => expectedVma(entry, { manifest, memory, executable }));
+  const sources = { manifest, memory, executable: executableOf(own, manifest), stack: stackStarts(own) };
+  return own.map((entry) => expectedVma(entry, sources));
 }
 
 /** The file that the program was started from: that in which it makes the call. */
@@ -62,10 +64,26 @@ export function executableOf(maps: readonly MapsEntry[], manifest: V11Manifest):
   return rawText((text ?? maps[0])?.name ?? new Uint8Array(0));
 }
 
+/** Where the stack's VMAs start: mprotect may have split it, and maps names but one of them. */
+function stackStarts(maps: readonly MapsEntry[]): Set<bigint> {
+  const named = maps.findIndex(({ name }) => rawText(name) === "[stack]");
+  const starts = new Set<bigint>();
+  if (named < 0) return starts;
+  const isPart = (index: number): boolean => maps[index]?.inode === 0n && maps[index].name.length === 0;
+  let first = named;
+  while (isPart(first - 1) && maps[first - 1]!.end === maps[first]!.start) first--;
+  let last = named;
+  while (isPart(last + 1) && maps[last + 1]!.start === maps[last]!.end) last++;
+  for (const { start } of maps.slice(first, last + 1)) starts.add(start);
+  return starts;
+}
+
 interface Sources {
   readonly manifest: V11Manifest;
   readonly memory: StepMemory;
   readonly executable: string;
+  /** Starts of the VMAs of the stack. */
+  readonly stack: ReadonlySet<bigint>;
 }
 
 function expectedVma(entry: MapsEntry, sources: Sources): ExpectedV11Vma {
@@ -76,10 +94,10 @@ function expectedVma(entry: MapsEntry, sources: Sources): ExpectedV11Vma {
   const areas = memory.areas.filter((area) => area.start < end && area.end > start);
   const owner: Owner = name === "[vdso]"
     ? "vdso"
-    : name === "[stack]"
-    ? "stack"
     : areas.length > 0
     ? "steps"
+    : sources.stack.has(entry.start)
+    ? "stack"
     : "program";
   const isFile = entry.inode !== 0n || name.startsWith("/");
   const partial = { entry, owner, isFile, areas };
@@ -143,8 +161,9 @@ function isPae(kernel: string): boolean {
 }
 
 /**
- * The rule of the code as posted: every present page of anonymous memory, those only read included (2.6.28 gives them
- * a page of their own); of a file those that were copied; of /dev/zero every present page, for they have no mapping.
+ * The rule of the code as posted: every present page of anonymous memory, those only read included (2.6.28
+ * gives them a page of their own); of a file those that were copied; of /dev/zero every present page, for
+ * they have no mapping.
  */
 function expectedPages(
   vma: Partial,
@@ -155,15 +174,16 @@ function expectedPages(
   const { entry, areas } = vma;
   const isUncertain = areas.some((area) => area.isUncertain);
   // Pages in swap are not listed as present, and those that came back may still be in the swap cache.
-  const hasSwap = manifest.steps.some(({ op, text }) => /swap/i.test(`${op} ${text}`));
+  const words = manifest.steps.map(({ op, text }) => `${op} ${text}`);
+  const hasSwap = [manifest.name, ...words].some((each) => /swap/i.test(each));
   const all = !vma.isFile || rawText(entry.name) === "/dev/zero";
   const isData = rawText(entry.name) === executable && entry.perms[1] === "w";
   for (let page = Number(entry.start) / PAGE_SIZE; page < Number(entry.end) / PAGE_SIZE; page++) {
     const step = memory.pages.get(page);
     const isPresent = manifest.presentPages.has(page);
     const content = isUncertain ? undefined : step?.content;
-    if (step?.isWritten && (!isPresent || hasSwap)) swapped.add(page);
-    if (!isPresent && (step?.isWritten || step && hasSwap && all)) {
+    if (step?.isWritten && hasSwap) swapped.add(page);
+    if (!isPresent && step && hasSwap && (all || step.isWritten)) {
       pages.push({ page, content, isOptional: isUncertain || !all });
     } else if (isPresent && (all || step?.isWritten)) {
       pages.push({ page, content, isOptional: hasSwap && !all });

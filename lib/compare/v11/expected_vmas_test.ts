@@ -55,3 +55,23 @@ Deno.test("expectedVmas() takes every present page of a private mapping of /dev/
   const [, zero] = vmasOf({ proc_self_maps: [...proc_self_maps, map], present_pages });
   assertEquals([zero?.isFile, zero?.pages.map(({ page }) => page)], [true, [0x40000]]);
 });
+
+Deno.test("expectedVmas() expects written pages that are not present where there is swap", () => {
+  const map = { op: "mmap", ret: "40000000", len: "2000", prot: "3", flags: "32" };
+  const ops = [map, { op: "fill", va: "40000000", pages: "1", seed: "1" }];
+  const proc_self_maps = ["40000000-40002000 rw-p 40000000 00:00 0"];
+  const [without] = vmasOf({ ops, proc_self_maps });
+  assertEquals([without?.pages, without?.swapped.size], [[], 0]);
+  const [swapped] = vmasOf({ ops, proc_self_maps, lines: ["swapon=/dev/hda"] });
+  assertEquals(swapped?.pages.map(({ page, isOptional }) => [page, isOptional]), [[0x40000, false]]);
+  assertEquals([...swapped?.swapped ?? []], [0x40000]);
+});
+
+Deno.test("expectedVmas() knows the parts of a stack that was split", () => {
+  const proc_self_maps = [
+    "bffe0000-bffe1000 rw-p bffe0000 00:00 0",
+    "bffeb000-bfff0000 r--p bffeb000 00:00 0",
+    "bfff0000-c0000000 rw-p bfff0000 00:00 0          [stack]",
+  ];
+  assertEquals(flags(vmasOf({ proc_self_maps })), ["100073", "100171", "100173"]);
+});

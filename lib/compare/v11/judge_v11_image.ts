@@ -6,8 +6,8 @@ import { compareV11Image, type CompareV11Options } from "./compare_v11_image.ts"
 import type { V11Manifest } from "./manifest.ts";
 
 /**
- * Everything that is held against an image of 2008 that has a manifest: the comparison with it, and the rules of the
- * format, whose notes name each bug of the code as posted that shows in the image.
+ * Everything that is held against an image of 2008 that has a manifest: the comparison with it, and the
+ * rules of the format, whose notes name each bug of the code as posted that shows in the image.
  *
  * @param bytes the whole file
  */

@@ -14,6 +14,7 @@ export interface ManifestStep {
 
 /** One call of checkpoint(2), with the registers at its time. */
 export interface CheckpointCall {
+  /** Descriptor of the image file. */
   readonly fd: number;
   /** Checkpoint id, or -errno. */
   readonly result: number;
@@ -23,13 +24,17 @@ export interface CheckpointCall {
 
 /** What is known of a program that checkpointed itself under the kernel of 2008, beside its image. */
 export interface V11Manifest {
+  /** Name of the case. */
   readonly name: string;
+  /** The process that called. */
   readonly pid: number;
   /** QEMU's name of the processor. */
   readonly cpuModel: string;
+  /** The kernel's command line. */
   readonly commandLine: string;
   /** What the kernel is, in words. */
   readonly kernel: string;
+  /** What uname(2) said. */
   readonly uname: { readonly release: string; readonly version: string; readonly machine: string };
   /** The clock before the call, in seconds; undefined when not noted. */
   readonly timeBefore: bigint | undefined;
@@ -39,10 +44,13 @@ export interface V11Manifest {
   readonly endOffset: number | undefined;
   /** Bytes in the image file, when noted. */
   readonly length: number | undefined;
+  /** What the program did, in the order of time. */
   readonly steps: readonly ManifestStep[];
+  /** /proc/self/maps before the call. */
   readonly maps: readonly MapsEntry[];
   /** Numbers of the pages that were present, or in swap. */
   readonly presentPages: ReadonlySet<number>;
+  /** The calls of checkpoint(2), in the order of time. */
   readonly calls: readonly CheckpointCall[];
   /** What modify_ldt(0) returned last: the entries that are not zero, as u64. */
   readonly ldtReadback: ReadonlyMap<number, bigint> | undefined;
@@ -53,10 +61,11 @@ export interface V11Manifest {
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a manifest: JSON with `ops`, `proc_self_maps`, `present_pages`, `checkpoint_calls`, `regs_at_call` and so on.
- * Strings hold one byte a character (names of files may be any bytes).
+ * Reads a manifest: JSON with `ops`, `proc_self_maps`, `present_pages`, `checkpoint_calls`, `regs_at_call`
+ * and so on. Strings hold one byte a character (names of files may be any bytes).
  *
- * @throws {SyntaxError} when the text is not JSON, or a field is missing or of another kind; the field is named
+ * @throws {SyntaxError} when the text is not JSON, or a field is missing or of another kind; the field is
+ * named
  */
 export function parseV11Manifest(text: string): V11Manifest {
   const json: unknown = JSON.parse(text);
@@ -99,8 +108,8 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 /**
- * The steps in the order of time. `ops` has the known ones and `lines` the rest, in two lists; the raw text, where it
- * is there, tells how they mix.
+ * The steps in the order of time. `ops` has the known ones and `lines` the rest, in two lists; the raw
+ * text, where it is there, tells how they mix.
  */
 function orderedSteps(json: Json, lines: readonly string[]): ManifestStep[] {
   const ops = objects(json, "ops").map((op): ManifestStep => ({

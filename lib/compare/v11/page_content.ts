@@ -4,8 +4,8 @@ import { PAGE_SIZE } from "../../abi/arch.ts";
 
 /**
  * What the steps put into a page. Kept as how it came about, not as bytes: there may be thousands.
- * `seeded`: every little-endian word at place `base + offset` holds `(base + offset) ^ seed`, and the bytes from
- * `length` on are zero. Single bytes are changed by `pokes`.
+ * `seeded`: every little-endian word at place `base + offset` holds `(base + offset) ^ seed`, and the bytes
+ * from `length` on are zero. Single bytes are changed by `pokes`.
  */
 export interface PageContent {
   readonly base: number;

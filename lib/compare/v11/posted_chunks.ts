@@ -13,9 +13,9 @@ export interface PostedChunk {
 }
 
 /**
- * The chunks of a VMA as the code posted in 2008 writes them: the count of the header is never reset. After a first
- * full chunk each array of addresses is a chunk, and clean pages at the end of the VMA give one more header with no
- * pages. The header of 0 pages that ends each VMA is not among them.
+ * The chunks of a VMA as the code posted in 2008 writes them: the count of the header is never reset. After
+ * a first full chunk each array of addresses is a chunk, and clean pages at the end of the VMA give one
+ * more header with no pages. The header of 0 pages that ends each VMA is not among them.
  *
  * @param pages numbers of the pages, ascending
  * @param end number of the first page after the VMA

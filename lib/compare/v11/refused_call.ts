@@ -14,8 +14,9 @@ export interface RefusedCallOptions {
 }
 
 /**
- * Where the image of a call ends, by its result. As posted: flags, descriptor and memory are looked at before anything
- * is written; a mapping that cannot be saved is refused before its record; a file without a name after its record.
+ * Where the image of a call ends, by its result. As posted: flags, descriptor and memory are looked at
+ * before anything is written; a mapping that cannot be saved is refused before its record; a file without a
+ * name after its record.
  */
 export function cutOf(
   call: CheckpointCall | undefined,

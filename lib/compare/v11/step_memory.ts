@@ -40,7 +40,10 @@ export interface StepArea {
   readonly pgoff: number;
   /** A step that the model does not know names an address in it: its pages and its advice are uncertain. */
   readonly isUncertain: boolean;
-  /** The note of its mmap tells in words of things done to it: its permissions need not be those of the steps. */
+  /**
+   * The note of its mmap tells in words of things done to it: its permissions need not be those of the
+   * steps.
+   */
   readonly isDescribed: boolean;
 }
 
@@ -73,11 +76,14 @@ interface FileContent {
 
 /** Steps that do nothing to memory. */
 const WITHOUT_MEMORY: ReadonlySet<string> = new Set(
-  "case time_before image_fd chroot unlink modify_ldt set_thread_area ldt_readback prefix suffix file_pos_after"
+  "case time_before image_fd prefix suffix file_pos_after chroot unlink modify_ldt ldt_readback set_thread_area"
     .split(" "),
 );
 
-/** The memory that the steps of a manifest make, after mm/ of Linux 2.6.28. What the program itself has is not in it. */
+/**
+ * The memory that the steps of a manifest make, after mm/ of Linux 2.6.28. What the program itself has is
+ * not in it.
+ */
 export class StepMemory {
   readonly contradictions: StepContradiction[] = [];
   /** Pages by number. */
@@ -110,12 +116,28 @@ export class StepMemory {
     const { fields } = step;
     if (WITHOUT_MEMORY.has(step.op) || this.#failed(step)) return;
     const va = (): number => hexField("va", fields.va ?? fields.addr);
-    const length = (): number => roundUp(hexField("len", fields.len));
     switch (step.op) {
       case "file":
         return this.#file(step, next);
       case "mmap":
         return this.#mmap(fields);
+      case "fill":
+        return this.#fill(va(), Number(fields.pages), hexField("seed", fields.seed));
+      case "poke":
+        return this.#poke(va(), hexField("byte", fields.byte));
+      case "readtouch":
+        return this.#read(va(), hexField("got", fields.got), index);
+      default:
+        return this.#layout(step);
+    }
+  }
+
+  /** Steps about mappings as a whole. */
+  #layout(step: ManifestStep): void {
+    const { fields } = step;
+    const va = (): number => hexField("va", fields.va ?? fields.addr);
+    const length = (): number => roundUp(hexField("len", fields.len));
+    switch (step.op) {
       case "munmap":
         return this.#unmap(va(), va() + length());
       case "mprotect":
@@ -128,12 +150,6 @@ export class StepMemory {
         return this.#lock(va(), va() + length(), false);
       case "mremap":
         return this.#remap(fields);
-      case "fill":
-        return this.#fill(va(), Number(fields.pages), hexField("seed", fields.seed));
-      case "poke":
-        return this.#poke(va(), hexField("byte", fields.byte));
-      case "readtouch":
-        return this.#read(va(), hexField("got", fields.got), index);
       default:
         return this.#unknown(step);
     }
