@@ -45,6 +45,15 @@ Deno.test("inChildStep() runs steps in a child and leaves the parent as it was",
   const join = compiled.ops.findIndex((op) => op.op === "join");
   const inside = compiled.ops.slice(fork + 1, join).filter(({ op }) => op === "syscall");
   assertEquals(inside.length, 3);
+  const after = predictSteps([map, write, inChild, { op: "write", area: "a", pages: "3" }]);
+  assertEquals(pagesIn(after, "a"), [0, 1, 3]);
+  // What is not forked is not there for the child.
+  const hidden: Step = { op: "madvise", area: "a", pages: "all", advice: "dontfork" };
+  assertThrows(
+    () => predictSteps([map, hidden, { op: "in_child", steps: [write] }]),
+    ScenarioError,
+    "is not mapped",
+  );
   assertThrows(
     () => compileSteps([{ op: "in_child", steps: [{ op: "stop", label: "x" }] }, { op: "stop", label: "y" }]),
     ScenarioError,

@@ -128,7 +128,17 @@ export class StepMemory {
       case "readtouch":
         return this.#read(va(), hexField("got", fields.got), index);
       default:
-        return this.#layout(step);
+        return this.#layoutOrUnknown(step);
+    }
+  }
+
+  /** A step about mappings whose fields have other names than the model knows is one told in words. */
+  #layoutOrUnknown(step: ManifestStep): void {
+    try {
+      this.#layout(step);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#unknown(step);
     }
   }
 

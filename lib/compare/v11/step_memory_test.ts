@@ -86,5 +86,6 @@ Deno.test("StepMemory names a read that the steps contradict, and what words mak
   assertEquals(read.contradictions.map(({ index }) => index), [1]);
   const told = memoryOf([{ op: "manypages", text: "manypages va=40000000 dirty=every third" }, BASE]);
   assert(told.areaAt(0x40000000)?.isUncertain);
+  assert(memoryOf([BASE, { op: "munmap", at: "40000000" }]).areaAt(0x40000000)?.isUncertain);
   assert(!memoryOf([BASE]).areaAt(0x40000000)?.isUncertain);
 });
