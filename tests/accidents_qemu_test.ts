@@ -160,10 +160,10 @@ Deno.test("an agent that keeps the end of an image for itself makes a truncated 
   const edit = {
     file: "vm/guest/checkpoint.c",
     find,
-    replace: `		if (hash->length > 30000)\n			continue;\n${find}`,
+    replace: `		if (hash->length > (1 << 20))\n			continue;\n${find}`,
   };
   await using copy = await ProjectCopy.make([edit]);
-  const outcome = await copy.run(["run", "--out", "out", ...scenarios("ldt_full")]);
+  const outcome = await copy.run(["run", "--out", "out", ...scenarios("pages_2048")]);
   assertOutcome(outcome, 1, "E_TRUNCATED", "0 passed, 1 failed");
 });
 

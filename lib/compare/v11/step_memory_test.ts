@@ -32,12 +32,13 @@ Deno.test("StepMemory fills, pokes and forgets pages", () => {
 });
 
 Deno.test("StepMemory knows pages of files: words of the offset, zeros after the end", () => {
-  const file = { op: "file", path: "/t/f", pages: "1", seed: "77770000", extra: "100" };
+  const file = { op: "file", path: "/t/f", pages: "1", seed: "77770000", extra: "102" };
   const map = { ...BASE, flags: "12", fd: "6" };
   const touch = { op: "poke", va: "40001101", byte: "1" };
   const memory = memoryOf([file, map, touch], "/t/f (deleted)");
   assertEquals(word(memory, 0x400010fc), 0x777710fc);
-  assertEquals(word(memory, 0x40001100), 0x100);
+  // Two bytes of the file's last word, one of them poked, then nothing.
+  assertEquals(word(memory, 0x40001100), 0x0100);
   assertEquals(memory.areas[0]?.flags, 0x8100073n);
   assertEquals(word(memoryOf([map, touch], "/t/f"), 0x400010fc), undefined);
 });
