@@ -68,22 +68,33 @@ export * from "./lib/image/records.ts";
 export * from "./lib/image/rules.ts";
 export * from "./lib/image/struct_desc.ts";
 export * from "./lib/model/compile_scenario.ts";
-export * from "./lib/model/predict_stop.ts";
+export {
+  type PredictedArea,
+  predictedBytes,
+  type PredictedPage,
+  type Refusal,
+  type StopPrediction,
+} from "./lib/model/predict_stop.ts";
+export type { SegmentRegisterName, SegmentWords, Step, StopWords, UntilCheck } from "./lib/model/steps.ts";
 export * from "./lib/model/scenario.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./lib/x86/ldt_model.ts";
 export { TlsModel, type TlsModelOptions, type TlsResult, type UserDescAccess } from "./lib/x86/tls_model.ts";
 export * from "./lib/x86/descriptor.ts";
 export * from "./lib/x86/user_desc.ts";
-export type { ComparisonContext } from "./lib/compare/comparison_context.ts";
+export type { CompareOptions } from "./lib/compare/comparison_context.ts";
 export type { PagemapEntry } from "./lib/compare/pagemap.ts";
 export type { MapsEntry, SmapsEntry } from "./lib/compare/proc_maps.ts";
 export type { ProcStat } from "./lib/compare/proc_stat.ts";
 export type { Dialect, FormatOptions } from "./lib/image/dialect.ts";
 export { PIDS } from "./lib/image/records/task.ts";
 export type { CompileTarget } from "./lib/model/model_state.ts";
-export type { PageContent } from "./lib/model/page_content.ts";
+export type { PageBase, PageContent } from "./lib/model/page_content.ts";
 export type { PageCount, PageSet } from "./lib/model/page_set.ts";
-export type { RegisterPrediction } from "./lib/model/register_steps.ts";
+export type { RegisterPrediction, XstatePart } from "./lib/model/register_steps.ts";
 export type { ExpectedResult, OpArgument, TargetOp } from "./lib/model/target_op.ts";
 export type { LdtDialect } from "./lib/x86/fill_ldt.ts";
 export type { UserMemory } from "./lib/x86/errno.ts";
+export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
+export * from "./lib/compare/v11/compare_v11_image.ts";
+export * from "./lib/compare/v11/judge_v11_image.ts";
+export * from "./lib/compare/v11/manifest.ts";

@@ -52,8 +52,8 @@ const DEADLINE_MS = 120_000;
 const PAUSE_MS = 20;
 
 /**
- * Has gdb write a core file of a stopped process, and holds the image against it. gdb attaches and detaches: nothing
- * about the process can be judged after that but its memory.
+ * Has gdb write a core file of a stopped process, and holds the image against it. gdb attaches and detaches:
+ * nothing about the process can be judged after that but its memory.
  */
 export async function judgeByGcore(agent: GuestAgent, options: GcoreOptions): Promise<GcoreVerdict> {
   const { ended, output } = await runGdb(agent, options);
@@ -96,7 +96,8 @@ export function gcoreJudge(agent: GuestAgent): SecondJudge {
     return {
       findings,
       notes: [
-        `gdb's core: ${compared} pages compared, ${zero} more are zeros there, ${notInCore} not there, ${unread} unread`,
+        `gdb's core: ${compared} pages compared, ${zero} more are zeros there, ${notInCore} not there, ` +
+        `${unread} unread`,
       ],
     };
   };

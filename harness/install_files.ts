@@ -7,8 +7,8 @@ import type { GuestAgent } from "./guest.ts";
 const installed = new WeakMap<GuestAgent, Set<string>>();
 
 /**
- * Brings files of the host into a guest that does not have them yet. Programs with their libraries are large: only
- * guests that run them need the time and the memory.
+ * Brings files of the host into a guest that does not have them yet. Programs with their libraries are large:
+ * only guests that run them need the time and the memory.
  */
 export async function installFiles(
   agent: GuestAgent,

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import type { GuestAgent } from "./guest.ts";
 import { installFiles } from "./install_files.ts";
 
-Deno.test("installFiles() makes directories before files, and brings nothing twice into one guest", async () => {
+Deno.test("installFiles() makes directories before files, and brings nothing twice", async () => {
   const record = (log: string[]): GuestAgent =>
     ({
       mkdir: (path: string) => Promise.resolve(void log.push(path)),

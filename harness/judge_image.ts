@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { compareImage, type CompareOptions, type Comparison } from "../lib/compare/compare_image.ts";
+import { compareImage, type Comparison } from "../lib/compare/compare_image.ts";
+import type { CompareOptions } from "../lib/compare/comparison_context.ts";
 import { firstDifference } from "../lib/compare/judge.ts";
 import { decodeBytes } from "../lib/image/decoder.ts";
 import { encode } from "../lib/image/encoder.ts";

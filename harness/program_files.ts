@@ -37,7 +37,9 @@ export async function programFiles(
   return [...found.values()];
 }
 
-/** The paths that a pattern stands for: `*` in a component is any part of a name. Empty when there is none. */
+/**
+ * The paths that a pattern stands for: `*` in a component is any part of a name. Empty when there is none.
+ */
 export async function expandPath(pattern: string): Promise<string[]> {
   let paths = ["/"];
   for (const part of pattern.split("/").filter((part) => part !== "")) {

@@ -40,7 +40,7 @@ Deno.test("expandPath() takes * for any part of a name, in any component", async
   });
 });
 
-Deno.test("programFiles() packs what a program opens by itself, directories as a whole but for caches", async () => {
+Deno.test("programFiles() packs what a program opens by itself, whole directories too", async () => {
   await withTree(async (root) => {
     const files = await programFiles({ argv: ["/bin/sh"], files: [`${root}/py3.11`, `${root}/other/*`] });
     const paths = files.map(({ path }) => path);

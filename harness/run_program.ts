@@ -27,8 +27,8 @@ export interface RunProgramOptions {
 }
 
 /**
- * Runs a real program in the guest until it waits for something, stops it, checkpoints it, and judges the image by
- * observation alone.
+ * Runs a real program in the guest until it waits for something, stops it, checkpoints it, and judges the
+ * image by observation alone.
  */
 export async function runProgram(
   guest: Guest,

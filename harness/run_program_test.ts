@@ -58,7 +58,7 @@ Deno.test("runProgram() passes a program that is refused as its scenario says", 
   assertEquals(started, [["/bin/x", "y"], { env }]);
 });
 
-Deno.test("runProgram() fails a program that had to be refused and was not, or not so, or not before a byte", async () => {
+Deno.test("runProgram() fails a program that was not refused as it had to be", async () => {
   const program = { argv: ["/bin/x"], refused: "EOPNOTSUPP" };
   const ids = async (reply: Partial<CheckpointResult>): Promise<string[]> => {
     const { stops } = await runProgram(guestWith(reply).guest, program, { kernel: KERNEL });

@@ -8,15 +8,17 @@ import { GDB } from "./gcore.ts";
 import type { Platform } from "./platform.ts";
 import { programFiles } from "./program_files.ts";
 
-/** The host's files that scenarios need in the guest, and for each scenario that lacks one of them the reason. */
+/**
+ * The host's files that scenarios need in the guest, and for each scenario that lacks one of them the reason.
+ */
 export interface ScenarioFiles {
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly missing: ReadonlyMap<string, string>;
 }
 
 /**
- * Finds the files of the real programs that scenarios run. Those of a 64-bit platform are this host's own; 32-bit ones
- * are fetched as Debian packages.
+ * Finds the files of the real programs that scenarios run. Those of a 64-bit platform are this host's own;
+ * 32-bit ones are fetched as Debian packages.
  */
 export async function scenarioFiles(
   scenarios: readonly Scenario[],

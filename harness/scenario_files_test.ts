@@ -7,7 +7,7 @@ import { scenarioFiles } from "./scenario_files.ts";
 
 const ABOUT = "A scenario of this test.";
 
-Deno.test("scenarioFiles() finds the files of programs, says what is missing, and leaves scenarios of steps alone", async () => {
+Deno.test("scenarioFiles() finds the files of programs, and says what is missing", async () => {
   const scenarios: Scenario[] = [
     { name: "steps", about: ABOUT, steps: [{ op: "stop", label: "x" }] },
     { name: "sh", about: ABOUT, program: { argv: ["/bin/sh"] } },
@@ -21,7 +21,7 @@ Deno.test("scenarioFiles() finds the files of programs, says what is missing, an
   ]);
 });
 
-Deno.test("scenarioFiles() packs the debugger for a scenario that gcore judges, or names what it lacks", async () => {
+Deno.test("scenarioFiles() packs the debugger for gcore, or says that it is missing", async () => {
   const scenario: Scenario = {
     name: "judged",
     about: ABOUT,

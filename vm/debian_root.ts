@@ -18,9 +18,9 @@ export interface DebianRootOptions {
 }
 
 /**
- * A directory with Debian packages of another architecture and all that they depend on, unpacked and not set up: apt
- * with a state of its own resolves and fetches them, from where the host's apt gets its packages. What was fetched once
- * is kept.
+ * A directory with Debian packages of another architecture and all that they depend on, unpacked and not set
+ * up: apt with a state of its own resolves and fetches them, from where the host's apt gets its packages.
+ * What was fetched once is kept.
  *
  * @param packages names without architecture
  * @returns the directory, which stands for `/`

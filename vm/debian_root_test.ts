@@ -78,7 +78,7 @@ Deno.test("debianRoot() gets new package lists when the old ones do not do", asy
   });
 });
 
-Deno.test("debianRoot() says what apt said when a package cannot be had, and tries again the next time", async () => {
+Deno.test("debianRoot() says what apt said, and tries again the next time", async () => {
   await withCache(async (cacheDir) => {
     for (let times = 0; times < 2; times++) {
       await assertRejects(

@@ -26,8 +26,9 @@ const MULTIARCH: Readonly<Record<number, readonly string[]>> = {
 const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32"];
 
 /**
- * Finds a program of the host and all files that it needs to start: its dynamic linker, its libraries and theirs; for
- * a script, its interpreter. What a program opens later (plugins, modules, name services) is not found this way.
+ * Finds a program of the host and all files that it needs to start: its dynamic linker, its libraries and
+ * theirs; for a script, its interpreter. What a program opens later (plugins, modules, name services) is not
+ * found this way.
  *
  * @param program a path, or a name to be looked up in PATH.
  * @param options `root`: a directory that stands for `/`, with programs of another architecture for instance.
@@ -119,7 +120,8 @@ async function findLibrary(
   for (const directory of configured) {
     const path = join(directory, name);
     const elf = await readLibrary(`${root}${path}`, user.elf);
-    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place there.
+    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place
+    // there.
     if (elf !== undefined) {
       return { path, elf, guestPath: BUILT_IN.test(directory) ? path : join("/lib", name) };
     }
@@ -127,7 +129,9 @@ async function findLibrary(
   return undefined;
 }
 
-/** Directories that the files themselves name: RUNPATH of the user, or else RPATH of the user and the program. */
+/**
+ * Directories that the files themselves name: RUNPATH of the user, or else RPATH of the user and the program.
+ */
 function ownDirectories(user: LoadedElf, program: LoadedElf): string[] {
   const expand = ({ path }: LoadedElf, list: string[]) =>
     list.map((directory) => directory.replaceAll(/\$(ORIGIN|\{ORIGIN\})/g, dirname(path)))
@@ -146,7 +150,10 @@ async function readLibrary(path: string, { bits, machine }: ElfFile): Promise<El
   return elf.bits === bits && elf.machine === machine ? elf : undefined;
 }
 
-/** The directories of /etc/ld.so.conf and of the files that it includes (patterns in the last path component only). */
+/**
+ * The directories of /etc/ld.so.conf and of the files that it includes (patterns in the last path component
+ * only).
+ */
 export async function readLinkerConfig(path: string): Promise<string[]> {
   const text = await Deno.readTextFile(path).catch(() => "");
   const directories: string[] = [];

@@ -97,7 +97,7 @@ Deno.test("readLinkerConfig() follows includes with patterns, and drops comments
   }
 });
 
-Deno.test("programClosure() takes a program and its libraries from below another root, and only from there", async () => {
+Deno.test("programClosure() takes programs and libraries from another root alone", async () => {
   const root = await Deno.realPath(await Deno.makeTempDir());
   try {
     const own = await programClosure("/bin/sh");

@@ -31,13 +31,13 @@ export function ldtFuzzReport(
     const rate = Math.round(sequences / (milliseconds / 60_000));
     return [
       `ok    ${platform}: ${sequences} LDT sequences as the kernel does them, ${rate} sequences a minute`,
-      `      ${steps.modify_ldt} calls of modify_ldt, ${steps.load} loads of a selector, ${steps.fork} forks, ` +
-      `${steps.exec} execs; ${checks} results compared`,
+      `      ${steps.modify_ldt} calls of modify_ldt, ${steps.load} loads of a selector, ` +
+      `${steps.fork} forks, ${steps.exec} execs; ${checks} results compared`,
     ];
   }
   return [
-    `FAIL  ${platform}: LDT sequence ${failure.index} of seed ${seed}, ${failure.drawn} calls, made small in ` +
-    `${result.shrinks} runs:`,
+    `FAIL  ${platform}: LDT sequence ${failure.index} of seed ${seed}, ${failure.drawn} calls, ` +
+    `made small in ${result.shrinks} runs:`,
     ...failureLines(failure),
     `      reproduce: deno task ckptest fuzz --ldt --arch ${platform} --seed ${seed} --count ${count}`,
   ];

@@ -11,7 +11,9 @@ import type { LdtAnswer } from "./run_ldt_fuzz.ts";
 /** Hundreds of sequences take a second or two; a busy machine may need much more. */
 const DEADLINE_MS = 300_000;
 
-/** Carries programs out one after another in one guest, and in a fresh one after it was lost or complained. */
+/**
+ * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
+ */
 export class LdtGuest implements AsyncDisposable {
   readonly #prepared: Pick<PreparedGuest, "startGuest" | "targetPath">;
   #guest: Guest | undefined;

@@ -59,7 +59,10 @@ const BUFFER_AT = 0x10000;
 /** Bytes behind those that a read fills which must not change. */
 const BEYOND = 64;
 const SELECTORS_LOOKED_AT = 3;
-/** Nothing is mapped at these: the page at 0 and the next, the end of user space, kernel space, the last bytes. */
+/**
+ * Nothing is mapped at these: the page at 0 and the next, the end of user space, kernel space, the last
+ * bytes.
+ */
 const FAULTS = {
   8: [0n, 0x1008n, 0x7ffffffff000n, 0xffff888000000000n, -16n],
   4: [0n, 0x1008n, 0xfffffff0n, 0xfffff000n],

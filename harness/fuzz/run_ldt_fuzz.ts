@@ -20,7 +20,9 @@ export interface LdtFuzzOptions {
   readonly model: LdtModelOptions;
   /** Word size of the target program. */
   readonly wordSize: 4 | 8;
-  /** Carries a program out. A guest that is lost is a complaint, and must be replaced before the next program. */
+  /**
+   * Carries a program out. A guest that is lost is a complaint, and must be replaced before the next program.
+   */
   readonly execute: (ops: readonly TargetOp[]) => Promise<LdtAnswer>;
   /** Sequences in one program; 200 when not given. */
   readonly batch?: number;
@@ -76,8 +78,8 @@ export function drawSequence(seed: number, index: number, maxSteps = MAX_STEPS):
 }
 
 /**
- * Judges the LDT model against a running kernel: random sequences, many in one program and each in a process of its
- * own, every result compared. The first sequence on which they part is made small.
+ * Judges the LDT model against a running kernel: random sequences, many in one program and each in a process
+ * of its own, every result compared. The first sequence on which they part is made small.
  */
 export async function runLdtFuzz(options: LdtFuzzOptions): Promise<LdtFuzzResult> {
   const begin = performance.now();

@@ -102,7 +102,7 @@ function wrong(change: (info: { limit: number; baseAddr: number }) => object): (
       : call;
 }
 
-Deno.test("runLdtFuzz() finds nothing where model and kernel agree, for programs of either word size", async () => {
+Deno.test("runLdtFuzz() finds nothing where model and kernel agree, with either word size", async () => {
   const native = await runLdtFuzz(options());
   assertEquals([native.failure, native.sequences, native.shrinks], [undefined, 60, 0]);
   assert(native.steps.modify_ldt > 500 && native.steps.fork > 5 && native.steps.exec > 2);
@@ -111,7 +111,7 @@ Deno.test("runLdtFuzz() finds nothing where model and kernel agree, for programs
   assertEquals((await runLdtFuzz(options({ model, wordSize: 4 }))).failure, undefined);
 });
 
-Deno.test("runLdtFuzz() catches a model that loses bits of a descriptor, with the one call that shows it", async () => {
+Deno.test("runLdtFuzz() catches a model that loses bits of a descriptor, in a single call", async () => {
   const lost = [
     wrong(({ limit }) => ({ limit: (limit & 0xfff0ffff) >>> 0 })),
     wrong(({ baseAddr }) => ({ baseAddr: baseAddr & 0xffffff })),

@@ -31,7 +31,11 @@ export class ByteAccount {
   readonly #marked: [number, number, number, number] = [0, 0, 0, 0];
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
 
-  /** @param length bytes in the image */
+  /**
+   * An account of nothing yet.
+   *
+   * @param length bytes in the image
+   */
   constructor(length: number) {
     this.#classes = new Uint8Array(length);
   }

@@ -29,8 +29,8 @@ const PAGE = 4096n;
 const FINDINGS = 20;
 
 /**
- * Holds an image against a core file of the same stopped process. A page that both have must be the same; a page of an
- * anonymous mapping that the image leaves out must be zeros in the core.
+ * Holds an image against a core file of the same stopped process. A page that both have must be the same; a
+ * page of an anonymous mapping that the image leaves out must be zeros in the core.
  *
  * @param unread sections that the core's writer could not read, as it said itself
  */
@@ -152,8 +152,8 @@ function isZero(bytes: Uint8Array): boolean {
 }
 
 /**
- * The sections that gdb says it could not read, and wrote as zeros, in the words of its `gcore` command: a file mapped
- * beyond its end, or [vvar].
+ * The sections that gdb says it could not read, and wrote as zeros, in the words of its `gcore` command: a
+ * file mapped beyond its end, or [vvar].
  */
 export function unreadSections(output: string): UnreadRange[] {
   const said = /Memory read failed for corefile section, (\d+) bytes at (0x[0-9a-f]+)/g;

@@ -73,7 +73,7 @@ Deno.test("compareCore() finds one flipped bit, in an anonymous page and in a fi
   assert(comparison.findings[1]!.message.startsWith("byte 17 "));
 });
 
-Deno.test("compareCore() finds a page that is not zero and that the image of anonymous memory leaves out", () => {
+Deno.test("compareCore() finds a page of anonymous memory that the image leaves out", () => {
   const { findings, zero } = compareCore(image(), core((anon) => anon[3 * 4096 + 5] = 1));
   assertEquals(findings.map(({ id, path }) => [id, path]), [
     ["E_CORE_PAGE_MISSING", "task[0]/vma[0], page 0x13000"],
@@ -81,7 +81,7 @@ Deno.test("compareCore() finds a page that is not zero and that the image of ano
   assertEquals(zero, 1);
 });
 
-Deno.test("compareCore() leaves out sections that the debugger could not read, and says how many pages that were", () => {
+Deno.test("compareCore() leaves out what the debugger could not read, and counts it", () => {
   const broken = core((anon) => anon.fill(0));
   assertEquals(compareCore(image(), broken).findings.length, 2);
   const comparison = compareCore(image(), broken, [{ start: ANON, end: ANON + 0x4000n }]);

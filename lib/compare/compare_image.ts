@@ -16,7 +16,7 @@ import {
   compareTls,
   compareXstate,
 } from "./compare_x86.ts";
-import type { ComparisonContext } from "./comparison_context.ts";
+import type { CompareOptions, ComparisonContext } from "./comparison_context.ts";
 import { Judge } from "./judge.ts";
 
 /** What a comparison found. */
@@ -32,9 +32,6 @@ export interface Comparison {
   /** Pages in the image. */
   readonly pages: number;
 }
-
-/** How a comparison is called: everything of the context but the judge. */
-export type CompareOptions = Omit<ComparisonContext, "judge">;
 
 /**
  * Holds an image against what the steps imply and what other kernel interfaces showed of the stopped target.

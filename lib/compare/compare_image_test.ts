@@ -6,7 +6,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { decodeBytes } from "../image/decoder.ts";
 import type { Finding } from "../image/finding.ts";
-import { compareImage, type CompareOptions, type Comparison } from "./compare_image.ts";
+import { compareImage, type Comparison } from "./compare_image.ts";
+import type { CompareOptions } from "./comparison_context.ts";
 import type { RawObservation } from "./observation.ts";
 import { fieldOf, ImageSurgery } from "./testing/image_surgery.ts";
 import { compareOptionsOf, type RecordedCase, unpackRecordedCase } from "./testing/recorded_case.ts";

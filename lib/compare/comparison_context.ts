@@ -7,11 +7,14 @@ import type { Judge } from "./judge.ts";
 import type { KernelObservation, TargetObservation } from "./observation.ts";
 
 /** What an image is compared with. */
-export interface ComparisonContext {
-  readonly judge: Judge;
+export interface CompareOptions {
+  /** The kernel that wrote it. */
   readonly arch: KernelArch;
+  /** That kernel's version, for the tables of vm_flags and page protections. */
   readonly series: KernelSeries;
+  /** What the kernel says of itself. */
   readonly kernel: KernelObservation;
+  /** What other interfaces said of the target. */
   readonly target: TargetObservation;
   /** What the steps imply; undefined for a program without a step list. */
   readonly prediction: StopPrediction | undefined;
@@ -19,4 +22,9 @@ export interface ComparisonContext {
   readonly self: boolean;
   /** Number of the checkpoint system call, which a self checkpoint has in orig_ax. */
   readonly checkpointNr: number;
+}
+
+/** The same while an image is compared: with the judge that collects what is found. */
+export interface ComparisonContext extends CompareOptions {
+  readonly judge: Judge;
 }

@@ -6,7 +6,10 @@ export interface CoreSegment {
   readonly start: bigint;
   /** First address after it. */
   readonly end: bigint;
-  /** The bytes that the file holds, from `start` on: a view. Shorter than the segment where the file leaves them out. */
+  /**
+   * The bytes that the file holds, from `start` on: a view. Shorter than the segment where the file leaves
+   * them out.
+   */
   readonly bytes: Uint8Array;
 }
 
@@ -57,7 +60,8 @@ export function parseElfCore(bytes: Uint8Array): ElfCore {
   const count = view.getUint16(countAt, true);
   if (count === PN_XNUM || size < PROGRAM_HEADER[bits] || at + count * size > bytes.length) {
     throw new ElfCoreError(
-      `core file: ${count} program headers of ${size} bytes at offset ${at} do not lie in its ${bytes.length} bytes`,
+      `core file: ${count} program headers of ${size} bytes at offset ${at} do not lie in its ` +
+        `${bytes.length} bytes`,
     );
   }
   const segments: CoreSegment[] = [];

@@ -2,8 +2,11 @@
 
 /** A page that /proc/PID/pagemap shows as present or swapped (Documentation/admin-guide/mm/pagemap.rst). */
 export interface PagemapEntry {
+  /** Page number. */
   readonly page: number;
+  /** It is in memory. */
   readonly present: boolean;
+  /** It is in swap. */
   readonly swapped: boolean;
   /** File-backed or shared anonymous: never dumped from a private mapping. */
   readonly file: boolean;

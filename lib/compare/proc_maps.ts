@@ -2,11 +2,17 @@
 
 /** One line of /proc/PID/maps (fs/proc/task_mmu.c show_map_vma). Addresses in bytes, `offset` in bytes. */
 export interface MapsEntry {
+  /** First address. */
   readonly start: bigint;
+  /** First address after it. */
   readonly end: bigint;
+  /** Four letters, such as rw-p. */
   readonly perms: string;
+  /** Offset in the file, in bytes. */
   readonly offset: bigint;
+  /** Major and minor number, in hexadecimal. */
   readonly device: string;
+  /** 0 for anonymous memory. */
   readonly inode: bigint;
   /** The name as raw bytes, unescaped; empty for anonymous memory. May be `[stack]` and the like. */
   readonly name: Uint8Array;
@@ -14,7 +20,9 @@ export interface MapsEntry {
 
 /** One VMA of /proc/PID/smaps: the maps line, its sizes in kB by name, and the VmFlags codes. */
 export interface SmapsEntry extends MapsEntry {
+  /** Sizes in kB by name. */
   readonly sizes: ReadonlyMap<string, number>;
+  /** Codes of the VmFlags line. */
   readonly vmFlags: readonly string[];
 }
 

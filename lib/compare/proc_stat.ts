@@ -2,21 +2,35 @@
 
 /** The fields of /proc/PID/stat that an image repeats (proc(5); fs/proc/array.c do_task_stat). */
 export interface ProcStat {
+  /** Process id. */
   readonly pid: number;
+  /** The task's name. */
   readonly comm: string;
   /** R, S, D, T (stopped), t (traced), Z ... */
   readonly state: string;
+  /** The signal to its parent at its end. */
   readonly exitSignal: number;
+  /** Start of the code. */
   readonly startCode: bigint;
+  /** End of the code. */
   readonly endCode: bigint;
+  /** Where the stack began. */
   readonly startStack: bigint;
+  /** Start of the data. */
   readonly startData: bigint;
+  /** End of the data. */
   readonly endData: bigint;
+  /** Start of the heap. */
   readonly startBrk: bigint;
+  /** Start of the arguments. */
   readonly argStart: bigint;
+  /** End of the arguments. */
   readonly argEnd: bigint;
+  /** Start of the environment. */
   readonly envStart: bigint;
+  /** End of the environment. */
   readonly envEnd: bigint;
+  /** Exit code, or the signal of a stop. */
   readonly exitCode: number;
 }
 

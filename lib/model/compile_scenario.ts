@@ -21,6 +21,7 @@ import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
 
 /** One point at which the target is checkpointed. */
 export interface CompiledStop {
+  /** The name that the scenario gave it. */
   readonly label: string;
   /** Whether the target checkpoints itself just before it stops (its image is in file descriptor 6). */
   readonly self: boolean;
@@ -30,16 +31,21 @@ export interface CompiledStop {
   readonly until: readonly UntilCheck[];
   /** Whether it waits until ksmd has scanned everything. */
   readonly waitsForMerge: boolean;
+  /** What the image must be. */
   readonly prediction: StopPrediction;
 }
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
 export interface CompiledScenario {
+  /** What it was made from. */
   readonly scenario: Scenario;
   /** What it was made for. */
   readonly target: CompileTarget;
+  /** The target's program. */
   readonly ops: readonly TargetOp[];
+  /** What the calls of the program must give, in order. */
   readonly results: readonly ExpectedResult[];
+  /** The checkpoints, in order. */
   readonly stops: readonly CompiledStop[];
 }
 

@@ -36,7 +36,9 @@ export type PageBase =
 
 /** The content of one page as a history: a base and the stores on top of it. Immutable, so forks may share it. */
 export interface PageContent {
+  /** Where the bytes came from first. */
   readonly base: PageBase;
+  /** What was stored on top, in order. */
   readonly stores: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
 }
 

@@ -11,10 +11,15 @@ import { VM } from "./vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
 export interface PredictedArea {
+  /** The name that the steps gave it. */
   readonly label: string;
+  /** First page. */
   readonly start: number;
+  /** First page after it. */
   readonly end: number;
+  /** vm_flags. */
   readonly flags: bigint;
+  /** vm_pgoff of its first page. */
   readonly pgoff: number;
   /** The name that the FNAME record must hold; undefined for anonymous memory. */
   readonly path: string | undefined;
@@ -22,29 +27,39 @@ export interface PredictedArea {
 
 /** Why the kernel code refuses: what the call returns, and where the image ends. */
 export interface Refusal {
+  /** Name of the errno. */
   readonly name: string;
+  /** Its number. */
   readonly errno: number;
   /** The first page of the area that cannot be saved; undefined when nothing at all is written. */
   readonly atPage: number | undefined;
+  /** The reason, in words. */
   readonly why: string;
 }
 
 /** What the steps imply for one image. Whatever it does not mention is for the observation to judge. */
 export interface StopPrediction {
+  /** Areas that the steps made, ascending. */
   readonly areas: readonly PredictedArea[];
   /** Page number to content, for every page that the steps wrote. */
   readonly pages: ReadonlyMap<number, PredictedPage>;
+  /** The raw LDT. */
   readonly ldt: Uint8Array;
+  /** The raw TLS array, 24 bytes. */
   readonly tls: Uint8Array;
+  /** Registers that steps set. */
   readonly registers: RegisterPrediction;
   /** Groups of pages that ksmd has made one page of: they are the same page frame. */
   readonly merged: readonly (readonly number[])[];
+  /** Set when the call must fail. */
   readonly refusal: Refusal | undefined;
 }
 
 /** A page that must be in the image. */
 export interface PredictedPage {
+  /** What it holds. */
   readonly content: PageContent;
+  /** The reason, in words. */
   readonly why: string;
   /** Set when the page must be in swap until the checkpoint brings it back. */
   readonly swapped?: boolean;

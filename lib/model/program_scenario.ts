@@ -7,8 +7,9 @@ export interface ProgramScenario {
   /** The Debian package that holds it. */
   readonly package?: string;
   /**
-   * Files and directories of the host that it opens by itself (modules, scripts), packed at the same path. `*` in the
-   * last but one or any other component stands for any part of a name, so that a version need not be named.
+   * Files and directories of the host that it opens by itself (modules, scripts), packed at the same path.
+   * `*` in the last but one or any other component stands for any part of a name, so that a version need not
+   * be named.
    */
   readonly files?: readonly string[];
   /** Environment variables besides PATH and HOME. */

@@ -16,15 +16,19 @@ import { syscallNumber } from "./syscall_numbers.ts";
 
 /** Bytes of the FPU state that a step set. */
 export interface XstatePart {
+  /** Name of the register. */
   readonly name: string;
   /** Offset in the register set NT_X86_XSTATE (or NT_PRFPREG). */
   readonly offset: number;
+  /** What stands there. */
   readonly bytes: Uint8Array;
 }
 
 /** What registers must hold at a stop. Registers that are not named are for the observation to judge. */
 export interface RegisterPrediction {
+  /** General and segment registers by name. */
   readonly general: ReadonlyMap<CpuRegister, bigint>;
+  /** Parts of the FPU state. */
   readonly xstate: readonly XstatePart[];
 }
 

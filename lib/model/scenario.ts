@@ -24,10 +24,15 @@ export type SetupStep = { write: string; value: string } | { swap: "ram" | "loop
 
 /** One case: what it shows, what it needs, and the steps that drive target, model and description. */
 export interface Scenario {
+  /** The file's name, without its extension. */
   readonly name: string;
+  /** What it shows, in a sentence. */
   readonly about: string;
+  /** What must be there for it to run. */
   readonly needs?: ScenarioNeeds;
+  /** What is done before the target starts. */
   readonly setup?: readonly SetupStep[];
+  /** What the target does. */
   readonly steps?: readonly Step[];
   /** A real program in place of steps, judged by observation alone. */
   readonly program?: ProgramScenario;
@@ -37,6 +42,7 @@ export interface Scenario {
 
 /** A scenario file that does not say what a scenario must say; names the file and the place. */
 export class ScenarioError extends SyntaxError {
+  /** The name of the class. */
   override name = "ScenarioError";
 }
 

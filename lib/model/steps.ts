@@ -10,9 +10,13 @@ export type SegmentContents = "data" | "expand_down" | "code" | "conforming";
 
 /** The fields of a user_desc in words. A base or limit is a number, "0x...", "entry" or "area:NAME". */
 export interface SegmentWords {
+  /** Base address; 0 when not given. */
   base?: number | string;
+  /** Limit; 0 when not given. */
   limit?: number | string;
+  /** Kind of segment; data when not given. */
   contents?: SegmentContents;
+  /** Bits that are set. */
   flags?: SegmentFlag[];
 }
 
@@ -21,13 +25,17 @@ export interface SegmentWords {
  * a regular expression, or does not (`lacks`). `{pid}` in the path is the target's pid.
  */
 export interface UntilCheck {
+  /** Path in the guest. */
   readonly file: string;
+  /** What the text must match. */
   readonly match?: string;
+  /** What it must not match. */
   readonly lacks?: string;
 }
 
 /** What a stop can say, whether another task or the target itself makes the image. */
 export interface StopWords {
+  /** Name of the stop. */
   label: string;
   /** "ok", or the errno that the call must give. */
   expect?: string;

@@ -5,7 +5,7 @@ import type { KernelSeries } from "../../abi/vm_flags.ts";
 import { compileScenario } from "../../model/compile_scenario.ts";
 import type { CompileTarget } from "../../model/model_state.ts";
 import type { Scenario } from "../../model/scenario.ts";
-import type { CompareOptions } from "../compare_image.ts";
+import type { CompareOptions } from "../comparison_context.ts";
 import { type KernelObservation, parseObservation, type RawObservation } from "../observation.ts";
 
 /** One image that a real kernel wrote, with everything that it was judged by. `tests/record_case.ts` makes them. */

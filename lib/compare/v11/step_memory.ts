@@ -76,8 +76,8 @@ interface FileContent {
 
 /** Steps that do nothing to memory. */
 const WITHOUT_MEMORY: ReadonlySet<string> = new Set(
-  "case time_before image_fd prefix suffix file_pos_after chroot unlink modify_ldt ldt_readback set_thread_area"
-    .split(" "),
+  ("case time_before image_fd prefix suffix file_pos_after chroot unlink modify_ldt ldt_readback " +
+    "set_thread_area").split(" "),
 );
 
 /**

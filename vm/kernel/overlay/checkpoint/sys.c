@@ -8,6 +8,7 @@
 #define pr_fmt(fmt) "c/r: " fmt
 
 #include <linux/atomic.h>
+#include <linux/cgroup.h>
 #include <linux/checkpoint.h>
 #include <linux/errno.h>
 #include <linux/freezer.h>
@@ -175,7 +176,9 @@ static int cr_task_wait(struct cr_ctx *ctx)
  *
  * Nothing keeps a stopped task from being continued or killed. What was saved
  * before is then of no use. A task that ran and is stopped again has been on
- * a CPU and off it, which is counted.
+ * a CPU and off it, which is counted. A task that has executed another program
+ * since the caller's rights were checked is another one: its registers are
+ * not the caller's to see.
  *
  * Return: 0, or -EBUSY if it has not.
  */
@@ -186,7 +189,8 @@ int cr_task_check(struct cr_ctx *ctx)
 	if (t == current)
 		return 0;
 	if (!cr_task_stopped(t) || cr_task_state(t) != ctx->state ||
-	    cr_task_switches(t) != ctx->switches)
+	    cr_task_switches(t) != ctx->switches ||
+	    READ_ONCE(t->mm) != ctx->mm)
 		return -EBUSY;
 	return 0;
 }
