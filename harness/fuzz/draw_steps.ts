@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../lib/model/model_state.ts";
-import { parseScenario, ScenarioError, type Step } from "../../lib/model/scenario.ts";
+import { parseScenario, ScenarioError, type SetupStep, type Step } from "../../lib/model/scenario.ts";
 
 /** Numbers from which one step is made. Whatever they are, they make a step or none, so that shrinking just works. */
 interface Choice {
@@ -22,6 +22,9 @@ export interface DrawOptions {
   /** Most steps of a program. */
   readonly maxSteps?: number;
 }
+
+/** The set-up of programs that page out: a device with a swap cache, in which pages can be lost. */
+export const SWAP_SETUP: readonly SetupStep[] = [{ swap: "loop" }];
 
 /** What has been drawn so far: just enough to name areas and files; the model judges whether a step is possible. */
 class Draft {
@@ -149,9 +152,11 @@ function stepMakers({ swap }: DrawOptions): StepMaker[] {
 }
 
 /** Whether the model can say what the steps do; a step that cannot be done is left out of the program. */
-function isPossible(steps: readonly Step[], target: CompileTarget): boolean {
+function isPossible(steps: readonly Step[], { target, swap }: DrawOptions): boolean {
+  const setup = swap ? { setup: SWAP_SETUP } : {};
+  const scenario = { about: "a random program", ...setup, steps: [...steps, STOP] };
   try {
-    compileScenario(parseScenario({ about: "a random program", steps: [...steps, STOP] }, "random"), target);
+    compileScenario(parseScenario(scenario, "random"), target);
     return true;
   } catch (error) {
     if (error instanceof ScenarioError) return false;
@@ -178,7 +183,7 @@ export function stepsArbitrary(options: DrawOptions): fc.Arbitrary<Step[]> {
     for (const one of list) {
       const before = { areas: draft.areas.length, files: draft.files.length };
       const step = makers[one.kind % makers.length]!(one, draft);
-      if (step && isPossible([...draft.steps, step], options.target)) {
+      if (step && isPossible([...draft.steps, step], options)) {
         draft.steps.push(step);
       } else {
         draft.areas.length = before.areas;

@@ -9,7 +9,7 @@ import type { PreparedGuest } from "../prepare_guest.ts";
 import { isClean } from "../run_catalogue.ts";
 import { scenarioRunner } from "../scenario_runner.ts";
 import { findSplats } from "../kernel_log.ts";
-import { stepsArbitrary } from "./draw_steps.ts";
+import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 
 /** How many random programs, from which seed. */
 export interface FuzzOptions {
@@ -77,7 +77,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
 }
 
 function scenarioOf(steps: readonly Step[], prepared: PreparedGuest): Scenario {
-  const setup = prepared.hasSwap ? { setup: [{ swap: "loop" }] } : {};
+  const setup = prepared.hasSwap ? { setup: SWAP_SETUP } : {};
   return parseScenario({ about: "Found by random programs: say what it shows.", ...setup, steps }, "random");
 }
 
