@@ -17,6 +17,9 @@ import { setUpCase } from "./case_setup.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 import { checkResults, type ResultItem } from "./check_results.ts";
 
+/** Longest wait for a target to carry its steps out: thousands of calls, emulated, on a machine that is busy. */
+const TARGET_DEADLINE_MS = 60_000;
+
 /** What a guest was built as, for the comparison. */
 export interface GuestKernel {
   readonly arch: KernelArch;
@@ -91,7 +94,7 @@ async function runStops(
   const findings: Finding[] = [];
   let lastId = 0;
   for (const [index, stop] of compiled.stops.entries()) {
-    const event = await agent.event();
+    const event = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
     const results = options.decodeResults(await agent.results());
     findings.push(...checkResults(results, compiled.results.slice(0, stop.resultsBefore)));
     if (event.kind !== "stop" || event.label !== index) {
@@ -106,7 +109,7 @@ async function runStops(
     stops.push(outcome.stop);
     await agent.cont(event.pid);
   }
-  const end = await agent.event();
+  const end = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
   // The target's own look at its memory comes after the last checkpoint.
   else findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));

@@ -17,8 +17,9 @@ import { VirtualGuest } from "../harness/virtual_guest.ts";
 import { runCommand } from "../vm/run_command.ts";
 import { type CommandOutcome, ProjectCopy, type SourceEdit } from "./project_copy.ts";
 
-/** Runs one small scenario; by its file, since a filter may fit others. */
-const RUN_MINIMAL = ["run", ...scenarios("minimal")];
+const RUN = ["run", "--arch", "x86_64"];
+/** One small scenario, by its file: a filter may fit others. */
+const RUN_MINIMAL = [...RUN, ...scenarios("minimal")];
 const CHECKPOINT_SHELL = ["checkpoint", "--out", "sh.ckpt", "--", "busybox", "sh"];
 
 /** Options for scenarios, by their files as seen from the scratch directory. */
@@ -78,7 +79,7 @@ Deno.test("a kernel that complains or dies in the midst of an image is named, an
   const code = `\tWARN_ON(nr == 1);\n\tif (nr == 8192)\n\t\tpanic("an accident in mid-image");\n`;
   const edit = { file: "vm/kernel/overlay/arch/x86/mm/checkpoint.c", find, replace: `${code}${find}` };
   await using copy = await ProjectCopy.make([edit]);
-  const outcome = await copy.run(["run", "--out", "out", ...scenarios("ldt_full", "ldt_one", "minimal")]);
+  const outcome = await copy.run([...RUN, "--out", "out", ...scenarios("ldt_full", "ldt_one", "minimal")]);
   assertOutcome(outcome, 1, "Kernel panic - not syncing: an accident in mid-image", "1 passed, 2 failed");
   assertMatch(outcome.stdout, /^LOST .* ldt_full /m);
   assertMatch(outcome.stdout, /^FAIL .* ldt_one .*\n.* E_SPLAT kernel log: .* WARNING: CPU: 0 /m);
@@ -145,7 +146,7 @@ for (const { what, code, reason, says } of AGENT_ACCIDENTS) {
     const wrong = `		if (hash->length > (1 << 20)) {\n			${code}\n		}\n`;
     const edit = { file: "vm/guest/checkpoint.c", find, replace: `${wrong}${find}` };
     await using copy = await ProjectCopy.make([edit, deadline("DEADLINE_MS", 4000)]);
-    const outcome = await copy.run(["run", "--out", "out", ...scenarios("pages_2048", "prot_none_dirty")]);
+    const outcome = await copy.run([...RUN, "--out", "out", ...scenarios("pages_2048", "prot_none_dirty")]);
     assertOutcome(outcome, 4, `guest lost (${reason})`, says, "1 passed, 1 failed", "1 guests lost");
     assertStringIncludes(outcome.stdout, `waiting for the answer to "checkpoint nr=390 pid=`);
     assertMatch(outcome.stdout, /^LOST .* pages_2048 /m);
@@ -163,7 +164,7 @@ Deno.test("an agent that keeps the end of an image for itself makes a truncated 
     replace: `		if (hash->length > (1 << 20))\n			continue;\n${find}`,
   };
   await using copy = await ProjectCopy.make([edit]);
-  const outcome = await copy.run(["run", "--out", "out", ...scenarios("pages_2048")]);
+  const outcome = await copy.run([...RUN, "--out", "out", ...scenarios("pages_2048")]);
   assertOutcome(outcome, 1, "E_TRUNCATED", "0 passed, 1 failed");
 });
 

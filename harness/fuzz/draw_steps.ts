@@ -36,7 +36,19 @@ class Draft {
 type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
 
 const PROTS = ["rw", "r", "rwx", "none", "rx", "rw"];
-const ADVICE = ["dontneed", "sequential", "random", "normal", "dontdump", "dontfork", "wipeonfork", "cold"];
+const ADVICE = [
+  "dontneed",
+  "sequential",
+  "random",
+  "normal",
+  "dontdump",
+  "dontfork",
+  "wipeonfork",
+  "cold",
+  "free",
+  "populate_read",
+  "populate_write",
+];
 const SEGMENT_FLAGS = ["32bit", "pages", "readonly", "useable", "not_present"] as const;
 const CONTENTS = ["data", "expand_down", "code"] as const;
 const LDT_ENTRIES = [0, 1, 5, 63, 511, 512, 8191];
@@ -97,9 +109,51 @@ function drawMremap(choice: Choice, draft: Draft): Step | undefined {
   if (!area) return undefined;
   const first = choice.first % area.pages;
   const count = Math.min(area.pages - first, 1 + choice.count % 8);
+  const pages = `${first}..${first + count - 1}`;
+  const size = choice.extra % 3 === 0 ? 1 + choice.extra % 20 : count;
+  if (choice.kind % 3 === 0) {
+    area.pages = first + size;
+    return { op: "mremap", area: area.name, pages, size };
+  }
   const to = `a${draft.areas.length}`;
-  draft.areas.push({ name: to, pages: count });
-  return { op: "mremap", area: area.name, pages: `${first}..${first + count - 1}`, to };
+  draft.areas.push({ name: to, pages: size });
+  const keep = choice.extra % 4 === 1 && size === count ? { flags: ["dontunmap"] } : {};
+  return { op: "mremap", area: area.name, pages, to, size, ...keep };
+}
+
+function drawBrk(choice: Choice, draft: Draft): Step {
+  const pages = choice.count % 24;
+  const heap = draft.areas.find(({ name }) => name === "heap");
+  if (heap) heap.pages = Math.max(1, pages);
+  else draft.areas.push({ name: "heap", pages: Math.max(1, pages) });
+  return { op: "brk", area: "heap", pages };
+}
+
+function drawFileChange(choice: Choice, draft: Draft): Step | undefined {
+  const file = pick(draft.files, choice.area);
+  if (file === undefined) return undefined;
+  if (choice.extra % 2 === 0) return { op: "truncate", file, pages: choice.count % 12 };
+  return { op: "write_file", file, pages: choice.first % 12 };
+}
+
+function drawLock(choice: Choice, draft: Draft): Step | undefined {
+  const area = pick(draft.areas, choice.area);
+  if (!area || choice.extra % 8 === 0) {
+    const flags = [["current"], ["future"], ["current", "future"], ["future", "onfault"]][choice.first % 4]!;
+    return choice.count % 2 === 0 ? { op: "mlockall", flags } : { op: "munlockall" };
+  }
+  const first = choice.first % area.pages;
+  const pages = `${first}..${Math.min(area.pages - 1, first + choice.count % 8)}`;
+  if (choice.extra % 3 === 0) return { op: "munlock", area: area.name, pages };
+  return { op: "mlock", area: area.name, pages, ...(choice.extra % 3 === 1 ? { flags: ["onfault"] } : {}) };
+}
+
+/** Makes a child that does the step in place of the subject, and ends. */
+function inChild(make: StepMaker): StepMaker {
+  return (choice, draft) => {
+    const step = make(choice, draft);
+    return step && { op: "in_child", steps: [step] };
+  };
 }
 
 /** Step kinds, the frequent ones more than once. */
@@ -144,6 +198,12 @@ function stepMakers({ swap }: DrawOptions): StepMaker[] {
       };
     },
     drawMremap,
+    drawMremap,
+    drawBrk,
+    drawFileChange,
+    drawLock,
+    inChild(write),
+    inChild(mprotect),
     drawLdt,
     drawLdt,
     ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" }),
@@ -181,13 +241,14 @@ export function stepsArbitrary(options: DrawOptions): fc.Arbitrary<Step[]> {
   return choices.map((list) => {
     const draft = new Draft();
     for (const one of list) {
-      const before = { areas: draft.areas.length, files: draft.files.length };
+      const areas = draft.areas.map((area) => ({ ...area }));
+      const files = draft.files.length;
       const step = makers[one.kind % makers.length]!(one, draft);
       if (step && isPossible([...draft.steps, step], options)) {
         draft.steps.push(step);
       } else {
-        draft.areas.length = before.areas;
-        draft.files.length = before.files;
+        draft.areas.splice(0, draft.areas.length, ...areas);
+        draft.files.length = files;
       }
     }
     return [...draft.steps, STOP];

@@ -63,17 +63,33 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
   if (words.includes("populate") || locks) populate(context, start, pages);
 }
 
-/** What MAP_POPULATE, MAP_LOCKED and mlock do to the pages of one area. */
-export function populate({ state }: StepContext, first: number, count: number): void {
+/**
+ * Makes pages present as MAP_POPULATE, mlockall and mlock do (mm_populate, mm/gup.c). Pages that cannot be are left
+ * out, but `stopsAtError` ends there.
+ *
+ * @returns whether all pages could be made present
+ */
+export function populate(
+  { state: { space } }: StepContext,
+  first: number,
+  count: number,
+  { stopsAtError = false }: { stopsAtError?: boolean } = {},
+): boolean {
+  let whole = true;
   for (let page = first; page < first + count; page++) {
-    const area = state.space.areaAt(page);
-    if (!area || (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) === 0n) continue;
-    if (area.file && area.pgoff + page - area.start >= area.file.pages) continue;
-    if (!populateWrites(area.flags)) state.space.readPage(page);
-    else if (!state.space.pages.has(page)) {
-      state.space.setPage(page, state.space.contentAt(page), "populated by a write fault");
-    } else state.space.readPage(page);
+    const area = space.areaAt(page);
+    const isPossible = area && (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n &&
+      !(area.file && area.pgoff + page - area.start >= area.file.pages);
+    if (isPossible) {
+      if (populateWrites(area.flags) && !space.pages.has(page)) {
+        space.setPage(page, space.contentAt(page), "populated by a write fault");
+      } else space.readPage(page);
+    } else {
+      whole = false;
+      if (stopsAtError) return false;
+    }
   }
+  return whole;
 }
 
 /** munmap(2). */
