@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * The reference model of Linux checkpoint images: decode, check, show, predict and compare them, and the x86 LDT and TLS
- * as state machines. Pure: no I/O, no permissions; it runs in a browser as it does in Deno.
+ * The reference model of Linux checkpoint images: decode, check, show, predict and compare them, and the x86
+ * LDT and TLS as state machines. Pure: no I/O, no permissions; it runs in a browser as it does in Deno.
  *
  * @example Check an image
  * ```ts

@@ -45,7 +45,9 @@ async function write(agent: GuestAgent, path: string, value: string): Promise<()
   return () => agent.writeFile(path, before);
 }
 
-/** The value of a file below /proc/sys or /sys; of a choice, `always [madvise] never`, the word in brackets. */
+/**
+ * The value of a file below /proc/sys or /sys; of a choice, `always [madvise] never`, the word in brackets.
+ */
 export function settingOf(text: string): string {
   return /\[([^\]]+)\]/.exec(text)?.[1] ?? text.trim();
 }

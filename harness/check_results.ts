@@ -10,7 +10,10 @@ export interface ResultItem {
   readonly bytes?: Uint8Array;
 }
 
-/** Compares what the target's calls returned with what they had to return: a set-up that failed proves nothing. */
+/**
+ * Compares what the target's calls returned with what they had to return: a set-up that failed proves
+ * nothing.
+ */
 export function checkResults(items: readonly ResultItem[], expected: readonly ExpectedResult[]): Finding[] {
   const findings: Finding[] = [];
   for (const [index, want] of expected.entries()) {

@@ -21,7 +21,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   kernel: kernelCommand,
 };
 
-/** Carries out a command line and returns the exit status; errors that a user can mend are shown without a trace. */
+/**
+ * Carries out a command line and returns the exit status; errors that a user can mend are shown without a
+ * trace.
+ */
 export async function runCommandLine(args: readonly string[]): Promise<ExitStatus> {
   const [name, ...rest] = args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {

@@ -13,7 +13,10 @@ export const EXIT_STATUS = {
 /** One of {@linkcode EXIT_STATUS}. */
 export type ExitStatus = typeof EXIT_STATUS[keyof typeof EXIT_STATUS];
 
-/** The command line, or a file that it names, is not as it must be. Shown without a stack trace; exit status 2. */
+/**
+ * The command line, or a file that it names, is not as it must be. Shown without a stack trace; exit status
+ * 2.
+ */
 export class UsageError extends Error {
   override name = "UsageError";
 }

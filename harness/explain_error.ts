@@ -14,7 +14,10 @@ export interface ErrorExplanation {
   readonly showUsage: boolean;
 }
 
-/** Explains the errors that a user can mend, or that say something of the kernel; undefined for any other, a bug. */
+/**
+ * Explains the errors that a user can mend, or that say something of the kernel; undefined for any other, a
+ * bug.
+ */
 export function explainError(error: unknown): ErrorExplanation | undefined {
   if (!(error instanceof Error)) return undefined;
   const explain = (status: ExitStatus, text = error.message, showUsage = false): ErrorExplanation => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The verdict on images that real kernels wrote (see `tests/record_case.ts`), after changes that leave every record
- * right in itself: the comparison, the rules of the format and the encoder together must notice each.
+ * The verdict on images that real kernels wrote (see `tests/record_case.ts`), after changes that leave every
+ * record right in itself: the comparison, the rules of the format and the encoder together must notice each.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Finding } from "../lib/image/finding.ts";

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-/** Words with which the kernel begins a complaint (lib/bug.c, kernel/panic.c, mm/kasan, lib/ubsan.c, kernel/locking). */
+/**
+ * Words with which the kernel begins a complaint (lib/bug.c, kernel/panic.c, mm/kasan, lib/ubsan.c,
+ * kernel/locking).
+ */
 const SPLATS: readonly RegExp[] = [
   /BUG: .+/,
   /WARNING: .+/,

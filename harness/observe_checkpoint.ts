@@ -31,15 +31,16 @@ export interface ObserveOptions {
 const AFTER = ["maps", "smaps", "pages"] as const;
 
 /**
- * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so that comes
- * last.
+ * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so
+ * that comes last.
  */
 export async function observeCheckpoint(
   agent: GuestAgent,
   options: ObserveOptions,
 ): Promise<ObservedCheckpoint> {
   const { pid } = options;
-  // The thread's own stat: the process's shows the group's exit code in place of the task's (fs/proc/array.c).
+  // The thread's own stat: the process's shows the group's exit code in place of the task's
+  // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
   const before = await agent.observe(pid, ["maps", "smaps", stat, "comm", "pages"]);
   const reply = options.self

@@ -17,7 +17,9 @@ import { setUpCase } from "./case_setup.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 import { checkResults, type ResultItem } from "./check_results.ts";
 
-/** Longest wait for a target to carry its steps out: thousands of calls, emulated, on a machine that is busy. */
+/**
+ * Longest wait for a target to carry its steps out: thousands of calls, emulated, on a machine that is busy.
+ */
 const TARGET_DEADLINE_MS = 60_000;
 
 /** What a guest was built as, for the comparison. */
@@ -62,7 +64,10 @@ export interface CaseOptions {
   readonly secondJudge?: SecondJudge | undefined;
 }
 
-/** Carries out a scenario in a guest and judges each image. Rejects with GuestLostError when the guest is lost. */
+/**
+ * Carries out a scenario in a guest and judges each image. Rejects with GuestLostError when the guest is
+ * lost.
+ */
 export async function runCase(
   guest: Guest,
   compiled: CompiledScenario,

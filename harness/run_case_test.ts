@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A case with a guest that only repeats what a real one answered once (see `tests/record_case.ts`), and what becomes
- * of the case when one of the answers is another.
+ * A case with a guest that only repeats what a real one answered once (see `tests/record_case.ts`), and what
+ * becomes of the case when one of the answers is another.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { compileScenario } from "../lib/model/compile_scenario.ts";

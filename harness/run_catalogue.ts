@@ -41,8 +41,8 @@ export interface CatalogueOptions {
 }
 
 /**
- * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown away, a
- * fresh one started, and the scenario that did it run again alone there.
+ * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
+ * away, a fresh one started, and the scenario that did it run again alone there.
  */
 export async function runCatalogue(
   scenarios: readonly Scenario[],
@@ -128,7 +128,8 @@ async function attempt(guest: Guest, scenario: Scenario, options: CatalogueOptio
     }
     return {
       ...base,
-      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is well.
+      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is
+      // well.
       status: error instanceof GuestLostError ? "lost" : "fail",
       reason: error.message,
       outcome: undefined,
@@ -138,7 +139,9 @@ async function attempt(guest: Guest, scenario: Scenario, options: CatalogueOptio
   }
 }
 
-/** No stop and no part of the case has a finding, and there was a stop at all: an empty case proves nothing. */
+/**
+ * No stop and no part of the case has a finding, and there was a stop at all: an empty case proves nothing.
+ */
 export function isClean(outcome: CaseOutcome): boolean {
   return outcome.stops.length > 0 && outcome.findings.length === 0 &&
     outcome.stops.every((stop) => stop.findings.length === 0 && stop.counts.unexplained === 0);

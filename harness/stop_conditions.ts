@@ -9,8 +9,8 @@ const PAUSE_MS = 20;
 const KSM_SCANS = "/sys/kernel/mm/ksm/full_scans";
 
 /**
- * How many whole scans make sure that everything mergeable is merged: one that notes each page's checksum, one that
- * finds it unchanged and looks for its like, and the one under way when the wait begins.
+ * How many whole scans make sure that everything mergeable is merged: one that notes each page's checksum,
+ * one that finds it unchanged and looks for its like, and the one under way when the wait begins.
  */
 const SCANS_TO_MERGE = 3;
 

@@ -23,8 +23,8 @@ const SWAP_LINES = new Set([
 const UNSTEADY_LINE = "LazyFree";
 
 /**
- * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back, and
- * with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come
+ * back, and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
  *
  * @param before maps, smaps and pages of the target before the call
  * @param after the same after it

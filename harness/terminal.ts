@@ -11,8 +11,8 @@ function mayColour(stream: { isTerminal(): boolean }): boolean {
 }
 
 /**
- * Results go to standard output, progress to standard error: a status line that is written over on a terminal, plain
- * lines elsewhere.
+ * Results go to standard output, progress to standard error: a status line that is written over on a
+ * terminal, plain lines elsewhere.
  */
 export class Terminal {
   readonly #statusOnTerminal = Deno.stderr.isTerminal();

@@ -5,7 +5,9 @@ import type { Scenario } from "../lib/model/scenario.ts";
 import { type KernelConfig, parseKernelConfig } from "../vm/kernel/kernel_config.ts";
 import type { Platform } from "./platform.ts";
 
-/** The configuration of a kernel: our build's, or the `.config` beside a file; undefined where there is none. */
+/**
+ * The configuration of a kernel: our build's, or the `.config` beside a file; undefined where there is none.
+ */
 export async function configOf(
   kernel: { build: { readonly config: string } } | { file: string },
 ): Promise<KernelConfig | undefined> {

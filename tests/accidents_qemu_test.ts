@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What can go wrong around an image, done on purpose: the command line must say what happened, end with the right
- * status, never call it a pass, and leave nothing half-written behind.
+ * What can go wrong around an image, done on purpose: the command line must say what happened, end with the
+ * right status, never call it a pass, and leave nothing half-written behind.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
@@ -206,8 +206,9 @@ interface DiskOptions {
 }
 
 /**
- * Runs a command in a mount namespace of its own, where `disk` below the copy's scratch directory is a small file
- * system. What the copy has in its cache is linked from `disk/ckptest`. Gives the files that are there afterwards.
+ * Runs a command in a mount namespace of its own, where `disk` below the copy's scratch directory is a small
+ * file system. What the copy has in its cache is linked from `disk/ckptest`. Gives the files that are there
+ * afterwards.
  */
 async function runOnDisk(options: DiskOptions): Promise<CommandOutcome & { files: string[] }> {
   const { copy, args, env = {}, bytes, full = false } = options;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A copy of the project in which something is wrong on purpose, and its command line run as a user would run it.
+ * A copy of the project in which something is wrong on purpose, and its command line run as a user would run
+ * it.
  *
  * @module
  */
@@ -51,7 +52,9 @@ export class ProjectCopy implements AsyncDisposable {
     this.scratch = join(directory, "scratch");
   }
 
-  /** Copies the project and carries out the edits. @throws {Error} naming an edit whose text is not there once */
+  /**
+   * Copies the project and carries out the edits. @throws {Error} naming an edit whose text is not there once
+   */
   static async make(edits: readonly SourceEdit[] = []): Promise<ProjectCopy> {
     const copy = new ProjectCopy(await Deno.makeTempDir({ prefix: "ckptest-copy-" }));
     await Deno.mkdir(copy.scratch);

@@ -23,9 +23,9 @@ export interface AcceleratorOptions {
 }
 
 /**
- * Guest code for the probe: real mode, protected mode, paging on, some memory traffic, CPUID, then 0x10 to the port
- * of `isa-debug-exit`. It lies at the end of the ROM; the reset vector 16 bytes before the end jumps to its start.
- * A /dev/kvm that only accepts its ioctls does not get through this.
+ * Guest code for the probe: real mode, protected mode, paging on, some memory traffic, CPUID, then 0x10 to
+ * the port of `isa-debug-exit`. It lies at the end of the ROM; the reset vector 16 bytes before the end jumps
+ * to its start. A /dev/kvm that only accepts its ioctls does not get through this.
  */
 const PROBE_CODE = Uint8Array.fromHex(
   // cli; lgdt cs:[0xff88]; cr0 |= 1; jump to 0x08:0xffffff18
@@ -63,8 +63,9 @@ export function probeRom(): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Chooses between KVM and TCG. KVM is taken only if a guest ran under it just now, or earlier since this machine
- * booted: the device can be there, open, answer every ioctl, and never run a guest. A hung probe is killed.
+ * Chooses between KVM and TCG. KVM is taken only if a guest ran under it just now, or earlier since this
+ * machine booted: the device can be there, open, answer every ioctl, and never run a guest. A hung probe is
+ * killed.
  *
  * @throws {RangeError} when `accel` is none of auto, kvm, tcg.
  * @throws {MissingToolError} when QEMU is not installed.
@@ -132,8 +133,8 @@ function judge(
 }
 
 /**
- * What the answer depends on: this boot of the machine, the device, the QEMU program. Undefined when there is no
- * such device. By tools, since Deno keeps /proc and /dev from programs without all permissions.
+ * What the answer depends on: this boot of the machine, the device, the QEMU program. Undefined when there is
+ * no such device. By tools, since Deno keeps /proc and /dev from programs without all permissions.
  */
 async function situation(program: string, device: string): Promise<string | undefined> {
   const boot = await runCommand(["cat", "/proc/sys/kernel/random/boot_id"]);

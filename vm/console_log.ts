@@ -6,8 +6,8 @@ const FATAL = /Kernel panic - not syncing|Oops(?::| \[#| - )|BUG: unable to hand
 const OVERLAP = 128;
 
 /**
- * The bytes that a guest wrote on its console, with the offset of each since the guest began. The last ones are kept,
- * up to a limit; offsets stay true.
+ * The bytes that a guest wrote on its console, with the offset of each since the guest began. The last ones
+ * are kept, up to a limit; offsets stay true.
  */
 export class ConsoleLog {
   readonly #limit: number;

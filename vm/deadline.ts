@@ -13,8 +13,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Waits for a promise, but not longer than `ms` milliseconds. The work behind the promise is not stopped; its later
- * failure goes unnoticed.
+ * Waits for a promise, but not longer than `ms` milliseconds. The work behind the promise is not stopped; its
+ * later failure goes unnoticed.
  *
  * @throws {DeadlineError} that names what was awaited.
  */

@@ -25,8 +25,8 @@ const WORDS: Record<GuestLostReason, string> = {
 };
 
 /**
- * The guest is lost: it hung, panicked, ended, or stopped making sense. Never a verdict on the code under test by
- * itself; the harness starts a fresh guest and says so.
+ * The guest is lost: it hung, panicked, ended, or stopped making sense. Never a verdict on the code under
+ * test by itself; the harness starts a fresh guest and says so.
  */
 export class GuestLostError extends Error {
   override readonly name = "GuestLostError";

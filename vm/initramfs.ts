@@ -2,7 +2,10 @@
 import { join } from "@std/path";
 import { cacheDirectory } from "./cache_directory.ts";
 
-/** Something in an initial RAM file system. Directories that lead to it must be entries of their own, before it. */
+/**
+ * Something in an initial RAM file system. Directories that lead to it must be entries of their own, before
+ * it.
+ */
 export type InitramfsEntry =
   & {
     /** Path from the root, with or without a leading slash. */
@@ -23,8 +26,9 @@ const HEADER_LENGTH = 110;
 const TRAILER = "TRAILER!!!";
 
 /**
- * Writes a cpio archive in the `newc` form that the kernel unpacks (Documentation/driver-api/early-userspace).
- * Owner root, all times zero, inodes in order: the same entries always give the same bytes. Pure.
+ * Writes a cpio archive in the `newc` form that the kernel unpacks
+ * (Documentation/driver-api/early-userspace). Owner root, all times zero, inodes in order: the same entries
+ * always give the same bytes. Pure.
  *
  * @throws {TypeError} for a path that is empty, given twice, or whose directory is not there yet.
  * @throws {RangeError} for a file of 4 GiB or more.
@@ -173,7 +177,9 @@ interface CpioRecord {
   device?: readonly [number, number];
 }
 
-/** One record: 6 bytes of magic and 13 numbers of 8 hex digits, the name, the data, each padded to 4 bytes. */
+/**
+ * One record: 6 bytes of magic and 13 numbers of 8 hex digits, the name, the data, each padded to 4 bytes.
+ */
 function encodeRecord({ name, mode, inode, links, data, device = [0, 0] }: CpioRecord): Uint8Array {
   if (data.length >= 2 ** 32) {
     throw new RangeError(`initramfs: ${name} has ${data.length} bytes, 4 GiB is too much`);

@@ -35,8 +35,8 @@ export interface QemuOptions {
   append?: readonly string[];
   drives?: readonly QemuDrive[];
   /**
-   * Makes a guest of one CPU under TCG the same in every run: time follows the instructions executed, and random
-   * numbers come from the seed.
+   * Makes a guest of one CPU under TCG the same in every run: time follows the instructions executed, and
+   * random numbers come from the seed.
    */
   deterministicSeed?: number;
   /** Off only where QEMU itself is examined. */
@@ -55,9 +55,9 @@ export const QEMU_PROGRAM = "qemu-system-x86_64";
 export const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" } as const;
 
 /**
- * Kernel parameters of every guest. `loglevel=5` shows warnings and worse; `quiet` would save no more time, but hide
- * what WARN() says. `noapictimer` and `no_timer_check` save a calibration that waits for real time; `panic=-1
- * reboot=t` with QEMU's `-no-reboot` make a panic end QEMU at once.
+ * Kernel parameters of every guest. `loglevel=5` shows warnings and worse; `quiet` would save no more time,
+ * but hide what WARN() says. `noapictimer` and `no_timer_check` save a calibration that waits for real time;
+ * `panic=-1 reboot=t` with QEMU's `-no-reboot` make a panic end QEMU at once.
  */
 export const KERNEL_PARAMETERS: readonly string[] = [
   "console=ttyS0",
@@ -69,8 +69,8 @@ export const KERNEL_PARAMETERS: readonly string[] = [
 ];
 
 /**
- * The CPU model to use. Under TCG `max` without `erms`: NX is there (PAE kernels need it), AVX state too, and the
- * kernel does not copy by `rep movsb`, which TCG carries out byte by byte. Under KVM the host's own.
+ * The CPU model to use. Under TCG `max` without `erms`: NX is there (PAE kernels need it), AVX state too, and
+ * the kernel does not copy by `rep movsb`, which TCG carries out byte by byte. Under KVM the host's own.
  */
 export function defaultCpu(accelerator: Accelerator): string {
   return accelerator === "kvm" ? "host" : "max,-erms";

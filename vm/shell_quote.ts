@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * Quotes one word so that a POSIX shell reads it back unchanged. Words of harmless characters stay as they are.
+ * Quotes one word so that a POSIX shell reads it back unchanged. Words of harmless characters stay as they
+ * are.
  */
 export function shellQuote(word: string): string {
   if (word !== "" && /^[\w@%+=:,./-]+$/.test(word)) return word;

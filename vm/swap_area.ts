@@ -4,7 +4,8 @@ const PAGE_BYTES = 4096;
 const SIGNATURE = "SWAPSPACE2";
 
 /**
- * The first page of a swap area of `bytes` bytes, as mkswap writes it: `union swap_header` of include/linux/swap.h.
+ * The first page of a swap area of `bytes` bytes, as mkswap writes it: `union swap_header` of
+ * include/linux/swap.h.
  *
  * @throws {RangeError} when there is no room for a page behind the header
  */

@@ -4,9 +4,9 @@ import { type InitramfsEntry, writeCpio } from "./initramfs.ts";
 import { runCommand } from "./run_command.ts";
 
 /**
- * A first process for tests of the VM side: it says `hello` on the control port and then obeys one-letter commands:
- * `e` sends back 1 MiB that it reads from the data port, `x` ends itself (the kernel panics), `h` hangs, `r` reboots,
- * `c` writes 100,000 bytes with NULs to the console.
+ * A first process for tests of the VM side: it says `hello` on the control port and then obeys one-letter
+ * commands: `e` sends back 1 MiB that it reads from the data port, `x` ends itself (the kernel panics), `h`
+ * hangs, `r` reboots, `c` writes 100,000 bytes with NULs to the console.
  */
 const INIT_C = `
 static long call(long nr, long a, long b, long c, long d, long e)

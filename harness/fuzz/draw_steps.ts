@@ -5,7 +5,10 @@ import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../lib/model/model_state.ts";
 import { parseScenario, ScenarioError, type SetupStep, type Step } from "../../lib/model/scenario.ts";
 
-/** Numbers from which one step is made. Whatever they are, they make a step or none, so that shrinking just works. */
+/**
+ * Numbers from which one step is made. Whatever they are, they make a step or none, so that shrinking just
+ * works.
+ */
 interface Choice {
   readonly kind: number;
   readonly area: number;
@@ -26,7 +29,10 @@ export interface DrawOptions {
 /** The set-up of programs that page out: a device with a swap cache, in which pages can be lost. */
 export const SWAP_SETUP: readonly SetupStep[] = [{ swap: "loop" }];
 
-/** What has been drawn so far: just enough to name areas and files; the model judges whether a step is possible. */
+/**
+ * What has been drawn so far: just enough to name areas and files; the model judges whether a step is
+ * possible.
+ */
 class Draft {
   readonly steps: Step[] = [];
   readonly areas: { name: string; pages: number }[] = [];

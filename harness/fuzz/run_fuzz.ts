@@ -33,7 +33,9 @@ class MismatchFound extends Error {
   override name = "MismatchFound";
 }
 
-/** Runs random programs in one guest and compares each image with the prediction; a failing one is made small. */
+/**
+ * Runs random programs in one guest and compares each image with the prediction; a failing one is made small.
+ */
 export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Promise<FuzzResult> {
   const run = scenarioRunner(prepared);
   const begin = performance.now();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Images that real kernels wrote, recorded with everything that they were judged by (`tests/record_case.ts`), and then
- * damaged: whatever is changed in the image or in the observation must be noticed, and named.
+ * Images that real kernels wrote, recorded with everything that they were judged by (`tests/record_case.ts`),
+ * and then damaged: whatever is changed in the image or in the observation must be noticed, and named.
  */
 import { assert, assertEquals } from "@std/assert";
 import { decodeBytes } from "../image/decoder.ts";
@@ -71,8 +71,8 @@ function bitAt(place: number): number {
 }
 
 /**
- * Bytes of the time of the checkpoint that may hold another value: it would still lie within the call, or in the
- * second before, to which the kernel's own clock may lag.
+ * Bytes of the time of the checkpoint that may hold another value: it would still lie within the call, or in
+ * the second before, to which the kernel's own clock may lag.
  */
 function timesWithinTheCall({ image, options: { target } }: typeof MIXED): number[] {
   const [head] = decodeBytes(image);
@@ -110,7 +110,8 @@ for (const recorded of CASES) {
   Deno.test(`compareImage() names a record of ${name} in which one byte changed`, () => {
     const damaged = image.slice();
     for (const node of decodeBytes(image)) {
-      // In the middle of a record's payload (a header's byte may make it another record); anywhere in raw bytes.
+      // In the middle of a record's payload (a header's byte may make it another record); anywhere in raw
+      // bytes.
       const header = node.kind === "record" ? 8 : 0;
       const place = node.offset + header + ((node.length - header) >> 1);
       damaged[place]! ^= 0x10;

@@ -82,7 +82,10 @@ export class MemoryComparison {
     };
   }
 
-  /** VMA: range and flags from smaps, protection and offset by rule, all of it by the model where steps made it. */
+  /**
+   * VMA: range and flags from smaps, protection and offset by rule, all of it by the model where steps made
+   * it.
+   */
   vma(node: RecordNodeOf<"VMA">): void {
     this.endVma();
     const { judge } = this.#context;

@@ -28,8 +28,9 @@ export interface ExpectedVma {
 const PFN_MAPPED = 0x400n | 0x4000n;
 
 /**
- * The VMAs that an image must hold: boundaries from /proc/PID/smaps, pages from the model where steps made the area
- * and from /proc/PID/pagemap elsewhere. Where both speak and disagree the judge is told, since one of them is wrong.
+ * The VMAs that an image must hold: boundaries from /proc/PID/smaps, pages from the model where steps made
+ * the area and from /proc/PID/pagemap elsewhere. Where both speak and disagree the judge is told, since one
+ * of them is wrong.
  */
 export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   const { target, kernel, prediction } = context;
@@ -82,7 +83,9 @@ function flagsOf(entry: SmapsEntry, table: VmFlagTable): bigint {
   return unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits;
 }
 
-/** Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be. */
+/**
+ * Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be.
+ */
 function reportPageStates({ judge, target, prediction }: ComparisonContext): void {
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));

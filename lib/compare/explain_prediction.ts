@@ -60,8 +60,8 @@ const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<stri
 };
 
 /**
- * What the image of a stop must be, record by record, and for each field and page why: the steps, the format, or the
- * interface that will be asked. Needs no guest.
+ * What the image of a stop must be, record by record, and for each field and page why: the steps, the format,
+ * or the interface that will be asked. Needs no guest.
  */
 export function explainPrediction(stop: CompiledStop, options: ExplainOptions): string[] {
   const { refusal } = stop.prediction;

@@ -44,7 +44,10 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
   return entries;
 }
 
-/** Whether a page of a private mapping has contents of its own: swapped, or present, anonymous and not the zero page. */
+/**
+ * Whether a page of a private mapping has contents of its own: swapped, or present, anonymous and not the
+ * zero page.
+ */
 export function isAnonymousPage(entry: PagemapEntry, zeroFrame: bigint): boolean {
   return entry.swapped || (entry.present && !entry.file && entry.frame !== zeroFrame);
 }

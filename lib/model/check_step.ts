@@ -14,8 +14,8 @@ export function checkStep(step: StepOf<"check">, context: StepContext): void {
 }
 
 /**
- * Has the target check every page that the model knows and that it can read: what a checkpoint must leave as it was.
- * Pages that it cannot read, or that shared memory holds, are left out.
+ * Has the target check every page that the model knows and that it can read: what a checkpoint must leave as
+ * it was. Pages that it cannot read, or that shared memory holds, are left out.
  */
 export function checkAllPages(context: StepContext): void {
   const { space } = context.state;

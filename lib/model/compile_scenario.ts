@@ -50,8 +50,8 @@ export interface CompiledScenario {
 }
 
 /**
- * Runs a scenario's steps through the model. One pass makes the target's program, the results that its calls must
- * give, and the prediction of each image, so that none of them can differ from the steps.
+ * Runs a scenario's steps through the model. One pass makes the target's program, the results that its calls
+ * must give, and the prediction of each image, so that none of them can differ from the steps.
  *
  * @throws {ScenarioError} naming the scenario and the step that cannot be
  */
@@ -106,7 +106,9 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
 }
 
-/** Pages that the checkpoint had to fetch from swap stay in memory: all, or those before where it was refused. */
+/**
+ * Pages that the checkpoint had to fetch from swap stay in memory: all, or those before where it was refused.
+ */
 function bringBack({ space }: ModelState, { pages, refusal }: StopPrediction): void {
   const end = refusal ? refusal.atPage ?? 0 : Number.POSITIVE_INFINITY;
   for (const [page, { swapped }] of pages) if (swapped && page < end) space.readPage(page);

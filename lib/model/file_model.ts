@@ -64,7 +64,9 @@ export class FileModel {
     return this.#unlinked;
   }
 
-  /** Records that the name under which it was opened is gone: unlink(2), or another file was renamed over it. */
+  /**
+   * Records that the name under which it was opened is gone: unlink(2), or another file was renamed over it.
+   */
   unlink(): void {
     this.#unlinked = true;
   }

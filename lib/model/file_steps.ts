@@ -27,7 +27,10 @@ export function openFile(context: StepContext, file: FileModel, readOnly = false
   return fd;
 }
 
-/** A path that the kernel takes: one that is too long as a whole is shortened if it lies in the working directory. */
+/**
+ * A path that the kernel takes: one that is too long as a whole is shortened if it lies in the working
+ * directory.
+ */
 function usablePath({ state }: StepContext, path: string): string {
   const prefix = `${state.workingDirectory}/`;
   return path.length > MOST_OF_A_PATH && path.startsWith(prefix) ? path.slice(prefix.length) : path;
@@ -38,7 +41,9 @@ function memfdSlot({ state }: StepContext, file: FileModel): number {
   return SLOTS.free + memfds.indexOf(file);
 }
 
-/** Makes a file in the target's working directory and fills it through a shared mapping that goes away again. */
+/**
+ * Makes a file in the target's working directory and fills it through a shared mapping that goes away again.
+ */
 export function fileStep(step: StepOf<"file">, context: StepContext): void {
   const { state, builder, index } = context;
   const pages = pageCount(step.pages, state.pagesPerChunk);
@@ -71,7 +76,9 @@ function fillThroughMap(
   return start;
 }
 
-/** Writes to the file itself, so that its pages in the page cache are dirty: no mapping's own page changes. */
+/**
+ * Writes to the file itself, so that its pages in the page cache are dirty: no mapping's own page changes.
+ */
 export function writeFileStep(step: StepOf<"write_file">, context: StepContext): void {
   const { state, builder, index } = context;
   const file = state.file(step.file);

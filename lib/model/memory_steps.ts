@@ -9,7 +9,10 @@ import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "./target_op.ts";
 import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 
-/** Words among an area's flags that are none of mmap's: the file is opened for reading, the address is below 4 GiB. */
+/**
+ * Words among an area's flags that are none of mmap's: the file is opened for reading, the address is below 4
+ * GiB.
+ */
 const OWN_WORDS = ["readonly_file", "low"];
 const NO_FILE = 0xffffffffffffffffn;
 
@@ -64,8 +67,8 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
 }
 
 /**
- * Makes pages present as MAP_POPULATE, mlockall and mlock do (mm_populate, mm/gup.c). Pages that cannot be are left
- * out, but `stopsAtError` ends there.
+ * Makes pages present as MAP_POPULATE, mlockall and mlock do (mm_populate, mm/gup.c). Pages that cannot be
+ * are left out, but `stopsAtError` ends there.
  *
  * @returns whether all pages could be made present
  */

@@ -42,7 +42,9 @@ export class ModelState {
   readonly pagesPerChunk: number;
   /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
   sharedWith: "thread" | "process" | undefined;
-  /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
+  /**
+   * Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE).
+   */
   defaultFlags = 0n;
   /** Set once the root directory is another than that of the target's own program. */
   hasOtherRoot = false;

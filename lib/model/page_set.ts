@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * A number of pages in a scenario: a number, or a sum of terms such as "chunk+1" or "2chunk-1", where `chunk` is the
- * number of pages in a full page-array chunk of the kernel (2048 on x86-64, 4096 on i386), so that one scenario finds the
- * chunk boundaries on every architecture.
+ * A number of pages in a scenario: a number, or a sum of terms such as "chunk+1" or "2chunk-1", where `chunk`
+ * is the number of pages in a full page-array chunk of the kernel (2048 on x86-64, 4096 on i386), so that one
+ * scenario finds the chunk boundaries on every architecture.
  */
 export type PageCount = number | string;
 
 /**
- * Which pages of an area: "all", or a comma-separated list of counts and ranges such as "0-2,7", "0..chunk-1" or
- * "0..99/2" (every second page from 0 to 99).
+ * Which pages of an area: "all", or a comma-separated list of counts and ranges such as "0-2,7", "0..chunk-1"
+ * or "0..99/2" (every second page from 0 to 99).
  */
 export type PageSet = number | string;
 

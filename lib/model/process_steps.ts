@@ -9,7 +9,10 @@ import { isSyscallName } from "./syscall_numbers.ts";
 import type { OpArgument } from "./target_op.ts";
 import { VM, vmFlagsAfterFork, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 
-/** fork(2): parent and child then share every anonymous page copy-on-write; one of them is the subject from here on. */
+/**
+ * fork(2): parent and child then share every anonymous page copy-on-write; one of them is the subject from
+ * here on.
+ */
 export function forkStep(step: StepOf<"fork">, context: StepContext): void {
   const { state, builder, index } = context;
   if (step.subject !== "child" && step.subject !== "parent") {

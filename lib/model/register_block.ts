@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-/** The general registers of a register block, in the block's order: that of the kernel's `struct user_regs_struct`. */
+/**
+ * The general registers of a register block, in the block's order: that of the kernel's `struct
+ * user_regs_struct`.
+ */
 export const BLOCK_REGISTERS = [
   "r15",
   "r14",
@@ -26,18 +29,23 @@ export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
 const HEADER_BYTES = 512;
 const SELECTOR_GIVEN = 0x10000;
 
-/** What the registers are to hold while the target is stopped. The target's side is `vm/guest/target_stop.c`. */
+/**
+ * What the registers are to hold while the target is stopped. The target's side is `vm/guest/target_stop.c`.
+ */
 export interface RegisterBlock {
   /**
-   * General registers; absent ones are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx becomes the
-   * resume address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own.
+   * General registers; absent ones are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx
+   * becomes the resume address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own.
    */
   readonly general?: Partial<Record<typeof BLOCK_REGISTERS[number], bigint>>;
   /** The flags register; bit 1 is always set. Single-stepping (0x100) would end the target. */
   readonly flags?: bigint;
   /** Selectors to load; absent ones stay. */
   readonly selectors?: Partial<Record<typeof BLOCK_SELECTORS[number], number>>;
-  /** An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector registers. */
+  /**
+   * An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector
+   * registers.
+   */
   readonly xstate?: { readonly format: "fxsave" | "xsave"; readonly bytes: Uint8Array };
 }
 

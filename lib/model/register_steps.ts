@@ -115,7 +115,9 @@ export function emitRegisters({ state, builder }: StepContext): number | undefin
   return BLOCK_OFFSET;
 }
 
-/** What the model says of registers at a stop: those that a step set, and selectors that were loaded before. */
+/**
+ * What the model says of registers at a stop: those that a step set, and selectors that were loaded before.
+ */
 export function predictRegisters(state: ModelState): RegisterPrediction {
   const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
   const set = state.registers?.prediction;
@@ -131,7 +133,10 @@ const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ..
 const DEFAULT_FCW = 0x37fn;
 const DEFAULT_MXCSR = 0x1f80n;
 
-/** The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm one. */
+/**
+ * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm
+ * one.
+ */
 function xstateOf(
   values: readonly [string, bigint][],
 ): { block: NonNullable<RegisterBlock["xstate"]>; parts: XstatePart[] } | undefined {

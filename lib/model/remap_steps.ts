@@ -80,7 +80,10 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   if ((area.flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, to, size);
 }
 
-/** The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): unlocked, and if whole as if never touched. */
+/**
+ * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): unlocked, and if whole as if never
+ * touched.
+ */
 function leftBehind(old: Area, whole: Area): Area {
   const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
   if (old.start !== whole.start || old.end !== whole.end) return { ...old, flags };

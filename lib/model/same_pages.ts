@@ -5,8 +5,8 @@ import { contentBytes, type PageContent } from "./page_content.ts";
 import { VM } from "./vm_flag_rules.ts";
 
 /**
- * The groups of pages that ksmd makes one page of: those of mergeable areas with equal contents. A group of pages of
- * zeros is left out where ksmd maps the zero page for them.
+ * The groups of pages that ksmd makes one page of: those of mergeable areas with equal contents. A group of
+ * pages of zeros is left out where ksmd maps the zero page for them.
  */
 export function mergeablePages(space: AddressSpace): number[][] {
   const groups = new Map<string, number[]>();
@@ -31,7 +31,10 @@ function isZero(content: PageContent): boolean {
   return content.base.kind === "zeros" && contentBytes(content).every((byte) => byte === 0);
 }
 
-/** Equal for equal pages, and different for most others: pages that came about in different ways are not compared. */
+/**
+ * Equal for equal pages, and different for most others: pages that came about in different ways are not
+ * compared.
+ */
 function contentKey({ base, stores }: PageContent): string {
   const start = base.kind === "zeros" ? "0" : `${base.seed}@${base.address}`;
   return [start, ...stores.map(({ offset, bytes }) => `${offset}=${bytes.join(".")}`)].join(" ");

@@ -17,8 +17,9 @@ export interface ScenarioNeeds {
 }
 
 /**
- * What the agent does as root before the target starts, and undoes after it ended: a file written (the old value is
- * written back), or a swap device, which is either written to at once (`ram`) or by way of the swap cache (`loop`).
+ * What the agent does as root before the target starts, and undoes after it ended: a file written (the old
+ * value is written back), or a swap device, which is either written to at once (`ram`) or by way of the swap
+ * cache (`loop`).
  */
 export type SetupStep = { write: string; value: string } | { swap: "ram" | "loop" };
 
@@ -36,7 +37,9 @@ export interface Scenario {
   readonly steps?: readonly Step[];
   /** A real program in place of steps, judged by observation alone. */
   readonly program?: ProgramScenario;
-  /** A second judge of each image that is not the target's own: gdb dumps the same stopped process with gcore. */
+  /**
+   * A second judge of each image that is not the target's own: gdb dumps the same stopped process with gcore.
+   */
   readonly judge?: "gcore";
 }
 

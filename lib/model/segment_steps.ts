@@ -19,7 +19,10 @@ const SEGMENT_FLAGS: readonly SegmentFlag[] = [
 ];
 const LDT_ENTRIES_LIMIT = 0x10000;
 
-/** A base or limit: a number, a hexadecimal string, "entry" for the entry number, or "area:NAME" for its address. */
+/**
+ * A base or limit: a number, a hexadecimal string, "entry" for the entry number, or "area:NAME" for its
+ * address.
+ */
 function segmentNumber(state: ModelState, value: number | string | undefined, entryNumber: number): number {
   if (value === "entry") return entryNumber >>> 0;
   if (typeof value === "string" && value.startsWith("area:")) return state.range(value.slice(5)).start * 4096;
@@ -99,7 +102,10 @@ function threadAreaCall(
   builder.emitWithResult(op, `${name}() by int $0x80`, options.expected);
 }
 
-/** set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, -2 is below the first. */
+/**
+ * set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, -2 is below
+ * the first.
+ */
 export function setThreadAreaStep(step: StepOf<"set_thread_area">, context: StepContext): void {
   const { state, builder } = context;
   const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;

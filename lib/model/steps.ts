@@ -21,8 +21,8 @@ export interface SegmentWords {
 }
 
 /**
- * Something that the harness waits for before it looks at the stopped target: a file of the guest whose text matches
- * a regular expression, or does not (`lacks`). `{pid}` in the path is the target's pid.
+ * Something that the harness waits for before it looks at the stopped target: a file of the guest whose text
+ * matches a regular expression, or does not (`lacks`). `{pid}` in the path is the target's pid.
  */
 export interface UntilCheck {
   /** Path in the guest. */
@@ -45,7 +45,10 @@ export interface StopWords {
   merged?: "pages" | "zeros too";
 }
 
-/** What a step does to the target; one object a system call or a group of stores. Pages count within the named area. */
+/**
+ * What a step does to the target; one object a system call or a group of stores. Pages count within the named
+ * area.
+ */
 export type Step =
   | {
     op: "mmap";

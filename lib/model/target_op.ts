@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-/** An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier op. */
+/**
+ * An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier
+ * op.
+ */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
 /**
- * One operation of the target program (`vm/guest/target.c`). An op with `keep` stores its result in that slot (0 to 63).
- * The architecture decides the system call numbers; the target knows none.
+ * One operation of the target program (`vm/guest/target.c`). An op with `keep` stores its result in that slot
+ * (0 to 63). The architecture decides the system call numbers; the target knows none.
  */
 export type TargetOp =
   | { op: "syscall"; nr: number; args: readonly OpArgument[]; keep?: number }

@@ -15,7 +15,10 @@ const WRITEPROTECT_MODE_WP = 1n;
 const O_CLOEXEC = 0o2000000n;
 const UFFD_SLOT = 5;
 
-/** Registers pages with a new userfaultfd, whose descriptor stays open. Nobody reads it: a fault there would hang. */
+/**
+ * Registers pages with a new userfaultfd, whose descriptor stays open. Nobody reads it: a fault there would
+ * hang.
+ */
 export function uffdStep(step: StepOf<"uffd">, context: StepContext): void {
   const { state, builder } = context;
   const mode = REGISTER_MODE[step.mode];

@@ -101,7 +101,10 @@ export function vmFlagsAfterMadvise(flags: bigint, advice: string): bigint {
   }
 }
 
-/** Whether populating (MAP_LOCKED, MAP_POPULATE, mlock) writes to the pages: populate_vma_page_range in mm/gup.c. */
+/**
+ * Whether populating (MAP_LOCKED, MAP_POPULATE, mlock) writes to the pages: populate_vma_page_range in
+ * mm/gup.c.
+ */
 export function populateWrites(flags: bigint): boolean {
   return (flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
 }

@@ -84,8 +84,8 @@ export const DISK_FULL_HINT =
 const NEARLY_FULL = 8 * 1024 * 1024;
 
 /**
- * Whether a directory's disk is (nearly) full, found out by writing. Some tools say nothing of it: ccache 4.7 ends
- * with status 1 and no word.
+ * Whether a directory's disk is (nearly) full, found out by writing. Some tools say nothing of it: ccache 4.7
+ * ends with status 1 and no word.
  */
 export async function isDiskNearlyFull(directory: string): Promise<boolean> {
   let path: string | undefined;
@@ -101,8 +101,8 @@ export async function isDiskNearlyFull(directory: string): Promise<boolean> {
 }
 
 /**
- * Runs one stage and turns whatever it throws into a BuildError of that stage: a missing tool, a full disk, a file
- * that cannot be read. A BuildError passes unchanged.
+ * Runs one stage and turns whatever it throws into a BuildError of that stage: a missing tool, a full disk, a
+ * file that cannot be read. A BuildError passes unchanged.
  */
 export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Promise<T> {
   try {

@@ -111,7 +111,8 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
 /**
  * Reads all inputs of a build and computes its key.
  *
- * @throws {BuildError} of stage `fetch`, `apply` or `configure` when one of them is missing or cannot be parsed.
+ * @throws {BuildError} of stage `fetch`, `apply` or `configure` when one of them is missing or cannot be
+ * parsed.
  */
 export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
   const { arch, mutate = [], overlayDir = ownPath("overlay"), hooksDir = ownPath("hooks") } = options;
@@ -178,7 +179,9 @@ async function runStages(
   return await storeKernel({ cacheDir, key: plan.key, buildDir, logPath, info });
 }
 
-/** Digest of what can change the meaning of a configuration: the source, the hooks, and our own Kconfig files. */
+/**
+ * Digest of what can change the meaning of a configuration: the source, the hooks, and our own Kconfig files.
+ */
 async function kconfigKey({ source, edits }: KernelPlan): Promise<string> {
   const own = [...edits.overlay].filter(([file]) => basename(file).startsWith("Kconfig"));
   return await digestOf([source.contentKey, edits.hooks.text, ...own.flat()]);

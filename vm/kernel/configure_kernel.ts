@@ -26,8 +26,8 @@ export interface ConfigureOptions extends MakeOptions {
 }
 
 /**
- * Stage `configure`: `tinyconfig`, the wanted options over it, `olddefconfig`; then checks that every wanted option
- * survived. Does nothing when the build directory was configured from the same input before.
+ * Stage `configure`: `tinyconfig`, the wanted options over it, `olddefconfig`; then checks that every wanted
+ * option survived. Does nothing when the build directory was configured from the same input before.
  *
  * The caller holds the tree's lock.
  *

@@ -2,8 +2,8 @@
 import { dirname, join } from "@std/path";
 
 /**
- * A stand-in for a kernel source tree that builds in milliseconds, for tests: the same make targets, the same kind of
- * output, real compilation of `checkpoint/*.c`, and a Kconfig that drops CONFIG_NEEDS_MORE.
+ * A stand-in for a kernel source tree that builds in milliseconds, for tests: the same make targets, the same
+ * kind of output, real compilation of `checkpoint/*.c`, and a Kconfig that drops CONFIG_NEEDS_MORE.
  */
 const MAKEFILE = `VERSION = 6
 PATCHLEVEL = 1

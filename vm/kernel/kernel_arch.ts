@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-/** The kernels that can be built. PAE is a flavour of i386: same instruction set, 64-bit page table entries. */
+/**
+ * The kernels that can be built. PAE is a flavour of i386: same instruction set, 64-bit page table entries.
+ */
 export type KernelArch = "x86_64" | "i386" | "i386-pae";
 
 /** All kernels that can be built, in the order of their usefulness. */

@@ -51,8 +51,8 @@ export function mergeKernelConfigs(configs: readonly KernelConfig[]): KernelConf
 }
 
 /**
- * Lays a configuration over another. The second one's options come last: of the members of a Kconfig choice, the
- * last one in the file counts.
+ * Lays a configuration over another. The second one's options come last: of the members of a Kconfig choice,
+ * the last one in the file counts.
  */
 export function overrideKernelConfig(under: KernelConfig, over: KernelConfig): KernelConfig {
   return new Map([...[...under].filter(([name]) => !over.has(name)), ...over]);

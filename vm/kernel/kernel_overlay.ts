@@ -65,7 +65,10 @@ export async function editFiles(
   return new Map([...texts].map(([file, text]) => [file, encoder.encode(text)]));
 }
 
-/** Paths that a unified diff touches, from its `+++` lines (`---` where the file goes away), first component cut. */
+/**
+ * Paths that a unified diff touches, from its `+++` lines (`---` where the file goes away), first component
+ * cut.
+ */
 export function patchedFiles(patch: string): string[] {
   const files = new Set<string>();
   const headers = patch.matchAll(/^--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+)/gm);

@@ -93,8 +93,8 @@ async function readSeries(tree: string): Promise<string> {
 }
 
 /**
- * All files and symlinks below a directory but those of git, as lines `type size time path`, in the order of their
- * paths. Synchronous: a kernel has 80,000 files, and this way takes a second.
+ * All files and symlinks below a directory but those of git, as lines `type size time path`, in the order of
+ * their paths. Synchronous: a kernel has 80,000 files, and this way takes a second.
  */
 export function listFiles(root: string): string[] {
   const lines: string[] = [];
@@ -129,7 +129,8 @@ export interface FetchOptions {
  * Stage `fetch`: makes the pristine source available as a directory, unpacking a tarball once.
  *
  * @returns the directory; nobody may write to it.
- * @throws {BuildError} of stage `fetch`. An interrupted or failed unpacking leaves nothing under the final name.
+ * @throws {BuildError} of stage `fetch`. An interrupted or failed unpacking leaves nothing under the final
+ * name.
  */
 export async function fetchSource(source: IdentifiedSource, options: FetchOptions): Promise<string> {
   if (source.manifest !== undefined) return source.path;

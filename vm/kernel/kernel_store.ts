@@ -58,8 +58,8 @@ export interface StoreOptions {
 }
 
 /**
- * Stage `store`: copies the result of a build under its key. The directory is filled under another name and renamed,
- * so that it is there whole or not at all.
+ * Stage `store`: copies the result of a build under its key. The directory is filled under another name and
+ * renamed, so that it is there whole or not at all.
  *
  * @throws {BuildError} of stage `store`; nothing is left behind then.
  */
@@ -95,7 +95,9 @@ export function storeKernel({ cacheDir, key, buildDir, logPath, info }: StoreOpt
 
 const PARTIAL = ".partial-";
 
-/** Removes what a killed process left half-filled. The caller holds the store's lock: nobody fills one now. */
+/**
+ * Removes what a killed process left half-filled. The caller holds the store's lock: nobody fills one now.
+ */
 async function removeAbandoned(store: string): Promise<void> {
   for await (const { name } of Deno.readDir(store)) {
     if (name.startsWith(PARTIAL)) await Deno.remove(join(store, name), { recursive: true });

@@ -34,8 +34,9 @@ interface TreeState {
 
 /**
  * Stage `apply`: brings the working tree up to date: the pristine source, then the hooks, the overlay and the
- * mutations. The tree is a farm of hard links into the pristine source; a file that differs is replaced, never
- * written through its link. Files whose contents are right already keep their time, so that make does nothing.
+ * mutations. The tree is a farm of hard links into the pristine source; a file that differs is replaced,
+ * never written through its link. Files whose contents are right already keep their time, so that make does
+ * nothing.
  *
  * The caller holds the tree's lock.
  *
@@ -157,7 +158,9 @@ function linkOrCopy(from: string, to: string): void {
   }
 }
 
-/** Takes changes of a source directory over into its tree. Changed files get a new time, whatever theirs is. */
+/**
+ * Takes changes of a source directory over into its tree. Changed files get a new time, whatever theirs is.
+ */
 async function followDirectory({ source, pristine }: ApplyOptions, tree: string): Promise<void> {
   const now = source.manifest ?? [];
   const before = new Set((await Deno.readTextFile(`${tree}.manifest`)).split("\n"));

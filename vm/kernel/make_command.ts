@@ -27,8 +27,9 @@ export interface MakeOptions {
 }
 
 /**
- * The argument list and environment of a kernel make. With ccache when it is installed. Whatever make could put into
- * a kernel about the place and time of its build is fixed, so that the same inputs give the same bytes.
+ * The argument list and environment of a kernel make. With ccache when it is installed. Whatever make could
+ * put into a kernel about the place and time of its build is fixed, so that the same inputs give the same
+ * bytes.
  */
 export async function makeCommand(
   options: MakeOptions,
