@@ -22,7 +22,8 @@ export interface ProjectFile {
 export type TidyRule = (file: ProjectFile) => string[];
 
 const MAX_FILE_LINES = 700;
-const MAX_LINE_COLUMNS = 110;
+// The formatter breaks code at 110; this is for what it cannot break, texts and names of tests.
+const MAX_LINE_COLUMNS = 120;
 const MAX_FILE_BYTES = 200 * 1024;
 const KERNEL_TAB_COLUMNS = 8;
 

@@ -3,7 +3,7 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
@@ -40,10 +40,17 @@ export const runCommand: Command = {
     const terminal = new Terminal();
     const report = await RunReport.open(options.string("out"), terminal);
     if (scenarios.length > 0) {
+      const platforms = parsePlatforms(
+        options.string("arch"),
+        kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+      );
+      if (kernelFile !== undefined && platforms.length > 1) {
+        throw new UsageError(`option --kernel takes one kernel: name its platform with --arch`);
+      }
       const accelerator = options.string("accel");
       const all: PreparedGuest[] = [];
       // One kernel build at a time uses all processors; guests have one processor each and run side by side.
-      for (const platform of parsePlatforms(options.string("arch"), DEFAULT_PLATFORMS)) {
+      for (const platform of platforms) {
         const prepared = await prepareGuest(platform, { terminal, accelerator, kernelFile, scenarios });
         report.beginPlatform({ ...prepared, name: platform.name });
         all.push(prepared);

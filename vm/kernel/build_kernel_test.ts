@@ -247,7 +247,7 @@ Deno.test("two builds of the same kernel at once: one waits, says so, and takes 
   });
 });
 
-Deno.test("a build that is killed while it stores leaves nothing in the store, and the next one goes through", async () => {
+Deno.test("a build that is killed while it stores leaves nothing, and the next one goes through", async () => {
   await withFake(async (fake, root) => {
     await Deno.mkdir(`${root}/bin`);
     const slow = `#!/bin/sh\necho half > "$3"\ntouch ${root}/storing\nexec sleep 5\n`;
