@@ -78,10 +78,10 @@ const SAMPLES: Record<string, { bad: ProjectFile[]; good: ProjectFile[] }> = {
     good: [sample("lib/a.ts", "\n".repeat(700)), sample("docs/a.md", "\n".repeat(2000))],
   },
   checkLineWidth: {
-    bad: [sample("lib/a.ts", "x".repeat(121)), sample("vm/a.c", "\t".repeat(13) + "x".repeat(7))],
+    bad: [sample("lib/a.ts", "x".repeat(121)), sample("vm/a.c", "\t".repeat(14) + "x".repeat(9))],
     good: [
       sample("lib/a.ts", "x".repeat(120)),
-      sample("vm/a.c", "\t".repeat(13) + "x".repeat(6)),
+      sample("vm/a.c", "\t".repeat(14) + "x".repeat(8)),
       sample("docs/a.md", "x".repeat(300)),
       sample("fixtures/a.c", "x".repeat(300)),
     ],
