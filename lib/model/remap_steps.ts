@@ -98,9 +98,12 @@ export function brkStep(step: StepOf<"brk">, context: StepContext): void {
   const start = Number(state.target.heapStart / 4096n);
   const before = state.names.get(step.area);
   if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
+  const oldPages = before?.pages ?? 0;
+  for (let page = start + pages; page < start + oldPages; page++) {
+    if (!space.areaAt(page)) throw new RangeError("the end of the heap is not mapped: brk would not lower it");
+  }
   const end = addressOf(start + pages);
   builder.syscall("brk", [end], { expected: end });
-  const oldPages = before?.pages ?? 0;
   if (pages < oldPages) space.unmap(start + pages, start + oldPages);
   const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: [], readOnlyFile: false }) | state.defaultFlags;
   if (pages > oldPages) {
