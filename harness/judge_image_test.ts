@@ -10,7 +10,7 @@ import { ImageSurgery } from "../lib/compare/testing/image_surgery.ts";
 import { compareOptionsOf, unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
 import { judgeImage } from "./judge_image.ts";
 
-const NAMES = ["x86_64-mixed", "compat-mixed_tls"];
+const NAMES = ["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"];
 
 for (const name of NAMES) {
   const file = new URL(`../fixtures/recorded/${name}.json.gz`, import.meta.url);

@@ -8,7 +8,7 @@ import { denoDirectory } from "./project_copy.ts";
 import { unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
-const NAMES = ["x86_64-mixed", "compat-mixed_tls"];
+const NAMES = ["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"];
 let dir = "";
 
 interface Outcome {

@@ -21,7 +21,7 @@ import { Terminal } from "../harness/terminal.ts";
 import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";
 
 const RECORDED = fromFileUrl(new URL("../fixtures/recorded", import.meta.url));
-const ALL = ["x86_64:mixed", "compat:mixed_tls"];
+const ALL = ["x86_64:mixed", "compat:mixed_tls", "i386:mixed_tls"];
 const MOST_BYTES = 100 * 1024;
 
 async function record(name: string, kernelFile: string | undefined): Promise<void> {

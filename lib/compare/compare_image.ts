@@ -100,8 +100,9 @@ function checkEnd(
   },
 ): void {
   if (refusal?.atPage === undefined) {
-    if (!refusal) memory.end();
-    if (truncated && !(refusal && length === 0)) judge.findings.push(truncated.toFinding());
+    // What an image that breaks off does not hold follows from that: it is not listed.
+    if (!refusal && !truncated) memory.end();
+    if (truncated && !(refusal && length === 0)) judge.findings.unshift(truncated.toFinding());
     if (refusal && length > 0) {
       judge.report({
         id: "E_REFUSED_OUTPUT",
@@ -114,7 +115,7 @@ function checkEnd(
     }
     return;
   }
-  memory.end(refusal.atPage);
+  if (!truncated || end === length) memory.end(refusal.atPage);
   // A refused image ends where the refused VMA's record would begin: whole records, no TAIL.
   if (tail) {
     judge.report({
@@ -123,7 +124,7 @@ function checkEnd(
       message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
     });
   } else if (truncated && (truncated.id !== "E_TRUNCATED" || end !== length)) {
-    judge.findings.push(truncated.toFinding());
+    judge.findings.unshift(truncated.toFinding());
   }
 }
 

@@ -13,7 +13,7 @@ import { fieldOf, ImageSurgery } from "./testing/image_surgery.ts";
 import { compareOptionsOf, type RecordedCase, unpackRecordedCase } from "./testing/recorded_case.ts";
 
 const PAGE = 4096;
-const CASES = await Promise.all(["x86_64-mixed", "compat-mixed_tls"].map(load));
+const CASES = await Promise.all(["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"].map(load));
 const MIXED = CASES[0]!;
 const WITH_TLS = CASES[1]!;
 

@@ -7,7 +7,7 @@ import { openFile } from "./file_steps.ts";
 import { addressOf, defaultSeed, PAGE_SIZE, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "./target_op.ts";
-import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap } from "./vm_flag_rules.ts";
+import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "./vm_flag_rules.ts";
 
 /**
  * Words among an area's flags that are none of mmap's: the file is opened for reading, the address is below 4
@@ -84,9 +84,10 @@ export function populate(
     const isPossible = area && (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n &&
       !(area.file && area.pgoff + page - area.start >= area.file.pages);
     if (isPossible) {
-      if (populateWrites(area.flags) && !space.pages.has(page)) {
-        space.setPage(page, space.contentAt(page), "populated by a write fault");
-      } else space.readPage(page);
+      // A write fault gives a page of its own to whoever shares one.
+      const why = space.pages.get(page)?.why ?? "populated by a write fault";
+      if (populateWrites(area.flags)) space.setPage(page, space.contentAt(page), why);
+      else space.readPage(page);
     } else {
       whole = false;
       if (stopsAtError) return false;
@@ -104,15 +105,23 @@ export function munmapStep(step: StepOf<"munmap">, { state, builder }: StepConte
 }
 
 /** mprotect(2). */
-export function mprotectStep(step: StepOf<"mprotect">, { state, builder }: StepContext): void {
+export function mprotectStep(step: StepOf<"mprotect">, context: StepContext): void {
+  const { space } = context.state;
   const prot = protBits(step.prot);
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    builder.syscall("mprotect", [addressOf(first), BigInt(count) * 4096n, BigInt(prot)], { expected: 0n });
-    state.space.change(
-      first,
-      first + count,
-      (area) => ({ ...area, flags: vmFlagsAfterMprotect(area.flags, prot) }),
-    );
+  for (const { first, count } of context.state.runs(step.area, step.pages)) {
+    const end = first + count;
+    context.builder.syscall("mprotect", [addressOf(first), BigInt(count) * 4096n, BigInt(prot)], {
+      expected: 0n,
+    });
+    const before = space.areas.filter((area) => area.start < end && area.end > first);
+    space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMprotect(area.flags, prot) }));
+    for (const { start, end: areaEnd, flags } of before) {
+      // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
+      const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;
+      if ((flags & lock) !== VM.LOCKED || (vmProt(prot) & VM.WRITE) === 0n) continue;
+      const from = Math.max(start, first);
+      populate(context, from, Math.min(areaEnd, end) - from);
+    }
   }
 }
 

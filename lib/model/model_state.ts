@@ -46,6 +46,8 @@ export class ModelState {
    * Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE).
    */
   defaultFlags = 0n;
+  /** Pages from the start of the heap to the program break. */
+  heapPages = 0;
   /** Set once the root directory is another than that of the target's own program. */
   hasOtherRoot = false;
   /** The working directory's path. */
@@ -79,14 +81,23 @@ export class ModelState {
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const { space, ldt, tls, defaultFlags, sharedWith, hasOtherRoot, workingDirectory } = this;
+    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot, workingDirectory } = this;
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
     this.space = space.clone();
     this.ldt = ldt.fork();
     this.tls = tls.fork();
     run();
-    Object.assign(this, { space, ldt, tls, defaultFlags, sharedWith, hasOtherRoot, workingDirectory });
+    Object.assign(this, {
+      space,
+      ldt,
+      tls,
+      defaultFlags,
+      heapPages,
+      sharedWith,
+      hasOtherRoot,
+      workingDirectory,
+    });
     this.names.clear();
     for (const [name, range] of names) this.names.set(name, range);
     this.selectors.clear();
@@ -103,6 +114,7 @@ export class ModelState {
     this.names.clear();
     this.sharedWith = undefined;
     this.defaultFlags = 0n;
+    this.heapPages = 0;
     this.registers = undefined;
     this.selectors.clear();
   }

@@ -41,6 +41,10 @@ interface Move {
 function resizeInPlace({ area, first, count, size }: Move, name: string, context: StepContext): void {
   const { state, builder } = context;
   if (first + count !== area.end) throw new RangeError("mremap without a move must end with its area");
+  const next = state.space.areas.find((other) => other.start >= area.end);
+  if (next && first + size > next.start) {
+    throw new RangeError(`the area would grow into "${next.label}": the call would fail (ENOMEM)`);
+  }
   builder.syscall("mremap", [
     addressOf(first),
     BigInt(count) * 4096n,
@@ -98,9 +102,11 @@ export function brkStep(step: StepOf<"brk">, context: StepContext): void {
   const start = Number(state.target.heapStart / 4096n);
   const before = state.names.get(step.area);
   if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
-  const oldPages = before?.pages ?? 0;
+  const oldPages = state.heapPages;
   for (let page = start + pages; page < start + oldPages; page++) {
-    if (!space.areaAt(page)) throw new RangeError("the end of the heap is not mapped: brk would not lower it");
+    if (!space.areaAt(page)) {
+      throw new RangeError("the end of the heap is not mapped: brk would not lower it");
+    }
   }
   const end = addressOf(start + pages);
   builder.syscall("brk", [end], { expected: end });
@@ -111,6 +117,7 @@ export function brkStep(step: StepOf<"brk">, context: StepContext): void {
     space.map({ label: step.area, start: from, end: start + pages, flags, pgoff: from });
     if ((flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, from, pages - oldPages);
   }
+  state.heapPages = pages;
   state.names.set(step.area, { start, pages });
 }
 
