@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-import { checkpointCommand } from "./commands/checkpoint.ts";
-import { fuzzCommand } from "./commands/fuzz.ts";
-import { imageCommand } from "./commands/image.ts";
-import { kernelCommand } from "./commands/kernel.ts";
-import { listCommand } from "./commands/list.ts";
-import { predictCommand } from "./commands/predict.ts";
-import { runCommand } from "./commands/run.ts";
 import type { Command } from "./command.ts";
 import { EXIT_STATUS, type ExitStatus } from "./exit_status.ts";
-import { explainError } from "./explain_error.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  run: runCommand,
-  list: listCommand,
-  predict: predictCommand,
-  fuzz: fuzzCommand,
-  checkpoint: checkpointCommand,
-  image: imageCommand,
-  kernel: kernelCommand,
+/** Loads a command when it is asked for: looking at an image needs none of what runs a guest. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import("./commands/run.ts")).runCommand,
+  list: async () => (await import("./commands/list.ts")).listCommand,
+  predict: async () => (await import("./commands/predict.ts")).predictCommand,
+  fuzz: async () => (await import("./commands/fuzz.ts")).fuzzCommand,
+  checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+  image: async () => (await import("./commands/image.ts")).imageCommand,
+  kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
 };
 
 /**
@@ -28,14 +21,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 export async function runCommandLine(args: readonly string[]): Promise<ExitStatus> {
   const [name, ...rest] = args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    console.log(helpText());
+    console.log(await helpText());
     return name === undefined ? EXIT_STATUS.usage : EXIT_STATUS.pass;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!load) {
     console.error(`ckptest: no command "${name}": one of ${Object.keys(COMMANDS).join(", ")}`);
     return EXIT_STATUS.usage;
   }
+  const command = await load();
   if (rest[0] === "--help" || rest[0] === "-h") {
     console.log(commandHelp(command));
     return EXIT_STATUS.pass;
@@ -43,11 +37,12 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitStatu
   try {
     return await command.run(rest);
   } catch (error) {
-    return report(error, name, command);
+    return await report(error, name, command);
   }
 }
 
-function report(error: unknown, name: string, command: Command): ExitStatus {
+async function report(error: unknown, name: string, command: Command): Promise<ExitStatus> {
+  const { explainError } = await import("./explain_error.ts");
   const explanation = explainError(error);
   if (!explanation) throw error;
   const usage = explanation.showUsage ? `\nusage: ckptest ${command.usage[0]}` : "";
@@ -55,10 +50,9 @@ function report(error: unknown, name: string, command: Command): ExitStatus {
   return explanation.status;
 }
 
-function helpText(): string {
-  const lines = Object.values(COMMANDS).map(({ usage: [synopsis, purpose] }) =>
-    `  ${synopsis}\n      ${purpose}`
-  );
+async function helpText(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const lines = commands.map(({ usage: [synopsis, purpose] }) => `  ${synopsis}\n      ${purpose}`);
   return [
     "ckptest: build a kernel with the checkpoint patch, boot it, checkpoint a process, validate the image",
     "",
