@@ -101,7 +101,10 @@ async function runStops(
   for (const [index, stop] of compiled.stops.entries()) {
     const event = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
     const results = options.decodeResults(await agent.results());
-    findings.push(...checkResults(results, compiled.results.slice(0, stop.resultsBefore)));
+    // A call that went wrong is told once, at the first stop after it.
+    if (findings.length === 0) {
+      findings.push(...checkResults(results, compiled.results.slice(0, stop.resultsBefore)));
+    }
     if (event.kind !== "stop" || event.label !== index) {
       findings.push(targetLost(stop.label, describeEvent(event)));
       return { stops, findings };
@@ -117,7 +120,9 @@ async function runStops(
   const end = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
   // The target's own look at its memory comes after the last checkpoint.
-  else findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
+  else if (findings.length === 0) {
+    findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
+  }
   return { stops, findings };
 }
 

@@ -22,18 +22,20 @@ export function scenarioRunner(
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
   return async (guest, scenario) => {
-    let kernel = kernels.get(guest);
-    if (!kernel) kernels.set(guest, kernel = guestKernel(guest, prepared));
+    let asked = kernels.get(guest);
+    if (!asked) kernels.set(guest, asked = guestKernel(guest, prepared));
+    // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
+    const kernel = await asked;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
     const secondJudge = scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined;
     if (scenario.program) {
-      return await runProgram(guest, scenario.program, { kernel: await kernel, secondJudge });
+      return await runProgram(guest, scenario.program, { kernel, secondJudge });
     }
     const compiled = compileScenario(scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
       ...options,
       secondJudge,
-      kernel: await kernel,
+      kernel,
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => resultItems(compiled.ops, bytes),
       targetPath: prepared.targetPath,

@@ -17,26 +17,27 @@ const SWAP_LINES = new Set([
   "Anonymous",
   "Swap",
   "SwapPss",
+  // Pages that are present in a locked VMA.
+  "Locked",
 ]);
 
-/** Pages count there only when the kernel works off a batch of them, whoever makes it do so. */
-const UNSTEADY_LINE = "LazyFree";
+/**
+ * Pages that may be freed count in one line, and no longer as referenced in the other, only when the kernel works off a
+ * batch of them: whoever makes it do so.
+ */
+const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
 
 /**
- * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come
- * back, and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back, and
+ * with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
  *
  * @param before maps, smaps and pages of the target before the call
  * @param after the same after it
  */
 export function changesBetween(before: Blobs, after: Blobs): Finding[] {
-  const swapped = swappedAddresses(before);
   const differences: [string, Difference | undefined][] = [
     ["maps", firstDifference(lines(before, "maps"), lines(after, "maps"))],
-    [
-      "smaps",
-      firstDifference(smapsLines(before, swapped), smapsLines(after, swapped)),
-    ],
+    ["smaps", smapsDifference(before, after)],
     ["pages", pageDifference(before, after)],
   ];
   return differences.flatMap(([name, difference]) => difference ? [changed(name, difference)] : []);
@@ -76,18 +77,43 @@ function swappedAddresses(blobs: Blobs): bigint[] {
     .map((entry) => BigInt(entry.page) * 4096n);
 }
 
-/** The lines of smaps that must not change: of a VMA with pages in swap without those sizes. */
-function smapsLines(blobs: Blobs, swapped: readonly bigint[]): string[] {
-  let hasSwapped = false;
-  return lines(blobs, "smaps").filter((line) => {
-    const range = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line);
-    if (range) {
-      const [start, end] = [BigInt(`0x${range[1]}`), BigInt(`0x${range[2]}`)];
-      hasSwapped = swapped.some((address) => address >= start && address < end);
-    }
-    const name = /^([A-Za-z_]+):/.exec(line)?.[1] ?? "";
-    return name !== UNSTEADY_LINE && !(hasSwapped && SWAP_LINES.has(name));
-  });
+/** The first line of smaps that changed and must not. */
+function smapsDifference(before: Blobs, after: Blobs): Difference | undefined {
+  const [was, is] = [smapsEntries(before), smapsEntries(after)];
+  const swapped = swappedAddresses(before);
+  for (let i = 0; i < Math.max(was.length, is.length); i++) {
+    const [old, now] = [was[i] ?? [], is[i] ?? []];
+    const ignored = new Set(hasSwapped(old[0] ?? "", swapped) ? SWAP_LINES : []);
+    const [lazy, referenced] = BATCHED_LINES;
+    const lazyLine = (entry: readonly string[]) => entry.find((line) => nameOf(line) === lazy);
+    if (lazyLine(old) !== lazyLine(now)) ignored.add(lazy).add(referenced);
+    const steady = (entry: readonly string[]) => entry.filter((line) => !ignored.has(nameOf(line)));
+    const difference = firstDifference(steady(old), steady(now));
+    if (difference) return difference;
+  }
+  return undefined;
+}
+
+/** The lines of smaps, VMA by VMA. */
+function smapsEntries(blobs: Blobs): string[][] {
+  const entries: string[][] = [];
+  for (const line of lines(blobs, "smaps")) {
+    if (nameOf(line) === "" || entries.length === 0) entries.push([]);
+    entries.at(-1)!.push(line);
+  }
+  return entries;
+}
+
+function nameOf(line: string): string {
+  return /^([A-Za-z_]+):/.exec(line)?.[1] ?? "";
+}
+
+/** Whether one of the addresses lies in the VMA of a first line of an smaps entry. */
+function hasSwapped(line: string, swapped: readonly bigint[]): boolean {
+  const range = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line);
+  if (!range) return false;
+  const [start, end] = [BigInt(`0x${range[1]}`), BigInt(`0x${range[2]}`)];
+  return swapped.some((address) => address >= start && address < end);
 }
 
 /** The first page that changed otherwise than by coming back from swap. */

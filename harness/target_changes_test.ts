@@ -58,3 +58,20 @@ Deno.test("changesBetween() finds sizes of other VMAs, flags and VMAs that chang
   assertEquals(paths(blobs({ pages, flags: "rd wr lo" })), ["/proc/PID/smaps VmFlags: rd wr lo"]);
   assertEquals(paths(blobs({ pages, maps: "1000-2000 rw-p\n" })), ["/proc/PID/maps 1000-2000 rw-p"]);
 });
+
+Deno.test("changesBetween() lets a batch of pages that may be freed be worked off, and nothing else", () => {
+  const smaps = (lazy: number, referenced: number, rss = 8) =>
+    new Map([
+      ["maps", new Uint8Array(0)],
+      ["pages", new Uint8Array(0)],
+      [
+        "smaps",
+        new TextEncoder().encode(
+          `1000-3000 rw-p\nRss: ${rss} kB\nReferenced: ${referenced} kB\nLazyFree: ${lazy} kB\n`,
+        ),
+      ],
+    ]);
+  assertEquals(changesBetween(smaps(0, 8), smaps(8, 0)), []);
+  assertEquals(changesBetween(smaps(0, 8), smaps(0, 0)).length, 1);
+  assertEquals(changesBetween(smaps(0, 8), smaps(8, 0, 4)).length, 1);
+});

@@ -33,7 +33,7 @@ export class ConsoleLog {
     return this.#dropped;
   }
 
-  /** Settles with the line when the kernel reports a fatal error; never rejects. */
+  /** Settles when the kernel reports a fatal error, with what has come of the line by then; never rejects. */
   get fatal(): Promise<string> {
     return this.#fatal.promise;
   }
@@ -41,6 +41,11 @@ export class ConsoleLog {
   /** Whether the kernel has reported a fatal error. */
   get sawFatal(): boolean {
     return this.#sawFatal;
+  }
+
+  /** The line of the first fatal error that is kept, as far as it has come; undefined without one. */
+  get fatalLine(): string | undefined {
+    return this.#sawFatal ? this.text().split("\n").find((line) => FATAL.test(line)) : undefined;
   }
 
   /** Adds bytes as they come in. */
@@ -69,7 +74,7 @@ export class ConsoleLog {
   }
 
   /** The last lines, as text that ends in a newline, or an empty string. */
-  tail(lines = 20): string {
+  tail(lines = 40): string {
     const kept = this.text().replace(/\n+$/, "").split("\n").slice(-lines).join("\n");
     return kept === "" ? "" : `${kept}\n`;
   }

@@ -40,6 +40,15 @@ Deno.test("ConsoleLog finds a fatal message that the stream cut in two", async (
   assertEquals(await log.fatal, "[    1.0] Kernel panic - not syncing: VFS");
 });
 
+Deno.test("ConsoleLog gives the whole line of a fatal message, once the rest of it has come", async () => {
+  const log = new ConsoleLog();
+  assertEquals(log.fatalLine, undefined);
+  log.append(encode("fine\nKernel panic - not syncing: Attempted to ki"));
+  assertEquals(await log.fatal, "Kernel panic - not syncing: Attempted to ki");
+  log.append(encode("ll init!\r\nOops: 1\n"));
+  assertEquals(log.fatalLine, "Kernel panic - not syncing: Attempted to kill init!");
+});
+
 Deno.test("ConsoleLog knows an oops, and does not mistake other lines for one", () => {
   for (const line of ["Oops: 0000 [#1] PREEMPT", "BUG: unable to handle page fault for address: 0"]) {
     const log = new ConsoleLog();

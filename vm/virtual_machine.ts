@@ -266,7 +266,7 @@ export class QemuProcess {
     const exit = await Promise.race([this.console.fatal.then(() => undefined), this.exited]);
     if (exit === undefined) await withDeadline(this.exited, LAST_WORDS_MS, "last words").catch(() => {});
     if (exit === undefined || this.console.sawFatal) {
-      return { reason: "panic", detail: await this.console.fatal };
+      return { reason: "panic", detail: this.console.fatalLine ?? await this.console.fatal };
     }
     const { code, signal, stderr } = exit;
     const ending = signal === null ? `QEMU ended with exit status ${code}` : `QEMU was ended by ${signal}`;

@@ -91,6 +91,28 @@ Deno.test("mlockStep() makes pages present, but not on fault", () => {
   assertEquals(flags([...later, { op: "munlock", area: "a", pages: "all" }]), 0n);
 });
 
+Deno.test("mlockStep() fails at what cannot be made present, and the lock stays", () => {
+  const steps: Step[] = [area(), { op: "mprotect", area: "a", pages: "2", prot: "none" }, {
+    op: "mlock",
+    area: "a",
+    pages: "all",
+  }];
+  assertEquals(expectedOf(compileSteps(steps), "mlock"), [-12n]);
+  assertEquals(pagesIn(predictSteps(steps), "a"), [0, 1]);
+  assertEquals(predictSteps(steps).areas.every(({ flags }) => (flags & VM.LOCKED) !== 0n), true);
+});
+
+Deno.test("mprotectStep() gives locked memory that becomes writable its own pages, but not on fault", () => {
+  const steps = (flags: string[]): Step[] => [{ op: "mmap", area: "a", pages: 4, prot: "r" }, {
+    op: "mlock",
+    area: "a",
+    pages: "all",
+    flags,
+  }, { op: "mprotect", area: "a", pages: "1..2", prot: "rw" }];
+  assertEquals(pagesIn(predictSteps(steps([])), "a"), [1, 2]);
+  assertEquals(pagesIn(predictSteps(steps(["onfault"])), "a"), []);
+});
+
 Deno.test("mlockAllStep() locks what is there, what comes, or both; a child starts without", () => {
   const later: Step = { op: "mmap", area: "b", pages: 2 };
   const locked = (steps: Step[]) =>

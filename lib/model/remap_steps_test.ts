@@ -71,6 +71,11 @@ Deno.test("brkStep() grows and shrinks the heap from where the target's .bss end
   assertEquals(pagesIn(predictSteps(steps), "heap"), [0, 1]);
   assertEquals(predictSteps(steps).areas.map(({ start }) => start), [0x500, 0x502]);
   assertEquals(predictSteps([brk(6), brk(0)]).areas, []);
+  // What mremap adds behind the break is none of the heap's.
+  const more: Step = { op: "mremap", area: "heap", pages: "all", size: 9 };
+  assertEquals(predictSteps([brk(6), more, brk(0)]).areas.map(({ start, end }) => end - start), [3]);
+  const gone: Step = { op: "munmap", area: "heap", pages: "5" };
+  assertThrows(() => predictSteps([brk(6), gone, brk(5)]), ScenarioError, "end of the heap is not mapped");
 });
 
 Deno.test("growDownStep() moves the start of an area down, with its vm_pgoff", () => {

@@ -68,7 +68,9 @@ export function modifyLdtStep(step: StepOf<"modify_ldt">, { state, builder }: St
   const func = step.func ?? 0x11;
   for (const { first, count } of pageRuns(step.entries, LDT_ENTRIES_LIMIT, state.pagesPerChunk)) {
     for (let entry = first; entry < first + count; entry++) {
-      const bytes = encodeUserDesc(userDesc(state, step, entry));
+      const varied = (step.vary ?? []).filter((_, bit) => ((entry - first) >> bit & 1) === 1);
+      const words = { ...step, flags: [...step.flags ?? [], ...varied] };
+      const bytes = encodeUserDesc(userDesc(state, words, entry));
       const { result } = state.ldt.modifyLdt(func, bytes, 16n);
       builder.syscall("modify_ldt", [BigInt(func), builder.scratch(0, bytes), 16n], { expected: result });
     }

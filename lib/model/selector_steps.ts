@@ -40,9 +40,16 @@ export function descriptorOf(state: ModelState, selector: number): SegmentDescri
   throw new RangeError(`Selector 0x${selector.toString(16)} names no entry that the model knows`);
 }
 
-/** LAR and LSL: what the processor itself says of a descriptor. */
-export function selectorStep(step: StepOf<"selector">, { state, builder }: StepContext): void {
-  const selector = selectorNumber(state, step.selector);
+/** LAR and LSL: what the processor itself says of a descriptor, or of a range of them. */
+export function selectorStep(step: StepOf<"selector">, context: StepContext): void {
+  const range = /^(ldt|tls):(\d+)\.\.(\d+)$/.exec(String(step.selector));
+  if (!range) return loadRights(selectorNumber(context.state, step.selector), context);
+  for (let index = Number(range[2]); index <= Number(range[3]); index++) {
+    loadRights(selectorNumber(context.state, `${range[1]}:${index}`), context);
+  }
+}
+
+function loadRights(selector: number, { state, builder }: StepContext): void {
   const descriptor = descriptorOf(state, selector);
   const use = { rpl: selector & 3, longMode: state.target.kernelWordSize === 8 };
   const rights = descriptor && loadAccessRights(descriptor, use);

@@ -34,6 +34,13 @@ Deno.test("selectorStep() predicts LAR and LSL, and that neither sees what is no
   assertEquals(expectedOf(compiled, "lsl"), [-1n, 0xffn, -1n]);
 });
 
+Deno.test("modifyLdtStep() varies flags from entry to entry, and selectorStep() takes ranges", () => {
+  const vary: Step = { op: "modify_ldt", entries: "4..7", limit: "1", vary: ["32bit", "pages"] };
+  const compiled = compileSteps([vary, { op: "selector", selector: "ldt:4..7" }]);
+  assertEquals(expectedOf(compiled, "lar"), [0xf300n, 0x40f300n, 0x80f300n, 0xc0f300n]);
+  assertEquals(expectedOf(compiled, "lsl"), [1n, 1n, 0x1fffn, 0x1fffn]);
+});
+
 Deno.test("loadSegmentStep() predicts faults and what stays loaded", () => {
   const compiled = compileSteps([
     entry("0", { flags: ["32bit", "not_present"] }),

@@ -100,11 +100,21 @@ export type Step =
   | { op: "in_child"; steps: Step[] }
   | { op: "exec" }
   | { op: "thread"; kind: "thread" | "process" }
-  | ({ op: "modify_ldt"; entries: PageSet; func?: number } & SegmentWords)
+  | (
+    & {
+      op: "modify_ldt";
+      entries: PageSet;
+      func?: number;
+      /** Flags that vary from entry to entry of a range: bit k of the place in it decides on word k. */
+      vary?: SegmentFlag[];
+    }
+    & SegmentWords
+  )
   | { op: "read_ldt"; func?: number; bytes: number }
   | ({ op: "set_thread_area"; entry: number } & SegmentWords)
   | { op: "get_thread_area"; entry: number }
   | { op: "load_segment"; register: SegmentRegisterName; selector: number | string; read?: number | string }
+  /** Of one selector, or of a range such as "ldt:0..31". */
   | { op: "selector"; selector: number | string }
   | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
   | { op: "registers"; values: Record<string, string> }
@@ -183,7 +193,7 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   in_child: { steps: "steps" },
   exec: {},
   thread: { kind: "string" },
-  modify_ldt: { entries: "pages", func: "number?", ...SEGMENT },
+  modify_ldt: { entries: "pages", func: "number?", vary: "strings?", ...SEGMENT },
   read_ldt: { func: "number?", bytes: "number" },
   set_thread_area: { entry: "number", ...SEGMENT },
   get_thread_area: { entry: "number" },
