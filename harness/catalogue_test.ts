@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
 import { UsageError } from "./exit_status.ts";
 import { parsePlatforms, PLATFORMS } from "./platform.ts";
@@ -47,14 +47,26 @@ Deno.test("filterScenarios() takes what holds one of the texts; everything when 
   assertEquals(filterScenarios(all, ["no such scenario"]), []);
 });
 
+Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
+  const names = (arch: string | undefined, flavour?: string) =>
+    parsePlatforms({ arch, fallback: "x86_64,i386", flavour }).map(({ name, flavour }) =>
+      `${name}:${flavour}`
+    );
+  assertEquals(names(undefined, "debug"), ["x86_64-debug:debug", "i386-debug:debug"]);
+  assertEquals(names("x86_64-fault,i386", "debug"), ["x86_64-fault:fault", "i386-debug:debug"]);
+  assertEquals(names("compat-debug"), ["compat-debug:debug"]);
+  assertThrows(() => names("x86_64", "fast"), UsageError, `plain, debug, fault: found "fast"`);
+});
+
 Deno.test("parsePlatforms() knows every kernel, and names one that it does not know", () => {
-  assertEquals(parsePlatforms("all", "x86_64"), PLATFORMS);
-  assertEquals(parsePlatforms(undefined, "x86_64").map(({ name }) => name), ["x86_64"]);
-  assertEquals(parsePlatforms("compat,i386", "").map(({ target }) => target), ["i386", "i386"]);
+  assertEquals(parsePlatforms({ arch: "all", fallback: "x86_64" }), PLATFORMS);
+  assertEquals(parsePlatforms({ arch: undefined, fallback: "x86_64" }).map(({ name }) => name), ["x86_64"]);
+  const targets = parsePlatforms({ arch: "compat,i386", fallback: "" }).map(({ target }) => target);
+  assertEquals(targets, ["i386", "i386"]);
   for (const wrong of ["arm64", "", "x86_64,"]) {
     let message = "";
     try {
-      parsePlatforms(wrong, "x86_64");
+      parsePlatforms({ arch: wrong, fallback: "x86_64" });
     } catch (error) {
       assert(error instanceof UsageError);
       message = error.message;

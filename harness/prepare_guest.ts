@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, type KernelArch, stackTop } from "../lib/abi/arch.ts";
+import { abiOf, stackTop } from "../lib/abi/arch.ts";
 import type { CompileTarget } from "../lib/model/model_state.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { AgentSession } from "../vm/agent_session.ts";
@@ -9,6 +9,7 @@ import { readElf } from "../vm/elf_file.ts";
 import { buildGuest } from "../vm/guest/build_guest.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
+import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
 import { startVirtualMachine } from "../vm/virtual_machine.ts";
@@ -26,6 +27,8 @@ export const CHECKPOINT_NR = 390;
 const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
 const MEMORY_FOR_PROGRAMS = 512 << 20;
+/** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
+const MEMORY_FOR_SHADOW = 512 << 20;
 
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
@@ -63,20 +66,21 @@ export interface PrepareOptions {
   readonly kernelFile?: string | undefined;
 }
 
-/** Builds the kernel of an architecture, with progress. */
+/** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  arch: KernelArch,
+  { name, kernel: arch, flavour }: Platform,
   terminal: Terminal,
   mutate: readonly OverlayEdit[] = [],
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
+    flavour,
     source: { kind: "debian", series: "6.1" },
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
-        `${arch}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
-        `${arch}: kernel, ${stage}`,
+        `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
+        `${name}: kernel, ${stage}`,
       ),
   });
   terminal.clearStatus();
@@ -88,9 +92,9 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
   const { terminal } = options;
   const { kernelFile } = options;
   const build = kernelFile === undefined
-    ? await buildKernelFor(platform.kernel, terminal, options.mutate)
+    ? await buildKernelFor(platform, terminal, options.mutate)
     : undefined;
-  const kernel = build?.vmlinuxStripped ?? kernelFile!;
+  const kernel = build?.bootFile ?? kernelFile!;
   const config = await configOf(build ? { build } : { file: kernel });
   const { agent, target } = await guestPrograms(platform);
   const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
@@ -109,6 +113,8 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: CHECKPOINT_NR,
   };
+  const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
+    (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
   return {
     platform,
     kernelName: build ? `Linux ${build.info.release}` : kernel,
@@ -128,11 +134,14 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         accelerator,
         kernel,
         initrd,
-        memoryMiB: options.memoryMiB ??
-          (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) >> 20,
+        memoryMiB: options.memoryMiB ?? memory >> 20,
       });
       try {
-        return new VirtualGuest(machine, await AgentSession.connect(machine), performance.now() - begin);
+        const session = await AgentSession.connect(machine, { slowdown: slowdown(platform.flavour) });
+        if (platform.flavour !== "plain") {
+          await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
+        }
+        return new VirtualGuest(machine, session, performance.now() - begin);
       } catch (error) {
         await machine.close();
         throw error;
@@ -143,7 +152,8 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
 
 async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
   const { agent, target, target32 } = await buildGuest(platform.kernel);
-  return { agent, target: platform.name === "compat" ? target32 ?? target : target };
+  const isCompat = platform.kernel === "x86_64" && platform.target === "i386";
+  return { agent, target: isCompat ? target32 ?? target : target };
 }
 
 /** Where the heap of the target program starts: the end of what is loaded, on a page boundary. */

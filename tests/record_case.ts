@@ -26,7 +26,7 @@ const MOST_BYTES = 100 * 1024;
 
 async function record(name: string, kernelFile: string | undefined): Promise<void> {
   const [platformName = "", scenarioName = ""] = name.split(":");
-  const platform = parsePlatforms(platformName, "")[0]!;
+  const platform = parsePlatforms({ arch: platformName, fallback: "" })[0]!;
   const scenario = filterScenarios(await readCatalogue(), [scenarioName])
     .find((candidate) => candidate.name === scenarioName);
   if (!scenario) throw new UsageError(`no scenario "${scenarioName}"`);

@@ -46,6 +46,8 @@ export interface SessionOptions {
   deadlineMs?: number;
   /** Longest wait for the first word of a guest that boots, in milliseconds. */
   bootDeadlineMs?: number;
+  /** How many times longer all deadlines are, for a guest whose kernel is slow. */
+  slowdown?: number;
 }
 
 /** Settings of one request. */
@@ -68,6 +70,7 @@ export class AgentSession {
   readonly #link: GuestLink;
   readonly #wires: Wires;
   readonly #deadlineMs: number;
+  readonly #slowdown: number;
   #turn: Promise<unknown> = Promise.resolve();
   #lost: GuestLostError | undefined;
 
@@ -77,6 +80,7 @@ export class AgentSession {
     this.#wires = wires;
     this.info = info;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.#slowdown = options.slowdown ?? 1;
   }
 
   /**
@@ -312,7 +316,7 @@ export class AgentSession {
   async #exchangeNow<T>(request: Request, command: string, read: (answer: Answer) => T): Promise<T> {
     if (this.#lost !== undefined) throw this.#lost;
     const awaited = `the answer to "${shorten(command)}"`;
-    const deadlineMs = request.deadlineMs ?? this.#deadlineMs;
+    const deadlineMs = (request.deadlineMs ?? this.#deadlineMs) * this.#slowdown;
     try {
       return await this.#link.waitFor(
         { awaited, deadlineMs },
@@ -334,7 +338,10 @@ async function open(
   greet: (wires: Wires) => Promise<GuestInfo>,
 ): Promise<AgentSession> {
   const wires = new Wires(link);
-  const wait = { awaited: "the agent's hello", deadlineMs: options.bootDeadlineMs ?? BOOT_DEADLINE_MS };
+  const wait = {
+    awaited: "the agent's hello",
+    deadlineMs: (options.bootDeadlineMs ?? BOOT_DEADLINE_MS) * (options.slowdown ?? 1),
+  };
   try {
     return new AgentSession(link, wires, await link.waitFor(wait, greet(wires)), options);
   } catch (error) {

@@ -14,7 +14,7 @@ let initrd = "";
 
 Deno.test.beforeAll(async () => {
   directory = await Deno.makeTempDir();
-  kernel = (await buildKernel({ arch: "x86_64", source: { kind: "debian", series: "6.1" } })).vmlinuxStripped;
+  kernel = (await buildKernel({ arch: "x86_64", source: { kind: "debian", series: "6.1" } })).bootFile;
   initrd = await makeTestInitramfs(directory);
 });
 

@@ -31,7 +31,7 @@ export const checkpointCommand: Command = {
     if (name === undefined) throw new UsageError("no program: name it after --");
     const path = isAbsolute(name) ? name : await findTool(name);
     if (path === undefined) throw new UsageError(`no program "${name}" in PATH`);
-    const platforms = parsePlatforms(options.string("arch"), "x86_64");
+    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
     if (platforms.length !== 1) throw new UsageError("option --arch takes one kernel here");
     const terminal = new Terminal();
     const prepared = await prepareGuest(platforms[0]!, {

@@ -36,7 +36,7 @@ export const fuzzCommand: Command = {
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
-    for (const platform of parsePlatforms(options.string("arch"), "x86_64")) {
+    for (const platform of parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" })) {
       if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
     }
     return status;

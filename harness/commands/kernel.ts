@@ -10,18 +10,26 @@ import { Terminal } from "../terminal.ts";
 /** `kernel`: builds the guest kernels without booting one. */
 export const kernelCommand: Command = {
   usage: [
-    "kernel [--arch LIST]",
+    "kernel [--arch LIST] [--flavour NAME]",
     "fetch, patch, configure and build the guest kernels, or find them in the cache",
   ],
-  options: ["--arch LIST   kernels, separated by commas: x86_64, i386, i386-pae, or all"],
+  options: [
+    "--arch LIST      kernels, separated by commas: x86_64, i386, i386-pae, or all",
+    "--flavour NAME   plain, debug or fault",
+  ],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch"], words: false });
+    const options = parseOptions(args, { string: ["arch", "flavour"], words: false });
     const terminal = new Terminal();
-    const platforms = parsePlatforms(options.string("arch"), "x86_64");
-    for (const arch of new Set(platforms.map(({ kernel }) => kernel))) {
-      const build = await buildKernelFor(arch, terminal);
+    const platforms = parsePlatforms({
+      arch: options.string("arch"),
+      fallback: "x86_64",
+      flavour: options.string("flavour"),
+    });
+    const kernels = new Map(platforms.map((platform) => [platform.kernel + platform.flavour, platform]));
+    for (const platform of kernels.values()) {
+      const build = await buildKernelFor(platform, terminal);
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
-      terminal.result(`${arch}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
+      terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
     }
     return EXIT_STATUS.pass;
   },

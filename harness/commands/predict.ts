@@ -26,7 +26,7 @@ export const predictCommand: Command = {
     const options = parseOptions(args, { string: ["arch"] });
     const [name, ...more] = options.words;
     if (name === undefined || more.length > 0) throw new UsageError("predict takes one scenario");
-    const platforms = parsePlatforms(options.string("arch"), "x86_64");
+    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
     if (platforms.length !== 1) throw new UsageError("option --arch takes one platform here");
     const platform = platforms[0]!;
     const scenario = await findScenario(name);

@@ -17,20 +17,21 @@ const DEFAULT_PLATFORMS = "x86_64,i386";
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = {
   usage: [
-    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--out DIR]",
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--out DIR]",
     "build what changed, boot guests, run the scenarios and judge every image",
   ],
   options: [
     "--filter TEXT     only scenarios whose name contains TEXT (may be repeated)",
     "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
     "--arch LIST       kernels, separated by commas, or all",
+    "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
     "--accel NAME      kvm or tcg, in place of the probe",
     "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "accel", "kernel", "out"],
+      string: ["arch", "flavour", "accel", "kernel", "out"],
       collect: ["filter", "scenario"],
     });
     const kernelFile = options.string("kernel");
@@ -40,10 +41,11 @@ export const runCommand: Command = {
     const terminal = new Terminal();
     const report = await RunReport.open(options.string("out"), terminal);
     if (scenarios.length > 0) {
-      const platforms = parsePlatforms(
-        options.string("arch"),
-        kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
-      );
+      const platforms = parsePlatforms({
+        arch: options.string("arch"),
+        fallback: kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+        flavour: options.string("flavour"),
+      });
       if (kernelFile !== undefined && platforms.length > 1) {
         throw new UsageError(`option --kernel takes one kernel: name its platform with --arch`);
       }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { exists } from "@std/fs";
 import { basename, join } from "@std/path";
 import { cacheDirectory } from "../cache_directory.ts";
 import { withFileLock } from "../file_lock.ts";
@@ -10,6 +11,7 @@ import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "./configure_kernel.ts";
 import { digestOf } from "./digest.ts";
 import type { KernelArch } from "./kernel_arch.ts";
+import { flavourMakeVariables, fragmentNames, type KernelFlavour } from "./kernel_flavour.ts";
 import {
   formatKernelConfig,
   type KernelConfig,
@@ -25,12 +27,14 @@ import { BUILD_TOOLS } from "./make_command.ts";
 /** Which kernel to build, and how. */
 export interface KernelBuildOptions {
   arch: KernelArch;
+  /** `plain` by default. */
+  flavour?: KernelFlavour;
   source: KernelSource;
   /** Directory of new files; the project's own by default. */
   overlayDir?: string;
   /** Directory of `SERIES.patch` files; the project's own by default. */
   hooksDir?: string;
-  /** Paths of config fragments, later ones win; the project's base and architecture fragments by default. */
+  /** Paths of config fragments, later ones win; the project's own for architecture and flavour by default. */
   fragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
   mutate?: readonly OverlayEdit[];
@@ -43,6 +47,7 @@ export interface KernelBuildOptions {
 /** A kernel that is ready to boot. */
 export interface KernelBuild extends StoredKernel {
   arch: KernelArch;
+  flavour: KernelFlavour;
   /** Digest of everything that went into it; the name of its directory in the store. */
   key: string;
   /** True when the store had it. */
@@ -54,12 +59,15 @@ export interface KernelBuild extends StoredKernel {
 /** Everything that decides what a build gives, read and digested before anything is unpacked or compiled. */
 export interface KernelPlan {
   arch: KernelArch;
+  flavour: KernelFlavour;
   source: IdentifiedSource;
   edits: TreeEdits;
   config: KernelConfig;
   /** First lines of what compiler and binutils say of themselves. */
   compiler: string;
   key: string;
+  /** Name of the working tree: builds of one tree wait for each other. */
+  treeName: string;
   /** Name of the build directory: kernels of one tree, architecture and set of fragments share it. */
   buildName: string;
 }
@@ -67,9 +75,11 @@ export interface KernelPlan {
 /** Raised when what a key stands for changes. */
 const KEY_VERSION = "1";
 
-/** The project's own config fragments for an architecture. */
-export function defaultFragments(arch: KernelArch): string[] {
-  return ["base", arch].map((name) => ownPath("config", `${name}.config`));
+/** The project's own config fragments for an architecture and a flavour. */
+export async function defaultFragments(arch: KernelArch, flavour: KernelFlavour): Promise<string[]> {
+  const paths = fragmentNames(arch, flavour).map((name) => ownPath("config", `${name}.config`));
+  const present = await Promise.all(paths.map((path) => exists(path)));
+  return paths.filter((_, index) => present[index]);
 }
 
 function ownPath(...parts: string[]): string {
@@ -87,12 +97,12 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
   const cacheDir = options.cacheDir ?? cacheDirectory();
   const plan = await planKernel(options);
   const finish = (stored: StoredKernel, cached: boolean): KernelBuild => {
-    return { ...stored, arch: plan.arch, key: plan.key, cached, seconds: (performance.now() - start) / 1000 };
+    const seconds = (performance.now() - start) / 1000;
+    return { ...stored, arch: plan.arch, flavour: plan.flavour, key: plan.key, cached, seconds };
   };
   const stored = await findStored(cacheDir, plan.key);
   if (stored !== undefined) return finish(stored, true);
 
-  const { treeKey } = plan.source;
   const seconds = 0;
   const onWait = (pid: string) =>
     options.onProgress?.({
@@ -100,12 +110,15 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
       message: `waiting for process ${pid}, which builds a kernel`,
       seconds,
     });
-  return await inStage("apply", () =>
-    withFileLock(join(cacheDir, "trees", `${treeKey}.lock`), async () => {
-      const meanwhile = await findStored(cacheDir, plan.key);
-      if (meanwhile !== undefined) return finish(meanwhile, true);
-      return finish(await runStages(plan, { ...options, cacheDir }), false);
-    }, { onWait }));
+  return await inStage(
+    "apply",
+    () =>
+      withFileLock(join(cacheDir, "trees", `${plan.treeName}.lock`), async () => {
+        const meanwhile = await findStored(cacheDir, plan.key);
+        if (meanwhile !== undefined) return finish(meanwhile, true);
+        return finish(await runStages(plan, { ...options, cacheDir }), false);
+      }, { onWait }),
+  );
 }
 
 /**
@@ -115,22 +128,33 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
  * parsed.
  */
 export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
-  const { arch, mutate = [], overlayDir = ownPath("overlay"), hooksDir = ownPath("hooks") } = options;
+  const { arch, flavour = "plain", mutate = [] } = options;
+  const { overlayDir = ownPath("overlay"), hooksDir = ownPath("hooks") } = options;
   const source = await identifySource(options.source);
   const overlay = await inStage("apply", () => readOverlay(overlayDir));
   const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
-  const fragments = options.fragments ?? defaultFragments(arch);
+  const fragments = options.fragments ?? await defaultFragments(arch, flavour);
   const config = await inStage("configure", () => readFragments(fragments));
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([
     ...[KEY_VERSION, arch, source.contentKey, hooks.text, formatKernelConfig(config), compiler],
     ...[...overlay].flat(),
     ...mutate.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
+    ...flavour === "plain" ? [] : ["flavour", flavour, ...flavourMakeVariables(flavour)],
   ]);
-  const flavour = (await digestOf(fragments.map((path) => basename(path)))).slice(0, 6);
+  const fragmentsDigest = (await digestOf(fragments.map((path) => basename(path)))).slice(0, 6);
   const edits = { overlay, hooks, mutate };
-  const buildName = `${source.treeKey}-${arch}-${flavour}`;
-  return { arch, source, edits, config, compiler, key: key.slice(0, 32), buildName };
+  // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
+  const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
+  const buildName = `${source.treeKey}-${arch}-${fragmentsDigest}`;
+  return { arch, flavour, source, edits, config, compiler, key: key.slice(0, 32), treeName, buildName };
+}
+
+/**
+ * A kernel with KASAN does not survive its PVH entry (6.1: no output at all, measured), only its own boot code.
+ */
+function needsBzImage(config: KernelConfig): boolean {
+  return config.get("CONFIG_KASAN") === "y";
 }
 
 async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
@@ -162,21 +186,24 @@ async function runStages(
 ): Promise<StoredKernel> {
   const start = performance.now();
   const common = { cacheDir, ...(onProgress === undefined ? {} : { onProgress }) };
-  const { source, edits, arch } = plan;
+  const { source, edits, arch, flavour, treeName } = plan;
   const pristine = await fetchSource(source, common);
-  const tree = await applyTree({ ...common, source, pristine, edits });
+  const tree = await applyTree({ ...common, source, pristine, edits, treeName });
   const buildDir = join(cacheDir, "build", plan.buildName);
   const logPath = join(cacheDir, "logs", `${plan.buildName}.log`);
   await inStage("configure", async () => {
     await Deno.mkdir(join(cacheDir, "logs"), { recursive: true });
     await Deno.writeTextFile(logPath, "");
   });
-  const make = { ...common, tree, buildDir, arch, logPath, ...(jobs === undefined ? {} : { jobs }) };
+  const make = {
+    ...{ ...common, tree, buildDir, arch, logPath, variables: flavourMakeVariables(flavour) },
+    ...(jobs === undefined ? {} : { jobs }),
+  };
   await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
-  await compileKernel(make);
+  const bootFile = await compileKernel({ ...make, needsBzImage: needsBzImage(plan.config) });
   const seconds = (performance.now() - start) / 1000;
-  const info = { arch, source: source.description, compiler: plan.compiler, seconds };
-  return await storeKernel({ cacheDir, key: plan.key, buildDir, logPath, info });
+  const info = { arch, flavour, source: source.description, compiler: plan.compiler, seconds, tree };
+  return await storeKernel({ cacheDir, key: plan.key, buildDir, bootFile, logPath, info });
 }
 
 /**

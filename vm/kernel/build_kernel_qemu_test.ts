@@ -7,9 +7,9 @@ import { buildKernel, defaultFragments } from "./build_kernel.ts";
 const KERNEL = { arch: "x86_64", source: { kind: "debian", series: "6.1" } } as const;
 
 Deno.test("the project's kernel builds, and its debug information describes the project's objects", async () => {
-  const { vmlinux, vmlinuxStripped, config } = await buildKernel(KERNEL);
+  const { vmlinux, bootFile, config } = await buildKernel(KERNEL);
   assertStringIncludes(await Deno.readTextFile(config), "CONFIG_PVH=y");
-  const [whole, stripped] = await Promise.all([Deno.readFile(vmlinux), Deno.readFile(vmlinuxStripped)]);
+  const [whole, stripped] = await Promise.all([Deno.readFile(vmlinux), Deno.readFile(bootFile)]);
   const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
   assert(text(whole).includes(".debug_info"), "vmlinux has no debug information");
   assert(!text(stripped).includes(".debug_info"), "the stripped vmlinux has debug information");
@@ -30,7 +30,7 @@ Deno.test("an option that this kernel does not keep is reported with what it dep
     // A fixed name: the build directory is named after it.
     const path = `${directory}/dropped.config`;
     await Deno.writeTextFile(path, "CONFIG_X86_PAE=y\nCONFIG_NO_SUCH_OPTION=y\n");
-    const fragments = [...defaultFragments("x86_64"), path];
+    const fragments = [...await defaultFragments("x86_64", "plain"), path];
     const error = await assertRejects(() => buildKernel({ ...KERNEL, fragments }), BuildError);
     assertEquals(error.stage, "configure");
     assertStringIncludes(error.message, "CONFIG_NO_SUCH_OPTION, CONFIG_X86_PAE");

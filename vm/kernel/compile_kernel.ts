@@ -7,6 +7,8 @@ import { runStageCommand } from "./run_stage_command.ts";
 
 /** Settings of {@linkcode compileKernel}. */
 export interface CompileOptions extends MakeOptions {
+  /** Whether the kernel's own boot code is needed, since QEMU cannot enter vmlinux. */
+  needsBzImage: boolean;
   logPath: string;
   onProgress?: OnBuildProgress;
 }
@@ -16,17 +18,18 @@ const STEP = /^ {2}[A-Z][A-Z0-9_]+ +\S/;
 const STEPS_FILE = ".ckptest-steps";
 
 /**
- * Stage `build`: makes `vmlinux`, which is all that a PVH boot needs, in a configured build directory.
+ * Stage `build`: makes `vmlinux`, which is all that a PVH boot needs, or `bzImage` as well, in a configured build
+ * directory.
  *
  * The caller holds the tree's lock.
  *
- * @returns the path of vmlinux.
+ * @returns the path of what can be booted: vmlinux or bzImage.
  * @throws {BuildError} of stage `build`, compiler errors first.
  */
 export function compileKernel(options: CompileOptions): Promise<string> {
   return inStage("build", async () => {
-    const { buildDir, logPath, onProgress } = options;
-    const { argv, env } = await makeCommand(options, "vmlinux");
+    const { buildDir, logPath, onProgress, needsBzImage } = options;
+    const { argv, env } = await makeCommand(options, needsBzImage ? "bzImage" : "vmlinux");
     const expectedSteps = Number(await Deno.readTextFile(join(buildDir, STEPS_FILE)).catch(() => "0"));
     const start = performance.now();
     let [steps, told] = [0, -1];
@@ -50,6 +53,6 @@ export function compileKernel(options: CompileOptions): Promise<string> {
       clearInterval(timer);
     }
     if (steps > expectedSteps) await Deno.writeTextFile(join(buildDir, STEPS_FILE), String(steps));
-    return join(buildDir, "vmlinux");
+    return join(buildDir, needsBzImage ? "arch/x86/boot/bzImage" : "vmlinux");
   });
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { withFileLock } from "../file_lock.ts";
 import { inStage } from "./build_error.ts";
+import type { KernelFlavour } from "./kernel_flavour.ts";
 import { runStageCommand } from "./run_stage_command.ts";
 
 /** What is written down about a stored kernel. */
@@ -9,20 +11,25 @@ export interface KernelInfo {
   /** What `uname -r` will say. */
   release: string;
   arch: string;
+  flavour?: KernelFlavour;
   source: string;
   compiler: string;
   /** Seconds that it took to build. */
   seconds: number;
+  /** The working tree that it was built from, which has moved on since; for file names in debug information. */
+  tree?: string;
 }
 
 /** A kernel in the store. */
 export interface StoredKernel {
-  /** For booting: no symbols, no debug information. */
-  vmlinuxStripped: string;
+  /** For booting: vmlinux without symbols and debug information, or a bzImage. */
+  bootFile: string;
   /** As the linker left it, with the debug information of the objects that were compiled with `-g`. */
   vmlinux: string;
   config: string;
   log: string;
+  /** Directory of gcov's notes (`.gcno`), below it as in the build directory; empty where nothing is counted. */
+  coverageNotes: string;
   info: KernelInfo;
 }
 
@@ -40,10 +47,11 @@ export async function findStored(cacheDir: string, key: string): Promise<StoredK
 
 function inDirectory(directory: string, info: KernelInfo): StoredKernel {
   return {
-    vmlinuxStripped: join(directory, "vmlinux.stripped"),
+    bootFile: join(directory, BOOT_FILE),
     vmlinux: join(directory, "vmlinux"),
     config: join(directory, "config"),
     log: join(directory, "build.log"),
+    coverageNotes: join(directory, "gcno"),
     info,
   };
 }
@@ -53,6 +61,8 @@ export interface StoreOptions {
   cacheDir: string;
   key: string;
   buildDir: string;
+  /** What QEMU boots: vmlinux or a bzImage. */
+  bootFile: string;
   logPath: string;
   info: Omit<KernelInfo, "release">;
 }
@@ -63,7 +73,8 @@ export interface StoreOptions {
  *
  * @throws {BuildError} of stage `store`; nothing is left behind then.
  */
-export function storeKernel({ cacheDir, key, buildDir, logPath, info }: StoreOptions): Promise<StoredKernel> {
+export function storeKernel(options: StoreOptions): Promise<StoredKernel> {
+  const { cacheDir, key, buildDir, bootFile, logPath, info } = options;
   const store = join(cacheDir, "store");
   const work = async () => {
     await removeAbandoned(store);
@@ -71,9 +82,13 @@ export function storeKernel({ cacheDir, key, buildDir, logPath, info }: StoreOpt
     try {
       const release = (await Deno.readTextFile(join(buildDir, "include/config/kernel.release"))).trim();
       const vmlinux = join(buildDir, "vmlinux");
-      await runStageCommand("store", ["objcopy", "-S", vmlinux, join(partial, "vmlinux.stripped")], {
-        outputDir: partial,
-      });
+      const boot = join(partial, BOOT_FILE);
+      if (bootFile === vmlinux) {
+        await runStageCommand("store", ["objcopy", "-S", vmlinux, boot], { outputDir: partial });
+      } else {
+        await Deno.copyFile(bootFile, boot);
+      }
+      await copyCoverageNotes(buildDir, join(partial, "gcno"));
       await Deno.copyFile(vmlinux, join(partial, "vmlinux"));
       await Deno.copyFile(join(buildDir, ".config"), join(partial, "config"));
       await Deno.copyFile(logPath, join(partial, "build.log"));
@@ -91,6 +106,25 @@ export function storeKernel({ cacheDir, key, buildDir, logPath, info }: StoreOpt
     }
   };
   return inStage("store", () => withFileLock(join(store, ".lock"), work));
+}
+
+/** The name is older than the kernels that need a bzImage. */
+const BOOT_FILE = "vmlinux.stripped";
+
+/** Directories of the kernel that hold files of ours. */
+const OWN_DIRECTORIES = ["checkpoint", "arch/x86/mm"];
+
+/** Copies the `.gcno` files that belong to our own sources. */
+async function copyCoverageNotes(buildDir: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for (const directory of OWN_DIRECTORIES) {
+    if (!await exists(join(buildDir, directory))) continue;
+    for await (const { name } of Deno.readDir(join(buildDir, directory))) {
+      if (!name.endsWith(".gcno")) continue;
+      await Deno.mkdir(join(to, directory), { recursive: true });
+      await Deno.copyFile(join(buildDir, directory, name), join(to, directory, name));
+    }
+  }
 }
 
 const PARTIAL = ".partial-";

@@ -21,6 +21,8 @@ export interface ApplyOptions {
   /** The directory that stage `fetch` gave. */
   pristine: string;
   edits: TreeEdits;
+  /** Name of the working tree below `trees` in the cache. */
+  treeName: string;
   cacheDir: string;
   onProgress?: OnBuildProgress;
 }
@@ -50,7 +52,7 @@ export function applyTree(options: ApplyOptions): Promise<string> {
       options.onProgress?.({ stage: "apply", message, seconds: (performance.now() - start) / 1000 });
     report("laying overlay and hooks over the source");
     const wanted = await wantedFiles(options);
-    const tree = join(options.cacheDir, "trees", options.source.treeKey);
+    const tree = join(options.cacheDir, "trees", options.treeName);
     const state = await readState(tree) ?? await plantTree(options, tree, report);
     if (state.contentKey !== options.source.contentKey) await followDirectory(options, tree);
     const edited = [...new Set([...state.edited, ...wanted.keys()])].toSorted();

@@ -22,6 +22,8 @@ export interface MakeOptions {
   buildDir: string;
   arch: KernelArch;
   cacheDir: string;
+  /** Further variables for make, `NAME=value`. */
+  variables?: readonly string[];
   /** Number of parallel jobs; as many as there are CPUs by default. */
   jobs?: number;
 }
@@ -35,7 +37,7 @@ export async function makeCommand(
   options: MakeOptions,
   ...targets: string[]
 ): Promise<{ argv: [string, ...string[]]; env: Record<string, string> }> {
-  const { tree, buildDir, arch, cacheDir, jobs = navigator.hardwareConcurrency } = options;
+  const { tree, buildDir, arch, cacheDir, variables = [], jobs = navigator.hardwareConcurrency } = options;
   const ccache = await findTool("ccache") === undefined ? "" : "ccache ";
   const argv: [string, ...string[]] = [
     // make must not outlive us, and lets everything else on the machine go first.
@@ -52,6 +54,7 @@ export async function makeCommand(
     `CC=${ccache}gcc`,
     `HOSTCC=${ccache}gcc`,
     "LOCALVERSION=",
+    ...variables,
     `--jobs=${jobs}`,
     ...targets,
   ];

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+import type { KernelArch } from "./kernel_arch.ts";
+
+/**
+ * What a kernel is built for, besides its architecture:
+ * - `plain`: as users run it, and fast;
+ * - `debug`: it complains about what a plain one endures (KASAN, lockdep, kmemleak ...);
+ * - `fault`: as plain, but its allocations fail when asked to, and it counts how often our lines ran (gcov).
+ */
+export type KernelFlavour = "plain" | "debug" | "fault";
+
+/** All flavours. */
+export const KERNEL_FLAVOURS: readonly KernelFlavour[] = ["plain", "debug", "fault"];
+
+/** Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist. */
+export function fragmentNames(arch: KernelArch, flavour: KernelFlavour): string[] {
+  return ["base", arch, ...flavour === "plain" ? [] : [flavour, `${flavour}-${arch}`]];
+}
+
+/** Files whose lines the `fault` flavour counts, by the name of their object without `.o`. */
+export const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
+
+/** Variables for the kernel's make, `NAME=value`. */
+export function flavourMakeVariables(flavour: KernelFlavour): string[] {
+  // On the command line, so that the kernel code carries nothing that only we need (scripts/Makefile.lib).
+  return flavour === "fault" ? COUNTED_OBJECTS.map((name) => `GCOV_PROFILE_${name}.o=y`) : [];
+}
+
+/**
+ * How many times longer everything takes than on a plain kernel, at most: for deadlines. Measured on TCG: the debug
+ * kernel boots in 8 times the time of the plain one.
+ */
+export function slowdown(flavour: KernelFlavour): number {
+  return flavour === "debug" ? 8 : flavour === "fault" ? 2 : 1;
+}
