@@ -9,6 +9,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   list: async () => (await import("./commands/list.ts")).listCommand,
   predict: async () => (await import("./commands/predict.ts")).predictCommand,
   fuzz: async () => (await import("./commands/fuzz.ts")).fuzzCommand,
+  faults: async () => (await import("./commands/faults.ts")).faultsCommand,
+  coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,

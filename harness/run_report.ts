@@ -6,7 +6,7 @@ import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
-import { UsageError } from "./exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
 import type { ScenarioResult } from "./run_catalogue.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,20 +30,29 @@ export interface RunCounts {
 const encoder = new TextEncoder();
 const FINDINGS_SHOWN = 6;
 
+/** The exit status that tells them. */
+export function exitStatusOf(counts: RunCounts): ExitStatus {
+  if (counts.failed > 0) return EXIT_STATUS.testFailed;
+  if (counts.lost > 0) return EXIT_STATUS.guestLost;
+  return counts.passed > 0 ? EXIT_STATUS.pass : EXIT_STATUS.nothingRan;
+}
+
 /** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte account. */
 export class RunReport {
+  /** Where the results go. */
+  readonly directory: string;
   readonly #terminal: Terminal;
-  readonly #directory: string;
   readonly #results: (ScenarioResult & { arch: string })[] = [];
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #files: Promise<void>[] = [];
   readonly #bootTimes: number[] = [];
+  readonly #notes: string[] = [];
   #images = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
   constructor(directory: string, terminal: Terminal) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#terminal = terminal;
   }
 
@@ -73,6 +82,11 @@ export class RunReport {
       `${platform}: ${index + 1}/${total} ${scenario.name}`,
       `${platform}: running ${total}`,
     );
+  }
+
+  /** Keeps a line for the end of the report. */
+  note(line: string): void {
+    this.#notes.push(line);
   }
 
   /** Prints a scenario's line, and what went wrong below it. */
@@ -109,7 +123,7 @@ export class RunReport {
   }
 
   #failure(platform: string, result: ScenarioResult): void {
-    const directory = join(this.#directory, platform, result.scenario);
+    const directory = join(this.directory, platform, result.scenario);
     const print = (line: string): void => this.#terminal.result(`      ${line}`);
     const findings = [
       ...result.outcome?.findings ?? [],
@@ -157,7 +171,7 @@ export class RunReport {
     const print = (line: string): void => this.#terminal.result(line);
     this.#terminal.clearStatus();
     const summary = `${JSON.stringify(this.#summary(counts), null, 2)}\n`;
-    this.#files.push(writeWhole(join(this.#directory, "results.json"), encoder.encode(summary)));
+    this.#files.push(writeWhole(join(this.directory, "results.json"), encoder.encode(summary)));
     const [unwritten] = (await Promise.allSettled(this.#files)).filter(({ status }) => status === "rejected");
     print("");
     print(`${this.#images} images, ${formatCount(total)} bytes:`);
@@ -173,7 +187,8 @@ export class RunReport {
     if (median !== undefined) {
       print(`${boots.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
     }
-    print(`results: ${this.#directory}`);
+    this.#notes.forEach(print);
+    print(`results: ${this.directory}`);
     if (counts.lost > 0) print(`${counts.lost} guests lost (counted as failed)`);
     if (this.#results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";

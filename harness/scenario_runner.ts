@@ -12,13 +12,25 @@ import { gcoreJudge } from "./gcore.ts";
 import type { Guest } from "./guest.ts";
 import { installFiles } from "./install_files.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
-import { type CaseOptions, type CaseOutcome, type GuestKernel, runCase } from "./run_case.ts";
+import {
+  type CaseOptions,
+  type CaseOutcome,
+  type GuestKernel,
+  runCase,
+  type SecondJudge,
+} from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
+
+/** What {@linkcode scenarioRunner} adds to each scenario. */
+export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
+  /** A second judge of every stop, in place of the one that a scenario names. */
+  readonly secondJudge?: (guest: Guest) => SecondJudge;
+}
 
 /** Makes the function that carries out one scenario in a guest of a prepared kernel. */
 export function scenarioRunner(
   prepared: PreparedGuest,
-  options: Pick<CaseOptions, "onCheckpoint"> = {},
+  options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
   return async (guest, scenario) => {
@@ -27,13 +39,14 @@ export function scenarioRunner(
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
     const kernel = await asked;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
-    const secondJudge = scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined;
+    const secondJudge = options.secondJudge?.(guest) ??
+      (scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined);
     if (scenario.program) {
       return await runProgram(guest, scenario.program, { kernel, secondJudge });
     }
     const compiled = compileScenario(scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
-      ...options,
+      ...options.onCheckpoint ? { onCheckpoint: options.onCheckpoint } : {},
       secondJudge,
       kernel,
       program: encodeProgram(compiled.ops),

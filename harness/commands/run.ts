@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import type { Scenario } from "../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { UsageError } from "../exit_status.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
-import { RunReport } from "../run_report.ts";
-import { runCatalogue } from "../run_catalogue.ts";
-import { scenarioRunner } from "../scenario_runner.ts";
+import { runPlatform } from "../run_platform.ts";
+import { exitStatusOf, RunReport } from "../run_report.ts";
 import { Terminal } from "../terminal.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";
@@ -59,28 +57,6 @@ export const runCommand: Command = {
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report)));
     }
-    return exitStatus(await report.close());
+    return exitStatusOf(await report.close());
   },
 };
-
-async function runPlatform(
-  prepared: PreparedGuest,
-  scenarios: readonly Scenario[],
-  report: RunReport,
-): Promise<void> {
-  const { name } = prepared.platform;
-  await runCatalogue(scenarios, {
-    startGuest: prepared.startGuest,
-    runScenario: scenarioRunner(prepared),
-    skipReason: prepared.skipReason,
-    onGuest: (guest) => report.guest(guest),
-    onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
-    onResult: (result) => report.result(name, result),
-  });
-}
-
-function exitStatus(counts: { passed: number; failed: number; lost: number }): ExitStatus {
-  if (counts.failed > 0) return EXIT_STATUS.testFailed;
-  if (counts.lost > 0) return EXIT_STATUS.guestLost;
-  return counts.passed > 0 ? EXIT_STATUS.pass : EXIT_STATUS.nothingRan;
-}

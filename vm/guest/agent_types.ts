@@ -100,6 +100,11 @@ export interface CheckpointOptions {
   pipeBytes?: number;
   /** The reader goes away after so many bytes; the caller ignores SIGPIPE then. */
   cutAfter?: number;
+  /**
+   * Lets the n-th allocation, or copy from or to user space, of the caller fail, counted from the call on
+   * (/proc/thread-self/fail-nth, Documentation/fault-injection); the kernel needs CONFIG_FAULT_INJECTION.
+   */
+  failNth?: number;
   /** Sends the caller a signal after so many bytes. `handled`: it has a handler for it, with SA_RESTART. */
   signalAfter?: { readonly bytes: number; readonly signal: number; readonly handled?: boolean };
   /**
@@ -120,6 +125,8 @@ export interface CheckpointResult {
   readonly errno: number;
   /** The signal that ended the caller. */
   readonly signal?: number;
+  /** Set when the fault that was asked for by `failNth` came. */
+  readonly faultCame?: true;
   /** Bytes that came through the pipe. */
   readonly length: number;
   /** These bytes, unless a sink took them. */

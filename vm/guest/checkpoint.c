@@ -26,6 +26,8 @@ struct settings {
 	u64 signal_after;
 	u64 signal;
 	u64 handled;
+	// This allocation of the caller, counted from the call on, fails; 0: none does.
+	u64 fail_nth;
 	// An open descriptor instead of a pipe; -1 also stands for a descriptor that is not open.
 	const char *path;
 	u64 open_flags;
@@ -41,6 +43,7 @@ struct outcome {
 	struct time after;
 	long result;
 	bool returned;
+	bool fault_came;
 };
 
 static void ignore_signal(int signal)
@@ -80,6 +83,31 @@ static long stand_in(int fd, u64 length)
 
 #endif
 
+// Arms the kernel's fault injection for this task: a descriptor for disarm_fault(), or a negative errno.
+static long arm_fault(u64 nth)
+{
+	char digits_bytes[24];
+	struct text digits = TEXT_IN(digits_bytes);
+	long fd = SYS(open, "/proc/thread-self/fail-nth", O_RDWR);
+
+	if (fd < 0)
+		return fd;
+	text_decimal(&digits, nth);
+	long error = SYS(write, fd, digits_bytes, digits.length);
+
+	return error < 0 ? error : fd;
+}
+
+// Disarms it. True if the fault came: the count has come down to 0.
+static bool disarm_fault(long fd)
+{
+	char digit = '?';
+	bool came = SYS(pread64, fd, &digit, 1, 0, 0) == 1 && digit == '0';
+
+	SYS(write, fd, "0", 1);
+	return came;
+}
+
 // The caller: nothing open but the image, no handlers but the one that was asked for.
 __attribute__((noreturn)) static void call(const struct settings *settings, int fd, struct outcome *outcome)
 {
@@ -96,6 +124,12 @@ __attribute__((noreturn)) static void call(const struct settings *settings, int 
 		SYS(exit_group, 1);
 	sys_clock(CLOCK_REALTIME, &outcome->real_before);
 	sys_clock(CLOCK_MONOTONIC, &outcome->before);
+	long fault = settings->fail_nth > 0 ? arm_fault(settings->fail_nth) : -1;
+
+	if (settings->fail_nth > 0 && fault < 0) {
+		outcome->result = fault;
+		SYS(exit_group, 1);
+	}
 #ifdef CKPTEST_HOST_TEST
 	if (settings->nr == STAND_IN_NR)
 		outcome->result = stand_in(fd >= 0 ? IMAGE_FD : -1, settings->flags);
@@ -103,6 +137,8 @@ __attribute__((noreturn)) static void call(const struct settings *settings, int 
 #endif
 		outcome->result = sys_call((long)settings->nr, (long)settings->pid, fd >= 0 ? IMAGE_FD : -1,
 					   (long)settings->flags, 0, 0, 0);
+	// At once: whatever else the caller does allocates and copies, too.
+	outcome->fault_came = fault >= 0 && disarm_fault(fault);
 	sys_clock(CLOCK_MONOTONIC, &outcome->after);
 	sys_clock(CLOCK_REALTIME, &outcome->real_after);
 	outcome->returned = true;
@@ -147,6 +183,8 @@ static void answer(const struct outcome *outcome, int status, struct hash *hash)
 		reply_number("signal", status_signal(status));
 	reply_number("length", (s64)hash->length);
 	reply_hex("hash", hash_finish(hash), 16);
+	if (outcome->fault_came)
+		reply_number("fault", 1);
 	reply_number("t0", outcome->real_before.seconds);
 	reply_number("t1", outcome->returned ? outcome->real_after.seconds : outcome->real_before.seconds);
 	reply_number("ns", outcome->returned ? seconds * 1000000000 + nanoseconds : 0);
@@ -175,6 +213,7 @@ static bool read_settings(const struct command *command, struct settings *settin
 		command_number(command, "sigafter", &settings->signal_after) &&
 		command_number(command, "sig", &settings->signal) &&
 		command_number(command, "handled", &settings->handled) &&
+		command_number(command, "failnth", &settings->fail_nth) &&
 		command_number(command, "oflags", &settings->open_flags);
 }
 
@@ -240,7 +279,7 @@ void command_checkpoint(const struct command *command)
 	int status = process_wait((int)caller);
 
 	if (!outcome->returned && status_signal(status) == 0)
-		reply_error(outcome->result, "setresuid");
+		reply_error(outcome->result, "setresuid or fail-nth");
 	else
 		answer(outcome, status, &hash);
 }

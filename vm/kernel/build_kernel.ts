@@ -82,6 +82,9 @@ export async function defaultFragments(arch: KernelArch, flavour: KernelFlavour)
   return paths.filter((_, index) => present[index]);
 }
 
+/** The directory of the project's own kernel files. */
+export const OWN_OVERLAY: string = ownPath("overlay");
+
 function ownPath(...parts: string[]): string {
   return join(import.meta.dirname ?? ".", ...parts);
 }
@@ -129,7 +132,7 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
  */
 export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
   const { arch, flavour = "plain", mutate = [] } = options;
-  const { overlayDir = ownPath("overlay"), hooksDir = ownPath("hooks") } = options;
+  const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
   const source = await identifySource(options.source);
   const overlay = await inStage("apply", () => readOverlay(overlayDir));
   const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
@@ -202,7 +205,15 @@ async function runStages(
   await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
   const bootFile = await compileKernel({ ...make, needsBzImage: needsBzImage(plan.config) });
   const seconds = (performance.now() - start) / 1000;
-  const info = { arch, flavour, source: source.description, compiler: plan.compiler, seconds, tree };
+  const info = {
+    arch,
+    flavour,
+    source: source.description,
+    compiler: plan.compiler,
+    seconds,
+    tree,
+    buildDir,
+  };
   return await storeKernel({ cacheDir, key: plan.key, buildDir, bootFile, logPath, info });
 }
 

@@ -18,6 +18,8 @@ export interface KernelInfo {
   seconds: number;
   /** The working tree that it was built from, which has moved on since; for file names in debug information. */
   tree?: string;
+  /** The directory that it was built in, which the kernel itself tells of where it counts lines (gcov). */
+  buildDir?: string;
 }
 
 /** A kernel in the store. */

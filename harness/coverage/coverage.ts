@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+/** How often the lines of one source file ran. */
+export interface FileCoverage {
+  /** By line number from 1. A line that is not there has no code. */
+  readonly lines: Map<number, LineCoverage>;
+}
+
+/** How often one line ran, and which way its conditions went. */
+export interface LineCoverage {
+  count: number;
+  /** How often each branch of the line was taken, in the compiler's order. */
+  branches: number[];
+}
+
+/** Coverage of some files, by their path in the kernel tree. */
+export type Coverage = Map<string, FileCoverage>;
+
+/** How many there are, and how many of them ran. */
+export interface Share {
+  readonly total: number;
+  readonly reached: number;
+}
+
+/** Adds `more` to `sum`. */
+export function addCoverage(sum: Coverage, more: Coverage): void {
+  for (const [path, file] of more) {
+    const into = sum.get(path) ?? { lines: new Map<number, LineCoverage>() };
+    sum.set(path, into);
+    for (const [number, { count, branches }] of file.lines) {
+      const line = into.lines.get(number) ?? { count: 0, branches: [] };
+      into.lines.set(number, line);
+      line.count += count;
+      // Architectures compile a line to branches of their own: what cannot be matched is kept side by side.
+      line.branches = line.branches.length === branches.length
+        ? line.branches.map((taken, index) => taken + (branches[index] ?? 0))
+        : [...line.branches, ...branches];
+    }
+  }
+}
+
+/** Lines with code, and those of them that ran. */
+export function lineShare(files: Iterable<FileCoverage>): Share {
+  const lines = [...files].flatMap(({ lines }) => [...lines.values()]);
+  return { total: lines.length, reached: lines.filter(({ count }) => count > 0).length };
+}
+
+/** Branches, and those of them that were taken. */
+export function branchShare(files: Iterable<FileCoverage>): Share {
+  const branches = [...files].flatMap(({ lines }) => [...lines.values()].flatMap(({ branches }) => branches));
+  return { total: branches.length, reached: branches.filter((taken) => taken > 0).length };
+}
+
+/** A share in words, such as `98.5 % (197 of 200)`. Only a whole one is 100 %. */
+export function formatShare({ total, reached }: Share): string {
+  const percent = total === 0 ? 100 : Math.floor(1000 * reached / total) / 10;
+  return `${percent} % (${reached} of ${total})`;
+}
