@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+import { findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { beforeGuestEnds } from "./end_guest.ts";
 import type { Guest } from "./guest.ts";
+import { findAllPageLeaks, pageLeakFindings } from "./leaks/page_leaks.ts";
+import { scanKmemleak } from "./leaks/kmemleak.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
-import { runCatalogue } from "./run_catalogue.ts";
+import { runCatalogue, type ScenarioResult } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";
 import { type RunnerOptions, scenarioRunner } from "./scenario_runner.ts";
 
@@ -21,13 +24,35 @@ export async function runPlatform(
   report: RunReport,
   { atGuestEnd, ...options }: PlatformRunOptions = {},
 ): Promise<void> {
-  const { name } = prepared.platform;
+  const { name, flavour } = prepared.platform;
+  const atEnd = async (guest: Guest): Promise<void> => {
+    await atGuestEnd?.(guest);
+    if (flavour === "debug") report.result(name, await leakResult(guest));
+  };
   await runCatalogue(scenarios, {
-    startGuest: atGuestEnd ? beforeGuestEnds(prepared.startGuest, atGuestEnd) : prepared.startGuest,
+    startGuest: beforeGuestEnds(prepared.startGuest, atEnd),
     runScenario: scenarioRunner(prepared, options),
     skipReason: prepared.skipReason,
     onGuest: (guest) => report.guest(guest),
     onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
     onResult: (result) => report.result(name, result),
   });
+}
+
+/** What has leaked by the end of a guest, as a result of its own: it may be of any scenario before. */
+async function leakResult(guest: Guest): Promise<ScenarioResult> {
+  const begin = performance.now();
+  const objects = await scanKmemleak(guest.agent);
+  const pages = pageLeakFindings(await findAllPageLeaks(guest.agent), undefined).map(findingText);
+  const reason = [...pages, ...objects === "" ? [] : [objects]].join("\n");
+  return {
+    scenario: "leaks",
+    status: reason === "" ? "pass" : "fail",
+    reason: reason === "" ? undefined : reason,
+    outcome: undefined,
+    milliseconds: performance.now() - begin,
+    kernelLog: guest.consoleText(),
+    reproduced: undefined,
+    guestCommand: guest.command,
+  };
 }

@@ -11,6 +11,7 @@ import { UsageError } from "./exit_status.ts";
 import { gcoreJudge } from "./gcore.ts";
 import type { Guest } from "./guest.ts";
 import { installFiles } from "./install_files.ts";
+import { withPageLeakCheck } from "./leaks/check_page_leaks.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import {
   type CaseOptions,
@@ -33,7 +34,7 @@ export function scenarioRunner(
   options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
-  return async (guest, scenario) => {
+  const run = async (guest: Guest, scenario: Scenario): Promise<CaseOutcome> => {
     let asked = kernels.get(guest);
     if (!asked) kernels.set(guest, asked = guestKernel(guest, prepared));
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
@@ -54,6 +55,7 @@ export function scenarioRunner(
       targetPath: prepared.targetPath,
     });
   };
+  return prepared.platform.flavour === "debug" ? withPageLeakCheck(run) : run;
 }
 
 function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+
+import type { GuestAgent } from "../guest.ts";
+
+const KMEMLEAK = "/sys/kernel/debug/kmemleak";
+/** kmemleak tells of an object only when it is that old (mm/kmemleak.c, MSECS_MIN_AGE), in milliseconds. */
+const MIN_AGE_MS = 5000;
+/** An object must look lost in two scans: a pointer to it may just have been on its way. */
+const SCANS = 2;
+
+/**
+ * Has the kernel look for memory that nothing points to any more (CONFIG_DEBUG_KMEMLEAK).
+ *
+ * @returns kmemleak's reports, one after the other; empty when there are none
+ */
+export async function scanKmemleak(agent: GuestAgent): Promise<string> {
+  await new Promise((done) => setTimeout(done, MIN_AGE_MS));
+  for (let scan = 0; scan < SCANS; scan++) await agent.writeFile(KMEMLEAK, "scan");
+  return new TextDecoder().decode(await agent.readFile(KMEMLEAK)).trim();
+}
