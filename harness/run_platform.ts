@@ -4,8 +4,9 @@ import { findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { beforeGuestEnds } from "./end_guest.ts";
 import type { Guest } from "./guest.ts";
+import { scenarioOfProcess } from "./leaks/process_log.ts";
 import { findAllPageLeaks, pageLeakFindings } from "./leaks/page_leaks.ts";
-import { scanKmemleak } from "./leaks/kmemleak.ts";
+import { nameScenarios, scanKmemleak } from "./leaks/kmemleak.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import { runCatalogue, type ScenarioResult } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";
@@ -42,7 +43,7 @@ export async function runPlatform(
 /** What has leaked by the end of a guest, as a result of its own: it may be of any scenario before. */
 async function leakResult(guest: Guest): Promise<ScenarioResult> {
   const begin = performance.now();
-  const objects = await scanKmemleak(guest.agent);
+  const objects = nameScenarios(await scanKmemleak(guest.agent), (pid) => scenarioOfProcess(guest, pid));
   const pages = pageLeakFindings(await findAllPageLeaks(guest.agent), undefined).map(findingText);
   const reason = [...pages, ...objects === "" ? [] : [objects]].join("\n");
   return {

@@ -3,6 +3,7 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import type { Guest, GuestAgent } from "../guest.ts";
 import type { CaseOutcome } from "../run_case.ts";
+import { noteProcesses } from "./process_log.ts";
 import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
 import { leakingFunction, parsePageReferences } from "./page_references.ts";
 
@@ -21,6 +22,7 @@ const isOurs = (step: string): boolean => /^(cr_|do_checkpoint|__\w*_sys_checkpo
 export function withPageLeakCheck(run: Run): Run {
   return async (guest, scenario) => {
     const outcome = await run(guest, scenario);
+    await noteProcesses(guest, scenario.name);
     const leaked = await findPageLeaks(guest.agent);
     if (leaked.length === 0) return outcome;
     const where = await traceLeak(run, guest, scenario, new Set(leaked));

@@ -18,3 +18,15 @@ export async function scanKmemleak(agent: GuestAgent): Promise<string> {
   for (let scan = 0; scan < SCANS; scan++) await agent.writeFile(KMEMLEAK, "scan");
   return new TextDecoder().decode(await agent.readFile(KMEMLEAK)).trim();
 }
+
+/**
+ * Adds to each report of kmemleak the scenario that ran when the object was allocated.
+ *
+ * @param scenarioOf tells it from the process that allocated
+ */
+export function nameScenarios(reports: string, scenarioOf: (pid: number) => string | undefined): string {
+  return reports.replaceAll(/^ {2}comm "[^"\n]*", pid (\d+),.*$/gm, (line, pid) => {
+    const scenario = scenarioOf(Number(pid));
+    return scenario === undefined ? line : `${line}\n  allocated while ${scenario} ran`;
+  });
+}

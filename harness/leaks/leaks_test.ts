@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { nameScenarios } from "./kmemleak.ts";
+import { leakedPages, pageLeakFindings, unmappedAnonymousPages } from "./page_leaks.ts";
+import { leakingFunction, parsePageReferences } from "./page_references.ts";
+import { lastPidOf } from "./process_log.ts";
+
+Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {
+  const [MMAP, ANON, SWAPCACHE] = [1n << 11n, 1n << 12n, 1n << 13n];
+  const flags = BigUint64Array.of(0n, ANON | MMAP, ANON, ANON | SWAPCACHE, MMAP, ANON | (1n << 5n));
+  assertEquals(leakedPages(new Uint8Array(flags.buffer)), [2, 5]);
+});
+
+const MEMINFO = (inactive: number): string =>
+  [
+    "MemTotal:  1000 kB",
+    "SwapCached:     8 kB",
+    "Active(anon):  40 kB",
+    `Inactive(anon): ${inactive} kB`,
+    "Unevictable:    4 kB",
+    "AnonPages:     60 kB",
+    "Shmem:         16 kB",
+  ].join("\n");
+
+Deno.test("unmappedAnonymousPages() counts what is on the lists and nobody's", () => {
+  assertEquals(unmappedAnonymousPages(MEMINFO(40)), 0);
+  assertEquals(unmappedAnonymousPages(MEMINFO(52)), 3);
+  assertThrows(() => unmappedAnonymousPages("Shmem: 1 kB"), SyntaxError, "Active(anon)");
+});
+
+const TRACE = `# tracer: nop
+            init-42    [000] ....1    12.345678: page_ref_mod: pfn=0x23f1 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345679: <stack trace>
+ => page_ref_mod+0x1
+ => cr_walk_page+0x31d
+ => do_checkpoint+0x2a3
+            init-42    [000] ....1    12.345680: page_ref_mod: pfn=0x23f2 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345681: <stack trace>
+ => cr_walk_page+0x31d
+            init-42    [000] ....1    12.345682: page_ref_mod_and_test: pfn=0x23f2 flags=uptodate count=1 mapcount=1 mapping=0 mt=1 val=-1 ret=0
+            init-42    [000] ....1    12.345683: <stack trace>
+ => cr_pgarr_reset_all+0x40
+            init-42    [000] ....1    12.345684: page_ref_mod: pfn=0x23f3 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345685: <stack trace>
+ => shmem_get+0x2
+`;
+
+Deno.test("leakingFunction() finds who took a reference and did not give it back", () => {
+  const events = parsePageReferences(TRACE);
+  const isOurs = (name: string): boolean => name.startsWith("cr_");
+  assertEquals(events.map(({ frame, change }) => [frame, change]), [[0x23f1, 1], [0x23f2, 1], [0x23f2, -1], [
+    0x23f3,
+    1,
+  ]]);
+  assertEquals(leakingFunction(events, [0x23f2, 0x23f1], isOurs), "cr_walk_page+0x31d");
+  assertEquals(leakingFunction(events, [0x23f2, 0x23f3], isOurs), undefined);
+});
+
+Deno.test("pageLeakFindings() says where and how many", () => {
+  assertEquals(pageLeakFindings([], undefined), []);
+  const [finding] = pageLeakFindings([1, 2], "cr_walk_page+0x31d");
+  assertEquals([finding?.id, finding?.actual], ["E_PAGE_LEAK", "2: page frames 1, 2"]);
+});
+
+Deno.test("nameScenarios() tells which scenario a leaked object is of", () => {
+  const report = `unreferenced object 0xffff (size 8):\n  comm "init", pid 23, jiffies 42\n  hex dump:`;
+  assertEquals(
+    nameScenarios(report, (pid) => pid === 23 ? "ldt_one" : undefined).split("\n")[2],
+    "  allocated while ldt_one ran",
+  );
+  assertEquals(nameScenarios(report, () => undefined), report);
+});
+
+Deno.test("lastPidOf() reads /proc/loadavg", () => {
+  assertEquals(lastPidOf("0.00 0.01 0.05 1/38 417\n"), 417);
+  assertThrows(() => lastPidOf(""), SyntaxError, "process id");
+});
