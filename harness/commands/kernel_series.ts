@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { join } from "@std/path";
 import { cacheDirectory } from "../../vm/cache_directory.ts";
 import type { BuildProgress } from "../../vm/kernel/build_progress.ts";
 import { applySeries } from "../../vm/kernel/series/apply_series.ts";
@@ -55,8 +54,8 @@ export const kernelSeriesCommand: Command = {
     for (const path of mails) terminal.result(path);
     await applySeries({ series, mails, cacheDir });
     terminal.clearStatus();
-    terminal.result(`applies without a warning, and gives the tree that is built; in a kernel's repository:`);
-    terminal.result(`  git am ${shellQuote(join(outDir, ""))}/000[1-9]-*.patch`);
+    terminal.result("applies without a warning, and gives the tree that is built; in a kernel's repository:");
+    terminal.result(`  git am ${shellQuote(outDir.replace(/\/+$/, ""))}/000[1-9]-*.patch`);
     if (!options.flag("check")) return EXIT_STATUS.pass;
     await buildSeries({
       series,
