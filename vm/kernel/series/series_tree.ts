@@ -96,9 +96,11 @@ export class SeriesTree {
    */
   async buildKernel(arch: KernelArch, index: number): Promise<string[]> {
     const make = await this.#prepare(arch, index, "");
+    // Kconfig warns of whatever our configuration changes in the one that it starts from.
+    const { length } = await Deno.readTextFile(make.logPath);
     await compileKernel({ ...make, ...this.#progress() });
     const log = await Deno.readTextFile(make.logPath);
-    return log.split("\n").filter((line) => /\bwarning: /i.test(line));
+    return log.slice(length).split("\n").filter((line) => /\bwarning: /i.test(line));
   }
 
   /**
