@@ -25,7 +25,7 @@ export const kernelLintCommand: Command = {
   ],
   async run(args) {
     const options = parseOptions(args, { string: ["series", "arch"], words: false });
-    const platforms = parsePlatforms(options.string("arch"), "x86_64,i386");
+    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" });
     const arches = [...new Set(platforms.map(({ kernel }) => kernel))];
     const terminal = new Terminal();
     const cacheDir = cacheDirectory();

@@ -40,7 +40,9 @@ export const kernelSeriesCommand: Command = {
       throw new UsageError("option --arch goes with --check: patches are the same for all");
     }
     const arches = [
-      ...new Set(parsePlatforms(options.string("arch"), "x86_64,i386").map(({ kernel }) => kernel)),
+      ...new Set(
+        parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" }).map(({ kernel }) => kernel),
+      ),
     ];
     const terminal = new Terminal();
     const cacheDir = cacheDirectory();

@@ -80,7 +80,7 @@ async function writeState(tree: string, state: TreeState): Promise<void> {
  * @throws {BuildError} of stage `apply`.
  */
 export async function wantedFiles(
-  { pristine, edits, cacheDir }: ApplyOptions,
+  { pristine, edits, cacheDir }: Pick<ApplyOptions, "pristine" | "edits" | "cacheDir">,
 ): Promise<Map<string, Uint8Array>> {
   const hooked = await hookedFiles({ pristine, hooks: edits.hooks, cacheDir });
   for (const file of edits.overlay.keys()) {

@@ -46,7 +46,7 @@ export async function loadSeries(options: LoadSeriesOptions): Promise<Series> {
     mutate,
   });
   const pristine = await fetchSource(source, options);
-  const finished = await inStage("apply", () => wantedFiles({ source, pristine, edits, cacheDir }));
+  const finished = await inStage("apply", () => wantedFiles({ pristine, edits, cacheDir }));
   const texts = new Map([...finished].map(([file, bytes]) => [file, decode(file, bytes)]));
   const originals = new Map<string, string>();
   for (const file of texts.keys()) {
