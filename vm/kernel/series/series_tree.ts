@@ -149,7 +149,14 @@ export class SeriesTree {
       cacheDir: this.#cacheDir,
     });
     const edits = this.#edits(index);
-    const tree = await applyTree({ source, pristine, edits, cacheDir, ...this.#progress() });
+    const tree = await applyTree({
+      source,
+      pristine,
+      edits,
+      treeName: source.treeKey,
+      cacheDir,
+      ...this.#progress(),
+    });
     const name = `${source.treeKey}-${arch}${suffix}`;
     const logPath = join(cacheDir, "logs", `${name}.log`);
     await inStage("configure", () => Deno.writeTextFile(logPath, ""));
