@@ -17,7 +17,7 @@ const GENERIC: readonly string[] = [
   "rdmsr.*|wrmsr.*|print_(bad|circular|usage|lock|address|trailer|irq|deadlock|collision|freed|unlock).*",
   // Sanitizers: mm/kasan, mm/kfence, lib/ubsan.c, mm/kmemleak.c.
   "(__)?(kasan|asan|kmsan|msan|tsan|kcsan|ubsan|kfence|kmemleak)_.*|check_memory_region.*|check_region_.*",
-  "end_report|start_report|val_to_string|stack_trace_.*|(__)?save_stack.*|set_track.*|(__)?stack_depot_.*|create_object",
+  "__stack_chk_fail|end_report|start_report|val_to_string|stack_trace_.*|(__)?save_stack.*|set_track.*|(__)?stack_depot_.*|create_object",
   // Allocators: mm/slub.c, mm/slab_common.c, mm/page_alloc.c, mm/vmalloc.c, mm/util.c.
   "_*k[mvz]?v?[mcz]?alloc.*|_*kv?realloc.*|kmemdup.*|kstr(n)?dup.*|memdup_user.*|vmemdup_user|kv?free.*|_*kfree.*",
   "_*kmem_cache_.*|_*kmem_.*|_*slab_.*|do_slab_free|_*(new|alloc(ate)?|free)_slab.*|_*v(m|z)alloc.*|vfree.*|_*vunmap.*",
@@ -27,7 +27,7 @@ const GENERIC: readonly string[] = [
   "check_(object|slab|bytes).*|(slab|object)_err|(free|alloc)_(consistency_checks|debug_processing).*|restore_bytes",
   "mempool_(alloc|free).*|_*put_page|put_page_testzero|page_ref_.*",
   // Locks: kernel/locking, include/linux/rcupdate.h.
-  "_*lock_(acquire|release|is_held|held)d?.*|validate_chain|check_(no_?cir|prev|deadlock|irq|wait|usage|bound).*|mark_(lock|held|usage).*",
+  "_*lock_(acquire|release|is_held|held)d?.*|validate_chain|check_(non?_?cir|prev|deadlock|irq|wait|usage|bound).*|mark_(lock|held|usage).*",
   "lockdep_.*|debug_check_no_.*|register_lock_class|_*lock_(set|pin|unpin|downgrade).*|debug_locks_off",
   "_*(raw_)?(spin|read|write|rw)_(un)?(try)?lock.*|(do_)?_*raw_(spin|read|write)_.*|(native_)?queued_(spin|read|write)_.*",
   "_*mutex_(un)?(try)?lock.*|_*ww_mutex_.*|_*rt_mutex_.*|_*(down|up)(_(read|write|interruptible|killable|try|timeout).*)?|rwsem_.*|downgrade_write",

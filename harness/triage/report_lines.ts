@@ -9,7 +9,7 @@ const PARTS = new RegExp(
     "CPU: \\d|Hardware name:|Modules linked in:|Workqueue:|Call Trace:|Code: |[RE]IP: |[RE][A-D]X: |[RE]SP: |[RE]SI: |[RE]FL",
     "R\\d\\d: |FS: |CS: |DS: |CR\\d: |DR\\d: |PKRU: |Comm: |Oops: |#PF: |PGD |\\*pd|\\*pt|BUG: |note: |Kernel Offset|RBP|EBP|ORIG_",
     "irq event stamp|(?:hard|soft)irqs last|---\\[ end|Stack:|Dumping ftrace|invalid opcode|KASAN: |Disabling lock debugging",
-    "\\[<?[0-9a-f]+>?\\]|<(?:/?)(?:TASK|IRQ|NMI|SOFTIRQ|ENTRY)|Last potentially|RAX|EAX|Tainted|Not tainted|Call trace",
+    "\\[ +(?:pid|\\d+) *\\]|\\[<?[0-9a-f]+>?\\]|<(?:/?)(?:TASK|IRQ|NMI|SOFTIRQ|ENTRY)|Last potentially|RAX|EAX|Tainted|Not tainted|Call trace",
     // mm
     "page:|flags: |raw: |page dumped|head:|addr:|file:|anon_vma|vm_flags|page_owner|page last|page_type|Mem-Info|Node \\d|active_|DMA",
     "Normal:|HighMem|lowmem_reserve|Swap cache|\\d+ pages|\\d+ total pagecache|Free swap|Total swap|Tasks state|oom-kill:|oom_reaper",

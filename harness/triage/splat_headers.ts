@@ -99,6 +99,9 @@ export const HEADLESS: SplatHeader = {
 export const CONSEQUENCE =
   /^Kernel panic - not syncing: (?:Fatal exception|Fatal hardware|panic_on_warn|(?:K?(?:AS|MS|CS)AN|UBSAN|kfence)\b|softlockup|hung_task|RCU Stall|Hard LOCKUP|Attempted to kill|Aiee, killing|.*: panic_on_(?:warn|oops) set|Out of memory and no killable)/;
 
+/** Lines between the cause of an oops and its stack, whole or cut: what KASAN knows of the address, and die(). */
+const OOPS_DETAIL = /^KASAN: [\w-]+ in range|^Oops\b/;
+
 /** Sorts of reports, each special one before the general one that would fit it too. */
 export const SPLAT_HEADERS: readonly SplatHeader[] = [
   // mm/kasan/report.c, mm/kfence/report.c, kernel/kcsan/report.c, lib/ubsan.c
@@ -329,24 +332,28 @@ export const SPLAT_HEADERS: readonly SplatHeader[] = [
     pattern: /^(?:traps: )?(?:PANIC: )?double fault/,
     title: titled("double fault"),
     isPrelude: true,
+    includes: /^double fault: [0-9a-f]{4} \[#/,
   },
   {
     kind: "oops",
     pattern: /^BUG: (?:unable to handle kernel NULL|kernel NULL) pointer dereference/,
     title: titled("BUG: unable to handle kernel NULL pointer dereference"),
     isPrelude: true,
+    includes: OOPS_DETAIL,
   },
   {
     kind: "oops",
     pattern: /^BUG: unable to handle (?:page fault|kernel paging request)/,
     title: titled("BUG: unable to handle kernel paging request"),
     isPrelude: true,
+    includes: OOPS_DETAIL,
   },
   {
     kind: "oops",
     pattern: /^general protection (?:fault|maybe)[,:]/,
     title: titled("general protection fault"),
     isPrelude: true,
+    includes: OOPS_DETAIL,
   },
   { kind: "BUG", pattern: /^kernel BUG (?:at |in )/, title: titled("kernel BUG"), isPrelude: true },
   { kind: "WARN", pattern: /^WARNING: CPU: ?/, title: titled("WARNING") },

@@ -10,6 +10,7 @@ import { plainFunction, stackFrame } from "./stack_frame.ts";
 const BY_CHANCE: ReadonlySet<SplatKind> = new Set(
   ["hung-task", "rcu-stall", "soft-lockup", "hard-lockup", "oom-kill", "page-allocation-failure"],
 );
+const MAX_TITLE = 160;
 /** Callers that tell two bugs in one function apart. */
 const CALLERS = 2;
 
@@ -26,7 +27,7 @@ export function splatOf(report: OpenReport, raw: readonly string[]): Splat {
   const own = frames.filter(({ reliable, function: name }) => reliable && !isGenericFunction(name));
   const top = own[0] ?? frames.find(({ reliable }) => reliable) ?? frames[0];
   const place = top && plainFunction(top.function);
-  const title = header.title({ match, place, text: texts.join("\n") });
+  const title = header.title({ match, place, text: texts.join("\n") }).slice(0, MAX_TITLE);
   const callers = BY_CHANCE.has(header.kind) ? [] : own.slice(1, 1 + CALLERS);
   const key = [header.kind, title, ...callers.map((frame) => plainFunction(frame.function))].join("\n");
   const indexes = [...new Set(report.lines.slice(0, texts.length).map(({ index }) => index))];

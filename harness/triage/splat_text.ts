@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { ReportedSplat } from "../scenario_result.ts";
+import { isGenericFunction } from "./is_generic_function.ts";
 import type { StackFrame } from "./splat.ts";
 
 const FRAMES_SHOWN = 8;
@@ -16,6 +17,9 @@ export function splatText({ splat, decoded }: ReportedSplat): string[] {
     places: decoded?.frames[index]?.places ?? [],
   }))
     .filter(({ frame }) => frame.reliable);
+  // What reported it stands on top, and says nothing.
+  const own = reliable.findIndex(({ frame }) => !isGenericFunction(frame.function));
+  reliable.splice(0, Math.max(own, 0));
   const width = Math.max(0, ...reliable.slice(0, FRAMES_SHOWN).map(({ frame }) => frameText(frame).length));
   const lines = [`${splat.kind}: ${splat.title} [${splat.fingerprint}]`];
   for (const { frame, places } of reliable.slice(0, FRAMES_SHOWN)) {
