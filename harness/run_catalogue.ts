@@ -169,7 +169,10 @@ class CatalogueRun {
     const base = { scenario: scenario.name, guestCommand: guest.command };
     try {
       const outcome = await runScenario(guest, scenario);
-      const { text, splats, isWhole } = await log.readToMark(`end of ${scenario.name}`);
+      const end = await readToEnd(log, scenario);
+      // A guest that went away after its last image, and whose kernel did not say why.
+      if (end.lost && end.splats.length === 0) return await this.#broken(base, end.lost, end);
+      const { text, splats, isWhole } = end;
       const reported = await this.#report(splats);
       const findings = [...outcome.findings, ...splatFindings(reported), ...(isWhole ? [] : [CUT_LOG])];
       const whole = { ...outcome, findings };
@@ -186,23 +189,30 @@ class CatalogueRun {
         throw error;
       }
       const isLost = error instanceof GuestLostError;
-      const { text, splats } = isLost ? await log.readLastWords() : await readAfterError(log, scenario);
-      const reported = await this.#report(splats);
-      const findings = splatFindings(reported);
-      return {
-        ...result(base),
-        // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is
-        // well. A guest whose kernel said why it went away fails it, too.
-        status: isLost && !splats.some((splat, at) => !reported[at]?.allowed && !isEndOfAgent(splat))
-          ? "lost"
-          : "fail",
-        reason: error.message,
-        outcome: findings.length > 0 ? { stops: [], findings } : undefined,
-        milliseconds: now() - begin,
-        kernelLog: text,
-        splats: reported,
-      };
+      const end = isLost ? await log.readLastWords() : await readToEnd(log, scenario);
+      return { ...await this.#broken(base, error, end), milliseconds: now() - begin };
     }
+  }
+
+  /** The result of a scenario that did not come to its end. */
+  async #broken(
+    base: Pick<ScenarioResult, "scenario" | "guestCommand">,
+    error: Error,
+    { text, splats }: LogPart,
+  ): Promise<ScenarioResult> {
+    const reported = await this.#report(splats);
+    const findings = splatFindings(reported);
+    const isExplained = failing(reported).some((splat) => !isEndOfAgent(splat));
+    return {
+      ...result(base),
+      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is
+      // well. A guest whose kernel said why it went away fails it, too.
+      status: error instanceof GuestLostError && !isExplained ? "lost" : "fail",
+      reason: error.message,
+      outcome: findings.length > 0 ? { stops: [], findings } : undefined,
+      kernelLog: text,
+      splats: reported,
+    };
   }
 
   async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
@@ -316,13 +326,13 @@ function notRun(scenario: Scenario, reason: string): ScenarioResult {
   return { ...base, status: "lost", reason: `not run: ${reason}` };
 }
 
-/** The log after an error that left the guest well, as far as it can be had. */
-async function readAfterError(log: LogReader, scenario: Scenario): ReturnType<LogReader["readLastWords"]> {
+/** The log up to the end of a scenario, or of the guest if that comes first. */
+async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & { lost?: GuestLostError }> {
   try {
     return await log.readToMark(`end of ${scenario.name}`);
   } catch (error) {
     if (!(error instanceof GuestLostError)) throw error;
-    return await log.readLastWords();
+    return { ...await log.readLastWords(), lost: error };
   }
 }
 

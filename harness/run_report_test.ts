@@ -136,7 +136,7 @@ Deno.test("RunReport shows a splat with its lines of source, log and place, and 
     const text = lines.join("\n");
     for (
       const part of [
-        `WARN: WARNING in cr_write_mm [${SPLAT.fingerprint}]`,
+        `WARNING in cr_write_mm [${SPLAT.fingerprint}]`,
         "cr_write_mm+0x10/0x140  cr_write_mm at checkpoint/x.c:1",
         "| [    1.000000] WARNING: CPU: 0 PID: 7",
         "reproduced 2 of 2, 1 of them with the same splat",

@@ -142,7 +142,7 @@ async function askAddr2line(
 /** `/any/where/trees/NAME/./fs/x.c:12 (discriminator 3)` is `fs/x.c:12`; undefined where nothing is known. */
 function placeOf(line: string): string | undefined {
   if (line.startsWith("??") || line.endsWith(":?") || line.endsWith(":0")) return undefined;
-  return line.replace(/ \(discriminator \d+\)$/, "").replace(/^.*\/trees\/[^/]+\//, "").replace(
+  return line.replace(/ \(discriminator \d+\)$/, "").replace(/^.*\/(?:trees|build)\/[^/]+\//, "").replace(
     /^(\.\/)+/,
     "",
   )

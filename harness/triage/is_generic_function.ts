@@ -8,7 +8,7 @@ import { plainFunction } from "./stack_frame.ts";
  */
 const GENERIC: readonly string[] = [
   // Reporting: lib/dump_stack.c, kernel/panic.c, lib/bug.c, arch/x86/kernel/{dumpstack,traps}.c, arch/x86/mm/fault.c.
-  "(__)?(dump_stack|show_stack|show_trace|show_regs|print_report|report_bug|handle_bug|panic|nmi_panic).*",
+  "(__)?(dump_stack|show_stack|show_trace|show_regs|print_report|report_bug|handle_bug).*|(nmi_)?panic",
   "__warn.*|warn_slowpath_.*|__die.*|die|die_.*|oops_.*|page_fault_oops|no_context|(__)?bad_area.*|mm_fault_error",
   "(asm_)?exc_.*|do_(error_)?trap.*|do_(user|kern)_addr_fault|(do|handle)_page_fault|kernelmode_.*|math_error",
   "asm_sysvec_.*|(__)?sysvec_.*|error_entry|common_exception|handle_exception|end_repeat_nmi|asm_common_.*",
@@ -16,7 +16,7 @@ const GENERIC: readonly string[] = [
   "nmi_.*|(arch_)?trigger_.*backtrace.*|watchdog_.*|perf_event_overflow.*|__perf_event_overflow",
   "rdmsr.*|wrmsr.*|print_(bad|circular|usage|lock|address|trailer|irq|deadlock|collision|freed|unlock).*",
   // Sanitizers: mm/kasan, mm/kfence, lib/ubsan.c, mm/kmemleak.c.
-  "(__)?(kasan|asan|kmsan|msan|tsan|kcsan|ubsan|kfence|kmemleak)_.*|check_memory_region.*|check_region_.*",
+  "_*(kasan|asan|kmsan|msan|tsan|kcsan|ubsan|kfence|kmemleak)_.*|check_memory_region.*|check_region_.*",
   "__stack_chk_fail|end_report|start_report|val_to_string|stack_trace_.*|(__)?save_stack.*|set_track.*|(__)?stack_depot_.*|create_object",
   // Allocators: mm/slub.c, mm/slab_common.c, mm/page_alloc.c, mm/vmalloc.c, mm/util.c.
   "_*k[mvz]?v?[mcz]?alloc.*|_*kv?realloc.*|kmemdup.*|kstr(n)?dup.*|memdup_user.*|vmemdup_user|kv?free.*|_*kfree.*",
@@ -41,7 +41,7 @@ const GENERIC: readonly string[] = [
   // Checks of data: lib/refcount.c, lib/list_debug.c, lib/debugobjects.c, mm/usercopy.c.
   "refcount_.*|_*list_(add|del)_.*|_*debug_(object|print_object|check).*|debug_object_.*",
   "usercopy_.*|_*check_(object_size|heap_object|copy_size|page_span|kernel_text_object).*|_*check_stack_object",
-  "_*(raw_)?copy_(to|from|in)_(user|kernel).*|_*copy_user_.*|(strn)?copy_from_.*_nofault|_*clear_user.*|_*(get|put)_user.*|rep_.*|bad_get_user",
+  "_*(raw_)?copy_(to|from|in)_(user|kernel).*|_*copy_user_.*|(strn)?copy_from_.*_nofault|_*clear_user.*|_*(get|put)_user(_(nocheck_|asm_)?\\w?\\d)?|rep_.*|bad_get_user",
   // Strings and bits.
   "_*(mem(cpy|set|move|cmp|chr|scan)|str(n?len|n?cpy|scpy|n?cmp|n?cat|chr|rchr|str))(_.*)?|clear_page.*|copy_page(_(rep|regs))?",
   "_*find_(next|first|last)_.*bit.*|(arch_|atomic_|atomic64_)(inc|dec|add|sub|set|read|fetch|cmpxchg|test)_?.*|(test|set|clear|change)_(and_(set|clear)_)?bit",

@@ -12,16 +12,16 @@ const LINES_SHOWN = 12;
  * above it already.
  */
 export function splatText({ splat, decoded }: ReportedSplat): string[] {
-  const reliable = splat.frames.map((frame, index) => ({
+  const all = splat.frames.map((frame, index) => ({
     frame,
     places: decoded?.frames[index]?.places ?? [],
   }))
     .filter(({ frame }) => frame.reliable);
-  // What reported it stands on top, and says nothing.
-  const own = reliable.findIndex(({ frame }) => !isGenericFunction(frame.function));
-  reliable.splice(0, Math.max(own, 0));
+  // What reported it, or was asked for something, stands between and says nothing.
+  const own = all.filter(({ frame }) => !isGenericFunction(frame.function));
+  const reliable = own.length > 0 ? own : all;
   const width = Math.max(0, ...reliable.slice(0, FRAMES_SHOWN).map(({ frame }) => frameText(frame).length));
-  const lines = [`${splat.kind}: ${splat.title} [${splat.fingerprint}]`];
+  const lines = [`${splat.title} [${splat.fingerprint}]`];
   for (const { frame, places } of reliable.slice(0, FRAMES_SHOWN)) {
     const where = places.join(", inlined by ");
     lines.push(`  ${where ? `${frameText(frame).padEnd(width)}  ${where}` : frameText(frame)}`);
