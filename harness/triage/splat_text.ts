@@ -6,6 +6,8 @@ import type { StackFrame } from "./splat.ts";
 
 const FRAMES_SHOWN = 8;
 const LINES_SHOWN = 12;
+/** The rest of a line is in the log: code bytes, long messages. */
+const COLUMNS_SHOWN = 120;
 
 /**
  * A splat for a person: its stack with lines of the source, and the beginning of the report. The title stands
@@ -28,7 +30,7 @@ export function splatText({ splat, decoded }: ReportedSplat): string[] {
   }
   if (reliable.length > FRAMES_SHOWN) lines.push(`  ... and ${reliable.length - FRAMES_SHOWN} more entries`);
   if (decoded?.note) lines.push(`  ${decoded.note}`);
-  for (const line of splat.lines.slice(0, LINES_SHOWN)) lines.push(`  | ${line}`);
+  for (const line of splat.lines.slice(0, LINES_SHOWN)) lines.push(`  | ${line.slice(0, COLUMNS_SHOWN)}`);
   const more = splat.lines.length - LINES_SHOWN;
   if (more > 0) lines.push(`  | ... ${more} more lines`);
   return lines;
