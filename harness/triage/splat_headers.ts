@@ -96,8 +96,13 @@ export const HEADLESS: SplatHeader = {
 };
 
 /** A panic that says no more than that another report was bad enough. */
-export const CONSEQUENCE =
-  /^Kernel panic - not syncing: (?:Fatal exception|Fatal hardware|panic_on_warn|(?:K?(?:AS|MS|CS)AN|UBSAN|kfence)\b|softlockup|hung_task|RCU Stall|Hard LOCKUP|Attempted to kill|Aiee, killing|.*: panic_on_(?:warn|oops) set|Out of memory and no killable)/;
+export const CONSEQUENCE = new RegExp(
+  "^Kernel panic - not syncing: (?:" + [
+    "Fatal exception|Fatal hardware|panic_on_warn|(?:K?(?:AS|MS|CS)AN|UBSAN|kfence)\\b|softlockup|hung_task",
+    "RCU Stall|Hard LOCKUP|Attempted to kill|Aiee, killing|.*: panic_on_(?:warn|oops) set",
+    "Out of memory and no killable",
+  ].join("|") + ")",
+);
 
 /** Lines between the cause of an oops and its stack, whole or cut: what KASAN knows of the address, and die(). */
 const OOPS_DETAIL = /^KASAN: [\w-]+ in range|^Oops\b/;
@@ -317,8 +322,10 @@ export const SPLAT_HEADERS: readonly SplatHeader[] = [
   },
   {
     kind: "stack-overflow",
-    pattern:
-      /^(?:BUG: (?:\w+ )?stack guard page was hit|kernel stack overflow|BUG: stack overflow|.*: Kernel stack is corrupted in|do_IRQ: .* near stack overflow)/,
+    pattern: new RegExp(
+      "^(?:BUG: (?:\\w+ )?stack guard page was hit|kernel stack overflow|BUG: stack overflow|" +
+        "do_IRQ: .* near stack overflow)",
+    ),
     title: titled("kernel stack overflow"),
     isPrelude: true,
   },

@@ -7,7 +7,8 @@ const SYMBOL = "([A-Za-z_][\\w.$]*)\\+0x([0-9a-f]{1,8})\\/0x([0-9a-f]{1,8})(?: \
 const ENTRY = new RegExp(`^\\s*(?:\\[<[0-9a-fx]*>\\] *)?(\\? )?${SYMBOL}\\s*$`);
 /** Lines that say where the processor stood. */
 const PLACE = new RegExp(
-  `^(?:RIP: [0-9a-f]{4}:|EIP: |RIP: |WARNING: .* at |BUG: K(?:AS|C|MS)AN: .* in |BUG: KFENCE: .* in )(?:\\S+:\\d+ )?${SYMBOL}`,
+  "^(?:RIP: [0-9a-f]{4}:|EIP: |RIP: |WARNING: .* at |BUG: K(?:AS|C|MS)AN: .* in |BUG: KFENCE: .* in )" +
+    `(?:\\S+:\\d+ )?${SYMBOL}`,
 );
 /** `at rIP: 0xffffffff8104d2b4 (native_read_msr+0x4/0x40)`. */
 const MSR = new RegExp(`^unchecked MSR access error: .* rIP: 0x[0-9a-f]+ \\(${SYMBOL}\\)`);
