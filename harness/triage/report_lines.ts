@@ -26,7 +26,8 @@ const PARTS = new RegExp(
     // kernel
     "in_atomic\\(|preempt_count|RCU nest depth|\\d+ locks? held by|no locks held|INFO: lockdep is",
     "Preemption disabled|locks? held",
-    'rcu: |Sending NMI|NMI backtrace|task:|Showing all|Task dump|stack:|Kernel panic|Rebooting|"echo 0|caller is|turning off',
+    "rcu: |Sending NMI|NMI backtrace|task:|Showing all|Task dump|stack:|Kernel panic|Rebooting",
+    '"echo 0|caller is|turning off',
     "={20}|other info|stack backtrace|Possible|backtrace|comm |hex dump|DEBUG_LOCKS|Mem abort",
     "(?:kernel )?watchdog:|kthread starved",
   ].join("|") + ")",
