@@ -8,8 +8,10 @@ import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
-import type { ScenarioResult } from "./run_catalogue.ts";
+import type { Reruns, ScenarioResult } from "./run_catalogue.ts";
 import type { Terminal } from "./terminal.ts";
+import { distinctSplats } from "./triage/distinct_splats.ts";
+import { splatText } from "./triage/splat_text.ts";
 import { writeWhole } from "./write_whole.ts";
 
 /** What the report says of the kernel that scenarios run on. */
@@ -29,6 +31,7 @@ export interface RunCounts {
 
 const encoder = new TextEncoder();
 const FINDINGS_SHOWN = 6;
+const SPLATS_SHOWN = 3;
 
 /** The exit status that tells them. */
 export function exitStatusOf(counts: RunCounts): ExitStatus {
@@ -48,6 +51,7 @@ export class RunReport {
   readonly #files: Promise<void>[] = [];
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
+  readonly #directories = new Set<string>();
   #images = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
@@ -92,6 +96,8 @@ export class RunReport {
   /** Prints a scenario's line, and what went wrong below it. */
   result(platform: string, result: ScenarioResult): void {
     this.#results.push({ ...result, arch: platform });
+    // Nothing but allowed splats at boot or between scenarios: named at the end.
+    if (!isCounted(result)) return;
     const stops = result.outcome?.stops ?? [];
     for (const stop of stops) {
       this.#images++;
@@ -108,22 +114,22 @@ export class RunReport {
     const columns = [
       this.#terminal.style(word, style),
       platform.padEnd(8),
-      result.scenario.padEnd(26),
+      nameOf(result).padEnd(26),
       `${pages} pages`.padStart(11),
       formatBytes(bytes).padStart(10),
       formatSeconds(result.milliseconds).padStart(8),
     ];
     this.#terminal.result(
-      columns.join("  ") + (result.reason && result.status === "skip" ? `  ${result.reason}` : ""),
+      columns.join("  ") + (result.reason && !wasRun(result) ? `  ${result.reason}` : ""),
     );
     for (const { label, notes = [] } of stops) {
       for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
     }
-    if (result.status === "fail" || result.status === "lost") this.#failure(platform, result);
+    if (wasRun(result) && result.status !== "pass") this.#failure(platform, result);
   }
 
   #failure(platform: string, result: ScenarioResult): void {
-    const directory = join(this.directory, platform, result.scenario);
+    const directory = this.#directoryFor(platform, result);
     const print = (line: string): void => this.#terminal.result(`      ${line}`);
     const findings = [
       ...result.outcome?.findings ?? [],
@@ -135,14 +141,27 @@ export class RunReport {
     for (const finding of findings.slice(0, FINDINGS_SHOWN)) print(findingText(finding));
     if (findings.length > FINDINGS_SHOWN) print(`... and ${findings.length - FINDINGS_SHOWN} more findings`);
     if (result.reason) result.reason.split("\n").forEach(print);
-    const again = result.reproduced === undefined ? "" : result.reproduced ? "again" : "not again";
-    if (again) print(`run alone in a fresh guest it failed ${again}`);
-    print(`reproduce: deno task test:qemu --arch ${platform} --filter ${result.scenario}`);
-    print(`kept in:   ${directory}`);
+    const splats = result.splats.filter(({ allowed }) => !allowed);
+    for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
+    if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
+    if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
+    const filter = result.phase === "boot" ? "" : ` --filter ${result.scenario}`;
+    print(`reproduce: deno task test:qemu --arch ${platform}${filter}`);
+    print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.
     kept.catch(() => {});
     this.#files.push(kept);
+  }
+
+  /** A directory of its own for each failure: a guest may fail to boot more than once. */
+  #directoryFor(platform: string, { scenario, phase }: ScenarioResult): string {
+    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
+    const path = join(this.directory, platform, name);
+    let free = path;
+    for (let n = 2; this.#directories.has(free); n++) free = `${path}.${n}`;
+    this.#directories.add(free);
+    return free;
   }
 
   async #keep(directory: string, result: ScenarioResult, findings: readonly Finding[]): Promise<void> {
@@ -160,7 +179,7 @@ export class RunReport {
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
   async close(): Promise<RunCounts> {
     const count = (status: string): number =>
-      this.#results.filter((result) => result.status === status).length;
+      this.#results.filter((result) => result.status === status && isCounted(result)).length;
     const counts = {
       passed: count("pass"),
       failed: count("fail"),
@@ -189,7 +208,12 @@ export class RunReport {
     }
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
-    if (counts.lost > 0) print(`${counts.lost} guests lost (counted as failed)`);
+    for (const line of distinctSplats(this.#results)) print(line);
+    if (counts.lost > 0) {
+      const notRun = this.#results.filter((result) => result.status === "lost" && !wasRun(result)).length;
+      const rest = notRun > 0 ? `, ${notRun} scenarios not run` : "";
+      print(`${counts.lost - notRun} guests lost${rest} (counted as failed)`);
+    }
     if (this.#results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
@@ -202,13 +226,21 @@ export class RunReport {
       counts,
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
-      results: this.#results.map(({ arch, scenario, status, reason, milliseconds, reproduced, outcome }) => ({
+      results: this.#results.map((
+        { arch, scenario, phase, status, reason, milliseconds, outcome, ...rest },
+      ) => ({
         arch,
         scenario,
+        ...(phase === undefined ? {} : { phase }),
         status,
         ...(reason === undefined ? {} : { reason }),
-        ...(reproduced === undefined ? {} : { reproduced }),
+        ...(rest.reproduced === undefined ? {} : { reproduced: rest.reproduced }),
+        ...(rest.reruns === undefined ? {} : { reruns: rest.reruns }),
         milliseconds: Math.round(milliseconds),
+        splats: rest.splats.map(({ splat: { kind, title, fingerprint }, allowed }) => ({
+          ...{ kind, title, fingerprint },
+          ...(allowed === undefined ? {} : { allowed }),
+        })),
         findings: outcome?.findings ?? [],
         stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
           label,
@@ -220,4 +252,25 @@ export class RunReport {
       })),
     };
   }
+}
+
+/** False for results of no scenario in which nothing failed. */
+function isCounted({ phase, status }: ScenarioResult): boolean {
+  return phase === undefined || status !== "pass";
+}
+
+/** False for scenarios that were skipped, or left over when no guest booted any more. */
+function wasRun({ status, guestCommand }: ScenarioResult): boolean {
+  return status !== "skip" && guestCommand !== "";
+}
+
+function nameOf({ scenario, phase }: ScenarioResult): string {
+  return phase === "afterwards" ? `${scenario} (afterwards)` : scenario;
+}
+
+/** What the runs alone gave; with a splat, whether it was the same one. */
+function rerunText({ runs, failed, sameSplat }: Reruns, hadSplat: boolean): string[] {
+  const again = failed > 0 ? "again" : "not again";
+  const same = hadSplat && failed > 0 ? `, ${sameSplat} of them with the same splat` : "";
+  return [`run alone in a fresh guest it failed ${again}: reproduced ${failed} of ${runs}${same}`];
 }

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 
 /** Debian package of each tool that the harness runs on the host. */
 export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
+  "addr2line": "binutils",
   "bc": "bc",
   "bison": "bison",
   "ccache": "ccache",
@@ -11,6 +12,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "ld": "binutils",
   "make": "make",
   "nice": "coreutils",
+  "nm": "binutils",
   "objcopy": "binutils",
   "patch": "patch",
   "perl": "perl-base",

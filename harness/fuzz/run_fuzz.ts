@@ -8,7 +8,7 @@ import type { Guest } from "../guest.ts";
 import type { PreparedGuest } from "../prepare_guest.ts";
 import { isClean } from "../run_catalogue.ts";
 import { scenarioRunner } from "../scenario_runner.ts";
-import { findSplats } from "../kernel_log.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 
 /** How many random programs, from which seed. */
@@ -91,7 +91,7 @@ async function findingsOf(
   const mark = guest.consoleMark;
   try {
     const outcome = await run(guest, scenario);
-    const splats = findSplats(guest.consoleText(mark));
+    const splats = parseSplats(guest.consoleText(mark)).map(({ title }) => title);
     if (isClean(outcome) && splats.length === 0) return [];
     const findings: Finding[] = [...outcome.findings, ...outcome.stops.flatMap((stop) => stop.findings)];
     return [
