@@ -28,8 +28,8 @@ export interface CatalogueOptions {
   readonly onResult?: (result: ScenarioResult) => void;
   readonly now?: () => number;
   /**
-   * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice after
-   * a splat; but no more once a splat has been reproduced in three scenarios.
+   * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice
+   * after a splat; but no more once a splat has been reproduced in three scenarios.
    */
   readonly repeat?: number | undefined;
   /** The entry that a complaint of the kernel is allowed by. */
@@ -52,8 +52,8 @@ const BOOTS = 2;
 /**
  * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
  * away, a fresh one started, and the scenario that did it run again alone there. A splat fails the scenario
- * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last. When
- * guests no longer boot, the scenarios that are left are lost.
+ * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last.
+ * When guests no longer boot, the scenarios that are left are lost.
  */
 export function runCatalogue(
   scenarios: readonly Scenario[],

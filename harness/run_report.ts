@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 
 import { ensureDir } from "@std/fs";
-import { join } from "@std/path";
+import { join, relative } from "@std/path";
 import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
+import type { KernelBuild } from "../vm/kernel/build_kernel.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
 import type { Reruns, ScenarioResult } from "./run_catalogue.ts";
+import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./results/run_result.ts";
+import { scenarioRecord } from "./results/scenario_record.ts";
 import type { Terminal } from "./terminal.ts";
 import { distinctSplats } from "./triage/distinct_splats.ts";
 import { splatText } from "./triage/splat_text.ts";
@@ -19,6 +22,8 @@ export interface ReportedPlatform {
   readonly name: string;
   readonly kernelName: string;
   readonly acceleratorReason: string;
+  /** What was built; undefined for a kernel that was given as a file. */
+  readonly build?: Pick<KernelBuild, "key" | "digests"> | undefined;
 }
 
 /** How many scenarios ended how. */
@@ -45,7 +50,9 @@ export class RunReport {
   /** Where the results go. */
   readonly directory: string;
   readonly #terminal: Terminal;
-  readonly #results: (ScenarioResult & { arch: string })[] = [];
+  readonly #results: { platform: string; result: ScenarioResult; directory: string | undefined }[] = [];
+  readonly #kernels = new Map<string, RunKernel>();
+  readonly #started = new Date();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #files: Promise<void>[] = [];
@@ -71,7 +78,13 @@ export class RunReport {
   }
 
   /** Says which kernel comes next. */
-  beginPlatform({ name, kernelName, acceleratorReason }: ReportedPlatform): void {
+  beginPlatform({ name, kernelName, acceleratorReason, build }: ReportedPlatform): void {
+    this.#kernels.set(name, {
+      platform: name,
+      name: kernelName,
+      ...build ? { key: build.key, digests: build.digests } : {},
+      accelerator: acceleratorReason,
+    });
     this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
   }
 
@@ -95,7 +108,9 @@ export class RunReport {
 
   /** Prints a scenario's line, and what went wrong below it. */
   result(platform: string, result: ScenarioResult): void {
-    this.#results.push({ ...result, arch: platform });
+    const isFailure = wasRun(result) && result.status !== "pass";
+    const directory = isFailure ? this.#directoryFor(platform, result) : undefined;
+    this.#results.push({ platform, result, directory });
     // Nothing but allowed splats at boot or between scenarios: named at the end.
     if (!isCounted(result)) return;
     const stops = result.outcome?.stops ?? [];
@@ -125,11 +140,10 @@ export class RunReport {
     for (const { label, notes = [] } of stops) {
       for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
     }
-    if (wasRun(result) && result.status !== "pass") this.#failure(platform, result);
+    if (directory !== undefined) this.#failure(platform, result, directory);
   }
 
-  #failure(platform: string, result: ScenarioResult): void {
-    const directory = this.#directoryFor(platform, result);
+  #failure(platform: string, result: ScenarioResult, directory: string): void {
     const print = (line: string): void => this.#terminal.result(`      ${line}`);
     const findings = [
       ...result.outcome?.findings ?? [],
@@ -145,8 +159,7 @@ export class RunReport {
     for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
     if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
     if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
-    const filter = result.phase === "boot" ? "" : ` --filter ${result.scenario}`;
-    print(`reproduce: deno task test:qemu --arch ${platform}${filter}`);
+    print(`reproduce: ${reproduceCommand(platform, result)}`);
     print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.
@@ -179,7 +192,7 @@ export class RunReport {
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
   async close(): Promise<RunCounts> {
     const count = (status: string): number =>
-      this.#results.filter((result) => result.status === status && isCounted(result)).length;
+      this.#results.filter(({ result }) => result.status === status && isCounted(result)).length;
     const counts = {
       passed: count("pass"),
       failed: count("fail"),
@@ -210,7 +223,7 @@ export class RunReport {
     print(`results: ${this.directory}`);
     for (const line of distinctSplats(this.#results)) print(line);
     if (counts.lost > 0) {
-      const notRun = this.#results.filter((result) => result.status === "lost" && !wasRun(result)).length;
+      const notRun = this.#results.filter(({ result }) => result.status === "lost" && !wasRun(result)).length;
       const rest = notRun > 0 ? `, ${notRun} scenarios not run` : "";
       print(`${counts.lost - notRun} guests lost${rest} (counted as failed)`);
     }
@@ -221,34 +234,20 @@ export class RunReport {
     return counts;
   }
 
-  #summary(counts: RunCounts): unknown {
+  #summary(counts: RunCounts): RunResult {
     return {
+      schema: RUN_RESULT_SCHEMA,
+      started: this.#started.toISOString(),
+      milliseconds: Date.now() - this.#started.getTime(),
+      kernels: [...this.#kernels.values()],
       counts,
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
-      results: this.#results.map((
-        { arch, scenario, phase, status, reason, milliseconds, outcome, ...rest },
-      ) => ({
-        arch,
-        scenario,
-        ...(phase === undefined ? {} : { phase }),
-        status,
-        ...(reason === undefined ? {} : { reason }),
-        ...(rest.reproduced === undefined ? {} : { reproduced: rest.reproduced }),
-        ...(rest.reruns === undefined ? {} : { reruns: rest.reruns }),
-        milliseconds: Math.round(milliseconds),
-        splats: rest.splats.map(({ splat: { kind, title, fingerprint }, allowed }) => ({
-          ...{ kind, title, fingerprint },
-          ...(allowed === undefined ? {} : { allowed }),
-        })),
-        findings: outcome?.findings ?? [],
-        stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
-          label,
-          bytes: image.length,
-          counts,
-          pages,
-          findings,
-        })) ?? [],
+      results: this.#results.map(({ platform, result, directory }) => ({
+        platform,
+        ...scenarioRecord(result),
+        reproduce: reproduceCommand(platform, result),
+        ...directory === undefined ? {} : { files: relative(this.directory, directory) },
       })),
     };
   }
@@ -262,6 +261,12 @@ function isCounted({ phase, status }: ScenarioResult): boolean {
 /** False for scenarios that were skipped, or left over when no guest booted any more. */
 function wasRun({ status, guestCommand }: ScenarioResult): boolean {
   return status !== "skip" && guestCommand !== "";
+}
+
+/** The command that shows a result again. */
+function reproduceCommand(platform: string, { phase, scenario }: ScenarioResult): string {
+  const filter = phase === "boot" ? "" : ` --filter ${scenario}`;
+  return `deno task test:qemu --arch ${platform}${filter}`;
 }
 
 function nameOf({ scenario, phase }: ScenarioResult): string {

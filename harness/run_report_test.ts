@@ -148,7 +148,15 @@ Deno.test("RunReport shows a splat with its lines of source, log and place, and 
     ) assertStringIncludes(text, part);
     const { results } = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
     assertEquals(results[1].phase, "afterwards");
-    assertEquals(results[0].splats, [{ kind: "WARN", title: SPLAT.title, fingerprint: SPLAT.fingerprint }]);
+    assertEquals(results[0].splats, [{
+      kind: "WARN",
+      title: SPLAT.title,
+      fingerprint: SPLAT.fingerprint,
+      lines: SPLAT.lines,
+      frames: ["cr_write_mm+0x10/0x140 (cr_write_mm at checkpoint/x.c:1)", "cr_write_task+0x5/0x20"],
+    }]);
+    assertEquals(results[0].reproduced, { times: 2, of: 2 });
+    assertEquals([results[0].platform, results[0].files], ["x86_64", "x86_64/one"]);
   });
 });
 

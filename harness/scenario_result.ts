@@ -29,8 +29,8 @@ export interface ReportedSplat {
 export interface ScenarioResult {
   readonly scenario: string;
   /**
-   * What the result is of, where it is not the scenario itself: the boot of a guest (`scenario` is "boot" then),
-   * or what the kernel said after the end of a scenario and before the next one's start.
+   * What the result is of, where it is not the scenario itself: the boot of a guest (`scenario` is "boot"
+   * then), or what the kernel said after the end of a scenario and before the next one's start.
    */
   readonly phase?: "boot" | "afterwards";
   readonly status: Status;

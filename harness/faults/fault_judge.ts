@@ -39,9 +39,9 @@ export function newFaultTally(): FaultTally {
 }
 
 /**
- * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes through
- * untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what it did not get and
- * write all of it; the target stays as it is.
+ * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes
+ * through untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what
+ * it did not get and write all of it; the target stays as it is.
  *
  * @param seen the checkpoint of that target without a fault, judged already
  */

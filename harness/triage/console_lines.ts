@@ -39,8 +39,8 @@ export function rawConsoleLines(text: string): string[] {
 }
 
 /**
- * Takes the lines apart: a time stamp, or words that only begin a line, end what stood before them on the same
- * line, be it output of a program or a message of another processor.
+ * Takes the lines apart: a time stamp, or words that only begin a line, end what stood before them on the
+ * same line, be it output of a program or a message of another processor.
  *
  * @param lines as {@linkcode rawConsoleLines} gives them
  */

@@ -24,10 +24,11 @@ interface Symbol {
 }
 
 /**
- * Decodes `function+offset` into lines of the source, without regard to the addresses of the log: a kernel with
- * KASLR moves them. nm and addr2line are asked once each for all frames: scripts/faddr2line, of which this is
- * the method, reads the symbols anew for each (0.6 s a frame on our smallest vmlinux, against 0.1 s for all,
- * and 0.4 s on one with all debug information), and decode_stacktrace.sh needs addresses that are not moved.
+ * Decodes `function+offset` into lines of the source, without regard to the addresses of the log: a kernel
+ * with KASLR moves them. nm and addr2line are asked once each for all frames: scripts/faddr2line, of which
+ * this is the method, reads the symbols anew for each (0.6 s a frame on our smallest vmlinux, against 0.1 s
+ * for all, and 0.4 s on one with all debug information), and decode_stacktrace.sh needs addresses that are
+ * not moved.
  *
  * @param vmlinux the kernel as the linker left it
  * @throws {MissingToolError} without nm or addr2line

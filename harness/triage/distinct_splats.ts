@@ -7,21 +7,24 @@ import { type AllowedSplat, nameOf } from "./splat_allowlist.ts";
 const SCENARIOS_SHOWN = 5;
 
 /** What the report needs of a result to count splats. */
-export type SplatSource = Pick<ScenarioResult, "scenario" | "splats" | "phase"> & { readonly arch: string };
+export interface SplatSource {
+  readonly platform: string;
+  readonly result: Pick<ScenarioResult, "scenario" | "splats" | "phase">;
+}
 
 /** Lines that name each distinct splat once, with its count and where it was seen; the allowed ones after it. */
 export function distinctSplats(results: readonly SplatSource[]): string[] {
   const seen = new Map<string, { splat: Splat; count: number; where: Set<string> }>();
   const used = new Map<AllowedSplat, number>();
-  for (const { splats, ...result } of results) {
-    for (const { splat, allowed } of splats) {
+  for (const { platform, result } of results) {
+    for (const { splat, allowed } of result.splats) {
       if (allowed) {
         used.set(allowed, (used.get(allowed) ?? 0) + 1);
         continue;
       }
       const entry = seen.get(splat.fingerprint) ?? { splat, count: 0, where: new Set<string>() };
       entry.count++;
-      entry.where.add(placeOf(result));
+      entry.where.add(placeOf({ platform, result }));
       seen.set(splat.fingerprint, entry);
     }
   }
@@ -37,8 +40,8 @@ export function distinctSplats(results: readonly SplatSource[]): string[] {
   return lines;
 }
 
-function placeOf({ scenario, phase, arch }: Omit<SplatSource, "splats">): string {
-  return `${arch}/${scenario}${phase === "afterwards" ? " (afterwards)" : ""}`;
+function placeOf({ platform, result: { scenario, phase } }: SplatSource): string {
+  return `${platform}/${scenario}${phase === "afterwards" ? " (afterwards)" : ""}`;
 }
 
 function times(count: number): string {

@@ -7,7 +7,8 @@ import { plainFunction } from "./stack_frame.ts";
  * they are at fault: the code below them is. By the part of the kernel that they belong to.
  */
 const GENERIC: readonly string[] = [
-  // Reporting: lib/dump_stack.c, kernel/panic.c, lib/bug.c, arch/x86/kernel/{dumpstack,traps}.c, arch/x86/mm/fault.c.
+  // Reporting: lib/dump_stack.c, kernel/panic.c, lib/bug.c, arch/x86/kernel/{dumpstack,traps}.c,
+  // arch/x86/mm/fault.c.
   "(__)?(dump_stack|show_stack|show_trace|show_regs|print_report|report_bug|handle_bug).*|(nmi_)?panic",
   "__warn.*|warn_slowpath_.*|__die.*|die|die_.*|oops_.*|page_fault_oops|no_context|(__)?bad_area.*|mm_fault_error",
   "(asm_)?exc_.*|do_(error_)?trap.*|do_(user|kern)_addr_fault|(do|handle)_page_fault|kernelmode_.*|math_error",

@@ -73,7 +73,8 @@ export class OpenReport {
       this.isComplete = true;
       return "last";
     }
-    // A line without a time among others with one is not the kernel's: no part of the report, and not its end.
+    // A line without a time among others with one is not the kernel's: no part of the report, and not its
+    // end.
     const isForeign = !isReportLine(text);
     const isStranger = line.time === undefined && this.lines.at(0)?.time !== undefined;
     if (isForeign && !isStranger && this.#endsAtForeign()) return this.#end();

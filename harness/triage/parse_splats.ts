@@ -12,8 +12,8 @@ const MORE_WITHIN_LINES = 60;
 const MORE_WITHIN_SECONDS = 2;
 
 /**
- * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they began.
- * Lines of several tasks and processors are told apart where the kernel names the printer of each
+ * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they
+ * began. Lines of several tasks and processors are told apart where the kernel names the printer of each
  * (CONFIG_PRINTK_CALLER).
  *
  * @param log text; time stamps may be there or not

@@ -7,8 +7,8 @@ import type { Splat } from "./splat.ts";
 const MOST_FRAMES = 32;
 
 /**
- * Makes the function that finds the source lines of splats of one kernel. A stack that was decoded once is not
- * decoded again: a splat may come with every scenario.
+ * Makes the function that finds the source lines of splats of one kernel. A stack that was decoded once is
+ * not decoded again: a splat may come with every scenario.
  */
 export function splatDecoder(vmlinux: string): (splat: Splat) => Promise<DecodedFrames> {
   const known = new Map<string, Promise<DecodedFrames>>();

@@ -75,8 +75,8 @@ export function withoutNumbers(text: string): string {
 }
 
 /**
- * A WARN() or BUG() whose own line has not come yet: the message of a WARN() stands between. Also what is left
- * when the log is cut there.
+ * A WARN() or BUG() whose own line has not come yet: the message of a WARN() stands between. Also what is
+ * left when the log is cut there.
  */
 export const CUT_HERE: SplatHeader = {
   kind: "other",

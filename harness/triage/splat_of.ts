@@ -43,8 +43,8 @@ export function splatOf(report: OpenReport, raw: readonly string[]): Splat {
 }
 
 /**
- * The stack of what happened: where the processor stood, and the first call trace. A report may show more: who
- * allocated, who holds other locks. Without "Call Trace:" every entry counts.
+ * The stack of what happened: where the processor stood, and the first call trace. A report may show more:
+ * who allocated, who holds other locks. Without "Call Trace:" every entry counts.
  */
 function stackOf(lines: readonly string[], withoutInterrupts: boolean): StackFrame[] {
   const start = startOfStack(lines);

@@ -36,6 +36,7 @@ export function splatText({ splat, decoded }: ReportedSplat): string[] {
   return lines;
 }
 
-function frameText({ function: name, offset, size, module }: StackFrame): string {
+/** A stack entry as the kernel prints it. */
+export function frameText({ function: name, offset, size, module }: StackFrame): string {
   return `${name}+0x${offset.toString(16)}/0x${size.toString(16)}${module ? ` [${module}]` : ""}`;
 }
