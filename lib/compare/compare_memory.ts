@@ -300,6 +300,7 @@ export class MemoryComparison {
       });
       return;
     }
+    for (const written of expected.written ?? []) this.#written({ bytes, path, offset }, written);
     const hash = target.pageHashes.get(expected.page);
     const [a, b] = blockHash(bytes);
     const isEqual = hash && hash[0] === a && hash[1] === b;
@@ -313,6 +314,23 @@ export class MemoryComparison {
       message: hash ? "the page differs from what /proc/PID/mem shows" : "/proc/PID/mem shows no such page",
       expected: hash ? `hash ${hash.map(hex).join("")}` : "a page",
       actual: `hash ${hex(a)}${hex(b)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
+    });
+  }
+
+  /** Bytes that a debugger wrote, in a page whose other bytes are only observed. */
+  #written(
+    page: { bytes: Uint8Array; path: string; offset: number },
+    written: { offset: number; bytes: Uint8Array },
+  ): void {
+    const actual = page.bytes.subarray(written.offset, written.offset + written.bytes.length);
+    if (firstDifference(actual, written.bytes) < 0) return;
+    this.#context.judge.report({
+      id: "E_PAGE_BYTES",
+      path: page.path,
+      offset: page.offset + written.offset,
+      message: "what a debugger wrote to the page is not there",
+      expected: hexBytes(written.bytes),
+      actual: hexBytes(actual),
     });
   }
 
