@@ -6,6 +6,7 @@ import { type KernelSeries, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts"
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
+import { hexBytes } from "./judge.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";
@@ -80,7 +81,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   for (const { place, offset, bytes } of stop.prediction.copied) {
     lines.push(
       `  the page of ${place}+0x${offset.toString(16)} must be there: a debugger wrote to it` +
-        (bytes ? `, ${bytes.toHex()}` : ""),
+        (bytes ? `, ${hexBytes(bytes)}` : ""),
     );
   }
   for (const area of stop.prediction.areas) {
@@ -105,11 +106,13 @@ function explainTracer({ tracer }: CompiledStop): string[] {
     (errno === 0 ? "" : `, which is refused with errno ${errno}`)
   );
   for (const { address: at, bytes } of tracer.pokes) {
-    lines.push(`  a tracer writes ${bytes.toHex()} at 0x${at.toString(16)}`);
+    lines.push(`  a tracer writes ${hexBytes(bytes)} at 0x${at.toString(16)}`);
   }
   for (const { place, offset, bytes } of tracer.copied) {
     lines.push(
-      `  a tracer writes ${bytes?.toHex()} at ${place}+0x${offset.toString(16)}, and takes it out again`,
+      `  a tracer writes ${bytes ? hexBytes(bytes) : ""} at ${place}+0x${
+        offset.toString(16)
+      }, and takes it out again`,
     );
   }
   if (tracer.hold !== "stopped") lines.push(`  the target is ${tracer.hold}`);

@@ -204,7 +204,8 @@ function pokeBytes(text: unknown, where: string): Uint8Array {
   if (typeof text !== "string" || !/^([\da-f]{2}){1,64}$/.test(text)) {
     return wrong(`${where}: "bytes"`, "1 to 64 bytes as pairs of hexadecimal digits", text);
   }
-  return Uint8Array.fromHex(text);
+  // Not Uint8Array.fromHex(): not every browser has it yet.
+  return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
 }
 
 function applyPoke(
