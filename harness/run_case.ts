@@ -115,11 +115,12 @@ async function runStops(
     const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
       ?.value;
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
+    const ownPid = results.findLast((_, at) => compiled.results[at]?.what === "getpid()")?.value;
     const held = await holdTarget(agent, event, stop.tracer);
     findings.push(...held.findings);
     const outcome = isCallRefused(stop)
       ? await refusedStop(agent, stop, { kernel: options.kernel, pid: event.pid, whom: held.whom })
-      : await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, lastId });
+      : await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, ownPid, lastId });
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
     await held.release();
@@ -151,6 +152,8 @@ function targetLost(where: string, event: string): Finding {
 interface StopOptions extends CaseOptions {
   readonly pid: number;
   readonly brk: bigint | undefined;
+  /** What getpid(2) told the target: the pid that its own checkpoints name it by. */
+  readonly ownPid: bigint | undefined;
   readonly lastId: number;
 }
 
@@ -176,7 +179,7 @@ async function checkpointStop(
     arch: kernel.arch,
     series: kernel.series,
     kernel: kernel.observed,
-    target: seen.observation,
+    target: stop.self ? { ...seen.observation, pid: Number(options.ownPid ?? pid) } : seen.observation,
     prediction: stop.prediction,
     self: stop.self,
     checkpointNr: kernel.checkpointNr,
