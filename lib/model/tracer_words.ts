@@ -245,6 +245,11 @@ function pokePage(
       `${where}: "${area.label}" is shared or device memory, whose bytes are not modelled`,
     );
   }
+  if ((area.flags & (VM.UFFD_MISSING | VM.UFFD_WP)) !== 0n) {
+    throw new RangeError(
+      `${where}: a write to "${area.label}" would wait for the handler of its userfaultfd`,
+    );
+  }
   if (area.file && area.pgoff + page - area.start >= area.file.pages && !area.file.isZeroDevice) {
     throw new RangeError(`${where}: the page lies past the end of the file`);
   }

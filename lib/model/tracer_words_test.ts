@@ -75,12 +75,21 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
       { poke: [{ at: "a:1+0xfff", bytes: "cccc" }] },
       `"poke" 1: "at" must be a place from which the bytes lie`,
     ],
+    [{ poke: [{ at: "u:0", bytes: "cc" }] }, "would wait for the handler of its userfaultfd"],
     [{ poke: [{ at: "a:7", bytes: "cc" }] }, "nothing is mapped at 0x"],
     [{ poke: [{ at: "vdso-1", bytes: "cc" }] }, `"poke" 1: "at" must be a place such as "a:2+0x10"`],
     [{ poke: ["a:1"] }, `"poke" 1 must be an object`],
   ];
   for (const [words, message] of cases) {
-    assertThrows(() => compileSteps([MAP, stop(words)]), ScenarioError, message, JSON.stringify(words));
+    const watched: Step[] = JSON.stringify(words).includes("u:0")
+      ? [{ op: "mmap", area: "u", pages: 1 }, { op: "uffd", area: "u", pages: "all", mode: "missing" }]
+      : [];
+    assertThrows(
+      () => compileSteps([MAP, ...watched, stop(words)]),
+      ScenarioError,
+      message,
+      JSON.stringify(words),
+    );
   }
   assertThrows(
     () => compileSteps([{ ...stop({}), op: "self", hold: "traced" } as unknown as Step]),
