@@ -195,7 +195,7 @@ export class MemoryComparison {
   /** FNAME: the name in maps, with its NUL. */
   fname(node: RecordNodeOf<"FNAME">): void {
     const { judge } = this.#context;
-    const name = this.#vma?.entry.name ?? new Uint8Array(0);
+    const name = this.#nameWithinRoot(this.#vma?.entry.name ?? new Uint8Array(0));
     const bytes = new Uint8Array(name.length + 1);
     bytes.set(name);
     const path = this.#vma?.areas[0]?.path;
@@ -207,6 +207,12 @@ export class MemoryComparison {
       id: "E_FNAME",
       what: "the file's name",
     });
+  }
+
+  /** A name in maps is from the agent's root directory on, one in the image from the target's. */
+  #nameWithinRoot(name: Uint8Array): Uint8Array {
+    const root = new TextEncoder().encode(this.#context.prediction?.root ?? "");
+    return firstDifference(name.subarray(0, root.length), root) < 0 ? name.subarray(root.length) : name;
   }
 
   /** PGARR: the number of pages in the chunk, full chunks first; zero ends the VMA's contents. */

@@ -107,3 +107,15 @@ Deno.test("compareImage() wants a debugger's bytes in a page whose other bytes i
     "what a debugger wrote to the page is not there",
   ]);
 });
+
+Deno.test("compareImage() takes names from the target's own root directory on", () => {
+  const moved = (name: Uint8Array): Uint8Array =>
+    name[0] === 0x2f ? new TextEncoder().encode(`/jail${new TextDecoder().decode(name)}`) : name;
+  const target = {
+    maps: OPTIONS.target.maps.map((entry) => ({ ...entry, name: moved(entry.name) })),
+    smaps: OPTIONS.target.smaps.map((entry) => ({ ...entry, name: moved(entry.name) })),
+  };
+  assertEquals(found(RECORDED.image, { target, prediction: { root: "/jail" } }), []);
+  const wrong = found(RECORDED.image, { target });
+  assertEquals(new Set(wrong.map((finding) => finding.split(" ")[0])), new Set(["E_FNAME"]));
+});

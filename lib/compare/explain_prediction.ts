@@ -100,7 +100,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
 }
 
 /** What is done to the target before the call, and who holds it. */
-function explainTracer({ tracer }: CompiledStop): string[] {
+function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[] {
   const lines = tracer.debug.map(({ register, value, errno }) =>
     `  a tracer sets debug register ${register} to 0x${value.toString(16)}` +
     (errno === 0 ? "" : `, which is refused with errno ${errno}`)
@@ -115,6 +115,7 @@ function explainTracer({ tracer }: CompiledStop): string[] {
       }, and takes it out again`,
     );
   }
+  if (root !== "") lines.push(`  names of files are from the target's root directory ${root} on`);
   if (tracer.hold !== "stopped") lines.push(`  the target is ${tracer.hold}`);
   if (tracer.whom !== undefined) lines.push(`  the call is given the pid of another: ${tracer.whom}`);
   return lines;

@@ -51,6 +51,10 @@ export class ModelState {
   heapPages = 0;
   /** Set once the root directory is another than that of the target's own program. */
   hasOtherRoot = false;
+  /** Set once the target has a mount namespace of its own. */
+  hasOwnMounts = false;
+  /** The root directory's path as the agent sees it; empty for the agent's own. */
+  root = "";
   /** The working directory's path. */
   workingDirectory = "/work";
   /** What the registers hold at the next stop, where a step set them. */
@@ -87,8 +91,19 @@ export class ModelState {
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot, workingDirectory, debug } =
-      this;
+    const {
+      space,
+      ldt,
+      tls,
+      defaultFlags,
+      heapPages,
+      sharedWith,
+      hasOtherRoot,
+      workingDirectory,
+      debug,
+      root,
+      hasOwnMounts,
+    } = this;
     const copied = [...this.copied];
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
@@ -106,6 +121,8 @@ export class ModelState {
       hasOtherRoot,
       workingDirectory,
       debug,
+      root,
+      hasOwnMounts,
     });
     this.copied.clear();
     for (const [name, page] of copied) this.copied.set(name, page);

@@ -63,6 +63,8 @@ export interface StopPrediction {
   readonly debug: readonly bigint[];
   /** Pages outside of all areas that must be there, since a debugger wrote to them. */
   readonly copied: readonly CopiedPage[];
+  /** What the names of files begin with in the agent's eyes, but not in those of a target with another root. */
+  readonly root: string;
   /** The TASK record's state of a target that does not checkpoint itself. */
   readonly taskState: number;
   /** Set when the call must fail. */
@@ -108,6 +110,7 @@ export function predictStop(
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
     debug: state.debug.words(),
     copied: copiedPages(state, work),
+    root: state.root,
     taskState: taskState(step),
     refusal,
   };

@@ -106,7 +106,7 @@ export function unshareStep(step: StepOf<"unshare">, { state, builder }: StepCon
     );
   }
   builder.syscall("unshare", [flags], { expected: 0n });
-  if (step.namespace === "mount") state.hasOtherRoot = true;
+  if (step.namespace === "mount") state.hasOtherRoot = state.hasOwnMounts = true;
 }
 
 /** Any other system call by name, for what no step of its own covers and the model need not know. */

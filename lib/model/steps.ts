@@ -92,7 +92,7 @@ export type Step =
   | { op: "link"; file: string; to: string }
   | { op: "memfd"; file: string; pages: PageCount }
   | { op: "chdir"; directory: string; times?: number }
-  | { op: "chroot"; directory: string }
+  | { op: "chroot"; directory: string; bind?: "/" }
   | { op: "shm"; area: string; pages: PageCount }
   | { op: "brk"; area: string; pages: PageCount }
   | { op: "stack"; area: string; pages: PageCount; seed?: number }
@@ -188,7 +188,7 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   link: { file: "string", to: "string" },
   memfd: { file: "string", pages: "count" },
   chdir: { directory: "string", times: "number?" },
-  chroot: { directory: "string" },
+  chroot: { directory: "string", bind: "string?" },
   shm: { area: "string", pages: "count" },
   brk: { area: "string", pages: "count" },
   stack: { area: "string", pages: "count", seed: "number?" },

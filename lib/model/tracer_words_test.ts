@@ -104,3 +104,17 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
     "must be one of mount, pid, uts",
   );
 });
+
+Deno.test("a root directory of the target's own needs a mount namespace to be bound in", () => {
+  const bound: Step = { op: "chroot", directory: "jail", bind: "/" };
+  assertThrows(() => compileSteps([bound]), ScenarioError, `"bind" needs a mount namespace`);
+  const wrong = { ...bound, bind: "/etc" } as unknown as Step;
+  assertThrows(() => compileSteps([wrong]), ScenarioError, `"bind" must be "/"`);
+  const unshared: Step[] = [{ op: "unshare", namespace: "mount" }, bound, { op: "exec" }];
+  const { root, refusal } = predictSteps(unshared);
+  assertEquals([root, refusal], ["/work/jail", undefined]);
+  assertEquals(
+    predictSteps([...unshared.slice(0, 2), { op: "stop", label: "x", expect: "EBADF" }]).refusal?.name,
+    "EBADF",
+  );
+});
