@@ -15,6 +15,8 @@ import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 export interface FuzzOptions {
   readonly seed: number;
   readonly count: number;
+  /** Whether tracers and other holders take part. */
+  readonly tracers?: boolean;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -43,7 +45,11 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   let done = 0;
   let failed = false;
   const property = fc.asyncProperty(
-    stepsArbitrary({ target: prepared.compileTarget, swap: prepared.hasSwap }),
+    stepsArbitrary({
+      target: prepared.compileTarget,
+      swap: prepared.hasSwap,
+      tracers: options.tracers ?? false,
+    }),
     async (steps) => {
       guest ??= await prepared.startGuest();
       const findings = await findingsOf(guest, scenarioOf(steps, prepared), run);
