@@ -4,7 +4,14 @@ import { type ConsoleLine, consoleLines, rawConsoleLines } from "./console_lines
 import { OpenReport } from "./open_report.ts";
 import { isBar } from "./report_lines.ts";
 import type { Splat } from "./splat.ts";
-import { CONSEQUENCE, CUT_HERE, HEADLESS, SPLAT_HEADERS, type SplatHeader } from "./splat_headers.ts";
+import {
+  CONSEQUENCE,
+  CUT_HERE,
+  HEADLESS,
+  INJECTED,
+  SPLAT_HEADERS,
+  type SplatHeader,
+} from "./splat_headers.ts";
 import { splatOf } from "./splat_of.ts";
 
 /** A stack so close behind a report's end is more of it: other processors, held locks, registers again. */
@@ -30,8 +37,15 @@ export function parseSplats(log: string): Splat[] {
     const rest = lines.filter((line) => line.caller === undefined);
     collector.collect(rest);
   }
-  const inOrder = collector.reports.sort((a, b) => indexOf(a) - indexOf(b));
+  const complaints = collector.reports.filter((report) => !isInjection(report));
+  const inOrder = complaints.sort((a, b) => indexOf(a) - indexOf(b));
   return withConsequences(inOrder).map((report) => splatOf(report, raw));
+}
+
+/** Whether it is what fault injection says, or the rest of that: its first line is only a notice. */
+function isInjection({ header, lines }: OpenReport): boolean {
+  return header === INJECTED ||
+    (header === HEADLESS && lines.some(({ text }) => /^\s*should_fail_ex\b/.test(text)));
 }
 
 function indexOf({ lines }: OpenReport): number {
@@ -120,7 +134,7 @@ interface Header {
 }
 
 function headerOf(text: string): Header | undefined {
-  for (const header of [CUT_HERE, ...SPLAT_HEADERS]) {
+  for (const header of [CUT_HERE, INJECTED, ...SPLAT_HEADERS]) {
     const match = header.pattern.exec(text);
     if (match) return { header, match };
   }

@@ -95,6 +95,13 @@ export const HEADLESS: SplatHeader = {
   title: titled("stack without a beginning"),
 };
 
+/** What fault injection tells of each failure that it was asked for (lib/fault-inject.c): no complaint. */
+export const INJECTED: SplatHeader = {
+  kind: "other",
+  pattern: /^FAULT_INJECTION: forcing a failure/,
+  title: () => "fault injection",
+};
+
 /** A panic that says no more than that another report was bad enough. */
 export const CONSEQUENCE = new RegExp(
   "^Kernel panic - not syncing: (?:" + [
