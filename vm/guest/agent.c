@@ -17,6 +17,7 @@
 #include "registers.h"
 #include "spawn.h"
 #include "syscall.h"
+#include "syscall_command.h"
 
 static const unsigned long *auxiliary_vector;
 
@@ -85,6 +86,8 @@ static const struct {
 	{ "observe", command_observe },
 	{ "regs", command_regs },
 	{ "checkpoint", command_checkpoint },
+	{ "resume", command_resume },
+	{ "syscall", command_syscall },
 	{ "pagehash", command_pagehash },
 	{ "peek", command_peek },
 	{ "results", command_results },

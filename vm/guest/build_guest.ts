@@ -28,6 +28,7 @@ const AGENT = [
   "procfs.c",
   "registers.c",
   "spawn.c",
+  "syscall_command.c",
 ];
 const TARGET = ["target.c", "target_memory.c", "target_process.c", "target_segment.c", "target_stop.c"];
 
