@@ -11,7 +11,9 @@ import type { CompiledScenario, CompiledStop } from "../lib/model/compile_scenar
 import type { Refusal } from "../lib/model/predict_stop.ts";
 import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
+import { judgeCall } from "./judge_call.ts";
 import { judgeImage } from "./judge_image.ts";
+import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 import { setUpCase } from "./case_setup.ts";
 import { awaitConditions } from "./stop_conditions.ts";
@@ -80,7 +82,8 @@ export async function runCase(
     wordSize: compiled.target.targetWordSize,
   });
   await agent.program(options.program);
-  await agent.spawn({ path: options.targetPath });
+  const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
+  await agent.spawn({ path: options.targetPath, ...user });
   const outcome = await runStops(agent, compiled, options);
   if (compiled.scenario.setup) {
     // Swap can be switched off, and huge pages forbidden, once nobody has them.
@@ -98,8 +101,9 @@ async function runStops(
   const stops: StopOutcome[] = [];
   const findings: Finding[] = [];
   let lastId = 0;
+  let event: TargetEvent | undefined;
   for (const [index, stop] of compiled.stops.entries()) {
-    const event = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
+    event ??= await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
     const results = options.decodeResults(await agent.results());
     // A call that went wrong is told once, at the first stop after it.
     if (findings.length === 0) {
@@ -112,18 +116,77 @@ async function runStops(
     const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
       ?.value;
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
-    const outcome = await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, lastId });
+    const { pid } = event;
+    const outcome = await checkpointStop(agent, stop, { ...options, pid, brk, lastId });
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
-    await agent.cont(event.pid);
+    event = undefined;
+    if (stop.call) {
+      const called = await callStop(
+        agent,
+        stop,
+        { ...options, pid, brk, lastId, compiled, results },
+        outcome.stop,
+      );
+      stops.push(...called.stops);
+      ({ lastId, event } = called);
+      if (stop.call.target === "killed") {
+        if (event?.kind !== "signal") {
+          findings.push(targetLost("its end", event ? describeEvent(event) : "none"));
+        }
+        return { stops, findings };
+      }
+    }
+    if (!event) await agent.cont(pid);
   }
-  const end = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
+  const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
   // The target's own look at its memory comes after the last checkpoint.
   else if (findings.length === 0) {
     findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
   }
   return { stops, findings };
+}
+
+interface CallStopOptions extends StopOptions {
+  readonly compiled: CompiledScenario;
+  readonly results: readonly ResultItem[];
+}
+
+/** Makes the call that a stop describes, and a plain one after it where the target is still stopped. */
+async function callStop(
+  agent: GuestAgent,
+  stop: CompiledStop,
+  { compiled, results, ...options }: CallStopOptions,
+  plain: StopOutcome,
+): Promise<{ stops: StopOutcome[]; lastId: number; event: TargetEvent | undefined }> {
+  const plan = stop.call!;
+  const resultOf = (what: string): number | undefined => {
+    const value = results.findLast((_, at) => compiled.results[at]?.what.startsWith(what))?.value;
+    return value === undefined ? undefined : Number(value);
+  };
+  const made = await makeCall(agent, plan, {
+    pid: options.pid,
+    checkpointNr: options.kernel.checkpointNr,
+    thread: resultOf("clone("),
+    userfaultfd: resultOf("userfaultfd("),
+  });
+  const ids = [made.reply, ...made.others].map(({ result }) => Number(result));
+  let lastId = Math.max(options.lastId, ...ids);
+  const after = plan.after &&
+    await checkpointStop(agent, { ...stop, label: `${stop.label}, afterwards`, prediction: plan.after }, {
+      ...options,
+      lastId,
+    });
+  lastId = Math.max(lastId, after?.id ?? 0);
+  const references = { before: plain.image, after: after?.stop.image, lastId: options.lastId };
+  const call: StopOutcome = {
+    ...plain,
+    label: `${stop.label}, call`,
+    image: made.image,
+    findings: judgeCall(plan, made, references),
+  };
+  return { stops: after ? [call, after.stop] : [call], lastId, event: made.event };
 }
 
 function describeEvent(event: TargetEvent): string {

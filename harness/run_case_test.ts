@@ -64,7 +64,8 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
     results: () => said("results", new Uint8Array(0)),
     observe: (_, names) => {
       const source = calls.includes("checkpoint") ? script.after ?? raw.proc : raw.proc;
-      const file = (name: string): Uint8Array => source.get(name.endsWith("/stat") ? "stat" : name)!;
+      const file = (name: string): Uint8Array =>
+        source.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
       return said("observe", new Map(names.map((name) => [name, file(name).slice()])));
     },
     checkpoint: () => said("checkpoint", undefined).then(script.checkpoint ?? (() => Promise.resolve(reply))),

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { hasCallFields } from "./call_words.ts";
 import { checkAllPages, checkStep } from "./check_step.ts";
+import { becomeStep, dumpableStep } from "./credential_steps.ts";
 import * as files from "./file_steps.ts";
 import * as memory from "./memory_steps.ts";
 import { type CompileTarget, ModelState } from "./model_state.ts";
-import { predictStop, type StopPrediction } from "./predict_stop.ts";
+import { type CallPlan, predictCall } from "./predict_call.ts";
+import { predictStop, type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import { execStep, forkStep, inChildStep, shmStep, syscallStep, threadStep } from "./process_steps.ts";
 import { ProgramBuilder } from "./program_builder.ts";
 import { emitRegisters, registersStep } from "./register_steps.ts";
@@ -33,6 +36,8 @@ export interface CompiledStop {
   readonly waitsForMerge: boolean;
   /** What the image must be. */
   readonly prediction: StopPrediction;
+  /** The call that the stop describes, made after the plain one. */
+  readonly call?: CallPlan;
 }
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
@@ -86,13 +91,14 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const { state, builder } = context;
   const self = step.op === "self";
   const registers = emitRegisters(context);
-  const prediction = predictStop(state, step);
+  const hasCall = step.op === "stop" && hasCallFields(step);
+  const prediction = hasCall ? stopPrediction(state, step) : predictStop(state, step);
   if (self) {
     builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
     const nr = state.target.checkpointNr;
     const failed = prediction.refusal && BigInt(-prediction.refusal.errno);
     builder.emitWithResult(
-      { op: "syscall", nr, args: [{ slot: SLOTS.pid }, 6n, 0n] },
+      { op: "syscall", nr, args: [step.zero === 1 ? 0n : { slot: SLOTS.pid }, 6n, 0n] },
       "checkpoint(self, 6, 0)",
       failed,
     );
@@ -103,7 +109,8 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   state.registers = undefined;
   bringBack(state, prediction);
   const { label: name, until = [], merged } = step;
-  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
+  const stop = { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
+  return hasCall ? { ...stop, call: predictCall(state, step, prediction) } : stop;
 }
 
 /**
@@ -126,6 +133,10 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return execStep(step, context);
     case "thread":
       return threadStep(step, context);
+    case "become":
+      return becomeStep(step, context);
+    case "dumpable":
+      return dumpableStep(step, context);
     case "syscall":
       return syscallStep(step, context);
     case "registers":
@@ -156,6 +167,8 @@ type OtherStep =
   | "fork"
   | "exec"
   | "thread"
+  | "become"
+  | "dumpable"
   | "syscall"
   | "registers"
   | "check"

@@ -3,6 +3,7 @@
 import { LdtModel } from "../x86/ldt_model.ts";
 import { TlsModel } from "../x86/tls_model.ts";
 import { AddressSpace } from "./address_space.ts";
+import type { Credentials } from "./credential_steps.ts";
 import { type FileKind, FileModel } from "./file_model.ts";
 import { pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterSetting } from "./register_steps.ts";
@@ -58,6 +59,8 @@ export class ModelState {
   readonly selectors = new Map<"fs" | "gs", number>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
+  /** Who the target is. */
+  credentials: Credentials = { uid: 0, gid: 0, dumpable: true };
   #next: number;
   readonly #end: number;
   #nextLow = 0x20000;
@@ -66,6 +69,8 @@ export class ModelState {
     this.target = target;
     const device = setup.findLast((step) => "swap" in step);
     this.swap = device && "swap" in device ? device.swap : undefined;
+    const user = setup.findLast((step) => "uid" in step);
+    if (user && "uid" in user) this.credentials = { uid: user.uid, gid: user.gid, dumpable: true };
     const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
     if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
       this.space.hugePolicy = policy.value;
@@ -81,7 +86,8 @@ export class ModelState {
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot, workingDirectory } = this;
+    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot } = this;
+    const { workingDirectory, credentials } = this;
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
     this.space = space.clone();
@@ -97,6 +103,7 @@ export class ModelState {
       sharedWith,
       hasOtherRoot,
       workingDirectory,
+      credentials,
     });
     this.names.clear();
     for (const [name, range] of names) this.names.set(name, range);
@@ -113,6 +120,7 @@ export class ModelState {
     this.tls = this.tls.exec();
     this.names.clear();
     this.sharedWith = undefined;
+    this.credentials = { ...this.credentials, dumpable: true };
     this.defaultFlags = 0n;
     this.heapPages = 0;
     this.registers = undefined;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { CallFields } from "./call_words.ts";
 import type { PageCount, PageSet } from "./page_set.ts";
 
 /** Bits of a user_desc in words: 32bit, readonly, pages (limit in pages), not_present, useable, long. */
@@ -118,8 +119,13 @@ export type Step =
   | { op: "selector"; selector: number | string }
   | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
   | { op: "registers"; values: Record<string, string> }
-  | ({ op: "stop" } & StopWords)
-  | ({ op: "self" } & StopWords);
+  /** Takes these ids for good; root alone can. */
+  | { op: "become"; uid: number; gid?: number }
+  /** prctl(PR_SET_DUMPABLE): with 0 nobody but root may look into the target. */
+  | { op: "dumpable"; value: number }
+  | ({ op: "stop" } & StopWords & CallFields)
+  /** `zero`: by the pid 0 in place of its own. */
+  | ({ op: "self"; zero?: number } & StopWords);
 
 /** A register that a selector can be loaded into. */
 export type SegmentRegisterName = "es" | "ss" | "ds" | "fs" | "gs";
@@ -201,6 +207,8 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   selector: { selector: "value" },
   syscall: { name: "string", args: "array?", expect: "value?" },
   registers: { values: "map" },
-  stop: STOP,
-  self: STOP,
+  become: { uid: "number", gid: "number?" },
+  dumpable: { value: "number" },
+  stop: { ...STOP, call: "map?", to: "map?", during: "array?" },
+  self: { ...STOP, zero: "number?" },
 };
