@@ -79,6 +79,10 @@ function replyFindings({ outcome, caller }: CallPlan, reply: CheckpointResult, l
     const message = `${caller.times} calls, one after the other, must fail alike`;
     findings.push(finding("E_RETURN", message, actual, `${reply.otherResult} as well`));
   }
+  if (reply.isLate) {
+    const message = "the call must end without anybody reading on";
+    findings.push(finding("E_LATE", message, outcome.name, "a call that went on"));
+  }
   if (reply.probe !== undefined && reply.probe !== -EFAULT) {
     const message = "after the call its caller could write(2) from an address of the kernel";
     findings.push(finding("E_ADDRESS_LIMIT", message, "EFAULT", String(reply.probe)));

@@ -36,6 +36,8 @@ export interface MakeCallOptions {
 
 /** Of so many calls and more, what they leak shows. */
 const MANY_CALLS = 100;
+/** A caller that a signal ends, or that must not wait, is over long before. */
+const LONGEST_WAIT_MS = 2000;
 /** No process has this pid (PID_MAX_LIMIT). */
 const NO_PID = 4_194_304;
 const KTHREADD = 2;
@@ -96,14 +98,19 @@ async function runCall(
       wait ||= action.do === "signal";
     }
     const cutAfter = at === closes ? closes : undefined;
-    reply = await agent.resume({ handle: paused.handle, pauseAt: pauses[index + 1], cutAfter, wait });
+    reply = await agent.resume({
+      handle: paused.handle,
+      pauseAt: pauses[index + 1],
+      cutAfter,
+      waitMs: wait ? LONGEST_WAIT_MS : undefined,
+    });
     parts.push(reply.image ?? new Uint8Array(0));
   }
   return { reply, image: concatenated(parts), others, event };
 }
 
 function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
-  const { caller: { uid, gid, flags, times, signals }, during } = plan;
+  const { caller: { uid, gid, flags, times, signals, alarm }, during } = plan;
   const signal = during.find((action) => action.do === "signal" && action.handled === true)?.signal;
   return {
     nr: options.checkpointNr,
@@ -112,6 +119,7 @@ function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
     uid,
     gid,
     times,
+    alarmUs: alarm === 0 ? undefined : alarm,
     ignoreSignals: signals === "ignored",
     to: options.to ?? "pipe",
     fileSize: options.fileSize,

@@ -210,11 +210,11 @@ export class AgentSession {
   }
 
   /** Lets a paused checkpoint go on; gives what came of its image since. */
-  resume({ handle, pauseAt, cutAfter, wait }: ResumeOptions): Promise<CheckpointResult> {
+  resume({ handle, pauseAt, cutAfter, waitMs }: ResumeOptions): Promise<CheckpointResult> {
     const stream = new ImageTaker(undefined);
     const fields: Fields = [
       ...[["handle", handle], ["pauseat", pauseAt], ["cutafter", cutAfter]] as const,
-      ["wait", wait === true ? 1 : undefined],
+      ["wait", waitMs],
     ];
     return this.#exchange(
       { word: "resume", fields, stream },

@@ -14,6 +14,11 @@ export interface CallWords {
   readonly times?: number;
   /** What SIGPIPE and SIGXFSZ do to the caller. */
   readonly signals?: "ignored" | "fatal";
+  /**
+   * Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; the first of
+   * these signals must come before the end of the image.
+   */
+  readonly alarm?: number;
 }
 
 /** What kinds of descriptor the image can go to. */
@@ -109,6 +114,7 @@ const CALL: Table = {
   pid: "value",
   times: "number",
   signals: ["ignored", "fatal"],
+  alarm: "number",
 };
 const OUTPUT: Table = {
   kind: OUTPUT_KINDS,

@@ -75,7 +75,7 @@ export function predictCall(
   plain: StopPrediction,
 ): CallPlan {
   const caller = {
-    ...{ uid: 0, gid: 0, flags: 0, pid: "target" as const, times: 1, signals: "ignored" as const },
+    ...{ uid: 0, gid: 0, flags: 0, pid: "target" as const, times: 1, signals: "ignored" as const, alarm: 0 },
     ...step.call,
   };
   const output = outputOf(step);
@@ -185,6 +185,7 @@ function writeCut({ caller, output }: Situation): Cut | undefined {
   const { kind, closes, limit, position = 0, seals = [], holds = 0, space, path = "", flags = [] } = output;
   const fatal = caller.signals === "fatal";
   const start = flags.includes("O_APPEND") ? holds : position;
+  if (caller.alarm > 0) return { name: "EINTR", at: 1, why: "signals for the caller" };
   if (closes !== undefined) {
     // A socket whose peer had bytes left to read says ECONNRESET first. In the midst of pages that is the end of a write
     // of which a part was done, and told by its length alone; the next one says EPIPE.

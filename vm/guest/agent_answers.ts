@@ -113,6 +113,7 @@ export function checkpointFields(options: CheckpointOptions): (readonly [string,
     ["times", options.times],
     ["fsize", options.fileSize],
     ["ignore", options.ignoreSignals === true ? 1 : undefined],
+    ["alarm", options.alarmUs],
   ];
 }
 
@@ -156,6 +157,7 @@ export function parseCheckpoint(line: ProtocolLine, image: Uint8Array | undefine
   }
   return {
     ...(other === 0 ? {} : { otherResult: BigInt(other) }),
+    ...(optionalNumberField(line, "late") === 1 ? { isLate: true } : {}),
     ...(probe === undefined ? {} : { probe: BigInt(probe) }),
     result: bigintField(line, "ret"),
     errno: numberField(line, "errno"),

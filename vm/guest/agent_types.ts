@@ -115,6 +115,8 @@ export interface CheckpointOptions {
   fileSize?: number | undefined;
   /** Whether the caller ignores SIGPIPE and SIGXFSZ. */
   ignoreSignals?: boolean | undefined;
+  /** Every so many microseconds SIGALRM comes to the caller, which has a handler for it, with SA_RESTART. */
+  alarmUs?: number | undefined;
   /**
    * Takes the image as it comes, instead of `image` in the result. The bytes are the sink's until its
    * promise is done.
@@ -144,6 +146,8 @@ export interface CheckpointResult {
   readonly nanoseconds: bigint;
   /** A result of one of several calls that was another than the last one's. */
   readonly otherResult?: bigint;
+  /** Set when the caller had not ended in the time that it was given, with nobody reading. */
+  readonly isLate?: boolean;
   /** What write(2) returned for a byte at an address of the kernel, by the same caller after the call. */
   readonly probe?: bigint;
   /** Set instead of a result when the call is still under way. */
@@ -164,8 +168,8 @@ export interface ResumeOptions {
   readonly pauseAt?: number | undefined;
   /** The reader goes away after so many bytes of the whole image. */
   readonly cutAfter?: number | undefined;
-  /** Waits for the end of the caller before it reads on. */
-  readonly wait?: boolean;
+  /** Waits for the end of the caller before it reads on, for so many milliseconds. */
+  readonly waitMs?: number | undefined;
 }
 
 /** An argument of a system call of the agent's: a number, a string, or bytes that the kernel may write to. */

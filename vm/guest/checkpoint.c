@@ -38,6 +38,8 @@ struct settings {
 	u64 file_size;
 	// Whether SIGPIPE and SIGXFSZ are ignored.
 	u64 ignored;
+	// After this many microseconds, and again and again, SIGALRM comes, which has a handler.
+	u64 alarm;
 	// An open descriptor instead of a pipe; -1 also stands for a descriptor that is not open.
 	const char *path;
 	u64 open_flags;
@@ -71,6 +73,8 @@ struct open_call {
 	u64 carried;
 	bool signaled;
 	bool paused;
+	// Did not end in time while nobody read.
+	bool late;
 };
 
 static struct open_call open_calls[MAX_CALLS];
@@ -156,6 +160,12 @@ __attribute__((noreturn)) static void call_and_exit(const struct settings *setti
 	outcome->result = sys_set_ids((u32)settings->uid, (u32)settings->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
+	if (settings->alarm != 0) {
+		long period[] = { 0, (long)settings->alarm, 0, (long)settings->alarm };
+
+		sys_sigaction(SIGALRM, ignore_signal, SA_RESTART);
+		SYS(setitimer, ITIMER_REAL, period, 0);
+	}
 	sys_clock(CLOCK_REALTIME, &outcome->real_before);
 	sys_clock(CLOCK_MONOTONIC, &outcome->before);
 	outcome->result = call_once(settings, fd >= 0 ? IMAGE_FD : -1);
@@ -168,6 +178,8 @@ __attribute__((noreturn)) static void call_and_exit(const struct settings *setti
 	}
 	sys_clock(CLOCK_MONOTONIC, &outcome->after);
 	sys_clock(CLOCK_REALTIME, &outcome->real_after);
+	if (settings->alarm != 0)
+		SYS(setitimer, ITIMER_REAL, (long[4]){ 0 }, 0);
 	outcome->probe = probe_kernel_address();
 	outcome->returned = true;
 	SYS(exit_group, 0);
@@ -228,8 +240,9 @@ static void answer_bytes(struct hash *hash)
 	reply_hex("hash", hash_finish(hash), 16);
 }
 
-static void answer(const struct outcome *outcome, int status, struct hash *hash)
+static void answer(const struct open_call *call, int status, struct hash *hash)
 {
+	const struct outcome *outcome = call->outcome;
 	s64 seconds = outcome->after.seconds - outcome->before.seconds;
 	s64 nanoseconds = outcome->after.nanoseconds - outcome->before.nanoseconds;
 
@@ -243,6 +256,7 @@ static void answer(const struct outcome *outcome, int status, struct hash *hash)
 	reply_number("t1", outcome->returned ? outcome->real_after.seconds : outcome->real_before.seconds);
 	reply_number("ns", outcome->returned ? seconds * 1000000000 + nanoseconds : 0);
 	reply_number("other", outcome->other_result);
+	reply_number("late", call->late);
 	if (outcome->returned)
 		reply_number("probe", outcome->probe);
 	reply_send();
@@ -277,7 +291,7 @@ static void go_on(struct open_call *call)
 	if (!call->outcome->returned && status_signal(status) == 0)
 		reply_error(call->outcome->result, "setresuid");
 	else
-		answer(call->outcome, status, &hash);
+		answer(call, status, &hash);
 }
 
 void command_resume(const struct command *command)
@@ -298,8 +312,9 @@ void command_resume(const struct command *command)
 	    !command_number(command, "cutafter", &call->settings.cut_after))
 		return;
 	// What is in the pipe stays there until the caller is over, without anybody having read on.
-	if (wait != 0)
-		process_wait(call->caller);
+	for (u64 ms = 0; ms < wait && !proc_is_over(call->caller); ms++)
+		sys_sleep_ms(1);
+	call->late = wait != 0 && !proc_is_over(call->caller);
 	go_on(call);
 }
 
@@ -340,6 +355,7 @@ static bool read_settings(const struct command *command, struct settings *settin
 		command_number(command, "times", &settings->times) &&
 		command_number(command, "fsize", &settings->file_size) &&
 		command_number(command, "ignore", &settings->ignored) &&
+		command_number(command, "alarm", &settings->alarm) &&
 		command_number(command, "fd", &settings->fd) &&
 		command_number(command, "reader", &settings->reader) &&
 		command_number(command, "oflags", &settings->open_flags);

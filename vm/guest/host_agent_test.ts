@@ -481,8 +481,11 @@ agentTest("a checkpoint pauses where it is told to, and others go on meanwhile",
   // A caller that is killed ends though nobody reads; what it wrote can still be read.
   const { paused } = await session.checkpoint({ ...call, pauseAt: 10_000 });
   await session.signal(paused!.caller, 9);
-  const killed = await session.resume({ handle: paused!.handle, wait: true });
+  const killed = await session.resume({ handle: paused!.handle, waitMs: 5000 });
   assert(killed.signal === 9 && killed.length <= 4096, `${killed.signal}, ${killed.length} bytes`);
+  const stays = await session.checkpoint({ ...call, pauseAt: 10_000 });
+  const late = await session.resume({ handle: stays.paused!.handle, waitMs: 5 });
+  assertEquals([killed.isLate, late.isLate, late.length], [undefined, true, 390_000]);
   const cut = await session.checkpoint({ ...call, pauseAt: 10_000, ignoreSignals: true });
   const gone = await session.resume({ handle: cut.paused!.handle, cutAfter: 10_000 });
   assertEquals([gone.errno, gone.length], [32, 0]);
