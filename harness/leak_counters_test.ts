@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals } from "@std/assert";
+import type { GuestAgent } from "./guest.ts";
+import { leakFindings, readLeakCounters } from "./leak_counters.ts";
+
+const BEFORE = { files: 20, free: 1 << 28, objects: 1 << 22 };
+
+Deno.test("leakFindings() finds files, pages and objects that hundreds of calls kept", () => {
+  const ids = (after: Partial<typeof BEFORE>) => {
+    return leakFindings(BEFORE, { ...BEFORE, ...after }, 400).map(({ id, expected }) => `${id} ${expected}`);
+  };
+  assertEquals(ids({}), []);
+  assertEquals(ids({ free: BEFORE.free - 100 * 4096, objects: BEFORE.objects + 10 * 4096 }), []);
+  assertEquals(ids({ files: 21 }), ["E_LEAK at most 0 open files more"]);
+  assertEquals(ids({ free: BEFORE.free - 400 * 4096 }), ["E_LEAK at most 819200 bytes of memory more"]);
+  assertEquals(ids({ objects: BEFORE.objects + 400 * 256 }), [
+    "E_LEAK at most 51200 bytes of kernel objects more",
+  ]);
+  assertEquals(ids({ files: NaN }).length, 1);
+});
+
+Deno.test("readLeakCounters() reads what /proc shows", async () => {
+  const files: Record<string, string> = {
+    "/proc/meminfo": "MemTotal:  1000 kB\nMemFree:    700 kB\nSReclaimable: 5 kB\nSUnreclaim:   30 kB\n",
+    "/proc/sys/fs/file-nr": "34\t0\t1000\n",
+  };
+  const agent = { readFile: (path: string) => Promise.resolve(new TextEncoder().encode(files[path])) };
+  assertEquals(await readLeakCounters(agent as unknown as GuestAgent), {
+    ...{ files: 34, free: 700 * 1024, objects: 30 * 1024 },
+  });
+});
