@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { GuestAgent } from "./guest.ts";
-import { leakFindings, readLeakCounters } from "./leak_counters.ts";
+import { leakFindings, lostMemory, readLeakCounters } from "./leak_counters.ts";
 
 const BEFORE = { files: 20, free: 1 << 28, objects: 1 << 22 };
 
@@ -22,11 +22,20 @@ Deno.test("leakFindings() finds files, pages and objects that hundreds of calls 
 
 Deno.test("readLeakCounters() reads what /proc shows", async () => {
   const files: Record<string, string> = {
-    "/proc/meminfo": "MemTotal:  1000 kB\nMemFree:    700 kB\nSReclaimable: 5 kB\nSUnreclaim:   30 kB\n",
+    "/proc/zoneinfo":
+      "Node 0, zone DMA\n  pages free     70\n      nr_free_pages 70\n              count: 5\n" +
+      "Node 0, zone Normal\n      nr_free_pages 100\n              count: 25\n      nr_zone_active_anon 9\n",
+    "/proc/meminfo": "MemTotal:  1000 kB\nSReclaimable: 5 kB\nSUnreclaim:   30 kB\n",
     "/proc/sys/fs/file-nr": "34\t0\t1000\n",
   };
   const agent = { readFile: (path: string) => Promise.resolve(new TextEncoder().encode(files[path])) };
   assertEquals(await readLeakCounters(agent as unknown as GuestAgent), {
-    ...{ files: 34, free: 700 * 1024, objects: 30 * 1024 },
+    ...{ files: 34, free: 200 * 4096, objects: 30 * 1024 },
   });
+});
+
+Deno.test("lostMemory() finds a target whose memory somebody still has", () => {
+  assertEquals(lostMemory(BEFORE, { ...BEFORE, free: BEFORE.free - (1 << 20) }), []);
+  const [lost] = lostMemory(BEFORE, { ...BEFORE, free: BEFORE.free - (4 << 20) });
+  assertEquals([lost?.id, lost?.actual], ["E_LEAK", "4194304 less"]);
 });

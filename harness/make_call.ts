@@ -6,7 +6,7 @@ import type { CheckpointOptions, CheckpointResult, TargetEvent } from "../vm/gue
 import { doAction, signalNumber } from "./call_actions.ts";
 import { type FileEnd, openOutput } from "./call_output.ts";
 import type { GuestAgent } from "./guest.ts";
-import { leakFindings, readLeakCounters } from "./leak_counters.ts";
+import { leakFindings, MANY_CALLS, readLeakCounters } from "./leak_counters.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "./target_changes.ts";
 
 /** A call that a stop described, carried out. */
@@ -34,8 +34,6 @@ export interface MakeCallOptions {
   readonly userfaultfd: number | undefined;
 }
 
-/** Of so many calls and more, what they leak shows. */
-const MANY_CALLS = 100;
 /** A caller that a signal ends, or that must not wait, is over long before. */
 const LONGEST_WAIT_MS = 2000;
 /** No process has this pid (PID_MAX_LIMIT). */

@@ -13,6 +13,7 @@ import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
 import { judgeCall } from "./judge_call.ts";
 import { judgeImage } from "./judge_image.ts";
+import { lostMemory, MANY_CALLS, readLeakCounters } from "./leak_counters.ts";
 import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 import { setUpCase } from "./case_setup.ts";
@@ -81,6 +82,8 @@ export async function runCase(
     path: options.targetPath,
     wordSize: compiled.target.targetWordSize,
   });
+  const times = Math.max(...compiled.stops.map(({ call }) => call?.caller.times ?? 1));
+  const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
   const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
   await agent.spawn({ path: options.targetPath, ...user });
@@ -90,7 +93,11 @@ export async function runCase(
     await agent.clean();
     await undo();
   }
-  return outcome;
+  if (!counters) return outcome;
+  // What holds on to the target's memory shows when the target is gone.
+  await agent.clean();
+  const leaks = lostMemory(counters, await readLeakCounters(agent));
+  return { ...outcome, findings: [...outcome.findings, ...leaks] };
 }
 
 async function runStops(

@@ -294,6 +294,26 @@ static void go_on(struct open_call *call)
 		answer(call, status, &hash);
 }
 
+static s64 milliseconds(void)
+{
+	struct time now;
+
+	sys_clock(CLOCK_MONOTONIC, &now);
+	return now.seconds * 1000 + (s32)now.nanoseconds / 1000000;
+}
+
+static bool ends_within(int pid, s64 ms)
+{
+	s64 start = milliseconds();
+
+	while (!proc_is_over(pid)) {
+		if (milliseconds() - start >= ms)
+			return false;
+		sys_sleep_ms(1);
+	}
+	return true;
+}
+
 void command_resume(const struct command *command)
 {
 	u64 handle = MAX_CALLS;
@@ -312,9 +332,7 @@ void command_resume(const struct command *command)
 	    !command_number(command, "cutafter", &call->settings.cut_after))
 		return;
 	// What is in the pipe stays there until the caller is over, without anybody having read on.
-	for (u64 ms = 0; ms < wait && !proc_is_over(call->caller); ms++)
-		sys_sleep_ms(1);
-	call->late = wait != 0 && !proc_is_over(call->caller);
+	call->late = wait != 0 && !ends_within(call->caller, (s64)wait);
 	go_on(call);
 }
 
