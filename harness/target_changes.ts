@@ -34,9 +34,9 @@ const SWAP_STATUS_LINES = new Set(["VmHWM", "VmRSS", "RssAnon", "VmSwap"]);
 const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
 
 /**
- * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back, and
- * with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was, and for a stopped task all
- * that status and stat show: signals, faults, times, context switches.
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back,
+ * and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was, and for a
+ * stopped task all that status and stat show: signals, faults, times, context switches.
  *
  * @param before {@linkcode OBSERVED_FOR_CHANGES} of the target before the call
  * @param after the same after it

@@ -15,28 +15,27 @@ export interface CallWords {
   /** What SIGPIPE and SIGXFSZ do to the caller. */
   readonly signals?: "ignored" | "fatal";
   /**
-   * Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; the first of
-   * these signals must come before the end of the image.
+   * Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; the
+   * first of these signals must come before the end of the image.
    */
   readonly alarm?: number;
 }
 
-/** What kinds of descriptor the image can go to. */
-export const OUTPUT_KINDS = [
-  "pipe",
-  "file",
-  "socket",
-  "memfd",
-  "epoll",
-  "eventfd",
-  "signalfd",
-  "none",
-] as const;
+/** Of what kind a descriptor is. */
+export type OutputKind =
+  | "pipe"
+  | "file"
+  | "socket"
+  | "memfd"
+  | "epoll"
+  | "eventfd"
+  | "signalfd"
+  | "none";
 
 /** Where the image goes to. */
 export interface OutputWords {
   /** Of what kind the descriptor is; `none` is one that is not open. A socket is a stream of a UNIX pair. */
-  readonly kind: typeof OUTPUT_KINDS[number];
+  readonly kind: OutputKind;
   /** Bytes that fit into a pipe or are asked for as a socket's buffer. */
   readonly size?: number;
   /** Flags of open(2) or, for a pipe, O_NONBLOCK of the end that is written to; O_WRONLY by default. */
@@ -57,8 +56,71 @@ export interface OutputWords {
   readonly seals?: readonly string[];
 }
 
-/** What the host can do while the call waits for a reader. */
-export const ACTIONS = [
+/** What happens, in a word. */
+export type ActionKind =
+  | "nothing"
+  | "kill"
+  | "cont"
+  | "signal"
+  | "poke"
+  | "pageout"
+  | "cold"
+  | "checkpoint"
+  | "unlink"
+  | "rename"
+  | "unregister";
+
+/** Something that happens while the call is blocked in a write. */
+export interface ActionWords {
+  /** Bytes of the image that have been read when it happens. */
+  readonly at: number;
+  /**
+   * kill, cont: SIGKILL, SIGCONT for the target; signal: one for the caller; poke: a byte written through
+   * /proc/PID/mem; pageout, cold: process_madvise(2); checkpoint: another one of the same target, to its end;
+   * unlink, rename: of a mapped file; unregister: of an area from its userfaultfd, by another process.
+   */
+  readonly do: ActionKind;
+  /** For signal: its name. */
+  readonly signal?: "SIGKILL" | "SIGTERM" | "SIGUSR1";
+  /** For signal: whether the caller has a handler, which restarts system calls. */
+  readonly handled?: boolean;
+  /** For poke, pageout, cold, unregister. */
+  readonly area?: string;
+  /** For poke: the page in the area. */
+  readonly page?: number;
+  /** For poke: the byte. */
+  readonly value?: number;
+  /** For unlink and rename. */
+  readonly file?: string;
+  /** For rename. */
+  readonly to?: string;
+}
+
+/** The fields of a stop that say how the call is made. */
+export interface CallFields {
+  /** Who calls, with what. */
+  readonly call?: CallWords;
+  /** Where to. */
+  readonly to?: OutputWords;
+  /** What happens meanwhile, in the order of the places in the image. */
+  readonly during?: readonly ActionWords[];
+}
+
+type Kind = "number" | "string" | "strings" | "boolean" | "value";
+type Table = Readonly<Record<string, Kind | readonly string[]>>;
+
+const OUTPUT_KINDS: readonly OutputKind[] = [
+  "pipe",
+  "file",
+  "socket",
+  "memfd",
+  "epoll",
+  "eventfd",
+  "signalfd",
+  "none",
+];
+
+const ACTIONS: readonly ActionKind[] = [
   "nothing",
   "kill",
   "cont",
@@ -70,42 +132,7 @@ export const ACTIONS = [
   "unlink",
   "rename",
   "unregister",
-] as const;
-
-/** Something that happens while the call is blocked in a write. */
-export interface ActionWords {
-  /** Bytes of the image that have been read when it happens. */
-  readonly at: number;
-  /**
-   * kill, cont: SIGKILL, SIGCONT for the target; signal: one for the caller; poke: a byte written through
-   * /proc/PID/mem; pageout, cold: process_madvise(2); checkpoint: another one of the same target, to its end;
-   * unlink, rename: of a mapped file; unregister: of an area from its userfaultfd, by another process.
-   */
-  readonly do: typeof ACTIONS[number];
-  /** For signal: its name. */
-  readonly signal?: "SIGKILL" | "SIGTERM" | "SIGUSR1";
-  /** For signal: whether the caller has a handler, which restarts system calls. */
-  readonly handled?: boolean;
-  /** For poke, pageout, cold, unregister. */
-  readonly area?: string;
-  /** For poke: the page in the area, and the byte. */
-  readonly page?: number;
-  readonly value?: number;
-  /** For unlink and rename. */
-  readonly file?: string;
-  /** For rename. */
-  readonly to?: string;
-}
-
-/** The fields of a stop that say how the call is made. */
-export interface CallFields {
-  readonly call?: CallWords;
-  readonly to?: OutputWords;
-  readonly during?: readonly ActionWords[];
-}
-
-type Kind = "number" | "string" | "strings" | "boolean" | "value";
-type Table = Readonly<Record<string, Kind | readonly string[]>>;
+];
 
 const CALL: Table = {
   uid: "number",

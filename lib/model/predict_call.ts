@@ -12,8 +12,9 @@ export interface PlannedAction extends ActionWords {
   readonly address: bigint;
   /** Bytes of the area. */
   readonly length: number;
-  /** The file's path as the target's root sees it, and its new one. */
+  /** The file's path as the target's root sees it. */
   readonly path: string;
+  /** The path that it gets. */
   readonly newPath: string;
 }
 
@@ -31,9 +32,13 @@ export interface CallOutcome {
 
 /** A call that a stop describes: how it is made and what must come of it. */
 export interface CallPlan {
+  /** Who calls, with what. */
   readonly caller: Required<CallWords>;
+  /** Where to. */
   readonly output: OutputWords;
+  /** What happens meanwhile. */
   readonly during: readonly PlannedAction[];
+  /** How it must end. */
   readonly outcome: CallOutcome;
   /**
    * What becomes of the target meanwhile: nothing (`same`), it stays stopped but is changed by an action, it
@@ -187,8 +192,8 @@ function writeCut({ caller, output }: Situation): Cut | undefined {
   const start = flags.includes("O_APPEND") ? holds : position;
   if (caller.alarm > 0) return { name: "EINTR", at: 1, why: "signals for the caller" };
   if (closes !== undefined) {
-    // A socket whose peer had bytes left to read says ECONNRESET first. In the midst of pages that is the end of a write
-    // of which a part was done, and told by its length alone; the next one says EPIPE.
+    // A socket whose peer had bytes left to read says ECONNRESET first. In the midst of pages that is the end of a
+    // write of which a part was done, and told by its length alone; the next one says EPIPE.
     return { name: fatal ? "SIGPIPE" : "EPIPE", at: closes, why: "nobody reads" };
   }
   if (kind === "pipe" && flags.includes("O_NONBLOCK")) {

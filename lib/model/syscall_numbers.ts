@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * Linux system call numbers that scenarios and the harness may use, as [x86-64, i386]; `undefined` where the architecture has
- * none. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
+ * Linux system call numbers that scenarios and the harness may use, as [x86-64, i386]; `undefined` where the
+ * architecture has none. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
  */
 const SYSCALL_NUMBERS = {
   read: [0, 3],
