@@ -20,7 +20,7 @@ const KIB = 1024;
 const PAGE_BYTES = 4096;
 const MOST_OF_CACHES = 2 * 1024 * 1024;
 /** The smallest leak of a call that must show in the kernel's objects, in bytes. */
-const SMALLEST_OBJECT = 128;
+const SMALLEST_OBJECT = 64;
 
 /** Reads the counters. */
 export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters> {
