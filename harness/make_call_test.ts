@@ -24,10 +24,12 @@ interface Fake {
   readonly results?: Readonly<Record<number, bigint>>;
   /** What a look at the target shows after the call. */
   readonly statusAfter?: string;
+  /** Open files by /proc/sys/fs/file-nr, look by look. */
+  readonly files?: number[];
 }
 
 /** A guest in which descriptors 8 and 9 are opened in pairs, and a paused call gives the bytes up to there. */
-function fakeGuest(said: string[], { results = {}, statusAfter }: Fake): GuestAgent {
+function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fake): GuestAgent {
   const say = <T>(words: string, answer: T): Promise<T> => {
     said.push(words);
     return Promise.resolve(answer);
@@ -50,7 +52,9 @@ function fakeGuest(said: string[], { results = {}, statusAfter }: Fake): GuestAg
     mkdir: (path) => say(`mkdir ${path}`, undefined),
     mount: ({ directory, data }) => say(`mount ${directory} ${data}`, undefined),
     readFile: (path, { offset = 0, length = 30 } = {}) =>
-      say(`read ${path}`, Uint8Array.from({ length }, (_, i) => (offset + i) % 249 + 1)),
+      path.startsWith("/proc/")
+        ? Promise.resolve(counterFile(path, files))
+        : say(`read ${path}`, Uint8Array.from({ length }, (_, i) => (offset + i) % 249 + 1)),
     observe: (_, names) => {
       const text = said.includes("checkpoint") && statusAfter ? statusAfter : "State:\tT (stopped)\n";
       const file = (name: string) => new TextEncoder().encode(name === "status" ? text : "");
@@ -161,4 +165,24 @@ Deno.test("makeCall() says which system call the guest could not do", async () =
   await assertRejects(failing, UsageError, "memfd_create(image, 3) gave EMFILE");
   const flags = () => make({ to: { kind: "file", path: "/work/x", flags: ["O_NOSUCH"] } });
   await assertRejects(flags, UsageError, `no flag "O_NOSUCH"`);
+});
+
+function counterFile(path: string, files: number[]): Uint8Array {
+  const text = path.endsWith("file-nr")
+    ? `${files.shift()}\t0\t9\n`
+    : path.endsWith("zoneinfo")
+    ? " nr_free_pages 9\n"
+    : "SUnreclaim: 9 kB\n";
+  return new TextEncoder().encode(text);
+}
+
+Deno.test("makeCall() finds what grows with every round of many calls, and nothing that grows once", async () => {
+  const fields = { call: { times: 400, flags: 1 }, expect: "EINVAL" };
+  const rounds = async (...files: number[]) => {
+    const { said, made } = await make(fields, { files });
+    return [said.filter((words) => words === "checkpoint").length, made.findings.map(({ id }) => id).join()];
+  };
+  assertEquals(await rounds(20, 20), [2, ""]);
+  assertEquals(await rounds(20, 25, 25, 25), [3, ""]);
+  assertEquals(await rounds(20, 25, 25, 30, 30, 35, 35, 40, 40, 45), [6, "E_LEAK"]);
 });
