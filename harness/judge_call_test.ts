@@ -80,7 +80,8 @@ Deno.test("judgeCall() finds an image that is not the plain call's, or not of th
   }
   assertEquals(ids({ image: IMAGE.subarray(0, -8) }), ["E_OTHER_IMAGE"]);
   assertEquals(ids({ image: new Uint8Array(0) }), ["E_OTHER_IMAGE"]);
-  assertEquals(ids({ reply: { secondsBefore: NOW + 1n } }), ["E_TIME"]);
+  assertEquals(ids({ reply: { secondsBefore: NOW + 1n } }), []);
+  assertEquals(ids({ reply: { secondsBefore: NOW + 2n, secondsAfter: NOW + 2n } }), ["E_TIME"]);
   assertEquals(ids({ reply: { secondsAfter: NOW - 1n } }), ["E_TIME"]);
   assertEquals(ids({ outcome: { sees: "after" }, after: changed(9000) }), ["E_OTHER_IMAGE"]);
   const other = { ...REPLY, image: changed(9000) };
