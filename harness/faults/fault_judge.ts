@@ -7,7 +7,7 @@ import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
 import type { Guest } from "../guest.ts";
 import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
 import type { StopOutcome } from "../run_case.ts";
-import { changesBetween } from "../target_changes.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
 /** What sweeps have found so far. */
@@ -29,7 +29,6 @@ export interface FaultSweepOptions {
 }
 
 const LIMIT = 20_000;
-const OBSERVED = ["maps", "smaps", "pages"] as const;
 /** What a call may give whose allocation failed. User space is not read or written by the call. */
 const ALLOWED = ["ENOMEM"];
 
@@ -65,7 +64,7 @@ export async function sweepFaults(
   const { agent } = guest;
   const { pid } = seen.raw;
   for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
-  const before = await agent.observe(pid, OBSERVED);
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
   let mark = guest.consoleMark;
@@ -83,7 +82,7 @@ export async function sweepFaults(
     // The kernel log keeps its last megabytes only.
     if (nth % 200 === 0) mark = tallySites(guest, mark, tally);
   }
-  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED)));
+  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)));
   const again = await agent.checkpoint({ nr: checkpointNr, pid });
   findings.push(...replyFindings(again, seen.image, 0));
   await settleConsole(guest);

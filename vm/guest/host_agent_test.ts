@@ -538,7 +538,6 @@ agentTest(
 );
 
 agentTest("the image path carries every byte, and all its accidents are told", async (session) => {
-  const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
   const call = { nr: STAND_IN_NR, pid: 1 };
   for (const length of [0, 1, 43, 4_000_001]) {
     const { result, errno, image } = await session.checkpoint({ ...call, flags: BigInt(length) });
@@ -566,6 +565,60 @@ agentTest("the image path carries every byte, and all its accidents are told", a
   assertEquals(await session.readFile("/tmp/image"), pattern(1000));
   const other = await session.checkpoint({ ...call, flags: 10n, uid: 5, gid: 5, pipeBytes: 4096 });
   assertEquals(other.image, pattern(10));
+});
+
+agentTest("a checkpoint pauses where it is told to, and others go on meanwhile", async (session, arch) => {
+  const call = { nr: 1_000_000, pid: 1, flags: 400_000n, pipeBytes: 4096 };
+  const [first, second] = [
+    await session.checkpoint({ ...call, pauseAt: 10_000 }),
+    await session.checkpoint(call),
+  ];
+  assertEquals([first.length, first.paused?.handle, second.length], [10_000, 0, 400_000]);
+  const { handle, caller } = first.paused!;
+  const more = await session.resume({ handle, pauseAt: 20_000 });
+  assertEquals([more.image, more.paused], [pattern(20_000).subarray(10_000), { handle, caller }]);
+  await session.ping(1);
+  const rest = await session.resume({ handle });
+  assertEquals([rest.result, rest.length, rest.probe], [1n, 380_000, -14n]);
+  assertEquals(rest.image, pattern(400_000).subarray(20_000));
+  await assertRejects(() => session.resume({ handle }), AgentError, "errno 22");
+  // A caller that is killed ends though nobody reads; what it wrote can still be read.
+  const { paused } = await session.checkpoint({ ...call, pauseAt: 10_000 });
+  await session.signal(paused!.caller, 9);
+  const killed = await session.resume({ handle: paused!.handle, waitMs: 5000 });
+  assert(killed.signal === 9 && killed.length <= 4096, `${killed.signal}, ${killed.length} bytes`);
+  const stays = await session.checkpoint({ ...call, pauseAt: 10_000 });
+  const late = await session.resume({ handle: stays.paused!.handle, waitMs: 5 });
+  assertEquals([killed.isLate, late.isLate, late.length], [undefined, true, 390_000]);
+  const cut = await session.checkpoint({ ...call, pauseAt: 10_000, ignoreSignals: true });
+  const gone = await session.resume({ handle: cut.paused!.handle, cutAfter: 10_000 });
+  assertEquals([gone.errno, gone.length], [32, 0]);
+  // Those under way end with everything else.
+  await session.checkpoint({ ...call, pauseAt: 0 });
+  await session.clean();
+  await assertRejects(() => session.resume({ handle: 0 }), AgentError, "errno 22");
+  const path = "/tmp/limited";
+  const open = { x86_64: 2, i386: 5 }[arch];
+  const O_CREAT_WRONLY = 0o101;
+  const { result: fd } = await session.syscall(open, path, O_CREAT_WRONLY, 0o600);
+  const limited = { ...call, to: { fd: Number(fd) }, fileSize: 5000 };
+  assertEquals((await session.checkpoint({ ...limited, ignoreSignals: true })).errno, 27);
+  assertEquals(await session.readFile(path, { offset: 1000, length: 100 }), pattern(1100).subarray(1000));
+  assertEquals((await session.readFile(path, { offset: 4990 })).length, 10);
+  assertEquals((await session.checkpoint(limited)).signal, 25);
+  const several = await session.checkpoint({ ...call, nr: 9999, times: 3 });
+  assertEquals([several.errno, several.otherResult], [38, undefined]);
+});
+
+agentTest("syscall passes numbers, strings and bytes, and gives the bytes back", async (session, arch) => {
+  const { uname, getpid, access } = arch === "x86_64"
+    ? { uname: 63, getpid: 39, access: 21 }
+    : { uname: 122, getpid: 20, access: 33 };
+  assertEquals((await session.syscall(getpid)).result, 1n);
+  assertEquals((await session.syscall(access, "/tmp", 0)).result, 0n);
+  assertEquals((await session.syscall(access, "/no such", 0)).result, -2n);
+  const { result, bytes } = await session.syscall(uname, new Uint8Array(390));
+  assertEquals([result, new TextDecoder().decode(bytes.subarray(0, 5))], [0n, "Linux"]);
 });
 
 agentTest("clean leaves nothing behind, and files keep what was written", async (session, arch) => {
@@ -655,6 +708,14 @@ for (const arch of ARCHES) {
         "swapon path=/nosuch",
         "swapoff",
         "readfile path=",
+        "resume",
+        "resume handle=0",
+        "resume handle=99",
+        "syscall",
+        "syscall nr=1 n=x",
+        "syscall nr=1 b=0g",
+        "syscall nr=1 b=0",
+        "syscall nr=1 n=1 n=1 n=1 n=1 n=1 n=1 n=1",
         `ping n=${"5".repeat(5000)}`,
         "exec" + " x=".repeat(600),
         "\x00\x01\xff",
@@ -693,4 +754,9 @@ for (const arch of ARCHES) {
       }
     },
   });
+}
+
+/** What the stand-in for the system call writes. */
+function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => i % 251);
 }
