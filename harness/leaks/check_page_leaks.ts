@@ -13,7 +13,7 @@ const TRACING = "/sys/kernel/debug/tracing";
 /** What the events of a scenario's calls fit into, in KiB. */
 const TRACE_KIB = "65536";
 /** Functions of the patch. */
-const isOurs = (step: string): boolean => /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/.test(step);
+const OURS = /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/;
 
 /**
  * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the
@@ -47,7 +47,7 @@ async function traceLeak(
   await run(tracingGuest(guest, set), scenario);
   const leaked = (await findPageLeaks(agent)).filter((frame) => !before.has(frame));
   const trace = new TextDecoder().decode(await agent.readFile(`${TRACING}/trace`));
-  return leakingFunction(parsePageReferences(trace), leaked, isOurs);
+  return leakingFunction(parsePageReferences(trace), leaked, (step) => OURS.test(step));
 }
 
 /** The same guest, which traces as long as it checkpoints. */
