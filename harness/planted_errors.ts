@@ -14,7 +14,10 @@ export interface PlantedError {
   readonly edits: readonly OverlayEdit[];
   /** The scenario that sees it. */
   readonly scenario: string;
-  /** The finding's id, a part of its path, and a part of what was found. */
+  /**
+   * The finding's id, a part of its path, and a part of what was found; the id `lost` stands for a guest that
+   * hangs.
+   */
   readonly finding: { readonly id: string; readonly path: string; readonly actual?: string };
   /** Whether random programs must find it too, and be made small. */
   readonly fuzz: boolean;

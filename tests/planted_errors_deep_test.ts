@@ -6,8 +6,9 @@ import { expectedFinding, plantedPlaces, runPlanted } from "./run_planted.ts";
 
 for (const planted of (await readPlantedErrors()).filter(({ platform }) => platform?.endsWith("-debug"))) {
   Deno.test(`the debug kernel gives away ${planted.name}, by title and line`, async () => {
-    const { findings, places } = await runPlanted(planted);
-    const found = expectedFinding(planted, findings);
+    const run = await runPlanted(planted);
+    const { findings, places } = run;
+    const found = expectedFinding(planted, run);
     assert(found, `a finding ${JSON.stringify(planted.finding)} among ${JSON.stringify(findings, null, 2)}`);
     const files = new Set(planted.edits.map(({ file }) => file));
     // A page that is not given back is told by where it was taken.

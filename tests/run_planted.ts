@@ -54,8 +54,12 @@ export async function runPlanted(planted: PlantedError): Promise<PlantedRun> {
 /** The finding by which a planted error must be given away; undefined when it was not. */
 export function expectedFinding(
   { finding }: PlantedError,
-  findings: readonly Finding[],
+  { findings, results }: Pick<PlantedRun, "findings" | "results">,
 ): Finding | undefined {
+  const lost = results.find(({ status }) => status === "lost");
+  if (finding.id === "lost" && lost) {
+    return { id: "lost", verdict: "mismatch", path: "guest", message: lost.reason ?? "" };
+  }
   return findings.find(({ id, path, message, actual }) =>
     id.startsWith(finding.id) && path.includes(finding.path) &&
     `${message} ${actual ?? ""}`.includes(finding.actual ?? "")
