@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   predict: async () => (await import("./commands/predict.ts")).predictCommand,
   fuzz: async () => (await import("./commands/fuzz.ts")).fuzzCommand,
   faults: async () => (await import("./commands/faults.ts")).faultsCommand,
+  bench: async () => (await import("./commands/bench.ts")).benchCommand,
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,

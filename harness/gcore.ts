@@ -103,15 +103,22 @@ export function gcoreJudge(agent: GuestAgent): SecondJudge {
   };
 }
 
-async function runGdb(
+/**
+ * Has gdb attach to a stopped process, carry out commands, and detach.
+ *
+ * @param commands gdb's own, such as `gcore FILE`; by default that which writes the core
+ */
+export async function runGdb(
   agent: GuestAgent,
-  { pid, deadlineMs = DEADLINE_MS }: GcoreOptions,
+  { pid, deadlineMs = DEADLINE_MS }: Pick<GcoreOptions, "pid" | "deadlineMs">,
+  commands: readonly string[] = [`gcore ${CORE}`],
 ): Promise<{ ended: string; output: string }> {
   const first = ["maint set worker-threads 0", "set debuginfod enabled off", "set auto-load no"];
   const { pid: debuggerPid, stdout, stderr } = await agent.exec([
     ...[...GDB.argv, "-batch", "-nx"],
     ...first.flatMap((command) => ["-iex", command]),
-    ...["-p", String(pid), "-ex", `gcore ${CORE}`],
+    ...["-p", String(pid)],
+    ...commands.flatMap((command) => ["-ex", command]),
   ], { env: { PATH: "/usr/bin:/bin", HOME: "/", PYTHONDONTWRITEBYTECODE: "1" } });
   const end = performance.now() + deadlineMs;
   let ended = "";

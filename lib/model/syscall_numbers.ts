@@ -63,6 +63,7 @@ const SYSCALL_NUMBERS = {
   pidfd_open: [434, 434],
   pidfd_getfd: [438, 438],
   process_madvise: [440, 440],
+  process_vm_readv: [310, 347],
   checkpoint: [390, 390],
 } as const satisfies Record<string, readonly [number | undefined, number | undefined]>;
 
