@@ -8,7 +8,10 @@ import { chooseAccelerator } from "../vm/accelerator.ts";
 import { readElf } from "../vm/elf_file.ts";
 import { buildGuest } from "../vm/guest/build_guest.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
-import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
+import { cacheDirectory } from "../vm/cache_directory.ts";
+import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_kernel.ts";
+import type { KernelSource } from "../vm/kernel/kernel_source.ts";
+import { findStored } from "../vm/kernel/kernel_store.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
@@ -24,6 +27,9 @@ import { VirtualGuest } from "./virtual_guest.ts";
 
 /** Number of the checkpoint system call of our port, on both architectures. */
 export const CHECKPOINT_NR = 390;
+
+/** Where our kernels come from. */
+const SOURCE: KernelSource = { kind: "debian", series: "6.1" };
 
 const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
@@ -76,7 +82,7 @@ export async function buildKernelFor(
   const build = await buildKernel({
     arch,
     flavour,
-    source: { kind: "debian", series: "6.1" },
+    source: SOURCE,
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
@@ -86,6 +92,12 @@ export async function buildKernelFor(
   });
   terminal.clearStatus();
   return build;
+}
+
+/** Whether the kernel of a platform need not be built. */
+export async function isKernelCached({ kernel: arch, flavour }: Platform): Promise<boolean> {
+  const { key } = await planKernel({ arch, flavour, source: SOURCE });
+  return await findStored(cacheDirectory(), key) !== undefined;
 }
 
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */

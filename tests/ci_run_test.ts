@@ -13,12 +13,15 @@ interface Commands {
   check?: string;
   test?: string;
   testQemu?: string;
+  /** Whether a debug kernel is in the cache. */
+  debugKernel?: string;
 }
 
 /** Runs `.ci/run` in a tree of its own, where `setup` and `deno` are scripts of the test. */
 async function runCi(commands: Commands): Promise<{ code: number; lines: string[] }> {
   const { setup = ":", fmt = ":", lint = ":", check = ":" } = commands;
   const { test = "echo 3 passed, 0 failed", testQemu = "echo 2 passed, 0 failed" } = commands;
+  const { debugKernel = "exit 5" } = commands;
   const dir = await Deno.makeTempDir({ prefix: "ckptest-ci-" });
   try {
     await ensureDir(join(dir, ".ci"));
@@ -28,7 +31,9 @@ async function runCi(commands: Commands): Promise<{ code: number; lines: string[
     const deno = `#!/bin/sh
       case "$*" in
       "fmt --check") ${fmt} ;; lint) ${lint} ;; check) ${check} ;;
-      "task test") ${test} ;; "task test:qemu") ${testQemu} ;; "task test:guest") echo 1 passed, 0 failed ;;
+      "task test") ${test} ;; "task test:qemu --arch all") ${testQemu} ;; "task test:guest") echo 1 passed, 0 failed ;;
+      "task ckptest kernel --flavour debug"*) ${debugKernel} ;; "task ckptest kernel "*) exit 5 ;;
+      "task test:qemu --flavour debug"*) echo 20 passed, 0 failed ;;
       *) echo "unexpected: $*"; exit 9 ;;
       esac`;
     await Deno.writeTextFile(join(dir, "bin", "deno"), deno, { mode: 0o755 });
@@ -47,6 +52,11 @@ async function runCi(commands: Commands): Promise<{ code: number; lines: string[
 Deno.test(".ci/run adds up the counts of all test commands", async () => {
   const { code, lines } = await runCi({ test: "echo 3 passed, 0 failed, 1 skipped" });
   assertEquals([code, lines.at(-1)], [0, "6 passed, 0 failed, 1 skipped"]);
+});
+
+Deno.test(".ci/run runs the catalogue on a debug kernel where the cache has one", async () => {
+  const { code, lines } = await runCi({ debugKernel: ":" });
+  assertEquals([code, lines.at(-1)], [0, "26 passed, 0 failed"]);
 });
 
 Deno.test(".ci/run takes the last count that a command prints, and only whole lines", async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { buildKernelFor } from "../prepare_guest.ts";
+import { buildKernelFor, isKernelCached } from "../prepare_guest.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
@@ -10,15 +10,16 @@ import { Terminal } from "../terminal.ts";
 /** `kernel`: builds the guest kernels without booting one. */
 export const kernelCommand: Command = {
   usage: [
-    "kernel [--arch LIST] [--flavour NAME]",
+    "kernel [--arch LIST] [--flavour NAME] [--cached]",
     "fetch, patch, configure and build the guest kernels, or find them in the cache",
   ],
   options: [
     "--arch LIST      kernels, separated by commas: x86_64, i386, i386-pae, or all",
     "--flavour NAME   plain, debug or fault",
+    "--cached         build nothing: status 5 unless the cache has them all",
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch", "flavour"], words: false });
+    const options = parseOptions(args, { string: ["arch", "flavour"], boolean: ["cached"], words: false });
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -27,6 +28,12 @@ export const kernelCommand: Command = {
     });
     const kernels = new Map(platforms.map((platform) => [platform.kernel + platform.flavour, platform]));
     for (const platform of kernels.values()) {
+      if (options.flag("cached")) {
+        const isCached = await isKernelCached(platform);
+        terminal.result(`${platform.name}: ${isCached ? "in the cache" : "not in the cache"}`);
+        if (!isCached) return EXIT_STATUS.nothingRan;
+        continue;
+      }
       const build = await buildKernelFor(platform, terminal);
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
