@@ -7,8 +7,9 @@
  *     deno task test:deep [the same]
  *
  * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
- * nothing else, and the third (`--deep`) the suites that need debug kernels (`*_deep_test.ts`). Tests of `lib` run with leave to read its own files and fixtures, and no other. The last line
- * is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
+ * nothing else, and the third (`--deep`) the suites that need debug kernels (`*_deep_test.ts`). Tests of
+ * `lib` run with leave to read its own files and fixtures, and no other. The last line is
+ * `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
  * ran.
  *
  * @module
