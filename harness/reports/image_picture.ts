@@ -91,7 +91,7 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
       end,
       permissions: permissionText(vm_flags),
       name: vmaName(vma, task),
-      pages: Number((end - start) / PAGE),
+      pages: pageCount(start, end),
       saved: saved.size,
       differing: differing.length,
       cells: pageCells({ start, end, saved, differing: new Set(differing) }),
@@ -128,13 +128,18 @@ function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<
   return pages;
 }
 
+/** A broken image may have a mapping that ends before it starts. */
+function pageCount(start: bigint, end: bigint): number {
+  return end > start ? Number((end - start) / PAGE) : 0;
+}
+
 function pageCells({ start, end, saved, differing }: {
   start: bigint;
   end: bigint;
   saved: ReadonlySet<bigint>;
   differing: ReadonlySet<bigint>;
 }): PageCell[] {
-  const total = Number((end - start) / PAGE);
+  const total = pageCount(start, end);
   const count = Math.min(total, MAX_CELLS);
   const cellOf = (page: bigint): number =>
     Math.min(count - 1, Math.floor(Number((page - start) / PAGE) * count / total));
@@ -155,7 +160,7 @@ function missingMappings(findings: readonly Finding[]): MappingPicture[] {
     if (id !== "E_VMA_MISSING" || from === undefined || to === undefined) return [];
     const start = BigInt(`0x${from}`);
     const end = BigInt(`0x${to}`);
-    const pages = Number((end - start) / PAGE);
+    const pages = pageCount(start, end);
     const rest = { permissions: "", name: "", saved: 0, differing: 0, marked: true, missing: true };
     return [{ start, end, pages, cells: ["none" as const], ...rest }];
   });

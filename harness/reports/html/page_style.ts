@@ -9,7 +9,7 @@ export const PAGE_STYLE = `
   --warn-back: #fbedcb; --flaky: #57389f; --flaky-back: #ece6fa; --none-back: #eceae5; --mark: #ffd9a8;
   --saved: #3f78b5; --part: #9dbddd; --empty: #dfe3e8; --differs: #c8261c; --trend: #3f6fa3; --link: #1d5c99;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #16181c; --card: #1f2227; --ink: #e8e8e6; --soft: #a2a7b0; --line: #363a42; --code: #282c33;
     --fail: #ff9a90; --fail-back: #4a2220; --pass: #86d6a3; --pass-back: #1d3b2a; --warn: #f0c667;
