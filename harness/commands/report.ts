@@ -40,7 +40,9 @@ export const reportCommand: Command = {
   async run(args) {
     const options = parseOptions(args, { string: ["format", "out", "origin"] });
     const [path, ...more] = options.words;
-    if (path === undefined || more.length > 0) throw new UsageError(`"report" takes one directory of results`);
+    if (path === undefined || more.length > 0) {
+      throw new UsageError(`"report" takes one directory of results`);
+    }
     const format = options.string("format") ?? "text";
     const write = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (!write) {

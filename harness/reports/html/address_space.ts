@@ -74,7 +74,7 @@ function bar(cells: readonly PageCell[], missing: boolean, text: string): Markup
     while (!isSingle && end < cells.length && cells[end] === cells[at]) end++;
     const kind = missing ? "missing" : cells[at] ?? "none";
     rectangles.push(
-      markup`<rect class="c-${kind}" x="${at}" y="0" width="${end - at - gap}" height="1"/>`,
+      markup`<rect class="c-${kind}" x="${at}" y="0" width="${(end - at - gap).toFixed(3)}" height="1"/>`,
     );
     at = end;
   }
