@@ -15,6 +15,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
+  "kernel-series": async () => (await import("./commands/kernel_series.ts")).kernelSeriesCommand,
+  "kernel-lint": async () => (await import("./commands/kernel_lint.ts")).kernelLintCommand,
 };
 
 /**

@@ -8,8 +8,10 @@ import {
   parseHello,
   parseQuietState,
   parseStarted,
+  parseSyscall,
+  syscallFields,
 } from "./guest/agent_answers.ts";
-import { bigintField, formatCommand, numberField } from "./guest/agent_protocol.ts";
+import { bigintField, formatCommand, numberField, textField } from "./guest/agent_protocol.ts";
 import type {
   CheckpointOptions,
   CheckpointResult,
@@ -19,8 +21,10 @@ import type {
   ProcessEnd,
   QuietState,
   RegisterBlobs,
+  ResumeOptions,
   SpawnOptions,
   StartedProgram,
+  SyscallArgument,
   TargetEvent,
 } from "./guest/agent_types.ts";
 import {
@@ -201,12 +205,73 @@ export class AgentSession {
     }), options);
   }
 
+  /**
+   * Becomes a process's tracer and stops it in the tracer's way: "seize" by PTRACE_INTERRUPT, "attach" by the
+   * SIGSTOP of PTRACE_ATTACH. One process at a time.
+   */
+  attach(pid: number, how: "seize" | "attach", options?: RequestOptions): Promise<void> {
+    return this.#tell("attach", [["pid", pid], ["how", how]], options);
+  }
+
+  /** Lets go of a process. One that was stopped before {@linkcode AgentSession.attach} is stopped again. */
+  detach(pid: number, options?: RequestOptions): Promise<void> {
+    return this.#tell("detach", [["pid", pid]], options);
+  }
+
+  /**
+   * Sets a debug register of a process by PTRACE_POKEUSER; the process is left as it was, stopped or not.
+   *
+   * @param register 0 to 7
+   * @returns the errno of a refusal, 0 for success
+   */
+  setDebugRegister(pid: number, register: number, value: bigint): Promise<number> {
+    const fields: Fields = [["pid", pid], ["n", register], ["value", `0x${value.toString(16)}`]];
+    return this.#ask("debugreg", fields, ({ line }) => numberField(line, "errno"));
+  }
+
+  /**
+   * Writes 1 to 64 bytes into the memory of a process as a debugger does: past the protection, to a private
+   * copy of the page.
+   *
+   * @returns what was there before
+   */
+  poke(pid: number, address: bigint, bytes: Uint8Array): Promise<Uint8Array> {
+    const fields: Fields = [["pid", pid], ["addr", `0x${address.toString(16)}`], ["bytes", bytes.toHex()]];
+    return this.#ask("poke", fields, ({ line }) => Uint8Array.fromHex(textField(line, "old")));
+  }
+
+  /**
+   * A process id that names no process fit for a checkpoint: of a zombie, of a process that was waited for,
+   * or of a thread of `pid` that does not lead it.
+   */
+  stranger(what: "zombie" | "dead" | "thread", pid?: number): Promise<number> {
+    return this.#ask("stranger", [["what", what], ["pid", pid]], ({ line }) => numberField(line, "pid"));
+  }
+
   /** Calls the system call under test and brings the image home. */
   checkpoint(options: CheckpointOptions): Promise<CheckpointResult> {
     const stream = new ImageTaker(options.sink);
     const { deadlineMs } = options;
     const request = { word: "checkpoint", fields: checkpointFields(options), stream, deadlineMs };
     return this.#exchange(request, ({ line }) => parseCheckpoint(line, stream.bytes));
+  }
+
+  /** Lets a paused checkpoint go on; gives what came of its image since. */
+  resume({ handle, pauseAt, cutAfter, waitMs }: ResumeOptions): Promise<CheckpointResult> {
+    const stream = new ImageTaker(undefined);
+    const fields: Fields = [
+      ...[["handle", handle], ["pauseat", pauseAt], ["cutafter", cutAfter]] as const,
+      ["wait", waitMs],
+    ];
+    return this.#exchange(
+      { word: "resume", fields, stream },
+      ({ line }) => parseCheckpoint(line, stream.bytes),
+    );
+  }
+
+  /** Makes a system call: what it returned, an errno as a negative number, and the bytes of its last buffer. */
+  syscall(nr: number, ...args: SyscallArgument[]): Promise<{ result: bigint; bytes: Uint8Array }> {
+    return this.#ask("syscall", syscallFields(nr, args), ({ line }) => parseSyscall(line));
   }
 
   /**
@@ -239,9 +304,14 @@ export class AgentSession {
     return this.#ask("image6", [], (answer) => blobOf(answer, "image6"), options);
   }
 
-  /** A file of the guest. */
-  readFile(path: string, options?: RequestOptions): Promise<Uint8Array> {
-    return this.#ask("readfile", [["path", path]], (answer) => blobOf(answer, "file"), options);
+  /** A file of the guest, or `length` bytes of it from `offset` on, as far as there are any. */
+  readFile(
+    path: string,
+    options: RequestOptions & { offset?: number; length?: number } = {},
+  ): Promise<Uint8Array> {
+    const { offset, length, ...request } = options;
+    const fields: Fields = [["path", path], ["offset", offset], ["length", length]];
+    return this.#ask("readfile", fields, (answer) => blobOf(answer, "file"), request);
   }
 
   /**

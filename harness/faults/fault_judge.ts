@@ -7,7 +7,7 @@ import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
 import type { Guest } from "../guest.ts";
 import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
 import type { StopOutcome } from "../run_case.ts";
-import { changesBetween } from "../target_changes.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
 /** What sweeps have found so far. */
@@ -29,9 +29,20 @@ export interface FaultSweepOptions {
 }
 
 const LIMIT = 20_000;
-const OBSERVED = ["maps", "smaps", "pages"] as const;
 /** What a call may give whose allocation failed. User space is not read or written by the call. */
 const ALLOWED = ["ENOMEM"];
+
+/**
+ * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
+ * pages, which is what the call does; and its notices, where each fault begins, are not shown.
+ */
+const SETTINGS = [
+  ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/min-order", "0"],
+  ["/proc/sys/kernel/printk", "6 4 1 7"],
+] as const;
 
 /** A tally of nothing. */
 export function newFaultTally(): FaultTally {
@@ -39,9 +50,9 @@ export function newFaultTally(): FaultTally {
 }
 
 /**
- * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes through
- * untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what it did not get and
- * write all of it; the target stays as it is.
+ * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes
+ * through untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what
+ * it did not get and write all of it; the target stays as it is.
  *
  * @param seen the checkpoint of that target without a fault, judged already
  */
@@ -52,7 +63,8 @@ export async function sweepFaults(
 ): Promise<Pick<StopOutcome, "findings" | "notes">> {
   const { agent } = guest;
   const { pid } = seen.raw;
-  const before = await agent.observe(pid, OBSERVED);
+  for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
   let mark = guest.consoleMark;
@@ -70,7 +82,7 @@ export async function sweepFaults(
     // The kernel log keeps its last megabytes only.
     if (nth % 200 === 0) mark = tallySites(guest, mark, tally);
   }
-  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED)));
+  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)));
   const again = await agent.checkpoint({ nr: checkpointNr, pid });
   findings.push(...replyFindings(again, seen.image, 0));
   await settleConsole(guest);

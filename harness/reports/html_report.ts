@@ -232,5 +232,7 @@ function timeSection({ run: { spent } }: ResultTree): Markup | undefined {
 function footer({ run, jobs }: ResultTree): Markup {
   const inputs = run.matrix &&
     markup` Matrix <code>${run.matrix.path}</code>, digest <code>${run.matrix.digest.slice(0, 12)}</code>.`;
-  return markup`<footer><p>${jobs.length} jobs.${inputs} Times are UTC. The same results in other forms: <code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
+  return markup`<footer><p>${jobs.length} ${
+    jobs.length === 1 ? "job" : "jobs"
+  }.${inputs} Times are UTC. The same results in other forms: <code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
 }

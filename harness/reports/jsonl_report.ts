@@ -30,7 +30,7 @@ function* events(tree: ResultTree): Generator<Record<string, unknown>> {
         splats: splats.length,
       };
       for (const splat of splats) {
-        yield { event: "splat", job: job.name, scenario: scenario.scenario, ...splat };
+        yield { event: "splat", job: job.name, scenario: scenario.scenario, title: scenario.title, splat };
       }
     }
   }

@@ -71,7 +71,10 @@ Deno.test("textReport() stays short, and lets no text steer the terminal", () =>
   const jobs = Array.from({ length: 100 }, (_, index) => ({
     ...job,
     name: `job ${index}`,
-    scenarios: job.scenarios.map((scenario) => ({ ...scenario, scenario: `scenario_${index}` })),
+    scenarios: job.scenarios.map((scenario) => ({
+      ...scenario,
+      splats: scenario.splats.map((splat) => ({ ...splat, fingerprint: String(index) })),
+    })),
   }));
   const long = textReport({ ...tree, jobs });
   assert(long.split("\n").length < 120, "a hundred problems are told one by one");

@@ -3,6 +3,7 @@
 import { findingText } from "../../lib/image/finding.ts";
 import { failureText } from "./problems.ts";
 import {
+  failingSplats,
   type ReportJob,
   type ReportScenario,
   reproducedText,
@@ -84,7 +85,7 @@ function propertyText({ kernel, platform, flavour, suite, digest, digests, kerne
 
 function scenarioCase(job: ReportJob, scenario: ReportScenario): string {
   const attributes = attributeText({
-    name: scenario.scenario,
+    name: scenario.title,
     classname: className(job),
     time: seconds(scenario.milliseconds / 1000),
   });
@@ -99,7 +100,7 @@ function scenarioCase(job: ReportJob, scenario: ReportScenario): string {
   const lines = findings.slice(0, MAX_FINDINGS).map(findingText);
   if (findings.length > MAX_FINDINGS) lines.push(`... and ${findings.length - MAX_FINDINGS} more findings`);
   if (reason !== "") lines.push(reason);
-  const [first = "it failed"] = [...scenario.splats.map(({ title }) => title), ...lines];
+  const [first = "it failed"] = [...failingSplats(scenario).map(({ title }) => title), ...lines];
   const type = status === "lost" ? "guest lost" : findings[0]?.id ?? "failure";
   const element = status === "lost" ? "error" : "failure";
   const out = [...lines, reproducedText(scenario), `reproduce: ${scenario.reproduce}`];
@@ -118,8 +119,8 @@ function scenarioCase(job: ReportJob, scenario: ReportScenario): string {
 /** What the kernel said: its complaints decoded, else the end of its log. */
 function kernelWords({ splats, kept }: ReportScenario): string[] {
   if (splats.length === 0) return kept?.kernelLog?.trimEnd().split(/\r?\n/).slice(-MAX_LOG_LINES) ?? [];
-  return splats.flatMap(({ title, frames, lines }) => [
-    title,
+  return splats.flatMap(({ title, frames, lines, allowed }) => [
+    allowed === undefined ? title : `${title} (allowed: ${allowed})`,
     ...frames.map((frame) => `  ${frame}`),
     ...lines.slice(0, MAX_LOG_LINES),
   ]);

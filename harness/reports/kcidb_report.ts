@@ -3,6 +3,7 @@
 import { findingText } from "../../lib/image/finding.ts";
 import { failureText } from "./problems.ts";
 import {
+  failingSplats,
   type ReportJob,
   type ReportScenario,
   reproducedText,
@@ -127,11 +128,11 @@ function scenarioTest(scenario: ReportScenario, { job, tree, origin, buildId }: 
   const isBad = scenario.status === "fail" || scenario.status === "lost";
   return object({
     build_id: buildId,
-    id: `${origin}:${idPart(`${tree.run.id}-${job.name}-${scenario.scenario}`)}`,
+    id: `${origin}:${idPart(`${tree.run.id}-${job.name}-${scenario.title}`)}`,
     origin,
     environment: environment(job),
     path: path(["ckptest", job.suite, scenario.scenario]),
-    comment: clean(scenario.reason ?? scenario.scenario),
+    comment: clean(scenario.reason ?? scenario.title),
     status: statusOf(scenario),
     log_excerpt: isBad ? excerpt(logLines(scenario)) : undefined,
     start_time: job.started,
@@ -140,15 +141,17 @@ function scenarioTest(scenario: ReportScenario, { job, tree, origin, buildId }: 
       reproduce: scenario.reproduce,
       reproduced: scenario.reproduced,
       finding_ids: isBad ? [...new Set(findings.map(({ id }) => id))] : undefined,
-      splats: isBad ? scenario.splats.map(({ title, fingerprint }) => ({ title, fingerprint })) : undefined,
+      splats: isBad
+        ? failingSplats(scenario).map(({ title, fingerprint }) => ({ title, fingerprint }))
+        : undefined,
     }),
   });
 }
 
 /** A lost guest whose kernel complained is the tested code's fault; else nobody knows whose it is. */
-function statusOf({ status, splats }: ReportScenario): KcidbStatus {
-  if (status === "lost") return splats.length > 0 ? "FAIL" : "ERROR";
-  return ({ pass: "PASS", fail: "FAIL", skip: "SKIP" } as const)[status];
+function statusOf(scenario: ReportScenario): KcidbStatus {
+  if (scenario.status === "lost") return failingSplats(scenario).length > 0 ? "FAIL" : "ERROR";
+  return ({ pass: "PASS", fail: "FAIL", skip: "SKIP" } as const)[scenario.status];
 }
 
 function jobTest({ job, tree, origin, buildId }: TestContext): KcidbObject {
@@ -200,7 +203,7 @@ function logLines(scenario: ReportScenario): string[] {
   const lines = scenarioFindings(scenario).map(findingText);
   if (scenario.reason !== undefined) lines.push(scenario.reason);
   lines.push(reproducedText(scenario), `reproduce: ${scenario.reproduce}`);
-  for (const { title, frames, lines: words } of scenario.splats) {
+  for (const { title, frames, lines: words } of failingSplats(scenario)) {
     lines.push("", title, ...frames.map((frame) => `  ${frame}`), ...words);
   }
   if (scenario.splats.length === 0 && scenario.kept?.kernelLog !== undefined) {

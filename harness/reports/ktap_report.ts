@@ -3,6 +3,7 @@
 import { findingText } from "../../lib/image/finding.ts";
 import { failureText } from "./problems.ts";
 import {
+  failingSplats,
   type ReportJob,
   type ReportScenario,
   reproducedText,
@@ -58,18 +59,18 @@ function wholeLines(job: ReportJob): string[] {
 
 function scenarioLines(scenario: ReportScenario, number: number): string[] {
   const { status, reason = "" } = scenario;
-  if (status === "pass") return [resultLine(true, number, scenario.scenario)];
-  if (status === "skip") return [resultLine(true, number, scenario.scenario, `SKIP ${reason}`)];
+  if (status === "pass") return [resultLine(true, number, scenario.title)];
+  if (status === "skip") return [resultLine(true, number, scenario.title, `SKIP ${reason}`)];
   const findings = scenarioFindings(scenario);
   const lines = findings.slice(0, MAX_FINDINGS).map(findingText);
   if (findings.length > MAX_FINDINGS) lines.push(`and ${findings.length - MAX_FINDINGS} more findings`);
-  for (const splat of scenario.splats) {
+  for (const splat of failingSplats(scenario)) {
     lines.push(splat.title, ...splat.frames.slice(0, MAX_LINES).map((frame) => `  ${frame}`));
   }
   if (reason !== "") lines.push(...reason.split("\n"));
   lines.push(reproducedText(scenario), `reproduce: ${scenario.reproduce}`);
   const directive = status === "lost" ? `ERROR guest lost: ${reason.split("\n")[0]}` : undefined;
-  return [...diagnostics(lines), resultLine(false, number, scenario.scenario, directive)];
+  return [...diagnostics(lines), resultLine(false, number, scenario.title, directive)];
 }
 
 function resultLine(isOk: boolean, number: number, name: string, directive?: string): string {

@@ -2,14 +2,22 @@
 
 import { type Finding, worstVerdict } from "../../lib/image/finding.ts";
 import type { ChangedDigest, ChangeKind, NightlyChange, RunReference } from "../results/nightly_result.ts";
-import { type ReportJob, type ReportScenario, type ResultTree, scenarioFindings } from "./result_tree.ts";
+import {
+  failingSplats,
+  type ReportJob,
+  type ReportScenario,
+  type ResultTree,
+  scenarioFindings,
+} from "./result_tree.ts";
 
 /** One thing that is wrong, wherever it shows: what a person would open one bug for. */
 export interface Problem {
   /** Names it within the report: letters, digits, hyphens and underscores. */
   readonly id: string;
-  /** The scenario, or the job as a whole. */
+  /** The scenario, or how many there are, or the job as a whole. */
   readonly title: string;
+  /** Names of the scenarios that show it; none when the job as a whole is meant. */
+  readonly scenarios: readonly string[];
   /** What is wrong, in a line. */
   readonly headline: string;
   /** How it compares with the nights before; `failing` when nothing is known of them. */
@@ -43,20 +51,49 @@ const ORDER: readonly Problem["state"][] = [
   "missing",
 ];
 
+/** From this many scenarios of one job on, that broke in the same way, they are one problem. */
+const MIN_COMMON = 4;
+
 /**
- * The problems of a result tree, those first that a person wants to see first. The same scenario with the same
- * findings on several jobs is one problem; so are jobs that failed as a whole, or did not run, for one reason.
+ * The problems of a result tree, those first that a person wants to see first. One problem are: all that the same
+ * complaint of the kernel broke; a scenario with the same findings on several jobs; many scenarios of a job with the
+ * same findings; jobs that failed as a whole, or did not run, for one reason.
  */
 export function listProblems(tree: ResultTree): Problem[] {
+  const found = places(tree);
+  const isCommon = commonCauses(found);
   const groups = new Map<string, ProblemPlace[]>();
-  for (const place of places(tree)) {
-    const key = groupKey(place);
+  for (const place of found) {
+    const key = groupKey(place, isCommon);
     const group = groups.get(key);
     if (group) group.push(place);
     else groups.set(key, [place]);
   }
   const problems = [...groups.values()].map((group, index) => problemOf(group, index));
   return problems.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
+}
+
+/** Which causes broke so many scenarios of one job that the scenario is not what matters. */
+function commonCauses(found: readonly ProblemPlace[]): Set<string> {
+  const counts = new Map<string, number>();
+  for (const { job, scenario } of found) {
+    if (!scenario || scenario.status === "pass") continue;
+    const key = JSON.stringify([job.name, causeOf(scenario)]);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const common = [...counts].filter(([, count]) => count >= MIN_COMMON);
+  return new Set(common.map(([key]) => (JSON.parse(key) as [string, string])[1]));
+}
+
+/** What broke a scenario, without its name: complaints of the kernel, or findings without their numbers. */
+function causeOf(scenario: ReportScenario): string {
+  const splats = failingSplats(scenario).map(({ fingerprint }) => fingerprint);
+  if (splats.length > 0) return `splat ${splats[0]}`;
+  if (scenario.status === "lost") return `lost ${firstLine(scenario.reason ?? "").replace(/\d+/g, "N")}`;
+  const findings = scenarioFindings(scenario).map(({ id, path }) =>
+    `${id} ${path.replace(/^[^:/]*: /, "").replace(/0x[\da-f]+|\d+/g, "N")}`
+  );
+  return [...new Set(findings)].toSorted().join("; ");
 }
 
 function places({ jobs, changes }: ResultTree): ProblemPlace[] {
@@ -90,18 +127,18 @@ function places({ jobs, changes }: ResultTree): ProblemPlace[] {
   return found;
 }
 
-function groupKey({ job, scenario, change }: ProblemPlace): string {
+function groupKey({ job, scenario, change }: ProblemPlace, common: ReadonlySet<string>): string {
   if (!scenario && change?.scenario === undefined) {
     return JSON.stringify(["job", job.status, job.failure?.kind, job.reason]);
   }
-  const signature = scenario
-    ? [...new Set([...scenarioFindings(scenario).map(({ id }) => id), ...scenario.splats.map(fingerprint)])]
-    : [];
-  return JSON.stringify([scenario?.scenario ?? change?.scenario, scenario?.status, signature.toSorted()]);
-}
-
-function fingerprint(splat: { readonly fingerprint: string }): string {
-  return splat.fingerprint;
+  if (!scenario || scenario.status === "pass") {
+    return JSON.stringify(["history", change?.scenario, change?.kind]);
+  }
+  const cause = causeOf(scenario);
+  // Two places with one fingerprint are one bug wherever they are; other causes only when there are many.
+  if (failingSplats(scenario).length > 0 || common.has(cause)) return JSON.stringify(["cause", cause]);
+  const ids = [...new Set(scenarioFindings(scenario).map(({ id }) => id))].toSorted();
+  return JSON.stringify(["scenario", scenario.scenario, scenario.status, ids]);
 }
 
 function problemOf(group: readonly ProblemPlace[], index: number): Problem {
@@ -109,16 +146,22 @@ function problemOf(group: readonly ProblemPlace[], index: number): Problem {
   const [first, ...rest] = group.toSorted((a, b) => ORDER.indexOf(stateOf(a)) - ORDER.indexOf(stateOf(b)));
   if (!first) throw new RangeError("a problem has a place");
   const { job, scenario, change } = first;
-  const name = scenario?.scenario ?? change?.scenario;
+  const name = scenario?.title ?? change?.scenario;
   const runs = group.flatMap((place) => place.scenario?.reproduced ?? []);
   const reproduced = runs.length === 0 ? undefined : {
     times: runs.reduce((sum, run) => sum + run.times, 0),
     of: runs.reduce((sum, run) => sum + run.of, 0),
   };
-  const title = name ?? (rest.length === 0 ? job.name : `${group.length} jobs`);
+  const names = [...new Set(group.map((place) => place.scenario?.title ?? place.change?.scenario ?? ""))];
+  const title = name === undefined
+    ? rest.length === 0 ? job.name : `${group.length} jobs`
+    : names.length === 1
+    ? name
+    : `${names.length} scenarios`;
   return {
     id: `problem-${index + 1}-${title.replace(/[^\w-]+/g, "-")}`,
     title,
+    scenarios: name === undefined ? [] : names,
     headline: headlineOf(first),
     state: stateOf(first),
     ...(change?.since && { since: change.since }),
@@ -136,7 +179,7 @@ function stateOf({ job, change }: ProblemPlace): Problem["state"] {
 }
 
 function headlineOf({ job, scenario, change }: ProblemPlace): string {
-  const [splat] = scenario?.splats ?? [];
+  const [splat] = scenario ? failingSplats(scenario) : [];
   if (splat) return splat.title;
   const finding = scenario && worstFinding(scenarioFindings(scenario));
   if (finding) return finding.message;

@@ -31,6 +31,7 @@ const SPLAT: Shape = {
     fingerprint: "string",
     frames: { list: "string" },
     lines: { list: "string" },
+    allowed: { optional: "string" },
   },
 };
 
@@ -48,6 +49,7 @@ const SCENARIO: Shape = {
   fields: {
     platform: "string",
     scenario: "string",
+    phase: { optional: { oneOf: ["boot", "afterwards"] } },
     status: { oneOf: ["pass", "fail", "skip", "lost"] },
     reason: { optional: "string" },
     reproduced: { optional: { fields: { times: "number", of: "number" } } },

@@ -16,6 +16,7 @@ import {
   type RunKernel,
   type RunResult,
   type ScenarioRecord,
+  type SplatRecord,
 } from "../results/run_result.ts";
 import type { ImagePicture } from "./image_picture.ts";
 import { NIGHTLY_SHAPE, RUN_SHAPE } from "./result_shapes.ts";
@@ -48,6 +49,8 @@ export interface ReportJob extends Omit<NightlyJob, "run" | "digests"> {
 
 /** A scenario, and what was kept of it. */
 export interface ReportScenario extends ScenarioRecord {
+  /** Its name, unique within its job: a guest may boot, and a scenario be spoken of, more than once. */
+  readonly title: string;
   readonly kept?: KeptFiles;
 }
 
@@ -142,7 +145,7 @@ export function treeOfRun(result: RunResult): ResultTree {
 
 function platformJob(result: RunResult, name: string): ReportJob {
   const kernels = result.kernels.filter(({ platform }) => platform === name);
-  const scenarios = result.results.filter(({ platform }) => platform === name);
+  const scenarios = withTitles(result.results.filter(({ platform }) => platform === name));
   const [platform = name, flavour = "plain"] = /^(.+)-(debug|fault)$/.exec(name)?.slice(1) ?? [];
   const has = (status: string): boolean => scenarios.some((scenario) => scenario.status === status);
   const kind = has("fail") ? "test" : has("lost") ? "guest lost" : has("pass") ? undefined : "nothing ran";
@@ -184,10 +187,26 @@ export function treeOfNight(night: NightlyResult): ResultTree {
     ...job,
     kernels: run?.kernels ?? [],
     ...(run && { started: run.started }),
-    scenarios: run?.results ?? [],
+    scenarios: withTitles(run?.results ?? []),
   }));
   const { run, counts, scenarios, changes, trends } = night;
   return { kind: "night", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
+}
+
+function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {
+  const seen = new Map<string, number>();
+  return records.map((record) => {
+    const { scenario, phase } = record;
+    const name = phase === undefined || phase === scenario ? scenario : `${scenario} (${phase})`;
+    const number = (seen.get(name) ?? 0) + 1;
+    seen.set(name, number);
+    return { ...record, title: number === 1 ? name : `${name} (${number})` };
+  });
+}
+
+/** Complaints of the kernel that fail a scenario: those that the allowlist does not cover. */
+export function failingSplats({ splats }: ScenarioRecord): SplatRecord[] {
+  return splats.filter(({ allowed }) => allowed === undefined);
 }
 
 /** Every finding of a scenario; those of an image have its label before their path. */

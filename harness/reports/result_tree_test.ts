@@ -124,6 +124,61 @@ Deno.test("listProblems() takes the same failure on several jobs as one, the new
   assertEquals(new Set(problems.map(({ id }) => id)).size, problems.length);
 });
 
+Deno.test("listProblems() takes one complaint of the kernel as one problem, whatever it breaks", () => {
+  const splat = { kind: "WARN", title: "WARNING in f", fingerprint: "f1", frames: [], lines: [] };
+  const run = singleRun({ status: "fail", splats: [splat] });
+  const [record] = run.results;
+  assert(record);
+  const other = { ...record, scenario: "other", reproduced: { times: 1, of: 2 } };
+  const third = { ...record, scenario: "third", splats: [{ ...splat, fingerprint: "f2" }] };
+  const problems = listProblems(treeOfRun({ ...run, results: [record, other, third] }));
+  assertEquals(problems.map(({ title, scenarios }) => [title, scenarios.length]), [["2 scenarios", 2], [
+    "third",
+    1,
+  ]]);
+  assertEquals(problems.map(({ headline }) => headline), ["WARNING in f", "WARNING in f"]);
+  // One that the allowlist covers is no complaint.
+  const allowed = { ...record, splats: [{ ...splat, allowed: "known" }] };
+  const again = listProblems(treeOfRun({ ...run, results: [allowed, { ...allowed, scenario: "other" }] }));
+  assertEquals(again.map(({ title }) => title), ["minimal", "other"]);
+});
+
+Deno.test("listProblems() takes many scenarios that break alike as one problem, a few as their own", () => {
+  const finding = (number: number) =>
+    ({
+      id: "E_FIELD",
+      verdict: "mismatch",
+      path: `task[0]/vma[${number}].vm_flags`,
+      message: "wrong",
+    }) as const;
+  const run = singleRun({ status: "fail" });
+  const titles = (count: number) => {
+    const results = Array.from({ length: count }, (_, index) => ({
+      ...run.results[0]!,
+      scenario: `scenario_${index}`,
+      findings: [finding(index)],
+    }));
+    return listProblems(treeOfRun({ ...run, results })).map(({ title }) => title);
+  };
+  assertEquals(titles(3), ["scenario_0", "scenario_1", "scenario_2"]);
+  assertEquals(titles(30), ["30 scenarios"]);
+});
+
+Deno.test("treeOfRun() gives scenarios that are spoken of more than once titles of their own", () => {
+  const run = singleRun();
+  const [record] = run.results;
+  assert(record);
+  const boot = { ...record, scenario: "boot", phase: "boot" } as const;
+  const results = [boot, record, { ...record, phase: "afterwards" } as const, boot];
+  const [job] = treeOfRun({ ...run, results }).jobs;
+  assertEquals(job?.scenarios.map(({ title }) => title), [
+    "boot",
+    "minimal",
+    "minimal (afterwards)",
+    "boot (2)",
+  ]);
+});
+
 Deno.test("listProblems() loses nothing: each job that did not pass, each failed scenario is in one", async () => {
   for (const name of ["run", "night"] as const) {
     const tree = await recordedTree(name);

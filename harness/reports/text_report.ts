@@ -32,9 +32,9 @@ export function textReport(tree: ResultTree): string {
 /** How the jobs ended, in a line. */
 export function verdictText({ counts, jobs, kind }: ResultTree): string {
   const { passed, failed, missing } = counts;
-  const name = kind === "night" ? "jobs" : "platforms";
+  const name = (kind === "night" ? "job" : "platform") + (jobs.length === 1 ? "" : "s");
   if (jobs.length === 0) return "nothing ran";
-  if (failed === 0 && missing === 0) return `all ${passed} ${name} passed`;
+  if (failed === 0 && missing === 0) return `${jobs.length === 1 ? "" : "all "}${passed} ${name} passed`;
   return [
     `${passed} of ${jobs.length} ${name} passed`,
     ...(failed > 0 ? [`${failed} failed`] : []),
@@ -53,14 +53,20 @@ export function scenarioText({ scenarios: { passed, failed, lost, skipped } }: R
 }
 
 function problemLines(problem: Problem): string[] {
-  const { state, title, headline, places, since, reproduce } = problem;
+  const { state, title, headline, scenarios, places, since, reproduce } = problem;
+  const shown = scenarios.length > 1 ? [`  ${someOf(scenarios)}`] : [];
   const names = [...new Set(places.map(({ job }) => job.name))];
-  const more = names.length > MAX_PLACES ? ` and ${names.length - MAX_PLACES} more` : "";
   return [
     `${state.toUpperCase()}  ${title}: ${headline}`,
-    `  on ${names.slice(0, MAX_PLACES).join(", ")}${more}`,
+    ...shown,
+    `  on ${someOf(names)}`,
     ...(since ? [`  since ${since.started.slice(0, 16).replace("T", " ")} (${since.id})`] : []),
     `  real? ${realityText(problem)}`,
     `  ${reproduce}`,
   ];
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - MAX_PLACES;
+  return names.slice(0, MAX_PLACES).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

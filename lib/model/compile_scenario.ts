@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: MIT
 
 import { madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { hasCallFields } from "./call_words.ts";
 import { checkAllPages, checkStep } from "./check_step.ts";
+import { becomeStep, dumpableStep } from "./credential_steps.ts";
 import * as files from "./file_steps.ts";
 import * as memory from "./memory_steps.ts";
 import { type CompileTarget, ModelState } from "./model_state.ts";
-import { predictStop, type StopPrediction } from "./predict_stop.ts";
-import { execStep, forkStep, inChildStep, shmStep, syscallStep, threadStep } from "./process_steps.ts";
+import { type CallPlan, predictCall } from "./predict_call.ts";
+import { predictStop, type StopPrediction, stopPrediction } from "./predict_stop.ts";
+import {
+  execStep,
+  forkStep,
+  inChildStep,
+  shmStep,
+  syscallStep,
+  threadStep,
+  unshareStep,
+} from "./process_steps.ts";
 import { ProgramBuilder } from "./program_builder.ts";
 import { emitRegisters, registersStep } from "./register_steps.ts";
 import * as remap from "./remap_steps.ts";
@@ -17,6 +28,7 @@ import { SLOTS, type StepContext } from "./step_context.ts";
 import type { Step, StepOf, UntilCheck } from "./steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
+import { applyTracer, lingerOf, type TracerWork } from "./tracer_words.ts";
 import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
 
 /** One point at which the target is checkpointed. */
@@ -31,8 +43,12 @@ export interface CompiledStop {
   readonly until: readonly UntilCheck[];
   /** Whether it waits until ksmd has scanned everything. */
   readonly waitsForMerge: boolean;
+  /** What a tracer and other holders do to the target at this stop. */
+  readonly tracer: TracerWork;
   /** What the image must be. */
   readonly prediction: StopPrediction;
+  /** The call that the stop describes, made after the plain one. */
+  readonly call?: CallPlan;
 }
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
@@ -86,24 +102,36 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const { state, builder } = context;
   const self = step.op === "self";
   const registers = emitRegisters(context);
-  const prediction = predictStop(state, step);
+  const tracer = applyTracer(state, self ? {} : step);
+  const hasCall = step.op === "stop" && hasCallFields(step);
+  const prediction = hasCall ? stopPrediction(state, step, tracer) : predictStop(state, step, tracer);
   if (self) {
     builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
     const nr = state.target.checkpointNr;
     const failed = prediction.refusal && BigInt(-prediction.refusal.errno);
     builder.emitWithResult(
-      { op: "syscall", nr, args: [{ slot: SLOTS.pid }, 6n, 0n] },
+      { op: "syscall", nr, args: [step.zero === 1 ? 0n : { slot: SLOTS.pid }, 6n, 0n] },
       "checkpoint(self, 6, 0)",
       failed,
     );
   }
   const resultsBefore = builder.results.length;
   const killNr = syscallNumber("kill", builder.wordSize);
-  builder.emit({ op: "stop", label, killNr, ...(registers === undefined ? {} : { registers }) });
+  const linger = lingerOf(tracer.hold);
+  builder.emit({
+    op: "stop",
+    label,
+    killNr,
+    ...(registers === undefined ? {} : { registers }),
+    ...(linger === undefined ? {} : { linger }),
+  });
   state.registers = undefined;
   bringBack(state, prediction);
   const { label: name, until = [], merged } = step;
-  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
+  const stop = {
+    ...{ label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, tracer, prediction },
+  };
+  return hasCall ? { ...stop, call: predictCall(state, step, prediction) } : stop;
 }
 
 /**
@@ -126,6 +154,12 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return execStep(step, context);
     case "thread":
       return threadStep(step, context);
+    case "unshare":
+      return unshareStep(step, context);
+    case "become":
+      return becomeStep(step, context);
+    case "dumpable":
+      return dumpableStep(step, context);
     case "syscall":
       return syscallStep(step, context);
     case "registers":
@@ -156,6 +190,9 @@ type OtherStep =
   | "fork"
   | "exec"
   | "thread"
+  | "unshare"
+  | "become"
+  | "dumpable"
   | "syscall"
   | "registers"
   | "check"
@@ -201,6 +238,8 @@ function runMemoryStep(step: Exclude<Step, { op: OtherStep }>, context: StepCont
       return remap.growDownStep(step, context);
     case "munmap_vdso":
       return remap.munmapVdsoStep(step, context);
+    case "munmap_vvar":
+      return remap.munmapVvarStep(step, context);
     case "uffd":
       return uffdStep(step, context);
     case "uffd_place":

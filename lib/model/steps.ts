@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import type { CallFields } from "./call_words.ts";
 import type { PageCount, PageSet } from "./page_set.ts";
+import type { TracerWords } from "./tracer_words.ts";
 
 /** Bits of a user_desc in words: 32bit, readonly, pages (limit in pages), not_present, useable, long. */
 export type SegmentFlag = "32bit" | "readonly" | "pages" | "not_present" | "useable" | "long";
@@ -91,14 +93,16 @@ export type Step =
   | { op: "link"; file: string; to: string }
   | { op: "memfd"; file: string; pages: PageCount }
   | { op: "chdir"; directory: string; times?: number }
-  | { op: "chroot"; directory: string }
+  | { op: "chroot"; directory: string; bind?: "/" }
   | { op: "shm"; area: string; pages: PageCount }
   | { op: "brk"; area: string; pages: PageCount }
   | { op: "stack"; area: string; pages: PageCount; seed?: number }
   | { op: "munmap_vdso" }
+  | { op: "munmap_vvar" }
   | { op: "fork"; subject: "child" | "parent" }
   | { op: "in_child"; steps: Step[] }
   | { op: "exec" }
+  | { op: "unshare"; namespace: "mount" | "pid" | "uts" }
   | { op: "thread"; kind: "thread" | "process" }
   | (
     & {
@@ -118,8 +122,13 @@ export type Step =
   | { op: "selector"; selector: number | string }
   | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
   | { op: "registers"; values: Record<string, string> }
-  | ({ op: "stop" } & StopWords)
-  | ({ op: "self" } & StopWords);
+  /** Takes these ids for good; root alone can. */
+  | { op: "become"; uid: number; gid?: number }
+  /** prctl(PR_SET_DUMPABLE): with 0 nobody but root may look into the target. */
+  | { op: "dumpable"; value: number }
+  | ({ op: "stop" } & StopWords & TracerWords & CallFields)
+  /** `zero`: by the pid 0 in place of its own. */
+  | ({ op: "self"; zero?: number } & StopWords);
 
 /** A register that a selector can be loaded into. */
 export type SegmentRegisterName = "es" | "ss" | "ds" | "fs" | "gs";
@@ -144,6 +153,7 @@ export type FieldTable = Readonly<Record<string, FieldType | `${FieldType}?`>>;
 
 const SEGMENT: FieldTable = { base: "value?", limit: "value?", contents: "string?", flags: "strings?" };
 const STOP: FieldTable = { label: "string", expect: "string?", until: "array?", merged: "string?" };
+const TRACER: FieldTable = { debug: "array?", poke: "array?", hold: "string?", whom: "string?" };
 const AREA_PAGES: FieldTable = { area: "string", pages: "pages" };
 
 /** Every step's fields: what a scenario file is checked against. */
@@ -184,14 +194,16 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   link: { file: "string", to: "string" },
   memfd: { file: "string", pages: "count" },
   chdir: { directory: "string", times: "number?" },
-  chroot: { directory: "string" },
+  chroot: { directory: "string", bind: "string?" },
   shm: { area: "string", pages: "count" },
   brk: { area: "string", pages: "count" },
   stack: { area: "string", pages: "count", seed: "number?" },
   munmap_vdso: {},
+  munmap_vvar: {},
   fork: { subject: "string" },
   in_child: { steps: "steps" },
   exec: {},
+  unshare: { namespace: "string" },
   thread: { kind: "string" },
   modify_ldt: { entries: "pages", func: "number?", vary: "strings?", ...SEGMENT },
   read_ldt: { func: "number?", bytes: "number" },
@@ -201,6 +213,8 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   selector: { selector: "value" },
   syscall: { name: "string", args: "array?", expect: "value?" },
   registers: { values: "map" },
-  stop: STOP,
-  self: STOP,
+  become: { uid: "number", gid: "number?" },
+  dumpable: { value: "number" },
+  stop: { ...STOP, ...TRACER, call: "map?", to: "map?", during: "array?" },
+  self: { ...STOP, zero: "number?" },
 };

@@ -7,11 +7,13 @@
 
 #include "boot.h"
 #include "channel.h"
+#include "checkpoint.h"
 #include "procfs.h"
 #include "syscall.h"
 
 #define MAX_PROCESSES 64
 #define EVENT_STOPPING 1
+#define EVENT_LINGERING 2
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
 #define EAGER_LOOKS 100
 #define QUIET_MS 2
@@ -96,7 +98,8 @@ static void note_end(long pid, int status)
 {
 	struct process *process = find_process((int)pid);
 
-	if (process == NULL)
+	// A tracee tells of its stops here, too.
+	if (process == NULL || (status & 0xff) == 0x7f)
 		return;
 	process->over = true;
 	process->status = status;
@@ -113,10 +116,14 @@ void process_reap(void)
 
 int process_wait(int pid)
 {
+	struct process *process = find_process(pid);
 	int status = 0;
 
+	if (process != NULL && process->over)
+		return process->status;
 	while (SYS(wait4, pid, &status, __WALL, 0) == -EINTR)
 		;
+	note_end(pid, status);
 	return status;
 }
 
@@ -182,6 +189,10 @@ void command_event(const struct command *command)
 		bool over = target->over;
 		long count = SYS(read, target->event_fd, &event, sizeof(event));
 
+		if (count == sizeof(event) && event.kind == EVENT_LINGERING) {
+			answer_stop(&event);
+			return;
+		}
 		if (count == sizeof(event) && event.kind == EVENT_STOPPING) {
 			long error = process_wait_stopped((int)event.pid);
 
@@ -351,6 +362,7 @@ void command_clean(const struct command *command)
 	while ((pid = SYS(wait4, -1, &status, __WALL, 0)) > 0)
 		note_end(pid, status);
 	process_forget_dead();
+	checkpoint_forget_all();
 	boot_empty_work();
 	boot_empty_run();
 	reply_done();

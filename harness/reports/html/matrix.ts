@@ -90,7 +90,7 @@ const WORDS: Readonly<Record<ReportScenario["status"], { readonly text: string; 
 /** Scenarios that did not pass wherever they ran, by job; undefined when all did. */
 export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
   const columns = jobs.filter(({ scenarios }) => scenarios.length > 0);
-  const statuses = columns.map((job) => new Map(job.scenarios.map((item) => [item.scenario, item])));
+  const statuses = columns.map((job) => new Map(job.scenarios.map((item) => [item.title, item])));
   const names = [...new Set(statuses.flatMap((column) => [...column.keys()]))].toSorted();
   const uneven = names.filter((name) =>
     statuses.some((column) => (column.get(name)?.status ?? "pass") !== "pass")
@@ -102,7 +102,9 @@ export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
         const scenario = column.get(name);
         if (!scenario) return markup`<td class="soft">-</td>`;
         const { text, style } = WORDS[scenario.status];
-        return markup`<td title="${scenario.reason}"><span class="badge ${style}">${text}</span></td>`;
+        return markup`<td title="${
+          scenario.reason ?? text
+        }"><span class="badge ${style}">${text}</span></td>`;
       })
     }</tr>`
   );

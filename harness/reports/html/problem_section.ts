@@ -18,6 +18,8 @@ const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
 const MAX_LINE_LENGTH = 2000;
 const MAX_PICTURES = 4;
+const MAX_NAMES = 8;
+const MAX_OTHERS = 60;
 
 /** How a state looks. */
 const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
@@ -41,6 +43,7 @@ export function problemCard(problem: Problem, tree: ResultTree): Markup {
   const rows: [string, Markup | string | undefined][] = [
     ["since", tree.kind === "run" ? undefined : sinceText(since?.started, lastGood?.started, tree)],
     ["changed", changed.length === 0 ? undefined : changed.map(({ name }) => name).join(", ")],
+    ["scenarios", problem.scenarios.length > 1 ? someOf(problem.scenarios) : undefined],
     ["on", placeList(problem.places.map(({ job }) => job), tree)],
     ["passes on", passes.length === 0 ? undefined : placeList(passes, tree)],
     ["real?", realityText(problem)],
@@ -60,15 +63,20 @@ function sinceText(since: string | undefined, lastGood: string | undefined, { ru
   return `${since === run.started ? "this run" : shortTime(since)}, ${good}`;
 }
 
+function someOf(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
 /** A time as `2026-11-24 01:00`, in UTC as it is recorded. */
 export function shortTime(iso: string): string {
   return iso.slice(0, 16).replace("T", " ");
 }
 
 /** Jobs of the same suite on which the scenario passed: they say where to look as well. */
-function passingPlaces({ places }: Problem, { jobs }: ResultTree): ReportJob[] {
+function passingPlaces({ places, scenarios }: Problem, { jobs }: ResultTree): ReportJob[] {
   const [{ scenario }] = places;
-  if (!scenario) return [];
+  if (!scenario || scenarios.length > 1) return [];
   const broken = new Set(places.map(({ job }) => job));
   return jobs.filter((job) =>
     !broken.has(job) &&
@@ -87,10 +95,10 @@ function placeList(jobs: readonly ReportJob[], { kind }: ResultTree): string {
 /** All that is known of a problem. */
 export function problemSection(problem: Problem): Markup {
   const { id, state, title, places: [first, ...rest], changed } = problem;
-  const others = rest.map(({ job, scenario }) =>
-    markup`<li>${job.name}: ${scenario ? reproducedText(scenario) : job.reason}<br><code>${
-      scenario?.reproduce ?? job.reproduce
-    }</code></li>`
+  const others = rest.slice(0, MAX_OTHERS).map(({ job, scenario }) =>
+    markup`<li>${job.name}${problem.scenarios.length > 1 ? ` ${scenario?.title}` : ""}: ${
+      scenario ? reproducedText(scenario) : job.reason
+    }<br><code>${scenario?.reproduce ?? job.reproduce}</code></li>`
   );
   const changes = changed.map(({ name, before, after }) =>
     markup`<tr><td>${name}</td><td><code>${digest(before)}</code></td><td><code>${
@@ -100,14 +108,24 @@ export function problemSection(problem: Problem): Markup {
   return markup`<article class="card bad long" id="${id}"><div class="problem-head">${
     stateBadge(state)
   }<h3>${title}</h3>${
-    title === first.job.name ? undefined : markup`<span class="soft">${first.job.name}</span>`
+    title === first.job.name
+      ? undefined
+      : markup`<span class="soft">${first.job.name}${
+        problem.scenarios.length > 1 ? `, shown by ${first.scenario?.title}` : ""
+      }</span>`
   }</div>
 ${first.scenario ? scenarioBody(first.scenario) : jobBody(first)}
 ${
     changes.length === 0 ? undefined : markup`<h4>What differs from the last good run</h4>
 <div class="scroll"><table><thead><tr><th>input</th><th>then</th><th>at the first failure</th></tr></thead><tbody>${changes}</tbody></table></div>`
   }
-${others.length === 0 ? undefined : markup`<h4>The same on ${others.length} more</h4><ul>${others}</ul>`}
+${
+    others.length === 0
+      ? undefined
+      : markup`<h4>The same ${rest.length} more times</h4><ul>${others}${
+        rest.length > others.length ? markup`<li>and ${rest.length - others.length} more</li>` : undefined
+      }</ul>`
+  }
 </article>`;
 }
 
@@ -176,8 +194,9 @@ function meaning({ id, message, verdict }: Finding): string {
   return rule === undefined || verdict === "mismatch" ? message : `${message} (${rule.doc})`;
 }
 
-function splatText({ title, frames, lines, fingerprint }: SplatRecord): Markup {
-  return markup`<h4>${title}</h4><ol class="frames mono">${
+function splatText({ title, frames, lines, fingerprint, allowed }: SplatRecord): Markup {
+  const note = allowed === undefined ? undefined : markup` <span class="soft">(allowed: ${allowed})</span>`;
+  return markup`<h4>${title}${note}</h4><ol class="frames mono">${
     frames.map((frame) => {
       const [, name = frame, source] = /^(.+?) \((.+)\)$/.exec(frame) ?? [];
       return markup`<li>${name}${
