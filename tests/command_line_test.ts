@@ -62,7 +62,9 @@ async function assertMistake(args: readonly string[], ...says: string[]): Promis
 Deno.test("help lists every command, and each command explains itself", async () => {
   const { code, stdout } = await run(["help"]);
   assertEquals(code, 0);
-  for (const name of ["run", "list", "checkpoint", "image", "report", "kernel", "kernel-series", "kernel-lint"]) {
+  for (
+    const name of ["run", "list", "checkpoint", "image", "report", "kernel", "kernel-series", "kernel-lint"]
+  ) {
     assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
   }
   assertStringIncludes(stdout, "exit status: 0 pass");

@@ -4,6 +4,8 @@ import { formatCount } from "../format_quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../results/nightly_result.ts";
 import { formatDuration } from "./format_duration.ts";
 import { type Markup, Markup as MarkupText, markup } from "./html/markup.ts";
+import { legend } from "./html/address_space.ts";
+import { table } from "./html/table.ts";
 import { matrix, scenarioTable } from "./html/matrix.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { problemCard, problemSection, shortTime } from "./html/problem_section.ts";
@@ -140,7 +142,8 @@ function detailSection(problems: readonly Problem[]): Markup {
   return markup`${sections}${
     rest.length === 0
       ? undefined
-      : markup`<article class="card"><p>The page is full: ${rest.length} more failures are in the result files.</p><ul>${brief}</ul></article>`
+      : markup`<article class="card"><p>The page is full: ${rest.length} more failures are in the result files.</p>
+<ul>${brief}</ul></article>`
   }`;
 }
 
@@ -169,9 +172,13 @@ function changesTable({ kind, changes }: ResultTree): Markup | undefined {
     }</td></tr>`
   );
   const more = changes.length - rows.length;
-  return markup`<div class="scroll"><table class="stack wide"><thead><tr><th></th><th>job, scenario</th><th>what</th><th>since</th><th>last good</th><th>inputs that differ</th></tr></thead><tbody>${rows}</tbody></table></div>${
-    more > 0 ? markup`<p class="soft">${more} more are in nightly.json</p>` : undefined
-  }`;
+  return markup`${
+    table({
+      columns: ["", "job, scenario", "what", "since", "last good", "inputs that differ"],
+      rows,
+      style: "stack wide",
+    })
+  }${more > 0 ? markup`<p class="soft">${more} more are in nightly.json</p>` : undefined}`;
 }
 
 function timeCell(run: RunReference | undefined): Markup | undefined {
@@ -202,7 +209,7 @@ function bytesSection({ bytes, volatile }: ResultTree): Markup | undefined {
     return part;
   });
   const rows = parts.map(([name, kind, count, why]) =>
-    markup`<tr><td><svg width="11" height="11" viewBox="0 0 1 1" aria-hidden="true"><rect class="c-${kind}" width="1" height="1"/></svg> ${name}</td><td class="number">${
+    markup`<tr><td class="legend">${legend(kind, name)}</td><td class="number">${
       formatCount(count)
     }</td><td class="soft">${why}</td></tr>`
   );
@@ -211,8 +218,9 @@ function bytesSection({ bytes, volatile }: ResultTree): Markup | undefined {
       formatCount(entry.bytes)
     }</td><td class="soft">${entry.reason}</td></tr>`
   );
-  return markup`<svg class="bar" viewBox="0 0 1000 1" preserveAspectRatio="none" role="img" aria-label="shares of the bytes">${bar}</svg>
-<div class="scroll"><table><tbody>${rows}${named}</tbody></table></div>`;
+  return markup`<svg class="bar" viewBox="0 0 1000 1" preserveAspectRatio="none" role="img"
+ aria-label="shares of the bytes">${bar}</svg>
+${table({ columns: [], rows: [...rows, ...named] })}`;
 }
 
 function timeSection({ run: { spent } }: ResultTree): Markup | undefined {
@@ -226,7 +234,8 @@ function timeSection({ run: { spent } }: ResultTree): Markup | undefined {
       (seconds / most * 240).toFixed(1)
     }" height="12"/></svg></td></tr>`
   );
-  return markup`<div class="scroll"><table><tbody>${rows}</tbody></table></div><p class="soft">Jobs run side by side: the sum may be more than the time that passed.</p>`;
+  return markup`${table({ columns: [], rows })}
+<p class="soft">Jobs run side by side: the sum may be more than the time that passed.</p>`;
 }
 
 function footer({ run, jobs }: ResultTree): Markup {
@@ -234,5 +243,6 @@ function footer({ run, jobs }: ResultTree): Markup {
     markup` Matrix <code>${run.matrix.path}</code>, digest <code>${run.matrix.digest.slice(0, 12)}</code>.`;
   return markup`<footer><p>${jobs.length} ${
     jobs.length === 1 ? "job" : "jobs"
-  }.${inputs} Times are UTC. The same results in other forms: <code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
+  }.${inputs} Times are UTC. The same results in other forms:
+<code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
 }

@@ -3,6 +3,7 @@
 import { formatBytes } from "../../format_quantity.ts";
 import type { ImagePicture, LdtPicture, MappingPicture, PageCell } from "../image_picture.ts";
 import { type Markup, markup } from "./markup.ts";
+import { table } from "./table.ts";
 
 const MAX_MAPPINGS = 60;
 
@@ -56,7 +57,8 @@ function mappingRow(mapping: MappingPicture): Markup {
   const isMarked = marked || differing > 0;
   return markup`<tr${
     isMarked ? markup` class="marked"` : undefined
-  }><td class="mono" title="${range}">${range}</td><td class="mono">${permissions}</td><td class="mono" title="${name}">${name}</td><td class="bar-cell">${
+  }><td class="mono" title="${range}">${range}</td>
+<td class="mono">${permissions}</td><td class="mono" title="${name}">${name}</td><td class="bar-cell">${
     bar(cells, missing, words)
   }</td><td>${words}</td></tr>`;
 }
@@ -84,8 +86,10 @@ function bar(cells: readonly PageCell[], missing: boolean, text: string): Markup
   } 1" preserveAspectRatio="none" role="img" aria-label="${text}"${box}>${rectangles}</svg>`;
 }
 
-function legend(kind: PageCell, text: string): Markup {
-  return markup`<span><svg viewBox="0 0 1 1" aria-hidden="true"><rect class="c-${kind}" width="1" height="1"/></svg>${text}</span>`;
+/** A colour of the pictures and what it stands for. */
+export function legend(kind: PageCell, text: string): Markup {
+  return markup`<span><svg viewBox="0 0 1 1" aria-hidden="true">
+<rect class="c-${kind}" width="1" height="1"/></svg>${text}</span>`;
 }
 
 /** The LDT of an image, decoded; entries that findings are about beside what they must be. */
@@ -101,7 +105,7 @@ export function ldtTable({ entries, total, omitted }: LdtPicture): Markup {
     }</code><br>${text}</p></td></tr>`
   );
   return markup`<h4>LDT of ${total} ${total === 1 ? "entry" : "entries"}</h4>
-<div class="scroll"><table><thead><tr><th>entry</th><th></th><th>descriptor</th></tr></thead><tbody>${rows}</tbody></table></div>
+${table({ columns: ["entry", "", "descriptor"], rows })}
 ${omitted > 0 ? markup`<p class="soft">${omitted} more entries in use are not listed</p>` : undefined}`;
 }
 

@@ -43,7 +43,8 @@ nav { margin: .9rem 0 0; font-size: .92rem; display: flex; flex-wrap: wrap; gap:
 .problem-head { display: flex; flex-wrap: wrap; gap: .35rem .7rem; align-items: baseline; }
 .badge { border-radius: 4px; padding: .08rem .5rem; font-size: .78rem; font-weight: 650; white-space: nowrap; }
 .fail { color: var(--fail); background: var(--fail-back); } .pass { color: var(--pass); background: var(--pass-back); }
-.warn { color: var(--warn); background: var(--warn-back); } .flaky { color: var(--flaky); background: var(--flaky-back); }
+.warn { color: var(--warn); background: var(--warn-back); }
+.flaky { color: var(--flaky); background: var(--flaky-back); }
 .none { color: var(--soft); background: var(--none-back); }
 .facts { display: grid; grid-template-columns: 5.6rem minmax(0, 1fr); gap: .15rem .8rem; margin: .55rem 0 0; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
@@ -54,7 +55,7 @@ th { text-align: left; font-weight: 600; color: var(--soft); font-size: .84rem; 
 th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top: 1px solid var(--line); }
 .keep { white-space: nowrap; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .matrix td, .matrix th { padding: .3rem .45rem; } .matrix tbody th { color: var(--ink); white-space: nowrap;
-  border-top: 1px solid var(--line); font-weight: 500; }
+  border-top: 1px solid var(--line); font-weight: 500; vertical-align: middle; }
 .cell { border-radius: 5px; padding: .3rem .55rem; min-width: 7.2rem; display: block; text-decoration: none;
   line-height: 1.25; }
 .cell b { display: block; } .cell small { opacity: .85; white-space: nowrap; }
@@ -63,7 +64,9 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
   white-space: nowrap; font-weight: 500; text-align: left; }
 .dots .badge { padding: .05rem .35rem; }
 .findings td { overflow-wrap: anywhere; } .findings td:nth-child(1), .findings td:nth-child(3) { white-space: nowrap; }
-.findings td:nth-child(4), .findings td:nth-child(5) { min-width: 7.5rem; } .findings col.meaning { width: 31%; } mark { background: var(--mark); color: inherit; border-radius: 2px; }
+.findings td:nth-child(4), .findings td:nth-child(5) { min-width: 7.5rem; }
+.findings td:nth-child(6) { width: 31%; }
+mark { background: var(--mark); color: inherit; border-radius: 2px; }
 .space { width: 100%; table-layout: fixed; font-size: .86rem; } .space td { padding: .16rem .6rem .16rem 0; border: 0;
   vertical-align: middle; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .space td:nth-child(1) { width: 15.5rem; } .space td:nth-child(2) { width: 3.6rem; }
@@ -72,7 +75,7 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .space tr.marked td:first-child { color: var(--fail); font-weight: 650; }
 .c-none { fill: var(--empty); } .c-part { fill: var(--part); } .c-saved { fill: var(--saved); }
 .c-differs { fill: var(--differs); } .c-missing { fill: none; stroke: var(--differs); stroke-dasharray: 3 2; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; color: var(--soft); font-size: .84rem; margin: .4rem 0; }
+p.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; color: var(--soft); font-size: .84rem; margin: .4rem 0; }
 .legend svg { width: .85em; height: .85em; vertical-align: -.08em; margin-right: .35em; }
 .spark { width: 132px; height: 30px; display: block; overflow: visible; }
 .spark path { fill: none; stroke: var(--trend); stroke-width: 1.5; } .spark circle { fill: var(--trend); }
@@ -80,7 +83,8 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .bar { width: 100%; height: 16px; display: block; border-radius: 4px; }
 details > summary { cursor: pointer; color: var(--link); margin: .5rem 0; }
 .frames { list-style: none; margin: .3rem 0; padding: 0; } .frames li { padding: .06rem 0; overflow-wrap: anywhere; }
-footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; border-top: 1px solid var(--line); padding-top: .8rem; }
+footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; padding-top: .8rem;
+  border-top: 1px solid var(--line); }
 @media (max-width: 640px) {
   body { padding: 1rem .8rem 3rem; } h1 { font-size: 1.4rem; } .card { padding: .7rem .8rem; }
   .facts { grid-template-columns: 4.6rem minmax(0, 1fr); gap: .15rem .5rem; }

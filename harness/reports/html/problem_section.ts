@@ -13,6 +13,7 @@ import {
 } from "../result_tree.ts";
 import { addressSpace, ldtTable, markDifferences } from "./address_space.ts";
 import { type Markup, markup } from "./markup.ts";
+import { table } from "./table.ts";
 
 const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
@@ -117,12 +118,14 @@ export function problemSection(problem: Problem): Markup {
 ${first.scenario ? scenarioBody(first.scenario) : jobBody(first)}
 ${
     changes.length === 0 ? undefined : markup`<h4>What differs from the last good run</h4>
-<div class="scroll"><table><thead><tr><th>input</th><th>then</th><th>at the first failure</th></tr></thead><tbody>${changes}</tbody></table></div>`
+${table({ columns: ["input", "then", "at the first failure"], rows: changes })}`
   }
 ${
     others.length === 0
       ? undefined
-      : markup`<h4>The same ${rest.length} more times</h4><ul>${others}${
+      : markup`<h4>The same in ${rest.length} more ${
+        rest.length === 1 ? "place" : "places"
+      }</h4><ul>${others}${
         rest.length > others.length ? markup`<li>and ${rest.length - others.length} more</li>` : undefined
       }</ul>`
   }
@@ -174,12 +177,19 @@ function findingTable(findings: readonly Finding[]): Markup {
     const { id, verdict, path, offset, expected = "", actual = "" } = finding;
     return markup`<tr><td><code>${id}</code><br><small class="soft">${verdict}</small></td><td><code>${
       breakable(path)
-    }</code></td><td data-name="offset">${offset}</td><td data-name="expected"><code>${expected}</code></td><td data-name="actual"><code>${
+    }</code></td><td data-name="offset">${offset}</td>
+<td data-name="expected"><code>${expected}</code></td><td data-name="actual"><code>${
       markDifferences(actual, expected)
     }</code></td><td>${meaning(finding)}</td></tr>`;
   });
   const more = findings.length - MAX_FINDINGS;
-  return markup`<h4>Findings</h4><div class="scroll"><table class="findings stack wide"><colgroup><col><col><col><col><col><col class="meaning"></colgroup><thead><tr><th>finding</th><th>where</th><th>offset</th><th>expected</th><th>actual</th><th>meaning</th></tr></thead><tbody>${rows}</tbody></table></div>
+  return markup`<h4>Findings</h4>${
+    table({
+      columns: ["finding", "where", "offset", "expected", "actual", "meaning"],
+      rows,
+      style: "findings stack wide",
+    })
+  }
 ${more > 0 ? markup`<p class="soft">${more} more findings are in findings.json</p>` : undefined}`;
 }
 

@@ -43,7 +43,8 @@ export function sparkline(points: readonly SparkPoint[], text: string): Markup {
       y(value)
     }" r="${isLast ? 3 : 2.4}"/>`;
   });
-  return markup`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${text}"><title>${text}</title><path d="${path}"/>${dots}</svg>`;
+  return markup`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img"
+ aria-label="${text}"><title>${text}</title><path d="${path}"/>${dots}</svg>`;
 }
 
 function round(value: number): number {

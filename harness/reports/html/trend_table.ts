@@ -6,6 +6,7 @@ import { formatDuration } from "../format_duration.ts";
 import type { ResultTree } from "../result_tree.ts";
 import { type Markup, markup } from "./markup.ts";
 import { shortTime } from "./problem_section.ts";
+import { table } from "./table.ts";
 import { sparkline } from "./sparkline.ts";
 
 const MAX_RUNS = 40;
@@ -18,7 +19,9 @@ export function trendTable({ trends, jobs }: ResultTree): Markup | undefined {
     return points && points.length > 0 ? [trendRow(name, points.slice(-MAX_RUNS))] : [];
   });
   if (rows.length === 0) return undefined;
-  return markup`<div class="scroll"><table class="wide"><thead><tr><th>job</th><th>outcomes</th><th colspan="2">duration</th><th colspan="2">bytes explained</th></tr></thead><tbody>${rows}</tbody></table></div>
+  return markup`${
+    table({ columns: ["job", "outcomes", "duration", "", "bytes explained", ""], rows, style: "wide" })
+  }
 <p class="legend">Oldest run on the left. Red: the job failed, or bytes were unexplained.</p>`;
 }
 
@@ -40,7 +43,10 @@ function trendRow(name: string, points: readonly TrendPoint[]): Markup {
     value: bytes && bytes.total - bytes.unexplained,
     isBad: (bytes?.unexplained ?? 0) > 0,
   }));
-  const bytes = last && `${formatCount(last.total)}, ${formatCount(last.unexplained)} unexplained`;
+  const now = latest?.bytes;
+  const bytes = now
+    ? `${formatCount(now.total)}, ${formatCount(now.unexplained)} unexplained`
+    : last && "none this time";
   return markup`<tr><td>${name}</td><td>${outcomes(points)}</td><td>${
     sparkline(durations, `durations of ${points.length} runs: ${words}`)
   }</td><td><small>${words}</small></td><td>${
@@ -62,5 +68,6 @@ function outcomes(points: readonly TrendPoint[]): Markup {
     }" width="5" height="${height}"><title>${shortTime(run.started)}: ${status}</title></rect>`;
   });
   const width = Math.max(1, points.length) * step;
-  return markup`<svg width="${width}" height="22" viewBox="0 0 ${width} 22" role="img" aria-label="${text}">${blocks}</svg>`;
+  return markup`<svg width="${width}" height="22" viewBox="0 0 ${width} 22" role="img"
+ aria-label="${text}">${blocks}</svg>`;
 }
