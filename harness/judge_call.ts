@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoName } from "../lib/abi/errno.ts";
-import { decodeBytes } from "../lib/image/decoder.ts";
+import { cutImageFindings, imageTime, sameImageFindings } from "../lib/compare/cut_image.ts";
 import type { Finding } from "../lib/image/finding.ts";
-import { MalformedImageError } from "../lib/image/malformed_image_error.ts";
 import type { CallPlan } from "../lib/model/predict_call.ts";
 import type { CheckpointResult } from "../vm/guest/agent_types.ts";
 import type { MadeCall } from "./make_call.ts";
@@ -18,8 +17,6 @@ export interface ReferenceImages {
   readonly lastId: number;
 }
 
-/** Where HEAD has the time: behind the record's header of 8 bytes, the field `time`. */
-const TIME = { start: 24, end: 32 } as const;
 const EFAULT = 14n;
 /** Findings that many images may add. */
 const MOST_FINDINGS = 5;
@@ -43,7 +40,7 @@ export function judgeCall(plan: CallPlan, made: MadeCall, references: ReferenceI
     const certain = plan.target === "continued" ? plan.during[0]?.at : undefined;
     const images = partsOf(made.image, plan.caller.times);
     findings.push(
-      ...images.flatMap((image) => cutFindings(image, reference, certain)).slice(0, MOST_FINDINGS),
+      ...images.flatMap((image) => cutImageFindings(image, reference, certain)).slice(0, MOST_FINDINGS),
     );
   }
   for (const other of made.others) {
@@ -110,13 +107,9 @@ function outputFindings({ outcome: { written } }: CallPlan, { image, file, reply
 
 /** A whole image is that of a plain call at the same stop, but for its time. */
 function wholeFindings(image: Uint8Array, reference: Uint8Array, reply: CheckpointResult): Finding[] {
-  const findings: Finding[] = [];
-  const at = firstDifference(image, reference);
-  if (image.length !== reference.length || at >= 0) {
-    findings.push(differenceFinding(image, reference, at));
-  }
-  if (image.length >= TIME.end) {
-    const time = new DataView(image.buffer, image.byteOffset).getBigInt64(TIME.start, true);
+  const findings = sameImageFindings(image, reference);
+  const time = imageTime(image);
+  if (time !== undefined) {
     // ktime_get_real_seconds() is as of the last tick.
     if (time < reply.secondsBefore - 1n || time > reply.secondsAfter) {
       const span = `${reply.secondsBefore} to ${reply.secondsAfter}`;
@@ -130,46 +123,4 @@ function wholeFindings(image: Uint8Array, reference: Uint8Array, reply: Checkpoi
 function partsOf(image: Uint8Array, times: number): Uint8Array[] {
   const length = Math.ceil(image.length / times);
   return Array.from({ length: times }, (_, index) => image.subarray(index * length, (index + 1) * length));
-}
-
-/** A cut image is known as such, and what there is of it is right. */
-function cutFindings(image: Uint8Array, reference: Uint8Array, certain: number | undefined): Finding[] {
-  const findings: Finding[] = [];
-  if (!isTruncated(image)) {
-    findings.push(
-      finding("E_CUT", "an image of a call that failed must end early", "no TAIL", "a whole image"),
-    );
-  }
-  const sure = image.subarray(0, certain);
-  const at = firstDifference(sure, reference);
-  if (sure.length > reference.length || at >= 0) findings.push(differenceFinding(sure, reference, at));
-  return findings;
-}
-
-function isTruncated(image: Uint8Array): boolean {
-  try {
-    for (const _ of decodeBytes(image));
-    return false;
-  } catch (error) {
-    if (error instanceof MalformedImageError) return error.id === "E_TRUNCATED";
-    throw error;
-  }
-}
-
-function differenceFinding(image: Uint8Array, reference: Uint8Array, at: number): Finding {
-  const byte = (bytes: Uint8Array) =>
-    at < 0 ? `${bytes.length} bytes` : `0x${bytes[at]?.toString(16)} at ${at}`;
-  return {
-    ...finding("E_OTHER_IMAGE", "a plain call gives another image", byte(reference), byte(image)),
-    ...(at < 0 ? {} : { offset: at }),
-  };
-}
-
-/** The first of the bytes that both have and that differ, the time left out; -1 for none. */
-function firstDifference(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    if (a[i] !== b[i] && (i < TIME.start || i >= TIME.end)) return i;
-  }
-  return -1;
 }

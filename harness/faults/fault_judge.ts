@@ -29,20 +29,26 @@ export interface FaultSweepOptions {
 }
 
 const LIMIT = 20_000;
-/** What a call may give whose allocation failed. User space is not read or written by the call. */
-const ALLOWED = ["ENOMEM"];
+/**
+ * What a call may give that met a fault: an allocation, or a page that could not be read from swap. User space
+ * is not read or written by the call.
+ */
+const ALLOWED = ["ENOMEM", "EFAULT"];
+/** The kind of fault that EFAULT tells of. */
+const READ_FAULT = "fail_make_request";
 
 /**
  * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
  * pages, which is what the call does; and its notices, where each fault begins, are not shown.
  */
-const SETTINGS = [
+const SETTINGS: readonly (readonly [string, string])[] = [
   ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
   ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
   ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
   ["/sys/kernel/debug/fail_page_alloc/min-order", "0"],
+  ...["ram0", "ram1", "loop0"].map((disk) => [`/sys/block/${disk}/make-it-fail`, "1"] as const),
   ["/proc/sys/kernel/printk", "6 4 1 7"],
-] as const;
+];
 
 /** A tally of nothing. */
 export function newFaultTally(): FaultTally {
@@ -67,6 +73,7 @@ export async function sweepFaults(
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
+  const readsBefore = readFaults(tally);
   let mark = guest.consoleMark;
   let nth = 1;
   for (;; nth++) {
@@ -87,6 +94,12 @@ export async function sweepFaults(
   findings.push(...replyFindings(again, seen.image, 0));
   await settleConsole(guest);
   tallySites(guest, mark, tally);
+  const reads = readFaults(tally) - readsBefore;
+  if ((outcomes.get("EFAULT") ?? 0) > reads) {
+    findings.push(
+      finding("EFAULT stands for a page that could not be read", `${reads} times`, formatOutcomes(outcomes)),
+    );
+  }
   for (const [name, times] of outcomes) count(tally.outcomes, name, times);
   tally.faults += nth - 1;
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
@@ -113,6 +126,11 @@ export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: n
     ? []
     : [finding(`${which} gives another errno`, ALLOWED.join(" or "), name)];
   return [...wrong, ...cutImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }))];
+}
+
+/** How many reads from a disk have failed. */
+function readFaults({ sites }: FaultTally): number {
+  return [...sites].reduce((sum, [site, times]) => site.startsWith(`${READ_FAULT}:`) ? sum + times : sum, 0);
 }
 
 function finding(message: string, expected: string, actual: string): Finding {
