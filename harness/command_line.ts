@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
+  report: async () => (await import("./commands/report.ts")).reportCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
   "kernel-series": async () => (await import("./commands/kernel_series.ts")).kernelSeriesCommand,
   "kernel-lint": async () => (await import("./commands/kernel_lint.ts")).kernelLintCommand,

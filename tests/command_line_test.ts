@@ -62,7 +62,9 @@ async function assertMistake(args: readonly string[], ...says: string[]): Promis
 Deno.test("help lists every command, and each command explains itself", async () => {
   const { code, stdout } = await run(["help"]);
   assertEquals(code, 0);
-  for (const name of ["run", "list", "checkpoint", "image", "kernel", "kernel-series", "kernel-lint"]) {
+  for (
+    const name of ["run", "list", "checkpoint", "image", "report", "kernel", "kernel-series", "kernel-lint"]
+  ) {
     assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
   }
   assertStringIncludes(stdout, "exit status: 0 pass");
@@ -134,6 +136,55 @@ Deno.test("list shows every scenario with its sentence, for people and as JSON",
   const scenarios = JSON.parse(json.stdout) as { name: string; about: string }[];
   assertEquals([json.code, `${scenarios.length} scenarios`], [0, lines.at(-1)]);
   assert(scenarios.every(({ name, about }) => stdout.includes(`${name} `) && stdout.includes(about)));
+});
+
+Deno.test("mistakes in report commands are named as well", async () => {
+  const night = join(ROOT, "fixtures", "results", "night");
+  await assertMistake(["report"], `"report" takes one directory of results`, "usage: ckptest report DIR");
+  await assertMistake(["report", night, night], "takes one directory");
+  await assertMistake(["report", "nowhere"], "nowhere: no such file or directory");
+  await assertMistake(["report", "."], "found neither nightly.json nor results.json");
+  await assertMistake(
+    ["report", "garbage.ckpt"],
+    "expected a directory, or a file nightly.json or results.json",
+  );
+  await assertMistake(
+    ["report", night, "--format", "pdf"],
+    "option --format takes text, html",
+    `found "pdf"`,
+  );
+  await assertMistake(["report", night, "--origin", "My Lab"], "option --origin takes", `found "My Lab"`);
+  await assertMistake(["report", night, "--out", "no/such/dir"], "no/such/dir cannot be written");
+  await Deno.mkdir(join(dir, "old"));
+  await Deno.writeTextFile(join(dir, "old", "results.json"), `{"counts":{},"results":[]}`);
+  await assertMistake(["report", "old"], "old/results.json: expected schema 1, found none");
+});
+
+Deno.test("report writes every format to standard output, and with --out to a file", async () => {
+  const night = join(ROOT, "fixtures", "results", "night");
+  const starts = {
+    text: "night 20261124-0100",
+    html: "<!doctype html>\n",
+    junit: "<?xml ",
+    ktap: "KTAP version 1\n",
+    jsonl: `{"event":"run"`,
+    kcidb: `{\n  "version": {\n    "major": 5,\n    "minor": 3\n`,
+  };
+  for (const [format, start] of Object.entries(starts)) {
+    const { code, stdout, stderr } = await run(["report", night, "--format", format]);
+    assertEquals([code, stdout.slice(0, start.length), stderr], [0, start, ""]);
+    const toFile = await run([
+      "report",
+      join(night, "nightly.json"),
+      "--format",
+      format,
+      "--out",
+      "report.out",
+    ]);
+    assertEquals([toFile.code, toFile.stdout], [0, ""]);
+    assertEquals(await Deno.readTextFile(join(dir, "report.out")), stdout);
+  }
+  assertEquals((await run(["report", night])).stdout.slice(0, 5), "night");
 });
 
 Deno.test("image check calls a real image valid", async () => {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+
+/** HTML that is safe to put into a page: made by {@linkcode markup} alone. */
+export class Markup {
+  readonly #text: string;
+
+  /** Use {@linkcode markup}, which escapes; this takes HTML as it is. */
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The HTML. */
+  toString(): string {
+    return this.#text;
+  }
+}
+
+/** What may stand in a template: text is escaped, nothing at all stands for undefined. */
+export type MarkupValue = string | number | Markup | undefined | readonly MarkupValue[];
+
+/** Characters that a page cannot hold or that would be seen as nothing. */
+// deno-lint-ignore no-control-regex
+const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]/g;
+
+/** Text as HTML, fit for elements and for attributes in quotes. */
+export function escapeHtml(text: string): string {
+  return text.toWellFormed().replace(UNSEEN, "\ufffd")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}
+
+/**
+ * A template of HTML. Whatever is put into it is escaped unless it is markup itself, so that no text from a
+ * guest, a scenario or a file can become an element. Attributes must have double quotes.
+ */
+export function markup(strings: TemplateStringsArray, ...values: MarkupValue[]): Markup {
+  return new Markup(strings.reduce((text, part, index) => text + show(values[index - 1]) + part));
+}
+
+function show(value: MarkupValue): string {
+  if (value === undefined) return "";
+  if (value instanceof Markup) return value.toString();
+  if (Array.isArray(value)) return value.map(show).join("");
+  return escapeHtml(String(value));
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { escapeHtml, markup } from "./html/markup.ts";
+import { markDifferences } from "./html/address_space.ts";
+import { logText } from "./html/problem_section.ts";
+import { sparkline } from "./html/sparkline.ts";
+import { htmlReport } from "./html_report.ts";
+import { treeOfRun } from "./result_tree.ts";
+import { hostileTree, recordedTree, singleRun } from "./sample_tree.ts";
+
+const night = await recordedTree("night");
+const page = htmlReport(night);
+
+Deno.test("htmlReport() tells first what broke, since when, where, whether it is real, and the command", () => {
+  const first = page.slice(page.indexOf("<header>"), page.indexOf('id="matrix"'));
+  assertStringIncludes(first, "<h1>3 new failures, 1 still failing, 1 flaky, 1 did not run</h1>");
+  assertStringIncludes(first, "Stopped before its end: the budget of 2 h was used up");
+  const card = first.slice(first.indexOf("ldt_one</a>"), first.indexOf("</article>"));
+  assertStringIncludes(card, "<dt>since</dt><dd>this run, last good 2026-11-23 01:00</dd>");
+  assertStringIncludes(card, "<dt>changed</dt><dd>patch</dd>");
+  assertStringIncludes(card, "<dt>on</dt><dd>6.1 x86_64, 6.12 x86_64</dd>");
+  assertStringIncludes(card, "<dt>passes on</dt><dd>6.1 i386</dd>");
+  assertStringIncludes(card, "<dt>real?</dt><dd>yes: reproduced 6 of 6</dd>");
+  assertStringIncludes(card, "<code>deno task test:qemu --arch x86_64 --filter ldt_one</code>");
+});
+
+Deno.test("htmlReport() has a cell for each job, linked to what is wrong with it", () => {
+  const matrix = page.slice(page.indexOf('<section id="matrix">'), page.indexOf('<section id="changes">'));
+  assertEquals(matrix.match(/class="cell /g)?.length, night.jobs.length);
+  assertStringIncludes(matrix, "<b>2 failed</b><small>11 of 13, 1 skipped, 2 min 11 s</small>");
+  assertStringIncludes(matrix, "<b>did not run</b>");
+  assertStringIncludes(matrix, "<b>not built</b>");
+  assertStringIncludes(matrix, "<b>passed</b><small>reused</small>");
+});
+
+Deno.test("htmlReport() shows findings, address space, LDT, splat, log and trends", () => {
+  assertStringIncludes(page, "ff 0f 00 50 34 f3 <mark>40</mark> 12");
+  assertStringIncludes(
+    page,
+    "base 0x12345000, limit 0x00000fff (byte), 32-bit, DPL 3, present, accessed, AVL",
+  );
+  assertStringIncludes(page, "3 of 8 pages, 6 differ");
+  assertStringIncludes(page, "[stack]");
+  assertStringIncludes(page, "<li>cr_write_mm_context+0x101/0x230</li>");
+  assertStringIncludes(page, "unreferenced object 0xffff88800777f518");
+  assertStringIncludes(page, "<summary>Kernel log</summary>");
+  assertStringIncludes(page, "10 min 12 s, median");
+  assertEquals(page.match(/<svg class="spark"/g)?.length, 17);
+});
+
+Deno.test("htmlReport() refers to nothing outside of itself, and every link of it leads somewhere", () => {
+  assertEquals([...page.matchAll(/\b(?:src|href)="([^#"][^"]*)"/g)].map(([, to]) => to), ["data:,"]);
+  assertEquals(/@import|url\(|<script|<iframe|\son[a-z]+=/i.test(page), false);
+  const ids = [...page.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
+  assertEquals(new Set(ids).size, ids.length);
+  for (const [, target] of page.matchAll(/href="#([^"]*)"/g)) assert(ids.includes(target), `#${target}`);
+});
+
+Deno.test("htmlReport() lets no text become an element, an attribute or a control character", () => {
+  const hostile = htmlReport(hostileTree());
+  for (const text of ["<script", '<b>"', "\x1b", "\0"]) assertEquals(hostile.includes(text), false);
+  assertStringIncludes(hostile, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;]]&gt;");
+  assertEquals(hostile.isWellFormed(), true);
+  // Every tag is one that the report writes itself.
+  const tags = new Set([...hostile.matchAll(/<\/?([a-zA-Z][^\s>/]*)/g)].map(([, tag]) => tag));
+  const known = new Set(
+    [...`${page}${htmlReport(treeOfRun(singleRun()))}`.matchAll(/<\/?([a-z][^\s>/]*)/g)].map(([, tag]) =>
+      tag
+    ),
+  );
+  assertEquals([...tags].filter((tag) => !known.has(tag)), []);
+});
+
+Deno.test("htmlReport() says so when all is well, and does not speak of history in a single run", () => {
+  const good = htmlReport(treeOfRun(singleRun()));
+  assertStringIncludes(good, "<h1>1 platform passed</h1>");
+  assertStringIncludes(good, "<h2>Nothing broke</h2>");
+  assertEquals(/last good|<h2>Trends/.test(good), false);
+});
+
+Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names them all", () => {
+  const [job] = night.jobs;
+  assert(job);
+  const [broken] = job.scenarios.filter(({ status }) => status === "fail");
+  assert(broken);
+  const lines = Array.from({ length: 5000 }, (_, index) => `[ ${index}] ${"noise ".repeat(20)}`);
+  const splat = { kind: "WARN", title: "WARNING in f", fingerprint: "1", frames: ["f+0x1/0x2"], lines };
+  const kept = { directory: "x", pictures: [], notes: [], kernelLog: lines.join("\n") };
+  const scenarios = Array.from({ length: 1000 }, (_, index) => ({
+    ...broken,
+    title: `broken_${index}`,
+    splats: [{ ...splat, fingerprint: String(index) }],
+    kept,
+  }));
+  const large = htmlReport({ ...night, jobs: [{ ...job, scenarios }], changes: [], trends: {} });
+  assert(large.length < 1_000_000, `${large.length} characters`);
+  assertStringIncludes(large, "the first 4840 lines are left out");
+  assertStringIncludes(large, "The page is full: ");
+  assertStringIncludes(large, "broken_999");
+});
+
+Deno.test("markup escapes what is put in, but for markup", () => {
+  assertEquals(
+    String(markup`<p title="${'"<'}">${["a&", markup`<b>${1}</b>`, undefined]}</p>`),
+    '<p title="&quot;&lt;">a&amp;<b>1</b></p>',
+  );
+  assertEquals(escapeHtml("\u202etxt\0\ud800"), "\ufffdtxt\ufffd\ufffd");
+});
+
+Deno.test("markDifferences() marks bytes, and leaves words alone", () => {
+  assertEquals(String(markDifferences("00 11 22", "00 12 22")), "00 <mark>11</mark> 22");
+  assertEquals(String(markDifferences("00 11 (8 bytes)", "00 11 (16 bytes)")), "00 11 (8 bytes)");
+  assertEquals(String(markDifferences("yes it is", "no")), "yes it is");
+});
+
+Deno.test("logText() keeps the end of a long log and cuts long lines", () => {
+  const lines = Array.from({ length: 500 }, (_, index) => `line ${index}`);
+  const text = String(logText([...lines, "x".repeat(5000)]));
+  assertStringIncludes(text, "the first 341 lines are left out");
+  assertStringIncludes(text, "line 499\n");
+  assertStringIncludes(text, "xxx [cut here]</pre>");
+});
+
+Deno.test("sparkline() has gaps where there is no value, and stays within its box", () => {
+  const points = [5, 80, undefined, 1e9, 3].map((value) => ({ value, isBad: value === 80 }));
+  const text = String(sparkline(points, "a < b"));
+  assertEquals(text.match(/M/g)?.length, 2);
+  assertStringIncludes(text, 'aria-label="a &lt; b"');
+  for (const [, y] of text.matchAll(/[ML][\d.]+ (-?[\d.]+)/g)) assert(Number(y) >= 0 && Number(y) <= 30);
+  assertEquals(
+    String(sparkline([{ value: undefined, isBad: false }], "x")),
+    '<span class="soft">no data</span>',
+  );
+});

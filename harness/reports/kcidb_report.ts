@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+
+import { findingText } from "../../lib/image/finding.ts";
+import { failureText } from "./problems.ts";
+import {
+  failingSplats,
+  type ReportJob,
+  type ReportScenario,
+  reproducedText,
+  type ResultTree,
+  scenarioFindings,
+} from "./result_tree.ts";
+
+/** The version of KCIDB's I/O schema that is written (kcidb_io/schema/v05_03.py of kernelci/kcidb-io). */
+export const KCIDB_VERSION = { major: 5, minor: 3 } as const;
+
+/** The most that a `log_excerpt` may hold, in characters. */
+export const KCIDB_LOG_LENGTH = 16384;
+
+/** What an origin must look like, from the schema: the name that KCIDB knows a CI system by. */
+export const KCIDB_ORIGIN = /^[a-z0-9_]+$/;
+
+/** A test's outcome in KCIDB's words. */
+export type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
+
+/** An object of a KCIDB report, its keys as the schema has them. */
+export type KcidbObject = Readonly<Record<string, unknown>>;
+
+/** A KCIDB report. */
+export interface KcidbReport {
+  readonly version: typeof KCIDB_VERSION;
+  readonly checkouts: readonly KcidbObject[];
+  readonly builds: readonly KcidbObject[];
+  readonly tests: readonly KcidbObject[];
+}
+
+/** KCIDB's names for the architectures that our platforms' kernels are built for. */
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x86_64: "x86_64",
+  compat: "x86_64",
+  i386: "i386",
+  "i386-pae": "i386",
+};
+
+/**
+ * Results for KCIDB: a checkout for each source with its patch, a build for each kernel, a test for each
+ * scenario, and one for each job that has none. Ids are made from digests and from the run's own name, so that
+ * the same results give the same ids.
+ *
+ * @param origin the name of the CI system
+ * @throws {RangeError} when the origin is not one
+ */
+export function kcidbReport(tree: ResultTree, { origin }: { origin: string }): KcidbReport {
+  if (!KCIDB_ORIGIN.test(origin)) {
+    throw new RangeError(`a KCIDB origin has small letters, digits and underscores: found "${origin}"`);
+  }
+  const checkouts = new Map<string, KcidbObject>();
+  const builds = new Map<string, KcidbObject>();
+  const tests: KcidbObject[] = [];
+  for (const job of tree.jobs) {
+    const checkout = checkoutOf(job, tree, origin);
+    const build = buildOf(job, checkout.id as string, origin);
+    checkouts.set(checkout.id as string, checkouts.get(checkout.id as string) ?? checkout);
+    const known = builds.get(build.id as string);
+    // Several jobs run on one kernel: where one of them failed to build it, that is what counts.
+    if (known?.status === undefined || build.status === "FAIL") builds.set(build.id as string, build);
+    const context = { job, tree, origin, buildId: build.id as string };
+    tests.push(...job.scenarios.map((scenario) => scenarioTest(scenario, context)));
+    const isWhole = !job.scenarios.some(({ status }) => status === "fail" || status === "lost");
+    if (job.scenarios.length === 0 || (job.status !== "pass" && isWhole)) tests.push(jobTest(context));
+  }
+  return { version: KCIDB_VERSION, checkouts: [...checkouts.values()], builds: [...builds.values()], tests };
+}
+
+function kernelName({ kernels, kernel }: ReportJob): string {
+  return kernels[0]?.name ?? kernel;
+}
+
+function checkoutOf(job: ReportJob, { run }: ResultTree, origin: string): KcidbObject {
+  const { source, patch } = job.digests ?? {};
+  const name = source === undefined
+    ? idPart(job.digests?.kernel ?? kernelName(job))
+    : `${source}-${patch ?? "none"}`;
+  return object({
+    id: `${origin}:${idPart(name)}`,
+    origin,
+    comment: clean(`${kernelName(job)} with the checkpoint patch`),
+    start_time: run.started,
+    // Nothing fails before its kernel is unpacked and patched but the plan and the build.
+    valid: job.failure?.kind === "plan" ? false : job.status === "missing" ? undefined : true,
+    misc: object({ source_digest: source, patch_digest: patch }),
+  });
+}
+
+function buildOf(job: ReportJob, checkoutId: string, origin: string): KcidbObject {
+  const { config, kernel } = job.digests ?? {};
+  const platform = job.flavour === "plain" ? job.platform : `${job.platform}-${job.flavour}`;
+  const key = kernel ?? job.kernels[0]?.key ?? `${kernelName(job)}-${config ?? ""}-${platform}`;
+  const isBuilt = job.kernels.length > 0 || job.status === "pass" || job.failure?.kind === "test";
+  return object({
+    checkout_id: checkoutId,
+    id: `${origin}:${idPart(key)}-${idPart(buildPlatform(job))}`,
+    origin,
+    comment: clean(`${kernelName(job)}, ${buildPlatform(job)}`),
+    architecture: ARCHITECTURES[job.platform] ?? job.platform.replace(/[^a-z0-9_]/g, "_"),
+    config_name: clean(buildPlatform(job)),
+    status: job.failure?.kind === "build" ? "FAIL" : isBuilt ? "PASS" : undefined,
+    log_excerpt: job.failure?.kind === "build" ? excerpt(job.failure.logTail) : undefined,
+    misc: object({ config_digest: config, kernel_digest: kernel }),
+  });
+}
+
+/** `compat` is the x86-64 kernel with other programs. */
+function buildPlatform({ platform, flavour }: ReportJob): string {
+  const kernel = platform === "compat" ? "x86_64" : platform;
+  return flavour === "plain" ? kernel : `${kernel}-${flavour}`;
+}
+
+interface TestContext {
+  readonly job: ReportJob;
+  readonly tree: ResultTree;
+  readonly origin: string;
+  readonly buildId: string;
+}
+
+function scenarioTest(scenario: ReportScenario, { job, tree, origin, buildId }: TestContext): KcidbObject {
+  const findings = scenarioFindings(scenario);
+  const isBad = scenario.status === "fail" || scenario.status === "lost";
+  return object({
+    build_id: buildId,
+    id: `${origin}:${idPart(`${tree.run.id}-${job.name}-${scenario.title}`)}`,
+    origin,
+    environment: environment(job),
+    path: path(["ckptest", job.suite, scenario.scenario]),
+    comment: clean(scenario.reason ?? scenario.title),
+    status: statusOf(scenario),
+    log_excerpt: isBad ? excerpt(logLines(scenario)) : undefined,
+    start_time: job.started,
+    duration: scenario.milliseconds / 1000,
+    misc: object({
+      reproduce: scenario.reproduce,
+      reproduced: scenario.reproduced,
+      finding_ids: isBad ? [...new Set(findings.map(({ id }) => id))] : undefined,
+      splats: isBad
+        ? failingSplats(scenario).map(({ title, fingerprint }) => ({ title, fingerprint }))
+        : undefined,
+    }),
+  });
+}
+
+/** A lost guest whose kernel complained is the tested code's fault; else nobody knows whose it is. */
+function statusOf(scenario: ReportScenario): KcidbStatus {
+  if (scenario.status === "lost") return failingSplats(scenario).length > 0 ? "FAIL" : "ERROR";
+  return ({ pass: "PASS", fail: "FAIL", skip: "SKIP" } as const)[scenario.status];
+}
+
+function jobTest({ job, tree, origin, buildId }: TestContext): KcidbObject {
+  return object({
+    build_id: buildId,
+    id: `${origin}:${idPart(`${tree.run.id}-${job.name}`)}`,
+    origin,
+    environment: environment(job),
+    path: path(["ckptest", job.suite]),
+    comment: clean(job.reason === undefined ? job.name : `${failureWords(job)}: ${job.reason}`),
+    status: jobStatus(job),
+    log_excerpt: job.status === "fail" ? excerpt(job.failure?.logTail ?? []) : undefined,
+    start_time: job.started,
+    duration: job.status === "missing" ? undefined : job.seconds,
+    misc: object({ reproduce: job.reproduce }),
+  });
+}
+
+function failureWords(job: ReportJob): string {
+  return job.status === "missing" ? "did not run" : failureText(job);
+}
+
+function jobStatus({ status, failure }: ReportJob): KcidbStatus {
+  if (status === "pass") return "PASS";
+  if (status === "missing") return "MISS";
+  switch (failure?.kind) {
+    case "test":
+      return "FAIL";
+    case "guest lost":
+    case "deadline":
+    case "crash":
+    case "merge conflict":
+      return "ERROR";
+    default:
+      return "MISS";
+  }
+}
+
+function environment({ platform, kernels }: ReportJob): KcidbObject {
+  const accelerator = kernels[0]?.accelerator;
+  return object({
+    comment: clean(accelerator === undefined ? "QEMU" : `QEMU, ${accelerator}`),
+    misc: { platform },
+  });
+}
+
+/** Findings first, then what the kernel said. */
+function logLines(scenario: ReportScenario): string[] {
+  const lines = scenarioFindings(scenario).map(findingText);
+  if (scenario.reason !== undefined) lines.push(scenario.reason);
+  lines.push(reproducedText(scenario), `reproduce: ${scenario.reproduce}`);
+  for (const { title, frames, lines: words } of failingSplats(scenario)) {
+    lines.push("", title, ...frames.map((frame) => `  ${frame}`), ...words);
+  }
+  if (scenario.splats.length === 0 && scenario.kept?.kernelLog !== undefined) {
+    lines.push("", ...scenario.kept.kernelLog.split(/\r?\n/).slice(-100));
+  }
+  return lines;
+}
+
+/** As much of the lines as KCIDB takes, cut between lines where possible, with a note. */
+function excerpt(lines: readonly string[]): string {
+  const text = clean(lines.join("\n"));
+  if (text.length <= KCIDB_LOG_LENGTH) return text;
+  const note = "\n[cut here: the rest is in the results]";
+  const cut = text.slice(0, KCIDB_LOG_LENGTH - note.length).toWellFormed();
+  const end = cut.lastIndexOf("\n");
+  return (end > KCIDB_LOG_LENGTH / 2 ? cut.slice(0, end) : cut) + note;
+}
+
+/** The schema refuses NUL in texts. */
+function clean(text: string): string {
+  return text.replaceAll("\0", "").toWellFormed();
+}
+
+function idPart(text: string): string {
+  return text.replace(/[^\w.+-]+/g, "-");
+}
+
+/** Parts joined by dots; each of them letters, digits, hyphens and underscores. */
+function path(parts: readonly string[]): string {
+  return parts.map((part) => part.replace(/[^\w-]+/g, "_")).join(".");
+}
+
+/** Without the fields that are undefined: the schema knows no null, and says nothing of what is not there. */
+function object(fields: KcidbObject): KcidbObject {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
