@@ -11,6 +11,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fuzz: async () => (await import("./commands/fuzz.ts")).fuzzCommand,
   faults: async () => (await import("./commands/faults.ts")).faultsCommand,
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
+  nightly: async () => (await import("./commands/nightly.ts")).nightlyCommand,
+  merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,

@@ -19,15 +19,17 @@ export interface JobRequest {
 /**
  * The jobs of a matrix, in its order, each once.
  *
+ * @param filter takes the place of the filters of the matrix, unless it is empty
  * @throws {UsageError} when two jobs would have one name, when an exclude fits none, or when nothing is left
  */
-export function expandMatrix(matrix: Matrix): JobRequest[] {
+export function expandMatrix(matrix: Matrix, filter: readonly string[] = []): JobRequest[] {
   const jobs = new Map<string, JobRequest>();
   for (const { kernels, platforms, flavours, suites, deadlineSeconds } of matrix.products) {
     for (const kernel of kernels) {
       for (const platform of platforms) {
         for (const flavour of flavours) {
-          for (const suite of suites) {
+          for (const plain of suites) {
+            const suite = "filter" in plain && filter.length > 0 ? { ...plain, filter } : plain;
             const on = suite.kind === "corruptions" ? undefined : { kernel, platform, flavour };
             const suiteName = nameOfSuite(suite);
             const name = on ? `${kernel.name}/${platform}/${flavour}/${suiteName}` : suiteName;

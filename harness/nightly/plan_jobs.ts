@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { basename } from "@std/path";
+import { shellJoin } from "../../vm/shell_quote.ts";
 import { runCommand } from "../../vm/run_command.ts";
 import { digestOf } from "../../vm/kernel/digest.ts";
 import { PLATFORMS } from "../platform.ts";
@@ -11,26 +12,23 @@ import type { MatrixSuite } from "./matrix.ts";
 import { KernelPlanError, planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { JobCommand, PlannedJob } from "./planned_job.ts";
 
-/** What {@linkcode planJobs} takes beside the jobs. */
-export interface PlanOptions {
-  /** Only scenarios whose name contains one of these, in suites that take them. */
-  readonly filter: readonly string[];
-}
-
 /**
  * Finds out what each job is made of and how it is run. Nothing is built; a git source is fetched. A job that
  * cannot be planned says why.
+ *
+ * @param reproduceOptions options of `nightly` without which the matrix has other jobs
  */
 export async function planJobs(
   requests: readonly JobRequest[],
-  { filter }: PlanOptions,
+  reproduceOptions: readonly string[] = [],
 ): Promise<PlannedJob[]> {
   const harness = await harnessDigest();
   const versions = await toolVersions();
   const kernels = new Map<string, Promise<PlannedKernel | KernelPlanError>>();
   const jobs: PlannedJob[] = [];
   for (const request of requests) {
-    const suite = withFilter(request.suite, filter);
+    const { suite } = request;
+    const finish = (rest: Rest) => finishJob(request, rest, reproduceOptions);
     const digestsOf = async (kernel: PlannedKernel["digests"]): Promise<JobDigests> => ({
       ...kernel,
       harness,
@@ -38,7 +36,7 @@ export async function planJobs(
       options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
     });
     if (!request.on) {
-      jobs.push(await finish(request, suite, { digests: await digestsOf({}), command: testCommand(suite) }));
+      jobs.push(await finish({ digests: await digestsOf({}), command: testCommand(suite) }));
       continue;
     }
     const { kernel, platform, flavour } = request.on;
@@ -53,12 +51,12 @@ export async function planJobs(
     const plan = await pending;
     const unfit = plan instanceof KernelPlanError ? plan.message : unfitReason(suite, request.on);
     if (unfit !== undefined || plan instanceof KernelPlanError) {
-      jobs.push(await finish(request, suite, { problem: unfit ?? "", command: testCommand(suite) }));
+      jobs.push(await finish({ problem: unfit ?? "", command: testCommand(suite) }));
       continue;
     }
     const of = ["--flavour", flavour, ...plan.options];
     jobs.push(
-      await finish(request, suite, {
+      await finish({
         digests: await digestsOf(plan.digests),
         command: commandOf(suite, platform, { flavour, options: plan.options }),
         ...(plan.isBuilt
@@ -70,10 +68,12 @@ export async function planJobs(
   return jobs;
 }
 
-async function finish(
-  { name, on, suite: { kind }, suiteName, deadlineSeconds }: JobRequest,
-  suite: MatrixSuite,
-  rest: Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">,
+type Rest = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
+
+async function finishJob(
+  { name, on, suite, suiteName, deadlineSeconds }: JobRequest,
+  rest: Rest,
+  reproduceOptions: readonly string[],
 ): Promise<PlannedJob> {
   const { digests } = rest;
   const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
@@ -83,15 +83,12 @@ async function finish(
     platform: on?.platform ?? "-",
     flavour: on?.flavour ?? "-",
     suite: suiteName,
-    suiteKind: kind,
+    suiteKind: suite.kind,
+    reproduce: shellJoin(["deno", "task", "nightly", ...reproduceOptions, "--only", name]),
     deadlineSeconds,
     ...(digests ? { digest: (await digestOf(parts)).slice(0, 32) } : {}),
     ...rest,
   };
-}
-
-function withFilter(suite: MatrixSuite, filter: readonly string[]): MatrixSuite {
-  return "filter" in suite && filter.length > 0 ? { ...suite, filter } : suite;
 }
 
 /** Why a suite cannot run there. */

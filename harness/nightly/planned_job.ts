@@ -24,6 +24,8 @@ export interface PlannedJob {
   readonly buildKey?: string;
   /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
   readonly buildArgs?: readonly string[];
+  /** The command that runs this job alone. */
+  readonly reproduce: string;
   /** How it is run. */
   readonly command: JobCommand;
 }
