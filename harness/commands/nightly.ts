@@ -22,6 +22,8 @@ import { Terminal } from "../terminal.ts";
 
 const KEEP_DAYS = 30;
 const KEEP_BYTES = "20G";
+/** The history is small: it outlives the files. */
+const HISTORY_DAYS = 400;
 
 /** `nightly`: a matrix of suites and kernels, compared with the nights before. */
 export const nightlyCommand: Command = {
@@ -94,6 +96,7 @@ export const nightlyCommand: Command = {
       signal: interrupt.signal,
     });
     if (keep && !interrupt.signal.aborted) {
+      history.forget(HISTORY_DAYS);
       const dirs = { stateDir: stateDirectory(), cacheDir: cacheDirectory() };
       const pruned = await pruneOld({ ...dirs, ...keep, spare: [directory] });
       if (pruned.entries > 0) {

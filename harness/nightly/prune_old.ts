@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { walk } from "@std/fs";
 import { join } from "@std/path";
 import { withFileLock } from "../../vm/file_lock.ts";
 
@@ -65,8 +64,8 @@ async function entriesOf(place: string): Promise<Entry[]> {
     for await (const { name, isSymlink } of Deno.readDir(place)) {
       if (name.startsWith(".") || isSymlink) continue;
       const path = join(place, name);
-      const { mtime, isDirectory } = await Deno.stat(path);
       if (name.endsWith(".lock")) continue;
+      const { mtime, isDirectory } = await Deno.stat(path);
       const kind = place.slice(place.lastIndexOf("/") + 1);
       // A night has its result renamed into it at its end, a kernel is touched when it is used.
       entries.push({ path, kind, used: mtime?.getTime() ?? 0, bytes: isDirectory ? await sizeOf(path) : 0 });
@@ -77,13 +76,16 @@ async function entriesOf(place: string): Promise<Entry[]> {
   return entries;
 }
 
-async function sizeOf(path: string): Promise<number> {
+/** Bytes of all files below a directory; 0 when it is not there. */
+async function sizeOf(directory: string): Promise<number> {
   let bytes = 0;
   try {
-    for await (const file of walk(path, { includeDirs: false, followSymlinks: false })) {
-      bytes += (await Deno.lstat(file.path)).size;
+    for await (const { name, isDirectory } of Deno.readDir(directory)) {
+      const path = join(directory, name);
+      bytes += isDirectory ? await sizeOf(path) : (await Deno.lstat(path)).size;
     }
   } catch (error) {
+    // Others remove what is theirs meanwhile.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return bytes;
