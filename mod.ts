@@ -91,7 +91,16 @@ export type { CompileTarget } from "./lib/model/model_state.ts";
 export type { PageBase, PageContent } from "./lib/model/page_content.ts";
 export type { PageCount, PageSet } from "./lib/model/page_set.ts";
 export type { RegisterPrediction, XstatePart } from "./lib/model/register_steps.ts";
-export type { ExpectedResult, OpArgument, TargetOp } from "./lib/model/target_op.ts";
+export type { ExpectedResult, Linger, OpArgument, TargetOp } from "./lib/model/target_op.ts";
+export type {
+  CopiedPage,
+  DebugSetting,
+  Hold,
+  TracerPoke,
+  TracerWords,
+  TracerWork,
+  Whom,
+} from "./lib/model/tracer_words.ts";
 export type { LdtDialect } from "./lib/x86/fill_ldt.ts";
 export type { UserMemory } from "./lib/x86/errno.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";

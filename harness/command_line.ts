@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
+  "kernel-series": async () => (await import("./commands/kernel_series.ts")).kernelSeriesCommand,
+  "kernel-lint": async () => (await import("./commands/kernel_lint.ts")).kernelLintCommand,
 };
 
 /**

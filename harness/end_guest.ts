@@ -5,8 +5,8 @@ import { GuestLostError } from "../vm/guest_lost_error.ts";
 import type { Guest } from "./guest.ts";
 
 /**
- * Has something done with each guest before it ends. A guest that was lost by then can tell nothing more: that is no error
- * of its own.
+ * Has something done with each guest before it ends. A guest that was lost by then can tell nothing more:
+ * that is no error of its own.
  */
 export function beforeGuestEnds(
   startGuest: () => Promise<Guest>,

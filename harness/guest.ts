@@ -15,6 +15,13 @@ export type GuestAgent = Pick<
   | "cont"
   | "observe"
   | "registers"
+  | "attach"
+  | "detach"
+  | "setDebugRegister"
+  | "poke"
+  | "peek"
+  | "stranger"
+  | "mount"
   | "checkpoint"
   | "pageHash"
   | "results"
@@ -39,6 +46,10 @@ export interface Guest extends AsyncDisposable {
   readonly consoleMark: number;
   /** The kernel log from a mark on. */
   consoleText(from?: number): string;
+  /** Settles when more of the kernel log comes; never rejects. */
+  readonly consoleGrown: Promise<void>;
+  /** Settles when the guest has ended and its console is read to the end; never rejects. */
+  readonly ended: Promise<unknown>;
 }
 
 /** Names of bulk answers and their bytes. */

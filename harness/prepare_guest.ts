@@ -18,6 +18,7 @@ import type { Guest } from "./guest.ts";
 import { type Platform } from "./platform.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
+import { withLastWords } from "./triage/with_last_words.ts";
 import { configOf, unmetNeed } from "./unmet_needs.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
 
@@ -143,8 +144,9 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         }
         return new VirtualGuest(machine, session, performance.now() - begin);
       } catch (error) {
+        const lost = await withLastWords(error, machine);
         await machine.close();
-        throw error;
+        throw lost;
       }
     },
   };

@@ -9,11 +9,14 @@ import type { Finding } from "../lib/image/finding.ts";
 import { errnoName } from "../lib/abi/errno.ts";
 import type { CompiledScenario, CompiledStop } from "../lib/model/compile_scenario.ts";
 import type { Refusal } from "../lib/model/predict_stop.ts";
+import { lingerOf } from "../lib/model/tracer_words.ts";
 import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
 import { judgeImage } from "./judge_image.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import { holdTarget } from "./hold_target.ts";
 import { setUpCase } from "./case_setup.ts";
+import { changesBetween } from "./target_changes.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 import { checkResults, type ResultItem } from "./check_results.ts";
 
@@ -112,10 +115,15 @@ async function runStops(
     const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
       ?.value;
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
-    const outcome = await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, lastId });
+    const ownPid = results.findLast((_, at) => compiled.results[at]?.what === "getpid()")?.value;
+    const held = await holdTarget(agent, event, stop.tracer);
+    findings.push(...held.findings);
+    const outcome = isCallRefused(stop)
+      ? await refusedStop(agent, stop, { kernel: options.kernel, pid: event.pid, whom: held.whom })
+      : await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, ownPid, lastId });
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
-    await agent.cont(event.pid);
+    await held.release();
   }
   const end = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
@@ -144,6 +152,8 @@ function targetLost(where: string, event: string): Finding {
 interface StopOptions extends CaseOptions {
   readonly pid: number;
   readonly brk: bigint | undefined;
+  /** What getpid(2) told the target: the pid that its own checkpoints name it by. */
+  readonly ownPid: bigint | undefined;
   readonly lastId: number;
 }
 
@@ -169,7 +179,7 @@ async function checkpointStop(
     arch: kernel.arch,
     series: kernel.series,
     kernel: kernel.observed,
-    target: seen.observation,
+    target: stop.self ? { ...seen.observation, pid: Number(options.ownPid ?? pid) } : seen.observation,
     prediction: stop.prediction,
     self: stop.self,
     checkpointNr: kernel.checkpointNr,
@@ -185,6 +195,46 @@ async function checkpointStop(
     id: Number(seen.reply.result),
     stop: isJudged ? await withSecondJudge(outcome, seen, options.secondJudge) : outcome,
   };
+}
+
+/** Whether the call is refused for the target's sake, before anything of the target is looked at. */
+function isCallRefused({ tracer }: CompiledStop): boolean {
+  return tracer.whom !== undefined || lingerOf(tracer.hold) !== undefined;
+}
+
+/**
+ * A call for a process that cannot be checkpointed as it is. Its registers cannot be asked for then, and no
+ * image needs them: it must return the errno, write nothing, and change nothing about the target.
+ */
+async function refusedStop(
+  agent: GuestAgent,
+  { label, prediction: { refusal } }: CompiledStop,
+  { kernel, pid, whom }: { kernel: GuestKernel; pid: number; whom: number },
+): Promise<{ id: number; stop: StopOutcome }> {
+  const before = await agent.observe(pid, LOOKS);
+  const reply = await agent.checkpoint({ nr: kernel.checkpointNr, pid: whom });
+  const changes = changesBetween(before, await agent.observe(pid, LOOKS));
+  const image = reply.image ?? new Uint8Array(0);
+  const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
+  const findings = [...checkReply(reply, refusal, 0), ...changes, ...checkNoOutput(image)];
+  const stop = { label, image, findings, counts, volatile: new Map(), pages: 0 };
+  return { id: Number(reply.result), stop };
+}
+
+const LOOKS = ["maps", "smaps", "pages"];
+
+function checkNoOutput({ length }: Uint8Array): Finding[] {
+  if (length === 0) return [];
+  const message = "the call had to be refused before a byte was written";
+  const actual = `${length} bytes`;
+  return [{
+    id: "E_REFUSED_OUTPUT",
+    verdict: "mismatch",
+    path: "image",
+    message,
+    expected: "0 bytes",
+    actual,
+  }];
 }
 
 /** Adds what a second judge says. */

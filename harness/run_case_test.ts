@@ -4,7 +4,7 @@
  * becomes of the case when one of the answers is another.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { compileScenario } from "../lib/model/compile_scenario.ts";
+import { type CompiledScenario, compileScenario } from "../lib/model/compile_scenario.ts";
 import type { RecordedCase } from "../lib/compare/testing/recorded_case.ts";
 import { unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
 import type { CheckpointResult, RegisterBlobs, TargetEvent } from "../vm/guest/agent_types.ts";
@@ -81,9 +81,12 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
   return { agent, calls };
 }
 
-async function play(script: Script = {}): Promise<{ outcome: CaseOutcome; calls: string[] }> {
+async function play(
+  script: Script = {},
+  compiled: CompiledScenario = COMPILED,
+): Promise<{ outcome: CaseOutcome; calls: string[] }> {
   const { agent, calls } = fakeAgent(script);
-  const outcome = await runCase({ agent } as unknown as Guest, COMPILED, {
+  const outcome = await runCase({ agent } as unknown as Guest, compiled, {
     kernel: {
       arch: RECORDED.arch,
       series: RECORDED.series,
@@ -100,6 +103,27 @@ async function play(script: Script = {}): Promise<{ outcome: CaseOutcome; calls:
 function ids({ findings, stops }: CaseOutcome): string[] {
   return [...findings, ...stops.flatMap((stop) => stop.findings)].map(({ id }) => id);
 }
+
+Deno.test("runCase() wants a call for a pid that is nobody's to be refused without a byte", async () => {
+  const [stop] = COMPILED.stops;
+  const refusal = { name: "ESRCH", errno: 3, atPage: undefined, why: "nobody has the pid" };
+  const compiled = {
+    ...COMPILED,
+    stops: [{
+      ...stop!,
+      tracer: { ...stop!.tracer, whom: "no such pid" as const },
+      prediction: { ...stop!.prediction, refusal },
+    }],
+  };
+  const refused = { result: -3n, errno: 3, length: 0, image: new Uint8Array(0) };
+  const { outcome, calls } = await play({ reply: refused }, compiled);
+  assertEquals([ids(outcome), calls.includes("registers")], [[], false]);
+  assertEquals(ids((await play({ reply: { ...refused, result: -1n, errno: 1 } }, compiled)).outcome), [
+    "E_RETURN",
+  ]);
+  const wrote = await play({ reply: { ...refused, length: 3, image: new Uint8Array(3) } }, compiled);
+  assertEquals(ids(wrote.outcome), ["E_REFUSED_OUTPUT"]);
+});
 
 Deno.test("runCase() passes what a real guest answered, and lets the target go on to its end", async () => {
   const { outcome, calls } = await play();

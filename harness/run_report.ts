@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 
 import { ensureDir } from "@std/fs";
-import { join } from "@std/path";
+import { join, relative } from "@std/path";
 import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
+import type { KernelBuild } from "../vm/kernel/build_kernel.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
-import type { ScenarioResult } from "./run_catalogue.ts";
+import type { Reruns, ScenarioResult } from "./run_catalogue.ts";
+import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./results/run_result.ts";
+import { scenarioRecord } from "./results/scenario_record.ts";
 import type { Terminal } from "./terminal.ts";
+import { distinctSplats } from "./triage/distinct_splats.ts";
+import { splatText } from "./triage/splat_text.ts";
 import { writeWhole } from "./write_whole.ts";
 
 /** What the report says of the kernel that scenarios run on. */
@@ -17,6 +22,8 @@ export interface ReportedPlatform {
   readonly name: string;
   readonly kernelName: string;
   readonly acceleratorReason: string;
+  /** What was built; undefined for a kernel that was given as a file. */
+  readonly build?: Pick<KernelBuild, "key" | "digests"> | undefined;
 }
 
 /** How many scenarios ended how. */
@@ -29,6 +36,7 @@ export interface RunCounts {
 
 const encoder = new TextEncoder();
 const FINDINGS_SHOWN = 6;
+const SPLATS_SHOWN = 3;
 
 /** The exit status that tells them. */
 export function exitStatusOf(counts: RunCounts): ExitStatus {
@@ -42,12 +50,15 @@ export class RunReport {
   /** Where the results go. */
   readonly directory: string;
   readonly #terminal: Terminal;
-  readonly #results: (ScenarioResult & { arch: string })[] = [];
+  readonly #results: { platform: string; result: ScenarioResult; directory: string | undefined }[] = [];
+  readonly #kernels = new Map<string, RunKernel>();
+  readonly #started = new Date();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #files: Promise<void>[] = [];
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
+  readonly #directories = new Set<string>();
   #images = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
@@ -67,7 +78,13 @@ export class RunReport {
   }
 
   /** Says which kernel comes next. */
-  beginPlatform({ name, kernelName, acceleratorReason }: ReportedPlatform): void {
+  beginPlatform({ name, kernelName, acceleratorReason, build }: ReportedPlatform): void {
+    this.#kernels.set(name, {
+      platform: name,
+      name: kernelName,
+      ...build ? { key: build.key, digests: build.digests } : {},
+      accelerator: acceleratorReason,
+    });
     this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
   }
 
@@ -91,7 +108,11 @@ export class RunReport {
 
   /** Prints a scenario's line, and what went wrong below it. */
   result(platform: string, result: ScenarioResult): void {
-    this.#results.push({ ...result, arch: platform });
+    const isFailure = wasRun(result) && result.status !== "pass";
+    const directory = isFailure ? this.#directoryFor(platform, result) : undefined;
+    this.#results.push({ platform, result, directory });
+    // Nothing but allowed splats at boot or between scenarios: named at the end.
+    if (!isCounted(result)) return;
     const stops = result.outcome?.stops ?? [];
     for (const stop of stops) {
       this.#images++;
@@ -108,22 +129,21 @@ export class RunReport {
     const columns = [
       this.#terminal.style(word, style),
       platform.padEnd(8),
-      result.scenario.padEnd(26),
+      nameOf(result).padEnd(26),
       `${pages} pages`.padStart(11),
       formatBytes(bytes).padStart(10),
       formatSeconds(result.milliseconds).padStart(8),
     ];
     this.#terminal.result(
-      columns.join("  ") + (result.reason && result.status === "skip" ? `  ${result.reason}` : ""),
+      columns.join("  ") + (result.reason && !wasRun(result) ? `  ${result.reason}` : ""),
     );
     for (const { label, notes = [] } of stops) {
       for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
     }
-    if (result.status === "fail" || result.status === "lost") this.#failure(platform, result);
+    if (directory !== undefined) this.#failure(platform, result, directory);
   }
 
-  #failure(platform: string, result: ScenarioResult): void {
-    const directory = join(this.directory, platform, result.scenario);
+  #failure(platform: string, result: ScenarioResult, directory: string): void {
     const print = (line: string): void => this.#terminal.result(`      ${line}`);
     const findings = [
       ...result.outcome?.findings ?? [],
@@ -135,14 +155,26 @@ export class RunReport {
     for (const finding of findings.slice(0, FINDINGS_SHOWN)) print(findingText(finding));
     if (findings.length > FINDINGS_SHOWN) print(`... and ${findings.length - FINDINGS_SHOWN} more findings`);
     if (result.reason) result.reason.split("\n").forEach(print);
-    const again = result.reproduced === undefined ? "" : result.reproduced ? "again" : "not again";
-    if (again) print(`run alone in a fresh guest it failed ${again}`);
-    print(`reproduce: deno task test:qemu --arch ${platform} --filter ${result.scenario}`);
-    print(`kept in:   ${directory}`);
+    const splats = result.splats.filter(({ allowed }) => !allowed);
+    for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
+    if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
+    if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
+    print(`reproduce: ${reproduceCommand(platform, result)}`);
+    print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.
     kept.catch(() => {});
     this.#files.push(kept);
+  }
+
+  /** A directory of its own for each failure: a guest may fail to boot more than once. */
+  #directoryFor(platform: string, { scenario, phase }: ScenarioResult): string {
+    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
+    const path = join(this.directory, platform, name);
+    let free = path;
+    for (let n = 2; this.#directories.has(free); n++) free = `${path}.${n}`;
+    this.#directories.add(free);
+    return free;
   }
 
   async #keep(directory: string, result: ScenarioResult, findings: readonly Finding[]): Promise<void> {
@@ -160,7 +192,7 @@ export class RunReport {
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
   async close(): Promise<RunCounts> {
     const count = (status: string): number =>
-      this.#results.filter((result) => result.status === status).length;
+      this.#results.filter(({ result }) => result.status === status && isCounted(result)).length;
     const counts = {
       passed: count("pass"),
       failed: count("fail"),
@@ -189,7 +221,12 @@ export class RunReport {
     }
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
-    if (counts.lost > 0) print(`${counts.lost} guests lost (counted as failed)`);
+    for (const line of distinctSplats(this.#results)) print(line);
+    if (counts.lost > 0) {
+      const notRun = this.#results.filter(({ result }) => result.status === "lost" && !wasRun(result)).length;
+      const rest = notRun > 0 ? `, ${notRun} scenarios not run` : "";
+      print(`${counts.lost - notRun} guests lost${rest} (counted as failed)`);
+    }
     if (this.#results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
@@ -197,27 +234,48 @@ export class RunReport {
     return counts;
   }
 
-  #summary(counts: RunCounts): unknown {
+  #summary(counts: RunCounts): RunResult {
     return {
+      schema: RUN_RESULT_SCHEMA,
+      started: this.#started.toISOString(),
+      milliseconds: Date.now() - this.#started.getTime(),
+      kernels: [...this.#kernels.values()],
       counts,
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
-      results: this.#results.map(({ arch, scenario, status, reason, milliseconds, reproduced, outcome }) => ({
-        arch,
-        scenario,
-        status,
-        ...(reason === undefined ? {} : { reason }),
-        ...(reproduced === undefined ? {} : { reproduced }),
-        milliseconds: Math.round(milliseconds),
-        findings: outcome?.findings ?? [],
-        stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
-          label,
-          bytes: image.length,
-          counts,
-          pages,
-          findings,
-        })) ?? [],
+      results: this.#results.map(({ platform, result, directory }) => ({
+        platform,
+        ...scenarioRecord(result),
+        reproduce: reproduceCommand(platform, result),
+        ...directory === undefined ? {} : { files: relative(this.directory, directory) },
       })),
     };
   }
+}
+
+/** False for results of no scenario in which nothing failed. */
+function isCounted({ phase, status }: ScenarioResult): boolean {
+  return phase === undefined || status !== "pass";
+}
+
+/** False for scenarios that were skipped, or left over when no guest booted any more. */
+function wasRun({ status, guestCommand }: ScenarioResult): boolean {
+  return status !== "skip" && guestCommand !== "";
+}
+
+/** The command that shows a result again. */
+function reproduceCommand(platform: string, { phase, scenario }: ScenarioResult): string {
+  const filter = phase === "boot" ? "" : ` --filter ${scenario}`;
+  return `deno task test:qemu --arch ${platform}${filter}`;
+}
+
+function nameOf({ scenario, phase }: ScenarioResult): string {
+  return phase === "afterwards" ? `${scenario} (afterwards)` : scenario;
+}
+
+/** What the runs alone gave; with a splat, whether it was the same one. */
+function rerunText({ runs, failed, sameSplat }: Reruns, hadSplat: boolean): string[] {
+  const again = failed > 0 ? "again" : "not again";
+  const same = hadSplat && failed > 0 ? `, ${sameSplat} of them with the same splat` : "";
+  return [`run alone in a fresh guest it failed ${again}: reproduced ${failed} of ${runs}${same}`];
 }

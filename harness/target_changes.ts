@@ -22,14 +22,14 @@ const SWAP_LINES = new Set([
 ]);
 
 /**
- * Pages that may be freed count in one line, and no longer as referenced in the other, only when the kernel works off a
- * batch of them: whoever makes it do so.
+ * Pages that may be freed count in one line, and no longer as referenced in the other, only when the kernel
+ * works off a batch of them: whoever makes it do so.
  */
 const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
 
 /**
- * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back, and
- * with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come
+ * back, and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
  *
  * @param before maps, smaps and pages of the target before the call
  * @param after the same after it

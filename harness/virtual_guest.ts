@@ -28,6 +28,14 @@ export class VirtualGuest implements Guest {
     return this.machine.console.text(from);
   }
 
+  get consoleGrown(): Promise<void> {
+    return this.machine.console.grown;
+  }
+
+  get ended(): Promise<unknown> {
+    return this.machine.exited;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.machine.close();
   }

@@ -62,7 +62,7 @@ async function assertMistake(args: readonly string[], ...says: string[]): Promis
 Deno.test("help lists every command, and each command explains itself", async () => {
   const { code, stdout } = await run(["help"]);
   assertEquals(code, 0);
-  for (const name of ["run", "list", "checkpoint", "image", "kernel"]) {
+  for (const name of ["run", "list", "checkpoint", "image", "kernel", "kernel-series", "kernel-lint"]) {
     assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
   }
   assertStringIncludes(stdout, "exit status: 0 pass");
@@ -89,6 +89,21 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
   await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
   await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+});
+
+Deno.test("mistakes in commands for patches are named before anything is unpacked", async () => {
+  await assertMistake(["kernel-series"], "option --out is missing");
+  await assertMistake(
+    ["kernel-series", "--out", "x", "--author", "Ada"],
+    `expected "NAME <EMAIL>", found "Ada"`,
+  );
+  await assertMistake(
+    ["kernel-series", "--out", "x", "--author", "A <a@b>", "--date", "soon"],
+    `option --date`,
+    `found "soon"`,
+  );
+  await assertMistake(["kernel-series", "--out", "x", "--arch", "i386"], "option --arch goes with --check");
+  await assertMistake(["kernel-lint", "--arch", "arm64"], `found "arm64"`);
 });
 
 Deno.test("mistakes in image commands are named as well", async () => {

@@ -12,7 +12,15 @@ import { findTool } from "../vm/find_tool.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 /** What the command line needs of the project. */
-const NEEDED = ["deno.json", "deno.lock", "fixtures/scenarios", "harness", "lib", "vm"];
+const NEEDED = [
+  "deno.json",
+  "deno.lock",
+  "fixtures/scenarios",
+  "fixtures/splat_allowlist.json",
+  "harness",
+  "lib",
+  "vm",
+];
 /** What copies share with the project's own cache: kernels, and the trees that they are built in. */
 const SHARED = ["build", "ccache", "src", "store", "trees"];
 

@@ -9,7 +9,7 @@ import {
   parseQuietState,
   parseStarted,
 } from "./guest/agent_answers.ts";
-import { bigintField, formatCommand, numberField } from "./guest/agent_protocol.ts";
+import { bigintField, formatCommand, numberField, textField } from "./guest/agent_protocol.ts";
 import type {
   CheckpointOptions,
   CheckpointResult,
@@ -199,6 +199,49 @@ export class AgentSession {
       debug: blobOf(answer, "debugreg"),
       tls: blobOf(answer, "tls"),
     }), options);
+  }
+
+  /**
+   * Becomes a process's tracer and stops it in the tracer's way: "seize" by PTRACE_INTERRUPT, "attach" by the
+   * SIGSTOP of PTRACE_ATTACH. One process at a time.
+   */
+  attach(pid: number, how: "seize" | "attach", options?: RequestOptions): Promise<void> {
+    return this.#tell("attach", [["pid", pid], ["how", how]], options);
+  }
+
+  /** Lets go of a process. One that was stopped before {@linkcode AgentSession.attach} is stopped again. */
+  detach(pid: number, options?: RequestOptions): Promise<void> {
+    return this.#tell("detach", [["pid", pid]], options);
+  }
+
+  /**
+   * Sets a debug register of a process by PTRACE_POKEUSER; the process is left as it was, stopped or not.
+   *
+   * @param register 0 to 7
+   * @returns the errno of a refusal, 0 for success
+   */
+  setDebugRegister(pid: number, register: number, value: bigint): Promise<number> {
+    const fields: Fields = [["pid", pid], ["n", register], ["value", `0x${value.toString(16)}`]];
+    return this.#ask("debugreg", fields, ({ line }) => numberField(line, "errno"));
+  }
+
+  /**
+   * Writes 1 to 64 bytes into the memory of a process as a debugger does: past the protection, to a private
+   * copy of the page.
+   *
+   * @returns what was there before
+   */
+  poke(pid: number, address: bigint, bytes: Uint8Array): Promise<Uint8Array> {
+    const fields: Fields = [["pid", pid], ["addr", `0x${address.toString(16)}`], ["bytes", bytes.toHex()]];
+    return this.#ask("poke", fields, ({ line }) => Uint8Array.fromHex(textField(line, "old")));
+  }
+
+  /**
+   * A process id that names no process fit for a checkpoint: of a zombie, of a process that was waited for,
+   * or of a thread of `pid` that does not lead it.
+   */
+  stranger(what: "zombie" | "dead" | "thread", pid?: number): Promise<number> {
+    return this.#ask("stranger", [["what", what], ["pid", pid]], ({ line }) => numberField(line, "pid"));
   }
 
   /** Calls the system call under test and brings the image home. */

@@ -16,6 +16,7 @@ export class ConsoleLog {
   #dropped = 0;
   readonly #fatal = Promise.withResolvers<string>();
   #sawFatal = false;
+  #grown = Promise.withResolvers<void>();
 
   /** @param limit bytes that are kept at least (and twice as many at most). */
   constructor(limit: number = 4 * 1024 * 1024) {
@@ -31,6 +32,11 @@ export class ConsoleLog {
   /** Offset of the first byte that is still kept. */
   get start(): number {
     return this.#dropped;
+  }
+
+  /** Settles when the next bytes come in; never rejects. */
+  get grown(): Promise<void> {
+    return this.#grown.promise;
   }
 
   /** Settles when the kernel reports a fatal error, with what has come of the line by then; never rejects. */
@@ -60,6 +66,8 @@ export class ConsoleLog {
       this.#length -= cut;
       this.#dropped += cut;
     }
+    this.#grown.resolve();
+    this.#grown = Promise.withResolvers<void>();
   }
 
   /** A copy of the bytes in [from, to); what is no longer kept is left out. */

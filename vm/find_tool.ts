@@ -3,6 +3,7 @@ import { join } from "@std/path";
 
 /** Debian package of each tool that the harness runs on the host. */
 export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
+  "addr2line": "binutils",
   "bc": "bc",
   "bison": "bison",
   "ccache": "ccache",
@@ -11,11 +12,14 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "ld": "binutils",
   "make": "make",
   "nice": "coreutils",
+  "nm": "binutils",
   "objcopy": "binutils",
   "patch": "patch",
+  "perl": "perl-base",
   "qemu-system-i386": "qemu-system-x86",
   "qemu-system-x86_64": "qemu-system-x86",
   "setpriv": "util-linux",
+  "sparse": "sparse",
   "stat": "coreutils",
   "tar": "tar",
   "xz": "xz-utils",

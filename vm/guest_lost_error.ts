@@ -13,6 +13,8 @@ export interface GuestLostDetails {
   detail?: string;
   /** The last lines of the guest's console. */
   consoleTail: string;
+  /** All of the console that is kept, where whoever gave the guest up has waited for its last words. */
+  consoleText?: string;
   /** Program and arguments that started the guest. */
   argv: readonly string[];
 }
@@ -34,6 +36,7 @@ export class GuestLostError extends Error {
   readonly awaited: string;
   readonly detail: string;
   readonly consoleTail: string;
+  readonly consoleText: string | undefined;
   readonly argv: readonly string[];
 
   constructor(details: GuestLostDetails, options?: ErrorOptions) {
@@ -42,6 +45,7 @@ export class GuestLostError extends Error {
     this.awaited = details.awaited;
     this.detail = details.detail ?? "";
     this.consoleTail = details.consoleTail;
+    this.consoleText = details.consoleText;
     this.argv = details.argv;
   }
 

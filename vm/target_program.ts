@@ -52,6 +52,14 @@ const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
   "exec",
 ]);
 
+const LINGER = { running: 1, sleeping: 2, "vfork parent": 3 } as const;
+
+/**
+ * Where in the scratch memory the host writes anything but 0 to let a target go on that lingers in place of a
+ * stop.
+ */
+export const RELEASE_OFFSET = SCRATCH_BYTES - 8;
+
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
 
 /**
@@ -134,6 +142,7 @@ function argumentsOf(op: TargetOp): readonly OpArgument[] {
         BigInt(op.killNr),
         0n,
         op.registers === undefined ? 0n : { scratch: op.registers },
+        op.linger === undefined ? 0n : BigInt(LINGER[op.linger]),
       ];
     case "exit":
       return [BigInt(op.code)];
@@ -145,7 +154,7 @@ function argumentsOf(op: TargetOp): readonly OpArgument[] {
     case "thread":
       return [op.kind === "thread" ? 0n : 1n];
     case "auxv":
-      return [BigInt(op.type)];
+      return [BigInt(op.type), op.plus ?? 0n];
     case "getpid":
     case "exec":
       return [];

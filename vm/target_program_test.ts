@@ -53,7 +53,8 @@ Deno.test("encodeProgram() puts each op's arguments where the target looks for t
     [{ op: "hash", address: 0x1000n, length: 9 }, 17, [0x1000n, 9n]],
     [{ op: "getpid" }, 18, []],
     [{ op: "syscall32", nr: 4, args: [1n] }, 19, [4n, 1n]],
-    [{ op: "auxv", type: 33 }, 20, [33n]],
+    [{ op: "auxv", type: 33 }, 20, [33n, 0n]],
+    [{ op: "auxv", type: 33, plus: -4096n }, 20, [33n, (1n << 64n) - 4096n]],
     [{ op: "exec" }, 21, []],
   ];
   for (const [op, code, args] of cases) {

@@ -17,11 +17,12 @@ const MAX = 0x7fff_ffff;
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
   usage: [
-    "fuzz [--ldt] [--seed N] [--count N] [--arch LIST] [--plant NAME]",
+    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--plant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
   options: [
     "--ldt          judge the LDT model against the kernel by sequences of modify_ldt calls, without images",
+    "--tracers      at stops in between, let tracers, debuggers and the freezer do something to the program",
     "--seed N       the programs to draw; by the clock when not given, and printed",
     `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     "--arch LIST    platforms, separated by commas, or all",
@@ -32,7 +33,7 @@ export const fuzzCommand: Command = {
   async run(args) {
     const options = parseOptions(args, {
       string: ["seed", "count", "arch", "plant", "kernel", "accel"],
-      boolean: ["ldt"],
+      boolean: ["ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
@@ -47,6 +48,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   const terminal = new Terminal();
   const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
   const ldt = options.flag("ldt");
+  if (ldt && options.flag("tracers")) throw new UsageError("--tracers has no meaning with --ldt");
   const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
   const prepared = await prepareGuest(platform, {
     terminal,
@@ -59,6 +61,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   const result = await runFuzz(prepared, {
     seed,
     count,
+    tracers: options.flag("tracers"),
     onProgress: (done) =>
       terminal.status(`${platform.name}: program ${done} of ${count}`, `${platform.name}: running`),
   });
@@ -82,7 +85,8 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
     `      save the scenario as fixtures/scenarios/NAME.json, then: deno task test:qemu --filter NAME`,
   );
   terminal.result(
-    `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}`,
+    `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}` +
+      (options.flag("tracers") ? " --tracers" : ""),
   );
   return false;
 }

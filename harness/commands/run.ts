@@ -9,13 +9,14 @@ import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
 import { runPlatform } from "../run_platform.ts";
 import { exitStatusOf, RunReport } from "../run_report.ts";
 import { Terminal } from "../terminal.ts";
+import { readSplatAllowlist } from "../triage/splat_allowlist.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";
 
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = {
   usage: [
-    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--out DIR]",
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--repeat N] [--out DIR]",
     "build what changed, boot guests, run the scenarios and judge every image",
   ],
   options: [
@@ -25,13 +26,17 @@ export const runCommand: Command = {
     "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
     "--accel NAME      kvm or tcg, in place of the probe",
     "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
+    "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "flavour", "accel", "kernel", "out"],
+      string: ["arch", "flavour", "accel", "kernel", "out", "repeat"],
       collect: ["filter", "scenario"],
     });
+    const repeat = options.number("repeat", { min: 0, max: 100 });
+    // A list that is wrong ends the run before anything is built.
+    await readSplatAllowlist();
     const kernelFile = options.string("kernel");
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
@@ -55,7 +60,7 @@ export const runCommand: Command = {
         report.beginPlatform({ ...prepared, name: platform.name });
         all.push(prepared);
       }
-      await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report)));
+      await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));
     }
     return exitStatusOf(await report.close());
   },

@@ -25,7 +25,8 @@ export async function readUnreachableLines(path: string = PATH): Promise<Unreach
 /**
  * Where the explained lines are: by file, the reasons by line number.
  *
- * @throws {UsageError} when an explanation does not name exactly one line, or one that ran: it has become wrong
+ * @throws {UsageError} when an explanation does not name exactly one line, or one that ran: it has become
+ * wrong
  */
 export function explainLines(
   explanations: readonly UnreachableLine[],

@@ -33,15 +33,27 @@ const OBSERVED = ["maps", "smaps", "pages"] as const;
 /** What a call may give whose allocation failed. User space is not read or written by the call. */
 const ALLOWED = ["ENOMEM"];
 
+/**
+ * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
+ * pages, which is what the call does; and its notices, where each fault begins, are not shown.
+ */
+const SETTINGS = [
+  ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/min-order", "0"],
+  ["/proc/sys/kernel/printk", "6 4 1 7"],
+] as const;
+
 /** A tally of nothing. */
 export function newFaultTally(): FaultTally {
   return { faults: 0, outcomes: new Map(), sites: new Map() };
 }
 
 /**
- * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes through
- * untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what it did not get and
- * write all of it; the target stays as it is.
+ * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes
+ * through untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what
+ * it did not get and write all of it; the target stays as it is.
  *
  * @param seen the checkpoint of that target without a fault, judged already
  */
@@ -52,6 +64,7 @@ export async function sweepFaults(
 ): Promise<Pick<StopOutcome, "findings" | "notes">> {
   const { agent } = guest;
   const { pid } = seen.raw;
+  for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
   const before = await agent.observe(pid, OBSERVED);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();

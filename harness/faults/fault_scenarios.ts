@@ -3,8 +3,8 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 
 /**
- * Scenarios that together come to every allocation of the call: records alone, pages to be brought in from swap, names of
- * files, an LDT, FPU state, pages in more than one chunk.
+ * Scenarios that together come to every allocation of the call: records alone, pages to be brought in from
+ * swap, names of files, an LDT, FPU state, pages in more than one chunk.
  */
 const NAMES: readonly string[] = [
   "minimal",

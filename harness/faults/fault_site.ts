@@ -17,7 +17,8 @@ const MACHINERY = /^(dump_stack|show_stack|should_fail|__should_fail|should_fail
 const OURS = /^(cr_|do_checkpoint|__(x64|ia32|do)_sys_checkpoint|__se_sys_checkpoint|sys_checkpoint)/;
 
 /**
- * The faults that a kernel log tells of. Only those inside the system call have a site; others hit the caller elsewhere.
+ * The faults that a kernel log tells of. Only those inside the system call have a site; others hit the caller
+ * elsewhere.
  *
  * @param log console text of a kernel with `verbose` at 2 (the default) in /sys/kernel/debug/fail*
  */

@@ -22,6 +22,8 @@ export interface DrawOptions {
   readonly target: CompileTarget;
   /** Whether a swap device is there, so that pages can be paged out. */
   readonly swap: boolean;
+  /** Whether tracers and other holders have their hands on the program at stops in between. */
+  readonly tracers?: boolean;
   /** Most steps of a program. */
   readonly maxSteps?: number;
 }
@@ -162,8 +164,35 @@ function inChild(make: StepMaker): StepMaker {
   };
 }
 
+const HOLDS = ["stopped", "traced", "attached", "frozen", "frozen and stopped"] as const;
+
+/**
+ * A stop at which somebody writes to memory, sets a breakpoint, or holds the target in another way. Breakpoints
+ * are on execution, which no program of steps does in its areas.
+ */
+function drawTracedStop({ area, first, count, extra }: Choice, draft: Draft): Step | undefined {
+  const drawn = pick(draft.areas, area);
+  if (!drawn) return undefined;
+  const at = `${drawn.name}:${first % drawn.pages}+${count * 64 + extra}`;
+  const label = `stop ${draft.steps.length}`;
+  const what = (first + count + extra) % 3;
+  if (what === 0) return { op: "stop", label, hold: HOLDS[extra % HOLDS.length]! };
+  if (what === 1) {
+    const register = extra % 4;
+    const enable = 1 << (2 * register + count % 2);
+    return {
+      op: "stop",
+      label,
+      debug: [{ register: `dr${register}`, value: at }, { register: "dr7", value: enable }],
+    };
+  }
+  const bytes = (extra * 4 + 1).toString(16).padStart(2, "0").repeat(1 + count % 4);
+  const poke = [{ at, bytes }, ...(extra % 4 === 0 ? [{ at: `vdso+${first}`, bytes: "cc" }] : [])];
+  return { op: "stop", label, poke, hold: HOLDS[extra % HOLDS.length]! };
+}
+
 /** Step kinds, the frequent ones more than once. */
-function stepMakers({ swap }: DrawOptions): StepMaker[] {
+function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
   const write = onPages((area, pages) => ({ op: "write", area, pages }));
   const read = onPages((area, pages) => ({ op: "read", area, pages }));
   const mprotect = onPages((area, pages, { extra }) => ({
@@ -214,6 +243,7 @@ function stepMakers({ swap }: DrawOptions): StepMaker[] {
     drawLdt,
     ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" }),
     ...(swap ? [pageout, pageout] : []),
+    ...(tracers ? Array.from({ length: 8 }, () => drawTracedStop) : []),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { TargetOp } from "../../lib/model/target_op.ts";
 import { GuestLostError } from "../../vm/guest_lost_error.ts";
 import { encodeProgram } from "../../vm/target_program.ts";
 import type { Guest } from "../guest.ts";
-import { findSplats } from "../kernel_log.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
 import type { PreparedGuest } from "../prepare_guest.ts";
 import type { LdtAnswer } from "./run_ldt_fuzz.ts";
 
@@ -28,7 +28,7 @@ export class LdtGuest implements AsyncDisposable {
     const mark = guest.consoleMark;
     try {
       const answer = await runToEnd(guest, ops, this.#prepared.targetPath);
-      const splats = findSplats(guest.consoleText(mark));
+      const splats = parseSplats(guest.consoleText(mark)).map(({ title }) => title);
       if (splats.length === 0) return answer;
       await this[Symbol.asyncDispose]();
       return { ...answer, complaint: splats.join("; ") };

@@ -8,13 +8,15 @@ import type { Guest } from "../guest.ts";
 import type { PreparedGuest } from "../prepare_guest.ts";
 import { isClean } from "../run_catalogue.ts";
 import { scenarioRunner } from "../scenario_runner.ts";
-import { findSplats } from "../kernel_log.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 
 /** How many random programs, from which seed. */
 export interface FuzzOptions {
   readonly seed: number;
   readonly count: number;
+  /** Whether tracers and other holders take part. */
+  readonly tracers?: boolean;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -43,7 +45,11 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   let done = 0;
   let failed = false;
   const property = fc.asyncProperty(
-    stepsArbitrary({ target: prepared.compileTarget, swap: prepared.hasSwap }),
+    stepsArbitrary({
+      target: prepared.compileTarget,
+      swap: prepared.hasSwap,
+      tracers: options.tracers ?? false,
+    }),
     async (steps) => {
       guest ??= await prepared.startGuest();
       const findings = await findingsOf(guest, scenarioOf(steps, prepared), run);
@@ -91,7 +97,7 @@ async function findingsOf(
   const mark = guest.consoleMark;
   try {
     const outcome = await run(guest, scenario);
-    const splats = findSplats(guest.consoleText(mark));
+    const splats = parseSplats(guest.consoleText(mark)).map(({ title }) => title);
     if (isClean(outcome) && splats.length === 0) return [];
     const findings: Finding[] = [...outcome.findings, ...outcome.stops.flatMap((stop) => stop.findings)];
     return [

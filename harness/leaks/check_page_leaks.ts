@@ -16,8 +16,9 @@ const TRACE_KIB = "65536";
 const isOurs = (step: string): boolean => /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/.test(step);
 
 /**
- * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the scenario is run
- * once more while the kernel traces the reference counts, to tell which function took what nobody gave back.
+ * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the
+ * scenario is run once more while the kernel traces the reference counts, to tell which function took what
+ * nobody gave back.
  */
 export function withPageLeakCheck(run: Run): Run {
   return async (guest, scenario) => {

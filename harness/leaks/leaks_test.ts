@@ -30,18 +30,18 @@ Deno.test("unmappedAnonymousPages() counts what is on the lists and nobody's", (
 });
 
 const TRACE = `# tracer: nop
-            init-42    [000] ....1    12.345678: page_ref_mod: pfn=0x23f1 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345678: page_ref_mod: pfn=0x23f1 flags=uptodate count=2 val=1
             init-42    [000] ....1    12.345679: <stack trace>
  => page_ref_mod+0x1
  => cr_walk_page+0x31d
  => do_checkpoint+0x2a3
-            init-42    [000] ....1    12.345680: page_ref_mod: pfn=0x23f2 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345680: page_ref_mod: pfn=0x23f2 flags=uptodate count=2 val=1
             init-42    [000] ....1    12.345681: <stack trace>
  => cr_walk_page+0x31d
-            init-42    [000] ....1    12.345682: page_ref_mod_and_test: pfn=0x23f2 flags=uptodate count=1 mapcount=1 mapping=0 mt=1 val=-1 ret=0
+            init-42    [000] ....1    12.345682: page_ref_mod_and_test: pfn=0x23f2 flags=uptodate count=1 val=-1 ret=0
             init-42    [000] ....1    12.345683: <stack trace>
  => cr_pgarr_reset_all+0x40
-            init-42    [000] ....1    12.345684: page_ref_mod: pfn=0x23f3 flags=uptodate count=2 mapcount=1 mapping=0 mt=1 val=1
+            init-42    [000] ....1    12.345684: page_ref_mod: pfn=0x23f3 flags=uptodate count=2 val=1
             init-42    [000] ....1    12.345685: <stack trace>
  => shmem_get+0x2
 `;

@@ -7,8 +7,8 @@ import type { GuestAgent } from "../guest.ts";
 const KPF = { mmap: 1n << 11n, anon: 1n << 12n, swapCache: 1n << 13n } as const;
 
 /**
- * Page frames that nobody maps and nobody gave back: anonymous, but neither in an address space nor in the swap cache.
- * What holds them is a reference alone.
+ * Page frames that nobody maps and nobody gave back: anonymous, but neither in an address space nor in the
+ * swap cache. What holds them is a reference alone.
  *
  * @param kpageflags the file of that name, 64 bits a page frame
  * @returns numbers of page frames
@@ -25,8 +25,8 @@ export function leakedPages(kpageflags: Uint8Array): number[] {
 }
 
 /**
- * Pages on the lists of anonymous memory that are neither mapped, nor of a tmpfs, nor in the swap cache, by the kernel's
- * own counters: quickly asked, but blind for the few pages that are just on their way to a list.
+ * Pages on the lists of anonymous memory that are neither mapped, nor of a tmpfs, nor in the swap cache, by
+ * the kernel's own counters: quickly asked, but blind for the few pages that are just on their way to a list.
  *
  * @param meminfo text of /proc/meminfo
  */
@@ -41,7 +41,8 @@ export function unmappedAnonymousPages(meminfo: string): number {
 }
 
 /**
- * Ends what a scenario left, and looks for its leaked pages: thoroughly only where the kernel's counters give a reason.
+ * Ends what a scenario left, and looks for its leaked pages: thoroughly only where the kernel's counters give
+ * a reason.
  */
 export async function findPageLeaks(agent: GuestAgent): Promise<number[]> {
   await agent.clean();

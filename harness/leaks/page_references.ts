@@ -33,11 +33,13 @@ export function parsePageReferences(trace: string): PageReferenceEvent[] {
 }
 
 /**
- * Which function of ours took references to pages and did not give them back, judged by the events of those pages alone.
+ * Which function of ours took references to pages and did not give them back, judged by the events of those
+ * pages alone.
  *
  * @param frames the pages that leaked
  * @param isOurs tells functions of the patch
- * @returns the innermost function of ours of the first reference too many; undefined where all were given back
+ * @returns the innermost function of ours of the first reference too many; undefined where all were given
+ * back
  */
 export function leakingFunction(
   events: readonly PageReferenceEvent[],

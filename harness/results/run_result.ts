@@ -42,6 +42,8 @@ export interface RunKernel {
 export interface ScenarioRecord {
   readonly platform: string;
   readonly scenario: string;
+  /** Set where the result is of the boot of a guest, or of what the kernel said after the scenario's end. */
+  readonly phase?: "boot" | "afterwards";
   readonly status: "pass" | "fail" | "skip" | "lost";
   /** Why it was skipped or lost. */
   readonly reason?: string;
@@ -76,4 +78,6 @@ export interface SplatRecord {
   readonly frames: readonly string[];
   /** The report as it was in the log. */
   readonly lines: readonly string[];
+  /** Why it fails nothing, for one that the allowlist covers. */
+  readonly allowed?: string;
 }

@@ -67,10 +67,13 @@ export function compareHeadArch(
 const TASK_STOPPED = 0x104;
 
 /** TASK: the state that the target was put in, and its exit fields as /proc/PID/stat shows them. */
-export function compareTask(node: RecordNodeOf<"TASK">, { judge, target, self }: ComparisonContext): void {
+export function compareTask(
+  node: RecordNodeOf<"TASK">,
+  { judge, target, self, prediction }: ComparisonContext,
+): void {
   judge.header(node, 0);
   judge.fields(node, {
-    state: predicted(self ? 0 : TASK_STOPPED),
+    state: predicted(self ? 0 : prediction?.taskState ?? TASK_STOPPED),
     exit_state: predicted(0),
     exit_code: self ? predicted(0) : observed(target.stat.exitCode),
     exit_signal: observed(target.stat.exitSignal),

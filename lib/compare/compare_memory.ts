@@ -195,7 +195,7 @@ export class MemoryComparison {
   /** FNAME: the name in maps, with its NUL. */
   fname(node: RecordNodeOf<"FNAME">): void {
     const { judge } = this.#context;
-    const name = this.#vma?.entry.name ?? new Uint8Array(0);
+    const name = this.#nameWithinRoot(this.#vma?.entry.name ?? new Uint8Array(0));
     const bytes = new Uint8Array(name.length + 1);
     bytes.set(name);
     const path = this.#vma?.areas[0]?.path;
@@ -207,6 +207,12 @@ export class MemoryComparison {
       id: "E_FNAME",
       what: "the file's name",
     });
+  }
+
+  /** A name in maps is from the agent's root directory on, one in the image from the target's. */
+  #nameWithinRoot(name: Uint8Array): Uint8Array {
+    const root = new TextEncoder().encode(this.#context.prediction?.root ?? "");
+    return firstDifference(name.subarray(0, root.length), root) < 0 ? name.subarray(root.length) : name;
   }
 
   /** PGARR: the number of pages in the chunk, full chunks first; zero ends the VMA's contents. */
@@ -300,6 +306,7 @@ export class MemoryComparison {
       });
       return;
     }
+    for (const written of expected.written ?? []) this.#written({ bytes, path, offset }, written);
     const hash = target.pageHashes.get(expected.page);
     const [a, b] = blockHash(bytes);
     const isEqual = hash && hash[0] === a && hash[1] === b;
@@ -313,6 +320,23 @@ export class MemoryComparison {
       message: hash ? "the page differs from what /proc/PID/mem shows" : "/proc/PID/mem shows no such page",
       expected: hash ? `hash ${hash.map(hex).join("")}` : "a page",
       actual: `hash ${hex(a)}${hex(b)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
+    });
+  }
+
+  /** Bytes that a debugger wrote, in a page whose other bytes are only observed. */
+  #written(
+    page: { bytes: Uint8Array; path: string; offset: number },
+    written: { offset: number; bytes: Uint8Array },
+  ): void {
+    const actual = page.bytes.subarray(written.offset, written.offset + written.bytes.length);
+    if (firstDifference(actual, written.bytes) < 0) return;
+    this.#context.judge.report({
+      id: "E_PAGE_BYTES",
+      path: page.path,
+      offset: page.offset + written.offset,
+      message: "what a debugger wrote to the page is not there",
+      expected: hexBytes(written.bytes),
+      actual: hexBytes(actual),
     });
   }
 

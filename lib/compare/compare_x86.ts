@@ -110,14 +110,26 @@ export function compareCpu(node: RecordNodeOf<"CPU">, context: ComparisonContext
     expectations.ax = predicted(0n);
     expectations.orig_ax = predicted(context.checkpointNr);
   }
-  const debug = words(target.debugRegisters, layout === "x86_64" ? 8 : 4);
-  CPU_DEBUG_FIELDS.forEach((name, index) => {
-    expectations[name] = index === 4 || index === 5 ? predicted(0n) : observed(debug[index] ?? 0n);
-  });
-  expectations.uses_debug = observed((debug[7] ?? 0n) !== 0n ? 1 : 0);
+  Object.assign(expectations, expectedDebug(context));
   expectations.used_math = predicted(1);
   judge.header(node, target.pid);
   judge.fields(node, expectations);
+}
+
+/** Debug registers: what tracers have set by the steps, else what ptrace shows of a program. */
+function expectedDebug(context: ComparisonContext): Record<string, FieldExpectation> {
+  const shown = words(context.target.debugRegisters, context.arch === "x86_64" ? 8 : 4);
+  const steps = context.prediction?.debug;
+  const expectations: Record<string, FieldExpectation> = {};
+  CPU_DEBUG_FIELDS.forEach((name, index) => {
+    const ptrace = shown[index] ?? 0n;
+    const by = index === 4 || index === 5 ? 0n : steps?.[index];
+    expectations[name] = by === undefined ? observed(ptrace) : predicted(by);
+    if (by !== undefined && by !== ptrace) reportRegister(context, name, { steps: by, ptrace });
+  });
+  const usesDebug = (steps ?? shown)[7] ? 1 : 0;
+  expectations.uses_debug = steps ? predicted(usesDebug) : observed(usesDebug);
+  return expectations;
 }
 
 function reportRegister(

@@ -13,8 +13,8 @@ const TIME_START = RECORD_HEADER.size + TIME.offset;
 const TIME_END = TIME_START + TIME.size;
 
 /**
- * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for byte but for
- * the time, and no reader may take it for a whole one.
+ * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for
+ * byte but for the time, and no reader may take it for a whole one.
  *
  * @param cut what the failed call wrote
  * @param whole the image of a call that succeeded while the target was the same

@@ -10,6 +10,8 @@ import type { MapsEntry, SmapsEntry } from "./proc_maps.ts";
 export interface ExpectedPage {
   readonly page: number;
   readonly predicted: PredictedPage | undefined;
+  /** Bytes of it that a debugger wrote, where all else of it is only observed. */
+  readonly written?: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
 }
 
 /** One VMA as the image must show it. Page numbers. */
@@ -41,6 +43,7 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
     target.pagemap.filter((entry) => isAnonymousPage(entry, kernel.zeroFrame)).map((entry) => entry.page),
   );
   const sorted = [...new Set([...seen, ...(prediction?.pages.keys() ?? [])])].sort((a, b) => a - b);
+  const copied = copiedPages(context, seen);
   let next = 0;
   return target.smaps.map((entry) => {
     const start = Number(entry.start / 4096n);
@@ -51,10 +54,51 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
     while (next < sorted.length && sorted[next]! < start) next++;
     for (; next < sorted.length && sorted[next]! < end; next++) {
       const expected = expectedPage(sorted[next]!, { context, seen, areas, flags });
-      if (expected) pages.push(expected);
+      const written = copied.get(sorted[next]!);
+      if (expected) pages.push(written ? { ...expected, written } : expected);
     }
     return { start, end, entry, flags, areas, pages };
   });
+}
+
+/**
+ * The pages that a debugger has copied outside of all areas, with the bytes that it wrote. Each must be the
+ * target's own, or the scenario did not make what it is about.
+ */
+function copiedPages(
+  { judge, target, prediction }: ComparisonContext,
+  seen: ReadonlySet<number>,
+): ReadonlyMap<number, NonNullable<ExpectedPage["written"]>> {
+  const pages = new Map<number, NonNullable<ExpectedPage["written"]>>();
+  for (const { place, offset, bytes } of prediction?.copied ?? []) {
+    const start = placeOf(place, target.smaps);
+    const page = start === undefined ? undefined : Number(start / 4096n) + Math.floor(offset / 4096);
+    if (page === undefined || !seen.has(page)) {
+      judge.report({
+        id: "E_ORACLES_DISAGREE",
+        path: `${place}+0x${offset.toString(16)}`,
+        message: "a debugger wrote there, but /proc/PID/pagemap shows no page of the target's own",
+        expected: "an anonymous page",
+        actual: page === undefined ? `no ${place}` : "none",
+      });
+    } else {
+      const written = bytes ? [{ offset: offset % 4096, bytes }] : [];
+      pages.set(page, [...pages.get(page) ?? [], ...written]);
+    }
+  }
+  return pages;
+}
+
+/**
+ * Where a mapping that no step made starts: the vdso, or the executable one of the target's own program.
+ *
+ * @returns undefined where the target has none
+ */
+export function placeOf(place: "vdso" | "text", maps: readonly MapsEntry[]): bigint | undefined {
+  const entry = place === "vdso"
+    ? maps.find(({ name }) => new TextDecoder("latin1").decode(name) === "[vdso]")
+    : maps.find(({ inode, perms }) => inode !== 0n && perms.includes("x"));
+  return entry?.start;
 }
 
 /** Both files show the same lines: one that differs was changed on its way, or the target ran in between. */

@@ -6,6 +6,7 @@ import { type KernelSeries, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts"
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
+import { hexBytes } from "./judge.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";
@@ -35,7 +36,6 @@ const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<stri
   },
   HEAD_ARCH: CPUINFO,
   TASK: {
-    state: "predicted: stopped by SIGSTOP, 0x104; a self checkpoint runs, 0",
     exit_state: "predicted: 0, the task lives",
     task_comm_len: FORMAT,
     "": STAT,
@@ -52,7 +52,6 @@ const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<stri
     debugreg4: FORMAT,
     debugreg5: FORMAT,
     used_math: `${FORMAT}: FPU state always follows`,
-    uses_debug: "observed: debug register 7 is not 0",
     "": PTRACE,
   },
   X86_FSGSBASE: PTRACE,
@@ -65,17 +64,26 @@ const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<stri
  */
 export function explainPrediction(stop: CompiledStop, options: ExplainOptions): string[] {
   const { refusal } = stop.prediction;
-  const lines = [`stop "${stop.label}"${stop.self ? ", checkpointed by itself" : ""}`];
+  const lines = [
+    `stop "${stop.label}"${stop.self ? ", checkpointed by itself" : ""}`,
+    ...explainTracer(stop),
+  ];
   if (refusal) {
     const where = refusal.atPage === undefined ? "before a byte is written" : `at ${address(refusal.atPage)}`;
     lines.push(`  the call returns ${refusal.name} ${where}: ${refusal.why}`);
     if (refusal.atPage === undefined) return lines;
   }
   for (const name of ["HEAD", "HEAD_ARCH", "TASK", "STRING", "MM"] as const) {
-    lines.push(...explainRecord(name));
+    lines.push(...explainRecord(name, name === "TASK" ? { state: explainState(stop) } : {}));
   }
   lines.push("VMAs of the target's own program, stack, vdso and vvar");
   lines.push("  observed: /proc/PID/maps, smaps, pagemap and mem");
+  for (const { place, offset, bytes } of stop.prediction.copied) {
+    lines.push(
+      `  the page of ${place}+0x${offset.toString(16)} must be there: a debugger wrote to it` +
+        (bytes ? `, ${hexBytes(bytes)}` : ""),
+    );
+  }
   for (const area of stop.prediction.areas) {
     if (refusal?.atPage !== undefined && area.end > refusal.atPage) {
       lines.push(`VMA ${range(area)} "${area.label}"`, "  not in the image: the call was refused before it");
@@ -84,20 +92,59 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
     }
   }
   if (refusal) return lines;
-  lines.push(...explainLdt(stop), ...explainRecord("THREAD"), ...explainTls(stop), ...explainRecord("CPU"));
+  lines.push(...explainLdt(stop), ...explainRecord("THREAD"), ...explainTls(stop));
+  lines.push(...explainRecord("CPU", explainDebug(stop)));
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
   return [...lines, ...explainRecord("TAIL")];
 }
 
-function explainRecord(name: RecordName): string[] {
+/** What is done to the target before the call, and who holds it. */
+function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[] {
+  const lines = tracer.debug.map(({ register, value, errno }) =>
+    `  a tracer sets debug register ${register} to 0x${value.toString(16)}` +
+    (errno === 0 ? "" : `, which is refused with errno ${errno}`)
+  );
+  for (const { address: at, bytes } of tracer.pokes) {
+    lines.push(`  a tracer writes ${hexBytes(bytes)} at 0x${at.toString(16)}`);
+  }
+  for (const { place, offset, bytes } of tracer.copied) {
+    lines.push(
+      `  a tracer writes ${bytes ? hexBytes(bytes) : ""} at ${place}+0x${
+        offset.toString(16)
+      }, and takes it out again`,
+    );
+  }
+  if (root !== "") lines.push(`  names of files are from the target's root directory ${root} on`);
+  if (tracer.hold !== "stopped") lines.push(`  the target is ${tracer.hold}`);
+  if (tracer.whom !== undefined) lines.push(`  the call is given the pid of another: ${tracer.whom}`);
+  return lines;
+}
+
+function explainState({ self, tracer, prediction: { taskState } }: CompiledStop): string {
+  return self
+    ? "predicted: a self checkpoint runs, 0"
+    : `predicted: ${tracer.hold}, 0x${taskState.toString(16)}`;
+}
+
+function explainDebug({ prediction: { debug } }: CompiledStop): Record<string, string> {
+  const sources: Record<string, string> = {};
+  for (const [index, value] of debug.entries()) {
+    sources[`debugreg${index}`] = `predicted: 0x${value.toString(16)}, as tracers have left it`;
+  }
+  const dr7 = debug[7] ?? 0n;
+  return { ...sources, uses_debug: `predicted: ${dr7 ? 1 : 0}, debug register 7 is ${dr7 ? "not " : ""}0` };
+}
+
+/** A record field by field; `own` says why of fields that depend on the stop. */
+function explainRecord(name: RecordName, own: Readonly<Record<string, string>> = {}): string[] {
   const source = SOURCES[name];
   const { payload } = RECORDS[name];
   const fields: readonly FieldDesc[] = isStruct(payload) ? payload.fields : [];
   if (fields.length === 0) return [name, `  bytes: ${source}`];
   const bySource = new Map<string, string[]>();
   for (const { name: field, padding } of fields) {
-    const why = padding ? "0: unused bytes are zero" : sourceOf(source, field);
+    const why = padding ? "0: unused bytes are zero" : own[field] ?? sourceOf(source, field);
     bySource.set(why, [...bySource.get(why) ?? [], field]);
   }
   return [name, ...[...bySource].map(([why, names]) => `  ${names.join(" ")}: ${why}`)];

@@ -128,6 +128,7 @@ function stateName(state: number): string {
     0x88: "traced",
     0x104: "stopped",
     0x108: "traced",
+    0x2001: "frozen (cgroup v2)",
     0x8000: "frozen",
   };
   return `${hex(state)} ${names[state] ?? ""}`.trimEnd();

@@ -6,7 +6,15 @@ import * as files from "./file_steps.ts";
 import * as memory from "./memory_steps.ts";
 import { type CompileTarget, ModelState } from "./model_state.ts";
 import { predictStop, type StopPrediction } from "./predict_stop.ts";
-import { execStep, forkStep, inChildStep, shmStep, syscallStep, threadStep } from "./process_steps.ts";
+import {
+  execStep,
+  forkStep,
+  inChildStep,
+  shmStep,
+  syscallStep,
+  threadStep,
+  unshareStep,
+} from "./process_steps.ts";
 import { ProgramBuilder } from "./program_builder.ts";
 import { emitRegisters, registersStep } from "./register_steps.ts";
 import * as remap from "./remap_steps.ts";
@@ -17,6 +25,7 @@ import { SLOTS, type StepContext } from "./step_context.ts";
 import type { Step, StepOf, UntilCheck } from "./steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
+import { applyTracer, lingerOf, type TracerWork } from "./tracer_words.ts";
 import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
 
 /** One point at which the target is checkpointed. */
@@ -31,6 +40,8 @@ export interface CompiledStop {
   readonly until: readonly UntilCheck[];
   /** Whether it waits until ksmd has scanned everything. */
   readonly waitsForMerge: boolean;
+  /** What a tracer and other holders do to the target at this stop. */
+  readonly tracer: TracerWork;
   /** What the image must be. */
   readonly prediction: StopPrediction;
 }
@@ -86,7 +97,8 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const { state, builder } = context;
   const self = step.op === "self";
   const registers = emitRegisters(context);
-  const prediction = predictStop(state, step);
+  const tracer = applyTracer(state, self ? {} : step);
+  const prediction = predictStop(state, step, tracer);
   if (self) {
     builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
     const nr = state.target.checkpointNr;
@@ -99,11 +111,18 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   }
   const resultsBefore = builder.results.length;
   const killNr = syscallNumber("kill", builder.wordSize);
-  builder.emit({ op: "stop", label, killNr, ...(registers === undefined ? {} : { registers }) });
+  const linger = lingerOf(tracer.hold);
+  builder.emit({
+    op: "stop",
+    label,
+    killNr,
+    ...(registers === undefined ? {} : { registers }),
+    ...(linger === undefined ? {} : { linger }),
+  });
   state.registers = undefined;
   bringBack(state, prediction);
   const { label: name, until = [], merged } = step;
-  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, prediction };
+  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, tracer, prediction };
 }
 
 /**
@@ -126,6 +145,8 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return execStep(step, context);
     case "thread":
       return threadStep(step, context);
+    case "unshare":
+      return unshareStep(step, context);
     case "syscall":
       return syscallStep(step, context);
     case "registers":
@@ -156,6 +177,7 @@ type OtherStep =
   | "fork"
   | "exec"
   | "thread"
+  | "unshare"
   | "syscall"
   | "registers"
   | "check"
@@ -201,6 +223,8 @@ function runMemoryStep(step: Exclude<Step, { op: OtherStep }>, context: StepCont
       return remap.growDownStep(step, context);
     case "munmap_vdso":
       return remap.munmapVdsoStep(step, context);
+    case "munmap_vvar":
+      return remap.munmapVvarStep(step, context);
     case "uffd":
       return uffdStep(step, context);
     case "uffd_place":

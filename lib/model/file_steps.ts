@@ -156,10 +156,25 @@ export function chdirStep(step: StepOf<"chdir">, { state, builder }: StepContext
   }
 }
 
-/** chroot(2) to a directory of the working directory: the target's own program is outside from then on. */
+/**
+ * chroot(2) to a new directory of the working directory: the target's own program is outside from then on. With
+ * `bind` the old root is mounted there, so that the target can start its program anew from within.
+ *
+ * @throws {SyntaxError} for `bind` outside of a mount namespace of the target's own, which would outlive it
+ */
 export function chrootStep(step: StepOf<"chroot">, { state, builder }: StepContext): void {
+  const MS_BIND = 4096n;
   const name = builder.scratchString(0, step.directory);
   builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
+  if (step.bind === "/") {
+    if (!state.hasOwnMounts) {
+      throw new SyntaxError(`"bind" needs a mount namespace of the target's own: unshare it first`);
+    }
+    builder.syscall("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n], { expected: 0n });
+  } else if (step.bind !== undefined) {
+    throw new SyntaxError(`"bind" must be "/": found ${JSON.stringify(step.bind)}`);
+  }
   builder.syscall("chroot", [name], { expected: 0n });
   state.hasOtherRoot = true;
+  state.root += `${state.workingDirectory}/${step.directory}`;
 }

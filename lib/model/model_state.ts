@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { DebugRegisters } from "../x86/debug_registers.ts";
 import { LdtModel } from "../x86/ldt_model.ts";
 import { TlsModel } from "../x86/tls_model.ts";
 import { AddressSpace } from "./address_space.ts";
@@ -50,12 +51,20 @@ export class ModelState {
   heapPages = 0;
   /** Set once the root directory is another than that of the target's own program. */
   hasOtherRoot = false;
+  /** Set once the target has a mount namespace of its own. */
+  hasOwnMounts = false;
+  /** The root directory's path as the agent sees it; empty for the agent's own. */
+  root = "";
   /** The working directory's path. */
   workingDirectory = "/work";
   /** What the registers hold at the next stop, where a step set them. */
   registers: RegisterSetting | undefined;
   /** Selectors that were loaded into FS and GS and stay there. */
   readonly selectors = new Map<"fs" | "gs", number>();
+  /** The debug registers as tracers have left them. */
+  debug: DebugRegisters;
+  /** Pages outside of all areas that a debugger wrote to, by place and page. */
+  readonly copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
   #next: number;
@@ -76,12 +85,26 @@ export class ModelState {
     this.#end = wide ? 0x7000000 : 0xa0000;
     const { kernelWordSize: wordSize } = target;
     this.ldt = new LdtModel({ dialect: "port", wordSize, compat: wordSize !== target.targetWordSize });
+    this.debug = new DebugRegisters(wordSize);
     this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize });
   }
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot, workingDirectory } = this;
+    const {
+      space,
+      ldt,
+      tls,
+      defaultFlags,
+      heapPages,
+      sharedWith,
+      hasOtherRoot,
+      workingDirectory,
+      debug,
+      root,
+      hasOwnMounts,
+    } = this;
+    const copied = [...this.copied];
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
     this.space = space.clone();
@@ -97,7 +120,12 @@ export class ModelState {
       sharedWith,
       hasOtherRoot,
       workingDirectory,
+      debug,
+      root,
+      hasOwnMounts,
     });
+    this.copied.clear();
+    for (const [name, page] of copied) this.copied.set(name, page);
     this.names.clear();
     for (const [name, range] of names) this.names.set(name, range);
     this.selectors.clear();
@@ -111,12 +139,15 @@ export class ModelState {
     this.space.hugePolicy = hugePolicy;
     this.ldt = this.ldt.exec();
     this.tls = this.tls.exec();
+    this.debug = this.debug.exec();
+    this.copied.clear();
     this.names.clear();
     this.sharedWith = undefined;
     this.defaultFlags = 0n;
     this.heapPages = 0;
     this.registers = undefined;
     this.selectors.clear();
+    this.hasOtherRoot = false;
   }
 
   /** Picks the pages for a new area: after a gap, right after another area, or aligned. */

@@ -7,6 +7,14 @@ import { nameBytes } from "./file_model.ts";
 import { contentBytes, type PageContent } from "./page_content.ts";
 import { predictRegisters, type RegisterPrediction } from "./register_steps.ts";
 import { mergeablePages, zeroPages } from "./same_pages.ts";
+import {
+  type CopiedPage,
+  copiedPages,
+  taskState,
+  tracerRefusal,
+  type TracerWords,
+  type TracerWork,
+} from "./tracer_words.ts";
 import { VM } from "./vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
@@ -51,6 +59,14 @@ export interface StopPrediction {
   readonly registers: RegisterPrediction;
   /** Groups of pages that ksmd has made one page of: they are the same page frame. */
   readonly merged: readonly (readonly number[])[];
+  /** The eight debug registers as a tracer sees them. */
+  readonly debug: readonly bigint[];
+  /** Pages outside of all areas that must be there, since a debugger wrote to them. */
+  readonly copied: readonly CopiedPage[];
+  /** What the names of files begin with in the agent's eyes, but not in those of a target with another root. */
+  readonly root: string;
+  /** The TASK record's state of a target that does not checkpoint itself. */
+  readonly taskState: number;
   /** Set when the call must fail. */
   readonly refusal: Refusal | undefined;
 }
@@ -72,12 +88,13 @@ export interface PredictedPage {
  */
 export function predictStop(
   state: ModelState,
-  step: { expect?: string; merged?: "pages" | "zeros too" },
+  step: { expect?: string; merged?: "pages" | "zeros too" } & TracerWords,
+  work: TracerWork,
 ): StopPrediction {
   if (step.merged === "zeros too") {
     for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
   }
-  const refusal = predictRefusal(state);
+  const refusal = tracerRefusal(step) ?? predictRefusal(state);
   if ((step.expect ?? "ok") !== (refusal?.name ?? "ok")) {
     throw new SyntaxError(
       `the scenario expects "${step.expect ?? "ok"}" but the model predicts "${refusal?.name ?? "ok"}"` +
@@ -91,6 +108,10 @@ export function predictStop(
     tls: state.tls.array(),
     registers: predictRegisters(state),
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
+    debug: state.debug.words(),
+    copied: copiedPages(state, work),
+    root: state.root,
+    taskState: taskState(step),
     refusal,
   };
 }

@@ -23,6 +23,7 @@ export function forkStep(step: StepOf<"fork">, context: StepContext): void {
   state.space.sharePages(true);
   if (!child) return;
   state.ldt = state.ldt.fork();
+  state.debug = state.debug.fork();
   forkedSpace(context);
 }
 
@@ -89,6 +90,23 @@ export function threadStep(step: StepOf<"thread">, { state, builder }: StepConte
   }
   builder.emitWithResult({ op: "thread", kind: step.kind }, `clone(CLONE_VM), ${step.kind}`);
   state.sharedWith = step.kind;
+}
+
+const NAMESPACES: Readonly<Record<string, bigint>> = { mount: 0x20000n, pid: 0x20000000n, uts: 0x4000000n };
+
+/**
+ * unshare(2). In a new mount namespace the target's own program and files are still those of the old one, which
+ * its root directory does not lead to; children live in a new pid namespace, the caller does not.
+ */
+export function unshareStep(step: StepOf<"unshare">, { state, builder }: StepContext): void {
+  const flags = NAMESPACES[step.namespace];
+  if (flags === undefined) {
+    throw new SyntaxError(
+      `A namespace must be one of ${Object.keys(NAMESPACES).join(", ")}: found "${step.namespace}"`,
+    );
+  }
+  builder.syscall("unshare", [flags], { expected: 0n });
+  if (step.namespace === "mount") state.hasOtherRoot = state.hasOwnMounts = true;
 }
 
 /** Any other system call by name, for what no step of its own covers and the model need not know. */

@@ -152,10 +152,25 @@ export function growDownStep(step: StepOf<"grow_down">, context: StepContext): v
   }
 }
 
+/**
+ * Unmaps [vvar], the pages right below [vdso]: in Linux 6.1 four of them (arch/x86/entry/vdso/vdso-layout.lds.S).
+ */
+export function munmapVvarStep(_step: StepOf<"munmap_vvar">, { builder }: StepContext): void {
+  const plus = BigInt(-VVAR_BYTES);
+  builder.emitWithResult(
+    { op: "auxv", type: AT_SYSINFO_EHDR, plus, keep: VDSO_SLOT },
+    "auxv AT_SYSINFO_EHDR",
+  );
+  builder.syscall("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)], { expected: 0n });
+}
+
+const AT_SYSINFO_EHDR = 33;
+const VDSO_SLOT = 3;
+const VVAR_BYTES = 0x4000;
+
 /** Unmaps [vdso], wherever the kernel put it: nothing else lies within 16 pages above. */
-export function munmapVdsoStep(_step: StepOf<"munmap_vdso">, { builder }: StepContext): void {
-  const AT_SYSINFO_EHDR = 33;
-  const VDSO_SLOT = 3;
+export function munmapVdsoStep(_step: StepOf<"munmap_vdso">, { builder, state }: StepContext): void {
   builder.emitWithResult({ op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT }, "auxv AT_SYSINFO_EHDR");
   builder.syscall("munmap", [{ slot: VDSO_SLOT }, 0x10000n], { expected: 0n });
+  for (const [key, { place }] of state.copied) if (place === "vdso") state.copied.delete(key);
 }

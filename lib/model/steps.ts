@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { PageCount, PageSet } from "./page_set.ts";
+import type { TracerWords } from "./tracer_words.ts";
 
 /** Bits of a user_desc in words: 32bit, readonly, pages (limit in pages), not_present, useable, long. */
 export type SegmentFlag = "32bit" | "readonly" | "pages" | "not_present" | "useable" | "long";
@@ -91,14 +92,16 @@ export type Step =
   | { op: "link"; file: string; to: string }
   | { op: "memfd"; file: string; pages: PageCount }
   | { op: "chdir"; directory: string; times?: number }
-  | { op: "chroot"; directory: string }
+  | { op: "chroot"; directory: string; bind?: "/" }
   | { op: "shm"; area: string; pages: PageCount }
   | { op: "brk"; area: string; pages: PageCount }
   | { op: "stack"; area: string; pages: PageCount; seed?: number }
   | { op: "munmap_vdso" }
+  | { op: "munmap_vvar" }
   | { op: "fork"; subject: "child" | "parent" }
   | { op: "in_child"; steps: Step[] }
   | { op: "exec" }
+  | { op: "unshare"; namespace: "mount" | "pid" | "uts" }
   | { op: "thread"; kind: "thread" | "process" }
   | (
     & {
@@ -118,7 +121,7 @@ export type Step =
   | { op: "selector"; selector: number | string }
   | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
   | { op: "registers"; values: Record<string, string> }
-  | ({ op: "stop" } & StopWords)
+  | ({ op: "stop" } & StopWords & TracerWords)
   | ({ op: "self" } & StopWords);
 
 /** A register that a selector can be loaded into. */
@@ -144,6 +147,7 @@ export type FieldTable = Readonly<Record<string, FieldType | `${FieldType}?`>>;
 
 const SEGMENT: FieldTable = { base: "value?", limit: "value?", contents: "string?", flags: "strings?" };
 const STOP: FieldTable = { label: "string", expect: "string?", until: "array?", merged: "string?" };
+const TRACER: FieldTable = { debug: "array?", poke: "array?", hold: "string?", whom: "string?" };
 const AREA_PAGES: FieldTable = { area: "string", pages: "pages" };
 
 /** Every step's fields: what a scenario file is checked against. */
@@ -184,14 +188,16 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   link: { file: "string", to: "string" },
   memfd: { file: "string", pages: "count" },
   chdir: { directory: "string", times: "number?" },
-  chroot: { directory: "string" },
+  chroot: { directory: "string", bind: "string?" },
   shm: { area: "string", pages: "count" },
   brk: { area: "string", pages: "count" },
   stack: { area: "string", pages: "count", seed: "number?" },
   munmap_vdso: {},
+  munmap_vvar: {},
   fork: { subject: "string" },
   in_child: { steps: "steps" },
   exec: {},
+  unshare: { namespace: "string" },
   thread: { kind: "string" },
   modify_ldt: { entries: "pages", func: "number?", vary: "strings?", ...SEGMENT },
   read_ldt: { func: "number?", bytes: "number" },
@@ -201,6 +207,6 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   selector: { selector: "value" },
   syscall: { name: "string", args: "array?", expect: "value?" },
   registers: { values: "map" },
-  stop: STOP,
+  stop: { ...STOP, ...TRACER },
   self: STOP,
 };

@@ -48,6 +48,8 @@ const SYSCALL_NUMBERS = {
   setrlimit: [160, 75],
   personality: [135, 136],
   lseek: [8, 19],
+  mount: [165, 21],
+  unshare: [272, 310],
   checkpoint: [390, 390],
 } as const satisfies Record<string, readonly [number | undefined, number | undefined]>;
 

@@ -6,6 +6,9 @@
  */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
+/** What a target does in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
+export type Linger = "running" | "sleeping" | "vfork parent";
+
 /**
  * One operation of the target program (`vm/guest/target.c`). An op with `keep` stores its result in that slot
  * (0 to 63). The architecture decides the system call numbers; the target knows none.
@@ -19,7 +22,7 @@ export type TargetOp =
   | { op: "data"; offset: number; bytes: Uint8Array }
   | { op: "fork"; mode: "child" | "parent" | "run"; id: number }
   | { op: "join"; id: number }
-  | { op: "stop"; label: number; killNr: number; registers?: number }
+  | { op: "stop"; label: number; killNr: number; registers?: number; linger?: Linger }
   | { op: "exit"; code: number }
   | { op: "report"; address: OpArgument; length: number }
   | { op: "lar"; selector: number }
@@ -30,7 +33,7 @@ export type TargetOp =
   | { op: "hash"; address: OpArgument; length: number }
   | { op: "getpid"; keep?: number }
   | { op: "syscall32"; nr: number; args: readonly OpArgument[]; keep?: number }
-  | { op: "auxv"; type: number; keep?: number }
+  | { op: "auxv"; type: number; plus?: bigint; keep?: number }
   | { op: "exec" };
 
 /** What an op that yields a result must yield, in the order of the program. */

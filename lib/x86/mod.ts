@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Segment descriptors, the LDT, TLS entries and registers of x86, as the processor and Linux treat them.
+export * from "./debug_registers.ts";
 export * from "./descriptor.ts";
 export * from "./errno.ts";
 export * from "./fill_ldt.ts";

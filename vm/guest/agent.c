@@ -16,7 +16,9 @@
 #include "process.h"
 #include "registers.h"
 #include "spawn.h"
+#include "stranger.h"
 #include "syscall.h"
+#include "tracer.h"
 
 static const unsigned long *auxiliary_vector;
 
@@ -84,6 +86,11 @@ static const struct {
 	{ "kill", command_kill },
 	{ "observe", command_observe },
 	{ "regs", command_regs },
+	{ "attach", command_attach },
+	{ "detach", command_detach },
+	{ "debugreg", command_debugreg },
+	{ "poke", command_poke },
+	{ "stranger", command_stranger },
 	{ "checkpoint", command_checkpoint },
 	{ "pagehash", command_pagehash },
 	{ "peek", command_peek },

@@ -43,7 +43,10 @@ export interface ExecOptions {
 export type TargetEvent =
   | {
     readonly kind: "stop";
-    /** The process that stopped: the target, or a child that has become the subject. */
+    /**
+     * The process that stopped, or lingers in place of it: the target, or a child that has become the
+     * subject. The agent's name for it, whatever pid namespace it lives in.
+     */
     readonly pid: number;
     readonly label: number;
     /** Address of the scratch memory. */

@@ -28,8 +28,17 @@ const AGENT = [
   "procfs.c",
   "registers.c",
   "spawn.c",
+  "stranger.c",
+  "tracer.c",
 ];
-const TARGET = ["target.c", "target_memory.c", "target_process.c", "target_segment.c", "target_stop.c"];
+const TARGET = [
+  "target.c",
+  "target_linger.c",
+  "target_memory.c",
+  "target_process.c",
+  "target_segment.c",
+  "target_stop.c",
+];
 
 const WARNINGS = [
   "-Wall",

@@ -11,6 +11,7 @@ import {
   decodeResults,
   encodeProgram,
   encodeRegisterBlock,
+  RELEASE_OFFSET,
   type TargetResult,
 } from "../target_program.ts";
 import { LineQueue, writeAll } from "./byte_channel.ts";
@@ -433,6 +434,109 @@ agentTest("a target takes along what it has forked, and nobody else", async (ses
   assertEquals((await session.quiesce(other)).state, "S");
 });
 
+/** The state of a process, as /proc/PID/status words it. */
+async function stateOf(session: AgentSession, pid: number): Promise<string | undefined> {
+  const status = new TextDecoder().decode((await session.observe(pid, ["status"])).get("status"));
+  return /^State:\t(\S)/m.exec(status)?.[1];
+}
+
+agentTest("a tracer stays, sets debug registers, and leaves the target stopped", async (session, arch) => {
+  const { pid } = await runToStop(session, [mapArea(arch), { op: "stop", label: 0, killNr: NR[arch].kill }]);
+  for (const how of ["seize", "attach"] as const) {
+    await session.attach(pid, how);
+    assertEquals(await stateOf(session, pid), "t");
+    // The registers are there to see for one who is attached already.
+    assert((await session.registers(pid)).general.length > 0);
+    assertEquals(await session.setDebugRegister(pid, 0, AREA + 8n), 0);
+    await session.detach(pid);
+    assertEquals(await stateOf(session, pid), "T");
+  }
+  const EIO = 5;
+  const EINVAL = 22;
+  assertEquals(await session.setDebugRegister(pid, 4, 0n), EIO);
+  const kernel = arch === "i386" ? 0xffffff00n : 0xffffffff81000000n;
+  // A 32-bit tracer on a 64-bit kernel cannot name that kernel's addresses.
+  if (arch === "x86_64") assertEquals(await session.setDebugRegister(pid, 1, kernel), EINVAL);
+  assertEquals(await session.setDebugRegister(pid, 7, 0x2n), 0);
+  const { debug } = await session.registers(pid);
+  const words = arch === "i386"
+    ? new Uint32Array(debug.slice().buffer)
+    : new BigUint64Array(debug.slice().buffer);
+  assertEquals([words[0], words[7]].map(Number), [Number(AREA) + 8, 2]);
+  await session.cont(pid);
+  assertEquals(await session.event(), { kind: "exit", pid, code: 0 });
+});
+
+agentTest("a poke goes past the protection, and tells what was there", async (session, arch) => {
+  const protect: TargetOp = { op: "syscall", nr: NR[arch].mprotect, args: [AREA, 0x1000n, 1n] };
+  const stop: TargetOp = { op: "stop", label: 0, killNr: NR[arch].kill };
+  const end: TargetOp = { op: "report", address: AREA + 4094n, length: 2 };
+  const ops = [mapArea(arch), protect, stop, end];
+  const { pid } = await runToStop(session, ops);
+  assertEquals(await session.poke(pid, AREA + 4094n, Uint8Array.of(0xcc, 0x01)), Uint8Array.of(0, 0));
+  assertEquals(await session.poke(pid, AREA + 4095n, Uint8Array.of(0x02)), Uint8Array.of(1));
+  await assertRejects(() => session.poke(pid, 0x1000n, Uint8Array.of(1)), AgentError, "errno 5");
+  await session.cont(pid);
+  assertEquals(await session.event(), { kind: "exit", pid, code: 0 });
+  const { results } = decodeResults(ops, await session.results());
+  assertEquals(results.at(-1)?.bytes, Uint8Array.of(0xcc, 0x02));
+});
+
+agentTest("a target that lingers in place of a stop goes on when its word is set", async (session, arch) => {
+  const lingers = [["running", "R"], ["sleeping", "S"], ["vfork parent", "D"]] as const;
+  const ops: TargetOp[] = lingers.map(([linger], label) => ({
+    op: "stop",
+    label,
+    killNr: NR[arch].kill,
+    linger,
+  }));
+  const event = await runToStop(session, ops);
+  for (const [index, [, state]] of lingers.entries()) {
+    for (let looks = 0; await stateOf(session, event.pid) !== state && looks < 500;) looks++;
+    assertEquals(await stateOf(session, event.pid), state);
+    await session.poke(event.pid, event.scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
+    const next = await session.event();
+    const expected = index < 2 ? { ...event, label: index + 1 } : { kind: "exit", pid: event.pid, code: 0 };
+    assertEquals(next, expected as typeof next);
+  }
+});
+
+agentTest("strangers are a zombie, a pid of nobody, and a thread", async (session, arch) => {
+  const zombie = await session.stranger("zombie");
+  assertEquals(await stateOf(session, zombie), "Z");
+  await session.ping(1);
+  assertEquals(await stateOf(session, zombie), "Z");
+  const dead = await session.stranger("dead");
+  await assertRejects(() => session.observe(dead, ["status"]), AgentError);
+  const { pid } = await runToStop(session, [
+    { op: "thread", kind: "thread" },
+    { op: "stop", label: 0, killNr: NR[arch].kill },
+  ]);
+  const thread = await session.stranger("thread", pid);
+  assert(thread !== pid);
+  assert((await session.observe(pid, [`task/${thread}/stat`])).size > 0);
+  await session.clean();
+  await assertRejects(() => session.observe(zombie, ["status"]), AgentError);
+});
+
+agentTest(
+  "a target in a pid namespace of its own is known by the agent's pid for it",
+  async (session, arch) => {
+    const NEW_PID = 0x20000000n;
+    const unshare = arch === "i386" ? 310 : 272;
+    const event = await runToStop(session, [
+      { op: "syscall", nr: unshare, args: [NEW_PID] },
+      { op: "fork", mode: "child", id: 0 },
+      { op: "fork", mode: "child", id: 1 },
+      { op: "getpid" },
+      { op: "stop", label: 0, killNr: NR[arch].kill },
+    ]);
+    const inside = new BigInt64Array((await session.results()).slice().buffer).at(-1);
+    assertEquals([inside, await stateOf(session, event.pid)], [2n, "T"]);
+    assert(event.pid !== 2);
+  },
+);
+
 agentTest("the image path carries every byte, and all its accidents are told", async (session) => {
   const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
   const call = { nr: STAND_IN_NR, pid: 1 };
@@ -531,6 +635,19 @@ for (const arch of ARCHES) {
         "pagehash pid=1",
         "peek pid=1 addr=0",
         "regs pid=1",
+        "attach pid=1 how=seize",
+        "attach pid=1 how=gently",
+        "attach pid=99999999 how=attach",
+        "detach pid=1",
+        "debugreg pid=1 n=8 value=0",
+        "debugreg pid=1 n=0",
+        "debugreg pid=99999999 n=0 value=0",
+        "poke pid=1 addr=0 bytes=cc",
+        "poke pid=1 addr=0 bytes=c",
+        "poke pid=1 addr=0 bytes=xx",
+        `poke pid=1 addr=0 bytes=${"cc".repeat(65)}`,
+        "stranger what=nosuch",
+        "stranger what=thread pid=1",
         "checkpoint nr=1",
         "checkpoint nr=1 pid=1 to=elsewhere",
         "mount type=nosuch dir=/tmp",

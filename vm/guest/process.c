@@ -12,6 +12,7 @@
 
 #define MAX_PROCESSES 64
 #define EVENT_STOPPING 1
+#define EVENT_LINGERING 2
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
 #define EAGER_LOOKS 100
 #define QUIET_MS 2
@@ -96,7 +97,8 @@ static void note_end(long pid, int status)
 {
 	struct process *process = find_process((int)pid);
 
-	if (process == NULL)
+	// A tracee tells of its stops here, too.
+	if (process == NULL || (status & 0xff) == 0x7f)
 		return;
 	process->over = true;
 	process->status = status;
@@ -182,6 +184,10 @@ void command_event(const struct command *command)
 		bool over = target->over;
 		long count = SYS(read, target->event_fd, &event, sizeof(event));
 
+		if (count == sizeof(event) && event.kind == EVENT_LINGERING) {
+			answer_stop(&event);
+			return;
+		}
 		if (count == sizeof(event) && event.kind == EVENT_STOPPING) {
 			long error = process_wait_stopped((int)event.pid);
 

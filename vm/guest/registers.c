@@ -6,20 +6,16 @@
 #include <linux/elf.h>
 #include <linux/errno.h>
 #include <linux/ptrace.h>
-#include <linux/wait.h>
 
 #include "channel.h"
-#include "process.h"
-#include "procfs.h"
 #include "syscall.h"
+#include "tracer.h"
 
 #ifdef __x86_64__
 #define GENERAL_REGISTERS 27
-#define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)
 #define FIRST_TLS_ENTRY 12
 #else
 #define GENERAL_REGISTERS 17
-#define DEBUG_REGISTERS_OFFSET 252
 #define FIRST_TLS_ENTRY 6
 #endif
 
@@ -29,27 +25,6 @@ struct io_vector {
 	void *bytes;
 	size_t length;
 };
-
-// Waits until an interrupted tracee has stopped. Zero, or -ESRCH when it ended instead.
-static long wait_for_trap(int pid)
-{
-	int status = 0;
-
-	for (;;) {
-		long waited = SYS(wait4, pid, &status, __WALL, 0);
-
-		if (waited == -EINTR)
-			continue;
-		if (waited < 0)
-			return waited;
-		if ((status & 0xff) != 0x7f)
-			return -ESRCH;
-		if (status >> 16 == PTRACE_EVENT_STOP)
-			return 0;
-		// A signal on its way: hand it on, the stop comes after it.
-		SYS(ptrace, PTRACE_CONT, pid, 0, status >> 8 & 0xff);
-	}
-}
 
 static long send_general(int pid)
 {
@@ -76,8 +51,7 @@ static long send_debug(int pid)
 	unsigned long registers[8];
 
 	for (unsigned long i = 0; i < ARRAY_SIZE(registers); i++) {
-		unsigned long offset = DEBUG_REGISTERS_OFFSET + i * sizeof(long);
-		long error = SYS(ptrace, PTRACE_PEEKUSR, pid, offset, &registers[i]);
+		long error = SYS(ptrace, PTRACE_PEEKUSR, pid, debug_register_offset(i), &registers[i]);
 
 		if (error < 0)
 			return error;
@@ -120,26 +94,22 @@ static long send_all(int pid)
 
 void command_regs(const struct command *command)
 {
+	struct visit visit;
 	int pid;
 
 	if (!command_pid(command, &pid))
 		return;
-	bool was_stopped = proc_is_stopped(pid);
-	long error = SYS(ptrace, PTRACE_SEIZE, pid, 0, 0);
+	long error = tracer_visit(&visit, pid);
 
 	if (error < 0) {
 		reply_error(error, "PTRACE_SEIZE");
 		return;
 	}
-	error = SYS(ptrace, PTRACE_INTERRUPT, pid, 0, 0);
+	error = send_all(pid);
+	long left = tracer_leave(&visit);
+
 	if (error >= 0)
-		error = wait_for_trap(pid);
-	if (error >= 0)
-		error = send_all(pid);
-	SYS(ptrace, PTRACE_DETACH, pid, 0, 0);
-	// Without its tracer the process goes back to the stop that it was in.
-	if (error >= 0 && was_stopped)
-		error = process_wait_stopped(pid);
+		error = left;
 	if (error < 0)
 		reply_error(error, "regs");
 	else

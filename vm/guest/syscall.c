@@ -95,6 +95,15 @@ long sys_pread(int fd, void *buffer, size_t length, u64 offset)
 #endif
 }
 
+long sys_pwrite(int fd, const void *buffer, size_t length, u64 offset)
+{
+#ifdef __x86_64__
+	return SYS(pwrite64, fd, buffer, length, offset);
+#else
+	return SYS(pwrite64, fd, buffer, length, (u32)offset, (u32)(offset >> 32));
+#endif
+}
+
 long sys_seek_set(int fd, u64 offset)
 {
 #ifdef __x86_64__

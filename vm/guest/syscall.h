@@ -18,6 +18,7 @@ long sys_call(long nr, long a, long b, long c, long d, long e, long f);
 // Calls whose number or arguments differ between the two architectures.
 void *sys_map_anonymous(size_t length, bool shared);
 long sys_pread(int fd, void *buffer, size_t length, u64 offset);
+long sys_pwrite(int fd, const void *buffer, size_t length, u64 offset);
 long sys_seek_set(int fd, u64 offset);
 s64 sys_tell(int fd);
 long sys_set_ids(u32 uid, u32 gid);

@@ -197,7 +197,7 @@ static s64 run_with_result(const struct op *op)
 	case OP_SYSCALL32:
 		return run_syscall(op);
 	case OP_AUXV:
-		return process_auxiliary(argument(op, 0));
+		return process_auxiliary(argument(op, 0)) + (s64)argument(op, 1);
 	case OP_EXEC:
 		// On success the new program appends the result.
 		return run_exec();
@@ -246,7 +246,7 @@ static bool run_without_result(const struct op *op)
 		return true;
 	case OP_STOP:
 		target_stop((u32)argument(op, 0), argument(op, 1), argument(op, 2),
-			    (const void *)(unsigned long)argument(op, 3));
+			    (const void *)(unsigned long)argument(op, 3), argument(op, 4));
 		return true;
 	case OP_EXIT:
 		target_die((int)argument(op, 0));

@@ -93,7 +93,12 @@ s64 segment_access_rights(u32 selector);
 s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
 
-// target_stop.c: tells the agent, then stops this process. `block` may be NULL.
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block);
+// target_stop.c: tells the agent, then stops this process, or lingers in another way. `block` may be NULL.
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how);
+
+// target_linger.c. The release word is cleared before the agent hears of it.
+enum { LINGER_NOT = 0, LINGER_SPIN = 1, LINGER_SLEEP = 2, LINGER_VFORK = 3 };
+void linger_prepare(void);
+void linger(u64 how);
 
 #endif

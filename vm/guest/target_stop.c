@@ -6,6 +6,7 @@
 #include "target.h"
 
 #define EVENT_STOPPING 1
+#define EVENT_LINGERING 2
 
 struct event {
 	u32 kind;
@@ -169,17 +170,36 @@ asm(".pushsection .text\n"
     ".popsection\n");
 #endif
 
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block)
+// The pid by which the agent knows this process: /proc is that of the agent's pid namespace. Without /proc, after
+// chroot(2), it is the own one.
+static u64 outer_pid(u64 own)
 {
+	char link[24];
+	long length = SYS(readlink, "/proc/self", link, sizeof(link));
+	u64 pid = 0;
+
+	for (long i = 0; i < length; i++)
+		pid = pid * 10 + (u64)(link[i] - '0');
+	return length > 0 ? pid : own;
+}
+
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how)
+{
+	u64 self = pid != 0 ? pid : (u64)SYS(getpid);
 	struct event event = {
-		.kind = EVENT_STOPPING,
+		.kind = how == LINGER_NOT ? EVENT_STOPPING : EVENT_LINGERING,
 		.label = label,
-		.pid = pid != 0 ? pid : (u64)SYS(getpid),
+		.pid = pid != 0 ? pid : outer_pid(self),
 		.scratch = (unsigned long)target_scratch,
 		.resume_address = (unsigned long)stop_resume,
 	};
 
+	if (how != LINGER_NOT)
+		linger_prepare();
 	if (SYS(write, EVENT_FD, &event, sizeof(event)) != sizeof(event))
 		target_die(DIED_OF_EVENT);
-	stop_with(block, (unsigned long)event.pid, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill);
+	if (how != LINGER_NOT)
+		linger(how);
+	else
+		stop_with(block, (unsigned long)self, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill);
 }

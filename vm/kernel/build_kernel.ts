@@ -44,12 +44,22 @@ export interface KernelBuildOptions {
   onProgress?: OnBuildProgress;
 }
 
+/** Digests of the parts of what goes into a kernel, to tell which of them changed. */
+export interface KernelDigests {
+  source: string;
+  /** Overlay, hooks and mutations. */
+  patch: string;
+  /** Options, and what else the flavour asks of make. */
+  config: string;
+}
+
 /** A kernel that is ready to boot. */
 export interface KernelBuild extends StoredKernel {
   arch: KernelArch;
   flavour: KernelFlavour;
   /** Digest of everything that went into it; the name of its directory in the store. */
   key: string;
+  digests: KernelDigests;
   /** True when the store had it. */
   cached: boolean;
   /** Seconds that this call took. */
@@ -66,6 +76,7 @@ export interface KernelPlan {
   /** First lines of what compiler and binutils say of themselves. */
   compiler: string;
   key: string;
+  digests: KernelDigests;
   /** Name of the working tree: builds of one tree wait for each other. */
   treeName: string;
   /** Name of the build directory: kernels of one tree, architecture and set of fragments share it. */
@@ -101,7 +112,8 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
   const plan = await planKernel(options);
   const finish = (stored: StoredKernel, cached: boolean): KernelBuild => {
     const seconds = (performance.now() - start) / 1000;
-    return { ...stored, arch: plan.arch, flavour: plan.flavour, key: plan.key, cached, seconds };
+    const { arch, flavour, key, digests } = plan;
+    return { ...stored, arch, flavour, key, digests, cached, seconds };
   };
   const stored = await findStored(cacheDir, plan.key);
   if (stored !== undefined) return finish(stored, true);
@@ -150,11 +162,32 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
   const buildName = `${source.treeKey}-${arch}-${fragmentsDigest}`;
-  return { arch, flavour, source, edits, config, compiler, key: key.slice(0, 32), treeName, buildName };
+  const mutations = mutate.flatMap(({ file, find, replace }) => [file, find, replace]);
+  const short = async (parts: readonly (string | Uint8Array)[]) => (await digestOf(parts)).slice(0, 12);
+  const digests = {
+    source: source.contentKey,
+    patch: await short([hooks.text, ...[...overlay].flat(), ...mutations]),
+    config: await short([formatKernelConfig(config), ...flavourMakeVariables(flavour)]),
+  };
+  return {
+    ...{
+      arch,
+      flavour,
+      source,
+      edits,
+      config,
+      compiler,
+      key: key.slice(0, 32),
+      digests,
+      treeName,
+      buildName,
+    },
+  };
 }
 
 /**
- * A kernel with KASAN does not survive its PVH entry (6.1: no output at all, measured), only its own boot code.
+ * A kernel with KASAN does not survive its PVH entry (6.1: no output at all, measured), only its own boot
+ * code.
  */
 function needsBzImage(config: KernelConfig): boolean {
   return config.get("CONFIG_KASAN") === "y";

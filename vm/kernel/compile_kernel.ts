@@ -18,8 +18,8 @@ const STEP = /^ {2}[A-Z][A-Z0-9_]+ +\S/;
 const STEPS_FILE = ".ckptest-steps";
 
 /**
- * Stage `build`: makes `vmlinux`, which is all that a PVH boot needs, or `bzImage` as well, in a configured build
- * directory.
+ * Stage `build`: makes `vmlinux`, which is all that a PVH boot needs, or `bzImage` as well, in a configured
+ * build directory.
  *
  * The caller holds the tree's lock.
  *

@@ -27,8 +27,8 @@ export function flavourMakeVariables(flavour: KernelFlavour): string[] {
 }
 
 /**
- * How many times longer everything takes than on a plain kernel, at most: for deadlines. Measured on TCG: the debug
- * kernel boots in 8 times the time of the plain one.
+ * How many times longer everything takes than on a plain kernel, at most: for deadlines. Measured on TCG: the
+ * debug kernel boots in 8 times the time of the plain one.
  */
 export function slowdown(flavour: KernelFlavour): number {
   return flavour === "debug" ? 8 : flavour === "fault" ? 2 : 1;

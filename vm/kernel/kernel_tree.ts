@@ -74,8 +74,14 @@ async function writeState(tree: string, state: TreeState): Promise<void> {
   await Deno.rename(`${tree}.json.new`, `${tree}.json`);
 }
 
-/** Contents of every file that is not as in the pristine source. */
-async function wantedFiles({ pristine, edits, cacheDir }: ApplyOptions): Promise<Map<string, Uint8Array>> {
+/**
+ * Contents of every file that is not as in the pristine source, by path: hooks, overlay and mutations.
+ *
+ * @throws {BuildError} of stage `apply`.
+ */
+export async function wantedFiles(
+  { pristine, edits, cacheDir }: Pick<ApplyOptions, "pristine" | "edits" | "cacheDir">,
+): Promise<Map<string, Uint8Array>> {
   const hooked = await hookedFiles({ pristine, hooks: edits.hooks, cacheDir });
   for (const file of edits.overlay.keys()) {
     if (!await exists(join(pristine, file)) && !hooked.has(file)) continue;

@@ -12,8 +12,8 @@ import { hex, type RuleContext } from "./rule_context.ts";
 const STATES: Readonly<Record<KernelSeries, readonly number[]>> = {
   "2.6.28": [0, 0x84, 0x88, 1, 2],
   "5.10": [0, 0x104, 0x108, 1, 2],
-  "6.1": [0, 0x104, 0x8, 1, 0x8000],
-  "6.12": [0, 0x104, 0x8, 1, 0x8000],
+  "6.1": [0, 0x104, 0x8, 0x2001, 0x8000],
+  "6.12": [0, 0x104, 0x8, 0x2001, 0x8000],
 };
 
 const LAST_SIGNAL = 64;

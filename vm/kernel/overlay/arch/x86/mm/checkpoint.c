@@ -9,22 +9,22 @@
 
 #include <linux/build_bug.h>
 #include <linux/checkpoint.h>
+#include <linux/cpufeature.h>
 #include <linux/elf.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/perf_event.h>
+#include <linux/processor.h>
 #include <linux/regset.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <uapi/asm/checkpoint_hdr.h>
-#include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
 #include <asm/ldt.h>
-#include <asm/mmu_context.h>
-#include <asm/processor.h>
 #include <asm/ptrace.h>
 #include <asm/segment.h>
 

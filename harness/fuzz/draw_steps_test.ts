@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { X86_64 } from "../../lib/model/testing/compile_steps.ts";
+import type { Step } from "../../lib/model/scenario.ts";
+import { stepsArbitrary } from "./draw_steps.ts";
+
+const SEED = 2008;
+
+function stopsOf(options: { tracers: boolean }): Extract<Step, { op: "stop" }>[] {
+  const programs = fc.sample(stepsArbitrary({ target: X86_64, swap: false, ...options }), {
+    seed: SEED,
+    numRuns: 150,
+  });
+  for (const steps of programs) assertEquals(steps.at(-1)?.op, "stop", JSON.stringify(steps));
+  return programs.flat().filter((step) => step.op === "stop");
+}
+
+Deno.test("stepsArbitrary() lets tracers at a program only where they are asked for", () => {
+  const words = (stops: ReturnType<typeof stopsOf>) => ({
+    debug: stops.filter(({ debug }) => debug).length,
+    poke: stops.filter(({ poke }) => poke).length,
+    hold: stops.filter(({ hold }) => hold && hold !== "stopped").length,
+  });
+  assertEquals(words(stopsOf({ tracers: false })), { debug: 0, poke: 0, hold: 0 });
+  const traced = words(stopsOf({ tracers: true }));
+  assert(Object.values(traced).every((count) => count > 10), `${SEED}: ${JSON.stringify(traced)}`);
+});

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+
+import { errnoNumber } from "../abi/errno.ts";
+import type { ModelState } from "./model_state.ts";
+import { type PageCount, pageCount } from "./page_set.ts";
+import { describeContent, withStore } from "./page_content.ts";
+import type { Refusal } from "./predict_stop.ts";
+import { addressOf, PAGE_SIZE } from "./step_context.ts";
+import type { Linger } from "./target_op.ts";
+import { VM } from "./vm_flag_rules.ts";
+
+/** A debug register that a tracer sets before the checkpoint. */
+export interface DebugSetting {
+  /** "dr0" to "dr7". */
+  readonly register: string;
+  /** A number, "0x...", or a place in an area: "NAME:PAGE" or "NAME:PAGE+OFFSET". */
+  readonly value: number | string;
+  /** The errno that PTRACE_POKEUSER must give. */
+  readonly expect?: string;
+}
+
+/** Bytes that a debugger writes into the target before the checkpoint. */
+export interface TracerPoke {
+  /** A place in an area, "NAME:PAGE+OFFSET"; or "vdso+OFFSET", or "text+OFFSET" in the target's program. */
+  readonly at: string;
+  /** 1 to 64 bytes as pairs of hexadecimal digits. */
+  readonly bytes: string;
+}
+
+/** What the target is held by, or does, while it is checkpointed. */
+export type Hold = "stopped" | "traced" | "attached" | "frozen" | "frozen and stopped" | Linger;
+
+/** Whose pid the call is given in place of the target's. */
+export type Whom = "zombie" | "dead pid" | "no such pid" | "thread id" | "kernel thread";
+
+/** What a stop can say of a tracer and other holders of the target. */
+export interface TracerWords {
+  /** Debug registers to set, in order. */
+  debug?: DebugSetting[];
+  /** Memory to write past its protection, as a debugger sets breakpoints. */
+  poke?: TracerPoke[];
+  /** Who holds it; "stopped" when not given. */
+  hold?: Hold;
+  /** Whose pid the call is given; the target's when not given. */
+  whom?: Whom;
+}
+
+/** A page outside of all areas that a debugger's write has made the target's own. */
+export interface CopiedPage {
+  /** The mapping: the vdso, or the executable one of the target's own program. */
+  readonly place: "vdso" | "text";
+  /** Offset of the bytes from where the mapping starts. */
+  readonly offset: number;
+  /** What stands there at this stop; undefined when an earlier stop's bytes were taken out again. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** What the harness does to the target at a stop, before and after the checkpoint. */
+export interface TracerWork {
+  /** Debug registers to set and what PTRACE_POKEUSER must return: an errno, or 0. */
+  readonly debug: readonly { readonly register: number; readonly value: bigint; readonly errno: number }[];
+  /** Bytes to write to addresses of areas. */
+  readonly pokes: readonly { readonly address: bigint; readonly bytes: Uint8Array }[];
+  /** Bytes to write to pages outside of areas; they are taken out again after the checkpoint. */
+  readonly copied: readonly CopiedPage[];
+  /** Who holds it meanwhile. */
+  readonly hold: Hold;
+  /** Whose pid the call is given; undefined for the target's. */
+  readonly whom: Whom | undefined;
+}
+
+const REGISTERS = ["dr0", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7"];
+const HOLDS: readonly Hold[] = [
+  "stopped",
+  "traced",
+  "attached",
+  "frozen",
+  "frozen and stopped",
+  "running",
+  "sleeping",
+  "vfork parent",
+];
+const LINGERS: readonly Hold[] = ["running", "sleeping", "vfork parent"];
+
+/** What the call says of a process that is none to checkpoint: cr_get_task and cr_task_access of the port. */
+const STRANGERS: Readonly<Record<Whom, readonly [errno: string, why: string]>> = {
+  "zombie": ["ESRCH", "the process is a zombie: it has no memory any more"],
+  "dead pid": ["ESRCH", "the process was waited for: nobody has the pid"],
+  "no such pid": ["ESRCH", "nobody has the pid"],
+  "thread id": ["ESRCH", "the id is of a thread that does not lead its process"],
+  "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
+};
+
+/** What `__state` of the task holds (Linux 6.1, include/linux/sched.h), where it is held by somebody. */
+const TASK_STATES: Readonly<Record<Exclude<Hold, Linger>, number>> = {
+  "stopped": 0x104,
+  "traced": 0x8,
+  "attached": 0x8,
+  "frozen": 0x2001,
+  "frozen and stopped": 0x104,
+};
+
+/**
+ * Applies a stop's tracer words to the model.
+ *
+ * @throws {SyntaxError} or RangeError naming the word, what was expected and what was found
+ */
+export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
+  const { hold = "stopped", whom } = words;
+  if (!HOLDS.includes(hold)) wrong(`"hold"`, `one of ${HOLDS.join(", ")}`, hold);
+  if (whom !== undefined && !Object.hasOwn(STRANGERS, whom)) {
+    wrong(`"whom"`, `one of ${Object.keys(STRANGERS).join(", ")}`, whom);
+  }
+  const hasWork = words.debug !== undefined || words.poke !== undefined;
+  if ((hasWork || whom !== undefined) && lingerOf(hold)) {
+    throw new SyntaxError(
+      `"debug", "poke" and "whom" are for a target that is held: found "hold": "${hold}"`,
+    );
+  }
+  const debug = (words.debug ?? []).map((setting, i) => applyDebug(state, setting, `"debug" ${i + 1}`));
+  const pokes = (words.poke ?? []).map((poke, i) => applyPoke(state, poke, `"poke" ${i + 1}`));
+  return {
+    debug,
+    pokes: pokes.filter((poke) => "address" in poke),
+    copied: pokes.filter((poke) => "place" in poke),
+    hold,
+    whom,
+  };
+}
+
+/** What the target does in place of stopping. */
+export function lingerOf(hold: Hold): Linger | undefined {
+  return LINGERS.includes(hold) ? hold as Linger : undefined;
+}
+
+/** The refusal that the words alone lead to. */
+export function tracerRefusal({ hold = "stopped", whom }: TracerWords): Refusal | undefined {
+  const [name, why] = whom !== undefined
+    ? STRANGERS[whom]
+    : lingerOf(hold)
+    ? ["EBUSY", `the target is neither stopped nor frozen: ${hold}`]
+    : [];
+  return name === undefined ? undefined : { name, errno: errnoNumber(name), atPage: undefined, why: why! };
+}
+
+/** The TASK record's state of a target that is held. */
+export function taskState({ hold = "stopped" }: TracerWords): number {
+  return TASK_STATES[hold as Exclude<Hold, Linger>] ?? 0;
+}
+
+function wrong(where: string, expected: string, found: unknown): never {
+  throw new SyntaxError(`${where} must be ${expected}: found ${JSON.stringify(found) ?? "nothing"}`);
+}
+
+function checkKeys(value: unknown, keys: readonly string[], where: string): void {
+  if (typeof value !== "object" || value === null) wrong(where, `an object of ${keys.join(", ")}`, value);
+  for (const key of Object.keys(value)) {
+    if (!keys.includes(key)) wrong(`${where}: a key`, `one of ${keys.join(", ")}`, key);
+  }
+}
+
+function applyDebug(state: ModelState, setting: DebugSetting, where: string): TracerWork["debug"][number] {
+  checkKeys(setting, ["register", "value", "expect"], where);
+  const register = REGISTERS.indexOf(setting.register);
+  if (register < 0) wrong(`${where}: "register"`, `one of ${REGISTERS.join(", ")}`, setting.register);
+  const value = debugValue(state, setting.value, `${where}: "value"`);
+  const errno = state.debug.set(register, value);
+  const expected = setting.expect === undefined ? 0 : errnoNumber(setting.expect);
+  if (errno !== expected) {
+    const shown = (number: number): string => number === 0 ? "ok" : `errno ${number}`;
+    throw new SyntaxError(
+      `${where}: the scenario expects "${setting.expect ?? "ok"}" of PTRACE_POKEUSER (${shown(expected)}), ` +
+        `the model predicts ${shown(errno)}`,
+    );
+  }
+  return { register, value, errno };
+}
+
+function debugValue(state: ModelState, value: number | string, where: string): bigint {
+  const wordBits = 8 * state.target.kernelWordSize;
+  if (typeof value === "string" && value.includes(":")) {
+    const { page, offset } = placeInArea(state, value, where);
+    return addressOf(page) + BigInt(offset);
+  }
+  const number = typeof value === "number" || (typeof value === "string" && /^(0x[\da-f]+|\d+)$/.test(value))
+    ? BigInt(value)
+    : wrong(where, `a number, "0x..." or "AREA:PAGE+OFFSET"`, value);
+  return number >> BigInt(wordBits) === 0n ? number : wrong(where, `a word of ${wordBits} bits`, value);
+}
+
+/** "NAME:PAGE" or "NAME:PAGE+OFFSET"; the page may be "chunk-1" or the like. */
+function placeInArea(state: ModelState, text: string, where: string): { page: number; offset: number } {
+  const match = /^(.+):([^:+]+|chunk\+\d+)(?:\+(0x[\da-f]+|\d+))?$/.exec(text);
+  if (!match) return wrong(where, `a place such as "a:2+0x10"`, text);
+  const [, area, page, offset = "0"] = match;
+  const number = /^\d+$/.test(page!) ? Number(page) : page as PageCount;
+  return {
+    page: state.range(area!).start + pageCount(number, state.pagesPerChunk),
+    offset: Number(offset),
+  };
+}
+
+function pokeBytes(text: unknown, where: string): Uint8Array {
+  if (typeof text !== "string" || !/^([\da-f]{2}){1,64}$/.test(text)) {
+    return wrong(`${where}: "bytes"`, "1 to 64 bytes as pairs of hexadecimal digits", text);
+  }
+  // Not Uint8Array.fromHex(): not every browser has it yet.
+  return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
+}
+
+function applyPoke(
+  state: ModelState,
+  poke: TracerPoke,
+  where: string,
+): TracerWork["pokes"][number] | CopiedPage {
+  checkKeys(poke, ["at", "bytes"], where);
+  const bytes = pokeBytes(poke.bytes, where);
+  const mapping = /^(vdso|text)(?:\+(0x[\da-f]+|\d+))?$/.exec(poke.at);
+  const { page, offset } = mapping
+    ? { page: 0, offset: Number(mapping[2] ?? "0") }
+    : placeInArea(state, poke.at, `${where}: "at"`);
+  if (offset % PAGE_SIZE + bytes.length > PAGE_SIZE || (!mapping && offset >= PAGE_SIZE)) {
+    wrong(`${where}: "at"`, "a place from which the bytes lie in one page", poke.at);
+  }
+  if (mapping) {
+    const place = mapping[1] as CopiedPage["place"];
+    state.copied.set(`${place}+${Math.floor(offset / PAGE_SIZE)}`, { place, offset });
+    return { place, offset, bytes };
+  }
+  pokePage(state, page, { offset, bytes }, where);
+  return { address: addressOf(page) + BigInt(offset), bytes };
+}
+
+/** FOLL_FORCE (mm/gup.c): a private page is written whatever its protection, and becomes the target's own. */
+function pokePage(
+  { space }: ModelState,
+  page: number,
+  { offset, bytes }: { offset: number; bytes: Uint8Array },
+  where: string,
+): void {
+  const area = space.areaAt(page);
+  if (!area) throw new RangeError(`${where}: nothing is mapped at 0x${addressOf(page).toString(16)}`);
+  if ((area.flags & (VM.IO | VM.PFNMAP | VM.SHARED | VM.MAYSHARE)) !== 0n) {
+    throw new RangeError(
+      `${where}: "${area.label}" is shared or device memory, whose bytes are not modelled`,
+    );
+  }
+  if ((area.flags & (VM.UFFD_MISSING | VM.UFFD_WP)) !== 0n) {
+    throw new RangeError(
+      `${where}: a write to "${area.label}" would wait for the handler of its userfaultfd`,
+    );
+  }
+  if (area.file && area.pgoff + page - area.start >= area.file.pages && !area.file.isZeroDevice) {
+    throw new RangeError(`${where}: the page lies past the end of the file`);
+  }
+  const content = withStore(space.contentAt(page), offset, bytes);
+  space.setPage(page, content, `written by a tracer: ${describeContent(content)}`);
+}
+
+/** The pages outside of areas that the image must hold. */
+export function copiedPages(state: ModelState, work: TracerWork): CopiedPage[] {
+  return [
+    ...work.copied,
+    ...[...state.copied.values()].map((page) => ({ ...page, bytes: undefined })),
+  ];
+}

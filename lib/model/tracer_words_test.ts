@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+import { assertEquals, assertThrows } from "@std/assert";
+import { ScenarioError, type Step } from "./scenario.ts";
+import { compileSteps, I386, pagesIn, predictSteps } from "./testing/compile_steps.ts";
+import { predictedBytes } from "./predict_stop.ts";
+
+const MAP: Step = { op: "mmap", area: "a", pages: 4 };
+
+function stop(words: Record<string, unknown>): Step {
+  return { op: "stop", label: "stopped", ...words } as Step;
+}
+
+Deno.test("debug words set registers to numbers and places, and later stops see them", () => {
+  const debug = [{ register: "dr1", value: "a:1+0x10" }, { register: "dr7", value: "0x4" }];
+  const compiled = compileSteps([MAP, stop({ debug }), { op: "stop", label: "later" }]);
+  const start = BigInt(compiled.stops[0]!.prediction.areas[0]!.start) * 4096n;
+  for (const { prediction } of compiled.stops) {
+    assertEquals(prediction.debug, [0n, start + 0x1010n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 4n]);
+  }
+  assertEquals(compiled.stops.map(({ tracer }) => tracer.debug.length), [2, 0]);
+});
+
+Deno.test("poke words change a page whatever its protection, and keep pages outside of areas", () => {
+  const steps: Step[] = [
+    { ...MAP, prot: "none" } as Step,
+    stop({ poke: [{ at: "a:2+0x10", bytes: "cc01" }, { at: "vdso+0x1010", bytes: "90" }] }),
+    { op: "stop", label: "later" },
+  ];
+  const [first, later] = compileSteps(steps).stops;
+  assertEquals(pagesIn(first!.prediction, "a"), [2]);
+  const [page] = first!.prediction.pages.values();
+  assertEquals([...predictedBytes(page!).slice(0xf, 0x13)], [0, 0xcc, 1, 0]);
+  assertEquals(first!.prediction.copied[0], { place: "vdso", offset: 0x1010, bytes: Uint8Array.of(0x90) });
+  assertEquals(later!.prediction.copied, [{ place: "vdso", offset: 0x1010, bytes: undefined }]);
+  assertEquals(predictSteps([...steps, { op: "munmap_vdso" }, { op: "stop", label: "last" }]).copied, []);
+});
+
+Deno.test("hold and whom words say who holds the target, and what the call must return", () => {
+  const states = ["stopped", "traced", "attached", "frozen", "frozen and stopped"].map((hold) =>
+    predictSteps([stop({ hold })]).taskState
+  );
+  assertEquals(states, [0x104, 0x8, 0x8, 0x2001, 0x104]);
+  const refusals = [
+    { hold: "running", expect: "EBUSY" },
+    { hold: "vfork parent", expect: "EBUSY" },
+    { whom: "zombie", expect: "ESRCH" },
+    { whom: "kernel thread", expect: "EINVAL" },
+  ].map((words) => predictSteps([stop(words)]).refusal);
+  assertEquals(refusals.map((refusal) => [refusal?.name, refusal?.atPage]), [
+    ["EBUSY", undefined],
+    ["EBUSY", undefined],
+    ["ESRCH", undefined],
+    ["EINVAL", undefined],
+  ]);
+});
+
+Deno.test("tracer words that make no sense are refused, naming the place", () => {
+  const cases: [Record<string, unknown>, string][] = [
+    [{ hold: "gone" }, `step 2 (stop): "hold" must be one of`],
+    [{ whom: "me" }, `"whom" must be one of`],
+    [{ hold: "running" }, `the scenario expects "ok" but the model predicts "EBUSY"`],
+    [
+      { hold: "sleeping", expect: "EBUSY", poke: [] },
+      `are for a target that is held: found "hold": "sleeping"`,
+    ],
+    [{ debug: [{ register: "dr8", value: 0 }] }, `"debug" 1: "register" must be one of dr0`],
+    [{ debug: [{ register: "dr0", value: "x" }] }, `"debug" 1: "value" must be a number`],
+    [{ debug: [{ register: "dr0", value: "b:1" }] }, `No area "b"`],
+    [{ debug: [{ register: "dr0", value: -1 }] }, "must be a word of 64 bits"],
+    [{ debug: [{ register: "dr0", valu: 0 }] }, `"debug" 1: a key must be one of register, value, expect`],
+    [{ debug: [{ register: "dr0", value: "0xffff800000000000" }] }, "the model predicts errno 22"],
+    [{ debug: [{ register: "dr0", value: 1, expect: "EINVAL" }] }, "the model predicts ok"],
+    [{ poke: [{ at: "a:1", bytes: "c" }] }, `"poke" 1: "bytes" must be 1 to 64 bytes`],
+    [
+      { poke: [{ at: "a:1+0xfff", bytes: "cccc" }] },
+      `"poke" 1: "at" must be a place from which the bytes lie`,
+    ],
+    [{ poke: [{ at: "u:0", bytes: "cc" }] }, "would wait for the handler of its userfaultfd"],
+    [{ poke: [{ at: "a:7", bytes: "cc" }] }, "nothing is mapped at 0x"],
+    [{ poke: [{ at: "vdso-1", bytes: "cc" }] }, `"poke" 1: "at" must be a place such as "a:2+0x10"`],
+    [{ poke: ["a:1"] }, `"poke" 1 must be an object`],
+  ];
+  for (const [words, message] of cases) {
+    const watched: Step[] = JSON.stringify(words).includes("u:0")
+      ? [{ op: "mmap", area: "u", pages: 1 }, { op: "uffd", area: "u", pages: "all", mode: "missing" }]
+      : [];
+    assertThrows(
+      () => compileSteps([MAP, ...watched, stop(words)]),
+      ScenarioError,
+      message,
+      JSON.stringify(words),
+    );
+  }
+  assertThrows(
+    () => compileSteps([{ ...stop({}), op: "self", hold: "traced" } as unknown as Step]),
+    ScenarioError,
+    `"hold"`,
+  );
+  const wide = stop({ debug: [{ register: "dr0", value: "0x100000000" }] });
+  assertThrows(() => compileSteps([wide], { target: I386 }), ScenarioError, "a word of 32 bits");
+  assertThrows(
+    () => compileSteps([{ op: "unshare", namespace: "net" } as unknown as Step]),
+    ScenarioError,
+    "must be one of mount, pid, uts",
+  );
+});
+
+Deno.test("a root directory of the target's own needs a mount namespace to be bound in", () => {
+  const bound: Step = { op: "chroot", directory: "jail", bind: "/" };
+  assertThrows(() => compileSteps([bound]), ScenarioError, `"bind" needs a mount namespace`);
+  const wrong = { ...bound, bind: "/etc" } as unknown as Step;
+  assertThrows(() => compileSteps([wrong]), ScenarioError, `"bind" must be "/"`);
+  const unshared: Step[] = [{ op: "unshare", namespace: "mount" }, bound, { op: "exec" }];
+  const { root, refusal } = predictSteps(unshared);
+  assertEquals([root, refusal], ["/work/jail", undefined]);
+  assertEquals(
+    predictSteps([...unshared.slice(0, 2), { op: "stop", label: "x", expect: "EBADF" }]).refusal?.name,
+    "EBADF",
+  );
+});

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import type { AcceptedFinding, LintFinding } from "./lint_finding.ts";
+
+/** Findings held against the list of those that are to stay. */
+export interface JudgedFindings {
+  /** Those that nothing excuses. */
+  rejected: LintFinding[];
+  accepted: { finding: LintFinding; reason: string }[];
+  /** Entries of the list that do not match as many findings as they say, in words. */
+  stale: string[];
+}
+
+/** Reads the project's own list, `accepted_findings.json`. */
+export async function readAcceptedFindings(): Promise<AcceptedFinding[]> {
+  const path = join(import.meta.dirname ?? ".", "accepted_findings.json");
+  return JSON.parse(await Deno.readTextFile(path)) as AcceptedFinding[];
+}
+
+/**
+ * Excuses the findings that are on the list. An entry excuses those of one tool, type and file; if there
+ * are more or fewer of them than it counts, it is out of date and excuses none.
+ */
+export function acceptFindings(
+  findings: readonly LintFinding[],
+  list: readonly AcceptedFinding[],
+): JudgedFindings {
+  const judged: JudgedFindings = { rejected: [], accepted: [], stale: [] };
+  const excuses = new Map<LintFinding, string>();
+  for (const { tool, type, file, count, reason } of list) {
+    const matches = findings.filter((f) => f.tool === tool && f.type === type && f.file === file);
+    if (matches.length === count && count > 0) {
+      for (const finding of matches) excuses.set(finding, reason);
+    } else {
+      judged.stale.push(
+        `${tool} ${type} in ${file}: ${count} accepted, ${matches.length} found: change accepted_findings.json`,
+      );
+    }
+  }
+  for (const finding of findings) {
+    const reason = excuses.get(finding);
+    if (reason === undefined) judged.rejected.push(finding);
+    else judged.accepted.push({ finding, reason });
+  }
+  return judged;
+}
