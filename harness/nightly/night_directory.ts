@@ -50,6 +50,7 @@ export class NightDirectory {
   }
 
   async writeResult(result: NightlyResult): Promise<void> {
+    await Deno.remove(join(this.path, "partial"), { recursive: true }).catch(ignoreNotFound);
     await this.#write("nightly.json", result);
   }
 

@@ -37,10 +37,12 @@ export interface PlannedNight {
 export async function planNight(options: PlanNightOptions): Promise<PlannedNight> {
   const { only, filter, shard, history, shardDurations } = options;
   const matrix = await readMatrix(options.matrixPath);
-  const all = expandMatrix(matrix);
-  const requests = only.length === 0
-    ? all
-    : all.filter(({ name }) => only.some((text) => name.includes(text)));
+  const all = expandMatrix(matrix, filter);
+  const names = new Set(all.map(({ name }) => name));
+  // A whole name means that job alone, though others contain it.
+  const fits = (name: string): boolean =>
+    only.length === 0 || only.some((text) => names.has(text) ? name === text : name.includes(text));
+  const requests = all.filter(({ name }) => fits(name));
   if (requests.length === 0) {
     throw new UsageError(`no job fits --only ${only.join(", ")}: ${all.map(({ name }) => name).join(", ")}`);
   }
