@@ -92,7 +92,6 @@ export const nightlyCommand: Command = {
     const result = await runNight({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
       runner: CKPTEST_RUNNER,
-      wholeMatrix: options.list("only").length === 0,
       signal: interrupt.signal,
     });
     if (keep && !interrupt.signal.aborted) {

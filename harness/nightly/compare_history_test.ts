@@ -125,7 +125,10 @@ Deno.test("a job that did not run is missing, and so is one that the matrix has 
   assertStringIncludes(over.changes[0]?.text ?? "", "it ran last on 2026-01-01");
   const gone = await fixture.night({ corruptions: {} });
   assertEquals(gone.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
-  const only = await fixture.night({ corruptions: {} }, { wholeMatrix: false });
+  const less = await fixture.night({ corruptions: {} });
+  assertEquals(less.changes, [], "it is told once");
+  await fixture.night(script);
+  const only = await fixture.night({ corruptions: {} }, { planned: { whole: false } });
   assertEquals(only.changes, [], "a selection is not told of what it leaves out");
 });
 

@@ -34,6 +34,8 @@ export interface HistoryRun {
   readonly started: string;
   readonly matrix: { readonly path: string; readonly digest: string };
   readonly shard?: { readonly index: number; readonly of: number };
+  /** Whether it had all jobs of the matrix. */
+  readonly whole: boolean;
 }
 
 const DIGESTS = ["source", "patch", "config", "kernel", "harness", "scenarios", "options"] as const;
@@ -82,10 +84,11 @@ export class History implements Disposable {
   }
 
   /** Notes that a run began; a run that is resumed is there already. */
-  beginRun({ id, started, matrix, shard }: HistoryRun): void {
+  beginRun({ id, started, matrix, shard, whole }: HistoryRun): void {
     this.#run(
-      "INSERT INTO runs (id, started, matrix, matrix_digest, shard) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-      [id, started, matrix.path, matrix.digest, shard ? `${shard.index}/${shard.of}` : null],
+      `INSERT INTO runs (id, started, matrix, matrix_digest, shard, whole)
+       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      [id, started, matrix.path, matrix.digest, shard ? `${shard.index}/${shard.of}` : null, whole ? 1 : 0],
     );
   }
 
@@ -178,13 +181,13 @@ export class History implements Disposable {
     }));
   }
 
-  /** Names of the jobs of the last complete run of a matrix that had no shards; empty when there is none. */
+  /** Names of the jobs of the last complete run of a whole matrix; undefined when there is none. */
   lastPlan(
     matrix: string,
     without: readonly string[] = [],
   ): { run: HistoryRun["id"]; jobs: string[] } | undefined {
     const runs = this.#all(
-      "SELECT id FROM runs WHERE matrix = ? AND complete = 1 AND shard IS NULL ORDER BY started DESC LIMIT 10",
+      "SELECT id FROM runs WHERE matrix = ? AND complete = 1 AND whole = 1 ORDER BY started DESC LIMIT 10",
       matrix,
     );
     const run = runs.map(({ id }) => String(id)).find((id) => !without.includes(id));

@@ -15,6 +15,7 @@ export const MIGRATIONS: readonly string[] = [
      matrix TEXT NOT NULL,
      matrix_digest TEXT NOT NULL,
      shard TEXT,
+     whole INTEGER NOT NULL,
      complete INTEGER NOT NULL DEFAULT 0,
      stopped TEXT
    ) STRICT;

@@ -7,7 +7,7 @@ import { History } from "./history.ts";
 import { MIGRATIONS } from "./history_schema.ts";
 import { NightFixture } from "./testing/night_fixture.ts";
 
-const RUN = { matrix: { path: "m.json", digest: "d" } };
+const RUN = { matrix: { path: "m.json", digest: "d" }, whole: true };
 const TABLE = "CREATE TABLE extra (x INTEGER) STRICT";
 
 function job(name: string, status: "pass" | "fail" = "pass") {
@@ -76,7 +76,7 @@ Deno.test("two processes write to one history at once, and nothing is lost", asy
     import { History } from ${JSON.stringify(import.meta.resolve("./history.ts"))};
     const [path, id] = Deno.args;
     using history = await History.open(path);
-    history.beginRun({ id, started: id, matrix: { path: "m", digest: "d" } });
+    history.beginRun({ id, started: id, matrix: { path: "m", digest: "d" }, whole: true });
     for (let i = 0; i < 100; i++) history.recordJob(id, { name: "job " + i, status: "pass", seconds: 1 });
   `;
   const program = `${fixture.path}/writer.ts`;

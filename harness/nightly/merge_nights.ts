@@ -66,6 +66,7 @@ export async function mergeNights({ directories, out, history }: MergeOptions): 
   const { shard: _ofOnePart, ...plan } = first.plan;
   await directory.writePlan({
     ...plan,
+    whole: false,
     id: run.id,
     jobs: [...planned.values()],
     selected: [...planned.keys()],

@@ -56,7 +56,8 @@ export async function planNight(options: PlanNightOptions): Promise<PlannedNight
   const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
   const id = `${started.slice(0, 19).replaceAll(/[-:]/g, "")}-${random}`;
   const about = { path: matrix.path, digest: matrix.digest };
-  const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, jobs } as const;
+  const whole = only.length === 0 && filter.length === 0 && shard === undefined;
+  const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs } as const;
   if (!shard) return { plan: { ...plan, selected: planned }, durations };
   const key = (await digestOf([matrix.digest, String(shard.of), ...planned])).slice(0, 32);
   const cutBy = shardDurations ?? history.shardDurations(key, durations);

@@ -43,6 +43,8 @@ export interface NightlyPlan {
   readonly started: string;
   readonly matrix: { readonly path: string; readonly digest: string };
   readonly shard?: { readonly index: number; readonly of: number };
+  /** Whether the selected jobs are all that the matrix has: no `--only`, no `--filter`, no shard. */
+  readonly whole: boolean;
   /** Every job of the matrix that was asked for, of all shards. */
   readonly jobs: readonly PlannedJob[];
   /** Names of those that this run is to do, in the plan's order. */

@@ -28,8 +28,6 @@ export interface RunNightOptions {
   readonly slots: number;
   readonly durations: ReadonlyMap<string, number>;
   readonly budgetSeconds?: number | undefined;
-  /** Whether jobs of the last night that this plan has no more are told of. */
-  readonly wholeMatrix: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -98,7 +96,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
   history.endRun(plan.id, run);
   const result = buildNightlyResult({
     ...{ run, history, jobs: outcome.jobs, own: [plan.id] },
-    wholeMatrix: options.wholeMatrix && plan.shard === undefined,
+    wholeMatrix: plan.whole,
   });
   await directory.writeResult(result);
   return result;

@@ -58,6 +58,7 @@ export async function fakePlan(
   options: {
     only?: readonly string[];
     id?: string;
+    whole?: boolean;
     started?: string;
     shard?: { index: number; of: number };
     selected?: readonly string[];
@@ -70,6 +71,7 @@ export async function fakePlan(
     schema: PLAN_SCHEMA,
     id: options.id ?? `${started}-${Deno.pid}`,
     started,
+    whole: options.whole ?? shard === undefined,
     matrix: { path: "fake.json", digest: "m" },
     jobs: await Promise.all(names.map((name) => fakeJob(name, script[name]!))),
     selected: options.selected ?? names,

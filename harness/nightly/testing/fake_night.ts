@@ -23,7 +23,7 @@ if (import.meta.main) {
   using interrupt = onInterrupt((name) => terminal.note(name));
   const result = await runNight({
     ...{ directory, history, terminal, signal: interrupt.signal, slots: 2, durations: new Map() },
-    ...{ resume: true, wholeMatrix: only.length === 0, runner: fakeRunner(parsed) },
+    ...{ resume: true, runner: fakeRunner(parsed) },
     plan: await fakePlan(parsed, { only }),
   });
   printNight(result, directory, terminal);

@@ -51,7 +51,7 @@ export class NightFixture implements AsyncDisposable {
       plan: await fakePlan(script, { started, id: name, ...planned }),
       directory: `${this.path}/${name}`,
       ...{ history, terminal: this.terminal, runner: fakeRunner(script), slots: 2, resume: false },
-      ...{ durations: new Map(), wholeMatrix: true, signal: new AbortController().signal },
+      ...{ durations: new Map(), signal: new AbortController().signal },
       ...rest,
     });
   }
