@@ -9,6 +9,7 @@ import { readElf } from "../vm/elf_file.ts";
 import { buildGuest } from "../vm/guest/build_guest.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { buildKernel, type KernelBuild } from "../vm/kernel/build_kernel.ts";
+import type { KernelSource } from "../vm/kernel/kernel_source.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
@@ -62,21 +63,25 @@ export interface PrepareOptions {
   readonly programs?: readonly string[];
   /** Edits that make the kernel wrong on purpose. */
   readonly mutate?: readonly OverlayEdit[];
+  /** What is built; Debian's 6.1 by default. */
+  readonly source?: KernelSource | undefined;
   readonly memoryMiB?: number | undefined;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
 
+const DEFAULT_SOURCE: KernelSource = { kind: "debian", series: "6.1" };
+
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
   { name, kernel: arch, flavour }: Platform,
   terminal: Terminal,
-  mutate: readonly OverlayEdit[] = [],
+  { mutate = [], source = DEFAULT_SOURCE }: Pick<PrepareOptions, "mutate" | "source"> = {},
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
     flavour,
-    source: { kind: "debian", series: "6.1" },
+    source,
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
@@ -92,9 +97,7 @@ export async function buildKernelFor(
 export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
   const { terminal } = options;
   const { kernelFile } = options;
-  const build = kernelFile === undefined
-    ? await buildKernelFor(platform, terminal, options.mutate)
-    : undefined;
+  const build = kernelFile === undefined ? await buildKernelFor(platform, terminal, options) : undefined;
   const kernel = build?.bootFile ?? kernelFile!;
   const config = await configOf(build ? { build } : { file: kernel });
   const { agent, target } = await guestPrograms(platform);

@@ -4,6 +4,7 @@ import { buildKernelFor } from "../prepare_guest.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
+import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -16,9 +17,10 @@ export const kernelCommand: Command = {
   options: [
     "--arch LIST      kernels, separated by commas: x86_64, i386, i386-pae, or all",
     "--flavour NAME   plain, debug or fault",
+    ...SOURCE_HELP,
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch", "flavour"], words: false });
+    const options = parseOptions(args, { string: [...SOURCE_OPTIONS, "arch", "flavour"], words: false });
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -27,7 +29,7 @@ export const kernelCommand: Command = {
     });
     const kernels = new Map(platforms.map((platform) => [platform.kernel + platform.flavour, platform]));
     for (const platform of kernels.values()) {
-      const build = await buildKernelFor(platform, terminal);
+      const build = await buildKernelFor(platform, terminal, { source: kernelSourceOption(options) });
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
     }
