@@ -13,6 +13,11 @@ export const SOURCE_HELP: readonly string[] = [
   "--kernel-tree DIR a kernel source tree in its place; the patch goes into a copy",
 ];
 
+/** The options of a command line that name its kernel, as they were given. */
+export function kernelOptionsOf(options: ParsedOptions, names = [...SOURCE_OPTIONS, "kernel"]): string[] {
+  return names.flatMap((name) => options.list(name).flatMap((value) => [`--${name}`, value]));
+}
+
 /**
  * The source that a command line asks for; undefined for the one by default.
  *

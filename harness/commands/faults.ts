@@ -5,7 +5,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import { faultScenarios } from "../faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../faults/fault_judge.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../platform.ts";
 import { prepareGuest } from "../prepare_guest.ts";
@@ -57,7 +57,7 @@ export const faultsCommand: Command = {
         source: kernelSourceOption(options),
         scenarios,
       });
-      report.beginPlatform({ ...prepared, name: platform.name });
+      report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
       await runPlatform(prepared, scenarios, report, {
         secondJudge: (guest) => (seen) =>
           sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),

@@ -3,7 +3,7 @@
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
@@ -66,7 +66,7 @@ export const runCommand: Command = {
           source,
           scenarios,
         });
-        report.beginPlatform({ ...prepared, name: platform.name });
+        report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));
