@@ -29,7 +29,7 @@ export const mergeCommand: Command = {
     using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
     const result = await mergeNights({ directories, out: resolve(out), history });
     for (const job of result.jobs) terminal.result(jobLine(job, terminal));
-    printNight(result, resolve(out), terminal);
+    printNight(result, { directory: resolve(out), terminal });
     return exitStatusOfNight(result);
   },
 };

@@ -2,6 +2,7 @@
 
 import { join, resolve } from "@std/path";
 import { cacheDirectory } from "../../vm/cache_directory.ts";
+import { shellJoin } from "../../vm/shell_quote.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import { formatBytes } from "../format_quantity.ts";
@@ -104,7 +105,10 @@ export const nightlyCommand: Command = {
         );
       }
     }
-    printNight(result, directory, terminal);
+    const given = args.filter((arg) => arg !== "--resume");
+    const place = out === undefined ? ["--out", directory] : [];
+    const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
+    printNight(result, { directory, terminal, resume: again });
     return exitStatusOfNight(result);
   },
 };

@@ -22,8 +22,17 @@ export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): str
   return [line, ...below.map((text) => `      ${text}`)].join("\n");
 }
 
+/** What {@linkcode printNight} takes beside the result. */
+export interface PrintOptions {
+  readonly directory: string;
+  readonly terminal: Terminal;
+  /** The command that goes on with a night that was stopped. */
+  readonly resume?: string;
+}
+
 /** Prints what a night came to; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
-export function printNight(result: NightlyResult, directory: string, terminal: Terminal): void {
+export function printNight(result: NightlyResult, options: PrintOptions): void {
+  const { directory, terminal, resume } = options;
   const { run, counts, jobs, scenarios } = result;
   const print = (line: string): void => terminal.result(line);
   const missing = jobs.filter(({ status }) => status === "missing");
@@ -39,7 +48,7 @@ export function printNight(result: NightlyResult, directory: string, terminal: T
   for (const { name, reason } of missing) print(`missing: ${name}: ${reason}`);
   if (run.stopped !== undefined) {
     print(`stopped: ${run.stopped}`);
-    print(`go on with: deno task nightly --resume --out ${directory}`);
+    if (resume !== undefined) print(`go on with: ${resume}`);
   }
   const reused = jobs.filter((job) => job.reused).length;
   const spent = Object.entries(run.spent).filter(([, seconds]) => seconds >= 0.1)

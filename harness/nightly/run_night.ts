@@ -2,6 +2,7 @@
 
 import { join } from "@std/path";
 import { withFileLock } from "../../vm/file_lock.ts";
+import { isDiskFull } from "../../vm/kernel/build_error.ts";
 import { UsageError } from "../exit_status.ts";
 import type { NightlyJob, NightlyResult } from "../results/nightly_result.ts";
 import type { Terminal } from "../terminal.ts";
@@ -98,7 +99,11 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     ...{ run, history, jobs: outcome.jobs, own: [plan.id] },
     wholeMatrix: plan.whole,
   });
-  await directory.writeResult(result);
+  await directory.writeResult(result).catch((error: Error) => {
+    // On a full disk the night was stopped for that: it is told below, and the finished jobs are there.
+    if (outcome.stopped === undefined || !isDiskFull(error)) throw error;
+    terminal.note(error.message);
+  });
   return result;
 }
 

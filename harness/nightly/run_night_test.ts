@@ -30,7 +30,7 @@ Deno.test("a night runs each job, keeps its files, and ends with the counts", as
   for (const name of ["job.json", "results.json", "log.txt"]) assert(await exists(`${files}/${name}`), name);
   assertEquals(JSON.parse(await Deno.readTextFile(`${fixture.path}/night0/nightly.json`)), result);
   assert(!await exists(`${fixture.path}/night0/partial/corruptions`));
-  printNight(result, "out", fixture.terminal);
+  printNight(result, { directory: "out", terminal: fixture.terminal });
   assertEquals(fixture.lines.at(-1), "2 passed, 0 failed");
 });
 
@@ -99,7 +99,7 @@ Deno.test("jobs that a budget has no room for are missing by name, and said to b
   assertEquals(status, "missing");
   assertStringIncludes(reason ?? "", "the budget of 10 min had 10 min left, it takes 15 min");
   assertEquals(result.run.complete, false);
-  printNight(result, "out", fixture.terminal);
+  printNight(result, { directory: "out", terminal: fixture.terminal });
   assertEquals(fixture.lines.at(-1), "1 passed, 0 failed, 1 missing");
   assert(fixture.lines.some((line) => line.startsWith("missing: 6.1/x86_64/plain/catalogue: not started")));
 });
@@ -135,8 +135,8 @@ Deno.test("a signal ends what runs, keeps what finished, and says how to go on",
   assert(performance.now() - begin < 20_000);
   assertEquals(result.jobs.map(({ status }) => status), ["pass", "missing", "missing"]);
   assertEquals(result.run.stopped, "interrupted by SIGINT");
-  printNight(result, "/out", fixture.terminal);
-  assert(fixture.lines.includes("go on with: deno task nightly --resume --out /out"));
+  printNight(result, { directory: "/out", terminal: fixture.terminal, resume: "the same" });
+  assert(fixture.lines.includes("go on with: the same"));
   const resumed = await fixture.night({ ...script, slow: {} }, { name: "one", resume: true });
   assertEquals(resumed.counts, { passed: 3, failed: 0, missing: 0 });
   assertEquals(resumed.jobs.map(({ reused }) => reused), [true, false, false]);

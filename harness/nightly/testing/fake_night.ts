@@ -26,6 +26,6 @@ if (import.meta.main) {
     ...{ resume: true, runner: fakeRunner(parsed) },
     plan: await fakePlan(parsed, { only }),
   });
-  printNight(result, directory, terminal);
+  printNight(result, { directory, terminal, resume: "the same" });
   Deno.exitCode = exitStatusOfNight(result);
 }
