@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { DISK_FULL_HINT } from "../../vm/kernel/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "../results/nightly_result.ts";
 import type { Terminal } from "../terminal.ts";
@@ -71,7 +72,8 @@ function styleOf(kind: ChangeKind): "fail" | "skip" | "pass" {
 }
 
 /** The exit status of a night: what is missing is no pass. */
-export function exitStatusOfNight({ jobs, counts }: NightlyResult): ExitStatus {
+export function exitStatusOfNight({ run, jobs, counts }: NightlyResult): ExitStatus {
+  if (run.stopped === DISK_FULL_HINT) return EXIT_STATUS.usage;
   const kinds = new Set(jobs.map(({ failure }) => failure?.kind).filter((kind) => kind !== undefined));
   if (counts.failed > 0) {
     if (kinds.size > 1) return EXIT_STATUS.testFailed;

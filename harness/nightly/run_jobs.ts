@@ -57,6 +57,9 @@ export async function runJobs(options: RunJobsOptions): Promise<JobsOutcome> {
   return await new JobScheduler(options).run();
 }
 
+/** What a timer takes. */
+const MAX_TIMEOUT_MS = 0x7fff_ffff;
+
 class JobScheduler {
   readonly #options: RunJobsOptions;
   readonly #done = new Map<string, NightlyJob>();
@@ -89,6 +92,8 @@ class JobScheduler {
         if (this.#running.size === 0) break;
         await Promise.race([...this.#running.values()].map(({ work }) => work));
       }
+    } catch (error) {
+      this.#fail(error);
     } finally {
       signal.removeEventListener("abort", stop);
       await Promise.all([...this.#running.values()].map(({ work }) => work));
@@ -138,8 +143,7 @@ class JobScheduler {
       try {
         await work();
       } catch (error) {
-        this.#error ??= error;
-        this.#halt(isDiskFull(error) ? DISK_FULL_HINT : (error as Error).message);
+        this.#fail(error);
       } finally {
         if (builds) this.#builder = undefined;
         this.#running.delete(name);
@@ -165,26 +169,36 @@ class JobScheduler {
   }
 
   async #runJob(job: PlannedJob): Promise<void> {
+    const { directory } = this.#options;
+    try {
+      const judged = await this.#judge(job);
+      if (judged) await this.#keep(judged);
+    } finally {
+      if (!this.#done.has(job.name)) {
+        this.#waiting.push(job);
+        await directory.dropJob(job.name);
+      }
+    }
+  }
+
+  /** Runs a job to its end; undefined when it was cut short. */
+  async #judge(job: PlannedJob): Promise<NightlyJob | undefined> {
     const { directory, temp, runner } = this.#options;
     const out = await directory.beginJob(job.name);
-    const deadline = AbortSignal.timeout(job.deadlineSeconds * 1000);
+    const deadline = AbortSignal.timeout(Math.min(job.deadlineSeconds * 1000, MAX_TIMEOUT_MS));
     const signal = AbortSignal.any([deadline, this.#stop.signal]);
     const place = { out, logPath: join(out, JOB_LOG) };
     const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
+    const cut = this.#stop.signal.aborted && result.signal !== null;
+    if (cut) return undefined;
     const judged = await judgeJob({ job, result, directory: out, late: deadline.aborted });
-    const cut = this.#stop.signal.aborted;
-    const harness = judged.status === "fail" && judged.failure?.kind !== "test";
-    if (cut || (harness && await this.#diskFull())) {
-      await directory.dropJob(job.name);
-      this.#waiting.push(job);
-      return;
-    }
-    await this.#keep(judged);
+    const suspect = judged.status === "fail" && judged.failure?.kind !== "test";
+    return suspect && await this.#diskFull() ? undefined : judged;
   }
 
   async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {
-    this.#take(job);
     await this.#keep(judged);
+    this.#take(job);
     return true;
   }
 
@@ -223,6 +237,13 @@ class JobScheduler {
     if (!await isDiskNearlyFull(this.#options.directory.path)) return false;
     this.#halt(DISK_FULL_HINT);
     return true;
+  }
+
+  /** A full disk ends the night as a signal does; any other error is thrown when nothing runs any more. */
+  #fail(error: unknown): void {
+    if (isDiskFull(error)) return this.#halt(DISK_FULL_HINT);
+    this.#error ??= error;
+    this.#halt((error as Error).message);
   }
 
   #halt(reason: string): void {

@@ -61,6 +61,16 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
   await directory.removeUnfinished();
   await directory.writePlan(plan);
   history.beginRun(plan);
+  // The directory has what the history lacks: --resume catches up on it.
+  let told = false;
+  const record = (write: () => void): void => {
+    try {
+      write();
+    } catch (error) {
+      if (!told) terminal.note(`the history is not complete: ${(error as Error).message}`);
+      told = true;
+    }
+  };
   const selected = new Set(plan.selected);
   const jobs = plan.jobs.filter(({ name }) => selected.has(name));
   const finished = new Map<string, NightlyJob>();
@@ -71,7 +81,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     if (!keep) continue;
     finished.set(name, { ...job, reused: true });
     // A kill may have come between the directory and the history.
-    history.recordJob(plan.id, job);
+    record(() => history.recordJob(plan.id, job));
   }
   if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
   await using temp = await NightTemp.make();
@@ -79,13 +89,13 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
   const outcome = await runJobs({
     ...{ jobs, finished, directory, temp, runner, slots, durations, budgetSeconds, signal },
     onFinish: (job) => {
-      history.recordJob(plan.id, job);
+      record(() => history.recordJob(plan.id, job));
       terminal.result(jobLine(job, terminal));
     },
-    onBuild: (key, build) => history.recordBuild(plan.id, key, build),
+    onBuild: (key, build) => record(() => history.recordBuild(plan.id, key, build)),
     onChange: (state) => progress.update(state),
   });
-  for (const job of outcome.jobs) if (job.status === "missing") history.recordJob(plan.id, job);
+  for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));
   const run = {
     ...{ id: plan.id, started: plan.started, matrix: plan.matrix },
     ...(plan.shard ? { shard: plan.shard } : {}),
@@ -94,7 +104,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     ...(outcome.stopped === undefined ? {} : { stopped: outcome.stopped }),
     spent: spentOn(outcome.jobs, outcome.buildSeconds),
   };
-  history.endRun(plan.id, run);
+  record(() => history.endRun(plan.id, run));
   const result = buildNightlyResult({
     ...{ run, history, jobs: outcome.jobs, own: [plan.id] },
     wholeMatrix: plan.whole,

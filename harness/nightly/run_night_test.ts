@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { exists } from "@std/fs";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import type { NightlyJob, NightlyResult } from "../results/nightly_result.ts";
+import { History } from "./history.ts";
 import { exitStatusOfNight, printNight } from "./night_summary.ts";
 import { NightFixture } from "./testing/night_fixture.ts";
 import { fakeRunner, type FakeScript } from "./testing/fake_jobs.ts";
@@ -183,7 +184,6 @@ Deno.test("an error while a job is kept stops the night, and no half result is l
     build: run,
     run: async (...args: Parameters<typeof run>) => {
       const result = await run(...args);
-      // The disk is full for whoever writes next.
       await Deno.mkdir(`${args[1].out}/job.json`);
       return result;
     },
@@ -192,4 +192,33 @@ Deno.test("an error while a job is kept stops the night, and no half result is l
   assert(!await exists(`${fixture.path}/night0/jobs/corruptions`));
   assert(!await exists(`${fixture.path}/night0/nightly.json`));
   assertEquals((await fixture.night({ corruptions: {} }, { name: "night0", resume: true })).counts.passed, 1);
+});
+
+Deno.test("a full disk ends the night in good order, and what it spoilt counts as not run", async () => {
+  await using fixture = await NightFixture.make();
+  const script: FakeScript = { fast: {}, full: {}, waiting: {} };
+  const { run } = fakeRunner(script);
+  const runner = {
+    build: run,
+    run: (...args: Parameters<typeof run>) => {
+      const full = new Deno.errors.WriteZero("No space left on device (os error 28)");
+      return args[0].name === "full" ? Promise.reject(full) : run(...args);
+    },
+  };
+  const result = await fixture.night(script, { runner, slots: 1, name: "one" });
+  assertEquals(result.jobs.map(({ status }) => status), ["pass", "missing", "missing"]);
+  assertStringIncludes(result.run.stopped ?? "", "the disk is full");
+  assertEquals(exitStatusOfNight(result), EXIT_STATUS.usage);
+  assertEquals((await fixture.night(script, { name: "one", resume: true })).counts.passed, 3);
+});
+
+Deno.test("a history that cannot be written costs no result", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night(GOOD);
+  const history = await History.open(fixture.historyPath);
+  history.recordJob = () => {
+    throw new Error("database or disk is full");
+  };
+  using _ = history;
+  assertEquals((await fixture.night(GOOD, { history })).counts, { passed: 2, failed: 0, missing: 0 });
 });
