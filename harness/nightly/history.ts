@@ -96,7 +96,7 @@ export class History implements Disposable {
   endRun(
     id: string,
     { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,
-  ) {
+  ): void {
     this.#run("UPDATE runs SET milliseconds = ?, complete = ?, stopped = ? WHERE id = ?", [
       ...[Math.round(milliseconds), complete ? 1 : 0, stopped ?? null, id],
     ]);
