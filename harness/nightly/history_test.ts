@@ -30,7 +30,7 @@ Deno.test("a history is kept over openings, and writing the same twice changes n
   assertEquals(history.jobHistory("a", ["1"]), []);
 });
 
-Deno.test("an older history is brought to the present version and keeps what it holds; a newer one is refused", async () => {
+Deno.test("an older history is brought up to date and keeps what it holds; a newer one is refused", async () => {
   await using fixture = await NightFixture.make();
   {
     using old = await History.open(fixture.historyPath);

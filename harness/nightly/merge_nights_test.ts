@@ -45,7 +45,7 @@ Deno.test("the shards of a night give the same as the night in one piece", async
   assertEquals(history.jobHistory(A).length, 1, "no run is in the history twice");
 });
 
-Deno.test("jobs of a shard that is not there are missing by name, and so are those that a killed one lacks", async () => {
+Deno.test("jobs of an absent shard are missing by name, and so are those that a killed one lacks", async () => {
   await using fixture = await NightFixture.make();
   await fixture.night(SCRIPT, shard(1, [A, C], 3));
   await fixture.night(SCRIPT, shard(2, [B], 3));

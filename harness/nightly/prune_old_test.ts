@@ -45,7 +45,7 @@ const AGES = {
   "cache/trees/g": 99,
 };
 
-Deno.test("pruneOld() removes nights, runs and kernels that were not used for so many days, and nothing else", async () => {
+Deno.test("pruneOld() removes nights, runs and kernels that are so many days old, and nothing else", async () => {
   assertEquals(await left(AGES, {}), ["state/nights/b", "cache/runs/d", "cache/store/f", "cache/trees/g"]);
   assertEquals((await left(AGES, { keepDays: 99 })).length, 7);
 });

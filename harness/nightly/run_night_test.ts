@@ -80,7 +80,7 @@ Deno.test("a job that ends well without its results is no pass", async () => {
   assertMatch(result.jobs[0]?.reason ?? "", /results\.json was not written/);
 });
 
-Deno.test("exit status: build failures and lost guests alone have their own; nothing ran; missing is no pass", async () => {
+Deno.test("exit status: build failures and lost guests have their own; missing is no pass", async () => {
   await using fixture = await NightFixture.make();
   const status = async (script: FakeScript, rest = {}) =>
     exitStatusOfNight(await fixture.night(script, rest));
