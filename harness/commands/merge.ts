@@ -3,7 +3,8 @@
 import { join, resolve } from "@std/path";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
-import { History, stateDirectory } from "../nightly/history.ts";
+import { History } from "../nightly/history.ts";
+import { stateDirectory } from "../nightly/state_directory.ts";
 import { mergeNights } from "../nightly/merge_nights.ts";
 import { exitStatusOfNight, jobLine, printNight } from "../nightly/night_summary.ts";
 import { parseOptions } from "../parse_options.ts";

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { join } from "@std/path";
-import { cacheDirectory } from "../../vm/cache_directory.ts";
 import { withFileLock } from "../../vm/file_lock.ts";
 import { UsageError } from "../exit_status.ts";
 import type { JobDigests, JobStatus, NightlyJob, NightlyRun, TrendPoint } from "../results/nightly_result.ts";
@@ -48,14 +46,6 @@ const RUNS_READ = 60;
 const SHARD_PLAN_HOURS = 20;
 
 type Row = Record<string, SQLInputValue>;
-
-/** Where the history is kept when no place is named: it cannot be made again, so not in the cache. */
-export function stateDirectory(): string {
-  const xdg = Deno.env.get("XDG_STATE_HOME");
-  if (xdg?.startsWith("/")) return join(xdg, "ckptest");
-  const home = Deno.env.get("HOME");
-  return home ? join(home, ".local", "state", "ckptest") : join(cacheDirectory(), "state");
-}
 
 /**
  * The nights of the past, in one SQLite file. Each write is a transaction: runs side by side wait for each other,
