@@ -44,6 +44,8 @@ export async function fetchGitTree(
       }
     });
   }
+  // Trees that nobody uses are removed in the end.
+  await Deno.utime(path, new Date(), new Date()).catch(() => {});
   return { commit, path };
 }
 

@@ -107,6 +107,8 @@ function reasonOf({ lines, signal }: CommandResult, run: RunResult | undefined):
     return `${bad.length} of ${run!.results.length} scenarios failed: ${names}${more}`;
   }
   if (signal !== null) return `ended by ${signal}`;
-  const said = lines.findLast((line) => /^ckptest [\w-]+: /.test(line) || /^error: /.test(line));
+  const said = lines.findLast((line) => /^ckptest [\w-]+: /.test(line)) ??
+    lines.find((line) => /^FAIL\b|\.\.\. FAILED\b/.test(line)) ??
+    lines.findLast((line) => line.startsWith("error: "));
   return (said ?? lines.findLast((line) => line.trim() !== ""))?.trim();
 }

@@ -7,7 +7,7 @@ import { withFileLock } from "../../vm/file_lock.ts";
 export interface PruneOptions {
   /** Below it `nights`. */
   readonly stateDir: string;
-  /** Below it `runs`, `logs` and `store`. */
+  /** Below it `runs`, `logs`, `store` and `git`. */
   readonly cacheDir: string;
   readonly keepDays: number;
   /** For nights, runs and kernels together. */
@@ -30,19 +30,16 @@ interface Entry {
 }
 
 const DAY_MS = 86_400_000;
+/** Directories of the cache that grow without end. */
+const IN_CACHE = ["runs", "logs", "store", "git"];
 
 /**
- * Removes nights, runs, build logs and kernels that were not used for so many days, and then the oldest until
+ * Removes nights, runs, build logs, kernels and trees of git that were not used for so many days, and then the oldest until
  * the rest fits. What was used within a day stays whatever its size, and so does a night that is running.
  */
 export async function pruneOld(options: PruneOptions): Promise<Pruned> {
   const { stateDir, cacheDir, keepDays, keepBytes, spare = [] } = options;
-  const places = [
-    join(stateDir, "nights"),
-    join(cacheDir, "runs"),
-    join(cacheDir, "logs"),
-    join(cacheDir, "store"),
-  ];
+  const places = [join(stateDir, "nights"), ...IN_CACHE.map((name) => join(cacheDir, name))];
   const entries = (await Promise.all(places.map(entriesOf))).flat()
     .filter(({ path, used }) => !spare.includes(path) && Date.now() - used > DAY_MS)
     .sort((a, b) => a.used - b.used);

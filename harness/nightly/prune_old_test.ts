@@ -43,11 +43,12 @@ const AGES = {
   "cache/store/e": 31,
   "cache/store/f": 0.5,
   "cache/trees/g": 99,
+  "cache/git/h": 60,
 };
 
 Deno.test("pruneOld() removes nights, runs and kernels that are so many days old, and nothing else", async () => {
   assertEquals(await left(AGES, {}), ["state/nights/b", "cache/runs/d", "cache/store/f", "cache/trees/g"]);
-  assertEquals((await left(AGES, { keepDays: 99 })).length, 7);
+  assertEquals((await left(AGES, { keepDays: 99 })).length, 8);
 });
 
 Deno.test("pruneOld() removes the oldest until the rest fits, but nothing of today", async () => {

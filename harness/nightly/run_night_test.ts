@@ -80,6 +80,17 @@ Deno.test("a job that ends well without its results is no pass", async () => {
   assertMatch(result.jobs[0]?.reason ?? "", /results\.json was not written/);
 });
 
+Deno.test("the reason of a job without results is the first line that tells of a failure", async () => {
+  await using fixture = await NightFixture.make();
+  const reason = async (says: string) => (await fixture.night({ fuzz: { status: 1, says } })).jobs[0]?.reason;
+  assertEquals(
+    await reason("# x86_64\nFAIL  x86_64: program 3\n  reproduce: again"),
+    "FAIL  x86_64: program 3",
+  );
+  assertEquals(await reason("a ... ok\nb ... FAILED (2ms)\nerror: Test failed"), "b ... FAILED (2ms)");
+  assertEquals(await reason("error: Uncaught\n  at x"), "error: Uncaught");
+});
+
 Deno.test("exit status: build failures and lost guests have their own; missing is no pass", async () => {
   await using fixture = await NightFixture.make();
   const status = async (script: FakeScript, rest = {}) =>
