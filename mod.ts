@@ -68,6 +68,15 @@ export * from "./lib/image/records.ts";
 export * from "./lib/image/rules.ts";
 export * from "./lib/image/struct_desc.ts";
 export * from "./lib/model/compile_scenario.ts";
+export type {
+  ActionKind,
+  ActionWords,
+  CallFields,
+  CallWords,
+  OutputKind,
+  OutputWords,
+} from "./lib/model/call_words.ts";
+export type { CallOutcome, CallPlan, PlannedAction } from "./lib/model/predict_call.ts";
 export {
   type PredictedArea,
   predictedBytes,

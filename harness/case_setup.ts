@@ -31,6 +31,8 @@ export async function setUpCase(
 ): Promise<() => Promise<void>> {
   const undo: (() => Promise<void>)[] = [];
   for (const step of steps) {
+    // Who the target is, is said when it starts.
+    if ("uid" in step) continue;
     if ("swap" in step && step.swap === "loop") await attachLoop(agent, target);
     undo.push("swap" in step ? await swapOn(agent, step.swap) : await write(agent, step.write, step.value));
   }

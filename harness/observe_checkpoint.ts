@@ -5,7 +5,7 @@ import { isAnonymousPage, parsePagemap } from "../lib/compare/pagemap.ts";
 import type { Finding } from "../lib/image/finding.ts";
 import type { CheckpointResult, RegisterBlobs } from "../vm/guest/agent_types.ts";
 import type { Blobs, GuestAgent } from "./guest.ts";
-import { changesBetween } from "./target_changes.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "./target_changes.ts";
 
 /** A checkpoint and what other interfaces showed around it. */
 export interface ObservedCheckpoint {
@@ -28,8 +28,6 @@ export interface ObserveOptions {
   readonly hashPage: (page: number) => boolean;
 }
 
-const AFTER = ["maps", "smaps", "pages"] as const;
-
 /**
  * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so
  * that comes last.
@@ -42,11 +40,11 @@ export async function observeCheckpoint(
   // The thread's own stat: the process's shows the group's exit code in place of the task's
   // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
-  const before = await agent.observe(pid, ["maps", "smaps", stat, "comm", "pages"]);
+  const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, "comm"]);
   const reply = options.self
     ? await ownCheckpoint(agent)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
-  const after = await agent.observe(pid, AFTER);
+  const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const registers = registerBlobs(await agent.registers(pid));
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))

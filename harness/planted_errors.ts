@@ -7,11 +7,18 @@ import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 export interface PlantedError {
   readonly name: string;
   readonly about: string;
+  /** Which error of the code as posted it brings back: its number in docs/review.md, without the B. */
+  readonly bug?: string;
+  /** The platform that gives it away, as `--arch` names it; x86_64 by default. */
+  readonly platform?: string;
   readonly edits: readonly OverlayEdit[];
   /** The scenario that sees it. */
   readonly scenario: string;
-  /** The finding's id, and a part of its path. */
-  readonly finding: { readonly id: string; readonly path: string };
+  /**
+   * The finding's id, a part of its path, and a part of what was found; the id `lost` stands for a guest that
+   * hangs.
+   */
+  readonly finding: { readonly id: string; readonly path: string; readonly actual?: string };
   /** Whether random programs must find it too, and be made small. */
   readonly fuzz: boolean;
 }

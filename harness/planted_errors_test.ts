@@ -14,7 +14,7 @@ Deno.test("every planted error fits the kernel code as it is, and names a scenar
     const edited = await editFiles(edits, (file) => Promise.resolve(overlay.get(file)));
     assert(edited.size > 0, `${name} changes nothing`);
     assert(scenarios.has(scenario), `${name} is to be seen by ${scenario}, which is no scenario`);
-    assert(about.endsWith(".") && finding.id.startsWith("E_") && finding.path !== "", name);
+    assert(about.endsWith(".") && /^(E_|lost$)/.test(finding.id) && finding.path !== "", name);
     names.add(name);
   }
   assertEquals(names.size, (await readPlantedErrors()).length);

@@ -12,11 +12,14 @@ import type { Refusal } from "../lib/model/predict_stop.ts";
 import { lingerOf } from "../lib/model/tracer_words.ts";
 import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
 import type { Guest, GuestAgent } from "./guest.ts";
+import { judgeCall } from "./judge_call.ts";
 import { judgeImage } from "./judge_image.ts";
+import { lostMemory, MANY_CALLS, readLeakCounters } from "./leak_counters.ts";
+import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 import { holdTarget } from "./hold_target.ts";
 import { setUpCase } from "./case_setup.ts";
-import { changesBetween } from "./target_changes.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "./target_changes.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 import { checkResults, type ResultItem } from "./check_results.ts";
 
@@ -82,15 +85,22 @@ export async function runCase(
     path: options.targetPath,
     wordSize: compiled.target.targetWordSize,
   });
+  const times = Math.max(...compiled.stops.map(({ call }) => call?.caller.times ?? 1));
+  const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
-  await agent.spawn({ path: options.targetPath });
+  const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
+  await agent.spawn({ path: options.targetPath, ...user });
   const outcome = await runStops(agent, compiled, options);
   if (compiled.scenario.setup) {
     // Swap can be switched off, and huge pages forbidden, once nobody has them.
     await agent.clean();
     await undo();
   }
-  return outcome;
+  if (!counters) return outcome;
+  // What holds on to the target's memory shows when the target is gone.
+  await agent.clean();
+  const leaks = lostMemory(counters, await readLeakCounters(agent));
+  return { ...outcome, findings: [...outcome.findings, ...leaks] };
 }
 
 async function runStops(
@@ -101,8 +111,9 @@ async function runStops(
   const stops: StopOutcome[] = [];
   const findings: Finding[] = [];
   let lastId = 0;
+  let event: TargetEvent | undefined;
   for (const [index, stop] of compiled.stops.entries()) {
-    const event = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
+    event ??= await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
     const results = options.decodeResults(await agent.results());
     // A call that went wrong is told once, at the first stop after it.
     if (findings.length === 0) {
@@ -115,23 +126,78 @@ async function runStops(
     const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
       ?.value;
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
+    const { pid } = event;
     const ownPid = results.findLast((_, at) => compiled.results[at]?.what === "getpid()")?.value;
     const held = await holdTarget(agent, event, stop.tracer);
     findings.push(...held.findings);
+    const context = { ...options, pid, brk, ownPid, lastId };
     const outcome = isCallRefused(stop)
-      ? await refusedStop(agent, stop, { kernel: options.kernel, pid: event.pid, whom: held.whom })
-      : await checkpointStop(agent, stop, { ...options, pid: event.pid, brk, ownPid, lastId });
+      ? await refusedStop(agent, stop, { kernel: options.kernel, pid, whom: held.whom })
+      : await checkpointStop(agent, stop, context);
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
-    await held.release();
+    event = undefined;
+    if (stop.call) {
+      const called = await callStop(agent, stop, { ...context, lastId, compiled, results }, outcome.stop);
+      stops.push(...called.stops);
+      ({ lastId, event } = called);
+      if (stop.call.target === "killed") {
+        if (event?.kind !== "signal") {
+          findings.push(targetLost("its end", event ? describeEvent(event) : "none"));
+        }
+        return { stops, findings };
+      }
+    }
+    if (!event) await held.release();
   }
-  const end = await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
+  const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));
   // The target's own look at its memory comes after the last checkpoint.
   else if (findings.length === 0) {
     findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
   }
   return { stops, findings };
+}
+
+interface CallStopOptions extends StopOptions {
+  readonly compiled: CompiledScenario;
+  readonly results: readonly ResultItem[];
+}
+
+/** Makes the call that a stop describes, and a plain one after it where the target is still stopped. */
+async function callStop(
+  agent: GuestAgent,
+  stop: CompiledStop,
+  { compiled, results, ...options }: CallStopOptions,
+  plain: StopOutcome,
+): Promise<{ stops: StopOutcome[]; lastId: number; event: TargetEvent | undefined }> {
+  const plan = stop.call!;
+  const resultOf = (what: string): number | undefined => {
+    const value = results.findLast((_, at) => compiled.results[at]?.what.startsWith(what))?.value;
+    return value === undefined ? undefined : Number(value);
+  };
+  const made = await makeCall(agent, plan, {
+    pid: options.pid,
+    checkpointNr: options.kernel.checkpointNr,
+    thread: resultOf("clone("),
+    userfaultfd: resultOf("userfaultfd("),
+  });
+  const ids = [made.reply, ...made.others].map(({ result }) => Number(result));
+  let lastId = Math.max(options.lastId, ...ids);
+  const after = plan.after &&
+    await checkpointStop(agent, { ...stop, label: `${stop.label}, afterwards`, prediction: plan.after }, {
+      ...options,
+      lastId,
+    });
+  lastId = Math.max(lastId, after?.id ?? 0);
+  const references = { before: plain.image, after: after?.stop.image, lastId: options.lastId };
+  const call: StopOutcome = {
+    ...plain,
+    label: `${stop.label}, call`,
+    image: made.image,
+    findings: judgeCall(plan, made, references),
+  };
+  return { stops: after ? [call, after.stop] : [call], lastId, event: made.event };
 }
 
 function describeEvent(event: TargetEvent): string {
@@ -211,17 +277,15 @@ async function refusedStop(
   { label, prediction: { refusal } }: CompiledStop,
   { kernel, pid, whom }: { kernel: GuestKernel; pid: number; whom: number },
 ): Promise<{ id: number; stop: StopOutcome }> {
-  const before = await agent.observe(pid, LOOKS);
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const reply = await agent.checkpoint({ nr: kernel.checkpointNr, pid: whom });
-  const changes = changesBetween(before, await agent.observe(pid, LOOKS));
+  const changes = changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES));
   const image = reply.image ?? new Uint8Array(0);
   const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
   const findings = [...checkReply(reply, refusal, 0), ...changes, ...checkNoOutput(image)];
   const stop = { label, image, findings, counts, volatile: new Map(), pages: 0 };
   return { id: Number(reply.result), stop };
 }
-
-const LOOKS = ["maps", "smaps", "pages"];
 
 function checkNoOutput({ length }: Uint8Array): Finding[] {
   if (length === 0) return [];

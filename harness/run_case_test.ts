@@ -64,7 +64,8 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
     results: () => said("results", new Uint8Array(0)),
     observe: (_, names) => {
       const source = calls.includes("checkpoint") ? script.after ?? raw.proc : raw.proc;
-      const file = (name: string): Uint8Array => source.get(name.endsWith("/stat") ? "stat" : name)!;
+      const file = (name: string): Uint8Array =>
+        source.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
       return said("observe", new Map(names.map((name) => [name, file(name).slice()])));
     },
     checkpoint: () => said("checkpoint", undefined).then(script.checkpoint ?? (() => Promise.resolve(reply))),
@@ -77,6 +78,8 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
       );
     },
     cont: () => said("cont", undefined),
+    info: { wordSize: 8 } as GuestAgent["info"],
+    writeFile: () => said("writeFile", undefined),
   };
   return { agent, calls };
 }
@@ -211,4 +214,43 @@ Deno.test("checkReply() wants rising ids, or exactly the errno of a refusal", ()
   assertEquals(checkReply(reply(-38n, 38), refusal, 0), []);
   assertEquals(checkReply(reply(-22n, 22), refusal, 0)[0]?.expected, "ENOSYS");
   assertEquals(checkReply(reply(1n), refusal, 0).length, 1);
+});
+
+Deno.test("runCase() makes the call that a stop describes between two plain ones, and judges all three", async () => {
+  const steps = RECORDED.scenario.steps!.map((step) =>
+    step.op === "stop" ? { ...step, expect: "EBADF", to: { kind: "none" as const } } : step
+  );
+  const compiled = compileScenario({ ...RECORDED.scenario, steps }, RECORDED.compileTarget);
+  const { image, raw } = RECORDED;
+  const whole = {
+    errno: 0,
+    length: image.length,
+    image,
+    nanoseconds: 0n,
+    secondsBefore: raw.t0,
+    secondsAfter: raw.t1,
+  };
+  const refused = { ...whole, result: -9n, errno: 9, length: 0, image: new Uint8Array(0), probe: -14n };
+  const playReplies = async (...replies: CheckpointResult[]) => {
+    const { outcome } = await play({ checkpoint: () => Promise.resolve(replies.shift()!) }, compiled);
+    return [outcome.stops.map(({ label }) => label).join(), ids(outcome).join()];
+  };
+  const labels = "stopped,stopped, call,stopped, afterwards";
+  const [first, second] = [{ ...whole, result: 1n }, { ...whole, result: 2n }];
+  assertEquals(await playReplies(first, refused, second), [labels, ""]);
+  assertEquals(await playReplies(first, { ...refused, result: -22n, errno: 22 }, second), [
+    labels,
+    "E_RETURN",
+  ]);
+  assertEquals(await playReplies(first, { ...refused, image: image.subarray(0, 8) }, second), [
+    labels,
+    "E_WRITTEN",
+  ]);
+  assertEquals(await playReplies(first, refused, first), [labels, "E_RETURN"]);
+  const [, after] = await playReplies(first, refused, {
+    ...second,
+    image: image.subarray(0, 5000),
+    length: 5000,
+  });
+  assert(after?.includes("E_TRUNCATED"), after);
 });

@@ -19,11 +19,14 @@ export interface PlatformRunOptions extends RunnerOptions {
   readonly repeat?: number | undefined;
 }
 
+/** Who is told of a run. */
+export type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
+
 /** Runs scenarios on one prepared kernel and reports each. */
 export async function runPlatform(
   prepared: PreparedGuest,
   scenarios: readonly Scenario[],
-  report: RunReport,
+  report: RunObserver,
   { atGuestEnd, repeat, ...options }: PlatformRunOptions = {},
 ): Promise<void> {
   const { startGuest } = prepared;

@@ -55,7 +55,7 @@ export function scenarioRunner(
       targetPath: prepared.targetPath,
     });
   };
-  return prepared.platform.flavour === "debug" ? withPageLeakCheck(run) : run;
+  return prepared.platform.flavour === "debug" ? withPageLeakCheck(run, prepared.build?.vmlinux) : run;
 }
 
 function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] {

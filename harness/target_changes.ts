@@ -4,6 +4,9 @@ import { parsePagemap } from "../lib/compare/pagemap.ts";
 import type { Finding } from "../lib/image/finding.ts";
 import type { Blobs } from "./guest.ts";
 
+/** What of /proc/PID is looked at before and after; `pages` is the agent's list from pagemap. */
+export const OBSERVED_FOR_CHANGES = ["maps", "smaps", "status", "stat", "pages"] as const;
+
 /** Lines of an smaps entry that change when pages of that VMA come back from swap. */
 const SWAP_LINES = new Set([
   "Rss",
@@ -21,6 +24,9 @@ const SWAP_LINES = new Set([
   "Locked",
 ]);
 
+/** Lines of status that change when pages come back from swap. */
+const SWAP_STATUS_LINES = new Set(["VmHWM", "VmRSS", "RssAnon", "VmSwap"]);
+
 /**
  * Pages that may be freed count in one line, and no longer as referenced in the other, only when the kernel
  * works off a batch of them: whoever makes it do so.
@@ -28,10 +34,11 @@ const SWAP_LINES = new Set([
 const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
 
 /**
- * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come
- * back, and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was.
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back,
+ * and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was, and for a
+ * stopped task all that status and stat show: signals, faults, times, context switches.
  *
- * @param before maps, smaps and pages of the target before the call
+ * @param before {@linkcode OBSERVED_FOR_CHANGES} of the target before the call
  * @param after the same after it
  */
 export function changesBetween(before: Blobs, after: Blobs): Finding[] {
@@ -39,6 +46,8 @@ export function changesBetween(before: Blobs, after: Blobs): Finding[] {
     ["maps", firstDifference(lines(before, "maps"), lines(after, "maps"))],
     ["smaps", smapsDifference(before, after)],
     ["pages", pageDifference(before, after)],
+    ["status", statusDifference(before, after)],
+    ["stat", statDifference(before, after)],
   ];
   return differences.flatMap(([name, difference]) => difference ? [changed(name, difference)] : []);
 }
@@ -92,6 +101,38 @@ function smapsDifference(before: Blobs, after: Blobs): Difference | undefined {
     if (difference) return difference;
   }
   return undefined;
+}
+
+/** Whether a task is stopped: what runs, or waits for something, changes by itself. */
+function isStopped(blobs: Blobs): boolean {
+  return lines(blobs, "status").some((line) => /^State:\t[Tt] /.test(line));
+}
+
+/** The first line of status that changed: signals, sizes, context switches. */
+function statusDifference(before: Blobs, after: Blobs): Difference | undefined {
+  if (!isStopped(before)) return undefined;
+  const ignored = swappedAddresses(before).length > 0 ? SWAP_STATUS_LINES : new Set();
+  const steady = (blobs: Blobs) => lines(blobs, "status").filter((line) => !ignored.has(nameOf(line)));
+  return firstDifference(steady(before), steady(after));
+}
+
+/** The first field of stat that changed: faults and times. Of several threads one may still be about to stop. */
+function statDifference(before: Blobs, after: Blobs): Difference | undefined {
+  const was = statFields(before);
+  if (!isStopped(before) || was[THREADS] !== "1") return undefined;
+  if (swappedAddresses(before).length > 0) was[RESIDENT] = statFields(after)[RESIDENT] ?? "";
+  const named = (fields: readonly string[]) => fields.map((value, field) => `field ${field}: ${value}`);
+  return firstDifference(named(was), named(statFields(after)));
+}
+
+/** Fields of stat as proc(5) counts them: the number of threads, and the resident set. */
+const THREADS = 20;
+const RESIDENT = 24;
+
+/** The fields of stat by number; the first three are left out, since a command may hold anything. */
+function statFields(blobs: Blobs): string[] {
+  const [line = ""] = lines(blobs, "stat");
+  return ["", "", "", ...line.slice(line.lastIndexOf(")") + 2).split(" ")];
 }
 
 /** The lines of smaps, VMA by VMA. */

@@ -75,3 +75,32 @@ Deno.test("changesBetween() lets a batch of pages that may be freed be worked of
   assertEquals(changesBetween(smaps(0, 8), smaps(0, 0)).length, 1);
   assertEquals(changesBetween(smaps(0, 8), smaps(8, 0, 4)).length, 1);
 });
+
+Deno.test("changesBetween() finds that a stopped task was touched: a switch, a fault, a signal", () => {
+  const status = (state: string, switches: number, rss = 8) =>
+    `Name:\tx\nState:\t${state}\nVmRSS:\t${rss} kB\nvoluntary_ctxt_switches:\t${switches}\n`;
+  const stat = (faults: number, threads = 1, rss = 2) => {
+    const fields = Array.from({ length: 50 }, (_, i) => ({ 10: faults, 20: threads, 24: rss })[i + 3] ?? 0);
+    return `7 (a) b) ${fields.join(" ")}\n`;
+  };
+  const seen = (statusText: string, statText: string) =>
+    new Map([
+      ...BEFORE,
+      ["status", new TextEncoder().encode(statusText)] as const,
+      ["stat", new TextEncoder().encode(statText)] as const,
+    ]);
+  const found = (before: Map<string, Uint8Array>, after: Map<string, Uint8Array>) =>
+    changesBetween(before, after).map(({ path, actual }) => `${path} ${actual}`);
+  const before = seen(status("T (stopped)", 5), stat(3));
+  assertEquals(found(before, before), []);
+  assertEquals(found(before, seen(status("T (stopped)", 6), stat(3))), [
+    "/proc/PID/status voluntary_ctxt_switches:\t6",
+  ]);
+  assertEquals(found(before, seen(status("T (stopped)", 5), stat(4))), ["/proc/PID/stat field 10: 4"]);
+  // A page of BEFORE is in swap: it may come back.
+  assertEquals(found(before, seen(status("T (stopped)", 5, 12), stat(3, 1, 3))), []);
+  const running = seen(status("R (running)", 5), stat(3));
+  assertEquals(found(running, seen(status("R (running)", 6), stat(4))), []);
+  const threads = seen(status("T (stopped)", 5), stat(3, 2));
+  assertEquals(found(threads, seen(status("T (stopped)", 5), stat(4, 2))), []);
+});

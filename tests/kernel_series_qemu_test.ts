@@ -47,7 +47,7 @@ Deno.test("a series is written twice with the same bytes, and signed", async () 
 Deno.test("git am takes the series without a warning, and makes the tree that is built", async () => {
   const mails = await write("applied");
   await applySeries({ series, mails, cacheDir });
-  const { source, edits } = await planKernel({ arch: "i386", source: { kind: "debian", series: "6.1" } });
+  const { edits } = await planKernel({ arch: "i386", source: { kind: "debian", series: "6.1" } });
   const wanted = await wantedFiles({ pristine: series.pristine, edits, cacheDir });
   const built = new Map([...wanted].map(([file, bytes]) => [file, new TextDecoder().decode(bytes)]));
   assertEquals([...series.stages.at(-1) ?? []].toSorted(), [...built].toSorted());

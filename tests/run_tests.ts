@@ -4,9 +4,10 @@
  *
  *     deno task test [PATH ...] [options of deno test, as --filter TEXT or --fail-fast]
  *     deno task test:guest [the same]
+ *     deno task test:deep [the same]
  *
  * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
- * nothing else. Tests of `lib` run with leave to read its own files and fixtures, and no other. The last line
+ * nothing else, and the third (`--deep`) the suites that need debug kernels (`*_deep_test.ts`). Tests of `lib` run with leave to read its own files and fixtures, and no other. The last line
  * is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
  * ran.
  *
@@ -34,10 +35,13 @@ export interface TestGroup {
   files: string[];
 }
 
+/** Which tests run together. */
+export type Suite = "host" | "guest" | "deep";
+
 /** What the command line asks for. */
 export interface TestArguments {
-  /** Whether to run the suites that boot guests, in place of all others. */
-  guests: boolean;
+  /** Which suites: those that need no guest, those that boot one, or those that need debug kernels. */
+  suite: Suite;
   paths: string[];
   /** Options for `deno test`. */
   options: string[];
@@ -80,10 +84,11 @@ export function exitStatus({ passed, failed }: TestCounts): number {
 
 /** Splits arguments into this script's own and options for `deno test`. */
 export function splitArguments(args: readonly string[]): TestArguments {
-  const result: TestArguments = { guests: false, paths: [], options: [] };
+  const result: TestArguments = { suite: "host", paths: [], options: [] };
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? "";
-    if (arg === "--guests") result.guests = true;
+    if (arg === "--guests") result.suite = "guest";
+    else if (arg === "--deep") result.suite = "deep";
     else if (!arg.startsWith("-")) result.paths.push(arg);
     else result.options.push(arg);
     if (arg === "--filter" || arg === "--shard") result.options.push(args[++index] ?? "");
@@ -94,17 +99,19 @@ export function splitArguments(args: readonly string[]): TestArguments {
 /**
  * Sorts test files, given by their paths from the project's root, into groups that need the same permissions.
  */
-export function groupFiles(files: readonly string[], guests = false): TestGroup[] {
-  const wanted = files.filter((file) =>
-    file.endsWith("_test.ts") && file.endsWith("_qemu_test.ts") === guests
-  ).sort();
-  const permissionsOf = (file: string) => guests ? "vm" : isPureTest(file) ? "lib" : "test";
+export function groupFiles(files: readonly string[], suite: Suite = "host"): TestGroup[] {
+  const wanted = files.filter((file) => file.endsWith("_test.ts") && suiteOf(file) === suite).sort();
+  const permissionsOf = (file: string) => suite !== "host" ? "vm" : isPureTest(file) ? "lib" : "test";
   return ["lib", "test", "vm"]
     .map((permissions) => ({
       permissions,
       files: wanted.filter((file) => permissionsOf(file) === permissions),
     }))
     .filter((group) => group.files.length > 0);
+}
+
+function suiteOf(file: string): Suite {
+  return file.endsWith("_qemu_test.ts") ? "guest" : file.endsWith("_deep_test.ts") ? "deep" : "host";
 }
 
 function isPureTest(file: string): boolean {
@@ -153,7 +160,7 @@ async function runGroup(group: TestGroup, options: readonly string[]): Promise<T
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { guests, paths, options } = splitArguments(args);
+  const { suite, paths, options } = splitArguments(args);
   const roots = paths.length > 0 ? paths.map((path) => resolve(path)) : ROOMS.map((room) => join(ROOT, room));
   const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
   const present: string[] = [];
@@ -164,7 +171,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 2;
     }
   }
-  for (const group of groupFiles(await findFiles(present), guests)) {
+  for (const group of groupFiles(await findFiles(present), suite)) {
     const counts = await runGroup(group, options);
     total.passed += counts.passed;
     total.failed += counts.failed;

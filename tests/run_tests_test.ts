@@ -98,18 +98,23 @@ Deno.test("summarize() and exitStatus() agree with the counts", () => {
 
 Deno.test("splitArguments() tells paths from options and their values", () => {
   assertEquals(splitArguments(["lib", "--filter", "a b", "--fail-fast", "vm", "--shard=1/2"]), {
-    guests: false,
+    suite: "host",
     paths: ["lib", "vm"],
     options: ["--filter", "a b", "--fail-fast", "--shard=1/2"],
   });
-  assertEquals(splitArguments(["--guests", "vm"]), { guests: true, paths: ["vm"], options: [] });
+  assertEquals(splitArguments(["--guests", "vm"]), { suite: "guest", paths: ["vm"], options: [] });
+  assertEquals(splitArguments(["--deep"]), { suite: "deep", paths: [], options: [] });
 });
 
 Deno.test("groupFiles() keeps lib apart and leaves out what boots guests", () => {
-  const files = ["vm/b_test.ts", "lib/a_test.ts", "lib/std/c_test.ts", "lib/a.ts", "tests/d_qemu_test.ts"];
+  const files = [
+    ...["vm/b_test.ts", "lib/a_test.ts", "lib/std/c_test.ts", "lib/a.ts"],
+    ...["tests/d_qemu_test.ts", "tests/e_deep_test.ts"],
+  ];
   assertEquals(groupFiles(files), [
     { permissions: "lib", files: ["lib/a_test.ts"] },
     { permissions: "test", files: ["lib/std/c_test.ts", "vm/b_test.ts"] },
   ]);
-  assertEquals(groupFiles(files, true), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
+  assertEquals(groupFiles(files, "guest"), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
+  assertEquals(groupFiles(files, "deep"), [{ permissions: "vm", files: ["tests/e_deep_test.ts"] }]);
 });

@@ -8,6 +8,8 @@ import {
   parseHello,
   parseQuietState,
   parseStarted,
+  parseSyscall,
+  syscallFields,
 } from "./guest/agent_answers.ts";
 import { bigintField, formatCommand, numberField, textField } from "./guest/agent_protocol.ts";
 import type {
@@ -19,8 +21,10 @@ import type {
   ProcessEnd,
   QuietState,
   RegisterBlobs,
+  ResumeOptions,
   SpawnOptions,
   StartedProgram,
+  SyscallArgument,
   TargetEvent,
 } from "./guest/agent_types.ts";
 import {
@@ -252,6 +256,24 @@ export class AgentSession {
     return this.#exchange(request, ({ line }) => parseCheckpoint(line, stream.bytes));
   }
 
+  /** Lets a paused checkpoint go on; gives what came of its image since. */
+  resume({ handle, pauseAt, cutAfter, waitMs }: ResumeOptions): Promise<CheckpointResult> {
+    const stream = new ImageTaker(undefined);
+    const fields: Fields = [
+      ...[["handle", handle], ["pauseat", pauseAt], ["cutafter", cutAfter]] as const,
+      ["wait", waitMs],
+    ];
+    return this.#exchange(
+      { word: "resume", fields, stream },
+      ({ line }) => parseCheckpoint(line, stream.bytes),
+    );
+  }
+
+  /** Makes a system call: what it returned, an errno as a negative number, and the bytes of its last buffer. */
+  syscall(nr: number, ...args: SyscallArgument[]): Promise<{ result: bigint; bytes: Uint8Array }> {
+    return this.#ask("syscall", syscallFields(nr, args), ({ line }) => parseSyscall(line));
+  }
+
   /**
    * Digests of pages of a process, as `blockHash()` gives them; all bits set where a page cannot be read.
    * Reading a page that is not there brings it there: ask only for pages that are.
@@ -282,9 +304,14 @@ export class AgentSession {
     return this.#ask("image6", [], (answer) => blobOf(answer, "image6"), options);
   }
 
-  /** A file of the guest. */
-  readFile(path: string, options?: RequestOptions): Promise<Uint8Array> {
-    return this.#ask("readfile", [["path", path]], (answer) => blobOf(answer, "file"), options);
+  /** A file of the guest, or `length` bytes of it from `offset` on, as far as there are any. */
+  readFile(
+    path: string,
+    options: RequestOptions & { offset?: number; length?: number } = {},
+  ): Promise<Uint8Array> {
+    const { offset, length, ...request } = options;
+    const fields: Fields = [["path", path], ["offset", offset], ["length", length]];
+    return this.#ask("readfile", fields, (answer) => blobOf(answer, "file"), request);
   }
 
   /**

@@ -7,7 +7,7 @@ import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
 import type { Guest } from "../guest.ts";
 import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
 import type { StopOutcome } from "../run_case.ts";
-import { changesBetween } from "../target_changes.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
 /** What sweeps have found so far. */
@@ -29,21 +29,26 @@ export interface FaultSweepOptions {
 }
 
 const LIMIT = 20_000;
-const OBSERVED = ["maps", "smaps", "pages"] as const;
-/** What a call may give whose allocation failed. User space is not read or written by the call. */
-const ALLOWED = ["ENOMEM"];
+/**
+ * What a call may give that met a fault: an allocation, or a page that could not be read from swap. User space
+ * is not read or written by the call.
+ */
+const ALLOWED = ["ENOMEM", "EFAULT"];
+/** The kind of fault that EFAULT tells of. */
+const READ_FAULT = "fail_make_request";
 
 /**
  * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
  * pages, which is what the call does; and its notices, where each fault begins, are not shown.
  */
-const SETTINGS = [
+const SETTINGS: readonly (readonly [string, string])[] = [
   ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
   ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
   ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
   ["/sys/kernel/debug/fail_page_alloc/min-order", "0"],
+  ...["ram0", "ram1", "loop0"].map((disk) => [`/sys/block/${disk}/make-it-fail`, "1"] as const),
   ["/proc/sys/kernel/printk", "6 4 1 7"],
-] as const;
+];
 
 /** A tally of nothing. */
 export function newFaultTally(): FaultTally {
@@ -65,9 +70,10 @@ export async function sweepFaults(
   const { agent } = guest;
   const { pid } = seen.raw;
   for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
-  const before = await agent.observe(pid, OBSERVED);
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
+  const readsBefore = readFaults(tally);
   let mark = guest.consoleMark;
   let nth = 1;
   for (;; nth++) {
@@ -83,11 +89,17 @@ export async function sweepFaults(
     // The kernel log keeps its last megabytes only.
     if (nth % 200 === 0) mark = tallySites(guest, mark, tally);
   }
-  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED)));
+  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)));
   const again = await agent.checkpoint({ nr: checkpointNr, pid });
   findings.push(...replyFindings(again, seen.image, 0));
   await settleConsole(guest);
   tallySites(guest, mark, tally);
+  const reads = readFaults(tally) - readsBefore;
+  if ((outcomes.get("EFAULT") ?? 0) > reads) {
+    findings.push(
+      finding("EFAULT stands for a page that could not be read", `${reads} times`, formatOutcomes(outcomes)),
+    );
+  }
   for (const [name, times] of outcomes) count(tally.outcomes, name, times);
   tally.faults += nth - 1;
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
@@ -114,6 +126,11 @@ export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: n
     ? []
     : [finding(`${which} gives another errno`, ALLOWED.join(" or "), name)];
   return [...wrong, ...cutImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }))];
+}
+
+/** How many reads from a disk have failed. */
+function readFaults({ sites }: FaultTally): number {
+  return [...sites].reduce((sum, [site, times]) => site.startsWith(`${READ_FAULT}:`) ? sum + times : sum, 0);
 }
 
 function finding(message: string, expected: string, actual: string): Finding {

@@ -8,6 +8,7 @@ import type { Scenario } from "../../lib/model/scenario.ts";
  */
 const NAMES: readonly string[] = [
   "minimal",
+  "page_states",
   "file_private",
   "ldt_one",
   "ldt_full",
@@ -15,11 +16,8 @@ const NAMES: readonly string[] = [
   "swap_anon",
   "swap_file_copies",
   "swap_loop",
-  "huge_page",
-  "huge_page_swapped",
   "fork_files",
   "tls_all",
-  "pages_2049",
 ];
 
 /** The scenarios of a catalogue that are swept when none are named. */

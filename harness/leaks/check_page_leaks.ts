@@ -3,6 +3,7 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import type { Guest, GuestAgent } from "../guest.ts";
 import type { CaseOutcome } from "../run_case.ts";
+import { decodeFrames } from "../triage/decode_frames.ts";
 import { noteProcesses } from "./process_log.ts";
 import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
 import { leakingFunction, parsePageReferences } from "./page_references.ts";
@@ -13,22 +14,33 @@ const TRACING = "/sys/kernel/debug/tracing";
 /** What the events of a scenario's calls fit into, in KiB. */
 const TRACE_KIB = "65536";
 /** Functions of the patch. */
-const isOurs = (step: string): boolean => /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/.test(step);
+const OURS = /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/;
 
 /**
  * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the
  * scenario is run once more while the kernel traces the reference counts, to tell which function took what
  * nobody gave back.
  */
-export function withPageLeakCheck(run: Run): Run {
+export function withPageLeakCheck(run: Run, vmlinux: string | undefined): Run {
   return async (guest, scenario) => {
     const outcome = await run(guest, scenario);
     await noteProcesses(guest, scenario.name);
     const leaked = await findPageLeaks(guest.agent);
     if (leaked.length === 0) return outcome;
-    const where = await traceLeak(run, guest, scenario, new Set(leaked));
+    const step = await traceLeak(run, guest, scenario, new Set(leaked));
+    const where = step === undefined ? undefined : await placeOf(step, vmlinux);
     return { ...outcome, findings: [...outcome.findings, ...pageLeakFindings(leaked, where)] };
   };
+}
+
+/** A stack entry with its lines of the source, where the kernel has debug information. */
+async function placeOf(step: string, vmlinux: string | undefined): Promise<string> {
+  const [, name, offset] = /^([^+]+)\+0x([0-9a-f]+)/.exec(step) ?? [];
+  if (name === undefined || offset === undefined || vmlinux === undefined) return step;
+  const frame = { function: name, offset: parseInt(offset, 16), size: 0, reliable: true, exact: false };
+  const { frames } = await decodeFrames(vmlinux, [frame]);
+  const places = frames[0]?.places ?? [];
+  return places.length === 0 ? step : `${step} (${places.join(", inlined by ")})`;
 }
 
 async function traceLeak(
@@ -47,7 +59,7 @@ async function traceLeak(
   await run(tracingGuest(guest, set), scenario);
   const leaked = (await findPageLeaks(agent)).filter((frame) => !before.has(frame));
   const trace = new TextDecoder().decode(await agent.readFile(`${TRACING}/trace`));
-  return leakingFunction(parsePageReferences(trace), leaked, isOurs);
+  return leakingFunction(parsePageReferences(trace), leaked, (step) => OURS.test(step));
 }
 
 /** The same guest, which traces as long as it checkpoints. */

@@ -12,8 +12,8 @@ Deno.test("leakedPages() names anonymous frames that are neither mapped nor in t
   assertEquals(leakedPages(new Uint8Array(flags.buffer)), [2, 5]);
 });
 
-const MEMINFO = (inactive: number): string =>
-  [
+function meminfo(inactive: number): string {
+  return [
     "MemTotal:  1000 kB",
     "SwapCached:     8 kB",
     "Active(anon):  40 kB",
@@ -22,10 +22,11 @@ const MEMINFO = (inactive: number): string =>
     "AnonPages:     60 kB",
     "Shmem:         16 kB",
   ].join("\n");
+}
 
 Deno.test("unmappedAnonymousPages() counts what is on the lists and nobody's", () => {
-  assertEquals(unmappedAnonymousPages(MEMINFO(40)), 0);
-  assertEquals(unmappedAnonymousPages(MEMINFO(52)), 3);
+  assertEquals(unmappedAnonymousPages(meminfo(40)), 0);
+  assertEquals(unmappedAnonymousPages(meminfo(52)), 3);
   assertThrows(() => unmappedAnonymousPages("Shmem: 1 kB"), SyntaxError, "Active(anon)");
 });
 

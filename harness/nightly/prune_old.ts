@@ -34,8 +34,8 @@ const DAY_MS = 86_400_000;
 const IN_CACHE = ["runs", "logs", "store", "git"];
 
 /**
- * Removes nights, runs, build logs, kernels and trees of git that were not used for so many days, and then the oldest until
- * the rest fits. What was used within a day stays whatever its size, and so does a night that is running.
+ * Removes nights, runs, build logs, kernels and trees of git that were not used for so many days, and then the
+ * oldest until the rest fits. What was used within a day stays whatever its size, and so does a night that is running.
  */
 export async function pruneOld(options: PruneOptions): Promise<Pruned> {
   const { stateDir, cacheDir, keepDays, keepBytes, spare = [] } = options;

@@ -4,7 +4,6 @@ import { decodeBytes } from "../image/decoder.ts";
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import { HEAD, RECORD_HEADER } from "../image/records/head.ts";
-import { checkNodes } from "../image/rules.ts";
 import { firstDifference } from "./judge.ts";
 
 /** Where two images of the same target may differ: the time in their heads. */
@@ -14,20 +13,23 @@ const TIME_END = TIME_START + TIME.size;
 
 /**
  * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for
- * byte but for the time, and no reader may take it for a whole one.
+ * byte but for the time, and a reader must be told that it was cut.
  *
  * @param cut what the failed call wrote
  * @param whole the image of a call that succeeded while the target was the same
+ * @param certain how many bytes must be the same, where the target changed while they were written; all by
+ * default
  */
-export function cutImageFindings(cut: Uint8Array, whole: Uint8Array): Finding[] {
-  const findings = sameImageFindings(cut, whole.subarray(0, cut.length));
-  if (isWholeImage(cut)) {
+export function cutImageFindings(cut: Uint8Array, whole: Uint8Array, certain = cut.length): Finding[] {
+  const sure = cut.subarray(0, certain);
+  const findings = sameImageFindings(sure, whole.subarray(0, sure.length));
+  if (!isTruncated(cut)) {
     findings.push({
-      id: "E_CUT_IS_WHOLE",
+      id: "E_CUT",
       verdict: "mismatch",
       path: "image",
       offset: cut.length,
-      message: "the call failed, and yet what it wrote checks as a whole image",
+      message: "the call failed, and yet the decoder does not say that what it wrote ends early",
     });
   }
   return findings;
@@ -35,30 +37,39 @@ export function cutImageFindings(cut: Uint8Array, whole: Uint8Array): Finding[] 
 
 /** Compares two images of a target that did not change between them: only the time may differ. */
 export function sameImageFindings(image: Uint8Array, reference: Uint8Array): Finding[] {
-  const [a, b] = [withoutTime(image), withoutTime(reference)];
-  const at = firstDifference(a, b);
+  const at = firstDifference(withoutTime(image), withoutTime(reference));
   if (at < 0) return [];
-  const show = (bytes: Uint8Array): string => at < bytes.length ? `byte ${bytes[at]}` : "the end";
+  const show = (bytes: Uint8Array): string => {
+    const byte = bytes[at];
+    return byte === undefined ? `the end, at ${bytes.length}` : `0x${byte.toString(16).padStart(2, "0")}`;
+  };
   return [{
-    id: "E_NOT_THE_SAME",
+    id: "E_OTHER_IMAGE",
     verdict: "mismatch",
     path: "image",
     offset: at,
-    message: "another image of the same target differs",
-    expected: show(b),
-    actual: show(a),
+    message: "a call that succeeds gives another image of the same target",
+    expected: show(reference),
+    actual: show(image),
   }];
+}
+
+/** The time in the head of an image, in seconds since 1970; undefined when it ends before. */
+export function imageTime(image: Uint8Array): bigint | undefined {
+  if (image.length < TIME_END) return undefined;
+  return new DataView(image.buffer, image.byteOffset).getBigInt64(TIME_START, true);
 }
 
 function withoutTime(image: Uint8Array): Uint8Array {
   return image.slice().fill(0, TIME_START, TIME_END);
 }
 
-function isWholeImage(bytes: Uint8Array): boolean {
+function isTruncated(image: Uint8Array): boolean {
   try {
-    return checkNodes([...decodeBytes(bytes)]).every(({ verdict }) => verdict === "note");
+    for (const _ of decodeBytes(image));
+    return false;
   } catch (error) {
-    if (error instanceof MalformedImageError) return false;
+    if (error instanceof MalformedImageError) return error.id === "E_TRUNCATED";
     throw error;
   }
 }

@@ -21,20 +21,17 @@ Deno.test("cutImageFindings() names the first byte that differs, and an image th
   const other = whole.slice(0, 400);
   other[300] = (other[300] ?? 0) ^ 1;
   assertEquals(cutImageFindings(other, whole).map(({ id, offset }) => [id, offset]), [[
-    "E_NOT_THE_SAME",
+    "E_OTHER_IMAGE",
     300,
   ]]);
-  assertEquals(cutImageFindings(whole, whole).map(({ id }) => id), ["E_CUT_IS_WHOLE"]);
+  assertEquals(cutImageFindings(whole, whole).map(({ id }) => id), ["E_CUT"]);
   const twice = new Uint8Array([...whole.slice(0, 100), ...whole]);
-  assertEquals(cutImageFindings(twice, whole).map(({ id, offset }) => [id, offset]), [[
-    "E_NOT_THE_SAME",
-    100,
-  ]]);
+  assertEquals(cutImageFindings(twice, whole)[0]?.offset, 100);
 });
 
 Deno.test("sameImageFindings() wants the same length", () => {
   const whole = syntheticImage();
   assertEquals(sameImageFindings(whole, whole), []);
   const [finding] = sameImageFindings(whole.slice(0, -1), whole);
-  assertEquals([finding?.offset, finding?.actual], [whole.length - 1, "the end"]);
+  assertEquals([finding?.offset, finding?.actual], [whole.length - 1, `the end, at ${whole.length - 1}`]);
 });

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { hasCallFields } from "./call_words.ts";
 import { checkAllPages, checkStep } from "./check_step.ts";
+import { becomeStep, dumpableStep } from "./credential_steps.ts";
 import * as files from "./file_steps.ts";
 import * as memory from "./memory_steps.ts";
 import { type CompileTarget, ModelState } from "./model_state.ts";
-import { predictStop, type StopPrediction } from "./predict_stop.ts";
+import { type CallPlan, predictCall } from "./predict_call.ts";
+import { predictStop, type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import {
   execStep,
   forkStep,
@@ -44,6 +47,8 @@ export interface CompiledStop {
   readonly tracer: TracerWork;
   /** What the image must be. */
   readonly prediction: StopPrediction;
+  /** The call that the stop describes, made after the plain one. */
+  readonly call?: CallPlan;
 }
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
@@ -98,13 +103,14 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const self = step.op === "self";
   const registers = emitRegisters(context);
   const tracer = applyTracer(state, self ? {} : step);
-  const prediction = predictStop(state, step, tracer);
+  const hasCall = step.op === "stop" && hasCallFields(step);
+  const prediction = hasCall ? stopPrediction(state, step, tracer) : predictStop(state, step, tracer);
   if (self) {
     builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
     const nr = state.target.checkpointNr;
     const failed = prediction.refusal && BigInt(-prediction.refusal.errno);
     builder.emitWithResult(
-      { op: "syscall", nr, args: [{ slot: SLOTS.pid }, 6n, 0n] },
+      { op: "syscall", nr, args: [step.zero === 1 ? 0n : { slot: SLOTS.pid }, 6n, 0n] },
       "checkpoint(self, 6, 0)",
       failed,
     );
@@ -122,7 +128,10 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   state.registers = undefined;
   bringBack(state, prediction);
   const { label: name, until = [], merged } = step;
-  return { label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, tracer, prediction };
+  const stop = {
+    ...{ label: name, self, resultsBefore, until, waitsForMerge: merged !== undefined, tracer, prediction },
+  };
+  return hasCall ? { ...stop, call: predictCall(state, step, prediction) } : stop;
 }
 
 /**
@@ -147,6 +156,10 @@ function runStep(step: Exclude<Step, { op: "stop" | "self" }>, context: StepCont
       return threadStep(step, context);
     case "unshare":
       return unshareStep(step, context);
+    case "become":
+      return becomeStep(step, context);
+    case "dumpable":
+      return dumpableStep(step, context);
     case "syscall":
       return syscallStep(step, context);
     case "registers":
@@ -178,6 +191,8 @@ type OtherStep =
   | "exec"
   | "thread"
   | "unshare"
+  | "become"
+  | "dumpable"
   | "syscall"
   | "registers"
   | "check"

@@ -4,6 +4,7 @@ import { DebugRegisters } from "../x86/debug_registers.ts";
 import { LdtModel } from "../x86/ldt_model.ts";
 import { TlsModel } from "../x86/tls_model.ts";
 import { AddressSpace } from "./address_space.ts";
+import type { Credentials } from "./credential_steps.ts";
 import { type FileKind, FileModel } from "./file_model.ts";
 import { pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterSetting } from "./register_steps.ts";
@@ -67,6 +68,8 @@ export class ModelState {
   readonly copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
+  /** Who the target is. */
+  credentials: Credentials = { uid: 0, gid: 0, dumpable: true };
   #next: number;
   readonly #end: number;
   #nextLow = 0x20000;
@@ -75,6 +78,8 @@ export class ModelState {
     this.target = target;
     const device = setup.findLast((step) => "swap" in step);
     this.swap = device && "swap" in device ? device.swap : undefined;
+    const user = setup.findLast((step) => "uid" in step);
+    if (user && "uid" in user) this.credentials = { uid: user.uid, gid: user.gid, dumpable: true };
     const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
     if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
       this.space.hugePolicy = policy.value;
@@ -91,19 +96,8 @@ export class ModelState {
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const {
-      space,
-      ldt,
-      tls,
-      defaultFlags,
-      heapPages,
-      sharedWith,
-      hasOtherRoot,
-      workingDirectory,
-      debug,
-      root,
-      hasOwnMounts,
-    } = this;
+    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot } = this;
+    const { workingDirectory, credentials, debug, root, hasOwnMounts } = this;
     const copied = [...this.copied];
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
@@ -123,6 +117,7 @@ export class ModelState {
       debug,
       root,
       hasOwnMounts,
+      credentials,
     });
     this.copied.clear();
     for (const [name, page] of copied) this.copied.set(name, page);
@@ -143,6 +138,7 @@ export class ModelState {
     this.copied.clear();
     this.names.clear();
     this.sharedWith = undefined;
+    this.credentials = { ...this.credentials, dumpable: true };
     this.defaultFlags = 0n;
     this.heapPages = 0;
     this.registers = undefined;

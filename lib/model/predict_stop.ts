@@ -91,16 +91,27 @@ export function predictStop(
   step: { expect?: string; merged?: "pages" | "zeros too" } & TracerWords,
   work: TracerWork,
 ): StopPrediction {
-  if (step.merged === "zeros too") {
-    for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
-  }
-  const refusal = tracerRefusal(step) ?? predictRefusal(state);
+  const prediction = stopPrediction(state, step, work);
+  const { refusal } = prediction;
   if ((step.expect ?? "ok") !== (refusal?.name ?? "ok")) {
     throw new SyntaxError(
       `the scenario expects "${step.expect ?? "ok"}" but the model predicts "${refusal?.name ?? "ok"}"` +
         (refusal ? `: ${refusal.why}` : ""),
     );
   }
+  return prediction;
+}
+
+/** The same for a stop that states no outcome. */
+export function stopPrediction(
+  state: ModelState,
+  step: { merged?: "pages" | "zeros too" } & TracerWords,
+  work: TracerWork,
+): StopPrediction {
+  if (step.merged === "zeros too") {
+    for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
+  }
+  const refusal = tracerRefusal(step) ?? predictRefusal(state);
   return {
     areas: state.space.areas.map(predictedArea),
     pages: new Map(state.space.pages),

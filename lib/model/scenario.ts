@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { checkCallFields } from "./call_words.ts";
 import { programProblem, type ProgramScenario } from "./program_scenario.ts";
 import { type FieldType, type Step, STEP_FIELDS } from "./steps.ts";
 
@@ -21,7 +22,11 @@ export interface ScenarioNeeds {
  * value is written back), or a swap device, which is either written to at once (`ram`) or by way of the swap
  * cache (`loop`).
  */
-export type SetupStep = { write: string; value: string } | { swap: "ram" | "loop" };
+export type SetupStep =
+  | { write: string; value: string }
+  | { swap: "ram" | "loop" }
+  /** Who the target is started as. */
+  | { uid: number; gid: number };
 
 /** One case: what it shows, what it needs, and the steps that drive target, model and description. */
 export interface Scenario {
@@ -108,10 +113,11 @@ function checkSetup(setup: unknown, fail: Fail): void {
   setup.forEach((step: unknown, index) => {
     const isWrite = isRecord(step) && typeof step.write === "string" && typeof step.value === "string";
     const isSwap = isRecord(step) && (step.swap === "ram" || step.swap === "loop");
-    if (!isWrite && !isSwap) {
+    const isUser = isRecord(step) && typeof step.uid === "number" && typeof step.gid === "number";
+    if (!isWrite && !isSwap && !isUser) {
       fail(
         `set-up step ${index + 1}`,
-        `{"write": PATH, "value": TEXT}, {"swap": "ram"} or {"swap": "loop"}`,
+        `{"write": PATH, "value": TEXT}, {"swap": "ram"}, {"swap": "loop"} or {"uid": N, "gid": N}`,
         step,
       );
     }
@@ -143,6 +149,9 @@ function checkStep(step: unknown, where: string, fail: Fail): void {
     const kind = type.replace("?", "") as FieldType;
     if (!hasType(found, kind)) fail(`${where} (${op}): "${key}"`, EXPECTED[kind], found);
     if (kind === "steps") checkSteps(found, `${where}, `, fail);
+  }
+  if (op === "stop") {
+    checkCallFields(step, (field, expected, found) => fail(`${where} (${op}): ${field}`, expected, found));
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { CallFields } from "./call_words.ts";
 import type { PageCount, PageSet } from "./page_set.ts";
 import type { TracerWords } from "./tracer_words.ts";
 
@@ -121,8 +122,13 @@ export type Step =
   | { op: "selector"; selector: number | string }
   | { op: "syscall"; name: string; args?: (number | string)[]; expect?: number | string }
   | { op: "registers"; values: Record<string, string> }
-  | ({ op: "stop" } & StopWords & TracerWords)
-  | ({ op: "self" } & StopWords);
+  /** Takes these ids for good; root alone can. */
+  | { op: "become"; uid: number; gid?: number }
+  /** prctl(PR_SET_DUMPABLE): with 0 nobody but root may look into the target. */
+  | { op: "dumpable"; value: number }
+  | ({ op: "stop" } & StopWords & TracerWords & CallFields)
+  /** `zero`: by the pid 0 in place of its own. */
+  | ({ op: "self"; zero?: number } & StopWords);
 
 /** A register that a selector can be loaded into. */
 export type SegmentRegisterName = "es" | "ss" | "ds" | "fs" | "gs";
@@ -207,6 +213,8 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   selector: { selector: "value" },
   syscall: { name: "string", args: "array?", expect: "value?" },
   registers: { values: "map" },
-  stop: { ...STOP, ...TRACER },
-  self: STOP,
+  become: { uid: "number", gid: "number?" },
+  dumpable: { value: "number" },
+  stop: { ...STOP, ...TRACER, call: "map?", to: "map?", during: "array?" },
+  self: { ...STOP, zero: "number?" },
 };

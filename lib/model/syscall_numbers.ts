@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * Linux system call numbers that scenarios may use, as [x86-64, i386]; `undefined` where the architecture has
- * none. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
+ * Linux system call numbers that scenarios and the harness may use, as [x86-64, i386]; `undefined` where the
+ * architecture has none. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
  */
 const SYSCALL_NUMBERS = {
   read: [0, 3],
@@ -50,6 +50,19 @@ const SYSCALL_NUMBERS = {
   lseek: [8, 19],
   mount: [165, 21],
   unshare: [272, 310],
+  setresuid: [117, 208],
+  setresgid: [119, 210],
+  pipe2: [293, 331],
+  socketpair: [53, 360],
+  setsockopt: [54, 366],
+  fcntl: [72, 55],
+  epoll_create1: [291, 329],
+  eventfd2: [290, 328],
+  signalfd4: [289, 327],
+  pwrite64: [18, 181],
+  pidfd_open: [434, 434],
+  pidfd_getfd: [438, 438],
+  process_madvise: [440, 440],
   checkpoint: [390, 390],
 } as const satisfies Record<string, readonly [number | undefined, number | undefined]>;
 

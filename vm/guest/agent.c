@@ -18,6 +18,7 @@
 #include "spawn.h"
 #include "stranger.h"
 #include "syscall.h"
+#include "syscall_command.h"
 #include "tracer.h"
 
 static const unsigned long *auxiliary_vector;
@@ -92,6 +93,8 @@ static const struct {
 	{ "poke", command_poke },
 	{ "stranger", command_stranger },
 	{ "checkpoint", command_checkpoint },
+	{ "resume", command_resume },
+	{ "syscall", command_syscall },
 	{ "pagehash", command_pagehash },
 	{ "peek", command_peek },
 	{ "results", command_results },

@@ -16,6 +16,7 @@ import type {
   ProcessEnd,
   QuietState,
   StartedProgram,
+  SyscallArgument,
   TargetEvent,
 } from "./agent_types.ts";
 
@@ -100,9 +101,7 @@ export function checkpointFields(options: CheckpointOptions): (readonly [string,
     // -1 and the like travel as what they are in the register.
     ["pid", BigInt.asUintN(64, BigInt(pid))],
     ["flags", BigInt.asUintN(64, flags)],
-    ["to", typeof to === "string" ? to : "file"],
-    ["path", typeof to === "string" ? undefined : to.path],
-    ["oflags", typeof to === "string" ? undefined : to.openFlags],
+    ...outputFields(to),
     ["uid", options.uid],
     ["gid", options.gid],
     ["pipesize", options.pipeBytes],
@@ -111,13 +110,56 @@ export function checkpointFields(options: CheckpointOptions): (readonly [string,
     ["sigafter", options.signalAfter?.bytes],
     ["sig", options.signalAfter?.signal],
     ["handled", options.signalAfter?.handled === true ? 1 : undefined],
+    ["pauseat", options.pauseAt],
+    ["times", options.times],
+    ["fsize", options.fileSize],
+    ["ignore", options.ignoreSignals === true ? 1 : undefined],
+    ["alarm", options.alarmUs],
   ];
+}
+
+function outputFields(to: NonNullable<CheckpointOptions["to"]>): (readonly [string, FieldValue])[] {
+  if (typeof to === "string") return [["to", to]];
+  if ("fd" in to) return [["to", "fd"], ["fd", to.fd], ["reader", to.reader]];
+  return [["to", "file"], ["path", to.path], ["oflags", to.openFlags]];
+}
+
+/** The words of the command `syscall`. */
+export function syscallFields(
+  nr: number,
+  args: readonly SyscallArgument[],
+): (readonly [string, FieldValue])[] {
+  return [["nr", nr], ...args.map(syscallWord)];
+}
+
+function syscallWord(arg: SyscallArgument): readonly [string, FieldValue] {
+  if (typeof arg === "string") return ["s", arg];
+  if (typeof arg === "object") return ["b", arg.toHex()];
+  return ["n", BigInt.asUintN(64, BigInt(arg))];
+}
+
+/** Reads what a system call returned, and what it left in the bytes it was given. */
+export function parseSyscall(line: ProtocolLine): { result: bigint; bytes: Uint8Array } {
+  return { result: bigintField(line, "ret"), bytes: Uint8Array.fromHex(textField(line, "bytes")) };
 }
 
 /** Reads what the system call did. */
 export function parseCheckpoint(line: ProtocolLine, image: Uint8Array | undefined): CheckpointResult {
   const signal = optionalNumberField(line, "signal");
+  const other = optionalNumberField(line, "other") ?? 0;
+  const probe = optionalNumberField(line, "probe");
+  if (line.fields.has("paused")) {
+    const { handle, caller } = { handle: numberField(line, "paused"), caller: numberField(line, "caller") };
+    return {
+      ...{ result: 0n, errno: 0, length: numberField(line, "length"), paused: { handle, caller } },
+      ...(image === undefined ? {} : { image }),
+      ...{ secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
+    };
+  }
   return {
+    ...(other === 0 ? {} : { otherResult: BigInt(other) }),
+    ...(optionalNumberField(line, "late") === 1 ? { isLate: true } : {}),
+    ...(probe === undefined ? {} : { probe: BigInt(probe) }),
     result: bigintField(line, "ret"),
     errno: numberField(line, "errno"),
     ...(signal === undefined ? {} : { signal }),

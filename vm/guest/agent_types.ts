@@ -92,10 +92,15 @@ export interface CheckpointOptions {
   pid: number;
   flags?: bigint;
   /**
-   * Where the call writes to: a pipe to the host (the default), a file of the guest, or a closed
-   * descriptor.
+   * Where the call writes to: a pipe to the host (the default), a file of the guest, a closed descriptor, or a
+   * descriptor of the agent's own with the one, if any, at which its other end is read. The agent closes both
+   * of these, and a descriptor without a reader never.
    */
-  to?: "pipe" | "none" | { readonly path: string; readonly openFlags?: number };
+  to?:
+    | "pipe"
+    | "none"
+    | { readonly path: string; readonly openFlags?: number }
+    | { readonly fd: number; readonly reader?: number | undefined };
   /** Who calls. */
   uid?: number;
   gid?: number;
@@ -110,6 +115,16 @@ export interface CheckpointOptions {
   failNth?: number;
   /** Sends the caller a signal after so many bytes. `handled`: it has a handler for it, with SA_RESTART. */
   signalAfter?: { readonly bytes: number; readonly signal: number; readonly handled?: boolean };
+  /** Reads no further than so many bytes and answers with `paused`; {@linkcode AgentSession.resume} goes on. */
+  pauseAt?: number | undefined;
+  /** How often the call is made, one after the other by the same caller. */
+  times?: number | undefined;
+  /** The caller's limit on the size of files it writes, in bytes (RLIMIT_FSIZE). */
+  fileSize?: number | undefined;
+  /** Whether the caller ignores SIGPIPE and SIGXFSZ. */
+  ignoreSignals?: boolean | undefined;
+  /** Every so many microseconds SIGALRM comes to the caller, which has a handler for it, with SA_RESTART. */
+  alarmUs?: number | undefined;
   /**
    * Takes the image as it comes, instead of `image` in the result. The bytes are the sink's until its
    * promise is done.
@@ -139,7 +154,36 @@ export interface CheckpointResult {
   readonly secondsAfter: bigint;
   /** Duration of the call. */
   readonly nanoseconds: bigint;
+  /** A result of one of several calls that was another than the last one's. */
+  readonly otherResult?: bigint;
+  /** Set when the caller had not ended in the time that it was given, with nobody reading. */
+  readonly isLate?: boolean;
+  /** What write(2) returned for a byte at an address of the kernel, by the same caller after the call. */
+  readonly probe?: bigint;
+  /** Set instead of a result when the call is still under way. */
+  readonly paused?: PausedCall;
 }
+
+/** A call that waits for its image to be read. */
+export interface PausedCall {
+  readonly handle: number;
+  /** The pid of the caller, which sleeps in the call. */
+  readonly caller: number;
+}
+
+/** How a paused call goes on. */
+export interface ResumeOptions {
+  readonly handle: number;
+  /** Bytes of the whole image to read before the next pause; to the end by default. */
+  readonly pauseAt?: number | undefined;
+  /** The reader goes away after so many bytes of the whole image. */
+  readonly cutAfter?: number | undefined;
+  /** Waits for the end of the caller before it reads on, for so many milliseconds. */
+  readonly waitMs?: number | undefined;
+}
+
+/** An argument of a system call of the agent's: a number, a string, or bytes that the kernel may write to. */
+export type SyscallArgument = number | bigint | string | Uint8Array;
 
 /** A program that runs in the guest. */
 export interface StartedProgram {

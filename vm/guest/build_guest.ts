@@ -29,6 +29,7 @@ const AGENT = [
   "registers.c",
   "spawn.c",
   "stranger.c",
+  "syscall_command.c",
   "tracer.c",
 ];
 const TARGET = [

@@ -88,12 +88,46 @@ static void send_file(const char *name, const char *path)
 	answer(error, path);
 }
 
+// A part of a file: what there is of `length` bytes from `offset` on.
+static void send_part(const char *path, u64 offset, u64 length)
+{
+	long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
+	struct blob blob;
+	long count = 0;
+
+	if (fd < 0) {
+		reply_error(fd, path);
+		return;
+	}
+	blob_start(&blob, "file");
+	while (length > 0) {
+		size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
+
+		count = sys_pread((int)fd, channel_buffer, part, offset);
+		if (count <= 0)
+			break;
+		blob_write(&blob, channel_buffer, (size_t)count);
+		offset += (u64)count;
+		length -= (u64)count;
+	}
+	blob_end(&blob);
+	SYS(close, fd);
+	answer(count < 0 ? count : 0, path);
+}
+
 void command_readfile(const struct command *command)
 {
 	const char *path = command_need_text(command, "path");
+	u64 offset = 0;
+	u64 length = ~0ULL;
 
-	if (path != NULL)
+	if (path == NULL || !command_number(command, "offset", &offset) ||
+	    !command_number(command, "length", &length))
+		return;
+	if (offset == 0 && length == ~0ULL)
 		send_file("file", path);
+	else
+		send_part(path, offset, length);
 }
 
 void command_results(const struct command *command)

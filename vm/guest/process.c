@@ -7,6 +7,7 @@
 
 #include "boot.h"
 #include "channel.h"
+#include "checkpoint.h"
 #include "procfs.h"
 #include "syscall.h"
 
@@ -115,10 +116,14 @@ void process_reap(void)
 
 int process_wait(int pid)
 {
+	struct process *process = find_process(pid);
 	int status = 0;
 
+	if (process != NULL && process->over)
+		return process->status;
 	while (SYS(wait4, pid, &status, __WALL, 0) == -EINTR)
 		;
+	note_end(pid, status);
 	return status;
 }
 
@@ -357,6 +362,7 @@ void command_clean(const struct command *command)
 	while ((pid = SYS(wait4, -1, &status, __WALL, 0)) > 0)
 		note_end(pid, status);
 	process_forget_dead();
+	checkpoint_forget_all();
 	boot_empty_work();
 	boot_empty_run();
 	reply_done();

@@ -26,7 +26,7 @@ void process_forget_dead(void);
 // Waits until a process is stopped: 0, -ESRCH when it is over instead, -EINTR when the host ended the wait.
 long process_wait_stopped(int pid);
 
-// Waits for a child of the agent's own that is no target, and gives its wait status.
+// Waits for a child of the agent's own, unless its end is known already, and gives its wait status.
 int process_wait(int pid);
 
 // Whether a wait status says that a signal ended the process, and which.

@@ -53,6 +53,7 @@ int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
 
 	while (done < count) {
 		struct iov_iter iter = *data;
+		loff_t pos = ctx->pos;
 		ssize_t n;
 
 		if (signal_pending(current))
@@ -65,8 +66,11 @@ int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
 		n = vfs_iter_write(ctx->file, &iter, ctx->ppos, 0);
 		cr_file_end_write(ctx->file);
 
-		if (n < 0)
+		if (n < 0) {
+			/* not moved, though O_APPEND went to the end of the file */
+			ctx->pos = pos;
 			return n;
+		}
 		if (n == 0)
 			return -EIO;	/* do not spin */
 		done += n;
