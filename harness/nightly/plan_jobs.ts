@@ -68,6 +68,13 @@ export async function planJobs(
   return jobs;
 }
 
+/** Suites of errors planted in plain and in debug kernels, and what they share. */
+const MUTANT_FILES = [
+  "tests/planted_errors_qemu_test.ts",
+  "tests/planted_errors_deep_test.ts",
+  "tests/run_planted.ts",
+] as const;
+
 type Rest = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
 
 async function finishJob(
@@ -100,9 +107,9 @@ function unfitReason(suite: MatrixSuite, on: NonNullable<JobRequest["on"]>): str
   if (suite.kind === "faults" && kernel.kind === "file") return "faults needs a kernel that is built here";
   if (suite.kind !== "mutants") return undefined;
   const own = kernel.kind === "debian" && kernel.series === "6.1";
-  return own && platform === "x86_64" && flavour === "plain"
+  return own && platform === "x86_64" && flavour !== "fault"
     ? undefined
-    : "mutants runs on Debian's 6.1 for x86_64 with the flavour plain alone";
+    : "mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone";
 }
 
 function commandOf(
@@ -117,15 +124,16 @@ function commandOf(
     const args = ["fuzz", "--arch", name, ...options, ...draw];
     return { kind: "ckptest", args, writesResults: false };
   }
-  if (!("filter" in suite)) return testCommand(suite);
+  if (!("filter" in suite)) return testCommand(suite, flavour);
   const name = suite.kind === "faults" ? "faults" : "run";
   const filters = suite.filter.flatMap((text) => ["--filter", text]);
   return { kind: "ckptest", args: [name, ...kernel, ...filters], writesResults: true };
 }
 
-function testCommand({ kind }: MatrixSuite): JobCommand {
+function testCommand({ kind }: MatrixSuite, flavour = "plain"): JobCommand {
+  const planted = flavour === "debug" ? MUTANT_FILES[1] : MUTANT_FILES[0];
   return kind === "mutants"
-    ? { kind: "test", file: "tests/planted_errors_qemu_test.ts", permissions: "vm" }
+    ? { kind: "test", file: planted, permissions: "vm" }
     : { kind: "test", file: "tests/corruption_test.ts", permissions: "test" };
 }
 
@@ -137,7 +145,7 @@ async function filesOf(suite: MatrixSuite): Promise<string[]> {
   if (suite.kind === "fuzz") return [];
   const scenarios = await filesBelow("fixtures/scenarios");
   if (!("filter" in suite)) {
-    return ["fixtures/planted_errors.json", "tests/planted_errors_qemu_test.ts", ...scenarios];
+    return ["fixtures/planted_errors.json", ...MUTANT_FILES, ...scenarios];
   }
   const { filter } = suite;
   const fits = (file: string): boolean => filter.some((text) => basename(file).includes(text));
