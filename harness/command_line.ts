@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   faults: async () => (await import("./commands/faults.ts")).faultsCommand,
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
+  nightly: async () => (await import("./commands/nightly.ts")).nightlyCommand,
+  merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,

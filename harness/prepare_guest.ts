@@ -28,9 +28,6 @@ import { VirtualGuest } from "./virtual_guest.ts";
 /** Number of the checkpoint system call of our port, on both architectures. */
 export const CHECKPOINT_NR = 390;
 
-/** Where our kernels come from. */
-const SOURCE: KernelSource = { kind: "debian", series: "6.1" };
-
 const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
 const MEMORY_FOR_PROGRAMS = 512 << 20;
@@ -68,21 +65,25 @@ export interface PrepareOptions {
   readonly programs?: readonly string[];
   /** Edits that make the kernel wrong on purpose. */
   readonly mutate?: readonly OverlayEdit[];
+  /** What is built; Debian's 6.1 by default. */
+  readonly source?: KernelSource | undefined;
   readonly memoryMiB?: number | undefined;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
 
+const DEFAULT_SOURCE: KernelSource = { kind: "debian", series: "6.1" };
+
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
   { name, kernel: arch, flavour }: Platform,
   terminal: Terminal,
-  mutate: readonly OverlayEdit[] = [],
+  { mutate = [], source = DEFAULT_SOURCE }: Pick<PrepareOptions, "mutate" | "source"> = {},
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
     flavour,
-    source: SOURCE,
+    source,
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
@@ -95,8 +96,11 @@ export async function buildKernelFor(
 }
 
 /** Whether the kernel of a platform need not be built. */
-export async function isKernelCached({ kernel: arch, flavour }: Platform): Promise<boolean> {
-  const { key } = await planKernel({ arch, flavour, source: SOURCE });
+export async function isKernelCached(
+  { kernel: arch, flavour }: Platform,
+  source: KernelSource = DEFAULT_SOURCE,
+): Promise<boolean> {
+  const { key } = await planKernel({ arch, flavour, source });
   return await findStored(cacheDirectory(), key) !== undefined;
 }
 
@@ -104,9 +108,7 @@ export async function isKernelCached({ kernel: arch, flavour }: Platform): Promi
 export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
   const { terminal } = options;
   const { kernelFile } = options;
-  const build = kernelFile === undefined
-    ? await buildKernelFor(platform, terminal, options.mutate)
-    : undefined;
+  const build = kernelFile === undefined ? await buildKernelFor(platform, terminal, options) : undefined;
   const kernel = build?.bootFile ?? kernelFile!;
   const config = await configOf(build ? { build } : { file: kernel });
   const { agent, target } = await guestPrograms(platform);

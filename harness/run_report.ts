@@ -6,6 +6,7 @@ import { addCounts, type ByteCounts } from "../lib/compare/byte_account.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
+import { shellJoin } from "../vm/shell_quote.ts";
 import type { KernelBuild } from "../vm/kernel/build_kernel.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
 import { formatBytes, formatCount, formatSeconds } from "./format_quantity.ts";
@@ -24,6 +25,8 @@ export interface ReportedPlatform {
   readonly acceleratorReason: string;
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build?: Pick<KernelBuild, "key" | "digests"> | undefined;
+  /** Options that name the kernel, for the commands that show a failure again. */
+  readonly kernelOptions?: readonly string[];
 }
 
 /** How many scenarios ended how. */
@@ -52,6 +55,7 @@ export class RunReport {
   readonly #terminal: Terminal;
   readonly #results: { platform: string; result: ScenarioResult; directory: string | undefined }[] = [];
   readonly #kernels = new Map<string, RunKernel>();
+  readonly #kernelOptions = new Map<string, readonly string[]>();
   readonly #started = new Date();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
@@ -78,7 +82,9 @@ export class RunReport {
   }
 
   /** Says which kernel comes next. */
-  beginPlatform({ name, kernelName, acceleratorReason, build }: ReportedPlatform): void {
+  beginPlatform(reported: ReportedPlatform): void {
+    const { name, kernelName, acceleratorReason, build, kernelOptions = [] } = reported;
+    this.#kernelOptions.set(name, kernelOptions);
     this.#kernels.set(name, {
       platform: name,
       name: kernelName,
@@ -159,7 +165,7 @@ export class RunReport {
     for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
     if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
     if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
-    print(`reproduce: ${reproduceCommand(platform, result)}`);
+    print(`reproduce: ${reproduceCommand(platform, result, this.#kernelOptions.get(platform))}`);
     print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.
@@ -246,7 +252,7 @@ export class RunReport {
       results: this.#results.map(({ platform, result, directory }) => ({
         platform,
         ...scenarioRecord(result),
-        reproduce: reproduceCommand(platform, result),
+        reproduce: reproduceCommand(platform, result, this.#kernelOptions.get(platform)),
         ...directory === undefined ? {} : { files: relative(this.directory, directory) },
       })),
     };
@@ -264,9 +270,13 @@ function wasRun({ status, guestCommand }: ScenarioResult): boolean {
 }
 
 /** The command that shows a result again. */
-function reproduceCommand(platform: string, { phase, scenario }: ScenarioResult): string {
-  const filter = phase === "boot" ? "" : ` --filter ${scenario}`;
-  return `deno task test:qemu --arch ${platform}${filter}`;
+function reproduceCommand(
+  platform: string,
+  { phase, scenario }: ScenarioResult,
+  kernelOptions: readonly string[] = [],
+): string {
+  const filter = phase === "boot" ? [] : ["--filter", scenario];
+  return shellJoin(["deno", "task", "test:qemu", "--arch", platform, ...kernelOptions, ...filter]);
 }
 
 function nameOf({ scenario, phase }: ScenarioResult): string {

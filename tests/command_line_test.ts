@@ -84,6 +84,27 @@ Deno.test("mistakes in a command line end with status 2 and are named", async ()
   await assertMistake(["run", "--out", "empty.ckpt/x", "minimal"], "empty.ckpt/x");
 });
 
+Deno.test("mistakes in the commands for nights are named as well", async () => {
+  await Deno.writeTextFile(
+    join(dir, "matrix.json"),
+    `// a night\n{ "jobs": [{ "kernels": [{ "debian": "2.6" }] }] }`,
+  );
+  const night = ["nightly", "--history", "history.sqlite"];
+  await assertMistake([...night, "--matrix", "none.json"], "none.json: the matrix cannot be read");
+  const kernel = `matrix.json: jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
+  await assertMistake([...night, "--matrix", "matrix.json"], kernel);
+  await assertMistake([...night, "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64/plain/catalogue");
+  await assertMistake([...night, "--shard", "3/2"], `option --shard takes I/N`, `found "3/2"`);
+  await assertMistake([...night, "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
+  await assertMistake([...night, "--keep-bytes", "much"], "option --keep-bytes takes a size");
+  await assertMistake([...night, "--durations", "none"], "option --durations takes the nightly.json");
+  await assertMistake(["nightly", "--history", "garbage.ckpt"], "garbage.ckpt: the history cannot be opened");
+  await assertMistake(["merge", "shard1"], "merge needs --out DIR");
+  await assertMistake(["merge", "--out", "night"], "merge needs the directories");
+  const merge = ["merge", "--history", "history.sqlite", "--out", "night", "shard1"];
+  await assertMistake(merge, "shard1 is no directory of a night: expected a plan.json in it");
+});
+
 Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["list", "everything"], `"everything"`);
   await assertMistake(["kernel", "x86_64"], `"x86_64"`);

@@ -16,6 +16,8 @@ export interface RunCommandOptions {
   keepLines?: number;
   /** The program is killed with SIGKILL when this fires; the result then says so, and nothing is thrown. */
   signal?: AbortSignal;
+  /** Whether it gets a process group of its own, so that Ctrl-C in the terminal ends us alone. */
+  detached?: boolean;
 }
 
 /** How a program ended. */
@@ -77,6 +79,7 @@ function spawn(program: string, args: string[], options: RunCommandOptions): Den
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      detached: options.detached ?? false,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     }).spawn();
   } catch (error) {

@@ -58,3 +58,12 @@ Deno.test("runCommand() kills the program when its signal fires", async () => {
   assertEquals(signal, "SIGKILL");
   assert(performance.now() - start < 2000);
 });
+
+Deno.test("runCommand() gives a detached program a process group of its own", async () => {
+  const groupOf = async (detached: boolean): Promise<boolean> => {
+    const { lines } = await runCommand(["cat", "/proc/self/stat"], { detached });
+    const [pid, , , , group] = lines[0]!.split(" ");
+    return pid === group;
+  };
+  assertEquals([await groupOf(true), await groupOf(false)], [true, false]);
+});

@@ -5,6 +5,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import { faultScenarios } from "../faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../faults/fault_judge.ts";
+import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../platform.ts";
 import { prepareGuest } from "../prepare_guest.ts";
@@ -23,12 +24,13 @@ export const faultsCommand: Command = {
     "--arch LIST       kernels, separated by commas, or all",
     "--flavour NAME    fault (the default) or debug; plain kernels have no fault injection",
     "--sites           print each allocation that was failed, and how often",
+    ...SOURCE_HELP,
     "--accel NAME      kvm or tcg, in place of the probe",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "flavour", "accel", "out"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "out"],
       collect: ["filter"],
       boolean: ["sites"],
     });
@@ -49,8 +51,13 @@ export const faultsCommand: Command = {
     const tally = newFaultTally();
     for (const platform of scenarios.length > 0 ? platforms : []) {
       const accelerator = options.string("accel");
-      const prepared = await prepareGuest(platform, { terminal, accelerator, scenarios });
-      report.beginPlatform({ ...prepared, name: platform.name });
+      const prepared = await prepareGuest(platform, {
+        terminal,
+        accelerator,
+        source: kernelSourceOption(options),
+        scenarios,
+      });
+      report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
       await runPlatform(prepared, scenarios, report, {
         secondJudge: (guest) => (seen) =>
           sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),

@@ -4,6 +4,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
 import { fuzzLdt } from "../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../fuzz/run_fuzz.ts";
+import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parsePlatforms, type Platform } from "../platform.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../planted_errors.ts";
@@ -28,11 +29,12 @@ export const fuzzCommand: Command = {
     "--arch LIST    platforms, separated by commas, or all",
     "--plant NAME   plant that error of fixtures/planted_errors.json in the kernel first",
     "--kernel FILE  a ready vmlinux or bzImage that carries the patch, in place of our build",
+    ...SOURCE_HELP,
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["seed", "count", "arch", "plant", "kernel", "accel"],
+      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", "kernel", "accel"],
       boolean: ["ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
@@ -54,6 +56,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
     terminal,
     accelerator: options.string("accel"),
     kernelFile: options.string("kernel"),
+    source: kernelSourceOption(options),
     mutate: await plantedEdits(options.string("plant")),
   });
   if (ldt) return await fuzzLdt(prepared, { terminal, seed, count });

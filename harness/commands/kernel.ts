@@ -4,6 +4,7 @@ import { buildKernelFor, isKernelCached } from "../prepare_guest.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
+import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -17,9 +18,15 @@ export const kernelCommand: Command = {
     "--arch LIST      kernels, separated by commas: x86_64, i386, i386-pae, or all",
     "--flavour NAME   plain, debug or fault",
     "--cached         build nothing: status 5 unless the cache has them all",
+    ...SOURCE_HELP,
   ],
   async run(args) {
-    const options = parseOptions(args, { string: ["arch", "flavour"], boolean: ["cached"], words: false });
+    const options = parseOptions(args, {
+      string: [...SOURCE_OPTIONS, "arch", "flavour"],
+      boolean: ["cached"],
+      words: false,
+    });
+    const source = kernelSourceOption(options);
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -29,12 +36,12 @@ export const kernelCommand: Command = {
     const kernels = new Map(platforms.map((platform) => [platform.kernel + platform.flavour, platform]));
     for (const platform of kernels.values()) {
       if (options.flag("cached")) {
-        const isCached = await isKernelCached(platform);
+        const isCached = await isKernelCached(platform, source);
         terminal.result(`${platform.name}: ${isCached ? "in the cache" : "not in the cache"}`);
         if (!isCached) return EXIT_STATUS.nothingRan;
         continue;
       }
-      const build = await buildKernelFor(platform, terminal);
+      const build = await buildKernelFor(platform, terminal, { source });
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
     }

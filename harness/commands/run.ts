@@ -3,6 +3,7 @@
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
+import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
@@ -24,6 +25,7 @@ export const runCommand: Command = {
     "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
     "--arch LIST       kernels, separated by commas, or all",
     "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
+    ...SOURCE_HELP,
     "--accel NAME      kvm or tcg, in place of the probe",
     "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
@@ -31,13 +33,14 @@ export const runCommand: Command = {
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "flavour", "accel", "kernel", "out", "repeat"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "kernel", "out", "repeat"],
       collect: ["filter", "scenario"],
     });
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
     const kernelFile = options.string("kernel");
+    const source = kernelSourceOption(options);
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
     const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
@@ -56,8 +59,14 @@ export const runCommand: Command = {
       const all: PreparedGuest[] = [];
       // One kernel build at a time uses all processors; guests have one processor each and run side by side.
       for (const platform of platforms) {
-        const prepared = await prepareGuest(platform, { terminal, accelerator, kernelFile, scenarios });
-        report.beginPlatform({ ...prepared, name: platform.name });
+        const prepared = await prepareGuest(platform, {
+          terminal,
+          accelerator,
+          kernelFile,
+          source,
+          scenarios,
+        });
+        report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));

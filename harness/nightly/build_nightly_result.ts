@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+
+import {
+  NIGHTLY_RESULT_SCHEMA,
+  type NightlyChange,
+  type NightlyJob,
+  type NightlyResult,
+  type NightlyRun,
+  type TrendPoint,
+} from "../results/nightly_result.ts";
+import { compareJob, sortChanges } from "./compare_history.ts";
+import type { History } from "./history.ts";
+
+/** What {@linkcode buildNightlyResult} takes. */
+export interface NightlyResultInput {
+  readonly run: NightlyRun;
+  readonly jobs: readonly NightlyJob[];
+  readonly history: History;
+  /** Ids of the runs that this one is made of; they are no past. */
+  readonly own: readonly string[];
+  /** Whether the jobs are all that the matrix has. */
+  readonly wholeMatrix: boolean;
+}
+
+const TREND_POINTS = 30;
+
+/** Counts the jobs of a night and compares each with the past. */
+export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
+  const { run, jobs, history, own } = input;
+  const trends: Record<string, TrendPoint[]> = {};
+  const changes: NightlyChange[] = [];
+  for (const job of jobs) {
+    const past = history.jobHistory(job.name, own);
+    changes.push(...compareJob({ job, run, past, pastScenarios: history.scenarioHistory(job.name, own) }));
+    const points = past.filter(({ status }) => status !== "missing").map((
+      { run, status, seconds, bytes },
+    ) => ({
+      ...{ run, status, seconds },
+      ...(bytes ? { bytes } : {}),
+    }));
+    const { status, seconds } = job;
+    const now = { run: { id: run.id, started: run.started }, status, seconds };
+    trends[job.name] = [...points, { ...now, ...(job.run ? { bytes: job.run.bytes } : {}) }].slice(
+      -TREND_POINTS,
+    );
+  }
+  if (input.wholeMatrix) changes.push(...goneJobs(input));
+  const count = (status: string): number => jobs.filter((job) => job.status === status).length;
+  const scenarios = { passed: 0, failed: 0, lost: 0, skipped: 0 };
+  for (const { run } of jobs) {
+    for (const name of ["passed", "failed", "lost", "skipped"] as const) {
+      scenarios[name] += run?.counts[name] ?? 0;
+    }
+  }
+  return {
+    schema: NIGHTLY_RESULT_SCHEMA,
+    run,
+    counts: { passed: count("pass"), failed: count("fail"), missing: count("missing") },
+    scenarios,
+    jobs,
+    changes: sortChanges(changes),
+    trends,
+  };
+}
+
+/** Jobs that the last night of this matrix had and this one has not planned. */
+function goneJobs({ run, jobs, history, own }: NightlyResultInput): NightlyChange[] {
+  const last = history.lastPlan(run.matrix.path, own);
+  const here = new Set(jobs.map(({ name }) => name));
+  return (last?.jobs ?? []).filter((name) => !here.has(name)).map((job) => ({
+    ...{ kind: "missing", job, changed: [], reproduce: `deno task nightly --only ${job}` },
+    text: `run ${last!.run} had it, the matrix has it no more`,
+  }));
+}

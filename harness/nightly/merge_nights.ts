@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+
+import { copy, ensureDir } from "@std/fs";
+import { dirname, join } from "@std/path";
+import { UsageError } from "../exit_status.ts";
+import type { NightlyJob, NightlyResult, NightlyRun } from "../results/nightly_result.ts";
+import { buildNightlyResult } from "./build_nightly_result.ts";
+import { type History, mergedScenarios } from "./history.ts";
+import { describeJob, missingJob, NightDirectory } from "./night_directory.ts";
+import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
+
+/** What {@linkcode mergeNights} takes. */
+export interface MergeOptions {
+  /** Directories of nights: shards, whole ones, some that were cut short. */
+  readonly directories: readonly string[];
+  /** An empty or absent directory. */
+  readonly out: string;
+  readonly history: History;
+}
+
+/** A directory that is merged. */
+interface Part {
+  readonly path: string;
+  readonly directory: NightDirectory;
+  readonly plan: NightlyPlan;
+  readonly result: NightlyResult | undefined;
+  readonly jobs: ReadonlyMap<string, NightlyJob>;
+}
+
+/**
+ * Makes one night of several. A job that is there twice with the same outcome counts once; with another outcome
+ * or other contents it fails as a conflict. A job of a plan that is nowhere is missing.
+ *
+ * @throws {UsageError} when a directory is no night, or `out` holds something
+ */
+export async function mergeNights({ directories, out, history }: MergeOptions): Promise<NightlyResult> {
+  const parts = await Promise.all(directories.map(readPart));
+  parts.sort((a, b) => a.plan.started < b.plan.started ? -1 : a.plan.started > b.plan.started ? 1 : 0);
+  const [first] = parts;
+  if (!first) throw new UsageError("merge needs the directories of at least one night");
+  checkPlans(parts);
+  await makeEmpty(out);
+  const planned = new Map<string, PlannedJob>();
+  for (const { plan } of parts) {
+    for (const job of plan.jobs) if (!planned.has(job.name)) planned.set(job.name, job);
+  }
+  const jobs: NightlyJob[] = [];
+  for (const job of planned.values()) jobs.push(await mergeJob(job, parts, out));
+  for (const part of parts) importPart(part, history);
+  const missing = jobs.filter(({ status }) => status === "missing").length;
+  const run: NightlyRun = {
+    id: `${first.plan.id}-merged`,
+    started: first.plan.started,
+    milliseconds: Math.max(...parts.map(({ result }) => result?.run.milliseconds ?? 0)),
+    matrix: first.plan.matrix,
+    merged: parts.map(({ path }) => path),
+    complete: missing === 0,
+    ...(missing === 0 ? {} : { stopped: `${missing} jobs are in none of the directories` }),
+    spent: sumSpent(parts),
+  };
+  const result = buildNightlyResult({
+    ...{ run, jobs, history, wholeMatrix: false },
+    own: [...parts.map(({ plan }) => plan.id), run.id],
+  });
+  const directory = new NightDirectory(out);
+  const { shard: _ofOnePart, ...plan } = first.plan;
+  await directory.writePlan({
+    ...plan,
+    whole: false,
+    id: run.id,
+    jobs: [...planned.values()],
+    selected: [...planned.keys()],
+  });
+  await directory.writeResult(result);
+  return result;
+}
+
+async function readPart(path: string): Promise<Part> {
+  const directory = new NightDirectory(path);
+  const plan = await directory.readPlan();
+  if (!plan) throw new UsageError(`${path} is no directory of a night: expected a plan.json in it`);
+  const jobs = new Map<string, NightlyJob>();
+  for (const name of plan.selected) {
+    const job = await directory.readJob(name);
+    if (job) jobs.set(name, job);
+  }
+  // A merge of merges has conflicts and such in its result alone.
+  const result = await directory.readResult();
+  return { path, directory, plan, result, jobs };
+}
+
+/** Parts of different matrices, or of shards that were cut otherwise, have little to do with each other. */
+function checkPlans(parts: readonly Part[]): void {
+  const [first, ...others] = parts;
+  const namesOf = ({ plan }: Part): string => plan.jobs.map(({ name }) => name).sort().join("\n");
+  for (const other of others) {
+    if (other.plan.matrix.digest !== first!.plan.matrix.digest || namesOf(other) !== namesOf(first!)) {
+      throw new UsageError(
+        `${other.path} and ${
+          first!.path
+        } are of different plans: merge takes parts of one matrix with the same --only`,
+      );
+    }
+  }
+}
+
+async function makeEmpty(out: string): Promise<void> {
+  await ensureDir(out).catch((error: Error) => {
+    throw new UsageError(`no directory for the merge, ${out}: ${error.message}`);
+  });
+  for await (const { name } of Deno.readDir(out)) {
+    throw new UsageError(`--out takes an empty directory or a new one: ${out} holds ${name}`);
+  }
+}
+
+async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): Promise<NightlyJob> {
+  const found = parts.flatMap((part) => {
+    const result = part.jobs.get(job.name);
+    return result ? [{ part, result }] : [];
+  });
+  const [first, ...others] = found;
+  if (!first) return missingJob(job, reasonOfMissing(job.name, parts));
+  await copyJob(first.part.path, out, job.name);
+  const other = others.find(({ result }) => signature(result) !== signature(first.result));
+  if (!other) return first.result;
+  const reason = `${first.part.path} and ${other.part.path} disagree: ${
+    difference(first.result, other.result)
+  }`;
+  const { files } = first.result;
+  const logTail = found.map(({ part, result }) => `${part.path}: ${outcomeText(result)}`);
+  return {
+    ...{ ...describeJob(job), status: "fail", reason, failure: { kind: "merge conflict", logTail } },
+    ...{ seconds: first.result.seconds, reused: false },
+    ...(files === undefined ? {} : { files }),
+    ...(first.result.run ? { run: first.result.run } : {}),
+  };
+}
+
+async function copyJob(from: string, out: string, name: string): Promise<void> {
+  const files = NightDirectory.filesOf(name);
+  await ensureDir(dirname(join(out, files)));
+  await copy(join(from, files), join(out, files));
+  const builds = join(from, "builds");
+  if (await Deno.stat(builds).then(() => true, () => false)) {
+    await copy(builds, join(out, "builds"), { overwrite: true });
+  }
+}
+
+function reasonOfMissing(name: string, parts: readonly Part[]): string {
+  const part = parts.find(({ plan }) => plan.selected.includes(name));
+  if (part) {
+    const known = part.result?.jobs.find((job) => job.name === name)?.reason;
+    return `${part.path} has not finished it${known ? `: ${known}` : ""}`;
+  }
+  const of = parts.find(({ plan }) => plan.shard)?.plan.shard?.of ?? 1;
+  const here = new Set(parts.map(({ plan }) => plan.shard?.index));
+  const absent = Array.from({ length: of }, (_, index) => index + 1).filter((index) => !here.has(index));
+  return absent.length > 0
+    ? `of shard ${absent.map((index) => `${index}/${of}`).join(" or ")}, which is not here`
+    : "no shard had it: they were not cut by the same durations";
+}
+
+/** All that two runs of a job must have in common. Times are no part of it. */
+function signature(job: NightlyJob): string {
+  return JSON.stringify([job.digest, outcomeText(job), outcomes(job)]);
+}
+
+function outcomeText({ status, failure }: NightlyJob): string {
+  return failure ? `${status} (${failure.kind})` : status;
+}
+
+function outcomes(job: NightlyJob): [string, string][] {
+  return mergedScenarios(job).map(({ scenario, status }): [string, string] => [scenario, status])
+    .sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+function difference(a: NightlyJob, b: NightlyJob): string {
+  if (a.digest !== b.digest) return "they ran different contents (digests)";
+  if (outcomeText(a) !== outcomeText(b)) return `${outcomeText(a)}, ${outcomeText(b)}`;
+  const of = new Map(outcomes(b));
+  const names = outcomes(a).filter(([name, status]) => of.get(name) !== status).map(([name]) => name);
+  return `scenarios ${
+    [...names, ...[...of.keys()].filter((name) => !outcomes(a).some(([n]) => n === name))].join(", ")
+  }`;
+}
+
+function sumSpent(parts: readonly Part[]): Record<string, number> {
+  const spent: Record<string, number> = {};
+  for (const { result } of parts) {
+    for (const [name, seconds] of Object.entries(result?.run.spent ?? {})) {
+      spent[name] = Math.round(((spent[name] ?? 0) + seconds) * 10) / 10;
+    }
+  }
+  return spent;
+}
+
+/** Puts a night into the history that may have been of another machine; once. */
+function importPart({ plan, jobs, result }: Part, history: History): void {
+  history.beginRun(plan);
+  for (const job of jobs.values()) history.recordJob(plan.id, job);
+  if (result) history.endRun(plan.id, result.run);
+}

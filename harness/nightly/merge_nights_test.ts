@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { exists } from "@std/fs";
+import { UsageError } from "../exit_status.ts";
+import type { NightlyResult } from "../results/nightly_result.ts";
+import { History } from "./history.ts";
+import { mergeNights } from "./merge_nights.ts";
+import type { FakeScript } from "./testing/fake_jobs.ts";
+import { NightFixture, steadyPart } from "./testing/night_fixture.ts";
+
+const SCRIPT: FakeScript = Object.fromEntries(
+  ["a", "b", "c", "d"].map((kernel) => [`${kernel}/x/plain/catalogue`, { scenarios: { one: "pass" } }]),
+);
+const [A = "", B = "", C = "", D = ""] = Object.keys(SCRIPT);
+
+async function merge(fixture: NightFixture, ...names: string[]): Promise<NightlyResult> {
+  using history = await History.open(fixture.historyPath);
+  const out = await Deno.makeTempDir({ dir: fixture.path, prefix: "merged-" });
+  const result = await mergeNights({
+    directories: names.map((name) => `${fixture.path}/${name}`),
+    out,
+    history,
+  });
+  for (const { files, name } of result.jobs) {
+    if (files) assert(await exists(`${out}/${files}/job.json`), name);
+  }
+  assertEquals(JSON.parse(await Deno.readTextFile(`${out}/nightly.json`)), result);
+  return result;
+}
+
+function shard(index: number, selected: readonly string[], of = 2) {
+  return { name: `shard${index}`, planned: { id: `s${index}`, shard: { index, of }, selected } };
+}
+
+Deno.test("the shards of a night give the same as the night in one piece", async () => {
+  await using fixture = await NightFixture.make();
+  const whole = await fixture.night(SCRIPT);
+  await using other = await NightFixture.make();
+  await other.night(SCRIPT, shard(1, [A, C]));
+  await other.night(SCRIPT, shard(2, [B, D]));
+  assertEquals(steadyPart(await merge(other, "shard1", "shard2")), steadyPart(whole));
+  assertEquals(steadyPart(await merge(other, "shard2", "shard1")), steadyPart(whole), "in any order");
+  using history = await History.open(other.historyPath);
+  assertEquals(history.jobHistory(A).length, 1, "no run is in the history twice");
+});
+
+Deno.test("jobs of an absent shard are missing by name, and so are those that a killed one lacks", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night(SCRIPT, shard(1, [A, C], 3));
+  await fixture.night(SCRIPT, shard(2, [B], 3));
+  // As a kill leaves it: no result, and one job that is not finished.
+  await Deno.remove(`${fixture.path}/shard1/nightly.json`);
+  await Deno.remove(`${fixture.path}/shard1/jobs/${C}`, { recursive: true });
+  const { jobs, counts, run } = await merge(fixture, "shard1", "shard2");
+  assertEquals(counts, { passed: 2, failed: 0, missing: 2 });
+  const missing = Object.fromEntries(jobs.map(({ name, reason }) => [name, reason]));
+  assertMatch(missing[C] ?? "", /shard1 has not finished it$/);
+  assertEquals(missing[D], "of shard 3/3, which is not here");
+  assertEquals(run.complete, false);
+});
+
+Deno.test("a job that is there twice counts once when the outcomes are equal", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night(SCRIPT, { ...shard(1, [A, B, C]), name: "one" });
+  await fixture.night(SCRIPT, { ...shard(2, [C, D]), name: "two" });
+  assertEquals((await merge(fixture, "one", "two")).counts, { passed: 4, failed: 0, missing: 0 });
+  assertEquals((await merge(fixture, "one", "one", "two")).counts, { passed: 4, failed: 0, missing: 0 });
+});
+
+Deno.test("a job that is there twice with other outcomes, or of other contents, is a conflict", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night(SCRIPT, { ...shard(1, [A, B, C, D]), name: "one" });
+  const worse: FakeScript = {
+    ...SCRIPT,
+    [A]: { scenarios: { one: "fail" } },
+    [B]: { scenarios: { one: "pass" }, patch: "x" },
+  };
+  await fixture.night(worse, { ...shard(2, [A, B]), name: "two" });
+  const { counts, jobs, changes } = await merge(fixture, "one", "two");
+  assertEquals(counts, { passed: 2, failed: 2, missing: 0 });
+  const reason = (name: string) => jobs.find((job) => job.name === name)?.reason ?? "";
+  assertMatch(reason(A), /one and .*two disagree: pass, fail \(test\)$/);
+  assertStringIncludes(reason(B), "they ran different contents (digests)");
+  assertEquals(changes.filter(({ kind }) => kind === "conflict").map(({ job }) => job), [A, B]);
+});
+
+Deno.test("merge refuses what is no night, parts of different plans, and a place that is not empty", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night(SCRIPT, { name: "one" });
+  await fixture.night({ corruptions: {} }, { name: "two" });
+  using history = await History.open(fixture.historyPath);
+  const refuse = async (names: string[], out: string, says: string): Promise<void> => {
+    const directories = names.map((name) => `${fixture.path}/${name}`);
+    await assertRejects(
+      () => mergeNights({ directories, out: `${fixture.path}/${out}`, history }),
+      UsageError,
+      says,
+    );
+  };
+  await refuse(["one", "none"], "out", "none is no directory of a night");
+  await refuse(["one", "two"], "out", "are of different plans");
+  await refuse(["one"], "two", "takes an empty directory or a new one");
+});

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+
+import { DISK_FULL_HINT } from "../../vm/kernel/build_error.ts";
+import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
+import type { ChangeKind, NightlyJob, NightlyResult } from "../results/nightly_result.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatDuration } from "./parse_quantity.ts";
+
+const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
+const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;
+const CHANGES_SHOWN = 30;
+
+/** The line of a job, and what went wrong below it. */
+export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): string {
+  const { counts } = job.run ?? {};
+  const ran = counts ? `${counts.passed + counts.failed + counts.lost} scenarios` : "";
+  const time = job.status === "missing" ? "" : formatDuration(job.seconds);
+  const columns = [job.name.padEnd(36), ran.padStart(14), time.padStart(8)];
+  const line = `${terminal.style(WORDS[job.status], STYLES[job.status])}  ${columns.join("  ")}`.trimEnd();
+  if (job.status === "pass") return line;
+  const kind = job.failure && job.failure.kind !== "test" ? `${job.failure.kind}: ` : "";
+  const below = [`${kind}${job.reason ?? ""}`, ...job.failure?.log ? [`log: ${job.failure.log}`] : []];
+  return [line, ...below.map((text) => `      ${text}`)].join("\n");
+}
+
+/** What {@linkcode printNight} takes beside the result. */
+export interface PrintOptions {
+  readonly directory: string;
+  readonly terminal: Terminal;
+  /** The command that goes on with a night that was stopped. */
+  readonly resume?: string;
+}
+
+/** Prints what a night came to; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
+export function printNight(result: NightlyResult, options: PrintOptions): void {
+  const { directory, terminal, resume } = options;
+  const { run, counts, jobs, scenarios } = result;
+  const print = (line: string): void => terminal.result(line);
+  const missing = jobs.filter(({ status }) => status === "missing");
+  const absent = new Set(missing.map(({ name }) => name));
+  const changes = result.changes.filter(({ scenario, job }) => scenario !== undefined || !absent.has(job));
+  print("");
+  for (const change of changes.slice(0, CHANGES_SHOWN)) {
+    const what = change.scenario === undefined ? change.job : `${change.job} ${change.scenario}`;
+    print(`${terminal.style(change.kind, styleOf(change.kind))}: ${what}: ${change.text}`);
+    if (change.kind !== "fixed" && change.kind !== "missing") print(`      ${change.reproduce}`);
+  }
+  if (changes.length > CHANGES_SHOWN) print(`... and ${changes.length - CHANGES_SHOWN} more changes`);
+  for (const { name, reason } of missing) print(`missing: ${name}: ${reason}`);
+  if (run.stopped !== undefined) {
+    print(`stopped: ${run.stopped}`);
+    if (resume !== undefined) print(`go on with: ${resume}`);
+  }
+  const reused = jobs.filter((job) => job.reused).length;
+  const spent = Object.entries(run.spent).filter(([, seconds]) => seconds >= 0.1)
+    .map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
+  print(`${formatDuration(run.milliseconds / 1000)}${spent ? `, spent on ${spent}` : ""}`);
+  if (reused > 0) print(`${reused} jobs kept of an earlier part of the night`);
+  const { passed, failed, lost, skipped } = scenarios;
+  print(`scenarios: ${passed} passed, ${failed + lost} failed, ${skipped} skipped`);
+  print(`results: ${directory}`);
+  print(
+    `${counts.passed} passed, ${counts.failed} failed${
+      counts.missing > 0 ? `, ${counts.missing} missing` : ""
+    }`,
+  );
+}
+
+function styleOf(kind: ChangeKind): "fail" | "skip" | "pass" {
+  if (kind === "fixed") return "pass";
+  return kind === "new failure" || kind === "still failing" || kind === "conflict" ? "fail" : "skip";
+}
+
+/** The exit status of a night: what is missing is no pass. */
+export function exitStatusOfNight({ run, jobs, counts }: NightlyResult): ExitStatus {
+  if (run.stopped === DISK_FULL_HINT) return EXIT_STATUS.usage;
+  const kinds = new Set(jobs.map(({ failure }) => failure?.kind).filter((kind) => kind !== undefined));
+  if (counts.failed > 0) {
+    if (kinds.size > 1) return EXIT_STATUS.testFailed;
+    if (kinds.has("build")) return EXIT_STATUS.buildFailed;
+    return kinds.has("guest lost") ? EXIT_STATUS.guestLost : EXIT_STATUS.testFailed;
+  }
+  if (counts.passed === 0) return EXIT_STATUS.nothingRan;
+  return counts.missing > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+
+const PREFIX = "ckptest-night-";
+const LOCK = ".lock";
+/** Between making a directory and locking it. */
+const YOUNG_MS = 60_000;
+
+/**
+ * A directory for the temporary files of all jobs of a night. It is locked while the night runs: what a killed
+ * one left behind is found by that and removed by the next.
+ */
+export class NightTemp implements AsyncDisposable {
+  readonly path: string;
+  readonly #lock: Deno.FsFile;
+
+  /** Use {@linkcode NightTemp.make}. */
+  constructor(path: string, lock: Deno.FsFile) {
+    this.path = path;
+    this.#lock = lock;
+  }
+
+  /** Makes one below `base`, where `TMPDIR` says or in /tmp. */
+  static async make(base: string = Deno.env.get("TMPDIR") ?? "/tmp"): Promise<NightTemp> {
+    await removeAbandoned(base);
+    const path = await Deno.makeTempDir({ dir: base, prefix: PREFIX });
+    const lock = await Deno.open(join(path, LOCK), { write: true, create: true });
+    await lock.lock(true);
+    return new NightTemp(path, lock);
+  }
+
+  /** Runs work with a directory of its own, and removes that. */
+  async with<T>(work: (directory: string) => Promise<T>): Promise<T> {
+    const directory = await Deno.makeTempDir({ dir: this.path });
+    try {
+      return await work(directory);
+    } finally {
+      await removeStubbornly(directory);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await removeStubbornly(this.path);
+    this.#lock.close();
+  }
+}
+
+/** What a killed job started may end, and write, a moment later. */
+async function removeStubbornly(directory: string): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    const error = await Deno.remove(directory, { recursive: true }).catch((error: Error) => error);
+    if (error === undefined || error instanceof Deno.errors.NotFound) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function removeAbandoned(base: string): Promise<void> {
+  for await (const { name } of Deno.readDir(base)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const path = join(base, name);
+    try {
+      const { mtime, uid } = await Deno.stat(path);
+      if (uid !== Deno.uid() || Date.now() - (mtime?.getTime() ?? 0) < YOUNG_MS) continue;
+      using lock = await Deno.open(join(path, LOCK), { write: true, create: true });
+      if (await lock.tryLock(true)) await Deno.remove(path, { recursive: true });
+    } catch {
+      // Another night removes it at the same time.
+    }
+  }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals } from "@std/assert";
+import { exists } from "@std/fs";
+import { NightTemp } from "./night_temp.ts";
+
+Deno.test("what a killed night left is removed by the next; what belongs to a running one stays", async () => {
+  const base = await Deno.makeTempDir();
+  try {
+    const old = new Date(Date.now() - 600_000);
+    await Deno.mkdir(`${base}/ckptest-night-dead/job`, { recursive: true });
+    await Deno.mkdir(`${base}/ckptest-night-young`);
+    await Deno.mkdir(`${base}/of-another-program`);
+    await using running = await NightTemp.make(base);
+    for (const path of [`${base}/ckptest-night-dead`, `${base}/of-another-program`, running.path]) {
+      await Deno.utime(path, old, old);
+    }
+    await using next = await NightTemp.make(base);
+    assert(!await exists(`${base}/ckptest-night-dead`));
+    for (const name of ["ckptest-night-young", "of-another-program"]) {
+      assert(await exists(`${base}/${name}`), name);
+    }
+    assert(await exists(running.path));
+    const inside = await next.with(async (path) => {
+      await Deno.writeTextFile(`${path}/left`, "");
+      return path;
+    });
+    assert(!await exists(inside));
+    assertEquals(inside.startsWith(next.path), true);
+  } finally {
+    await Deno.remove(base, { recursive: true });
+  }
+});

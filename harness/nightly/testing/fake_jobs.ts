@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import { runCommand } from "../../../vm/run_command.ts";
+import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../results/run_result.ts";
+import type { JobPlace, JobRunner } from "../job_runner.ts";
+import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../planned_job.ts";
+import { digestOf } from "../../../vm/kernel/digest.ts";
+
+/** What scripted jobs do, by name. */
+export type FakeScript = Readonly<Record<string, FakeJob>>;
+
+/** What one of them does. */
+export interface FakeJob {
+  /** Outcome of each scenario; without any it writes no results. */
+  readonly scenarios?: Readonly<Record<string, ScenarioRecord["status"]>>;
+  readonly seconds?: number;
+  /** What it ends with; by default what the scenarios say. */
+  readonly status?: number;
+  /** What it prints. */
+  readonly says?: string;
+  /** Milliseconds that its scenarios claim to have taken. */
+  readonly milliseconds?: number;
+  /** Stands for its sources. */
+  readonly patch?: string;
+  /** The status that building its kernel ends with; it has no kernel of its own when not given. */
+  readonly build?: number;
+  readonly deadlineSeconds?: number;
+  /** Why it cannot be planned. */
+  readonly problem?: string;
+}
+
+/** Gives a job, with what the script leaves out. */
+export async function fakeJob(name: string, job: FakeJob): Promise<PlannedJob> {
+  const [kernel = "-", platform = "-", flavour = "-", suite = name] = name.split("/");
+  const digests = {
+    patch: job.patch ?? "p",
+    kernel: `k-${job.patch ?? "p"}`,
+    harness: "h",
+    scenarios: "s",
+    options: "o",
+  };
+  return {
+    ...{ name, kernel, platform, flavour, suite, suiteKind: "catalogue" },
+    deadlineSeconds: job.deadlineSeconds ?? 60,
+    command: { kind: "ckptest", args: ["run"], writesResults: job.scenarios !== undefined },
+    reproduce: `deno task nightly --only ${name}`,
+    ...(job.build === undefined ? {} : { buildKey: `${kernel}-${platform}`, buildArgs: ["kernel"] }),
+    ...(job.problem === undefined
+      ? { digests, digest: await digestOf([name, ...Object.values(digests)]) }
+      : { problem: job.problem }),
+  };
+}
+
+/** A plan of scripted jobs. */
+export async function fakePlan(
+  script: FakeScript,
+  options: {
+    only?: readonly string[];
+    id?: string;
+    whole?: boolean;
+    started?: string;
+    shard?: { index: number; of: number };
+    selected?: readonly string[];
+  } = {},
+): Promise<NightlyPlan> {
+  const { only = [], shard } = options;
+  const started = options.started ?? new Date().toISOString();
+  const names = Object.keys(script).filter((name) => only.length === 0 || only.includes(name));
+  return {
+    schema: PLAN_SCHEMA,
+    id: options.id ?? `${started}-${Deno.pid}`,
+    started,
+    whole: options.whole ?? shard === undefined,
+    matrix: { path: "fake.json", digest: "m" },
+    jobs: await Promise.all(names.map((name) => fakeJob(name, script[name]!))),
+    selected: options.selected ?? names,
+    ...(shard ? { shard } : {}),
+  };
+}
+
+/** Runs scripted jobs: a shell each, that sleeps, speaks and ends as it is told. */
+export function fakeRunner(script: FakeScript): JobRunner {
+  return {
+    build: ({ name }, place) => shell(script[name]?.build ?? 0, 0.02, "built", place),
+    run: async ({ name }, place) => {
+      const { scenarios, seconds = 0.02, says = "running", ...job } = script[name]!;
+      const result = scenarios && fakeRunResult(name, scenarios, job.milliseconds);
+      const failed = Object.values(scenarios ?? {}).includes("fail") ? 1 : 0;
+      // As a job does: the results come at its end, and whole.
+      if (result) await Deno.writeTextFile(join(place.tmp, "results.json"), JSON.stringify(result));
+      const move = result ? `mv '${place.tmp}/results.json' '${place.out}/results.json'` : ":";
+      return await shell(job.status ?? failed, seconds, says, place, move);
+    },
+  };
+}
+
+function shell(status: number, seconds: number, says: string, place: JobPlace, last = ":") {
+  const { logPath, signal, tmp } = place;
+  const text = `echo "$0"; echo x >"${tmp}/left"; sleep ${seconds}; ${last}; exit ${status}`;
+  const argv = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", text, says] as const;
+  return runCommand(argv, { logPath, signal, detached: true });
+}
+
+/** What `results.json` of a scripted job says. */
+export function fakeRunResult(
+  job: string,
+  scenarios: NonNullable<FakeJob["scenarios"]>,
+  milliseconds = 100,
+): RunResult {
+  const platform = job.split("/")[1] ?? "x86_64";
+  const results = Object.entries(scenarios).map(([scenario, status]): ScenarioRecord => ({
+    ...{ platform, scenario, status, milliseconds, findings: [], splats: [], stops: [] },
+    reproduce: `deno task test:qemu --arch ${platform} --filter ${scenario}`,
+  }));
+  const count = (status: string): number => results.filter((one) => one.status === status).length;
+  return {
+    schema: RUN_RESULT_SCHEMA,
+    started: "2026-01-01T00:00:00.000Z",
+    milliseconds: 1000,
+    kernels: [{ platform, name: "Linux 6.1", accelerator: "tcg" }],
+    counts: { passed: count("pass"), failed: count("fail"), lost: count("lost"), skipped: count("skip") },
+    bytes: { total: 100, predicted: 90, observed: 10, volatile: 0, unexplained: 0 },
+    volatile: {},
+    results,
+  };
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A night of scripted jobs, as a program that can be killed:
+ *
+ *     fake_night.ts DIRECTORY HISTORY SCRIPT [JOB...]
+ *
+ * Each job is a shell that does what SCRIPT says of it; without JOB all of them run.
+ *
+ * @module
+ */
+import { History } from "../history.ts";
+import { exitStatusOfNight, printNight } from "../night_summary.ts";
+import { onInterrupt } from "../on_interrupt.ts";
+import { runNight } from "../run_night.ts";
+import { Terminal } from "../../terminal.ts";
+import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
+
+if (import.meta.main) {
+  const [directory = "", path = "", script = "{}", ...only] = Deno.args;
+  const parsed = JSON.parse(script) as FakeScript;
+  using history = await History.open(path);
+  const terminal = new Terminal();
+  using interrupt = onInterrupt((name) => terminal.note(name));
+  const result = await runNight({
+    ...{ directory, history, terminal, signal: interrupt.signal, slots: 2, durations: new Map() },
+    ...{ resume: true, runner: fakeRunner(parsed) },
+    plan: await fakePlan(parsed, { only }),
+  });
+  printNight(result, { directory, terminal, resume: "the same" });
+  Deno.exitCode = exitStatusOfNight(result);
+}
