@@ -64,7 +64,7 @@ export async function doAction(action: PlannedAction, context: ActionContext): P
       return {};
     case "pageout":
     case "cold":
-      await advise(calls, pid, action);
+      await adviseProcess(calls, pid, action.do, action);
       return {};
     case "unlink":
       await calls.call("unlink", action.path);
@@ -85,10 +85,19 @@ async function poke(calls: GuestSyscalls, pid: number, { address, value = 0 }: P
   await calls.call("close", fd);
 }
 
-async function advise(calls: GuestSyscalls, pid: number, action: PlannedAction): Promise<void> {
+/** A part of a process's memory. */
+export type MemoryRange = Pick<PlannedAction, "address" | "length">;
+
+/** Gives advice about memory of another process: `pageout` or `cold`. */
+export async function adviseProcess(
+  calls: GuestSyscalls,
+  pid: number,
+  advice: keyof typeof ADVICE,
+  { address, length }: MemoryRange,
+): Promise<void> {
   const { result: fd } = await calls.call("pidfd_open", pid, 0);
-  const vector = calls.words(action.address, BigInt(action.length));
-  await calls.call("process_madvise", fd, vector, 1, ADVICE[action.do as keyof typeof ADVICE], 0);
+  const vector = calls.words(address, BigInt(length));
+  await calls.call("process_madvise", fd, vector, 1, ADVICE[advice], 0);
   await calls.call("close", fd);
 }
 

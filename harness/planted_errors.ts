@@ -19,6 +19,8 @@ export interface PlantedError {
    * hangs.
    */
   readonly finding: { readonly id: string; readonly path: string; readonly actual?: string };
+  /** The line of the edited file that the kernel's report must name. */
+  readonly at?: { readonly file: string; readonly line: string };
   /** Whether random programs must find it too, and be made small. */
   readonly fuzz: boolean;
 }

@@ -66,15 +66,13 @@ export function expectedFinding(
   );
 }
 
-/** The lines that the edits of a planted error touch, as `FILE:LINE`, in the edited files. */
-export async function plantedPlaces({ edits }: PlantedError): Promise<Set<string>> {
+/** Where the line lies that must be named, as `FILE:LINE` of the edited file; all places that it occurs at. */
+export async function placesToName({ edits, at }: PlantedError): Promise<string[]> {
+  if (!at) return [];
   const overlay = await readOverlay(fromFileUrl(new URL("../vm/kernel/overlay", import.meta.url)));
   const edited = await editFiles(edits, (file) => Promise.resolve(overlay.get(file)));
-  const places = new Set<string>();
-  for (const { file, replace } of edits) {
-    const text = new TextDecoder().decode(edited.get(file));
-    const start = text.slice(0, text.indexOf(replace)).split("\n").length;
-    replace.split("\n").forEach((_, index) => places.add(`${file}:${start + index}`));
-  }
-  return places;
+  const text = new TextDecoder().decode(edited.get(at.file) ?? overlay.get(at.file));
+  return text.split("\n").flatMap((line, index) =>
+    line.trim() === at.line ? [`${at.file}:${index + 1}`] : []
+  );
 }

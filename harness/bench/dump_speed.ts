@@ -2,10 +2,10 @@
 
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { type SyscallName, syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import { encodeProgram } from "../../vm/target_program.ts";
 import { runGdb } from "../gcore.ts";
 import type { Guest, GuestAgent } from "../guest.ts";
+import { GuestSyscalls } from "../guest_syscalls.ts";
 import { installFiles } from "../install_files.ts";
 import type { PreparedGuest } from "../prepare_guest.ts";
 
@@ -36,6 +36,7 @@ const CORE = "/work/core";
 const O_WRONLY_CREAT_TRUNC = 0o1101;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const PROT_READ_WRITE = 3;
+const SEEK_END = 2;
 const DEADLINE_MS = 120_000;
 
 /**
@@ -64,7 +65,7 @@ export async function measureDumpSpeed(
   const timings: DumpTiming[] = [];
   for (let round = 0; round < rounds; round++) {
     timings.push(await timeCheckpoint(agent, { pid, nr: prepared.checkpointNr }));
-    timings.push(await timeCopy(agent, { pid, address, bytes: pages * 4096, prepared }));
+    timings.push(await timeCopy(agent, { pid, address, bytes: pages * 4096 }));
     if (withGdb) timings.push(await timeGcore(agent, pid));
   }
   return timings;
@@ -83,58 +84,32 @@ async function timeCheckpoint(
 
 /** The size of a file, which is removed. */
 async function sizeOf(agent: GuestAgent, path: string): Promise<number> {
-  const word = agent.info.arch === "i386" ? 4 : 8;
-  const SEEK_END = 2;
-  const fd = (await agent.syscall(syscallNumber("open", word), path, 0, 0)).result;
-  const size = (await agent.syscall(syscallNumber("lseek", word), fd, 0, SEEK_END)).result;
-  await agent.syscall(syscallNumber("close", word), fd);
-  await agent.syscall(syscallNumber("unlink", word), path);
-  return Number(size);
+  const calls = new GuestSyscalls(agent);
+  const { result: fd } = await calls.call("open", path, 0, 0);
+  const { result: size } = await calls.call("lseek", fd, 0, SEEK_END);
+  await calls.call("close", fd);
+  await calls.call("unlink", path);
+  return size;
 }
 
 async function timeCopy(
   agent: GuestAgent,
-  { pid, address, bytes }: { pid: number; address: bigint; bytes: number; prepared: PreparedGuest },
+  { pid, address, bytes }: { pid: number; address: bigint; bytes: number },
 ): Promise<DumpTiming> {
-  const word = agent.info.arch === "i386" ? 4 : 8;
-  const call = async (
-    name: SyscallName,
-    ...args: (number | bigint | string | Uint8Array)[]
-  ): Promise<bigint> => {
-    const { result } = await agent.syscall(syscallNumber(name, word), ...args);
-    if (result < 0n && result > -4096n) throw new Error(`${name} in the guest failed with ${result}`);
-    return result;
-  };
-  const buffer = await call(
-    word === 4 ? "mmap2" : "mmap",
-    0,
-    bytes,
-    PROT_READ_WRITE,
-    MAP_PRIVATE_ANONYMOUS,
-    -1n,
-    0,
-  );
-  const fd = await call("open", COPY, O_WRONLY_CREAT_TRUNC, 0o600);
+  const calls = new GuestSyscalls(agent);
+  const mmap = calls.wordSize === 4 ? "mmap2" : "mmap";
+  const { result: buffer } = await calls.call(mmap, 0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0);
+  const { result: fd } = await calls.call("open", COPY, O_WRONLY_CREAT_TRUNC, 0o600);
+  const [own, theirs] = [BigInt.asUintN(8 * calls.wordSize, BigInt(buffer)), address]
+    .map((start) => calls.words(start, BigInt(bytes)));
   const { monotonicNs: before } = await agent.time();
-  const read = await call(
-    "process_vm_readv",
-    ...[pid, vector(word, buffer, bytes), 1, vector(word, address, bytes), 1, 0],
-  );
-  const written = await call("write", fd, buffer, bytes);
+  const { result: read } = await calls.call("process_vm_readv", pid, own!, 1, theirs!, 1, 0);
+  const { result: written } = await calls.call("write", fd, buffer, bytes);
   const { monotonicNs: after } = await agent.time();
-  await call("close", fd);
-  await call("munmap", buffer, bytes);
-  if (read !== BigInt(bytes) || written !== read) {
-    throw new Error(`the copy came to ${written} of ${bytes} bytes`);
-  }
+  await calls.call("close", fd);
+  await calls.call("munmap", buffer, bytes);
+  if (read !== bytes || written !== read) throw new Error(`the copy came to ${written} of ${bytes} bytes`);
   return { way: "copy", bytes: await sizeOf(agent, COPY), nanoseconds: Number(after - before) };
-}
-
-/** A struct iovec. */
-function vector(word: 4 | 8, address: bigint, length: number): Uint8Array {
-  return word === 8
-    ? new Uint8Array(BigUint64Array.of(address, BigInt(length)).buffer)
-    : new Uint8Array(Uint32Array.of(Number(BigInt.asUintN(32, address)), length).buffer);
 }
 
 async function timeGcore(agent: GuestAgent, pid: number): Promise<DumpTiming> {

@@ -2,10 +2,13 @@
 
 import { errnoName } from "../../lib/abi/errno.ts";
 import { cutImageFindings, sameImageFindings } from "../../lib/compare/cut_image.ts";
+import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import { AgentError } from "../../vm/agent_session.ts";
 import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
+import { adviseProcess, type MemoryRange } from "../call_actions.ts";
 import type { Guest } from "../guest.ts";
+import { GuestSyscalls } from "../guest_syscalls.ts";
 import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
 import type { StopOutcome } from "../run_case.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
@@ -76,6 +79,13 @@ export async function sweepFaults(
       if (!(error instanceof AgentError)) throw error;
     });
   }
+  const swapped = swappedRanges(seen);
+  const calls = new GuestSyscalls(agent);
+  // The checkpoint that was judged has brought them in.
+  const swapOut = async (): Promise<void> => {
+    for (const range of swapped) await adviseProcess(calls, pid, "pageout", range);
+  };
+  await swapOut();
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
@@ -83,6 +93,7 @@ export async function sweepFaults(
   let mark = guest.consoleMark;
   let nth = 1;
   for (;; nth++) {
+    await swapOut();
     const reply = await agent.checkpoint({ nr: checkpointNr, pid, failNth: nth });
     findings.push(...replyFindings(reply, seen.image, nth));
     if (!reply.faultCame) break;
@@ -109,6 +120,13 @@ export async function sweepFaults(
   for (const [name, times] of outcomes) count(tally.outcomes, name, times);
   tally.faults += nth - 1;
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
+}
+
+/** The pages that were swapped out before the first checkpoint, one by one. */
+function swappedRanges({ raw }: ObservedCheckpoint): MemoryRange[] {
+  return parsePagemap(raw.proc.get("pages") ?? new Uint8Array(0))
+    .filter(({ swapped }) => swapped)
+    .map(({ page }) => ({ address: BigInt(page) * 4096n, length: 4096 }));
 }
 
 /** Outcomes in words, such as `45 ENOMEM, 2 ok`. */
