@@ -59,12 +59,17 @@ function parseKtap(text: string): KtapCounts {
   return counts;
 }
 
-/** The kernel's parser, from a source in the cache. */
+/** The parser of Linux 6.1, from a source in the cache: that of 5.10 is another. */
 async function kernelParser(): Promise<string | undefined> {
   const sources = join(cacheDirectory(), "src");
   if (await runIfInstalled("python3", ["--version"]) === undefined) return undefined;
   try {
-    for await (const { path } of walk(sources, { maxDepth: 6, match: [/kunit\/kunit_parser\.py$/] })) {
+    for await (
+      const { path } of walk(sources, {
+        maxDepth: 6,
+        match: [/debian-6\.1-[^/]*\/.*kunit\/kunit_parser\.py$/],
+      })
+    ) {
       return path;
     }
   } catch (error) {
