@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { ScenarioError } from "../lib/model/scenario.ts";
 import { MissingToolError } from "../vm/find_tool.ts";
 import { GuestBuildError } from "../vm/guest/build_guest.ts";
 import { GuestLostError } from "../vm/guest_lost_error.ts";
@@ -24,6 +25,7 @@ export function explainError(error: unknown): ErrorExplanation | undefined {
     return { status, text, showUsage };
   };
   if (error instanceof UsageError) return explain(EXIT_STATUS.usage, error.message, true);
+  if (error instanceof ScenarioError) return explain(EXIT_STATUS.usage);
   if (error instanceof MissingToolError || error.cause instanceof MissingToolError) {
     return explain(EXIT_STATUS.usage);
   }

@@ -11,6 +11,8 @@ import { RELEASE_OFFSET } from "../vm/target_program.ts";
 import type { GuestAgent } from "./guest.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
+/** How the agent attaches. */
+const ATTACH = { traced: "seize", attached: "attach", stepped: "step" } as const;
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/held`;
 const EBUSY = 16;
@@ -97,7 +99,8 @@ async function hold(
   switch (hold) {
     case "traced":
     case "attached":
-      await agent.attach(pid, hold === "traced" ? "seize" : "attach");
+    case "stepped":
+      await agent.attach(pid, ATTACH[hold]);
       return {
         findings: await awaitState(agent, pid, "t"),
         async release() {

@@ -209,7 +209,7 @@ export class AgentSession {
    * Becomes a process's tracer and stops it in the tracer's way: "seize" by PTRACE_INTERRUPT, "attach" by the
    * SIGSTOP of PTRACE_ATTACH. One process at a time.
    */
-  attach(pid: number, how: "seize" | "attach", options?: RequestOptions): Promise<void> {
+  attach(pid: number, how: "seize" | "attach" | "step", options?: RequestOptions): Promise<void> {
     return this.#tell("attach", [["pid", pid], ["how", how]], options);
   }
 

@@ -28,7 +28,7 @@ export interface TracerPoke {
 }
 
 /** What the target is held by, or does, while it is checkpointed. */
-export type Hold = "stopped" | "traced" | "attached" | "frozen" | "frozen and stopped" | Linger;
+export type Hold = "stopped" | "traced" | "attached" | "stepped" | "frozen" | "frozen and stopped" | Linger;
 
 /** Whose pid the call is given in place of the target's. */
 export type Whom = "zombie" | "dead pid" | "no such pid" | "thread id" | "kernel thread";
@@ -74,6 +74,7 @@ const HOLDS: readonly Hold[] = [
   "stopped",
   "traced",
   "attached",
+  "stepped",
   "frozen",
   "frozen and stopped",
   "running",
@@ -96,6 +97,7 @@ const TASK_STATES: Readonly<Record<Exclude<Hold, Linger>, number>> = {
   "stopped": 0x104,
   "traced": 0x8,
   "attached": 0x8,
+  "stepped": 0x8,
   "frozen": 0x2001,
   "frozen and stopped": 0x104,
 };
@@ -118,6 +120,7 @@ export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
     );
   }
   const debug = (words.debug ?? []).map((setting, i) => applyDebug(state, setting, `"debug" ${i + 1}`));
+  if (hold === "stepped") state.debug.step();
   const pokes = (words.poke ?? []).map((poke, i) => applyPoke(state, poke, `"poke" ${i + 1}`));
   return {
     debug,

@@ -12,6 +12,9 @@ interface Slot {
 /** DR6 of a task that met no trap: the bits that read as ones (DR6_RESERVED, asm/debugreg.h). */
 export const DR6_AT_REST = 0xffff0ff0n;
 
+/** Bit of DR6: single step. */
+const DR_STEP = 0x4000n;
+
 const SLOTS = 4;
 const EXECUTE = 0;
 const WRITE = 1;
@@ -39,6 +42,11 @@ export class DebugRegisters {
   /** The eight words that a tracer sees. */
   words(): bigint[] {
     return [...this.#slots.map((slot) => slot?.address ?? 0n), 0n, 0n, this.#dr6, this.#dr7];
+  }
+
+  /** After a tracer has had the task carry out one instruction: DR6 says so (DR_STEP). */
+  step(): void {
+    this.#dr6 |= DR_STEP;
   }
 
   /**

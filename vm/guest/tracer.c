@@ -76,6 +76,26 @@ static long seize(int pid)
 	return error;
 }
 
+// Has a process that is seized carry out one instruction.
+static long step(int pid)
+{
+	int status = 0;
+
+	do {
+		long error = SYS(ptrace, PTRACE_SINGLESTEP, pid, 0, 0);
+
+		if (error < 0)
+			return error;
+		do {
+			error = SYS(wait4, pid, &status, __WALL, 0);
+		} while (error == -EINTR);
+		if (error < 0)
+			return error;
+		// One that was stopped before traps once more for that, and has not moved then.
+	} while ((status & 0xff) == 0x7f && status >> 16 == PTRACE_EVENT_STOP);
+	return status == (SIGTRAP << 8 | 0x7f) ? 0 : -ESRCH;
+}
+
 long tracer_visit(struct visit *visit, int pid)
 {
 	visit->pid = pid;
@@ -97,7 +117,8 @@ static void answer(long error, const char *what)
 		reply_done();
 }
 
-// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH.
+// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=step seizes it and
+// goes one instruction further.
 void command_attach(const struct command *command)
 {
 	int pid;
@@ -116,8 +137,10 @@ void command_attach(const struct command *command)
 	attached_was_stopped = proc_is_stopped(pid);
 	long error = -EINVAL;
 
-	if (text_equal(how, "seize")) {
+	if (text_equal(how, "seize") || text_equal(how, "step")) {
 		error = seize(pid);
+		if (error >= 0 && text_equal(how, "step"))
+			error = step(pid);
 	} else if (text_equal(how, "attach")) {
 		error = SYS(ptrace, PTRACE_ATTACH, pid, 0, 0);
 		if (error >= 0)
