@@ -68,6 +68,8 @@ export interface PrepareOptions {
   /** What is built; Debian's 6.1 by default. */
   readonly source?: KernelSource | undefined;
   readonly memoryMiB?: number | undefined;
+  /** Kernel parameters beyond the usual ones. */
+  readonly append?: readonly string[];
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
@@ -150,6 +152,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         kernel,
         initrd,
         memoryMiB: options.memoryMiB ?? memory >> 20,
+        append: options.append ?? [],
       });
       try {
         const session = await AgentSession.connect(machine, { slowdown: slowdown(platform.flavour) });

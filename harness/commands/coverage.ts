@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
+import type { Scenario } from "../../lib/model/scenario.ts";
 import { readOverlay } from "../../vm/kernel/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build_kernel.ts";
 import { filterScenarios, readCatalogue } from "../catalogue.ts";
@@ -50,13 +51,19 @@ export const coverageCommand: Command = {
     const coverage: Coverage = new Map();
     const tally = newFaultTally();
     for (const platform of scenarios.length > 0 ? platforms : []) {
-      const accelerator = options.string("accel");
-      const prepared = await prepareGuest(platform, { terminal, accelerator, scenarios: catalogue });
+      const settings = { terminal, accelerator: options.string("accel"), scenarios: catalogue };
+      const prepared = await prepareGuest(platform, settings);
       const atGuestEnd = async ({ agent }: Guest): Promise<void> => {
         addCoverage(coverage, await readCoverage(agent, prepared.build!, [...sources.keys()]));
       };
       report.beginPlatform({ ...prepared, name: platform.name });
       await runPlatform(prepared, scenarios, report, { atGuestEnd });
+      if (platform.kernel === "x86_64") {
+        // A CPU without FSGSBASE has the bases of segments in descriptors alone.
+        const old = await prepareGuest(platform, { ...settings, append: ["nofsgsbase"] });
+        report.beginPlatform({ ...old, name: `${platform.name}, nofsgsbase` });
+        await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
+      }
       report.beginPlatform({ ...prepared, name: `${platform.name}, with faults` });
       await runPlatform(prepared, swept, report, {
         atGuestEnd,
@@ -75,6 +82,11 @@ export const coverageCommand: Command = {
     return status === EXIT_STATUS.pass && filters.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
   },
 };
+
+/** Scenarios of segments that are loaded, and of none. */
+function segmentScenarios(scenarios: readonly Scenario[]): Scenario[] {
+  return scenarios.filter(({ name }) => /^(minimal|tls_|ldt_|registers_selectors)/.test(name));
+}
 
 /** The C files of the patch, by their path in the kernel tree. */
 async function readSources(): Promise<Map<string, readonly string[]>> {

@@ -10,7 +10,7 @@ export interface UnreachableLine {
   readonly file: string;
   /** The line's text, without blanks around it. */
   readonly text: string;
-  /** The line before it, where the text alone occurs more than once. */
+  /** The lines before it, as many as it takes where the text alone occurs more than once. */
   readonly after?: string;
   readonly reason: string;
 }
@@ -36,9 +36,11 @@ export function explainLines(
   const explained = new Map<string, Map<number, string>>();
   for (const { file, text, after, reason } of explanations) {
     const lines = sources.get(file) ?? [];
-    const numbers = lines.flatMap((line, index) =>
-      line.trim() === text && (after === undefined || lines[index - 1]?.trim() === after) ? [index + 1] : []
-    );
+    const before = after?.split("\n") ?? [];
+    const numbers = lines.flatMap((line, index) => {
+      const above = lines.slice(Math.max(0, index - before.length), index).map((line) => line.trim());
+      return line.trim() === text && above.join("\n") === before.join("\n") ? [index + 1] : [];
+    });
     const [number] = numbers;
     if (number === undefined || numbers.length > 1) {
       throw new UsageError(

@@ -68,15 +68,8 @@ int cr_write_obj(struct cr_ctx *ctx, const struct cr_hdr *h, const void *buf)
 	return cr_write_iter(ctx, &iter);
 }
 
-/**
- * cr_write_string - write a string
- * @ctx: checkpoint context
- * @str: string
- * @len: its length, with all bytes that belong to the record
- *
- * Return: 0, or an error.
- */
-int cr_write_string(struct cr_ctx *ctx, const char *str, int len)
+/* write a string, with all @len bytes that belong to the record */
+static int cr_write_string(struct cr_ctx *ctx, const char *str, int len)
 {
 	struct cr_hdr h = {
 		.type = CR_HDR_STRING,

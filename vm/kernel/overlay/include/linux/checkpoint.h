@@ -67,7 +67,6 @@ bool cr_task_stopped(struct task_struct *t);
 int cr_task_check(struct cr_ctx *ctx);
 
 int cr_write_obj(struct cr_ctx *ctx, const struct cr_hdr *h, const void *buf);
-int cr_write_string(struct cr_ctx *ctx, const char *str, int len);
 char *cr_fill_fname(const struct path *path, const struct path *root,
 		    char *buf, int *n);
 int do_checkpoint(struct cr_ctx *ctx);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { readOverlay } from "../../vm/kernel/kernel_overlay.ts";
+import { UsageError } from "../exit_status.ts";
+import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "./coverage.ts";
+import { coveragePage } from "./coverage_page.ts";
+import { parseGcov } from "./parse_gcov.ts";
+import { explainLines, readUnreachableLines } from "./unreachable.ts";
+
+/** What gcov prints of a file of two lines with code, and of a header that nobody asked for. */
+function gcov(first: number, second: number): string {
+  const line = (line_number: number, count: number, branches: number[]): unknown => ({
+    ...{ line_number, count, branches: branches.map((count) => ({ count })) },
+  });
+  return JSON.stringify({
+    files: [
+      { file: "../../trees/x/checkpoint/a.c", lines: [line(2, first, [first, 0]), line(3, second, [])] },
+      { file: "/usr/include/b.h", lines: [line(1, 1, [])] },
+    ],
+  });
+}
+
+const PATH = "checkpoint/a.c";
+const SOURCES = new Map([[PATH, ["/* <a> */", "if (x)", "\treturn 1;"]]]);
+
+Deno.test("parseGcov() takes the files that count, addCoverage() adds guests up", () => {
+  const coverage = parseGcov(gcov(2, 0), [PATH]);
+  assertEquals([...coverage.keys()], [PATH]);
+  assertEquals(formatShare(lineShare(coverage.values())), "50 % (1 of 2)");
+  addCoverage(coverage, parseGcov(gcov(1, 3), [PATH]));
+  assertEquals(coverage.get(PATH)?.lines.get(2), { count: 3, branches: [3, 0] });
+  assertEquals(formatShare(lineShare(coverage.values())), "100 % (2 of 2)");
+  assertEquals(branchShare(coverage.values()), { total: 2, reached: 1 });
+  assertThrows(() => parseGcov("{}", [PATH]), SyntaxError, "files");
+});
+
+Deno.test("formatShare() calls only the whole 100 %", () => {
+  assertEquals(formatShare({ total: 10_000, reached: 9_999 }), "99.9 % (9999 of 10000)");
+});
+
+Deno.test("explainLines() finds a line by its text, and refuses what fits none, many, or a line that ran", () => {
+  const coverage: Coverage = parseGcov(gcov(2, 0), [PATH]);
+  const entry = { file: PATH, text: "return 1;", reason: "never" };
+  assertEquals(explainLines([entry], SOURCES, coverage).get(PATH)?.get(3), "never");
+  assertEquals(explainLines([{ ...entry, after: "if (x)" }], SOURCES, coverage).get(PATH)?.get(3), "never");
+  const refused = (wrong: object): unknown =>
+    assertThrows(() => explainLines([{ ...entry, ...wrong }], SOURCES, coverage), UsageError);
+  refused({ text: "return 2;" });
+  refused({ after: "if (y)" });
+  refused({ text: "if (x)" });
+});
+
+Deno.test("every explained line is in the kernel code once", async () => {
+  const overlay = await readOverlay(fromFileUrl(new URL("../../vm/kernel/overlay", import.meta.url)));
+  const decoder = new TextDecoder();
+  const sources = new Map([...overlay].map(([path, bytes]) => [path, decoder.decode(bytes).split("\n")]));
+  const explained = await readUnreachableLines();
+  const found = [...explainLines(explained, sources, new Map()).values()];
+  assertEquals(found.reduce((sum, { size }) => sum + size, 0), explained.length);
+});
+
+Deno.test("coveragePage() shows counts, marks lines, and escapes the source", () => {
+  const coverage = parseGcov(gcov(2, 0), [PATH]);
+  const page = coveragePage({ title: "a & b", coverage, sources: SOURCES, explained: new Map() });
+  for (const part of ["a &amp; b", "/* &lt;a> */", `class="part"`, `class="not"`, "50 % (1 of 2)"]) {
+    assertStringIncludes(page, part);
+  }
+  const explained = new Map([[PATH, new Map([[3, "never"]])]]);
+  assertStringIncludes(coveragePage({ title: "", coverage, sources: SOURCES, explained }), "-- never");
+});
