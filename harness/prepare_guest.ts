@@ -69,14 +69,14 @@ export interface PrepareOptions {
 
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  { name, kernel: arch, flavour }: Platform,
+  { name, kernel: arch, flavour, series }: Platform,
   terminal: Terminal,
   mutate: readonly OverlayEdit[] = [],
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
     flavour,
-    source: { kind: "debian", series: "6.1" },
+    source: { kind: "debian", series },
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
@@ -113,6 +113,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     heapStart: await heapStartOf(target),
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: CHECKPOINT_NR,
+    series: platform.series,
   };
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);

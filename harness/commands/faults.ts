@@ -15,20 +15,21 @@ import { Terminal } from "../terminal.ts";
 /** `faults`: every allocation of the system call fails once. */
 export const faultsCommand: Command = {
   usage: [
-    "faults [--filter TEXT]... [--arch LIST] [--flavour debug|fault] [--sites] [--out DIR]",
+    "faults [--filter TEXT]... [--arch LIST] [--flavour debug|fault] [--series LIST] [--sites] [--out DIR]",
     "let the 1st, 2nd, ... nth allocation of the call fail, until a call goes through untouched",
   ],
   options: [
     "--filter TEXT     only scenarios whose name contains TEXT (may be repeated); a selection by default",
     "--arch LIST       kernels, separated by commas, or all",
     "--flavour NAME    fault (the default) or debug; plain kernels have no fault injection",
+    "--series LIST     kernel series, separated by commas: 5.10, 6.1 (default), 6.12",
     "--sites           print each allocation that was failed, and how often",
     "--accel NAME      kvm or tcg, in place of the probe",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "flavour", "accel", "out"],
+      string: ["arch", "flavour", "series", "accel", "out"],
       collect: ["filter"],
       boolean: ["sites"],
     });
@@ -36,6 +37,7 @@ export const faultsCommand: Command = {
       arch: options.string("arch"),
       fallback: "x86_64,i386",
       flavour: options.string("flavour") ?? "fault",
+      series: options.string("series"),
     });
     const plain = platforms.find(({ flavour }) => flavour === "plain");
     if (plain) {

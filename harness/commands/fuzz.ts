@@ -17,7 +17,7 @@ const MAX = 0x7fff_ffff;
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
   usage: [
-    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--plant NAME]",
+    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--plant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
   options: [
@@ -26,18 +26,24 @@ export const fuzzCommand: Command = {
     "--seed N       the programs to draw; by the clock when not given, and printed",
     `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     "--arch LIST    platforms, separated by commas, or all",
+    "--series LIST  kernel series, separated by commas: 5.10, 6.1 (default), 6.12",
     "--plant NAME   plant that error of fixtures/planted_errors.json in the kernel first",
     "--kernel FILE  a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["seed", "count", "arch", "plant", "kernel", "accel"],
+      string: ["seed", "count", "arch", "series", "plant", "kernel", "accel"],
       boolean: ["ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
-    for (const platform of parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" })) {
+    const platforms = parsePlatforms({
+      arch: options.string("arch"),
+      fallback: "x86_64",
+      series: options.string("series"),
+    });
+    for (const platform of platforms) {
       if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
     }
     return status;

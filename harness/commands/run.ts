@@ -16,7 +16,8 @@ const DEFAULT_PLATFORMS = "x86_64,i386";
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = {
   usage: [
-    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--repeat N] [--out DIR]",
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--series LIST] [--repeat N] " +
+    "[--out DIR]",
     "build what changed, boot guests, run the scenarios and judge every image",
   ],
   options: [
@@ -24,6 +25,7 @@ export const runCommand: Command = {
     "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
     "--arch LIST       kernels, separated by commas, or all",
     "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
+    "--series LIST     kernel series, separated by commas: 5.10, 6.1 (default), 6.12",
     "--accel NAME      kvm or tcg, in place of the probe",
     "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
     "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
@@ -31,7 +33,7 @@ export const runCommand: Command = {
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: ["arch", "flavour", "accel", "kernel", "out", "repeat"],
+      string: ["arch", "flavour", "series", "accel", "kernel", "out", "repeat"],
       collect: ["filter", "scenario"],
     });
     const repeat = options.number("repeat", { min: 0, max: 100 });
@@ -48,6 +50,7 @@ export const runCommand: Command = {
         arch: options.string("arch"),
         fallback: kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
         flavour: options.string("flavour"),
+        series: options.string("series"),
       });
       if (kernelFile !== undefined && platforms.length > 1) {
         throw new UsageError(`option --kernel takes one kernel: name its platform with --arch`);

@@ -2,7 +2,10 @@
 import type { WordSize } from "./arch.ts";
 
 /** The kernels whose vm_flags this project has a table of. */
-export type KernelSeries = "2.6.28" | "5.10" | "6.1" | "6.12";
+export const KERNEL_SERIES = ["2.6.28", "5.10", "6.1", "6.12"] as const;
+
+/** One of {@linkcode KERNEL_SERIES}. */
+export type KernelSeries = (typeof KERNEL_SERIES)[number];
 
 /** A vm_flags bit: number, name without `VM_`, code in the VmFlags line of smaps ("" where it has none). */
 type FlagBit = readonly [bit: number, name: string, code: string];
