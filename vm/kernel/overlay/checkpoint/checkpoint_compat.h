@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/version.h>
 
@@ -51,17 +52,16 @@ static inline void cr_file_end_write(struct file *file) { }
 #endif
 
 /*
- * Map and lock the page table below @pmd, which may have gone or given way to
- * a huge page since it was looked at: then there is none to map, and NULL is
- * what pte_offset_map_lock() now gives by itself.
+ * A page table may be gone, or have given way to a huge page, since its entry
+ * was looked at. That was asked before it was mapped and locked; now to map
+ * it fails.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-#define cr_pte_map_lock(mm, pmd, addr, ptlp) \
-	pte_offset_map_lock(mm, pmd, addr, ptlp)
+#define cr_pmd_unstable(pmd)		false
+#define cr_pte_map_failed(pte)		(!(pte))
 #else
-#define cr_pte_map_lock(mm, pmd, addr, ptlp) \
-	(pmd_trans_unstable(pmd) ? NULL : \
-	 pte_offset_map_lock(mm, pmd, addr, ptlp))
+#define cr_pmd_unstable(pmd)		pmd_trans_unstable(pmd)
+#define cr_pte_map_failed(pte)		false
 #endif
 
 /*

@@ -256,16 +256,21 @@ static int cr_walk_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		return ret;
 	}
 
-	first = cr_pte_map_lock(walk->mm, pmd, addr, &ptl);
-	if (!first) {
-		walk->action = ACTION_AGAIN;
-		return 0;
-	}
+	if (cr_pmd_unstable(pmd))
+		goto again;
+	first = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
+	if (cr_pte_map_failed(first))
+		goto again;
+
 	for (pte = first; addr < end && !ret; addr += PAGE_SIZE, pte++)
 		ret = cr_walk_pte(w, walk->vma, addr, ptep_get(pte));
 	pte_unmap_unlock(first, ptl);
 
 	return ret;
+
+again:
+	walk->action = ACTION_AGAIN;
+	return 0;
 }
 
 static const struct mm_walk_ops cr_walk_ops = {
