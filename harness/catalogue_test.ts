@@ -58,6 +58,23 @@ Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
   assertThrows(() => names("x86_64", "fast"), UsageError, `plain, debug, fault: found "fast"`);
 });
 
+Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
+  const names = (arch: string, series?: string, flavour?: string) =>
+    parsePlatforms({ arch, fallback: "", series, flavour }).map(({ name, series }) => `${name} ${series}`);
+  assertEquals(names("x86_64"), ["x86_64 6.1"]);
+  assertEquals(names("x86_64", "5.10,6.1"), ["x86_64@5.10 5.10", "x86_64 6.1"]);
+  assertEquals(names("i386-debug@6.12"), ["i386-debug@6.12 6.12"]);
+  assertEquals(names("x86_64@6.12,i386", "5.10,6.1", "debug"), [
+    "x86_64-debug@6.12 6.12",
+    "i386-debug@5.10 5.10",
+    "i386-debug 6.1",
+  ]);
+  assertEquals(names("x86_64@6.1"), ["x86_64 6.1"]);
+  assertEquals(names("all", "6.12").length, PLATFORMS.length);
+  assertThrows(() => names("x86_64", "6.2"), UsageError, `--series takes 5.10, 6.1, 6.12: found "6.2"`);
+  assertThrows(() => names("x86_64@2.6.28"), UsageError, `found "2.6.28"`);
+});
+
 Deno.test("parsePlatforms() knows every kernel, and names one that it does not know", () => {
   assertEquals(parsePlatforms({ arch: "all", fallback: "x86_64" }), PLATFORMS);
   assertEquals(parsePlatforms({ arch: undefined, fallback: "x86_64" }).map(({ name }) => name), ["x86_64"]);

@@ -65,7 +65,7 @@ export interface PrepareOptions {
   readonly programs?: readonly string[];
   /** Edits that make the kernel wrong on purpose. */
   readonly mutate?: readonly OverlayEdit[];
-  /** What is built; Debian's 6.1 by default. */
+  /** What is built; Debian's source of the platform's series by default. */
   readonly source?: KernelSource | undefined;
   readonly memoryMiB?: number | undefined;
   /** Kernel parameters beyond the usual ones. */
@@ -74,18 +74,16 @@ export interface PrepareOptions {
   readonly kernelFile?: string | undefined;
 }
 
-const DEFAULT_SOURCE: KernelSource = { kind: "debian", series: "6.1" };
-
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  { name, kernel: arch, flavour }: Platform,
+  { name, kernel: arch, flavour, series }: Platform,
   terminal: Terminal,
-  { mutate = [], source = DEFAULT_SOURCE }: Pick<PrepareOptions, "mutate" | "source"> = {},
+  { mutate = [], source }: Pick<PrepareOptions, "mutate" | "source"> = {},
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
     flavour,
-    source,
+    source: source ?? { kind: "debian", series },
     mutate,
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
@@ -99,8 +97,8 @@ export async function buildKernelFor(
 
 /** Whether the kernel of a platform need not be built. */
 export async function isKernelCached(
-  { kernel: arch, flavour }: Platform,
-  source: KernelSource = DEFAULT_SOURCE,
+  { kernel: arch, flavour, series }: Platform,
+  source: KernelSource = { kind: "debian", series },
 ): Promise<boolean> {
   const { key } = await planKernel({ arch, flavour, source });
   return await findStored(cacheDirectory(), key) !== undefined;
@@ -129,6 +127,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     heapStart: await heapStartOf(target),
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: CHECKPOINT_NR,
+    series: platform.series,
   };
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);

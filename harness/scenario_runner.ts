@@ -12,6 +12,7 @@ import { gcoreJudge } from "./gcore.ts";
 import type { Guest } from "./guest.ts";
 import { installFiles } from "./install_files.ts";
 import { withPageLeakCheck } from "./leaks/check_page_leaks.ts";
+import type { Platform } from "./platform.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import {
   type CaseOptions,
@@ -66,16 +67,22 @@ function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] 
 export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
   return {
     arch: prepared.platform.kernel,
-    series: seriesOf(guest.agent.info.release),
+    series: seriesOf(guest.agent.info.release, prepared.platform),
     checkpointNr: prepared.checkpointNr,
     observed: await observeKernel(guest),
   };
 }
 
-function seriesOf(release: string): KernelSeries {
+function seriesOf(release: string, platform: Platform): KernelSeries {
   const [major = 0, minor = 0, patch = 0] = release.split(/[.-]/).map(Number);
   const series = kernelSeries(major, minor, patch);
   if (series === undefined) throw new UsageError(`Linux ${release} is none that the reference model knows`);
+  // The scenarios were compiled for the platform's series before the guest could be asked.
+  if (series !== platform.series) {
+    throw new UsageError(
+      `Linux ${release} was to be run as ${platform.series}: name it with --series ${series}`,
+    );
+  }
   return series;
 }
 

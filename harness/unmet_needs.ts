@@ -25,9 +25,10 @@ export function unmetNeed(
   { needs = {} }: Pick<Scenario, "needs">,
   { platform, config }: { platform: Platform; config: KernelConfig | undefined },
 ): string | undefined {
-  const { kernel, target } = needs;
+  const { kernel, target, series } = needs;
   if (kernel && !kernel.includes(platform.kernel)) return `needs a kernel of ${kernel.join(" or ")}`;
   if (target && !target.includes(platform.target)) return `needs a target of ${target.join(" or ")}`;
+  if (series && !series.includes(platform.series)) return `needs Linux ${series.join(" or ")}`;
   for (const option of needs.config ?? []) {
     if (!config) return `needs ${option}, and the kernel came without its .config`;
     if (config.get(option) !== "y") return `needs ${option}, which this kernel has not`;

@@ -18,6 +18,8 @@ Deno.test("unmetNeed() names what kernel, target or configuration lack", () => {
     reason({ config: ["CONFIG_KSM", "CONFIG_SWAP"] }),
     "needs CONFIG_SWAP, which this kernel has not",
   );
+  assertEquals(reason({ series: ["6.1"] }), undefined);
+  assertEquals(reason({ series: ["5.10", "6.12"] }), "needs Linux 5.10 or 6.12");
   // A module would have to be loaded.
   assertEquals(reason({ config: ["CONFIG_ZRAM"] }), "needs CONFIG_ZRAM, which this kernel has not");
 });

@@ -16,7 +16,7 @@ import { Terminal } from "../terminal.ts";
 /** `faults`: every allocation of the system call fails once. */
 export const faultsCommand: Command = {
   usage: [
-    "faults [--filter TEXT]... [--arch LIST] [--flavour debug|fault] [--sites] [--out DIR]",
+    "faults [--filter TEXT]... [--arch LIST] [--flavour debug|fault] [--series LIST] [--sites] [--out DIR]",
     "let the 1st, 2nd, ... nth allocation of the call fail, until a call goes through untouched",
   ],
   options: [
@@ -38,6 +38,7 @@ export const faultsCommand: Command = {
       arch: options.string("arch"),
       fallback: "x86_64,i386",
       flavour: options.string("flavour") ?? "fault",
+      series: options.string("series"),
     });
     const plain = platforms.find(({ flavour }) => flavour === "plain");
     if (plain) {

@@ -18,7 +18,7 @@ const MAX = 0x7fff_ffff;
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
   usage: [
-    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--plant NAME]",
+    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--plant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
   options: [
@@ -39,7 +39,12 @@ export const fuzzCommand: Command = {
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
-    for (const platform of parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" })) {
+    const platforms = parsePlatforms({
+      arch: options.string("arch"),
+      fallback: "x86_64",
+      series: options.string("series"),
+    });
+    for (const platform of platforms) {
       if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
     }
     return status;

@@ -11,7 +11,7 @@ import { Terminal } from "../terminal.ts";
 /** `kernel`: builds the guest kernels without booting one. */
 export const kernelCommand: Command = {
   usage: [
-    "kernel [--arch LIST] [--flavour NAME] [--cached]",
+    "kernel [--arch LIST] [--flavour NAME] [--series LIST] [--cached]",
     "fetch, patch, configure and build the guest kernels, or find them in the cache",
   ],
   options: [
@@ -32,8 +32,11 @@ export const kernelCommand: Command = {
       arch: options.string("arch"),
       fallback: "x86_64",
       flavour: options.string("flavour"),
+      series: options.string("series"),
     });
-    const kernels = new Map(platforms.map((platform) => [platform.kernel + platform.flavour, platform]));
+    const kernels = new Map(
+      platforms.map((platform) => [[platform.kernel, platform.flavour, platform.series].join(), platform]),
+    );
     for (const platform of kernels.values()) {
       if (options.flag("cached")) {
         const isCached = await isKernelCached(platform, source);

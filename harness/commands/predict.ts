@@ -20,7 +20,7 @@ export const predictCommand: Command = {
   ],
   options: [
     "SCENARIO       a name of the catalogue, or a scenario file",
-    "--arch NAME    x86_64 by default; i386, i386-pae or compat",
+    "--arch NAME    x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it",
   ],
   async run(args) {
     const options = parseOptions(args, { string: ["arch"] });
@@ -40,10 +40,11 @@ export const predictCommand: Command = {
         heapStart: await targetHeapStart(platform),
         stackTop: stackTop(platform.kernel, platform.target),
         checkpointNr: CHECKPOINT_NR,
+        series: platform.series,
       });
       console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);
       for (const stop of compiled.stops) {
-        for (const line of explainPrediction(stop, { arch: platform.kernel, series: "6.1" })) {
+        for (const line of explainPrediction(stop, { arch: platform.kernel, series: platform.series })) {
           console.log(line);
         }
       }

@@ -17,7 +17,8 @@ const DEFAULT_PLATFORMS = "x86_64,i386";
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = {
   usage: [
-    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--repeat N] [--out DIR]",
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--series LIST] [--repeat N] " +
+    "[--out DIR]",
     "build what changed, boot guests, run the scenarios and judge every image",
   ],
   options: [
@@ -51,6 +52,7 @@ export const runCommand: Command = {
         arch: options.string("arch"),
         fallback: kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
         flavour: options.string("flavour"),
+        series: options.string("series"),
       });
       if (kernelFile !== undefined && platforms.length > 1) {
         throw new UsageError(`option --kernel takes one kernel: name its platform with --arch`);

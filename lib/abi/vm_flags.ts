@@ -2,7 +2,10 @@
 import type { WordSize } from "./arch.ts";
 
 /** The kernels whose vm_flags this project has a table of. */
-export type KernelSeries = "2.6.28" | "5.10" | "6.1" | "6.12";
+export const KERNEL_SERIES = ["2.6.28", "5.10", "6.1", "6.12"] as const;
+
+/** One of {@linkcode KERNEL_SERIES}. */
+export type KernelSeries = (typeof KERNEL_SERIES)[number];
 
 /** A vm_flags bit: number, name without `VM_`, code in the VmFlags line of smaps ("" where it has none). */
 type FlagBit = readonly [bit: number, name: string, code: string];
@@ -44,8 +47,6 @@ const LINUX_2_6_28: readonly FlagBit[] = [
 const SINCE_5_10: readonly FlagBit[] = [
   [9, "UFFD_MISSING", "um"],
   [12, "UFFD_WP", "uw"],
-  // smaps has no code for it and prints "??".
-  [19, "LOCKONFAULT", "??"],
   [23, "SYNC", "sf"],
   [24, "PAT", "ar"],
   [25, "WIPEONFORK", "wf"],
@@ -55,6 +56,10 @@ const SINCE_5_10: readonly FlagBit[] = [
   [30, "NOHUGEPAGE", "nh"],
   [31, "MERGEABLE", "mg"],
 ];
+
+// smaps had no code for it and printed "??", until 6.9.
+const LOCKONFAULT_UNNAMED: FlagBit = [19, "LOCKONFAULT", "??"];
+const LOCKONFAULT: FlagBit = [19, "LOCKONFAULT", "lf"];
 
 // These come out in the ProtectionKey line of smaps instead.
 const PROTECTION_KEY: readonly FlagBit[] = [
@@ -66,9 +71,9 @@ const PROTECTION_KEY: readonly FlagBit[] = [
 
 const LOW: Readonly<Record<KernelSeries, readonly FlagBit[]>> = {
   "2.6.28": [...COMMON, ...LINUX_2_6_28],
-  "5.10": [...COMMON, ...SINCE_5_10, [11, "DENYWRITE", "dw"]],
-  "6.1": [...COMMON, ...SINCE_5_10],
-  "6.12": [...COMMON, ...SINCE_5_10],
+  "5.10": [...COMMON, ...SINCE_5_10, LOCKONFAULT_UNNAMED, [11, "DENYWRITE", "dw"]],
+  "6.1": [...COMMON, ...SINCE_5_10, LOCKONFAULT_UNNAMED],
+  "6.12": [...COMMON, ...SINCE_5_10, LOCKONFAULT],
 };
 
 const HIGH: Readonly<Record<KernelSeries, readonly FlagBit[]>> = {

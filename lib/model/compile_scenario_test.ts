@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import type { KernelSeries } from "../abi/vm_flags.ts";
 import { compileScenario } from "./compile_scenario.ts";
 import type { CompileTarget } from "./model_state.ts";
 import { parseScenario, ScenarioError, type Step } from "./scenario.ts";
@@ -47,6 +48,21 @@ Deno.test("compileScenario() splits an area where mprotect cuts it, and keeps VM
   assertEquals(areas[1]!.flags, RW & ~(VM.READ | VM.WRITE));
   assertEquals(areas[2]!.pgoff, areas[2]!.start);
   assertEquals(pages.size, 6);
+});
+
+Deno.test("compileScenario() takes VM_ACCOUNT from untouched read-only memory in Linux 6.12 alone", () => {
+  const steps: Step[] = [
+    { op: "mmap", area: "a", pages: 4 },
+    { op: "mprotect", area: "a", pages: "1-2", prot: "r" },
+    { op: "mmap", area: "b", pages: 2 },
+    { op: "write", area: "b", pages: "0" },
+    { op: "mprotect", area: "b", pages: "all", prot: "none" },
+    STOP,
+  ];
+  const accounted = (series: KernelSeries) =>
+    predict(steps, { ...X86_64, series }).areas.map(({ flags }) => (flags & VM.ACCOUNT) !== 0n);
+  assertEquals(accounted("6.12"), [true, false, true, true]);
+  assertEquals(accounted("6.1"), [true, true, true, true]);
 });
 
 Deno.test("compileScenario() drops unmapped, DONTNEED and truncated pages", () => {

@@ -114,7 +114,11 @@ export function mprotectStep(step: StepOf<"mprotect">, context: StepContext): vo
       expected: 0n,
     });
     const before = space.areas.filter((area) => area.start < end && area.end > first);
-    space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMprotect(area.flags, prot) }));
+    space.change(first, end, (area) => {
+      const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
+      const { series } = context.state.target;
+      return { ...area, flags: vmFlagsAfterMprotect(area.flags, prot, { series, isUntouched }) };
+    });
     for (const { start, end: areaEnd, flags } of before) {
       // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
       const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;

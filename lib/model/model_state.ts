@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { KernelSeries } from "../abi/vm_flags.ts";
 import { DebugRegisters } from "../x86/debug_registers.ts";
 import { LdtModel } from "../x86/ldt_model.ts";
 import { TlsModel } from "../x86/tls_model.ts";
@@ -22,6 +23,8 @@ export interface CompileTarget {
   readonly stackTop: bigint;
   /** Number of the checkpoint system call. */
   readonly checkpointNr: number;
+  /** Which kernel runs it; 6.1 when not given. */
+  readonly series?: KernelSeries;
 }
 
 /** A named range of pages; its pages are numbered from `start` whatever becomes of them. */

@@ -122,7 +122,7 @@ export function stopPrediction(
     debug: state.debug.words(),
     copied: copiedPages(state, work),
     root: state.root,
-    taskState: taskState(step),
+    taskState: taskState(step, state.target.series),
     refusal,
   };
 }

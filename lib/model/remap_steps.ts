@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { KernelSeries } from "../abi/vm_flags.ts";
 import type { Area } from "./address_space.ts";
 import { fillRuns, populate } from "./memory_steps.ts";
 import { protBits } from "./mmap_flags.ts";
@@ -80,17 +81,17 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   space.map(moved);
   space.movePages(first, Math.min(count, size), to);
   if (!keepsSource) space.unmap(first, first + count);
-  else space.change(first, first + count, (old) => leftBehind(old, area));
+  else space.change(first, first + count, (old) => leftBehind(old, area, state.target.series));
   if ((area.flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, to, size);
 }
 
 /**
  * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): unlocked, and if whole as if never
- * touched.
+ * touched. In Linux 5.10 it keeps what it was.
  */
-function leftBehind(old: Area, whole: Area): Area {
+function leftBehind(old: Area, whole: Area, series?: KernelSeries): Area {
   const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
-  if (old.start !== whole.start || old.end !== whole.end) return { ...old, flags };
+  if (series === "5.10" || old.start !== whole.start || old.end !== whole.end) return { ...old, flags };
   return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { KERNEL_SERIES } from "../abi/vm_flags.ts";
 import { checkCallFields } from "./call_words.ts";
 import { programProblem, type ProgramScenario } from "./program_scenario.ts";
 import { type FieldType, type Step, STEP_FIELDS } from "./steps.ts";
@@ -15,6 +16,8 @@ export interface ScenarioNeeds {
   readonly target?: readonly string[];
   /** Kernel options that must be built in, such as "CONFIG_KSM". */
   readonly config?: readonly string[];
+  /** Kernel series that have what it is about, such as "6.12". */
+  readonly series?: readonly string[];
 }
 
 /**
@@ -55,7 +58,7 @@ export class ScenarioError extends SyntaxError {
 }
 
 const KEYS = ["about", "needs", "setup", "steps", "program", "judge"];
-const NEEDS = ["kernel", "target", "config"];
+const NEEDS = ["kernel", "target", "config", "series"];
 
 type Fail = (where: string, expected: string, found: unknown) => never;
 
@@ -103,7 +106,11 @@ function checkNeeds(needs: unknown, fail: Fail): void {
   if (!isRecord(needs)) return fail(`"needs"`, "an object", needs);
   for (const [key, words] of Object.entries(needs)) {
     if (!NEEDS.includes(key)) fail(`"needs"`, `made of ${NEEDS.join(", ")}`, key);
-    if (!isStrings(words)) fail(`"needs": "${key}"`, "a list of strings", words);
+    if (!isStrings(words)) return fail(`"needs": "${key}"`, "a list of strings", words);
+    if (key !== "series") continue;
+    const known: readonly string[] = KERNEL_SERIES;
+    const unknown = words.find((word) => !known.includes(word));
+    if (unknown !== undefined) fail(`"needs": "series"`, `made of ${KERNEL_SERIES.join(", ")}`, unknown);
   }
 }
 

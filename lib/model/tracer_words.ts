@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoNumber } from "../abi/errno.ts";
+import type { KernelSeries } from "../abi/vm_flags.ts";
 import type { ModelState } from "./model_state.ts";
 import { type PageCount, pageCount } from "./page_set.ts";
 import { describeContent, withStore } from "./page_content.ts";
@@ -92,8 +93,10 @@ const STRANGERS: Readonly<Record<Whom, readonly [errno: string, why: string]>> =
   "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
 };
 
-/** What `__state` of the task holds (Linux 6.1, include/linux/sched.h), where it is held by somebody. */
-const TASK_STATES: Readonly<Record<Exclude<Hold, Linger>, number>> = {
+type HeldStates = Readonly<Record<Exclude<Hold, Linger>, number>>;
+
+/** What `__state` of the task holds (include/linux/sched.h), where it is held by somebody. */
+const TASK_STATES: HeldStates = {
   "stopped": 0x104,
   "traced": 0x8,
   "attached": 0x8,
@@ -101,6 +104,9 @@ const TASK_STATES: Readonly<Record<Exclude<Hold, Linger>, number>> = {
   "frozen": 0x2001,
   "frozen and stopped": 0x104,
 };
+
+/** The same in Linux 5.10: TASK_TRACED had TASK_WAKEKILL in it until 5.18, TASK_FREEZABLE came with 6.1. */
+const TASK_STATES_5_10: HeldStates = { ...TASK_STATES, "traced": 0x108, "attached": 0x108, "frozen": 0x1 };
 
 /**
  * Applies a stop's tracer words to the model.
@@ -146,9 +152,10 @@ export function tracerRefusal({ hold = "stopped", whom }: TracerWords): Refusal 
   return name === undefined ? undefined : { name, errno: errnoNumber(name), atPage: undefined, why: why! };
 }
 
-/** The TASK record's state of a target that is held. */
-export function taskState({ hold = "stopped" }: TracerWords): number {
-  return TASK_STATES[hold as Exclude<Hold, Linger>] ?? 0;
+/** The TASK record's state of a target that is held, in a kernel of a series (6.1 when not given). */
+export function taskState({ hold = "stopped" }: TracerWords, series?: KernelSeries): number {
+  const states = series === "5.10" ? TASK_STATES_5_10 : TASK_STATES;
+  return states[hold as Exclude<Hold, Linger>] ?? 0;
 }
 
 function wrong(where: string, expected: string, found: unknown): never {

@@ -3,6 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "./scenario.ts";
 import { compileSteps, I386, pagesIn, predictSteps } from "./testing/compile_steps.ts";
 import { predictedBytes } from "./predict_stop.ts";
+import { taskState } from "./tracer_words.ts";
 
 const MAP: Step = { op: "mmap", area: "a", pages: 4 };
 
@@ -40,6 +41,8 @@ Deno.test("hold and whom words say who holds the target, and what the call must 
     predictSteps([stop({ hold })]).taskState
   );
   assertEquals(states, [0x104, 0x8, 0x8, 0x2001, 0x104]);
+  const older = (["stopped", "traced", "frozen"] as const).map((hold) => taskState({ hold }, "5.10"));
+  assertEquals(older, [0x104, 0x108, 0x1]);
   const refusals = [
     { hold: "running", expect: "EBUSY" },
     { hold: "vfork parent", expect: "EBUSY" },

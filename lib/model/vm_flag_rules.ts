@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import type { KernelSeries } from "../abi/vm_flags.ts";
+
 /** vm_flags bits that steps touch, as Linux 5.10 to 6.12 number them (include/linux/mm.h). */
 export const VM = {
   READ: 0x1n,
@@ -60,9 +62,18 @@ export function vmFlagsOfMmap(
   return flags;
 }
 
-/** What mprotect_fixup (mm/mprotect.c) makes of an area's flags; VM_ACCOUNT, once set, stays. */
-export function vmFlagsAfterMprotect(flags: bigint, prot: number): bigint {
+/**
+ * What mprotect_fixup (mm/mprotect.c) makes of an area's flags. VM_ACCOUNT, once set, stays, but in Linux 6.12
+ * not on anonymous memory without a page that loses its write permission (`isUntouched`).
+ */
+export function vmFlagsAfterMprotect(
+  flags: bigint,
+  prot: number,
+  { series, isUntouched }: { series?: KernelSeries | undefined; isUntouched: boolean },
+): bigint {
   const changed = (flags & ~RWX) | vmProt(prot);
+  const isReadOnly = changed !== flags && (changed & VM.WRITE) === 0n;
+  if (series === "6.12" && isReadOnly && isUntouched) return changed & ~VM.ACCOUNT;
   const charged = VM.ACCOUNT | VM.WRITE | VM.HUGETLB | VM.SHARED | VM.NORESERVE;
   return (changed & VM.WRITE) !== 0n && (flags & charged) === 0n ? changed | VM.ACCOUNT : changed;
 }

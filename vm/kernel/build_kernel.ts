@@ -86,9 +86,13 @@ export interface KernelPlan {
 /** Raised when what a key stands for changes. */
 const KEY_VERSION = "1";
 
-/** The project's own config fragments for an architecture and a flavour. */
-export async function defaultFragments(arch: KernelArch, flavour: KernelFlavour): Promise<string[]> {
-  const paths = fragmentNames(arch, flavour).map((name) => ownPath("config", `${name}.config`));
+/** The project's own config fragments for an architecture, a flavour and a kernel series. */
+export async function defaultFragments(
+  arch: KernelArch,
+  flavour: KernelFlavour,
+  series: string,
+): Promise<string[]> {
+  const paths = fragmentNames(arch, flavour, series).map((name) => ownPath("config", `${name}.config`));
   const present = await Promise.all(paths.map((path) => exists(path)));
   return paths.filter((_, index) => present[index]);
 }
@@ -145,10 +149,11 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
 export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
   const { arch, flavour = "plain", mutate = [] } = options;
   const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
-  const source = await identifySource(options.source);
+  const { cacheDir = cacheDirectory(), onProgress } = options;
+  const source = await identifySource(options.source, { cacheDir, onProgress });
   const overlay = await inStage("apply", () => readOverlay(overlayDir));
   const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
-  const fragments = options.fragments ?? await defaultFragments(arch, flavour);
+  const fragments = options.fragments ?? await defaultFragments(arch, flavour, source.series);
   const config = await inStage("configure", () => readFragments(fragments));
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([

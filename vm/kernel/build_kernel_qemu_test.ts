@@ -30,7 +30,7 @@ Deno.test("an option that this kernel does not keep is reported with what it dep
     // A fixed name: the build directory is named after it.
     const path = `${directory}/dropped.config`;
     await Deno.writeTextFile(path, "CONFIG_X86_PAE=y\nCONFIG_NO_SUCH_OPTION=y\n");
-    const fragments = [...await defaultFragments("x86_64", "plain"), path];
+    const fragments = [...await defaultFragments("x86_64", "plain", "6.1"), path];
     const error = await assertRejects(() => buildKernel({ ...KERNEL, fragments }), BuildError);
     assertEquals(error.stage, "configure");
     assertStringIncludes(error.message, "CONFIG_NO_SUCH_OPTION, CONFIG_X86_PAE");

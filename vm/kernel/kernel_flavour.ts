@@ -12,9 +12,13 @@ export type KernelFlavour = "plain" | "debug" | "fault";
 /** All flavours. */
 export const KERNEL_FLAVOURS: readonly KernelFlavour[] = ["plain", "debug", "fault"];
 
-/** Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist. */
-export function fragmentNames(arch: KernelArch, flavour: KernelFlavour): string[] {
-  return ["base", arch, ...flavour === "plain" ? [] : [flavour, `${flavour}-${arch}`]];
+/**
+ * Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist: base
+ * and architecture are written for 6.1, and what a kernel series calls otherwise, or has not, comes last.
+ */
+export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: string): string[] {
+  const own = flavour === "plain" ? [] : [flavour, `${flavour}-${arch}`];
+  return ["base", arch, ...own, series, ...[arch, ...own].map((name) => `${series}-${name}`)];
 }
 
 /** Files whose lines the `fault` flavour counts, by the name of their object without `.o`. */

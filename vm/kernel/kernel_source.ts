@@ -5,11 +5,15 @@ import { withFileLock } from "../file_lock.ts";
 import { BuildError, inStage } from "./build_error.ts";
 import type { OnBuildProgress } from "./build_progress.ts";
 import { digestOf } from "./digest.ts";
+import { type FetchDebianOptions, fetchDebianSource } from "./fetch_debian_source.ts";
 import { runStageCommand } from "./run_stage_command.ts";
 
 /** Where a kernel's source comes from. */
 export type KernelSource =
-  /** Debian's package linux-source-SERIES; `directory` is where its tarball lies (default /usr/src). */
+  /**
+   * Debian's package linux-source-SERIES; `directory` is where its tarball lies. By default that is /usr/src,
+   * and where it is not there, it is fetched.
+   */
   | { kind: "debian"; series: string; directory?: string }
   /** A kernel source tree that nothing was built in. It is never written to. */
   | { kind: "directory"; path: string };
@@ -31,27 +35,30 @@ export interface IdentifiedSource {
 }
 
 /**
- * Finds a source and tells which one it is, without unpacking it.
+ * Finds a source and tells which one it is, without unpacking it. A Debian package that is not installed is
+ * fetched.
  *
  * @throws {BuildError} of stage `fetch`.
  */
-export function identifySource(source: KernelSource): Promise<IdentifiedSource> {
+export function identifySource(source: KernelSource, fetch: FetchDebianOptions): Promise<IdentifiedSource> {
   return inStage(
     "fetch",
-    () => source.kind === "debian" ? identifyDebian(source) : identifyDirectory(source.path),
+    () => source.kind === "debian" ? identifyDebian(source, fetch) : identifyDirectory(source.path),
   );
 }
 
 async function identifyDebian(
-  { series, directory = "/usr/src" }: { series: string; directory?: string },
+  { series, directory }: { series: string; directory?: string },
+  fetch: FetchDebianOptions,
 ): Promise<IdentifiedSource> {
-  const path = join(directory, `linux-source-${series}.tar.xz`);
-  const info = await Deno.stat(path).catch((cause) => {
+  let path = join(directory ?? "/usr/src", `linux-source-${series}.tar.xz`);
+  const info = await Deno.stat(path).catch(async (cause) => {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    if (directory === undefined) return await Deno.stat(path = await fetchDebianSource(series, fetch));
     throw new BuildError({
       stage: "fetch",
       problem: `there is no ${path}`,
-      hint: `run ./setup, which installs the Debian package linux-source-${series}`,
+      hint: `it comes with the Debian package linux-source-${series}`,
     });
   });
   const key = (await digestOf([basename(path), String(info.size), String(info.mtime?.getTime())])).slice(

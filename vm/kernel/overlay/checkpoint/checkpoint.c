@@ -16,7 +16,8 @@
 #include <linux/timekeeping.h>
 #include <linux/uio.h>
 #include <linux/utsname.h>
-#include <linux/version.h>
+
+#include "checkpoint_compat.h"
 
 /* the format is cast in stone: see also arch/x86/mm/checkpoint.c */
 static_assert(sizeof(struct cr_hdr) == 8);

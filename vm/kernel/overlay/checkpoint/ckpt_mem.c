@@ -205,7 +205,7 @@ static int cr_walk_pte(struct cr_walk *w, struct vm_area_struct *vma,
 		return cr_walk_page(w, addr, vm_normal_page(vma, addr, pte));
 
 	/* marks of userfaultfd in a hole are not pages */
-	if (is_pte_marker_entry(pte_to_swp_entry(pte)))
+	if (cr_is_hole_entry(pte_to_swp_entry(pte)))
 		return 0;
 
 	/* swapped out, or on its way to another place in memory */
@@ -256,17 +256,21 @@ static int cr_walk_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		return ret;
 	}
 
-	if (pmd_trans_unstable(pmd)) {
-		walk->action = ACTION_AGAIN;
-		return 0;
-	}
-
+	if (cr_pmd_unstable(pmd))
+		goto again;
 	first = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
+	if (cr_pte_map_failed(first))
+		goto again;
+
 	for (pte = first; addr < end && !ret; addr += PAGE_SIZE, pte++)
 		ret = cr_walk_pte(w, walk->vma, addr, ptep_get(pte));
 	pte_unmap_unlock(first, ptl);
 
 	return ret;
+
+again:
+	walk->action = ACTION_AGAIN;
+	return 0;
 }
 
 static const struct mm_walk_ops cr_walk_ops = {
@@ -402,7 +406,8 @@ static int cr_vma_type(struct vm_area_struct *vma)
 	if (vma_is_special_mapping(vma, vma->vm_private_data))
 		return CR_VMA_SPECIAL;
 
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP |
+			     CR_VM_SHADOW_STACK))
 		return -ENOSYS;
 
 	return vma->vm_file ? CR_VMA_FILE : CR_VMA_ANON;
