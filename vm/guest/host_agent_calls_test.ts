@@ -8,7 +8,16 @@ import { GuestLostError } from "../guest_lost_error.ts";
 import { decodeResults, encodeProgram, RELEASE_OFFSET } from "../target_program.ts";
 import { LineQueue, writeAll } from "./byte_channel.ts";
 import { canStartHostAgent, STAND_IN_NR, startAgentProcess, startHostAgent } from "./host_agent.ts";
-import { agentTest, ARCHES, AREA, mapArea, NR, runToStop, stateOf } from "./testing/host_agent_case.ts";
+import {
+  agentTest,
+  ARCHES,
+  AREA,
+  comesToState,
+  mapArea,
+  NR,
+  runToStop,
+  stateOf,
+} from "./testing/host_agent_case.ts";
 
 agentTest("a tracer stays, sets debug registers, and leaves the target stopped", async (session, arch) => {
   const { pid } = await runToStop(session, [mapArea(arch), { op: "stop", label: 0, killNr: NR[arch].kill }]);
@@ -62,8 +71,7 @@ agentTest("a target that lingers in place of a stop goes on when its word is set
   }));
   const event = await runToStop(session, ops);
   for (const [index, [, state]] of lingers.entries()) {
-    for (let looks = 0; await stateOf(session, event.pid) !== state && looks < 500;) looks++;
-    assertEquals(await stateOf(session, event.pid), state);
+    assert(await comesToState(session, event.pid, state), `${state}, within 20 s`);
     await session.poke(event.pid, event.scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
     const next = await session.event();
     const expected = index < 2 ? { ...event, label: index + 1 } : { kind: "exit", pid: event.pid, code: 0 };

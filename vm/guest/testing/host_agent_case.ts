@@ -70,3 +70,15 @@ export async function stateOf(session: AgentSession, pid: number): Promise<strin
   const status = new TextDecoder().decode((await session.observe(pid, ["status"])).get("status"));
   return /^State:\t(\S)/m.exec(status)?.[1];
 }
+
+/**
+ * Whether a process is seen in a state within 20 seconds. One look decides: it may wake up for a moment later.
+ */
+export async function comesToState(session: AgentSession, pid: number, state: string): Promise<boolean> {
+  const end = performance.now() + 20_000;
+  while (performance.now() < end) {
+    if (await stateOf(session, pid) === state) return true;
+    await new Promise((done) => setTimeout(done, 1));
+  }
+  return false;
+}
