@@ -196,7 +196,7 @@ class CatalogueRun {
 
   /** The result of a scenario that did not come to its end. */
   async #broken(
-    base: Pick<ScenarioResult, "scenario" | "guestCommand">,
+    base: Pick<ScenarioResult, "scenario" | "phase" | "guestCommand">,
     error: Error,
     { text, splats }: LogPart,
   ): Promise<ScenarioResult> {
@@ -272,6 +272,14 @@ class CatalogueRun {
     } catch (error) {
       if (!(error instanceof GuestLostError || error instanceof AgentError)) throw error;
       part = await session.log.readLastWords();
+      // A look that could not be taken has not found that all is well.
+      this.#add(
+        await this.#broken(
+          { scenario: session.last.name, phase: "afterwards", guestCommand: session.guest.command },
+          error,
+          part,
+        ),
+      );
     }
     if (part.splats.length > 0) await this.#addLate(session, part);
   }

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { parseScenario, type Scenario } from "../lib/model/scenario.ts";
+import { AgentError } from "../vm/agent_session.ts";
 import { GuestLostError } from "../vm/guest_lost_error.ts";
 import type { Guest } from "./guest.ts";
 import type { CaseOutcome } from "./run_case.ts";
@@ -241,6 +242,18 @@ Deno.test("runCatalogue() looks around in the last guest, and reads its log to t
     ["afterwards", "WARNING in at_the_end"],
   ]);
   assertEquals(open, 0);
+});
+
+Deno.test("runCatalogue() fails when the last look could not be taken", async () => {
+  const { results } = await run(["a"], () => CLEAN, {
+    repeat: 0,
+    lastLook: () => Promise.reject(new AgentError("writefile", 1, "/sys/kernel/debug/kmemleak")),
+  });
+  assertEquals(results.map(({ phase, status }) => [phase, status]), [[undefined, "pass"], [
+    "afterwards",
+    "fail",
+  ]]);
+  assertEquals(results[1]?.reason?.includes("kmemleak"), true);
 });
 
 Deno.test("runCatalogue() fails a boot with a splat once, and goes on", async () => {

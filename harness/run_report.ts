@@ -53,6 +53,7 @@ export class RunReport {
   /** Where the results go. */
   readonly directory: string;
   readonly #terminal: Terminal;
+  readonly #task: readonly string[];
   readonly #results: { platform: string; result: ScenarioResult; directory: string | undefined }[] = [];
   readonly #kernels = new Map<string, RunKernel>();
   readonly #kernelOptions = new Map<string, readonly string[]>();
@@ -66,23 +67,36 @@ export class RunReport {
   #images = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
-  constructor(directory: string, terminal: Terminal) {
+  constructor(directory: string, terminal: Terminal, task: readonly string[] = ["test:qemu"]) {
     this.directory = directory;
     this.#terminal = terminal;
+    this.#task = task;
   }
 
-  /** Makes the directory for the results; a new one below the cache when none is named. */
-  static async open(directory: string | undefined, terminal: Terminal): Promise<RunReport> {
+  /**
+   * Makes the directory for the results; a new one below the cache when none is named.
+   *
+   * @param task what shows a failure again, behind `deno task`
+   */
+  static async open(
+    directory: string | undefined,
+    terminal: Terminal,
+    task?: readonly string[],
+  ): Promise<RunReport> {
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
     await ensureDir(path).catch((error) => {
       throw new UsageError(`no directory for the results, ${path}: ${error.message}`);
     });
-    return new RunReport(path, terminal);
+    return new RunReport(path, terminal, task);
   }
 
-  /** Says which kernel comes next. */
-  beginPlatform(reported: ReportedPlatform): void {
+  /**
+   * Says which kernel comes next.
+   *
+   * @param how what is not as usual with it, for the heading
+   */
+  beginPlatform(reported: ReportedPlatform, how = ""): void {
     const { name, kernelName, acceleratorReason, build, kernelOptions = [] } = reported;
     this.#kernelOptions.set(name, kernelOptions);
     this.#kernels.set(name, {
@@ -91,7 +105,8 @@ export class RunReport {
       ...build ? { key: build.key, digests: build.digests } : {},
       accelerator: acceleratorReason,
     });
-    this.#terminal.result(`# ${name}: ${kernelName}, ${acceleratorReason}`);
+    const what = how === "" ? kernelName : `${kernelName}, ${how}`;
+    this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
   }
 
   /** Notes that a guest was started. */
@@ -165,7 +180,7 @@ export class RunReport {
     for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
     if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
     if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
-    print(`reproduce: ${reproduceCommand(platform, result, this.#kernelOptions.get(platform))}`);
+    print(`reproduce: ${this.#reproduce(platform, result)}`);
     print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
     const kept = this.#keep(directory, result, findings);
     // Reported by close(), with the counts.
@@ -240,6 +255,13 @@ export class RunReport {
     return counts;
   }
 
+  /** The command that shows a result again. */
+  #reproduce(platform: string, { phase, scenario }: ScenarioResult): string {
+    const filter = phase === "boot" ? [] : ["--filter", scenario];
+    const kernel = this.#kernelOptions.get(platform) ?? [];
+    return shellJoin(["deno", "task", ...this.#task, "--arch", platform, ...kernel, ...filter]);
+  }
+
   #summary(counts: RunCounts): RunResult {
     return {
       schema: RUN_RESULT_SCHEMA,
@@ -252,7 +274,7 @@ export class RunReport {
       results: this.#results.map(({ platform, result, directory }) => ({
         platform,
         ...scenarioRecord(result),
-        reproduce: reproduceCommand(platform, result, this.#kernelOptions.get(platform)),
+        reproduce: this.#reproduce(platform, result),
         ...directory === undefined ? {} : { files: relative(this.directory, directory) },
       })),
     };
@@ -267,16 +289,6 @@ function isCounted({ phase, status }: ScenarioResult): boolean {
 /** False for scenarios that were skipped, or left over when no guest booted any more. */
 function wasRun({ status, guestCommand }: ScenarioResult): boolean {
   return status !== "skip" && guestCommand !== "";
-}
-
-/** The command that shows a result again. */
-function reproduceCommand(
-  platform: string,
-  { phase, scenario }: ScenarioResult,
-  kernelOptions: readonly string[] = [],
-): string {
-  const filter = phase === "boot" ? [] : ["--filter", scenario];
-  return shellJoin(["deno", "task", "test:qemu", "--arch", platform, ...kernelOptions, ...filter]);
 }
 
 function nameOf({ scenario, phase }: ScenarioResult): string {

@@ -47,7 +47,7 @@ export const coverageCommand: Command = {
     const swept = filters.length > 0 ? scenarios : faultScenarios(catalogue);
     const sources = await readSources();
     const terminal = new Terminal();
-    const report = await RunReport.open(options.string("out"), terminal);
+    const report = await RunReport.open(options.string("out"), terminal, ["ckptest", "coverage"]);
     const coverage: Coverage = new Map();
     const tally = newFaultTally();
     for (const platform of scenarios.length > 0 ? platforms : []) {
@@ -61,10 +61,10 @@ export const coverageCommand: Command = {
       if (platform.kernel === "x86_64") {
         // A CPU without FSGSBASE has the bases of segments in descriptors alone.
         const old = await prepareGuest(platform, { ...settings, append: ["nofsgsbase"] });
-        report.beginPlatform({ ...old, name: `${platform.name}, nofsgsbase` });
+        report.beginPlatform({ ...old, name: platform.name }, "with nofsgsbase");
         await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
       }
-      report.beginPlatform({ ...prepared, name: `${platform.name}, with faults` });
+      report.beginPlatform({ ...prepared, name: platform.name }, "with faults");
       await runPlatform(prepared, swept, report, {
         atGuestEnd,
         secondJudge: (guest) => (seen) =>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
+import type { Scenario } from "../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
-import { faultScenarios } from "../faults/fault_scenarios.ts";
+import { faultScenarios, sweepSkipReason } from "../faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../faults/fault_judge.ts";
 import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
@@ -48,7 +49,7 @@ export const faultsCommand: Command = {
     const catalogue = await readCatalogue();
     const scenarios = filters.length > 0 ? filterScenarios(catalogue, filters) : faultScenarios(catalogue);
     const terminal = new Terminal();
-    const report = await RunReport.open(options.string("out"), terminal);
+    const report = await RunReport.open(options.string("out"), terminal, ["ckptest", "faults"]);
     const tally = newFaultTally();
     for (const platform of scenarios.length > 0 ? platforms : []) {
       const accelerator = options.string("accel");
@@ -59,7 +60,9 @@ export const faultsCommand: Command = {
         scenarios,
       });
       report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
-      await runPlatform(prepared, scenarios, report, {
+      const skipReason = (scenario: Scenario): string | undefined =>
+        prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
+      await runPlatform({ ...prepared, skipReason }, scenarios, report, {
         secondJudge: (guest) => (seen) =>
           sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
       });

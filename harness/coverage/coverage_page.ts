@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { escapeHtml } from "../reports/html/markup.ts";
 import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare } from "./coverage.ts";
 
 /** What the page shows. */
@@ -31,16 +32,20 @@ export function coveragePage({ title, coverage, sources, explained }: CoveragePa
   const row = (name: string, some: FileCoverage[]): string =>
     `<tr><td>${name}</td><td class="number">${formatShare(lineShare(some))}</td>` +
     `<td class="number">${formatShare(branchShare(some))}</td></tr>`;
-  const rows = files.map(([path, file]) => row(`<a href="#${escape(path)}">${escape(path)}</a>`, [file]));
+  const rows = files.map(([path, file]) =>
+    row(`<a href="#${escapeHtml(path)}">${escapeHtml(path)}</a>`, [file])
+  );
   const sections = files.map(([path, file]) =>
-    `<details open id="${escape(path)}"><summary><h2 style="display:inline">${escape(path)}</h2></summary>` +
+    `<details open id="${escapeHtml(path)}"><summary><h2 style="display:inline">${
+      escapeHtml(path)
+    }</h2></summary>` +
     `<pre>${sourceLines(sources.get(path) ?? [], file, explained.get(path) ?? new Map())}</pre></details>`
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${
-    escape(title)
+    escapeHtml(title)
   }</title><style>${STYLE}</style></head><body>
-<h1>${escape(title)}</h1>
+<h1>${escapeHtml(title)}</h1>
 <table><thead><tr><th>file</th><th>lines</th><th>branches</th></tr></thead>
 <tbody>${rows.join("\n")}${row("all", files.map(([, file]) => file))}</tbody></table>
 <p>Left of each line: how often it ran, and how many of its branches were taken.
@@ -71,10 +76,6 @@ function sourceLines(
       : "ran";
     const counts = line ? `${line.count}${all > 0 ? ` (${taken}/${all})` : ""}` : "";
     const note = reason === undefined ? "" : `    -- ${reason}`;
-    return `<span class="${kind}"><b>${counts} ${number}</b>${escape(text + note)}</span>`;
+    return `<span class="${kind}"><b>${counts} ${number}</b>${escapeHtml(text + note)}</span>`;
   }).join("");
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }

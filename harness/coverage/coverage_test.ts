@@ -64,7 +64,7 @@ Deno.test("every explained line is in the kernel code once", async () => {
 Deno.test("coveragePage() shows counts, marks lines, and escapes the source", () => {
   const coverage = parseGcov(gcov(2, 0), [PATH]);
   const page = coveragePage({ title: "a & b", coverage, sources: SOURCES, explained: new Map() });
-  for (const part of ["a &amp; b", "/* &lt;a> */", `class="part"`, `class="not"`, "50 % (1 of 2)"]) {
+  for (const part of ["a &amp; b", "/* &lt;a&gt; */", `class="part"`, `class="not"`, "50 % (1 of 2)"]) {
     assertStringIncludes(page, part);
   }
   const explained = new Map([[PATH, new Map([[3, "never"]])]]);

@@ -27,14 +27,16 @@ export async function readCoverage(
   try {
     for (const notes of await coverageNotes(build)) {
       const stem = notes.replace(/\.gcno$/, "");
+      // The kernel shows a file for every object, whether it ran or not: one that is missing must not look covered.
       const counters = await agent.readFile(`${COUNTERS}${build.info.buildDir}/${stem}.gcda`).catch(
         (error) => {
-          if (error instanceof AgentError) return undefined;
-          throw error;
+          if (!(error instanceof AgentError)) throw error;
+          throw new BuildError({
+            stage: "build",
+            problem: `the kernel has no counters of ${stem}: ${error.message}`,
+          });
         },
       );
-      // An object that never ran has no file.
-      if (!counters) continue;
       const directory = join(scratch, dirname(stem));
       await Deno.mkdir(directory, { recursive: true });
       await Deno.copyFile(join(build.coverageNotes, notes), join(directory, basename(notes)));

@@ -4,13 +4,13 @@ import { errnoName } from "../../lib/abi/errno.ts";
 import { cutImageFindings, sameImageFindings } from "../../lib/compare/cut_image.ts";
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import type { Finding } from "../../lib/image/finding.ts";
-import { AgentError } from "../../vm/agent_session.ts";
 import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../call_actions.ts";
 import type { Guest } from "../guest.ts";
 import { GuestSyscalls } from "../guest_syscalls.ts";
 import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
 import type { StopOutcome } from "../run_case.ts";
+import { LogReader } from "../triage/log_reader.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
@@ -67,12 +67,7 @@ export async function sweepFaults(
 ): Promise<Pick<StopOutcome, "findings" | "notes">> {
   const { agent } = guest;
   const { pid } = seen.raw;
-  for (const [file, value] of SETTINGS) {
-    await agent.writeFile(file, value).catch((error) => {
-      // Not every flavour has every kind of fault.
-      if (!(error instanceof AgentError)) throw error;
-    });
-  }
+  for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
   const swapped = swappedRanges(seen);
   const calls = new GuestSyscalls(agent);
   // The checkpoint that was judged has brought them in.
@@ -83,7 +78,7 @@ export async function sweepFaults(
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
-  let mark = guest.consoleMark;
+  const log = new LogReader(guest, { from: guest.consoleMark });
   let nth = 1;
   for (;; nth++) {
     await swapOut();
@@ -97,13 +92,13 @@ export async function sweepFaults(
       break;
     }
     // The kernel log keeps its last megabytes only.
-    if (nth % 200 === 0) mark = tallySites(guest, mark, tally);
+    if (nth % 200 === 0) await tallySites(log, tally);
   }
   findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)));
   const again = await agent.checkpoint({ nr: checkpointNr, pid });
   findings.push(...replyFindings(again, seen.image, 0));
-  await settleConsole(guest);
-  tallySites(guest, mark, tally);
+  await tallySites(log, tally);
+  if (nth === 1) findings.push(finding("no allocation could be made to fail", "at least 1 fault", "none"));
   for (const [name, times] of outcomes) count(tally.outcomes, name, times);
   tally.faults += nth - 1;
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
@@ -147,21 +142,7 @@ function count(map: Map<string, number>, name: string, times = 1): void {
   map.set(name, (map.get(name) ?? 0) + times);
 }
 
-function tallySites(guest: Guest, mark: number, tally: FaultTally): number {
-  const next = guest.consoleMark;
-  for (const site of faultSites(guest.consoleText(mark))) count(tally.sites, siteName(site));
-  return next;
-}
-
-const SETTLE_MS = 2000;
-
-/** The console is a stream of its own: waits until a line of ours has come through it. */
-async function settleConsole(guest: Guest): Promise<void> {
-  const token = `ckptest: faults end at ${guest.consoleMark}`;
-  const mark = guest.consoleMark;
-  await guest.agent.writeFile("/dev/kmsg", `<4>${token}\n`);
-  const end = performance.now() + SETTLE_MS;
-  while (!guest.consoleText(mark).includes(token) && performance.now() < end) {
-    await new Promise((done) => setTimeout(done, 5));
-  }
+async function tallySites(log: LogReader, { sites }: FaultTally): Promise<void> {
+  const { text } = await log.readToMark("faults");
+  for (const site of faultSites(text)) count(sites, siteName(site));
 }

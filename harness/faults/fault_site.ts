@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { isOwnFunction } from "../own_function.ts";
+
 /** Where a fault was injected: the way from our code to what failed. */
 export interface FaultSite {
   /** What failed: `failslab`, `fail_page_alloc` or `fail_usercopy`. */
@@ -13,8 +15,6 @@ const KIND = /^\s*name (\w+), interval/;
 const FRAME = /^\s*(\? )?([A-Za-z_][\w.]*)\+(0x[0-9a-f]+)\/0x[0-9a-f]+/;
 /** What is between the stack's top and the allocation: lib/fault-inject.c, mm/failslab.c, lib/dump_stack.c. */
 const MACHINERY = /^(dump_stack|show_stack|should_fail|__should_fail|should_failslab)/;
-/** Functions of the patch end the way. */
-const OURS = /^(cr_|do_checkpoint|__(x64|ia32|do)_sys_checkpoint|__se_sys_checkpoint|sys_checkpoint)/;
 
 /**
  * The faults that a kernel log tells of. Only those inside the system call have a site; others hit the caller
@@ -38,7 +38,7 @@ export function faultSites(log: string): FaultSite[] {
     const [, guess, name, offset] = FRAME.exec(line) ?? [];
     if (name === undefined || guess || MACHINERY.test(name)) continue;
     frames.push(`${name}+${offset}`);
-    if (!OURS.test(name)) continue;
+    if (!isOwnFunction(name)) continue;
     sites.push({ kind, frames });
     frames = undefined;
   }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { syntheticImage } from "../../lib/image/testing/synthetic_image.ts";
 import type { CheckpointResult } from "../../vm/guest/agent_types.ts";
-import { formatOutcomes, replyFindings } from "./fault_judge.ts";
+import type { Step } from "../../lib/model/scenario.ts";
+import type { Guest } from "../guest.ts";
+import type { ObservedCheckpoint } from "../observe_checkpoint.ts";
+import { formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./fault_judge.ts";
+import { sweepSkipReason } from "./fault_scenarios.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
 const LOG = `[    2.1] FAULT_INJECTION: forcing a failure.
@@ -60,6 +64,51 @@ Deno.test("replyFindings() wants ENOMEM and a beginning of the image, or the who
   assertEquals(ids(reply(ENOMEM, new Uint8Array(40), true)), ["E_OTHER_IMAGE", "E_CUT"]);
   assertEquals(ids(reply(0, whole.slice(0, -1), true)), ["E_OTHER_IMAGE"], "success with half an image");
   assertEquals(ids({ ...reply(0, whole, true), signal: 9 }), ["E_FAULT"]);
+});
+
+/** A guest whose calls meet so many faults, one after the other. */
+function faultyGuest(image: Uint8Array, faults: number): Guest {
+  let console = "";
+  const agent = {
+    info: { wordSize: 8 },
+    writeFile: (path: string, text: string): Promise<void> => {
+      if (path === "/dev/kmsg") console += text;
+      return Promise.resolve();
+    },
+    observe: () => Promise.resolve(new Map()),
+    checkpoint: ({ failNth = faults + 1 }) =>
+      Promise.resolve(failNth > faults ? reply(0, image, false) : reply(ENOMEM, image.slice(0, 99), true)),
+  };
+  const never = new Promise<void>(() => {});
+  return {
+    agent,
+    ended: never,
+    consoleGrown: never,
+    get consoleMark() {
+      return console.length;
+    },
+    consoleText: (from = 0) => console.slice(from),
+  } as unknown as Guest;
+}
+
+Deno.test("sweepFaults() goes on until a call is untouched, and a sweep without a fault fails", async () => {
+  const image = syntheticImage();
+  const seen = { image, raw: { pid: 7, proc: new Map() } } as unknown as ObservedCheckpoint;
+  const sweep = async (faults: number) => {
+    const tally = newFaultTally();
+    const { findings } = await sweepFaults(faultyGuest(image, faults), seen, { checkpointNr: 390, tally });
+    return [tally.faults, findings.map(({ message }) => message)];
+  };
+  assertEquals(await sweep(3), [3, []]);
+  assertEquals(await sweep(0), [0, ["no allocation could be made to fail"]]);
+});
+
+Deno.test("sweepSkipReason() leaves out what no sweep would look at", () => {
+  const reason = (step: Step): string | undefined =>
+    sweepSkipReason({ name: "x", about: "", steps: [{ op: "mmap", area: "a", pages: 1 }, step] });
+  assertEquals(reason({ op: "stop", label: "x" }), undefined);
+  assertStringIncludes(reason({ op: "self", label: "x" }) ?? "", "no plain stop");
+  assertStringIncludes(reason({ op: "stop", label: "x", expect: "ENOSYS" }) ?? "", "no plain stop");
 });
 
 Deno.test("formatOutcomes() counts", () => {

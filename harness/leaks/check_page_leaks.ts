@@ -3,6 +3,7 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import type { Guest, GuestAgent } from "../guest.ts";
 import type { CaseOutcome } from "../run_case.ts";
+import { isOwnFunction } from "../own_function.ts";
 import { decodeFrames } from "../triage/decode_frames.ts";
 import { noteProcesses } from "./process_log.ts";
 import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
@@ -13,8 +14,6 @@ type Run = (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
 const TRACING = "/sys/kernel/debug/tracing";
 /** What the events of a scenario's calls fit into, in KiB. */
 const TRACE_KIB = "65536";
-/** Functions of the patch. */
-const OURS = /^(cr_|do_checkpoint|__\w*_sys_checkpoint)/;
 
 /**
  * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the
@@ -59,7 +58,7 @@ async function traceLeak(
   await run(tracingGuest(guest, set), scenario);
   const leaked = (await findPageLeaks(agent)).filter((frame) => !before.has(frame));
   const trace = new TextDecoder().decode(await agent.readFile(`${TRACING}/trace`));
-  return leakingFunction(parsePageReferences(trace), leaked, (step) => OURS.test(step));
+  return leakingFunction(parsePageReferences(trace), leaked, isOwnFunction);
 }
 
 /** The same guest, which traces as long as it checkpoints. */

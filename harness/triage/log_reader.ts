@@ -30,11 +30,13 @@ export class LogReader {
   readonly #guest: Guest;
   readonly #markMs: number;
   readonly #lastWords: LastWordsOptions;
-  #from = 0;
+  #from: number;
   #marks = 0;
 
-  constructor(guest: Guest, options: LastWordsOptions & { markMs?: number } = {}) {
+  /** @param options `from`: where the first piece begins, an offset of the console; its beginning by default */
+  constructor(guest: Guest, options: LastWordsOptions & { markMs?: number; from?: number } = {}) {
     this.#guest = guest;
+    this.#from = options.from ?? 0;
     this.#markMs = options.markMs ?? MARK_MS;
     this.#lastWords = options;
   }

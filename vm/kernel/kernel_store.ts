@@ -16,8 +16,6 @@ export interface KernelInfo {
   compiler: string;
   /** Seconds that it took to build. */
   seconds: number;
-  /** The working tree that it was built from, which has moved on since; for file names in debug information. */
-  tree?: string;
   /** The directory that it was built in, which the kernel itself tells of where it counts lines (gcov). */
   buildDir?: string;
 }
