@@ -8,6 +8,7 @@ import type { KernelObservation } from "../lib/compare/observation.ts";
 import type { Finding } from "../lib/image/finding.ts";
 import { errnoName } from "../lib/abi/errno.ts";
 import type { CompiledScenario, CompiledStop } from "../lib/model/compile_scenario.ts";
+import type { CallPlan } from "../lib/model/predict_call.ts";
 import type { Refusal } from "../lib/model/predict_stop.ts";
 import { lingerOf } from "../lib/model/tracer_words.ts";
 import type { CheckpointResult, TargetEvent } from "../vm/guest/agent_types.ts";
@@ -191,13 +192,27 @@ async function callStop(
     });
   lastId = Math.max(lastId, after?.id ?? 0);
   const references = { before: plain.image, after: after?.stop.image, lastId: options.lastId };
-  const call: StopOutcome = {
-    ...plain,
+  const call = {
+    ...accountOfCall(plan, made.image, plain),
     label: `${stop.label}, call`,
     image: made.image,
     findings: judgeCall(plan, made, references),
   };
   return { stops: after ? [call, after.stop] : [call], lastId, event: made.event };
+}
+
+/**
+ * The byte account of a call's image. A whole one is, byte for byte, that of the plain call; of a cut one each
+ * byte is seen in that.
+ */
+function accountOfCall(
+  { outcome: { written } }: CallPlan,
+  { length }: Uint8Array,
+  plain: StopOutcome,
+): Pick<StopOutcome, "counts" | "volatile" | "pages"> {
+  if (written === "whole") return { counts: plain.counts, volatile: plain.volatile, pages: plain.pages };
+  const counts = { total: length, predicted: 0, observed: length, volatile: 0, unexplained: 0 };
+  return { counts, volatile: new Map(), pages: 0 };
 }
 
 function describeEvent(event: TargetEvent): string {
