@@ -202,8 +202,8 @@ async function callStop(
 }
 
 /**
- * The byte account of a call's image. A whole one is, byte for byte, that of the plain call; of a cut one each
- * byte is seen in that.
+ * The byte account of a call's image. A whole one is, byte for byte, that of the plain call; of a cut one
+ * each byte is seen in that.
  */
 function accountOfCall(
   { outcome: { written } }: CallPlan,

@@ -27,7 +27,8 @@ export async function readCoverage(
   try {
     for (const notes of await coverageNotes(build)) {
       const stem = notes.replace(/\.gcno$/, "");
-      // The kernel shows a file for every object, whether it ran or not: one that is missing must not look covered.
+      // The kernel shows a file for every object, whether it ran or not: one that is missing must not look
+      // covered.
       const counters = await agent.readFile(`${COUNTERS}${build.info.buildDir}/${stem}.gcda`).catch(
         (error) => {
           if (!(error instanceof AgentError)) throw error;

@@ -13,8 +13,9 @@ export type KernelFlavour = "plain" | "debug" | "fault";
 export const KERNEL_FLAVOURS: readonly KernelFlavour[] = ["plain", "debug", "fault"];
 
 /**
- * Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist: base
- * and architecture are written for 6.1, and what a kernel series calls otherwise, or has not, comes last.
+ * Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist:
+ * base and architecture are written for 6.1, and what a kernel series calls otherwise, or has not, comes
+ * last.
  */
 export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: string): string[] {
   const own = flavour === "plain" ? [] : [flavour, `${flavour}-${arch}`];
@@ -31,8 +32,9 @@ export function flavourMakeVariables(flavour: KernelFlavour): string[] {
 }
 
 /**
- * How many times longer everything may take than on a plain kernel: for deadlines. Measured under TCG: a KASAN
- * kernel boots in 7 s where a plain one takes 0.6, and in 24 on a busy machine; its scenarios take 2 to 8 times as long.
+ * How many times longer everything may take than on a plain kernel: for deadlines. Measured under TCG: a
+ * KASAN kernel boots in 7 s where a plain one takes 0.6, and in 24 on a busy machine; its scenarios take 2 to
+ * 8 times as long.
  */
 export function slowdown(flavour: KernelFlavour): number {
   return flavour === "debug" ? 8 : flavour === "fault" ? 2 : 1;
