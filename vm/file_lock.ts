@@ -30,6 +30,22 @@ export async function withFileLock<T>(
     }
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
+  return await holding(file, work);
+}
+
+/**
+ * Runs `work` while holding the exclusive lock on the file `path`, but only if nobody holds it now.
+ *
+ * @returns what `work` gave, or undefined when it was not run because another process holds the lock.
+ */
+export async function tryFileLock<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  using file = await Deno.open(path, { read: true, write: true, create: true });
+  return await file.tryLock(true) ? await holding(file, work) : undefined;
+}
+
+/** Runs `work`, with our pid in the locked file meanwhile. */
+async function holding<T>(file: Deno.FsFile, work: () => Promise<T>): Promise<T> {
   await file.truncate();
   await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
   try {

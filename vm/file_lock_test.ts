@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
-import { withFileLock } from "./file_lock.ts";
+import { tryFileLock, withFileLock } from "./file_lock.ts";
 
 Deno.test("withFileLock() lets one in at a time and says who is waited for", async () => {
   const dir = await Deno.makeTempDir();
@@ -35,6 +35,19 @@ Deno.test("withFileLock() frees the lock when the work throws", async () => {
     let waited = false;
     await withFileLock(`${dir}/lock`, () => Promise.resolve(), { onWait: () => void (waited = true) });
     assert(!waited);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("tryFileLock() runs nothing while another holds the lock, and does not wait", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const path = `${dir}/lock`;
+    assertEquals(await tryFileLock(path, () => Promise.resolve("free")), "free");
+    const inner = await withFileLock(path, () => tryFileLock(path, () => Promise.resolve("run")));
+    assertEquals(inner, undefined);
+    assertEquals(await tryFileLock(path, () => Promise.resolve("free again")), "free again");
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

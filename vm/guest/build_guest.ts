@@ -135,7 +135,11 @@ export async function buildGuestProgram(
   const key = await cacheKey(program, command, sourceDirectory);
   const directory = join(options.cache ?? join(cacheDirectory(), "guest"), key);
   const path = join(directory, program);
-  if (await exists(path)) return path;
+  if (await exists(path)) {
+    // Programs that nobody uses are removed in the end.
+    await Deno.utime(directory, new Date(), new Date()).catch(() => {});
+    return path;
+  }
   await Deno.mkdir(directory, { recursive: true });
   // Built beside its place and then moved there, so that whoever finds it finds all of it.
   const unfinished = await Deno.makeTempFile({ dir: directory, prefix: "unfinished-" });

@@ -154,6 +154,17 @@ async function plantTree(
   return state;
 }
 
+/**
+ * Removes a working tree and what is kept beside it, all but its lock, which the caller holds. Cut short, it
+ * leaves what {@linkcode applyTree} makes anew.
+ */
+export async function removeTree(tree: string): Promise<void> {
+  // First of all what says that the tree is whole.
+  await Deno.remove(`${tree}.json`).catch(ignoreMissing);
+  await Deno.remove(`${tree}.manifest`).catch(ignoreMissing);
+  await Deno.remove(tree, { recursive: true }).catch(ignoreMissing);
+}
+
 function linkOrCopy(from: string, to: string): void {
   try {
     Deno.linkSync(from, to);
