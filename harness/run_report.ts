@@ -268,6 +268,10 @@ export class RunReport {
       started: this.#started.toISOString(),
       milliseconds: Date.now() - this.#started.getTime(),
       kernels: [...this.#kernels.values()],
+      boots: {
+        count: this.#bootTimes.length,
+        milliseconds: Math.round(this.#bootTimes.reduce((sum, time) => sum + time, 0)),
+      },
       counts,
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),

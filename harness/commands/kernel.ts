@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { buildKernelFor, isKernelCached } from "../prepare_guest.ts";
+import { kernelBuildLine } from "../kernel_build_line.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
@@ -45,8 +46,7 @@ export const kernelCommand: Command = {
         continue;
       }
       const build = await buildKernelFor(platform, terminal, { source });
-      const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
-      terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
+      terminal.result(kernelBuildLine(platform.name, build));
     }
     return EXIT_STATUS.pass;
   },

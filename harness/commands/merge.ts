@@ -7,6 +7,7 @@ import { History } from "../nightly/history.ts";
 import { stateDirectory } from "../nightly/state_directory.ts";
 import { mergeNights } from "../nightly/merge_nights.ts";
 import { exitStatusOfNight, jobLine, printNight } from "../nightly/night_summary.ts";
+import { writePage } from "../nightly/write_page.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -30,7 +31,8 @@ export const mergeCommand: Command = {
     using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
     const result = await mergeNights({ directories, out: resolve(out), history });
     for (const job of result.jobs) terminal.result(jobLine(job, terminal));
-    printNight(result, { directory: resolve(out), terminal });
+    const page = await writePage(resolve(out), terminal);
+    printNight(result, { directory: resolve(out), terminal, page });
     return exitStatusOfNight(result);
   },
 };

@@ -19,6 +19,7 @@ import { pruneOld } from "../nightly/prune_old.ts";
 import { DEFAULT_MATRIX } from "../nightly/read_matrix.ts";
 import { runNight } from "../nightly/run_night.ts";
 import { parseShard } from "../nightly/shard_jobs.ts";
+import { writePage } from "../nightly/write_page.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -45,7 +46,7 @@ export const nightlyCommand: Command = {
     "--resume           go on with an interrupted night: finished jobs are kept",
     "--out DIR          where the results go; by default a new directory, or with --resume the last one",
     "--history FILE     the history; history.sqlite in the state directory by default",
-    `--keep-days N      remove older nights, runs, logs and kernels; ${KEEP_DAYS} by default`,
+    `--keep-days N      remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
     `--keep-bytes SIZE  remove the oldest of them beyond that; ${KEEP_BYTES} by default`,
     "--keep-all         remove nothing",
   ],
@@ -64,6 +65,7 @@ export const nightlyCommand: Command = {
     const shard = options.string("shard");
     const slots = options.number("jobs", { min: 1, max: 1024 }) ?? navigator.hardwareConcurrency;
     const terminal = new Terminal();
+    const begin = performance.now();
     using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
     const { plan, durations } = await planNight({
       matrixPath: options.string("matrix") ?? DEFAULT_MATRIX,
@@ -94,22 +96,24 @@ export const nightlyCommand: Command = {
     const result = await runNight({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
       runner: CKPTEST_RUNNER,
+      planSeconds: (performance.now() - begin) / 1000,
       signal: interrupt.signal,
     });
+    const page = await writePage(directory, terminal);
     if (keep && !interrupt.signal.aborted) {
       history.forget(HISTORY_DAYS);
       const dirs = { stateDir: stateDirectory(), cacheDir: cacheDirectory() };
       const pruned = await pruneOld({ ...dirs, ...keep, spare: [directory] });
       if (pruned.entries > 0) {
         terminal.note(
-          `removed ${pruned.entries} old nights, runs and kernels (${formatBytes(pruned.bytes)})`,
+          `removed ${pruned.entries} old nights, runs, kernels and trees (${formatBytes(pruned.bytes)})`,
         );
       }
     }
     const given = args.filter((arg) => arg !== "--resume");
     const place = out === undefined ? ["--out", directory] : [];
     const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
-    printNight(result, { directory, terminal, resume: again });
+    printNight(result, { directory, terminal, resume: again, page });
     return exitStatusOfNight(result);
   },
 };

@@ -9,9 +9,12 @@ import { writeWhole } from "../write_whole.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "./planned_job.ts";
 import { readRunResult } from "./read_run_result.ts";
 
+/** The file of the page for people. */
+export const PAGE = "report.html";
+
 /**
- * The directory of a night: `plan.json`, `jobs/NAME/` of each finished job, `builds/KEY.log`, and `nightly.json` at
- * the end. A job's directory gets its name when all is in it: what bears the name of a job is finished.
+ * The directory of a night: `plan.json`, `jobs/NAME/` of each finished job, `builds/KEY.log`, and `nightly.json` and
+ * the page at the end. A job's directory gets its name when all is in it: what bears the name of a job is finished.
  */
 export class NightDirectory {
   readonly path: string;
@@ -56,7 +59,7 @@ export class NightDirectory {
 
   /** Removes the result of an earlier part of the night, and what unfinished jobs left. */
   async removeUnfinished(): Promise<void> {
-    await Deno.remove(join(this.path, "nightly.json")).catch(ignoreNotFound);
+    for (const name of ["nightly.json", PAGE]) await Deno.remove(join(this.path, name)).catch(ignoreNotFound);
     await Deno.remove(join(this.path, "partial"), { recursive: true }).catch(ignoreNotFound);
   }
 

@@ -4,11 +4,13 @@ import { DISK_FULL_HINT } from "../../vm/kernel/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "../results/nightly_result.ts";
 import type { Terminal } from "../terminal.ts";
+import { accountJob } from "./account_time.ts";
 import { formatDuration } from "./parse_quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;
 const CHANGES_SHOWN = 30;
+const JOBS_SHOWN = 8;
 
 /** The line of a job, and what went wrong below it. */
 export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): string {
@@ -29,11 +31,13 @@ export interface PrintOptions {
   readonly terminal: Terminal;
   /** The command that goes on with a night that was stopped. */
   readonly resume?: string;
+  /** The page, when it was written. */
+  readonly page?: string | undefined;
 }
 
 /** Prints what a night came to; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
 export function printNight(result: NightlyResult, options: PrintOptions): void {
-  const { directory, terminal, resume } = options;
+  const { directory, terminal, resume, page } = options;
   const { run, counts, jobs, scenarios } = result;
   const print = (line: string): void => terminal.result(line);
   const missing = jobs.filter(({ status }) => status === "missing");
@@ -52,18 +56,51 @@ export function printNight(result: NightlyResult, options: PrintOptions): void {
     if (resume !== undefined) print(`go on with: ${resume}`);
   }
   const reused = jobs.filter((job) => job.reused).length;
-  const spent = Object.entries(run.spent).filter(([, seconds]) => seconds >= 0.1)
-    .map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
-  print(`${formatDuration(run.milliseconds / 1000)}${spent ? `, spent on ${spent}` : ""}`);
+  timeLines(result).forEach(print);
   if (reused > 0) print(`${reused} jobs kept of an earlier part of the night`);
   const { passed, failed, lost, skipped } = scenarios;
   print(`scenarios: ${passed} passed, ${failed + lost} failed, ${skipped} skipped`);
   print(`results: ${directory}`);
+  if (page !== undefined) print(`report: ${page}`);
   print(
     `${counts.passed} passed, ${counts.failed} failed${
       counts.missing > 0 ? `, ${counts.missing} missing` : ""
     }`,
   );
+}
+
+/** How long the night took, what that was spent on, and by which jobs. */
+function timeLines({ run, jobs }: NightlyResult): string[] {
+  const textOf = (spent: Readonly<Record<string, number>>): string =>
+    Object.entries(spent).toSorted(([, a], [, b]) => b - a)
+      .map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
+  const sum = formatDuration(Object.values(run.spent).reduce((total, seconds) => total + seconds, 0));
+  const { slots = 1, kernels } = run;
+  const of = run.merged
+    ? `, ${run.merged.length} parts, together ${sum}`
+    : slots > 1
+    ? `, ${slots} processes side by side, together ${sum}`
+    : "";
+  const done = jobs.filter(({ reused, seconds }) => !reused && seconds > 0)
+    .toSorted((a, b) => b.seconds - a.seconds);
+  const longest = done.slice(0, JOBS_SHOWN).map((job) => {
+    const inside = accountJob(job);
+    const parts = Object.keys(inside).length > 1 ? ` (${textOf(inside)})` : "";
+    return `  ${job.name} ${formatDuration(job.seconds)}${parts}`;
+  });
+  const spent = textOf(run.spent);
+  return [
+    `time: ${formatDuration(run.milliseconds / 1000)}${of}${spent ? `: ${spent}` : ""}`,
+    ...longest,
+    ...done.length > longest.length ? [`  and ${done.length - longest.length} shorter jobs`] : [],
+    ...kernels
+      ? [
+        `kernels: ${kernels.built} built, ${kernels.cached} from the cache${
+          kernels.failed > 0 ? `, ${kernels.failed} not built` : ""
+        }`,
+      ]
+      : [],
+  ];
 }
 
 function styleOf(kind: ChangeKind): "fail" | "skip" | "pass" {

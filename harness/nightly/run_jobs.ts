@@ -3,6 +3,7 @@
 import { join } from "@std/path";
 import type { CommandResult } from "../../vm/run_command.ts";
 import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../vm/kernel/build_error.ts";
+import { isCachedKernelLine } from "../kernel_build_line.ts";
 import type { NightlyJob } from "../results/nightly_result.ts";
 import type { JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
@@ -50,6 +51,9 @@ export interface JobsOutcome {
   /** Why the night was stopped before its end. */
   readonly stopped: string | undefined;
   readonly buildSeconds: number;
+  readonly kernels: { readonly built: number; readonly cached: number; readonly failed: number };
+  /** Spent on jobs that were ended before they were finished. */
+  readonly cutSeconds: number;
 }
 
 /** Runs jobs side by side; kernels are built one at a time, each before its jobs. */
@@ -71,6 +75,7 @@ class JobScheduler {
   #waiting: PlannedJob[];
   #builder: string | undefined;
   #buildSeconds = 0;
+  #cutSeconds = 0;
   #stopped: string | undefined;
   #error: unknown;
 
@@ -106,6 +111,8 @@ class JobScheduler {
       jobs: jobs.map((job) => this.#done.get(job.name)!),
       stopped: this.#stopped,
       buildSeconds: this.#buildSeconds,
+      cutSeconds: this.#cutSeconds,
+      kernels: this.#countKernels(),
     };
   }
 
@@ -168,6 +175,14 @@ class JobScheduler {
     onBuild(key, { seconds: result.seconds, status: result.code === 0 ? "pass" : "fail" });
   }
 
+  #countKernels(): JobsOutcome["kernels"] {
+    const counts = { built: 0, cached: 0, failed: 0 };
+    for (const { result: { code, lines } } of this.#built.values()) {
+      counts[code !== 0 ? "failed" : lines.some(isCachedKernelLine) ? "cached" : "built"]++;
+    }
+    return counts;
+  }
+
   async #runJob(job: PlannedJob): Promise<void> {
     const { directory } = this.#options;
     try {
@@ -190,10 +205,11 @@ class JobScheduler {
     const place = { out, logPath: join(out, JOB_LOG) };
     const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
     const cut = this.#stop.signal.aborted && result.signal !== null;
-    if (cut) return undefined;
-    const judged = await judgeJob({ job, result, directory: out, late: deadline.aborted });
-    const suspect = judged.status === "fail" && judged.failure?.kind !== "test";
-    return suspect && await this.#diskFull() ? undefined : judged;
+    const judged = cut ? undefined : await judgeJob({ job, result, directory: out, late: deadline.aborted });
+    const suspect = judged?.status === "fail" && judged.failure?.kind !== "test";
+    if (judged && !(suspect && await this.#diskFull())) return judged;
+    this.#cutSeconds += result.seconds;
+    return undefined;
   }
 
   async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {

@@ -6,6 +6,7 @@ import { isDiskFull } from "../../vm/kernel/build_error.ts";
 import { UsageError } from "../exit_status.ts";
 import type { NightlyJob, NightlyResult } from "../results/nightly_result.ts";
 import type { Terminal } from "../terminal.ts";
+import { accountTime } from "./account_time.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import type { History } from "./history.ts";
 import type { JobRunner } from "./job_runner.ts";
@@ -29,6 +30,8 @@ export interface RunNightOptions {
   readonly slots: number;
   readonly durations: ReadonlyMap<string, number>;
   readonly budgetSeconds?: number | undefined;
+  /** What planning took, which is part of the night. */
+  readonly planSeconds?: number;
   readonly signal: AbortSignal;
 }
 
@@ -50,6 +53,7 @@ export async function runNight(options: RunNightOptions): Promise<NightlyResult>
 async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
   const begin = performance.now();
   const { history, resume, terminal, durations, slots, runner, signal, budgetSeconds } = options;
+  const { planSeconds = 0 } = options;
   const directory = new NightDirectory(options.directory);
   const before = await directory.readPlan();
   if (before && !resume) {
@@ -86,6 +90,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
   if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
   await using temp = await NightTemp.make();
   using progress = new NightProgress(terminal, durations);
+  const planning = planSeconds + (performance.now() - begin) / 1000;
   const outcome = await runJobs({
     ...{ jobs, finished, directory, temp, runner, slots, durations, budgetSeconds, signal },
     onFinish: (job) => {
@@ -96,13 +101,20 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     onChange: (state) => progress.update(state),
   });
   for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));
+  const wall = planSeconds + (performance.now() - begin) / 1000;
   const run = {
     ...{ id: plan.id, started: plan.started, matrix: plan.matrix },
     ...(plan.shard ? { shard: plan.shard } : {}),
-    milliseconds: Math.round(performance.now() - begin),
+    milliseconds: Math.round(wall * 1000),
     complete: outcome.stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
     ...(outcome.stopped === undefined ? {} : { stopped: outcome.stopped }),
-    spent: spentOn(outcome.jobs, outcome.buildSeconds),
+    slots,
+    kernels: outcome.kernels,
+    spent: accountTime({
+      ...{ wall, slots, planning, jobs: outcome.jobs },
+      builds: outcome.buildSeconds,
+      cutShort: outcome.cutSeconds,
+    }),
   };
   record(() => history.endRun(plan.id, run));
   const result = buildNightlyResult({
@@ -115,16 +127,6 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     terminal.note(error.message);
   });
   return result;
-}
-
-function spentOn(jobs: readonly NightlyJob[], buildSeconds: number): Record<string, number> {
-  const spent: Record<string, number> = { "kernel builds": buildSeconds };
-  for (const { suite, seconds, reused } of jobs) {
-    if (!reused && seconds > 0) spent[suite] = (spent[suite] ?? 0) + seconds;
-  }
-  return Object.fromEntries(
-    Object.entries(spent).map(([name, seconds]) => [name, Math.round(seconds * 10) / 10]),
-  );
 }
 
 async function makeDirectory(path: string): Promise<void> {

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { exists } from "@std/fs";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import type { NightlyJob, NightlyResult } from "../results/nightly_result.ts";
@@ -186,6 +193,26 @@ Deno.test("kernels are built one at a time, once for all jobs that share one", a
   });
   assertEquals(result.counts, { passed: 5, failed: 0, missing: 0 });
   assertEquals(builds, ["a", "b", "c"]);
+  assertEquals(result.run.kernels, { built: 3, cached: 0, failed: 0 });
+});
+
+Deno.test("the time of a night is accounted for to the end, and kernels are counted", async () => {
+  await using fixture = await NightFixture.make();
+  const script: FakeScript = {
+    "a/x/p/1": { seconds: 0.4, build: 0, buildSays: "i386: Linux 6.1.0, from the cache: /v" },
+    "b/x/p/1": { seconds: 0.2, build: 0 },
+    "c/x/p/1": { build: 3 },
+  };
+  const { run } = await fixture.night(script, { planSeconds: 1 });
+  assertEquals(run.kernels, { built: 1, cached: 1, failed: 1 });
+  const sum = Object.values(run.spent).reduce((total, seconds) => total + seconds, 0);
+  assertAlmostEquals(sum, run.milliseconds / 1000 * 2, 0.1);
+  assert(run.milliseconds > 1400 && run.spent.planning! >= 1 && run.spent.waiting! > 0, JSON.stringify(run));
+  printNight(await fixture.night(script), { directory: "out", terminal: fixture.terminal });
+  const at = fixture.lines.findIndex((line) => line.startsWith("time: "));
+  assertMatch(fixture.lines[at] ?? "", /^time: \S+ s, 2 processes side by side, together \S+ s: .*waiting/);
+  assertMatch(fixture.lines[at + 1] ?? "", /^ {2}a\/x\/p\/1 0\.\d s$/);
+  assertEquals(fixture.lines[at + 3], "kernels: 1 built, 1 from the cache, 1 not built");
 });
 
 Deno.test("an error while a job is kept stops the night, and no half result is left", async () => {

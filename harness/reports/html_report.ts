@@ -223,7 +223,7 @@ function bytesSection({ bytes, volatile }: ResultTree): Markup | undefined {
 ${table({ columns: [], rows: [...rows, ...named] })}`;
 }
 
-function timeSection({ run: { spent } }: ResultTree): Markup | undefined {
+function timeSection({ run: { spent, slots, kernels } }: ResultTree): Markup | undefined {
   const entries = Object.entries(spent).toSorted(([, a], [, b]) => b - a);
   const most = Math.max(...entries.map(([, seconds]) => seconds));
   if (entries.length === 0 || !(most > 0)) return undefined;
@@ -235,7 +235,14 @@ function timeSection({ run: { spent } }: ResultTree): Markup | undefined {
     }" height="12"/></svg></td></tr>`
   );
   return markup`${table({ columns: [], rows })}
-<p class="soft">Jobs run side by side: the sum may be more than the time that passed.</p>`;
+<p class="soft">${
+    slots === undefined
+      ? "Jobs run side by side: the sum may be more than the time that passed."
+      : `The time of ${slots} processes side by side: the sum is ${slots} times what passed.`
+  }${
+    kernels &&
+    ` Kernels: ${kernels.built} built, ${kernels.cached} from the cache, ${kernels.failed} not built.`
+  }</p>`;
 }
 
 function footer({ run, jobs }: ResultTree): Markup {

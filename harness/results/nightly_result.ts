@@ -42,7 +42,15 @@ export interface NightlyRun {
   readonly complete: boolean;
   /** Why it was stopped. */
   readonly stopped?: string;
-  /** Seconds by what they were spent on: `kernel builds` and each suite. Jobs run side by side. */
+  /** How many kernels the jobs needed, and how they came by them; undefined after a merge. */
+  readonly kernels?: { readonly built: number; readonly cached: number; readonly failed: number };
+  /** How many processes could run side by side; undefined after a merge. */
+  readonly slots?: number;
+  /**
+   * Seconds of these processes by what they were spent on: `planning`, `kernel builds`, `boots` of guests,
+   * `scenarios`, `rest of the jobs`, the name of a suite that knows no scenarios, `jobs cut short`, `waiting`. The
+   * sum is `milliseconds` times `slots`.
+   */
   readonly spent: Readonly<Record<string, number>>;
 }
 

@@ -13,6 +13,8 @@ export interface RunResult {
   readonly started: string;
   readonly milliseconds: number;
   readonly kernels: readonly RunKernel[];
+  /** Guests that were started, and what that took, from QEMU to the agent's hello. */
+  readonly boots?: { readonly count: number; readonly milliseconds: number };
   readonly counts: {
     readonly passed: number;
     readonly failed: number;

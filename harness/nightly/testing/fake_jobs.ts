@@ -25,6 +25,8 @@ export interface FakeJob {
   readonly patch?: string;
   /** The status that building its kernel ends with; it has no kernel of its own when not given. */
   readonly build?: number;
+  /** What building its kernel prints. */
+  readonly buildSays?: string;
   readonly deadlineSeconds?: number;
   /** Why it cannot be planned. */
   readonly problem?: string;
@@ -82,7 +84,8 @@ export async function fakePlan(
 /** Runs scripted jobs: a shell each, that sleeps, speaks and ends as it is told. */
 export function fakeRunner(script: FakeScript): JobRunner {
   return {
-    build: ({ name }, place) => shell(script[name]?.build ?? 0, 0.02, "built", place),
+    build: ({ name }, place) =>
+      shell(script[name]?.build ?? 0, 0.02, script[name]?.buildSays ?? "built", place),
     run: async ({ name }, place) => {
       const { scenarios, seconds = 0.02, says = "running", ...job } = script[name]!;
       const result = scenarios && fakeRunResult(name, scenarios, job.milliseconds);

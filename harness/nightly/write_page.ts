@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import { htmlReport } from "../reports/html_report.ts";
+import { readResultTree } from "../reports/read_result_tree.ts";
+import type { Terminal } from "../terminal.ts";
+import { writeWhole } from "../write_whole.ts";
+import { PAGE } from "./night_directory.ts";
+
+/**
+ * Writes the page of a night, `report.html`, into its directory. Whatever prevents that is a note: the outcome of the
+ * night is there without it.
+ *
+ * @returns the path of the page; undefined when it was not written
+ */
+export async function writePage(
+  directory: string,
+  terminal: Pick<Terminal, "note">,
+): Promise<string | undefined> {
+  const path = join(directory, PAGE);
+  try {
+    await writeWhole(path, new TextEncoder().encode(htmlReport(await readResultTree(directory))));
+    return path;
+  } catch (error) {
+    terminal.note(`there is no page, ${PAGE}: ${(error as Error).message}`);
+    return undefined;
+  }
+}
