@@ -23,6 +23,7 @@ import { fetchSource, type IdentifiedSource, identifySource, type KernelSource }
 import { findStored, type StoredKernel, storeKernel } from "./kernel_store.ts";
 import { applyTree, type TreeEdits } from "./kernel_tree.ts";
 import { BUILD_TOOLS } from "./make_command.ts";
+import { needsBzImage } from "./needs_bz_image.ts";
 
 /** Which kernel to build, and how. */
 export interface KernelBuildOptions {
@@ -190,14 +191,6 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   };
 }
 
-/**
- * A kernel with KASAN does not survive its PVH entry (6.1: no output at all, measured), only its own boot
- * code.
- */
-function needsBzImage(config: KernelConfig): boolean {
-  return config.get("CONFIG_KASAN") === "y";
-}
-
 async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
   const text = await Deno.readTextFile(path).catch((cause) => {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
@@ -241,7 +234,10 @@ async function runStages(
     ...(jobs === undefined ? {} : { jobs }),
   };
   await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
-  const bootFile = await compileKernel({ ...make, needsBzImage: needsBzImage(plan.config) });
+  const bootFile = await compileKernel({
+    ...make,
+    needsBzImage: await needsBzImage(tree, arch, plan.config),
+  });
   const seconds = (performance.now() - start) / 1000;
   const info = {
     arch,
