@@ -70,7 +70,7 @@ export class ProjectCopy implements AsyncDisposable {
       await ensureDir(dirname(join(copy.#root, name)));
       await copyAll(join(ROOT, name), join(copy.#root, name));
     }
-    for (const edit of edits) await copy.#edit(edit);
+    for (const edit of edits) await copy.edit(edit);
     await ensureDir(copy.cache);
     for (const name of SHARED) await copy.share(name);
     // Probed once a boot of the machine, not once a test.
@@ -95,7 +95,8 @@ export class ProjectCopy implements AsyncDisposable {
     await Deno.symlink(shared, join(this.cache, name));
   }
 
-  async #edit({ file, find, replace }: SourceEdit): Promise<void> {
+  /** Carries out an edit. @throws {Error} when its text is not there once */
+  async edit({ file, find, replace }: SourceEdit): Promise<void> {
     const path = join(this.#root, file);
     const text = await Deno.readTextFile(path);
     const parts = text.split(find);
@@ -107,10 +108,15 @@ export class ProjectCopy implements AsyncDisposable {
 
   /** Runs the command line to its end. It dies with this process. */
   async run(args: readonly string[], options: RunOptions = {}): Promise<CommandOutcome> {
+    return await outcomeOf(await this.spawn(args, options));
+  }
+
+  /** Starts the command line. It dies with this process. */
+  async spawn(args: readonly string[], options: RunOptions = {}): Promise<Deno.ChildProcess> {
     const deno = await findTool("deno") ?? Deno.execPath();
     const config = join(this.#root, "deno.json");
     const main = join(this.#root, "harness", "main.ts");
-    const { code, stdout, stderr } = await new Deno.Command("setpriv", {
+    return new Deno.Command("setpriv", {
       args: [
         ...["--pdeathsig", "KILL", ...options.wrapper ?? []],
         ...[deno, "run", "-q", `--config=${config}`, "-P=vm", main, ...args],
@@ -118,9 +124,9 @@ export class ProjectCopy implements AsyncDisposable {
       env: { NO_COLOR: "1", XDG_CACHE_HOME: dirname(this.cache), DENO_DIR: denoDirectory(), ...options.env },
       cwd: options.cwd ?? this.scratch,
       stdin: "null",
-    }).output();
-    const decoder = new TextDecoder();
-    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
   }
 
   /** Files in the scratch directory. */
@@ -135,6 +141,13 @@ export class ProjectCopy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.#directory, { recursive: true });
   }
+}
+
+/** Waits for a command's end. */
+export async function outcomeOf(child: Deno.ChildProcess): Promise<CommandOutcome> {
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 /** Where Deno keeps packages; it follows XDG_CACHE_HOME, unless it is told. */

@@ -43,12 +43,14 @@ export class NightProgress implements Disposable {
 export function progressLine(state: RunState, durations: ReadonlyMap<string, number>, now: number): string {
   const running = [...state.running.keys()];
   const left = secondsLeft(state, durations, now);
-  return [
+  const counts = [
     `nightly: ${state.done} of ${state.total} jobs done`,
     `${state.failed} failed`,
-    `${running.length} running (${running.join(", ")})`,
+    `${running.length} running`,
     ...left === undefined ? [] : [`about ${formatDuration(left)} left`],
   ].join(", ");
+  // The names come last: a narrow terminal cuts the line there.
+  return `${counts}: ${running.join(", ")}`;
 }
 
 /**

@@ -65,7 +65,18 @@ export class NightFixture implements AsyncDisposable {
 export function steadyPart({ run, jobs, counts, scenarios, changes }: NightlyResult): unknown {
   return {
     ...{ counts, scenarios, complete: run.complete, matrix: run.matrix },
-    jobs: jobs.map(({ seconds: _seconds, reused: _reused, ...job }) => job),
+    jobs: jobs.map(({ reused: _reused, ...job }) => withoutTimes(job)),
     changes: changes.map(({ kind, job, scenario }) => ({ kind, job, scenario })),
   };
+}
+
+/** Fields that hold durations and points in time. */
+const TIMES = new Set(["seconds", "milliseconds", "started", "boots"]);
+
+/** A JSON value without durations and points in time, at any depth. */
+function withoutTimes(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutTimes);
+  if (typeof value !== "object" || value === null) return value;
+  const kept = Object.entries(value).filter(([key]) => !TIMES.has(key));
+  return Object.fromEntries(kept.map(([key, inner]) => [key, withoutTimes(inner)]));
 }
