@@ -107,9 +107,9 @@ ${
       ? undefined
       : markup`<p class="notice">Stopped before its end: ${run.stopped ?? "no reason was recorded"}</p>`
   }
-<ul class="tiles"><li><b>${verdictText(tree)}</b></li><li>Scenarios: <b>${
-    scenarioText(tree)
-  }</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
+<ul class="tiles">${
+    problems.length === 0 ? undefined : markup`<li><b>${verdictText(tree)}</b></li>`
+  }<li>Scenarios: <b>${scenarioText(tree)}</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
     formatCount(bytes.unexplained)
   }</b> unexplained</li>${
     kernels.length === 0 ? undefined : markup`<li>Kernels: <b>${kernels.join(", ")}</b></li>`

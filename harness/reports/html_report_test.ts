@@ -79,6 +79,21 @@ Deno.test("htmlReport() says so when all is well, and does not speak of history 
   assertEquals(/last good|<h2>Trends/.test(good), false);
 });
 
+Deno.test("htmlReport() gives a job without a kernel a row of its own, and the middle of two durations", () => {
+  const [job] = night.jobs;
+  assert(job);
+  const point = (seconds: number) =>
+    ({ run: { id: "x", started: "2026-01-01" }, status: "pass", seconds }) as const;
+  const none = { kernel: "-", platform: "-", flavour: "-", kernels: [], scenarios: [], name: "corruptions" };
+  const html = htmlReport({
+    ...night,
+    jobs: [{ ...job, ...none, suite: "corruptions", status: "pass" }],
+    trends: { corruptions: [point(2), point(4)] },
+  });
+  assertStringIncludes(html, '<th scope="row"><span class="soft">no kernel</span></th>');
+  assertStringIncludes(html, "4.00 s, median 3.00 s");
+});
+
 Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names them all", () => {
   const [job] = night.jobs;
   assert(job);

@@ -24,7 +24,11 @@ export function matrix({ jobs }: ResultTree, problems: readonly Problem[]): Mark
   const body = [...rows.values()].toSorted((a, b) => byKernel(a) - byKernel(b)).map((row) => {
     const [{ kernel, platform, flavour, kernels } = row[0]!] = row.filter((job) => job.kernels.length > 0);
     const name = kernels[0]?.name;
-    return markup`<tr><th scope="row">${kernel} ${platform} <span class="soft">${flavour}</span>${
+    // A suite that needs no kernel has none of the three.
+    const title = kernel === "-"
+      ? markup`<span class="soft">no kernel</span>`
+      : markup`${kernel} ${platform} <span class="soft">${flavour}</span>`;
+    return markup`<tr><th scope="row">${title}${
       name === undefined || name === kernel ? undefined : markup`<br><small class="soft">${name}</small>`
     }</th>${
       suites.map((suite) =>

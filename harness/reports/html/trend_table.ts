@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { formatCount } from "../../format_quantity.ts";
+import { medianOf } from "../../nightly/compare_history.ts";
 import type { TrendPoint } from "../../results/nightly_result.ts";
 import { formatDuration } from "../format_duration.ts";
 import type { ResultTree } from "../result_tree.ts";
@@ -28,7 +29,7 @@ export function trendTable({ trends, jobs }: ResultTree): Markup | undefined {
 function trendRow(name: string, points: readonly TrendPoint[]): Markup {
   const times = points.flatMap(({ status, seconds }) => status === "missing" ? [] : [seconds]);
   const latest = points.at(-1);
-  const median = times.toSorted((a, b) => a - b)[times.length >> 1];
+  const median = medianOf(times);
   const took = latest?.status === "missing" || latest === undefined
     ? "did not run"
     : formatDuration(latest.seconds);
