@@ -72,7 +72,7 @@ export function printNight(result: NightlyResult, options: PrintOptions): void {
 /** How long the night took, what that was spent on, and by which jobs. */
 function timeLines({ run, jobs }: NightlyResult): string[] {
   const textOf = (spent: Readonly<Record<string, number>>): string =>
-    Object.entries(spent).toSorted(([, a], [, b]) => b - a)
+    Object.entries(spent).filter(([, seconds]) => seconds >= 0.05).toSorted(([, a], [, b]) => b - a)
       .map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
   const sum = formatDuration(Object.values(run.spent).reduce((total, seconds) => total + seconds, 0));
   const { slots = 1, kernels } = run;
