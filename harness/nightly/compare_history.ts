@@ -85,7 +85,8 @@ export function compareJob(compared: ComparedJob): NightlyChange[] {
   };
   const change = classify(now, timeline) ?? slower(now, timeline, SLOW_JOB);
   if (!change) return changes;
-  const because = now.passed || !job.reason ? "" : `${job.reason.split("\n")[0]}; `;
+  const unbuilt = job.failure?.kind === "build" ? "its kernel was not built: " : "";
+  const because = now.passed || !job.reason ? "" : `${unbuilt}${job.reason.split("\n")[0]}; `;
   return [{ ...base(job), ...change, text: because + change.text }, ...changes];
 }
 

@@ -58,7 +58,8 @@ export function unbuiltJob(job: PlannedJob, result: CommandResult, log: string):
   return {
     ...describeJob(job),
     status: "fail",
-    reason: `its kernel was not built: ${reasonOf(result, undefined) ?? `status ${result.code}`}`,
+    // Who shows it says what failed: the build.
+    reason: (reasonOf(result, undefined) ?? `status ${result.code}`).replace(/^ckptest [\w-]+: /, ""),
     failure: { kind: "build", exitStatus: result.code, logTail: result.lines.slice(-TAIL_LINES), log },
     seconds: 0,
     reused: false,

@@ -73,6 +73,9 @@ export function listProblems(tree: ResultTree): Problem[] {
   return problems.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
 }
 
+/** Scenarios that no guest was there for, since none boots any more, say so before the reason. */
+const NOT_RUN = /^not run: /;
+
 /** Which causes broke so many scenarios of one job that the scenario is not what matters. */
 function commonCauses(found: readonly ProblemPlace[]): Set<string> {
   const counts = new Map<string, number>();
@@ -89,11 +92,16 @@ function commonCauses(found: readonly ProblemPlace[]): Set<string> {
 function causeOf(scenario: ReportScenario): string {
   const splats = failingSplats(scenario).map(({ fingerprint }) => fingerprint);
   if (splats.length > 0) return `splat ${splats[0]}`;
-  if (scenario.status === "lost") return `lost ${firstLine(scenario.reason ?? "").replace(/\d+/g, "N")}`;
+  if (scenario.status === "lost") return `lost ${lossOf(scenario).replace(/\d+/g, "N")}`;
   const findings = scenarioFindings(scenario).map(({ id, path }) =>
     `${id} ${path.replace(/^[^:/]*: /, "").replace(/0x[\da-f]+|\d+/g, "N")}`
   );
   return [...new Set(findings)].toSorted().join("; ");
+}
+
+/** Why the guest of a scenario was lost, or why there was none. */
+function lossOf({ reason }: ReportScenario): string {
+  return firstLine(reason ?? "").replace(NOT_RUN, "");
 }
 
 function places({ jobs, changes }: ResultTree): ProblemPlace[] {
@@ -136,7 +144,11 @@ function groupKey({ job, scenario, change }: ProblemPlace, common: ReadonlySet<s
   }
   const cause = causeOf(scenario);
   // Two places with one fingerprint are one bug wherever they are; other causes only when there are many.
-  if (failingSplats(scenario).length > 0 || common.has(cause)) return JSON.stringify(["cause", cause]);
+  const noGuest = scenario.status === "lost" &&
+    (scenario.phase === "boot" || NOT_RUN.test(scenario.reason ?? ""));
+  if (failingSplats(scenario).length > 0 || common.has(cause) || noGuest) {
+    return JSON.stringify(["cause", cause]);
+  }
   const ids = [...new Set(scenarioFindings(scenario).map(({ id }) => id))].toSorted();
   return JSON.stringify(["scenario", scenario.scenario, scenario.status, ids]);
 }

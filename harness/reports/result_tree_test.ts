@@ -164,6 +164,23 @@ Deno.test("listProblems() takes many scenarios that break alike as one problem, 
   assertEquals(titles(30), ["30 scenarios"]);
 });
 
+Deno.test("listProblems() takes a guest that does not boot and what was not run for it as one problem", () => {
+  const run = singleRun({ status: "lost" });
+  const record = { ...run.results[0]!, findings: [] };
+  const reason = "guest lost (qemu-exit): QEMU ended";
+  const results = [
+    { ...record, scenario: "boot", phase: "boot", reason: `${reason}\nthe console is empty` } as const,
+    { ...record, scenario: "one", reason: `not run: ${reason}` },
+    { ...record, scenario: "two", reason: `not run: ${reason}` },
+    { ...record, scenario: "three", reason: "guest lost (timeout): no answer" },
+  ];
+  const problems = listProblems(treeOfRun({ ...run, results }));
+  assertEquals(problems.map(({ title, headline }) => [title, headline]), [
+    ["3 scenarios", reason],
+    ["three", "guest lost (timeout): no answer"],
+  ]);
+});
+
 Deno.test("treeOfRun() gives scenarios that are spoken of more than once titles of their own", () => {
   const run = singleRun();
   const [record] = run.results;
