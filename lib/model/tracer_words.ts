@@ -106,7 +106,13 @@ const TASK_STATES: HeldStates = {
 };
 
 /** The same in Linux 5.10: TASK_TRACED had TASK_WAKEKILL in it until 5.18, TASK_FREEZABLE came with 6.1. */
-const TASK_STATES_5_10: HeldStates = { ...TASK_STATES, "traced": 0x108, "attached": 0x108, "frozen": 0x1 };
+const TASK_STATES_5_10: HeldStates = {
+  ...TASK_STATES,
+  "traced": 0x108,
+  "attached": 0x108,
+  "stepped": 0x108,
+  "frozen": 0x1,
+};
 
 /**
  * Applies a stop's tracer words to the model.

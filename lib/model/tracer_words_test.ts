@@ -41,8 +41,10 @@ Deno.test("hold and whom words say who holds the target, and what the call must 
     predictSteps([stop({ hold })]).taskState
   );
   assertEquals(states, [0x104, 0x8, 0x8, 0x2001, 0x104]);
-  const older = (["stopped", "traced", "frozen"] as const).map((hold) => taskState({ hold }, "5.10"));
-  assertEquals(older, [0x104, 0x108, 0x1]);
+  const older = (["stopped", "traced", "attached", "stepped", "frozen"] as const).map((hold) =>
+    taskState({ hold }, "5.10")
+  );
+  assertEquals(older, [0x104, 0x108, 0x108, 0x108, 0x1]);
   const refusals = [
     { hold: "running", expect: "EBUSY" },
     { hold: "vfork parent", expect: "EBUSY" },
