@@ -157,8 +157,11 @@ const CHANGE_STYLES: Readonly<Record<ChangeKind, string>> = {
   "fixed": "pass",
 };
 
-function changesTable({ kind, changes }: ResultTree): Markup | undefined {
+function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined {
   if (kind === "run") return undefined;
+  if (changes.length === 0 && Object.values(trends).every(({ length }) => length < 2)) {
+    return markup`<p>There is no earlier run to compare with.</p>`;
+  }
   if (changes.length === 0) return markup`<p>Nothing is different from the last good run.</p>`;
   const rows = changes.slice(0, MAX_CHANGES).map((change) =>
     markup`<tr><td><span class="badge ${

@@ -79,6 +79,18 @@ Deno.test("htmlReport() says so when all is well, and does not speak of history 
   assertEquals(/last good|<h2>Trends/.test(good), false);
 });
 
+Deno.test("htmlReport() says why a scenario was skipped, and that there was no run before", () => {
+  const [job] = night.jobs;
+  const [scenario] = job?.scenarios ?? [];
+  assert(job && scenario);
+  const skipped = { ...scenario, status: "skip", reason: "needs a kernel of i386" } as const;
+  const first = { ...night, changes: [], jobs: [{ ...job, scenarios: [skipped] }], trends: {} };
+  const html = htmlReport(first);
+  assertStringIncludes(html, '<td class="soft">needs a kernel of i386</td>');
+  assertStringIncludes(html, "<p>There is no earlier run to compare with.</p>");
+  assertStringIncludes(htmlReport({ ...first, trends: night.trends }), "<p>Nothing is different from");
+});
+
 Deno.test("htmlReport() gives a job without a kernel a row of its own, and the middle of two durations", () => {
   const [job] = night.jobs;
   assert(job);

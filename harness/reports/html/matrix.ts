@@ -110,13 +110,19 @@ export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
           scenario.reason ?? text
         }"><span class="badge ${style}">${text}</span></td>`;
       })
-    }</tr>`
+    }<td class="soft">${skipReasons(statuses.map((column) => column.get(name)))}</td></tr>`
   );
   const more = uneven.length - rows.length;
   return markup`<div class="scroll"><table class="dots"><thead><tr><th>scenario</th>${
     columns.map(({ name }) => markup`<th><span class="head">${name}</span></th>`)
-  }</tr></thead><tbody>${rows}</tbody></table></div>
+  }<th>why skipped</th></tr></thead><tbody>${rows}</tbody></table></div>
 <p class="soft">${names.length - uneven.length} more scenarios passed wherever they ran.${
     more > 0 ? ` ${more} that did not are left out.` : ""
   }</p>`;
+}
+
+/** Why a scenario was skipped, each reason once: a title is not seen on paper. */
+function skipReasons(outcomes: readonly (ReportScenario | undefined)[]): string {
+  const reasons = outcomes.flatMap((outcome) => outcome?.status === "skip" ? outcome.reason ?? [] : []);
+  return [...new Set(reasons)].join("; ");
 }

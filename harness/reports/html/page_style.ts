@@ -62,6 +62,7 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .dots td, .dots th { padding: .22rem .4rem; text-align: center; } .dots th:first-child, .dots td:first-child {
   text-align: left; padding-left: 0; } .dots .head { writing-mode: vertical-rl; transform: rotate(180deg);
   white-space: nowrap; font-weight: 500; text-align: left; }
+.dots th:last-child, .dots td:last-child { text-align: left; padding-left: 1rem; width: 99%; font-size: .85rem; }
 .dots .badge { padding: .05rem .35rem; }
 .findings td { overflow-wrap: anywhere; } .findings td:nth-child(1), .findings td:nth-child(3) { white-space: nowrap; }
 .findings td:nth-child(4), .findings td:nth-child(5) { min-width: 7.5rem; }
