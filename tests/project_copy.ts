@@ -106,6 +106,11 @@ export class ProjectCopy implements AsyncDisposable {
     await Deno.writeTextFile(path, parts.join(replace));
   }
 
+  /** Puts a file back as it is in the project. */
+  async restore(file: string): Promise<void> {
+    await Deno.copyFile(join(ROOT, file), join(this.#root, file));
+  }
+
   /** Runs the command line to its end. It dies with this process. */
   async run(args: readonly string[], options: RunOptions = {}): Promise<CommandOutcome> {
     return await outcomeOf(await this.spawn(args, options));

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { runCommand } from "../vm/run_command.ts";
 import type { NightlyResult } from "../harness/results/nightly_result.ts";
-import { type CommandOutcome, outcomeOf, ProjectCopy, type SourceEdit } from "./project_copy.ts";
+import { type CommandOutcome, outcomeOf, ProjectCopy } from "./project_copy.ts";
 
 /** Prints the command lines, but for its own, that hold a text. Perl may look into /proc, Deno may not. */
 const LIST_PROCESSES = `for (glob "/proc/[0-9]*/cmdline") {
@@ -65,11 +65,6 @@ export class RealNights implements AsyncDisposable {
     const json = await Deno.readTextFile(`${this.pathOf(name)}/nightly.json`).catch(() => undefined);
     if (json === undefined) throw new Error(`no result: ${outcome.stdout}${outcome.stderr}`);
     return { ...outcome, result: JSON.parse(json) };
-  }
-
-  /** Carries out edits in the copy. */
-  async edit(edits: readonly SourceEdit[]): Promise<void> {
-    for (const edit of edits) await this.copy.edit(edit);
   }
 
   /** Command lines of processes that a night has started. */
