@@ -5,11 +5,13 @@ import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "../results/nightly_result.ts";
 import type { Terminal } from "../terminal.ts";
 import { accountJob } from "./account_time.ts";
+import { groupChanges, someNames } from "./group_changes.ts";
 import { formatDuration } from "./parse_quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;
 const CHANGES_SHOWN = 30;
+const NAMES_SHOWN = 4;
 const JOBS_SHOWN = 8;
 
 /** The line of a job, and what went wrong below it. */
@@ -44,12 +46,13 @@ export function printNight(result: NightlyResult, options: PrintOptions): void {
   const absent = new Set(missing.map(({ name }) => name));
   const changes = result.changes.filter(({ scenario, job }) => scenario !== undefined || !absent.has(job));
   print("");
-  for (const change of changes.slice(0, CHANGES_SHOWN)) {
-    const what = change.scenario === undefined ? change.job : `${change.job} ${change.scenario}`;
+  const groups = groupChanges(changes);
+  for (const { change, scenarios } of groups.slice(0, CHANGES_SHOWN)) {
+    const what = [change.job, someNames(scenarios, NAMES_SHOWN)].join(" ").trimEnd();
     print(`${terminal.style(change.kind, styleOf(change.kind))}: ${what}: ${change.text}`);
     if (change.kind !== "fixed" && change.kind !== "missing") print(`      ${change.reproduce}`);
   }
-  if (changes.length > CHANGES_SHOWN) print(`... and ${changes.length - CHANGES_SHOWN} more changes`);
+  if (groups.length > CHANGES_SHOWN) print(`... and ${groups.length - CHANGES_SHOWN} more changes`);
   for (const { name, reason } of missing) print(`missing: ${name}: ${reason}`);
   if (run.stopped !== undefined) {
     print(`stopped: ${run.stopped}`);

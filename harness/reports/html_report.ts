@@ -2,6 +2,7 @@
 
 import { formatCount } from "../format_quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../results/nightly_result.ts";
+import { groupChanges, someNames } from "../nightly/group_changes.ts";
 import { formatDuration } from "./format_duration.ts";
 import { type Markup, Markup as MarkupText, markup } from "./html/markup.ts";
 import { legend } from "./html/address_space.ts";
@@ -18,6 +19,8 @@ import { scenarioText, verdictText } from "./text_report.ts";
 const MAX_DETAIL_LENGTH = 800_000;
 const MAX_CARDS = 60;
 const MAX_CHANGES = 300;
+/** Scenarios that one change names. */
+const NAMES_SHOWN = 12;
 
 /**
  * No script runs and nothing is loaded, whatever the page holds: it has none of either, and says so to the
@@ -163,18 +166,19 @@ function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined
     return markup`<p>There is no earlier run to compare with.</p>`;
   }
   if (changes.length === 0) return markup`<p>Nothing is different from the last good run.</p>`;
-  const rows = changes.slice(0, MAX_CHANGES).map((change) =>
+  const groups = groupChanges(changes);
+  const rows = groups.slice(0, MAX_CHANGES).map(({ change, scenarios }) =>
     markup`<tr><td><span class="badge ${
       CHANGE_STYLES[change.kind]
     }">${change.kind}</span></td><td>${change.job}${
-      change.scenario === undefined ? undefined : markup`<br><code>${change.scenario}</code>`
+      scenarios.length === 0 ? undefined : markup`<br><code>${someNames(scenarios, NAMES_SHOWN)}</code>`
     }</td><td>${change.text}</td><td data-name="since">${
       timeCell(change.since)
     }</td><td data-name="last good">${timeCell(change.lastGood)}</td><td data-name="differs:">${
       change.changed.map(changedText)
     }</td></tr>`
   );
-  const more = changes.length - rows.length;
+  const more = groups.length - rows.length;
   return markup`${
     table({
       columns: ["", "job, scenario", "what", "since", "last good", "inputs that differ"],
