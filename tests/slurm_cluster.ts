@@ -64,12 +64,11 @@ export class SlurmCluster implements AsyncDisposable {
     this.#daemon(name, ["slurmd", "-D", "-N", name]);
   }
 
-  /** Takes the power from a node: its daemon and all processes of its jobs die at once. */
+  /** Takes the power from a node: its daemon and all processes of its jobs die. */
   async killNode(name: string): Promise<void> {
     const daemon = this.#daemons.get(name)!;
-    daemon.kill("SIGKILL");
-    await daemon.status;
     this.#daemons.delete(name);
+    await this.#kill(daemon);
   }
 
   /** Runs a client program of Slurm to its end; gives what it printed. */
@@ -101,16 +100,24 @@ export class SlurmCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const daemons = [...this.#daemons.values()].reverse();
-    for (const daemon of daemons) {
-      try {
-        daemon.kill("SIGKILL");
-      } catch {
-        // It ended by itself.
-      }
-      await daemon.status;
+    for (const name of [...this.#daemons.keys()].reverse()) await this.killNode(name);
+  }
+
+  /** Ends `unshare`, and with it the namespace: its first process is gone when all others are. */
+  async #kill(daemon: Deno.ChildProcess): Promise<void> {
+    const { pid } = daemon;
+    const children = await this.run("cat", `/proc/${pid}/task/${pid}/children`).catch(() => "");
+    try {
+      daemon.kill("SIGKILL");
+    } catch {
+      // It ended by itself.
     }
-    this.#daemons.clear();
+    await daemon.status;
+    for (const first of children.trim().split(" ").filter((word) => word !== "")) {
+      await this.until(`process ${first} is gone`, 10, () => {
+        return this.run("stat", `/proc/${first}`).then(() => false, () => true);
+      });
+    }
   }
 
   async #begin(): Promise<void> {

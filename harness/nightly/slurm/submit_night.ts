@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { ensureDir } from "@std/fs";
-import { join } from "@std/path";
+import { join, resolve } from "@std/path";
 import { findTool, MissingToolError } from "../../../vm/find_tool.ts";
 import { UsageError } from "../../exit_status.ts";
 import { writeWhole } from "../../write_whole.ts";
@@ -41,7 +41,9 @@ export interface SubmittedNight {
 
 /** The file in the directory of the night that says how it was cut. */
 const NIGHT_FILE = "slurm.json";
-const SCRIPTS = join(import.meta.dirname ?? ".");
+const SCRIPTS = import.meta.dirname ?? ".";
+/** The checkout, without a slash at its end. */
+const CHECKOUT = resolve(PROJECT_ROOT);
 
 /**
  * Queues a night: an array of shards, and the merge that waits for their end, however they end.
@@ -64,7 +66,7 @@ export function arrayArguments(night: SlurmNight): string[] {
     ...["--parsable", `--array=1-${shards}`, `--output=${join(directory, "logs", "shard-%a.log")}`],
     ...sbatch,
     ...shardSbatch,
-    ...[join(SCRIPTS, "shard.sbatch"), PROJECT_ROOT, directory, String(shards), String(restarts)],
+    ...[join(SCRIPTS, "shard.sbatch"), CHECKOUT, directory, String(shards), String(restarts)],
     ...nightly,
     ...running,
   ];
@@ -75,7 +77,7 @@ export function mergeArguments({ directory, sbatch, history }: SlurmNight, array
   return [
     ...["--parsable", `--dependency=afterany:${array}`, `--output=${join(directory, "logs", "merge.log")}`],
     ...sbatch,
-    ...[join(SCRIPTS, "merge.sbatch"), PROJECT_ROOT, directory, "--history", history],
+    ...[join(SCRIPTS, "merge.sbatch"), CHECKOUT, directory, "--history", history],
   ];
 }
 
