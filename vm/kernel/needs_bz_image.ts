@@ -9,8 +9,8 @@ const PVH_ENTRY = "arch/x86/platform/pvh/head.S";
 /**
  * Whether a kernel must be entered by its own boot code, since its PVH entry does not work:
  * - with KASAN (6.1: no output at all, measured);
- * - without PAE on i386, where the entry sets CR4.PAE whatever the page tables are (5.10: triple fault as soon as paging
- *   is on). Later kernels, 6.1.y too, do that with CONFIG_X86_PAE alone.
+ * - without PAE on i386, where the entry sets CR4.PAE whatever the page tables are (5.10: triple fault as soon as
+ *   paging is on). Later kernels, 6.1.y too, do that with CONFIG_X86_PAE alone.
  */
 export async function needsBzImage(tree: string, arch: KernelArch, config: KernelConfig): Promise<boolean> {
   if (config.get("CONFIG_KASAN") === "y") return true;
