@@ -3,10 +3,11 @@
 import { abiOf, stackTop } from "../lib/abi/arch.ts";
 import type { CompileTarget } from "../lib/model/model_state.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
-import { AgentSession } from "../vm/agent_session.ts";
+import { AgentSession, type GuestLink } from "../vm/agent_session.ts";
 import { chooseAccelerator } from "../vm/accelerator.ts";
 import { readElf } from "../vm/elf_file.ts";
 import { buildGuest } from "../vm/guest/build_guest.ts";
+import { SerialLine } from "../vm/guest/serial_line.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
 import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_kernel.ts";
@@ -15,7 +16,8 @@ import { findStored } from "../vm/kernel/kernel_store.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
-import { startVirtualMachine } from "../vm/virtual_machine.ts";
+import type { GuestChannel } from "../vm/qemu_arguments.ts";
+import { startVirtualMachine, type VirtualMachine } from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import { kernelText } from "./kernel_source_option.ts";
@@ -34,6 +36,9 @@ const MEMORY = 256 << 20;
 const MEMORY_FOR_PROGRAMS = 512 << 20;
 /** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
 const MEMORY_FOR_SHADOW = 512 << 20;
+
+/** How many times longer everything may take over a serial line: it carries some 100 KiB a second. */
+const SERIAL_SLOWDOWN = 30;
 
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
@@ -71,6 +76,8 @@ export interface PrepareOptions {
   readonly memoryMiB?: number | undefined;
   /** Kernel parameters beyond the usual ones. */
   readonly append?: readonly string[];
+  /** How the agent is reached; `virtio` by default. */
+  readonly channel?: GuestChannel | undefined;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
@@ -79,13 +86,14 @@ export interface PrepareOptions {
 export async function buildKernelFor(
   { name, kernel: arch, flavour, series }: Platform,
   terminal: Terminal,
-  { mutate = [], source }: Pick<PrepareOptions, "mutate" | "source"> = {},
+  { mutate = [], source, channel }: Pick<PrepareOptions, "mutate" | "source" | "channel"> = {},
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
     flavour,
     source: source ?? { kind: "debian", series },
     mutate,
+    moreFragments: channel === "serial" ? ["serial"] : [],
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
         `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
@@ -108,7 +116,7 @@ export async function isKernelCached(
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
 export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
   const { terminal } = options;
-  const { kernelFile } = options;
+  const { kernelFile, channel = "virtio" } = options;
   const build = kernelFile === undefined ? await buildKernelFor(platform, terminal, options) : undefined;
   const kernel = build?.bootFile ?? kernelFile!;
   const config = await configOf(build ? { build } : { file: kernel });
@@ -153,9 +161,12 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         initrd,
         memoryMiB: options.memoryMiB ?? memory >> 20,
         append: options.append ?? [],
+        channel,
       });
       try {
-        const session = await AgentSession.connect(machine, { slowdown: slowdown(platform.flavour) });
+        const session = await AgentSession.connect(linkOf(machine, channel), {
+          slowdown: slowdown(platform.flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+        });
         if (platform.flavour !== "plain") {
           await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
         }
@@ -166,6 +177,18 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         throw lost;
       }
     },
+  };
+}
+
+/** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */
+function linkOf(machine: VirtualMachine, channel: GuestChannel): GuestLink {
+  if (channel === "virtio") return machine;
+  const { control, data } = new SerialLine(machine.control);
+  return {
+    control,
+    data,
+    waitFor: (wait, work) => machine.waitFor(wait, work),
+    lost: (reason, awaited, detail) => machine.lost(reason, awaited, detail),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   SOURCE_HELP,
   SOURCE_OPTIONS,
 } from "../kernel_source_option.ts";
+import { ownKernelOptions } from "../own_kernel_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -25,14 +26,16 @@ export const kernelCommand: Command = {
     "--flavour NAME   plain, debug or fault",
     "--cached         build nothing: status 5 unless the cache has them all",
     ...SOURCE_HELP,
+    "--channel serial  a kernel with a second serial port in place of virtio ports",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", "channel"],
       boolean: [...SOURCE_FLAGS, "cached"],
       words: false,
     });
     const source = kernelSourceOption(options);
+    const { channel } = ownKernelOptions(options);
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -50,7 +53,7 @@ export const kernelCommand: Command = {
         if (!isCached) return EXIT_STATUS.nothingRan;
         continue;
       }
-      const build = await buildKernelFor(platform, terminal, { source });
+      const build = await buildKernelFor(platform, terminal, { source, channel });
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: ${kernelText(build, source)}, ${how}: ${build.vmlinux}`);
     }

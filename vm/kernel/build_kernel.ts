@@ -37,6 +37,8 @@ export interface KernelBuildOptions {
   hooksDir?: string;
   /** Paths of config fragments, later ones win; the project's own for architecture and flavour by default. */
   fragments?: readonly string[];
+  /** Names of more of the project's own fragments, without `.config`, laid over the others. */
+  moreFragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
   mutate?: readonly OverlayEdit[];
   /** Parallel compiler jobs; as many as there are CPUs by default. */
@@ -159,7 +161,10 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
   const { patch, overlay, hooks } = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
-  const fragments = options.fragments ?? await defaultFragments(arch, flavour, source.series);
+  const fragments = [
+    ...options.fragments ?? await defaultFragments(arch, flavour, source.series),
+    ...(options.moreFragments ?? []).map((name) => ownPath("config", `${name}.config`)),
+  ];
   const config = await inStage("configure", () => readFragments(fragments));
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([
