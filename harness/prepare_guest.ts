@@ -162,6 +162,8 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         memoryMiB: options.memoryMiB ?? memory >> 20,
         append: options.append ?? [],
         channel,
+        // A machine with a serial line has no place for the device.
+        shares: channel === "virtio" && wanted.some(writesToShare),
       });
       try {
         const session = await AgentSession.connect(linkOf(machine, channel), {
@@ -206,6 +208,11 @@ async function heapStartOf(target: string): Promise<bigint> {
 /** Where the heap of a platform's target program starts. */
 export async function targetHeapStart(platform: Platform): Promise<bigint> {
   return await heapStartOf((await guestPrograms(platform)).target);
+}
+
+/** Whether an image of a scenario goes to a directory that guest and host share. */
+function writesToShare({ steps = [] }: Scenario): boolean {
+  return steps.some((step) => step.op === "stop" && step.to?.mount === "9p");
 }
 
 function skipReason(scenario: Scenario, platform: Platform): string | undefined {
