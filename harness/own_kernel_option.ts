@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: MIT
 
+import type { SyscallNumbers } from "../vm/kernel/syscall_numbers.ts";
 import type { GuestChannel } from "../vm/qemu_arguments.ts";
 import { UsageError } from "./exit_status.ts";
+import { kernelOptionsOf, SOURCE_OPTIONS } from "./kernel_source_option.ts";
 import type { ParsedOptions } from "./parse_options.ts";
-
-/** Numbers of the checkpoint system call in the tables of 64-bit and of 32-bit programs. */
-export interface SyscallNumbers {
-  readonly x86_64: number;
-  readonly i386: number;
-}
 
 /** What a command line says of a kernel that is not ours. */
 export interface OwnKernel {
@@ -81,4 +77,10 @@ function parseSyscallNumbers(text: string): SyscallNumbers {
   }
   const [only] = numbers.values();
   return { x86_64: numbers.get("x86_64") ?? only!, i386: numbers.get("i386") ?? only! };
+}
+
+/** The options that name a kernel and its ways, as they were given: for the command that shows a failure again. */
+export function ownKernelOptionsOf(options: ParsedOptions): string[] {
+  const flags = OWN_KERNEL_FLAGS.filter((name) => options.flag(name)).map((name) => `--${name}`);
+  return [...kernelOptionsOf(options, [...SOURCE_OPTIONS, ...OWN_KERNEL_OPTIONS]), ...flags];
 }

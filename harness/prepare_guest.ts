@@ -13,23 +13,28 @@ import { cacheDirectory } from "../vm/cache_directory.ts";
 import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_kernel.ts";
 import type { KernelSource } from "../vm/kernel/kernel_source.ts";
 import { findStored } from "../vm/kernel/kernel_store.ts";
+import { OWN_NUMBERS, type SyscallNumbers } from "../vm/kernel/syscall_numbers.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
 import type { GuestChannel } from "../vm/qemu_arguments.ts";
-import { startVirtualMachine, type VirtualMachine } from "../vm/virtual_machine.ts";
+import {
+  startVirtualMachine,
+  type VirtualMachine,
+  type VirtualMachineOptions,
+} from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
 import { kernelText } from "./kernel_source_option.ts";
+import { examineKernelFile, modelSeries } from "./own_kernel.ts";
 import { type Platform } from "./platform.ts";
+import { findSyscall, refusalOfOthers } from "./probe_kernel.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
+import { selfSkipReason } from "../lib/model/self_scenario.ts";
 import { withLastWords } from "./triage/with_last_words.ts";
 import { configOf, unmetNeed } from "./unmet_needs.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
-
-/** Number of the checkpoint system call of our port, on both architectures. */
-export const CHECKPOINT_NR = 390;
 
 const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
@@ -45,6 +50,10 @@ export interface PreparedGuest {
   readonly platform: Platform;
   /** The kernel in words: its release, or the file that it was given as. */
   readonly kernelName: string;
+  /** What the user should know of it, a sentence each. */
+  readonly notes: readonly string[];
+  /** Whether every stop is a checkpoint of the target by itself. */
+  readonly self: boolean;
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build: KernelBuild | undefined;
   readonly acceleratorReason: string;
@@ -76,8 +85,12 @@ export interface PrepareOptions {
   readonly memoryMiB?: number | undefined;
   /** Kernel parameters beyond the usual ones. */
   readonly append?: readonly string[];
-  /** How the agent is reached; `virtio` by default. */
+  /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
   readonly channel?: GuestChannel | undefined;
+  /** Numbers of the system call; found out by default. */
+  readonly syscall?: SyscallNumbers | undefined;
+  /** Whether tasks can only checkpoint themselves. */
+  readonly self?: boolean;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
@@ -114,12 +127,20 @@ export async function isKernelCached(
 }
 
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
-export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
-  const { terminal } = options;
-  const { kernelFile, channel = "virtio" } = options;
-  const build = kernelFile === undefined ? await buildKernelFor(platform, terminal, options) : undefined;
-  const kernel = build?.bootFile ?? kernelFile!;
-  const config = await configOf(build ? { build } : { file: kernel });
+export async function prepareGuest(named: Platform, options: PrepareOptions): Promise<PreparedGuest> {
+  const { terminal, self = false } = options;
+  const own = options.kernelFile === undefined ? undefined : await examineKernelFile({
+    path: options.kernelFile,
+    platform: named,
+    channel: options.channel,
+    hasNumber: options.syscall !== undefined,
+  });
+  const build = own ? undefined : await buildKernelFor(named, terminal, options);
+  const built = build && modelSeries(build.info.release);
+  const platform = own?.platform ?? (built ? { ...named, series: built.series } : named);
+  const channel = own?.channel ?? options.channel ?? "virtio";
+  const kernel = build?.bootFile ?? options.kernelFile!;
+  const config = own ? own.config : await configOf({ build: build! });
   const { agent, target } = await guestPrograms(platform);
   const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
@@ -130,56 +151,100 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
   ).catch((error) => {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   });
-  const compileTarget: CompileTarget = {
-    kernelWordSize: abiOf(platform.kernel).wordSize,
-    targetWordSize: platform.target === "x86_64" ? 8 : 4,
-    heapStart: await heapStartOf(target),
-    stackTop: stackTop(platform.kernel, platform.target),
-    checkpointNr: CHECKPOINT_NR,
-    series: platform.series,
-  };
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
+  const startGuest = () =>
+    startVirtualGuest(platform, {
+      accelerator,
+      kernel,
+      initrd,
+      memoryMiB: options.memoryMiB ?? memory >> 20,
+      append: options.append ?? [],
+      channel,
+      // A machine with a serial line has no place for the device.
+      shares: channel === "virtio" && wanted.some(writesToShare),
+    });
+  const targetOf = (numbers: SyscallNumbers): CompileTarget => ({
+    kernelWordSize: abiOf(platform.kernel).wordSize,
+    targetWordSize: platform.target === "x86_64" ? 8 : 4,
+    heapStart,
+    stackTop: stackTop(platform.kernel, platform.target),
+    checkpointNr: numbers[platform.target],
+    series: platform.series,
+  });
+  const heapStart = await heapStartOf(target);
+  const { numbers, notes } = own
+    ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self })
+    : { numbers: options.syscall ?? build?.info.syscalls ?? OWN_NUMBERS, notes: [] };
   return {
     platform,
-    kernelName: build ? kernelText(build, options.source) : kernel,
+    kernelName: build ? kernelText(build, options.source) : `Linux ${own!.release} (${kernel})`,
+    notes: [...own?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
+    self,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
     hasSwap: true,
-    checkpointNr: CHECKPOINT_NR,
-    compileTarget,
+    checkpointNr: numbers[agentArch(platform)],
+    compileTarget: targetOf(numbers),
     targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
       skipReason(scenario, platform) ?? unmetNeed(scenario, { platform, config }) ??
-        missing.get(scenario.name),
-    startGuest: async () => {
-      const begin = performance.now();
-      const machine = await startVirtualMachine({
-        accelerator,
-        kernel,
-        initrd,
-        memoryMiB: options.memoryMiB ?? memory >> 20,
-        append: options.append ?? [],
-        channel,
-        // A machine with a serial line has no place for the device.
-        shares: channel === "virtio" && wanted.some(writesToShare),
-      });
-      try {
-        const session = await AgentSession.connect(linkOf(machine, channel), {
-          slowdown: slowdown(platform.flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
-        });
-        if (platform.flavour !== "plain") {
-          await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
-        }
-        return new VirtualGuest(machine, session, performance.now() - begin);
-      } catch (error) {
-        const lost = await withLastWords(error, machine);
-        await machine.close();
-        throw lost;
-      }
-    },
+        missing.get(scenario.name) ?? (self ? selfSkipReason(scenario) : undefined),
+    startGuest,
   };
+}
+
+/** Starts a guest, and waits for its agent. */
+async function startVirtualGuest(
+  { flavour }: Platform,
+  machineOptions: VirtualMachineOptions & { channel: GuestChannel },
+): Promise<Guest> {
+  const { channel } = machineOptions;
+  const begin = performance.now();
+  const machine = await startVirtualMachine(machineOptions);
+  try {
+    const session = await AgentSession.connect(linkOf(machine, channel), {
+      slowdown: slowdown(flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+    });
+    if (flavour !== "plain") {
+      await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
+    }
+    return new VirtualGuest(machine, session, performance.now() - begin);
+  } catch (error) {
+    const lost = await withLastWords(error, machine);
+    await machine.close();
+    throw lost;
+  }
+}
+
+function agentArch({ kernel }: Platform): keyof SyscallNumbers {
+  return kernel === "x86_64" ? "x86_64" : "i386";
+}
+
+/** Asks a ready kernel, in a guest of its own, what nobody knows of it before it is booted. */
+async function askKernel(
+  startGuest: () => Promise<Guest>,
+  { syscall, platform, targetOf, self }: {
+    syscall: SyscallNumbers | undefined;
+    platform: Platform;
+    targetOf: (numbers: SyscallNumbers) => CompileTarget;
+    self: boolean;
+  },
+): Promise<{ numbers: SyscallNumbers; notes: string[] }> {
+  await using guest = await startGuest();
+  const nr = await findSyscall(guest.agent, { number: syscall?.[agentArch(platform)] });
+  const numbers = syscall ?? { x86_64: nr, i386: nr };
+  const notes = syscall === undefined && nr !== OWN_NUMBERS.x86_64
+    ? [`its system call has number ${nr}`]
+    : [];
+  if (self) return { numbers, notes };
+  const refusal = await refusalOfOthers(guest.agent, { compileTarget: targetOf(numbers), nr });
+  if (refusal === undefined) return { numbers, notes };
+  notes.push(
+    `another task is refused with ${refusal}: if tasks can only checkpoint themselves here, say --self`,
+  );
+  return { numbers, notes };
 }
 
 /** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */

@@ -33,7 +33,10 @@ const TARGET_DEADLINE_MS = 60_000;
 export interface GuestKernel {
   readonly arch: KernelArch;
   readonly series: KernelSeries;
+  /** Number of the system call for the agent. */
   readonly checkpointNr: number;
+  /** The same for a target that calls it itself, where that is another one. */
+  readonly targetNr?: number;
   readonly observed: KernelObservation;
 }
 
@@ -263,7 +266,7 @@ async function checkpointStop(
     target: stop.self ? { ...seen.observation, pid: Number(options.ownPid ?? pid) } : seen.observation,
     prediction: stop.prediction,
     self: stop.self,
-    checkpointNr: kernel.checkpointNr,
+    checkpointNr: kernel.targetNr ?? kernel.checkpointNr,
   });
   const findings = [
     ...(stop.self ? [] : checkReply(seen.reply, refusal, options.lastId)),

@@ -15,6 +15,7 @@ import {
   OWN_KERNEL_HELP,
   OWN_KERNEL_OPTIONS,
   ownKernelOptions,
+  ownKernelOptionsOf,
 } from "../own_kernel_option.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
@@ -81,7 +82,9 @@ export const runCommand: Command = {
           source,
           scenarios,
         });
-        report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
+        const { name } = prepared.platform;
+        const how = prepared.notes.join("; ");
+        report.beginPlatform({ ...prepared, name, kernelOptions: ownKernelOptionsOf(options) }, how);
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));

@@ -24,6 +24,7 @@ import { fetchSource, type IdentifiedSource, identifySource, type KernelSource }
 import { findStored, type StoredKernel, storeKernel } from "./kernel_store.ts";
 import { applyTree, type TreeEdits } from "./kernel_tree.ts";
 import { BUILD_TOOLS } from "./make_command.ts";
+import { syscallNumbersOf } from "./syscall_numbers.ts";
 
 /** Which kernel to build, and how. */
 export interface KernelBuildOptions {
@@ -283,7 +284,9 @@ async function runStages(
   await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
   const bootFile = await compileKernel({ ...make, needsBzImage: needsBzImage(plan.config) });
   const seconds = (performance.now() - start) / 1000;
+  const syscalls = await syscallNumbersOf(tree);
   const info = {
+    ...syscalls === undefined ? {} : { syscalls },
     arch,
     flavour,
     source: source.description,
