@@ -2,13 +2,13 @@
 
 import { dirname, join } from "@std/path";
 import type { GuestChannel } from "../vm/qemu_arguments.ts";
-import { KernelFileError, readKernelFile } from "../vm/kernel/kernel_file.ts";
+import { type KernelFile, KernelFileError, readKernelFile } from "../vm/kernel/kernel_file.ts";
 import type { KernelConfig } from "../vm/kernel/kernel_config.ts";
 import { channelFor, isOlder, missingOptions, neededText } from "../vm/kernel/needed_options.ts";
 import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../vm/kernel/ported_series.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Platform } from "./platform.ts";
-import { configOf } from "./unmet_needs.ts";
+import { configAt } from "./unmet_needs.ts";
 
 /** What is known of a ready kernel before it is booted. */
 export interface OwnKernelFile {
@@ -49,9 +49,7 @@ export async function examineKernelFile(question: OwnKernelQuestion): Promise<Ow
     );
   }
   const { release } = file;
-  const beside = await configOf({ file: path });
-  const config = beside ?? file.config;
-  const where = beside ? join(dirname(path), ".config") : "the configuration in it";
+  const { config, where } = await configFor(path, file);
   const channel = question.channel ?? channelFor(config, release);
   const notes: string[] = [];
   if (config) {
@@ -75,6 +73,21 @@ export async function examineKernelFile(question: OwnKernelQuestion): Promise<Ow
   const { series, note } = modelSeries(release);
   if (note) notes.push(note);
   return { platform: ofSeries(platform, series), release, config, channel, notes };
+}
+
+/** The configuration of a kernel, and where it was found: beside it, at the top of its build directory, or in it. */
+async function configFor(
+  path: string,
+  { release, config }: KernelFile,
+): Promise<{ config: KernelConfig | undefined; where: string }> {
+  const directory = dirname(path);
+  const names = [".config", `config-${release}`].map((name) => join(directory, name));
+  if (directory.endsWith("arch/x86/boot")) names.push(join(directory, "../../../.config"));
+  for (const where of names) {
+    const found = await configAt(where);
+    if (found) return { config: found, where };
+  }
+  return { config, where: "the configuration in it" };
 }
 
 /** The same platform with another series; its name says so where it is not the default one. */

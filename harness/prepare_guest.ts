@@ -33,7 +33,7 @@ import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
 import { selfSkipReason } from "../lib/model/self_scenario.ts";
 import { withLastWords } from "./triage/with_last_words.ts";
-import { configOf, unmetNeed } from "./unmet_needs.ts";
+import { configAt, unmetNeed } from "./unmet_needs.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
 
 const MEMORY = 256 << 20;
@@ -140,7 +140,7 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   const platform = own?.platform ?? (built ? { ...named, series: built.series } : named);
   const channel = own?.channel ?? options.channel ?? "virtio";
   const kernel = build?.bootFile ?? options.kernelFile!;
-  const config = own ? own.config : await configOf({ build: build! });
+  const config = own ? own.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
   const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));

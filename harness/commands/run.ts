@@ -3,13 +3,7 @@
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
-import {
-  kernelOptionsOf,
-  kernelSourceOption,
-  SOURCE_FLAGS,
-  SOURCE_HELP,
-  SOURCE_OPTIONS,
-} from "../kernel_source_option.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import {
   OWN_KERNEL_FLAGS,
   OWN_KERNEL_HELP,
