@@ -10,6 +10,8 @@ import type { ParsedOptions } from "./parse_options.ts";
 export interface OwnKernel {
   /** A ready kernel. */
   readonly kernelFile?: string | undefined;
+  /** The configuration of the kernel that is built. */
+  readonly configFile?: string | undefined;
   /** The number of the system call; undefined where nobody said it. */
   readonly syscall?: SyscallNumbers | undefined;
   /** How the agent is reached; undefined where the kernel's configuration decides. */
@@ -19,7 +21,13 @@ export interface OwnKernel {
 }
 
 /** Options with a value that describe an own kernel. */
-export const OWN_KERNEL_OPTIONS: readonly string[] = ["bzimage", "kernel", "syscall", "channel"];
+export const OWN_KERNEL_OPTIONS: readonly string[] = [
+  "bzimage",
+  "kernel",
+  "kernel-config",
+  "syscall",
+  "channel",
+];
 
 /** The same, of those that take no value. */
 export const OWN_KERNEL_FLAGS: readonly string[] = ["self"];
@@ -27,6 +35,7 @@ export const OWN_KERNEL_FLAGS: readonly string[] = ["self"];
 /** What they say, for a command's help. */
 export const OWN_KERNEL_HELP: readonly string[] = [
   "--bzimage FILE    a ready kernel that carries the patch, bzImage or vmlinux, in place of our build (also --kernel)",
+  "--kernel-config FILE a whole .config for the kernel that is built, in place of the project's",
   "--syscall NR      the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
   "--channel NAME    how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
   "--self            for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
@@ -42,9 +51,15 @@ export function ownKernelOptions(options: ParsedOptions): OwnKernel {
   if (bzimage !== undefined && kernel !== undefined) {
     throw new UsageError("options --bzimage and --kernel are one and the same: give one of them");
   }
+  if ((bzimage ?? kernel) !== undefined && options.string("kernel-config") !== undefined) {
+    throw new UsageError(
+      "option --kernel-config is for a kernel that is built: it has no meaning with --bzimage",
+    );
+  }
   const text = options.string("syscall");
   return {
     kernelFile: bzimage ?? kernel,
+    configFile: options.string("kernel-config"),
     syscall: text === undefined ? undefined : parseSyscallNumbers(text),
     channel: channelNamed(options.string("channel")),
     self: options.flag("self"),

@@ -87,6 +87,8 @@ export interface PrepareOptions {
   readonly append?: readonly string[];
   /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
   readonly channel?: GuestChannel | undefined;
+  /** A whole `.config` for what is built, in place of ours. */
+  readonly configFile?: string | undefined;
   /** Numbers of the system call; found out by default. */
   readonly syscall?: SyscallNumbers | undefined;
   /** Whether tasks can only checkpoint themselves. */
@@ -95,11 +97,14 @@ export interface PrepareOptions {
   readonly kernelFile?: string | undefined;
 }
 
+/** What is built. */
+export type BuildRequest = Pick<PrepareOptions, "mutate" | "source" | "channel" | "configFile">;
+
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  { name, kernel: arch, flavour, series }: Platform,
+  { name, kernel: arch, target, flavour, series }: Platform,
   terminal: Terminal,
-  { mutate = [], source, channel }: Pick<PrepareOptions, "mutate" | "source" | "channel"> = {},
+  { mutate = [], source, channel = "virtio", configFile }: BuildRequest = {},
 ): Promise<KernelBuild> {
   const build = await buildKernel({
     arch,
@@ -107,6 +112,8 @@ export async function buildKernelFor(
     source: source ?? { kind: "debian", series },
     mutate,
     moreFragments: channel === "serial" ? ["serial"] : [],
+    configFile,
+    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
         `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,

@@ -26,16 +26,17 @@ export const kernelCommand: Command = {
     "--flavour NAME   plain, debug or fault",
     "--cached         build nothing: status 5 unless the cache has them all",
     ...SOURCE_HELP,
+    "--kernel-config FILE a whole .config, in place of the project's",
     "--channel serial  a kernel with a second serial port in place of virtio ports",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", "channel"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", "channel", "kernel-config"],
       boolean: [...SOURCE_FLAGS, "cached"],
       words: false,
     });
     const source = kernelSourceOption(options);
-    const { channel } = ownKernelOptions(options);
+    const { channel, configFile } = ownKernelOptions(options);
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -53,7 +54,7 @@ export const kernelCommand: Command = {
         if (!isCached) return EXIT_STATUS.nothingRan;
         continue;
       }
-      const build = await buildKernelFor(platform, terminal, { source, channel });
+      const build = await buildKernelFor(platform, terminal, { source, channel, configFile });
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: ${kernelText(build, source)}, ${how}: ${build.vmlinux}`);
     }

@@ -23,6 +23,8 @@ import { type OverlayEdit, readOverlay } from "./kernel_overlay.ts";
 import { fetchSource, type IdentifiedSource, identifySource, type KernelSource } from "./kernel_source.ts";
 import { findStored, type StoredKernel, storeKernel } from "./kernel_store.ts";
 import { applyTree, type TreeEdits } from "./kernel_tree.ts";
+import type { GuestChannel } from "../qemu_arguments.ts";
+import type { NeededFor } from "./needed_options.ts";
 import { BUILD_TOOLS } from "./make_command.ts";
 import { syscallNumbersOf } from "./syscall_numbers.ts";
 
@@ -38,6 +40,10 @@ export interface KernelBuildOptions {
   hooksDir?: string;
   /** Paths of config fragments, later ones win; the project's own for architecture and flavour by default. */
   fragments?: readonly string[];
+  /** A whole `.config` of the user's, in place of fragments. */
+  configFile?: string | undefined;
+  /** What the kernel is booted as, which decides what such a configuration must have. */
+  bootedAs?: { channel: GuestChannel; isCompat: boolean } | undefined;
   /** Names of more of the project's own fragments, without `.config`, laid over the others. */
   moreFragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
@@ -83,6 +89,8 @@ export interface KernelPlan {
   patch: PatchOrigin;
   edits: TreeEdits;
   config: KernelConfig;
+  /** Set where it is a whole configuration of the user's: what it must have. */
+  needed: NeededFor | undefined;
   /** First lines of what compiler and binutils say of themselves. */
   compiler: string;
   key: string;
@@ -162,19 +170,30 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
   const { patch, overlay, hooks } = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
-  const fragments = [
+  const { configFile, bootedAs = { channel: "virtio", isCompat: false } } = options;
+  const fragments = configFile !== undefined ? [configFile] : [
     ...options.fragments ?? await defaultFragments(arch, flavour, source.series),
     ...(options.moreFragments ?? []).map((name) => ownPath("config", `${name}.config`)),
   ];
   const config = await inStage("configure", () => readFragments(fragments));
+  const needed: NeededFor | undefined = configFile === undefined ? undefined : {
+    release: source.series,
+    ...bootedAs,
+    isElf: !needsBzImage(config, true),
+    hasOwnPatch: source.asIs !== true,
+  };
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([
     ...[KEY_VERSION, arch, source.contentKey, hooks.text, formatKernelConfig(config), compiler],
     ...[...overlay].flat(),
     ...mutate.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
     ...flavour === "plain" ? [] : ["flavour", flavour, ...flavourMakeVariables(flavour)],
+    ...needed ? ["whole configuration"] : [],
   ]);
-  const fragmentsDigest = (await digestOf(fragments.map((path) => basename(path)))).slice(0, 6);
+  // Kernels of one set of fragments share a build directory; one of the user's has one of its own.
+  const fragmentsDigest =
+    (await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path))))
+      .slice(0, 6);
   const edits = { overlay, hooks, mutate };
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
@@ -194,6 +213,7 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
       patch,
       edits,
       config,
+      needed,
       compiler,
       key: key.slice(0, 32),
       digests,
@@ -205,10 +225,10 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
 
 /**
  * A kernel with KASAN does not survive its PVH entry (6.1: no output at all, measured), only its own boot
- * code.
+ * code. A configuration of the user's need not have that entry.
  */
-function needsBzImage(config: KernelConfig): boolean {
-  return config.get("CONFIG_KASAN") === "y";
+function needsBzImage(config: KernelConfig, isWhole: boolean): boolean {
+  return config.get("CONFIG_KASAN") === "y" || isWhole && config.get("CONFIG_PVH") !== "y";
 }
 
 /** What is laid over a source: nothing where it carries the patch or is to be built as it is. */
@@ -281,8 +301,16 @@ async function runStages(
     ...{ ...common, tree, buildDir, arch, logPath, variables: flavourMakeVariables(flavour) },
     ...(jobs === undefined ? {} : { jobs }),
   };
-  await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
-  const bootFile = await compileKernel({ ...make, needsBzImage: needsBzImage(plan.config) });
+  await configureKernel({
+    ...make,
+    config: plan.config,
+    needed: plan.needed,
+    kconfigKey: await kconfigKey(plan),
+  });
+  const bootFile = await compileKernel({
+    ...make,
+    needsBzImage: needsBzImage(plan.config, plan.needed !== undefined),
+  });
   const seconds = (performance.now() - start) / 1000;
   const syscalls = await syscallNumbersOf(tree);
   const info = {

@@ -177,6 +177,28 @@ Deno.test("a dropped option is named, with where it is defined and what it depen
   });
 });
 
+Deno.test("a configuration of the user's is taken whole, and refused by the names of what it lacks", async () => {
+  await withFake(async (fake, root) => {
+    const configFile = `${root}/my.config`;
+    await Deno.writeTextFile(configFile, "CONFIG_TTY=y\nCONFIG_PVH=y\n");
+    await Deno.writeTextFile(`${fake.source}/Kconfig`, 'config TMPFS\n\tbool "tmpfs"\n\tdepends on SHMEM\n');
+    const error = await failure(fake, { configFile });
+    assertEquals(error.stage, "configure");
+    assertStringIncludes(error.message, "the configuration lacks 14 needed options: CONFIG_CR_CHECKPOINT, ");
+    assertStringIncludes(
+      error.message,
+      "CONFIG_TMPFS: expected y, found not set: targets and their files live on it",
+    );
+    assertStringIncludes(error.message, "depends on SHMEM");
+    assert(!error.message.includes("CONFIG_TTY"), error.message);
+    const names = [...error.message.matchAll(/^ *(CONFIG_\w+): expected/gm)].map(([, name]) => `${name}=y\n`);
+    await Deno.writeTextFile(configFile, `CONFIG_TTY=y\nCONFIG_PVH=y\n${names.join("")}`);
+    const built = await build(fake, { configFile });
+    const text = await Deno.readTextFile(built.config);
+    assert(!text.includes("CONFIG_TINY") && !text.includes("CONFIG_A=y"), text);
+  });
+});
+
 Deno.test("hooks that do not apply are reported with what patch said", async () => {
   await withFake(async (fake) => {
     await Deno.writeTextFile(`${fake.source}/kernel/table.h`, "something\nelse\n");
