@@ -14,6 +14,7 @@ import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_ke
 import type { KernelSource } from "../vm/kernel/kernel_source.ts";
 import { findStored } from "../vm/kernel/kernel_store.ts";
 import { OWN_NUMBERS, type SyscallNumbers } from "../vm/kernel/syscall_numbers.ts";
+import { GuestLostError } from "../vm/guest_lost_error.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
@@ -44,6 +45,11 @@ const MEMORY_FOR_SHADOW = 512 << 20;
 
 /** How many times longer everything may take over a serial line: it carries some 100 KiB a second. */
 const SERIAL_SLOWDOWN = 30;
+
+/** Behind the error for a guest that says nothing. */
+const NO_CONFIG_HINT =
+  "\nhint: this kernel came without its configuration; where it has no virtio ports built in, " +
+  "--channel serial reaches the agent";
 
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
@@ -181,7 +187,11 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   });
   const heapStart = await heapStartOf(target);
   const { numbers, notes } = own
-    ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self })
+    ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self }).catch((error) => {
+      const isGuessed = own.config === undefined && options.channel === undefined && channel === "virtio";
+      if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
+      throw error;
+    })
     : { numbers: options.syscall ?? build?.info.syscalls ?? OWN_NUMBERS, notes: [] };
   return {
     platform,

@@ -28,6 +28,12 @@ Deno.test("selfSkipReason() names what only another task can do", () => {
     reason({ steps: [{ op: "stop", label: "one", hold: "traced" }] }),
     'needs a task that is checkpointed by another one (--self): its stop says "hold"',
   );
+  assertEquals(
+    reason({ ...PLAIN, setup: [{ swap: "ram" }] })?.endsWith("swapped pages before the call"),
+    true,
+  );
+  const registers = [{ op: "registers", values: { xmm0: "1" } }] as const;
+  assertEquals(reason({ steps: registers })?.endsWith("it chooses the registers of the stop"), true);
   assertEquals(reason({ ...PLAIN, judge: "gcore" })?.endsWith("gdb is to dump it, too"), true);
   assertEquals(reason({ program: { argv: ["/bin/sh"] } })?.endsWith("it is a program of the system"), true);
 });
