@@ -10,7 +10,12 @@ import { buildGuest } from "../vm/guest/build_guest.ts";
 import { SerialLine } from "../vm/guest/serial_line.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
-import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_kernel.ts";
+import {
+  buildKernel,
+  type KernelBuild,
+  type KernelBuildOptions,
+  planKernel,
+} from "../vm/kernel/build_kernel.ts";
 import type { KernelSource } from "../vm/kernel/kernel_source.ts";
 import { findStored } from "../vm/kernel/kernel_store.ts";
 import { OWN_NUMBERS, type SyscallNumbers } from "../vm/kernel/syscall_numbers.ts";
@@ -108,18 +113,13 @@ export type BuildRequest = Pick<PrepareOptions, "mutate" | "source" | "channel" 
 
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  { name, kernel: arch, target, flavour, series }: Platform,
+  platform: Platform,
   terminal: Terminal,
-  { mutate = [], source, channel = "virtio", configFile }: BuildRequest = {},
+  request: BuildRequest = {},
 ): Promise<KernelBuild> {
+  const { name } = platform;
   const build = await buildKernel({
-    arch,
-    flavour,
-    source: source ?? { kind: "debian", series },
-    mutate,
-    moreFragments: channel === "serial" ? ["serial"] : [],
-    configFile,
-    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
+    ...buildOptions(platform, request),
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
         `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
@@ -131,12 +131,24 @@ export async function buildKernelFor(
 }
 
 /** Whether the kernel of a platform need not be built. */
-export async function isKernelCached(
-  { kernel: arch, flavour, series }: Platform,
-  source: KernelSource = { kind: "debian", series },
-): Promise<boolean> {
-  const { key } = await planKernel({ arch, flavour, source });
+export async function isKernelCached(platform: Platform, request: BuildRequest = {}): Promise<boolean> {
+  const { key } = await planKernel(buildOptions(platform, request));
   return await findStored(cacheDirectory(), key) !== undefined;
+}
+
+function buildOptions(
+  { kernel: arch, target, flavour, series }: Platform,
+  { mutate = [], source, channel = "virtio", configFile }: BuildRequest,
+): KernelBuildOptions {
+  return {
+    arch,
+    flavour,
+    source: source ?? { kind: "debian", series },
+    mutate,
+    moreFragments: channel === "serial" ? ["serial"] : [],
+    configFile,
+    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
+  };
 }
 
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */

@@ -37,6 +37,7 @@ export const kernelCommand: Command = {
     });
     const source = kernelSourceOption(options);
     const { channel, configFile } = ownKernelOptions(options);
+    const request = { source, channel, configFile };
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -49,12 +50,12 @@ export const kernelCommand: Command = {
     );
     for (const platform of kernels.values()) {
       if (options.flag("cached")) {
-        const isCached = await isKernelCached(platform, source);
+        const isCached = await isKernelCached(platform, request);
         terminal.result(`${platform.name}: ${isCached ? "in the cache" : "not in the cache"}`);
         if (!isCached) return EXIT_STATUS.nothingRan;
         continue;
       }
-      const build = await buildKernelFor(platform, terminal, { source, channel, configFile });
+      const build = await buildKernelFor(platform, terminal, request);
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
       terminal.result(`${platform.name}: ${kernelText(build, source)}, ${how}: ${build.vmlinux}`);
     }
