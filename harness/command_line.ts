@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   nightly: async () => (await import("./commands/nightly.ts")).nightlyCommand,
   merge: async () => (await import("./commands/merge.ts")).mergeCommand,
+  slurm: async () => (await import("./commands/slurm.ts")).slurmCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,

@@ -30,6 +30,7 @@ const KERNEL_TAB_COLUMNS = 8;
 /** All that may stand at the top of the tree. */
 const TOP_LEVEL = new Set([
   ".ci",
+  ".github",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
   "LICENSE",

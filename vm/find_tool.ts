@@ -18,6 +18,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "perl": "perl-base",
   "qemu-system-i386": "qemu-system-x86",
   "qemu-system-x86_64": "qemu-system-x86",
+  "sbatch": "slurm-client",
   "setpriv": "util-linux",
   "sparse": "sparse",
   "stat": "coreutils",

@@ -39,10 +39,12 @@ export const nightlyCommand: Command = {
     "--filter TEXT      only scenarios whose name contains TEXT (may be repeated)",
     "--list             print the jobs, with what is known of each, and run none",
     "--shard I/N        only the I-th of N parts of about the same duration",
-    "--durations FILE   the nightly.json whose durations shards are cut by, in place of the history",
+    "--durations FILE   the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by,",
+    "                   in place of the history's",
     "--budget TIME      start no job that would end later than that, such as 90min or 2h",
     "--jobs N           processes side by side; as many as there are processors by default",
     "--resume           go on with an interrupted night: finished jobs are kept",
+    "--wait             wait when another run works in the directory",
     "--out DIR          where the results go; by default a new directory, or with --resume the last one",
     "--history FILE     the history; history.sqlite in the state directory by default",
     `--keep-days N      remove older nights, runs, logs and kernels; ${KEEP_DAYS} by default`,
@@ -56,7 +58,7 @@ export const nightlyCommand: Command = {
         ...["keep-days", "keep-bytes"],
       ],
       collect: ["only", "filter"],
-      boolean: ["list", "resume", "keep-all"],
+      boolean: ["list", "resume", "wait", "keep-all"],
       words: false,
     });
     const budget = timeOption(options, "budget");
@@ -93,7 +95,7 @@ export const nightlyCommand: Command = {
     );
     const result = await runNight({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
-      runner: CKPTEST_RUNNER,
+      ...{ runner: CKPTEST_RUNNER, wait: options.flag("wait") },
       signal: interrupt.signal,
     });
     if (keep && !interrupt.signal.aborted) {

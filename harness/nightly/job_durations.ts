@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-import { dirname } from "@std/path";
+import { basename, dirname } from "@std/path";
 import { UsageError } from "../exit_status.ts";
 import { medianOf } from "./compare_history.ts";
 import type { History } from "./history.ts";
+import { writeWhole } from "../write_whole.ts";
 import { NightDirectory } from "./night_directory.ts";
 
+/** The file of {@linkcode writeDurations}. */
+export const DURATIONS_FILE = "durations.json";
+/** Raised when what a durations.json says changes its meaning. */
+const DURATIONS_SCHEMA = 1;
 /** Runs whose durations say how long the next one takes. */
 const RUNS = 7;
 
@@ -23,17 +28,45 @@ export function recordedDurations(history: History, names: readonly string[]): M
 }
 
 /**
- * Seconds of the jobs of a `nightly.json`.
+ * Seconds by name of job, of a `nightly.json` or of what {@linkcode writeDurations} wrote.
  *
- * @throws {UsageError} when there is none
+ * @throws {UsageError} when the file is neither
  */
 export async function readDurations(path: string | undefined): Promise<Map<string, number> | undefined> {
   if (path === undefined) return undefined;
+  if (basename(path) === DURATIONS_FILE) return await readDurationsFile(path);
   const result = await new NightDirectory(dirname(path)).readResult();
-  if (!path.endsWith("nightly.json") || !result) {
-    throw new UsageError(`option --durations takes the nightly.json of a night: found "${path}"`);
+  if (basename(path) !== "nightly.json" || !result) {
+    throw new UsageError(
+      `option --durations takes the nightly.json of a night or a ${DURATIONS_FILE}: found "${path}"`,
+    );
   }
   return new Map(
     result.jobs.filter(({ seconds }) => seconds > 0).map(({ name, seconds }) => [name, seconds]),
   );
+}
+
+/**
+ * Keeps durations for shards that are to be cut by the same ones.
+ *
+ * @param durations seconds by name of job
+ * @throws {UsageError} when the file cannot be written
+ */
+export async function writeDurations(path: string, durations: ReadonlyMap<string, number>): Promise<void> {
+  const file = { schema: DURATIONS_SCHEMA, seconds: Object.fromEntries(durations) };
+  await writeWhole(path, new TextEncoder().encode(`${JSON.stringify(file, null, 2)}\n`));
+}
+
+async function readDurationsFile(path: string): Promise<Map<string, number>> {
+  const expected = `expected {"schema": ${DURATIONS_SCHEMA}, "seconds": {JOB: NUMBER}}`;
+  try {
+    const { schema, seconds } = JSON.parse(await Deno.readTextFile(path)) ?? {};
+    const entries = Object.entries((seconds ?? undefined) as Record<string, unknown>);
+    if (schema !== DURATIONS_SCHEMA) throw new UsageError(`found schema ${schema}`);
+    const wrong = entries.find(([, value]) => typeof value !== "number" || !(value > 0));
+    if (wrong) throw new UsageError(`found ${wrong[0]}: ${JSON.stringify(wrong[1])}`);
+    return new Map(entries as [string, number][]);
+  } catch (error) {
+    throw new UsageError(`option --durations: ${path}: ${expected}: ${(error as Error).message}`);
+  }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** Signals that end a night in good order. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+export const INTERRUPT_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Tells of the first signal that asks us to end. */
 export interface Interrupt extends Disposable {
@@ -15,7 +15,7 @@ export function onInterrupt(tell: (name: string) => void): Interrupt {
     for (const [name, listener] of listeners) Deno.removeSignalListener(name, listener);
     listeners.clear();
   };
-  const listeners = new Map(SIGNALS.map((name) => [name, (): void => {
+  const listeners = new Map(INTERRUPT_SIGNALS.map((name) => [name, (): void => {
     stop();
     tell(name);
     controller.abort(`interrupted by ${name}`);

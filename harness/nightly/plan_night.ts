@@ -51,7 +51,7 @@ export async function planNight(options: PlanNightOptions): Promise<PlannedNight
     ...filter.flatMap((text) => ["--filter", text]),
   ]);
   const planned = jobs.map(({ name }) => name);
-  const durations = recordedDurations(history, planned);
+  const durations = new Map([...shardDurations ?? [], ...recordedDurations(history, planned)]);
   const started = new Date().toISOString();
   const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
   const id = `${started.slice(0, 19).replaceAll(/[-:]/g, "")}-${random}`;

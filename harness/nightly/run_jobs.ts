@@ -7,6 +7,7 @@ import type { NightlyJob } from "../results/nightly_result.ts";
 import type { JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
 import { missingJob, type NightDirectory } from "./night_directory.ts";
+import { INTERRUPT_SIGNALS } from "./on_interrupt.ts";
 import type { NightTemp } from "./night_temp.ts";
 import { formatDuration } from "./parse_quantity.ts";
 import type { PlannedJob } from "./planned_job.ts";
@@ -59,6 +60,10 @@ export async function runJobs(options: RunJobsOptions): Promise<JobsOutcome> {
 
 /** What a timer takes. */
 const MAX_TIMEOUT_MS = 0x7fff_ffff;
+/** Signals that come from outside: we end a job by SIGKILL. */
+const ASKS_TO_END: ReadonlySet<string> = new Set(INTERRUPT_SIGNALS);
+/** How much later than a job's ours may come. */
+const OUR_SIGNAL_MS = 2000;
 
 class JobScheduler {
   readonly #options: RunJobsOptions;
@@ -162,7 +167,7 @@ class JobScheduler {
     const place = { out: directory.path, logPath: join(directory.path, log) };
     const result = await temp.with((tmp) => runner.build(job, { ...place, tmp, signal: this.#stop.signal }));
     this.#buildSeconds += result.seconds;
-    if (this.#stop.signal.aborted) return;
+    if (await this.#cutShort(result) || this.#stop.signal.aborted) return;
     if (result.code !== 0 && await this.#diskFull()) return;
     this.#built.set(key, { result, log });
     onBuild(key, { seconds: result.seconds, status: result.code === 0 ? "pass" : "fail" });
@@ -189,11 +194,20 @@ class JobScheduler {
     const signal = AbortSignal.any([deadline, this.#stop.signal]);
     const place = { out, logPath: join(out, JOB_LOG) };
     const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
-    const cut = this.#stop.signal.aborted && result.signal !== null;
-    if (cut) return undefined;
+    if (await this.#cutShort(result)) return undefined;
     const judged = await judgeJob({ job, result, directory: out, late: deadline.aborted });
     const suspect = judged.status === "fail" && judged.failure?.kind !== "test";
     return suspect && await this.#diskFull() ? undefined : judged;
+  }
+
+  /**
+   * Whether a process came to its end because the night does. A batch system sends its signal to every process
+   * of a job at once, so that ours may come a moment later.
+   */
+  async #cutShort({ signal }: CommandResult): Promise<boolean> {
+    const { signal: stop } = this.#stop;
+    if (signal !== null && ASKS_TO_END.has(signal) && !stop.aborted) await abortWithin(stop, OUR_SIGNAL_MS);
+    return stop.aborted && signal !== null;
   }
 
   async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {
@@ -263,4 +277,13 @@ class JobScheduler {
       slots,
     });
   }
+}
+
+/** Waits until a signal is aborted, but no longer than that. */
+async function abortWithin(signal: AbortSignal, milliseconds: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
 }

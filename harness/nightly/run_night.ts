@@ -23,6 +23,8 @@ export interface RunNightOptions {
   readonly plan: NightlyPlan;
   readonly directory: string;
   readonly resume: boolean;
+  /** Whether to wait for the end of another run in the directory, in place of refusing to begin. */
+  readonly wait?: boolean;
   readonly history: History;
   readonly runner: JobRunner;
   readonly terminal: Terminal;
@@ -39,9 +41,10 @@ export interface RunNightOptions {
  * @throws {UsageError} when another run works in the directory, or a night lies there that is not to be resumed
  */
 export async function runNight(options: RunNightOptions): Promise<NightlyResult> {
-  const { directory: path } = options;
+  const { directory: path, wait = false, terminal } = options;
   await makeDirectory(path);
   const onWait = (holder: string): void => {
+    if (wait) return terminal.note(`waiting for another run (process ${holder}) to leave ${path}`);
     throw new UsageError(`another run (process ${holder}) works in ${path}: name another place with --out`);
   };
   return await withFileLock(join(path, ".lock"), () => runLocked(options), { onWait });

@@ -163,6 +163,15 @@ Deno.test("two runs do not work in one place", async () => {
   assertEquals((await slow).counts.passed, 1);
 });
 
+Deno.test("a run that waits begins when the other has left the place", async () => {
+  await using fixture = await NightFixture.make();
+  const slow = fixture.night({ slow: { seconds: 1 } }, { name: "one" });
+  while (!await exists(`${fixture.path}/one/partial/slow`)) await new Promise((done) => setTimeout(done, 20));
+  const changes = { name: "one", resume: true, wait: true };
+  const [first, second] = await Promise.all([slow, fixture.night({ slow: { seconds: 1 } }, changes)]);
+  assertEquals([...first.jobs, ...second.jobs].map(({ reused }) => reused), [false, true]);
+});
+
 Deno.test("kernels are built one at a time, once for all jobs that share one", async () => {
   await using fixture = await NightFixture.make();
   const script: FakeScript = Object.fromEntries(

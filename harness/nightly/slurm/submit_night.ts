@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+
+import { ensureDir } from "@std/fs";
+import { join, resolve } from "@std/path";
+import { findTool, MissingToolError } from "../../../vm/find_tool.ts";
+import { UsageError } from "../../exit_status.ts";
+import { writeWhole } from "../../write_whole.ts";
+import { PROJECT_ROOT } from "../harness_digest.ts";
+import { DURATIONS_FILE, writeDurations } from "../job_durations.ts";
+
+/** A night for a Slurm cluster. */
+export interface SlurmNight {
+  /** Directory that every node sees under this name. */
+  readonly directory: string;
+  readonly shards: number;
+  /** How often a shard that the time limit cuts short is queued again. */
+  readonly restarts: number;
+  /** Seconds by name of job that the shards are cut by. */
+  readonly durations: ReadonlyMap<string, number>;
+  /** Options of `nightly` that say which jobs there are. */
+  readonly nightly: readonly string[];
+  /** Options of `nightly` for how they run. */
+  readonly running: readonly string[];
+  /** The history that the merge compares with and adds to. */
+  readonly history: string;
+  /** Options of sbatch for the array and the merge. */
+  readonly sbatch: readonly string[];
+  /** Options of sbatch for the array alone. */
+  readonly shardSbatch: readonly string[];
+  /** `XDG_CACHE_HOME` of the jobs; that of the environment when undefined. */
+  readonly cache?: string | undefined;
+  /** Whether a night that was submitted in the directory before goes on. */
+  readonly resume: boolean;
+}
+
+/** Numbers of the jobs of Slurm. */
+export interface SubmittedNight {
+  readonly array: string;
+  readonly merge: string;
+}
+
+/** The file in the directory of the night that says how it was cut. */
+const NIGHT_FILE = "slurm.json";
+const SCRIPTS = import.meta.dirname ?? ".";
+/** The checkout, without a slash at its end. */
+const CHECKOUT = resolve(PROJECT_ROOT);
+
+/**
+ * Queues a night: an array of shards, and the merge that waits for their end, however they end.
+ *
+ * @throws {UsageError} when the directory holds another night, or sbatch refuses
+ * @throws {MissingToolError} when there is no sbatch
+ */
+export async function submitNight(night: SlurmNight): Promise<SubmittedNight> {
+  if (await findTool("sbatch") === undefined) throw new MissingToolError(["sbatch"]);
+  await prepareDirectory(night);
+  const array = await sbatch(night, arrayArguments(night));
+  const merge = await sbatch(night, mergeArguments(night, array));
+  return { array, merge };
+}
+
+/** What sbatch is given for the array of shards. */
+export function arrayArguments(night: SlurmNight): string[] {
+  const { directory, shards, restarts, sbatch, shardSbatch, nightly, running } = night;
+  return [
+    ...["--parsable", `--array=1-${shards}`, `--output=${join(directory, "logs", "shard-%a.log")}`],
+    ...sbatch,
+    ...shardSbatch,
+    ...[join(SCRIPTS, "shard.sbatch"), CHECKOUT, directory, String(shards), String(restarts)],
+    ...nightly,
+    ...running,
+  ];
+}
+
+/** What sbatch is given for the merge. */
+export function mergeArguments({ directory, sbatch, history }: SlurmNight, array: string): string[] {
+  return [
+    ...["--parsable", `--dependency=afterany:${array}`, `--output=${join(directory, "logs", "merge.log")}`],
+    ...sbatch,
+    ...[join(SCRIPTS, "merge.sbatch"), CHECKOUT, directory, "--history", history],
+  ];
+}
+
+async function prepareDirectory(
+  { directory, shards, nightly, durations, resume }: SlurmNight,
+): Promise<void> {
+  const path = join(directory, NIGHT_FILE);
+  const cut = JSON.stringify({ schema: 1, shards, nightly }, null, 2);
+  const before = await Deno.readTextFile(path).catch(ignoreNotFound);
+  if (before === undefined && resume) {
+    throw new UsageError(`there is no night to resume in ${directory}: it has no ${NIGHT_FILE}`);
+  }
+  if (before !== undefined && !resume) {
+    throw new UsageError(
+      `${directory} holds a night: go on with it (--resume), or name another place (--out)`,
+    );
+  }
+  if (before !== undefined && before.trim() !== cut) {
+    throw new UsageError(
+      `${path}: to resume takes the same shards and jobs: expected ${oneLine(before)}, ` +
+        `found ${oneLine(cut)}`,
+    );
+  }
+  await ensureDir(join(directory, "logs")).catch((error: Error) => {
+    throw new UsageError(`no directory for the night, ${directory}: ${error.message}`);
+  });
+  // Shards that ran were cut by these: others would move the jobs of those that did not.
+  if (before === undefined) await writeDurations(join(directory, DURATIONS_FILE), durations);
+  await writeWhole(path, new TextEncoder().encode(`${cut}\n`));
+}
+
+function oneLine(json: string): string {
+  return json.replaceAll(/\s+/g, " ").trim();
+}
+
+/** Submits a job in our whole environment, which Slurm hands on unless an option says otherwise. */
+async function sbatch({ cache }: SlurmNight, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command("sbatch", {
+    args: [...args],
+    env: cache === undefined ? {} : { XDG_CACHE_HOME: cache },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  // With several clusters it is NUMBER;CLUSTER.
+  const id = decoder.decode(stdout).trim().split(";")[0] ?? "";
+  if (code !== 0 || !/^\d+$/.test(id)) {
+    throw new UsageError(`sbatch ended with status ${code}: ${decoder.decode(stderr).trim() || id}`);
+  }
+  return id;
+}
+
+function ignoreNotFound(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
