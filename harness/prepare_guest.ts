@@ -18,6 +18,7 @@ import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
 import { startVirtualMachine } from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
+import { kernelText } from "./kernel_source_option.ts";
 import { type Platform } from "./platform.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
@@ -133,7 +134,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
   return {
     platform,
-    kernelName: build ? `Linux ${build.info.release}` : kernel,
+    kernelName: build ? kernelText(build, options.source) : kernel,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
     hasSwap: true,

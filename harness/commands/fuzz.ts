@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
 import { fuzzLdt } from "../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../fuzz/run_fuzz.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { parsePlatforms, type Platform } from "../platform.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../planted_errors.ts";
@@ -35,7 +35,7 @@ export const fuzzCommand: Command = {
   async run(args) {
     const options = parseOptions(args, {
       string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", "kernel", "accel"],
-      boolean: ["ldt", "tracers"],
+      boolean: [...SOURCE_FLAGS, "ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;

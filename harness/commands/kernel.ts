@@ -4,7 +4,13 @@ import { buildKernelFor, isKernelCached } from "../prepare_guest.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import {
+  kernelSourceOption,
+  kernelText,
+  SOURCE_FLAGS,
+  SOURCE_HELP,
+  SOURCE_OPTIONS,
+} from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -23,7 +29,7 @@ export const kernelCommand: Command = {
   async run(args) {
     const options = parseOptions(args, {
       string: [...SOURCE_OPTIONS, "arch", "flavour"],
-      boolean: ["cached"],
+      boolean: [...SOURCE_FLAGS, "cached"],
       words: false,
     });
     const source = kernelSourceOption(options);
@@ -46,7 +52,7 @@ export const kernelCommand: Command = {
       }
       const build = await buildKernelFor(platform, terminal, { source });
       const how = build.cached ? "from the cache" : `built in ${build.seconds.toFixed(0)} s`;
-      terminal.result(`${platform.name}: Linux ${build.info.release}, ${how}: ${build.vmlinux}`);
+      terminal.result(`${platform.name}: ${kernelText(build, source)}, ${how}: ${build.vmlinux}`);
     }
     return EXIT_STATUS.pass;
   },

@@ -3,7 +3,13 @@
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
-import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import {
+  kernelOptionsOf,
+  kernelSourceOption,
+  SOURCE_FLAGS,
+  SOURCE_HELP,
+  SOURCE_OPTIONS,
+} from "../kernel_source_option.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
@@ -36,6 +42,7 @@ export const runCommand: Command = {
     const options = parseOptions(args, {
       string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "kernel", "out", "repeat"],
       collect: ["filter", "scenario"],
+      boolean: SOURCE_FLAGS,
     });
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.

@@ -7,6 +7,7 @@ import { requireTools } from "../find_tool.ts";
 import { runCommand } from "../run_command.ts";
 import { BuildError, inStage } from "./build_error.ts";
 import type { OnBuildProgress } from "./build_progress.ts";
+import { halfPatchError, patchOfTree } from "./carried_patch.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "./configure_kernel.ts";
 import { digestOf } from "./digest.ts";
@@ -53,8 +54,13 @@ export interface KernelDigests {
   config: string;
 }
 
+/** Where the checkpoint code comes from: the source tree carries it, or it was added to a copy of the tree. */
+export type PatchOrigin = "carried" | "added";
+
 /** A kernel that is ready to boot. */
 export interface KernelBuild extends StoredKernel {
+  /** Where its checkpoint code comes from. */
+  patch: PatchOrigin;
   arch: KernelArch;
   flavour: KernelFlavour;
   /** Digest of everything that went into it; the name of its directory in the store. */
@@ -71,6 +77,7 @@ export interface KernelPlan {
   arch: KernelArch;
   flavour: KernelFlavour;
   source: IdentifiedSource;
+  patch: PatchOrigin;
   edits: TreeEdits;
   config: KernelConfig;
   /** First lines of what compiler and binutils say of themselves. */
@@ -116,8 +123,8 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
   const plan = await planKernel(options);
   const finish = (stored: StoredKernel, cached: boolean): KernelBuild => {
     const seconds = (performance.now() - start) / 1000;
-    const { arch, flavour, key, digests } = plan;
-    return { ...stored, arch, flavour, key, digests, cached, seconds };
+    const { arch, flavour, patch, key, digests } = plan;
+    return { ...stored, arch, flavour, patch, key, digests, cached, seconds };
   };
   const stored = await findStored(cacheDir, plan.key);
   if (stored !== undefined) return finish(stored, true);
@@ -151,8 +158,7 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
-  const overlay = await inStage("apply", () => readOverlay(overlayDir));
-  const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
+  const { patch, overlay, hooks } = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
   const fragments = options.fragments ?? await defaultFragments(arch, flavour, source.series);
   const config = await inStage("configure", () => readFragments(fragments));
   const compiler = await inStage("configure", identifyCompiler);
@@ -179,6 +185,7 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
       arch,
       flavour,
       source,
+      patch,
       edits,
       config,
       compiler,
@@ -198,12 +205,40 @@ function needsBzImage(config: KernelConfig): boolean {
   return config.get("CONFIG_KASAN") === "y";
 }
 
+/** What is laid over a source: nothing where it carries the patch or is to be built as it is. */
+async function choosePatch(
+  source: IdentifiedSource,
+  overlayDir: string,
+  hooksDir: string,
+): Promise<Pick<TreeEdits, "overlay" | "hooks"> & { patch: PatchOrigin }> {
+  const ownHooks = join(hooksDir, `${source.series}.patch`);
+  const nothing = { patch: "carried", overlay: new Map(), hooks: { path: ownHooks, text: "" } } as const;
+  if (source.asIs) return nothing;
+  const overlay = await readOverlay(overlayDir);
+  if (source.manifest !== undefined) {
+    const carried = await patchOfTree(source.path, overlay.keys(), await readAllHooks(ownHooks, hooksDir));
+    if (carried.state === "carried") return nothing;
+    if (carried.state === "partial") throw halfPatchError(source.path, carried);
+  }
+  return { patch: "added", overlay, hooks: await readHooks(ownHooks) };
+}
+
+/** The hooks of a series; where it has none of its own, those of every series that has. */
+async function readAllHooks(ownHooks: string, hooksDir: string): Promise<string[]> {
+  if (await exists(ownHooks)) return [await Deno.readTextFile(ownHooks)];
+  const names = (await Array.fromAsync(Deno.readDir(hooksDir))).map(({ name }) => name).toSorted();
+  return await Promise.all(
+    names.filter((name) => name.endsWith(".patch")).map((name) => Deno.readTextFile(join(hooksDir, name))),
+  );
+}
+
 async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
   const text = await Deno.readTextFile(path).catch((cause) => {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new BuildError({
       stage: "apply",
       problem: `there are no hooks for this kernel series: ${path} is missing`,
+      hint: "a tree that carries the patch already is built as it is",
     });
   });
   return { path, text };

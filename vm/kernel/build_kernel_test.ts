@@ -200,10 +200,35 @@ Deno.test("missing hooks, source, tarball, and an overlay over existing files ar
   await withFake(async (fake) => {
     await Deno.mkdir(`${fake.overlayDir}/kernel`);
     await Deno.writeTextFile(`${fake.overlayDir}/kernel/other.h`, "mine\n");
-    assertStringIncludes(
-      (await failure(fake)).message,
-      "overlay file kernel/other.h exists in the kernel already",
-    );
+    const { message } = await failure(fake);
+    assertStringIncludes(message, "carries only a part of the checkpoint patch: 1 of 4 files and hooks");
+    assertStringIncludes(message, "there:   kernel/other.h");
+    assertStringIncludes(message, "missing: kernel/table.h: checkpoint");
+  });
+});
+
+Deno.test("a tree that carries the patch is built as it is, and an edit of the overlay changes nothing", async () => {
+  await withFake(async (fake) => {
+    const added = await build(fake);
+    assertEquals(added.patch, "added");
+    await Deno.mkdir(`${fake.source}/checkpoint`);
+    await Deno.writeTextFile(`${fake.source}/checkpoint/sys.c`, "int checkpoint(void) { return 5; }\n");
+    await Deno.writeTextFile(`${fake.source}/checkpoint/mm.c`, "int write_mm(void) { return 6; }\n");
+    await Deno.writeTextFile(`${fake.source}/kernel/table.h`, "one\ncheckpoint\ntwo\nthree\n");
+    const carried = await build(fake);
+    assertEquals([carried.patch, carried.key === added.key], ["carried", false]);
+    const tree = await treeOf(fake);
+    assertStringIncludes(await Deno.readTextFile(`${tree}/checkpoint/sys.c`), "return 5");
+    assertEquals(await Deno.readTextFile(`${tree}/kernel/table.h`), "one\ncheckpoint\ntwo\nthree\n");
+    await Deno.writeTextFile(`${fake.overlayDir}/checkpoint/sys.c`, "int checkpoint(void) { return 7; }\n");
+    assert((await build(fake)).cached);
+    // The tree of another series has no hooks, and needs none.
+    await Deno.rename(`${fake.hooksDir}/6.1.patch`, `${fake.hooksDir}/5.10.patch`);
+    assert((await build(fake)).cached);
+    await Deno.remove(`${fake.source}/checkpoint/mm.c`);
+    assertStringIncludes((await failure(fake)).message, "missing: checkpoint/mm.c");
+    const source = { kind: "directory", path: fake.source, asIs: true } as const;
+    assertEquals((await build(fake, { source })).patch, "carried");
   });
 });
 

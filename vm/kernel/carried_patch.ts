@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { BuildError } from "./build_error.ts";
 
 /** What a kernel tree has of the checkpoint patch. */
 export interface CarriedPatch {
@@ -36,6 +37,33 @@ const NO_CODE = "MAINTAINERS";
  */
 export function carriedPatch(tree: string, parts: PatchParts): Promise<CarriedPatch> {
   return findPatch(parts, (file) => Deno.readTextFile(join(tree, file)).catch(ignoreMissing));
+}
+
+/**
+ * As {@linkcode carriedPatch} for a series that has several hooks to choose from: the tree carries the patch if
+ * it does with any of them.
+ */
+export async function patchOfTree(
+  tree: string,
+  files: Iterable<string>,
+  hooks: readonly string[],
+): Promise<CarriedPatch> {
+  const names = [...files];
+  const all = await Promise.all(hooks.map((text) => carriedPatch(tree, { files: names, hooks: text })));
+  all.sort((a, b) => a.missing.length - b.missing.length);
+  return all[0] ?? { state: "absent", present: [], missing: names };
+}
+
+/** The refusal of a tree that carries half of the patch; it names what is there and what is missing. */
+export function halfPatchError(tree: string, { present, missing }: CarriedPatch): BuildError {
+  return new BuildError({
+    stage: "apply",
+    problem: `${tree} carries only a part of the checkpoint patch: ${present.length} of ` +
+      `${present.length + missing.length} files and hooks`,
+    hint:
+      "take the part out, add the rest (deno task kernel:series writes all of it), or build it with --as-is",
+    detail: [...present.map((name) => `there:   ${name}`), ...missing.map((name) => `missing: ${name}`)],
+  });
 }
 
 /**
