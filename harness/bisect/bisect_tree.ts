@@ -27,8 +27,10 @@ interface GitFile {
 /** So many bisects may be under way at once. */
 const MAX_TREES = 64;
 const PATHS_AT_ONCE = 500;
-const SYMLINK = "120000";
 const SUBMODULE = "160000";
+const EXECUTABLE = "100755";
+/** Seconds since 1970: the year 1980. */
+const EARLIEST = 315_532_800;
 
 /**
  * A source tree that takes on the state of one commit after the other, so that each build is an incremental one. It lies below
@@ -44,7 +46,8 @@ export class BisectTree implements AsyncDisposable {
   readonly #lock: Deno.FsFile;
   #baseFiles: ReadonlyMap<string, GitFile> | undefined;
 
-  private constructor(directory: string, options: BisectTreeOptions, lock: Deno.FsFile) {
+  /** Use {@linkcode BisectTree.take}. */
+  constructor(directory: string, options: BisectTreeOptions, lock: Deno.FsFile) {
     this.path = join(directory, "linux");
     this.#directory = directory;
     this.#options = options;
@@ -71,7 +74,10 @@ export class BisectTree implements AsyncDisposable {
     await Deno.remove(this.#positionPath).catch(ignoreMissing);
     const { base, repository } = this.#options;
     const start = at ?? await this.#plant();
-    const [before, after] = [start === undefined ? new Map() : await this.#filesOf(start), await this.#filesOf(commit)];
+    const [before, after] = [
+      start === undefined ? new Map() : await this.#filesOf(start),
+      await this.#filesOf(commit),
+    ];
     const env = { GIT_INDEX_FILE: join(this.#directory, "index") };
     await repository.run(["read-tree", commit], env);
     const changed = [...after].filter(([path, file]) => !isSameFile(before.get(path), file));
@@ -80,14 +86,16 @@ export class BisectTree implements AsyncDisposable {
     const written = changed.filter(([path, file]) => !isSameFile(baseFiles?.get(path), file));
     for (const path of before.keys()) if (!after.has(path)) await this.#removeFile(path);
     for (const [path] of asInBase) await this.#linkFromBase(path);
-    await this.#checkOut(written, env);
+    await this.#checkOut(written, { env, all: start === undefined });
     await Deno.writeTextFile(this.#positionPath, JSON.stringify({ ...this.#origin, commit }));
   }
 
   /** Removes the tree and what was built in it. */
   async remove(): Promise<void> {
     const { cacheDir } = this.#options;
-    const source = await identifySource({ kind: "directory", path: this.path }, { cacheDir }).catch(() => undefined);
+    const source = await identifySource({ kind: "directory", path: this.path }, { cacheDir }).catch(() =>
+      undefined
+    );
     // The name of the tree ends in a digest of its path; what is made from it bears that, too.
     const digest = source?.treeKey.split("-").at(-1);
     await Deno.remove(this.#positionPath).catch(ignoreMissing);
@@ -114,7 +122,10 @@ export class BisectTree implements AsyncDisposable {
   /** What the tree is made from. */
   get #origin(): { repository: string; base: string } {
     const { repository, base } = this.#options;
-    return { repository: repository.directory, base: base === undefined ? "" : `${base.commit} ${base.path}` };
+    return {
+      repository: repository.directory,
+      base: base === undefined ? "" : `${base.commit} ${base.path}`,
+    };
   }
 
   async #readPosition(): Promise<string | undefined> {
@@ -152,20 +163,20 @@ export class BisectTree implements AsyncDisposable {
     return files;
   }
 
-  async #checkOut(files: readonly [string, GitFile][], env: Record<string, string>): Promise<void> {
-    const prefix = `--prefix=${this.path}/`;
-    if (files.length > PATHS_AT_ONCE * 20) {
-      // The work tree is only where paths begin.
-      await this.#options.repository.run(["--work-tree", this.path, "checkout-index", "-f", "-a", prefix], env);
-    } else {
-      for (let from = 0; from < files.length; from += PATHS_AT_ONCE) {
-        const paths = files.slice(from, from + PATHS_AT_ONCE).map(([path]) => path);
-        const args = ["--work-tree", this.path, "checkout-index", "-f", prefix, "--", ...paths];
-        await this.#options.repository.run(args, env);
-      }
+  async #checkOut(
+    files: readonly (readonly [string, GitFile])[],
+    { env, all }: { env: Record<string, string>; all: boolean },
+  ): Promise<void> {
+    const { repository } = this.#options;
+    // Paths begin at the work tree, wherever we are.
+    const command = ["--work-tree", this.path, "checkout-index", "-f", `--prefix=${this.path}/`];
+    if (all) await repository.run([...command, "-a"], env);
+    for (let from = 0; from < files.length && !all; from += PATHS_AT_ONCE) {
+      const paths = files.slice(from, from + PATHS_AT_ONCE).map(([path]) => path);
+      await repository.run([...command, "--", ...paths], env);
     }
-    for (const [path, { mode, blob }] of files) {
-      const seconds = timeOf(`${mode === SYMLINK ? 0 : mode}${blob}`);
+    for (const [path, file] of files) {
+      const seconds = timeOf(file);
       lutimesSync(join(this.path, path), seconds, seconds);
     }
   }
@@ -189,11 +200,10 @@ function isSameFile(a: GitFile | undefined, b: GitFile): boolean {
   return a !== undefined && a.mode === b.mode && a.blob === b.blob;
 }
 
-/** A time between 1980 and 2014 that stands for contents, in seconds with milliseconds. */
-function timeOf(contents: string): number {
-  const FIRST = 315_532_800;
-  const number = Number.parseInt(contents.slice(6, 19), 16) % 2 ** 40;
-  return FIRST + number / 1000;
+/** A time between 1980 and 2015 that stands for contents and mode, in seconds with milliseconds. */
+function timeOf({ mode, blob }: GitFile): number {
+  const contents = Number.parseInt(blob.slice(0, 10), 16);
+  return EARLIEST + (contents + Number(mode === EXECUTABLE)) / 1000;
 }
 
 function ignoreMissing(error: unknown): void {

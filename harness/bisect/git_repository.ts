@@ -119,7 +119,11 @@ export async function runGit(
   }).output();
   const decoder = new TextDecoder();
   if (code === 0) return decoder.decode(stdout);
-  const said = (decoder.decode(stderr).trim() || decoder.decode(stdout).trim()).split("\n").slice(-5).join("\n  ");
-  const [name] = args.filter((arg, index) => !arg.startsWith("-") && !/^(-C|--git-dir)$/.test(args[index - 1] ?? ""));
+  const said = (decoder.decode(stderr).trim() || decoder.decode(stdout).trim()).split("\n").slice(-5).join(
+    "\n  ",
+  );
+  const [name] = args.filter((arg, index) =>
+    !arg.startsWith("-") && !/^(-C|--git-dir|--work-tree)$/.test(args[index - 1] ?? "")
+  );
   throw new GitError(`git ${name}: ${said || `status ${code}`}`);
 }

@@ -197,7 +197,9 @@ class Assessment {
   #stepToConfirm(goods: readonly string[], confidence: number): NextStep {
     const { maxRuns } = this.#state;
     if (confidence >= this.#state.confidence) return { kind: "ended" };
-    const last = goods.filter((id) => !goods.some((other) => other !== id && this.#ancestorsOf(other).has(id)));
+    const last = goods.filter((id) =>
+      !goods.some((other) => other !== id && this.#ancestorsOf(other).has(id))
+    );
     const passes = (id: string): number => this.#count(id, "pass");
     const [weakest] = last.filter((id) => passes(id) < maxRuns).sort((a, b) => passes(a) - passes(b));
     return weakest === undefined ? { kind: "ended" } : { kind: "run", change: weakest };

@@ -77,7 +77,9 @@ export async function readSeriesChanges(
 ): Promise<Change[]> {
   const commits = (await repository.run(["rev-list", "--reverse", "series"])).trim().split("\n");
   if (commits.length !== names.length + 1) {
-    throw new UsageError(`${repository.directory}: expected ${names.length + 1} commits, found ${commits.length}`);
+    throw new UsageError(
+      `${repository.directory}: expected ${names.length + 1} commits, found ${commits.length}`,
+    );
   }
   const changes = await repository.changesBetween(commits[0]!, commits.at(-1)!, false);
   return changes.map((change, index) => ({ ...change, name: index === 0 ? "0" : names[index - 1]! }));
@@ -95,7 +97,9 @@ export function patchNamed(changes: readonly Change[], text: string, option: str
   );
   if (wanted) return wanted;
   const last = changes.at(-1)!.name;
-  throw new UsageError(`option ${option}: expected 0, or the number or file name of a patch up to ${last}, found "${text}"`);
+  throw new UsageError(
+    `option ${option}: expected 0, or the number or file name of a patch up to ${last}, found "${text}"`,
+  );
 }
 
 /** Nothing of the user's or the machine's settings counts, and all commits have the same committer. */
