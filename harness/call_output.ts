@@ -2,6 +2,7 @@
 
 import type { OutputWords } from "../lib/model/call_words.ts";
 import type { CheckpointOptions } from "../vm/guest/agent_types.ts";
+import { SHARE_TAG } from "../vm/qemu_arguments.ts";
 import { UsageError } from "./exit_status.ts";
 import type { GuestAgent } from "./guest.ts";
 import { GuestSyscalls } from "./guest_syscalls.ts";
@@ -37,6 +38,7 @@ const OPEN_FLAGS: Readonly<Record<string, number>> = {
   O_PATH: 0o10000000,
 };
 const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
 const O_CLOEXEC = 0o2000000;
 const SEALS: Readonly<Record<string, number>> = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 };
 const [F_SETFL, F_SETPIPE_SZ, F_ADD_SEALS] = [4, 1031, 1033];
@@ -147,16 +149,22 @@ async function openMemfd(calls: GuestSyscalls, { seals = [], holds = 0 }: Output
 }
 
 async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile> {
-  const { path = "", flags = ["O_WRONLY"], holds, space } = words;
+  const { path = "", flags = ["O_WRONLY"], holds, space, mount } = words;
   const calls = new GuestSyscalls(agent);
   const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY");
-  if (space !== undefined) {
+  if (space !== undefined || mount !== undefined) {
     const directory = path.slice(0, path.lastIndexOf("/"));
     await agent.mkdir(directory);
-    await agent.mount({ type: "tmpfs", directory, data: `size=${space}` });
+    await agent.mount(
+      mount === undefined
+        ? { type: "tmpfs", directory, data: `size=${space}` }
+        : { type: "9p", source: SHARE_TAG, directory, data: "trans=virtio,version=9p2000.L" },
+    );
   }
   if (holds !== undefined) await agent.writeFile(path, filler(holds));
-  const bits = flagBits(flags) | O_CLOEXEC | (isMade && !flags.includes("O_PATH") ? O_CREAT : 0);
+  // A file of the host is still there from the last scenario.
+  const making = !isMade || flags.includes("O_PATH") ? 0 : holds === undefined ? O_CREAT | O_TRUNC : O_CREAT;
+  const bits = flagBits(flags) | O_CLOEXEC | making;
   const { result: fd } = await calls.call("open", path, bits, 0o600);
   return { fd, path };
 }

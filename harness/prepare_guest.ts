@@ -153,6 +153,7 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
         initrd,
         memoryMiB: options.memoryMiB ?? memory >> 20,
         append: options.append ?? [],
+        shares: wanted.some(writesToShare),
       });
       try {
         const session = await AgentSession.connect(machine, { slowdown: slowdown(platform.flavour) });
@@ -183,6 +184,11 @@ async function heapStartOf(target: string): Promise<bigint> {
 /** Where the heap of a platform's target program starts. */
 export async function targetHeapStart(platform: Platform): Promise<bigint> {
   return await heapStartOf((await guestPrograms(platform)).target);
+}
+
+/** Whether an image of a scenario goes to a directory that guest and host share. */
+function writesToShare({ steps = [] }: Scenario): boolean {
+  return steps.some((step) => step.op === "stop" && step.to?.mount === "9p");
 }
 
 function skipReason(scenario: Scenario, platform: Platform): string | undefined {

@@ -34,6 +34,8 @@ export interface QemuOptions {
   /** Kernel parameters beyond the project's own. */
   append?: readonly string[];
   drives?: readonly QemuDrive[];
+  /** A directory of the host that the guest may mount by 9p and write to. */
+  share?: string;
   /**
    * Makes a guest of one CPU under TCG the same in every run: time follows the instructions executed, and
    * random numbers come from the seed.
@@ -53,6 +55,9 @@ export interface ArgumentGroup {
 export const QEMU_PROGRAM = "qemu-system-x86_64";
 /** Names of the ports under which the guest finds its two channels. */
 export const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" } as const;
+
+/** Mount tag of the directory that a guest shares with the host. */
+export const SHARE_TAG = "ckptest.share";
 
 /**
  * Kernel parameters of every guest. `loglevel=5` shows warnings and worse; `quiet` would save no more time,
@@ -104,6 +109,7 @@ export function qemuArgumentGroups(options: QemuOptions): ArgumentGroup[] {
     ...(options.sandbox === false ? [] : [SANDBOX]),
     ...channels(options.sockets),
     ...(drives.length === 0 ? [] : [{ comment: "disks", args: drives.flatMap(drive) }]),
+    ...(options.share === undefined ? [] : [shared(options.share)]),
     ...deterministic(options),
   ];
 
@@ -157,6 +163,18 @@ function drive({ path, format, readOnly }: QemuDrive, index: number): string[] {
     ...["-drive", `file=${escapeValue(path)},${settings}`],
     ...["-device", `virtio-blk-device,drive=drive${index}`],
   ];
+}
+
+/** Owners and modes of what the guest makes are kept in files: it makes nothing special on the host. */
+function shared(path: string): ArgumentGroup {
+  const settings = "security_model=mapped-file,fmode=0600,dmode=0700";
+  return {
+    comment: "a directory of the host, by 9p",
+    args: [
+      ...["-fsdev", `local,id=share,path=${escapeValue(path)},${settings}`],
+      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${SHARE_TAG}`],
+    ],
+  };
 }
 
 function deterministic({ deterministicSeed, accelerator, cpus = 1 }: QemuOptions): ArgumentGroup[] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { qemuArgumentGroups, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
+import { qemuArgumentGroups, qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
 
 const OPTIONS: QemuOptions = {
   accelerator: "tcg",
@@ -38,6 +38,13 @@ Deno.test("qemuArguments() has no network, no host files, no shell-outs, and the
   for (const forbidden of ["-net", "-virtfs", "-fsdev", "-daemonize", "exec:"]) {
     assert(!line.includes(forbidden), forbidden);
   }
+});
+
+Deno.test("qemuArguments() shares a directory only when asked, and lets the guest make nothing special in it", () => {
+  const args = qemuArguments({ ...OPTIONS, share: "/a,b" });
+  const settings = valueOf(args, "-fsdev").split(/(?<!,),(?!,)/);
+  assertEquals(settings.slice(0, 4), ["local", "id=share", "path=/a,,b", "security_model=mapped-file"]);
+  assert(args.includes(`virtio-9p-device,fsdev=share,mount_tag=${SHARE_TAG}`));
 });
 
 Deno.test("qemuArguments() connects out to every socket, with commas in paths doubled", () => {

@@ -8,8 +8,10 @@ import { QEMU_PROGRAM, qemuArguments, type QemuOptions, type QemuSockets } from 
 import { QmpClient } from "./qmp.ts";
 import { baseEnvironment } from "./run_command.ts";
 
-/** What to start: QEMU's options except the sockets, which are made here. */
-export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets"> {
+/** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
+export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share"> {
+  /** Whether the guest gets a directory of the host, which is made for it and goes with it. */
+  shares?: boolean;
   /** Time that QEMU has to connect to all sockets, in milliseconds. */
   startDeadlineMs?: number;
   /** Bytes of console that are kept. */
@@ -60,10 +62,11 @@ export class VirtualMachine implements AsyncDisposable {
   readonly exited: Promise<QemuExit>;
   readonly #process: QemuProcess;
   readonly #conns: Connections;
+  readonly #share: string | undefined;
   #closing: Promise<void> | undefined;
 
   /** Takes over what {@linkcode startVirtualMachine} made. */
-  constructor(process: QemuProcess, conns: Connections, qmp: QmpClient) {
+  constructor(process: QemuProcess, conns: Connections, qmp: QmpClient, share?: string) {
     this.control = conns.control;
     this.data = conns.data;
     this.qmp = qmp;
@@ -72,6 +75,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.argv = process.argv;
     this.#process = process;
     this.#conns = conns;
+    this.#share = share;
     this.exited = process.exited;
   }
 
@@ -101,6 +105,7 @@ export class VirtualMachine implements AsyncDisposable {
     await this.#process.kill();
     await this.qmp.close();
     closeAll(this.#conns);
+    if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
   }
 
   /** As {@linkcode VirtualMachine.close}. */
@@ -121,6 +126,7 @@ export type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
 export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
   const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
   await requireTools(["setpriv", program]);
+  const share = options.shares ? await Deno.makeTempDir({ prefix: "ckptest-share-" }) : undefined;
   const directory = await makePrivateDirectory();
   const listeners = SOCKET_NAMES.map((name) =>
     Deno.listen({ transport: "unix", path: join(directory, name) })
@@ -130,7 +136,10 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   try {
     const paths = Object.fromEntries(SOCKET_NAMES.map((name) => [name, join(directory, name)]));
     const sockets = paths as Record<keyof QemuSockets, string>;
-    const argv = [program, ...qemuArguments({ ...options, sockets })];
+    const argv = [
+      program,
+      ...qemuArguments({ ...options, sockets, ...(share === undefined ? {} : { share }) }),
+    ];
     process = new QemuProcess(argv, new ConsoleLog(options.consoleLimit));
     for (const [index, name] of SOCKET_NAMES.entries()) {
       const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs: startDeadlineMs };
@@ -140,10 +149,11 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
     process.readConsole(conns.console);
     const wait = { awaited: "QEMU's control socket", deadlineMs: startDeadlineMs };
     const qmp = await process.waitFor(wait, QmpClient.connect(conns.qmp, startDeadlineMs));
-    return new VirtualMachine(process, conns, qmp);
+    return new VirtualMachine(process, conns, qmp, share);
   } catch (error) {
     await process?.kill();
     closeAll(partial);
+    if (share !== undefined) await Deno.remove(share, { recursive: true });
     throw error;
   } finally {
     // Both ends are connected: neither the listeners nor the files are needed any more.

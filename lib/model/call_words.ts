@@ -50,6 +50,8 @@ export interface OutputWords {
   readonly limit?: number;
   /** Bytes of the tmpfs, a whole number of pages, that is mounted for the file. */
   readonly space?: number;
+  /** What is mounted for the file: a directory of the host. */
+  readonly mount?: "9p";
   /** The reader goes away after so many bytes; 0: there was never one. */
   readonly closes?: number;
   /** Seals of a memfd. */
@@ -152,6 +154,7 @@ const OUTPUT: Table = {
   holds: "number",
   limit: "number",
   space: "number",
+  mount: ["9p"],
   closes: "number",
   seals: "strings",
 };
