@@ -9,10 +9,10 @@ export interface FailureRate {
 }
 
 /**
- * Share of failures that are taken to show in each run, before any run. All others may have any rate, each as likely as any
- * other.
+ * Share of failures that are taken to show in each run, before any run; all others have some rate, each as likely as any
+ * other. With 0.9 in place of it, what a bisect said of failures that show in 7 of 10 runs was wrong five times too often.
  */
-const STEADY = 0.9;
+const STEADY = 0.5;
 
 /**
  * The probability that a bad change passes so many runs in a row, from what is known of the failure's rate. A
