@@ -48,6 +48,8 @@ export class GitRepository {
       if (!await exists(directory)) await runGit(["init", "--quiet", "--bare", directory]);
       const refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
       await runGit(["--git-dir", directory, "fetch", "--quiet", "--no-auto-gc", place, ...refs]);
+      // Repositories that nobody uses are removed in the end.
+      await Deno.utime(directory, new Date(), new Date());
     });
     return new GitRepository(directory, place);
   }
