@@ -31,7 +31,7 @@ async function bisect(args: readonly string[], killAt?: string): Promise<{ code:
   return { code, text: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
-Deno.test("bisect names the patch that plants an error, passes over one that does not compile, survives a kill", async () => {
+Deno.test("bisect names the patch with an error, passes over one that does not compile, survives a kill", async () => {
   const directory = await Deno.makeTempDir({ prefix: "ckptest-bisect-" });
   try {
     const [patches, out] = [join(directory, "patches"), join(directory, "out")];

@@ -22,7 +22,8 @@ export interface SavedBisect {
 }
 
 /**
- * The directory of a bisect: `state.json` after each run, `runs/NUMBER/` with the files of each, `bisect.json` at the end.
+ * The directory of a bisect: `state.json` after each run, `runs/NUMBER/` with the files of each,
+ * `bisect.json` at the end.
  */
 export class BisectDirectory {
   readonly path: string;

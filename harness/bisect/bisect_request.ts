@@ -26,7 +26,9 @@ export type BisectSource =
     readonly base:
       | { readonly kind: "debian"; readonly series: string }
       | { readonly kind: "directory"; readonly path: string };
-    /** Numbers or file names; by default the first patch with all of the checkpoint code, and the last one. */
+    /**
+     * Numbers or file names; by default the first patch with all of the checkpoint code, and the last one.
+     */
     readonly good?: string;
     readonly bad?: string;
   };

@@ -19,8 +19,8 @@ export interface BisectResult {
   readonly seconds: number;
   readonly request: BisectRequest;
   /**
-   * `found`: the first bad change is named; `several`: it is one of those named, the others could not be tried; `refused`: the
-   * ends are not what they were said to be.
+   * `found`: the first bad change is named; `several`: it is one of those named, the others could not be
+   * tried; `refused`: the ends are not what they were said to be.
    */
   readonly status: "found" | "several" | "refused";
   /** The first bad change, or all that may be it; oldest first. */

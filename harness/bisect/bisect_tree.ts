@@ -12,8 +12,8 @@ export interface BisectTreeOptions {
   readonly cacheDir: string;
   readonly repository: GitRepository;
   /**
-   * For a repository that holds only some files of a kernel: its first commit, and the source tree that the others come
-   * from, which is only read.
+   * For a repository that holds only some files of a kernel: its first commit, and the source tree that the
+   * others come from, which is only read.
    */
   readonly base?: { readonly commit: string; readonly path: string };
 }
@@ -33,8 +33,9 @@ const EXECUTABLE = "100755";
 const EARLIEST = 315_532_800;
 
 /**
- * A source tree that takes on the state of one commit after the other, so that each build is an incremental one. It lies below
- * `bisect` in the cache, under one of a few names: the compiler's cache knows what was compiled there before.
+ * A source tree that takes on the state of one commit after the other, so that each build is an incremental
+ * one. It lies below `bisect` in the cache, under one of a few names: the compiler's cache knows what was
+ * compiled there before.
  *
  * A file's time is made from its contents: kernels are found in the store by sizes and times of their files.
  */

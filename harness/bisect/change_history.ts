@@ -59,8 +59,8 @@ export class ChangeHistory {
   }
 
   /**
-   * For each of the changes, in their order here, how many of them it contains, itself among them: so many are cleared when
-   * it is good.
+   * For each of the changes, in their order here, how many of them it contains, itself among them: so many
+   * are cleared when it is good.
    */
   weights(among: ReadonlySet<string>): Map<string, number> {
     const inside = this.changes.map(({ id }) => among.has(id));
@@ -96,8 +96,8 @@ export class ChangeHistory {
 }
 
 /**
- * Which change to try next: the one that parts the suspects most evenly. After a skip it looks elsewhere, at a
- * quarter, at three quarters and so on, since what does not build seldom stands alone.
+ * Which change to try next: the one that parts the suspects most evenly. After a skip it looks elsewhere, at
+ * a quarter, at three quarters and so on, since what does not build seldom stands alone.
  *
  * @param suspects ids of the changes that may be the first bad one
  * @param untried those of them that can be tried

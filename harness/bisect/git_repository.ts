@@ -31,8 +31,8 @@ export class GitRepository {
   }
 
   /**
-   * Opens the repository of a directory. One behind a URL is fetched into the cache, whole, since all of its commits may be
-   * asked for.
+   * Opens the repository of a directory. One behind a URL is fetched into the cache, whole, since all of its
+   * commits may be asked for.
    *
    * @throws {GitError} with what git said
    */

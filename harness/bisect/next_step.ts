@@ -61,11 +61,12 @@ const RUNS_AT_BAD = 3;
 const FAILURES_WHEN_FLAKY = 4;
 
 /**
- * Says where a bisect stands and what is next, from what ran and nothing else: so one that was killed goes on where it was.
+ * Says where a bisect stands and what is next, from what ran and nothing else: so one that was killed goes on
+ * where it was.
  *
- * First the bad end is run until it fails, and then some times more, for the rate of the failure; then the good end. A change
- * with one failing run is bad, a change with enough passes is good. What is known of the rate grows meanwhile; a good
- * change that has too few passes for that is run again.
+ * First the bad end is run until it fails, and then some times more, for the rate of the failure; then the
+ * good end. A change with one failing run is bad, a change with enough passes is good. What is known of the
+ * rate grows meanwhile; a good change that has too few passes for that is run again.
  */
 export function nextStep(state: BisectState): BisectStanding {
   return new Assessment(state).standing();
@@ -233,8 +234,8 @@ class Assessment {
   }
 
   /**
-   * The probability that the first bad change is one of these. Before any run each change is as likely as any other to be it,
-   * and the good end as likely as one of them to be bad.
+   * The probability that the first bad change is one of these. Before any run each change is as likely as any
+   * other to be it, and the good end as likely as one of them to be bad.
    */
   #confidence(suspects: readonly string[]): number {
     const { history } = this.#state;

@@ -93,8 +93,8 @@ async function basePath(
 }
 
 /**
- * The first patch after which the kernel has all of the checkpoint code. Where no patch brings it, the harness adds it, and
- * the kernel without any patch will do.
+ * The first patch after which the kernel has all of the checkpoint code. Where no patch brings it, the
+ * harness adds it, and the kernel without any patch will do.
  */
 async function firstWhole(
   { changes, repository, path }: { changes: readonly Change[]; repository: GitRepository; path: string },

@@ -33,8 +33,8 @@ export interface BisectOutcome {
 }
 
 /**
- * Runs changes until the first bad one is known. What came of each run is kept at once, so that a kill at any moment loses that
- * one alone.
+ * Runs changes until the first bad one is known. What came of each run is kept at once, so that a kill at any
+ * moment loses that one alone.
  *
  * @returns the outcome, or why it was stopped before its end.
  */

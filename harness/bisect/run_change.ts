@@ -38,7 +38,10 @@ export interface ChangeRun {
   readonly buildSeconds: number;
 }
 
-/** Builds the kernel after a change and runs the suite on it, as a job of a night is run. A text says why it was cut short. */
+/**
+ * Builds the kernel after a change and runs the suite on it, as a job of a night is run. A text says why it
+ * was cut short.
+ */
 export async function runChange(options: RunChangeOptions): Promise<ChangeRun | string> {
   const { change, tree, plan, runner, temp, signal, onStage } = options;
   onStage("source");

@@ -33,7 +33,10 @@ export function scriptedRun(change: string, how: "pass" | "fail" | Partial<Bisec
 /** A run of a change that does not build. */
 export const UNBUILT: Partial<BisectRun> = { skip: { kind: "build", reason: "does not build" } };
 
-/** Carries a bisect out, with a function in place of kernels. It gives the last standing and the ids in the order of the runs. */
+/**
+ * Carries a bisect out, with a function in place of kernels. It gives the last standing and the ids in the
+ * order of the runs.
+ */
 export function carryOut(
   { history, run, ends, confidence = 0.99, maxRuns = 30 }: {
     history: ChangeHistory;
