@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 
+import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { UsageError } from "../exit_status.ts";
 import { writeWhole } from "../write_whole.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectResult } from "./bisect_result.ts";
 import type { BisectRun } from "./bisect_run.ts";
+
+/** Where the patches of a bisect lie as commits, in its directory. */
+export const SERIES = "series";
 
 /** Raised when what `state.json` says changes its meaning. */
 const STATE_SCHEMA = 1;
@@ -52,6 +56,14 @@ export class BisectDirectory {
   async write(saved: SavedBisect): Promise<void> {
     await Deno.mkdir(this.path, { recursive: true });
     await this.#write("state.json", { schema: STATE_SCHEMA, ...saved });
+  }
+
+  /** Removes the directory when no bisect has begun in it; what is somebody else's stays. */
+  async removeIfUnused(): Promise<void> {
+    if (await exists(join(this.path, "state.json"))) return;
+    await Deno.remove(join(this.path, SERIES), { recursive: true }).catch(() => {});
+    await Deno.remove(join(this.path, ".lock")).catch(() => {});
+    await Deno.remove(this.path).catch(() => {});
   }
 
   async writeResult(result: BisectResult): Promise<void> {

@@ -83,7 +83,11 @@ export class GitRepository {
     if (good === bad) throw new UsageError(`--good and --bad are the same commit, ${good.slice(0, SHORT)}`);
     const base = (await this.run(["merge-base", good, bad]).catch(() => "")).trim();
     if (base !== good) {
-      const hint = base === "" ? "they have no history in common" : `they part at ${base.slice(0, SHORT)}`;
+      const hint = base === ""
+        ? "they have no history in common"
+        : base === bad
+        ? "it is the older one"
+        : `they part at ${base.slice(0, SHORT)}`;
       throw new UsageError(
         `--bad ${bad.slice(0, SHORT)} does not contain --good ${good.slice(0, SHORT)}: ${hint}`,
       );

@@ -39,7 +39,10 @@ Deno.test("what is no commit, or not before the other, is refused by name", asyn
   const refused = (promise: Promise<unknown>, text: string) => assertRejects(() => promise, UsageError, text);
   await refused(repository.commitOf("v2", "--good"), `option --good: expected a commit of ${fixture.work}`);
   await refused(repository.commitOf("--all", "--bad"), 'found "--all"');
-  await refused(repository.changesBetween(second, first, false), "does not contain --good");
+  await refused(repository.changesBetween(second, first, false), "it is the older one");
+  await fixture.git("checkout", "--quiet", "-b", "side", first);
+  const side = await fixture.commit("on the side", { b: "1" });
+  await refused(repository.changesBetween(second, side, false), `they part at ${first.slice(0, 12)}`);
   await refused(repository.changesBetween(first, first, false), "the same commit");
   await refused(GitRepository.open(join(fixture.path, "nothing"), fixture.path), "option --git: there is no");
   await refused(GitRepository.open(fixture.path, fixture.path), "not a git repository");

@@ -7,6 +7,7 @@ import { findPatch } from "../../vm/kernel/carried_patch.ts";
 import { readOverlay } from "../../vm/kernel/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/kernel_source.ts";
 import { UsageError } from "../exit_status.ts";
+import { SERIES } from "./bisect_directory.ts";
 import type { BisectRequest, BisectSource } from "./bisect_request.ts";
 import type { BisectTreeOptions } from "./bisect_tree.ts";
 import { type Change, ChangeHistory } from "./change_history.ts";
@@ -41,7 +42,7 @@ export async function prepareBisect(
 ): Promise<PreparedBisect> {
   if (source.kind === "git") return await prepareGit(source, cacheDir, ends);
   const path = await basePath(source.base, cacheDir);
-  const place = join(directory, "series");
+  const place = join(directory, SERIES);
   const known = ends !== undefined && await exists(join(place, ".git"));
   const repository = new GitRepository(join(place, ".git"), source.directory);
   const changes = known

@@ -6,13 +6,14 @@ import { withFileLock } from "../../vm/file_lock.ts";
 import { DISK_FULL_HINT } from "../../vm/kernel/build_error.ts";
 import { shellJoin } from "../../vm/shell_quote.ts";
 import { BisectDirectory, type SavedBisect } from "../bisect/bisect_directory.ts";
-import { parseBisectRequest, REQUEST_OPTIONS } from "../bisect/bisect_request.ts";
+import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "../bisect/bisect_request.ts";
 import { exitStatusOfBisect } from "../bisect/bisect_result.ts";
 import { BisectTree } from "../bisect/bisect_tree.ts";
 import { prepareBisect } from "../bisect/prepare_bisect.ts";
 import { printBisect } from "../bisect/print_bisect.ts";
 import { runBisect } from "../bisect/run_bisect.ts";
 import { planChange } from "../bisect/run_change.ts";
+import { filterScenarios, readCatalogue } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
 import { CKPTEST_RUNNER } from "../nightly/job_runner.ts";
@@ -55,6 +56,8 @@ export const bisectCommand: Command = {
       boolean: [...REQUEST_OPTIONS.boolean, "resume"],
       words: false,
     });
+    const isNew = !options.flag("resume");
+    if (isNew) await checkRequest(parseBisectRequest(options));
     const directory = new BisectDirectory(await placeOf(options));
     await Deno.mkdir(directory.path, { recursive: true }).catch((error: Error) => {
       throw new UsageError(`no directory for the bisect, ${directory.path}: ${error.message}`);
@@ -64,9 +67,21 @@ export const bisectCommand: Command = {
         `another bisect (process ${holder}) works in ${directory.path}: name another with --out`,
       );
     };
-    return await withFileLock(join(directory.path, ".lock"), () => bisect(options, directory), { onWait });
+    try {
+      return await withFileLock(join(directory.path, ".lock"), () => bisect(options, directory), { onWait });
+    } finally {
+      if (isNew) await directory.removeIfUnused();
+    }
   },
 };
+
+/** Refuses what would be known only after a kernel was built. */
+async function checkRequest({ suite }: BisectRequest): Promise<void> {
+  if (!("filter" in suite)) return;
+  const scenarios = filterScenarios(await readCatalogue(), suite.filter);
+  if (scenarios.length > 0) return;
+  throw new UsageError(`option --filter: no scenario's name contains ${suite.filter.join(" or ")}`);
+}
 
 async function bisect(options: ParsedOptions, directory: BisectDirectory): Promise<ExitStatus> {
   const cacheDir = cacheDirectory();
