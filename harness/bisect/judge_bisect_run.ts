@@ -15,6 +15,7 @@ export function judgeBisectRun(job: NightlyJob): JudgedRun {
     ...{ skip: { kind, reason: text }, passed: [], skipped: [], failures: [] },
   });
   const kind = failure && SKIPPED[failure.kind];
+  if (kind === "build") return skip(kind, `does not build: ${reason.replace(UNBUILT, "")}`);
   if (kind !== undefined) return skip(kind, reason);
   if (!run) return withoutResults(job) ?? skip("guest lost", reason);
   const unbooted = run.results.find(({ phase, status }) => phase === "boot" && status === "lost");
@@ -30,6 +31,9 @@ export function judgeBisectRun(job: NightlyJob): JudgedRun {
     failures: [...names].map((name) => failureOf(failed.filter(({ scenario }) => scenario === name))),
   };
 }
+
+/** How the reason of a job whose kernel does not build begins. */
+const UNBUILT = /^its kernel was not built: (ckptest kernel: )?/;
 
 /** Ends of a job that say nothing of a scenario. */
 const SKIPPED: Partial<Record<JobFailureKind, SkipKind>> = {

@@ -208,7 +208,10 @@ class Assessment {
 
   #verdict(id: string, needed: number): ChangeVerdict {
     const failure = this.#failure;
-    if (!failure) return { kind: "undecided" };
+    if (!failure) {
+      const skip = this.#runsOf(id).find((run) => run.skip)?.skip;
+      return skip ? { kind: "skipped", reason: skip.reason } : { kind: "undecided" };
+    }
     let passes = 0;
     let reason: string | undefined;
     for (const run of this.#runsOf(id)) {

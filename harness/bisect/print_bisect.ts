@@ -14,7 +14,9 @@ import { missProbability } from "./failure_rate.ts";
 export function printBisect(result: BisectResult, directory: string, terminal: Terminal): void {
   const { steps, status, seconds, failure, firstBad, confidence, problem } = result;
   const print = (line: string): void => terminal.result(line);
-  print(`\n${steps.length} changes tried, in ${formatDuration(seconds)}:`);
+  print(
+    `\n${steps.length} ${steps.length === 1 ? "change" : "changes"} tried, in ${formatDuration(seconds)}:`,
+  );
   for (const step of steps) print(`  ${stepLine(step)}`);
   print("");
   if (failure) print(`failure: ${failure.scenario}: ${failure.text}`);

@@ -79,6 +79,7 @@ Deno.test("a bisect names the first bad change, how sure that is, and how to see
   ) assert(fixture.lines.includes(line), text);
   assertMatch(text, /^confidence: 99\.\d+ % \(asked for: 99\.0 %\)$/m);
   assertMatch(text, /^ {2}bad +0007-change\.patch .*1 of 1 runs failed$/m);
+  assert(!await exists(`${fixture.path}/runs/001/partial`));
   const files = /failing run: (.+)$/m.exec(text)?.[1] ?? "";
   assert(await exists(`${files}/log.txt`), files);
 });
@@ -91,7 +92,7 @@ Deno.test("changes that do not build are named with the reason, and may be the f
   assertEquals(result.status, "several");
   assertEquals(result.firstBad.map(({ id }) => id), ["5", "6"]);
   assertStringIncludes(text, "first bad change: one of these 2; the others were skipped");
-  assertMatch(text, /skipped +0005-change\.patch .*its kernel was not built/);
+  assertMatch(text, /skipped +0005-change\.patch .*does not build: built/);
 });
 
 Deno.test("an end that does not build or boot, or is not what was said of it, is refused", async () => {
@@ -101,7 +102,7 @@ Deno.test("an end that does not build or boot, or is not what was said of it, is
     assertEquals(result.firstBad, []);
     return `${status}: ${result.problem}`;
   };
-  assertMatch(await refuse({ "4": { build: 3 } }), /^3: 0004-change\.patch its kernel was not built/);
+  assertMatch(await refuse({ "4": { build: 3 } }), /^3: 0004-change\.patch does not build: built$/);
   assertMatch(await refuse({ "0": { scenarios: {}, status: 5 } }), /^5: 0000-change\.patch /);
   assertMatch(await refuse({ "4": { status: 4, says: "panic" } }), /^4: 0004-change\.patch /);
   assertEquals(await refuse({}, 9), "2: 0004-change.patch is not bad: it passed 10 of 10 runs");

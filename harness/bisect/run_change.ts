@@ -48,13 +48,15 @@ export async function runChange(options: RunChangeOptions): Promise<ChangeRun | 
   await tree.moveTo(change.id);
   if (signal.aborted) return String(signal.reason);
   const planned = await plan(change);
+  const directory = new NightDirectory(options.directory);
   const { jobs: [job], stopped, buildSeconds } = await runJobs({
     ...{ jobs: [planned], finished: new Map(), durations: new Map(), slots: 1 },
-    ...{ directory: new NightDirectory(options.directory), temp, runner, signal },
+    ...{ directory, temp, runner, signal },
     onFinish: () => {},
     onBuild: () => {},
     onChange: ({ running: [first] }) => onStage(first?.[0].startsWith("kernel of ") ? "building" : "running"),
   });
+  await directory.removeUnfinished();
   return stopped ?? { job: job!, buildSeconds };
 }
 
