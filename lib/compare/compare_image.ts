@@ -115,8 +115,8 @@ function checkEnd(
     }
     return;
   }
-  if (!truncated || end === length) memory.end(refusal.atPage);
-  // A refused image ends where the refused VMA's record would begin: whole records, no TAIL.
+  if (!truncated || end === length) memory.end(refusal);
+  // A refused image ends where the refused VMA's record, or the next chunk of it, would begin: whole records, no TAIL.
   if (tail) {
     judge.report({
       id: "E_REFUSED_OUTPUT",

@@ -316,6 +316,25 @@ Deno.test("compareImage() does not take an image for one that had to be refused,
   assertFinding(compare(MIXED.image, partly).findings, "E_REFUSED_OUTPUT", "tail");
 });
 
+Deno.test("compareImage() wants an image to end behind a VMA's record where a page cannot be read", () => {
+  const prediction = MIXED.options.prediction!;
+  const page = Math.max(...prediction.pages.keys());
+  const area = prediction.areas.find(({ start, end }) => start <= page && page < end)!;
+  const refusal = { name: "EFAULT", errno: 14, atPage: area.start, page, why: "a test says so" };
+  const options = { ...MIXED.options, prediction: { ...prediction, refusal } };
+  const surgery = new ImageSurgery(MIXED.image);
+  const at = surgery.vma(BigInt(area.start) * 4096n);
+  const whole = surgery.parts.slice();
+  const cut = (end: number): readonly Finding[] => {
+    surgery.parts.splice(0, Infinity, ...whole.slice(0, end));
+    return compare(surgery.join(), options).findings;
+  };
+  assertEquals(cut(at + 1), []);
+  assertFinding(cut(at), "E_VMA_MISSING", /^vma 0x/);
+  assertFinding(cut(at + 3), "E_PAGE_REFUSED", /vma/);
+  assertFinding(compare(MIXED.image, options).findings, "E_REFUSED_OUTPUT", "tail");
+});
+
 /** Compares the image with an observation in which one answer reads otherwise. */
 function tamper(
   recorded: typeof MIXED,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 
+import { abiOf } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
 import { nameBytes } from "../model/file_model.ts";
-import { predictedBytes } from "../model/predict_stop.ts";
+import { predictedBytes, type Refusal } from "../model/predict_stop.ts";
 import { blockHash } from "./block_hash.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { expectedMemory, type ExpectedVma } from "./expected_memory.ts";
@@ -217,13 +218,12 @@ export class MemoryComparison {
 
   /** PGARR: the number of pages in the chunk, full chunks first; zero ends the VMA's contents. */
   pgarr(node: RecordNodeOf<"PGARR">): void {
-    const { judge, arch } = this.#context;
+    const { judge } = this.#context;
     judge.header(node, 0);
     if (!this.#vma) return;
-    const perChunk = 4 * PAGE_SIZE / (arch === "x86_64" ? 8 : 4);
     const left = this.#vma.pages.length - this.#pagesDone;
     const by = this.#context.prediction && this.#isModelled(this.#vma) ? "predicted" : "observed";
-    judge.fields(node, { nr_pages: { value: BigInt(Math.max(0, Math.min(perChunk, left))), by } });
+    judge.fields(node, { nr_pages: { value: BigInt(Math.max(0, Math.min(this.#pagesPerChunk, left))), by } });
   }
 
   /** The addresses and pages of a chunk. */
@@ -344,7 +344,17 @@ export class MemoryComparison {
   endVma(): void {
     const vma = this.#vma;
     if (!vma) return;
-    for (const missing of vma.pages.slice(this.#pagesDone)) {
+    const wanted = this.#pagesToCome(vma);
+    if (this.#pagesDone > wanted) {
+      this.#context.judge.report({
+        id: "E_PAGE_REFUSED",
+        path: this.#vmaPath,
+        message: "a page that cannot be read, or one after it, was written",
+        expected: `${wanted} pages`,
+        actual: `${this.#pagesDone} pages`,
+      });
+    }
+    for (const missing of vma.pages.slice(this.#pagesDone, wanted)) {
       this.#context.judge.report({
         id: "E_PAGE_MISSING",
         path: this.#vmaPath,
@@ -357,15 +367,28 @@ export class MemoryComparison {
     this.#vma = undefined;
   }
 
+  /** How many pages of a VMA the image must hold: a chunk with a page that cannot be read never comes. */
+  #pagesToCome({ start, end, pages }: ExpectedVma): number {
+    const unreadable = this.#context.prediction?.refusal?.page;
+    if (unreadable === undefined || unreadable < start || unreadable >= end) return pages.length;
+    const before = pages.filter(({ page }) => page < unreadable).length;
+    return before - before % this.#pagesPerChunk;
+  }
+
+  get #pagesPerChunk(): number {
+    return abiOf(this.#context.arch).pagesPerChunk;
+  }
+
   /**
    * Called at the end of the image: VMAs that did not come are missing.
    *
-   * @param before only VMAs below this page number are expected (the call was refused there)
+   * @param refusal where the call had to be refused: only what comes before is expected
    */
-  end(before: number = Number.POSITIVE_INFINITY): void {
+  end({ atPage: before = Number.POSITIVE_INFINITY, page }: Partial<Refusal> = {}): void {
     this.endVma();
     for (const vma of this.#expected) {
-      const refused = vma.end > before;
+      // The record of a VMA in which a page could not be read is there.
+      const refused = page === undefined ? vma.end > before : vma.start > page;
       if (refused === this.#seenStarts.has(vma.start)) {
         this.#context.judge.report({
           id: refused ? "E_VMA_REFUSED" : "E_VMA_MISSING",

@@ -69,7 +69,8 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
     ...explainTracer(stop),
   ];
   if (refusal) {
-    const where = refusal.atPage === undefined ? "before a byte is written" : `at ${address(refusal.atPage)}`;
+    const { atPage, page = atPage } = refusal;
+    const where = page === undefined ? "before a byte is written" : `at ${address(page)}`;
     lines.push(`  the call returns ${refusal.name} ${where}: ${refusal.why}`);
     if (refusal.atPage === undefined) return lines;
   }
@@ -85,7 +86,9 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
     );
   }
   for (const area of stop.prediction.areas) {
-    if (refusal?.atPage !== undefined && area.end > refusal.atPage) {
+    if (
+      refusal?.atPage !== undefined && (refusal.page === undefined ? area.end : area.start) > refusal.atPage
+    ) {
       lines.push(`VMA ${range(area)} "${area.label}"`, "  not in the image: the call was refused before it");
     } else {
       lines.push(...explainArea(area, stop, options));
@@ -172,8 +175,12 @@ function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: 
   const pages = [...stop.prediction.pages].filter(([page]) => page >= area.start && page < area.end)
     .sort(([a], [b]) => a - b);
   const chunk = abi.pagesPerChunk;
+  const last = stop.prediction.refusal?.page ?? area.end;
   for (let at = 0; at < pages.length; at += chunk) {
     const part = pages.slice(at, at + chunk);
+    if (part.some(([page]) => page >= last)) {
+      return [...lines, `  not in the image: the chunk with ${address(last)}, and all that comes after it`];
+    }
     lines.push(`  PGARR          ${part.length} pages${part.length === chunk ? ", a full chunk" : ""}`);
     for (const [page, { why }] of part) lines.push(`    ${address(page)}  ${why}`);
   }

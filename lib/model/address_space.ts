@@ -37,7 +37,12 @@ export interface AnonPage {
    * told.
    */
   readonly mayBeUnderWriteback?: boolean;
+  /** Set once the page cannot be read any more: what the kernel says when it is to be brought in. */
+  readonly unreadable?: UnreadableErrno;
 }
+
+/** A swap device that fails, or memory that does (vm_fault_to_errno, include/linux/mm.h). */
+export type UnreadableErrno = "EFAULT" | "EHWPOISON";
 
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
 export const HUGE_PAGES = 512;
@@ -118,6 +123,8 @@ export class AddressSpace {
     if (covered < end) {
       throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
     }
+    const inside = this.#areas.filter((area) => area.start < end && area.end > start);
+    if (inside.every((area) => isSame(area, change(area)))) return;
     this.split(start);
     this.split(end);
     this.#areas = this.#areas.map((area) => area.start >= start && area.end <= end ? change(area) : area);
@@ -161,6 +168,7 @@ export class AddressSpace {
     const area = this.areaAt(page);
     if (((area?.flags ?? 0n) & SHARED) !== 0n) return;
     const old = this.#pages.get(page);
+    requireReadable(page, old);
     if (!old) this.#writeFault(page, area);
     const isCopy = old?.shared || old?.swapped;
     this.#pages.set(page, {
@@ -208,11 +216,30 @@ export class AddressSpace {
   }
 
   /**
+   * Notes that pages of the process's own cannot be read any more: they lie in swap on a device that fails, or the
+   * memory that they lay in is broken, of which the page table tells as if they lay in swap.
+   *
+   * @throws {RangeError} when there is no such page, or another process has it too
+   */
+  breakPages(start: number, end: number, errno: UnreadableErrno): void {
+    for (let page = start; page < end; page++) {
+      const anon = this.#pages.get(page);
+      if (!anon || anon.shared) {
+        throw new RangeError(`Page 0x${page.toString(16)} is none that the target alone has`);
+      }
+      const { mayBeUnderWriteback: _, ...rest } = anon;
+      const why = `${anon.why}, cannot be read any more`;
+      this.#pages.set(page, { ...rest, why, swapped: true, unreadable: errno });
+    }
+  }
+
+  /**
    * Notes a read of a page: a page comes back from swap, a hole gets the zero page (a huge one where it
    * fits).
    */
   readPage(page: number): void {
     const own = this.#pages.get(page);
+    requireReadable(page, own);
     if (own?.swapped) {
       const { swapped: _, ...rest } = own;
       this.#pages.set(page, { ...rest, why: `${own.why}, swapped out and read back` });
@@ -307,6 +334,11 @@ export class AddressSpace {
   }
 }
 
+function requireReadable(page: number, anon: AnonPage | undefined): void {
+  if (anon?.unreadable === undefined) return;
+  throw new RangeError(`Page 0x${page.toString(16)} cannot be read any more: SIGBUS would end the target`);
+}
+
 function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
   if (!mayBeUnderWriteback) return;
   throw new RangeError(
@@ -323,6 +355,10 @@ function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
 function isOneVma(a: Area, b: Area): boolean {
   return a.end === b.start && a.flags === b.flags && a.file === b.file &&
     a.pgoff + a.end - a.start === b.pgoff;
+}
+
+function isSame(a: Area, b: Area): boolean {
+  return Object.entries(b).every(([key, value]) => a[key as keyof Area] === value);
 }
 
 function forget(pages: Map<number, unknown> | Set<number>, start: number, end: number): void {

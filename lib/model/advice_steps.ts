@@ -4,7 +4,7 @@ import { errnoNumber } from "../abi/errno.ts";
 import type { Area } from "./address_space.ts";
 import { populate, requireAccess } from "./memory_steps.ts";
 import { flagBits, MADV, MCL } from "./mmap_flags.ts";
-import { addressOf, type StepContext } from "./step_context.ts";
+import { addressOf, SLOTS, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import { VM, vmFlagsAfterMadvise } from "./vm_flag_rules.ts";
 
@@ -54,9 +54,31 @@ function advise(
   if (advice === "dontneed") space.dropPages(first, end);
   if (advice === "free") space.free(first, end);
   if (advice === "pageout" && swap) space.pageOut(first, end, { slowDevice: swap === "loop" });
+  if (advice === "hwpoison") space.breakPages(first, end, "EHWPOISON");
   if (advice === "populate_write") populate(context, first, count);
   if (advice === "populate_read") { for (let page = first; page < end; page++) space.readPage(page); }
   space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMadvise(area.flags, advice) }));
+}
+
+/** Where a disk is told to fail (CONFIG_FAIL_MAKE_REQUEST, block/blk-core.c). */
+const FAILING_DISK = "/sys/block/loop0/make-it-fail";
+const O_WRONLY = 1n;
+
+/**
+ * Pages go to swap, and from then on the swap device cannot be read. They must have been read back from swap before,
+ * and be settled: then they go at once, since what they hold lies there already.
+ */
+export function breakSwapStep(step: StepOf<"break_swap">, { state, builder }: StepContext): void {
+  if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
+  for (const { first, count } of state.runs(step.area, step.pages)) {
+    const advice = [addressOf(first), BigInt(count) * 4096n, BigInt(MADV.pageout!)];
+    builder.syscall("madvise", advice, { expected: 0n });
+    state.space.breakPages(first, first + count, "EFAULT");
+  }
+  const fd = { slot: SLOTS.file };
+  builder.syscall("open", [builder.scratchString(0, FAILING_DISK), O_WRONLY, 0n], { keep: SLOTS.file });
+  builder.syscall("write", [fd, builder.scratchString(0, "1"), 1n], { expected: 1n });
+  builder.syscall("close", [fd], { expected: 0n });
 }
 
 /** mlock(2), mlock2(2) with MLOCK_ONFAULT, and munlock(2). */

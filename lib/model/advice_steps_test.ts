@@ -20,6 +20,10 @@ function advise(advice: string, pages: string, expect?: string): Step {
   };
 }
 
+function refused(expect: string): Step {
+  return { op: "stop", label: "refused", expect };
+}
+
 const RAM: SetupStep[] = [{ swap: "ram" }];
 function swappedPages(steps: Step[], setup = RAM): number[] {
   const prediction = predictSteps(steps, { setup });
@@ -123,4 +127,38 @@ Deno.test("mlockAllStep() locks what is there, what comes, or both; a child star
   assertEquals(pagesIn(predictSteps([area(), future, later]), "b"), [0, 1]);
   assertEquals(locked([future, area(), { op: "munlockall" }, later]), []);
   assertEquals(locked([area(), future, { op: "fork", subject: "child" }, later]), []);
+});
+
+Deno.test("breakSwapStep() and MADV_HWPOISON make pages that cannot be read, and the image ends before them", () => {
+  const setup: SetupStep[] = [{ swap: "loop" }];
+  const steps: Step[] = [
+    area(),
+    write,
+    advise("pageout", "1..3"),
+    { op: "break_swap", area: "a", pages: "1..2" },
+  ];
+  const broken = predictSteps([...steps, refused("EFAULT")], { setup });
+  const { start } = broken.areas[0]!;
+  assertEquals(broken.refusal, {
+    ...{ name: "EFAULT", errno: 14, atPage: start, page: start + 1 },
+    why: 'page 1 of area "a" cannot be read',
+  });
+  const poisoned = predictSteps([area(), write, advise("hwpoison", "3"), refused("EHWPOISON")]);
+  assertEquals([poisoned.refusal?.name, poisoned.refusal?.page], ["EHWPOISON", start + 3]);
+  const munmap: Step = { op: "munmap", area: "a", pages: "3" };
+  assertEquals(predictSteps([area(), write, advise("hwpoison", "3"), munmap]).refusal, undefined);
+});
+
+Deno.test("pages that cannot be read are none that a step may touch, and the target does not look at them", () => {
+  for (const op of ["read", "write"] as const) {
+    const touch: Step[] = [area(), write, advise("hwpoison", "3"), { op, area: "a", pages: "3" }];
+    assertThrows(() => predictSteps(touch), ScenarioError, "SIGBUS would end the target");
+  }
+  assertThrows(() => predictSteps([area(), advise("hwpoison", "3")]), ScenarioError, "the target alone has");
+  const steps: Step[] = [area(), write, { op: "break_swap", area: "a", pages: "1" }];
+  assertThrows(() => predictSteps(steps, { setup: RAM }), ScenarioError, `{"swap": "loop"}`);
+  const looks = (pages: string): number =>
+    compileSteps([area(), write, advise("hwpoison", pages), refused("EHWPOISON")]).results
+      .filter(({ what }) => what.startsWith("check of")).length;
+  assertEquals([looks("3"), looks("1")], [1, 2]);
 });

@@ -15,11 +15,12 @@ export function checkStep(step: StepOf<"check">, context: StepContext): void {
 
 /**
  * Has the target check every page that the model knows and that it can read: what a checkpoint must leave as
- * it was. Pages that it cannot read, or that shared memory holds, are left out.
+ * it was. Pages that it cannot read, whether it may or not, or that shared memory holds, are left out.
  */
 export function checkAllPages(context: StepContext): void {
   const { space } = context.state;
-  const pages = [...space.pages.keys()].sort((a, b) => a - b);
+  const readable = [...space.pages].filter(([, { unreadable }]) => unreadable === undefined);
+  const pages = readable.map(([page]) => page).sort((a, b) => a - b);
   let at = 0;
   while (at < pages.length) {
     const first = pages[at]!;

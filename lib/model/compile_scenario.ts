@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { breakSwapStep, madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
 import { hasCallFields } from "./call_words.ts";
 import { checkAllPages, checkStep } from "./check_step.ts";
 import { becomeStep, dumpableStep } from "./credential_steps.ts";
@@ -28,7 +28,7 @@ import { SLOTS, type StepContext } from "./step_context.ts";
 import type { Step, StepOf, UntilCheck } from "./steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
-import { applyTracer, lingerOf, type TracerWork } from "./tracer_words.ts";
+import { applyTracer, hasTracerWords, lingerOf, type TracerWork } from "./tracer_words.ts";
 import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
 
 /** One point at which the target is checkpointed. */
@@ -104,6 +104,9 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   const registers = emitRegisters(context);
   const tracer = applyTracer(state, self ? {} : step);
   const hasCall = step.op === "stop" && hasCallFields(step);
+  if (hasCall && hasTracerWords(step)) {
+    throw new SyntaxError("a stop says how its call is made, or what tracers and holders do: found both");
+  }
   const prediction = hasCall ? stopPrediction(state, step, tracer) : predictStop(state, step, tracer);
   if (self) {
     builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
@@ -138,7 +141,7 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
  * Pages that the checkpoint had to fetch from swap stay in memory: all, or those before where it was refused.
  */
 function bringBack({ space }: ModelState, { pages, refusal }: StopPrediction): void {
-  const end = refusal ? refusal.atPage ?? 0 : Number.POSITIVE_INFINITY;
+  const end = refusal ? refusal.page ?? refusal.atPage ?? 0 : Number.POSITIVE_INFINITY;
   for (const [page, { swapped }] of pages) if (swapped && page < end) space.readPage(page);
 }
 
@@ -228,6 +231,8 @@ function runMemoryStep(step: Exclude<Step, { op: OtherStep }>, context: StepCont
       return mlockAllStep(step, context);
     case "munlockall":
       return munlockAllStep(step, context);
+    case "break_swap":
+      return breakSwapStep(step, context);
     case "mremap":
       return remap.mremapStep(step, context);
     case "brk":

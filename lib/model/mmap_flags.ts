@@ -44,6 +44,7 @@ export const MADV: Readonly<Record<string, number>> = {
   pageout: 21,
   populate_read: 22,
   populate_write: 23,
+  hwpoison: 100,
 };
 
 /** The protection bits of "rwx", "r--", "none" and the like. */

@@ -41,6 +41,11 @@ export interface Refusal {
   readonly errno: number;
   /** The first page of the area that cannot be saved; undefined when nothing at all is written. */
   readonly atPage: number | undefined;
+  /**
+   * The page of that area that cannot be read, where that is the reason: the record of the area, and all chunks that
+   * are full before it is come to, are in the image.
+   */
+  readonly page?: number;
   /** The reason, in words. */
   readonly why: string;
 }
@@ -145,6 +150,23 @@ function predictRefusal(state: ModelState): Refusal | undefined {
   for (const area of state.space.areas) {
     const refused = areaRefusal(area);
     if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
+    const page = unreadablePage(state, area);
+    if (page) {
+      const why = `page ${page.number - area.start} of area "${area.label}" cannot be read`;
+      return { ...refuse(page.errno, area.start, why), page: page.number };
+    }
+  }
+  return undefined;
+}
+
+/** The first page of an area that cannot be brought in. */
+function unreadablePage(
+  { space }: ModelState,
+  { start, end }: Area,
+): { number: number; errno: string } | undefined {
+  for (let number = start; number < end; number++) {
+    const errno = space.pages.get(number)?.unreadable;
+    if (errno !== undefined) return { number, errno };
   }
   return undefined;
 }

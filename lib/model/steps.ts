@@ -75,6 +75,8 @@ export type Step =
   | { op: "munlock"; area: string; pages: PageSet }
   | { op: "mlockall"; flags: string[] }
   | { op: "munlockall" }
+  /** Pages that were read back from swap go there again, and the device cannot be read any more. */
+  | { op: "break_swap"; area: string; pages: PageSet }
   | { op: "mremap"; area: string; pages: PageSet; to?: string; size?: PageCount; flags?: string[] }
   | { op: "grow_down"; area: string; pages: PageCount; as: string; seed?: number }
   | { op: "write"; area: string; pages: PageSet; seed?: number }
@@ -176,6 +178,7 @@ export const STEP_FIELDS: Readonly<Record<Step["op"], FieldTable>> = {
   munlock: AREA_PAGES,
   mlockall: { flags: "strings" },
   munlockall: {},
+  break_swap: AREA_PAGES,
   mremap: { ...AREA_PAGES, to: "string?", size: "count?", flags: "strings?" },
   grow_down: { area: "string", pages: "count", as: "string", seed: "number?" },
   write: { ...AREA_PAGES, seed: "number?" },

@@ -46,6 +46,11 @@ export interface TracerWords {
   whom?: Whom;
 }
 
+/** A stop says something of a tracer or another holder. */
+export function hasTracerWords({ debug, poke, hold, whom }: TracerWords): boolean {
+  return [debug, poke, hold, whom].some((word) => word !== undefined);
+}
+
 /** A page outside of all areas that a debugger's write has made the target's own. */
 export interface CopiedPage {
   /** The mapping: the vdso, or the executable one of the target's own program. */

@@ -121,3 +121,8 @@ Deno.test("a root directory of the target's own needs a mount namespace to be bo
     "EBADF",
   );
 });
+
+Deno.test("a stop cannot both describe its call and have a tracer", () => {
+  const both: Step = { op: "stop", label: "both", hold: "traced", to: { kind: "memfd" } };
+  assertThrows(() => compileSteps([both]), ScenarioError, "found both");
+});
