@@ -16,6 +16,10 @@ export function judgeBisectRun(job: NightlyJob): JudgedRun {
   });
   const kind = failure && SKIPPED[failure.kind];
   if (kind === "build") return skip(kind, `does not build: ${reason.replace(UNBUILT, "")}`);
+  if (kind === "nothing ran") {
+    const first = run?.results.find(({ status }) => status === "skip");
+    return skip(kind, first ? `${first.scenario} was skipped: ${first.reason}` : reason);
+  }
   if (kind !== undefined) return skip(kind, reason);
   if (!run) return withoutResults(job) ?? skip("guest lost", reason);
   const unbooted = run.results.find(({ phase, status }) => phase === "boot" && status === "lost");

@@ -76,6 +76,9 @@ Deno.test("a kernel that does not build or boot says nothing of the failure", ()
     "other",
   ]);
   assertEquals(failed("guest lost"), "guest lost");
+  const { run } = jobOf({ a: "skip" }, { a: { reason: "it needs 4 CPUs" } });
+  const idle: NightlyJob = { ...JOB, failure: { kind: "nothing ran", logTail: [] }, run: run! };
+  assertEquals(judgeBisectRun(idle).skip?.reason, "a was skipped: it needs 4 CPUs");
   const unbooted = jobOf({ boot: "lost", a: "lost" }, {
     boot: { phase: "boot", reason: "no output\nat all" },
   });

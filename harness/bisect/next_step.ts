@@ -138,13 +138,11 @@ class Assessment {
     const refuse = (change: string, problem: string, because: SkipKind | "wrong end" = "wrong end") =>
       ({ kind: "refused", change, problem, because }) as const;
     const run = (change: string) => ({ kind: "run", change }) as const;
-    for (const end of [bad, good]) {
-      const skip = this.#runsOf(end).find((one) => one.skip)?.skip;
-      if (skip) return refuse(end, skip.reason, skip.kind);
-    }
     const atBad = this.#runsOf(bad);
     const failing = atBad.filter(({ failures }) => failures.length > 0);
     if (failing.length === 0) {
+      const hindrance = this.#hindrance(bad);
+      if (hindrance) return refuse(bad, hindrance.reason, hindrance.because);
       if (atBad.length < maxRuns && (atBad.length < TRIES_AT_BAD)) return run(bad);
       return refuse(bad, `is not bad: it passed ${atBad.length} of ${atBad.length} runs`);
     }
@@ -157,20 +155,21 @@ class Assessment {
       return refuse(good, `is not good: ${same?.scenario} fails there, too: ${same?.text}`);
     }
     if (this.#isRateOpen(this.#count(bad, "fail"))) return run(bad);
-    for (const one of atGood) {
-      const verdict = verdictOfRun(one, failure);
-      if (verdict.kind === "skip") {
-        const because = one.failures.length > 0 ? "wrong end" : "nothing ran";
-        return refuse(good, `cannot be taken as good: ${verdict.reason}`, because);
-      }
+    if (this.#count(good, "pass") >= needed) return undefined;
+    const hindrance = this.#hindrance(good);
+    if (hindrance) {
+      const isEnd = hindrance.because === "wrong end" || hindrance.because === "nothing ran";
+      const problem = isEnd ? `cannot be taken as good: ${hindrance.reason}` : hindrance.reason;
+      return refuse(good, problem, hindrance.because);
     }
-    return this.#count(good, "pass") < needed ? run(good) : undefined;
+    return run(good);
   }
 
   /** Whether the bad end must run again for its rate. */
   #isRateOpen(failing: number): boolean {
-    const { length } = this.#runsOf(this.#state.bad);
-    if (length >= this.#state.maxRuns) return false;
+    const { bad, maxRuns } = this.#state;
+    const { length } = this.#runsOf(bad).filter(({ skip }) => !skip);
+    if (this.#runsOf(bad).length >= maxRuns || this.#hindrance(bad)) return false;
     return length < RUNS_AT_BAD || (failing < length && failing < FAILURES_WHEN_FLAKY);
   }
 
@@ -207,21 +206,29 @@ class Assessment {
   }
 
   #verdict(id: string, needed: number): ChangeVerdict {
+    if (this.#count(id, "fail") > 0) return { kind: "bad" };
+    if (this.#failure && this.#count(id, "pass") >= needed) return { kind: "good" };
+    const hindrance = this.#hindrance(id);
+    return hindrance ? { kind: "skipped", reason: hindrance.reason } : { kind: "undecided" };
+  }
+
+  /**
+   * Why a change cannot be judged: it does not build, or runs of it came to nothing more than once. A machine
+   * has its accidents; one alone is passed over.
+   */
+  #hindrance(id: string): Hindrance | undefined {
     const failure = this.#failure;
-    if (!failure) {
-      const skip = this.#runsOf(id).find((run) => run.skip)?.skip;
-      return skip ? { kind: "skipped", reason: skip.reason } : { kind: "undecided" };
-    }
-    let passes = 0;
-    let reason: string | undefined;
-    for (const run of this.#runsOf(id)) {
-      const verdict = verdictOfRun(run, failure);
-      if (verdict.kind === "fail") return { kind: "bad" };
-      if (verdict.kind === "skip") reason ??= verdict.reason;
-      else passes++;
-    }
-    if (reason !== undefined) return { kind: "skipped", reason };
-    return { kind: passes >= needed ? "good" : "undecided" };
+    const found = this.#runsOf(id).flatMap((run): Hindrance[] => {
+      if (run.skip) return [{ reason: run.skip.reason, because: run.skip.kind }];
+      const verdict = failure && verdictOfRun(run, failure);
+      if (verdict?.kind !== "skip") return [];
+      const because = run.failures.some(({ scenario }) => scenario === failure?.scenario)
+        ? "wrong end"
+        : "nothing ran";
+      return [{ reason: verdict.reason, because }];
+    });
+    const unbuilt = found.find(({ because }) => because === "build");
+    return unbuilt ?? (found.length >= ACCIDENTS ? found.at(-1) : undefined);
   }
 
   /** How often the failure shows, by all changes that are bad or were made on a bad one. */
@@ -285,6 +292,15 @@ class Assessment {
   #runsOf(id: string): readonly BisectRun[] {
     return this.#runs.get(id) ?? [];
   }
+}
+
+/** So many runs of a change that came to nothing make it one that is skipped. */
+const ACCIDENTS = 2;
+
+/** Why a change cannot be judged. */
+interface Hindrance {
+  readonly reason: string;
+  readonly because: SkipKind | "wrong end";
 }
 
 /** So often the bad end may pass before it is refused. */

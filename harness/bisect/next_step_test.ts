@@ -160,6 +160,24 @@ Deno.test("another failure is not the one that is looked for", () => {
   assertEquals(standing.otherFailures, [elsewhere]);
 });
 
+Deno.test("an accident of the machine is passed over; a second one at the same change skips it", () => {
+  const lost: Partial<BisectRun> = { skip: { kind: "boot", reason: "does not boot" } };
+  const at = (accidents: number) =>
+    carryOut({
+      history: scriptedLine(8),
+      run: (id, nth) => nth < accidents && id !== "6" ? lost : Number(id) >= 5 ? "fail" : "pass",
+    });
+  const { standing, order } = at(1);
+  assertEquals(standing.suspects, ["5"]);
+  assertEquals(order.slice(0, 5), ["8", "8", "8", "8", "0"]);
+  assertEquals(problemOf(at(2).standing), "8 boot: does not boot");
+  const { standing: skipped } = carryOut({
+    history: scriptedLine(8),
+    run: (id) => id === "4" ? lost : Number(id) >= 5 ? "fail" : "pass",
+  });
+  assertEquals(skipped.suspects, ["4", "5"]);
+});
+
 Deno.test("a failure that the good end has as well is not the one that is looked for", () => {
   const old = { ...FAILURE, scenario: "old" };
   const { standing } = carryOut({
