@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   nightly: async () => (await import("./commands/nightly.ts")).nightlyCommand,
+  bisect: async () => (await import("./commands/bisect.ts")).bisectCommand,
   merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   slurm: async () => (await import("./commands/slurm.ts")).slurmCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,

@@ -24,6 +24,8 @@ export interface ObserveOptions {
   readonly checkpointNr: number;
   readonly zeroFrame: bigint;
   readonly self: boolean;
+  /** How much the target has written of itself before: its images lie one behind the other. */
+  readonly ownBytes?: number;
   readonly brk: bigint | undefined;
   readonly hashPage: (page: number) => boolean;
 }
@@ -42,7 +44,7 @@ export async function observeCheckpoint(
   const stat = `task/${pid}/stat`;
   const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, "comm"]);
   const reply = options.self
-    ? await ownCheckpoint(agent)
+    ? await ownCheckpoint(agent, options.ownBytes ?? 0)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
   const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const registers = registerBlobs(await agent.registers(pid));
@@ -68,8 +70,8 @@ export async function observeCheckpoint(
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */
-async function ownCheckpoint(agent: GuestAgent): Promise<CheckpointResult> {
-  const image = await agent.targetImage();
+async function ownCheckpoint(agent: GuestAgent, ownBytes: number): Promise<CheckpointResult> {
+  const image = (await agent.targetImage()).subarray(ownBytes);
   const { realtime } = await agent.time();
   const HOUR = 3600n;
   return {

@@ -3,30 +3,44 @@
 import { abiOf, stackTop } from "../lib/abi/arch.ts";
 import type { CompileTarget } from "../lib/model/model_state.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
-import { AgentSession } from "../vm/agent_session.ts";
+import { AgentSession, type GuestLink } from "../vm/agent_session.ts";
 import { chooseAccelerator } from "../vm/accelerator.ts";
 import { readElf } from "../vm/elf_file.ts";
 import { buildGuest } from "../vm/guest/build_guest.ts";
+import { SerialLine } from "../vm/guest/serial_line.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../vm/initramfs.ts";
 import { cacheDirectory } from "../vm/cache_directory.ts";
-import { buildKernel, type KernelBuild, planKernel } from "../vm/kernel/build_kernel.ts";
+import {
+  buildKernel,
+  type KernelBuild,
+  type KernelBuildOptions,
+  planKernel,
+} from "../vm/kernel/build_kernel.ts";
 import type { KernelSource } from "../vm/kernel/kernel_source.ts";
 import { findStored } from "../vm/kernel/kernel_store.ts";
+import { OWN_NUMBERS, type SyscallNumbers } from "../vm/kernel/syscall_numbers.ts";
+import { GuestLostError } from "../vm/guest_lost_error.ts";
 import { slowdown } from "../vm/kernel/kernel_flavour.ts";
 import type { OverlayEdit } from "../vm/kernel/kernel_overlay.ts";
 import { type ClosureFile, programClosure } from "../vm/program_closure.ts";
-import { startVirtualMachine } from "../vm/virtual_machine.ts";
+import type { GuestChannel } from "../vm/qemu_arguments.ts";
+import {
+  startVirtualMachine,
+  type VirtualMachine,
+  type VirtualMachineOptions,
+} from "../vm/virtual_machine.ts";
 import { UsageError } from "./exit_status.ts";
 import type { Guest } from "./guest.ts";
+import { kernelText } from "./kernel_source_option.ts";
+import { examineKernelFile, modelSeries } from "./own_kernel.ts";
 import { type Platform } from "./platform.ts";
+import { findSyscall, refusalOfOthers } from "./probe_kernel.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import type { Terminal } from "./terminal.ts";
+import { selfSkipReason } from "../lib/model/self_scenario.ts";
 import { withLastWords } from "./triage/with_last_words.ts";
-import { configOf, unmetNeed } from "./unmet_needs.ts";
+import { configAt, unmetNeed } from "./unmet_needs.ts";
 import { VirtualGuest } from "./virtual_guest.ts";
-
-/** Number of the checkpoint system call of our port, on both architectures. */
-export const CHECKPOINT_NR = 390;
 
 const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
@@ -34,11 +48,23 @@ const MEMORY_FOR_PROGRAMS = 512 << 20;
 /** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
 const MEMORY_FOR_SHADOW = 512 << 20;
 
+/** How many times longer everything may take over a serial line: it carries some 100 KiB a second. */
+const SERIAL_SLOWDOWN = 30;
+
+/** Behind the error for a guest that says nothing. */
+const NO_CONFIG_HINT =
+  "\nhint: this kernel came without its configuration; where it has no virtio ports built in, " +
+  "--channel serial reaches the agent";
+
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
   readonly platform: Platform;
   /** The kernel in words: its release, or the file that it was given as. */
   readonly kernelName: string;
+  /** What the user should know of it, a sentence each. */
+  readonly notes: readonly string[];
+  /** Whether every stop is a checkpoint of the target by itself. */
+  readonly self: boolean;
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build: KernelBuild | undefined;
   readonly acceleratorReason: string;
@@ -70,21 +96,30 @@ export interface PrepareOptions {
   readonly memoryMiB?: number | undefined;
   /** Kernel parameters beyond the usual ones. */
   readonly append?: readonly string[];
+  /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
+  readonly channel?: GuestChannel | undefined;
+  /** A whole `.config` for what is built, in place of ours. */
+  readonly configFile?: string | undefined;
+  /** Numbers of the system call; found out by default. */
+  readonly syscall?: SyscallNumbers | undefined;
+  /** Whether tasks can only checkpoint themselves. */
+  readonly self?: boolean;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
 
+/** What is built. */
+export type BuildRequest = Pick<PrepareOptions, "mutate" | "source" | "channel" | "configFile">;
+
 /** Builds the kernel of a platform, with progress. */
 export async function buildKernelFor(
-  { name, kernel: arch, flavour, series }: Platform,
+  platform: Platform,
   terminal: Terminal,
-  { mutate = [], source }: Pick<PrepareOptions, "mutate" | "source"> = {},
+  request: BuildRequest = {},
 ): Promise<KernelBuild> {
+  const { name } = platform;
   const build = await buildKernel({
-    arch,
-    flavour,
-    source: source ?? { kind: "debian", series },
-    mutate,
+    ...buildOptions(platform, request),
     onProgress: ({ stage, message, seconds }) =>
       terminal.status(
         `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
@@ -96,21 +131,41 @@ export async function buildKernelFor(
 }
 
 /** Whether the kernel of a platform need not be built. */
-export async function isKernelCached(
-  { kernel: arch, flavour, series }: Platform,
-  source: KernelSource = { kind: "debian", series },
-): Promise<boolean> {
-  const { key } = await planKernel({ arch, flavour, source });
+export async function isKernelCached(platform: Platform, request: BuildRequest = {}): Promise<boolean> {
+  const { key } = await planKernel(buildOptions(platform, request));
   return await findStored(cacheDirectory(), key) !== undefined;
 }
 
+function buildOptions(
+  { kernel: arch, target, flavour, series }: Platform,
+  { mutate = [], source, channel = "virtio", configFile }: BuildRequest,
+): KernelBuildOptions {
+  return {
+    arch,
+    flavour,
+    source: source ?? { kind: "debian", series },
+    mutate,
+    moreFragments: channel === "serial" ? ["serial"] : [],
+    configFile,
+    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
+  };
+}
+
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
-export async function prepareGuest(platform: Platform, options: PrepareOptions): Promise<PreparedGuest> {
-  const { terminal } = options;
-  const { kernelFile } = options;
-  const build = kernelFile === undefined ? await buildKernelFor(platform, terminal, options) : undefined;
-  const kernel = build?.bootFile ?? kernelFile!;
-  const config = await configOf(build ? { build } : { file: kernel });
+export async function prepareGuest(named: Platform, options: PrepareOptions): Promise<PreparedGuest> {
+  const { terminal, self = false } = options;
+  const own = options.kernelFile === undefined ? undefined : await examineKernelFile({
+    path: options.kernelFile,
+    platform: named,
+    channel: options.channel,
+    hasNumber: options.syscall !== undefined,
+  });
+  const build = own ? undefined : await buildKernelFor(named, terminal, options);
+  const built = build && modelSeries(build.info.release);
+  const platform = own?.platform ?? (built ? { ...named, series: built.series } : named);
+  const channel = own?.channel ?? options.channel ?? "virtio";
+  const kernel = build?.bootFile ?? options.kernelFile!;
+  const config = own ? own.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
   const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
@@ -121,51 +176,115 @@ export async function prepareGuest(platform: Platform, options: PrepareOptions):
   ).catch((error) => {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   });
-  const compileTarget: CompileTarget = {
-    kernelWordSize: abiOf(platform.kernel).wordSize,
-    targetWordSize: platform.target === "x86_64" ? 8 : 4,
-    heapStart: await heapStartOf(target),
-    stackTop: stackTop(platform.kernel, platform.target),
-    checkpointNr: CHECKPOINT_NR,
-    series: platform.series,
-  };
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
+  const startGuest = () =>
+    startVirtualGuest(platform, {
+      accelerator,
+      kernel,
+      initrd,
+      memoryMiB: options.memoryMiB ?? memory >> 20,
+      append: options.append ?? [],
+      channel,
+      // A machine with a serial line has no place for the device.
+      shares: channel === "virtio" && wanted.some(writesToShare),
+    });
+  const targetOf = (numbers: SyscallNumbers): CompileTarget => ({
+    kernelWordSize: abiOf(platform.kernel).wordSize,
+    targetWordSize: platform.target === "x86_64" ? 8 : 4,
+    heapStart,
+    stackTop: stackTop(platform.kernel, platform.target),
+    checkpointNr: numbers[platform.target],
+    series: platform.series,
+  });
+  const heapStart = await heapStartOf(target);
+  const { numbers, notes } = own
+    ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self }).catch((error) => {
+      const isGuessed = own.config === undefined && options.channel === undefined && channel === "virtio";
+      if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
+      throw error;
+    })
+    : { numbers: options.syscall ?? build?.info.syscalls ?? OWN_NUMBERS, notes: [] };
   return {
     platform,
-    kernelName: build ? `Linux ${build.info.release}` : kernel,
+    kernelName: build ? kernelText(build, options.source) : `Linux ${own!.release} (${kernel})`,
+    notes: [...own?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
+    self,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
     hasSwap: true,
-    checkpointNr: CHECKPOINT_NR,
-    compileTarget,
+    checkpointNr: numbers[agentArch(platform)],
+    compileTarget: targetOf(numbers),
     targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
       skipReason(scenario, platform) ?? unmetNeed(scenario, { platform, config }) ??
-        missing.get(scenario.name),
-    startGuest: async () => {
-      const begin = performance.now();
-      const machine = await startVirtualMachine({
-        accelerator,
-        kernel,
-        initrd,
-        memoryMiB: options.memoryMiB ?? memory >> 20,
-        append: options.append ?? [],
-        shares: wanted.some(writesToShare),
-      });
-      try {
-        const session = await AgentSession.connect(machine, { slowdown: slowdown(platform.flavour) });
-        if (platform.flavour !== "plain") {
-          await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
-        }
-        return new VirtualGuest(machine, session, performance.now() - begin);
-      } catch (error) {
-        const lost = await withLastWords(error, machine);
-        await machine.close();
-        throw lost;
-      }
-    },
+        missing.get(scenario.name) ?? (self ? selfSkipReason(scenario) : undefined),
+    startGuest,
+  };
+}
+
+/** Starts a guest, and waits for its agent. */
+async function startVirtualGuest(
+  { flavour }: Platform,
+  machineOptions: VirtualMachineOptions & { channel: GuestChannel },
+): Promise<Guest> {
+  const { channel } = machineOptions;
+  const begin = performance.now();
+  const machine = await startVirtualMachine(machineOptions);
+  try {
+    const session = await AgentSession.connect(linkOf(machine, channel), {
+      slowdown: slowdown(flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+    });
+    if (flavour !== "plain") {
+      await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
+    }
+    return new VirtualGuest(machine, session, performance.now() - begin);
+  } catch (error) {
+    const lost = await withLastWords(error, machine);
+    await machine.close();
+    throw lost;
+  }
+}
+
+function agentArch({ kernel }: Platform): keyof SyscallNumbers {
+  return kernel === "x86_64" ? "x86_64" : "i386";
+}
+
+/** Asks a ready kernel, in a guest of its own, what nobody knows of it before it is booted. */
+async function askKernel(
+  startGuest: () => Promise<Guest>,
+  { syscall, platform, targetOf, self }: {
+    syscall: SyscallNumbers | undefined;
+    platform: Platform;
+    targetOf: (numbers: SyscallNumbers) => CompileTarget;
+    self: boolean;
+  },
+): Promise<{ numbers: SyscallNumbers; notes: string[] }> {
+  await using guest = await startGuest();
+  const nr = await findSyscall(guest.agent, { number: syscall?.[agentArch(platform)] });
+  const numbers = syscall ?? { x86_64: nr, i386: nr };
+  const notes = syscall === undefined && nr !== OWN_NUMBERS.x86_64
+    ? [`its system call has number ${nr}`]
+    : [];
+  if (self) return { numbers, notes };
+  const refusal = await refusalOfOthers(guest.agent, { compileTarget: targetOf(numbers), nr });
+  if (refusal === undefined) return { numbers, notes };
+  notes.push(
+    `another task is refused with ${refusal}: if tasks can only checkpoint themselves here, say --self`,
+  );
+  return { numbers, notes };
+}
+
+/** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */
+function linkOf(machine: VirtualMachine, channel: GuestChannel): GuestLink {
+  if (channel === "virtio") return machine;
+  const { control, data } = new SerialLine(machine.control);
+  return {
+    control,
+    data,
+    waitFor: (wait, work) => machine.waitFor(wait, work),
+    lost: (reason, awaited, detail) => machine.lost(reason, awaited, detail),
   };
 }
 

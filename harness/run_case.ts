@@ -33,7 +33,10 @@ const TARGET_DEADLINE_MS = 60_000;
 export interface GuestKernel {
   readonly arch: KernelArch;
   readonly series: KernelSeries;
+  /** Number of the system call for the agent. */
   readonly checkpointNr: number;
+  /** The same for a target that calls it itself, where that is another one. */
+  readonly targetNr?: number;
   readonly observed: KernelObservation;
 }
 
@@ -112,6 +115,7 @@ async function runStops(
   const stops: StopOutcome[] = [];
   const findings: Finding[] = [];
   let lastId = 0;
+  let ownBytes = 0;
   let event: TargetEvent | undefined;
   for (const [index, stop] of compiled.stops.entries()) {
     event ??= await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
@@ -131,12 +135,13 @@ async function runStops(
     const ownPid = results.findLast((_, at) => compiled.results[at]?.what === "getpid()")?.value;
     const held = await holdTarget(agent, event, stop.tracer);
     findings.push(...held.findings);
-    const context = { ...options, pid, brk, ownPid, lastId };
+    const context = { ...options, pid, brk, ownPid, ownBytes, lastId };
     const outcome = isCallRefused(stop)
       ? await refusedStop(agent, stop, { kernel: options.kernel, pid, whom: held.whom })
       : await checkpointStop(agent, stop, context);
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
+    if (stop.self) ownBytes += outcome.stop.image.length;
     event = undefined;
     if (stop.call) {
       const called = await callStop(agent, stop, { ...context, lastId, compiled, results }, outcome.stop);
@@ -235,6 +240,8 @@ interface StopOptions extends CaseOptions {
   readonly brk: bigint | undefined;
   /** What getpid(2) told the target: the pid that its own checkpoints name it by. */
   readonly ownPid: bigint | undefined;
+  /** Bytes of images that the target wrote of itself before. */
+  readonly ownBytes: number;
   readonly lastId: number;
 }
 
@@ -250,6 +257,7 @@ async function checkpointStop(
     checkpointNr: kernel.checkpointNr,
     zeroFrame: kernel.observed.zeroFrame,
     self: stop.self,
+    ownBytes: options.ownBytes,
     brk: options.brk,
     // The model knows these pages to the byte: no need to ask the guest for them.
     hashPage: (page) => !modelled.has(page),
@@ -263,7 +271,7 @@ async function checkpointStop(
     target: stop.self ? { ...seen.observation, pid: Number(options.ownPid ?? pid) } : seen.observation,
     prediction: stop.prediction,
     self: stop.self,
-    checkpointNr: kernel.checkpointNr,
+    checkpointNr: kernel.targetNr ?? kernel.checkpointNr,
   });
   const findings = [
     ...(stop.self ? [] : checkReply(seen.reply, refusal, options.lastId)),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { type KernelSeries, kernelSeries } from "../lib/abi/vm_flags.ts";
+import type { KernelSeries } from "../lib/abi/vm_flags.ts";
 import type { KernelObservation } from "../lib/compare/observation.ts";
 import { compileScenario } from "../lib/model/compile_scenario.ts";
+import { selfScenario } from "../lib/model/self_scenario.ts";
 import type { TargetOp } from "../lib/model/target_op.ts";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../vm/target_program.ts";
@@ -12,6 +13,7 @@ import { gcoreJudge } from "./gcore.ts";
 import type { Guest } from "./guest.ts";
 import { installFiles } from "./install_files.ts";
 import { withPageLeakCheck } from "./leaks/check_page_leaks.ts";
+import { modelSeries } from "./own_kernel.ts";
 import type { Platform } from "./platform.ts";
 import type { PreparedGuest } from "./prepare_guest.ts";
 import {
@@ -35,9 +37,10 @@ export function scenarioRunner(
   options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
-  const run = async (guest: Guest, scenario: Scenario): Promise<CaseOutcome> => {
+  const run = async (guest: Guest, named: Scenario): Promise<CaseOutcome> => {
     let asked = kernels.get(guest);
     if (!asked) kernels.set(guest, asked = guestKernel(guest, prepared));
+    const scenario = prepared.self ? selfScenario(named) : named;
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
     const kernel = await asked;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
@@ -69,21 +72,15 @@ export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promis
     arch: prepared.platform.kernel,
     series: seriesOf(guest.agent.info.release, prepared.platform),
     checkpointNr: prepared.checkpointNr,
+    targetNr: prepared.compileTarget.checkpointNr,
     observed: await observeKernel(guest),
   };
 }
 
-function seriesOf(release: string, platform: Platform): KernelSeries {
-  const [major = 0, minor = 0, patch = 0] = release.split(/[.-]/).map(Number);
-  const series = kernelSeries(major, minor, patch);
-  if (series === undefined) throw new UsageError(`Linux ${release} is none that the reference model knows`);
+function seriesOf(release: string, { series, name }: Platform): KernelSeries {
   // The scenarios were compiled for the platform's series before the guest could be asked.
-  if (series !== platform.series) {
-    throw new UsageError(
-      `Linux ${release} was to be run as ${platform.series}: name it with --series ${series}`,
-    );
-  }
-  return series;
+  if (modelSeries(release).series === series) return series;
+  throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
 }
 
 async function observeKernel(guest: Guest): Promise<KernelObservation> {

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import { dirname, join } from "@std/path";
 import type { Scenario } from "../lib/model/scenario.ts";
 import { type KernelConfig, parseKernelConfig } from "../vm/kernel/kernel_config.ts";
 import type { Platform } from "./platform.ts";
 
-/**
- * The configuration of a kernel: our build's, or the `.config` beside a file; undefined where there is none.
- */
-export async function configOf(
-  kernel: { build: { readonly config: string } } | { file: string },
-): Promise<KernelConfig | undefined> {
-  const path = "build" in kernel ? kernel.build.config : join(dirname(kernel.file), ".config");
+/** The configuration in a file; undefined where there is none. */
+export async function configAt(path: string): Promise<KernelConfig | undefined> {
   try {
     return parseKernelConfig(await Deno.readTextFile(path), path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,12 @@
 /** How QEMU runs guest code. */
 export type Accelerator = "kvm" | "tcg";
 
+/**
+ * How the guest's agent is reached: by two virtio ports, or by a second serial port, which every kernel has but which
+ * is slow. The control socket is then the serial line, and the data socket is not used.
+ */
+export type GuestChannel = "virtio" | "serial";
+
 /** Paths of the UNIX sockets that the host listens on and QEMU connects to. */
 export interface QemuSockets {
   control: string;
@@ -25,6 +31,8 @@ export interface QemuOptions {
   kernel: string;
   initrd: string;
   sockets: QemuSockets;
+  /** `virtio` by default. */
+  channel?: GuestChannel;
   /** `qemu-system-x86_64` by default; it runs i386 kernels as well. */
   program?: string;
   /** CPU model; {@linkcode defaultCpu} otherwise. */
@@ -96,19 +104,28 @@ export function qemuArgumentGroups(options: QemuOptions): ArgumentGroup[] {
   checkCount("memoryMiB", memoryMiB, 1024 * 1024);
   checkCount("cpus", cpus, 64);
   const cpu = options.cpu ?? defaultCpu(accelerator);
+  const isSerial = options.channel === "serial";
+  const parameters = [...KERNEL_PARAMETERS, ...isSerial ? [SERIAL_PARAMETER] : [], ...append];
   return [
     {
       comment: "nothing that was not asked for: no devices, no user's configuration, no network, no window",
       args: ["-nodefaults", "-no-user-config", "-display", "none"],
     },
-    { comment: "a machine without PCI and firmware tables: the fastest to boot", args: machine() },
+    isSerial
+      ? { comment: "an ordinary machine: it has a second serial port", args: ["-machine", "pc"] }
+      : { comment: "a machine without PCI and firmware tables: the fastest to boot", args: machine() },
     { comment: "processor and memory", args: [...processor(), "-m", `${memoryMiB}M`] },
     { comment: "the kernel, loaded by its PVH entry", args: ["-kernel", kernel, "-initrd", initrd] },
-    { comment: "kernel parameters", args: ["-append", [...KERNEL_PARAMETERS, ...append].join(" ")] },
+    { comment: "kernel parameters", args: ["-append", parameters.join(" ")] },
     { comment: "a reboot ends QEMU, and so does a panic", args: ["-no-reboot"] },
     ...(options.sandbox === false ? [] : [SANDBOX]),
-    ...channels(options.sockets),
-    ...(drives.length === 0 ? [] : [{ comment: "disks", args: drives.flatMap(drive) }]),
+    ...isSerial ? serialChannels(options.sockets) : channels(options.sockets),
+    ...(drives.length === 0 ? [] : [{
+      comment: "disks",
+      args: drives.flatMap((one, index) =>
+        drive(one, index, isSerial ? "virtio-blk-pci" : "virtio-blk-device")
+      ),
+    }]),
     ...(options.share === undefined ? [] : [shared(options.share)]),
     ...deterministic(options),
   ];
@@ -127,11 +144,25 @@ const SANDBOX: ArgumentGroup = {
   args: ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
 };
 
+/** Tells the agent: a kernel hands what it does not know to the first process. */
+const SERIAL_PARAMETER = "CKPTEST_CHANNEL=serial";
+
+function socket(id: string, path: string): string[] {
+  return ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off`];
+}
+
+function serialChannels({ data, ...sockets }: QemuSockets): ArgumentGroup[] {
+  return [
+    { comment: "no data channel of its own", args: socket("data", data) },
+    ...consoleAndMonitor(sockets),
+    {
+      comment: "control and data channel: the second serial port",
+      args: [...socket("control", sockets.control), "-serial", "chardev:control"],
+    },
+  ];
+}
+
 function channels(sockets: QemuSockets): ArgumentGroup[] {
-  const socket = (
-    id: string,
-    path: string,
-  ) => ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off`];
   return [
     {
       comment:
@@ -144,6 +175,12 @@ function channels(sockets: QemuSockets): ArgumentGroup[] {
         ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=data,name=${PORT_NAMES.data}`],
       ],
     },
+    ...consoleAndMonitor(sockets),
+  ];
+}
+
+function consoleAndMonitor(sockets: Pick<QemuSockets, "console" | "qmp">): ArgumentGroup[] {
+  return [
     {
       comment: "console: the kernel log and nothing else",
       args: [...socket("console", sockets.console), "-serial", "chardev:console"],
@@ -155,13 +192,13 @@ function channels(sockets: QemuSockets): ArgumentGroup[] {
   ];
 }
 
-function drive({ path, format, readOnly }: QemuDrive, index: number): string[] {
+function drive({ path, format, readOnly }: QemuDrive, index: number, device: string): string[] {
   const settings = `if=none,id=drive${index},format=${format},cache=unsafe,readonly=${
     readOnly ? "on" : "off"
   }`;
   return [
     ...["-drive", `file=${escapeValue(path)},${settings}`],
-    ...["-device", `virtio-blk-device,drive=drive${index}`],
+    ...["-device", `${device},drive=drive${index}`],
   ];
 }
 

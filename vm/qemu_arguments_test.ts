@@ -81,3 +81,14 @@ Deno.test("qemuArgumentGroups() gives every group a reason", () => {
     assert(comment.length > 5 && args.length > 0, comment);
   }
 });
+
+Deno.test("qemuArguments() has a second serial port in place of virtio ports when it is asked to", () => {
+  const args = qemuArguments({ ...OPTIONS, channel: "serial", append: ["extra=1"] });
+  assertEquals(valueOf(args, "-machine"), "pc");
+  // The console is the first port, the agent's line the second.
+  const ports = args.flatMap((arg, index) => arg === "-serial" ? [args[index + 1]] : []);
+  assertEquals(ports, ["chardev:console", "chardev:control"]);
+  assert(!args.some((arg) => arg.includes("virtserialport")), args.join(" "));
+  assert(valueOf(args, "-append").includes(" CKPTEST_CHANNEL=serial extra=1"), valueOf(args, "-append"));
+  assert(!qemuArguments(OPTIONS).some((arg) => arg.includes("CKPTEST_CHANNEL")));
+});

@@ -6,7 +6,13 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import { faultScenarios, sweepSkipReason } from "../faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../faults/fault_judge.ts";
-import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import {
+  kernelOptionsOf,
+  kernelSourceOption,
+  SOURCE_FLAGS,
+  SOURCE_HELP,
+  SOURCE_OPTIONS,
+} from "../kernel_source_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../platform.ts";
 import { prepareGuest } from "../prepare_guest.ts";
@@ -33,7 +39,7 @@ export const faultsCommand: Command = {
     const options = parseOptions(args, {
       string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "out"],
       collect: ["filter"],
-      boolean: ["sites"],
+      boolean: [...SOURCE_FLAGS, "sites"],
     });
     const platforms = parsePlatforms({
       arch: options.string("arch"),

@@ -4,7 +4,8 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
 import { fuzzLdt } from "../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../fuzz/run_fuzz.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { OWN_KERNEL_HELP, OWN_KERNEL_OPTIONS, ownKernelOptions } from "../own_kernel_option.ts";
 import { parsePlatforms, type Platform } from "../platform.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../planted_errors.ts";
@@ -28,14 +29,14 @@ export const fuzzCommand: Command = {
     `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     "--arch LIST    platforms, separated by commas, or all",
     "--plant NAME   plant that error of fixtures/planted_errors.json in the kernel first",
-    "--kernel FILE  a ready vmlinux or bzImage that carries the patch, in place of our build",
+    ...OWN_KERNEL_HELP.filter((line) => !line.startsWith("--self")),
     ...SOURCE_HELP,
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", "kernel", "accel"],
-      boolean: ["ldt", "tracers"],
+      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", ...OWN_KERNEL_OPTIONS, "accel"],
+      boolean: [...SOURCE_FLAGS, "ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
     let status: ExitStatus = EXIT_STATUS.pass;
@@ -56,16 +57,21 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
   const ldt = options.flag("ldt");
   if (ldt && options.flag("tracers")) throw new UsageError("--tracers has no meaning with --ldt");
+  const own = ownKernelOptions(options);
+  if (own.self && options.flag("tracers")) {
+    throw new UsageError("--tracers needs other tasks than --self has");
+  }
   const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
   const prepared = await prepareGuest(platform, {
     terminal,
     accelerator: options.string("accel"),
-    kernelFile: options.string("kernel"),
+    ...own,
     source: kernelSourceOption(options),
     mutate: await plantedEdits(options.string("plant")),
   });
   if (ldt) return await fuzzLdt(prepared, { terminal, seed, count });
-  terminal.result(`# ${platform.name}: ${prepared.kernelName}, seed ${seed}, ${count} programs`);
+  const kernel = [prepared.kernelName, ...prepared.notes].join("; ");
+  terminal.result(`# ${platform.name}: ${kernel}, seed ${seed}, ${count} programs`);
   const result = await runFuzz(prepared, {
     seed,
     count,

@@ -5,7 +5,8 @@ import { kernelBuildLine } from "../kernel_build_line.ts";
 import { parsePlatforms } from "../platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../exit_status.ts";
-import { kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { ownKernelOptions } from "../own_kernel_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -20,14 +21,18 @@ export const kernelCommand: Command = {
     "--flavour NAME   plain, debug or fault",
     "--cached         build nothing: status 5 unless the cache has them all",
     ...SOURCE_HELP,
+    "--kernel-config FILE a whole .config, in place of the project's",
+    "--channel serial  a kernel with a second serial port in place of virtio ports",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour"],
-      boolean: ["cached"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", "channel", "kernel-config"],
+      boolean: [...SOURCE_FLAGS, "cached"],
       words: false,
     });
     const source = kernelSourceOption(options);
+    const { channel, configFile } = ownKernelOptions(options);
+    const request = { source, channel, configFile };
     const terminal = new Terminal();
     const platforms = parsePlatforms({
       arch: options.string("arch"),
@@ -40,13 +45,13 @@ export const kernelCommand: Command = {
     );
     for (const platform of kernels.values()) {
       if (options.flag("cached")) {
-        const isCached = await isKernelCached(platform, source);
+        const isCached = await isKernelCached(platform, request);
         terminal.result(`${platform.name}: ${isCached ? "in the cache" : "not in the cache"}`);
         if (!isCached) return EXIT_STATUS.nothingRan;
         continue;
       }
-      const build = await buildKernelFor(platform, terminal, { source });
-      terminal.result(kernelBuildLine(platform.name, build));
+      const build = await buildKernelFor(platform, terminal, request);
+      terminal.result(kernelBuildLine(platform.name, build, source));
     }
     return EXIT_STATUS.pass;
   },

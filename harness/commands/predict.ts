@@ -10,7 +10,8 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../exit_status.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
-import { CHECKPOINT_NR, targetHeapStart } from "../prepare_guest.ts";
+import { OWN_NUMBERS } from "../../vm/kernel/syscall_numbers.ts";
+import { targetHeapStart } from "../prepare_guest.ts";
 
 /** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
 export const predictCommand: Command = {
@@ -39,7 +40,7 @@ export const predictCommand: Command = {
         targetWordSize: platform.target === "x86_64" ? 8 : 4,
         heapStart: await targetHeapStart(platform),
         stackTop: stackTop(platform.kernel, platform.target),
-        checkpointNr: CHECKPOINT_NR,
+        checkpointNr: OWN_NUMBERS[platform.target],
         series: platform.series,
       });
       console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);

@@ -3,7 +3,14 @@
 import { filterScenarios, readCatalogue, readScenario } from "../catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_status.ts";
-import { kernelOptionsOf, kernelSourceOption, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import {
+  OWN_KERNEL_FLAGS,
+  OWN_KERNEL_HELP,
+  OWN_KERNEL_OPTIONS,
+  ownKernelOptions,
+  ownKernelOptionsOf,
+} from "../own_kernel_option.ts";
 import { parsePlatforms } from "../platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { type PreparedGuest, prepareGuest } from "../prepare_guest.ts";
@@ -28,19 +35,20 @@ export const runCommand: Command = {
     "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
     ...SOURCE_HELP,
     "--accel NAME      kvm or tcg, in place of the probe",
-    "--kernel FILE     a ready vmlinux or bzImage that carries the patch, in place of our build",
+    ...OWN_KERNEL_HELP,
     "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "kernel", "out", "repeat"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", ...OWN_KERNEL_OPTIONS, "accel", "out", "repeat"],
       collect: ["filter", "scenario"],
+      boolean: [...SOURCE_FLAGS, ...OWN_KERNEL_FLAGS],
     });
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
-    const kernelFile = options.string("kernel");
+    const own = ownKernelOptions(options);
     const source = kernelSourceOption(options);
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
@@ -50,12 +58,12 @@ export const runCommand: Command = {
     if (scenarios.length > 0) {
       const platforms = parsePlatforms({
         arch: options.string("arch"),
-        fallback: kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+        fallback: own.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
         flavour: options.string("flavour"),
         series: options.string("series"),
       });
-      if (kernelFile !== undefined && platforms.length > 1) {
-        throw new UsageError(`option --kernel takes one kernel: name its platform with --arch`);
+      if (own.kernelFile !== undefined && platforms.length > 1) {
+        throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
       }
       const accelerator = options.string("accel");
       const all: PreparedGuest[] = [];
@@ -64,11 +72,13 @@ export const runCommand: Command = {
         const prepared = await prepareGuest(platform, {
           terminal,
           accelerator,
-          kernelFile,
+          ...own,
           source,
           scenarios,
         });
-        report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
+        const { name } = prepared.platform;
+        const how = prepared.notes.join("; ");
+        report.beginPlatform({ ...prepared, name, kernelOptions: ownKernelOptionsOf(options) }, how);
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));

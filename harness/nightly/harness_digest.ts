@@ -16,7 +16,7 @@ const NOT_COUNTED = [
   /\.md$/,
   /\/testing\//,
   /^vm\/kernel\/(overlay|hooks|config)\//,
-  /^harness\/(nightly|reports)\//,
+  /^harness\/(nightly|reports|bisect)\//,
   /^harness\/results\/nightly_result\.ts$/,
   /^harness\/commands\/(nightly|merge|report|bisect)\.ts$/,
 ];

@@ -9,6 +9,7 @@
 #include <linux/utsname.h>
 
 #include "channel.h"
+#include "devices.h"
 #include "syscall.h"
 
 // Not in the headers for user space.
@@ -16,6 +17,7 @@
 
 #define PORTS_DIRECTORY "/sys/class/virtio-ports"
 #define MAX_PORTS 31
+#define SERIAL_LINE "/dev/ttyS1"
 #define EAGER_LOOKS 200
 #define LATEST_LOOK 10000
 
@@ -64,7 +66,11 @@ static void mount_writable(void)
 void boot_mount_all(void)
 {
 	SYS(umask, 0);
-	mount_or_die("devtmpfs", "/dev", NULL);
+	mount_or_die("sysfs", "/sys", NULL);
+	if (SYS(mount, "devtmpfs", "/dev", "devtmpfs", 0, NULL) == -ENODEV) {
+		mount_or_die("tmpfs", "/dev", "mode=0755");
+		devices_make();
+	}
 	long null = SYS(open, "/dev/null", O_RDWR);
 
 	if (null < 0)
@@ -74,7 +80,6 @@ void boot_mount_all(void)
 			SYS(dup2, null, fd);
 	if (null > 2)
 		SYS(close, null);
-	mount_or_die("sysfs", "/sys", NULL);
 	mount_writable();
 }
 
@@ -116,6 +121,11 @@ static int find_port(const char *name)
 			port_path(&path, "/dev", port, "");
 			long fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
+			if (fd == -ENOENT) {
+				// It came up after the device files were made by hand.
+				devices_make();
+				fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+			}
 			if (fd < 0)
 				fatal(path_bytes, fd);
 			return (int)fd;
@@ -140,6 +150,15 @@ void boot_open_ports(int *control, int *data)
 		if (look == LATEST_LOOK)
 			fatal("no virtio ports named ckptest.control and ckptest.data", 0);
 	}
+}
+
+int boot_open_serial(void)
+{
+	long fd = SYS(open, SERIAL_LINE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		fatal(SERIAL_LINE, fd);
+	return (int)fd;
 }
 
 // The page that every untouched private page reads from; 0 when the kernel does not tell.
@@ -239,7 +258,7 @@ void boot_on_host(char **arguments, int *control, int *data)
 	long error;
 
 	*control = connect_to(arguments[1]);
-	*data = connect_to(arguments[2]);
+	*data = text_equal(arguments[2], "serial") ? *control : connect_to(arguments[2]);
 	error = SYS(unshare, CLONE_NEWNS | CLONE_NEWPID);
 	if (error < 0)
 		fatal("unshare", error);

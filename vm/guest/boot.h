@@ -17,6 +17,9 @@ void boot_mount_all(void);
 // Finds the two ports by name and opens them.
 void boot_open_ports(int *control, int *data);
 
+// Opens the serial line that stands for both ports where the kernel has no virtio.
+int boot_open_serial(void);
+
 // A fresh, empty tmpfs in place of the directory's old one.
 void boot_empty_work(void);
 void boot_empty_run(void);

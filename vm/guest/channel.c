@@ -6,6 +6,7 @@
 #include <linux/fcntl.h>
 #include <linux/reboot.h>
 
+#include "serial.h"
 #include "syscall.h"
 
 // Before Linux 6.1 a port can lose the wake-up of a waiting reader or writer, so no wait is longer than
@@ -59,6 +60,8 @@ void console_line(const char *what, long error)
 // exit.
 void power_off(void)
 {
+	if (serial_is_on())
+		serial_drain();
 	SYS(sync);
 #ifndef CKPTEST_HOST_TEST
 	SYS(reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, 0);
@@ -80,6 +83,10 @@ void channel_start(int control, int data)
 {
 	control_fd = control;
 	data_fd = data;
+	if (control == data) {
+		serial_start(control);
+		return;
+	}
 	// Until the host has connected, a port takes nothing and reads as ended.
 	while ((poll_one(control, POLLOUT, 1) & POLLOUT) == 0)
 		;
@@ -93,8 +100,11 @@ static bool host_is_gone(long error)
 }
 
 // Some bytes; 0 when there are none yet. Ends the guest when the host is gone.
-static size_t port_read(int fd, void *bytes, size_t length)
+static size_t port_read(int channel, void *bytes, size_t length)
 {
+	if (serial_is_on())
+		return serial_read(channel, bytes, length, LONGEST_WAIT_MS);
+	int fd = channel == CHANNEL_DATA ? data_fd : control_fd;
 	long count = SYS(read, fd, bytes, length);
 
 	if (count > 0)
@@ -107,9 +117,15 @@ static size_t port_read(int fd, void *bytes, size_t length)
 	return 0;
 }
 
-static void port_write(int fd, const void *bytes, size_t length)
+static void port_write(int channel, const void *bytes, size_t length)
 {
+	int fd = channel == CHANNEL_DATA ? data_fd : control_fd;
 	const u8 *at = bytes;
+
+	if (serial_is_on()) {
+		serial_write(channel, bytes, length);
+		return;
+	}
 
 	while (length > 0) {
 		long count = SYS(write, fd, at, length);
@@ -135,6 +151,8 @@ bool channel_pause(int fd, int ms)
 		{ .fd = fd, .events = POLLIN },
 	};
 
+	if (serial_is_on())
+		return !serial_wait(CHANNEL_CONTROL, fd, ms);
 	if (SYS(poll, entries, ARRAY_SIZE(entries), ms) <= 0)
 		return true;
 	// A port that hung up may still hold the host's last words; the read tells.
@@ -165,7 +183,7 @@ char *channel_read_line(void)
 			too_long = true;
 			kept = checked = 0;
 		}
-		kept += port_read(control_fd, bytes + kept, sizeof(bytes) - kept);
+		kept += port_read(CHANNEL_CONTROL, bytes + kept, sizeof(bytes) - kept);
 	}
 }
 
@@ -174,7 +192,7 @@ void data_read(void *bytes, size_t length)
 	u8 *at = bytes;
 
 	while (length > 0) {
-		size_t count = port_read(data_fd, at, length);
+		size_t count = port_read(CHANNEL_DATA, at, length);
 
 		at += count;
 		length -= count;
@@ -183,7 +201,7 @@ void data_read(void *bytes, size_t length)
 
 void data_write(const void *bytes, size_t length)
 {
-	port_write(data_fd, bytes, length);
+	port_write(CHANNEL_DATA, bytes, length);
 }
 
 void blob_start(struct blob *blob, const char *name)
@@ -210,7 +228,7 @@ void blob_end(struct blob *blob)
 	text_put(&line, " hash=");
 	text_hex(&line, hash_finish(&blob->hash), 16);
 	text_char(&line, '\n');
-	port_write(control_fd, line.bytes, line.length);
+	port_write(CHANNEL_CONTROL, line.bytes, line.length);
 }
 
 void blob_of(const char *name, const void *bytes, size_t length)
@@ -273,7 +291,7 @@ void reply_send(void)
 	if (reply.full)
 		fatal("an answer longer than a line", 0);
 	text_char(&reply, '\n');
-	port_write(control_fd, reply.bytes, reply.length);
+	port_write(CHANNEL_CONTROL, reply.bytes, reply.length);
 }
 
 void reply_done(void)

@@ -12,7 +12,7 @@
 // The one large buffer of the agent; whoever uses it does so between two calls.
 extern u8 channel_buffer[BUFFER_BYTES];
 
-// Takes over two open descriptors; waits until the host has connected both.
+// Takes over two open descriptors; waits until the host has connected both. One for both is a serial line.
 void channel_start(int control, int data);
 
 // The next line of the host without its LF. A line that is too long gives NULL. Does not return at end of

@@ -162,7 +162,7 @@ static long probe_kernel_address(void)
 	const void *address = (const void *)0xc1000000UL;
 #endif
 	int fds[2];
-	long error = SYS(pipe2, fds, 0);
+	long error = sys_pipe(fds, 0);
 
 	return error < 0 ? error : SYS(write, fds[1], address, 1);
 }
@@ -172,19 +172,16 @@ __attribute__((noreturn)) static void call_and_exit(const struct settings *setti
 {
 	if (fd >= 0 && fd != IMAGE_FD)
 		SYS(dup2, fd, IMAGE_FD);
-	SYS(close_range, 0, IMAGE_FD - 1, 0);
-	SYS(close_range, fd >= 0 ? IMAGE_FD + 1 : IMAGE_FD, ~0U, 0);
+	sys_close_range(0, IMAGE_FD - 1);
+	sys_close_range(fd >= 0 ? IMAGE_FD + 1 : IMAGE_FD, ~0U);
 	if (settings->handled)
 		sys_sigaction((int)settings->signal, ignore_signal, SA_RESTART);
 	if (settings->ignored || settings->cut_after != NEVER) {
 		sys_sigaction(SIGPIPE, SIG_IGNORE, 0);
 		sys_sigaction(SIGXFSZ, SIG_IGNORE, 0);
 	}
-	if (settings->file_size != NEVER) {
-		u64 limits[2] = { settings->file_size, settings->file_size };
-
-		SYS(prlimit64, 0, RLIMIT_FSIZE, limits, 0);
-	}
+	if (settings->file_size != NEVER)
+		sys_set_limit(RLIMIT_FSIZE, settings->file_size);
 	outcome->result = sys_set_ids((u32)settings->uid, (u32)settings->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
@@ -433,7 +430,7 @@ static long open_ends(const struct settings *settings, int fds[2])
 		fds[1] = (int)SYS(open, settings->path, settings->open_flags | O_CLOEXEC, 0666);
 		return fds[1];
 	}
-	long error = SYS(pipe2, fds, O_CLOEXEC);
+	long error = sys_pipe(fds, O_CLOEXEC);
 
 	// Where the size is refused the default one serves as well, only slower.
 	if (error >= 0)

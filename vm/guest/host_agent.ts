@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { AgentSession, type GuestLink } from "../agent_session.ts";
 import { withDeadline } from "../deadline.ts";
 import { buildGuestProgram, type GuestProgramArch } from "./build_guest.ts";
+import type { ByteConnection } from "./byte_channel.ts";
 import { linkOver } from "./memory_link.ts";
 
 /**
@@ -29,25 +30,37 @@ export function canStartHostAgent(): boolean {
   return Deno.build.os === "linux" && Deno.uid() === 0;
 }
 
+/** How an agent on this machine is talked to. */
+export interface HostAgentOptions {
+  /** Makes both channels of one connection, as over a serial line; by default there are two connections. */
+  readonly serial?: (
+    conn: ByteConnection,
+  ) => { readonly control: ByteConnection; readonly data: ByteConnection };
+}
+
 /** Builds and starts an agent. */
-export async function startAgentProcess(arch: GuestProgramArch): Promise<AgentProcess> {
+export async function startAgentProcess(
+  arch: GuestProgramArch,
+  { serial }: HostAgentOptions = {},
+): Promise<AgentProcess> {
   const agent = await buildGuestProgram("agent-host", arch);
   const directory = await Deno.makeTempDir({ prefix: "ckptest-agent-" });
   const root = join(directory, "root");
   await Deno.mkdir(root);
-  const paths = ["control", "data"].map((name) => join(directory, name));
+  const paths = (serial ? ["serial"] : ["control", "data"]).map((name) => join(directory, name));
   const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
   const child = new Deno.Command("setpriv", {
-    args: ["--pdeathsig", "KILL", agent, ...paths, root],
+    args: ["--pdeathsig", "KILL", agent, ...paths, ...serial ? ["serial"] : [], root],
     stdin: "null",
   }).spawn();
   const conns = await Promise.all(listeners.map((listener) => listener.accept()));
   for (const listener of listeners) listener.close();
+  const ports = serial?.(conns[0]!) ?? { control: conns[0]!, data: conns[1]! };
   const hangUp = () => {
     for (const conn of conns.splice(0)) conn.close();
   };
   return {
-    link: linkOver(conns[0]!, conns[1]!),
+    link: linkOver(ports.control, ports.data),
     status: child.status,
     hangUp,
     async [Symbol.asyncDispose]() {
@@ -64,8 +77,8 @@ export async function startAgentProcess(arch: GuestProgramArch): Promise<AgentPr
  * Starts an agent, says hello to it, and puts the target of the same architecture at `/target` in its file
  * system.
  */
-export async function startHostAgent(arch: GuestProgramArch): Promise<HostAgent> {
-  const process = await startAgentProcess(arch);
+export async function startHostAgent(arch: GuestProgramArch, options?: HostAgentOptions): Promise<HostAgent> {
+  const process = await startAgentProcess(arch, options);
   const session = await AgentSession.connect(process.link);
   await session.writeFile("/target", await Deno.readFile(await buildGuestProgram("target", arch)));
   return { ...process, session };

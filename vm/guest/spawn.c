@@ -133,7 +133,7 @@ static int run(struct launch *launch)
 {
 	struct launch_error failure = { 0, NULL };
 	int pipe[2];
-	long error = SYS(pipe2, pipe, O_CLOEXEC);
+	long error = sys_pipe(pipe, O_CLOEXEC);
 
 	if (error < 0) {
 		reply_error(error, "pipe2");
@@ -190,7 +190,7 @@ void command_spawn(const struct command *command)
 		return;
 	process_forget_dead();
 	boot_empty_work();
-	SYS(pipe2, event_pipe, O_CLOEXEC);
+	sys_pipe(event_pipe, O_CLOEXEC);
 	SYS(fcntl, event_pipe[0], F_SETFL, O_NONBLOCK);
 	int null = (int)SYS(open, "/dev/null", O_RDWR | O_CLOEXEC);
 	int fds[MAX_FDS] = {
@@ -263,7 +263,7 @@ void command_exec(const struct command *command)
 	process_forget_dead();
 	launch.path = arguments[0];
 	launch.environment = collect(command, "env", environment) > 0 ? environment : plain_environment;
-	SYS(pipe2, input, O_CLOEXEC);
+	sys_pipe(input, O_CLOEXEC);
 	launch.fds[0] = input[0];
 	int pid = run(&launch);
 

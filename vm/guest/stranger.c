@@ -39,7 +39,7 @@ static long make_zombie(void)
 {
 	int ends[2];
 	long zombie = -EIO;
-	long error = SYS(pipe2, ends, O_CLOEXEC);
+	long error = sys_pipe(ends, O_CLOEXEC);
 
 	if (error < 0)
 		return error;

@@ -3,6 +3,7 @@
 
 #include <asm/signal.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/mman.h>
 
@@ -149,12 +150,62 @@ long sys_set_ids(u32 uid, u32 gid)
 	return error == -ENOSYS && uid == 0 && gid == 0 ? 0 : error;
 }
 
+long sys_pipe(int fds[2], int flags)
+{
+	long error = SYS(pipe2, fds, flags);
+
+	if (error != -ENOSYS)
+		return error;
+	// Before 2.6.27.
+	error = SYS(pipe, fds);
+	for (int i = 0; error >= 0 && i < 2; i++) {
+		if (flags & O_CLOEXEC)
+			SYS(fcntl, fds[i], F_SETFD, FD_CLOEXEC);
+		if (flags & O_NONBLOCK)
+			SYS(fcntl, fds[i], F_SETFL, O_NONBLOCK);
+	}
+	return error;
+}
+
+long sys_close_range(u32 first, u32 last)
+{
+	long error = SYS(close_range, first, last, 0);
+
+	if (error != -ENOSYS)
+		return error;
+	// Before 5.9; nobody here has more descriptors.
+	for (u32 fd = first; fd <= last && fd < 1024; fd++)
+		SYS(close, fd);
+	return 0;
+}
+
+long sys_set_limit(int resource, u64 limit)
+{
+	u64 limits[] = { limit, limit };
+	long error = SYS(prlimit64, 0, resource, limits, 0);
+
+	if (error != -ENOSYS)
+		return error;
+	// Before 2.6.36. What does not fit a word is no limit.
+	unsigned long words[] = { limit > ~0UL ? ~0UL : (unsigned long)limit, 0 };
+
+	words[1] = words[0];
+	return SYS(setrlimit, resource, words);
+}
+
 void sys_clock(int clock, struct time *now)
 {
 #ifdef __x86_64__
 	SYS(clock_gettime, clock, now);
 #else
-	SYS(clock_gettime64, clock, now);
+	if (SYS(clock_gettime64, clock, now) != -ENOSYS)
+		return;
+	// Before 5.1.
+	s32 old[2] = { 0, 0 };
+
+	SYS(clock_gettime, clock, old);
+	now->seconds = old[0];
+	now->nanoseconds = old[1];
 #endif
 }
 

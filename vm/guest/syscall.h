@@ -23,6 +23,11 @@ long sys_seek_set(int fd, u64 offset);
 s64 sys_tell(int fd);
 long sys_set_ids(u32 uid, u32 gid);
 
+// Calls that old kernels have not, and what does the same there.
+long sys_pipe(int fds[2], int flags);
+long sys_close_range(u32 first, u32 last);
+long sys_set_limit(int resource, u64 limit);
+
 struct time {
 	s64 seconds;
 	s64 nanoseconds;

@@ -179,7 +179,7 @@ s64 process_fork_bystander(void)
 {
 	int ready[2];
 	char byte = 0;
-	long error = SYS(pipe2, ready, O_CLOEXEC);
+	long error = sys_pipe(ready, O_CLOEXEC);
 
 	if (error < 0)
 		return error;

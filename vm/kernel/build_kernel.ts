@@ -7,6 +7,7 @@ import { requireTools } from "../find_tool.ts";
 import { runCommand } from "../run_command.ts";
 import { BuildError, inStage } from "./build_error.ts";
 import type { OnBuildProgress } from "./build_progress.ts";
+import { halfPatchError, patchOfTree } from "./carried_patch.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "./configure_kernel.ts";
 import { digestOf } from "./digest.ts";
@@ -22,8 +23,11 @@ import { type OverlayEdit, readOverlay } from "./kernel_overlay.ts";
 import { fetchSource, type IdentifiedSource, identifySource, type KernelSource } from "./kernel_source.ts";
 import { findStored, type StoredKernel, storeKernel } from "./kernel_store.ts";
 import { applyTree, type TreeEdits } from "./kernel_tree.ts";
+import type { GuestChannel } from "../qemu_arguments.ts";
+import type { NeededFor } from "./needed_options.ts";
 import { BUILD_TOOLS } from "./make_command.ts";
-import { needsBzImage } from "./needs_bz_image.ts";
+import { lacksPvhEntry, needsBzImage } from "./needs_bz_image.ts";
+import { syscallNumbersOf } from "./syscall_numbers.ts";
 
 /** Which kernel to build, and how. */
 export interface KernelBuildOptions {
@@ -37,6 +41,12 @@ export interface KernelBuildOptions {
   hooksDir?: string;
   /** Paths of config fragments, later ones win; the project's own for architecture and flavour by default. */
   fragments?: readonly string[];
+  /** A whole `.config` of the user's, in place of fragments. */
+  configFile?: string | undefined;
+  /** What the kernel is booted as, which decides what such a configuration must have. */
+  bootedAs?: { channel: GuestChannel; isCompat: boolean } | undefined;
+  /** Names of more of the project's own fragments, without `.config`, laid over the others. */
+  moreFragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
   mutate?: readonly OverlayEdit[];
   /** Parallel compiler jobs; as many as there are CPUs by default. */
@@ -54,8 +64,13 @@ export interface KernelDigests {
   config: string;
 }
 
+/** Where the checkpoint code comes from: the source tree carries it, or it was added to a copy of the tree. */
+export type PatchOrigin = "carried" | "added";
+
 /** A kernel that is ready to boot. */
 export interface KernelBuild extends StoredKernel {
+  /** Where its checkpoint code comes from. */
+  patch: PatchOrigin;
   arch: KernelArch;
   flavour: KernelFlavour;
   /** Digest of everything that went into it; the name of its directory in the store. */
@@ -72,8 +87,11 @@ export interface KernelPlan {
   arch: KernelArch;
   flavour: KernelFlavour;
   source: IdentifiedSource;
+  patch: PatchOrigin;
   edits: TreeEdits;
   config: KernelConfig;
+  /** Set where it is a whole configuration of the user's: what it must have. */
+  needed: NeededFor | undefined;
   /** First lines of what compiler and binutils say of themselves. */
   compiler: string;
   key: string;
@@ -117,8 +135,8 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
   const plan = await planKernel(options);
   const finish = (stored: StoredKernel, cached: boolean): KernelBuild => {
     const seconds = (performance.now() - start) / 1000;
-    const { arch, flavour, key, digests } = plan;
-    return { ...stored, arch, flavour, key, digests, cached, seconds };
+    const { arch, flavour, patch, key, digests } = plan;
+    return { ...stored, arch, flavour, patch, key, digests, cached, seconds };
   };
   const stored = await findStored(cacheDir, plan.key);
   if (stored !== undefined) return finish(stored, true);
@@ -152,18 +170,31 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
-  const overlay = await inStage("apply", () => readOverlay(overlayDir));
-  const hooks = await inStage("apply", () => readHooks(join(hooksDir, `${source.series}.patch`)));
-  const fragments = options.fragments ?? await defaultFragments(arch, flavour, source.series);
+  const { patch, overlay, hooks } = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
+  const { configFile, bootedAs = { channel: "virtio", isCompat: false } } = options;
+  const fragments = configFile !== undefined ? [configFile] : [
+    ...options.fragments ?? await defaultFragments(arch, flavour, source.series),
+    ...(options.moreFragments ?? []).map((name) => ownPath("config", `${name}.config`)),
+  ];
   const config = await inStage("configure", () => readFragments(fragments));
+  const needed: NeededFor | undefined = configFile === undefined ? undefined : {
+    release: source.series,
+    ...bootedAs,
+    isElf: !lacksPvhEntry(config, true),
+    hasOwnPatch: source.asIs !== true,
+  };
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([
     ...[KEY_VERSION, arch, source.contentKey, hooks.text, formatKernelConfig(config), compiler],
     ...[...overlay].flat(),
     ...mutate.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
     ...flavour === "plain" ? [] : ["flavour", flavour, ...flavourMakeVariables(flavour)],
+    ...needed ? ["whole configuration"] : [],
   ]);
-  const fragmentsDigest = (await digestOf(fragments.map((path) => basename(path)))).slice(0, 6);
+  // Kernels of one set of fragments share a build directory; one of the user's has one of its own.
+  const fragmentsDigest =
+    (await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path))))
+      .slice(0, 6);
   const edits = { overlay, hooks, mutate };
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
@@ -180,8 +211,10 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
       arch,
       flavour,
       source,
+      patch,
       edits,
       config,
+      needed,
       compiler,
       key: key.slice(0, 32),
       digests,
@@ -191,12 +224,40 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   };
 }
 
+/** What is laid over a source: nothing where it carries the patch or is to be built as it is. */
+async function choosePatch(
+  source: IdentifiedSource,
+  overlayDir: string,
+  hooksDir: string,
+): Promise<Pick<TreeEdits, "overlay" | "hooks"> & { patch: PatchOrigin }> {
+  const ownHooks = join(hooksDir, `${source.series}.patch`);
+  const nothing = { patch: "carried", overlay: new Map(), hooks: { path: ownHooks, text: "" } } as const;
+  if (source.asIs) return nothing;
+  const overlay = await readOverlay(overlayDir);
+  if (source.manifest !== undefined) {
+    const carried = await patchOfTree(source.path, overlay.keys(), await readAllHooks(ownHooks, hooksDir));
+    if (carried.state === "carried") return nothing;
+    if (carried.state === "partial") throw halfPatchError(source.path, carried);
+  }
+  return { patch: "added", overlay, hooks: await readHooks(ownHooks) };
+}
+
+/** The hooks of a series; where it has none of its own, those of every series that has. */
+async function readAllHooks(ownHooks: string, hooksDir: string): Promise<string[]> {
+  if (await exists(ownHooks)) return [await Deno.readTextFile(ownHooks)];
+  const names = (await Array.fromAsync(Deno.readDir(hooksDir))).map(({ name }) => name).toSorted();
+  return await Promise.all(
+    names.filter((name) => name.endsWith(".patch")).map((name) => Deno.readTextFile(join(hooksDir, name))),
+  );
+}
+
 async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
   const text = await Deno.readTextFile(path).catch((cause) => {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new BuildError({
       stage: "apply",
       problem: `there are no hooks for this kernel series: ${path} is missing`,
+      hint: "a tree that carries the patch already is built as it is",
     });
   });
   return { path, text };
@@ -233,13 +294,20 @@ async function runStages(
     ...{ ...common, tree, buildDir, arch, logPath, variables: flavourMakeVariables(flavour) },
     ...(jobs === undefined ? {} : { jobs }),
   };
-  await configureKernel({ ...make, config: plan.config, kconfigKey: await kconfigKey(plan) });
+  await configureKernel({
+    ...make,
+    config: plan.config,
+    needed: plan.needed,
+    kconfigKey: await kconfigKey(plan),
+  });
   const bootFile = await compileKernel({
     ...make,
-    needsBzImage: await needsBzImage(tree, arch, plan.config),
+    needsBzImage: await needsBzImage({ tree, arch, config: plan.config, isWhole: plan.needed !== undefined }),
   });
   const seconds = (performance.now() - start) / 1000;
+  const syscalls = await syscallNumbersOf(tree);
   const info = {
+    ...syscalls === undefined ? {} : { syscalls },
     arch,
     flavour,
     source: source.description,

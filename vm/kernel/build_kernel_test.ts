@@ -177,6 +177,28 @@ Deno.test("a dropped option is named, with where it is defined and what it depen
   });
 });
 
+Deno.test("a configuration of the user's is taken whole, and refused by the names of what it lacks", async () => {
+  await withFake(async (fake, root) => {
+    const configFile = `${root}/my.config`;
+    await Deno.writeTextFile(configFile, "CONFIG_TTY=y\nCONFIG_PVH=y\n");
+    await Deno.writeTextFile(`${fake.source}/Kconfig`, 'config TMPFS\n\tbool "tmpfs"\n\tdepends on SHMEM\n');
+    const error = await failure(fake, { configFile });
+    assertEquals(error.stage, "configure");
+    assertStringIncludes(error.message, "the configuration lacks 14 needed options: CONFIG_CR_CHECKPOINT, ");
+    assertStringIncludes(
+      error.message,
+      "CONFIG_TMPFS: expected y, found not set: targets and their files live on it",
+    );
+    assertStringIncludes(error.message, "depends on SHMEM");
+    assert(!error.message.includes("CONFIG_TTY"), error.message);
+    const names = [...error.message.matchAll(/^ *(CONFIG_\w+): expected/gm)].map(([, name]) => `${name}=y\n`);
+    await Deno.writeTextFile(configFile, `CONFIG_TTY=y\nCONFIG_PVH=y\n${names.join("")}`);
+    const built = await build(fake, { configFile });
+    const text = await Deno.readTextFile(built.config);
+    assert(!text.includes("CONFIG_TINY") && !text.includes("CONFIG_A=y"), text);
+  });
+});
+
 Deno.test("hooks that do not apply are reported with what patch said", async () => {
   await withFake(async (fake) => {
     await Deno.writeTextFile(`${fake.source}/kernel/table.h`, "something\nelse\n");
@@ -200,10 +222,35 @@ Deno.test("missing hooks, source, tarball, and an overlay over existing files ar
   await withFake(async (fake) => {
     await Deno.mkdir(`${fake.overlayDir}/kernel`);
     await Deno.writeTextFile(`${fake.overlayDir}/kernel/other.h`, "mine\n");
-    assertStringIncludes(
-      (await failure(fake)).message,
-      "overlay file kernel/other.h exists in the kernel already",
-    );
+    const { message } = await failure(fake);
+    assertStringIncludes(message, "carries only a part of the checkpoint patch: 1 of 4 files and hooks");
+    assertStringIncludes(message, "there:   kernel/other.h");
+    assertStringIncludes(message, "missing: kernel/table.h: checkpoint");
+  });
+});
+
+Deno.test("a tree that carries the patch is built as it is, and an edit of the overlay changes nothing", async () => {
+  await withFake(async (fake) => {
+    const added = await build(fake);
+    assertEquals(added.patch, "added");
+    await Deno.mkdir(`${fake.source}/checkpoint`);
+    await Deno.writeTextFile(`${fake.source}/checkpoint/sys.c`, "int checkpoint(void) { return 5; }\n");
+    await Deno.writeTextFile(`${fake.source}/checkpoint/mm.c`, "int write_mm(void) { return 6; }\n");
+    await Deno.writeTextFile(`${fake.source}/kernel/table.h`, "one\ncheckpoint\ntwo\nthree\n");
+    const carried = await build(fake);
+    assertEquals([carried.patch, carried.key === added.key], ["carried", false]);
+    const tree = await treeOf(fake);
+    assertStringIncludes(await Deno.readTextFile(`${tree}/checkpoint/sys.c`), "return 5");
+    assertEquals(await Deno.readTextFile(`${tree}/kernel/table.h`), "one\ncheckpoint\ntwo\nthree\n");
+    await Deno.writeTextFile(`${fake.overlayDir}/checkpoint/sys.c`, "int checkpoint(void) { return 7; }\n");
+    assert((await build(fake)).cached);
+    // The tree of another series has no hooks, and needs none.
+    await Deno.rename(`${fake.hooksDir}/6.1.patch`, `${fake.hooksDir}/5.10.patch`);
+    assert((await build(fake)).cached);
+    await Deno.remove(`${fake.source}/checkpoint/mm.c`);
+    assertStringIncludes((await failure(fake)).message, "missing: checkpoint/mm.c");
+    const source = { kind: "directory", path: fake.source, asIs: true } as const;
+    assertEquals((await build(fake, { source })).patch, "carried");
   });
 });
 

@@ -13,12 +13,15 @@ import {
 } from "./kernel_config.ts";
 import { listFiles, pathOf } from "./kernel_source.ts";
 import { makeCommand, type MakeOptions } from "./make_command.ts";
+import { missingOptions, type NeededFor, type NeededOption, neededText } from "./needed_options.ts";
 import { runStageCommand } from "./run_stage_command.ts";
 
 /** Settings of {@linkcode configureKernel}. */
 export interface ConfigureOptions extends MakeOptions {
-  /** What is asked for on top of `tinyconfig`. */
+  /** What is asked for on top of `tinyconfig`; with `needed`, a whole configuration of the user's. */
   config: KernelConfig;
+  /** What a configuration of the user's must have when Kconfig is done with it. */
+  needed?: NeededFor | undefined;
   /** Changes when any Kconfig file of the tree may have changed. */
   kconfigKey: string;
   logPath: string;
@@ -49,13 +52,23 @@ export function configureKernel(options: ConfigureOptions): Promise<void> {
     options.onProgress?.({ stage: "configure", message: "configuring", seconds: 0 });
     await Deno.mkdir(buildDir, { recursive: true });
     await Deno.remove(stamp).catch(() => {});
-    await runMake(options, "tinyconfig");
-    const tiny = parseKernelConfig(await Deno.readTextFile(dotConfig), dotConfig);
-    await Deno.writeTextFile(dotConfig, formatKernelConfig(overrideKernelConfig(tiny, config)));
+    if (options.needed) {
+      await Deno.writeTextFile(dotConfig, wanted);
+    } else {
+      await runMake(options, "tinyconfig");
+      const tiny = parseKernelConfig(await Deno.readTextFile(dotConfig), dotConfig);
+      await Deno.writeTextFile(dotConfig, formatKernelConfig(overrideKernelConfig(tiny, config)));
+    }
     await runMake(options, "olddefconfig");
     const text = await Deno.readTextFile(dotConfig);
-    const dropped = droppedOptions(config, parseKernelConfig(text, dotConfig));
-    if (dropped.length > 0) throw await droppedError(options, dropped);
+    const final = parseKernelConfig(text, dotConfig);
+    if (options.needed) {
+      const missing = missingOptions(final, options.needed);
+      if (missing.length > 0) throw await missingError(options, missing);
+    } else {
+      const dropped = droppedOptions(config, final);
+      if (dropped.length > 0) throw await droppedError(options, dropped);
+    }
     await Deno.writeTextFile(stamp, await digestOf([arch, wanted, kconfigKey, text]));
     const seconds = (performance.now() - start) / 1000;
     options.onProgress?.({ stage: "configure", message: `${config.size} options kept`, seconds });
@@ -78,6 +91,23 @@ async function droppedError(options: ConfigureOptions, dropped: DroppedOption[])
     stage: "configure",
     problem: `${count} did not survive olddefconfig: ${dropped.map(({ name }) => name).join(", ")}`,
     hint: "an unmet dependency, another member of the same choice, or something that selects it; see below",
+    detail: lines.slice(0, 60),
+    logPath: options.logPath,
+  });
+}
+
+async function missingError(options: ConfigureOptions, missing: NeededOption[]): Promise<BuildError> {
+  const lines: string[] = [];
+  for (const option of missing) {
+    lines.push(neededText(option));
+    const told = await explain(options.tree, option.name.replace(/^CONFIG_/, ""));
+    lines.push(...told.map((line) => `    ${line}`));
+  }
+  const count = missing.length === 1 ? "1 needed option" : `${missing.length} needed options`;
+  return new BuildError({
+    stage: "configure",
+    problem: `the configuration lacks ${count}: ${missing.map(({ name }) => name).join(", ")}`,
+    hint: "set them; where one is set and gone after olddefconfig, something that it depends on is missing",
     detail: lines.slice(0, 60),
     logPath: options.logPath,
   });

@@ -15,8 +15,11 @@ export type KernelSource =
    * and where it is not there, it is fetched.
    */
   | { kind: "debian"; series: string; directory?: string }
-  /** A kernel source tree that nothing was built in. It is never written to. */
-  | { kind: "directory"; path: string };
+  /**
+   * A kernel source tree that nothing was built in. It is never written to. The patch is added to a copy unless
+   * the tree carries it; with `asIs` nobody looks, and nothing is added.
+   */
+  | { kind: "directory"; path: string; asIs?: boolean };
 
 /** A source that was looked at but not yet unpacked. */
 export interface IdentifiedSource {
@@ -32,6 +35,8 @@ export interface IdentifiedSource {
   path: string;
   /** One line a file (type, size, time, path), for a directory. */
   manifest?: readonly string[];
+  /** Whether nothing may be added to it. */
+  asIs?: boolean;
 }
 
 /**
@@ -43,7 +48,7 @@ export interface IdentifiedSource {
 export function identifySource(source: KernelSource, fetch: FetchDebianOptions): Promise<IdentifiedSource> {
   return inStage(
     "fetch",
-    () => source.kind === "debian" ? identifyDebian(source, fetch) : identifyDirectory(source.path),
+    () => source.kind === "debian" ? identifyDebian(source, fetch) : identifyDirectory(source),
   );
 }
 
@@ -68,7 +73,9 @@ async function identifyDebian(
   return { description: basename(path), series, treeKey: `debian-${series}-${key}`, contentKey: key, path };
 }
 
-async function identifyDirectory(path: string): Promise<IdentifiedSource> {
+async function identifyDirectory(
+  { path, asIs = false }: { path: string; asIs?: boolean },
+): Promise<IdentifiedSource> {
   const real = await Deno.realPath(path).catch(() => {
     throw new BuildError({ stage: "fetch", problem: `there is no kernel source directory ${path}` });
   });
@@ -85,7 +92,7 @@ async function identifyDirectory(path: string): Promise<IdentifiedSource> {
   const manifest = listFiles(real);
   const contentKey = (await digestOf(manifest)).slice(0, 12);
   const treeKey = `directory-${series}-${(await digestOf([real])).slice(0, 12)}`;
-  return { description: real, series, treeKey, contentKey, path: real, manifest };
+  return { description: real, series, treeKey, contentKey, path: real, manifest, asIs };
 }
 
 async function readSeries(tree: string): Promise<string> {

@@ -5,6 +5,7 @@ import { withFileLock } from "../file_lock.ts";
 import { inStage } from "./build_error.ts";
 import type { KernelFlavour } from "./kernel_flavour.ts";
 import { runStageCommand } from "./run_stage_command.ts";
+import type { SyscallNumbers } from "./syscall_numbers.ts";
 
 /** What is written down about a stored kernel. */
 export interface KernelInfo {
@@ -16,6 +17,8 @@ export interface KernelInfo {
   compiler: string;
   /** Seconds that it took to build. */
   seconds: number;
+  /** Numbers of the checkpoint system call; absent from kernels that were stored before they were looked up. */
+  syscalls?: SyscallNumbers;
   /** The directory that it was built in, which the kernel itself tells of where it counts lines (gcov). */
   buildDir?: string;
 }

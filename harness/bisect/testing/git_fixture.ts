@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+import { dirname, join } from "@std/path";
+import { GitRepository, runGit } from "../git_repository.ts";
+
+/** Files by path; null removes one. */
+export type FileChanges = Readonly<Record<string, string | null>>;
+
+const ENVIRONMENT = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
+const IDENTITY = ["-c", "user.name=Ada Byron", "-c", "user.email=ada@example.org"];
+
+/** A repository in a new directory, with room beside it. */
+export class GitFixture implements AsyncDisposable {
+  readonly path: string;
+
+  /** Use {@linkcode GitFixture.make}. */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(): Promise<GitFixture> {
+    const fixture = new GitFixture(await Deno.makeTempDir({ prefix: "ckptest-git-" }));
+    await Deno.mkdir(fixture.work);
+    await fixture.git("init", "--quiet", "--initial-branch=main");
+    return fixture;
+  }
+
+  /** The working tree. */
+  get work(): string {
+    return join(this.path, "work");
+  }
+
+  get repository(): GitRepository {
+    return new GitRepository(join(this.work, ".git"), this.work);
+  }
+
+  async git(...args: string[]): Promise<string> {
+    return (await runGit([...IDENTITY, ...args], { cwd: this.work, env: ENVIRONMENT })).trim();
+  }
+
+  /** Commits changes and gives the hash. */
+  async commit(title: string, files: FileChanges): Promise<string> {
+    for (const [file, text] of Object.entries(files)) {
+      const path = join(this.work, file);
+      if (text === null) await Deno.remove(path);
+      else {
+        await Deno.mkdir(dirname(path), { recursive: true });
+        await Deno.writeTextFile(path, text);
+      }
+    }
+    await this.git("add", "--all");
+    await this.git("commit", "--quiet", "--allow-empty", `--message=${title}`);
+    return await this.git("rev-parse", "HEAD");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
