@@ -7,7 +7,7 @@
  *     deno task test:deep [the same]
  *
  * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
- * nothing else, and the third (`--deep`) the suites that need debug kernels (`*_deep_test.ts`). Tests of
+ * nothing else, and the third (`--deep`) those that take long or need debug kernels (`*_deep_test.ts`). Tests of
  * `lib` run with leave to read its own files and fixtures, and no other. The last line is
  * `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
  * ran.
@@ -41,7 +41,7 @@ export type Suite = "host" | "guest" | "deep";
 
 /** What the command line asks for. */
 export interface TestArguments {
-  /** Which suites: those that need no guest, those that boot one, or those that need debug kernels. */
+  /** Which suites: those that need no guest, those that boot one, or those that take long. */
   suite: Suite;
   paths: string[];
   /** Options for `deno test`. */
