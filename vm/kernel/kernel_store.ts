@@ -36,8 +36,11 @@ export interface StoredKernel {
   info: KernelInfo;
 }
 
-/** Kernels that are kept; beyond that the least recently used goes. */
-const KEEP = 40;
+/**
+ * Kernels that are kept, of some 25 MB each; beyond that the least recently used goes. One run of the planted errors
+ * stores over thirty, and must not push out those of a night.
+ */
+const KEEP = 120;
 
 /** Looks a kernel up by its key, and marks it as used. */
 export async function findStored(cacheDir: string, key: string): Promise<StoredKernel | undefined> {
