@@ -58,7 +58,7 @@ export * from "./lib/compare/compare_image.ts";
 export * from "./lib/compare/explain_prediction.ts";
 export * from "./lib/compare/observation.ts";
 export * from "./lib/image/decoder.ts";
-export * from "./lib/image/dump.ts";
+export * from "./lib/image/show/dump.ts";
 export * from "./lib/image/encoder.ts";
 export * from "./lib/image/finding.ts";
 export * from "./lib/image/image.ts";
@@ -84,7 +84,13 @@ export {
   type Refusal,
   type StopPrediction,
 } from "./lib/model/predict_stop.ts";
-export type { SegmentRegisterName, SegmentWords, Step, StopWords, UntilCheck } from "./lib/model/steps.ts";
+export type {
+  SegmentRegisterName,
+  SegmentWords,
+  Step,
+  StopWords,
+  UntilCheck,
+} from "./lib/model/steps/steps.ts";
 export * from "./lib/model/scenario.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./lib/x86/ldt_model.ts";
 export { TlsModel, type TlsModelOptions, type TlsResult, type UserDescAccess } from "./lib/x86/tls_model.ts";
@@ -96,10 +102,10 @@ export type { MapsEntry, SmapsEntry } from "./lib/compare/proc_maps.ts";
 export type { ProcStat } from "./lib/compare/proc_stat.ts";
 export type { Dialect, FormatOptions } from "./lib/image/dialect.ts";
 export { PIDS } from "./lib/image/records/task.ts";
-export type { CompileTarget } from "./lib/model/model_state.ts";
-export type { PageBase, PageContent } from "./lib/model/page_content.ts";
-export type { PageCount, PageSet } from "./lib/model/page_set.ts";
-export type { RegisterPrediction, XstatePart } from "./lib/model/register_steps.ts";
+export type { CompileTarget } from "./lib/model/state/model_state.ts";
+export type { PageBase, PageContent } from "./lib/model/state/page_content.ts";
+export type { PageCount, PageSet } from "./lib/model/state/page_set.ts";
+export type { RegisterPrediction, XstatePart } from "./lib/model/steps/register.ts";
 export type { ExpectedResult, Linger, OpArgument, TargetOp } from "./lib/model/target_op.ts";
 export type {
   CopiedPage,

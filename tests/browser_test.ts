@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { unpackRecordedCase } from "../lib/compare/testing/recorded_case.ts";
 import * as here from "../mod.ts";
-import { findTool } from "../vm/find_tool.ts";
+import { findTool } from "../vm/host/find_tool.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 const CHROMIUM = await findTool("chromium");
@@ -104,7 +104,7 @@ Deno.test({
     );
     const work: Work = {
       image: recorded.image.toBase64(),
-      scenario: JSON.parse(await Deno.readTextFile(join(ROOT, "fixtures/scenarios/poke_vdso.json"))),
+      scenario: JSON.parse(await Deno.readTextFile(join(ROOT, "fixtures/scenarios/tracer/poke_vdso.json"))),
       target: {
         ...{ kernelWordSize: 8, targetWordSize: 8, checkpointNr: 390 },
         ...{ heapStart: "0x500000", stackTop: "0x7ffffffff000" },

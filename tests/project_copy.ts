@@ -7,8 +7,8 @@
  */
 import { copy as copyAll, ensureDir, walk } from "@std/fs";
 import { dirname, fromFileUrl, join, relative } from "@std/path";
-import { cacheDirectory } from "../vm/cache_directory.ts";
-import { findTool } from "../vm/find_tool.ts";
+import { cacheDirectory } from "../vm/host/cache_directory.ts";
+import { findTool } from "../vm/host/find_tool.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 /** What the command line needs of the project. */
@@ -120,7 +120,7 @@ export class ProjectCopy implements AsyncDisposable {
   async spawn(args: readonly string[], options: RunOptions = {}): Promise<Deno.ChildProcess> {
     const deno = await findTool("deno") ?? Deno.execPath();
     const config = join(this.#root, "deno.json");
-    const main = join(this.#root, "harness", "main.ts");
+    const main = join(this.#root, "harness", "cli", "main.ts");
     return new Deno.Command("setpriv", {
       args: [
         ...["--pdeathsig", "KILL", ...options.wrapper ?? []],

@@ -10,14 +10,14 @@
  * @module
  */
 import { fromFileUrl, join } from "@std/path";
-import { filterScenarios, readCatalogue } from "../harness/catalogue.ts";
-import { UsageError } from "../harness/exit_status.ts";
-import type { ObservedCheckpoint } from "../harness/observe_checkpoint.ts";
-import { parsePlatforms } from "../harness/platform.ts";
-import { prepareGuest } from "../harness/prepare_guest.ts";
-import { isClean } from "../harness/run_catalogue.ts";
-import { guestKernel, scenarioRunner } from "../harness/scenario_runner.ts";
-import { Terminal } from "../harness/terminal.ts";
+import { filterScenarios, readCatalogue } from "../harness/run/catalogue.ts";
+import { UsageError } from "../harness/cli/exit_status.ts";
+import type { ObservedCheckpoint } from "../harness/run/case/observe_checkpoint.ts";
+import { parsePlatforms } from "../harness/run/platform.ts";
+import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
+import { isClean } from "../harness/run/run_catalogue.ts";
+import { guestKernel, scenarioRunner } from "../harness/run/case/scenario_runner.ts";
+import { Terminal } from "../harness/report/terminal.ts";
 import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";
 
 const RECORDED = fromFileUrl(new URL("../fixtures/recorded", import.meta.url));

@@ -4,9 +4,9 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { htmlReport } from "../harness/reports/html_report.ts";
-import { runIfInstalled } from "../harness/reports/run_if_installed.ts";
-import { hostileTree, recordedTree } from "../harness/reports/sample_tree.ts";
+import { htmlReport } from "../harness/report/html_report.ts";
+import { runIfInstalled } from "../harness/report/run_if_installed.ts";
+import { hostileTree, recordedTree } from "../harness/report/sample_tree.ts";
 
 const HAS_CHROMIUM = await runIfInstalled("chromium", ["--version"]) !== undefined;
 

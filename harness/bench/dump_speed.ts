@@ -2,12 +2,12 @@
 
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { encodeProgram } from "../../vm/target_program.ts";
-import { runGdb } from "../gcore.ts";
-import type { Guest, GuestAgent } from "../guest.ts";
-import { GuestSyscalls } from "../guest_syscalls.ts";
-import { installFiles } from "../install_files.ts";
-import type { PreparedGuest } from "../prepare_guest.ts";
+import { encodeProgram } from "../../vm/agent/target_program.ts";
+import { runGdb } from "../check/gcore.ts";
+import type { Guest, GuestAgent } from "../run/guest/guest.ts";
+import { GuestSyscalls } from "../run/case/guest_syscalls.ts";
+import { installFiles } from "../run/guest/install_files.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
 /** Nanoseconds that one way took to write out a process's memory, and how much it wrote. */
 export interface DumpTiming {

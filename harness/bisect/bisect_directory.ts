@@ -2,8 +2,8 @@
 
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { UsageError } from "../exit_status.ts";
-import { writeWhole } from "../write_whole.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import { writeWhole } from "../report/write_whole.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectResult } from "./bisect_result.ts";
 import type { BisectRun } from "./bisect_run.ts";

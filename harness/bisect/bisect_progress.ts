@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { medianOf } from "../nightly/compare_history.ts";
-import { formatDuration } from "../nightly/parse_quantity.ts";
-import type { Terminal } from "../terminal.ts";
+import { medianOf } from "../nightly/history/compare_history.ts";
+import { formatDuration } from "../nightly/plan/parse_quantity.ts";
+import type { Terminal } from "../report/terminal.ts";
 import { type BisectRun, type Failure, verdictOfRun } from "./bisect_run.ts";
 import type { Change } from "./change_history.ts";
 import type { BisectStanding } from "./next_step.ts";

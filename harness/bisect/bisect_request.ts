@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 
 import { resolve } from "@std/path";
-import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/kernel_flavour.ts";
-import { UsageError } from "../exit_status.ts";
-import { DEBIAN_SERIES, MATRIX_PLATFORMS, type MatrixPlatform, type MatrixSuite } from "../nightly/matrix.ts";
-import { parseSeconds } from "../nightly/parse_quantity.ts";
-import type { ParsedOptions } from "../parse_options.ts";
+import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import {
+  DEBIAN_SERIES,
+  MATRIX_PLATFORMS,
+  type MatrixPlatform,
+  type MatrixSuite,
+} from "../nightly/plan/matrix.ts";
+import { parseSeconds } from "../nightly/plan/parse_quantity.ts";
+import type { ParsedOptions } from "../cli/parse_options.ts";
 
 /** Where the changes come from. */
 export type BisectSource =

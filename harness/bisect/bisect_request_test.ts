@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "../exit_status.ts";
-import { parseOptions } from "../parse_options.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import { parseOptions } from "../cli/parse_options.ts";
 import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "./bisect_request.ts";
 
 function parse(...args: string[]): BisectRequest {

@@ -2,9 +2,9 @@
 
 import { dirname, join } from "@std/path";
 import { lutimesSync } from "node:fs";
-import { identifySource } from "../../vm/kernel/kernel_source.ts";
-import { runCommand } from "../../vm/run_command.ts";
-import { UsageError } from "../exit_status.ts";
+import { identifySource } from "../../vm/kernel/source/kernel_source.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
+import { UsageError } from "../cli/exit_status.ts";
 import type { GitRepository } from "./git_repository.ts";
 
 /** What {@linkcode BisectTree.take} takes. */

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { listFiles } from "../../vm/kernel/kernel_source.ts";
+import { listFiles } from "../../vm/kernel/source/kernel_source.ts";
 import { BisectTree } from "./bisect_tree.ts";
 import { makeSeriesRepository } from "./series_repository.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
@@ -138,7 +138,7 @@ Deno.test("remove() takes the tree away, with what was built in it", async () =>
   const commit = await fixture.commit("a kernel", { Makefile: "VERSION = 6\nPATCHLEVEL = 1\n" });
   await using tree = await BisectTree.take({ cacheDir, repository: fixture.repository });
   await tree.moveTo(commit);
-  const { identifySource } = await import("../../vm/kernel/kernel_source.ts");
+  const { identifySource } = await import("../../vm/kernel/source/kernel_source.ts");
   const { treeKey } = await identifySource({ kind: "directory", path: tree.path }, { cacheDir });
   for (
     const name of [`trees/${treeKey}`, `trees/${treeKey}-debug`, `build/${treeKey}-x86_64-abc`, "build/other"]

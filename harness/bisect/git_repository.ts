@@ -2,10 +2,10 @@
 
 import { ensureDir, exists } from "@std/fs";
 import { join } from "@std/path";
-import { withFileLock } from "../../vm/file_lock.ts";
-import { baseEnvironment } from "../../vm/run_command.ts";
+import { withFileLock } from "../../vm/host/file_lock.ts";
+import { baseEnvironment } from "../../vm/host/run_command.ts";
 import { digestOf } from "../../vm/kernel/digest.ts";
-import { UsageError } from "../exit_status.ts";
+import { UsageError } from "../cli/exit_status.ts";
 import type { Change } from "./change_history.ts";
 
 /** git ended with a status other than 0. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { findingText } from "../../lib/image/finding.ts";
-import type { JobFailureKind, NightlyJob } from "../results/nightly_result.ts";
-import type { ScenarioRecord } from "../results/run_result.ts";
+import type { JobFailureKind, NightlyJob } from "../nightly/nightly_result.ts";
+import type { ScenarioRecord } from "../run/run_result.ts";
 import type { BisectRun, Failure, SkipKind } from "./bisect_run.ts";
 
 /** What a job says, for a bisect. */

@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { fakeRunResult } from "../nightly/testing/fake_jobs.ts";
-import type { NightlyJob } from "../results/nightly_result.ts";
-import type { RunResult, ScenarioRecord, SplatRecord } from "../results/run_result.ts";
+import type { NightlyJob } from "../nightly/nightly_result.ts";
+import type { RunResult, ScenarioRecord, SplatRecord } from "../run/run_result.ts";
 import { isSameFailure } from "./bisect_run.ts";
 import { judgeBisectRun } from "./judge_bisect_run.ts";
 

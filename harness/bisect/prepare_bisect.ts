@@ -2,11 +2,11 @@
 
 import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
-import { OWN_OVERLAY } from "../../vm/kernel/build_kernel.ts";
-import { findPatch } from "../../vm/kernel/carried_patch.ts";
-import { readOverlay } from "../../vm/kernel/kernel_overlay.ts";
-import { fetchSource, identifySource } from "../../vm/kernel/kernel_source.ts";
-import { UsageError } from "../exit_status.ts";
+import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
+import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
+import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
+import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
+import { UsageError } from "../cli/exit_status.ts";
 import { SERIES } from "./bisect_directory.ts";
 import type { BisectRequest, BisectSource } from "./bisect_request.ts";
 import type { BisectTreeOptions } from "./bisect_tree.ts";

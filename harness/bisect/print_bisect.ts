@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { shellJoin } from "../../vm/shell_quote.ts";
-import { formatDuration } from "../nightly/parse_quantity.ts";
-import { nameOfSuite } from "../nightly/expand_matrix.ts";
-import type { Terminal } from "../terminal.ts";
+import { shellJoin } from "../../vm/host/shell_quote.ts";
+import { formatDuration } from "../nightly/plan/parse_quantity.ts";
+import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
+import type { Terminal } from "../report/terminal.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectResult, BisectStep } from "./bisect_result.ts";
 import type { Change } from "./change_history.ts";

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import type { JobRunner } from "../nightly/job_runner.ts";
-import { NightTemp } from "../nightly/night_temp.ts";
-import type { PlannedJob } from "../nightly/planned_job.ts";
-import type { Terminal } from "../terminal.ts";
+import type { JobRunner } from "../nightly/run/job_runner.ts";
+import { NightTemp } from "../nightly/run/night_temp.ts";
+import type { PlannedJob } from "../nightly/plan/planned_job.ts";
+import type { Terminal } from "../report/terminal.ts";
 import { BisectDirectory, type SavedBisect } from "./bisect_directory.ts";
 import { BisectProgress } from "./bisect_progress.ts";
 import { type BisectResult, buildBisectResult } from "./bisect_result.ts";

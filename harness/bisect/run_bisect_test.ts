@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
 import { fromFileUrl } from "@std/path";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../report/terminal.ts";
 import type { FakeScript } from "../nightly/testing/fake_jobs.ts";
 import { type BisectResult, exitStatusOfBisect } from "./bisect_result.ts";
 import { printBisect } from "./print_bisect.ts";

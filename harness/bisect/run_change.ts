@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import type { JobRunner } from "../nightly/job_runner.ts";
-import { NightDirectory } from "../nightly/night_directory.ts";
-import type { NightTemp } from "../nightly/night_temp.ts";
-import type { PlannedJob } from "../nightly/planned_job.ts";
-import { planJobs } from "../nightly/plan_jobs.ts";
-import { nameOfSuite } from "../nightly/expand_matrix.ts";
-import { runJobs } from "../nightly/run_jobs.ts";
-import type { NightlyJob } from "../results/nightly_result.ts";
+import type { JobRunner } from "../nightly/run/job_runner.ts";
+import { NightDirectory } from "../nightly/run/night_directory.ts";
+import type { NightTemp } from "../nightly/run/night_temp.ts";
+import type { PlannedJob } from "../nightly/plan/planned_job.ts";
+import { planJobs } from "../nightly/plan/plan_jobs.ts";
+import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
+import { runJobs } from "../nightly/run/run_jobs.ts";
+import type { NightlyJob } from "../nightly/nightly_result.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { Change } from "./change_history.ts";
 

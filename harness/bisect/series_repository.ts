@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { dirname, join } from "@std/path";
-import { patchedFiles } from "../../vm/kernel/kernel_overlay.ts";
-import { UsageError } from "../exit_status.ts";
+import { patchedFiles } from "../../vm/kernel/source/kernel_overlay.ts";
+import { UsageError } from "../cli/exit_status.ts";
 import type { Change } from "./change_history.ts";
 import { GitError, GitRepository, runGit } from "./git_repository.ts";
 

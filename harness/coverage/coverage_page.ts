@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { escapeHtml } from "../reports/html/markup.ts";
+import { escapeHtml } from "../report/html/markup.ts";
 import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare } from "./coverage.ts";
 
 /** What the page shows. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { basename, dirname, join } from "@std/path";
-import { AgentError } from "../../vm/agent_session.ts";
-import { BuildError } from "../../vm/kernel/build_error.ts";
-import type { KernelBuild } from "../../vm/kernel/build_kernel.ts";
-import { runCommand } from "../../vm/run_command.ts";
-import type { GuestAgent } from "../guest.ts";
+import { AgentError } from "../../vm/agent/agent_session.ts";
+import { BuildError } from "../../vm/kernel/build/build_error.ts";
+import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
+import type { GuestAgent } from "../run/guest/guest.ts";
 import { addCoverage, type Coverage } from "./coverage.ts";
 import { parseGcov } from "./parse_gcov.ts";
 

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
-import type { CompileTarget } from "../../lib/model/model_state.ts";
+import type { CompileTarget } from "../../lib/model/state/model_state.ts";
 import { parseScenario, ScenarioError, type SetupStep, type Step } from "../../lib/model/scenario.ts";
 
 /**

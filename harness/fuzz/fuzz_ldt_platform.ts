@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { describeCall } from "../../lib/x86/random_calls.ts";
-import type { PreparedGuest } from "../prepare_guest.ts";
-import type { Terminal } from "../terminal.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import type { Terminal } from "../report/terminal.ts";
 import { LdtGuest } from "./ldt_guest.ts";
 import { type LdtFailure, type LdtFuzzOptions, type LdtFuzzResult, runLdtFuzz } from "./run_ldt_fuzz.ts";
 

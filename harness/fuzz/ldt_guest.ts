@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import type { TargetOp } from "../../lib/model/target_op.ts";
-import { GuestLostError } from "../../vm/guest_lost_error.ts";
-import { encodeProgram } from "../../vm/target_program.ts";
-import type { Guest } from "../guest.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import { encodeProgram } from "../../vm/agent/target_program.ts";
+import type { Guest } from "../run/guest/guest.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
-import type { PreparedGuest } from "../prepare_guest.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import type { LdtAnswer } from "./run_ldt_fuzz.ts";
 
 /** Hundreds of sequences take a second or two; a busy machine may need much more. */

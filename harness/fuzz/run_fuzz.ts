@@ -3,11 +3,11 @@
 import fc from "fast-check";
 import { type Finding, findingText } from "../../lib/image/finding.ts";
 import { parseScenario, type Scenario, type Step } from "../../lib/model/scenario.ts";
-import { GuestLostError } from "../../vm/guest_lost_error.ts";
-import type { Guest } from "../guest.ts";
-import type { PreparedGuest } from "../prepare_guest.ts";
-import { isClean } from "../run_catalogue.ts";
-import { scenarioRunner } from "../scenario_runner.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { isClean } from "../run/run_catalogue.ts";
+import { scenarioRunner } from "../run/case/scenario_runner.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 

@@ -3,7 +3,7 @@
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import type { LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import { drawLdtCalls, type LdtCall, shrinkCalls } from "../../lib/x86/random_calls.ts";
-import { decodeResults } from "../../vm/target_program.ts";
+import { decodeResults } from "../../vm/agent/target_program.ts";
 import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
 import { seededRandom, seedOf } from "./seeded_random.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { NightlyJob } from "../results/nightly_result.ts";
+import type { NightlyJob } from "./nightly_result.ts";
 
 /** What {@linkcode accountTime} takes. Times are in seconds. */
 export interface TimeAccountInput {

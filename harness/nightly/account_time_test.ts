@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import type { NightlyJob } from "../results/nightly_result.ts";
+import type { NightlyJob } from "./nightly_result.ts";
 import { accountTime } from "./account_time.ts";
 import { fakeRunResult } from "./testing/fake_jobs.ts";
 

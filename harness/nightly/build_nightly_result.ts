@@ -7,9 +7,9 @@ import {
   type NightlyResult,
   type NightlyRun,
   type TrendPoint,
-} from "../results/nightly_result.ts";
-import { compareJob, sortChanges } from "./compare_history.ts";
-import type { History } from "./history.ts";
+} from "./nightly_result.ts";
+import { compareJob, sortChanges } from "./history/compare_history.ts";
+import type { History } from "./history/history.ts";
 
 /** What {@linkcode buildNightlyResult} takes. */
 export interface NightlyResultInput {

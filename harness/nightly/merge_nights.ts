@@ -2,12 +2,12 @@
 
 import { copy, ensureDir } from "@std/fs";
 import { dirname, join } from "@std/path";
-import { UsageError } from "../exit_status.ts";
-import type { NightlyJob, NightlyResult, NightlyRun } from "../results/nightly_result.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
-import { type History, mergedScenarios } from "./history.ts";
-import { describeJob, missingJob, NightDirectory } from "./night_directory.ts";
-import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
+import { type History, mergedScenarios } from "./history/history.ts";
+import { describeJob, missingJob, NightDirectory } from "./run/night_directory.ts";
+import type { NightlyPlan, PlannedJob } from "./plan/planned_job.ts";
 
 /** What {@linkcode mergeNights} takes. */
 export interface MergeOptions {

@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { UsageError } from "../exit_status.ts";
-import type { NightlyResult } from "../results/nightly_result.ts";
-import { History } from "./history.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import type { NightlyResult } from "./nightly_result.ts";
+import { History } from "./history/history.ts";
 import { mergeNights } from "./merge_nights.ts";
 import type { FakeScript } from "./testing/fake_jobs.ts";
 import { NightFixture, steadyPart } from "./testing/night_fixture.ts";

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-import { DISK_FULL_HINT } from "../../vm/kernel/build_error.ts";
-import { EXIT_STATUS, type ExitStatus } from "../exit_status.ts";
-import type { ChangeKind, NightlyJob, NightlyResult } from "../results/nightly_result.ts";
-import type { Terminal } from "../terminal.ts";
+import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
+import { EXIT_STATUS, type ExitStatus } from "../cli/exit_status.ts";
+import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
+import type { Terminal } from "../report/terminal.ts";
 import { accountJob } from "./account_time.ts";
-import { groupChanges, someNames } from "./group_changes.ts";
-import { formatDuration } from "./parse_quantity.ts";
+import { groupChanges, someNames } from "./history/group_changes.ts";
+import { formatDuration } from "./plan/parse_quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;

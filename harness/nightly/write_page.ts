@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { htmlReport } from "../reports/html_report.ts";
-import { readResultTree } from "../reports/read_result_tree.ts";
-import type { Terminal } from "../terminal.ts";
-import { writeWhole } from "../write_whole.ts";
-import { PAGE } from "./night_directory.ts";
+import { htmlReport } from "../report/html_report.ts";
+import { readResultTree } from "../report/read_result_tree.ts";
+import type { Terminal } from "../report/terminal.ts";
+import { writeWhole } from "../report/write_whole.ts";
+import { PAGE } from "./run/night_directory.ts";
 
 /**
  * Writes the page of a night, `report.html`, into its directory. Whatever prevents that is a note: the outcome of the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Guest } from "../guest.ts";
+import type { Guest } from "../run/guest/guest.ts";
 import { parseSplats } from "./parse_splats.ts";
 
 /** Where last words are read: a guest, or what stands for one that never said hello. */

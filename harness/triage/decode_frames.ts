@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { requireTools } from "../../vm/find_tool.ts";
-import { runCommand } from "../../vm/run_command.ts";
+import { requireTools } from "../../vm/host/find_tool.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
 import type { StackFrame } from "./splat.ts";
 
 /** Where a stack entry is in the source. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { runCommand } from "../../vm/run_command.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
 import { decodeFrames } from "./decode_frames.ts";
 import type { StackFrame } from "./splat.ts";
 

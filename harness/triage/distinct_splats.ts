@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { ScenarioResult } from "../scenario_result.ts";
+import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Splat } from "./splat.ts";
 import { type AllowedSplat, nameOf } from "./splat_allowlist.ts";
 

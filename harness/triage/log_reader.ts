@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { AgentError } from "../../vm/agent_session.ts";
-import type { Guest } from "../guest.ts";
+import { AgentError } from "../../vm/agent/agent_session.ts";
+import type { Guest } from "../run/guest/guest.ts";
 import { awaitLastWords, type LastWordsOptions } from "./await_last_words.ts";
 import { parseSplats } from "./parse_splats.ts";
 import type { Splat } from "./splat.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { ReportedSplat } from "../scenario_result.ts";
+import type { ReportedSplat } from "../run/scenario_result.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
 import type { StackFrame } from "./splat.ts";
 

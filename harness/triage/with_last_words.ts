@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { GuestLostError } from "../../vm/guest_lost_error.ts";
-import type { VirtualMachine } from "../../vm/virtual_machine.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import type { VirtualMachine } from "../../vm/qemu/virtual_machine.ts";
 import { awaitLastWords } from "./await_last_words.ts";
 
 /**

@@ -9,7 +9,7 @@ const PIECE = 65536;
 
 /**
  * The digest of blocks between guest and host: two 32-bit lanes over little-endian words, zero-padded at
- * the end. The other statement of it is `vm/guest/hash.c`. It finds accidents on the way, not forgery.
+ * the end. The other statement of it is `vm/guest/common/hash.c`. It finds accidents on the way, not forgery.
  */
 export class BlockHash {
   #a = START_A;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-import { breakSwapStep, madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./advice_steps.ts";
+import { breakSwapStep, madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./steps/advice.ts";
 import { hasCallFields } from "./call_words.ts";
-import { checkAllPages, checkStep } from "./check_step.ts";
-import { becomeStep, dumpableStep } from "./credential_steps.ts";
-import * as files from "./file_steps.ts";
-import * as memory from "./memory_steps.ts";
-import { type CompileTarget, ModelState } from "./model_state.ts";
+import { checkAllPages, checkStep } from "./steps/check_step.ts";
+import { becomeStep, dumpableStep } from "./steps/credential.ts";
+import * as files from "./steps/file.ts";
+import * as memory from "./steps/memory.ts";
+import { type CompileTarget, ModelState } from "./state/model_state.ts";
 import { type CallPlan, predictCall } from "./predict_call.ts";
 import { predictStop, type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import {
@@ -17,19 +17,19 @@ import {
   syscallStep,
   threadStep,
   unshareStep,
-} from "./process_steps.ts";
+} from "./steps/process.ts";
 import { ProgramBuilder } from "./program_builder.ts";
-import { emitRegisters, registersStep } from "./register_steps.ts";
-import * as remap from "./remap_steps.ts";
+import { emitRegisters, registersStep } from "./steps/register.ts";
+import * as remap from "./steps/remap.ts";
 import { type Scenario, ScenarioError } from "./scenario.ts";
-import { getThreadAreaStep, modifyLdtStep, readLdtStep, setThreadAreaStep } from "./segment_steps.ts";
-import { loadSegmentStep, selectorStep } from "./selector_steps.ts";
-import { SLOTS, type StepContext } from "./step_context.ts";
-import type { Step, StepOf, UntilCheck } from "./steps.ts";
+import { getThreadAreaStep, modifyLdtStep, readLdtStep, setThreadAreaStep } from "./steps/segment.ts";
+import { loadSegmentStep, selectorStep } from "./steps/selector.ts";
+import { SLOTS, type StepContext } from "./steps/step_context.ts";
+import type { Step, StepOf, UntilCheck } from "./steps/steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
 import { applyTracer, hasTracerWords, lingerOf, type TracerWork } from "./tracer_words.ts";
-import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./uffd_steps.ts";
+import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./steps/uffd.ts";
 
 /** One point at which the target is checkpointed. */
 export interface CompiledStop {

@@ -3,9 +3,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { KernelSeries } from "../abi/vm_flags.ts";
 import { compileScenario } from "./compile_scenario.ts";
-import type { CompileTarget } from "./model_state.ts";
+import type { CompileTarget } from "./state/model_state.ts";
 import { parseScenario, ScenarioError, type Step } from "./scenario.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "./state/vm_flag_rules.ts";
 
 const X86_64: CompileTarget = {
   kernelWordSize: 8,

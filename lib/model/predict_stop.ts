@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoNumber } from "../abi/errno.ts";
-import type { Area } from "./address_space.ts";
-import type { ModelState } from "./model_state.ts";
-import { nameBytes } from "./file_model.ts";
-import { contentBytes, type PageContent } from "./page_content.ts";
-import { predictRegisters, type RegisterPrediction } from "./register_steps.ts";
-import { mergeablePages, zeroPages } from "./same_pages.ts";
+import type { Area } from "./state/address_space.ts";
+import type { ModelState } from "./state/model_state.ts";
+import { nameBytes } from "./state/file_model.ts";
+import { contentBytes, type PageContent } from "./state/page_content.ts";
+import { predictRegisters, type RegisterPrediction } from "./steps/register.ts";
+import { mergeablePages, zeroPages } from "./state/same_pages.ts";
 import {
   type CopiedPage,
   copiedPages,
@@ -15,7 +15,7 @@ import {
   type TracerWords,
   type TracerWork,
 } from "./tracer_words.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "./state/vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
 export interface PredictedArea {

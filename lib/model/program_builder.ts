@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { nameBytes } from "./file_model.ts";
+import { nameBytes } from "./state/file_model.ts";
 import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, OpArgument, TargetOp } from "./target_op.ts";
 

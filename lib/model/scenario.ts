@@ -3,10 +3,10 @@
 import { KERNEL_SERIES } from "../abi/vm_flags.ts";
 import { checkCallFields } from "./call_words.ts";
 import { programProblem, type ProgramScenario } from "./program_scenario.ts";
-import { type FieldType, type Step, STEP_FIELDS } from "./steps.ts";
+import { type FieldType, type Step, STEP_FIELDS } from "./steps/steps.ts";
 
 export type { ProgramScenario } from "./program_scenario.ts";
-export type { SegmentContents, SegmentFlag, Step, StepOf, UntilCheck } from "./steps.ts";
+export type { SegmentContents, SegmentFlag, Step, StepOf, UntilCheck } from "./steps/steps.ts";
 
 /** What a scenario needs of the guest; a need that is not met is a named skip, never a pass. */
 export interface ScenarioNeeds {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Scenario } from "./scenario.ts";
-import type { Step } from "./steps.ts";
+import type { Step } from "./steps/steps.ts";
 
 /** Words of a stop that a target can do without another task. */
 const SELF_WORDS = ["op", "label", "expect"];

@@ -10,7 +10,7 @@ export type OpArgument = bigint | { readonly scratch: number } | { readonly slot
 export type Linger = "running" | "sleeping" | "vfork parent";
 
 /**
- * One operation of the target program (`vm/guest/target.c`). An op with `keep` stores its result in that slot
+ * One operation of the target program (`vm/guest/target/target.c`). An op with `keep` stores its result in that slot
  * (0 to 63). The architecture decides the system call numbers; the target knows none.
  */
 export type TargetOp =

@@ -2,13 +2,13 @@
 
 import { errnoNumber } from "../abi/errno.ts";
 import type { KernelSeries } from "../abi/vm_flags.ts";
-import type { ModelState } from "./model_state.ts";
-import { type PageCount, pageCount } from "./page_set.ts";
-import { describeContent, withStore } from "./page_content.ts";
+import type { ModelState } from "./state/model_state.ts";
+import { type PageCount, pageCount } from "./state/page_set.ts";
+import { describeContent, withStore } from "./state/page_content.ts";
 import type { Refusal } from "./predict_stop.ts";
-import { addressOf, PAGE_SIZE } from "./step_context.ts";
+import { addressOf, PAGE_SIZE } from "./steps/step_context.ts";
 import type { Linger } from "./target_op.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "./state/vm_flag_rules.ts";
 
 /** A debug register that a tracer sets before the checkpoint. */
 export interface DebugSetting {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { readElf } from "../elf_file.ts";
-import { findTool } from "../find_tool.ts";
-import { type KernelConfig, parseKernelConfig } from "./kernel_config.ts";
+import { readElf } from "../initramfs/elf_file.ts";
+import { findTool } from "../host/find_tool.ts";
+import { type KernelConfig, parseKernelConfig } from "./config/kernel_config.ts";
 
 /** What a ready kernel says of itself, without being booted. */
 export interface KernelFile {

@@ -9,7 +9,7 @@
  * @module
  */
 import { fakeJob, fakeRunner, type FakeScript } from "../../nightly/testing/fake_jobs.ts";
-import { Terminal } from "../../terminal.ts";
+import { Terminal } from "../../report/terminal.ts";
 import { BisectDirectory, type SavedBisect } from "../bisect_directory.ts";
 import { type BisectOutcome, runBisect, type RunBisectOptions } from "../run_bisect.ts";
 import { scriptedLine } from "./scripted_history.ts";

@@ -2,11 +2,11 @@
 
 import { ensureDir } from "@std/fs";
 import { join, resolve } from "@std/path";
-import { findTool, MissingToolError } from "../../../vm/find_tool.ts";
-import { UsageError } from "../../exit_status.ts";
-import { writeWhole } from "../../write_whole.ts";
-import { PROJECT_ROOT } from "../harness_digest.ts";
-import { DURATIONS_FILE, writeDurations } from "../job_durations.ts";
+import { findTool, MissingToolError } from "../../../vm/host/find_tool.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import { writeWhole } from "../../report/write_whole.ts";
+import { PROJECT_ROOT } from "../plan/harness_digest.ts";
+import { DURATIONS_FILE, writeDurations } from "../plan/job_durations.ts";
 
 /** A night for a Slurm cluster. */
 export interface SlurmNight {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { runCommand } from "../../../vm/run_command.ts";
-import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../results/run_result.ts";
-import type { JobPlace, JobRunner } from "../job_runner.ts";
-import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../planned_job.ts";
+import { runCommand } from "../../../vm/host/run_command.ts";
+import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../run/run_result.ts";
+import type { JobPlace, JobRunner } from "../run/job_runner.ts";
+import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
 import { digestOf } from "../../../vm/kernel/digest.ts";
 
 /** What scripted jobs do, by name. */

@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { History } from "../history.ts";
+import { History } from "../history/history.ts";
 import { exitStatusOfNight, printNight } from "../night_summary.ts";
-import { onInterrupt } from "../on_interrupt.ts";
-import { runNight } from "../run_night.ts";
-import { Terminal } from "../../terminal.ts";
+import { onInterrupt } from "../run/on_interrupt.ts";
+import { runNight } from "../run/run_night.ts";
+import { Terminal } from "../../report/terminal.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
 if (import.meta.main) {

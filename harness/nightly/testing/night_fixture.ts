@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import type { NightlyResult } from "../../results/nightly_result.ts";
-import type { Terminal } from "../../terminal.ts";
-import { History } from "../history.ts";
-import { runNight, type RunNightOptions } from "../run_night.ts";
+import type { NightlyResult } from "../nightly_result.ts";
+import type { Terminal } from "../../report/terminal.ts";
+import { History } from "../history/history.ts";
+import { runNight, type RunNightOptions } from "../run/run_night.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
 /** How {@linkcode NightFixture.night} differs from a plain night. */

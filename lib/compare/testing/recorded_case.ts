@@ -3,7 +3,7 @@
 import type { KernelArch } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/vm_flags.ts";
 import { compileScenario } from "../../model/compile_scenario.ts";
-import type { CompileTarget } from "../../model/model_state.ts";
+import type { CompileTarget } from "../../model/state/model_state.ts";
 import type { Scenario } from "../../model/scenario.ts";
 import type { CompareOptions } from "../comparison_context.ts";
 import { type KernelObservation, parseObservation, type RawObservation } from "../observation.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type CompiledScenario, compileScenario } from "../compile_scenario.ts";
-import type { CompileTarget } from "../model_state.ts";
+import type { CompileTarget } from "../state/model_state.ts";
 import type { StopPrediction } from "../predict_stop.ts";
 import { parseScenario, type SetupStep, type Step } from "../scenario.ts";
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+import { hexBytes } from "../../lib/compare/judge.ts";
+import type { Finding } from "../../lib/image/finding.ts";
+import type { ExpectedResult } from "../../lib/model/target_op.ts";
+
+/** One thing that the target reported: a number, or bytes for a `report` op. */
+export interface ResultItem {
+  readonly value?: bigint;
+  readonly bytes?: Uint8Array;
+}
+
+/**
+ * Compares what the target's calls returned with what they had to return: a set-up that failed proves
+ * nothing.
+ */
+export function checkResults(items: readonly ResultItem[], expected: readonly ExpectedResult[]): Finding[] {
+  const findings: Finding[] = [];
+  for (const [index, want] of expected.entries()) {
+    const item = items[index];
+    const finding = item ? checkItem(item, want) : missing(want);
+    if (finding) findings.push(finding);
+    // Everything after the first failure follows from it.
+    if (finding) break;
+  }
+  return findings;
+}
+
+function missing(want: ExpectedResult): Finding {
+  return {
+    id: "E_SETUP",
+    verdict: "mismatch",
+    path: "target",
+    message: `${want.what}: the target did not get that far`,
+  };
+}
+
+function checkItem(item: ResultItem, want: ExpectedResult): Finding | undefined {
+  const value = want.mask === undefined || (item.value ?? -1n) < 0n ? item.value : item.value! & want.mask;
+  const expected = want.report ? want.bytes && hexBytes(want.bytes) : want.expected?.toString();
+  const actual = want.report ? item.bytes && hexBytes(item.bytes) : value?.toString();
+  if (expected === undefined || expected === actual) return undefined;
+  if (want.orElse !== undefined && value === want.orElse) return undefined;
+  return {
+    id: "E_SETUP",
+    verdict: "mismatch",
+    path: "target",
+    message: `${want.what} did not give what the model says`,
+    expected,
+    ...(actual === undefined ? {} : { actual }),
+  };
+}

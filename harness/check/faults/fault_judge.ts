@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+
+import { errnoName } from "../../../lib/abi/errno.ts";
+import { cutImageFindings, sameImageFindings } from "../../../lib/compare/cut_image.ts";
+import { parsePagemap } from "../../../lib/compare/pagemap.ts";
+import type { Finding } from "../../../lib/image/finding.ts";
+import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
+import { adviseProcess, type MemoryRange } from "../../run/case/call_actions.ts";
+import type { Guest } from "../../run/guest/guest.ts";
+import { GuestSyscalls } from "../../run/case/guest_syscalls.ts";
+import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
+import type { StopOutcome } from "../../run/case/run_case.ts";
+import { LogReader } from "../../triage/log_reader.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
+import { faultSites, siteName } from "./fault_site.ts";
+
+/** What sweeps have found so far. */
+export interface FaultTally {
+  /** Faults that came. */
+  faults: number;
+  /** How often a call with a fault gave which errno, or went on ("ok"). */
+  readonly outcomes: Map<string, number>;
+  /** How often each site was hit. */
+  readonly sites: Map<string, number>;
+}
+
+/** How {@linkcode sweepFaults} is called. */
+export interface FaultSweepOptions {
+  readonly checkpointNr: number;
+  readonly tally: FaultTally;
+  /** Most calls for one image. */
+  readonly limit?: number;
+}
+
+const LIMIT = 20_000;
+/** What a call may give whose allocation failed. User space is not read or written by the call. */
+const ALLOWED = ["ENOMEM"];
+
+/**
+ * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
+ * pages, which is what the call does; and its notices, where each fault begins, are not shown.
+ */
+const SETTINGS: readonly (readonly [string, string])[] = [
+  ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/min-order", "0"],
+  ["/proc/sys/kernel/printk", "6 4 1 7"],
+];
+
+/** A tally of nothing. */
+export function newFaultTally(): FaultTally {
+  return { faults: 0, outcomes: new Map(), sites: new Map() };
+}
+
+/**
+ * Checkpoints a stopped target again and again; in the n-th call the n-th allocation fails, until a call goes
+ * through untouched. Each call must fail with ENOMEM and leave a beginning of the image, or do without what
+ * it did not get and write all of it; the target stays as it is.
+ *
+ * @param seen the checkpoint of that target without a fault, judged already
+ */
+export async function sweepFaults(
+  guest: Guest,
+  seen: ObservedCheckpoint,
+  { checkpointNr, tally, limit = LIMIT }: FaultSweepOptions,
+): Promise<Pick<StopOutcome, "findings" | "notes">> {
+  const { agent } = guest;
+  const { pid } = seen.raw;
+  for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
+  const swapped = swappedRanges(seen);
+  const calls = new GuestSyscalls(agent);
+  // The checkpoint that was judged has brought them in.
+  const swapOut = async (): Promise<void> => {
+    for (const range of swapped) await adviseProcess(calls, pid, "pageout", range);
+  };
+  await swapOut();
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
+  const findings: Finding[] = [];
+  const outcomes = new Map<string, number>();
+  const log = new LogReader(guest, { from: guest.consoleMark });
+  let nth = 1;
+  for (;; nth++) {
+    await swapOut();
+    const reply = await agent.checkpoint({ nr: checkpointNr, pid, failNth: nth });
+    findings.push(...replyFindings(reply, seen.image, nth));
+    if (!reply.faultCame) break;
+    count(outcomes, reply.result < 0n ? errnoName(reply.errno) : "ok");
+    if (findings.length > 0) break;
+    if (nth >= limit) {
+      findings.push(finding("the number of allocations has no end", `less than ${limit}`, `${nth} faults`));
+      break;
+    }
+    // The kernel log keeps its last megabytes only.
+    if (nth % 200 === 0) await tallySites(log, tally);
+  }
+  findings.push(...changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)));
+  const again = await agent.checkpoint({ nr: checkpointNr, pid });
+  findings.push(...replyFindings(again, seen.image, 0));
+  await tallySites(log, tally);
+  if (nth === 1) findings.push(finding("no allocation could be made to fail", "at least 1 fault", "none"));
+  for (const [name, times] of outcomes) count(tally.outcomes, name, times);
+  tally.faults += nth - 1;
+  return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
+}
+
+/** The pages that were swapped out before the first checkpoint, one by one. */
+function swappedRanges({ raw }: ObservedCheckpoint): MemoryRange[] {
+  return parsePagemap(raw.proc.get("pages") ?? new Uint8Array(0))
+    .filter(({ swapped }) => swapped)
+    .map(({ page }) => ({ address: BigInt(page) * 4096n, length: 4096 }));
+}
+
+/** Outcomes in words, such as `45 ENOMEM, 2 ok`. */
+export function formatOutcomes(outcomes: ReadonlyMap<string, number>): string {
+  return [...outcomes].map(([name, times]) => `${times} ${name}`).join(", ") || "none";
+}
+
+/** What is wrong with the outcome of one call. */
+export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: number): Finding[] {
+  const image = reply.image ?? new Uint8Array(0);
+  const which = nth === 0 ? "the call after all faults" : `the call in which allocation ${nth} fails`;
+  const name = reply.result < 0n ? errnoName(reply.errno) : "ok";
+  if (reply.signal !== undefined) {
+    return [finding(`${which} ended by a signal`, "a result", `signal ${reply.signal}`)];
+  }
+  if (name === "ok") {
+    return sameImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }));
+  }
+  if (!reply.faultCame) return [finding(`${which} met no fault`, "success", name)];
+  const wrong = ALLOWED.includes(name)
+    ? []
+    : [finding(`${which} gives another errno`, ALLOWED.join(" or "), name)];
+  return [...wrong, ...cutImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }))];
+}
+
+function finding(message: string, expected: string, actual: string): Finding {
+  return { id: "E_FAULT", verdict: "mismatch", path: "checkpoint(2)", message, expected, actual };
+}
+
+function count(map: Map<string, number>, name: string, times = 1): void {
+  map.set(name, (map.get(name) ?? 0) + times);
+}
+
+async function tallySites(log: LogReader, { sites }: FaultTally): Promise<void> {
+  const { text } = await log.readToMark("faults");
+  for (const site of faultSites(text)) count(sites, siteName(site));
+}

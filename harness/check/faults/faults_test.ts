@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { syntheticImage } from "../../../lib/image/testing/synthetic_image.ts";
+import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
+import type { Step } from "../../../lib/model/scenario.ts";
+import type { Guest } from "../../run/guest/guest.ts";
+import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
+import { formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./fault_judge.ts";
+import { sweepSkipReason } from "./fault_scenarios.ts";
+import { faultSites, siteName } from "./fault_site.ts";
+
+const LOG = `[    2.1] FAULT_INJECTION: forcing a failure.
+[    2.1] name failslab, interval 1, probability 0, space 0, times 0
+[    2.1] CPU: 0 PID: 31 Comm: init Not tainted 6.1.192 #1
+[    2.1] Call Trace:
+[    2.1]  <TASK>
+[    2.1]  dump_stack_lvl+0x33/0x46
+[    2.1]  should_fail_ex.cold+0x32/0x37
+[    2.1]  should_failslab+0x5/0x10
+[    2.1]  ? cr_ctx_alloc+0x1/0x90
+[    2.1]  __kmem_cache_alloc_node+0x40/0x200
+[    2.1]  kmalloc_trace+0x21/0x90
+[    2.1]  cr_checkpoint_pid+0x70/0x2f0
+[    2.1]  __x64_sys_checkpoint+0x6b/0xd0
+[    2.1]  </TASK>
+[    2.2] FAULT_INJECTION: forcing a failure.
+[    2.2] name fail_usercopy, interval 1, probability 0, space 0, times 0
+[    2.2]  should_fail_ex.cold+0x32/0x37
+[    2.2]  _copy_to_user+0x10/0x30
+[    2.2]  ksys_read+0x10/0x30
+`;
+
+Deno.test("faultSites() tells the way from the system call to what failed, and leaves other calls out", () => {
+  const sites = faultSites(LOG);
+  assertEquals(sites.map(siteName), [
+    "failslab: __kmem_cache_alloc_node+0x40 < kmalloc_trace+0x21 < cr_checkpoint_pid+0x70",
+  ]);
+});
+
+function reply(errno: number, image: Uint8Array, faultCame: boolean): CheckpointResult {
+  return {
+    ...{ result: errno === 0 ? 1n : BigInt(-errno), errno, image, length: image.length },
+    ...{ secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
+    ...faultCame ? { faultCame: true as const } : {},
+  };
+}
+
+const ENOMEM = 12;
+const EIO = 5;
+
+Deno.test("replyFindings() wants ENOMEM and a beginning of the image, or the whole image", () => {
+  const whole = syntheticImage();
+  const ids = (result: CheckpointResult): string[] => replyFindings(result, whole, 3).map(({ id }) => id);
+  assertEquals(ids(reply(ENOMEM, whole.slice(0, 40), true)), []);
+  assertEquals(ids(reply(ENOMEM, new Uint8Array(0), true)), []);
+  assertEquals(ids(reply(0, whole, true)), []);
+  assertEquals(ids(reply(EIO, whole.slice(0, 40), true)), ["E_FAULT"]);
+  assertEquals(
+    ids(reply(ENOMEM, whole.slice(0, 40), false)),
+    ["E_FAULT"],
+    "no fault came, and yet it failed",
+  );
+  assertEquals(ids(reply(ENOMEM, new Uint8Array(40), true)), ["E_OTHER_IMAGE", "E_CUT"]);
+  assertEquals(ids(reply(0, whole.slice(0, -1), true)), ["E_OTHER_IMAGE"], "success with half an image");
+  assertEquals(ids({ ...reply(0, whole, true), signal: 9 }), ["E_FAULT"]);
+});
+
+/** A guest whose calls meet so many faults, one after the other. */
+function faultyGuest(image: Uint8Array, faults: number): Guest {
+  let console = "";
+  const agent = {
+    info: { wordSize: 8 },
+    writeFile: (path: string, text: string): Promise<void> => {
+      if (path === "/dev/kmsg") console += text;
+      return Promise.resolve();
+    },
+    observe: () => Promise.resolve(new Map()),
+    checkpoint: ({ failNth = faults + 1 }) =>
+      Promise.resolve(failNth > faults ? reply(0, image, false) : reply(ENOMEM, image.slice(0, 99), true)),
+  };
+  const never = new Promise<void>(() => {});
+  return {
+    agent,
+    ended: never,
+    consoleGrown: never,
+    get consoleMark() {
+      return console.length;
+    },
+    consoleText: (from = 0) => console.slice(from),
+  } as unknown as Guest;
+}
+
+Deno.test("sweepFaults() goes on until a call is untouched, and a sweep without a fault fails", async () => {
+  const image = syntheticImage();
+  const seen = { image, raw: { pid: 7, proc: new Map() } } as unknown as ObservedCheckpoint;
+  const sweep = async (faults: number) => {
+    const tally = newFaultTally();
+    const { findings } = await sweepFaults(faultyGuest(image, faults), seen, { checkpointNr: 390, tally });
+    return [tally.faults, findings.map(({ message }) => message)];
+  };
+  assertEquals(await sweep(3), [3, []]);
+  assertEquals(await sweep(0), [0, ["no allocation could be made to fail"]]);
+});
+
+Deno.test("sweepSkipReason() leaves out what no sweep would look at", () => {
+  const reason = (step: Step): string | undefined =>
+    sweepSkipReason({ name: "x", about: "", steps: [{ op: "mmap", area: "a", pages: 1 }, step] });
+  assertEquals(reason({ op: "stop", label: "x" }), undefined);
+  assertStringIncludes(reason({ op: "self", label: "x" }) ?? "", "no plain stop");
+  assertStringIncludes(reason({ op: "stop", label: "x", expect: "ENOSYS" }) ?? "", "no plain stop");
+});
+
+Deno.test("formatOutcomes() counts", () => {
+  assertEquals(formatOutcomes(new Map([["ENOMEM", 3], ["ok", 1]])), "3 ENOMEM, 1 ok");
+  assertEquals(formatOutcomes(new Map()), "none");
+});

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/** A recorded image stands for that of the plain call; each test changes one thing about the other call. */
+import { assertEquals } from "@std/assert";
+import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
+import type { CallOutcome, CallPlan } from "../../lib/model/predict_call.ts";
+import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import type { FileEnd } from "../run/case/call_output.ts";
+import { judgeCall } from "./judge_call.ts";
+import type { MadeCall } from "../run/case/make_call.ts";
+
+const FILE = new URL("../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
+const { image: IMAGE } = await unpackRecordedCase(await Deno.readFile(FILE));
+const NOW = new DataView(IMAGE.buffer, IMAGE.byteOffset).getBigInt64(24, true);
+
+interface Given {
+  outcome?: Partial<CallOutcome>;
+  target?: CallPlan["target"];
+  times?: number;
+  reply?: Partial<CheckpointResult>;
+  image?: Uint8Array;
+  file?: FileEnd;
+  others?: readonly CheckpointResult[];
+  after?: Uint8Array;
+}
+
+const REPLY: CheckpointResult = {
+  ...{ result: 5n, errno: 0, length: IMAGE.length, secondsBefore: NOW, secondsAfter: NOW + 1n },
+  ...{ nanoseconds: 1n, probe: -14n },
+};
+const FAILED = { result: -32n, errno: 32 };
+const CUT = { name: "EPIPE", written: "part", why: "nobody reads" } as const;
+
+function ids(given: Given): string[] {
+  const plan: CallPlan = {
+    caller: {
+      uid: 0,
+      gid: 0,
+      flags: 0,
+      pid: "target",
+      times: given.times ?? 1,
+      signals: "ignored",
+      alarm: 0,
+    },
+    output: { kind: "pipe" },
+    during: given.target === "continued"
+      ? [{ at: 5000, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
+      : [],
+    outcome: { name: "ok", written: "whole", sees: "before", why: "", ...given.outcome },
+    target: given.target ?? "same",
+    after: undefined,
+  };
+  const made: MadeCall = {
+    reply: { ...REPLY, ...given.reply },
+    image: given.image ?? IMAGE,
+    file: given.file,
+    others: given.others ?? [],
+    event: undefined,
+    findings: [],
+  };
+  return judgeCall(plan, made, { before: IMAGE, after: given.after, lastId: 4 }).map(({ id }) => id);
+}
+
+function changed(at: number): Uint8Array {
+  const image = IMAGE.slice();
+  image[at]! ^= 1;
+  return image;
+}
+
+Deno.test("judgeCall() passes the image that a plain call gives, at another time", () => {
+  assertEquals(ids({}), []);
+  const later = IMAGE.slice();
+  new DataView(later.buffer).setBigInt64(24, NOW + 1n, true);
+  assertEquals(ids({ image: later }), []);
+  assertEquals(ids({ outcome: { sees: "after" }, image: changed(9000), after: changed(9000) }), []);
+});
+
+Deno.test("judgeCall() finds an image that is not the plain call's, or not of the time of the call", () => {
+  for (const at of [0, 23, 32, 9000, IMAGE.length - 1]) {
+    assertEquals(ids({ image: changed(at) }), ["E_OTHER_IMAGE"], `byte ${at}`);
+  }
+  assertEquals(ids({ image: IMAGE.subarray(0, -8) }), ["E_OTHER_IMAGE"]);
+  assertEquals(ids({ image: new Uint8Array(0) }), ["E_OTHER_IMAGE"]);
+  assertEquals(ids({ reply: { secondsBefore: NOW + 1n } }), []);
+  assertEquals(ids({ reply: { secondsBefore: NOW + 2n, secondsAfter: NOW + 2n } }), ["E_TIME"]);
+  assertEquals(ids({ reply: { secondsAfter: NOW - 1n } }), ["E_TIME"]);
+  assertEquals(ids({ outcome: { sees: "after" }, after: changed(9000) }), ["E_OTHER_IMAGE"]);
+  const other = { ...REPLY, image: changed(9000) };
+  assertEquals(ids({ others: [{ ...REPLY, image: IMAGE }, other] }), ["E_OTHER_IMAGE"]);
+});
+
+Deno.test("judgeCall() wants the predicted errno, signal or a new id", () => {
+  assertEquals(ids({ reply: { result: 4n } }), ["E_RETURN"]);
+  assertEquals(ids({ reply: FAILED }), ["E_RETURN"]);
+  const image = IMAGE.subarray(0, 5000);
+  assertEquals(ids({ outcome: CUT, reply: FAILED, image }), []);
+  assertEquals(ids({ outcome: CUT, reply: { result: -5n, errno: 5 }, image }), ["E_RETURN"]);
+  assertEquals(ids({ outcome: CUT, image }), ["E_RETURN"]);
+  const signal = { ...CUT, name: "SIGPIPE" };
+  assertEquals(ids({ outcome: signal, reply: { result: -1n, errno: 0, signal: 13 }, image }), []);
+  assertEquals(ids({ outcome: signal, reply: { result: -1n, errno: 0, signal: 9 }, image }), ["E_RETURN"]);
+  assertEquals(ids({ outcome: signal, reply: FAILED, image }), ["E_RETURN"]);
+  assertEquals(ids({ outcome: CUT, reply: { ...FAILED, signal: 13 }, image }), ["E_RETURN"]);
+  assertEquals(ids({ outcome: CUT, reply: { ...FAILED, otherResult: 7n }, image }), ["E_RETURN"]);
+});
+
+Deno.test("judgeCall() finds a caller that may use addresses of the kernel, or had to be freed by a reader", () => {
+  assertEquals(ids({ reply: { probe: 1n } }), ["E_ADDRESS_LIMIT"]);
+  assertEquals(ids({ reply: { isLate: true } }), ["E_LATE"]);
+});
+
+Deno.test("judgeCall() wants a cut image to be the beginning of a whole one, and known as cut", () => {
+  const cut = (image: Uint8Array, more: Given = {}) => ids({ outcome: CUT, reply: FAILED, image, ...more });
+  for (const length of [1, 8, 231, 5000, IMAGE.length - 1]) assertEquals(cut(IMAGE.subarray(0, length)), []);
+  assertEquals(cut(IMAGE), ["E_CUT"]);
+  assertEquals(cut(changed(4000).subarray(0, 5000)), ["E_OTHER_IMAGE"]);
+  // A call that was restarted begins once more.
+  const twice = new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 5000)]);
+  assertEquals(cut(twice).includes("E_OTHER_IMAGE"), true);
+  const running = { target: "continued" } as const;
+  assertEquals(cut(changed(7000).subarray(0, 9000), running), []);
+  assertEquals(cut(changed(4000).subarray(0, 9000), running), ["E_OTHER_IMAGE"]);
+  assertEquals(
+    cut(new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 3000)]), { times: 2 }),
+    [],
+  );
+  assertEquals(cut(twice, { times: 2 }).includes("E_OTHER_IMAGE"), true);
+});
+
+Deno.test("judgeCall() wants nothing of an early refusal, and the position where the image ends", () => {
+  const refused = { outcome: { ...CUT, written: "nothing" }, reply: FAILED } as const;
+  const empty = new Uint8Array(0);
+  const end: FileEnd = { image: empty, start: 100, before: 100, after: 100, isUnharmed: true };
+  assertEquals(ids({ ...refused, image: empty }), []);
+  assertEquals(ids({ ...refused, image: Uint8Array.of(1) }), ["E_WRITTEN"]);
+  assertEquals(ids({ ...refused, image: empty, file: end }), []);
+  assertEquals(ids({ ...refused, image: empty, file: { ...end, after: 101 } }), ["E_POSITION"]);
+  assertEquals(ids({ ...refused, image: empty, file: { ...end, isUnharmed: false } }), ["E_OVERWRITTEN"]);
+  const whole = { ...end, image: IMAGE, after: 100 + IMAGE.length };
+  assertEquals(ids({ file: whole }), []);
+  assertEquals(ids({ file: { ...whole, after: 100 } }), ["E_POSITION"]);
+});

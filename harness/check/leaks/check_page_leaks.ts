@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+
+import type { Scenario } from "../../../lib/model/scenario.ts";
+import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
+import type { CaseOutcome } from "../../run/case/run_case.ts";
+import { isOwnFunction } from "../../coverage/own_function.ts";
+import { decodeFrames } from "../../triage/decode_frames.ts";
+import { noteProcesses } from "./process_log.ts";
+import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
+import { leakingFunction, parsePageReferences } from "./page_references.ts";
+
+type Run = (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
+
+const TRACING = "/sys/kernel/debug/tracing";
+/** What the events of a scenario's calls fit into, in KiB. */
+const TRACE_KIB = "65536";
+
+/**
+ * Looks for leaked pages after each scenario, on a kernel of the debug flavour. Where there are some, the
+ * scenario is run once more while the kernel traces the reference counts, to tell which function took what
+ * nobody gave back.
+ */
+export function withPageLeakCheck(run: Run, vmlinux: string | undefined): Run {
+  return async (guest, scenario) => {
+    const outcome = await run(guest, scenario);
+    await noteProcesses(guest, scenario.name);
+    const leaked = await findPageLeaks(guest.agent);
+    if (leaked.length === 0) return outcome;
+    const step = await traceLeak(run, guest, scenario, new Set(leaked));
+    const where = step === undefined ? undefined : await placeOf(step, vmlinux);
+    return { ...outcome, findings: [...outcome.findings, ...pageLeakFindings(leaked, where)] };
+  };
+}
+
+/** A stack entry with its lines of the source, where the kernel has debug information. */
+async function placeOf(step: string, vmlinux: string | undefined): Promise<string> {
+  const [, name, offset] = /^([^+]+)\+0x([0-9a-f]+)/.exec(step) ?? [];
+  if (name === undefined || offset === undefined || vmlinux === undefined) return step;
+  const frame = { function: name, offset: parseInt(offset, 16), size: 0, reliable: true, exact: false };
+  const { frames } = await decodeFrames(vmlinux, [frame]);
+  const places = frames[0]?.places ?? [];
+  return places.length === 0 ? step : `${step} (${places.join(", inlined by ")})`;
+}
+
+async function traceLeak(
+  run: Run,
+  guest: Guest,
+  scenario: Scenario,
+  before: ReadonlySet<number>,
+): Promise<string | undefined> {
+  const { agent } = guest;
+  const set = (file: string, value: string): Promise<void> => agent.writeFile(`${TRACING}/${file}`, value);
+  await set("buffer_size_kb", TRACE_KIB);
+  await set("options/stacktrace", "1");
+  await set("options/sym-offset", "1");
+  await set("events/page_ref/enable", "1");
+  await set("tracing_on", "0");
+  await run(tracingGuest(guest, set), scenario);
+  const leaked = (await findPageLeaks(agent)).filter((frame) => !before.has(frame));
+  const trace = new TextDecoder().decode(await agent.readFile(`${TRACING}/trace`));
+  return leakingFunction(parsePageReferences(trace), leaked, isOwnFunction);
+}
+
+/** The same guest, which traces as long as it checkpoints. */
+function tracingGuest(guest: Guest, set: (file: string, value: string) => Promise<void>): Guest {
+  const checkpoint: GuestAgent["checkpoint"] = async (options) => {
+    await set("tracing_on", "1");
+    try {
+      return await guest.agent.checkpoint(options);
+    } finally {
+      await set("tracing_on", "0");
+    }
+  };
+  const agent = new Proxy(guest.agent, {
+    get(target, name) {
+      if (name === "checkpoint") return checkpoint;
+      const value: unknown = Reflect.get(target, name);
+      // The methods have private fields to reach: they must run on the object itself.
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return new Proxy(guest, {
+    get: (target, name) => {
+      if (name === "agent") return agent;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../../../lib/image/finding.ts";
+import { AgentError } from "../../../vm/agent/agent_session.ts";
+import type { GuestAgent } from "../../run/guest/guest.ts";
+
+/** What the kernel counts of what it has given out. */
+export interface LeakCounters {
+  /** Open files: the first number of /proc/sys/fs/file-nr. */
+  readonly files: number;
+  /** Free pages of /proc/zoneinfo, those that a CPU keeps for itself included, in bytes. */
+  readonly free: number;
+  /** SUnreclaim: memory of the kernel's own objects, in bytes. */
+  readonly objects: number;
+  /**
+   * Whether kmemleak watches: it finds leaks itself, at the end of the run, and on such a kernel memory is no
+   * measure, as freed objects lie in KASAN's quarantine and every allocation is written down.
+   */
+  readonly isWatched: boolean;
+}
+
+/** Of so many calls and more, what they leak shows. */
+export const MANY_CALLS = 100;
+
+const KIB = 1024;
+const PAGE_BYTES = 4096;
+const MOST_OF_CACHES = 2 * 1024 * 1024;
+/** The smallest leak of a call that must show in the kernel's objects, in bytes. */
+const SMALLEST_OBJECT = 64;
+
+/** Reads the counters. */
+export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters> {
+  const text = async (path: string) => new TextDecoder().decode(await agent.readFile(path));
+  const zones = await text("/proc/zoneinfo");
+  const pages = [...zones.matchAll(/^\s+(?:nr_free_pages|count:)\s+(\d+)$/gm)].map((match) =>
+    Number(match[1])
+  );
+  const objects = /^SUnreclaim:\s+(\d+) kB$/m.exec(await text("/proc/meminfo"))?.[1];
+  const isWatched = await agent.readFile("/sys/kernel/debug/kmemleak").then(() => true, (error) => {
+    if (error instanceof AgentError) return false;
+    throw error;
+  });
+  return {
+    isWatched,
+    files: parseInt(await text("/proc/sys/fs/file-nr")),
+    free: pages.length === 0 ? NaN : pages.reduce((sum, count) => sum + count) * PAGE_BYTES,
+    objects: Number(objects ?? NaN) * KIB,
+  };
+}
+
+/** What of a target's memory is not free again when the target is gone: more than caches that were warmed up. */
+export function lostMemory(before: LeakCounters, after: LeakCounters): Finding[] {
+  const lost = before.free - after.free;
+  if (before.isWatched || lost <= MOST_OF_CACHES) return [];
+  return [{
+    id: "E_LEAK",
+    verdict: "mismatch",
+    path: "checkpoint(2)",
+    message: "the target is gone, and its memory is not free",
+    expected: `at most ${MOST_OF_CACHES} bytes less than before it`,
+    actual: `${lost} less`,
+  }];
+}
+
+/**
+ * What so many calls did not give back: a file that stays open, half a page or {@linkcode SMALLEST_OBJECT}
+ * bytes of an object each. One leak in a few calls is for a kernel that looks for it.
+ */
+export function leakFindings(before: LeakCounters, after: LeakCounters, times: number): Finding[] {
+  const grown: [what: string, growth: number, most: number][] = [
+    ["open files", after.files - before.files, 0],
+    ["bytes of memory", before.free - after.free, times * PAGE_BYTES / 2],
+    ["bytes of kernel objects", after.objects - before.objects, times * SMALLEST_OBJECT],
+  ];
+  return grown.slice(0, before.isWatched ? 1 : grown.length).filter(([, growth, most]) => !(growth <= most))
+    .map(([what, growth, most]) => ({
+      id: "E_LEAK",
+      verdict: "mismatch",
+      path: "checkpoint(2)",
+      message: `${times} calls did not give back what they took`,
+      expected: `at most ${most} ${what} more`,
+      actual: `${growth} more`,
+    }));
+}

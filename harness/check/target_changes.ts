@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+
+import { parsePagemap } from "../../lib/compare/pagemap.ts";
+import type { Finding } from "../../lib/image/finding.ts";
+import type { Blobs } from "../run/guest/guest.ts";
+
+/** What of /proc/PID is looked at before and after; `pages` is the agent's list from pagemap. */
+export const OBSERVED_FOR_CHANGES = ["maps", "smaps", "status", "stat", "pages"] as const;
+
+/** Lines of an smaps entry that change when pages of that VMA come back from swap. */
+const SWAP_LINES = new Set([
+  "Rss",
+  "Pss",
+  "Pss_Dirty",
+  "Shared_Clean",
+  "Shared_Dirty",
+  "Private_Clean",
+  "Private_Dirty",
+  "Referenced",
+  "Anonymous",
+  "Swap",
+  "SwapPss",
+  // Pages that are present in a locked VMA.
+  "Locked",
+]);
+
+/** Lines of status that change when pages come back from swap. */
+const SWAP_STATUS_LINES = new Set(["VmHWM", "VmRSS", "RssAnon", "VmSwap"]);
+
+/**
+ * Pages that may be freed count in one line, and no longer as referenced in the other, only when the kernel
+ * works off a batch of them: whoever makes it do so.
+ */
+const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
+
+/**
+ * What a checkpoint changed about its target. Allowed is one thing: a page that was swapped out may have come back,
+ * and with it the sizes that smaps shows of its VMA. Every other page, VMA and line must be as it was, and for a
+ * stopped task all that status and stat show: signals, faults, times, context switches.
+ *
+ * @param before {@linkcode OBSERVED_FOR_CHANGES} of the target before the call
+ * @param after the same after it
+ */
+export function changesBetween(before: Blobs, after: Blobs): Finding[] {
+  const differences: [string, Difference | undefined][] = [
+    ["maps", firstDifference(lines(before, "maps"), lines(after, "maps"))],
+    ["smaps", smapsDifference(before, after)],
+    ["pages", pageDifference(before, after)],
+    ["status", statusDifference(before, after)],
+    ["stat", statDifference(before, after)],
+  ];
+  return differences.flatMap(([name, difference]) => difference ? [changed(name, difference)] : []);
+}
+
+interface Difference {
+  readonly expected: string;
+  readonly actual: string;
+}
+
+function changed(name: string, { expected, actual }: Difference): Finding {
+  return {
+    id: "E_TARGET_CHANGED",
+    verdict: "mismatch",
+    path: `/proc/PID/${name}`,
+    message: "the checkpoint changed its target",
+    expected,
+    actual,
+  };
+}
+
+function lines(blobs: Blobs, name: string): string[] {
+  return new TextDecoder("latin1").decode(blobs.get(name)).split("\n");
+}
+
+function firstDifference(before: readonly string[], after: readonly string[]): Difference | undefined {
+  const length = Math.max(before.length, after.length);
+  for (let i = 0; i < length; i++) {
+    if (before[i] !== after[i]) return { expected: before[i] ?? "no line", actual: after[i] ?? "no line" };
+  }
+  return undefined;
+}
+
+function swappedAddresses(blobs: Blobs): bigint[] {
+  return parsePagemap(blobs.get("pages") ?? new Uint8Array(0))
+    .filter((entry) => entry.swapped)
+    .map((entry) => BigInt(entry.page) * 4096n);
+}
+
+/** The first line of smaps that changed and must not. */
+function smapsDifference(before: Blobs, after: Blobs): Difference | undefined {
+  const [was, is] = [smapsEntries(before), smapsEntries(after)];
+  const swapped = swappedAddresses(before);
+  for (let i = 0; i < Math.max(was.length, is.length); i++) {
+    const [old, now] = [was[i] ?? [], is[i] ?? []];
+    const ignored = new Set(hasSwapped(old[0] ?? "", swapped) ? SWAP_LINES : []);
+    const [lazy, referenced] = BATCHED_LINES;
+    const lazyLine = (entry: readonly string[]) => entry.find((line) => nameOf(line) === lazy);
+    if (lazyLine(old) !== lazyLine(now)) ignored.add(lazy).add(referenced);
+    const steady = (entry: readonly string[]) => entry.filter((line) => !ignored.has(nameOf(line)));
+    const difference = firstDifference(steady(old), steady(now));
+    if (difference) return difference;
+  }
+  return undefined;
+}
+
+/** Whether a task is stopped: what runs, or waits for something, changes by itself. */
+function isStopped(blobs: Blobs): boolean {
+  return lines(blobs, "status").some((line) => /^State:\t[Tt] /.test(line));
+}
+
+/** The first line of status that changed: signals, sizes, context switches. */
+function statusDifference(before: Blobs, after: Blobs): Difference | undefined {
+  if (!isStopped(before)) return undefined;
+  const ignored = swappedAddresses(before).length > 0 ? SWAP_STATUS_LINES : new Set();
+  const steady = (blobs: Blobs) => lines(blobs, "status").filter((line) => !ignored.has(nameOf(line)));
+  return firstDifference(steady(before), steady(after));
+}
+
+/** The first field of stat that changed: faults and times. Of several threads one may still be about to stop. */
+function statDifference(before: Blobs, after: Blobs): Difference | undefined {
+  const was = statFields(before);
+  if (!isStopped(before) || was[THREADS] !== "1") return undefined;
+  if (swappedAddresses(before).length > 0) was[RESIDENT] = statFields(after)[RESIDENT] ?? "";
+  const named = (fields: readonly string[]) => fields.map((value, field) => `field ${field}: ${value}`);
+  return firstDifference(named(was), named(statFields(after)));
+}
+
+/** Fields of stat as proc(5) counts them: the number of threads, and the resident set. */
+const THREADS = 20;
+const RESIDENT = 24;
+
+/** The fields of stat by number; the first three are left out, since a command may hold anything. */
+function statFields(blobs: Blobs): string[] {
+  const [line = ""] = lines(blobs, "stat");
+  return ["", "", "", ...line.slice(line.lastIndexOf(")") + 2).split(" ")];
+}
+
+/** The lines of smaps, VMA by VMA. */
+function smapsEntries(blobs: Blobs): string[][] {
+  const entries: string[][] = [];
+  for (const line of lines(blobs, "smaps")) {
+    if (nameOf(line) === "" || entries.length === 0) entries.push([]);
+    entries.at(-1)!.push(line);
+  }
+  return entries;
+}
+
+function nameOf(line: string): string {
+  return /^([A-Za-z_]+):/.exec(line)?.[1] ?? "";
+}
+
+/** Whether one of the addresses lies in the VMA of a first line of an smaps entry. */
+function hasSwapped(line: string, swapped: readonly bigint[]): boolean {
+  const range = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line);
+  if (!range) return false;
+  const [start, end] = [BigInt(`0x${range[1]}`), BigInt(`0x${range[2]}`)];
+  return swapped.some((address) => address >= start && address < end);
+}
+
+/** The first page that changed otherwise than by coming back from swap. */
+function pageDifference(before: Blobs, after: Blobs): Difference | undefined {
+  const was = rawPages(before);
+  const is = rawPages(after);
+  for (const [address, entry] of was) {
+    const now = is.get(address);
+    const cameBack = (entry & SWAPPED) !== 0n && now !== undefined && (now & PRESENT) !== 0n;
+    if (entry !== now && !cameBack) return { expected: show(address, entry), actual: show(address, now) };
+  }
+  for (const [address, entry] of is) {
+    if (!was.has(address)) return { expected: show(address, undefined), actual: show(address, entry) };
+  }
+  return undefined;
+}
+
+const PRESENT = 1n << 63n;
+const SWAPPED = 1n << 62n;
+
+/** The agent's `pages` blob: address and raw pagemap entry. */
+function rawPages(blobs: Blobs): Map<bigint, bigint> {
+  const bytes = blobs.get("pages") ?? new Uint8Array(0);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const pages = new Map<bigint, bigint>();
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    pages.set(view.getBigUint64(at, true), view.getBigUint64(at + 8, true));
+  }
+  return pages;
+}
+
+function show(address: bigint, entry: bigint | undefined): string {
+  const where = `page 0x${address.toString(16)}`;
+  if (entry === undefined) return `${where}: neither present nor swapped`;
+  return `${where}: pagemap entry 0x${entry.toString(16)}`;
+}

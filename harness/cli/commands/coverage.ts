@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import type { Scenario } from "../../../lib/model/scenario.ts";
+import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
+import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
+import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
+import type { Command } from "../command.ts";
+import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "../../coverage/coverage.ts";
+import { coveragePage } from "../../coverage/coverage_page.ts";
+import { readCoverage } from "../../coverage/read_coverage.ts";
+import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
+import { EXIT_STATUS } from "../exit_status.ts";
+import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
+import { newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
+import type { Guest } from "../../run/guest/guest.ts";
+import { parseOptions } from "../parse_options.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { runPlatform } from "../../run/run_platform.ts";
+import { exitStatusOf, RunReport } from "../../run/run_report.ts";
+import { Terminal } from "../../report/terminal.ts";
+import { writeWhole } from "../../report/write_whole.ts";
+
+/** `coverage`: which lines of the kernel code the catalogue and the fault sweep reach. */
+export const coverageCommand: Command = {
+  usage: [
+    "coverage [--filter TEXT]... [--arch LIST] [--out DIR]",
+    "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
+  ],
+  options: [
+    "--filter TEXT   only scenarios whose name contains TEXT (may be repeated)",
+    "--arch LIST     kernels, separated by commas, or all; x86_64,i386 by default",
+    "--accel NAME    kvm or tcg, in place of the probe",
+    "--out DIR       where the page and the results go; a new directory below the cache by default",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["arch", "accel", "out"], collect: ["filter"] });
+    const platforms = parsePlatforms({
+      arch: options.string("arch"),
+      fallback: "x86_64,i386",
+      flavour: "fault",
+    });
+    const filters = [...options.list("filter"), ...options.words];
+    const catalogue = await readCatalogue();
+    const scenarios = filterScenarios(catalogue, filters);
+    const swept = filters.length > 0 ? scenarios : faultScenarios(catalogue);
+    const sources = await readSources();
+    const terminal = new Terminal();
+    const report = await RunReport.open(options.string("out"), terminal, ["ckptest", "coverage"]);
+    const coverage: Coverage = new Map();
+    const tally = newFaultTally();
+    for (const platform of scenarios.length > 0 ? platforms : []) {
+      const settings = { terminal, accelerator: options.string("accel"), scenarios: catalogue };
+      const prepared = await prepareGuest(platform, settings);
+      const atGuestEnd = async ({ agent }: Guest): Promise<void> => {
+        addCoverage(coverage, await readCoverage(agent, prepared.build!, [...sources.keys()]));
+      };
+      report.beginPlatform({ ...prepared, name: platform.name });
+      await runPlatform(prepared, scenarios, report, { atGuestEnd });
+      if (platform.kernel === "x86_64") {
+        // A CPU without FSGSBASE has the bases of segments in descriptors alone.
+        const old = await prepareGuest(platform, { ...settings, append: ["nofsgsbase"] });
+        report.beginPlatform({ ...old, name: platform.name }, "with nofsgsbase");
+        await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
+      }
+      report.beginPlatform({ ...prepared, name: platform.name }, "with faults");
+      await runPlatform(prepared, swept, report, {
+        atGuestEnd,
+        secondJudge: (guest) => (seen) =>
+          sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
+      });
+    }
+    const isFull = await reportCoverage({
+      coverage,
+      sources,
+      report,
+      names: platforms.map(({ name }) => name),
+    });
+    const counts = await report.close();
+    const status = exitStatusOf(counts);
+    return status === EXIT_STATUS.pass && filters.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
+  },
+};
+
+/** Scenarios of segments that are loaded, and of none. */
+function segmentScenarios(scenarios: readonly Scenario[]): Scenario[] {
+  return scenarios.filter(({ name }) => /^(minimal|tls_|ldt_|registers_selectors)/.test(name));
+}
+
+/** The C files of the patch, by their path in the kernel tree. */
+async function readSources(): Promise<Map<string, readonly string[]>> {
+  const sources = new Map<string, readonly string[]>();
+  for (const [path, bytes] of await readOverlay(OWN_OVERLAY)) {
+    if (/\.[ch]$/.test(path)) sources.set(path, new TextDecoder().decode(bytes).split("\n"));
+  }
+  return sources;
+}
+
+/** Writes the page and the numbers. True when every line ran or is explained. */
+async function reportCoverage(
+  { coverage, sources, report, names }: {
+    coverage: Coverage;
+    sources: Map<string, readonly string[]>;
+    report: RunReport;
+    names: readonly string[];
+  },
+): Promise<boolean> {
+  const explained = explainLines(await readUnreachableLines(), sources, coverage);
+  const page = join(report.directory, "coverage.html");
+  const title = `Coverage of the checkpoint patch on ${names.join(", ")}`;
+  await writeWhole(page, new TextEncoder().encode(coveragePage({ title, coverage, sources, explained })));
+  const files = [...coverage.values()];
+  const unreached: string[] = [];
+  let excused = 0;
+  for (const [path, { lines }] of coverage) {
+    for (const [number, { count }] of lines) {
+      if (count > 0) continue;
+      if (explained.get(path)?.has(number)) excused++;
+      else unreached.push(`${path}:${number}: ${sources.get(path)?.[number - 1]?.trim()}`);
+    }
+  }
+  const { total, reached } = lineShare(files);
+  for (const line of unreached.toSorted()) report.note(`never ran: ${line}`);
+  report.note(
+    `lines:    ${
+      formatShare({ total: total - excused, reached })
+    }, ${excused} more cannot run, and why is told`,
+  );
+  report.note(`branches: ${formatShare(branchShare(files))}`);
+  report.note(`page:     ${page}`);
+  return unreached.length === 0 && total > 0;
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
+import { runFuzz } from "../../fuzz/run_fuzz.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { OWN_KERNEL_HELP, OWN_KERNEL_OPTIONS, ownKernelOptions } from "../user_kernel_option.ts";
+import { parsePlatforms, type Platform } from "../../run/platform.ts";
+import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import { readPlantedErrors } from "../../mutants.ts";
+import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { Terminal } from "../../report/terminal.ts";
+
+const DEFAULT_COUNT = 1000;
+const DEFAULT_LDT_COUNT = 10_000;
+const MAX = 0x7fff_ffff;
+
+/** `fuzz`: random programs of steps. */
+export const fuzzCommand: Command = {
+  usage: [
+    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--plant NAME]",
+    "draw random programs of steps, compare each image with the prediction, make a failing program small",
+  ],
+  options: [
+    "--ldt          judge the LDT model against the kernel by sequences of modify_ldt calls, without images",
+    "--tracers      at stops in between, let tracers, debuggers and the freezer do something to the program",
+    "--seed N       the programs to draw; by the clock when not given, and printed",
+    `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
+    "--arch LIST    platforms, separated by commas, or all",
+    "--plant NAME   plant that error of fixtures/mutants.json in the kernel first",
+    ...OWN_KERNEL_HELP.filter((line) => !line.startsWith("--self")),
+    ...SOURCE_HELP,
+    "--accel NAME   kvm or tcg, in place of the probe",
+  ],
+  async run(args) {
+    const options = parseOptions(args, {
+      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", ...OWN_KERNEL_OPTIONS, "accel"],
+      boolean: [...SOURCE_FLAGS, "ldt", "tracers"],
+    });
+    if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
+    let status: ExitStatus = EXIT_STATUS.pass;
+    const platforms = parsePlatforms({
+      arch: options.string("arch"),
+      fallback: "x86_64",
+      series: options.string("series"),
+    });
+    for (const platform of platforms) {
+      if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
+    }
+    return status;
+  },
+};
+
+async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise<boolean> {
+  const terminal = new Terminal();
+  const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
+  const ldt = options.flag("ldt");
+  if (ldt && options.flag("tracers")) throw new UsageError("--tracers has no meaning with --ldt");
+  const own = ownKernelOptions(options);
+  if (own.self && options.flag("tracers")) {
+    throw new UsageError("--tracers needs other tasks than --self has");
+  }
+  const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
+  const prepared = await prepareGuest(platform, {
+    terminal,
+    accelerator: options.string("accel"),
+    ...own,
+    source: kernelSourceOption(options),
+    mutate: await plantedEdits(options.string("plant")),
+  });
+  if (ldt) return await fuzzLdt(prepared, { terminal, seed, count });
+  const kernel = [prepared.kernelName, ...prepared.notes].join("; ");
+  terminal.result(`# ${platform.name}: ${kernel}, seed ${seed}, ${count} programs`);
+  const result = await runFuzz(prepared, {
+    seed,
+    count,
+    tracers: options.flag("tracers"),
+    onProgress: (done) =>
+      terminal.status(`${platform.name}: program ${done} of ${count}`, `${platform.name}: running`),
+  });
+  terminal.clearStatus();
+  const rate = Math.round(result.programs / (result.milliseconds / 60_000));
+  if (!result.failure) {
+    terminal.result(`ok    ${platform.name}: ${result.programs} programs passed, ${rate} programs a minute`);
+    return true;
+  }
+  const { scenario, findings } = result.failure;
+  terminal.result(
+    `FAIL  ${platform.name}: program ${result.programs}, made small in ${result.shrinks} steps:`,
+  );
+  const { name: _name, ...text } = scenario;
+  terminal.result(JSON.stringify(text, null, 2));
+  for (const finding of findings.slice(0, 8)) terminal.result(`      ${finding}`);
+  if (findings.length === 0) {
+    terminal.result("      run alone in a fresh guest it passes: the failure depends on what ran before");
+  }
+  terminal.result(
+    `      save the scenario as fixtures/scenarios/NAME.json, then: deno task test:qemu --filter NAME`,
+  );
+  terminal.result(
+    `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}` +
+      (options.flag("tracers") ? " --tracers" : ""),
+  );
+  return false;
+}
+
+async function plantedEdits(name: string | undefined) {
+  if (name === undefined) return [];
+  const all = await readPlantedErrors();
+  const found = all.find((planted) => planted.name === name);
+  if (!found) {
+    throw new UsageError(
+      `--plant takes one of ${all.map((planted) => planted.name).join(", ")}: found "${name}"`,
+    );
+  }
+  return found.edits;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+
+import type { Comparison } from "../../../lib/compare/compare_image.ts";
+import { judgeV11Image } from "../../../lib/compare/v11/judge_v11_image.ts";
+import { parseV11Manifest } from "../../../lib/compare/v11/manifest.ts";
+import { dumpImage, dumpTree, imageToJson } from "../../../lib/image/show/dump.ts";
+import { type Finding, findingText, worstVerdict } from "../../../lib/image/finding.ts";
+import { readImage } from "../../../lib/image/image.ts";
+import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
+import { checkImageStream } from "../../../lib/image/rules.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+
+const ACTIONS: Readonly<Record<string, (path: string, options: ParsedOptions) => Promise<ExitStatus>>> = {
+  show: showImage,
+  check: checkImageFile,
+  tree: showTree,
+};
+
+/** `image`: looks at an image file; needs no guest. */
+export const imageCommand: Command = {
+  usage: [
+    "image show|check|tree FILE [--json] [--dialect v11|port]",
+    "show a checkpoint image, check it against the rules of the format, or list its records",
+  ],
+  options: [
+    "show FILE       the address space as a table, LDT, TLS and registers",
+    "check FILE      every broken rule; exit status 1 if there is one",
+    "tree FILE       every record with its offset",
+    "--json          the same as JSON",
+    "--manifest F    check a v11 image against what its program did, too; prints what explains its bytes",
+    "--dialect NAME  v11 or port, in place of what the image says",
+    "--offset N      where the image starts in the file",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["dialect", "manifest", "offset"], boolean: ["json"] });
+    const [action, path, ...more] = options.words;
+    const run = action !== undefined && Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+    if (!run) {
+      throw new UsageError(
+        `"image" takes one of ${Object.keys(ACTIONS).join(", ")}: found "${action ?? "nothing"}"`,
+      );
+    }
+    if (path === undefined || more.length > 0) throw new UsageError(`"image ${action}" takes one file`);
+    return await run(path, options);
+  },
+};
+
+function decodeOptions(options: ParsedOptions): { dialect?: "v11" | "port"; start?: number } {
+  const dialect = options.string("dialect");
+  if (dialect !== undefined && dialect !== "v11" && dialect !== "port") {
+    throw new UsageError(`option --dialect takes v11 or port: found "${dialect}"`);
+  }
+  const start = options.number("offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
+  return { ...(dialect === undefined ? {} : { dialect }), ...(start === undefined ? {} : { start }) };
+}
+
+async function openImage(path: string): Promise<Deno.FsFile> {
+  try {
+    if ((await Deno.stat(path)).isDirectory) throw new Deno.errors.IsADirectory("it is a directory");
+    return await Deno.open(path);
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function readFile(path: string): Promise<Uint8Array> {
+  using file = await openImage(path);
+  return new Uint8Array(await new Response(file.readable).arrayBuffer());
+}
+
+async function withImage(path: string, show: (bytes: Uint8Array) => string): Promise<ExitStatus> {
+  const bytes = await readFile(path);
+  try {
+    console.log(show(bytes));
+    return EXIT_STATUS.pass;
+  } catch (error) {
+    if (!(error instanceof MalformedImageError)) throw error;
+    console.log(`${path}: ${findingText(error.toFinding())}`);
+    return EXIT_STATUS.testFailed;
+  }
+}
+
+function showImage(path: string, options: ParsedOptions): Promise<ExitStatus> {
+  return withImage(path, (bytes) => {
+    const image = readImage(bytes, decodeOptions(options));
+    return options.flag("json") ? JSON.stringify(imageToJson(image), null, 2) : dumpImage(image);
+  });
+}
+
+function showTree(path: string, options: ParsedOptions): Promise<ExitStatus> {
+  return withImage(path, (bytes) => dumpTree(readImage(bytes, decodeOptions(options))));
+}
+
+async function checkImageFile(path: string, options: ParsedOptions): Promise<ExitStatus> {
+  const manifest = options.string("manifest");
+  if (manifest !== undefined) return await checkWithManifest(path, manifest, options);
+  const file = await openImage(path);
+  const findings = await checkImageStream(file.readable, decodeOptions(options));
+  return showFindings(path, findings, { json: options.flag("json") });
+}
+
+/** Against a manifest the whole image is read: fields are checked against what comes later. */
+async function checkWithManifest(path: string, from: string, options: ParsedOptions): Promise<ExitStatus> {
+  const { start } = decodeOptions(options);
+  const text = new TextDecoder().decode(await readFile(from));
+  const bytes = await readFile(path);
+  let comparison: Comparison;
+  try {
+    comparison = judgeV11Image(bytes, parseV11Manifest(text), start === undefined ? {} : { start });
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(`${from} is no manifest of a v11 image: ${error.message}`);
+  }
+  return showFindings(path, comparison.findings, { json: options.flag("json"), comparison });
+}
+
+function showFindings(
+  path: string,
+  findings: readonly Finding[],
+  { json, comparison }: { json: boolean; comparison?: Comparison },
+): ExitStatus {
+  const verdict = worstVerdict(findings);
+  const volatile = [...comparison?.volatile ?? []].map(([name, entry]) => ({ name, ...entry }));
+  if (json) {
+    const account = comparison && { bytes: comparison.counts, volatile };
+    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings, ...account }, null, 2));
+  } else {
+    for (const finding of findings) console.log(findingText(finding));
+    for (const { name, bytes, reason } of volatile) {
+      console.log(`volatile ${bytes} bytes: ${name} (${reason})`);
+    }
+    if (comparison) console.log(accountText(comparison));
+    console.log(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
+  }
+  return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+}
+
+function accountText({ counts: { total, predicted, observed, volatile, unexplained } }: Comparison): string {
+  return `${total} bytes: ${predicted} predicted, ${observed} observed, ${volatile} volatile, ` +
+    `${unexplained} unexplained`;
+}
+
+function notes(findings: readonly Finding[]): string {
+  const count = findings.filter((finding) => finding.verdict === "note").length;
+  return count === 0 ? "" : `, ${count} note${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+
+import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
+import { acceptFindings, readAcceptedFindings } from "../../../vm/kernel/patches/accept_findings.ts";
+import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
+import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS } from "../exit_status.ts";
+import { lintLines } from "../lint_lines.ts";
+import { parseOptions } from "../parse_options.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import { Terminal } from "../../report/terminal.ts";
+import { showProgress } from "./kernel_series.ts";
+
+/** `kernel-lint`: the kernel's own style checkers on the kernel code. */
+export const kernelLintCommand: Command = {
+  usage: [
+    "kernel-lint [--series 6.1] [--arch LIST]",
+    "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
+  ],
+  options: [
+    "--series 6.1    the kernel that the code is for",
+    "--arch LIST     what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["series", "arch"], words: false });
+    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" });
+    const arches = [...new Set(platforms.map(({ kernel }) => kernel))];
+    const terminal = new Terminal();
+    const cacheDir = cacheDirectory();
+    const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
+    const series = await loadSeries({ series: options.string("series") ?? "6.1", cacheDir, onProgress });
+    const reports = await lintSeries({ series, cacheDir, arches, onProgress });
+    const judged = acceptFindings(
+      reports.flatMap(({ findings }) => findings),
+      await readAcceptedFindings(),
+    );
+    terminal.clearStatus();
+    for (const line of lintLines(reports, judged)) terminal.result(line);
+    const clean = judged.rejected.length === 0 && judged.stale.length === 0;
+    return clean ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+  },
+};

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
+import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
+import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
+import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
+import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
+import { readSeriesAuthor, SeriesAuthorError } from "../../../vm/kernel/patches/series_author.ts";
+import { shellQuote } from "../../../vm/host/shell_quote.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { parseOptions } from "../parse_options.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import { Terminal } from "../../report/terminal.ts";
+
+/** `kernel-series`: writes the port as patches for `git am`. */
+export const kernelSeriesCommand: Command = {
+  usage: [
+    "kernel-series --out DIR [--series 6.1] [--author 'NAME <EMAIL>'] [--date TIME] [--check [--arch LIST]]",
+    "write the kernel code as a series of patches, as git format-patch does",
+  ],
+  options: [
+    "--out DIR       where the patches go; a series that is there is replaced",
+    "--series 6.1    the kernel that they are for",
+    "--author WHO    who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
+    "--date TIME     as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
+    "--check         build the kernel after each patch",
+    "--arch LIST     for --check: x86_64, i386, i386-pae (default x86_64,i386)",
+  ],
+  async run(args) {
+    const options = parseOptions(args, {
+      string: ["out", "series", "author", "date", "arch"],
+      boolean: ["check"],
+      words: false,
+    });
+    const outDir = options.string("out");
+    if (outDir === undefined) throw new UsageError("option --out is missing: where shall the patches go?");
+    if (options.string("arch") !== undefined && !options.flag("check")) {
+      throw new UsageError("option --arch goes with --check: patches are the same for all");
+    }
+    const arches = [
+      ...new Set(
+        parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" }).map(({ kernel }) => kernel),
+      ),
+    ];
+    const terminal = new Terminal();
+    const cacheDir = cacheDirectory();
+    const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
+    const author = await readSeriesAuthor({ author: options.string("author"), date: options.string("date") })
+      .catch((error) => {
+        throw error instanceof SeriesAuthorError ? new UsageError(error.message) : error;
+      });
+    const series = await loadSeries({ series: options.string("series") ?? "6.1", cacheDir, onProgress });
+    const mails = await exportSeries({ series, author, outDir, cacheDir });
+    for (const path of mails) terminal.result(path);
+    await applySeries({ series, mails, cacheDir });
+    terminal.clearStatus();
+    terminal.result("applies without a warning, and gives the tree that is built; in a kernel's repository:");
+    terminal.result(`  git am ${shellQuote(outDir.replace(/\/+$/, ""))}/000[1-9]-*.patch`);
+    if (!options.flag("check")) return EXIT_STATUS.pass;
+    await buildSeries({
+      series,
+      arches,
+      cacheDir,
+      onProgress,
+      onBuilt: ({ arch, number, subject, seconds }) =>
+        terminal.result(`builds  ${arch.padEnd(8)}  ${number}  ${subject} (${seconds.toFixed(0)} s)`),
+    });
+    terminal.clearStatus();
+    return EXIT_STATUS.pass;
+  },
+};
+
+/** Shows what the build is at. */
+export function showProgress(terminal: Terminal, { stage, message, seconds }: BuildProgress): void {
+  terminal.status(`kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`, `kernel, ${stage}`);
+}

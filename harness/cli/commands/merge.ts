@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+
+import { join, resolve } from "@std/path";
+import type { Command } from "../command.ts";
+import { UsageError } from "../exit_status.ts";
+import { History } from "../../nightly/history/history.ts";
+import { stateDirectory } from "../../nightly/run/state_directory.ts";
+import { mergeNights } from "../../nightly/merge_nights.ts";
+import { exitStatusOfNight, jobLine, printNight } from "../../nightly/night_summary.ts";
+import { writePage } from "../../nightly/write_page.ts";
+import { parseOptions } from "../parse_options.ts";
+import { Terminal } from "../../report/terminal.ts";
+
+/** `merge`: shards to one night. */
+export const mergeCommand: Command = {
+  usage: [
+    "merge DIR... --out DIR",
+    "make one night of the shards of a night: doubled jobs count once, missing ones are named",
+  ],
+  options: [
+    "--out DIR        where the merged night goes: an empty directory or a new one",
+    "--history FILE   the history to compare with and to add the shards to",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["out", "history"] });
+    const out = options.string("out");
+    if (out === undefined) throw new UsageError("merge needs --out DIR");
+    if (options.words.length === 0) throw new UsageError("merge needs the directories of at least one night");
+    const directories = options.words.map((path) => resolve(path));
+    const terminal = new Terminal();
+    using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
+    const result = await mergeNights({ directories, out: resolve(out), history });
+    for (const job of result.jobs) terminal.result(jobLine(job, terminal));
+    const page = await writePage(resolve(out), terminal);
+    printNight(result, { directory: resolve(out), terminal, page });
+    return exitStatusOfNight(result);
+  },
+};

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+
+import { join, resolve } from "@std/path";
+import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { shellJoin } from "../../../vm/host/shell_quote.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { formatBytes } from "../../report/format_quantity.ts";
+import { History } from "../../nightly/history/history.ts";
+import { stateDirectory } from "../../nightly/run/state_directory.ts";
+import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
+import { readDurations } from "../../nightly/plan/job_durations.ts";
+import { exitStatusOfNight, printNight } from "../../nightly/night_summary.ts";
+import { onInterrupt } from "../../nightly/run/on_interrupt.ts";
+import { parseBytes, parseSeconds } from "../../nightly/plan/parse_quantity.ts";
+import { planNight } from "../../nightly/plan/plan_night.ts";
+import { printPlan } from "../../nightly/plan/print_plan.ts";
+import { pruneOld } from "../../nightly/run/prune_old.ts";
+import { DEFAULT_MATRIX } from "../../nightly/plan/read_matrix.ts";
+import { runNight } from "../../nightly/run/run_night.ts";
+import { parseShard } from "../../nightly/plan/shard_jobs.ts";
+import { writePage } from "../../nightly/write_page.ts";
+import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import { Terminal } from "../../report/terminal.ts";
+
+const KEEP_DAYS = 30;
+const KEEP_BYTES = "20G";
+/** The history is small: it outlives the files. */
+const HISTORY_DAYS = 400;
+
+/** `nightly`: a matrix of suites and kernels, compared with the nights before. */
+export const nightlyCommand: Command = {
+  usage: [
+    "nightly [--matrix FILE] [--only TEXT]... [--shard I/N] [--budget TIME] [--resume] [--out DIR]",
+    "run suites over kernels, architectures and flavours, and say what is not as it was",
+  ],
+  options: [
+    "--matrix FILE      what to run; fixtures/nightly.json by default",
+    "--only TEXT        only jobs whose name contains TEXT (may be repeated)",
+    "--filter TEXT      only scenarios whose name contains TEXT (may be repeated)",
+    "--list             print the jobs, with what is known of each, and run none",
+    "--shard I/N        only the I-th of N parts of about the same duration",
+    "--durations FILE   the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by,",
+    "                   in place of the history's",
+    "--budget TIME      start no job that would end later than that, such as 90min or 2h",
+    "--jobs N           processes side by side; as many as there are processors by default",
+    "--resume           go on with an interrupted night: finished jobs are kept",
+    "--wait             wait when another run works in the directory",
+    "--out DIR          where the results go; by default a new directory, or with --resume the last one",
+    "--history FILE     the history; history.sqlite in the state directory by default",
+    `--keep-days N      remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
+    `--keep-bytes SIZE  remove the oldest of them beyond that; ${KEEP_BYTES} by default`,
+    "--keep-all         remove nothing",
+  ],
+  async run(args) {
+    const options = parseOptions(args, {
+      string: [
+        ...["matrix", "shard", "durations", "budget", "jobs", "out", "history"],
+        ...["keep-days", "keep-bytes"],
+      ],
+      collect: ["only", "filter"],
+      boolean: ["list", "resume", "wait", "keep-all"],
+      words: false,
+    });
+    const budget = timeOption(options, "budget");
+    const keep = keepOption(options);
+    const shard = options.string("shard");
+    const slots = options.number("jobs", { min: 1, max: 1024 }) ?? navigator.hardwareConcurrency;
+    const terminal = new Terminal();
+    const begin = performance.now();
+    using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
+    const { plan, durations } = await planNight({
+      matrixPath: options.string("matrix") ?? DEFAULT_MATRIX,
+      only: options.list("only"),
+      filter: options.list("filter"),
+      shard: shard === undefined ? undefined : parseShard(shard),
+      shardDurations: await readDurations(options.string("durations")),
+      history,
+    });
+    if (options.flag("list")) {
+      printPlan(plan, durations, terminal);
+      return EXIT_STATUS.pass;
+    }
+    const nights = join(stateDirectory(), "nights");
+    const out = options.string("out");
+    const resume = options.flag("resume");
+    const directory = out !== undefined
+      ? resolve(out)
+      : resume
+      ? await lastNight(nights)
+      : join(nights, plan.id);
+    terminal.result(
+      `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`,
+    );
+    using interrupt = onInterrupt((name) =>
+      terminal.note(`${name}: ending what runs; finished jobs are kept. Once more ends at once.`)
+    );
+    const result = await runNight({
+      ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
+      ...{ runner: CKPTEST_RUNNER, wait: options.flag("wait") },
+      planSeconds: (performance.now() - begin) / 1000,
+      signal: interrupt.signal,
+    });
+    const page = await writePage(directory, terminal);
+    if (keep && !interrupt.signal.aborted) {
+      history.forget(HISTORY_DAYS);
+      const dirs = { stateDir: stateDirectory(), cacheDir: cacheDirectory() };
+      const pruned = await pruneOld({ ...dirs, ...keep, spare: [directory] });
+      if (pruned.entries > 0) {
+        terminal.note(
+          `removed ${pruned.entries} old nights, runs, kernels and trees (${formatBytes(pruned.bytes)})`,
+        );
+      }
+    }
+    const given = args.filter((arg) => arg !== "--resume");
+    const place = out === undefined ? ["--out", directory] : [];
+    const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
+    printNight(result, { directory, terminal, resume: again, page });
+    return exitStatusOfNight(result);
+  },
+};
+
+function timeOption(options: ParsedOptions, name: string): number | undefined {
+  const text = options.string(name);
+  const seconds = text === undefined ? 0 : parseSeconds(text);
+  if (seconds === undefined) {
+    throw new UsageError(`option --${name} takes a time such as 90min or 2h: found "${text}"`);
+  }
+  return text === undefined ? undefined : seconds;
+}
+
+function keepOption(options: ParsedOptions): { keepDays: number; keepBytes: number } | undefined {
+  const keepDays = options.number("keep-days", { min: 1, max: 36_500 }) ?? KEEP_DAYS;
+  const text = options.string("keep-bytes") ?? KEEP_BYTES;
+  const keepBytes = parseBytes(text);
+  if (keepBytes === undefined) {
+    throw new UsageError(`option --keep-bytes takes a size such as 500M or 20G: found "${text}"`);
+  }
+  return options.flag("keep-all") ? undefined : { keepDays, keepBytes };
+}
+
+/** The directory of the last night, which is to be resumed. */
+async function lastNight(nights: string): Promise<string> {
+  const names: string[] = [];
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(nights)) if (isDirectory) names.push(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const last = names.sort().at(-1);
+  if (last === undefined) {
+    throw new UsageError(`there is no night to resume in ${nights}: name it with --out`);
+  }
+  return join(nights, last);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import { abiOf, stackTop } from "../../../lib/abi/arch.ts";
+import { explainPrediction } from "../../../lib/compare/explain_prediction.ts";
+import { compileScenario } from "../../../lib/model/compile_scenario.ts";
+import { ScenarioError } from "../../../lib/model/scenario.ts";
+import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
+import type { Command } from "../command.ts";
+import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import { parseOptions } from "../parse_options.ts";
+import { OWN_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
+import { targetHeapStart } from "../../run/guest/prepare_guest.ts";
+
+/** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
+export const predictCommand: Command = {
+  usage: [
+    "predict SCENARIO [--arch NAME]",
+    "print the image that the model expects of a scenario and, for each page and field, why",
+  ],
+  options: [
+    "SCENARIO       a name of the catalogue, or a scenario file",
+    "--arch NAME    x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it",
+  ],
+  async run(args) {
+    const options = parseOptions(args, { string: ["arch"] });
+    const [name, ...more] = options.words;
+    if (name === undefined || more.length > 0) throw new UsageError("predict takes one scenario");
+    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
+    if (platforms.length !== 1) throw new UsageError("option --arch takes one platform here");
+    const platform = platforms[0]!;
+    const scenario = await findScenario(name);
+    if (scenario.program) {
+      throw new UsageError(`${name} is a real program: it is judged by observation alone`);
+    }
+    try {
+      const compiled = compileScenario(scenario, {
+        kernelWordSize: abiOf(platform.kernel).wordSize,
+        targetWordSize: platform.target === "x86_64" ? 8 : 4,
+        heapStart: await targetHeapStart(platform),
+        stackTop: stackTop(platform.kernel, platform.target),
+        checkpointNr: OWN_NUMBERS[platform.target],
+        series: platform.series,
+      });
+      console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);
+      for (const stop of compiled.stops) {
+        for (const line of explainPrediction(stop, { arch: platform.kernel, series: platform.series })) {
+          console.log(line);
+        }
+      }
+    } catch (error) {
+      if (error instanceof ScenarioError) throw new UsageError(error.message);
+      throw error;
+    }
+    return EXIT_STATUS.pass;
+  },
+};
+
+async function findScenario(name: string) {
+  if (name.endsWith(".json")) return await readScenario(name);
+  const scenarios = await readCatalogue();
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (found) return found;
+  const close = scenarios.filter((scenario) => scenario.name.includes(name)).map((scenario) => scenario.name);
+  throw new UsageError(
+    `no scenario "${name}" in ${join(SCENARIO_DIRECTORY)}${
+      close.length ? `: did you mean ${close.join(", ")}?` : ""
+    }`,
+  );
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
+import type { Command } from "../command.ts";
+import { UsageError } from "../exit_status.ts";
+import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import {
+  OWN_KERNEL_FLAGS,
+  OWN_KERNEL_HELP,
+  OWN_KERNEL_OPTIONS,
+  ownKernelOptions,
+  ownKernelOptionsOf,
+} from "../user_kernel_option.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import { parseOptions } from "../parse_options.ts";
+import { type PreparedGuest, prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { runPlatform } from "../../run/run_platform.ts";
+import { exitStatusOf, RunReport } from "../../run/run_report.ts";
+import { Terminal } from "../../report/terminal.ts";
+import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
+
+const DEFAULT_PLATFORMS = "x86_64,i386";
+
+/** `run`: the catalogue, on each kernel. */
+export const runCommand: Command = {
+  usage: [
+    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--series LIST] [--repeat N] " +
+    "[--out DIR]",
+    "build what changed, boot guests, run the scenarios and judge every image",
+  ],
+  options: [
+    "--filter TEXT     only scenarios whose name contains TEXT (may be repeated)",
+    "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
+    "--arch LIST       kernels, separated by commas, or all",
+    "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
+    ...SOURCE_HELP,
+    "--accel NAME      kvm or tcg, in place of the probe",
+    ...OWN_KERNEL_HELP,
+    "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
+    "--out DIR         where the results go; a new directory below the cache by default",
+  ],
+  async run(args) {
+    const options = parseOptions(args, {
+      string: [...SOURCE_OPTIONS, "arch", "flavour", ...OWN_KERNEL_OPTIONS, "accel", "out", "repeat"],
+      collect: ["filter", "scenario"],
+      boolean: [...SOURCE_FLAGS, ...OWN_KERNEL_FLAGS],
+    });
+    const repeat = options.number("repeat", { min: 0, max: 100 });
+    // A list that is wrong ends the run before anything is built.
+    await readSplatAllowlist();
+    const own = ownKernelOptions(options);
+    const source = kernelSourceOption(options);
+    const files = options.list("scenario");
+    const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
+    const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
+    const terminal = new Terminal();
+    const report = await RunReport.open(options.string("out"), terminal);
+    if (scenarios.length > 0) {
+      const platforms = parsePlatforms({
+        arch: options.string("arch"),
+        fallback: own.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+        flavour: options.string("flavour"),
+        series: options.string("series"),
+      });
+      if (own.kernelFile !== undefined && platforms.length > 1) {
+        throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
+      }
+      const accelerator = options.string("accel");
+      const all: PreparedGuest[] = [];
+      // One kernel build at a time uses all processors; guests have one processor each and run side by side.
+      for (const platform of platforms) {
+        const prepared = await prepareGuest(platform, {
+          terminal,
+          accelerator,
+          ...own,
+          source,
+          scenarios,
+        });
+        const { name } = prepared.platform;
+        const how = prepared.notes.join("; ");
+        report.beginPlatform({ ...prepared, name, kernelOptions: ownKernelOptionsOf(options) }, how);
+        all.push(prepared);
+      }
+      await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));
+    }
+    return exitStatusOf(await report.close());
+  },
+};

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+
+import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
+import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
+import { UsageError } from "./exit_status.ts";
+import { kernelOptionsOf, SOURCE_OPTIONS } from "./kernel_source_option.ts";
+import type { ParsedOptions } from "./parse_options.ts";
+
+/** What a command line says of a kernel that is not ours. */
+export interface OwnKernel {
+  /** A ready kernel. */
+  readonly kernelFile?: string | undefined;
+  /** The configuration of the kernel that is built. */
+  readonly configFile?: string | undefined;
+  /** The number of the system call; undefined where nobody said it. */
+  readonly syscall?: SyscallNumbers | undefined;
+  /** How the agent is reached; undefined where the kernel's configuration decides. */
+  readonly channel?: GuestChannel | undefined;
+  /** Whether tasks can only checkpoint themselves. */
+  readonly self: boolean;
+}
+
+/** Options with a value that describe an own kernel. */
+export const OWN_KERNEL_OPTIONS: readonly string[] = [
+  "bzimage",
+  "kernel",
+  "kernel-config",
+  "syscall",
+  "channel",
+];
+
+/** The same, of those that take no value. */
+export const OWN_KERNEL_FLAGS: readonly string[] = ["self"];
+
+/** What they say, for a command's help. */
+export const OWN_KERNEL_HELP: readonly string[] = [
+  "--bzimage FILE    a ready kernel that carries the patch, bzImage or vmlinux, in place of our build (also --kernel)",
+  "--kernel-config FILE a whole .config for the kernel that is built, in place of the project's",
+  "--syscall NR      the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
+  "--channel NAME    how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
+  "--self            for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
+];
+
+/**
+ * Reads these options.
+ *
+ * @throws {UsageError} naming the option, what it takes and what was found
+ */
+export function ownKernelOptions(options: ParsedOptions): OwnKernel {
+  const [bzimage, kernel] = [options.string("bzimage"), options.string("kernel")];
+  if (bzimage !== undefined && kernel !== undefined) {
+    throw new UsageError("options --bzimage and --kernel are one and the same: give one of them");
+  }
+  if ((bzimage ?? kernel) !== undefined && options.string("kernel-config") !== undefined) {
+    throw new UsageError(
+      "option --kernel-config is for a kernel that is built: it has no meaning with --bzimage",
+    );
+  }
+  const text = options.string("syscall");
+  return {
+    kernelFile: bzimage ?? kernel,
+    configFile: options.string("kernel-config"),
+    syscall: text === undefined ? undefined : parseSyscallNumbers(text),
+    channel: channelNamed(options.string("channel")),
+    self: options.flag("self"),
+  };
+}
+
+function channelNamed(name: string | undefined): GuestChannel | undefined {
+  if (name === undefined || name === "virtio" || name === "serial") return name;
+  throw new UsageError(`option --channel takes virtio or serial: found "${name}"`);
+}
+
+const SYSCALL_MAX = 1023;
+
+function parseSyscallNumbers(text: string): SyscallNumbers {
+  const fail = () =>
+    new UsageError(
+      `option --syscall takes a number from 1 to ${SYSCALL_MAX}, or x86_64=NR,i386=NR: found "${text}"`,
+    );
+  const numberOf = (digits: string) => {
+    const number = /^\d+$/.test(digits) ? Number(digits) : 0;
+    if (number < 1 || number > SYSCALL_MAX) throw fail();
+    return number;
+  };
+  if (!text.includes("=")) return { x86_64: numberOf(text), i386: numberOf(text) };
+  const numbers = new Map<string, number>();
+  for (const word of text.split(",")) {
+    const [, arch, digits = ""] = /^(x86_64|i386)=(.*)$/.exec(word) ?? [];
+    if (arch === undefined || numbers.has(arch)) throw fail();
+    numbers.set(arch, numberOf(digits));
+  }
+  const [only] = numbers.values();
+  return { x86_64: numbers.get("x86_64") ?? only!, i386: numbers.get("i386") ?? only! };
+}
+
+/** The options that name a kernel and its ways, as they were given: for the command that shows a failure again. */
+export function ownKernelOptionsOf(options: ParsedOptions): string[] {
+  const flags = OWN_KERNEL_FLAGS.filter((name) => options.flag(name)).map((name) => `--${name}`);
+  return [...kernelOptionsOf(options, [...SOURCE_OPTIONS, ...OWN_KERNEL_OPTIONS]), ...flags];
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "./exit_status.ts";
+import { SOURCE_FLAGS, SOURCE_OPTIONS } from "./kernel_source_option.ts";
+import {
+  OWN_KERNEL_FLAGS,
+  OWN_KERNEL_OPTIONS,
+  ownKernelOptions,
+  ownKernelOptionsOf,
+} from "./user_kernel_option.ts";
+import { parseOptions } from "./parse_options.ts";
+
+function parse(...args: string[]) {
+  return parseOptions(args, {
+    string: [...SOURCE_OPTIONS, ...OWN_KERNEL_OPTIONS],
+    boolean: [...SOURCE_FLAGS, ...OWN_KERNEL_FLAGS],
+  });
+}
+
+Deno.test("ownKernelOptions() reads file, numbers, channel and --self", () => {
+  const read = (...args: string[]) => ownKernelOptions(parse(...args));
+  assertEquals(read(), {
+    kernelFile: undefined,
+    configFile: undefined,
+    syscall: undefined,
+    channel: undefined,
+    self: false,
+  });
+  assertEquals(read("--bzimage", "b", "--syscall", "467", "--channel", "serial", "--self"), {
+    kernelFile: "b",
+    configFile: undefined,
+    syscall: { x86_64: 467, i386: 467 },
+    channel: "serial",
+    self: true,
+  });
+  assertEquals(read("--kernel", "k").kernelFile, "k");
+  assertEquals(read("--kernel-config", "c").configFile, "c");
+  assertEquals(read("--syscall", "i386=333,x86_64=295").syscall, { x86_64: 295, i386: 333 });
+  assertEquals(read("--syscall", "i386=333").syscall, { x86_64: 333, i386: 333 });
+});
+
+Deno.test("ownKernelOptions() says what an option takes and what was found", () => {
+  const fails = (message: string, ...args: string[]) =>
+    assertThrows(() => ownKernelOptions(parse(...args)), UsageError, message);
+  fails("one and the same", "--bzimage", "a", "--kernel", "b");
+  fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
+  fails('option --channel takes virtio or serial: found "net"', "--channel", "net");
+  for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
+    fails(`or x86_64=NR,i386=NR: found "${text}"`, "--syscall", text);
+  }
+});
+
+Deno.test("ownKernelOptionsOf() gives everything that names the kernel, for another command line", () => {
+  const args = [
+    "--series",
+    "6.1",
+    "--kernel-tree",
+    "t",
+    "--bzimage",
+    "b",
+    "--channel",
+    "serial",
+    "--as-is",
+    "--self",
+  ];
+  assertEquals(ownKernelOptionsOf(parse(...args)).toSorted(), args.toSorted());
+});

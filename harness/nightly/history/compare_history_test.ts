@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { ChangeKind, NightlyChange } from "../nightly_result.ts";
+import { medianOf } from "./compare_history.ts";
+import type { FakeJob } from "../testing/fake_jobs.ts";
+import { NightFixture } from "../testing/night_fixture.ts";
+
+const NAME = "6.1/x86_64/plain/catalogue";
+
+/** Runs a job night after night and gives the changes of the last. */
+async function changesOf(nights: readonly FakeJob[]): Promise<readonly NightlyChange[]> {
+  await using fixture = await NightFixture.make();
+  let changes: readonly NightlyChange[] = [];
+  for (const job of nights) ({ changes } = await fixture.night({ [NAME]: job }));
+  return changes;
+}
+
+function kinds(changes: readonly NightlyChange[]): [ChangeKind, string | undefined][] {
+  return changes.map(({ kind, scenario }) => [kind, scenario]);
+}
+
+const GOOD: FakeJob = { scenarios: { one: "pass", two: "pass" } };
+const BAD: FakeJob = { scenarios: { one: "pass", two: "fail" }, patch: "planted" };
+
+Deno.test("what passes as ever is no change", async () => {
+  assertEquals(await changesOf([GOOD, GOOD, { ...GOOD, patch: "other" }]), []);
+});
+
+Deno.test("a new failure names the run since when, the last good one, and what changed", async () => {
+  const [change, ...others] = await changesOf([GOOD, GOOD, BAD]);
+  assertEquals(others, []);
+  assertEquals([change?.kind, change?.job, change?.scenario], ["new failure", NAME, "two"]);
+  assertEquals([change?.since?.id, change?.lastGood?.id], ["night2", "night1"]);
+  assertEquals(change?.changed, [
+    { name: "patch", before: "p", after: "planted" },
+    { name: "kernel", before: "k-p", after: "k-planted" },
+  ]);
+  assertEquals(change?.text, "passed last on 2026-01-02 00:00; changed since: patch");
+  assertEquals(change?.reproduce, "deno task test:qemu --arch x86_64 --filter two");
+});
+
+Deno.test("a failure without a past is new, and says that nothing is known", async () => {
+  const [change] = await changesOf([BAD]);
+  assertEquals([change?.kind, change?.lastGood, change?.changed], ["new failure", undefined, []]);
+  assertStringIncludes(change?.text ?? "", "no earlier run passed");
+});
+
+Deno.test("a failure that goes on tells since when; what changed is what did so then", async () => {
+  const [change] = await changesOf([GOOD, BAD, { ...BAD, patch: "later" }]);
+  assertEquals([change?.kind, change?.since?.id, change?.lastGood?.id], [
+    "still failing",
+    "night1",
+    "night0",
+  ]);
+  assertEquals(change?.changed[0], { name: "patch", before: "p", after: "planted" });
+});
+
+Deno.test("what passes again is fixed", async () => {
+  const [change] = await changesOf([GOOD, BAD, BAD, { ...GOOD, patch: "mended" }]);
+  assertEquals([change?.kind, change?.scenario, change?.since?.id], ["fixed", "two", "night1"]);
+  assertEquals(change?.changed[0], { name: "patch", before: "planted", after: "mended" });
+});
+
+Deno.test("what passes and fails with equal digests is flaky, whichever came last", async () => {
+  const unsteady = { ...BAD, patch: "p" };
+  const [fails] = await changesOf([GOOD, GOOD, unsteady]);
+  assertEquals([fails?.kind, fails?.scenario], ["flaky", "two"]);
+  assertEquals(fails?.text, "failed in 1 of 3 runs that differ in nothing");
+  const [passes] = await changesOf([GOOD, unsteady, GOOD]);
+  assertEquals([passes?.kind, passes?.text], [
+    "flaky",
+    "passes now; failed in 1 of 3 runs that differ in nothing",
+  ]);
+});
+
+Deno.test("a job that fails as a whole is a change of the job; its scenarios are not said to be missing", async () => {
+  const changes = await changesOf([GOOD, { ...GOOD, build: 3, patch: "broken" }]);
+  assertEquals(kinds(changes), [["new failure", undefined]]);
+  assertMatch(
+    changes[0]!.text,
+    /^its kernel was not built: .*; passed last on 2026-01-01.*changed since: patch$/,
+  );
+  assertEquals(kinds(await changesOf([{ status: 134 }, { status: 134, patch: "other" }])), [[
+    "still failing",
+    undefined,
+  ]]);
+});
+
+Deno.test("a scenario that the run before had is missing, once", async () => {
+  const less: FakeJob = { scenarios: { one: "pass" } };
+  assertEquals(kinds(await changesOf([GOOD, less])), [["missing", "two"]]);
+  assertEquals(kinds(await changesOf([GOOD, less, less])), []);
+});
+
+Deno.test("a skipped scenario neither passes nor fails", async () => {
+  const skipped: FakeJob = { scenarios: { one: "pass", two: "skip" }, patch: "planted" };
+  assertEquals(kinds(await changesOf([GOOD, skipped])), []);
+  assertEquals(kinds(await changesOf([GOOD, BAD, skipped, { ...BAD, patch: "x" }])), [[
+    "still failing",
+    "two",
+  ]]);
+});
+
+Deno.test("slower is a scenario that takes far longer than the median of enough runs", async () => {
+  const taking = (seconds: number): FakeJob => ({ scenarios: { one: "pass" }, milliseconds: seconds * 1000 });
+  const nights = [2, 2.2, 1.8, 2.1, 9].map(taking);
+  const [change] = await changesOf([...nights, taking(8)]);
+  assertEquals([change?.kind, change?.scenario], ["slower", "one"]);
+  assertEquals(change?.duration, { seconds: 8, median: 2.1, samples: 5 });
+  assertEquals(await changesOf([...nights, taking(5)]), [], "2.4 times the median is no matter");
+  assertEquals(await changesOf([...nights.slice(1), taking(8)]), [], "four runs are too few");
+  const quick = [0.2, 0.2, 0.2, 0.2, 0.2, 0.9].map(taking);
+  assertEquals(await changesOf(quick), [], "0.7 seconds more are no matter");
+});
+
+Deno.test("a job that did not run is missing, and so is one that the matrix has no more", async () => {
+  await using fixture = await NightFixture.make();
+  const script = { [NAME]: GOOD, "corruptions": {} };
+  await fixture.night(script);
+  const durations = new Map([[NAME, 9999]]);
+  const over = await fixture.night(script, { durations, budgetSeconds: 60 });
+  assertEquals(over.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
+  assertEquals(over.changes[0]?.lastGood?.id, "night0");
+  assertStringIncludes(over.changes[0]?.text ?? "", "it ran last on 2026-01-01");
+  const gone = await fixture.night({ corruptions: {} });
+  assertEquals(gone.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
+  const less = await fixture.night({ corruptions: {} });
+  assertEquals(less.changes, [], "it is told once");
+  await fixture.night(script);
+  const only = await fixture.night({ corruptions: {} }, { planned: { whole: false } });
+  assertEquals(only.changes, [], "a selection is not told of what it leaves out");
+});
+
+Deno.test("trends hold the runs of a job, this one last", async () => {
+  await using fixture = await NightFixture.make();
+  await fixture.night({ [NAME]: GOOD });
+  const { trends } = await fixture.night({ [NAME]: BAD });
+  assertEquals(trends[NAME]?.map(({ run, status }) => [run.id, status]), [["night0", "pass"], [
+    "night1",
+    "fail",
+  ]]);
+  assert(trends[NAME]?.every(({ bytes }) => bytes?.total === 100));
+});
+
+Deno.test("medianOf() is the middle, or between the two", () => {
+  assertEquals([medianOf([]), medianOf([3]), medianOf([9, 1, 2]), medianOf([4, 1, 2, 9])], [
+    undefined,
+    3,
+    2,
+    3,
+  ]);
+});

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { withFileLock } from "../../../vm/host/file_lock.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { JobDigests, JobStatus, NightlyJob, NightlyRun, TrendPoint } from "../nightly_result.ts";
+import type { ScenarioRecord } from "../../run/run_result.ts";
+import { APPLICATION_ID, MIGRATIONS } from "./history_schema.ts";
+
+/** One job in one run of the past. */
+export interface PastJob {
+  readonly run: { readonly id: string; readonly started: string };
+  readonly status: JobStatus;
+  readonly failure: string | undefined;
+  readonly seconds: number;
+  readonly digest: string | undefined;
+  readonly digests: Partial<JobDigests>;
+  readonly bytes: TrendPoint["bytes"];
+}
+
+/** One scenario of a job in one run of the past. */
+export interface PastScenario {
+  readonly run: { readonly id: string; readonly started: string };
+  readonly scenario: string;
+  readonly status: ScenarioRecord["status"];
+  readonly milliseconds: number;
+}
+
+/** A run for {@linkcode History.beginRun}. */
+export interface HistoryRun {
+  readonly id: string;
+  readonly started: string;
+  readonly matrix: { readonly path: string; readonly digest: string };
+  readonly shard?: { readonly index: number; readonly of: number };
+  /** Whether it had all jobs of the matrix. */
+  readonly whole: boolean;
+}
+
+const DIGESTS = ["source", "patch", "config", "kernel", "harness", "scenarios", "options"] as const;
+const COLUMNS = DIGESTS.map((name) => `${name}_digest`);
+/** How long one run waits for the other to write. */
+const BUSY_MS = 20_000;
+/** Runs that are looked at. */
+const RUNS_READ = 60;
+/** For so long the shards of one plan are cut by the same durations. */
+const SHARD_PLAN_HOURS = 20;
+
+type Row = Record<string, SQLInputValue>;
+
+/**
+ * The nights of the past, in one SQLite file. Each write is a transaction: runs side by side wait for each other,
+ * and a kill at any moment leaves what was written before.
+ */
+export class History implements Disposable {
+  readonly #db: DatabaseSync;
+
+  /** Use {@linkcode History.open}. */
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  /**
+   * Opens a history, makes it when there is none, and brings an older one to the present version.
+   *
+   * @throws {UsageError} when the file is something else, or of a newer ckptest
+   */
+  static async open(path: string, migrations: readonly string[] = MIGRATIONS): Promise<History> {
+    try {
+      return await withFileLock(`${path}.lock`, () => Promise.resolve(openHistory(path, migrations)));
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      throw new UsageError(`${path}: the history cannot be opened: ${(error as Error).message}`);
+    }
+  }
+
+  /** Notes that a run began; a run that is resumed is there already. */
+  beginRun({ id, started, matrix, shard, whole }: HistoryRun): void {
+    this.#run(
+      `INSERT INTO runs (id, started, matrix, matrix_digest, shard, whole)
+       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      [id, started, matrix.path, matrix.digest, shard ? `${shard.index}/${shard.of}` : null, whole ? 1 : 0],
+    );
+  }
+
+  /** Notes how a run ended. */
+  endRun(
+    id: string,
+    { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,
+  ): void {
+    this.#run("UPDATE runs SET milliseconds = ?, complete = ?, stopped = ? WHERE id = ?", [
+      ...[Math.round(milliseconds), complete ? 1 : 0, stopped ?? null, id],
+    ]);
+  }
+
+  /** Keeps a job with its scenarios; in place of what was known of it in this run. */
+  recordJob(run: string, job: NightlyJob): void {
+    const { digests = {} as Partial<JobDigests> } = job;
+    this.#transaction(() => {
+      this.#run("DELETE FROM jobs WHERE run = ? AND name = ?", [run, job.name]);
+      this.#run(
+        `INSERT INTO jobs (run, name, status, failure, reason, seconds, kernel, bytes, digest, ${COLUMNS})
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ${COLUMNS.map(() => "?")})`,
+        [
+          ...[run, job.name, job.status, job.failure?.kind ?? null, job.reason ?? null, job.seconds],
+          job.run?.kernels.map(({ name }) => name).join(", ") ?? null,
+          job.run ? JSON.stringify(job.run.bytes) : null,
+          job.digest ?? null,
+          ...DIGESTS.map((name) => digests[name] ?? null),
+        ],
+      );
+      for (const { scenario, status, milliseconds } of mergedScenarios(job)) {
+        this.#run("INSERT INTO scenarios VALUES (?, ?, ?, ?, ?)", [
+          ...[run, job.name, scenario, status, Math.round(milliseconds)],
+        ]);
+      }
+    });
+  }
+
+  /** Keeps how long the build of a kernel took; not when the store had it. */
+  recordBuild(run: string, kernel: string, build: { seconds: number; status: "pass" | "fail" }): void {
+    this.#run("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?)", [
+      run,
+      kernel,
+      build.seconds,
+      build.status,
+    ]);
+  }
+
+  /** Seconds that builds took, the latest first. */
+  buildSeconds(): number[] {
+    const sql = `SELECT seconds FROM builds JOIN runs ON run = id WHERE status = 'pass'
+      ORDER BY started DESC LIMIT 20`;
+    return this.#all(sql).map(({ seconds }) => Number(seconds));
+  }
+
+  /** The earlier runs of a job, the oldest first; without those named. */
+  jobHistory(name: string, without: readonly string[] = []): PastJob[] {
+    const rows = this.#all(
+      `SELECT jobs.*, runs.started FROM jobs JOIN runs ON run = id WHERE name = ?
+       ORDER BY started DESC, id DESC LIMIT ${RUNS_READ}`,
+      name,
+    );
+    return rows.filter((row) => !without.includes(String(row.run))).reverse().map((row) => ({
+      run: runOf(row),
+      status: row.status as JobStatus,
+      failure: text(row.failure),
+      seconds: Number(row.seconds),
+      digest: text(row.digest),
+      digests: Object.fromEntries(
+        DIGESTS.map((name) => [name, row[`${name}_digest`]]).filter(([, value]) => value !== null),
+      ),
+      bytes: row.bytes === null ? undefined : JSON.parse(String(row.bytes)),
+    }));
+  }
+
+  /** What became of the scenarios of a job in earlier runs, the oldest first; without the runs named. */
+  scenarioHistory(job: string, without: readonly string[] = []): PastScenario[] {
+    const rows = this.#all(
+      `SELECT scenarios.*, runs.started FROM scenarios JOIN runs ON run = id
+       WHERE job = ? AND run IN (
+         SELECT run FROM jobs JOIN runs ON run = id WHERE name = ? ORDER BY started DESC, id DESC LIMIT ${RUNS_READ}
+       ) ORDER BY started, run`,
+      job,
+      job,
+    );
+    return rows.filter((row) => !without.includes(String(row.run))).map((row) => ({
+      run: runOf(row),
+      scenario: String(row.scenario),
+      status: row.status as PastScenario["status"],
+      milliseconds: Number(row.milliseconds),
+    }));
+  }
+
+  /** Names of the jobs of the last complete run of a whole matrix; undefined when there is none. */
+  lastPlan(
+    matrix: string,
+    without: readonly string[] = [],
+  ): { run: HistoryRun["id"]; jobs: string[] } | undefined {
+    const runs = this.#all(
+      "SELECT id FROM runs WHERE matrix = ? AND complete = 1 AND whole = 1 ORDER BY started DESC LIMIT 10",
+      matrix,
+    );
+    const run = runs.map(({ id }) => String(id)).find((id) => !without.includes(id));
+    if (run === undefined) return undefined;
+    return {
+      run,
+      jobs: this.#all("SELECT name FROM jobs WHERE run = ?", run).map(({ name }) => String(name)),
+    };
+  }
+
+  /**
+   * Durations by which all shards of a plan are cut. The first shard that asks sets them: what it records
+   * meanwhile must not move the jobs of the others.
+   */
+  shardDurations(key: string, now: ReadonlyMap<string, number>): Map<string, number> {
+    return this.#transaction(() => {
+      const since = new Date(Date.now() - SHARD_PLAN_HOURS * 3_600_000).toISOString();
+      const [row] = this.#all("SELECT durations FROM shard_plans WHERE key = ? AND made > ?", key, since);
+      if (row) return new Map(JSON.parse(String(row.durations)) as [string, number][]);
+      const values = [key, new Date().toISOString(), JSON.stringify([...now])];
+      this.#run("INSERT OR REPLACE INTO shard_plans VALUES (?, ?, ?)", values);
+      return new Map(now);
+    });
+  }
+
+  /** Forgets what is older than so many days. */
+  forget(days: number): void {
+    const before = new Date(Date.now() - days * 86_400_000).toISOString();
+    this.#transaction(() => {
+      this.#run("DELETE FROM runs WHERE started < ?", [before]);
+      this.#run("DELETE FROM shard_plans WHERE made < ?", [before]);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+
+  #run(sql: string, values: readonly SQLInputValue[]): void {
+    this.#db.prepare(sql).run(...values);
+  }
+
+  #all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#db.prepare(sql).all(...values) as Row[];
+  }
+
+  #transaction<T>(work: () => T): T {
+    return transaction(this.#db, work);
+  }
+}
+
+function openHistory(path: string, migrations: readonly string[]): History {
+  const db = new DatabaseSync(path, { timeout: BUSY_MS });
+  try {
+    const pragma = (name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
+    const tables = Number(Object.values(db.prepare("SELECT count(*) FROM sqlite_schema").get()!)[0]);
+    if (tables > 0 && pragma("application_id") !== APPLICATION_ID) {
+      throw new UsageError(`${path} is no history of ckptest, but a SQLite file of another program`);
+    }
+    const version = pragma("user_version");
+    if (version > migrations.length) {
+      throw new UsageError(
+        `${path} is of a newer ckptest: expected a history of version ${migrations.length} at most, found ${version}`,
+      );
+    }
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
+    if (version < migrations.length) {
+      transaction(db, () => {
+        for (const statements of migrations.slice(version)) db.exec(statements);
+        db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length};`);
+      });
+    }
+    return new History(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function transaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    const result = work();
+    db.exec("COMMIT");
+    return result;
+  } catch (error) {
+    db.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+const WORST = ["skip", "pass", "lost", "fail"];
+
+/** The scenarios of a job, each once: what ends several guests, such as the search for leaks, is there again. */
+export function mergedScenarios({ run }: NightlyJob): ScenarioRecord[] {
+  const merged = new Map<string, ScenarioRecord>();
+  for (const record of run?.results ?? []) {
+    const seen = merged.get(record.scenario);
+    if (!seen) merged.set(record.scenario, record);
+    else {
+      const worse = WORST.indexOf(record.status) > WORST.indexOf(seen.status) ? record : seen;
+      merged.set(record.scenario, { ...worse, milliseconds: seen.milliseconds + record.milliseconds });
+    }
+  }
+  return [...merged.values()];
+}
+
+function runOf(row: Row): { id: string; started: string } {
+  return { id: String(row.run), started: String(row.started) };
+}
+
+function text(value: SQLInputValue | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { join } from "@std/path";
+import { UsageError } from "../../cli/exit_status.ts";
+import { readDurations, writeDurations } from "./job_durations.ts";
+import { NightFixture } from "../testing/night_fixture.ts";
+
+Deno.test("readDurations() takes the durations of a night, and those that were written for its shards", async () => {
+  await using fixture = await NightFixture.make();
+  const night = await fixture.night({ a: {}, b: {} }, { name: "one" });
+  const durations = await readDurations(join(fixture.path, "one", "nightly.json"));
+  assertEquals(durations, new Map(night.jobs.map(({ name, seconds }) => [name, seconds])));
+  const path = join(fixture.path, "durations.json");
+  for (const written of [durations!, new Map<string, number>()]) {
+    await writeDurations(path, written);
+    assertEquals(await readDurations(path), written);
+  }
+  assertEquals(await readDurations(undefined), undefined);
+});
+
+Deno.test("readDurations() says what is wrong with a file", async () => {
+  await using fixture = await NightFixture.make();
+  const path = join(fixture.path, "durations.json");
+  const refused = async (text: string, expected: string): Promise<void> => {
+    await Deno.writeTextFile(path, text);
+    await assertRejects(() => readDurations(path), UsageError, expected);
+  };
+  await refused("{", `${path}: expected {"schema": 1, "seconds": {JOB: NUMBER}}`);
+  await refused("null", `expected {"schema": 1`);
+  await refused(`{"schema": 1}`, `expected {"schema": 1`);
+  await refused(`{"schema": 2, "seconds": {}}`, "found schema 2");
+  await refused(`{"schema": 1, "seconds": {"a": "soon"}}`, `found a: "soon"`);
+  await refused(`{"schema": 1, "seconds": {"a": -1}}`, "found a: -1");
+  await Deno.remove(path);
+  await assertRejects(() => readDurations(path), UsageError, path);
+});

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { UsageError } from "../../cli/exit_status.ts";
+import { expandMatrix } from "./expand_matrix.ts";
+import { DEFAULT_MATRIX, parseMatrix, readMatrix } from "./read_matrix.ts";
+
+const PRODUCT = { kernels: [{ debian: "6.1" }], platforms: ["x86_64"], suites: ["catalogue"] };
+
+function parse(value: unknown): ReturnType<typeof parseMatrix> {
+  return parseMatrix(JSON.stringify(value), "dir/m.json");
+}
+
+async function names(value: unknown): Promise<string[]> {
+  return expandMatrix(await parse(value)).map(({ name }) => name);
+}
+
+async function refuse(value: unknown, says: string): Promise<void> {
+  await assertRejects(() => parse(value), UsageError, says);
+}
+
+Deno.test("the project's own matrix has the jobs of the default night", async () => {
+  assertEquals(expandMatrix(await readMatrix(DEFAULT_MATRIX)).map(({ name }) => name), [
+    "5.10/x86_64/plain/catalogue",
+    "5.10/i386/plain/catalogue",
+    "6.1/x86_64/plain/catalogue",
+    "6.1/i386/plain/catalogue",
+    "6.12/x86_64/plain/catalogue",
+    "6.12/i386/plain/catalogue",
+    "6.1/x86_64/debug/catalogue",
+    "6.1/i386/debug/catalogue",
+  ]);
+});
+
+Deno.test("a matrix is the sum of its products, each job once, without what is excluded", async () => {
+  const products = [
+    { ...PRODUCT, platforms: ["x86_64", "compat"], flavours: ["plain", "debug"] },
+    { ...PRODUCT, suites: ["catalogue", "corruptions", { suite: "fuzz", count: 5 }] },
+    { ...PRODUCT, suites: [{ suite: "catalogue", filter: ["ldt_", "a b"] }, "corruptions"] },
+  ];
+  assertEquals(await names({ jobs: products, exclude: [{ platform: "compat", flavour: "debug" }] }), [
+    "6.1/x86_64/plain/catalogue",
+    "6.1/x86_64/debug/catalogue",
+    "6.1/compat/plain/catalogue",
+    "corruptions",
+    "6.1/x86_64/plain/fuzz-1x5",
+    "6.1/x86_64/plain/catalogue-ldt_+a-b",
+  ]);
+});
+
+Deno.test("kernels are Debian's, of a git tree, a directory or a file; paths begin at the matrix", async () => {
+  const kernels = [
+    { git: "https://example.org/linux.git", ref: "v6.1/x" },
+    { git: "../linux", ref: "main", name: "mine" },
+    { directory: "/src/linux-6.1" },
+    { file: "bzImage" },
+  ];
+  const { products } = await parse({ jobs: [{ ...PRODUCT, kernels }] });
+  assertEquals(products[0]?.kernels.map((kernel) => ({ ...kernel })), [
+    { kind: "git", repository: "https://example.org/linux.git", ref: "v6.1/x", name: "v6.1-x" },
+    { kind: "git", repository: `${Deno.cwd()}/linux`, ref: "main", name: "mine" },
+    { kind: "directory", path: "/src/linux-6.1", name: "linux-6.1" },
+    { kind: "file", path: `${Deno.cwd()}/dir/bzImage`, name: "bzImage" },
+  ]);
+});
+
+Deno.test("comments do not change a matrix's digest, words do", async () => {
+  const text = JSON.stringify({ jobs: [PRODUCT] });
+  const digest = async (text: string) => (await parseMatrix(text, "m")).digest;
+  assertEquals(await digest(`${text} // x`), await digest(text));
+  assertEquals(await digest(text.replace("6.1", "5.10")) === await digest(text), false);
+});
+
+Deno.test("a mistake in a matrix is named with file, place, what was expected and what was found", async () => {
+  const product = (change: Record<string, unknown>) => ({ jobs: [{ ...PRODUCT, ...change }] });
+  await refuse([], "dir/m.json: expected an object, found []");
+  await refuse({ jobs: [], x: 1 }, `dir/m.json: expected only about, deadline, jobs, exclude, found "x"`);
+  await refuse({}, "dir/m.json: jobs: expected a list, found nothing");
+  await refuse({ jobs: [] }, "dir/m.json: jobs: expected a list of at least one");
+  await refuse(product({ platforms: ["arm"] }), `jobs[0].platforms[0]: expected one of x86_64, i386`);
+  await refuse(product({ flavours: ["hot"] }), `jobs[0].flavours[0]: expected one of plain, debug, fault`);
+  await refuse(
+    product({ kernels: [{ debian: "6.2" }] }),
+    `kernels[0].debian: expected one of 5.10, 6.1, 6.12`,
+  );
+  await refuse(
+    product({ kernels: [{}] }),
+    "kernels[0]: expected one of debian, git, directory, file, found {}",
+  );
+  await refuse(product({ kernels: [{ debian: "6.1", file: "x" }] }), "kernels[0]: expected one of debian");
+  await refuse(product({ kernels: [{ git: "x" }] }), "kernels[0].ref: expected a branch, a tag or a commit");
+  await refuse(
+    product({ kernels: [{ git: "x", ref: "--upload-pack=x" }] }),
+    "kernels[0].ref: expected a branch",
+  );
+  await refuse(
+    product({ kernels: [{ file: "x", ref: "y" }] }),
+    `kernels[0].ref: expected no ref beside "file"`,
+  );
+  await refuse(product({ kernels: [{ file: "x", name: "../y" }] }), "kernels[0].name: expected letters");
+  await refuse(product({ suites: ["all"] }), "suites[0]: expected one of catalogue, faults");
+  await refuse(
+    product({ suites: [{ suite: "fuzz", count: 0 }] }),
+    "suites[0].count: expected a whole number",
+  );
+  await refuse(product({ suites: [{ suite: "fuzz", filter: ["x"] }] }), `expected only suite, count, seed`);
+  await refuse(
+    product({ deadline: "soon" }),
+    `jobs[0].deadline: expected a time such as 30min or 4h, found "soon"`,
+  );
+  await refuse({ jobs: [PRODUCT], deadline: 5 }, "m.json: deadline: expected a time");
+  await refuse({ jobs: [PRODUCT], exclude: [{}] }, "exclude[0]: expected at least one of kernel, platform");
+  await assertRejects(() => parseMatrix("{ nope", "m.json"), UsageError, "m.json: line 1, column 3");
+  await assertRejects(() => readMatrix("none/m.json"), UsageError, "none/m.json: the matrix cannot be read");
+});
+
+Deno.test("excludes that fit nothing, an empty plan and two jobs of one name are mistakes", async () => {
+  const expand = async (value: unknown, says: string): Promise<void> => {
+    const matrix = await parse(value);
+    assertThrows(() => expandMatrix(matrix), UsageError, says);
+  };
+  await expand({ jobs: [PRODUCT], exclude: [{ kernel: "5.10" }] }, `exclude[0]: expected what fits a job`);
+  await expand({ jobs: [PRODUCT], exclude: [{ kernel: "6.1" }] }, "no job is left");
+  const kernels = [{ file: "a/x" }, { file: "b/x" }];
+  await expand(
+    { jobs: [{ ...PRODUCT, kernels }] },
+    "two different jobs would be called x/x86_64/plain/catalogue",
+  );
+});

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+import { basename } from "@std/path";
+import { shellJoin } from "../../../vm/host/shell_quote.ts";
+import { runCommand } from "../../../vm/host/run_command.ts";
+import { digestOf } from "../../../vm/kernel/digest.ts";
+import { PLATFORMS } from "../../run/platform.ts";
+import type { JobDigests } from "../nightly_result.ts";
+import type { JobRequest } from "./expand_matrix.ts";
+import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
+import type { MatrixSuite } from "./matrix.ts";
+import { KernelPlanError, planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
+import type { JobCommand, PlannedJob } from "./planned_job.ts";
+
+/**
+ * Finds out what each job is made of and how it is run. Nothing is built; a git source is fetched. A job that
+ * cannot be planned says why.
+ *
+ * @param reproduceOptions options of `nightly` without which the matrix has other jobs
+ */
+export async function planJobs(
+  requests: readonly JobRequest[],
+  reproduceOptions: readonly string[] = [],
+): Promise<PlannedJob[]> {
+  const harness = await harnessDigest();
+  const versions = await toolVersions();
+  const kernels = new Map<string, Promise<PlannedKernel | KernelPlanError>>();
+  const jobs: PlannedJob[] = [];
+  for (const request of requests) {
+    const { suite } = request;
+    const finish = (rest: Rest) => finishJob(request, rest, reproduceOptions);
+    const digestsOf = async (kernel: PlannedKernel["digests"]): Promise<JobDigests> => ({
+      ...kernel,
+      harness,
+      scenarios: await digestOfFiles(await filesOf(suite)),
+      options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
+    });
+    if (!request.on) {
+      jobs.push(await finish({ digests: await digestsOf({}), command: testCommand(suite) }));
+      continue;
+    }
+    const { kernel, platform, flavour } = request.on;
+    const { kernel: arch } = PLATFORMS.find(({ name }) => name === platform)!;
+    const key = JSON.stringify([kernel, arch, flavour]);
+    const pending = kernels.get(key) ??
+      planMatrixKernel(kernel, arch, flavour).catch((error: unknown) => {
+        if (error instanceof KernelPlanError) return error;
+        throw error;
+      });
+    kernels.set(key, pending);
+    const plan = await pending;
+    const unfit = plan instanceof KernelPlanError ? plan.message : unfitReason(suite, request.on);
+    if (unfit !== undefined || plan instanceof KernelPlanError) {
+      jobs.push(await finish({ problem: unfit ?? "", command: testCommand(suite) }));
+      continue;
+    }
+    const of = ["--flavour", flavour, ...plan.options];
+    jobs.push(
+      await finish({
+        digests: await digestsOf(plan.digests),
+        command: commandOf(suite, platform, { flavour, options: plan.options }),
+        ...(plan.isBuilt
+          ? { buildKey: plan.digests.kernel!, buildArgs: ["kernel", "--arch", arch, ...of] }
+          : {}),
+      }),
+    );
+  }
+  return jobs;
+}
+
+/** Suites of errors planted in plain and in debug kernels, and what they share. */
+const MUTANT_FILES = [
+  "tests/guest/mutants_qemu_test.ts",
+  "tests/deep/mutants_deep_test.ts",
+  "tests/guest/run_mutant.ts",
+] as const;
+
+type Rest = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
+
+async function finishJob(
+  { name, on, suite, suiteName, deadlineSeconds }: JobRequest,
+  rest: Rest,
+  reproduceOptions: readonly string[],
+): Promise<PlannedJob> {
+  const { digests } = rest;
+  const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
+  return {
+    name,
+    kernel: on?.kernel.name ?? "-",
+    platform: on?.platform ?? "-",
+    flavour: on?.flavour ?? "-",
+    suite: suiteName,
+    suiteKind: suite.kind,
+    reproduce: shellJoin(["deno", "task", "nightly", ...reproduceOptions, "--only", name]),
+    deadlineSeconds,
+    ...(digests ? { digest: (await digestOf(parts)).slice(0, 32) } : {}),
+    ...rest,
+  };
+}
+
+/** Why a suite cannot run there. */
+function unfitReason(suite: MatrixSuite, on: NonNullable<JobRequest["on"]>): string | undefined {
+  const { kernel, platform, flavour } = on;
+  if (suite.kind === "faults" && flavour === "plain") {
+    return "faults needs the flavour debug or fault: plain kernels have no fault injection";
+  }
+  if (suite.kind === "faults" && kernel.kind === "file") return "faults needs a kernel that is built here";
+  if (suite.kind !== "mutants") return undefined;
+  const own = kernel.kind === "debian" && kernel.series === "6.1";
+  return own && platform === "x86_64" && flavour !== "fault"
+    ? undefined
+    : "mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone";
+}
+
+function commandOf(
+  suite: MatrixSuite,
+  platform: string,
+  { flavour, options }: { flavour: string; options: readonly string[] },
+): JobCommand {
+  const kernel = ["--arch", platform, "--flavour", flavour, ...options];
+  if (suite.kind === "fuzz") {
+    const name = flavour === "plain" ? platform : `${platform}-${flavour}`;
+    const draw = ["--seed", String(suite.seed), "--count", String(suite.count)];
+    const args = ["fuzz", "--arch", name, ...options, ...draw];
+    return { kind: "ckptest", args, writesResults: false };
+  }
+  if (!("filter" in suite)) return testCommand(suite, flavour);
+  const name = suite.kind === "faults" ? "faults" : "run";
+  const filters = suite.filter.flatMap((text) => ["--filter", text]);
+  return { kind: "ckptest", args: [name, ...kernel, ...filters], writesResults: true };
+}
+
+function testCommand({ kind }: MatrixSuite, flavour = "plain"): JobCommand {
+  const planted = flavour === "debug" ? MUTANT_FILES[1] : MUTANT_FILES[0];
+  return kind === "mutants"
+    ? { kind: "test", file: planted, permissions: "vm" }
+    : { kind: "test", file: "tests/corruption_test.ts", permissions: "test" };
+}
+
+/** The files of the fixtures that a suite takes, from the project's root. */
+async function filesOf(suite: MatrixSuite): Promise<string[]> {
+  if (suite.kind === "corruptions") {
+    return ["tests/corruption_test.ts", ...await filesBelow("fixtures/corruptions")];
+  }
+  if (suite.kind === "fuzz") return [];
+  const scenarios = await filesBelow("fixtures/scenarios");
+  if (!("filter" in suite)) {
+    return ["fixtures/mutants.json", ...MUTANT_FILES, ...scenarios];
+  }
+  const { filter } = suite;
+  const fits = (file: string): boolean => filter.some((text) => basename(file).includes(text));
+  return filter.length === 0 ? scenarios : scenarios.filter(fits);
+}
+
+/** What decides outcomes beside our own files. */
+async function toolVersions(): Promise<string> {
+  const { lines } = await runCommand(["qemu-system-x86_64", "--version"]).catch(() => ({ lines: [] }));
+  return `deno ${Deno.version.deno}; ${lines[0] ?? "no QEMU"}`;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+import { digestOf } from "../../../vm/kernel/digest.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import { expandMatrix } from "./expand_matrix.ts";
+import type { History } from "../history/history.ts";
+import { recordedDurations } from "./job_durations.ts";
+import { planJobs } from "./plan_jobs.ts";
+import { type NightlyPlan, PLAN_SCHEMA } from "./planned_job.ts";
+import { DEFAULT_MATRIX, readMatrix } from "./read_matrix.ts";
+import { type Shard, shardJobs } from "./shard_jobs.ts";
+
+/** What {@linkcode planNight} takes. */
+export interface PlanNightOptions {
+  readonly matrixPath: string;
+  /** Only jobs whose name contains one of these; all when there are none. */
+  readonly only: readonly string[];
+  /** Only scenarios whose name contains one of these. */
+  readonly filter: readonly string[];
+  readonly shard: Shard | undefined;
+  /** Seconds by name of job that shards are cut by, in place of the history's. */
+  readonly shardDurations: ReadonlyMap<string, number> | undefined;
+  readonly history: History;
+}
+
+/** A plan, and what its jobs took before. */
+export interface PlannedNight {
+  readonly plan: NightlyPlan;
+  readonly durations: ReadonlyMap<string, number>;
+}
+
+/**
+ * Plans a night.
+ *
+ * @throws {UsageError} when the matrix has a mistake, or no job's name fits `only`
+ */
+export async function planNight(options: PlanNightOptions): Promise<PlannedNight> {
+  const { only, filter, shard, history, shardDurations } = options;
+  const matrix = await readMatrix(options.matrixPath);
+  const all = expandMatrix(matrix, filter);
+  const names = new Set(all.map(({ name }) => name));
+  // A whole name means that job alone, though others contain it.
+  const fits = (name: string): boolean =>
+    only.length === 0 || only.some((text) => names.has(text) ? name === text : name.includes(text));
+  const requests = all.filter(({ name }) => fits(name));
+  if (requests.length === 0) {
+    throw new UsageError(`no job fits --only ${only.join(", ")}: ${all.map(({ name }) => name).join(", ")}`);
+  }
+  const jobs = await planJobs(requests, [
+    ...options.matrixPath === DEFAULT_MATRIX ? [] : ["--matrix", options.matrixPath],
+    ...filter.flatMap((text) => ["--filter", text]),
+  ]);
+  const planned = jobs.map(({ name }) => name);
+  const durations = new Map([...shardDurations ?? [], ...recordedDurations(history, planned)]);
+  const started = new Date().toISOString();
+  const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
+  const id = `${started.slice(0, 19).replaceAll(/[-:]/g, "")}-${random}`;
+  const about = { path: matrix.path, digest: matrix.digest };
+  const whole = only.length === 0 && filter.length === 0 && shard === undefined;
+  const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs } as const;
+  if (!shard) return { plan: { ...plan, selected: planned }, durations };
+  const key = (await digestOf([matrix.digest, String(shard.of), ...planned])).slice(0, 32);
+  const cutBy = shardDurations ?? history.shardDurations(key, durations);
+  const mine = new Set(shardJobs(planned, cutBy, shard.of)[shard.index - 1]);
+  return { plan: { ...plan, shard, selected: planned.filter((name) => mine.has(name)) }, durations };
+}

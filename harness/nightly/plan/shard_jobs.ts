@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+import { UsageError } from "../../cli/exit_status.ts";
+import { medianOf } from "../history/compare_history.ts";
+
+/** Which of how many parts. */
+export interface Shard {
+  /** From 1. */
+  readonly index: number;
+  readonly of: number;
+}
+
+/** What a job is taken to last when nothing is known of any. */
+const UNKNOWN_SECONDS = 300;
+
+/**
+ * Reads `i/n`.
+ *
+ * @throws {UsageError}
+ */
+export function parseShard(text: string): Shard {
+  const [, index, of] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? []).map(Number);
+  if (!index || !of || index > of) {
+    throw new UsageError(`option --shard takes I/N, from 1/N to N/N: found "${text}"`);
+  }
+  return { index, of };
+}
+
+/**
+ * Cuts jobs into shards of about the same duration: the longest first, each to the shard that has least. Every
+ * job is in one shard; who cuts the same jobs by the same durations gets the same shards.
+ *
+ * @param durations seconds by name of job; a job without counts as the middle of the others
+ * @returns the names of each shard
+ */
+export function shardJobs(
+  names: readonly string[],
+  durations: ReadonlyMap<string, number>,
+  of: number,
+): string[][] {
+  const known = names.map((name) => durations.get(name)).filter((seconds) => seconds !== undefined);
+  const unknown = medianOf(known) ?? UNKNOWN_SECONDS;
+  const weighed = names.map((name) => ({ name, seconds: durations.get(name) ?? unknown }));
+  weighed.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));
+  const shards = Array.from({ length: of }, () => ({ seconds: 0, names: [] as string[] }));
+  for (const { name, seconds } of weighed) {
+    const least = shards.reduce((best, shard) =>
+      shard.seconds < best.seconds ||
+        (shard.seconds === best.seconds && shard.names.length < best.names.length)
+        ? shard
+        : best
+    );
+    least.names.push(name);
+    least.seconds += seconds;
+  }
+  return shards.map((shard) => shard.names);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import type { CommandResult } from "../../../vm/host/run_command.ts";
+import { EXIT_STATUS } from "../../cli/exit_status.ts";
+import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
+import type { RunResult } from "../../run/run_result.ts";
+import { describeJob, NightDirectory } from "./night_directory.ts";
+import { formatDuration } from "../plan/parse_quantity.ts";
+import type { PlannedJob } from "../plan/planned_job.ts";
+import { readRunResult } from "../read_run_result.ts";
+
+/** Name of the file in a job's directory that holds all that it wrote. */
+export const JOB_LOG = "log.txt";
+
+const TAIL_LINES = 40;
+const NAMES_SHOWN = 4;
+
+/** A job's process that came to its end. */
+export interface EndedJob {
+  readonly job: PlannedJob;
+  readonly result: CommandResult;
+  /** Directory with its files. */
+  readonly directory: string;
+  /** True when it was ended because it took too long. */
+  readonly late: boolean;
+}
+
+/** What became of a job. */
+export async function judgeJob({ job, result, directory, late }: EndedJob): Promise<NightlyJob> {
+  const files = NightDirectory.filesOf(job.name);
+  const base = { ...describeJob(job), seconds: result.seconds, reused: false, files };
+  const hasResults = job.command.kind === "ckptest" && job.command.writesResults;
+  const read = hasResults ? await readRunResult(join(directory, "results.json")) : undefined;
+  const run = typeof read === "string" ? undefined : read;
+  const withRun = run ? { ...base, run } : base;
+  if (result.code === EXIT_STATUS.pass && typeof read !== "string") return { ...withRun, status: "pass" };
+  const kind = late ? "deadline" : failureKind(result, typeof read === "string");
+  const unread = typeof read === "string" && result.code === EXIT_STATUS.pass ? read : undefined;
+  const reason = late
+    ? `not at its end after ${formatDuration(job.deadlineSeconds)}`
+    : unread ?? reasonOf(result, run) ?? `ended with status ${result.code}`;
+  return {
+    ...withRun,
+    status: "fail",
+    reason,
+    failure: {
+      kind,
+      exitStatus: result.code,
+      logTail: result.lines.slice(-TAIL_LINES),
+      log: `${files}/${JOB_LOG}`,
+    },
+  };
+}
+
+/** A job whose kernel could not be built. */
+export function unbuiltJob(job: PlannedJob, result: CommandResult, log: string): NightlyJob {
+  return {
+    ...describeJob(job),
+    status: "fail",
+    // Who shows it says what failed: the build.
+    reason: (reasonOf(result, undefined) ?? `status ${result.code}`).replace(/^ckptest [\w-]+: /, ""),
+    failure: { kind: "build", exitStatus: result.code, logTail: result.lines.slice(-TAIL_LINES), log },
+    seconds: 0,
+    reused: false,
+    files: NightDirectory.filesOf(job.name),
+  };
+}
+
+/** A job that could not be planned. */
+export function unplannedJob(job: PlannedJob): NightlyJob {
+  const { problem = "it has no digest" } = job;
+  const logTail = problem.split("\n");
+  return {
+    ...{ ...describeJob(job), status: "fail", reason: logTail[0]! },
+    ...{ failure: { kind: "plan", logTail }, seconds: 0, reused: false },
+  };
+}
+
+/** Failures that say something of the machine, not of the kernel: `--resume` tries those jobs again. */
+export const TRIED_AGAIN: ReadonlySet<JobFailureKind> = new Set([
+  "build",
+  "crash",
+  "nothing ran",
+  "plan",
+  "usage",
+]);
+
+const KINDS: Readonly<Record<number, JobFailureKind>> = {
+  [EXIT_STATUS.testFailed]: "test",
+  [EXIT_STATUS.usage]: "usage",
+  [EXIT_STATUS.buildFailed]: "build",
+  [EXIT_STATUS.guestLost]: "guest lost",
+  [EXIT_STATUS.nothingRan]: "nothing ran",
+};
+
+/** An error that nobody caught ends Deno with status 1, too: then the results are missing. */
+function failureKind({ code, signal }: CommandResult, lacksResults: boolean): JobFailureKind {
+  const kind = signal === null ? KINDS[code] : undefined;
+  return kind === undefined || (kind === "test" && lacksResults) ? "crash" : kind;
+}
+
+function reasonOf({ lines, signal }: CommandResult, run: RunResult | undefined): string | undefined {
+  const bad = run?.results.filter(({ status }) => status === "fail" || status === "lost") ?? [];
+  if (bad.length > 0) {
+    const names = bad.slice(0, NAMES_SHOWN).map(({ scenario }) => scenario).join(", ");
+    const more = bad.length > NAMES_SHOWN ? " ..." : "";
+    return `${bad.length} of ${run!.results.length} scenarios failed: ${names}${more}`;
+  }
+  if (signal !== null) return `ended by ${signal}`;
+  const said = lines.findLast((line) => /^ckptest [\w-]+: /.test(line)) ??
+    lines.find((line) => /^FAIL\b|\.\.\. FAILED\b/.test(line)) ??
+    lines.findLast((line) => line.startsWith("error: "));
+  return (said ?? lines.findLast((line) => line.trim() !== ""))?.trim();
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import type { CommandResult } from "../../../vm/host/run_command.ts";
+import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel/build/build_error.ts";
+import { isCachedKernelLine } from "../../run/guest/kernel_build_line.ts";
+import type { NightlyJob } from "../nightly_result.ts";
+import type { JobRunner } from "./job_runner.ts";
+import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
+import { missingJob, type NightDirectory } from "./night_directory.ts";
+import { INTERRUPT_SIGNALS } from "./on_interrupt.ts";
+import type { NightTemp } from "./night_temp.ts";
+import { formatDuration } from "../plan/parse_quantity.ts";
+import type { PlannedJob } from "../plan/planned_job.ts";
+
+/** What {@linkcode runJobs} takes. */
+export interface RunJobsOptions {
+  readonly jobs: readonly PlannedJob[];
+  /** Jobs that finished before, by name. */
+  readonly finished: ReadonlyMap<string, NightlyJob>;
+  readonly directory: NightDirectory;
+  readonly temp: NightTemp;
+  readonly runner: JobRunner;
+  /** How many processes side by side. */
+  readonly slots: number;
+  /** Seconds that jobs took before, by name. */
+  readonly durations: ReadonlyMap<string, number>;
+  readonly budgetSeconds?: number | undefined;
+  /** Stops the night; its reason says why. */
+  readonly signal: AbortSignal;
+  readonly onFinish: (job: NightlyJob) => void;
+  readonly onBuild: (key: string, build: { seconds: number; status: "pass" | "fail" }) => void;
+  readonly onChange: (state: RunState) => void;
+}
+
+/** What is going on. */
+export interface RunState {
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  /** Names of jobs, and since when (performance.now()). */
+  readonly running: ReadonlyMap<string, number>;
+  /** Jobs that are still to be started. */
+  readonly waiting: readonly string[];
+  readonly slots: number;
+}
+
+/** What came of the jobs. */
+export interface JobsOutcome {
+  /** One for each job, in their order. */
+  readonly jobs: readonly NightlyJob[];
+  /** Why the night was stopped before its end. */
+  readonly stopped: string | undefined;
+  readonly buildSeconds: number;
+  readonly kernels: { readonly built: number; readonly cached: number; readonly failed: number };
+  /** Spent on jobs that were ended before they were finished. */
+  readonly cutSeconds: number;
+}
+
+/** Runs jobs side by side; kernels are built one at a time, each before its jobs. */
+export async function runJobs(options: RunJobsOptions): Promise<JobsOutcome> {
+  return await new JobScheduler(options).run();
+}
+
+/** What a timer takes. */
+const MAX_TIMEOUT_MS = 0x7fff_ffff;
+/** Signals that come from outside: we end a job by SIGKILL. */
+const ASKS_TO_END: ReadonlySet<string> = new Set(INTERRUPT_SIGNALS);
+/** How much later than a job's ours may come. */
+const OUR_SIGNAL_MS = 2000;
+
+class JobScheduler {
+  readonly #options: RunJobsOptions;
+  readonly #done = new Map<string, NightlyJob>();
+  readonly #running = new Map<string, { since: number; work: Promise<void> }>();
+  readonly #begin = performance.now();
+  /** Kernels that are built, with how that ended. */
+  readonly #built = new Map<string, { result: CommandResult; log: string }>();
+  readonly #stop = new AbortController();
+  #waiting: PlannedJob[];
+  #builder: string | undefined;
+  #buildSeconds = 0;
+  #cutSeconds = 0;
+  #stopped: string | undefined;
+  #error: unknown;
+
+  constructor(options: RunJobsOptions) {
+    this.#options = options;
+    this.#waiting = options.jobs.filter(({ name }) => !options.finished.has(name));
+    for (const [name, job] of options.finished) this.#done.set(name, job);
+  }
+
+  async run(): Promise<JobsOutcome> {
+    const { signal, jobs } = this.#options;
+    const stop = (): void => this.#halt(String(signal.reason));
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    try {
+      for (;;) {
+        while (await this.#startOne());
+        this.#changed();
+        if (this.#running.size === 0) break;
+        await Promise.race([...this.#running.values()].map(({ work }) => work));
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      await Promise.all([...this.#running.values()].map(({ work }) => work));
+    }
+    if (this.#error !== undefined) throw this.#error;
+    for (const job of this.#waiting) {
+      this.#done.set(job.name, missingJob(job, this.#stopped ?? "not started"));
+    }
+    return {
+      jobs: jobs.map((job) => this.#done.get(job.name)!),
+      stopped: this.#stopped,
+      buildSeconds: this.#buildSeconds,
+      cutSeconds: this.#cutSeconds,
+      kernels: this.#countKernels(),
+    };
+  }
+
+  /** Starts or settles one job, or starts one build. False when nothing can be done now. */
+  async #startOne(): Promise<boolean> {
+    if (this.#stopped !== undefined || this.#running.size >= this.#options.slots) return false;
+    for (const job of this.#waiting) {
+      if (job.problem !== undefined || job.digest === undefined) {
+        return await this.#settle(job, unplannedJob(job));
+      }
+      const over = this.#overBudget(job);
+      if (over !== undefined) return this.#miss(job, over);
+      const build = job.buildKey === undefined ? undefined : this.#built.get(job.buildKey);
+      if (build && build.result.code !== 0) {
+        return await this.#settle(job, unbuiltJob(job, build.result, build.log));
+      }
+      if (job.buildKey !== undefined && !build) {
+        if (this.#builder !== undefined) continue;
+        this.#start(`kernel of ${job.name}`, () => this.#build(job, job.buildKey!), true);
+        return true;
+      }
+      // The errors planted in the kernel are built by the tests themselves.
+      const builds = job.suiteKind === "mutants";
+      if (builds && this.#builder !== undefined) continue;
+      this.#take(job);
+      this.#start(job.name, () => this.#runJob(job), builds);
+      return true;
+    }
+    return false;
+  }
+
+  #start(name: string, work: () => Promise<void>, builds: boolean): void {
+    if (builds) this.#builder = name;
+    const guarded = async (): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        this.#fail(error);
+      } finally {
+        if (builds) this.#builder = undefined;
+        this.#running.delete(name);
+      }
+    };
+    const since = performance.now();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#running.set(name, { since, work: promise });
+    guarded().then(resolve);
+    this.#changed();
+  }
+
+  async #build(job: PlannedJob, key: string): Promise<void> {
+    const { directory, temp, runner, onBuild } = this.#options;
+    const log = await directory.buildLog(key);
+    const place = { out: directory.path, logPath: join(directory.path, log) };
+    const result = await temp.with((tmp) => runner.build(job, { ...place, tmp, signal: this.#stop.signal }));
+    this.#buildSeconds += result.seconds;
+    if (await this.#cutShort(result) || this.#stop.signal.aborted) return;
+    if (result.code !== 0 && await this.#diskFull()) return;
+    this.#built.set(key, { result, log });
+    onBuild(key, { seconds: result.seconds, status: result.code === 0 ? "pass" : "fail" });
+  }
+
+  #countKernels(): JobsOutcome["kernels"] {
+    const counts = { built: 0, cached: 0, failed: 0 };
+    for (const { result: { code, lines } } of this.#built.values()) {
+      counts[code !== 0 ? "failed" : lines.some(isCachedKernelLine) ? "cached" : "built"]++;
+    }
+    return counts;
+  }
+
+  async #runJob(job: PlannedJob): Promise<void> {
+    const { directory } = this.#options;
+    try {
+      const judged = await this.#judge(job);
+      if (judged) await this.#keep(judged);
+    } finally {
+      if (!this.#done.has(job.name)) {
+        this.#waiting.push(job);
+        await directory.dropJob(job.name);
+      }
+    }
+  }
+
+  /** Runs a job to its end; undefined when it was cut short. */
+  async #judge(job: PlannedJob): Promise<NightlyJob | undefined> {
+    const { directory, temp, runner } = this.#options;
+    const out = await directory.beginJob(job.name);
+    const deadline = AbortSignal.timeout(Math.min(job.deadlineSeconds * 1000, MAX_TIMEOUT_MS));
+    const signal = AbortSignal.any([deadline, this.#stop.signal]);
+    const place = { out, logPath: join(out, JOB_LOG) };
+    const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
+    const judged = await this.#cutShort(result)
+      ? undefined
+      : await judgeJob({ job, result, directory: out, late: deadline.aborted });
+    const suspect = judged?.status === "fail" && judged.failure?.kind !== "test";
+    if (judged && !(suspect && await this.#diskFull())) return judged;
+    this.#cutSeconds += result.seconds;
+    return undefined;
+  }
+
+  /**
+   * Whether a process came to its end because the night does. A batch system sends its signal to every process
+   * of a job at once, so that ours may come a moment later.
+   */
+  async #cutShort({ signal }: CommandResult): Promise<boolean> {
+    const { signal: stop } = this.#stop;
+    if (signal !== null && ASKS_TO_END.has(signal) && !stop.aborted) await abortWithin(stop, OUR_SIGNAL_MS);
+    return stop.aborted && signal !== null;
+  }
+
+  async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {
+    await this.#keep(judged);
+    this.#take(job);
+    return true;
+  }
+
+  #miss(job: PlannedJob, reason: string): boolean {
+    this.#take(job);
+    const missing = missingJob(job, reason);
+    this.#done.set(job.name, missing);
+    this.#options.onFinish(missing);
+    return true;
+  }
+
+  async #keep(judged: NightlyJob): Promise<void> {
+    await this.#options.directory.finishJob(judged);
+    this.#done.set(judged.name, judged);
+    this.#options.onFinish(judged);
+  }
+
+  #take(job: PlannedJob): void {
+    this.#waiting = this.#waiting.filter((other) => other !== job);
+  }
+
+  #overBudget({ name }: PlannedJob): string | undefined {
+    const { budgetSeconds, durations } = this.#options;
+    if (budgetSeconds === undefined) return undefined;
+    const left = budgetSeconds - (performance.now() - this.#begin) / 1000;
+    const needs = durations.get(name) ?? 0;
+    if (left > 0 && needs <= left) return undefined;
+    const of = `the budget of ${formatDuration(budgetSeconds)}`;
+    return left <= 0
+      ? `not started: ${of} was used up`
+      : `not started: ${of} had ${formatDuration(left)} left, it takes ${formatDuration(needs)}`;
+  }
+
+  /** Stops the night when there is no room: what fails then says nothing. */
+  async #diskFull(): Promise<boolean> {
+    if (!await isDiskNearlyFull(this.#options.directory.path)) return false;
+    this.#halt(DISK_FULL_HINT);
+    return true;
+  }
+
+  /** A full disk ends the night as a signal does; any other error is thrown when nothing runs any more. */
+  #fail(error: unknown): void {
+    if (isDiskFull(error)) return this.#halt(DISK_FULL_HINT);
+    this.#error ??= error;
+    this.#halt((error as Error).message);
+  }
+
+  #halt(reason: string): void {
+    this.#stopped ??= reason;
+    this.#stop.abort();
+  }
+
+  #changed(): void {
+    const { jobs, slots, onChange } = this.#options;
+    const done = [...this.#done.values()];
+    onChange({
+      total: jobs.length,
+      done: done.length,
+      failed: done.filter(({ status }) => status === "fail").length,
+      running: new Map([...this.#running].map(([name, { since }]) => [name, since])),
+      waiting: this.#waiting.map(({ name }) => name),
+      slots,
+    });
+  }
+}
+
+/** Waits until a signal is aborted, but no longer than that. */
+async function abortWithin(signal: AbortSignal, milliseconds: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { runCommand } from "../../../vm/host/run_command.ts";
+import type { NightlyResult } from "../nightly_result.ts";
+import type { JobRunner } from "./job_runner.ts";
+import { NightFixture } from "../testing/night_fixture.ts";
+
+const SCRIPT = { "6.1/x86_64/plain/catalogue": {} };
+
+/** A job that a signal from outside ends. */
+const ENDED_FROM_OUTSIDE: JobRunner = {
+  build: () => Promise.reject(new Error("not built")),
+  run: (_job, { logPath }) => runCommand(["sh", "-c", "kill -TERM $$"], { logPath }),
+};
+
+/** The night of that job; our own signal comes so much later, or never. */
+async function nightEnded(ourSignalMs: number | undefined): Promise<NightlyResult> {
+  await using fixture = await NightFixture.make();
+  const controller = new AbortController();
+  const abort = (): void => controller.abort("interrupted by SIGTERM");
+  const timer = ourSignalMs === undefined ? undefined : setTimeout(abort, ourSignalMs);
+  const result = await fixture.night(SCRIPT, { runner: ENDED_FROM_OUTSIDE, signal: controller.signal });
+  clearTimeout(timer);
+  return result;
+}
+
+Deno.test("a job that got the signal before the night did is no failure, but missing", async () => {
+  const { jobs: [job], run } = await nightEnded(300);
+  assertEquals([job?.status, job?.failure, run.stopped], ["missing", undefined, "interrupted by SIGTERM"]);
+});
+
+Deno.test("a job that a signal ended while the night goes on has failed", async () => {
+  const { jobs: [job], run } = await nightEnded(undefined);
+  assertEquals([job?.status, job?.failure?.kind, run.stopped], ["fail", "crash", undefined]);
+  assertMatch(job?.reason ?? "", /SIGTERM/);
+});

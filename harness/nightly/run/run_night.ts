@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import { withFileLock } from "../../../vm/host/file_lock.ts";
+import { isDiskFull } from "../../../vm/kernel/build/build_error.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
+import type { Terminal } from "../../report/terminal.ts";
+import { accountTime } from "../account_time.ts";
+import { buildNightlyResult } from "../build_nightly_result.ts";
+import type { History } from "../history/history.ts";
+import type { JobRunner } from "./job_runner.ts";
+import { TRIED_AGAIN } from "./judge_job.ts";
+import { NightDirectory } from "./night_directory.ts";
+import { NightProgress } from "./night_progress.ts";
+import { jobLine } from "../night_summary.ts";
+import { NightTemp } from "./night_temp.ts";
+import type { NightlyPlan } from "../plan/planned_job.ts";
+import { runJobs } from "./run_jobs.ts";
+
+/** What {@linkcode runNight} takes. */
+export interface RunNightOptions {
+  /** Id and time of start are those of the night that is resumed, if one is. */
+  readonly plan: NightlyPlan;
+  readonly directory: string;
+  readonly resume: boolean;
+  /** Whether to wait for the end of another run in the directory, in place of refusing to begin. */
+  readonly wait?: boolean;
+  readonly history: History;
+  readonly runner: JobRunner;
+  readonly terminal: Terminal;
+  readonly slots: number;
+  readonly durations: ReadonlyMap<string, number>;
+  readonly budgetSeconds?: number | undefined;
+  /** What planning took, which is part of the night. */
+  readonly planSeconds?: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs the selected jobs of a plan. Each finished job is kept at once, in the directory and in the history, so
+ * that a kill at any moment loses what was running alone.
+ *
+ * @throws {UsageError} when another run works in the directory, or a night lies there that is not to be resumed
+ */
+export async function runNight(options: RunNightOptions): Promise<NightlyResult> {
+  const { directory: path, wait = false, terminal } = options;
+  await makeDirectory(path);
+  const onWait = (holder: string): void => {
+    if (wait) return terminal.note(`waiting for another run (process ${holder}) to leave ${path}`);
+    throw new UsageError(`another run (process ${holder}) works in ${path}: name another place with --out`);
+  };
+  return await withFileLock(join(path, ".lock"), () => runLocked(options), { onWait });
+}
+
+async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
+  const begin = performance.now();
+  const { history, resume, terminal, durations, slots, runner, signal, budgetSeconds } = options;
+  const { planSeconds = 0 } = options;
+  const directory = new NightDirectory(options.directory);
+  const before = await directory.readPlan();
+  if (before && !resume) {
+    throw new UsageError(
+      `${directory.path} holds a night: go on with it (--resume), or name another place (--out)`,
+    );
+  }
+  const plan = before ? { ...options.plan, id: before.id, started: before.started } : options.plan;
+  await directory.removeUnfinished();
+  await directory.writePlan(plan);
+  history.beginRun(plan);
+  // The directory has what the history lacks: --resume catches up on it.
+  let told = false;
+  const record = (write: () => void): void => {
+    try {
+      write();
+    } catch (error) {
+      if (!told) terminal.note(`the history is not complete: ${(error as Error).message}`);
+      told = true;
+    }
+  };
+  const selected = new Set(plan.selected);
+  const jobs = plan.jobs.filter(({ name }) => selected.has(name));
+  const finished = new Map<string, NightlyJob>();
+  for (const { name, digest } of jobs) {
+    const job = await directory.readJob(name);
+    const keep = job && job.digest === digest && digest !== undefined &&
+      !TRIED_AGAIN.has(job.failure?.kind ?? "test");
+    if (!keep) continue;
+    finished.set(name, { ...job, reused: true });
+    // A kill may have come between the directory and the history.
+    record(() => history.recordJob(plan.id, job));
+  }
+  if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
+  await using temp = await NightTemp.make();
+  using progress = new NightProgress(terminal, durations);
+  const planning = planSeconds + (performance.now() - begin) / 1000;
+  const outcome = await runJobs({
+    ...{ jobs, finished, directory, temp, runner, slots, durations, budgetSeconds, signal },
+    onFinish: (job) => {
+      record(() => history.recordJob(plan.id, job));
+      terminal.result(jobLine(job, terminal));
+    },
+    onBuild: (key, build) => record(() => history.recordBuild(plan.id, key, build)),
+    onChange: (state) => progress.update(state),
+  });
+  for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));
+  const wall = planSeconds + (performance.now() - begin) / 1000;
+  const run = {
+    ...{ id: plan.id, started: plan.started, matrix: plan.matrix },
+    ...(plan.shard ? { shard: plan.shard } : {}),
+    milliseconds: Math.round(wall * 1000),
+    complete: outcome.stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
+    ...(outcome.stopped === undefined ? {} : { stopped: outcome.stopped }),
+    slots,
+    kernels: outcome.kernels,
+    spent: accountTime({
+      ...{ wall, slots, planning, jobs: outcome.jobs },
+      builds: outcome.buildSeconds,
+      cutShort: outcome.cutSeconds,
+    }),
+  };
+  record(() => history.endRun(plan.id, run));
+  const result = buildNightlyResult({
+    ...{ run, history, jobs: outcome.jobs, own: [plan.id] },
+    wholeMatrix: plan.whole,
+  });
+  await directory.writeResult(result).catch((error: Error) => {
+    // On a full disk the night was stopped for that: it is told below, and the finished jobs are there.
+    if (outcome.stopped === undefined || !isDiskFull(error)) throw error;
+    terminal.note(error.message);
+  });
+  return result;
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true }).catch((error: Error) => {
+    throw new UsageError(`no directory for the night, ${path}: ${error.message}`);
+  });
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+
+import { formatDuration } from "../format_duration.ts";
+import type { JobFailureKind } from "../../nightly/nightly_result.ts";
+import type { Problem } from "../problems.ts";
+import type { ReportJob, ReportScenario, ResultTree } from "../result_tree.ts";
+import { type Markup, markup } from "./markup.ts";
+
+const MAX_ROWS = 300;
+
+/** Jobs by kernel, platform and flavour (rows) and suite (columns). */
+export function matrix({ jobs }: ResultTree, problems: readonly Problem[]): Markup {
+  const suites = [...new Set(jobs.map(({ suite }) => suite))];
+  const rows = new Map<string, ReportJob[]>();
+  for (const job of jobs) {
+    const key = JSON.stringify([job.kernel, job.platform, job.flavour]);
+    rows.set(key, [...rows.get(key) ?? [], job]);
+  }
+  const linkOf = (job: ReportJob): string | undefined =>
+    problems.find(({ places }) => places.some((place) => place.job === job))?.id;
+  // The rows of a kernel stand together, wherever the plan has them.
+  const kernelsInOrder = [...new Set(jobs.map(({ kernel }) => kernel))];
+  const byKernel = (row: ReportJob[]): number => kernelsInOrder.indexOf(row[0]?.kernel ?? "");
+  const body = [...rows.values()].toSorted((a, b) => byKernel(a) - byKernel(b)).map((row) => {
+    const [{ kernel, platform, flavour, kernels } = row[0]!] = row.filter((job) => job.kernels.length > 0);
+    const name = kernels[0]?.name;
+    // A suite that needs no kernel has none of the three.
+    const title = kernel === "-"
+      ? markup`<span class="soft">no kernel</span>`
+      : markup`${kernel} ${platform} <span class="soft">${flavour}</span>`;
+    return markup`<tr><th scope="row">${title}${
+      name === undefined || name === kernel ? undefined : markup`<br><small class="soft">${name}</small>`
+    }</th>${
+      suites.map((suite) =>
+        markup`<td>${row.filter((job) => job.suite === suite).map((job) => cell(job, linkOf(job)))}</td>`
+      )
+    }</tr>`;
+  });
+  return markup`<div class="scroll"><table class="matrix"><thead><tr><th>kernel</th>${
+    suites.map((suite) => markup`<th scope="col">${suite}</th>`)
+  }</tr></thead><tbody>${body}</tbody></table></div>`;
+}
+
+function cell(job: ReportJob, link: string | undefined): Markup {
+  const style = { pass: "pass", fail: "fail", missing: "warn" }[job.status];
+  const inner = markup`<b>${cellWord(job)}</b><small>${cellDetail(job)}</small>`;
+  return link === undefined
+    ? markup`<span class="cell ${style}">${inner}</span>`
+    : markup`<a class="cell ${style}" href="#${link}">${inner}</a>`;
+}
+
+const WHOLE_WORDS: Readonly<Partial<Record<JobFailureKind, string>>> = {
+  "plan": "not planned",
+  "build": "not built",
+  "guest lost": "guest lost",
+  "deadline": "took too long",
+  "nothing ran": "nothing ran",
+  "usage": "not started",
+  "crash": "crashed",
+  "merge conflict": "conflict",
+};
+
+function cellWord(job: ReportJob): string {
+  if (job.status === "missing") return "did not run";
+  if (job.status === "pass") return "passed";
+  const failed = count(job, "fail");
+  const lost = count(job, "lost");
+  if (failed + lost === 0) return WHOLE_WORDS[job.failure?.kind ?? "test"] ?? "failed";
+  return [...(failed > 0 ? [`${failed} failed`] : []), ...(lost > 0 ? [`${lost} lost`] : [])].join(", ");
+}
+
+function cellDetail(job: ReportJob): string {
+  if (job.status === "missing") return "";
+  const passed = count(job, "pass");
+  const skipped = count(job, "skip");
+  return [
+    ...(job.scenarios.length > 0 ? [`${passed} of ${job.scenarios.length - skipped}`] : []),
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
+    job.reused ? "reused" : formatDuration(job.seconds),
+  ].join(", ");
+}
+
+function count({ scenarios }: ReportJob, status: string): number {
+  return scenarios.filter((scenario) => scenario.status === status).length;
+}
+
+const WORDS: Readonly<Record<ReportScenario["status"], { readonly text: string; readonly style: string }>> = {
+  pass: { text: "ok", style: "pass" },
+  fail: { text: "FAIL", style: "fail" },
+  lost: { text: "LOST", style: "fail" },
+  skip: { text: "skip", style: "none" },
+};
+
+/** Scenarios that did not pass wherever they ran, by job; undefined when all did. */
+export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
+  const columns = jobs.filter(({ scenarios }) => scenarios.length > 0);
+  const statuses = columns.map((job) => new Map(job.scenarios.map((item) => [item.title, item])));
+  const names = [...new Set(statuses.flatMap((column) => [...column.keys()]))].toSorted();
+  const uneven = names.filter((name) =>
+    statuses.some((column) => (column.get(name)?.status ?? "pass") !== "pass")
+  );
+  if (uneven.length === 0) return undefined;
+  const rows = uneven.slice(0, MAX_ROWS).map((name) =>
+    markup`<tr><td><code>${name}</code></td>${
+      statuses.map((column) => {
+        const scenario = column.get(name);
+        if (!scenario) return markup`<td class="soft">-</td>`;
+        const { text, style } = WORDS[scenario.status];
+        return markup`<td title="${
+          scenario.reason ?? text
+        }"><span class="badge ${style}">${text}</span></td>`;
+      })
+    }<td class="soft">${skipReasons(statuses.map((column) => column.get(name)))}</td></tr>`
+  );
+  const more = uneven.length - rows.length;
+  return markup`<div class="scroll"><table class="dots"><thead><tr><th>scenario</th>${
+    columns.map(({ name }) => markup`<th><span class="head">${name}</span></th>`)
+  }<th>why skipped</th></tr></thead><tbody>${rows}</tbody></table></div>
+<p class="soft">${names.length - uneven.length} more scenarios passed wherever they ran.${
+    more > 0 ? ` ${more} that did not are left out.` : ""
+  }</p>`;
+}
+
+/** Why a scenario was skipped, each reason once: a title is not seen on paper. */
+function skipReasons(outcomes: readonly (ReportScenario | undefined)[]): string {
+  const reasons = outcomes.flatMap((outcome) => outcome?.status === "skip" ? outcome.reason ?? [] : []);
+  return [...new Set(reasons)].join("; ");
+}

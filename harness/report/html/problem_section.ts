@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../../../lib/image/finding.ts";
+import { type RuleInfo, RULES } from "../../../lib/image/rule_ids.ts";
+import type { SplatRecord } from "../../run/run_result.ts";
+import { type Problem, type ProblemPlace, realityText } from "../problems.ts";
+import {
+  type ReportJob,
+  type ReportScenario,
+  reproducedText,
+  type ResultTree,
+  scenarioFindings,
+} from "../result_tree.ts";
+import { addressSpace, ldtTable, markDifferences } from "./address_space.ts";
+import { type Markup, markup } from "./markup.ts";
+import { table } from "./table.ts";
+
+const MAX_FINDINGS = 40;
+const MAX_LINES = 160;
+const MAX_LINE_LENGTH = 2000;
+const MAX_PICTURES = 4;
+const MAX_NAMES = 8;
+const MAX_OTHERS = 60;
+
+/** How a state looks. */
+const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
+  "new failure": "fail",
+  "conflict": "fail",
+  "failing": "fail",
+  "still failing": "fail",
+  "flaky": "flaky",
+  "missing": "warn",
+};
+
+/** The state of a problem as a badge. */
+export function stateBadge(state: Problem["state"]): Markup {
+  return markup`<span class="badge ${STATE_STYLES[state]}">${state}</span>`;
+}
+
+/** A problem in brief: what, since when, where, whether it is real, and the command. */
+export function problemCard(problem: Problem, tree: ResultTree): Markup {
+  const { id, state, title, headline, since, lastGood, changed, reproduce } = problem;
+  const passes = passingPlaces(problem, tree);
+  const rows: [string, Markup | string | undefined][] = [
+    ["since", tree.kind === "run" ? undefined : sinceText(since?.started, lastGood?.started, tree)],
+    ["changed", changed.length === 0 ? undefined : changed.map(({ name }) => name).join(", ")],
+    ["scenarios", problem.scenarios.length > 1 ? someOf(problem.scenarios) : undefined],
+    ["on", placeList(problem.places.map(({ job }) => job), tree)],
+    ["passes on", passes.length === 0 ? undefined : placeList(passes, tree)],
+    ["real?", realityText(problem)],
+    ["command", markup`<code>${reproduce}</code>`],
+  ];
+  const facts = rows.map(([name, value]) =>
+    value === undefined ? undefined : markup`<dt>${name}</dt><dd>${value}</dd>`
+  );
+  return markup`<article class="card bad"><div class="problem-head">${
+    stateBadge(state)
+  }<h3><a href="#${id}">${title}</a></h3></div><p>${headline}</p><dl class="facts">${facts}</dl></article>`;
+}
+
+function sinceText(since: string | undefined, lastGood: string | undefined, { run }: ResultTree): string {
+  const good = lastGood === undefined ? "no good run is known" : `last good ${shortTime(lastGood)}`;
+  if (since === undefined) return good;
+  return `${since === run.started ? "this run" : shortTime(since)}, ${good}`;
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** A time as `2026-11-24 01:00`, in UTC as it is recorded. */
+export function shortTime(iso: string): string {
+  return iso.slice(0, 16).replace("T", " ");
+}
+
+/** Jobs of the same suite on which the scenario passed: they say where to look as well. */
+function passingPlaces({ places, scenarios }: Problem, { jobs }: ResultTree): ReportJob[] {
+  const [{ scenario }] = places;
+  if (!scenario || scenarios.length > 1) return [];
+  const broken = new Set(places.map(({ job }) => job));
+  return jobs.filter((job) =>
+    !broken.has(job) &&
+    job.scenarios.some((other) => other.scenario === scenario.scenario && other.status === "pass")
+  );
+}
+
+function placeList(jobs: readonly ReportJob[], { kind }: ResultTree): string {
+  const names = jobs.map(({ kernel, platform, flavour, suite }) => {
+    const place = [kernel, platform, ...(flavour === "plain" ? [] : [flavour])].join(" ");
+    return kind === "run" || suite === "catalogue" ? place : `${place} (${suite})`;
+  });
+  return [...new Set(names)].join(", ");
+}
+
+/** All that is known of a problem. */
+export function problemSection(problem: Problem): Markup {
+  const { id, state, title, places: [first, ...rest], changed } = problem;
+  const others = rest.slice(0, MAX_OTHERS).map(({ job, scenario }) =>
+    markup`<li>${job.name}${problem.scenarios.length > 1 ? ` ${scenario?.title}` : ""}: ${
+      scenario ? reproducedText(scenario) : job.reason
+    }<br><code>${scenario?.reproduce ?? job.reproduce}</code></li>`
+  );
+  const changes = changed.map(({ name, before, after }) =>
+    markup`<tr><td>${name}</td><td><code>${digest(before)}</code></td><td><code>${
+      digest(after)
+    }</code></td></tr>`
+  );
+  return markup`<article class="card bad long" id="${id}"><div class="problem-head">${
+    stateBadge(state)
+  }<h3>${title}</h3>${
+    title === first.job.name
+      ? undefined
+      : markup`<span class="soft">${first.job.name}${
+        problem.scenarios.length > 1 ? `, shown by ${first.scenario?.title}` : ""
+      }</span>`
+  }</div>
+${first.scenario ? scenarioBody(first.scenario) : jobBody(first)}
+${
+    changes.length === 0 ? undefined : markup`<h4>What differs from the last good run</h4>
+${table({ columns: ["input", "then", "at the first failure"], rows: changes })}`
+  }
+${
+    others.length === 0
+      ? undefined
+      : markup`<h4>The same in ${rest.length} more ${
+        rest.length === 1 ? "place" : "places"
+      }</h4><ul>${others}${
+        rest.length > others.length ? markup`<li>and ${rest.length - others.length} more</li>` : undefined
+      }</ul>`
+  }
+</article>`;
+}
+
+function digest(text: string | undefined): string {
+  return text === undefined ? "none" : text.slice(0, 12);
+}
+
+function jobBody({ job, change }: ProblemPlace): Markup {
+  const tail = job.failure?.logTail ?? [];
+  return markup`<p>${job.reason ?? change?.text}</p>
+${tail.length === 0 ? undefined : markup`<h4>End of its log</h4>${logText(tail)}`}
+${
+    job.failure?.log === undefined
+      ? undefined
+      : markup`<p class="soft">All of it: <code>${job.failure.log}</code></p>`
+  }
+<h4>Show it again</h4><pre>${job.reproduce}</pre>`;
+}
+
+function scenarioBody(scenario: ReportScenario): Markup {
+  const { kept, splats, reason } = scenario;
+  const findings = scenarioFindings(scenario).filter(({ id }) => id !== "E_SPLAT" || splats.length === 0);
+  const pictures = (kept?.pictures ?? []).filter(({ label }) =>
+    scenario.stops.some((stop) => stop.label === label && stop.findings.length > 0)
+  ).slice(0, MAX_PICTURES);
+  return markup`${reason === undefined ? undefined : logText(reason.split("\n"))}
+${findings.length === 0 ? undefined : findingTable(findings)}
+${splats.map(splatText)}
+${pictures.map((picture) => [addressSpace(picture), picture.ldt && ldtTable(picture.ldt)])}
+${
+    kept?.kernelLog === undefined
+      ? undefined
+      : markup`<details><summary>Kernel log</summary>${
+        logText(kept.kernelLog.trimEnd().split(/\r?\n/))
+      }</details>`
+  }
+<h4>Show it again</h4><pre>${scenario.reproduce}</pre>
+<p class="soft">${reproducedText(scenario)}${
+    kept && markup`; files are kept in <code>${kept.directory}</code>`
+  }</p>
+${kept?.notes.map((note) => markup`<p class="soft">${note}</p>`)}`;
+}
+
+function findingTable(findings: readonly Finding[]): Markup {
+  const rows = findings.slice(0, MAX_FINDINGS).map((finding) => {
+    const { id, verdict, path, offset, expected = "", actual = "" } = finding;
+    return markup`<tr><td><code>${id}</code><br><small class="soft">${verdict}</small></td><td><code>${
+      breakable(path)
+    }</code></td><td data-name="offset">${offset}</td>
+<td data-name="expected"><code>${expected}</code></td><td data-name="actual"><code>${
+      markDifferences(actual, expected)
+    }</code></td><td>${meaning(finding)}</td></tr>`;
+  });
+  const more = findings.length - MAX_FINDINGS;
+  return markup`<h4>Findings</h4>${
+    table({
+      columns: ["finding", "where", "offset", "expected", "actual", "meaning"],
+      rows,
+      style: "findings stack wide",
+    })
+  }
+${more > 0 ? markup`<p class="soft">${more} more findings are in findings.json</p>` : undefined}`;
+}
+
+/** A path that a narrow column may break between its parts. */
+function breakable(path: string): Markup {
+  return markup`${path.split(/(?<=[/:])/).map((part) => markup`${part}<wbr>`)}`;
+}
+
+/** What the finding says, and where the format has a rule of that name what breaks it. */
+function meaning({ id, message, verdict }: Finding): string {
+  const rule: RuleInfo | undefined = Object.hasOwn(RULES, id) ? RULES[id as keyof typeof RULES] : undefined;
+  return rule === undefined || verdict === "mismatch" ? message : `${message} (${rule.doc})`;
+}
+
+function splatText({ title, frames, lines, fingerprint, allowed }: SplatRecord): Markup {
+  const note = allowed === undefined ? undefined : markup` <span class="soft">(allowed: ${allowed})</span>`;
+  return markup`<h4>${title}${note}</h4><ol class="frames mono">${
+    frames.map((frame) => {
+      const [, name = frame, source] = /^(.+?) \((.+)\)$/.exec(frame) ?? [];
+      return markup`<li>${name}${
+        source === undefined ? undefined : markup` <span class="soft">${source}</span>`
+      }</li>`;
+    })
+  }</ol><p class="soft">fingerprint <code>${fingerprint}</code></p><details><summary>As it was in the log</summary>${
+    logText(lines)
+  }</details>`;
+}
+
+/** Lines of a log; of a long one the end, and a note. */
+export function logText(lines: readonly string[]): Markup {
+  const shown = lines.slice(-MAX_LINES).map((line) =>
+    line.length > MAX_LINE_LENGTH ? `${line.slice(0, MAX_LINE_LENGTH)} [cut here]` : line
+  );
+  const cut = lines.length - shown.length;
+  const note = cut > 0 ? markup`<p class="soft">the first ${cut} lines are left out</p>` : undefined;
+  return markup`${note}<pre>${shown.join("\n")}</pre>`;
+}

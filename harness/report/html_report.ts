@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+
+import { formatCount } from "./format_quantity.ts";
+import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
+import { groupChanges, someNames } from "../nightly/history/group_changes.ts";
+import { formatDuration } from "./format_duration.ts";
+import { type Markup, Markup as MarkupText, markup } from "./html/markup.ts";
+import { legend } from "./html/address_space.ts";
+import { table } from "./html/table.ts";
+import { matrix, scenarioTable } from "./html/matrix.ts";
+import { PAGE_STYLE } from "./html/page_style.ts";
+import { problemCard, problemSection, shortTime } from "./html/problem_section.ts";
+import { trendTable } from "./html/trend_table.ts";
+import { listProblems, type Problem } from "./problems.ts";
+import type { ResultTree } from "./result_tree.ts";
+import { scenarioText, verdictText } from "./text_report.ts";
+
+/** From here on problems are told in brief alone, so that the page stays light. */
+const MAX_DETAIL_LENGTH = 800_000;
+const MAX_CARDS = 60;
+const MAX_CHANGES = 300;
+/** Scenarios that one change names. */
+const NAMES_SHOWN = 12;
+
+/**
+ * No script runs and nothing is loaded, whatever the page holds: it has none of either, and says so to the
+ * browser.
+ */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/** Results as one HTML page that needs nothing else: no script, no network, no other file. */
+export function htmlReport(tree: ResultTree): string {
+  const problems = listProblems(tree);
+  const scenarios = scenarioTable(tree);
+  const trends = trendTable(tree);
+  const sections: [id: string, title: string, body: Markup | undefined][] = [
+    ["broken", problems.length > 0 ? "What broke" : "Nothing broke", brokenSection(problems, tree)],
+    ["matrix", "Matrix", matrix(tree, problems)],
+    ["changes", "What changed since the last good run", changesTable(tree)],
+    ["failures", "Failures in full", problems.length === 0 ? undefined : detailSection(problems)],
+    ["scenarios", "Scenarios that did not pass everywhere", scenarios],
+    ["trends", "Trends", trends],
+    ["bytes", "Byte account", bytesSection(tree)],
+    ["time", "Where the time went", timeSection(tree)],
+  ];
+  const present = sections.filter(([, , body]) => body !== undefined);
+  const title = `${headline(problems, tree)} - ckptest, ${shortTime(tree.run.started)}`;
+  const page = markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>${title}</title>
+<style>${new MarkupText(PAGE_STYLE)}</style>
+</head>
+<body>
+${header(problems, tree)}
+<nav>${present.map(([id, name]) => markup`<a href="#${id}">${name}</a>`)}</nav>
+<main>
+${present.map(([id, name, body]) => markup`<section id="${id}"><h2>${name}</h2>${body}</section>\n`)}
+</main>
+${footer(tree)}
+</body>
+</html>
+`;
+  return page.toString();
+}
+
+function headline(problems: readonly Problem[], tree: ResultTree): string {
+  if (problems.length === 0) return capital(verdictText(tree));
+  const states = [...new Set(problems.map(({ state }) => state))];
+  const words = states.map((state) => {
+    const count = problems.filter((problem) => problem.state === state).length;
+    const jobs = problems.filter((problem) => problem.state === state).flatMap(({ places }) => places).length;
+    switch (state) {
+      case "new failure":
+        return `${count} new ${count === 1 ? "failure" : "failures"}`;
+      case "failing":
+        return `${count} ${count === 1 ? "failure" : "failures"}`;
+      case "missing":
+        return `${jobs} did not run`;
+      case "conflict":
+        return `${count} ${count === 1 ? "conflict" : "conflicts"} in the merge`;
+      default:
+        return `${count} ${state}`;
+    }
+  });
+  return capital(words.join(", "));
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function header(problems: readonly Problem[], tree: ResultTree): Markup {
+  const { run, bytes, kind } = tree;
+  const place = run.shard ? `, shard ${run.shard.index} of ${run.shard.of}` : "";
+  const merged = run.merged ? `, merged from ${run.merged.length} directories` : "";
+  const kernels = [...new Set(tree.jobs.flatMap((job) => job.kernels.map(({ name }) => name)))];
+  return markup`<header>
+<p class="kicker">ckptest, ${kind} ${kind === "night" ? run.id : ""} of ${shortTime(run.started)} UTC, took ${
+    formatDuration(run.milliseconds / 1000)
+  }${place}${merged}</p>
+<h1>${headline(problems, tree)}</h1>
+${
+    run.complete
+      ? undefined
+      : markup`<p class="notice">Stopped before its end: ${run.stopped ?? "no reason was recorded"}</p>`
+  }
+<ul class="tiles">${
+    problems.length === 0 ? undefined : markup`<li><b>${verdictText(tree)}</b></li>`
+  }<li>Scenarios: <b>${scenarioText(tree)}</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
+    formatCount(bytes.unexplained)
+  }</b> unexplained</li>${
+    kernels.length === 0 ? undefined : markup`<li>Kernels: <b>${kernels.join(", ")}</b></li>`
+  }</ul>
+</header>`;
+}
+
+function brokenSection(problems: readonly Problem[], tree: ResultTree): Markup {
+  if (problems.length === 0) {
+    return markup`<p class="card">Every job of the plan ran and passed: ${scenarioText(tree)}.</p>`;
+  }
+  const more = problems.length - MAX_CARDS;
+  const cards = problems.slice(0, MAX_CARDS).map((problem) => problemCard(problem, tree));
+  return markup`<div class="cards">${cards}</div>${
+    more > 0 ? markup`<p class="soft">${more} more are left out: see the matrix</p>` : undefined
+  }`;
+}
+
+function detailSection(problems: readonly Problem[]): Markup {
+  const sections: Markup[] = [];
+  let length = 0;
+  for (const problem of problems) {
+    const section = problemSection(problem);
+    length += section.toString().length;
+    if (length > MAX_DETAIL_LENGTH) break;
+    sections.push(section);
+  }
+  const rest = problems.slice(sections.length);
+  const brief = rest.map(({ id, title, headline }) => markup`<li id="${id}">${title}: ${headline}</li>`);
+  return markup`${sections}${
+    rest.length === 0
+      ? undefined
+      : markup`<article class="card"><p>The page is full: ${rest.length} more failures are in the result files.</p>
+<ul>${brief}</ul></article>`
+  }`;
+}
+
+const CHANGE_STYLES: Readonly<Record<ChangeKind, string>> = {
+  "new failure": "fail",
+  "conflict": "fail",
+  "still failing": "fail",
+  "flaky": "flaky",
+  "missing": "warn",
+  "slower": "warn",
+  "fixed": "pass",
+};
+
+function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined {
+  if (kind === "run") return undefined;
+  if (changes.length === 0 && Object.values(trends).every(({ length }) => length < 2)) {
+    return markup`<p>There is no earlier run to compare with.</p>`;
+  }
+  if (changes.length === 0) return markup`<p>Nothing is different from the last good run.</p>`;
+  const groups = groupChanges(changes);
+  const rows = groups.slice(0, MAX_CHANGES).map(({ change, scenarios }) =>
+    markup`<tr><td><span class="badge ${
+      CHANGE_STYLES[change.kind]
+    }">${change.kind}</span></td><td>${change.job}${
+      scenarios.length === 0 ? undefined : markup`<br><code>${someNames(scenarios, NAMES_SHOWN)}</code>`
+    }</td><td>${change.text}</td><td data-name="since">${
+      timeCell(change.since)
+    }</td><td data-name="last good">${timeCell(change.lastGood)}</td><td data-name="differs:">${
+      change.changed.map(changedText)
+    }</td></tr>`
+  );
+  const more = groups.length - rows.length;
+  return markup`${
+    table({
+      columns: ["", "job, scenario", "what", "since", "last good", "inputs that differ"],
+      rows,
+      style: "stack wide",
+    })
+  }${more > 0 ? markup`<p class="soft">${more} more are in nightly.json</p>` : undefined}`;
+}
+
+function timeCell(run: RunReference | undefined): Markup | undefined {
+  return run && markup`<time datetime="${run.started}" title="${run.id}">${shortTime(run.started)}</time>`;
+}
+
+function changedText({ name, before, after }: ChangedDigest): Markup {
+  return markup`<div class="keep">${name} <small class="soft mono">${before?.slice(0, 8) ?? "none"} to ${
+    after?.slice(0, 8) ?? "none"
+  }</small></div>`;
+}
+
+function bytesSection({ bytes, volatile }: ResultTree): Markup | undefined {
+  if (bytes.total === 0) return undefined;
+  const parts = [
+    ["predicted", "saved", bytes.predicted, "the model or the format computes them"],
+    ["observed", "part", bytes.observed, "another kernel interface shows them"],
+    ["volatile", "none", bytes.volatile, "declared by name, and checked as far as can be"],
+    ["unexplained", "differs", bytes.unexplained, "explained by nothing: one of them fails"],
+  ] as const;
+  let at = 0;
+  const bar = parts.map(([, kind, count]) => {
+    const width = count / bytes.total * 1000;
+    const part = markup`<rect class="c-${kind}" x="${at.toFixed(2)}" width="${
+      width.toFixed(2)
+    }" height="1"/>`;
+    at += width;
+    return part;
+  });
+  const rows = parts.map(([name, kind, count, why]) =>
+    markup`<tr><td class="legend">${legend(kind, name)}</td><td class="number">${
+      formatCount(count)
+    }</td><td class="soft">${why}</td></tr>`
+  );
+  const named = Object.entries(volatile).map(([name, entry]) =>
+    markup`<tr><td class="soft">${name}</td><td class="number soft">${
+      formatCount(entry.bytes)
+    }</td><td class="soft">${entry.reason}</td></tr>`
+  );
+  return markup`<svg class="bar" viewBox="0 0 1000 1" preserveAspectRatio="none" role="img"
+ aria-label="shares of the bytes">${bar}</svg>
+${table({ columns: [], rows: [...rows, ...named] })}`;
+}
+
+function timeSection({ run: { spent, slots, kernels } }: ResultTree): Markup | undefined {
+  const entries = Object.entries(spent).toSorted(([, a], [, b]) => b - a);
+  const most = Math.max(...entries.map(([, seconds]) => seconds));
+  if (entries.length === 0 || !(most > 0)) return undefined;
+  const rows = entries.map(([name, seconds]) =>
+    markup`<tr><td>${name}</td><td class="number">${
+      formatDuration(seconds)
+    }</td><td><svg width="240" height="12" viewBox="0 0 240 12" aria-hidden="true"><rect class="c-saved" width="${
+      (seconds / most * 240).toFixed(1)
+    }" height="12"/></svg></td></tr>`
+  );
+  return markup`${table({ columns: [], rows })}
+<p class="soft">${
+    slots === undefined
+      ? "Jobs run side by side: the sum may be more than the time that passed."
+      : `The time of ${slots} processes side by side: the sum is ${slots} times what passed.`
+  }${
+    kernels &&
+    ` Kernels: ${kernels.built} built, ${kernels.cached} from the cache, ${kernels.failed} not built.`
+  }</p>`;
+}
+
+function footer({ run, jobs }: ResultTree): Markup {
+  const inputs = run.matrix &&
+    markup` Matrix <code>${run.matrix.path}</code>, digest <code>${run.matrix.digest.slice(0, 12)}</code>.`;
+  return markup`<footer><p>${jobs.length} ${
+    jobs.length === 1 ? "job" : "jobs"
+  }.${inputs} Times are UTC. The same results in other forms:
+<code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+import { join, normalize } from "@std/path";
+import { UsageError } from "../cli/exit_status.ts";
+import { imagePicture } from "./image_picture.ts";
+import {
+  type KeptFiles,
+  parseNightlyResult,
+  parseRunResult,
+  type ReportJob,
+  type ReportScenario,
+  type ResultTree,
+  treeOfNight,
+  treeOfRun,
+} from "./result_tree.ts";
+import { ShapeError } from "./shape.ts";
+
+/** Kernel logs are read from this many bytes before their end: what counts is there. */
+const MAX_LOG_BYTES = 1 << 20;
+/** Larger images are not taken apart. */
+const MAX_IMAGE_BYTES = 256 << 20;
+/** Failures whose files are read. */
+const MAX_FAILURES = 200;
+
+/**
+ * Reads the results of a night (`nightly.json`) or of a run (`results.json`), and the files that were kept of
+ * failures.
+ *
+ * @param path the directory, or one of the two files
+ * @throws {UsageError} when there is neither, or it is not as it must be
+ */
+export async function readResultTree(path: string): Promise<ResultTree> {
+  const { file, directory } = await findResultFile(path);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+  let tree: ResultTree;
+  try {
+    tree = file.endsWith("nightly.json")
+      ? treeOfNight(parseNightlyResult(text, file))
+      : treeOfRun(parseRunResult(text, file));
+  } catch (error) {
+    if (error instanceof ShapeError) throw new UsageError(error.message);
+    throw error;
+  }
+  return await withKeptFiles(tree, directory);
+}
+
+async function findResultFile(path: string): Promise<{ file: string; directory: string }> {
+  const info = await statOf(path);
+  if (!info) throw new UsageError(`${path}: no such file or directory`);
+  if (!info.isDirectory) {
+    if (/(^|\/)(nightly|results)\.json$/.test(path)) return { file: path, directory: join(path, "..") };
+    throw new UsageError(`${path}: expected a directory, or a file nightly.json or results.json`);
+  }
+  for (const name of ["nightly.json", "results.json"]) {
+    const file = join(path, name);
+    if (await statOf(file)) return { file, directory: path };
+  }
+  throw new UsageError(
+    `${path}: expected a directory of results, found neither nightly.json nor results.json`,
+  );
+}
+
+async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function withKeptFiles(tree: ResultTree, root: string): Promise<ResultTree> {
+  let failures = 0;
+  const jobs: ReportJob[] = [];
+  for (const job of tree.jobs) {
+    const scenarios: ReportScenario[] = [];
+    for (const scenario of job.scenarios) {
+      const isFailure = scenario.status === "fail" || scenario.status === "lost";
+      const reads = isFailure && scenario.files !== undefined && failures++ < MAX_FAILURES;
+      scenarios.push(reads ? { ...scenario, kept: await readKeptFiles(root, job, scenario) } : scenario);
+    }
+    jobs.push({ ...job, scenarios });
+  }
+  return { ...tree, jobs };
+}
+
+async function readKeptFiles(root: string, job: ReportJob, scenario: ReportScenario): Promise<KeptFiles> {
+  const directory = join(job.files ?? ".", scenario.files ?? ".");
+  const notes: string[] = [];
+  // A tree may come from elsewhere: it names files of its own, and no others.
+  if (directory.startsWith("/") || normalize(directory).split("/").includes("..")) {
+    return { directory, pictures: [], notes: [`${directory} lies outside the results and was not read`] };
+  }
+  const pictures: KeptFiles["pictures"][number][] = [];
+  for (const { label, findings } of scenario.stops) {
+    if (!/^[\w.-]+$/.test(label)) continue;
+    const bytes = await readPart(join(root, directory, `${label}.ckpt`), notes, { atMost: MAX_IMAGE_BYTES });
+    if (bytes) pictures.push(imagePicture(label, bytes, findings));
+  }
+  const log = await readPart(join(root, directory, "kernel.log"), notes, { fromEnd: MAX_LOG_BYTES });
+  const kernelLog = log && log.length > 0 ? new TextDecoder().decode(log) : undefined;
+  return { directory, pictures, notes, ...(kernelLog !== undefined && { kernelLog }) };
+}
+
+/** A file, or its last bytes; nothing when there is none, and a note when it cannot be had. */
+async function readPart(
+  path: string,
+  notes: string[],
+  { atMost, fromEnd }: { atMost?: number; fromEnd?: number },
+): Promise<Uint8Array | undefined> {
+  const name = path.split("/").at(-1);
+  try {
+    using file = await Deno.open(path);
+    const { size } = await file.stat();
+    if (atMost !== undefined && size > atMost) {
+      notes.push(`${name} has ${size} bytes: images of more than ${atMost} are not taken apart`);
+      return undefined;
+    }
+    if (fromEnd !== undefined && size > fromEnd) await file.seek(-fromEnd, Deno.SeekMode.End);
+    return new Uint8Array(await new Response(file.readable).arrayBuffer());
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      notes.push(`${name} was not read: ${(error as Error).message}`);
+    }
+    return undefined;
+  }
+}

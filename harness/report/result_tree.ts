@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+import { addCounts, type ByteCounts } from "../../lib/compare/byte_account.ts";
+import type { Finding } from "../../lib/image/finding.ts";
+import {
+  type JobDigests,
+  NIGHTLY_RESULT_SCHEMA,
+  type NightlyChange,
+  type NightlyJob,
+  type NightlyResult,
+  type NightlyRun,
+  type TrendPoint,
+} from "../nightly/nightly_result.ts";
+import {
+  RUN_RESULT_SCHEMA,
+  type RunKernel,
+  type RunResult,
+  type ScenarioRecord,
+  type SplatRecord,
+} from "../run/run_result.ts";
+import type { ImagePicture } from "./image_picture.ts";
+import { NIGHTLY_SHAPE, RUN_SHAPE } from "./result_shapes.ts";
+import { checkShape, ShapeError } from "./shape.ts";
+
+/** Results in the one form that every report is written from: those of a run, or of a night. */
+export interface ResultTree {
+  readonly kind: "run" | "night";
+  readonly run: Omit<NightlyRun, "matrix"> & { readonly matrix?: NightlyRun["matrix"] };
+  /** Jobs of a night; of a single run its platforms. */
+  readonly jobs: readonly ReportJob[];
+  readonly counts: NightlyResult["counts"];
+  readonly scenarios: RunResult["counts"];
+  readonly bytes: ByteCounts;
+  readonly volatile: RunResult["volatile"];
+  /** Empty for a single run: it knows no history. */
+  readonly changes: readonly NightlyChange[];
+  readonly trends: Readonly<Record<string, readonly TrendPoint[]>>;
+}
+
+/** A job, or a platform of a single run. */
+export interface ReportJob extends Omit<NightlyJob, "run" | "digests"> {
+  /** Of a single run, those of its kernel alone. */
+  readonly digests?: Partial<JobDigests>;
+  readonly kernels: readonly RunKernel[];
+  /** When it began, where its result tells. */
+  readonly started?: string;
+  readonly scenarios: readonly ReportScenario[];
+}
+
+/** A scenario, and what was kept of it. */
+export interface ReportScenario extends ScenarioRecord {
+  /** Its name, unique within its job: a guest may boot, and a scenario be spoken of, more than once. */
+  readonly title: string;
+  readonly kept?: KeptFiles;
+}
+
+/** Files of a failure, as far as they could be read. */
+export interface KeptFiles {
+  /** The directory, relative to that of the tree. */
+  readonly directory: string;
+  /** The kernel log, or its end when it is long. */
+  readonly kernelLog?: string;
+  /** Images by their labels, taken apart. */
+  readonly pictures: readonly ImagePicture[];
+  /** What could not be read or was left out, and why. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads the text of a `results.json`.
+ *
+ * @param name the file, for messages
+ * @throws {ShapeError} when it is no JSON, of another schema, or lacks something
+ */
+export function parseRunResult(text: string, name: string): RunResult {
+  return parseResult(text, name, { schema: RUN_RESULT_SCHEMA, shape: RUN_SHAPE }) as RunResult;
+}
+
+/**
+ * Reads the text of a `nightly.json`.
+ *
+ * @param name the file, for messages
+ * @throws {ShapeError} when it is no JSON, of another schema, or lacks something
+ */
+export function parseNightlyResult(text: string, name: string): NightlyResult {
+  const shape = { schema: NIGHTLY_RESULT_SCHEMA, shape: NIGHTLY_SHAPE };
+  const result = parseResult(text, name, shape) as NightlyResult;
+  result.jobs.forEach(({ run }, index) => {
+    if (run !== undefined && run.schema !== RUN_RESULT_SCHEMA) {
+      throw wrongSchema(`${name}: jobs[${index}].run`, RUN_RESULT_SCHEMA, run.schema);
+    }
+  });
+  return result;
+}
+
+function parseResult(
+  text: string,
+  name: string,
+  { schema, shape }: { schema: number; shape: Parameters<typeof checkShape>[1] },
+): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ShapeError(`${name}: no JSON: ${(error as Error).message}`);
+  }
+  const found = typeof value === "object" && value !== null
+    ? (value as { schema?: unknown }).schema
+    : undefined;
+  if (found !== schema) throw wrongSchema(name, schema, found);
+  checkShape(value, shape, `${name}: `);
+  return value;
+}
+
+function wrongSchema(where: string, expected: number, found: unknown): ShapeError {
+  const word = found === undefined ? "none" : JSON.stringify(found);
+  return new ShapeError(
+    `${where}: expected schema ${expected}, found ${word}: it was written by another version of ckptest`,
+  );
+}
+
+/** The tree of a single run: a job for each of its platforms. */
+export function treeOfRun(result: RunResult): ResultTree {
+  const platforms = [...new Set([...result.kernels, ...result.results].map(({ platform }) => platform))];
+  const jobs = platforms.map((platform) => platformJob(result, platform));
+  const count = (status: string): number => jobs.filter((job) => job.status === status).length;
+  return {
+    kind: "run",
+    run: {
+      id: result.started,
+      started: result.started,
+      milliseconds: result.milliseconds,
+      complete: true,
+      spent: {},
+    },
+    jobs,
+    counts: { passed: count("pass"), failed: count("fail"), missing: 0 },
+    scenarios: result.counts,
+    bytes: result.bytes,
+    volatile: result.volatile,
+    changes: [],
+    trends: {},
+  };
+}
+
+function platformJob(result: RunResult, name: string): ReportJob {
+  const kernels = result.kernels.filter(({ platform }) => platform === name);
+  const scenarios = withTitles(result.results.filter(({ platform }) => platform === name));
+  const [platform = name, flavour = "plain"] = /^(.+)-(debug|fault)$/.exec(name)?.slice(1) ?? [];
+  const has = (status: string): boolean => scenarios.some((scenario) => scenario.status === status);
+  const kind = has("fail") ? "test" : has("lost") ? "guest lost" : has("pass") ? undefined : "nothing ran";
+  const digests = kernels[0]?.digests;
+  return {
+    name,
+    kernel: kernels[0]?.name ?? "unknown",
+    platform,
+    flavour,
+    suite: "scenarios",
+    ...(kernels[0]?.key === undefined ? {} : { digest: kernels[0].key }),
+    ...(digests && { digests }),
+    status: kind === undefined ? "pass" : "fail",
+    ...(kind && { failure: { kind, logTail: [] } }),
+    ...(kind === "nothing ran" && { reason: "no scenario ran" }),
+    seconds: scenarios.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000,
+    reused: false,
+    reproduce: `deno task test:qemu --arch ${name}`,
+    files: ".",
+    kernels,
+    started: result.started,
+    scenarios,
+  };
+}
+
+/** The tree of a night. */
+export function treeOfNight(night: NightlyResult): ResultTree {
+  const bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
+  const volatile: Record<string, { bytes: number; reason: string }> = {};
+  for (const { run } of night.jobs) {
+    if (!run) continue;
+    addCounts(bytes, run.bytes);
+    for (const [name, entry] of Object.entries(run.volatile)) {
+      const sum = (Object.hasOwn(volatile, name) ? volatile[name]?.bytes : undefined) ?? 0;
+      volatile[name] = { bytes: sum + entry.bytes, reason: entry.reason };
+    }
+  }
+  const jobs = night.jobs.map(({ run, ...job }): ReportJob => ({
+    ...job,
+    kernels: run?.kernels ?? [],
+    ...(run && { started: run.started }),
+    scenarios: withTitles(run?.results ?? []),
+  }));
+  const { run, counts, scenarios, changes, trends } = night;
+  return { kind: "night", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
+}
+
+function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {
+  const seen = new Map<string, number>();
+  return records.map((record) => {
+    const { scenario, phase } = record;
+    const name = phase === undefined || phase === scenario ? scenario : `${scenario} (${phase})`;
+    const number = (seen.get(name) ?? 0) + 1;
+    seen.set(name, number);
+    return { ...record, title: number === 1 ? name : `${name} (${number})` };
+  });
+}
+
+/** Complaints of the kernel that fail a scenario: those that the allowlist does not cover. */
+export function failingSplats({ splats }: ScenarioRecord): SplatRecord[] {
+  return splats.filter(({ allowed }) => allowed === undefined);
+}
+
+/** Every finding of a scenario; those of an image have its label before their path. */
+export function scenarioFindings({ findings, stops }: ScenarioRecord): Finding[] {
+  const ofStops = stops.flatMap((stop) =>
+    stop.findings.map((finding) => ({ ...finding, path: `${stop.label}: ${finding.path}` }))
+  );
+  return [...findings, ...ofStops];
+}
+
+/** In words, how often a failure came again when it was run alone. */
+export function reproducedText({ reproduced }: Pick<ScenarioRecord, "reproduced">): string {
+  if (!reproduced || reproduced.of === 0) return "not run again";
+  const { times, of } = reproduced;
+  if (times === 0) return `not reproduced: 0 of ${of} runs alone failed`;
+  return times === of ? `reproduced ${times} of ${of}` : `flaky: reproduced ${times} of ${of}`;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+
+import type { OutputWords } from "../../../lib/model/call_words.ts";
+import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
+import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import { GuestSyscalls } from "./guest_syscalls.ts";
+
+/** An output that is open in the guest. */
+export interface OpenOutput {
+  /** For the agent's command. */
+  readonly options: Pick<CheckpointOptions, "to" | "fileSize">;
+  /** Closes what the agent still has open, and says what the call left in a file; undefined: no file. */
+  readonly finish: () => Promise<FileEnd | undefined>;
+}
+
+/** A file after a call. */
+export interface FileEnd {
+  /** What was written: the bytes from where the writing started to the end of the file, or of what moved. */
+  readonly image: Uint8Array;
+  /** Where the writing started, and the file position before and after the call. */
+  readonly start: number;
+  readonly before: number;
+  readonly after: number;
+  /** Whether the bytes that were there before, and are not to be overwritten, are still as they were. */
+  readonly isUnharmed: boolean;
+}
+
+// include/uapi/asm-generic/fcntl.h, as x86 has it.
+const OPEN_FLAGS: Readonly<Record<string, number>> = {
+  O_RDONLY: 0,
+  O_WRONLY: 1,
+  O_RDWR: 2,
+  O_APPEND: 0o2000,
+  O_NONBLOCK: 0o4000,
+  O_DIRECTORY: 0o200000,
+  O_PATH: 0o10000000,
+};
+const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
+const O_CLOEXEC = 0o2000000;
+const SEALS: Readonly<Record<string, number>> = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 };
+const [F_SETFL, F_SETPIPE_SZ, F_ADD_SEALS] = [4, 1031, 1033];
+const [SEEK_SET, SEEK_CUR] = [0, 1];
+const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_SNDBUF] = [1, 1, 1, 7];
+const MFD_CLOEXEC_AND_SEALING = 3;
+
+/**
+ * Opens what the image is to go to.
+ *
+ * @throws {UsageError} when the guest cannot
+ */
+export async function openOutput(agent: GuestAgent, words: OutputWords): Promise<OpenOutput> {
+  const calls = new GuestSyscalls(agent);
+  switch (words.kind) {
+    case "none":
+      return { options: { to: "none" }, finish: () => Promise.resolve(undefined) };
+    case "pipe":
+      return await openPair(calls, words, await openPipe(calls, words));
+    case "socket":
+      return await openPair(calls, words, await openSockets(calls, words));
+    case "epoll":
+      return only(calls, (await calls.call("epoll_create1", O_CLOEXEC)).result);
+    case "eventfd":
+      return only(calls, (await calls.call("eventfd2", 0, O_CLOEXEC)).result);
+    case "signalfd":
+      return only(calls, (await calls.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
+    case "memfd":
+      return await fileOutput(agent, words, await openMemfd(calls, words));
+    case "file":
+      return await fileOutput(agent, words, await openFile(agent, words));
+  }
+}
+
+async function openPipe(calls: GuestSyscalls, { size, flags }: OutputWords): Promise<[number, number]> {
+  const { bytes } = await calls.call("pipe2", new Uint8Array(8), O_CLOEXEC);
+  const [reader, writer] = GuestSyscalls.pair(bytes);
+  if (size !== undefined) await calls.call("fcntl", writer, F_SETPIPE_SZ, size);
+  if (flags !== undefined) await calls.call("fcntl", writer, F_SETFL, flagBits(flags));
+  return [reader, writer];
+}
+
+async function openSockets(calls: GuestSyscalls, { size }: OutputWords): Promise<[number, number]> {
+  const type = SOCK_STREAM | O_CLOEXEC;
+  const { bytes } = await calls.call("socketpair", AF_UNIX, type, 0, new Uint8Array(8));
+  const [reader, writer] = GuestSyscalls.pair(bytes);
+  if (size !== undefined) {
+    const value = new Uint8Array(Uint32Array.of(size).buffer);
+    await calls.call("setsockopt", writer, SOL_SOCKET, SO_SNDBUF, value, value.length);
+  }
+  return [reader, writer];
+}
+
+/** The agent reads the one end, unless it is to go away before anything is written. */
+async function openPair(
+  calls: GuestSyscalls,
+  { closes }: OutputWords,
+  [reader, fd]: [number, number],
+): Promise<OpenOutput> {
+  if (closes !== 0) return { options: { to: { fd, reader } }, finish: () => Promise.resolve(undefined) };
+  await calls.call("close", reader);
+  return only(calls, fd);
+}
+
+/** A descriptor that nobody reads from. */
+function only(calls: GuestSyscalls, fd: number): OpenOutput {
+  return {
+    options: { to: { fd } },
+    finish: async () => {
+      await calls.call("close", fd);
+      return undefined;
+    },
+  };
+}
+
+/** The bits of open(2). */
+function flagBits(flags: readonly string[]): number {
+  let bits = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name)) ? 0 : OPEN_FLAGS.O_WRONLY!;
+  for (const name of flags) {
+    if (OPEN_FLAGS[name] === undefined) throw new UsageError(`no flag "${name}" of open(2) is known`);
+    bits |= OPEN_FLAGS[name];
+  }
+  return bits;
+}
+
+/** What is in a file before the call. */
+function filler(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => i % 249 + 1);
+}
+
+interface OpenFile {
+  readonly fd: number;
+  /** A path by which it can be read. */
+  readonly path: string;
+}
+
+async function openMemfd(calls: GuestSyscalls, { seals = [], holds = 0 }: OutputWords): Promise<OpenFile> {
+  const { result: fd } = await calls.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
+  if (holds > 0) await calls.call("write", fd, filler(holds), holds);
+  await calls.call("lseek", fd, 0, SEEK_SET);
+  let bits = 0;
+  for (const seal of seals) {
+    if (SEALS[seal] === undefined) throw new UsageError(`no seal "${seal}" is known`);
+    bits |= SEALS[seal];
+  }
+  await calls.call("fcntl", fd, F_ADD_SEALS, bits);
+  return { fd, path: `/proc/1/fd/${fd}` };
+}
+
+async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile> {
+  const { path = "", flags = ["O_WRONLY"], holds, space, mount } = words;
+  const calls = new GuestSyscalls(agent);
+  const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY");
+  if (space !== undefined || mount !== undefined) {
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    await agent.mkdir(directory);
+    await agent.mount(
+      mount === undefined
+        ? { type: "tmpfs", directory, data: `size=${space}` }
+        : { type: "9p", source: SHARE_TAG, directory, data: "trans=virtio,version=9p2000.L" },
+    );
+  }
+  if (holds !== undefined) await agent.writeFile(path, filler(holds));
+  // A file of the host is still there from the last scenario.
+  const making = !isMade || flags.includes("O_PATH") ? 0 : holds === undefined ? O_CREAT | O_TRUNC : O_CREAT;
+  const bits = flagBits(flags) | O_CLOEXEC | making;
+  const { result: fd } = await calls.call("open", path, bits, 0o600);
+  return { fd, path };
+}
+
+async function fileOutput(
+  agent: GuestAgent,
+  { kind, position, limit, holds = 0, flags = [] }: OutputWords,
+  { fd, path }: OpenFile,
+): Promise<OpenOutput> {
+  const calls = new GuestSyscalls(agent);
+  if (position !== undefined) await calls.call("lseek", fd, position, SEEK_SET);
+  const isSeekable = path.startsWith("/dev/ram") || path.startsWith("/work/") || kind === "memfd";
+  const isFile = isSeekable && !flags.includes("O_PATH") && !flags.includes("O_DIRECTORY");
+  const before = position ?? 0;
+  const start = flags.includes("O_APPEND") ? holds : before;
+  return {
+    options: { to: { fd }, ...(limit === undefined ? {} : { fileSize: limit }) },
+    finish: async () => {
+      if (!isFile) {
+        await calls.call("close", fd);
+        return undefined;
+      }
+      const { result: after } = await calls.call("lseek", fd, 0, SEEK_CUR);
+      // A file may have grown further than its position says; a disk is never longer or shorter.
+      const isDisk = path.startsWith("/dev/");
+      const length = isDisk ? after - start : undefined;
+      const image = await agent.readFile(
+        path,
+        length === undefined ? { offset: start } : { offset: start, length },
+      );
+      const written = holds > start ? withoutOldEnd(image, holds - start, after - start) : image;
+      const old = await agent.readFile(path, { offset: 0, length: Math.min(holds, start) });
+      await calls.call("close", fd);
+      const oldEnd = image.subarray(written.length);
+      const whole = filler(holds);
+      const isUnharmed = isSame(old, whole.subarray(0, Math.min(holds, start))) &&
+        isSame(oldEnd, whole.subarray(start + written.length));
+      return { image: written, start, before, after, isUnharmed };
+    },
+  };
+}
+
+/** Where an image is written over something, what is behind the file position is what was there before. */
+function withoutOldEnd(bytes: Uint8Array, oldLength: number, moved: number): Uint8Array {
+  return bytes.length > oldLength ? bytes : bytes.subarray(0, moved);
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertRejects } from "@std/assert";
+import type { TracerWork } from "../../../lib/model/tracer_words.ts";
+import { AgentError } from "../../../vm/agent/agent_session.ts";
+import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import { holdTarget } from "./hold_target.ts";
+
+const STOP = { kind: "stop", pid: 7, label: 0, scratch: 0x5000n, resumeAddress: 0n } as const;
+const NOTHING: TracerWork = { debug: [], pokes: [], copied: [], hold: "stopped", whom: undefined };
+const MAPS = [
+  "00400000-00402000 r-xp 00000000 00:02 17 /target",
+  "7fff1000-7fff3000 r-xp 00000000 00:00 0 [vdso]",
+].join("\n") + "\n";
+
+/** An agent that notes its calls; what a test does not script gives a plain answer. */
+function scripted(answers: Partial<GuestAgent> = {}): { agent: GuestAgent; calls: string[] } {
+  const calls: string[] = [];
+  const plain: Record<string, unknown> = {
+    setDebugRegister: 0,
+    poke: Uint8Array.of(0x55),
+    observe: new Map([["maps", new TextEncoder().encode(MAPS)]]),
+    readFile: new TextEncoder().encode("State:\tt (tracing stop)\nfrozen 1\n"),
+    stranger: 99,
+  };
+  const agent = new Proxy({}, {
+    get: (_, name: string) => (...args: unknown[]) => {
+      calls.push(
+        [name, ...args.map((arg) => arg instanceof Uint8Array ? arg.toHex() : String(arg))].join(" "),
+      );
+      const answer = answers[name as keyof GuestAgent] as ((...args: unknown[]) => unknown) | undefined;
+      return answer ? answer(...args) : Promise.resolve(plain[name]);
+    },
+  });
+  return { agent: agent as GuestAgent, calls };
+}
+
+Deno.test("holdTarget() sets registers first, then breakpoints, and takes out those outside of areas", async () => {
+  const { agent, calls } = scripted();
+  const held = await holdTarget(agent, STOP, {
+    ...NOTHING,
+    debug: [{ register: 7, value: 1n, errno: 0 }],
+    pokes: [{ address: 0x1000n, bytes: Uint8Array.of(1) }],
+    copied: [
+      { place: "vdso", offset: 0x10, bytes: Uint8Array.of(0xcc) },
+      { place: "text", offset: 4, bytes: Uint8Array.of(0xcd) },
+    ],
+  });
+  assertEquals([held.findings, held.whom], [[], 7]);
+  await held.release();
+  assertEquals(calls, [
+    "setDebugRegister 7 7 1",
+    "poke 7 4096 01",
+    "observe 7 maps",
+    `poke 7 ${0x7fff1010} cc`,
+    `poke 7 ${0x400004} cd`,
+    `poke 7 ${0x400004} 55`,
+    `poke 7 ${0x7fff1010} 55`,
+    "cont 7",
+  ]);
+});
+
+Deno.test("holdTarget() tells of a debug register that has another outcome than the model says", async () => {
+  const { agent } = scripted({ setDebugRegister: () => Promise.resolve(22) });
+  const { findings } = await holdTarget(agent, STOP, {
+    ...NOTHING,
+    debug: [{ register: 0, value: 5n, errno: 0 }],
+  });
+  assertEquals(findings.map(({ id, path, expected, actual }) => [id, path, expected, actual]), [
+    ["E_DEBUG_REGISTER", "debug register 0", "success", "EINVAL"],
+  ]);
+});
+
+Deno.test("holdTarget() traces, and lets go before the target goes on", async () => {
+  for (const [hold, how] of [["traced", "seize"], ["attached", "attach"]] as const) {
+    const { agent, calls } = scripted();
+    const held = await holdTarget(agent, STOP, { ...NOTHING, hold });
+    assertEquals(held.findings, []);
+    await held.release();
+    assertEquals(calls, [`attach 7 ${how}`, "readFile /proc/7/status", "detach 7", "cont 7"]);
+  }
+});
+
+Deno.test("holdTarget() freezes in a cgroup, and moves the target out of it to thaw it", async () => {
+  const busy = () => Promise.reject(new AgentError("mount", 16, "/cgroup"));
+  const states = { readFile: () => Promise.resolve(new TextEncoder().encode("State:\tS (x)\nfrozen 1\n")) };
+  const { agent, calls } = scripted({ mount: busy, ...states });
+  const held = await holdTarget(agent, STOP, { ...NOTHING, hold: "frozen" });
+  assertEquals(held.findings, []);
+  await held.release();
+  assertEquals(calls.filter((call) => !/^(readFile|mkdir|mount)/.test(call)), [
+    "writeFile /cgroup/held/cgroup.procs 7",
+    "writeFile /cgroup/held/cgroup.freeze 1",
+    "cont 7",
+    "writeFile /cgroup/cgroup.procs 7",
+    "writeFile /cgroup/held/cgroup.freeze 0",
+  ]);
+  const refused = scripted({ mount: () => Promise.reject(new AgentError("mount", 19, "/cgroup")) });
+  await assertRejects(
+    () => holdTarget(refused.agent, STOP, { ...NOTHING, hold: "frozen and stopped" }),
+    AgentError,
+    "errno 19",
+  );
+});
+
+Deno.test("holdTarget() releases a target that lingers by a word in its scratch memory", async () => {
+  const { agent, calls } = scripted({
+    readFile: () => Promise.resolve(new TextEncoder().encode("State:\tD (disk sleep)\n")),
+  });
+  const held = await holdTarget(agent, STOP, { ...NOTHING, hold: "vfork parent" });
+  await held.release();
+  assertEquals([held.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
+});
+
+Deno.test("holdTarget() names another process to the call where a stop wants that", async () => {
+  const { agent, calls } = scripted();
+  const whoms = ["zombie", "dead pid", "thread id", "no such pid", "kernel thread"] as const;
+  const pids: number[] = [];
+  for (const whom of whoms) pids.push((await holdTarget(agent, STOP, { ...NOTHING, whom })).whom);
+  assertEquals(pids, [99, 99, 99, 0x7fffffff, 2]);
+  assertEquals(calls, ["stranger zombie", "stranger dead", "stranger thread 7"]);
+});

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../../../lib/image/finding.ts";
+import type { CallPlan } from "../../../lib/model/predict_call.ts";
+import type { CheckpointOptions, CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
+import { doAction, signalNumber } from "./call_actions.ts";
+import { type FileEnd, openOutput } from "./call_output.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
+
+/** A call that a stop described, carried out. */
+export interface MadeCall {
+  readonly reply: CheckpointResult;
+  /** All that came of its image, by whatever way. */
+  readonly image: Uint8Array;
+  /** What it left in a file. */
+  readonly file: FileEnd | undefined;
+  /** Other checkpoints that were made meanwhile. */
+  readonly others: readonly CheckpointResult[];
+  /** What the target did next, where it did not remain stopped. */
+  readonly event: TargetEvent | undefined;
+  /** What it changed about its target, and what it did not give back. */
+  readonly findings: readonly Finding[];
+}
+
+/** How {@linkcode makeCall} is called. */
+export interface MakeCallOptions {
+  readonly pid: number;
+  readonly checkpointNr: number;
+  /** The pid of a thread of the target. */
+  readonly thread: number | undefined;
+  /** The target's descriptor of its userfaultfd. */
+  readonly userfaultfd: number | undefined;
+}
+
+const MOST_ROUNDS = 5;
+/** A caller that a signal ends, or that must not wait, is over long before. */
+const LONGEST_WAIT_MS = 2000;
+/** No process has this pid (PID_MAX_LIMIT). */
+const NO_PID = 4_194_304;
+const KTHREADD = 2;
+
+/**
+ * Makes a call as a stop describes it, to where it says, with what happens meanwhile.
+ *
+ * @throws {UsageError} when the guest cannot do what is described
+ */
+export async function makeCall(
+  agent: GuestAgent,
+  plan: CallPlan,
+  options: MakeCallOptions,
+): Promise<MadeCall> {
+  const { pid } = options;
+  const isUntouched = plan.target === "same";
+  // From here on a page that somebody looks at shows it.
+  if (isUntouched) await agent.writeFile(`/proc/${pid}/clear_refs`, "1");
+  const before = isUntouched ? await agent.observe(pid, OBSERVED_FOR_CHANGES) : new Map();
+  const { findings: leaks, ...made } = plan.caller.times >= MANY_CALLS
+    ? await callInRounds(agent, plan, options)
+    : { ...await openAndCall(agent, plan, options), findings: [] };
+  const changes = isUntouched ? changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)) : [];
+  return { ...made, image: made.file?.image ?? made.image, findings: [...leaks, ...changes] };
+}
+
+async function openAndCall(
+  agent: GuestAgent,
+  plan: CallPlan,
+  options: MakeCallOptions,
+): Promise<Omit<MadeCall, "findings">> {
+  const output = await openOutput(agent, plan.output);
+  const made = await runCall(agent, plan, { ...options, ...output.options });
+  return { ...made, file: await output.finish() };
+}
+
+/**
+ * Caches fill and empty when they please, those of the channel to the host among them; a leak grows with every
+ * round of calls.
+ */
+async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCallOptions): Promise<MadeCall> {
+  // The first time much is made that stays.
+  await openAndCall(agent, plan, options);
+  for (let round = 1;; round++) {
+    const before = await readLeakCounters(agent);
+    const made = await openAndCall(agent, plan, options);
+    const findings = leakFindings(before, await readLeakCounters(agent), plan.caller.times);
+    if (findings.length === 0 || round === MOST_ROUNDS) return { ...made, findings };
+  }
+}
+
+type RunOptions = MakeCallOptions & Pick<CheckpointOptions, "to" | "fileSize">;
+
+async function runCall(
+  agent: GuestAgent,
+  plan: CallPlan,
+  options: RunOptions,
+): Promise<Omit<MadeCall, "file" | "findings">> {
+  const { output, during } = plan;
+  const closes = output.closes !== undefined && output.closes > 0 ? output.closes : undefined;
+  // Reading from a pipe that does not block its writer would be a race.
+  const isLate = output.flags?.includes("O_NONBLOCK") === true && output.kind === "pipe";
+  const pauses = [...new Set([...during.map(({ at }) => at), ...(closes === undefined ? [] : [closes])])];
+  if (isLate && pauses.length === 0) pauses.push(0);
+  let event: TargetEvent | undefined;
+  const others: CheckpointResult[] = [];
+  let reply = await agent.checkpoint({ ...callOptions(plan, options), pauseAt: pauses[0] });
+  const parts = [reply.image ?? new Uint8Array(0)];
+  for (const [index, at] of pauses.entries()) {
+    const { paused } = reply;
+    if (!paused) break;
+    let wait = isLate;
+    for (const action of during.filter((one) => one.at === at)) {
+      const { userfaultfd, pid, checkpointNr } = options;
+      const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd });
+      event = result.event ?? event;
+      if (result.checkpoint) others.push(result.checkpoint);
+      // A signal ends the call though nobody reads on.
+      wait ||= action.do === "signal";
+    }
+    const cutAfter = at === closes ? closes : undefined;
+    reply = await agent.resume({
+      handle: paused.handle,
+      pauseAt: pauses[index + 1],
+      cutAfter,
+      waitMs: wait ? LONGEST_WAIT_MS : undefined,
+    });
+    parts.push(reply.image ?? new Uint8Array(0));
+  }
+  return { reply, image: concatenated(parts), others, event };
+}
+
+function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
+  const { caller: { uid, gid, flags, times, signals, alarm }, during } = plan;
+  const signal = during.find((action) => action.do === "signal" && action.handled === true)?.signal;
+  return {
+    nr: options.checkpointNr,
+    pid: pidOf(plan, options),
+    flags: BigInt(flags),
+    uid,
+    gid,
+    times,
+    alarmUs: alarm === 0 ? undefined : alarm,
+    ignoreSignals: signals === "ignored",
+    to: options.to ?? "pipe",
+    fileSize: options.fileSize,
+    // The handler is installed; the signal itself comes from the action.
+    ...(signal && {
+      signalAfter: { bytes: Number.MAX_SAFE_INTEGER, signal: signalNumber(signal), handled: true },
+    }),
+  };
+}
+
+function pidOf({ caller: { pid } }: CallPlan, { pid: target, thread }: MakeCallOptions): number {
+  switch (pid) {
+    case "target":
+      return target;
+    case "kthread":
+      return KTHREADD;
+    case "init":
+      return 1;
+    case "none":
+      return NO_PID;
+    case "thread":
+      return thread ?? NO_PID;
+    default:
+      return pid;
+  }
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+/** Calls as stops describe them, made in a guest that only writes down what it is asked. */
+import { assertEquals, assertRejects } from "@std/assert";
+import type { CallFields } from "../../../lib/model/call_words.ts";
+import type { Step } from "../../../lib/model/scenario.ts";
+import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
+import { type SyscallName, syscallNumber } from "../../../lib/model/syscall_numbers.ts";
+import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import { type MadeCall, makeCall } from "./make_call.ts";
+
+const AREA: Step[] = [
+  { op: "mmap", area: "a", pages: 64, prot: "rw" },
+  { op: "write", area: "a", pages: "all" },
+];
+const PID = 70;
+const BASE: CheckpointResult = {
+  ...{ result: 1n, errno: 0, length: 0, secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
+};
+
+interface Fake {
+  /** What a system call returns, by its number on x86-64; 7 when not said. */
+  readonly results?: Readonly<Record<number, bigint>>;
+  /** What a look at the target shows after the call. */
+  readonly statusAfter?: string;
+  /** Open files by /proc/sys/fs/file-nr, look by look. */
+  readonly files?: number[];
+}
+
+/** A guest in which descriptors 8 and 9 are opened in pairs, and a paused call gives the bytes up to there. */
+function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fake): GuestAgent {
+  const say = <T>(words: string, answer: T): Promise<T> => {
+    said.push(words);
+    return Promise.resolve(answer);
+  };
+  let read = 0;
+  const carry = (pauseAt: number | undefined): CheckpointResult => {
+    const bytes = (pauseAt ?? 1000) - read;
+    read = pauseAt ?? 1000;
+    const image = new Uint8Array(bytes).fill(bytes & 0xff);
+    return {
+      ...BASE,
+      image,
+      length: bytes,
+      ...(pauseAt !== undefined && { paused: { handle: 0, caller: 99 } }),
+    };
+  };
+  const agent: Partial<GuestAgent> = {
+    info: { wordSize: 8 } as GuestAgent["info"],
+    writeFile: (path) => say(`write ${path}`, undefined),
+    mkdir: (path) => say(`mkdir ${path}`, undefined),
+    mount: ({ directory, data }) => say(`mount ${directory} ${data}`, undefined),
+    readFile: (path, { offset = 0, length = 30 } = {}) =>
+      path.startsWith("/proc/")
+        ? Promise.resolve(counterFile(path, files))
+        : say(`read ${path}`, Uint8Array.from({ length }, (_, i) => (offset + i) % 249 + 1)),
+    observe: (_, names) => {
+      const text = said.includes("checkpoint") && statusAfter ? statusAfter : "State:\tT (stopped)\n";
+      const file = (name: string) => new TextEncoder().encode(name === "status" ? text : "");
+      return Promise.resolve(new Map(names.map((name) => [name, file(name)])));
+    },
+    syscall: (number, ...args) => {
+      const shown = args.map((arg) => typeof arg === "object" ? `[${arg.length}]` : String(arg));
+      const pair = new Uint8Array(Int32Array.of(8, 9).buffer);
+      return say(`${number}(${shown.join()})`, { result: results[number] ?? 7n, bytes: pair });
+    },
+    signal: (pid, signal) => say(`signal ${pid} ${signal}`, undefined),
+    cont: (pid) => say(`cont ${pid}`, undefined),
+    event: () => say("event", { kind: "signal" as const, pid: PID, signal: 9 }),
+    checkpoint: (options: CheckpointOptions) => {
+      const { to, pid, pauseAt, uid } = options;
+      said.push("checkpoint");
+      return say(`${JSON.stringify(to ?? "plain")} pid=${pid} uid=${uid}`, to ? carry(pauseAt) : BASE);
+    },
+    resume: ({ pauseAt, cutAfter, waitMs }: ResumeOptions) =>
+      say(`resume ${pauseAt ?? "-"} ${cutAfter ?? "-"} ${waitMs ?? "-"}`, carry(pauseAt)),
+  };
+  return agent as GuestAgent;
+}
+
+async function make(
+  fields: CallFields & { expect?: string },
+  fake: Fake = {},
+): Promise<{ said: string[]; made: MadeCall }> {
+  const said: string[] = [];
+  const { stops } = compileSteps([...AREA, { op: "stop", label: "s", ...fields }]);
+  const options = { pid: PID, checkpointNr: 390, thread: 71, userfaultfd: 4 };
+  const made = await makeCall(fakeGuest(said, fake), stops[0]!.call!, options);
+  return { said, made };
+}
+
+function nr(name: SyscallName): number {
+  return syscallNumber(name, 8);
+}
+
+Deno.test("makeCall() looks for touched pages, opens the output, calls and closes", async () => {
+  const { said } = await make({ call: { uid: 5 }, expect: "EPERM", to: { kind: "pipe", closes: 0 } });
+  assertEquals(said, [
+    "write /proc/70/clear_refs",
+    `${nr("pipe2")}([8],524288)`,
+    `${nr("close")}(8)`,
+    "checkpoint",
+    `{"fd":9} pid=70 uid=5`,
+    `${nr("close")}(9)`,
+  ]);
+});
+
+Deno.test("makeCall() stops reading where something happens, and puts the image together", async () => {
+  const during = [{ at: 0, do: "nothing" }, { at: 100, do: "nothing" }] as const;
+  const { said, made } = await make({ during });
+  assertEquals(said.slice(-2), ["resume 100 - -", "resume - - -"]);
+  assertEquals([made.image.length, made.image[0], made.image[999]], [1000, 100, 900 & 0xff]);
+  const signal = await make({ during: [{ at: 7, do: "signal", signal: "SIGTERM" }], expect: "SIGTERM" });
+  assertEquals(signal.said.slice(-2), ["signal 99 15", "resume - - 2000"]);
+  const closed = await make({ to: { kind: "pipe", closes: 50 }, expect: "EPIPE" });
+  assertEquals(closed.said.at(-1), "resume - 50 -");
+  const full = await make({ to: { kind: "pipe", flags: ["O_NONBLOCK"], size: 8192 }, expect: "EAGAIN" });
+  assertEquals(full.said.at(-1), "resume - - 2000");
+});
+
+Deno.test("makeCall() carries out actions on the target, and tells what it did next", async () => {
+  const killed = await make({ during: [{ at: 0, do: "kill" }], expect: "EBUSY" });
+  assertEquals(killed.said.slice(-3), ["signal 70 9", "event", "resume - - -"]);
+  assertEquals(killed.made.event, { kind: "signal", pid: PID, signal: 9 });
+  // Nobody looks at what has changed about a target that was changed on purpose.
+  assertEquals(killed.said[0]?.startsWith("write"), false);
+  const poked = await make({ during: [{ at: 0, do: "poke", area: "a", page: 63, value: 3 }] });
+  const address = 0x100003f000n;
+  assertEquals(poked.said.slice(-4, -1), [
+    `${nr("open")}(/proc/70/mem,524290)`,
+    `${nr("pwrite64")}(7,[1],1,${address})`,
+    `${nr("close")}(7)`,
+  ]);
+  const { made } = await make({ during: [{ at: 0, do: "checkpoint" }] });
+  assertEquals(made.others.length, 1);
+});
+
+Deno.test("makeCall() brings an image home from a file, and says whether its surroundings are unharmed", async () => {
+  const lseek = nr("lseek");
+  const to = { kind: "file", path: "/work/d/image", position: 10, holds: 20, space: 40960 } as const;
+  const { said, made } = await make({ to, expect: "ENOSPC" }, { results: { [lseek]: 40n } });
+  assertEquals(said.slice(1, 5), [
+    "mkdir /work/d",
+    "mount /work/d size=40960",
+    "write /work/d/image",
+    `${nr("open")}(/work/d/image,${0o2000101},384)`,
+  ]);
+  assertEquals([made.file?.start, made.file?.before, made.file?.after, made.file?.isUnharmed], [
+    10,
+    10,
+    40,
+    true,
+  ]);
+  assertEquals(made.image.length, 30);
+});
+
+Deno.test("makeCall() finds a target that was touched", async () => {
+  const { made } = await make({ call: { uid: 0 } }, { statusAfter: "State:\tT (stopped)\nSigPnd:\t1\n" });
+  assertEquals(made.findings.map(({ id }) => id), ["E_TARGET_CHANGED"]);
+});
+
+Deno.test("makeCall() says which system call the guest could not do", async () => {
+  const failing = () => make({ to: { kind: "memfd" } }, { results: { [nr("memfd_create")]: -24n } });
+  await assertRejects(failing, UsageError, "memfd_create(image, 3) gave EMFILE");
+  const flags = () => make({ to: { kind: "file", path: "/work/x", flags: ["O_NOSUCH"] } });
+  await assertRejects(flags, UsageError, `no flag "O_NOSUCH"`);
+});
+
+function counterFile(path: string, files: number[]): Uint8Array {
+  const text = path.endsWith("file-nr")
+    ? `${files.shift()}\t0\t9\n`
+    : path.endsWith("zoneinfo")
+    ? " nr_free_pages 9\n"
+    : "SUnreclaim: 9 kB\n";
+  return new TextEncoder().encode(text);
+}
+
+Deno.test("makeCall() finds what grows with every round of many calls, and nothing that grows once", async () => {
+  const fields = { call: { times: 400, flags: 1 }, expect: "EINVAL" };
+  const rounds = async (...files: number[]) => {
+    const { said, made } = await make(fields, { files });
+    return [said.filter((words) => words === "checkpoint").length, made.findings.map(({ id }) => id).join()];
+  };
+  assertEquals(await rounds(20, 20), [2, ""]);
+  assertEquals(await rounds(20, 25, 25, 25), [3, ""]);
+  assertEquals(await rounds(20, 25, 25, 30, 30, 35, 35, 40, 40, 45), [6, "E_LEAK"]);
+});

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+
+import {
+  parseObservation,
+  type RawObservation,
+  type TargetObservation,
+} from "../../../lib/compare/observation.ts";
+import { isAnonymousPage, parsePagemap } from "../../../lib/compare/pagemap.ts";
+import type { Finding } from "../../../lib/image/finding.ts";
+import type { CheckpointResult, RegisterBlobs } from "../../../vm/agent/agent_types.ts";
+import type { Blobs, GuestAgent } from "../guest/guest.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
+
+/** A checkpoint and what other interfaces showed around it. */
+export interface ObservedCheckpoint {
+  readonly reply: CheckpointResult;
+  readonly image: Uint8Array;
+  readonly observation: TargetObservation;
+  /** The answers that the observation was parsed from. */
+  readonly raw: RawObservation;
+  /** What the checkpoint changed about its target. */
+  readonly changes: readonly Finding[];
+}
+
+/** How {@linkcode observeCheckpoint} is called. */
+export interface ObserveOptions {
+  readonly pid: number;
+  readonly checkpointNr: number;
+  readonly zeroFrame: bigint;
+  readonly self: boolean;
+  /** How much the target has written of itself before: its images lie one behind the other. */
+  readonly ownBytes?: number;
+  readonly brk: bigint | undefined;
+  readonly hashPage: (page: number) => boolean;
+}
+
+/**
+ * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so
+ * that comes last.
+ */
+export async function observeCheckpoint(
+  agent: GuestAgent,
+  options: ObserveOptions,
+): Promise<ObservedCheckpoint> {
+  const { pid } = options;
+  // The thread's own stat: the process's shows the group's exit code in place of the task's
+  // (fs/proc/array.c).
+  const stat = `task/${pid}/stat`;
+  const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, "comm"]);
+  const reply = options.self
+    ? await ownCheckpoint(agent, options.ownBytes ?? 0)
+    : await agent.checkpoint({ nr: options.checkpointNr, pid });
+  const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
+  const registers = registerBlobs(await agent.registers(pid));
+  const hashedAddresses = BigUint64Array.from(
+    parsePagemap(before.get("pages") ?? new Uint8Array(0))
+      .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
+      .map((entry) => BigInt(entry.page) * 4096n),
+  );
+  const hashes = await agent.pageHash(pid, [...hashedAddresses]);
+  const raw: RawObservation = {
+    pid,
+    proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),
+    registers,
+    hashedAddresses,
+    hashes,
+    brk: options.brk,
+    t0: reply.secondsBefore,
+    t1: reply.secondsAfter,
+  };
+  const image = reply.image ?? new Uint8Array(0);
+  const observation = parseObservation(raw);
+  return { reply, image, observation, raw, changes: options.self ? [] : changesBetween(before, after) };
+}
+
+/** The image that the target wrote of itself; when it did so is not known closely. */
+async function ownCheckpoint(agent: GuestAgent, ownBytes: number): Promise<CheckpointResult> {
+  const image = (await agent.targetImage()).subarray(ownBytes);
+  const { realtime } = await agent.time();
+  const HOUR = 3600n;
+  return {
+    result: 1n,
+    errno: 0,
+    length: image.length,
+    image,
+    secondsBefore: realtime - HOUR,
+    secondsAfter: realtime,
+    nanoseconds: 0n,
+  };
+}
+
+function registerBlobs({ general, debug, tls, xstate, fpregs }: RegisterBlobs): Blobs {
+  const blobs = new Map([["gpr", general], ["debugreg", debug], ["tls", tls]]);
+  if (xstate) blobs.set("xstate", xstate);
+  if (fpregs) blobs.set("fpregs", fpregs);
+  return blobs;
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A case with a guest that only repeats what a real one answered once (see `tests/record_case.ts`), and what
+ * becomes of the case when one of the answers is another.
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type CompiledScenario, compileScenario } from "../../../lib/model/compile_scenario.ts";
+import type { RecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
+import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
+import type { CheckpointResult, RegisterBlobs, TargetEvent } from "../../../vm/agent/agent_types.ts";
+import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
+import type { ResultItem } from "../../check/check_results.ts";
+import type { Guest, GuestAgent } from "../guest/guest.ts";
+import { type CaseOutcome, checkReply, runCase } from "./run_case.ts";
+import { isClean } from "../run_catalogue.ts";
+
+const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
+const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
+const COMPILED = compileScenario(RECORDED.scenario, RECORDED.compileTarget);
+const { pid } = RECORDED.raw;
+
+/** Answers in place of the recorded ones. */
+interface Script {
+  events?: TargetEvent[];
+  results?: ResultItem[];
+  reply?: Partial<CheckpointResult>;
+  /** What the second look at /proc/PID shows. */
+  after?: ReadonlyMap<string, Uint8Array>;
+  checkpoint?: () => Promise<CheckpointResult>;
+}
+
+const STOP: TargetEvent = { kind: "stop", pid, label: 0, scratch: 0n, resumeAddress: 0n };
+
+function resultsAsExpected({ raw }: RecordedCase): ResultItem[] {
+  return COMPILED.results.map(({ expected, bytes, isBreak }) => {
+    if (bytes) return { bytes };
+    return { value: expected ?? (isBreak ? raw.brk! : 0n) };
+  });
+}
+
+function registers({ raw }: RecordedCase): RegisterBlobs {
+  const blob = (name: string): Uint8Array => raw.registers.get(name)!;
+  return { general: blob("gpr"), xstate: blob("xstate"), debug: blob("debugreg"), tls: blob("tls") };
+}
+
+function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[] } {
+  const { raw, image } = RECORDED;
+  const events = script.events ?? [STOP, { kind: "exit", pid, code: 0 }];
+  const calls: string[] = [];
+  const said = <T>(call: string, answer: T): Promise<T> => {
+    calls.push(call);
+    return Promise.resolve(answer);
+  };
+  const reply: CheckpointResult = {
+    ...{ result: 1n, errno: 0, length: image.length, image, nanoseconds: 0n },
+    ...{ secondsBefore: raw.t0, secondsAfter: raw.t1 },
+    ...script.reply,
+  };
+  const agent: Partial<GuestAgent> = {
+    clean: () => said("clean", undefined),
+    program: () => said("program", undefined),
+    spawn: () => said("spawn", pid),
+    event: () => said("event", events.shift()!),
+    results: () => said("results", new Uint8Array(0)),
+    observe: (_, names) => {
+      const source = calls.includes("checkpoint") ? script.after ?? raw.proc : raw.proc;
+      const file = (name: string): Uint8Array =>
+        source.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
+      return said("observe", new Map(names.map((name) => [name, file(name).slice()])));
+    },
+    checkpoint: () => said("checkpoint", undefined).then(script.checkpoint ?? (() => Promise.resolve(reply))),
+    registers: () => said("registers", registers(RECORDED)),
+    pageHash: (_, addresses) => {
+      const known = Array.from(raw.hashedAddresses);
+      return said(
+        "pageHash",
+        BigUint64Array.from(addresses, (address) => raw.hashes[known.indexOf(address)] ?? 0n),
+      );
+    },
+    cont: () => said("cont", undefined),
+    info: { wordSize: 8 } as GuestAgent["info"],
+    writeFile: () => said("writeFile", undefined),
+  };
+  return { agent, calls };
+}
+
+async function play(
+  script: Script = {},
+  compiled: CompiledScenario = COMPILED,
+): Promise<{ outcome: CaseOutcome; calls: string[] }> {
+  const { agent, calls } = fakeAgent(script);
+  const outcome = await runCase({ agent } as unknown as Guest, compiled, {
+    kernel: {
+      arch: RECORDED.arch,
+      series: RECORDED.series,
+      checkpointNr: RECORDED.compileTarget.checkpointNr,
+      observed: RECORDED.kernel,
+    },
+    program: new Uint8Array(0),
+    decodeResults: () => script.results ?? resultsAsExpected(RECORDED),
+    targetPath: "/target",
+  });
+  return { outcome, calls };
+}
+
+function ids({ findings, stops }: CaseOutcome): string[] {
+  return [...findings, ...stops.flatMap((stop) => stop.findings)].map(({ id }) => id);
+}
+
+Deno.test("runCase() wants a call for a pid that is nobody's to be refused without a byte", async () => {
+  const [stop] = COMPILED.stops;
+  const refusal = { name: "ESRCH", errno: 3, atPage: undefined, why: "nobody has the pid" };
+  const compiled = {
+    ...COMPILED,
+    stops: [{
+      ...stop!,
+      tracer: { ...stop!.tracer, whom: "no such pid" as const },
+      prediction: { ...stop!.prediction, refusal },
+    }],
+  };
+  const refused = { result: -3n, errno: 3, length: 0, image: new Uint8Array(0) };
+  const { outcome, calls } = await play({ reply: refused }, compiled);
+  assertEquals([ids(outcome), calls.includes("registers")], [[], false]);
+  assertEquals(ids((await play({ reply: { ...refused, result: -1n, errno: 1 } }, compiled)).outcome), [
+    "E_RETURN",
+  ]);
+  const wrote = await play({ reply: { ...refused, length: 3, image: new Uint8Array(3) } }, compiled);
+  assertEquals(ids(wrote.outcome), ["E_REFUSED_OUTPUT"]);
+});
+
+Deno.test("runCase() passes what a real guest answered, and lets the target go on to its end", async () => {
+  const { outcome, calls } = await play();
+  assertEquals([ids(outcome), isClean(outcome)], [[], true]);
+  assertEquals(outcome.stops.map(({ label, image }) => [label, image.length]), [[
+    "stopped",
+    RECORDED.image.length,
+  ]]);
+  const order = ["clean", "program", "spawn", "event", "checkpoint", "registers", "pageHash", "cont"];
+  assertEquals(order.toSorted((a, b) => calls.indexOf(a) - calls.indexOf(b)), order);
+});
+
+Deno.test("runCase() fails a target that ended before it was to stop", async () => {
+  for (
+    const [event, words] of [
+      [{ kind: "exit", pid, code: 3 }, "exit status 3"],
+      [{ kind: "signal", pid, signal: 11 }, "ended by signal 11"],
+      [{ ...STOP, label: 1 }, "stopped at label 1"],
+    ] as const
+  ) {
+    const { outcome, calls } = await play({ events: [event] });
+    assertEquals([ids(outcome), outcome.findings[0]?.actual], [["E_TARGET"], words]);
+    assertEquals([isClean(outcome), calls.includes("checkpoint")], [false, false]);
+  }
+});
+
+Deno.test("runCase() fails a target that does not end well after its checkpoint", async () => {
+  for (const end of [{ kind: "signal", pid, signal: 11 }, { kind: "exit", pid, code: 1 }, STOP] as const) {
+    const { outcome } = await play({ events: [STOP, end] });
+    assertEquals([ids(outcome), isClean(outcome)], [["E_TARGET"], false]);
+  }
+});
+
+Deno.test("runCase() fails a set-up that went otherwise, whatever the image says", async () => {
+  const results = resultsAsExpected(RECORDED);
+  const index = COMPILED.results.findIndex(({ expected }) => expected !== undefined);
+  results[index] = { value: -12n };
+  const { outcome } = await play({ results });
+  assert(ids(outcome).includes("E_SETUP"));
+  assertEquals(outcome.findings[0]?.actual, "-12");
+});
+
+Deno.test("runCase() fails a call that returned something else, though the image is right", async () => {
+  const wrong: Partial<CheckpointResult>[] = [{ result: 0n }, { result: -5n, errno: 5 }, {
+    result: -1n,
+    errno: 4,
+  }];
+  for (const reply of wrong) {
+    const { outcome } = await play({ reply });
+    assertEquals([ids(outcome), isClean(outcome)], [["E_RETURN"], false]);
+  }
+});
+
+Deno.test("runCase() fails an image that did not come, or not whole, though the call succeeded", async () => {
+  const { image } = RECORDED;
+  for (const length of [0, 100, image.length - 1]) {
+    const { outcome } = await play({ reply: { image: image.subarray(0, length), length } });
+    assert(ids(outcome).includes("E_TRUNCATED"), `${length} bytes: ${ids(outcome)}`);
+  }
+});
+
+Deno.test("runCase() fails a checkpoint that changed its target", async () => {
+  const maps = new TextDecoder().decode(RECORDED.raw.proc.get("maps"));
+  const after = new Map([...RECORDED.raw.proc, [
+    "maps",
+    new TextEncoder().encode(maps.replace("rw-p", "rwxp")),
+  ]]);
+  assertEquals(ids((await play({ after })).outcome), ["E_TARGET_CHANGED"]);
+});
+
+Deno.test("runCase() gives no verdict when the guest is lost in mid-image", async () => {
+  const details = { reason: "qemu-exit", awaited: "an image", consoleTail: "", argv: ["qemu"] } as const;
+  const checkpoint = () => Promise.reject(new GuestLostError(details));
+  await assertRejects(() => play({ checkpoint }), GuestLostError, "waiting for an image");
+});
+
+Deno.test("checkReply() wants rising ids, or exactly the errno of a refusal", () => {
+  const reply = (result: bigint, errno = 0): CheckpointResult => ({
+    ...{ result, errno, length: 0, secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
+  });
+  const refusal = { name: "ENOSYS", errno: 38, atPage: undefined, why: "shared" };
+  assertEquals(checkReply(reply(5n), undefined, 4), []);
+  assertEquals(checkReply(reply(4n), undefined, 4)[0]?.actual, "4");
+  assertEquals(checkReply(reply(-38n, 38), undefined, 0)[0]?.actual, "ENOSYS");
+  assertEquals(checkReply(reply(-38n, 38), refusal, 0), []);
+  assertEquals(checkReply(reply(-22n, 22), refusal, 0)[0]?.expected, "ENOSYS");
+  assertEquals(checkReply(reply(1n), refusal, 0).length, 1);
+});
+
+Deno.test("runCase() makes the call that a stop describes between two plain ones, and judges all three", async () => {
+  const steps = RECORDED.scenario.steps!.map((step) =>
+    step.op === "stop" ? { ...step, expect: "EBADF", to: { kind: "none" as const } } : step
+  );
+  const compiled = compileScenario({ ...RECORDED.scenario, steps }, RECORDED.compileTarget);
+  const { image, raw } = RECORDED;
+  const whole = {
+    errno: 0,
+    length: image.length,
+    image,
+    nanoseconds: 0n,
+    secondsBefore: raw.t0,
+    secondsAfter: raw.t1,
+  };
+  const refused = { ...whole, result: -9n, errno: 9, length: 0, image: new Uint8Array(0), probe: -14n };
+  const playReplies = async (...replies: CheckpointResult[]) => {
+    const { outcome } = await play({ checkpoint: () => Promise.resolve(replies.shift()!) }, compiled);
+    return [outcome.stops.map(({ label }) => label).join(), ids(outcome).join()];
+  };
+  const labels = "stopped,stopped, call,stopped, afterwards";
+  const [first, second] = [{ ...whole, result: 1n }, { ...whole, result: 2n }];
+  assertEquals(await playReplies(first, refused, second), [labels, ""]);
+  assertEquals(await playReplies(first, { ...refused, result: -22n, errno: 22 }, second), [
+    labels,
+    "E_RETURN",
+  ]);
+  assertEquals(await playReplies(first, { ...refused, image: image.subarray(0, 8) }, second), [
+    labels,
+    "E_WRITTEN",
+  ]);
+  assertEquals(await playReplies(first, refused, first), [labels, "E_RETURN"]);
+  const [, after] = await playReplies(first, refused, {
+    ...second,
+    image: image.subarray(0, 5000),
+    length: 5000,
+  });
+  assert(after?.includes("E_TRUNCATED"), after);
+});

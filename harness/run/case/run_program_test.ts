@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
+import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { Guest, GuestAgent } from "../guest/guest.ts";
+import { runProgram } from "./run_program.ts";
+
+const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
+const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
+const { raw } = RECORDED;
+const KERNEL = { arch: "x86_64", series: "6.1", checkpointNr: 390, observed: RECORDED.kernel } as const;
+const REFUSED = { result: -95n, errno: 95, image: new Uint8Array(0), length: 0 };
+const SLEEPS: QuietState = { state: "S", syscall: "0 0x0" };
+
+/** A guest with one process, which is that of the recorded case. */
+function guestWith(reply: Partial<CheckpointResult>, state = SLEEPS): { guest: Guest; started: unknown[] } {
+  const started: unknown[] = [];
+  const blob = (name: string): Uint8Array => raw.registers.get(name)!;
+  const agent: Partial<GuestAgent> = {
+    clean: () => Promise.resolve(),
+    exec: (argv, options) => {
+      started.push(argv, options);
+      return Promise.resolve({ pid: raw.pid, stdout: "/out", stderr: "/err" });
+    },
+    quiesce: () => Promise.resolve(state),
+    stop: () => Promise.resolve(),
+    readFile: () => Promise.resolve(new TextEncoder().encode("no such option\n")),
+    observe: (_, names) => {
+      const file = (name: string): Uint8Array => raw.proc.get(name.endsWith("/stat") ? "stat" : name)!;
+      return Promise.resolve(new Map(names.map((name) => [name, new Uint8Array(file(name))])));
+    },
+    checkpoint: () =>
+      Promise.resolve({
+        ...{ result: 1n, errno: 0, length: RECORDED.image.length, image: RECORDED.image, nanoseconds: 0n },
+        ...{ secondsBefore: raw.t0, secondsAfter: raw.t1 },
+        ...reply,
+      }),
+    registers: () =>
+      Promise.resolve({
+        general: blob("gpr"),
+        xstate: blob("xstate"),
+        debug: blob("debugreg"),
+        tls: blob("tls"),
+      }),
+    pageHash: (_, addresses) => Promise.resolve(new BigUint64Array(addresses.length)),
+  };
+  return { guest: { agent } as unknown as Guest, started };
+}
+
+Deno.test("runProgram() passes a program that is refused as its scenario says", async () => {
+  const { guest, started } = guestWith(REFUSED);
+  const program = { argv: ["/bin/x", "y"], env: { LANG: "C" }, refused: "EOPNOTSUPP" };
+  const { stops, findings } = await runProgram(guest, program, { kernel: KERNEL });
+  assertEquals([findings, stops[0]?.findings, stops[0]?.counts.unexplained], [[], [], 0]);
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/", LANG: "C" };
+  assertEquals(started, [["/bin/x", "y"], { env }]);
+});
+
+Deno.test("runProgram() fails a program that was not refused as it had to be", async () => {
+  const program = { argv: ["/bin/x"], refused: "EOPNOTSUPP" };
+  const ids = async (reply: Partial<CheckpointResult>): Promise<string[]> => {
+    const { stops } = await runProgram(guestWith(reply).guest, program, { kernel: KERNEL });
+    return stops[0]!.findings.map(({ id }) => id);
+  };
+  assertEquals(await ids({}), ["E_RETURN", "E_REFUSED_OUTPUT"]);
+  assertEquals(await ids({ ...REFUSED, result: -38n, errno: 38 }), ["E_RETURN"]);
+  assertEquals(await ids({ ...REFUSED, image: new Uint8Array(8) }), ["E_REFUSED_OUTPUT"]);
+});
+
+Deno.test("runProgram() lets the second judge look at the image, and keeps what it says", async () => {
+  const { guest } = guestWith({});
+  const { stops } = await runProgram(guest, { argv: ["/bin/x"] }, {
+    kernel: KERNEL,
+    secondJudge: ({ image }) =>
+      Promise.resolve({
+        notes: [`${image.length} bytes`],
+        findings: [{ id: "E_SECOND", verdict: "mismatch", path: "gdb", message: "no" }],
+      }),
+  });
+  assertEquals(stops[0]?.findings.at(-1)?.id, "E_SECOND");
+  assertEquals(stops[0]?.notes, [`${RECORDED.image.length} bytes`]);
+});
+
+Deno.test("runProgram() says why a program ended before it could be checkpointed", async () => {
+  const { guest } = guestWith({}, { state: "exited", code: 2 });
+  await assertRejects(
+    () => runProgram(guest, { argv: ["/bin/x", "--bad"] }, { kernel: KERNEL }),
+    UsageError,
+    "/bin/x --bad ended before it could be checkpointed: no such option",
+  );
+});

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelSeries } from "../../../lib/abi/vm_flags.ts";
+import type { KernelObservation } from "../../../lib/compare/observation.ts";
+import { compileScenario } from "../../../lib/model/compile_scenario.ts";
+import { selfScenario } from "../../../lib/model/self_scenario.ts";
+import type { TargetOp } from "../../../lib/model/target_op.ts";
+import type { Scenario } from "../../../lib/model/scenario.ts";
+import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
+import type { ResultItem } from "../../check/check_results.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import { gcoreJudge } from "../../check/gcore.ts";
+import type { Guest } from "../guest/guest.ts";
+import { installFiles } from "../guest/install_files.ts";
+import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
+import { modelSeries } from "../guest/user_kernel.ts";
+import type { Platform } from "../platform.ts";
+import type { PreparedGuest } from "../guest/prepare_guest.ts";
+import {
+  type CaseOptions,
+  type CaseOutcome,
+  type GuestKernel,
+  runCase,
+  type SecondJudge,
+} from "./run_case.ts";
+import { runProgram } from "./run_program.ts";
+
+/** What {@linkcode scenarioRunner} adds to each scenario. */
+export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
+  /** A second judge of every stop, in place of the one that a scenario names. */
+  readonly secondJudge?: (guest: Guest) => SecondJudge;
+}
+
+/** Makes the function that carries out one scenario in a guest of a prepared kernel. */
+export function scenarioRunner(
+  prepared: PreparedGuest,
+  options: RunnerOptions = {},
+): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
+  const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
+  const run = async (guest: Guest, named: Scenario): Promise<CaseOutcome> => {
+    let asked = kernels.get(guest);
+    if (!asked) kernels.set(guest, asked = guestKernel(guest, prepared));
+    const scenario = prepared.self ? selfScenario(named) : named;
+    // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
+    const kernel = await asked;
+    await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
+    const secondJudge = options.secondJudge?.(guest) ??
+      (scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined);
+    if (scenario.program) {
+      return await runProgram(guest, scenario.program, { kernel, secondJudge });
+    }
+    const compiled = compileScenario(scenario, prepared.compileTarget);
+    return await runCase(guest, compiled, {
+      ...options.onCheckpoint ? { onCheckpoint: options.onCheckpoint } : {},
+      secondJudge,
+      kernel,
+      program: encodeProgram(compiled.ops),
+      decodeResults: (bytes) => resultItems(compiled.ops, bytes),
+      targetPath: prepared.targetPath,
+    });
+  };
+  return prepared.platform.flavour === "debug" ? withPageLeakCheck(run, prepared.build?.vmlinux) : run;
+}
+
+function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] {
+  return decodeResults(ops, bytes).results.map(({ value, bytes }) => bytes ? { bytes } : { value });
+}
+
+/** What a booted guest says of its kernel and processor. */
+export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
+  return {
+    arch: prepared.platform.kernel,
+    series: seriesOf(guest.agent.info.release, prepared.platform),
+    checkpointNr: prepared.checkpointNr,
+    targetNr: prepared.compileTarget.checkpointNr,
+    observed: await observeKernel(guest),
+  };
+}
+
+function seriesOf(release: string, { series, name }: Platform): KernelSeries {
+  // The scenarios were compiled for the platform's series before the guest could be asked.
+  if (modelSeries(release).series === series) return series;
+  throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
+}
+
+async function observeKernel(guest: Guest): Promise<KernelObservation> {
+  const text = new TextDecoder().decode(await guest.agent.readFile("/proc/cpuinfo"));
+  const flags = /^flags\s*:\s*(.*)$/m.exec(text)?.[1] ?? "";
+  const { release, version, machine, zeroPageFrame } = guest.agent.info;
+  return { release, version, machine, zeroFrame: zeroPageFrame, cpuFlags: new Set(flags.split(" ")) };
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals } from "@std/assert";
+import type { GuestAgent } from "../guest/guest.ts";
+import { awaitConditions, meets } from "./stop_conditions.ts";
+
+/** An agent whose files give one text after the other, the last one for ever. */
+function agentWith(files: Record<string, string[]>): GuestAgent {
+  const readFile = (path: string): Promise<Uint8Array> => {
+    const texts = files[path];
+    if (!texts) return Promise.reject(new Error(`no ${path}`));
+    return Promise.resolve(new TextEncoder().encode(texts.length > 1 ? texts.shift() : texts[0]));
+  };
+  return { readFile } as unknown as GuestAgent;
+}
+
+const WAIT = { pid: 7, until: [], waitsForMerge: false, deadlineMs: 200 };
+
+Deno.test("meets() wants a match, or that there is none", () => {
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "^b: 2$" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "^b: 1$" }), false);
+  assertEquals(meets("a: 1\n", { file: "x", lacks: "b" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "a", lacks: "b" }), false);
+});
+
+Deno.test("awaitConditions() waits until a file is as it must be, and says when it never is", async () => {
+  const until = [{ file: "/proc/{pid}/maps", lacks: "vdso" }];
+  const agent = agentWith({ "/proc/7/maps": ["[vdso]", "[vdso]", "[stack]"] });
+  assertEquals(await awaitConditions(agent, { ...WAIT, until }), []);
+  const never = await awaitConditions(agentWith({ "/proc/7/maps": ["[vdso]"] }), { ...WAIT, until });
+  assertEquals(never.map(({ id, path, expected, actual }) => [id, path, expected, actual]), [
+    ["E_SETUP", "/proc/7/maps", "no /vdso/", "[vdso]"],
+  ]);
+});
+
+Deno.test("awaitConditions() waits for three whole scans of ksmd", async () => {
+  const scans = (...texts: string[]) => agentWith({ "/sys/kernel/mm/ksm/full_scans": texts });
+  const options = { ...WAIT, waitsForMerge: true };
+  assertEquals(await awaitConditions(scans("5", "6", "7", "8"), options), []);
+  const [stuck] = await awaitConditions(scans("5", "6", "7"), options);
+  assertEquals([stuck?.expected, stuck?.actual], ["at least 8", "7"]);
+});

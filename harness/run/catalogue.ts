@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+
+import { walk } from "@std/fs";
+import { basename, join } from "@std/path";
+import { parseScenario, type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
+import { UsageError } from "../cli/exit_status.ts";
+
+/** Where the project's own scenarios lie. */
+export const SCENARIO_DIRECTORY: string = join(
+  import.meta.dirname ?? ".",
+  "..",
+  "..",
+  "fixtures",
+  "scenarios",
+);
+
+/**
+ * Reads one scenario; its name is the file's.
+ *
+ * @throws {UsageError} when the file cannot be read or does not say what a scenario must
+ */
+export async function readScenario(path: string): Promise<Scenario> {
+  try {
+    return parseScenario(JSON.parse(await Deno.readTextFile(path)), basename(path, ".json"));
+  } catch (error) {
+    if (error instanceof ScenarioError) throw new UsageError(`${path}: ${error.message}`);
+    if (error instanceof SyntaxError) throw new UsageError(`${path} is not JSON: ${error.message}`);
+    if (error instanceof Deno.errors.NotFound) throw new UsageError(`${path}: no such scenario file`);
+    throw error;
+  }
+}
+
+/** Reads every scenario below a directory, in the order of their names. */
+export async function readCatalogue(directory = SCENARIO_DIRECTORY): Promise<Scenario[]> {
+  const paths: string[] = [];
+  for await (const entry of walk(directory, { includeDirs: false, exts: [".json"] })) paths.push(entry.path);
+  const byName = (a: string, b: string): number => basename(a) < basename(b) ? -1 : 1;
+  return await Promise.all(paths.sort(byName).map((path) => readScenario(path)));
+}
+
+/** The scenarios whose name contains one of the texts; all of them when there is no text. */
+export function filterScenarios(scenarios: readonly Scenario[], texts: readonly string[]): Scenario[] {
+  if (texts.length === 0) return [...scenarios];
+  return scenarios.filter((scenario) => texts.some((text) => scenario.name.includes(text)));
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import { parsePlatforms, PLATFORMS } from "./platform.ts";
+
+async function withFile(text: string, use: (path: string) => Promise<unknown>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/mine.json`, text);
+    await use(`${dir}/mine.json`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("readCatalogue() reads every scenario, in the order of their names", async () => {
+  const names = (await readCatalogue()).map(({ name }) => name);
+  assert(names.includes("minimal") && names.length > 30);
+  assertEquals(names, names.toSorted());
+});
+
+Deno.test("readScenario() names the scenario after its file", async () => {
+  const text = `{ "about": "A scenario of a test.", "steps": [{ "op": "stop", "label": "x" }] }`;
+  await withFile(text, async (path) => assertEquals((await readScenario(path)).name, "mine"));
+});
+
+Deno.test("readScenario() names a file that is missing, no JSON, or no scenario", async () => {
+  await assertRejects(
+    () => readScenario("/nowhere/x.json"),
+    UsageError,
+    "/nowhere/x.json: no such scenario file",
+  );
+  await withFile("{", (path) => assertRejects(() => readScenario(path), UsageError, `${path} is not JSON`));
+  await withFile(
+    "{}",
+    (path) => assertRejects(() => readScenario(path), UsageError, `${path}: Scenario "mine"`),
+  );
+});
+
+Deno.test("filterScenarios() takes what holds one of the texts; everything when there is none", async () => {
+  const all = await readCatalogue();
+  assertEquals(filterScenarios(all, []).length, all.length);
+  const some = filterScenarios(all, ["adjacent", "pages_20"]).map(({ name }) => name);
+  assertEquals(some, ["adjacent_areas", "pages_2048", "pages_2049"]);
+  assertEquals(filterScenarios(all, ["no such scenario"]), []);
+});
+
+Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
+  const names = (arch: string | undefined, flavour?: string) =>
+    parsePlatforms({ arch, fallback: "x86_64,i386", flavour }).map(({ name, flavour }) =>
+      `${name}:${flavour}`
+    );
+  assertEquals(names(undefined, "debug"), ["x86_64-debug:debug", "i386-debug:debug"]);
+  assertEquals(names("x86_64-fault,i386", "debug"), ["x86_64-fault:fault", "i386-debug:debug"]);
+  assertEquals(names("compat-debug"), ["compat-debug:debug"]);
+  assertThrows(() => names("x86_64", "fast"), UsageError, `plain, debug, fault: found "fast"`);
+});
+
+Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
+  const names = (arch: string, series?: string, flavour?: string) =>
+    parsePlatforms({ arch, fallback: "", series, flavour }).map(({ name, series }) => `${name} ${series}`);
+  assertEquals(names("x86_64"), ["x86_64 6.1"]);
+  assertEquals(names("x86_64", "5.10,6.1"), ["x86_64@5.10 5.10", "x86_64 6.1"]);
+  assertEquals(names("i386-debug@6.12"), ["i386-debug@6.12 6.12"]);
+  assertEquals(names("x86_64@6.12,i386", "5.10,6.1", "debug"), [
+    "x86_64-debug@6.12 6.12",
+    "i386-debug@5.10 5.10",
+    "i386-debug 6.1",
+  ]);
+  assertEquals(names("x86_64@6.1"), ["x86_64 6.1"]);
+  assertEquals(names("all", "6.12").length, PLATFORMS.length);
+  assertThrows(() => names("x86_64", "6.2"), UsageError, `--series takes 5.10, 6.1, 6.12: found "6.2"`);
+  assertThrows(() => names("x86_64@2.6.28"), UsageError, `found "2.6.28"`);
+});
+
+Deno.test("parsePlatforms() knows every kernel, and names one that it does not know", () => {
+  assertEquals(parsePlatforms({ arch: "all", fallback: "x86_64" }), PLATFORMS);
+  assertEquals(parsePlatforms({ arch: undefined, fallback: "x86_64" }).map(({ name }) => name), ["x86_64"]);
+  const targets = parsePlatforms({ arch: "compat,i386", fallback: "" }).map(({ target }) => target);
+  assertEquals(targets, ["i386", "i386"]);
+  for (const wrong of ["arm64", "", "x86_64,"]) {
+    let message = "";
+    try {
+      parsePlatforms({ arch: wrong, fallback: "x86_64" });
+    } catch (error) {
+      assert(error instanceof UsageError);
+      message = error.message;
+    }
+    assert(message.includes("x86_64, i386, i386-pae, compat"), `"${wrong}": ${message}`);
+  }
+});

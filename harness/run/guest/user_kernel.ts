@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+import { dirname, join } from "@std/path";
+import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
+import { type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
+import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
+import { channelFor, isOlder, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
+import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../../vm/kernel/ported_series.ts";
+import { UsageError } from "../../cli/exit_status.ts";
+import type { Platform } from "../platform.ts";
+import { configAt } from "../unmet_needs.ts";
+
+/** What is known of a ready kernel before it is booted. */
+export interface OwnKernelFile {
+  /** The platform, of the series whose model judges the kernel. */
+  readonly platform: Platform;
+  readonly release: string;
+  /** From the file beside it, or from the kernel itself. */
+  readonly config: KernelConfig | undefined;
+  readonly channel: GuestChannel;
+  /** What the user should know: which model, which channel and why. */
+  readonly notes: readonly string[];
+}
+
+/** What the command line says of it. */
+export interface OwnKernelQuestion {
+  readonly path: string;
+  readonly platform: Platform;
+  readonly channel: GuestChannel | undefined;
+  /** Whether the number of the system call was given: its option may then have any name. */
+  readonly hasNumber: boolean;
+}
+
+/**
+ * Looks at a ready kernel: what it is, which model fits it, and whether it has what no guest can do without.
+ *
+ * @throws {UsageError} naming the file, and each option that it lacks
+ */
+export async function examineKernelFile(question: OwnKernelQuestion): Promise<OwnKernelFile> {
+  const { path, platform, hasNumber } = question;
+  const file = await readKernelFile(path).catch((error) => {
+    throw error instanceof KernelFileError ? new UsageError(`option --bzimage: ${error.message}`) : error;
+  });
+  const wanted = platform.kernel === "x86_64" ? 64 : 32;
+  if (file.bits !== undefined && file.bits !== wanted) {
+    throw new UsageError(
+      `option --bzimage: ${path} is a kernel of ${file.bits} bits: name its platform with --arch ` +
+        `(expected ${wanted} bits for ${platform.name})`,
+    );
+  }
+  const { release } = file;
+  const { config, where } = await configFor(path, file);
+  const channel = question.channel ?? channelFor(config, release);
+  const notes: string[] = [];
+  if (config) {
+    const missing = missingOptions(config, {
+      release,
+      channel,
+      isElf: file.format === "vmlinux",
+      isCompat: platform.kernel === "x86_64" && platform.target === "i386",
+      hasOwnPatch: !hasNumber,
+    });
+    if (missing.length > 0) {
+      throw new UsageError(
+        `option --bzimage: ${path} cannot be tested: ${where} lacks ${missing.length} needed ` +
+          `option${missing.length === 1 ? "" : "s"}\n  ${missing.map(neededText).join("\n  ")}`,
+      );
+    }
+  }
+  if (question.channel === undefined && channel === "serial") {
+    notes.push("the kernel has no virtio ports: the agent talks over a second serial port, slowly");
+  }
+  const { series, note } = modelSeries(release);
+  if (note) notes.push(note);
+  return { platform: ofSeries(platform, series), release, config, channel, notes };
+}
+
+/** The configuration of a kernel, and where it was found: beside it, at the top of its build directory, or in it. */
+async function configFor(
+  path: string,
+  { release, config }: KernelFile,
+): Promise<{ config: KernelConfig | undefined; where: string }> {
+  const directory = dirname(path);
+  const names = [".config", `config-${release}`].map((name) => join(directory, name));
+  if (directory.endsWith("arch/x86/boot")) names.push(join(directory, "../../../.config"));
+  for (const where of names) {
+    const found = await configAt(where);
+    if (found) return { config: found, where };
+  }
+  return { config, where: "the configuration in it" };
+}
+
+/** The same platform with another series; its name says so where it is not the default one. */
+function ofSeries(platform: Platform, series: PortedSeries): Platform {
+  const [name] = platform.name.split("@");
+  return { ...platform, series, name: series === DEFAULT_SERIES ? name! : `${name}@${series}` };
+}
+
+/**
+ * The series whose model judges a kernel: its own, or the nearest below it, or the oldest one; where it is not its
+ * own, the note says so.
+ */
+export function modelSeries(release: string): { series: PortedSeries; note?: string } {
+  const own = /^\d+\.\d+/.exec(release)?.[0];
+  const version = (series: string): [number, number] => series.split(".").map(Number) as [number, number];
+  const series = PORTED_SERIES.findLast((known) => !isOlder(release, version(known)));
+  if (series === own) return { series: series! };
+  return series === undefined
+    ? {
+      series: PORTED_SERIES[0],
+      note: `Linux ${release} is judged by the model of ${PORTED_SERIES[0]}, the oldest there is`,
+    }
+    : { series, note: `Linux ${release} is judged by the model of ${series}, the nearest below it` };
+}

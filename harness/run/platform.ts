@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelArch, TargetArch } from "../../lib/abi/arch.ts";
+import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../vm/kernel/ported_series.ts";
+import { UsageError } from "../cli/exit_status.ts";
+
+/** A kernel and the kind of program that runs on it. */
+export interface Platform {
+  /**
+   * What `--arch` calls it: the architecture, behind a hyphen the flavour unless that is plain, and behind an at
+   * sign the kernel series unless that is the default one: `i386-debug@5.10`.
+   */
+  readonly name: string;
+  readonly kernel: KernelArch;
+  readonly flavour: KernelFlavour;
+  /** Which of the kernels that we build; a kernel given as a file says itself what it is. */
+  readonly series: PortedSeries;
+  readonly target: TargetArch;
+}
+
+const PLAIN = { flavour: "plain", series: DEFAULT_SERIES } as const;
+
+/** All platforms with plain kernels of the default series; `compat` is a 32-bit program on the x86-64 kernel. */
+export const PLATFORMS: readonly Platform[] = [
+  { name: "x86_64", kernel: "x86_64", target: "x86_64", ...PLAIN },
+  { name: "i386", kernel: "i386", target: "i386", ...PLAIN },
+  { name: "i386-pae", kernel: "i386-pae", target: "i386", ...PLAIN },
+  { name: "compat", kernel: "x86_64", target: "i386", ...PLAIN },
+];
+
+const NAMES = PLATFORMS.map(({ name }) => name).join(", ");
+
+/** A platform with a kernel of another flavour. */
+export function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
+  return flavour === "plain" ? platform : { ...platform, flavour, name: `${platform.name}-${flavour}` };
+}
+
+/** A platform with a kernel of another series. */
+export function withSeries(platform: Platform, series: PortedSeries): Platform {
+  return series === DEFAULT_SERIES ? platform : { ...platform, series, name: `${platform.name}@${series}` };
+}
+
+const KNOWN = KERNEL_FLAVOURS.flatMap((flavour) =>
+  PLATFORMS.map((platform) => withFlavour(platform, flavour))
+);
+
+/** How {@linkcode parsePlatforms} is called. */
+export interface PlatformOptions {
+  /** What `--arch` says. */
+  readonly arch: string | undefined;
+  /** What to take when it says nothing. */
+  readonly fallback: string;
+  /** What `--flavour` says: of the platforms that name none themselves; plain by default. */
+  readonly flavour?: string | undefined;
+  /** What `--series` says: a list, of the platforms that name none themselves; 6.1 by default. */
+  readonly series?: string | undefined;
+}
+
+/**
+ * The platforms of `--arch`, `--flavour` and `--series`, series by series.
+ *
+ * @throws {UsageError} when one is not known
+ */
+export function parsePlatforms(options: PlatformOptions): readonly Platform[] {
+  const all = (options.series ?? DEFAULT_SERIES).split(",").flatMap((name) => {
+    const series = seriesNamed(name, "option --series takes");
+    return platformsOf(options, series);
+  });
+  // A platform that names its series itself comes once, whatever --series says.
+  return [...new Map(all.map((platform) => [platform.name, platform])).values()];
+}
+
+function seriesNamed(name: string, where: string): PortedSeries {
+  const series = PORTED_SERIES.find((known) => known === name);
+  if (!series) throw new UsageError(`${where} ${PORTED_SERIES.join(", ")}: found "${name}"`);
+  return series;
+}
+
+function platformsOf(
+  { arch, fallback, flavour = "plain" }: PlatformOptions,
+  series: PortedSeries,
+): readonly Platform[] {
+  const wanted = arch ?? fallback;
+  const isFlavour = (name: string): name is KernelFlavour => KERNEL_FLAVOURS.includes(name as KernelFlavour);
+  if (!isFlavour(flavour)) {
+    throw new UsageError(`option --flavour takes ${KERNEL_FLAVOURS.join(", ")}: found "${flavour}"`);
+  }
+  if (wanted === "all") {
+    return PLATFORMS.map((platform) => withSeries(withFlavour(platform, flavour), series));
+  }
+  return wanted.split(",").map((word) => {
+    const [name, own] = word.split("@", 2);
+    const platform = KNOWN.find((known) => known.name === name);
+    if (!platform) {
+      throw new UsageError(
+        `option --arch takes ${NAMES}, each with -debug or -fault behind it, and @5.10 or @6.12, or all: ` +
+          `found "${word}"`,
+      );
+    }
+    const flavoured = platform.flavour === "plain" ? withFlavour(platform, flavour) : platform;
+    const of = own === undefined ? series : seriesNamed(own, `option --arch: behind "${name}@" comes one of`);
+    return withSeries(flavoured, of);
+  });
+}

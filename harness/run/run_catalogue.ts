@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+
+import type { Finding } from "../../lib/image/finding.ts";
+import type { Scenario } from "../../lib/model/scenario.ts";
+import { AgentError } from "../../vm/agent/agent_session.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import { UsageError } from "../cli/exit_status.ts";
+import type { Guest } from "./guest/guest.ts";
+import type { CaseOutcome } from "./case/run_case.ts";
+import type { ReportedSplat, Reruns, ScenarioResult } from "./scenario_result.ts";
+import type { LastWordsOptions } from "../triage/await_last_words.ts";
+import type { DecodedFrames } from "../triage/decode_frames.ts";
+import { type LogPart, LogReader } from "../triage/log_reader.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
+import type { Splat } from "../triage/splat.ts";
+import type { AllowedSplat } from "../triage/splat_allowlist.ts";
+
+export type { ReportedSplat, Reruns, ScenarioResult, Status } from "./scenario_result.ts";
+
+/** How {@linkcode runCatalogue} is called. */
+export interface CatalogueOptions {
+  readonly startGuest: () => Promise<Guest>;
+  readonly runScenario: (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
+  /** Why a scenario cannot run on this kernel; undefined when it can. */
+  readonly skipReason: (scenario: Scenario) => string | undefined;
+  readonly onGuest?: (guest: Guest) => void;
+  readonly onStart?: (scenario: Scenario, index: number) => void;
+  readonly onResult?: (result: ScenarioResult) => void;
+  readonly now?: () => number;
+  /**
+   * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice
+   * after a splat; but no more once a splat has been reproduced in three scenarios.
+   */
+  readonly repeat?: number | undefined;
+  /** The entry that a complaint of the kernel is allowed by. */
+  readonly allowed?: (splat: Splat) => AllowedSplat | undefined;
+  /** Finds the lines of the source for a splat's stack. */
+  readonly decode?: (splat: Splat) => Promise<DecodedFrames>;
+  /** What else a guest has to tell before it is closed, such as kmemleak's reports, as lines of a kernel log. */
+  readonly lastLook?: (guest: Guest) => Promise<string>;
+  /** How long a lost guest is listened to. */
+  readonly lastWords?: LastWordsOptions;
+}
+
+const REPEAT = 1;
+const REPEAT_AFTER_SPLAT = 2;
+/** Scenarios in which a splat is reproduced before others with it are believed without. */
+const REPRODUCED_ENOUGH = 3;
+/** Boots that fail one after another before the rest of the scenarios is given up. */
+const BOOTS = 2;
+
+/**
+ * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
+ * away, a fresh one started, and the scenario that did it run again alone there. A splat fails the scenario
+ * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last.
+ * When guests no longer boot, the scenarios that are left are lost.
+ */
+export function runCatalogue(
+  scenarios: readonly Scenario[],
+  options: CatalogueOptions,
+): Promise<ScenarioResult[]> {
+  return new CatalogueRun(options).run(scenarios);
+}
+
+/** A guest and what is known of it. */
+interface Session {
+  readonly guest: Guest;
+  readonly log: LogReader;
+  /** The scenario that ended last in it. */
+  last?: Scenario;
+}
+
+class CatalogueRun {
+  readonly #options: CatalogueOptions;
+  readonly #results: ScenarioResult[] = [];
+  readonly #reproduced = new Map<string, number>();
+  readonly #bootSplats = new Set<string>();
+  #session: Session | undefined;
+  /** Why no guest boots any more. */
+  #bootFailure: string | undefined;
+
+  constructor(options: CatalogueOptions) {
+    this.#options = options;
+  }
+
+  async run(scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
+    try {
+      for (const [index, scenario] of scenarios.entries()) {
+        this.#options.onStart?.(scenario, index);
+        const reason = this.#options.skipReason(scenario);
+        this.#add(reason === undefined ? await this.#runOne(scenario) : skipped(scenario, reason));
+      }
+      await this.#finish();
+    } finally {
+      await this.#session?.guest[Symbol.asyncDispose]();
+    }
+    return this.#results;
+  }
+
+  #add(result: ScenarioResult): void {
+    this.#results.push(result);
+    this.#options.onResult?.(result);
+  }
+
+  async #runOne(scenario: Scenario): Promise<ScenarioResult> {
+    if (this.#session?.last) {
+      const late = this.#session.log.readComplaints();
+      if (late) await this.#addLate(this.#session, late);
+    }
+    this.#session ??= await this.#start();
+    if (!this.#session) return notRun(scenario, this.#bootFailure ?? "no guest boots");
+    const first = await this.#attempt(this.#session, scenario);
+    this.#session.last = scenario;
+    if (first.status === "pass") return first;
+    await this.#throwAway();
+    return await this.#again(first, scenario);
+  }
+
+  async #throwAway(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.guest[Symbol.asyncDispose]();
+  }
+
+  /** Boots a guest; what its kernel says until then is a result of its own if it is a complaint. */
+  async #start(): Promise<Session | undefined> {
+    let lost: ScenarioResult | undefined;
+    for (let boot = 0; boot < BOOTS && this.#bootFailure === undefined; boot++) {
+      let guest: Guest | undefined;
+      try {
+        guest = await this.#options.startGuest();
+        this.#options.onGuest?.(guest);
+        const log = new LogReader(guest, this.#options.lastWords);
+        await this.#addBoot(guest, await log.readToMark("booted"));
+        if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 }, reproduced: false });
+        return { guest, log };
+      } catch (error) {
+        await guest?.[Symbol.asyncDispose]();
+        if (!(error instanceof GuestLostError)) throw error;
+        const next = await this.#lostBoot(error);
+        if (lost) {
+          const sameSplat = Number(haveSameSplat(lost, next));
+          this.#add({ ...lost, reruns: { runs: 1, failed: 1, sameSplat }, reproduced: true });
+          this.#bootFailure = error.message.split("\n", 1)[0];
+        }
+        lost = next;
+      }
+    }
+    return undefined;
+  }
+
+  async #addBoot(guest: Guest, { text, splats }: LogPart): Promise<void> {
+    const isNew = splats.some(({ fingerprint }) => !this.#bootSplats.has(fingerprint));
+    for (const { fingerprint } of splats) this.#bootSplats.add(fingerprint);
+    const base = { scenario: "boot", phase: "boot", guestCommand: guest.command, kernelLog: text } as const;
+    if (isNew) this.#add(await this.#complained(base, splats));
+  }
+
+  async #lostBoot(error: GuestLostError): Promise<ScenarioResult> {
+    const kernelLog = error.consoleText ?? error.consoleTail;
+    const base = { scenario: "boot", phase: "boot", guestCommand: error.command, kernelLog } as const;
+    const complained = await this.#complained(base, parseSplats(kernelLog));
+    return { ...complained, status: "lost", reason: error.message };
+  }
+
+  async #attempt({ guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
+    const { now = () => performance.now(), runScenario } = this.#options;
+    const begin = now();
+    const base = { scenario: scenario.name, guestCommand: guest.command };
+    try {
+      const outcome = await runScenario(guest, scenario);
+      const end = await readToEnd(log, scenario);
+      // A guest that went away after its last image, and whose kernel did not say why.
+      if (end.lost && end.splats.length === 0) return await this.#broken(base, end.lost, end);
+      const { text, splats, isWhole } = end;
+      const reported = await this.#report(splats);
+      const findings = [...outcome.findings, ...splatFindings(reported), ...(isWhole ? [] : [CUT_LOG])];
+      const whole = { ...outcome, findings };
+      return {
+        ...result(base),
+        status: isClean(whole) ? "pass" : "fail",
+        outcome: whole,
+        milliseconds: now() - begin,
+        kernelLog: text,
+        splats: reported,
+      };
+    } catch (error) {
+      if (!(error instanceof GuestLostError || error instanceof AgentError || error instanceof UsageError)) {
+        throw error;
+      }
+      const isLost = error instanceof GuestLostError;
+      const end = isLost ? await log.readLastWords() : await readToEnd(log, scenario);
+      return { ...await this.#broken(base, error, end), milliseconds: now() - begin };
+    }
+  }
+
+  /** The result of a scenario that did not come to its end. */
+  async #broken(
+    base: Pick<ScenarioResult, "scenario" | "phase" | "guestCommand">,
+    error: Error,
+    { text, splats }: LogPart,
+  ): Promise<ScenarioResult> {
+    const reported = await this.#report(splats);
+    const findings = splatFindings(reported);
+    const isExplained = failing(reported).some((splat) => !isEndOfAgent(splat));
+    return {
+      ...result(base),
+      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is
+      // well. A guest whose kernel said why it went away fails it, too.
+      status: error instanceof GuestLostError && !isExplained ? "lost" : "fail",
+      reason: error.message,
+      outcome: findings.length > 0 ? { stops: [], findings } : undefined,
+      kernelLog: text,
+      splats: reported,
+    };
+  }
+
+  async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
+    const prints = failing(first.splats).map(({ fingerprint }) => fingerprint);
+    const isKnown = prints.length > 0 &&
+      prints.every((print) => (this.#reproduced.get(print) ?? 0) >= REPRODUCED_ENOUGH);
+    const times = this.#options.repeat ??
+      (isKnown ? 0 : prints.length > 0 ? REPEAT_AFTER_SPLAT : REPEAT);
+    let [runs, failed, sameSplat] = [0, 0, 0];
+    for (; runs < times; runs++) {
+      const fresh = await this.#start();
+      if (!fresh) break;
+      await using _guest = fresh.guest;
+      const next = await this.#attempt(fresh, scenario);
+      if (next.status !== "pass") failed++;
+      if (failing(next.splats).some(({ fingerprint }) => prints.includes(fingerprint))) sameSplat++;
+    }
+    if (sameSplat > 0) {
+      for (const print of prints) this.#reproduced.set(print, (this.#reproduced.get(print) ?? 0) + 1);
+    }
+    if (runs === 0) return first;
+    const reruns: Reruns = { runs, failed, sameSplat };
+    return { ...first, reruns, reproduced: failed > 0 };
+  }
+
+  /** Adds what the kernel said between two scenarios to the one that ended last, and runs that one again. */
+  async #addLate(session: Session, { text, splats }: LogPart): Promise<void> {
+    const scenario = session.last!;
+    const late = await this.#afterwards(session, {
+      text,
+      splats,
+      reason: `after ${scenario.name} had ended`,
+    });
+    await this.#throwAway();
+    this.#add(late.status === "fail" ? await this.#again(late, scenario) : late);
+  }
+
+  async #afterwards(
+    { guest, last }: Session,
+    { text, splats, reason }: { text: string; splats: readonly Splat[]; reason: string },
+  ): Promise<ScenarioResult> {
+    const base = { scenario: last!.name, phase: "afterwards", guestCommand: guest.command } as const;
+    return await this.#complained({ ...base, kernelLog: text, reason }, splats);
+  }
+
+  /** Looks around in the last guest, and reads its log to the end. */
+  async #finish(): Promise<void> {
+    const session = this.#session;
+    if (!session?.last) return;
+    let part: LogPart;
+    try {
+      const text = await this.#options.lastLook?.(session.guest) ?? "";
+      const splats = parseSplats(text);
+      const reason = "at the end of the run: any scenario since the guest's boot may have done it";
+      if (splats.length > 0) this.#add(await this.#afterwards(session, { text, splats, reason }));
+      part = await session.log.readToMark("end of the run");
+    } catch (error) {
+      if (!(error instanceof GuestLostError || error instanceof AgentError)) throw error;
+      part = await session.log.readLastWords();
+      // A look that could not be taken has not found that all is well.
+      this.#add(
+        await this.#broken(
+          { scenario: session.last.name, phase: "afterwards", guestCommand: session.guest.command },
+          error,
+          part,
+        ),
+      );
+    }
+    if (part.splats.length > 0) await this.#addLate(session, part);
+  }
+
+  /** A result of nothing but complaints. */
+  async #complained(
+    base: Pick<ScenarioResult, "scenario" | "guestCommand" | "kernelLog"> & Partial<ScenarioResult>,
+    splats: readonly Splat[],
+  ): Promise<ScenarioResult> {
+    const reported = await this.#report(splats);
+    const findings = splatFindings(reported);
+    return {
+      ...result(base),
+      ...base,
+      status: findings.length > 0 ? "fail" : "pass",
+      outcome: { stops: [], findings },
+      splats: reported,
+    };
+  }
+
+  async #report(splats: readonly Splat[]): Promise<ReportedSplat[]> {
+    const { allowed, decode } = this.#options;
+    return await Promise.all(splats.map(async (splat) => ({
+      splat,
+      decoded: await decode?.(splat),
+      allowed: allowed?.(splat),
+    })));
+  }
+}
+
+/** A result with nothing in it yet. */
+function result(base: Pick<ScenarioResult, "scenario" | "guestCommand">): ScenarioResult {
+  return {
+    ...base,
+    status: "pass",
+    reason: undefined,
+    outcome: undefined,
+    milliseconds: 0,
+    kernelLog: "",
+    splats: [],
+    reproduced: undefined,
+    reruns: undefined,
+  };
+}
+
+function skipped(scenario: Scenario, reason: string): ScenarioResult {
+  return { ...result({ scenario: scenario.name, guestCommand: "" }), status: "skip", reason };
+}
+
+function notRun(scenario: Scenario, reason: string): ScenarioResult {
+  const base = result({ scenario: scenario.name, guestCommand: "" });
+  return { ...base, status: "lost", reason: `not run: ${reason}` };
+}
+
+/** The log up to the end of a scenario, or of the guest if that comes first. */
+async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & { lost?: GuestLostError }> {
+  try {
+    return await log.readToMark(`end of ${scenario.name}`);
+  } catch (error) {
+    if (!(error instanceof GuestLostError)) throw error;
+    return { ...await log.readLastWords(), lost: error };
+  }
+}
+
+/**
+ * No stop and no part of the case has a finding, and there was a stop at all: an empty case proves nothing.
+ */
+export function isClean(outcome: CaseOutcome): boolean {
+  return outcome.stops.length > 0 && outcome.findings.length === 0 &&
+    outcome.stops.every((stop) => stop.findings.length === 0 && stop.counts.unexplained === 0);
+}
+
+/** The complaints that no entry of the allowlist covers. */
+function failing(splats: readonly ReportedSplat[]): Splat[] {
+  return splats.filter(({ allowed }) => !allowed).map(({ splat }) => splat);
+}
+
+function haveSameSplat(a: ScenarioResult, b: ScenarioResult): boolean {
+  const prints = failing(a.splats).map(({ fingerprint }) => fingerprint);
+  return failing(b.splats).some(({ fingerprint }) => prints.includes(fingerprint));
+}
+
+/** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
+function isEndOfAgent({ title }: Splat): boolean {
+  return /^kernel panic: Attempted to kill init/.test(title);
+}
+
+const CUT_LOG: Finding = {
+  id: "E_KERNEL_LOG",
+  verdict: "mismatch",
+  path: "kernel log",
+  message: "the console did not show a line that was written to the log: what the kernel said may be missing",
+};
+
+function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
+  return failing(splats).map(({ title }) => ({
+    id: "E_SPLAT",
+    verdict: "mismatch",
+    path: "kernel log",
+    message: "the kernel complained",
+    actual: title,
+  }));
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { parseScenario, type Scenario } from "../../lib/model/scenario.ts";
+import { AgentError } from "../../vm/agent/agent_session.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import type { Guest } from "./guest/guest.ts";
+import type { CaseOutcome } from "./case/run_case.ts";
+import { type CatalogueOptions, isClean, runCatalogue, type ScenarioResult } from "./run_catalogue.ts";
+
+function scenario(name: string): Scenario {
+  return parseScenario({ about: "a scenario of a test", steps: [{ op: "stop", label: "x" }] }, name);
+}
+
+const CLEAN: CaseOutcome = {
+  findings: [],
+  stops: [{
+    label: "x",
+    image: new Uint8Array(4),
+    findings: [],
+    counts: { total: 4, predicted: 4, observed: 0, volatile: 0, unexplained: 0 },
+    volatile: new Map(),
+    pages: 0,
+  }],
+};
+const BAD: CaseOutcome = {
+  ...CLEAN,
+  findings: [{ id: "E_X", verdict: "mismatch", path: "x", message: "wrong" }],
+};
+
+function lost(reason: "timeout" | "panic" | "qemu-exit" | "protocol"): GuestLostError {
+  return new GuestLostError({
+    reason,
+    awaited: "an image",
+    consoleTail: "",
+    argv: ["qemu", "-M", "microvm"],
+  });
+}
+
+/** A console that can be written to, and an end. */
+class FakeGuest {
+  readonly command = "qemu";
+  readonly ended: Promise<void>;
+  readonly end: () => void;
+  #console = "";
+  #grown = Promise.withResolvers<void>();
+  readonly agent = {
+    writeFile: (path: string, text: string): Promise<void> => {
+      assertEquals(path, "/dev/kmsg");
+      // What was printed before comes out before, and both after the agent's answer.
+      setTimeout(() => this.print(text.replace("<4>", "[    9.000000] ")), 1);
+      return Promise.resolve();
+    },
+  };
+  readonly #dispose: () => void;
+
+  constructor(dispose: () => void) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.end = resolve;
+    this.#dispose = dispose;
+  }
+
+  get consoleMark(): number {
+    return this.#console.length;
+  }
+
+  get consoleGrown(): Promise<void> {
+    return this.#grown.promise;
+  }
+
+  consoleText(from = 0): string {
+    return this.#console.slice(from);
+  }
+
+  print(text: string): void {
+    this.#console += text;
+    this.#grown.resolve();
+    this.#grown = Promise.withResolvers<void>();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#dispose();
+    return Promise.resolve();
+  }
+}
+
+/** Guests that count how many were started and are open. */
+function fakeGuests(): { start: () => Promise<Guest>; started: number; open: number } {
+  const guests = {
+    started: 0,
+    open: 0,
+    start: () => {
+      guests.started++;
+      guests.open++;
+      return Promise.resolve(new FakeGuest(() => void guests.open--) as unknown as Guest);
+    },
+  };
+  return guests;
+}
+
+type Outcomes = (name: string, time: number, guest: FakeGuest) => CaseOutcome | Error;
+
+async function run(
+  names: string[],
+  outcomes: Outcomes,
+  options: Partial<CatalogueOptions> = {},
+): Promise<{ results: ScenarioResult[]; started: number; open: number }> {
+  const guests = fakeGuests();
+  const times = new Map<string, number>();
+  const results = await runCatalogue(names.map(scenario), {
+    startGuest: guests.start,
+    skipReason: ({ name }) => name === "unfit" ? "needs i386" : undefined,
+    runScenario: (guest, { name }) => {
+      const time = (times.get(name) ?? 0) + 1;
+      times.set(name, time);
+      const outcome = outcomes(name, time, guest as unknown as FakeGuest);
+      return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
+    },
+    lastWords: { mostMs: 100, quietMs: 10 },
+    ...options,
+  });
+  return { results, started: guests.started, open: guests.open };
+}
+
+/** What a WARN_ON() in a function prints. */
+function warning(name: string): string {
+  return [
+    "------------[ cut here ]------------",
+    `WARNING: CPU: 0 PID: 1 at fs/x.c:1 ${name}+0x1/0x2`,
+    "Call Trace:",
+    " do_syscall_64+0x3b/0x90",
+    "---[ end trace 0000000000000000 ]---\n",
+  ].map((line) => line.replace(/^/, "[    1.000000] ")).join("\n");
+}
+
+function statuses(results: ScenarioResult[]): unknown[] {
+  return results.map(({ status, reproduced }) => [status, reproduced]);
+}
+
+Deno.test("runCatalogue() runs many scenarios in one guest and closes it", async () => {
+  const { results, started, open } = await run(["a", "b", "c"], () => CLEAN);
+  assertEquals(statuses(results), [["pass", undefined], ["pass", undefined], ["pass", undefined]]);
+  assertEquals([started, open], [1, 0]);
+});
+
+Deno.test("runCatalogue() skips by name and starts no guest for it", async () => {
+  const { results, started } = await run(["unfit"], () => CLEAN);
+  assertEquals([results[0]?.status, results[0]?.reason, started], ["skip", "needs i386", 0]);
+});
+
+Deno.test("runCatalogue() runs a failed scenario again alone and says whether it failed again", async () => {
+  const always = await run(["a", "b"], (name) => name === "a" ? BAD : CLEAN);
+  assertEquals(statuses(always.results), [["fail", true], ["pass", undefined]]);
+  assertEquals([always.started, always.open], [3, 0]);
+  const once = await run(["a"], (_, time) => time === 1 ? BAD : CLEAN);
+  assertEquals(statuses(once.results), [["fail", false]]);
+});
+
+Deno.test("runCatalogue() goes on with a fresh guest after one was lost, for each kind of loss", async () => {
+  for (const reason of ["timeout", "panic", "qemu-exit", "protocol"] as const) {
+    const { results, open } = await run(["a", "b"], (name) => name === "a" ? lost(reason) : CLEAN);
+    assertEquals(statuses(results), [["lost", true], ["pass", undefined]]);
+    assertEquals(results[0]?.reason?.includes(`guest lost (${reason})`), true);
+    assertEquals(open, 0);
+  }
+});
+
+Deno.test("runCatalogue() fails a scenario whose kernel complained, though its image is right", async () => {
+  const { results, started } = await run(["a", "b"], (name, time, guest) => {
+    if (name === "a" && time < 3) guest.print(warning("f"));
+    return CLEAN;
+  });
+  assertEquals(statuses(results), [["fail", true], ["pass", undefined]]);
+  assertEquals(results[0]?.outcome?.findings.map(({ id, actual }) => [id, actual]), [[
+    "E_SPLAT",
+    "WARNING in f",
+  ]]);
+  // The first run, two more with the splat and without, and one for the rest.
+  assertEquals([results[0]?.reruns, started], [{ runs: 2, failed: 1, sameSplat: 1 }, 4]);
+});
+
+Deno.test("runCatalogue() waits for what comes over the console after the agent's answer", async () => {
+  const { results } = await run(["a", "b"], (name, _, guest) => {
+    if (name === "a") setTimeout(() => guest.print(warning("late")), 0);
+    return CLEAN;
+  }, { repeat: 0 });
+  assertEquals(statuses(results), [["fail", undefined], ["pass", undefined]]);
+});
+
+Deno.test("runCatalogue() makes the splat the finding when a lost guest says why, even late", async () => {
+  const { results } = await run(["a"], (_, __, guest) => {
+    setTimeout(() => guest.print(warning("slow")), 20);
+    return lost("timeout");
+  }, { repeat: 0 });
+  assertEquals(results[0]?.status, "fail");
+  assertEquals(results[0]?.outcome?.findings[0]?.actual, "WARNING in slow");
+  assertEquals(results[0]?.reason?.includes("guest lost (timeout)"), true);
+});
+
+Deno.test("runCatalogue() does not take the end of the agent for a fault of the kernel", async () => {
+  const { results } = await run(["a"], (_, __, guest) => {
+    guest.print("[    1.000000] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\n");
+    guest.end();
+    return lost("panic");
+  }, { repeat: 0 });
+  assertEquals(results[0]?.status, "lost");
+});
+
+Deno.test("runCatalogue() gives what comes between two scenarios to the one that ended last", async () => {
+  let guest: FakeGuest | undefined;
+  const { results, started } = await run(["a", "b"], (_, __, given) => {
+    guest = given;
+    return CLEAN;
+  }, {
+    repeat: 0,
+    onStart: ({ name }) => {
+      if (name === "b") guest?.print(warning("between"));
+    },
+  });
+  assertEquals(results.map(({ scenario, phase, status }) => [scenario, phase, status]), [
+    ["a", undefined, "pass"],
+    ["a", "afterwards", "fail"],
+    ["b", undefined, "pass"],
+  ]);
+  assertEquals(started, 2, "the guest that complained is not used again");
+});
+
+Deno.test("runCatalogue() looks around in the last guest, and reads its log to the end", async () => {
+  const leak = `unreferenced object 0xffff888003c1e000 (size 64):\n  comm "x", pid 7, jiffies 1 (age 1s)\n` +
+    `  backtrace:\n    [<00000000f2d4b6a1>] kmalloc_trace+0x2d/0x140\n    [<00000000f2d4b6a2>] cr_leak+0x2d/0x140\n`;
+  const { results, open } = await run(["a"], () => CLEAN, {
+    repeat: 0,
+    lastLook: (guest) => {
+      (guest as unknown as FakeGuest).print(warning("at_the_end"));
+      return Promise.resolve(leak);
+    },
+  });
+  assertEquals(results.map(({ phase, splats }) => [phase, ...splats.map(({ splat }) => splat.title)]), [
+    [undefined],
+    ["afterwards", "memory leak in cr_leak"],
+    ["afterwards", "WARNING in at_the_end"],
+  ]);
+  assertEquals(open, 0);
+});
+
+Deno.test("runCatalogue() fails when the last look could not be taken", async () => {
+  const { results } = await run(["a"], () => CLEAN, {
+    repeat: 0,
+    lastLook: () => Promise.reject(new AgentError("writefile", 1, "/sys/kernel/debug/kmemleak")),
+  });
+  assertEquals(results.map(({ phase, status }) => [phase, status]), [[undefined, "pass"], [
+    "afterwards",
+    "fail",
+  ]]);
+  assertEquals(results[1]?.reason?.includes("kmemleak"), true);
+});
+
+Deno.test("runCatalogue() fails a boot with a splat once, and goes on", async () => {
+  const guests = fakeGuests();
+  const { results } = await run(["a", "b"], (name) => name === "a" ? BAD : CLEAN, {
+    startGuest: async () => {
+      const guest = await guests.start();
+      (guest as unknown as FakeGuest).print(warning("boot"));
+      return guest;
+    },
+  });
+  assertEquals(results.map(({ scenario, status }) => [scenario, status]), [
+    ["boot", "fail"],
+    ["a", "fail"],
+    ["b", "pass"],
+  ]);
+});
+
+Deno.test("runCatalogue() reports every scenario as lost when no guest boots", async () => {
+  const log = "[    0.100000] Kernel panic - not syncing: no\n";
+  const start = (): Promise<Guest> => {
+    const argv = ["qemu"];
+    return Promise.reject(
+      new GuestLostError({ reason: "panic", awaited: "hello", consoleTail: log, consoleText: log, argv }),
+    );
+  };
+  const { results } = await run(["a", "unfit", "b"], () => CLEAN, { startGuest: start });
+  assertEquals(results.map(({ scenario, status }) => [scenario, status]), [
+    ["boot", "lost"],
+    ["a", "lost"],
+    ["unfit", "skip"],
+    ["b", "lost"],
+  ]);
+  assertEquals(results[0]?.splats.map(({ splat }) => splat.title), ["kernel panic: no"]);
+  assertEquals([results[0]?.reruns, results[0]?.kernelLog], [{ runs: 1, failed: 1, sameSplat: 1 }, log]);
+  assertEquals(results[3]?.reason?.startsWith("not run: guest lost (panic)"), true);
+});
+
+Deno.test("runCatalogue() goes on when the second boot succeeds, and still reports the first", async () => {
+  const guests = fakeGuests();
+  let boots = 0;
+  const { results } = await run(["a"], () => CLEAN, {
+    startGuest: () => boots++ === 0 ? Promise.reject(lost("timeout")) : guests.start(),
+  });
+  assertEquals(statuses(results), [["lost", false], ["pass", undefined]]);
+});
+
+Deno.test("runCatalogue() lets an allowed splat pass and says by which entry", async () => {
+  const entry = { title: "WARNING in f", reason: "known", expires: "2999-01-01" };
+  const { results, started } = await run(["a"], (_, __, guest) => {
+    guest.print(warning("f"));
+    return CLEAN;
+  }, { allowed: ({ title }) => title === entry.title ? entry : undefined });
+  assertEquals([results[0]?.status, results[0]?.splats[0]?.allowed, started], ["pass", entry, 1]);
+});
+
+Deno.test("runCatalogue() stops to run again what was reproduced in three scenarios", async () => {
+  const { results } = await run(["a", "b", "c", "d"], (_, __, guest) => {
+    guest.print(warning("everywhere"));
+    return CLEAN;
+  });
+  assertEquals(results.map(({ reruns }) => reruns?.runs), [2, 2, 2, undefined]);
+});
+
+Deno.test("runCatalogue() fails a scenario when the console does not show the mark", async () => {
+  const { results } = await run(["a"], (_, __, guest) => {
+    Object.assign(guest.agent, { writeFile: () => Promise.resolve() });
+    guest.end();
+    return CLEAN;
+  }, { repeat: 0 });
+  assertEquals(results[0]?.outcome?.findings.map(({ id }) => id), ["E_KERNEL_LOG"]);
+});
+
+Deno.test("runCatalogue() closes the guest when the harness itself is at fault", async () => {
+  const guests = fakeGuests();
+  await assertRejects(
+    () =>
+      runCatalogue([scenario("a")], {
+        startGuest: guests.start,
+        skipReason: () => undefined,
+        runScenario: () => Promise.reject(new TypeError("a bug")),
+      }),
+    TypeError,
+  );
+  assertEquals(guests.open, 0);
+});
+
+Deno.test("isClean() is false for a case without images and for an unexplained byte", () => {
+  assertEquals(isClean(CLEAN), true);
+  assertEquals(isClean({ findings: [], stops: [] }), false);
+  const stop = CLEAN.stops[0]!;
+  assertEquals(
+    isClean({ findings: [], stops: [{ ...stop, counts: { ...stop.counts, unexplained: 1 } }] }),
+    false,
+  );
+});

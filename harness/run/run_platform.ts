@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+import type { Scenario } from "../../lib/model/scenario.ts";
+import { beforeGuestEnds } from "./guest/end_guest.ts";
+import type { Guest } from "./guest/guest.ts";
+import { lookForLeaks } from "../check/leaks/look_for_leaks.ts";
+import type { PreparedGuest } from "./guest/prepare_guest.ts";
+import { runCatalogue } from "./run_catalogue.ts";
+import type { RunReport } from "./run_report.ts";
+import { type RunnerOptions, scenarioRunner } from "./case/scenario_runner.ts";
+import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_allowlist.ts";
+import { splatDecoder } from "../triage/splat_decoder.ts";
+
+/** What {@linkcode runPlatform} adds to the run. */
+export interface PlatformRunOptions extends RunnerOptions {
+  /** Done with each guest before it ends, unless it was lost. */
+  readonly atGuestEnd?: (guest: Guest) => Promise<void>;
+  /** How often what failed is run again. */
+  readonly repeat?: number | undefined;
+}
+
+/** Who is told of a run. */
+export type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
+
+/** Runs scenarios on one prepared kernel and reports each. */
+export async function runPlatform(
+  prepared: PreparedGuest,
+  scenarios: readonly Scenario[],
+  report: RunObserver,
+  { atGuestEnd, repeat, ...options }: PlatformRunOptions = {},
+): Promise<void> {
+  const { startGuest } = prepared;
+  const { name, flavour } = prepared.platform;
+  const allowlist = await readSplatAllowlist();
+  const vmlinux = prepared.build?.vmlinux;
+  const lastLook = async (guest: Guest): Promise<string> => {
+    const leaks = await lookForLeaks(guest);
+    if (leaks === "") report.note(`${name}: no page and no object has leaked`);
+    return leaks;
+  };
+  await runCatalogue(scenarios, {
+    startGuest: atGuestEnd ? beforeGuestEnds(startGuest, atGuestEnd) : startGuest,
+    runScenario: scenarioRunner(prepared, options),
+    skipReason: prepared.skipReason,
+    repeat,
+    allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
+    ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux) },
+    ...flavour === "debug" ? { lastLook } : {},
+    onGuest: (guest) => report.guest(guest),
+    onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
+    onResult: (result) => report.result(name, result),
+  });
+}
+
+/** What an entry of the allowlist may ask of a kernel. */
+function kernelOf({ platform, build }: PreparedGuest): AllowedOn {
+  const series = /^\d+\.\d+/.exec(build?.info.release ?? "")?.[0];
+  return {
+    arch: platform.name,
+    ...build ? { flavour: build.flavour } : {},
+    ...series === undefined ? {} : { series },
+  };
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { UsageError } from "../cli/exit_status.ts";
+import type { ScenarioResult } from "./run_catalogue.ts";
+import { RunReport } from "./run_report.ts";
+import type { Terminal } from "../report/terminal.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
+
+const COUNTS = { total: 10, predicted: 6, observed: 2, volatile: 2, unexplained: 0 };
+const VOLATILE = new Map([["head.time", { bytes: 2, reason: "it passes" }]]);
+
+function result(scenario: string, changes: Partial<ScenarioResult> = {}): ScenarioResult {
+  const stop = {
+    label: "stopped",
+    image: Uint8Array.of(1, 2, 3),
+    findings: [],
+    counts: COUNTS,
+    volatile: VOLATILE,
+    pages: 3,
+  };
+  return {
+    scenario,
+    status: "pass",
+    reason: undefined,
+    outcome: { stops: [stop], findings: [] },
+    milliseconds: 1500,
+    kernelLog: "a log\n",
+    splats: [],
+    reproduced: undefined,
+    reruns: undefined,
+    guestCommand: "qemu -m 1",
+    ...changes,
+  };
+}
+
+const FAILED = result("bad", {
+  status: "fail",
+  reproduced: true,
+  reruns: { runs: 1, failed: 1, sameSplat: 0 },
+  outcome: {
+    stops: result("").outcome!.stops,
+    findings: Array.from({ length: 9 }, (_, i) => ({
+      id: "E_X",
+      verdict: "mismatch" as const,
+      path: `part[${i}]`,
+      message: "wrong",
+    })),
+  },
+});
+const LOST = result("gone", {
+  status: "lost",
+  reason: "guest lost (panic): two\nlines",
+  outcome: undefined,
+  reproduced: false,
+  reruns: { runs: 2, failed: 0, sameSplat: 0 },
+});
+
+async function report(
+  results: ScenarioResult[],
+  use: (dir: string, lines: string[], close: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  const lines: string[] = [];
+  const terminal = {
+    result: (line: string) => void lines.push(...line.split("\n")),
+    note: () => {},
+    status: () => {},
+    clearStatus: () => {},
+    style: (text: string) => text,
+  } as unknown as Terminal;
+  try {
+    const it = await RunReport.open(`${dir}/out`, terminal);
+    it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
+    for (const one of results) it.result("x86_64", one);
+    await use(`${dir}/out`, lines, () => it.close());
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("RunReport prints a line for each scenario, the byte account, and the counts last", async () => {
+  const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });
+  await report([result("good"), FAILED, skipped, LOST], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 1, failed: 1, lost: 1, skipped: 1 });
+    assertEquals(lines.at(-1), "1 passed, 2 failed, 1 skipped");
+    const text = lines.join("\n");
+    assert(/^ok {4}x86_64 +good +3 pages +3 B +1\.50 s$/m.test(text), text);
+    assert(/^skip .* other .* needs i386$/m.test(text), text);
+    for (const part of ["predicted   12", "head.time: 4 (it passes)", "unexplained 0", "1 guests lost"]) {
+      assertStringIncludes(text, part);
+    }
+  });
+});
+
+Deno.test("RunReport shows what failed, how to do it again, and keeps its files", async () => {
+  await report([FAILED, LOST], async (dir, lines, close) => {
+    await close();
+    const text = lines.join("\n");
+    for (
+      const part of [
+        "mismatch E_X part[0]: wrong",
+        "... and 3 more findings",
+        "failed again: reproduced 1 of 1",
+        "failed not again: reproduced 0 of 2",
+        "--filter bad",
+        "guest lost (panic): two",
+      ]
+    ) assertStringIncludes(text, part);
+    assertEquals(await Deno.readFile(`${dir}/x86_64/bad/stopped.ckpt`), Uint8Array.of(1, 2, 3));
+    assertEquals(await Deno.readTextFile(`${dir}/x86_64/gone/kernel.log`), "a log\n");
+    assertEquals(JSON.parse(await Deno.readTextFile(`${dir}/x86_64/bad/findings.json`)).length, 9);
+    const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+    assertEquals(results.results.map(({ status }: { status: string }) => status), ["fail", "lost"]);
+  });
+});
+
+const LOG = `[    1.000000] WARNING: CPU: 0 PID: 7 at checkpoint/x.c:1 cr_write_mm+0x10/0x140
+[    1.000001] Call Trace:
+[    1.000002]  cr_write_task+0x5/0x20
+[    1.000003] ---[ end trace 0000000000000000 ]---
+`;
+const SPLAT = parseSplats(LOG)[0]!;
+const DECODED = {
+  frames: [{ places: ["cr_write_mm at checkpoint/x.c:1"] }, { places: [] }],
+  note: undefined,
+};
+
+Deno.test("RunReport shows a splat with its lines of source, log and place, and counts the distinct ones", async () => {
+  const reported = { splat: SPLAT, decoded: DECODED, allowed: undefined };
+  const bad = (name: string): ScenarioResult =>
+    result(name, { status: "fail", splats: [reported], reruns: { runs: 2, failed: 2, sameSplat: 1 } });
+  const late = { ...bad("one"), phase: "afterwards" as const };
+  await report([bad("one"), late, bad("two")], async (dir, lines, close) => {
+    assertEquals(await close(), { passed: 0, failed: 3, lost: 0, skipped: 0 });
+    const text = lines.join("\n");
+    for (
+      const part of [
+        `WARNING in cr_write_mm [${SPLAT.fingerprint}]`,
+        "cr_write_mm+0x10/0x140  cr_write_mm at checkpoint/x.c:1",
+        "| [    1.000000] WARNING: CPU: 0 PID: 7",
+        "reproduced 2 of 2, 1 of them with the same splat",
+        "one (afterwards)",
+        `${dir}/x86_64/one.afterwards (kernel.log is the whole log)`,
+        "1 distinct splat:",
+        `WARNING in cr_write_mm [${SPLAT.fingerprint}], 3 times: x86_64/one, x86_64/one (afterwards), x86_64/two`,
+      ]
+    ) assertStringIncludes(text, part);
+    const { results } = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+    assertEquals(results[1].phase, "afterwards");
+    assertEquals(results[0].splats, [{
+      kind: "WARN",
+      title: SPLAT.title,
+      fingerprint: SPLAT.fingerprint,
+      lines: SPLAT.lines,
+      frames: ["cr_write_mm+0x10/0x140 (cr_write_mm at checkpoint/x.c:1)", "cr_write_task+0x5/0x20"],
+    }]);
+    assertEquals(results[0].reproduced, { times: 2, of: 2 });
+    assertEquals([results[0].platform, results[0].files], ["x86_64", "x86_64/one"]);
+  });
+});
+
+Deno.test("RunReport names an entry of the allowlist that was used, and counts no boot that passed", async () => {
+  const entry = { title: SPLAT.title, reason: "known", expires: "2999-01-01" };
+  const splats = [{ splat: SPLAT, decoded: undefined, allowed: entry }];
+  const boot = result("boot", { phase: "boot", splats });
+  await report([boot, result("good", { splats })], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 1, failed: 0, lost: 0, skipped: 0 });
+    assertStringIncludes(
+      lines.join("\n"),
+      `allowed until 2999-01-01, 2 times: ${SPLAT.title} (known)`,
+    );
+    assertEquals(lines.filter((line) => line.includes("distinct")), []);
+  });
+});
+
+Deno.test("RunReport counts scenarios that no guest was there for as lost, in a line each", async () => {
+  const rest = ["a", "b"].map((name) =>
+    result(name, { status: "lost", reason: "not run: no boot", outcome: undefined, guestCommand: "" })
+  );
+  await report([LOST, ...rest], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 0, failed: 0, lost: 3, skipped: 0 });
+    assertEquals(lines.filter((line) => /^LOST .* not run: no boot$/.test(line)).length, 2);
+    assertStringIncludes(lines.join("\n"), "1 guests lost, 2 scenarios not run (counted as failed)");
+    assertEquals(lines.at(-1), "0 passed, 3 failed");
+  });
+});
+
+Deno.test("RunReport says so when nothing ran", async () => {
+  await report([], async (_, lines, close) => {
+    assertEquals(await close(), { passed: 0, failed: 0, lost: 0, skipped: 0 });
+    assertEquals(lines.slice(-2), ["no scenario matched: nothing ran", "0 passed, 0 failed"]);
+  });
+});
+
+Deno.test("RunReport names a file that it cannot write, after the counts", async () => {
+  await report([result("good")], async (dir, lines, close) => {
+    await Deno.mkdir(`${dir}/results.json/x`, { recursive: true });
+    await assertRejects(close, UsageError, `${dir}/results.json cannot be written`);
+    assertEquals(lines.at(-1), "1 passed, 0 failed");
+  });
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const terminal = {} as Terminal;
+    await assertRejects(() => RunReport.open(`${dir}/file/x`, terminal), UsageError, `${dir}/file/x`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

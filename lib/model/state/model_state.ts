@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+
+import type { KernelSeries } from "../../abi/vm_flags.ts";
+import { DebugRegisters } from "../../x86/debug_registers.ts";
+import { LdtModel } from "../../x86/ldt_model.ts";
+import { TlsModel } from "../../x86/tls_model.ts";
+import { AddressSpace } from "./address_space.ts";
+import type { Credentials } from "../steps/credential.ts";
+import { type FileKind, FileModel } from "./file_model.ts";
+import { pageRuns, type PageSet } from "./page_set.ts";
+import type { RegisterSetting } from "../steps/register.ts";
+import type { SetupStep } from "../scenario.ts";
+
+/** What steps are compiled for. */
+export interface CompileTarget {
+  /** Word size of the kernel: size of a page address in an image. */
+  readonly kernelWordSize: 4 | 8;
+  /** Word size of the target program. */
+  readonly targetWordSize: 4 | 8;
+  /** Where the target's heap starts: the end of its .bss, page aligned. */
+  readonly heapStart: bigint;
+  /** First address above the target's stack. */
+  readonly stackTop: bigint;
+  /** Number of the checkpoint system call. */
+  readonly checkpointNr: number;
+  /** Which kernel runs it; 6.1 when not given. */
+  readonly series?: KernelSeries;
+}
+
+/** A named range of pages; its pages are numbered from `start` whatever becomes of them. */
+export interface NamedRange {
+  readonly start: number;
+  readonly pages: number;
+}
+
+const GAP_PAGES = 16;
+const HUGE_PAGE_SWITCH = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+/** The subject task as the steps so far have made it. */
+export class ModelState {
+  space = new AddressSpace();
+  ldt: LdtModel;
+  tls: TlsModel;
+  readonly files = new Map<string, FileModel>();
+  readonly names = new Map<string, NamedRange>();
+  readonly target: CompileTarget;
+  readonly pagesPerChunk: number;
+  /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
+  sharedWith: "thread" | "process" | undefined;
+  /**
+   * Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE).
+   */
+  defaultFlags = 0n;
+  /** Pages from the start of the heap to the program break. */
+  heapPages = 0;
+  /** Set once the root directory is another than that of the target's own program. */
+  hasOtherRoot = false;
+  /** Set once the target has a mount namespace of its own. */
+  hasOwnMounts = false;
+  /** The root directory's path as the agent sees it; empty for the agent's own. */
+  root = "";
+  /** The working directory's path. */
+  workingDirectory = "/work";
+  /** What the registers hold at the next stop, where a step set them. */
+  registers: RegisterSetting | undefined;
+  /** Selectors that were loaded into FS and GS and stay there. */
+  readonly selectors = new Map<"fs" | "gs", number>();
+  /** The debug registers as tracers have left them. */
+  debug: DebugRegisters;
+  /** Pages outside of all areas that a debugger wrote to, by place and page. */
+  readonly copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
+  /** The swap device, if there is one for MADV_PAGEOUT to write to. */
+  readonly swap: "ram" | "loop" | undefined;
+  /** Who the target is. */
+  credentials: Credentials = { uid: 0, gid: 0, dumpable: true };
+  #next: number;
+  readonly #end: number;
+  #nextLow = 0x20000;
+
+  constructor(target: CompileTarget, setup: readonly SetupStep[] = []) {
+    this.target = target;
+    const device = setup.findLast((step) => "swap" in step);
+    this.swap = device && "swap" in device ? device.swap : undefined;
+    const user = setup.findLast((step) => "uid" in step);
+    if (user && "uid" in user) this.credentials = { uid: user.uid, gid: user.gid, dumpable: true };
+    const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
+    if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
+      this.space.hugePolicy = policy.value;
+    }
+    this.pagesPerChunk = 4 * 4096 / target.kernelWordSize;
+    const wide = target.targetWordSize === 8;
+    this.#next = wide ? 0x1000000 : 0x20000;
+    this.#end = wide ? 0x7000000 : 0xa0000;
+    const { kernelWordSize: wordSize } = target;
+    this.ldt = new LdtModel({ dialect: "port", wordSize, compat: wordSize !== target.targetWordSize });
+    this.debug = new DebugRegisters(wordSize);
+    this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize });
+  }
+
+  /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
+  inCopy(run: () => void): void {
+    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot } = this;
+    const { workingDirectory, credentials, debug, root, hasOwnMounts } = this;
+    const copied = [...this.copied];
+    const names = new Map(this.names);
+    const selectors = new Map(this.selectors);
+    this.space = space.clone();
+    this.ldt = ldt.fork();
+    this.tls = tls.fork();
+    run();
+    Object.assign(this, {
+      space,
+      ldt,
+      tls,
+      defaultFlags,
+      heapPages,
+      sharedWith,
+      hasOtherRoot,
+      workingDirectory,
+      debug,
+      root,
+      hasOwnMounts,
+      credentials,
+    });
+    this.copied.clear();
+    for (const [name, page] of copied) this.copied.set(name, page);
+    this.names.clear();
+    for (const [name, range] of names) this.names.set(name, range);
+    this.selectors.clear();
+    for (const [name, selector] of selectors) this.selectors.set(name, selector);
+  }
+
+  /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
+  exec(): void {
+    const { hugePolicy } = this.space;
+    this.space = new AddressSpace();
+    this.space.hugePolicy = hugePolicy;
+    this.ldt = this.ldt.exec();
+    this.tls = this.tls.exec();
+    this.debug = this.debug.exec();
+    this.copied.clear();
+    this.names.clear();
+    this.sharedWith = undefined;
+    this.credentials = { ...this.credentials, dumpable: true };
+    this.defaultFlags = 0n;
+    this.heapPages = 0;
+    this.registers = undefined;
+    this.selectors.clear();
+    this.hasOtherRoot = false;
+  }
+
+  /** Picks the pages for a new area: after a gap, right after another area, or aligned. */
+  place(
+    pages: number,
+    options: {
+      after?: string | undefined;
+      align?: number | undefined;
+      gap?: number | undefined;
+      flags?: readonly string[] | undefined;
+    } = {},
+  ): number {
+    if (options.flags?.includes("low") && this.target.targetWordSize === 8) {
+      const start = this.#nextLow;
+      this.#nextLow = start + pages + GAP_PAGES;
+      return start;
+    }
+    if (options.after !== undefined) {
+      const other = this.range(options.after);
+      const start = other.start + other.pages;
+      this.#next = Math.max(this.#next, start + pages + GAP_PAGES);
+      return start;
+    }
+    const align = options.align ?? 1;
+    const start = Math.ceil((this.#next + (options.gap ?? 0)) / align) * align;
+    this.#next = start + pages + GAP_PAGES;
+    if (this.#next > this.#end) {
+      throw new RangeError(`${pages} pages do not fit into the target's address space`);
+    }
+    return start;
+  }
+
+  /** The range of a named area. */
+  range(name: string): NamedRange {
+    const range = this.names.get(name);
+    if (!range) {
+      throw new RangeError(`No area "${name}": the areas so far are ${[...this.names.keys()].join(", ")}`);
+    }
+    return range;
+  }
+
+  /** The runs of pages that a step names, as absolute page numbers. */
+  runs(area: string, set: PageSet): { first: number; count: number }[] {
+    const { start, pages } = this.range(area);
+    return pageRuns(set, pages, this.pagesPerChunk).map((run) => ({
+      first: start + run.first,
+      count: run.count,
+    }));
+  }
+
+  /** The runs of pages that a step names within a file. */
+  fileRuns(file: FileModel, set: PageSet): { first: number; count: number }[] {
+    return pageRuns(set, file.pages, this.pagesPerChunk);
+  }
+
+  /** A file that a scenario made, or a device. */
+  file(name: string): FileModel {
+    const device = DEVICES[name];
+    let file = this.files.get(name);
+    if (!file && device) {
+      file = new FileModel({ kind: device, path: name, pages: 0, seed: 0, fillAddress: 0 });
+      this.files.set(name, file);
+    }
+    if (!file) {
+      throw new RangeError(`No file "${name}": the files so far are ${[...this.files.keys()].join(", ")}`);
+    }
+    return file;
+  }
+}
+
+const DEVICES: Readonly<Record<string, FileKind>> = { "/dev/zero": "zero", "/dev/mem": "mem" };

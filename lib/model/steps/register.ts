@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+
+import type { CpuRegister } from "../../x86/registers.ts";
+import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
+import type { ModelState } from "../state/model_state.ts";
+import {
+  BLOCK_REGISTERS,
+  BLOCK_SELECTORS,
+  encodeRegisterBlock,
+  type RegisterBlock,
+} from "../state/register_block.ts";
+import { selectorNumber } from "./selector.ts";
+import type { StepContext } from "./step_context.ts";
+import type { StepOf } from "./steps.ts";
+import { syscallNumber } from "../syscall_numbers.ts";
+
+/** Bytes of the FPU state that a step set. */
+export interface XstatePart {
+  /** Name of the register. */
+  readonly name: string;
+  /** Offset in the register set NT_X86_XSTATE (or NT_PRFPREG). */
+  readonly offset: number;
+  /** What stands there. */
+  readonly bytes: Uint8Array;
+}
+
+/** What registers must hold at a stop. Registers that are not named are for the observation to judge. */
+export interface RegisterPrediction {
+  /** General and segment registers by name. */
+  readonly general: ReadonlyMap<CpuRegister, bigint>;
+  /** Parts of the FPU state. */
+  readonly xstate: readonly XstatePart[];
+}
+
+/** A register block for the next stop, and what it makes the model predict. */
+export interface RegisterSetting {
+  readonly block: RegisterBlock;
+  readonly prediction: RegisterPrediction;
+}
+
+/** Where register blocks lie in the target's scratch memory. */
+const BLOCK_OFFSET = 0x10000;
+
+/** Registers that a scenario may set: those that the call which stops the target leaves alone. */
+const SETTABLE = {
+  8: ["r15", "r14", "r13", "r12", "bp", "bx", "r10", "r9", "r8", "dx"],
+  4: ["bp", "dx", "si", "di"],
+} as const;
+
+const IF_AND_FIXED = 0x202n;
+const SETTABLE_FLAGS = 0x240cd5n; // CF PF AF ZF SF DF OF AC ID
+
+/** Sets registers for the next stop: general ones, flags, selectors, x87, SSE and AVX state. */
+export function registersStep(step: StepOf<"registers">, { state, builder }: StepContext): void {
+  const values = new Map(
+    Object.entries(step.values).map(([name, text]) => [
+      name,
+      /^[a-z]+:/.test(text) ? BigInt(selectorNumber(state, text)) : BigInt(text),
+    ]),
+  );
+  const take = (names: readonly string[]): [string, bigint][] =>
+    names.flatMap((name): [string, bigint][] => {
+      const value = values.get(name);
+      values.delete(name);
+      return value === undefined ? [] : [[name, value]];
+    });
+  const general = take(SETTABLE[builder.wordSize]);
+  const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
+  if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
+    throw new RangeError(
+      `flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`,
+    );
+  }
+  const selectors = take(BLOCK_SELECTORS);
+  const xstate = xstateOf(take(VECTOR_NAMES));
+  if (values.size > 0) {
+    throw new SyntaxError(
+      `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
+    );
+  }
+  state.registers = {
+    block: {
+      general: Object.fromEntries(general),
+      flags,
+      selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
+      ...(xstate ? { xstate: xstate.block } : {}),
+    },
+    prediction: {
+      general: new Map([
+        ...general as [CpuRegister, bigint][],
+        ["flags", flags],
+        ...selectors as [CpuRegister, bigint][],
+        ...afterKill(state, builder.wordSize),
+      ]),
+      xstate: xstate?.parts ?? [],
+    },
+  };
+  for (const [name, value] of selectors) {
+    if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
+  }
+}
+
+/** What the call that stops the target leaves in registers: its number, its result, and the signal. */
+function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigint][] {
+  const SIGSTOP = 19n;
+  const common: [CpuRegister, bigint][] = [["ax", 0n], ["orig_ax", BigInt(syscallNumber("kill", wordSize))]];
+  if (target.targetWordSize === 4) return [...common, ["cx", SIGSTOP]];
+  return [...common, ["si", SIGSTOP]];
+}
+
+/** Puts the register block of the next stop into the scratch memory; gives its offset there. */
+export function emitRegisters({ state, builder }: StepContext): number | undefined {
+  if (!state.registers) return undefined;
+  builder.scratch(BLOCK_OFFSET, encodeRegisterBlock(state.registers.block));
+  return BLOCK_OFFSET;
+}
+
+/**
+ * What the model says of registers at a stop: those that a step set, and selectors that were loaded before.
+ */
+export function predictRegisters(state: ModelState): RegisterPrediction {
+  const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
+  const set = state.registers?.prediction;
+  return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
+}
+
+function range(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+}
+
+const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
+
+const DEFAULT_FCW = 0x37fn;
+const DEFAULT_MXCSR = 0x1f80n;
+
+/**
+ * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm
+ * one.
+ */
+function xstateOf(
+  values: readonly [string, bigint][],
+): { block: NonNullable<RegisterBlock["xstate"]>; parts: XstatePart[] } | undefined {
+  if (values.length === 0) return undefined;
+  const hasAvx = values.some(([name]) => name.startsWith("ymm"));
+  const size = hasAvx ? AVX_COMPONENT.offset + AVX_COMPONENT.size : FXSAVE_SIZE;
+  const bytes = new Uint8Array(size);
+  const parts: XstatePart[] = [];
+  const put = (name: string, offset: number, length: number, value: bigint): void => {
+    const part = littleEndian(name, value, length);
+    bytes.set(part, offset);
+    parts.push({ name, offset, bytes: part });
+  };
+  const given = new Map(values);
+  put("fcw", FXSAVE_FIELDS.fcw.offset, 2, given.get("fcw") ?? DEFAULT_FCW);
+  put("mxcsr", FXSAVE_FIELDS.mxcsr.offset, 4, given.get("mxcsr") ?? DEFAULT_MXCSR);
+  let tags = 0;
+  for (const [name, value] of values) {
+    const index = Number(/\d+$/.exec(name)?.[0] ?? "0");
+    if (name.startsWith("st")) {
+      put(name, FXSAVE_FIELDS.st.offset + 16 * index, 10, value);
+      tags |= 1 << index;
+    } else if (name.startsWith("xmm")) {
+      put(name, FXSAVE_FIELDS.xmm.offset + 16 * index, 16, value);
+    } else if (name.startsWith("ymm")) {
+      put(name, FXSAVE_FIELDS.xmm.offset + 16 * index, 16, value & ((1n << 128n) - 1n));
+      put(`${name}, upper half`, AVX_COMPONENT.offset + 16 * index, 16, value >> 128n);
+    }
+  }
+  put("ftw", FXSAVE_FIELDS.ftw.offset, 1, BigInt(tags));
+  // x87, SSE and AVX are in the image to be loaded.
+  if (hasAvx) bytes[XSAVE_HEADER.offset] = 7;
+  return { block: { format: hasAvx ? "xsave" : "fxsave", bytes }, parts };
+}
+
+function littleEndian(name: string, value: bigint, length: number): Uint8Array {
+  if (value < 0n || value >= 1n << BigInt(8 * length)) {
+    throw new RangeError(`${name}: expected a value of ${8 * length} bits, found 0x${value.toString(16)}`);
+  }
+  return Uint8Array.from({ length }, (_, i) => Number(value >> BigInt(8 * i) & 0xffn));
+}

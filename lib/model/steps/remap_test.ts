@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { ScenarioError, type Step } from "../scenario.ts";
+import { compileSteps, expectedOf, pagesIn, predictSteps } from "../testing/compile_steps.ts";
+import { VM } from "../state/vm_flag_rules.ts";
+
+const map: Step = { op: "mmap", area: "a", pages: 8 };
+const write: Step = { op: "write", area: "a", pages: "2,6" };
+function find(steps: Step[], label: string) {
+  return predictSteps(steps).areas.filter((area) => area.label === label);
+}
+
+Deno.test("mremapStep() moves pages, and vm_pgoff stays where they were made", () => {
+  const steps: Step[] = [map, write, { op: "mremap", area: "a", pages: "all", to: "b", size: 10 }];
+  const [moved] = find(steps, "b");
+  assertEquals(find(steps, "a"), []);
+  assertEquals(moved!.end - moved!.start, 10);
+  assertEquals(moved!.start - moved!.pgoff, 8 + 16);
+  assertEquals(pagesIn(predictSteps(steps), "b"), [2, 6]);
+  const untouched: Step[] = [map, { op: "mremap", area: "a", pages: "all", to: "b" }];
+  assertEquals(find(untouched, "b")[0]!.pgoff, find(untouched, "b")[0]!.start);
+});
+
+Deno.test("mremapStep() leaves an empty area behind with dontunmap", () => {
+  const steps: Step[] = [map, write, {
+    op: "mremap",
+    area: "a",
+    pages: "all",
+    to: "b",
+    flags: ["dontunmap"],
+  }];
+  assertEquals(pagesIn(predictSteps(steps), "a"), []);
+  assertEquals(pagesIn(predictSteps(steps), "b"), [2, 6]);
+  // The area is as if it had never been touched: moved again, its vm_pgoff is the new address.
+  const again: Step[] = [...steps, { op: "mremap", area: "a", pages: "all", to: "c" }];
+  assertEquals(find(again, "c")[0]!.pgoff, find(again, "c")[0]!.start);
+});
+
+Deno.test("mremapStep() grows and shrinks in place", () => {
+  const grown: Step[] = [map, { op: "mremap", area: "a", pages: "all", size: 12 }, {
+    op: "write",
+    area: "a",
+    pages: "11",
+  }];
+  assertEquals(pagesIn(predictSteps(grown), "a"), [11]);
+  const shrunk: Step[] = [map, write, { op: "mremap", area: "a", pages: "all", size: 3 }];
+  assertEquals(pagesIn(predictSteps(shrunk), "a"), [2]);
+  assertThrows(
+    () => predictSteps([map, { op: "mremap", area: "a", pages: "0..3", size: 6 }]),
+    ScenarioError,
+    "must end with its area",
+  );
+});
+
+Deno.test("mremapStep() takes the move of a locked area as a reason to make it present", () => {
+  const steps: Step[] = [map, { op: "mlock", area: "a", pages: "all" }, {
+    op: "mremap",
+    area: "a",
+    pages: "all",
+    to: "b",
+    size: 9,
+  }];
+  assertEquals(pagesIn(predictSteps(steps), "b").length, 9);
+});
+
+Deno.test("brkStep() grows and shrinks the heap from where the target's .bss ends", () => {
+  const brk = (pages: number): Step => ({ op: "brk", area: "heap", pages });
+  const steps: Step[] = [brk(6), { op: "write", area: "heap", pages: "all" }, brk(2), brk(4)];
+  assertEquals(expectedOf(compileSteps(steps), "brk(0x5"), [0x506000n, 0x502000n, 0x504000n]);
+  assertEquals(pagesIn(predictSteps(steps), "heap"), [0, 1]);
+  assertEquals(predictSteps(steps).areas.map(({ start }) => start), [0x500, 0x502]);
+  assertEquals(predictSteps([brk(6), brk(0)]).areas, []);
+  // What mremap adds behind the break is none of the heap's.
+  const more: Step = { op: "mremap", area: "heap", pages: "all", size: 9 };
+  assertEquals(predictSteps([brk(6), more, brk(0)]).areas.map(({ start, end }) => end - start), [3]);
+  const gone: Step = { op: "munmap", area: "heap", pages: "5" };
+  assertThrows(() => predictSteps([brk(6), gone, brk(5)]), ScenarioError, "end of the heap is not mapped");
+});
+
+Deno.test("growDownStep() moves the start of an area down, with its vm_pgoff", () => {
+  const down: Step = { op: "mmap", area: "a", pages: 4, flags: ["growsdown"], gap: 512 };
+  const [before] = find([down], "a");
+  const [after] = find([down, { op: "grow_down", area: "a", pages: 3, as: "low" }], "a");
+  assertEquals([after!.start, after!.pgoff, after!.end], [before!.start - 3, before!.pgoff - 3, before!.end]);
+  assertEquals((after!.flags & VM.GROWSDOWN) !== 0n, true);
+  assertThrows(
+    () => predictSteps([map, { op: "grow_down", area: "a", pages: 1, as: "b" }]),
+    ScenarioError,
+    "flag growsdown",
+  );
+});

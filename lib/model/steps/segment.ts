@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+import { encodeUserDesc, type UserDesc, ZERO_USER_DESC } from "../../x86/user_desc.ts";
+import type { ModelState } from "../state/model_state.ts";
+import { pageRuns } from "../state/page_set.ts";
+import type { StepContext } from "./step_context.ts";
+import type { SegmentContents, SegmentFlag, SegmentWords, StepOf } from "./steps.ts";
+import { syscallNumber } from "../syscall_numbers.ts";
+import type { OpArgument } from "../target_op.ts";
+
+const CONTENTS: readonly SegmentContents[] = ["data", "expand_down", "code", "conforming"];
+const SEGMENT_FLAGS: readonly SegmentFlag[] = [
+  "32bit",
+  "readonly",
+  "pages",
+  "not_present",
+  "useable",
+  "long",
+];
+const LDT_ENTRIES_LIMIT = 0x10000;
+
+/**
+ * A base or limit: a number, a hexadecimal string, "entry" for the entry number, or "area:NAME" for its
+ * address.
+ */
+function segmentNumber(state: ModelState, value: number | string | undefined, entryNumber: number): number {
+  if (value === "entry") return entryNumber >>> 0;
+  if (typeof value === "string" && value.startsWith("area:")) return state.range(value.slice(5)).start * 4096;
+  const number = Number(value ?? 0);
+  if (!Number.isInteger(number) || number < 0 || number > 0xffff_ffff) {
+    throw new SyntaxError(
+      `A base or limit must be 32 bits, such as "0x1000", "entry" or "area:NAME": found ${
+        JSON.stringify(value)
+      }`,
+    );
+  }
+  return number;
+}
+
+/** The user_desc of a step's words for one entry. */
+function userDesc(state: ModelState, words: SegmentWords, entryNumber: number): UserDesc {
+  const contents = CONTENTS.indexOf(words.contents ?? "data");
+  if (contents < 0) {
+    throw new SyntaxError(`Contents must be one of ${CONTENTS.join(", ")}: found "${words.contents}"`);
+  }
+  const flags = words.flags ?? [];
+  const unknown = flags.find((flag) => !SEGMENT_FLAGS.includes(flag));
+  if (unknown !== undefined) {
+    throw new SyntaxError(`A segment flag must be one of ${SEGMENT_FLAGS.join(", ")}: found "${unknown}"`);
+  }
+  return {
+    ...ZERO_USER_DESC,
+    entryNumber: entryNumber >>> 0,
+    baseAddr: segmentNumber(state, words.base, entryNumber),
+    limit: segmentNumber(state, words.limit, entryNumber),
+    contents,
+    seg32bit: flags.includes("32bit"),
+    readExecOnly: flags.includes("readonly"),
+    limitInPages: flags.includes("pages"),
+    segNotPresent: flags.includes("not_present"),
+    useable: flags.includes("useable"),
+    lm: flags.includes("long"),
+  };
+}
+
+/** modify_ldt(2), once for each entry; refusals are predicted as well. */
+export function modifyLdtStep(step: StepOf<"modify_ldt">, { state, builder }: StepContext): void {
+  const func = step.func ?? 0x11;
+  for (const { first, count } of pageRuns(step.entries, LDT_ENTRIES_LIMIT, state.pagesPerChunk)) {
+    for (let entry = first; entry < first + count; entry++) {
+      const varied = (step.vary ?? []).filter((_, bit) => ((entry - first) >> bit & 1) === 1);
+      const words = { ...step, flags: [...step.flags ?? [], ...varied] };
+      const bytes = encodeUserDesc(userDesc(state, words, entry));
+      const { result } = state.ldt.modifyLdt(func, bytes, 16n);
+      builder.syscall("modify_ldt", [BigInt(func), builder.scratch(0, bytes), 16n], { expected: result });
+    }
+  }
+}
+
+/** modify_ldt(2) that reads: what it returns, and every byte that it writes. */
+export function readLdtStep(step: StepOf<"read_ldt">, { state, builder }: StepContext): void {
+  const MARK = 0xa5;
+  const before = new Uint8Array(step.bytes).fill(MARK);
+  const { result, data } = state.ldt.modifyLdt(step.func ?? 0, before, BigInt(step.bytes));
+  const buffer = builder.scratch(0, before);
+  builder.syscall("modify_ldt", [BigInt(step.func ?? 0), buffer, BigInt(step.bytes)], { expected: result });
+  const after = before.slice();
+  after.set(data ?? []);
+  builder.report(buffer, step.bytes, `${step.bytes} bytes read by modify_ldt`, after);
+}
+
+/** A native x86-64 program has no TLS entries of its own but by the 32-bit system call table. */
+function threadAreaCall(
+  { builder }: StepContext,
+  name: "set_thread_area" | "get_thread_area",
+  options: { argument: OpArgument; expected: bigint },
+): void {
+  if (builder.wordSize === 4) {
+    builder.syscall(name, [options.argument], { expected: options.expected });
+    return;
+  }
+  const nr = syscallNumber(name, 4);
+  const op = { op: "syscall32", nr, args: [options.argument] } as const;
+  builder.emitWithResult(op, `${name}() by int $0x80`, options.expected);
+}
+
+/**
+ * set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, -2 is below
+ * the first.
+ */
+export function setThreadAreaStep(step: StepOf<"set_thread_area">, context: StepContext): void {
+  const { state, builder } = context;
+  const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;
+  const bytes = encodeUserDesc(userDesc(state, step, entry));
+  const { result, userDesc: written } = state.tls.setThreadArea(bytes);
+  const argument = builder.scratch(0, bytes);
+  threadAreaCall(context, "set_thread_area", { argument, expected: result });
+  if (written) builder.report(argument, written.length, "user_desc after set_thread_area", written);
+}
+
+/** get_thread_area(2): what it returns, and the user_desc that it fills. */
+export function getThreadAreaStep(step: StepOf<"get_thread_area">, context: StepContext): void {
+  const { state, builder } = context;
+  const bytes = encodeUserDesc({
+    ...ZERO_USER_DESC,
+    entryNumber: (state.tls.options.firstSlot + step.entry) >>> 0,
+  });
+  const { result, userDesc: written } = state.tls.getThreadArea(bytes);
+  const argument = builder.scratch(0, bytes);
+  threadAreaCall(context, "get_thread_area", { argument, expected: result });
+  builder.report(argument, bytes.length, "user_desc after get_thread_area", written ?? bytes);
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The command line as a user runs it, as far as it needs no guest: exit status, and what is printed where.
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { denoDirectory } from "../project_copy.ts";
+import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const NAMES = ["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"];
+let dir = "";
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+Deno.test.beforeAll(async () => {
+  dir = await Deno.makeTempDir({ prefix: "ckptest-command-line-" });
+  for (const name of NAMES) {
+    const packed = await Deno.readFile(join(ROOT, "fixtures", "recorded", `${name}.json.gz`));
+    await Deno.writeFile(join(dir, `${name}.ckpt`), (await unpackRecordedCase(packed)).image);
+  }
+  const image = await Deno.readFile(join(dir, `${NAMES[0]}.ckpt`));
+  await Deno.writeFile(join(dir, "cut.ckpt"), image.subarray(0, 5000));
+  await Deno.writeFile(join(dir, "empty.ckpt"), new Uint8Array(0));
+  await Deno.writeTextFile(join(dir, "garbage.ckpt"), "this is no checkpoint image, but a line of text\n");
+  // The task's state is the first field of TASK, which follows HEAD and HEAD_ARCH.
+  const damaged = image.slice();
+  damaged[8 + 24] = 7;
+  await Deno.writeFile(join(dir, "damaged.ckpt"), damaged);
+  await Deno.writeFile(join(dir, "appended.bin"), new Uint8Array([1, 2, 3, ...image]));
+});
+
+Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
+
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: [
+      "run",
+      "-q",
+      `--config=${ROOT}deno.json`,
+      "-P=vm",
+      join(ROOT, "harness", "cli", "main.ts"),
+      ...args,
+    ],
+    cwd: dir,
+    // Deno's own cache stays where it is: what it needs lies there.
+    env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory(), ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  const outcome = { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  // deno-lint-ignore no-control-regex -- that is the point
+  assert(!/\x1b/.test(outcome.stdout + outcome.stderr), `escape codes in ${JSON.stringify(outcome)}`);
+  assert(!/^ {4}at .*:\d+:\d+\)?$/m.test(outcome.stderr), `a stack trace: ${outcome.stderr}`);
+  return outcome;
+}
+
+/** A mistake in the command line: status 2, the mistake on standard error, nothing on standard output. */
+async function assertMistake(args: readonly string[], ...says: string[]): Promise<void> {
+  const { code, stdout, stderr } = await run(args);
+  assertEquals([code, stdout], [2, ""], `${args.join(" ")}: ${stderr}`);
+  for (const text of says) assertStringIncludes(stderr, text, args.join(" "));
+}
+
+Deno.test("help lists every command, and each command explains itself", async () => {
+  const { code, stdout } = await run(["help"]);
+  assertEquals(code, 0);
+  for (
+    const name of ["run", "list", "checkpoint", "image", "report", "kernel", "kernel-series", "kernel-lint"]
+  ) {
+    assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
+  }
+  assertStringIncludes(stdout, "exit status: 0 pass");
+  const command = await run(["checkpoint", "--help"]);
+  assertEquals(command.code, 0);
+  assertStringIncludes(command.stdout, "--out FILE");
+  assertEquals((await run([])).code, 2);
+});
+
+Deno.test("mistakes in a command line end with status 2 and are named", async () => {
+  await assertMistake(["frobnicate"], `no command "frobnicate"`, "one of run, list");
+  await assertMistake(["toString"], `no command "toString"`);
+  await assertMistake(["run", "--filtr", "x"], "unknown option --filtr", "usage: ckptest run");
+  await assertMistake(["run", "--filter"], "option --filter needs a value");
+  await assertMistake(["run", "--arch", "arm64", "minimal"], `option --arch takes x86_64`, `found "arm64"`);
+  await assertMistake(["run", "--scenario", "none.json"], "none.json: no such scenario file");
+  await assertMistake(["run", "--out", "empty.ckpt/x", "minimal"], "empty.ckpt/x");
+});
+
+Deno.test("mistakes in the commands for nights are named as well", async () => {
+  await Deno.writeTextFile(
+    join(dir, "matrix.json"),
+    `// a night\n{ "jobs": [{ "kernels": [{ "debian": "2.6" }] }] }`,
+  );
+  const night = ["nightly", "--history", "history.sqlite"];
+  await assertMistake([...night, "--matrix", "none.json"], "none.json: the matrix cannot be read");
+  const kernel = `matrix.json: jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
+  await assertMistake([...night, "--matrix", "matrix.json"], kernel);
+  await assertMistake([...night, "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64/plain/catalogue");
+  await assertMistake([...night, "--shard", "3/2"], `option --shard takes I/N`, `found "3/2"`);
+  await assertMistake([...night, "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
+  await assertMistake([...night, "--keep-bytes", "much"], "option --keep-bytes takes a size");
+  await assertMistake([...night, "--durations", "none"], "option --durations takes the nightly.json");
+  await assertMistake(["nightly", "--history", "garbage.ckpt"], "garbage.ckpt: the history cannot be opened");
+  await assertMistake(["slurm", "--out", "night"], "slurm needs --shards N");
+  await assertMistake(["slurm", "--shards", "2"], "slurm needs --out DIR");
+  const slurm = ["slurm", "--history", "history.sqlite", "--out", "night", "--shards"];
+  await assertMistake([...slurm, "0"], "option --shards must be a whole number from 1 to 9999");
+  await assertMistake([...slurm, "2", "--matrix", "none.json"], "none.json: the matrix cannot be read");
+  await assertMistake([...slurm, "2", "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64");
+  await assertMistake([...slurm, "2", "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
+  await assertMistake(["merge", "shard1"], "merge needs --out DIR");
+  await assertMistake(["merge", "--out", "night"], "merge needs the directories");
+  const merge = ["merge", "--history", "history.sqlite", "--out", "night", "shard1"];
+  await assertMistake(merge, "shard1 is no directory of a night: expected a plan.json in it");
+});
+
+Deno.test("mistakes in other commands are named as well", async () => {
+  await assertMistake(["list", "everything"], `"everything"`);
+  await assertMistake(["kernel", "x86_64"], `"x86_64"`);
+  await assertMistake(["checkpoint"], "no program: name it after --");
+  await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
+  await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
+  await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+});
+
+Deno.test("mistakes in commands for patches are named before anything is unpacked", async () => {
+  await assertMistake(["kernel-series"], "option --out is missing");
+  await assertMistake(
+    ["kernel-series", "--out", "x", "--author", "Ada"],
+    `expected "NAME <EMAIL>", found "Ada"`,
+  );
+  await assertMistake(
+    ["kernel-series", "--out", "x", "--author", "A <a@b>", "--date", "soon"],
+    `option --date`,
+    `found "soon"`,
+  );
+  await assertMistake(["kernel-series", "--out", "x", "--arch", "i386"], "option --arch goes with --check");
+  await assertMistake(["kernel-lint", "--arch", "arm64"], `found "arm64"`);
+});
+
+Deno.test("mistakes in image commands are named as well", async () => {
+  await assertMistake(["image"], `"image" takes one of show, check`, `found "nothing"`);
+  await assertMistake(["image", "eat", "cut.ckpt"], `found "eat"`);
+  await assertMistake(["image", "show"], `takes one file`);
+  await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], "takes one file");
+  await assertMistake(["image", "check", "nowhere.ckpt"], "nowhere.ckpt cannot be read");
+  await assertMistake(["image", "check", "."], ". cannot be read");
+  await assertMistake(["image", "show", "."], ". cannot be read");
+  await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
+  await assertMistake(["image", "check", "--offset=-1", "cut.ckpt"], `found "-1"`);
+});
+
+Deno.test("a filter that nothing matches ends with status 5 and says so", async () => {
+  const { code, stdout } = await run(["run", "--filter", "no such scenario"]);
+  assertEquals(code, 5);
+  assertStringIncludes(stdout, "no scenario matched: nothing ran");
+  assertEquals(stdout.trimEnd().split("\n").at(-1), "0 passed, 0 failed");
+});
+
+Deno.test("list shows every scenario with its sentence, for people and as JSON", async () => {
+  const { code, stdout, stderr } = await run(["list"]);
+  const lines = stdout.trimEnd().split("\n");
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^minimal +[A-Z].*\.$/m);
+  const json = await run(["list", "--json"]);
+  const scenarios = JSON.parse(json.stdout) as { name: string; about: string }[];
+  assertEquals([json.code, `${scenarios.length} scenarios`], [0, lines.at(-1)]);
+  assert(scenarios.every(({ name, about }) => stdout.includes(`${name} `) && stdout.includes(about)));
+});
+
+Deno.test("mistakes in report commands are named as well", async () => {
+  const night = join(ROOT, "fixtures", "results", "night");
+  await assertMistake(["report"], `"report" takes one directory of results`, "usage: ckptest report DIR");
+  await assertMistake(["report", night, night], "takes one directory");
+  await assertMistake(["report", "nowhere"], "nowhere: no such file or directory");
+  await assertMistake(["report", "."], "found neither nightly.json nor results.json");
+  await assertMistake(
+    ["report", "garbage.ckpt"],
+    "expected a directory, or a file nightly.json or results.json",
+  );
+  await assertMistake(
+    ["report", night, "--format", "pdf"],
+    "option --format takes text, html",
+    `found "pdf"`,
+  );
+  await assertMistake(["report", night, "--origin", "My Lab"], "option --origin takes", `found "My Lab"`);
+  await assertMistake(["report", night, "--out", "no/such/dir"], "no/such/dir cannot be written");
+  await Deno.mkdir(join(dir, "old"));
+  await Deno.writeTextFile(join(dir, "old", "results.json"), `{"counts":{},"results":[]}`);
+  await assertMistake(["report", "old"], "old/results.json: expected schema 1, found none");
+});
+
+Deno.test("report writes every format to standard output, and with --out to a file", async () => {
+  const night = join(ROOT, "fixtures", "results", "night");
+  const starts = {
+    text: "night 20261124-0100",
+    html: "<!doctype html>\n",
+    junit: "<?xml ",
+    ktap: "KTAP version 1\n",
+    jsonl: `{"event":"run"`,
+    kcidb: `{\n  "version": {\n    "major": 5,\n    "minor": 3\n`,
+  };
+  for (const [format, start] of Object.entries(starts)) {
+    const { code, stdout, stderr } = await run(["report", night, "--format", format]);
+    assertEquals([code, stdout.slice(0, start.length), stderr], [0, start, ""]);
+    const toFile = await run([
+      "report",
+      join(night, "nightly.json"),
+      "--format",
+      format,
+      "--out",
+      "report.out",
+    ]);
+    assertEquals([toFile.code, toFile.stdout], [0, ""]);
+    assertEquals(await Deno.readTextFile(join(dir, "report.out")), stdout);
+  }
+  assertEquals((await run(["report", night])).stdout.slice(0, 5), "night");
+});
+
+Deno.test("image check calls a real image valid", async () => {
+  for (const name of NAMES) {
+    const { code, stdout } = await run(["image", "check", `${name}.ckpt`]);
+    assertEquals([code, stdout], [0, `${name}.ckpt: valid\n`]);
+  }
+  const appended = await run(["image", "check", "appended.bin", "--offset", "3"]);
+  assertEquals([appended.code, appended.stdout], [0, "appended.bin: valid\n"]);
+});
+
+Deno.test("image check names what is wrong with an image, and ends with status 1", async () => {
+  for (
+    const [file, id, verdict] of [
+      ["cut.ckpt", "E_TRUNCATED", "malformed"],
+      ["empty.ckpt", "E_TRUNCATED", "malformed"],
+      ["garbage.ckpt", "E_MAGIC_HEAD", "malformed"],
+      ["damaged.ckpt", "E_HEAD_FLAGS", "invalid"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(["image", "check", file]);
+    assertEquals([code, stderr], [1, ""], file);
+    assertStringIncludes(stdout, `${verdict} ${id} `);
+    assert(stdout.endsWith(`${file}: ${verdict}\n`), stdout);
+    const json = await run(["image", "check", "--json", file]);
+    const parsed = JSON.parse(json.stdout) as { verdict: string; findings: { id: string; path: string }[] };
+    assertEquals([json.code, parsed.verdict], [1, verdict]);
+    assert(parsed.findings.some((finding) => finding.id === id && finding.path !== ""), json.stdout);
+  }
+});
+
+Deno.test("image show lets a person see what is in an image", async () => {
+  const { code, stdout } = await run(["image", "show", "x86_64-mixed.ckpt"]);
+  assertEquals(code, 0);
+  for (const text of ["Address space:", "[heap]", "[stack]", "/work/data", "LDT: 4 entries", "Registers"]) {
+    assertStringIncludes(stdout, text);
+  }
+  const tls = await run(["image", "show", "compat-mixed_tls.ckpt"]);
+  assertStringIncludes(tls.stdout, "TLS: 2 of 3 entries in use");
+  const tree = await run(["image", "tree", "x86_64-mixed.ckpt"]);
+  assertEquals(tree.code, 0);
+  assertMatch(tree.stdout, /MM_CONTEXT/);
+});
+
+Deno.test("image show --json is JSON", async () => {
+  const { code, stdout } = await run(["image", "show", "--json", "x86_64-mixed.ckpt"]);
+  assertEquals(code, 0);
+  assertEquals(typeof JSON.parse(stdout), "object");
+});
+
+Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {
+  for (const action of ["show", "tree"]) {
+    for (const [file, id] of [["garbage.ckpt", "E_MAGIC_HEAD"], ["empty.ckpt", "E_TRUNCATED"]] as const) {
+      const { code, stdout } = await run(["image", action, file]);
+      assertEquals(code, 1, `${action} ${file}: ${stdout}`);
+      assertStringIncludes(stdout, `${file}: malformed ${id}`);
+    }
+  }
+});
+
+Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async () => {
+  const plain = await run(["image", "show", "x86_64-mixed.ckpt"], { TERM: "xterm-256color" });
+  const without = await run(["image", "show", "x86_64-mixed.ckpt"], { NO_COLOR: "1" });
+  assertEquals(plain, without);
+});

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
+
+export {
+  BLOCK_REGISTERS,
+  encodeRegisterBlock,
+  type RegisterBlock,
+} from "../../lib/model/state/register_block.ts";
+
+/** Size of one op in the stream, in bytes. */
+const OP_BYTES = 64;
+const ARGUMENTS = 7;
+/** Size of the target's scratch memory, in bytes. */
+export const SCRATCH_BYTES = 256 * 1024;
+const SLOTS = 64;
+
+/** Codes of the ops; the other statement of them is `vm/guest/target/target.h`. */
+const CODES: Record<TargetOp["op"], number> = {
+  syscall: 1,
+  fill: 2,
+  read: 3,
+  zero: 4,
+  poke: 5,
+  data: 6,
+  fork: 7,
+  join: 8,
+  stop: 9,
+  exit: 10,
+  report: 11,
+  lar: 12,
+  lsl: 13,
+  segload: 14,
+  thread: 15,
+  check: 16,
+  hash: 17,
+  getpid: 18,
+  syscall32: 19,
+  auxv: 20,
+  exec: 21,
+};
+
+/** Ops whose result is appended to the results file. */
+const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
+  "syscall",
+  "fork",
+  "report",
+  "lar",
+  "lsl",
+  "segload",
+  "thread",
+  "check",
+  "hash",
+  "getpid",
+  "syscall32",
+  "auxv",
+  "exec",
+]);
+
+const LINGER = { running: 1, sleeping: 2, "vfork parent": 3 } as const;
+
+/**
+ * Where in the scratch memory the host writes anything but 0 to let a target go on that lingers in place of a
+ * stop.
+ */
+export const RELEASE_OFFSET = SCRATCH_BYTES - 8;
+
+const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
+
+/**
+ * Encodes a program as the byte stream that the target reads.
+ *
+ * @throws {RangeError} on a value that does not
+ * fit.
+ */
+export function encodeProgram(ops: readonly TargetOp[]): Uint8Array<ArrayBuffer> {
+  const size = ops.reduce((sum, op) => sum + OP_BYTES + (op.op === "data" ? padded(op.bytes.length) : 0), 0);
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  ops.forEach((op, index) => {
+    const view = new DataView(bytes.buffer, at, OP_BYTES);
+    encodeOp(op, view, `op ${index} (${op.op})`);
+    at += OP_BYTES;
+    if (op.op !== "data") return;
+    bytes.set(op.bytes, at);
+    at += padded(op.bytes.length);
+  });
+  return bytes;
+}
+
+function padded(length: number): number {
+  return (length + 7) & ~7;
+}
+
+function encodeOp(op: TargetOp, view: DataView, where: string): void {
+  const args = argumentsOf(op);
+  if (args.length > ARGUMENTS) {
+    throw new RangeError(`${where}: at most ${ARGUMENTS - 1} arguments, found ${args.length - 1}`);
+  }
+  let flags = 0;
+  args.forEach((arg, i) => {
+    if (typeof arg === "bigint") {
+      view.setBigUint64(8 + 8 * i, word(arg, `${where}, argument ${i}`), true);
+    } else if ("scratch" in arg) {
+      flags |= 1 << i;
+      view.setBigUint64(
+        8 + 8 * i,
+        BigInt(below(arg.scratch, SCRATCH_BYTES, `${where}, scratch offset`)),
+        true,
+      );
+    } else {
+      flags |= 1 << (8 + i);
+      view.setBigUint64(8 + 8 * i, BigInt(below(arg.slot, SLOTS, `${where}, slot`)), true);
+    }
+  });
+  if ("keep" in op && op.keep !== undefined) flags |= 1 << 30 | below(op.keep, SLOTS, `${where}, keep`) << 24;
+  view.setUint32(0, CODES[op.op], true);
+  view.setUint32(4, flags >>> 0, true);
+}
+
+/** The arguments a[0], a[1]... of an op. */
+function argumentsOf(op: TargetOp): readonly OpArgument[] {
+  switch (op.op) {
+    case "syscall":
+    case "syscall32":
+      return [BigInt(op.nr), ...op.args];
+    case "fill":
+    case "check":
+      return [op.address, BigInt(op.pages), BigInt(op.seed >>> 0), BigInt(op.stride)];
+    case "read":
+      return [op.address, BigInt(op.pages), 0n, BigInt(op.stride)];
+    case "zero":
+    case "report":
+    case "hash":
+      return [op.address, BigInt(op.length)];
+    case "poke":
+      return [op.address, BigInt(op.size), op.value];
+    case "data":
+      return dataArguments(op);
+    case "fork":
+      return [BigInt(FORK_MODES[op.mode]), BigInt(op.id)];
+    case "join":
+      return [0n, BigInt(op.id)];
+    case "stop":
+      return [
+        BigInt(op.label),
+        BigInt(op.killNr),
+        0n,
+        op.registers === undefined ? 0n : { scratch: op.registers },
+        op.linger === undefined ? 0n : BigInt(LINGER[op.linger]),
+      ];
+    case "exit":
+      return [BigInt(op.code)];
+    case "lar":
+    case "lsl":
+      return [BigInt(op.selector)];
+    case "segload":
+      return [BigInt(op.selector), BigInt(op.register), BigInt(op.offset), op.access ? 1n : 0n];
+    case "thread":
+      return [op.kind === "thread" ? 0n : 1n];
+    case "auxv":
+      return [BigInt(op.type), op.plus ?? 0n];
+    case "getpid":
+    case "exec":
+      return [];
+  }
+}
+
+function dataArguments({ offset, bytes }: Extract<TargetOp, { op: "data" }>): readonly bigint[] {
+  if (offset < 0 || offset + bytes.length > SCRATCH_BYTES) {
+    throw new RangeError(
+      `data of ${bytes.length} bytes at scratch offset ${offset}: the scratch memory has ${SCRATCH_BYTES} bytes`,
+    );
+  }
+  return [BigInt(offset), BigInt(bytes.length)];
+}
+
+function word(value: bigint, where: string): bigint {
+  if (value < -(1n << 63n) || value >= 1n << 64n) {
+    throw new RangeError(`${where}: expected a value of 64 bits, found ${value}`);
+  }
+  return BigInt.asUintN(64, value);
+}
+
+function below(value: number, limit: number, where: string): number {
+  if (Number.isInteger(value) && value >= 0 && value < limit) return value;
+  throw new RangeError(`${where}: expected a whole number from 0 to ${limit - 1}, found ${value}`);
+}
+
+/** One result of the target. */
+export interface TargetResult {
+  /** Index of its op in the program. */
+  readonly index: number;
+  /** The number; for a report, the length in bytes, or a negative errno when the memory could not be read. */
+  readonly value: bigint;
+  /** What a report holds. */
+  readonly bytes?: Uint8Array;
+}
+
+/** The results file, taken apart. */
+export interface TargetResults {
+  readonly results: readonly TargetResult[];
+  /** Whether every op that yields a result has yielded one. False while the target is still on its way. */
+  readonly complete: boolean;
+}
+
+/**
+ * Takes the target's results file apart, along the program that it belongs to. A part that a child ran
+ * (`fork` with mode "run") is followed as the child went through it, a child that exits early included.
+ *
+ * @throws {SyntaxError} when the file is cut within a result, or goes on after the last one.
+ */
+export function decodeResults(ops: readonly TargetOp[], bytes: Uint8Array): TargetResults {
+  const reader = new ResultReader(bytes);
+  const results: TargetResult[] = [];
+  const inside: number[] = [];
+  let index = 0;
+  while (index < ops.length) {
+    const op = ops[index] as TargetOp;
+    if (WITH_RESULT.has(op.op)) {
+      if (reader.atEnd) return { results, complete: false };
+      const result = reader.take(index, op);
+      results.push(result);
+      if (op.op === "fork") {
+        if (op.mode === "run" && result.value < 0n) index = indexOfJoin(ops, index, op.id);
+        else if (op.mode === "run") inside.push(op.id);
+      }
+    } else if (op.op === "join" && inside.at(-1) === op.id) {
+      inside.pop();
+    } else if (op.op === "exit") {
+      const id = inside.pop();
+      if (id === undefined) break;
+      index = indexOfJoin(ops, index, id);
+    }
+    index++;
+  }
+  reader.expectEnd();
+  return { results, complete: true };
+}
+
+function indexOfJoin(ops: readonly TargetOp[], from: number, id: number): number {
+  const index = ops.findIndex((op, i) => i > from && op.op === "join" && op.id === id);
+  if (index < 0) throw new RangeError(`op ${from} (${ops[from]?.op}): no join ${id} after it`);
+  return index;
+}
+
+class ResultReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  take(index: number, op: TargetOp): TargetResult {
+    this.#need(8, index, op);
+    const value = this.#view.getBigInt64(this.#at, true);
+    this.#at += 8;
+    if (op.op !== "report" || value < 0n) return { index, value };
+    const length = Number(value);
+    this.#need(padded(length), index, op);
+    const bytes = this.#bytes.slice(this.#at, this.#at + length);
+    this.#at += padded(length);
+    return { index, value, bytes };
+  }
+
+  expectEnd(): void {
+    if (this.atEnd) return;
+    throw new SyntaxError(`results: expected the end at offset ${this.#at}, found ${this.#left} more bytes`);
+  }
+
+  get #left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  #need(length: number, index: number, op: TargetOp): void {
+    if (this.#left >= length) return;
+    throw new SyntaxError(
+      `results: op ${index} (${op.op}) at offset ${this.#at}: expected ${length} bytes, found ${this.#left}`,
+    );
+  }
+}

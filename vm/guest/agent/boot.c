@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+#include "boot.h"
+
+#include <linux/auxvec.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+#include <linux/utsname.h>
+
+#include "channel.h"
+#include "devices.h"
+#include "../common/syscall.h"
+
+// Not in the headers for user space.
+#define MNT_DETACH 2
+
+#define PORTS_DIRECTORY "/sys/class/virtio-ports"
+#define MAX_PORTS 31
+#define SERIAL_LINE "/dev/ttyS1"
+#define EAGER_LOOKS 200
+#define LATEST_LOOK 10000
+
+#ifdef __x86_64__
+#define ARCH "x86_64"
+#else
+#define ARCH "i386"
+#endif
+
+static void mount_or_die(const char *type, const char *directory, const char *options)
+{
+	SYS(mkdir, directory, 0755);
+	long error = SYS(mount, type, directory, type, 0, options);
+
+	// EBUSY: the kernel has mounted it already.
+	if (error < 0 && error != -EBUSY)
+		fatal(directory, error);
+}
+
+static void empty_tmpfs(const char *directory, const char *options)
+{
+	// Lazily: whoever still holds a file of the old one may keep it.
+	SYS(umount2, directory, MNT_DETACH);
+	mount_or_die("tmpfs", directory, options);
+}
+
+void boot_empty_work(void)
+{
+	empty_tmpfs(WORK_DIRECTORY, "mode=0777,size=90%");
+}
+
+void boot_empty_run(void)
+{
+	empty_tmpfs(RUN_DIRECTORY, "mode=0755,size=90%");
+}
+
+static void mount_writable(void)
+{
+	mount_or_die("proc", "/proc", NULL);
+	mount_or_die("tmpfs", "/run", "mode=0755");
+	mount_or_die("tmpfs", "/tmp", "mode=01777,size=90%");
+	boot_empty_work();
+	boot_empty_run();
+}
+
+void boot_mount_all(void)
+{
+	SYS(umask, 0);
+	mount_or_die("sysfs", "/sys", NULL);
+	if (SYS(mount, "devtmpfs", "/dev", "devtmpfs", 0, NULL) == -ENODEV) {
+		mount_or_die("tmpfs", "/dev", "mode=0755");
+		devices_make();
+	}
+	long null = SYS(open, "/dev/null", O_RDWR);
+
+	if (null < 0)
+		fatal("/dev/null", null);
+	for (int fd = 0; fd < 3; fd++)
+		if (null != fd)
+			SYS(dup2, null, fd);
+	if (null > 2)
+		SYS(close, null);
+	mount_writable();
+}
+
+static void port_path(struct text *path, const char *before, int port, const char *after)
+{
+	path->length = 0;
+	text_put(path, before);
+	// Device, then port: all ports are of one device, whose number the kernel counts from 0 up.
+	text_put(path, "/vport0p");
+	text_decimal(path, (u64)port);
+	text_put(path, after);
+	text_end(path);
+}
+
+static long read_file(const char *path, char *bytes, size_t size)
+{
+	long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fd;
+	long length = SYS(read, fd, bytes, size - 1);
+
+	SYS(close, fd);
+	bytes[length > 0 ? length : 0] = '\0';
+	return length;
+}
+
+static int find_port(const char *name)
+{
+	char path_bytes[64];
+	char found[64];
+	struct text path = TEXT_IN(path_bytes);
+
+	for (int port = 0; port <= MAX_PORTS; port++) {
+		port_path(&path, PORTS_DIRECTORY, port, "/name");
+		if (read_file(path_bytes, found, sizeof(found)) <= 0)
+			continue;
+		if (text_starts(found, name) && found[text_length(name)] == '\n') {
+			port_path(&path, "/dev", port, "");
+			long fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+			if (fd == -ENOENT) {
+				// It came up after the device files were made by hand.
+				devices_make();
+				fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+			}
+			if (fd < 0)
+				fatal(path_bytes, fd);
+			return (int)fd;
+		}
+	}
+	return -1;
+}
+
+void boot_open_ports(int *control, int *data)
+{
+	*control = *data = -1;
+	for (int look = 0; *control < 0 || *data < 0; look++) {
+		if (*control < 0)
+			*control = find_port("ckptest.control");
+		if (*data < 0)
+			*data = find_port("ckptest.data");
+		// The ports come up in a worker thread, which needs a turn.
+		if (look < EAGER_LOOKS)
+			SYS(sched_yield);
+		else
+			sys_sleep_ms(1);
+		if (look == LATEST_LOOK)
+			fatal("no virtio ports named ckptest.control and ckptest.data", 0);
+	}
+}
+
+int boot_open_serial(void)
+{
+	long fd = SYS(open, SERIAL_LINE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		fatal(SERIAL_LINE, fd);
+	return (int)fd;
+}
+
+// The page that every untouched private page reads from; 0 when the kernel does not tell.
+static u64 zero_page_frame(void)
+{
+	u64 entry = 0;
+	volatile const u8 *page = sys_map_anonymous(PAGE_BYTES, false);
+	long fd = SYS(open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	(void)*page;
+	sys_pread((int)fd, &entry, sizeof(entry), (unsigned long)page / PAGE_BYTES * sizeof(entry));
+	SYS(close, fd);
+	SYS(munmap, page, PAGE_BYTES);
+	return entry & ((1ULL << 55) - 1);
+}
+
+static int cpu_count(void)
+{
+	u8 mask[128];
+	long bytes = SYS(sched_getaffinity, 0, sizeof(mask), mask);
+	int count = 0;
+
+	for (long bit = 0; bit < 8 * bytes; bit++)
+		count += mask[bit / 8] >> bit % 8 & 1;
+	return count;
+}
+
+void boot_say_hello(const char *first_word, const unsigned long *auxiliary_vector)
+{
+	struct new_utsname names;
+	unsigned long page_size = PAGE_BYTES;
+
+	for (; auxiliary_vector[0] != AT_NULL; auxiliary_vector += 2)
+		if (auxiliary_vector[0] == AT_PAGESZ)
+			page_size = auxiliary_vector[1];
+	SYS(uname, &names);
+	reply_start(first_word);
+	reply_number("proto", 1);
+	reply_text("arch", ARCH, sizeof(ARCH) - 1);
+	reply_number("wordsize", sizeof(long));
+	reply_number("pagesize", (s64)page_size);
+	reply_text("sysname", names.sysname, text_length(names.sysname));
+	reply_text("release", names.release, text_length(names.release));
+	reply_text("version", names.version, text_length(names.version));
+	reply_text("machine", names.machine, text_length(names.machine));
+	reply_hex("zeropfn", zero_page_frame(), 0);
+	reply_number("cpus", cpu_count());
+	reply_send();
+}
+
+#ifdef CKPTEST_HOST_TEST
+
+#include <asm/signal.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+
+static int connect_to(const char *path)
+{
+	struct {
+		u16 family;
+		char path[108];
+	} address = { .family = AF_UNIX };
+	long fd = SYS(socket, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0);
+
+	memcpy(address.path, path, text_length(path));
+	long error = SYS(connect, fd, &address, sizeof(address));
+
+	if (error < 0)
+		fatal(path, error);
+	SYS(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	return (int)fd;
+}
+
+static void bind_devices(const char *root)
+{
+	char bytes[256];
+	struct text path = TEXT_IN(bytes);
+
+	text_put(&path, root);
+	text_put(&path, "/dev");
+	SYS(mkdir, text_end(&path), 0755);
+	long error = SYS(mount, "/dev", bytes, 0, MS_BIND | MS_REC, 0);
+
+	if (error < 0)
+		fatal("bind mount of /dev", error);
+}
+
+void boot_on_host(char **arguments, int *control, int *data)
+{
+	const char *root = arguments[3];
+	int status = 0;
+	long error;
+
+	*control = connect_to(arguments[1]);
+	*data = text_equal(arguments[2], "serial") ? *control : connect_to(arguments[2]);
+	error = SYS(unshare, CLONE_NEWNS | CLONE_NEWPID);
+	if (error < 0)
+		fatal("unshare", error);
+	long child = SYS(fork);
+
+	if (child != 0) {
+		SYS(close, *control);
+		SYS(close, *data);
+		SYS(wait4, child, &status, 0, 0);
+		SYS(exit_group, status == 0 ? 0 : 1);
+	}
+	SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
+	SYS(umask, 0);
+	SYS(mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0);
+	error = SYS(mount, "tmpfs", root, "tmpfs", 0, 0);
+	if (error < 0)
+		fatal(root, error);
+	bind_devices(root);
+	error = SYS(chroot, root);
+	if (error >= 0)
+		error = SYS(chdir, "/");
+	if (error < 0)
+		fatal("chroot", error);
+	mount_writable();
+}
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// The two ports to the host: lines on the control port, plain bytes on the data port.
+#ifndef CKPTEST_CHANNEL_H
+#define CKPTEST_CHANNEL_H
+
+#include "../common/hash.h"
+#include "../common/text.h"
+
+#define MAX_LINE 4096
+#define BUFFER_BYTES (1UL << 20)
+
+// The one large buffer of the agent; whoever uses it does so between two calls.
+extern u8 channel_buffer[BUFFER_BYTES];
+
+// Takes over two open descriptors; waits until the host has connected both. One for both is a serial line.
+void channel_start(int control, int data);
+
+// The next line of the host without its LF. A line that is too long gives NULL. Does not return at end of
+// file.
+char *channel_read_line(void);
+
+// Passes the time in a loop that waits for something in the guest, at most until `fd` (-1: none) can be
+// read. Ends the guest when the host is gone; false when the host has sent another command, which ends the
+// wait.
+bool channel_pause(int fd, int ms);
+
+// Exactly `length` bytes from the host's side of the data port.
+void data_read(void *bytes, size_t length);
+
+// Bytes to the host. A port that fails is fatal.
+void data_write(const void *bytes, size_t length);
+
+// A blob's bytes go out as they come; its announcement, with length and digest, follows them.
+struct blob {
+	const char *name;
+	struct hash hash;
+};
+
+void blob_start(struct blob *blob, const char *name);
+void blob_write(struct blob *blob, const void *bytes, size_t length);
+void blob_end(struct blob *blob);
+void blob_of(const char *name, const void *bytes, size_t length);
+// Sends what is left of an open file. 0, or the error that ended it early; the blob is announced in any
+// case.
+long blob_of_file(const char *name, int fd);
+
+// The answer: reply_start("ok"), any number of fields, reply_send().
+void reply_start(const char *first_word);
+void reply_number(const char *key, s64 value);
+void reply_hex(const char *key, u64 value, int digits);
+void reply_text(const char *key, const char *bytes, size_t length);
+void reply_send(void);
+void reply_done(void);
+void reply_error(long error, const char *what);
+
+// A line on the console, and the end of the guest.
+__attribute__((noreturn)) void fatal(const char *what, long error);
+__attribute__((noreturn)) void power_off(void);
+void console_line(const char *what, long error);
+
+#endif

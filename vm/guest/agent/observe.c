@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+// What interfaces other than the checkpoint say of a process.
+#include "observe.h"
+
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+
+#include "channel.h"
+#include "procfs.h"
+#include "../common/syscall.h"
+
+#define PAGE_PRESENT (1ULL << 63)
+#define PAGE_SWAPPED (1ULL << 62)
+// How far a read of pagemap walks at a time (PAGEMAP_WALK_SIZE in fs/proc/task_mmu.c).
+#define WALK_BYTES (2ULL << 20)
+#define ENTRIES_PER_READ 16384
+#define RECORDS_PER_WRITE 16384
+
+// The agent's large buffer, for the page list: what is read, and what is to be sent.
+struct page_buffers {
+	u64 entries[ENTRIES_PER_READ];
+	struct {
+		u64 address;
+		u64 entry;
+	} records[RECORDS_PER_WRITE];
+};
+
+_Static_assert(sizeof(struct page_buffers) <= BUFFER_BYTES, "the page list's buffers fit");
+
+struct line_reader {
+	int fd;
+	long at;
+	long end;
+	u8 bytes[4096];
+};
+
+// The start of the next line; what does not fit is dropped. 1, 0 at the end, or an error.
+static long next_line(struct line_reader *reader, char *line, size_t size)
+{
+	size_t length = 0;
+
+	for (;;) {
+		if (reader->at == reader->end) {
+			reader->at = 0;
+			reader->end = SYS(read, reader->fd, reader->bytes, sizeof(reader->bytes));
+			if (reader->end <= 0)
+				return reader->end;
+		}
+		char c = (char)reader->bytes[reader->at++];
+
+		if (c == '\n') {
+			line[length] = '\0';
+			return 1;
+		}
+		if (length + 1 < size)
+			line[length++] = c;
+	}
+}
+
+struct page_list {
+	struct blob blob;
+	struct page_buffers *buffers;
+	int pagemap;
+	u32 count;
+	// The addresses whose entries are in the buffer.
+	u64 first;
+	u64 behind;
+};
+
+static void flush_pages(struct page_list *list)
+{
+	blob_write(&list->blob, list->buffers->records, list->count * sizeof(list->buffers->records[0]));
+	list->count = 0;
+}
+
+// Makes sure that the entry of an address has been read. The kernel walks to the next multiple of 2 MiB
+// however little is asked for, so all of that is taken: small mappings side by side must not be walked
+// again for each.
+static long read_entries(struct page_list *list, u64 address, u64 end)
+{
+	u64 wanted = ((end + WALK_BYTES - 1) / WALK_BYTES * WALK_BYTES - address) / PAGE_BYTES;
+
+	if (address >= list->first && address < list->behind)
+		return 0;
+	if (wanted > ENTRIES_PER_READ)
+		wanted = ENTRIES_PER_READ;
+	long bytes = sys_pread(list->pagemap, list->buffers->entries, (size_t)wanted * 8,
+			       address / PAGE_BYTES * 8);
+
+	if (bytes < 8)
+		return bytes < 0 ? bytes : -ENODATA;
+	list->first = address;
+	list->behind = address + (u64)bytes / 8 * PAGE_BYTES;
+	return 0;
+}
+
+static long list_range(struct page_list *list, u64 start, u64 end)
+{
+	while (start < end) {
+		long error = read_entries(list, start, end);
+
+		if (error < 0)
+			return error;
+		for (; start < end && start < list->behind; start += PAGE_BYTES) {
+			u64 entry = list->buffers->entries[(size_t)((start - list->first) / PAGE_BYTES)];
+
+			if ((entry & (PAGE_PRESENT | PAGE_SWAPPED)) == 0)
+				continue;
+			if (list->count == RECORDS_PER_WRITE)
+				flush_pages(list);
+			list->buffers->records[list->count].address = start;
+			list->buffers->records[list->count++].entry = entry;
+		}
+	}
+	return 0;
+}
+
+// Reads the `start-end` of a line of maps.
+static bool parse_range(const char *line, u64 *start, u64 *end)
+{
+	u64 *numbers[] = { start, end };
+	int which = 0;
+
+	*start = *end = 0;
+	for (; *line != ' ' && *line != '\0'; line++) {
+		u32 digit = *line <= '9' ? (u32)(*line - '0') : (u32)(*line - 'a' + 10);
+
+		if (*line == '-' && which == 0)
+			which = 1;
+		else if (digit < 16)
+			*numbers[which] = *numbers[which] << 4 | digit;
+		else
+			return false;
+	}
+	return which == 1 && *end > *start;
+}
+
+static bool is_vsyscall(const char *line)
+{
+	size_t length = text_length(line);
+
+	return length > 10 && text_equal(line + length - 10, "[vsyscall]");
+}
+
+static long list_pages(struct page_list *list, struct line_reader *maps)
+{
+	char line[192];
+	long more;
+
+	while ((more = next_line(maps, line, sizeof(line))) > 0) {
+		u64 start;
+		u64 end;
+
+		// The vsyscall page is no mapping of the process, though it is listed.
+		if (is_vsyscall(line))
+			continue;
+		long error = parse_range(line, &start, &end) ? list_range(list, start, end) : -EBADMSG;
+
+		if (error < 0)
+			return error;
+	}
+	return more;
+}
+
+// Blob `pages`: address and raw pagemap entry of every page that is present or swapped out.
+static long send_pages(int pid)
+{
+	struct line_reader maps = { .fd = (int)proc_open(pid, "maps", O_RDONLY) };
+	struct page_list list = {
+		.buffers = (struct page_buffers *)channel_buffer,
+		.pagemap = (int)proc_open(pid, "pagemap", O_RDONLY),
+	};
+	long error = maps.fd < 0 ? maps.fd : list.pagemap < 0 ? list.pagemap : 0;
+
+	blob_start(&list.blob, "pages");
+	if (error == 0)
+		error = list_pages(&list, &maps);
+	flush_pages(&list);
+	blob_end(&list.blob);
+	if (maps.fd >= 0)
+		SYS(close, maps.fd);
+	if (list.pagemap >= 0)
+		SYS(close, list.pagemap);
+	return error;
+}
+
+static long send_proc_file(int pid, const char *name)
+{
+	long fd = proc_open(pid, name, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	long error = blob_of_file(name, (int)fd);
+
+	SYS(close, fd);
+	return error;
+}
+
+void command_observe(const struct command *command)
+{
+	int pid;
+
+	if (!command_pid(command, &pid))
+		return;
+	char *names = command_need_text(command, "what");
+
+	while (names != NULL && *names != '\0') {
+		char *name = names;
+
+		while (*names != ',' && *names != '\0')
+			names++;
+		if (*names == ',')
+			*names++ = '\0';
+		long error = text_equal(name, "pages") ? send_pages(pid) : send_proc_file(pid, name);
+
+		if (error < 0) {
+			reply_error(error, name);
+			return;
+		}
+	}
+	if (names != NULL)
+		reply_done();
+}
+
+#define HASHES_PER_ROUND 1024
+#define UNREADABLE (~0ULL)
+
+static u64 page_hash(int memory, u64 address)
+{
+	u8 *page = channel_buffer;
+	long length = memory < 0 ? memory : sys_pread(memory, page, PAGE_BYTES, address);
+
+	if (length != (long)PAGE_BYTES)
+		return UNREADABLE;
+	u64 hash = hash_of(page, PAGE_BYTES);
+
+	// On the wire lane a comes first.
+	return hash << 32 | hash >> 32;
+}
+
+// Takes all addresses off the data port in any case, and gives a digest for each.
+void command_pagehash(const struct command *command)
+{
+	static u64 words[HASHES_PER_ROUND];
+	struct hash addresses;
+	struct blob blob;
+	char digest[17];
+	struct text text = TEXT_IN(digest);
+	u64 count;
+	int pid;
+
+	if (!command_need_number(command, "count", &count) || !command_pid(command, &pid))
+		return;
+	long memory = proc_open(pid, "mem", O_RDONLY);
+
+	hash_start(&addresses);
+	blob_start(&blob, "pagehash");
+	while (count > 0) {
+		size_t part = count < HASHES_PER_ROUND ? (size_t)count : HASHES_PER_ROUND;
+
+		data_read(words, part * 8);
+		hash_update(&addresses, words, part * 8);
+		for (size_t i = 0; i < part; i++)
+			words[i] = page_hash((int)memory, words[i]);
+		blob_write(&blob, words, part * 8);
+		count -= part;
+	}
+	blob_end(&blob);
+	if (memory >= 0)
+		SYS(close, memory);
+	const char *expected = command_text(command, "hash");
+
+	text_hex(&text, hash_finish(&addresses), 16);
+	if (memory < 0)
+		reply_error(memory, "mem");
+	else if (expected != NULL && !text_equal(expected, text_end(&text)))
+		reply_error(EBADMSG, "the addresses do not have the digest that was announced");
+	else
+		reply_done();
+}
+
+void command_peek(const struct command *command)
+{
+	struct blob blob;
+	u64 address;
+	u64 length;
+	int pid;
+
+	if (!command_pid(command, &pid) || !command_need_number(command, "addr", &address) ||
+	    !command_need_number(command, "length", &length))
+		return;
+	long error = proc_open(pid, "mem", O_RDONLY);
+	int memory = (int)error;
+
+	blob_start(&blob, "peek");
+	while (error >= 0 && length > 0) {
+		size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
+
+		error = sys_pread(memory, channel_buffer, part, address);
+		if (error == 0)
+			error = -EIO;
+		if (error < 0)
+			break;
+		blob_write(&blob, channel_buffer, (size_t)error);
+		address += (u64)error;
+		length -= (u64)error;
+	}
+	blob_end(&blob);
+	if (memory >= 0)
+		SYS(close, memory);
+	if (error < 0)
+		reply_error(error, "peek");
+	else
+		reply_done();
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "syscall_command.h"
+
+#include <linux/errno.h>
+
+#include "channel.h"
+#include "../common/syscall.h"
+
+#define MAX_ARGUMENTS 6
+
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// Hexadecimal digits to bytes, in place: the bytes are never more than the digits. The length, or -1.
+static long decode_hex(char *text)
+{
+	size_t length = text_length(text);
+
+	if (length % 2 != 0)
+		return -1;
+	for (size_t i = 0; i < length; i += 2) {
+		int high = digit(text[i]);
+		int low = digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			return -1;
+		text[i / 2] = (char)(high << 4 | low);
+	}
+	return (long)length / 2;
+}
+
+static void answer(long result, const char *bytes, size_t length)
+{
+	static char hex_bytes[MAX_LINE];
+	struct text hex = TEXT_IN(hex_bytes);
+
+	for (size_t i = 0; i < length; i++)
+		text_hex(&hex, (u8)bytes[i], 2);
+	reply_start("ok");
+	reply_number("ret", result);
+	reply_text("bytes", hex.bytes, hex.length);
+	reply_send();
+}
+
+void command_syscall(const struct command *command)
+{
+	long arguments[MAX_ARGUMENTS] = { 0 };
+	const char *bytes = NULL;
+	long length = 0;
+	int count = 0;
+	u64 nr;
+
+	if (!command_need_number(command, "nr", &nr))
+		return;
+	for (int i = 0; i < command->count; i++) {
+		char kind = command->words[i].key[0];
+		char *value = command->words[i].value;
+		u64 number = 0;
+
+		if (command->words[i].key[1] != '\0')
+			continue; // nr
+		if (count == MAX_ARGUMENTS || (kind == 'n' && !text_number(value, &number)) ||
+		    (kind == 'b' && (length = decode_hex(value)) < 0) ||
+		    (kind != 'n' && kind != 's' && kind != 'b')) {
+			reply_error(EINVAL, "the arguments of a system call are up to six of n, s and b");
+			return;
+		}
+		if (kind == 'b')
+			bytes = value;
+		arguments[count++] = kind == 'n' ? (long)number : (long)value;
+	}
+	long result = sys_call((long)nr, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+			       arguments[5]);
+
+	answer(result, bytes, (size_t)length);
+}

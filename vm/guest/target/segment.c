@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// What the CPU says of a selector, and loading it for real.
+#include <asm/sigcontext.h>
+#include <asm/siginfo.h>
+#include <asm/signal.h>
+#include <asm/ucontext.h>
+#include <linux/errno.h>
+
+#include "../common/syscall.h"
+#include "target.h"
+
+unsigned long segment_recovery;
+
+s64 segment_access_rights(u32 selector)
+{
+	u32 rights = 0;
+	bool known;
+
+	asm volatile("lar %2, %0" : "=r"(rights), "=@ccz"(known) : "r"(selector), "0"(rights));
+	return known ? (s64)rights : -1;
+}
+
+s64 segment_limit(u32 selector)
+{
+	u32 limit = 0;
+	bool known;
+
+	asm volatile("lsl %2, %0" : "=r"(limit), "=@ccz"(known) : "r"(selector), "0"(limit));
+	return known ? (s64)limit : -1;
+}
+
+typedef long loader(u32 selector, unsigned long offset, long access);
+
+loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segment_load_gs;
+
+// Loads a segment register and, if asked to, reads a byte through it. `restore` brings the old selector
+// back, from the register that `save` has put it in. Between the two no other memory is touched.
+#ifdef __x86_64__
+#define LOADER(segment, save, restore) \
+	".globl segment_load_" #segment "\n" \
+	"segment_load_" #segment ":\n" \
+	"	lea 1f(%rip), %rax\n" \
+	"	mov %rax, segment_recovery(%rip)\n" \
+	"	xor %eax, %eax\n" \
+	save "\n" \
+	"	mov %edi, %" #segment "\n" \
+	"	test %rdx, %rdx\n" \
+	"	jz 1f\n" \
+	"	movzbl %" #segment ":(%rsi), %eax\n" \
+	"1:	" restore "\n" \
+	"	movq $0, segment_recovery(%rip)\n" \
+	"	ret\n"
+#define SAVE(segment) "	mov %" #segment ", %ecx"
+#define RESTORE(segment) "mov %ecx, %" #segment
+#else
+#define LOADER(segment, save, restore) \
+	".globl segment_load_" #segment "\n" \
+	"segment_load_" #segment ":\n" \
+	"	push %ebx\n" \
+	"	push %esi\n" \
+	"	mov 12(%esp), %edx\n" \
+	"	mov 16(%esp), %esi\n" \
+	"	mov 20(%esp), %ebx\n" \
+	"	movl $1f, segment_recovery\n" \
+	"	xor %eax, %eax\n" \
+	save "\n" \
+	"	mov %edx, %" #segment "\n" \
+	"	test %ebx, %ebx\n" \
+	"	jz 1f\n" \
+	"	movzbl %" #segment ":(%esi), %eax\n" \
+	"1:	" restore "\n" \
+	"	movl $0, segment_recovery\n" \
+	"	pop %esi\n" \
+	"	pop %ebx\n" \
+	"	ret\n"
+#define SAVE(segment) "	mov %" #segment ", %ecx"
+#define RESTORE(segment) "mov %ecx, %" #segment
+#endif
+
+// FS and GS stay loaded, the target does not use them itself.
+asm(".pushsection .text\n"
+    LOADER(es, SAVE(es), RESTORE(es))
+    LOADER(ss, SAVE(ss), RESTORE(ss))
+    LOADER(ds, SAVE(ds), RESTORE(ds))
+    LOADER(fs, "", "")
+    LOADER(gs, "", "")
+    ".popsection\n");
+
+static void on_fault(int signal, siginfo_t *info, struct ucontext *context)
+{
+	struct sigcontext *registers = &context->uc_mcontext;
+	u32 flat;
+
+	(void)info;
+	if (segment_recovery == 0) {
+		// A fault of the program's own: it happens again, and then it ends the process.
+		sys_sigaction(signal, (void *)0 /* SIG_DFL */, 0);
+		return;
+	}
+	asm("mov %%ss, %0" : "=r"(flat));
+#ifdef __x86_64__
+	registers->rip = segment_recovery;
+	registers->rax = (u64)-signal;
+	registers->ss = (u16)flat;
+#else
+	registers->eip = segment_recovery;
+	registers->eax = (u32)-signal;
+	registers->ss = registers->ds = registers->es = (u16)flat;
+#endif
+}
+
+void segment_catch_faults(void)
+{
+	static u8 signal_stack[32768] __attribute__((aligned(64)));
+	static bool done;
+	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
+
+	if (done)
+		return;
+	done = true;
+	SYS(sigaltstack, &stack, 0);
+	sys_sigaction(SIGSEGV, on_fault, SA_ONSTACK);
+	sys_sigaction(SIGBUS, on_fault, SA_ONSTACK);
+}
+
+s64 segment_load(u32 selector, u64 which, u64 offset, bool access)
+{
+	static loader *const LOADERS[] = {
+		segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segment_load_gs,
+	};
+
+	if (which >= ARRAY_SIZE(LOADERS))
+		target_die(DIED_OF_OP);
+	segment_catch_faults();
+	return LOADERS[which](selector, (unsigned long)offset, access);
+}

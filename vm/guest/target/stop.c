@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// The stop: known values in the registers, then SIGSTOP to itself.
+#include <asm/signal.h>
+
+#include "../common/syscall.h"
+#include "target.h"
+
+#define EVENT_STOPPING 1
+#define EVENT_LINGERING 2
+
+struct event {
+	u32 kind;
+	u32 label;
+	u64 pid;
+	u64 scratch;
+	u64 resume_address;
+};
+
+// What the registers are to hold. The offsets are those that the code below uses.
+struct register_block {
+	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, sp; // 0 to 120
+	u64 flags; // 128
+	u64 xstate_offset; // 136; from the block's start, 0: none
+	u64 xstate_mode; // 144; 0: fxrstor, 1: xrstor of everything
+	u64 fs, gs, ds, es; // 152 to 176; selector | 1 << 16, 0: leave it
+};
+
+_Static_assert(offsetof(struct register_block, flags) == 128, "as the code below has it");
+_Static_assert(offsetof(struct register_block, fs) == 152, "as the code below has it");
+
+void stop_with(const struct register_block *block, unsigned long pid, unsigned long kill_nr);
+extern char stop_resume[];
+
+// The call takes its number and its two arguments from the stack, so that all other registers are the
+// block's. On x86-64 the syscall instruction itself sets cx (to the next instruction) and r11 (to the
+// flags).
+#ifdef __x86_64__
+#define LOAD_SEGMENT(offset, segment) \
+	"	mov " #offset "(%rdi), %rax\n" \
+	"	bt $16, %rax\n" \
+	"	jnc 1f\n" \
+	"	mov %eax, %" #segment "\n" \
+	"1:\n"
+
+asm(".pushsection .text\n"
+    ".globl stop_with\n"
+    "stop_with:\n"
+    "	push %rbx\n"
+    "	push %rbp\n"
+    "	push %r12\n"
+    "	push %r13\n"
+    "	push %r14\n"
+    "	push %r15\n"
+    "	pushfq\n"
+    "	mov %ds, %eax\n"
+    "	push %rax\n"
+    "	mov %es, %eax\n"
+    "	push %rax\n"
+    "	push %rsi\n"
+    "	push %rdx\n"
+    "	test %rdi, %rdi\n"
+    "	jz 4f\n"
+    LOAD_SEGMENT(152, fs)
+    LOAD_SEGMENT(160, gs)
+    LOAD_SEGMENT(168, ds)
+    LOAD_SEGMENT(176, es)
+    "	mov 136(%rdi), %rcx\n"
+    "	test %rcx, %rcx\n"
+    "	jz 3f\n"
+    "	add %rdi, %rcx\n"
+    "	cmpq $1, 144(%rdi)\n"
+    "	je 2f\n"
+    "	fxrstor64 (%rcx)\n"
+    "	jmp 3f\n"
+    "2:	mov $-1, %eax\n"
+    "	mov $-1, %edx\n"
+    "	xrstor64 (%rcx)\n"
+    "3:	pushq 128(%rdi)\n"
+    "	popfq\n"
+    "	mov 0(%rdi), %r15\n"
+    "	mov 8(%rdi), %r14\n"
+    "	mov 16(%rdi), %r13\n"
+    "	mov 24(%rdi), %r12\n"
+    "	mov 32(%rdi), %rbp\n"
+    "	mov 40(%rdi), %rbx\n"
+    "	mov 48(%rdi), %r11\n"
+    "	mov 56(%rdi), %r10\n"
+    "	mov 64(%rdi), %r9\n"
+    "	mov 72(%rdi), %r8\n"
+    "	mov 88(%rdi), %rcx\n"
+    "	mov 96(%rdi), %rdx\n"
+    "4:	mov (%rsp), %rax\n"
+    "	mov 8(%rsp), %rdi\n"
+    "	mov $19, %esi\n" // SIGSTOP
+    "	syscall\n"
+    ".globl stop_resume\n"
+    "stop_resume:\n"
+    "	add $16, %rsp\n"
+    "	pop %rax\n"
+    "	mov %eax, %es\n"
+    "	pop %rax\n"
+    "	mov %eax, %ds\n"
+    "	popfq\n"
+    "	pop %r15\n"
+    "	pop %r14\n"
+    "	pop %r13\n"
+    "	pop %r12\n"
+    "	pop %rbp\n"
+    "	pop %rbx\n"
+    "	ret\n"
+    ".popsection\n");
+#else
+// ebp addresses through the stack segment, so the block stays in reach whatever ds is.
+#define LOAD_SEGMENT(offset, segment) \
+	"	mov " #offset "(%ebp), %eax\n" \
+	"	bt $16, %eax\n" \
+	"	jnc 1f\n" \
+	"	mov %eax, %" #segment "\n" \
+	"1:\n"
+
+asm(".pushsection .text\n"
+    ".globl stop_with\n"
+    "stop_with:\n"
+    "	push %ebp\n"
+    "	push %ebx\n"
+    "	push %esi\n"
+    "	push %edi\n"
+    "	pushfl\n"
+    "	mov 24(%esp), %ebp\n"
+    "	test %ebp, %ebp\n"
+    "	jz 4f\n"
+    LOAD_SEGMENT(152, fs)
+    LOAD_SEGMENT(160, gs)
+    LOAD_SEGMENT(176, es)
+    "	mov 136(%ebp), %ecx\n"
+    "	test %ecx, %ecx\n"
+    "	jz 3f\n"
+    "	add %ebp, %ecx\n"
+    "	cmpl $1, 144(%ebp)\n"
+    "	je 2f\n"
+    "	fxrstor (%ecx)\n"
+    "	jmp 3f\n"
+    "2:	mov $-1, %eax\n"
+    "	mov $-1, %edx\n"
+    "	xrstor (%ecx)\n"
+    "3:\n"
+    LOAD_SEGMENT(168, ds)
+    "	pushl 128(%ebp)\n"
+    "	popfl\n"
+    "	mov 96(%ebp), %edx\n"
+    "	mov 104(%ebp), %esi\n"
+    "	mov 112(%ebp), %edi\n"
+    "	mov 32(%ebp), %ebp\n"
+    "4:	mov 32(%esp), %eax\n"
+    "	mov 28(%esp), %ebx\n"
+    "	mov $19, %ecx\n" // SIGSTOP
+    "	int $0x80\n"
+    ".globl stop_resume\n"
+    "stop_resume:\n"
+    "	push %ss\n"
+    "	pop %ds\n"
+    "	push %ss\n"
+    "	pop %es\n"
+    "	popfl\n"
+    "	pop %edi\n"
+    "	pop %esi\n"
+    "	pop %ebx\n"
+    "	pop %ebp\n"
+    "	ret\n"
+    ".popsection\n");
+#endif
+
+// The pid by which the agent knows this process: /proc is that of the agent's pid namespace. Without /proc, after
+// chroot(2), it is the own one.
+static u64 outer_pid(u64 own)
+{
+	char link[24];
+	long length = SYS(readlink, "/proc/self", link, sizeof(link));
+	u64 pid = 0;
+
+	for (long i = 0; i < length; i++)
+		pid = pid * 10 + (u64)(link[i] - '0');
+	return length > 0 ? pid : own;
+}
+
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how)
+{
+	u64 self = pid != 0 ? pid : (u64)SYS(getpid);
+	struct event event = {
+		.kind = how == LINGER_NOT ? EVENT_STOPPING : EVENT_LINGERING,
+		.label = label,
+		.pid = pid != 0 ? pid : outer_pid(self),
+		.scratch = (unsigned long)target_scratch,
+		.resume_address = (unsigned long)stop_resume,
+	};
+
+	if (how != LINGER_NOT)
+		linger_prepare();
+	if (SYS(write, EVENT_FD, &event, sizeof(event)) != sizeof(event))
+		target_die(DIED_OF_EVENT);
+	if (how != LINGER_NOT)
+		linger(how);
+	else
+		stop_with(block, (unsigned long)self, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// The target: an interpreter of ops. The stream's other statement is vm/agent/target_program.ts.
+#ifndef CKPTEST_TARGET_H
+#define CKPTEST_TARGET_H
+
+#include "../common/types.h"
+
+enum {
+	OP_END = 0,
+	OP_SYSCALL = 1,
+	OP_FILL = 2,
+	OP_READ = 3,
+	OP_ZERO = 4,
+	OP_POKE = 5,
+	OP_DATA = 6,
+	OP_FORK = 7,
+	OP_JOIN = 8,
+	OP_STOP = 9,
+	OP_EXIT = 10,
+	OP_REPORT = 11,
+	OP_LAR = 12,
+	OP_LSL = 13,
+	OP_SEGLOAD = 14,
+	OP_THREAD = 15,
+	OP_CHECK = 16,
+	OP_HASH = 17,
+	OP_GETPID = 18,
+	OP_SYSCALL32 = 19,
+	OP_AUXV = 20,
+	OP_EXEC = 21,
+};
+
+enum { FORK_CHILD = 0, FORK_PARENT = 1, FORK_RUN = 2 };
+
+// Exit statuses of an interpreter that cannot go on.
+enum {
+	DIED_OF_OP = 120,
+	DIED_OF_STREAM = 121,
+	DIED_OF_RESULTS = 122,
+	DIED_OF_EVENT = 123,
+};
+
+enum { PROGRAM_FD = 3, RESULTS_FD = 4, EVENT_FD = 5 };
+
+#define SCRATCH_BYTES (256UL << 10)
+#define SLOT_COUNT 64
+
+struct op {
+	u32 code;
+	// Bits 0 to 6: a[i] is relative to the scratch memory. Bits 8 to 14: a[i] is a slot's number.
+	// Bits 24 to 29: the slot that keeps the result, if bit 30 is set.
+	u32 flags;
+	u64 a[7];
+};
+
+extern u8 target_scratch[SCRATCH_BYTES];
+
+__attribute__((noreturn)) void target_die(int code);
+
+// Appends one number to the results file.
+void target_append(s64 value);
+
+// A system call's result: a value as it is, an error negative, with either word size.
+s64 target_result(long result);
+
+// target_memory.c. Addresses are of this process; `stride` is in pages.
+void memory_fill(u64 address, u64 pages, u32 seed, u64 stride);
+s64 memory_check(u64 address, u64 pages, u32 seed, u64 stride);
+void memory_read(u64 address, u64 pages, u64 stride);
+void memory_poke(u64 address, u64 length, u64 value);
+s64 memory_hash(u64 address, u64 length);
+void memory_report(u64 address, u64 length);
+
+// target_process.c.
+s64 process_fork_bystander(void);
+s64 process_start_sleeper(bool own_process);
+__attribute__((noreturn)) void process_end_like(long child);
+void process_wait_for(long child);
+// A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
+s64 process_syscall32(const long numbers[7]);
+// Replaces this process by a fresh one of the same program. Returns only when that failed.
+s64 process_exec(void);
+// Keeps the kernel's words to a new program: arguments, environment, auxiliary vector.
+void process_start(const unsigned long *stack);
+// An entry of the auxiliary vector, or -ENOENT.
+s64 process_auxiliary(u64 type);
+
+// target_segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
+// process.
+extern unsigned long segment_recovery;
+void segment_catch_faults(void);
+s64 segment_access_rights(u32 selector);
+s64 segment_limit(u32 selector);
+s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
+
+// target_stop.c: tells the agent, then stops this process, or lingers in another way. `block` may be NULL.
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how);
+
+// target_linger.c. The release word is cleared before the agent hears of it.
+enum { LINGER_NOT = 0, LINGER_SPIN = 1, LINGER_SLEEP = 2, LINGER_VFORK = 3 };
+void linger_prepare(void);
+void linger(u64 how);
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+import { walk } from "@std/fs";
+import { basename, join, relative } from "@std/path";
+import { cacheDirectory } from "../host/cache_directory.ts";
+import type { KernelArch } from "../kernel/kernel_arch.ts";
+import { digestOf } from "../kernel/digest.ts";
+import { runCommand } from "../host/run_command.ts";
+import { shellJoin } from "../host/shell_quote.ts";
+
+/** Architecture of a program in the guest. */
+export type GuestProgramArch = "x86_64" | "i386";
+
+/**
+ * Programs that can be built from the sources in `vm/guest`. `agent-host` is the agent for tests without
+ * a guest.
+ */
+export type GuestProgram = "agent" | "target" | "agent-host";
+
+const COMMON = ["common/syscall.c", "common/text.c", "common/hash.c"];
+const AGENT = [
+  "agent/agent.c",
+  "agent/boot.c",
+  "agent/channel.c",
+  "agent/checkpoint.c",
+  "agent/command.c",
+  "agent/devices.c",
+  "agent/files.c",
+  "agent/observe.c",
+  "agent/process.c",
+  "agent/procfs.c",
+  "agent/registers.c",
+  "agent/serial.c",
+  "agent/spawn.c",
+  "agent/stranger.c",
+  "agent/syscall_command.c",
+  "agent/tracer.c",
+];
+const TARGET = [
+  "target/target.c",
+  "target/linger.c",
+  "target/memory.c",
+  "target/process.c",
+  "target/segment.c",
+  "target/stop.c",
+];
+
+const WARNINGS = [
+  "-Wall",
+  "-Wextra",
+  "-Wshadow",
+  "-Wstrict-prototypes",
+  "-Wmissing-prototypes",
+  "-Wundef",
+  "-Wvla",
+  "-Wimplicit-fallthrough",
+  "-Werror",
+];
+const CODE = [
+  "-std=gnu11",
+  "-O2",
+  "-ffreestanding",
+  "-fno-pie",
+  "-fno-asynchronous-unwind-tables",
+  "-fno-stack-protector",
+  "-fno-ident",
+  // memcpy must not become a call of memcpy.
+  "-fno-tree-loop-distribute-patterns",
+  // No FPU or vector register is ever touched, so a target's are what its program made them.
+  "-mgeneral-regs-only",
+];
+const LINK = [
+  "-nostdlib",
+  "-static",
+  "-no-pie",
+  "-Wl,--build-id=none",
+  "-Wl,-z,noseparate-code",
+  "-Wl,-z,noexecstack",
+  "-Wl,--strip-all",
+];
+/** Where the programs are linked to: addresses are part of what a checkpoint holds. */
+const TEXT_ADDRESS: Record<GuestProgramArch, string> = { x86_64: "0x400000", i386: "0x08048000" };
+
+/** A guest program could not be compiled. The message holds the command and what the compiler said. */
+export class GuestBuildError extends Error {
+  override readonly name = "GuestBuildError";
+  readonly command: readonly string[];
+  /** What the compiler said. */
+  readonly output: string;
+
+  constructor(what: string, command: readonly string[], output: string) {
+    super(`${what}\ncommand: ${shellJoin(command)}\n${output.replace(/^/gm, "  | ")}`);
+    this.command = command;
+    this.output = output;
+  }
+}
+
+/** The argument list that builds one program, without the output file. Pure. */
+export function guestCompileCommand(
+  program: GuestProgram,
+  arch: GuestProgramArch,
+  sourceDirectory: string,
+): readonly [string, ...string[]] {
+  const sources = [...COMMON, ...(program === "target" ? TARGET : AGENT)];
+  return [
+    "gcc",
+    arch === "i386" ? "-m32" : "-m64",
+    ...CODE,
+    ...WARNINGS,
+    ...LINK,
+    `-Wl,-Ttext-segment=${TEXT_ADDRESS[arch]}`,
+    ...(program === "agent-host" ? ["-DCKPTEST_HOST_TEST"] : []),
+    ...sources.map((name) => join(sourceDirectory, name)),
+  ];
+}
+
+/** Where the C sources of agent and target are. */
+export const GUEST_SOURCES: string = join(import.meta.dirname ?? ".", "..", "guest");
+
+/** Settings of {@linkcode buildGuestProgram} and {@linkcode buildGuest}. */
+export interface BuildGuestOptions {
+  /** Where the results are kept; `guest` in the cache directory by default. */
+  cache?: string;
+  /** Where the sources are; `GUEST_SOURCES` by default. */
+  sourceDirectory?: string;
+}
+
+/**
+ * Builds one program, or finds it in the cache, whose key is all that goes into it: sources, arguments,
+ * compiler.
+ *
+ * @returns the path of the program.
+ * @throws {GuestBuildError} when the compiler fails. @throws {MissingToolError} when there is none.
+ */
+export async function buildGuestProgram(
+  program: GuestProgram,
+  arch: GuestProgramArch,
+  options: BuildGuestOptions = {},
+): Promise<string> {
+  const sourceDirectory = options.sourceDirectory ?? GUEST_SOURCES;
+  const command = guestCompileCommand(program, arch, sourceDirectory);
+  const key = await cacheKey(program, command, sourceDirectory);
+  const directory = join(options.cache ?? join(cacheDirectory(), "guest"), key);
+  const path = join(directory, program);
+  if (await exists(path)) {
+    // Programs that nobody uses are removed in the end.
+    await Deno.utime(directory, new Date(), new Date()).catch(() => {});
+    return path;
+  }
+  await Deno.mkdir(directory, { recursive: true });
+  // Built beside its place and then moved there, so that whoever finds it finds all of it.
+  const unfinished = await Deno.makeTempFile({ dir: directory, prefix: "unfinished-" });
+  try {
+    await compile([...command, "-o", unfinished], `cannot build the guest's ${program} for ${arch}`);
+    await Deno.rename(unfinished, path);
+  } catch (error) {
+    await Deno.remove(unfinished).catch(() => {});
+    throw error;
+  }
+  return path;
+}
+
+async function compile(command: readonly [string, ...string[]], what: string): Promise<void> {
+  const { code, lines } = await runCommand(command);
+  if (code === 0) return;
+  const output = lines.join("\n");
+  // gcc without its i386 half fails in the headers or in the linker; neither says what to install.
+  const hint =
+    command.includes("-m32") && /No such file or directory|skipping incompatible|cannot find/.test(output)
+      ? " (is the Debian package gcc-multilib installed? run ./setup)"
+      : "";
+  throw new GuestBuildError(`${what}${hint}: gcc ended with status ${code}`, command, output);
+}
+
+async function cacheKey(
+  program: GuestProgram,
+  command: readonly string[],
+  sourceDirectory: string,
+): Promise<string> {
+  const names: string[] = [];
+  for await (const { path } of walk(sourceDirectory, { exts: [".c", ".h"] })) {
+    names.push(relative(sourceDirectory, path));
+  }
+  const parts: (string | Uint8Array)[] = [program, await compilerVersion()];
+  for (const argument of command) parts.push(argument.startsWith("/") ? basename(argument) : argument);
+  for (const name of names.sort()) parts.push(name, await Deno.readFile(join(sourceDirectory, name)));
+  return (await digestOf(parts)).slice(0, 32);
+}
+
+let version: Promise<string> | undefined;
+
+function compilerVersion(): Promise<string> {
+  version ??= runCommand(["gcc", "--version"]).then(({ lines }) => lines[0] ?? "");
+  // A compiler that was missing may have been installed meanwhile.
+  version.catch(() => version = undefined);
+  return version;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Paths of a guest's programs. */
+export interface GuestPrograms {
+  agent: string;
+  target: string;
+  /** The i386 target, on an x86-64 kernel. */
+  target32?: string;
+}
+
+/** Builds what a guest with this kernel needs. See {@linkcode buildGuestProgram} for what it throws. */
+export async function buildGuest(arch: KernelArch, options: BuildGuestOptions = {}): Promise<GuestPrograms> {
+  const native: GuestProgramArch = arch === "x86_64" ? "x86_64" : "i386";
+  const agent = await buildGuestProgram("agent", native, options);
+  const target = await buildGuestProgram("target", native, options);
+  if (native === "i386") return { agent, target };
+  return { agent, target, target32: await buildGuestProgram("target", "i386", options) };
+}

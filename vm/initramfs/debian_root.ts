@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import { cacheDirectory } from "../host/cache_directory.ts";
+import { withFileLock } from "../host/file_lock.ts";
+import { runCommand } from "../host/run_command.ts";
+
+/** Packages of another architecture could not be had. */
+export class DebianRootError extends Error {
+  override readonly name = "DebianRootError";
+}
+
+/** Settings of {@linkcode debianRoot}. */
+export interface DebianRootOptions {
+  cacheDir?: string;
+  onProgress?: (message: string) => void;
+  /** Runs apt-get and dpkg-deb; tests have their own. */
+  run?: typeof runCommand;
+}
+
+/**
+ * A directory with Debian packages of another architecture and all that they depend on, unpacked and not set
+ * up: apt with a state of its own resolves and fetches them, from where the host's apt gets its packages.
+ * What was fetched once is kept.
+ *
+ * @param packages names without architecture
+ * @returns the directory, which stands for `/`
+ * @throws {DebianRootError} with apt's words, without a network for instance
+ */
+export async function debianRoot(
+  arch: "i386",
+  packages: readonly string[],
+  { cacheDir = cacheDirectory(), onProgress = () => {}, run = runCommand }: DebianRootOptions = {},
+): Promise<string> {
+  const home = join(cacheDir, "debian", arch);
+  const root = join(home, "root");
+  return await withFileLock(join(home, "lock"), async () => {
+    const missing: string[] = [];
+    for (const name of packages.toSorted()) {
+      if (!/^[a-z0-9][a-z0-9.+-]+$/.test(name)) throw new DebianRootError(`no name of a package: "${name}"`);
+      if (!await exists(join(home, "installed", name))) missing.push(name);
+    }
+    if (missing.length === 0) return root;
+    onProgress(`fetching ${missing.length} Debian packages and what they need`);
+    await fetchPackages({ home, arch, packages: missing, run });
+    onProgress("unpacking Debian packages");
+    await unpackNew(home, root, run);
+    for (const name of missing) await Deno.writeTextFile(join(home, "installed", name), "");
+    return root;
+  });
+}
+
+/** A configuration under which apt knows nothing of this host but its sources. */
+async function fetchPackages({ home, arch, packages, run }: {
+  home: string;
+  arch: string;
+  packages: readonly string[];
+  run: typeof runCommand;
+}): Promise<void> {
+  for (
+    const directory of ["state/lists/partial", "cache/archives/partial", "installed", "unpacked", "root"]
+  ) {
+    await Deno.mkdir(join(home, directory), { recursive: true });
+  }
+  await Deno.writeTextFile(join(home, "status"), "");
+  await Deno.writeTextFile(
+    join(home, "apt.conf"),
+    [
+      `APT::Architecture "${arch}";`,
+      `APT::Architectures { "${arch}"; };`,
+      `Dir::State "${home}/state";`,
+      `Dir::State::status "${home}/status";`,
+      `Dir::Cache "${home}/cache";`,
+      `Dir::Log "${home}";`,
+      // No unprivileged user of apt's may write below a home directory.
+      `APT::Sandbox::User "root";`,
+      "",
+    ].join("\n"),
+  );
+  const env = { APT_CONFIG: join(home, "apt.conf"), DEBIAN_FRONTEND: "noninteractive" };
+  const install = [
+    "--yes",
+    "--download-only",
+    "--no-install-recommends",
+    "-o",
+    "Debug::NoLocking=true",
+    ...packages,
+  ];
+  let result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
+  if (result.code === 0) return;
+  // The first time there are no package lists yet, later they may be old.
+  await run(["apt-get", "update"], { env });
+  result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
+  if (result.code !== 0) {
+    throw new DebianRootError(`apt-get cannot get ${packages.join(", ")}: ${result.lines.join("; ")}`);
+  }
+}
+
+async function unpackNew(home: string, root: string, run: typeof runCommand): Promise<void> {
+  const archives = join(home, "cache", "archives");
+  for await (const { name } of Deno.readDir(archives)) {
+    const mark = join(home, "unpacked", name);
+    if (!name.endsWith(".deb") || await exists(mark)) continue;
+    const { code, lines } = await run(["dpkg-deb", "--extract", join(archives, name), root]);
+    if (code !== 0) throw new DebianRootError(`dpkg-deb cannot unpack ${name}: ${lines.join("; ")}`);
+    await Deno.writeTextFile(mark, "");
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+import { basename, dirname, isAbsolute, join, normalize, resolve } from "@std/path";
+import { type ElfFile, readElf } from "./elf_file.ts";
+import { findTool } from "../host/find_tool.ts";
+
+/** A file of the host that a program needs in the guest. */
+export interface ClosureFile {
+  /** Where it must be in the guest. */
+  path: string;
+  /** Where it is on the host. */
+  source: string;
+}
+
+/** A program cannot be taken into the guest. */
+export class ProgramClosureError extends Error {
+  override readonly name = "ProgramClosureError";
+}
+
+/** Directories that the dynamic linker searches without any configuration, in one distribution or another. */
+const BUILT_IN = /^(\/usr)?\/lib(32|64|x32)?(\/[\w-]+-linux-gnu\w*)?$/;
+/** Places that Debian's dynamic linker searches, by e_machine. */
+const MULTIARCH: Readonly<Record<number, readonly string[]>> = {
+  3: ["/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu"],
+  62: ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"],
+};
+const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32"];
+
+/**
+ * Finds a program of the host and all files that it needs to start: its dynamic linker, its libraries and
+ * theirs; for a script, its interpreter. What a program opens later (plugins, modules, name services) is not
+ * found this way.
+ *
+ * @param program a path, or a name to be looked up in PATH.
+ * @param options `root`: a directory that stands for `/`, with programs of another architecture for instance.
+ * @returns the files, the program first, each once.
+ * @throws {ProgramClosureError} when the program or one of its libraries is not there; it names both.
+ */
+export async function programClosure(
+  program: string,
+  { configPath = "/etc/ld.so.conf", root = "" }: { configPath?: string; root?: string } = {},
+): Promise<ClosureFile[]> {
+  const path = await findTool(`${root}${program}`);
+  if (path === undefined) throw new ProgramClosureError(`${program}: no such program on this host`);
+  const source = resolve(path);
+  const absolute = source.slice(root.length);
+  const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source }]]);
+  const bytes = await Deno.readFile(source);
+  const interpreter = scriptInterpreter(bytes);
+  if (interpreter !== undefined) {
+    for (const file of await programClosure(interpreter, { configPath, root })) files.set(file.path, file);
+    return [...files.values()];
+  }
+  await addLibraries(files, { path: absolute, elf: readElf(bytes, absolute) }, { configPath, root });
+  return [...files.values()];
+}
+
+/** The program named in a script's first line. */
+function scriptInterpreter(bytes: Uint8Array): string | undefined {
+  if (bytes[0] !== 0x23 || bytes[1] !== 0x21) return undefined;
+  const line = new TextDecoder().decode(bytes.subarray(2, 256)).split("\n")[0] ?? "";
+  return line.trim().split(/\s+/)[0];
+}
+
+interface LoadedElf {
+  path: string;
+  elf: ElfFile;
+}
+
+async function addLibraries(
+  files: Map<string, ClosureFile>,
+  program: LoadedElf,
+  { configPath, root }: { configPath: string; root: string },
+): Promise<void> {
+  const { interpreter } = program.elf;
+  if (interpreter !== undefined) {
+    if (await findTool(`${root}${interpreter}`) === undefined) {
+      throw new ProgramClosureError(`${program.path}: its dynamic linker ${interpreter} is not on this host`);
+    }
+    files.set(interpreter, { path: interpreter, source: `${root}${interpreter}` });
+  }
+  // Under another root only the places count that its linker knows by itself.
+  const configured = root === ""
+    ? [...await readLinkerConfig(configPath), ...LAST_RESORT]
+    : [...MULTIARCH[program.elf.machine] ?? [], ...LAST_RESORT];
+  // The dynamic linker loads a library once, by the first name that asks for it.
+  const loaded = new Set<string>([basename(interpreter ?? "")]);
+  const queue = [program];
+  for (let user = queue.shift(); user !== undefined; user = queue.shift()) {
+    for (const name of user.elf.needed.filter((needed) => !loaded.has(needed))) {
+      loaded.add(name);
+      const found = await findLibrary(name, { user, program, configured, root });
+      if (found === undefined) {
+        throw new ProgramClosureError(`${user.path}: needs ${name}, which is not on this host`);
+      }
+      files.set(found.guestPath, { path: found.guestPath, source: `${root}${found.path}` });
+      queue.push(found);
+    }
+  }
+}
+
+/** Looks a library up as ld.so(8) does, without LD_LIBRARY_PATH and the cache. */
+async function findLibrary(
+  name: string,
+  { user, program, configured, root }: {
+    user: LoadedElf;
+    program: LoadedElf;
+    configured: readonly string[];
+    root: string;
+  },
+): Promise<LoadedElf & { guestPath: string } | undefined> {
+  if (name.includes("/")) {
+    const elf = await readLibrary(`${root}${name}`, user.elf);
+    return elf === undefined ? undefined : { path: name, elf, guestPath: name };
+  }
+  for (const directory of ownDirectories(user, program)) {
+    const path = join(directory, name);
+    const elf = await readLibrary(`${root}${path}`, user.elf);
+    if (elf !== undefined) return { path, elf, guestPath: path };
+  }
+  for (const directory of configured) {
+    const path = join(directory, name);
+    const elf = await readLibrary(`${root}${path}`, user.elf);
+    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place
+    // there.
+    if (elf !== undefined) {
+      return { path, elf, guestPath: BUILT_IN.test(directory) ? path : join("/lib", name) };
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Directories that the files themselves name: RUNPATH of the user, or else RPATH of the user and the program.
+ */
+function ownDirectories(user: LoadedElf, program: LoadedElf): string[] {
+  const expand = ({ path }: LoadedElf, list: string[]) =>
+    list.map((directory) => directory.replaceAll(/\$(ORIGIN|\{ORIGIN\})/g, dirname(path)))
+      .filter(isAbsolute).map(normalize);
+  if (user.elf.runpath.length > 0) return expand(user, user.elf.runpath);
+  const inherited = program.elf.runpath.length > 0 ? [] : expand(program, program.elf.rpath);
+  return [...expand(user, user.elf.rpath), ...inherited];
+}
+
+/** Reads a library if it is there and for the same machine. */
+async function readLibrary(path: string, { bits, machine }: ElfFile): Promise<ElfFile | undefined> {
+  const bytes = await Deno.readFile(path).catch(() => undefined);
+  // A text file of this name is a linker script, and meant for another linker.
+  if (bytes === undefined || bytes[0] !== 0x7f) return undefined;
+  const elf = readElf(bytes, path);
+  return elf.bits === bits && elf.machine === machine ? elf : undefined;
+}
+
+/**
+ * The directories of /etc/ld.so.conf and of the files that it includes (patterns in the last path component
+ * only).
+ */
+export async function readLinkerConfig(path: string): Promise<string[]> {
+  const text = await Deno.readTextFile(path).catch(() => "");
+  const directories: string[] = [];
+  for (const raw of text.split("\n")) {
+    const line = raw.replace(/#.*/, "").trim();
+    const include = /^include\s+(.*)$/.exec(line)?.[1];
+    if (include !== undefined) {
+      const pattern = resolve(dirname(path), include);
+      for (const file of await matching(pattern)) directories.push(...await readLinkerConfig(file));
+    } else if (isAbsolute(line)) directories.push(normalize(line));
+  }
+  return directories;
+}
+
+async function matching(pattern: string): Promise<string[]> {
+  const directory = dirname(pattern);
+  const parts = basename(pattern).split("*").map((part) => RegExp.escape(part));
+  const wanted = new RegExp(`^${parts.join(".*")}$`);
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(directory)) if (wanted.test(name)) names.push(name);
+  } catch {
+    // No such directory: nothing is included.
+  }
+  return names.toSorted().map((name) => join(directory, name));
+}

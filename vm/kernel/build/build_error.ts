@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+import { MissingToolError } from "../../host/find_tool.ts";
+import { shellJoin } from "../../host/shell_quote.ts";
+
+/** The stages of a kernel build, in order. */
+export type BuildStage = "fetch" | "apply" | "configure" | "build" | "store";
+
+/** What is known about a stage that failed. */
+export interface BuildErrorDetails {
+  stage: BuildStage;
+  /** What went wrong, in one sentence. */
+  problem: string;
+  /** What to do about it. */
+  hint?: string;
+  /** More lines, shown whole. */
+  detail?: readonly string[];
+  /** The command that failed, if the stage failed in one. */
+  command?: readonly string[];
+  exitCode?: number;
+  /** The last lines of the command's output. */
+  lines?: readonly string[];
+  /** The file that holds all of the output. */
+  logPath?: string;
+}
+
+/** Lines that say what is wrong, as gcc, ld, make, patch and kconfig write them. */
+const TELLING = new RegExp(
+  [
+    /(?:fatal )?error[: ]/,
+    /undefined reference/,
+    /multiple definition/,
+    /\bFAILED\b/,
+    /can't find file to patch/,
+    /syntax error/,
+    /No space left on device/,
+    /No rule to make target/,
+  ].map((pattern) => pattern.source).join("|"),
+);
+const MAX_TELLING = 20;
+const MAX_TAIL = 15;
+
+/** A stage of the kernel build failed. The message names the stage and shows the output that matters. */
+export class BuildError extends Error {
+  override readonly name = "BuildError";
+  readonly stage: BuildStage;
+  readonly command: readonly string[];
+  readonly exitCode: number | undefined;
+  /** The telling lines first, then the last lines. */
+  readonly logTail: string;
+  readonly logPath: string | undefined;
+
+  constructor(details: BuildErrorDetails, options?: ErrorOptions) {
+    const tail = logTail(details.lines ?? []);
+    super(describe(details, tail), options);
+    this.stage = details.stage;
+    this.command = details.command ?? [];
+    this.exitCode = details.exitCode;
+    this.logTail = tail;
+    this.logPath = details.logPath;
+  }
+}
+
+/** Picks what a person wants to read of a long output: lines that tell of errors, then the end. */
+export function logTail(lines: readonly string[]): string {
+  const end = lines.slice(-MAX_TAIL);
+  const telling = lines.slice(0, -MAX_TAIL).filter((line) => TELLING.test(line)).slice(0, MAX_TELLING);
+  return (telling.length === 0 ? end : [...telling, "[...]", ...end]).join("\n");
+}
+
+function describe(details: BuildErrorDetails, tail: string): string {
+  const lines = [`kernel ${details.stage}: ${details.problem}`];
+  if (details.hint !== undefined) lines.push(`hint: ${details.hint}`);
+  lines.push(...(details.detail ?? []).map((line) => `  ${line}`));
+  if (details.command !== undefined) lines.push(`command: ${shellJoin(details.command)}`);
+  if (tail !== "") lines.push(tail.replace(/^/gm, "  | "));
+  if (details.logPath !== undefined) lines.push(`full log: ${details.logPath}`);
+  return lines.join("\n");
+}
+
+/** Hint for a full disk. */
+export const DISK_FULL_HINT =
+  "the disk is full: free some space (a first build needs about 3 GB), or set XDG_CACHE_HOME to a roomier place";
+/** With less than this left, a step of a build may well have failed for want of space. */
+const NEARLY_FULL = 8 * 1024 * 1024;
+
+/**
+ * Whether a directory's disk is (nearly) full, found out by writing. Some tools say nothing of it: ccache 4.7
+ * ends with status 1 and no word.
+ */
+export async function isDiskNearlyFull(directory: string): Promise<boolean> {
+  let path: string | undefined;
+  try {
+    path = await Deno.makeTempFile({ dir: directory, prefix: ".space-" });
+    await Deno.writeFile(path, new Uint8Array(NEARLY_FULL));
+    return false;
+  } catch (error) {
+    return isDiskFull(error);
+  } finally {
+    if (path !== undefined) await Deno.remove(path);
+  }
+}
+
+/**
+ * Runs one stage and turns whatever it throws into a BuildError of that stage: a missing tool, a full disk, a
+ * file that cannot be read. A BuildError passes unchanged.
+ */
+export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof BuildError || !(error instanceof Error)) throw error;
+    const hint = isDiskFull(error)
+      ? DISK_FULL_HINT
+      : error instanceof MissingToolError
+      ? "run ./setup"
+      : undefined;
+    throw new BuildError({ stage, problem: error.message, ...(hint === undefined ? {} : { hint }) }, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether an error of Deno's, or a line of a tool's output, speaks of a full disk. */
+export function isDiskFull(what: unknown): boolean {
+  const text = what instanceof Error ? what.message : String(what);
+  return /No space left on device|ENOSPC|Disk quota exceeded/.test(text);
+}

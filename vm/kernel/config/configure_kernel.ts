@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+import { basename, join } from "@std/path";
+import { BuildError, inStage } from "../build/build_error.ts";
+import type { OnBuildProgress } from "../build/build_progress.ts";
+import { digestOf } from "../digest.ts";
+import {
+  type DroppedOption,
+  droppedOptions,
+  formatKernelConfig,
+  type KernelConfig,
+  overrideKernelConfig,
+  parseKernelConfig,
+} from "./kernel_config.ts";
+import { listFiles, pathOf } from "../source/kernel_source.ts";
+import { makeCommand, type MakeOptions } from "../build/make_command.ts";
+import { missingOptions, type NeededFor, type NeededOption, neededText } from "./needed_options.ts";
+import { runStageCommand } from "../build/run_stage_command.ts";
+
+/** Settings of {@linkcode configureKernel}. */
+export interface ConfigureOptions extends MakeOptions {
+  /** What is asked for on top of `tinyconfig`; with `needed`, a whole configuration of the user's. */
+  config: KernelConfig;
+  /** What a configuration of the user's must have when Kconfig is done with it. */
+  needed?: NeededFor | undefined;
+  /** Changes when any Kconfig file of the tree may have changed. */
+  kconfigKey: string;
+  logPath: string;
+  onProgress?: OnBuildProgress;
+}
+
+/**
+ * Stage `configure`: `tinyconfig`, the wanted options over it, `olddefconfig`; then checks that every wanted
+ * option survived. Does nothing when the build directory was configured from the same input before.
+ *
+ * The caller holds the tree's lock.
+ *
+ * @throws {BuildError} of stage `configure`; for dropped options it names each with what it depends on.
+ */
+export function configureKernel(options: ConfigureOptions): Promise<void> {
+  return inStage("configure", async () => {
+    const { buildDir, config, arch, kconfigKey } = options;
+    const start = performance.now();
+    const dotConfig = join(buildDir, ".config");
+    const stamp = join(buildDir, ".ckptest-config");
+    const wanted = formatKernelConfig(config);
+    const done = await Deno.readTextFile(dotConfig).then(
+      (text) => digestOf([arch, wanted, kconfigKey, text]),
+      () => "",
+    );
+    if (done !== "" && done === await Deno.readTextFile(stamp).catch(() => undefined)) return;
+
+    options.onProgress?.({ stage: "configure", message: "configuring", seconds: 0 });
+    await Deno.mkdir(buildDir, { recursive: true });
+    await Deno.remove(stamp).catch(() => {});
+    if (options.needed) {
+      await Deno.writeTextFile(dotConfig, wanted);
+    } else {
+      await runMake(options, "tinyconfig");
+      const tiny = parseKernelConfig(await Deno.readTextFile(dotConfig), dotConfig);
+      await Deno.writeTextFile(dotConfig, formatKernelConfig(overrideKernelConfig(tiny, config)));
+    }
+    await runMake(options, "olddefconfig");
+    const text = await Deno.readTextFile(dotConfig);
+    const final = parseKernelConfig(text, dotConfig);
+    if (options.needed) {
+      const missing = missingOptions(final, options.needed);
+      if (missing.length > 0) throw await missingError(options, missing);
+    } else {
+      const dropped = droppedOptions(config, final);
+      if (dropped.length > 0) throw await droppedError(options, dropped);
+    }
+    await Deno.writeTextFile(stamp, await digestOf([arch, wanted, kconfigKey, text]));
+    const seconds = (performance.now() - start) / 1000;
+    options.onProgress?.({ stage: "configure", message: `${config.size} options kept`, seconds });
+  });
+}
+
+async function runMake(options: ConfigureOptions, target: string): Promise<void> {
+  const { argv, env } = await makeCommand(options, target);
+  await runStageCommand("configure", argv, { env, logPath: options.logPath, outputDir: options.buildDir });
+}
+
+async function droppedError(options: ConfigureOptions, dropped: DroppedOption[]): Promise<BuildError> {
+  const lines: string[] = [];
+  for (const { name, wanted, found } of dropped) {
+    lines.push(`${name}: wanted ${wanted}, got ${found}`);
+    lines.push(...(await explain(options.tree, name.replace(/^CONFIG_/, ""))).map((line) => `    ${line}`));
+  }
+  const count = dropped.length === 1 ? "1 requested option" : `${dropped.length} requested options`;
+  return new BuildError({
+    stage: "configure",
+    problem: `${count} did not survive olddefconfig: ${dropped.map(({ name }) => name).join(", ")}`,
+    hint: "an unmet dependency, another member of the same choice, or something that selects it; see below",
+    detail: lines.slice(0, 60),
+    logPath: options.logPath,
+  });
+}
+
+async function missingError(options: ConfigureOptions, missing: NeededOption[]): Promise<BuildError> {
+  const lines: string[] = [];
+  for (const option of missing) {
+    lines.push(neededText(option));
+    const told = await explain(options.tree, option.name.replace(/^CONFIG_/, ""));
+    lines.push(...told.map((line) => `    ${line}`));
+  }
+  const count = missing.length === 1 ? "1 needed option" : `${missing.length} needed options`;
+  return new BuildError({
+    stage: "configure",
+    problem: `the configuration lacks ${count}: ${missing.map(({ name }) => name).join(", ")}`,
+    hint: "set them; where one is set and gone after olddefconfig, something that it depends on is missing",
+    detail: lines.slice(0, 60),
+    logPath: options.logPath,
+  });
+}
+
+const EXPLAINING = /^\s+(depends on|bool|tristate|int|hex|string|def_bool|def_tristate|default|select)\b/;
+
+/** Where an option is defined, and the lines of its definition that say what it needs. */
+async function explain(tree: string, name: string): Promise<string[]> {
+  const definition = new RegExp(`^(menu)?config ${name}$`);
+  const found: string[] = [];
+  for (const file of listFiles(tree).map(pathOf)) {
+    const foreign = file.startsWith("arch/") && !file.startsWith("arch/x86/") && file !== "arch/Kconfig";
+    if (!basename(file).startsWith("Kconfig") || foreign) continue;
+    const lines = (await Deno.readTextFile(join(tree, file))).split("\n");
+    const at = lines.findIndex((line) => definition.test(line));
+    if (at < 0) continue;
+    const body = lines.slice(at + 1, at + 20);
+    const end = body.findIndex((line) => /^\S/.test(line) || /^\s+help\b/.test(line));
+    found.push(`defined in ${file}:${at + 1}`);
+    found.push(...body.slice(0, end < 0 ? 20 : end).filter((b) => EXPLAINING.test(b)).map((b) => b.trim()));
+  }
+  return found.length > 0 ? found : ["no Kconfig file of this kernel defines it"];
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+import { dirname, join } from "@std/path";
+import { requireTools } from "../../host/find_tool.ts";
+import { inStage } from "../build/build_error.ts";
+import type { OnBuildProgress } from "../build/build_progress.ts";
+import type { KernelArch } from "../kernel_arch.ts";
+import { checkObjects } from "./check_objects.ts";
+import { exportSeries, withScratch } from "./export_series.ts";
+import type { LintReport, LintTool } from "./lint_finding.ts";
+import type { Series } from "./load_series.ts";
+import { runCheckpatch } from "./run_checkpatch.ts";
+import { runKernelDoc } from "./run_kernel_doc.ts";
+import { withSeriesTree } from "./series_tree.ts";
+
+/** All tools, in the order in which they run. */
+export const LINT_TOOLS: readonly LintTool[] = ["checkpatch", "kernel-doc", "sparse", "W=1"];
+
+/** Settings of {@linkcode lintSeries}. */
+export interface LintSeriesOptions {
+  series: Series;
+  cacheDir: string;
+  /** What the tools that compile are run for. */
+  arches: readonly KernelArch[];
+  /** All of them by default. */
+  tools?: readonly LintTool[];
+  onProgress?: OnBuildProgress;
+}
+
+/** What is looked at is not sent, so its sender does not matter. */
+const SENDER = { name: "ckptest", email: "ckptest@example.org", date: "0 +0000" };
+
+/**
+ * Runs the kernel's style checkers on the finished port.
+ *
+ * @returns what each tool found, in the order of {@linkcode LINT_TOOLS}.
+ * @throws {MissingToolError} when one of them is not installed.
+ * @throws {BuildError} when the port cannot be read or compiled.
+ */
+export async function lintSeries(options: LintSeriesOptions): Promise<LintReport[]> {
+  const { tools = LINT_TOOLS } = options;
+  await requireTools(tools.includes("sparse") ? ["perl", "sparse"] : ["perl"]);
+  const reports: LintReport[] = [];
+  for (const tool of LINT_TOOLS) {
+    if (!tools.includes(tool)) continue;
+    options.onProgress?.({ stage: "build", message: `running ${tool}`, seconds: 0 });
+    reports.push(await runTool(tool, options));
+  }
+  return reports;
+}
+
+function runTool(tool: LintTool, options: LintSeriesOptions): Promise<LintReport> {
+  const { series, cacheDir, arches } = options;
+  if (tool === "checkpatch") {
+    return withScratch(cacheDir, async (outDir) => {
+      const mails = await exportSeries({ series, author: SENDER, outDir, cacheDir });
+      return await runCheckpatch(series.pristine, mails);
+    });
+  }
+  if (tool === "kernel-doc") return inStage("apply", () => documentation(series, cacheDir));
+  const index = series.stages.length - 1;
+  return withSeriesTree(options, (tree) => checkObjects({ tree, tool, arches, index }));
+}
+
+function documentation(series: Series, cacheDir: string): Promise<LintReport> {
+  const own = [...series.stages.at(-1) ?? []].filter(([file]) => !series.originals.has(file));
+  return withScratch(cacheDir, async (directory) => {
+    for (const [file, text] of own) {
+      await Deno.mkdir(dirname(join(directory, file)), { recursive: true });
+      await Deno.writeTextFile(join(directory, file), text);
+    }
+    return await runKernelDoc(series.pristine, new Map(own), directory);
+  });
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import { runCommand } from "../../host/run_command.ts";
+import { BuildError } from "../build/build_error.ts";
+import type { LintFinding, LintReport } from "./lint_finding.ts";
+
+/**
+ * Runs the kernel's `kernel-doc` on sources: every comment that it knows must be complete, and every function
+ * that a header declares must have one.
+ *
+ * @param tree of the kernel; its kernel-doc is the one that runs.
+ * @param sources texts by path from the root of the kernel tree; those in C are looked at.
+ * @param directory where these files lie.
+ * @throws {BuildError} of stage `apply` when kernel-doc says that something is wrong, but not what.
+ */
+export async function runKernelDoc(
+  tree: string,
+  sources: ReadonlyMap<string, string>,
+  directory: string,
+): Promise<LintReport> {
+  const files = [...sources.keys()].filter((file) => /\.[ch]$/.test(file));
+  const argv = ["perl", join(tree, "scripts/kernel-doc"), "-v", "-Werror", "-none", ...files] as const;
+  const { code, lines } = await runCommand([...argv], { cwd: directory, keepLines: 10_000 });
+  const findings: LintFinding[] = [];
+  const documented = new Set<string>();
+  for (const line of lines) {
+    const [, file = "", at, level, text = ""] = /^(.*?):(\d+): (\w+): (.*)$/.exec(line) ?? [];
+    if (at === undefined) continue;
+    const name = /^Scanning doc for (?:function )?(\w+)/.exec(text)?.[1];
+    if (level !== "info") findings.push({ tool: "kernel-doc", type: "", file, line: Number(at), text });
+    else if (name !== undefined) documented.add(name);
+  }
+  if ((code === 0) !== (findings.length === 0) || documented.size === 0) {
+    const problem = `kernel-doc ended with exit status ${code} after ${documented.size} comments`;
+    throw new BuildError({ stage: "apply", problem, command: argv, lines });
+  }
+  for (const { file, line, name } of [...sources].flatMap(([file, text]) => declaredFunctions(file, text))) {
+    if (documented.has(name)) continue;
+    const text = `function ${name} is declared here and documented nowhere`;
+    findings.push({ tool: "kernel-doc", type: "undocumented", file, line, text });
+  }
+  return {
+    tool: "kernel-doc",
+    looked: `${documented.size} comments in ${files.length} files`,
+    findings,
+    elsewhere: 0,
+  };
+}
+
+/** The functions that a header of the kernel declares. What user space sees has none. */
+function declaredFunctions(file: string, text: string): { file: string; line: number; name: string }[] {
+  if (!file.endsWith(".h")) return [];
+  const matches = text.matchAll(/^(?!typedef|static|#|return)[a-z][\w \t]*[ *](\w+)\([^;{}]*\);/gm);
+  return [...matches].map(({ index, 1: name = "" }) => {
+    return { file, line: text.slice(0, index).split("\n").length, name };
+  });
+}

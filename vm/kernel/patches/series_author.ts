@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import { runCommand } from "../../host/run_command.ts";
+
+/** Who sends a series, and when. */
+export interface SeriesAuthor {
+  name: string;
+  email: string;
+  /** As git keeps it: seconds since the epoch, a blank, the zone as `+hhmm`. */
+  date: string;
+}
+
+/** The author or the date of a series is not known, or cannot be read. */
+export class SeriesAuthorError extends Error {
+  override readonly name = "SeriesAuthorError";
+}
+
+/** Settings of {@linkcode readSeriesAuthor}. */
+export interface SeriesAuthorOptions {
+  /** `NAME <EMAIL>`; that of `git config` by default. */
+  author?: string | undefined;
+  /** ISO 8601 with zone; the time of the newest commit that touched the kernel code by default. */
+  date?: string | undefined;
+  /** Directory whose git settings and history are asked; the project's by default. */
+  directory?: string;
+}
+
+/**
+ * Finds out who sends a series, and when.
+ *
+ * @throws {SeriesAuthorError} naming the option that would tell.
+ */
+export async function readSeriesAuthor(options: SeriesAuthorOptions = {}): Promise<SeriesAuthor> {
+  const { author, date, directory = PROJECT } = options;
+  const person = author === undefined ? await configuredPerson(directory) : parsePerson(author);
+  return { ...person, date: date === undefined ? await newestChange(directory) : parseDate(date) };
+}
+
+const PROJECT = join(import.meta.dirname ?? ".", "..", "..", "..");
+const KERNEL_CODE = ["vm/kernel/overlay", "vm/kernel/hooks", "vm/kernel/patches"];
+
+function parsePerson(text: string): { name: string; email: string } {
+  const [, name, email] = /^([^<>\n]*[^<>\s])\s*<([^<>\s]+@[^<>\s]+)>$/.exec(text.trim()) ?? [];
+  if (name !== undefined && email !== undefined) return { name, email };
+  throw new SeriesAuthorError(`option --author: expected "NAME <EMAIL>", found "${text}"`);
+}
+
+async function configuredPerson(directory: string): Promise<{ name: string; email: string }> {
+  const ask = async (key: string) => {
+    const { code, lines } = await runCommand(["git", "config", key], { cwd: directory });
+    const value = lines[0]?.trim() ?? "";
+    if (code === 0 && value !== "") return value;
+    throw new SeriesAuthorError(`git has no ${key}: set it, or give option --author "NAME <EMAIL>"`);
+  };
+  return parsePerson(`${await ask("user.name")} <${await ask("user.email")}>`);
+}
+
+async function newestChange(directory: string): Promise<string> {
+  const argv = ["git", "log", "-1", "--date=raw", "--format=%ad", "--", ...KERNEL_CODE] as const;
+  const { code, lines } = await runCommand([...argv], { cwd: directory });
+  const [date = ""] = lines;
+  if (code === 0 && /^\d+ [+-]\d{4}$/.test(date)) return date;
+  throw new SeriesAuthorError(
+    `git knows no commit of ${KERNEL_CODE[0]} in ${directory}: give option --date`,
+  );
+}
+
+function parseDate(text: string): string {
+  const [, sign, hours, minutes] = /T\d\d:\d\d(?::\d\d)?(?:Z|([+-])(\d\d):?(\d\d))$/.exec(text) ?? [];
+  const time = Date.parse(text);
+  if (!/T.*(Z|[+-]\d\d:?\d\d)$/.test(text) || Number.isNaN(time)) {
+    throw new SeriesAuthorError(
+      `option --date: expected a time with zone, as 2026-01-31T12:00:00Z, found "${text}"`,
+    );
+  }
+  return `${Math.floor(time / 1000)} ${sign ?? "+"}${hours ?? "00"}${minutes ?? "00"}`;
+}

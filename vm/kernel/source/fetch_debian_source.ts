@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import { withFileLock } from "../../host/file_lock.ts";
+import { requireTools } from "../../host/find_tool.ts";
+import { type CommandResult, runCommand } from "../../host/run_command.ts";
+import { BuildError } from "../build/build_error.ts";
+import type { OnBuildProgress } from "../build/build_progress.ts";
+
+/** Suites of Debian whose kernel is of a series. */
+const SUITES: ReadonlyMap<string, string> = new Map([
+  ["5.10", "bullseye"],
+  ["6.1", "bookworm"],
+  ["6.12", "trixie"],
+]);
+
+/** Where suites are, and where they go when they are old. */
+const MIRRORS = ["http://deb.debian.org/debian", "http://archive.debian.org/debian"];
+
+/** Keys of all suites, those before and after the host's own too (package debian-archive-keyring). */
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/** Settings of {@linkcode fetchDebianSource}. */
+export interface FetchDebianOptions {
+  cacheDir: string;
+  onProgress?: OnBuildProgress | undefined;
+  /** Runs apt-get and dpkg-deb; tests have their own. */
+  run?: typeof runCommand;
+  /** File with the keys of Debian's archive. */
+  keyring?: string;
+}
+
+/**
+ * The tarball of Debian's package linux-source-SERIES, whatever suite it is of: fetched by apt with a
+ * configuration, package lists and a state of its own, so that the host's apt learns nothing of it. Signatures
+ * are checked as always. What was fetched once is kept.
+ *
+ * @returns path of the tarball, below `debian` in the cache
+ * @throws {BuildError} of stage `fetch`, which says where the package was looked for and what apt said
+ */
+export async function fetchDebianSource(series: string, options: FetchDebianOptions): Promise<string> {
+  const name = `linux-source-${series}`;
+  const home = join(options.cacheDir, "debian", "source");
+  const tarball = join(home, `${name}.tar.xz`);
+  if (await exists(tarball)) return tarball;
+  const suite = SUITES.get(series);
+  if (suite === undefined) {
+    throw new BuildError({
+      stage: "fetch",
+      problem: `no suite of Debian is known to have ${name}`,
+      hint: `known are ${[...SUITES.keys()].join(", ")}`,
+    });
+  }
+  const report = (message: string, seconds = 0) => options.onProgress?.({ stage: "fetch", message, seconds });
+  const onWait = (pid: string) => report(`waiting for process ${pid}, which fetches the same package`);
+  return await withFileLock(join(home, `${name}.lock`), async () => {
+    if (await exists(tarball)) return tarball;
+    const { run = runCommand, keyring = KEYRING } = options;
+    if (run === runCommand) await requireTools(["apt-get", "dpkg-deb"]);
+    if (!await exists(keyring)) {
+      throw new BuildError({
+        stage: "fetch",
+        problem: `there is no ${keyring} to check Debian's signatures with`,
+        hint: `install the Debian package debian-archive-keyring, or ${name} itself`,
+      });
+    }
+    const directory = join(home, `${name}.partial`);
+    await removeTree(directory);
+    try {
+      await fetchPackage({ name, suite, directory, keyring, run, report });
+      report(`taking ${name}.tar.xz out of its package`);
+      await unpackPackage(name, directory, run);
+      await Deno.rename(join(directory, "root", "usr", "src", `${name}.tar.xz`), tarball);
+      return tarball;
+    } finally {
+      await removeTree(directory);
+    }
+  }, { onWait });
+}
+
+async function fetchPackage({ name, suite, directory, keyring, run, report }: {
+  name: string;
+  suite: string;
+  directory: string;
+  keyring: string;
+  run: typeof runCommand;
+  report: (message: string, seconds?: number) => void;
+}): Promise<void> {
+  const tried: string[] = [];
+  for (const mirror of MIRRORS) {
+    await removeTree(directory);
+    const config = await writeAptConfig({ directory, mirror, suite, keyring });
+    const env = { APT_CONFIG: config, DEBIAN_FRONTEND: "noninteractive" };
+    const message = `fetching Debian's ${name} (${suite}) from ${mirror}`;
+    const start = performance.now();
+    report(message);
+    const timer = setInterval(() => {
+      const megabytes = (bytesBelow(join(directory, "download")) / 1e6).toFixed(0);
+      report(`${message}, ${megabytes} MB`, (performance.now() - start) / 1000);
+    }, 1000);
+    try {
+      const options = { env, keepLines: 8, cwd: join(directory, "download") };
+      let result = await run(["apt-get", "update", "--error-on=any"], options);
+      if (result.code === 0) result = await run(["apt-get", "download", name], options);
+      if (result.code === 0) return;
+      tried.push(`${mirror} ${suite}: ${complaint(result)}`);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+  throw new BuildError({
+    stage: "fetch",
+    problem: `Debian's package ${name} is neither in /usr/src nor to be had from Debian`,
+    hint: `with a network it is fetched; without one, put ${name}.tar.xz into /usr/src`,
+    detail: tried,
+  });
+}
+
+/** What apt said was wrong, or the end of what it said. */
+function complaint({ lines, code }: CommandResult): string {
+  const errors = lines.filter((line) => /^(?:E|W|Err):/.test(line));
+  return (errors.length > 0 ? errors : lines.slice(-2)).join("; ") || `apt-get ended with status ${code}`;
+}
+
+async function writeAptConfig({ directory, mirror, suite, keyring }: {
+  directory: string;
+  mirror: string;
+  suite: string;
+  keyring: string;
+}): Promise<string> {
+  for (const below of ["state/lists/partial", "cache/archives/partial", "download", "root"]) {
+    await Deno.mkdir(join(directory, below), { recursive: true });
+  }
+  await Deno.writeTextFile(join(directory, "status"), "");
+  await Deno.writeTextFile(
+    join(directory, "sources.list"),
+    `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`,
+  );
+  const config = join(directory, "apt.conf");
+  await Deno.writeTextFile(
+    config,
+    [
+      `Dir::Etc::sourcelist "${directory}/sources.list";`,
+      `Dir::Etc::sourceparts "-";`,
+      `Dir::State "${directory}/state";`,
+      `Dir::State::status "${directory}/status";`,
+      `Dir::Cache "${directory}/cache";`,
+      `Dir::Log "${directory}";`,
+      `Acquire::Languages "none";`,
+      `Debug::NoLocking "true";`,
+      // No unprivileged user of apt's may write below a home directory.
+      `APT::Sandbox::User "root";`,
+      "",
+    ].join("\n"),
+  );
+  return config;
+}
+
+async function unpackPackage(name: string, directory: string, run: typeof runCommand): Promise<void> {
+  for await (const { name: file } of Deno.readDir(join(directory, "download"))) {
+    if (!file.startsWith(`${name}_`) || !file.endsWith(".deb")) continue;
+    const { code, lines } = await run([
+      "dpkg-deb",
+      "--extract",
+      join(directory, "download", file),
+      join(directory, "root"),
+    ]);
+    if (code === 0) return;
+    throw new BuildError({ stage: "fetch", problem: `dpkg-deb cannot unpack ${file}`, lines });
+  }
+  throw new BuildError({ stage: "fetch", problem: `apt-get download left no package ${name}` });
+}
+
+function bytesBelow(directory: string): number {
+  let bytes = 0;
+  for (const { name, isFile } of Deno.readDirSync(directory)) {
+    if (isFile) bytes += Deno.statSync(join(directory, name)).size;
+  }
+  return bytes;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+async function removeTree(path: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+import { dirname, join } from "@std/path";
+import { requireTools } from "../../host/find_tool.ts";
+import { BuildError, inStage } from "../build/build_error.ts";
+import type { OnBuildProgress } from "../build/build_progress.ts";
+import { editFiles, type OverlayEdit, type OverlayFiles, patchedFiles } from "./kernel_overlay.ts";
+import { type IdentifiedSource, listFiles, pathOf } from "./kernel_source.ts";
+import { runStageCommand } from "../build/run_stage_command.ts";
+
+/** What is to be laid over the pristine source. */
+export interface TreeEdits {
+  overlay: OverlayFiles;
+  /** The hook patch's own path, for messages, and its text. */
+  hooks: { path: string; text: string };
+  mutate: readonly OverlayEdit[];
+}
+
+/** Settings of {@linkcode applyTree}. */
+export interface ApplyOptions {
+  source: IdentifiedSource;
+  /** The directory that stage `fetch` gave. */
+  pristine: string;
+  edits: TreeEdits;
+  /** Name of the working tree below `trees` in the cache. */
+  treeName: string;
+  cacheDir: string;
+  onProgress?: OnBuildProgress;
+}
+
+/** What the tree was last made from; kept beside it. */
+interface TreeState {
+  contentKey: string;
+  /** Files that may differ from the pristine source. */
+  edited: string[];
+}
+
+/**
+ * Stage `apply`: brings the working tree up to date: the pristine source, then the hooks, the overlay and the
+ * mutations. The tree is a farm of hard links into the pristine source; a file that differs is replaced,
+ * never written through its link. Files whose contents are right already keep their time, so that make does
+ * nothing.
+ *
+ * The caller holds the tree's lock.
+ *
+ * @returns the tree.
+ * @throws {BuildError} of stage `apply`.
+ */
+export function applyTree(options: ApplyOptions): Promise<string> {
+  return inStage("apply", async () => {
+    const start = performance.now();
+    const report = (message: string) =>
+      options.onProgress?.({ stage: "apply", message, seconds: (performance.now() - start) / 1000 });
+    report("laying overlay and hooks over the source");
+    const wanted = await wantedFiles(options);
+    const tree = join(options.cacheDir, "trees", options.treeName);
+    const state = await readState(tree) ?? await plantTree(options, tree, report);
+    if (state.contentKey !== options.source.contentKey) await followDirectory(options, tree);
+    const edited = [...new Set([...state.edited, ...wanted.keys()])].toSorted();
+    // Written before the files are, so that an interrupted run leaves no edit that nobody remembers.
+    await writeState(tree, { contentKey: options.source.contentKey, edited });
+    for (const file of edited) await settleFile({ file, tree, pristine: options.pristine, wanted });
+    await writeState(tree, { contentKey: options.source.contentKey, edited: [...wanted.keys()] });
+    return tree;
+  });
+}
+
+async function readState(tree: string): Promise<TreeState | undefined> {
+  const text = await Deno.readTextFile(`${tree}.json`).catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text) as TreeState;
+}
+
+async function writeState(tree: string, state: TreeState): Promise<void> {
+  await Deno.writeTextFile(`${tree}.json.new`, JSON.stringify(state, null, 1));
+  await Deno.rename(`${tree}.json.new`, `${tree}.json`);
+}
+
+/**
+ * Contents of every file that is not as in the pristine source, by path: hooks, overlay and mutations.
+ *
+ * @throws {BuildError} of stage `apply`.
+ */
+export async function wantedFiles(
+  { pristine, edits, cacheDir }: Pick<ApplyOptions, "pristine" | "edits" | "cacheDir">,
+): Promise<Map<string, Uint8Array>> {
+  const hooked = await hookedFiles({ pristine, hooks: edits.hooks, cacheDir });
+  for (const file of edits.overlay.keys()) {
+    if (!await exists(join(pristine, file)) && !hooked.has(file)) continue;
+    throw new BuildError({
+      stage: "apply",
+      problem: `overlay file ${file} exists in the kernel already`,
+      hint: `changes of existing files belong in ${edits.hooks.path}`,
+    });
+  }
+  const wanted = new Map([...hooked, ...edits.overlay]);
+  const read = async (file: string) =>
+    wanted.get(file) ?? await Deno.readFile(join(pristine, file)).catch(() => undefined);
+  return new Map([...wanted, ...await editFiles(edits.mutate, read)]);
+}
+
+/** Applies the hook patch to copies of the files that it names. */
+async function hookedFiles(
+  { pristine, hooks, cacheDir }: { pristine: string; hooks: TreeEdits["hooks"]; cacheDir: string },
+): Promise<Map<string, Uint8Array>> {
+  const files = patchedFiles(hooks.text);
+  if (files.length === 0) return new Map();
+  await requireTools(["patch"]);
+  const parent = join(cacheDir, "tmp");
+  await Deno.mkdir(parent, { recursive: true });
+  const scratch = await Deno.makeTempDir({ dir: parent, prefix: "hooks-" });
+  try {
+    const patchFile = join(scratch, ".hooks.patch");
+    await Deno.writeTextFile(patchFile, hooks.text);
+    for (const file of files) {
+      await Deno.mkdir(dirname(join(scratch, file)), { recursive: true });
+      await Deno.copyFile(join(pristine, file), join(scratch, file)).catch(ignoreMissing);
+    }
+    await runStageCommand("apply", [
+      "patch",
+      "--strip=1",
+      "--fuzz=0",
+      "--batch",
+      "--forward",
+      "--no-backup-if-mismatch",
+      `--directory=${scratch}`,
+      `--input=${patchFile}`,
+    ]);
+    const results = files.map(async (file) => [file, await Deno.readFile(join(scratch, file))] as const);
+    return new Map(await Promise.all(results));
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+/** Makes the tree from nothing: every file a hard link to the pristine one. */
+async function plantTree(
+  { source, pristine }: ApplyOptions,
+  tree: string,
+  report: (message: string) => void,
+): Promise<TreeState> {
+  report("making the working tree");
+  await Deno.remove(tree, { recursive: true }).catch(ignoreMissing);
+  const manifest = source.manifest ?? listFiles(pristine);
+  const made = new Set<string>();
+  for (const file of manifest.map(pathOf)) {
+    const target = join(tree, file);
+    const directory = dirname(target);
+    if (!made.has(directory)) Deno.mkdirSync(directory, { recursive: true });
+    made.add(directory);
+    linkOrCopy(join(pristine, file), target);
+  }
+  await Deno.writeTextFile(`${tree}.manifest`, manifest.join("\n"));
+  const state = { contentKey: source.contentKey, edited: [] };
+  await writeState(tree, state);
+  return state;
+}
+
+/**
+ * Removes a working tree and what is kept beside it, all but its lock, which the caller holds. Cut short, it
+ * leaves what {@linkcode applyTree} makes anew.
+ */
+export async function removeTree(tree: string): Promise<void> {
+  // First of all what says that the tree is whole.
+  await Deno.remove(`${tree}.json`).catch(ignoreMissing);
+  await Deno.remove(`${tree}.manifest`).catch(ignoreMissing);
+  await Deno.remove(tree, { recursive: true }).catch(ignoreMissing);
+}
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    Deno.linkSync(from, to);
+  } catch (error) {
+    // Another file system, or a directory of somebody else's where the kernel protects hard links.
+    const { code } = error as { code?: string };
+    if (code !== "EXDEV" && code !== "EPERM") throw error;
+    if (Deno.lstatSync(from).isSymlink) Deno.symlinkSync(Deno.readLinkSync(from), to);
+    else Deno.copyFileSync(from, to);
+  }
+}
+
+/**
+ * Takes changes of a source directory over into its tree. Changed files get a new time, whatever theirs is.
+ */
+async function followDirectory({ source, pristine }: ApplyOptions, tree: string): Promise<void> {
+  const now = source.manifest ?? [];
+  const before = new Set((await Deno.readTextFile(`${tree}.manifest`)).split("\n"));
+  const present = new Set(now.map(pathOf));
+  for (const file of [...before].map(pathOf)) {
+    if (!present.has(file)) await Deno.remove(join(tree, file)).catch(ignoreMissing);
+  }
+  for (const line of now.filter((line) => !before.has(line))) {
+    const [from, to] = [join(pristine, pathOf(line)), join(tree, pathOf(line))];
+    await Deno.mkdir(dirname(to), { recursive: true });
+    if (line.startsWith("l")) {
+      await Deno.remove(to).catch(ignoreMissing);
+      await Deno.symlink(await Deno.readLink(from), to);
+    } else {
+      await replaceFile(to, await Deno.readFile(from), (await Deno.stat(from)).mode ?? 0o644);
+    }
+  }
+  await Deno.writeTextFile(`${tree}.manifest`, now.join("\n"));
+}
+
+/** Makes one file of the tree what it must be, touching it only when its contents differ. */
+async function settleFile(
+  { file, tree, pristine, wanted }: {
+    file: string;
+    tree: string;
+    pristine: string;
+    wanted: ReadonlyMap<string, Uint8Array>;
+  },
+): Promise<void> {
+  const target = join(tree, file);
+  const original = join(pristine, file);
+  const contents = wanted.get(file) ?? await Deno.readFile(original).catch(() => undefined);
+  if (contents === undefined) return await Deno.remove(target).catch(ignoreMissing);
+  const present = await Deno.readFile(target).catch(() => undefined);
+  if (present !== undefined && equalBytes(present, contents)) return;
+  const mode = await Deno.stat(original).then((info) => info.mode ?? 0o644, () => 0o644);
+  await Deno.mkdir(dirname(target), { recursive: true });
+  await replaceFile(target, contents, mode);
+}
+
+/** Writes a new file and renames it over the old one, so that hard links of the old one are not touched. */
+async function replaceFile(path: string, contents: Uint8Array, mode: number): Promise<void> {
+  await Deno.writeFile(`${path}.new`, contents);
+  await Deno.chmod(`${path}.new`, mode & 0o777);
+  await Deno.rename(`${path}.new`, path);
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function exists(path: string): Promise<boolean> {
+  return Deno.lstat(path).then(() => true, () => false);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

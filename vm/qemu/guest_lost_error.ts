@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+import { shellJoin } from "../host/shell_quote.ts";
+
+/** Why a guest counts as lost. */
+export type GuestLostReason = "timeout" | "panic" | "qemu-exit" | "protocol";
+
+/** What is known at the moment when a guest is given up. */
+export interface GuestLostDetails {
+  reason: GuestLostReason;
+  /** What was being waited for, in words that follow "waiting for". */
+  awaited: string;
+  /** One more sentence: the exit status, the offending line. */
+  detail?: string;
+  /** The last lines of the guest's console. */
+  consoleTail: string;
+  /** All of the console that is kept, where whoever gave the guest up has waited for its last words. */
+  consoleText?: string;
+  /** Program and arguments that started the guest. */
+  argv: readonly string[];
+}
+
+const WORDS: Record<GuestLostReason, string> = {
+  "timeout": "the guest did not answer in time",
+  "panic": "the guest's kernel reported a fatal error",
+  "qemu-exit": "QEMU ended",
+  "protocol": "the guest said something that makes no sense here",
+};
+
+/**
+ * The guest is lost: it hung, panicked, ended, or stopped making sense. Never a verdict on the code under
+ * test by itself; the harness starts a fresh guest and says so.
+ */
+export class GuestLostError extends Error {
+  override readonly name = "GuestLostError";
+  readonly reason: GuestLostReason;
+  readonly awaited: string;
+  readonly detail: string;
+  readonly consoleTail: string;
+  readonly consoleText: string | undefined;
+  readonly argv: readonly string[];
+
+  constructor(details: GuestLostDetails, options?: ErrorOptions) {
+    super(describe(details), options);
+    this.reason = details.reason;
+    this.awaited = details.awaited;
+    this.detail = details.detail ?? "";
+    this.consoleTail = details.consoleTail;
+    this.consoleText = details.consoleText;
+    this.argv = details.argv;
+  }
+
+  /** The command line that started the guest, quoted for a shell. */
+  get command(): string {
+    return shellJoin(this.argv);
+  }
+}
+
+function describe({ reason, awaited, detail, consoleTail }: GuestLostDetails): string {
+  const lines = [`guest lost (${reason}): ${WORDS[reason]}; waiting for ${awaited}`];
+  if (detail !== undefined && detail !== "") lines.push(detail.trimEnd());
+  if (consoleTail.trim() === "") lines.push("the console is empty");
+  else lines.push("end of the console:", consoleTail.trimEnd().replace(/^/gm, "  | "));
+  return lines.join("\n");
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+import { join } from "@std/path";
+import { ConsoleLog } from "./console_log.ts";
+import { DeadlineError, withDeadline } from "../host/deadline.ts";
+import { requireTools } from "../host/find_tool.ts";
+import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
+import { QEMU_PROGRAM, qemuArguments, type QemuOptions, type QemuSockets } from "./qemu_arguments.ts";
+import { QmpClient } from "./qmp.ts";
+import { baseEnvironment } from "../host/run_command.ts";
+
+/** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
+export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share"> {
+  /** Whether the guest gets a directory of the host, which is made for it and goes with it. */
+  shares?: boolean;
+  /** Time that QEMU has to connect to all sockets, in milliseconds. */
+  startDeadlineMs?: number;
+  /** Bytes of console that are kept. */
+  consoleLimit?: number;
+}
+
+/** How QEMU ended. */
+export interface QemuExit {
+  code: number;
+  signal: string | null;
+  /** The end of what QEMU wrote to standard error and standard output. */
+  stderr: string;
+}
+
+/** What is waited for, and how long at most. */
+export interface Wait {
+  /** In words that follow "waiting for". */
+  awaited: string;
+  deadlineMs: number;
+}
+
+/** Time for a kernel to finish its last words after it said that it cannot go on, in milliseconds. */
+const LAST_WORDS_MS = 200;
+const START_DEADLINE_MS = 15_000;
+/** Time between QMP `quit` and SIGKILL, in milliseconds. */
+const QUIT_MS = 2_000;
+/** Bytes of QEMU's own messages that are kept. */
+const STDERR_LIMIT = 16 * 1024;
+const SOCKET_NAMES = ["control", "data", "console", "qmp"] as const;
+
+/**
+ * A running guest. Dispose of it with `await using` or {@linkcode VirtualMachine.close}. QEMU ends with this
+ * process in any case, however this process ends.
+ */
+export class VirtualMachine implements AsyncDisposable {
+  /** The guest's control port. */
+  readonly control: Deno.Conn;
+  /** The guest's data port. */
+  readonly data: Deno.Conn;
+  /** The kernel log. */
+  readonly console: ConsoleLog;
+  readonly qmp: QmpClient;
+  /** Process id of QEMU. */
+  readonly pid: number;
+  /** Program and arguments of QEMU. */
+  readonly argv: readonly string[];
+  /** Settles when QEMU has ended and its console is read to the end; never rejects. */
+  readonly exited: Promise<QemuExit>;
+  readonly #process: QemuProcess;
+  readonly #conns: Connections;
+  readonly #share: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Takes over what {@linkcode startVirtualMachine} made. */
+  constructor(process: QemuProcess, conns: Connections, qmp: QmpClient, share?: string) {
+    this.control = conns.control;
+    this.data = conns.data;
+    this.qmp = qmp;
+    this.console = process.console;
+    this.pid = process.pid;
+    this.argv = process.argv;
+    this.#process = process;
+    this.#conns = conns;
+    this.#share = share;
+    this.exited = process.exited;
+  }
+
+  /**
+   * Waits for a piece of work that needs the guest.
+   *
+   * @param work its own rejection passes through, unless the guest turns out to be lost.
+   * @throws {GuestLostError} when the deadline passes, the kernel reports a fatal error, or QEMU ends.
+   */
+  waitFor<T>(wait: Wait, work: Promise<T>): Promise<T> {
+    return this.#process.waitFor(wait, work);
+  }
+
+  /** An error for a guest that is lost for a reason that only the caller knows. */
+  lost(reason: GuestLostReason, awaited: string, detail = ""): GuestLostError {
+    return this.#process.lost(reason, awaited, detail);
+  }
+
+  /** Ends QEMU, kindly first, and removes what was made for it. May be called again. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.qmp.execute("quit", {}, QUIT_MS).catch(() => {});
+    await withDeadline(this.exited, QUIT_MS, "QEMU's end").catch(() => {});
+    await this.#process.kill();
+    await this.qmp.close();
+    closeAll(this.#conns);
+    if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
+  }
+
+  /** As {@linkcode VirtualMachine.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The four streams to QEMU. */
+export type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
+
+/**
+ * Starts QEMU and connects to it. The guest boots at once; that it is alive shows only when its agent speaks.
+ *
+ * @throws {MissingToolError} when QEMU is not installed.
+ * @throws {GuestLostError} when QEMU ends or does not connect in time.
+ */
+export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
+  const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
+  await requireTools(["setpriv", program]);
+  const share = options.shares ? await Deno.makeTempDir({ prefix: "ckptest-share-" }) : undefined;
+  const directory = await makePrivateDirectory();
+  const listeners = SOCKET_NAMES.map((name) =>
+    Deno.listen({ transport: "unix", path: join(directory, name) })
+  );
+  const partial: Partial<Connections> = {};
+  let process: QemuProcess | undefined;
+  try {
+    const paths = Object.fromEntries(SOCKET_NAMES.map((name) => [name, join(directory, name)]));
+    const sockets = paths as Record<keyof QemuSockets, string>;
+    const argv = [
+      program,
+      ...qemuArguments({ ...options, sockets, ...(share === undefined ? {} : { share }) }),
+    ];
+    process = new QemuProcess(argv, new ConsoleLog(options.consoleLimit));
+    for (const [index, name] of SOCKET_NAMES.entries()) {
+      const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs: startDeadlineMs };
+      partial[name] = await process.waitFor(wait, listeners[index]!.accept());
+    }
+    const conns = partial as Connections;
+    process.readConsole(conns.console);
+    const wait = { awaited: "QEMU's control socket", deadlineMs: startDeadlineMs };
+    const qmp = await process.waitFor(wait, QmpClient.connect(conns.qmp, startDeadlineMs));
+    return new VirtualMachine(process, conns, qmp, share);
+  } catch (error) {
+    await process?.kill();
+    closeAll(partial);
+    if (share !== undefined) await Deno.remove(share, { recursive: true });
+    throw error;
+  } finally {
+    // Both ends are connected: neither the listeners nor the files are needed any more.
+    for (const listener of listeners) listener.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */
+const SOCKET_PATH_MAX = 107;
+
+/** A directory that nobody else can look into. */
+async function makePrivateDirectory(): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "ckptest-vm-" });
+  if (directory.length + "/control".length <= SOCKET_PATH_MAX) return directory;
+  await Deno.remove(directory);
+  return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });
+}
+
+function closeAll(conns: Partial<Connections>): void {
+  for (const conn of Object.values(conns)) {
+    try {
+      conn.close();
+    } catch {
+      // Closed already.
+    }
+  }
+}
+
+/** QEMU as a process: its messages, its end, and waiting with an eye on both. */
+export class QemuProcess {
+  readonly argv: readonly string[];
+  readonly console: ConsoleLog;
+  readonly exited: Promise<QemuExit>;
+  readonly #child: Deno.ChildProcess;
+  readonly #accident: Promise<Accident>;
+  #consoleEnd: Promise<void> = Promise.resolve();
+  #exit: QemuExit | undefined;
+
+  /** Starts it. `setpriv` has the kernel kill it when the thread that started it ends. */
+  constructor(argv: readonly string[], console: ConsoleLog) {
+    this.argv = argv;
+    this.console = console;
+    this.#child = new Deno.Command("setpriv", {
+      args: ["--pdeathsig", "KILL", ...argv],
+      clearEnv: true,
+      env: baseEnvironment(),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.exited = this.#watch();
+    this.#accident = this.#firstAccident();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Begins to collect the console. */
+  readConsole(conn: Deno.Conn): void {
+    this.#consoleEnd = (async () => {
+      const buffer = new Uint8Array(64 * 1024);
+      try {
+        for (let got; (got = await conn.read(buffer)) !== null;) this.console.append(buffer.subarray(0, got));
+      } catch {
+        // QEMU is gone, or we are closing.
+      }
+    })();
+  }
+
+  /** As {@linkcode VirtualMachine.waitFor}. */
+  async waitFor<T>({ awaited, deadlineMs }: Wait, work: Promise<T>): Promise<T> {
+    const accident = this.#accident.then(({ reason, detail }): never => {
+      throw this.lost(reason, awaited, detail);
+    });
+    try {
+      return await withDeadline(Promise.race([work, accident]), deadlineMs, awaited);
+    } catch (error) {
+      if (error instanceof GuestLostError) throw error;
+      if (error instanceof DeadlineError && error.awaited === awaited) {
+        throw this.lost("timeout", awaited, `nothing came within ${deadlineMs / 1000} s`);
+      }
+      // A stream that breaks is a symptom: the guest went away, and its end is about to be known.
+      await withDeadline(accident, LAST_WORDS_MS, "an accident").catch((reason) => {
+        if (reason instanceof GuestLostError) throw reason;
+      });
+      throw error;
+    } finally {
+      work.catch(() => {});
+    }
+  }
+
+  lost(reason: GuestLostReason, awaited: string, detail: string): GuestLostError {
+    return new GuestLostError({ reason, awaited, detail, consoleTail: this.console.tail(), argv: this.argv });
+  }
+
+  /** Kills it if it still lives, and waits for its end. */
+  async kill(): Promise<void> {
+    try {
+      if (this.#exit === undefined) this.#child.kill("SIGKILL");
+    } catch {
+      // It ended in between.
+    }
+    await this.exited;
+  }
+
+  async #watch(): Promise<QemuExit> {
+    const [stderr, stdout, { code, signal }] = await Promise.all([
+      readTail(this.#child.stderr),
+      readTail(this.#child.stdout),
+      this.#child.status,
+    ]);
+    await this.#consoleEnd;
+    return this.#exit = { code, signal, stderr: stderr + stdout };
+  }
+
+  /** The first of the two: the kernel says that it cannot go on, or QEMU ends. */
+  async #firstAccident(): Promise<Accident> {
+    const exit = await Promise.race([this.console.fatal.then(() => undefined), this.exited]);
+    if (exit === undefined) await withDeadline(this.exited, LAST_WORDS_MS, "last words").catch(() => {});
+    if (exit === undefined || this.console.sawFatal) {
+      return { reason: "panic", detail: this.console.fatalLine ?? await this.console.fatal };
+    }
+    const { code, signal, stderr } = exit;
+    const ending = signal === null ? `QEMU ended with exit status ${code}` : `QEMU was ended by ${signal}`;
+    return { reason: "qemu-exit", detail: stderr === "" ? ending : `${ending}: ${stderr}` };
+  }
+}
+
+/** What made a guest unusable. */
+interface Accident {
+  reason: GuestLostReason;
+  detail: string;
+}
+
+/** Reads a stream to its end, keeping the last bytes as text. */
+async function readTail(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const log = new ConsoleLog(STDERR_LIMIT);
+  for await (const chunk of stream) log.append(chunk);
+  return log.text(log.offset - STDERR_LIMIT).trim();
+}
