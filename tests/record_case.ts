@@ -11,7 +11,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { filterScenarios, readCatalogue } from "../harness/run/catalogue.ts";
-import { UsageError } from "../harness/cli/exit_status.ts";
+import { UsageError } from "../vm/host/errors.ts";
 import type { ObservedCheckpoint } from "../harness/run/case/observe_checkpoint.ts";
 import { parsePlatforms } from "../harness/run/platform.ts";
 import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { imageCommand } from "../harness/cli/commands/image.ts";
-import { UsageError } from "../harness/cli/exit_status.ts";
+import { UsageError } from "../vm/host/errors.ts";
 import { judgeV11Image } from "../lib/compare/v11/judge_v11_image.ts";
 import { parseV11Manifest } from "../lib/compare/v11/manifest.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";

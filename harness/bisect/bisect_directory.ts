@@ -2,7 +2,7 @@
 
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { writeWhole } from "../report/write_whole.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectResult } from "./bisect_result.ts";

@@ -2,7 +2,7 @@
 
 import { resolve } from "@std/path";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import {
   DEBIAN_SERIES,
   MATRIX_PLATFORMS,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { parseOptions } from "../cli/parse_options.ts";
 import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "./bisect_request.ts";
 

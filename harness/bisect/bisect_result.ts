@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { EXIT_STATUS, type ExitStatus } from "../cli/exit_status.ts";
+import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectRun, Failure } from "./bisect_run.ts";
 import type { Change } from "./change_history.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "@std/path";
 import { lutimesSync } from "node:fs";
 import { identifySource } from "../../vm/kernel/source/kernel_source.ts";
 import { runCommand } from "../../vm/host/run_command.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { GitRepository } from "./git_repository.ts";
 
 /** What {@linkcode BisectTree.take} takes. */

@@ -5,7 +5,7 @@ import { join } from "@std/path";
 import { withFileLock } from "../../vm/host/file_lock.ts";
 import { baseEnvironment } from "../../vm/host/run_command.ts";
 import { digestOf } from "../../vm/kernel/digest.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { Change } from "./change_history.ts";
 
 /** git ended with a status other than 0. */

@@ -6,7 +6,7 @@ import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { SERIES } from "./bisect_directory.ts";
 import type { BisectRequest, BisectSource } from "./bisect_request.ts";
 import type { BisectTreeOptions } from "./bisect_tree.ts";

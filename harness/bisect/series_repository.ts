@@ -2,7 +2,7 @@
 
 import { dirname, join } from "@std/path";
 import { patchedFiles } from "../../vm/kernel/source/kernel_overlay.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { Change } from "./change_history.ts";
 import { GitError, GitRepository, runGit } from "./git_repository.ts";
 

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { listPatches, makeSeriesRepository, patchNamed } from "./series_repository.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 

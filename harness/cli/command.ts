@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { ExitStatus } from "./exit_status.ts";
+import type { ExitStatus } from "../../vm/host/errors.ts";
 
 /** One command: its usage lines, and what it does with its arguments. */
 export interface Command {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "./command.ts";
-import { EXIT_STATUS, type ExitStatus } from "./exit_status.ts";
+import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 
 /** Loads a command when it is asked for: looking at an image needs none of what runs a guest. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

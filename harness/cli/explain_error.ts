@@ -5,7 +5,7 @@ import { MissingToolError } from "../../vm/host/find_tool.ts";
 import { GuestBuildError } from "../../vm/initramfs/build_guest.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { BuildError, DISK_FULL_HINT, isDiskFull } from "../../vm/kernel/build/build_error.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "./exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../vm/host/errors.ts";
 
 /** What a user is told of an error, in place of a stack trace. */
 export interface ErrorExplanation {

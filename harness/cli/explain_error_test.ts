@@ -5,7 +5,7 @@ import { MissingToolError } from "../../vm/host/find_tool.ts";
 import { GuestBuildError } from "../../vm/initramfs/build_guest.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { BuildError, inStage } from "../../vm/kernel/build/build_error.ts";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { explainError } from "./explain_error.ts";
 
 Deno.test("explainError() gives each kind of error its exit status", () => {

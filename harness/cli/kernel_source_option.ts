@@ -2,7 +2,7 @@
 
 import type { KernelSource } from "../../vm/kernel/source/kernel_source.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { ParsedOptions } from "./parse_options.ts";
 
 /** Options that say which kernel source is built. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import {
   kernelOptionsOf,
   kernelSourceOption,

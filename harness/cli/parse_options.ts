@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 
 /** Which options a command takes. */
 export interface OptionNames {

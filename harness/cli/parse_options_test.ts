@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { parseOptions } from "./parse_options.ts";
 
 const NAMES = { string: ["out", "count"], collect: ["filter"], boolean: ["json"], rest: true };

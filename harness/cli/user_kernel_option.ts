@@ -2,7 +2,7 @@
 
 import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
 import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { kernelOptionsOf, SOURCE_OPTIONS } from "./kernel_source_option.ts";
 import type { ParsedOptions } from "./parse_options.ts";
 

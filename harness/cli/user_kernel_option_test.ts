@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "./exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { SOURCE_FLAGS, SOURCE_OPTIONS } from "./kernel_source_option.ts";
 import {
   OWN_KERNEL_FLAGS,

@@ -3,7 +3,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "./coverage.ts";
 import { coveragePage } from "./coverage_page.ts";
 import { parseGcov } from "./parse_gcov.ts";

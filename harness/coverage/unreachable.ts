@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { Coverage } from "./coverage.ts";
 
 /** A line that no test can make run, and why it is there all the same. */

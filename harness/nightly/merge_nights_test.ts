@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { NightlyResult } from "./nightly_result.ts";
 import { History } from "./history/history.ts";
 import { mergeNights } from "./merge_nights.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
-import { EXIT_STATUS, type ExitStatus } from "../cli/exit_status.ts";
+import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { accountJob } from "./account_time.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join, normalize } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { imagePicture } from "./image_picture.ts";
 import {
   type KeptFiles,

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { listProblems, realityText } from "./problems.ts";
 import { readResultTree } from "./read_result_tree.ts";
 import { parseNightlyResult, parseRunResult, treeOfRun } from "./result_tree.ts";

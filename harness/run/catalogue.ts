@@ -3,7 +3,7 @@
 import { walk } from "@std/fs";
 import { basename, join } from "@std/path";
 import { parseScenario, type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 
 /** Where the project's own scenarios lie. */
 export const SCENARIO_DIRECTORY: string = join(

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { parsePlatforms, PLATFORMS } from "./platform.ts";
 
 async function withFile(text: string, use: (path: string) => Promise<unknown>): Promise<void> {

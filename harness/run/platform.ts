@@ -3,7 +3,7 @@
 import type { KernelArch, TargetArch } from "../../lib/abi/arch.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
 import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../vm/kernel/ported_series.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 
 /** A kernel and the kind of program that runs on it. */
 export interface Platform {

@@ -4,7 +4,7 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { Guest } from "./guest/guest.ts";
 import type { CaseOutcome } from "./case/run_case.ts";
 import type { ReportedSplat, Reruns, ScenarioResult } from "./scenario_result.ts";

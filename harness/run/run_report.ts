@@ -8,7 +8,7 @@ import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../cli/exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../vm/host/errors.ts";
 import { formatBytes, formatCount, formatSeconds } from "../report/format_quantity.ts";
 import type { Reruns, ScenarioResult } from "./run_catalogue.ts";
 import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./run_result.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { ScenarioResult } from "./run_catalogue.ts";
 import { RunReport } from "./run_report.ts";
 import type { Terminal } from "../report/terminal.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import type { Splat } from "./splat.ts";
 
 /** Kernels that an entry is for; each that is given must be equal. */

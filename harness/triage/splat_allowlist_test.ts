@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { UsageError } from "../cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { parseSplats } from "./parse_splats.ts";
 import { allowedBy, parseSplatAllowlist, readSplatAllowlist } from "./splat_allowlist.ts";
 

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
-import { UsageError } from "../../harness/cli/exit_status.ts";
+import { UsageError } from "../../vm/host/errors.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import {
   type PreparedGuest,

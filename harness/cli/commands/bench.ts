@@ -2,7 +2,7 @@
 
 import { measureDumpSpeed, medianRate, speedScenario } from "../../bench/dump_speed.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS } from "../exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";

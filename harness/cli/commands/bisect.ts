@@ -15,7 +15,7 @@ import { runBisect } from "../../bisect/run_bisect.ts";
 import { planChange } from "../../bisect/run_change.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { onInterrupt } from "../../nightly/run/on_interrupt.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";

@@ -4,7 +4,7 @@ import { isAbsolute } from "@std/path";
 import { findingText } from "../../../lib/image/finding.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount } from "../../report/format_quantity.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";

@@ -10,7 +10,7 @@ import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from 
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
-import { EXIT_STATUS } from "../exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
 import { newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
 import type { Guest } from "../../run/guest/guest.ts";

@@ -3,7 +3,7 @@
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { faultScenarios, sweepSkipReason } from "../../check/faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
 import {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";

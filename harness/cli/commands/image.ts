@@ -9,7 +9,7 @@ import { readImage } from "../../../lib/image/image.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { checkImageStream } from "../../../lib/image/rules.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 
 const ACTIONS: Readonly<Record<string, (path: string, options: ParsedOptions) => Promise<ExitStatus>>> = {

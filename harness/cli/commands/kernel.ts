@@ -4,7 +4,7 @@ import { buildKernelFor, isKernelCached } from "../../run/guest/prepare_guest.ts
 import { kernelBuildLine } from "../../run/guest/kernel_build_line.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS } from "../exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import { ownKernelOptions } from "../user_kernel_option.ts";
 import { parseOptions } from "../parse_options.ts";

@@ -6,7 +6,7 @@ import { acceptFindings, readAcceptedFindings } from "../../../vm/kernel/patches
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS } from "../exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { lintLines } from "../lint_lines.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";

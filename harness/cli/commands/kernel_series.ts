@@ -9,7 +9,7 @@ import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import { readSeriesAuthor, SeriesAuthorError } from "../../../vm/kernel/patches/series_author.ts";
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { Terminal } from "../../report/terminal.ts";

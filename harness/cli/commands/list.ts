@@ -2,7 +2,7 @@
 
 import { readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS } from "../exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parseOptions } from "../parse_options.ts";
 
 /** `list`: the catalogue. */

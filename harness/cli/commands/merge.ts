@@ -2,7 +2,7 @@
 
 import { join, resolve } from "@std/path";
 import type { Command } from "../command.ts";
-import { UsageError } from "../exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeNights } from "../../nightly/merge_nights.ts";

@@ -4,7 +4,7 @@ import { join, resolve } from "@std/path";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes } from "../../report/format_quantity.ts";
 import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";

@@ -7,7 +7,7 @@ import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { ScenarioError } from "../../../lib/model/scenario.ts";
 import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { parseOptions } from "../parse_options.ts";
 import { OWN_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parseOptions } from "../parse_options.ts";
 import { htmlReport } from "../../report/html_report.ts";
 import { jsonlReport } from "../../report/jsonl_report.ts";

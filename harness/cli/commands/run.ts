@@ -2,7 +2,7 @@
 
 import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { UsageError } from "../exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import {
   OWN_KERNEL_FLAGS,

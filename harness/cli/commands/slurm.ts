@@ -3,7 +3,7 @@
 import { join, resolve } from "@std/path";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "../../nightly/plan/expand_matrix.ts";
 import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";

@@ -2,7 +2,7 @@
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { JobDigests, JobStatus, NightlyJob, NightlyRun, TrendPoint } from "../nightly_result.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./history_schema.ts";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { History } from "./history.ts";
 import { MIGRATIONS } from "./history_schema.ts";
 import { NightFixture } from "../testing/night_fixture.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { Matrix, MatrixExclude, MatrixKernel, MatrixPlatform, MatrixSuite } from "./matrix.ts";
 
 /** A job as the matrix asks for it. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 
 /** A value of a file of ours, with the place where it stands, so that a mistake can be named. */
 export class FieldReader {

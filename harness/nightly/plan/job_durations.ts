@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { basename, dirname } from "@std/path";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 import type { History } from "../history/history.ts";
 import { writeWhole } from "../../report/write_whole.ts";

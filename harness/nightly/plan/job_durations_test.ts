@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { readDurations, writeDurations } from "./job_durations.ts";
 import { NightFixture } from "../testing/night_fixture.ts";
 

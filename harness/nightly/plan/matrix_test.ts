@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "./expand_matrix.ts";
 import { DEFAULT_MATRIX, parseMatrix, readMatrix } from "./read_matrix.ts";
 

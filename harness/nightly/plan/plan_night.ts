@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { digestOf } from "../../../vm/kernel/digest.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "./expand_matrix.ts";
 import type { History } from "../history/history.ts";
 import { recordedDurations } from "./job_durations.ts";

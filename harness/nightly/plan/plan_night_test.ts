@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { fetchGitTree, GitTreeError } from "./git_tree.ts";
 import { History } from "../history/history.ts";

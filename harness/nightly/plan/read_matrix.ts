@@ -3,7 +3,7 @@
 import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
 import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { digestOf } from "../../../vm/kernel/digest.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { FieldReader } from "./field_reader.ts";
 import {
   DEBIAN_SERIES,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 
 /** Which of how many parts. */

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { parseShard, shardJobs } from "./shard_jobs.ts";
 
 Deno.test("shardJobs() puts every job into one shard, the same one each time", () => {

@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import type { CommandResult } from "../../../vm/host/run_command.ts";
-import { EXIT_STATUS } from "../../cli/exit_status.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import type { RunResult } from "../../run/run_result.ts";
 import { describeJob, NightDirectory } from "./night_directory.ts";

@@ -2,7 +2,7 @@
 
 import { ensureDir, exists } from "@std/fs";
 import { dirname, join } from "@std/path";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import { NIGHTLY_RESULT_SCHEMA } from "../nightly_result.ts";
 import { writeWhole } from "../../report/write_whole.ts";

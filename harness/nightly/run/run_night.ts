@@ -3,7 +3,7 @@
 import { join } from "@std/path";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { isDiskFull } from "../../../vm/kernel/build/build_error.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { accountTime } from "../account_time.ts";

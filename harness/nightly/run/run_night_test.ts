@@ -9,7 +9,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { exists } from "@std/fs";
-import { EXIT_STATUS, UsageError } from "../../cli/exit_status.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import { History } from "../history/history.ts";
 import { exitStatusOfNight, printNight } from "../night_summary.ts";

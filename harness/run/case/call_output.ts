@@ -3,7 +3,7 @@
 import type { OutputWords } from "../../../lib/model/call_words.ts";
 import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { GuestSyscalls } from "./guest_syscalls.ts";
 

@@ -3,7 +3,7 @@
 import type { SetupStep } from "../../../lib/model/scenario.ts";
 import { ProgramBuilder } from "../../../lib/model/program_builder.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { formatSwapArea } from "../../../vm/qemu/swap_area.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 

@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { encodeProgram } from "../../../vm/agent/target_program.ts";
 import { settingOf, setUpCase } from "./case_setup.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 const TARGET = { path: "/target", wordSize: 8 } as const;

@@ -3,7 +3,7 @@
 import { errnoName } from "../../../lib/abi/errno.ts";
 import { type SyscallName, syscallNumber } from "../../../lib/model/syscall_numbers.ts";
 import type { SyscallArgument } from "../../../vm/agent/agent_types.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 /** System calls by name, made by the agent, that must succeed. */

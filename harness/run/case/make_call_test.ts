@@ -6,7 +6,7 @@ import type { Step } from "../../../lib/model/scenario.ts";
 import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
 import { type SyscallName, syscallNumber } from "../../../lib/model/syscall_numbers.ts";
 import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { type MadeCall, makeCall } from "./make_call.ts";
 

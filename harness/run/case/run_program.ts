@@ -4,7 +4,7 @@ import { errnoNumber } from "../../../lib/abi/errno.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { Refusal } from "../../../lib/model/predict_stop.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { judgeImage } from "../../check/judge_image.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";

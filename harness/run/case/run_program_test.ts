@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { runProgram } from "./run_program.ts";
 

@@ -8,7 +8,7 @@ import type { TargetOp } from "../../../lib/model/target_op.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
 import type { ResultItem } from "../../check/check_results.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { gcoreJudge } from "../../check/gcore.ts";
 import type { Guest } from "../guest/guest.ts";
 import { installFiles } from "../guest/install_files.ts";

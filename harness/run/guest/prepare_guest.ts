@@ -29,7 +29,7 @@ import {
   type VirtualMachine,
   type VirtualMachineOptions,
 } from "../../../vm/qemu/virtual_machine.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest } from "./guest.ts";
 import { kernelText } from "../../cli/kernel_source_option.ts";
 import { examineKernelFile, modelSeries } from "./user_kernel.ts";

@@ -5,7 +5,7 @@ import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { FREE_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import { encodeProgram } from "../../../vm/agent/target_program.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "./guest.ts";
 
 const ENOSYS = 38;

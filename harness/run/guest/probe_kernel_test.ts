@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import type { GuestAgent } from "./guest.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { findSyscall } from "./probe_kernel.ts";
 
 /** An agent on a kernel that has the numbers given, and notes which ones were called. */

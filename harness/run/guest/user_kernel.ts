@@ -6,7 +6,7 @@ import { type KernelFile, KernelFileError, readKernelFile } from "../../../vm/ke
 import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { channelFor, isOlder, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
 import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../../vm/kernel/ported_series.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { Platform } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";
 

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { defaultFragments } from "../../../vm/kernel/build/build_kernel.ts";
 import { fakeBzImage, type FakeKernelFile } from "../../../vm/kernel/testing/fake_kernel_file.ts";
-import { UsageError } from "../../cli/exit_status.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { examineKernelFile, modelSeries, type OwnKernelQuestion } from "./user_kernel.ts";
 import { PLATFORMS } from "../platform.ts";
 
