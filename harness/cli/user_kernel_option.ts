@@ -6,8 +6,8 @@ import { UsageError } from "../../vm/host/errors.ts";
 import { kernelOptionsOf, SOURCE_OPTIONS } from "./kernel_source_option.ts";
 import type { ParsedOptions } from "./parse_options.ts";
 
-/** What a command line says of a kernel that is not ours. */
-export interface OwnKernel {
+/** What a command line says of a user kernel: one that the project does not make itself. */
+export interface UserKernel {
   /** A ready kernel. */
   readonly kernelFile?: string | undefined;
   /** The configuration of the kernel that is built. */
@@ -20,8 +20,8 @@ export interface OwnKernel {
   readonly self: boolean;
 }
 
-/** Options with a value that describe an own kernel. */
-export const OWN_KERNEL_OPTIONS: readonly string[] = [
+/** Options with a value that describe a user kernel. */
+export const USER_KERNEL_OPTIONS: readonly string[] = [
   "bzimage",
   "kernel",
   "kernel-config",
@@ -30,10 +30,10 @@ export const OWN_KERNEL_OPTIONS: readonly string[] = [
 ];
 
 /** The same, of those that take no value. */
-export const OWN_KERNEL_FLAGS: readonly string[] = ["self"];
+export const USER_KERNEL_FLAGS: readonly string[] = ["self"];
 
 /** What they say, for a command's help. */
-export const OWN_KERNEL_HELP: readonly string[] = [
+export const USER_KERNEL_HELP: readonly string[] = [
   "--bzimage FILE    a ready kernel that carries the patch, bzImage or vmlinux, in place of our build (also --kernel)",
   "--kernel-config FILE a whole .config for the kernel that is built, in place of the project's",
   "--syscall NR      the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
@@ -46,7 +46,7 @@ export const OWN_KERNEL_HELP: readonly string[] = [
  *
  * @throws {UsageError} naming the option, what it takes and what was found
  */
-export function ownKernelOptions(options: ParsedOptions): OwnKernel {
+export function userKernelOptions(options: ParsedOptions): UserKernel {
   const [bzimage, kernel] = [options.string("bzimage"), options.string("kernel")];
   if (bzimage !== undefined && kernel !== undefined) {
     throw new UsageError("options --bzimage and --kernel are one and the same: give one of them");
@@ -95,7 +95,7 @@ function parseSyscallNumbers(text: string): SyscallNumbers {
 }
 
 /** The options that name a kernel and its ways, as they were given: for the command that shows a failure again. */
-export function ownKernelOptionsOf(options: ParsedOptions): string[] {
-  const flags = OWN_KERNEL_FLAGS.filter((name) => options.flag(name)).map((name) => `--${name}`);
-  return [...kernelOptionsOf(options, [...SOURCE_OPTIONS, ...OWN_KERNEL_OPTIONS]), ...flags];
+export function userKernelArguments(options: ParsedOptions): string[] {
+  const flags = USER_KERNEL_FLAGS.filter((name) => options.flag(name)).map((name) => `--${name}`);
+  return [...kernelOptionsOf(options, [...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS]), ...flags];
 }

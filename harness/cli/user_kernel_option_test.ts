@@ -4,22 +4,22 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
 import { SOURCE_FLAGS, SOURCE_OPTIONS } from "./kernel_source_option.ts";
 import {
-  OWN_KERNEL_FLAGS,
-  OWN_KERNEL_OPTIONS,
-  ownKernelOptions,
-  ownKernelOptionsOf,
+  USER_KERNEL_FLAGS,
+  USER_KERNEL_OPTIONS,
+  userKernelArguments,
+  userKernelOptions,
 } from "./user_kernel_option.ts";
 import { parseOptions } from "./parse_options.ts";
 
 function parse(...args: string[]) {
   return parseOptions(args, {
-    string: [...SOURCE_OPTIONS, ...OWN_KERNEL_OPTIONS],
-    boolean: [...SOURCE_FLAGS, ...OWN_KERNEL_FLAGS],
+    string: [...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS],
+    boolean: [...SOURCE_FLAGS, ...USER_KERNEL_FLAGS],
   });
 }
 
-Deno.test("ownKernelOptions() reads file, numbers, channel and --self", () => {
-  const read = (...args: string[]) => ownKernelOptions(parse(...args));
+Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
+  const read = (...args: string[]) => userKernelOptions(parse(...args));
   assertEquals(read(), {
     kernelFile: undefined,
     configFile: undefined,
@@ -40,9 +40,9 @@ Deno.test("ownKernelOptions() reads file, numbers, channel and --self", () => {
   assertEquals(read("--syscall", "i386=333").syscall, { x86_64: 333, i386: 333 });
 });
 
-Deno.test("ownKernelOptions() says what an option takes and what was found", () => {
+Deno.test("userKernelOptions() says what an option takes and what was found", () => {
   const fails = (message: string, ...args: string[]) =>
-    assertThrows(() => ownKernelOptions(parse(...args)), UsageError, message);
+    assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
   fails("one and the same", "--bzimage", "a", "--kernel", "b");
   fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
   fails('option --channel takes virtio or serial: found "net"', "--channel", "net");
@@ -51,7 +51,7 @@ Deno.test("ownKernelOptions() says what an option takes and what was found", () 
   }
 });
 
-Deno.test("ownKernelOptionsOf() gives everything that names the kernel, for another command line", () => {
+Deno.test("userKernelArguments() gives everything that names the kernel, for another command line", () => {
   const args = [
     "--series",
     "6.1",
@@ -64,5 +64,5 @@ Deno.test("ownKernelOptionsOf() gives everything that names the kernel, for anot
     "--as-is",
     "--self",
   ];
-  assertEquals(ownKernelOptionsOf(parse(...args)).toSorted(), args.toSorted());
+  assertEquals(userKernelArguments(parse(...args)).toSorted(), args.toSorted());
 });

@@ -8,7 +8,7 @@ export interface SyscallNumbers {
 }
 
 /** The numbers that the project's own patch gives it. */
-export const OWN_NUMBERS: SyscallNumbers = { x86_64: 390, i386: 390 };
+export const PORT_NUMBERS: SyscallNumbers = { x86_64: 390, i386: 390 };
 
 /**
  * Numbers that no kernel of 5.10 to 6.12 has given away on either architecture. Nothing else is called in search of

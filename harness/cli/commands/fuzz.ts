@@ -5,7 +5,7 @@ import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/error
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
-import { OWN_KERNEL_HELP, OWN_KERNEL_OPTIONS, ownKernelOptions } from "../user_kernel_option.ts";
+import { USER_KERNEL_HELP, USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { parsePlatforms, type Platform } from "../../run/platform.ts";
 import { type ParsedOptions, parseOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../../mutants.ts";
@@ -29,13 +29,13 @@ export const fuzzCommand: Command = {
     `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     "--arch LIST    platforms, separated by commas, or all",
     "--plant NAME   plant that error of fixtures/mutants.json in the kernel first",
-    ...OWN_KERNEL_HELP.filter((line) => !line.startsWith("--self")),
+    ...USER_KERNEL_HELP.filter((line) => !line.startsWith("--self")),
     ...SOURCE_HELP,
     "--accel NAME   kvm or tcg, in place of the probe",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", ...OWN_KERNEL_OPTIONS, "accel"],
+      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", ...USER_KERNEL_OPTIONS, "accel"],
       boolean: [...SOURCE_FLAGS, "ldt", "tracers"],
     });
     if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
@@ -57,15 +57,15 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
   const ldt = options.flag("ldt");
   if (ldt && options.flag("tracers")) throw new UsageError("--tracers has no meaning with --ldt");
-  const own = ownKernelOptions(options);
-  if (own.self && options.flag("tracers")) {
+  const user = userKernelOptions(options);
+  if (user.self && options.flag("tracers")) {
     throw new UsageError("--tracers needs other tasks than --self has");
   }
   const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
   const prepared = await prepareGuest(platform, {
     terminal,
     accelerator: options.string("accel"),
-    ...own,
+    ...user,
     source: kernelSourceOption(options),
     mutate: await plantedEdits(options.string("plant")),
   });

@@ -6,7 +6,7 @@ import { parsePlatforms } from "../../run/platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
-import { ownKernelOptions } from "../user_kernel_option.ts";
+import { userKernelOptions } from "../user_kernel_option.ts";
 import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
@@ -31,7 +31,7 @@ export const kernelCommand: Command = {
       words: false,
     });
     const source = kernelSourceOption(options);
-    const { channel, configFile } = ownKernelOptions(options);
+    const { channel, configFile } = userKernelOptions(options);
     const request = { source, channel, configFile };
     const terminal = new Terminal();
     const platforms = parsePlatforms({

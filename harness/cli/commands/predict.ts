@@ -10,7 +10,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { parseOptions } from "../parse_options.ts";
-import { OWN_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
+import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import { targetHeapStart } from "../../run/guest/prepare_guest.ts";
 
 /** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
@@ -40,7 +40,7 @@ export const predictCommand: Command = {
         targetWordSize: platform.target === "x86_64" ? 8 : 4,
         heapStart: await targetHeapStart(platform),
         stackTop: stackTop(platform.kernel, platform.target),
-        checkpointNr: OWN_NUMBERS[platform.target],
+        checkpointNr: PORT_NUMBERS[platform.target],
         series: platform.series,
       });
       console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);

@@ -5,11 +5,11 @@ import type { Command } from "../command.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
 import {
-  OWN_KERNEL_FLAGS,
-  OWN_KERNEL_HELP,
-  OWN_KERNEL_OPTIONS,
-  ownKernelOptions,
-  ownKernelOptionsOf,
+  USER_KERNEL_FLAGS,
+  USER_KERNEL_HELP,
+  USER_KERNEL_OPTIONS,
+  userKernelArguments,
+  userKernelOptions,
 } from "../user_kernel_option.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { parseOptions } from "../parse_options.ts";
@@ -35,20 +35,20 @@ export const runCommand: Command = {
     "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
     ...SOURCE_HELP,
     "--accel NAME      kvm or tcg, in place of the probe",
-    ...OWN_KERNEL_HELP,
+    ...USER_KERNEL_HELP,
     "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
     "--out DIR         where the results go; a new directory below the cache by default",
   ],
   async run(args) {
     const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", ...OWN_KERNEL_OPTIONS, "accel", "out", "repeat"],
+      string: [...SOURCE_OPTIONS, "arch", "flavour", ...USER_KERNEL_OPTIONS, "accel", "out", "repeat"],
       collect: ["filter", "scenario"],
-      boolean: [...SOURCE_FLAGS, ...OWN_KERNEL_FLAGS],
+      boolean: [...SOURCE_FLAGS, ...USER_KERNEL_FLAGS],
     });
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
-    const own = ownKernelOptions(options);
+    const user = userKernelOptions(options);
     const source = kernelSourceOption(options);
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
@@ -58,11 +58,11 @@ export const runCommand: Command = {
     if (scenarios.length > 0) {
       const platforms = parsePlatforms({
         arch: options.string("arch"),
-        fallback: own.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+        fallback: user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
         flavour: options.string("flavour"),
         series: options.string("series"),
       });
-      if (own.kernelFile !== undefined && platforms.length > 1) {
+      if (user.kernelFile !== undefined && platforms.length > 1) {
         throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
       }
       const accelerator = options.string("accel");
@@ -72,13 +72,13 @@ export const runCommand: Command = {
         const prepared = await prepareGuest(platform, {
           terminal,
           accelerator,
-          ...own,
+          ...user,
           source,
           scenarios,
         });
         const { name } = prepared.platform;
         const how = prepared.notes.join("; ");
-        report.beginPlatform({ ...prepared, name, kernelOptions: ownKernelOptionsOf(options) }, how);
+        report.beginPlatform({ ...prepared, name, kernelOptions: userKernelArguments(options) }, how);
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));

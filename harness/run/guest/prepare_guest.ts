@@ -18,7 +18,7 @@ import {
 } from "../../../vm/kernel/build/build_kernel.ts";
 import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
 import { findStored } from "../../../vm/kernel/kernel_store.ts";
-import { OWN_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
+import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { slowdown } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { OverlayEdit } from "../../../vm/kernel/source/kernel_overlay.ts";
@@ -154,18 +154,18 @@ function buildOptions(
 /** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
 export async function prepareGuest(named: Platform, options: PrepareOptions): Promise<PreparedGuest> {
   const { terminal, self = false } = options;
-  const own = options.kernelFile === undefined ? undefined : await examineKernelFile({
+  const user = options.kernelFile === undefined ? undefined : await examineKernelFile({
     path: options.kernelFile,
     platform: named,
     channel: options.channel,
     hasNumber: options.syscall !== undefined,
   });
-  const build = own ? undefined : await buildKernelFor(named, terminal, options);
+  const build = user ? undefined : await buildKernelFor(named, terminal, options);
   const built = build && modelSeries(build.info.release);
-  const platform = own?.platform ?? (built ? { ...named, series: built.series } : named);
-  const channel = own?.channel ?? options.channel ?? "virtio";
+  const platform = user?.platform ?? (built ? { ...named, series: built.series } : named);
+  const channel = user?.channel ?? options.channel ?? "virtio";
   const kernel = build?.bootFile ?? options.kernelFile!;
-  const config = own ? own.config : await configAt(build!.config);
+  const config = user ? user.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
   const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
@@ -198,17 +198,17 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
     series: platform.series,
   });
   const heapStart = await heapStartOf(target);
-  const { numbers, notes } = own
+  const { numbers, notes } = user
     ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self }).catch((error) => {
-      const isGuessed = own.config === undefined && options.channel === undefined && channel === "virtio";
+      const isGuessed = user.config === undefined && options.channel === undefined && channel === "virtio";
       if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
       throw error;
     })
-    : { numbers: options.syscall ?? build?.info.syscalls ?? OWN_NUMBERS, notes: [] };
+    : { numbers: options.syscall ?? build?.info.syscalls ?? PORT_NUMBERS, notes: [] };
   return {
     platform,
-    kernelName: build ? kernelText(build, options.source) : `Linux ${own!.release} (${kernel})`,
-    notes: [...own?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
+    kernelName: build ? kernelText(build, options.source) : `Linux ${user!.release} (${kernel})`,
+    notes: [...user?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
     self,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
@@ -264,7 +264,7 @@ async function askKernel(
   await using guest = await startGuest();
   const nr = await findSyscall(guest.agent, { number: syscall?.[agentArch(platform)] });
   const numbers = syscall ?? { x86_64: nr, i386: nr };
-  const notes = syscall === undefined && nr !== OWN_NUMBERS.x86_64
+  const notes = syscall === undefined && nr !== PORT_NUMBERS.x86_64
     ? [`its system call has number ${nr}`]
     : [];
   if (self) return { numbers, notes };

@@ -11,7 +11,7 @@ import type { Platform } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";
 
 /** What is known of a ready kernel before it is booted. */
-export interface OwnKernelFile {
+export interface UserKernelFile {
   /** The platform, of the series whose model judges the kernel. */
   readonly platform: Platform;
   readonly release: string;
@@ -23,7 +23,7 @@ export interface OwnKernelFile {
 }
 
 /** What the command line says of it. */
-export interface OwnKernelQuestion {
+export interface UserKernelRequest {
   readonly path: string;
   readonly platform: Platform;
   readonly channel: GuestChannel | undefined;
@@ -36,7 +36,7 @@ export interface OwnKernelQuestion {
  *
  * @throws {UsageError} naming the file, and each option that it lacks
  */
-export async function examineKernelFile(question: OwnKernelQuestion): Promise<OwnKernelFile> {
+export async function examineKernelFile(question: UserKernelRequest): Promise<UserKernelFile> {
   const { path, platform, hasNumber } = question;
   const file = await readKernelFile(path).catch((error) => {
     throw error instanceof KernelFileError ? new UsageError(`option --bzimage: ${error.message}`) : error;

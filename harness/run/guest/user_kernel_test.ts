@@ -5,14 +5,14 @@ import { join } from "@std/path";
 import { defaultFragments } from "../../../vm/kernel/build/build_kernel.ts";
 import { fakeBzImage, type FakeKernelFile } from "../../../vm/kernel/testing/fake_kernel_file.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { examineKernelFile, modelSeries, type OwnKernelQuestion } from "./user_kernel.ts";
+import { examineKernelFile, modelSeries, type UserKernelRequest } from "./user_kernel.ts";
 import { PLATFORMS } from "../platform.ts";
 
 const platform = PLATFORMS[0]!;
 
 async function examine(
   kernel: FakeKernelFile,
-  { beside, ...question }: Partial<OwnKernelQuestion> & { beside?: Record<string, string> } = {},
+  { beside, ...question }: Partial<UserKernelRequest> & { beside?: Record<string, string> } = {},
 ) {
   const directory = await Deno.makeTempDir();
   try {
