@@ -100,7 +100,8 @@ export type { CompareOptions } from "./lib/compare/comparison_context.ts";
 export type { PagemapEntry } from "./lib/compare/pagemap.ts";
 export type { MapsEntry, SmapsEntry } from "./lib/compare/proc_maps.ts";
 export type { ProcStat } from "./lib/compare/proc_stat.ts";
-export type { Dialect, FormatOptions } from "./lib/image/dialect.ts";
+export type { Dialect } from "./lib/abi/dialect.ts";
+export type { FormatOptions } from "./lib/image/dialect.ts";
 export { PIDS } from "./lib/image/records/task.ts";
 export type { CompileTarget } from "./lib/model/state/model_state.ts";
 export type { PageBase, PageContent } from "./lib/model/state/page_content.ts";
@@ -116,7 +117,6 @@ export type {
   TracerWork,
   Whom,
 } from "./lib/model/tracer_words.ts";
-export type { LdtDialect } from "./lib/x86/fill_ldt.ts";
 export type { UserMemory } from "./lib/x86/errno.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
 export * from "./lib/compare/v11/compare_v11_image.ts";

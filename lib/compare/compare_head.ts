@@ -60,7 +60,7 @@ export function compareHeadArch(
   judge.fields(node, {
     has_fxsr: observed(kernel.cpuFlags.has("fxsr") ? 1 : 0),
     has_xsave: observed(target.hasXsave ? 1 : 0),
-    xstate_size: observed(target.xstate.length),
+    ...target.xstate ? { xstate_size: observed(target.xstate.length) } : {},
   });
 }
 
@@ -83,9 +83,10 @@ export function compareTask(
 
 /** STRING: the task's name, zero padded. */
 export function compareComm(node: RecordNodeOf<"STRING">, { judge, target }: ComparisonContext): void {
+  judge.header(node, 0);
+  if (!target.comm) return;
   const bytes = new Uint8Array(COMM_LENGTH);
   bytes.set(target.comm.subarray(0, COMM_LENGTH));
-  judge.header(node, 0);
   judge.bytes(node, node.offset + 8, node.payload, {
     bytes,
     by: "observed",

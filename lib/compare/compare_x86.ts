@@ -164,6 +164,7 @@ export function compareXstate(node: XstateNode, { judge, target, prediction }: C
       what: `the FPU state, ${name}`,
     });
   }
+  if (!target.xstate) return;
   judge.bytes(node, node.offset, node.bytes, {
     bytes: target.xstate,
     by: "observed",

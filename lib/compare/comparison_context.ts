@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelArch } from "../abi/arch.ts";
+import type { Dialect } from "../abi/dialect.ts";
 import type { KernelSeries } from "../abi/vm_flags.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";
 import type { Judge } from "./judge.ts";
@@ -12,6 +13,8 @@ export interface CompareOptions {
   readonly arch: KernelArch;
   /** That kernel's version, for the tables of vm_flags and page protections. */
   readonly series: KernelSeries;
+  /** Whose kernel code wrote the image. */
+  readonly dialect: Dialect;
   /** What the kernel says of itself. */
   readonly kernel: KernelObservation;
   /** What other interfaces said of the target. */

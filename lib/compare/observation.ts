@@ -12,13 +12,13 @@ export interface KernelObservation {
   readonly version: string;
   /** The machine of uname. */
   readonly machine: string;
-  /** Page frame number of the zero page. */
-  readonly zeroFrame: bigint;
+  /** Page frame number of the zero page; undefined for a kernel without one. */
+  readonly zeroFrame: bigint | undefined;
   /** The flags line of /proc/cpuinfo. */
   readonly cpuFlags: ReadonlySet<string>;
 }
 
-/** What other kernel interfaces said of the stopped target. */
+/** What other kernel interfaces said of the stopped target; undefined is what an old kernel does not tell. */
 export interface TargetObservation {
   /** Its pid in the namespace of the agent. */
   readonly pid: number;
@@ -28,16 +28,24 @@ export interface TargetObservation {
   readonly smaps: readonly SmapsEntry[];
   /** The fields of /proc/PID/stat. */
   readonly stat: ProcStat;
-  /** /proc/PID/comm, without its newline. */
-  readonly comm: Uint8Array;
+  /** /proc/PID/comm, without its newline (since Linux 2.6.33). */
+  readonly comm: Uint8Array | undefined;
+  /** /proc/PID/auxv: pairs of words. */
+  readonly auxv: Uint8Array | undefined;
+  /** /proc/PID/cmdline: the arguments, each with its NUL. */
+  readonly cmdline: Uint8Array | undefined;
+  /** /proc/PID/environ: the environment, each variable with its NUL. */
+  readonly environ: Uint8Array | undefined;
   /** The pages that /proc/PID/pagemap shows as present or swapped. */
   readonly pagemap: readonly PagemapEntry[];
   /** Block hashes of pages by page number, two lanes. */
   readonly pageHashes: ReadonlyMap<number, readonly [number, number]>;
   /** ptrace's struct user_regs_struct of the agent's word size. */
   readonly gpr: Uint8Array;
-  /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE). */
-  readonly xstate: Uint8Array;
+  /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE); undefined without PTRACE_GETREGSET (Linux 2.6.34). */
+  readonly xstate: Uint8Array | undefined;
+  /** PTRACE_GETFPXREGS of an i386 kernel, 512 bytes: asked for where there is no PTRACE_GETREGSET. */
+  readonly fpxregs: Uint8Array | undefined;
   /** Whether ptrace has the NT_X86_XSTATE register set. */
   readonly hasXsave: boolean;
   /** Eight words of PTRACE_PEEKUSER, debug registers 0 to 7. */
@@ -56,9 +64,9 @@ export interface TargetObservation {
 export interface RawObservation {
   /** Its pid in the namespace of the agent. */
   readonly pid: number;
-  /** Files of /proc/PID by name, and `pages`. */
+  /** Files of /proc/PID by name, and `pages`; comm, auxv, cmdline and environ may be absent. */
   readonly proc: ReadonlyMap<string, Uint8Array>;
-  /** Blobs of ptrace by name. */
+  /** Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs and fpxregs. */
   readonly registers: ReadonlyMap<string, Uint8Array>;
   /** Pages that were hashed. */
   readonly hashedAddresses: BigUint64Array;
@@ -84,11 +92,15 @@ export function parseObservation(raw: RawObservation): TargetObservation {
     maps: parseMaps(need(raw.proc, "maps")).filter(isOwnMapping),
     smaps: parseSmaps(need(raw.proc, "smaps")).filter(isOwnMapping),
     stat: parseProcStat(need(raw.proc, "stat")),
-    comm: withoutNewline(need(raw.proc, "comm")),
+    comm: withoutNewline(raw.proc.get("comm")),
+    auxv: raw.proc.get("auxv"),
+    cmdline: raw.proc.get("cmdline"),
+    environ: raw.proc.get("environ"),
     pagemap: parsePagemap(need(raw.proc, "pages")),
     pageHashes: hashTable(raw.hashedAddresses, raw.hashes),
     gpr: need(raw.registers, "gpr"),
-    xstate: xstate ?? need(raw.registers, "fpregs"),
+    xstate: xstate ?? raw.registers.get("fpregs"),
+    fpxregs: raw.registers.get("fpxregs"),
     hasXsave: xstate !== undefined,
     debugRegisters: need(raw.registers, "debugreg"),
     tls: need(raw.registers, "tls"),
@@ -111,8 +123,8 @@ function need(blobs: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array 
   return bytes;
 }
 
-function withoutNewline(bytes: Uint8Array): Uint8Array {
-  return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
+function withoutNewline(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  return bytes?.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
 }
 
 function hashTable(

@@ -33,7 +33,7 @@ Deno.test("parseObservation() leaves out the gate page, which is no VMA of the t
 });
 
 Deno.test("parseObservation() cuts the newline off the name, but only that", () => {
-  const comm = (text: string): Uint8Array =>
+  const comm = (text: string): Uint8Array | undefined =>
     parseObservation(raw({ proc: new Map([...raw().proc, ["comm", encoder.encode(text)]]) })).comm;
   assertEquals(comm("target\n"), encoder.encode("target"));
   assertEquals(comm("a\n\n"), encoder.encode("a\n"));
@@ -55,7 +55,7 @@ Deno.test("parseObservation() takes the older register set when the processor ha
 
 Deno.test("parseObservation() names each answer that is missing", () => {
   const { proc, registers } = raw();
-  for (const name of proc.keys()) {
+  for (const name of ["maps", "smaps", "stat", "pages"]) {
     assertThrows(() => parseObservation(raw({ proc: without(proc, name) })), SyntaxError, `"${name}"`);
   }
   for (const name of ["gpr", "debugreg", "tls"]) {
@@ -65,9 +65,24 @@ Deno.test("parseObservation() names each answer that is missing", () => {
       `"${name}"`,
     );
   }
-  assertThrows(
-    () => parseObservation(raw({ registers: without(registers, "xstate") })),
-    SyntaxError,
-    "fpregs",
+});
+
+Deno.test("parseObservation() leaves undefined what an old kernel does not tell", () => {
+  const { proc, registers } = raw();
+  const target = parseObservation(
+    raw({
+      proc: without(proc, "comm"),
+      registers: without(registers, "xstate").set("fpxregs", encoder.encode("fx")),
+    }),
   );
+  const { comm, auxv, cmdline, environ, xstate, fpxregs, hasXsave } = target;
+  assertEquals([comm, auxv, cmdline, environ, xstate, hasXsave], [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    false,
+  ]);
+  assertEquals(fpxregs, encoder.encode("fx"));
 });

@@ -12,12 +12,19 @@ export interface PagemapEntry {
   readonly file: boolean;
   /** Page frame number, 0n when swapped or hidden. */
   readonly frame: bigint;
+  /**
+   * Set for an entry of 32 bits, as i386 kernels before 2.6.30 give it: the page is in memory or in swap, and nothing
+   * says which, nor whether it is the file's own.
+   */
+  readonly isCut?: true;
 }
 
 const PRESENT = 1n << 63n;
 const SWAPPED = 1n << 62n;
 const FILE = 1n << 61n;
 const FRAME = (1n << 55n) - 1n;
+/** What is left of an entry of which an i386 kernel before 2.6.30 filled in the lower 32 bits alone. */
+const CUT_FRAME = 0xffff_ffffn;
 
 /**
  * Parses the agent's `pages` blob: pairs of u64 (virtual address, raw pagemap entry), little-endian.
@@ -32,13 +39,17 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
   const entries: PagemapEntry[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const raw = view.getBigUint64(at + 8, true);
-    const present = (raw & PRESENT) !== 0n;
+    const swapped = (raw & SWAPPED) !== 0n;
+    // The frame of a page that is neither is 0 where the entry is whole.
+    const isCut = (raw & PRESENT) === 0n && !swapped && (raw & CUT_FRAME) !== 0n;
+    const present = (raw & PRESENT) !== 0n || isCut;
     entries.push({
       page: Number(view.getBigUint64(at, true) / 4096n),
       present,
-      swapped: (raw & SWAPPED) !== 0n,
+      swapped,
       file: (raw & FILE) !== 0n,
-      frame: present ? raw & FRAME : 0n,
+      frame: present ? raw & (isCut ? CUT_FRAME : FRAME) : 0n,
+      ...(isCut ? { isCut } : {}),
     });
   }
   return entries;
@@ -48,6 +59,6 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
  * Whether a page of a private mapping has contents of its own: swapped, or present, anonymous and not the
  * zero page.
  */
-export function isAnonymousPage(entry: PagemapEntry, zeroFrame: bigint): boolean {
+export function isAnonymousPage(entry: PagemapEntry, zeroFrame: bigint | undefined): boolean {
   return entry.swapped || (entry.present && !entry.file && entry.frame !== zeroFrame);
 }

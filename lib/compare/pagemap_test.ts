@@ -32,6 +32,18 @@ Deno.test("parsePagemap() reads from a view that does not start at a word", () =
   assertEquals(parsePagemap(bytes.subarray(3))[0]?.page, 5);
 });
 
+Deno.test("parsePagemap() says that an entry of 32 bits tells no more than that the page is there", () => {
+  assertEquals(parse([0x3000n, 0x0600_0000_0000_0123n])[0], {
+    page: 3,
+    present: true,
+    swapped: false,
+    file: false,
+    frame: 0x123n,
+    isCut: true,
+  });
+  assertEquals(parse([0x3000n, 0x0600_0000_0000_0000n])[0]?.present, false);
+});
+
 Deno.test("parsePagemap() refuses half a pair", () => {
   assertThrows(() => parsePagemap(new Uint8Array(24)), SyntaxError, "found 24 bytes");
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, pagesPerChunk, type WordSize } from "../abi/arch.ts";
-import type { Dialect } from "./dialect.ts";
+import type { Dialect } from "../abi/dialect.ts";
 import { dataView } from "./struct_codec.ts";
 
 /** What is known of the VMA whose chunks are being read. */

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { archOfMachine, type WordSize } from "../abi/arch.ts";
+import type { Dialect } from "../abi/dialect.ts";
 import type { FieldsOf } from "./struct_desc.ts";
 import type { HEAD } from "./records/head.ts";
 import { displayText, rawText } from "./struct_codec.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
-
-/** `v11`: as posted in December 2008. `port`: as this project's kernel code writes. */
-export type Dialect = "v11" | "port";
 
 /** Revisions from here up are the port's. */
 export const FIRST_PORT_REVISION = 100;

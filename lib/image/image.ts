@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, type WordSize } from "../abi/arch.ts";
 import { decodeBytes, type DecodeOptions } from "./decoder.ts";
-import { type Dialect, formatOfHead } from "./dialect.ts";
+import type { Dialect } from "../abi/dialect.ts";
+import { formatOfHead } from "./dialect.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 import type {
   ImageNode,

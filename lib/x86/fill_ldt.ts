@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT
+import type { Dialect } from "../abi/dialect.ts";
 import type { SegmentDescriptor } from "./descriptor.ts";
 import type { UserDesc } from "./user_desc.ts";
-
-/**
- * Which kernel is meant: `port` is Linux 6.1 (5.10 and 6.12 do the same), `v11` is Linux 2.6.28, under the
- * code as posted in December 2008.
- */
-export type LdtDialect = "port" | "v11";
 
 /** How `fillLdt` works. */
 export interface FillLdtOptions {
   /** Which kernel. */
-  readonly dialect: LdtDialect;
+  readonly dialect: Dialect;
   /** modify_ldt function 1: AVL is forced to 0. False when not given. */
   readonly oldMode?: boolean;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { Dialect } from "../abi/dialect.ts";
 import {
   decodeDescriptor,
   describeDescriptor,
@@ -10,7 +11,7 @@ import {
   type SegmentRegister,
 } from "./descriptor.ts";
 import { ERRNO, type UserMemory } from "./errno.ts";
-import { fillLdt, type LdtDialect } from "./fill_ldt.ts";
+import { fillLdt } from "./fill_ldt.ts";
 import { decodeUserDesc, isLdtEmpty, USER_DESC_SIZE, type UserDesc } from "./user_desc.ts";
 
 /** Most entries that an LDT can have (`LDT_ENTRIES`). */
@@ -22,7 +23,7 @@ const ENTRIES_PER_PAGE = 4096 / DESCRIPTOR_SIZE;
 /** Which kernel, and which kind of program on it. */
 export interface LdtModelOptions {
   /** Which kernel. */
-  readonly dialect: LdtDialect;
+  readonly dialect: Dialect;
   /** The kernel's word size: 8 for x86-64, 4 for i386. */
   readonly wordSize: 4 | 8;
   /** CONFIG_X86_16BIT, and no Xen PV guest. True when not given. 2.6.28 always allows 16-bit segments. */

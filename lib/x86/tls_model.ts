@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { Dialect } from "../abi/dialect.ts";
 import {
   decodeDescriptor,
   describeDescriptor,
@@ -8,7 +9,7 @@ import {
   type SegmentDescriptor,
 } from "./descriptor.ts";
 import { ERRNO, type UserMemory } from "./errno.ts";
-import { fillLdt, type LdtDialect } from "./fill_ldt.ts";
+import { fillLdt } from "./fill_ldt.ts";
 import {
   decodeUserDesc,
   encodeUserDesc,
@@ -28,7 +29,7 @@ export interface TlsModelOptions {
   /** The kernel's word size: it decides what lm means in 2.6.28. */
   readonly wordSize: 4 | 8;
   /** `port` (Linux 6.1) when not given; `v11` is 2.6.28. */
-  readonly dialect?: LdtDialect;
+  readonly dialect?: Dialect;
 }
 
 /** What a call gave. */

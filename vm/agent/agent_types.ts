@@ -79,6 +79,8 @@ export interface RegisterBlobs {
   readonly xstate?: Uint8Array;
   /** The regset NT_PRFPREG, where the CPU has no XSAVE. */
   readonly fpregs?: Uint8Array;
+  /** PTRACE_GETFPXREGS, where an i386 kernel has no PTRACE_GETREGSET. */
+  readonly fpxregs?: Uint8Array;
   /** Debug registers 0 to 7, a word each. */
   readonly debug: Uint8Array;
   /** The three TLS slots of the GDT as `struct user_desc`, 16 bytes each. */

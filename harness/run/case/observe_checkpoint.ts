@@ -26,7 +26,7 @@ export interface ObservedCheckpoint {
 export interface ObserveOptions {
   readonly pid: number;
   readonly checkpointNr: number;
-  readonly zeroFrame: bigint;
+  readonly zeroFrame: bigint | undefined;
   readonly self: boolean;
   /** How much the target has written of itself before: its images lie one behind the other. */
   readonly ownBytes?: number;
@@ -89,9 +89,10 @@ async function ownCheckpoint(agent: GuestAgent, ownBytes: number): Promise<Check
   };
 }
 
-function registerBlobs({ general, debug, tls, xstate, fpregs }: RegisterBlobs): Blobs {
+function registerBlobs({ general, debug, tls, xstate, fpregs, fpxregs }: RegisterBlobs): Blobs {
   const blobs = new Map([["gpr", general], ["debugreg", debug], ["tls", tls]]);
   if (xstate) blobs.set("xstate", xstate);
   if (fpregs) blobs.set("fpregs", fpregs);
+  if (fpxregs) blobs.set("fpxregs", fpxregs);
   return blobs;
 }

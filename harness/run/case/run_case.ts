@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelArch } from "../../../lib/abi/arch.ts";
+import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { KernelSeries } from "../../../lib/abi/vm_flags.ts";
 import type { ByteCounts } from "../../../lib/compare/byte_account.ts";
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
@@ -33,6 +34,8 @@ const TARGET_DEADLINE_MS = 60_000;
 export interface GuestKernel {
   readonly arch: KernelArch;
   readonly series: KernelSeries;
+  /** Whose kernel code answers the call. */
+  readonly dialect: Dialect;
   /** Number of the system call for the agent. */
   readonly checkpointNr: number;
   /** The same for a target that calls it itself, where that is another one. */
@@ -267,6 +270,7 @@ async function checkpointStop(
   const comparison = judgeImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
+    dialect: kernel.dialect,
     kernel: kernel.observed,
     target: stop.self ? { ...seen.observation, pid: Number(options.ownPid ?? pid) } : seen.observation,
     prediction: stop.prediction,

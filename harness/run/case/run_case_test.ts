@@ -93,6 +93,7 @@ async function play(
     kernel: {
       arch: RECORDED.arch,
       series: RECORDED.series,
+      dialect: "port",
       checkpointNr: RECORDED.compileTarget.checkpointNr,
       observed: RECORDED.kernel,
     },

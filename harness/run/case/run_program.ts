@@ -50,6 +50,7 @@ export async function runProgram(
   const comparison = judgeImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
+    dialect: kernel.dialect,
     kernel: kernel.observed,
     target: seen.observation,
     prediction: undefined,

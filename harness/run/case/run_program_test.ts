@@ -5,12 +5,19 @@ import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.t
 import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
+import type { GuestKernel } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 
 const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
 const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
 const { raw } = RECORDED;
-const KERNEL = { arch: "x86_64", series: "6.1", checkpointNr: 390, observed: RECORDED.kernel } as const;
+const KERNEL: GuestKernel = {
+  arch: "x86_64",
+  series: "6.1",
+  dialect: "port",
+  checkpointNr: 390,
+  observed: RECORDED.kernel,
+};
 const REFUSED = { result: -95n, errno: 95, image: new Uint8Array(0), length: 0 };
 const SLEEPS: QuietState = { state: "S", syscall: "0 0x0" };
 

@@ -71,6 +71,7 @@ export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promis
   return {
     arch: prepared.platform.kernel,
     series: seriesOf(guest.agent.info.release, prepared.platform),
+    dialect: prepared.compileTarget.dialect ?? "port",
     checkpointNr: prepared.checkpointNr,
     targetNr: prepared.compileTarget.checkpointNr,
     observed: await observeKernel(guest),

@@ -49,6 +49,7 @@ export function compareOptionsOf(recorded: RecordedCase): CompareOptions {
   return {
     arch: recorded.arch,
     series: recorded.series,
+    dialect: recorded.compileTarget.dialect ?? "port",
     kernel: recorded.kernel,
     target: parseObservation(recorded.raw),
     prediction: stop.prediction,

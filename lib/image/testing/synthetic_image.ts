@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, type WordSize } from "../../abi/arch.ts";
 import { pageProt } from "../../abi/page_prot.ts";
-import type { Dialect } from "../dialect.ts";
+import type { Dialect } from "../../abi/dialect.ts";
 import { encodeNode } from "../encoder.ts";
 import { HEAD_MAGIC, TAIL_MAGIC } from "../records/head.ts";
 import { VMA_TYPE } from "../records/mm.ts";

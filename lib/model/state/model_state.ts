@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { Dialect } from "../../abi/dialect.ts";
 import type { KernelSeries } from "../../abi/vm_flags.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
@@ -25,6 +26,8 @@ export interface CompileTarget {
   readonly checkpointNr: number;
   /** Which kernel runs it; 6.1 when not given. */
   readonly series?: KernelSeries;
+  /** Whose kernel code answers the call; `port` when not given. */
+  readonly dialect?: Dialect;
 }
 
 /** A named range of pages; its pages are numbered from `start` whatever becomes of them. */
