@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { imageCommand } from "../harness/cli/commands/image.ts";
+import { parseOptions } from "../harness/cli/parse_options.ts";
 import { UsageError } from "../vm/host/errors.ts";
 import { judgeV11Image } from "../lib/compare/v11/judge_v11_image.ts";
 import { parseV11Manifest } from "../lib/compare/v11/manifest.ts";
@@ -287,7 +288,7 @@ async function runCheck(...args: string[]): Promise<{ status: number; output: st
   const log = console.log;
   console.log = (line: string) => lines.push(line);
   try {
-    const status = await imageCommand.run(["check", ...args]);
+    const status = await imageCommand.run(parseOptions(["check", ...args], imageCommand));
     return { status, output: lines.join("\n") };
   } finally {
     console.log = log;

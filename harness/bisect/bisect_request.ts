@@ -10,7 +10,7 @@ import {
   type MatrixSuite,
 } from "../nightly/plan/matrix.ts";
 import { parseSeconds } from "../nightly/plan/parse_quantity.ts";
-import type { ParsedOptions } from "../cli/parse_options.ts";
+import type { OptionSpecs, ParsedOptions } from "../cli/parse_options.ts";
 
 /** Where the changes come from. */
 export type BisectSource =
@@ -52,13 +52,33 @@ export interface BisectRequest {
 
 /** Options of {@linkcode parseBisectRequest}. */
 export const REQUEST_OPTIONS = {
-  string: [
-    ...["git", "patches", "good", "bad", "series", "kernel-tree", "suite", "count", "seed", "arch"],
-    ...["flavour", "confidence", "runs", "deadline"],
-  ],
-  collect: ["filter"],
-  boolean: ["first-parent"],
-} as const;
+  git: { value: "REPOSITORY", help: "a kernel's git repository, as a path or URL; it is only read" },
+  patches: {
+    value: "DIR",
+    help: "patches NNNN-*.patch as git format-patch and deno task kernel:series write them",
+  },
+  good: {
+    value: "REF",
+    help: "a commit that is good; of patches the number or file name of one, 0 for none of them; " +
+      "the first patch with all of the checkpoint code by default",
+  },
+  bad: { value: "REF", help: "a commit or patch that is bad; the last patch by default" },
+  "first-parent": { help: "what a merge brought is one change" },
+  series: { value: "NAME", help: "the kernel that patches are for: 5.10, 6.1 (default) or 6.12 of Debian" },
+  "kernel-tree": { value: "DIR", help: "or the source tree that they are for; it is only read" },
+  suite: { value: "NAME", help: "catalogue (default), faults or fuzz" },
+  filter: { value: "TEXT", many: true, help: "only scenarios whose name contains TEXT" },
+  count: { value: "N", help: "programs of the suite fuzz, 1000 by default" },
+  seed: { value: "N", help: "which programs, 1 by default" },
+  arch: { value: "NAME", help: "x86_64 (default), i386, i386-pae or compat" },
+  flavour: { value: "NAME", help: "plain (default), debug or fault" },
+  confidence: {
+    value: "P",
+    help: "go on until the answer is right with that probability; 0.99 by default",
+  },
+  runs: { value: "N", help: "most runs of one change, 30 by default" },
+  deadline: { value: "TIME", help: "a run is ended after that; 1h by default" },
+} satisfies OptionSpecs;
 
 const SUITES = ["catalogue", "faults", "fuzz"] as const;
 const DEFAULT_CONFIDENCE = 0.99;
@@ -68,7 +88,7 @@ const MAX = 0x7fff_ffff;
 
 /** Reads what is asked for from a command line. @throws {UsageError} naming the option */
 export function parseBisectRequest(options: ParsedOptions): BisectRequest {
-  const flavour = oneOf(options, "flavour", KERNEL_FLAVOURS, "plain");
+  const flavour = options.choice("flavour", KERNEL_FLAVOURS) ?? "plain";
   const suite = suiteOf(options);
   if (suite.kind === "faults" && flavour === "plain") {
     throw new UsageError(
@@ -82,7 +102,7 @@ export function parseBisectRequest(options: ParsedOptions): BisectRequest {
   }
   return {
     source: sourceOf(options),
-    platform: oneOf(options, "arch", MATRIX_PLATFORMS, "x86_64"),
+    platform: options.choice("arch", MATRIX_PLATFORMS) ?? "x86_64",
     ...{ flavour, suite, deadlineSeconds },
     confidence: confidenceOf(options.string("confidence")),
     maxRuns: options.number("runs", { min: 1, max: 1000 }) ?? DEFAULT_RUNS,
@@ -102,7 +122,7 @@ function sourceOf(options: ParsedOptions): BisectSource {
     if (path !== undefined && options.string("series") !== undefined) {
       throw new UsageError("expected either --series or --kernel-tree: found both");
     }
-    const series = oneOf(options, "series", DEBIAN_SERIES, "6.1");
+    const series = options.choice("series", DEBIAN_SERIES) ?? "6.1";
     return {
       kind: "patches",
       directory: resolve(directory),
@@ -123,7 +143,7 @@ function sourceOf(options: ParsedOptions): BisectSource {
 }
 
 function suiteOf(options: ParsedOptions): MatrixSuite {
-  const kind = oneOf(options, "suite", SUITES, "catalogue");
+  const kind = options.choice("suite", SUITES) ?? "catalogue";
   const filter = options.list("filter");
   const count = options.number("count", { min: 1, max: MAX });
   const seed = options.number("seed", { min: 0, max: MAX });
@@ -135,20 +155,6 @@ function suiteOf(options: ParsedOptions): MatrixSuite {
     throw new UsageError(`option --${count === undefined ? "seed" : "count"} goes with --suite fuzz`);
   }
   return { kind, filter };
-}
-
-function oneOf<const T extends string>(
-  options: ParsedOptions,
-  name: string,
-  choices: readonly T[],
-  fallback: T,
-): T {
-  const text = options.string(name) ?? fallback;
-  const found = choices.find((choice) => choice === text);
-  if (found === undefined) {
-    throw new UsageError(`option --${name} takes ${choices.join(", ")}: found "${text}"`);
-  }
-  return found;
 }
 
 function confidenceOf(text: string | undefined): number {

@@ -6,7 +6,7 @@ import { parseOptions } from "../cli/parse_options.ts";
 import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "./bisect_request.ts";
 
 function parse(...args: string[]): BisectRequest {
-  return parseBisectRequest(parseOptions(args, REQUEST_OPTIONS));
+  return parseBisectRequest(parseOptions(args, { options: REQUEST_OPTIONS }));
 }
 
 function refused(text: string, ...args: string[]): void {

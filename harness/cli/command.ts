@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import type { ExitStatus } from "../../vm/host/errors.ts";
+import type { ArgumentSpecs, ParsedOptions } from "./parse_options.ts";
 
-/** One command: its usage lines, and what it does with its arguments. */
-export interface Command {
+/** One command: its usage lines, what it takes, and what it does. */
+export interface Command extends ArgumentSpecs {
   /** Synopsis and one line on what it does. */
   readonly usage: readonly [synopsis: string, purpose: string];
-  /** One line for each option. */
-  readonly options?: readonly string[];
-  run(args: string[]): Promise<ExitStatus>;
+  run(options: ParsedOptions): Promise<ExitStatus>;
 }

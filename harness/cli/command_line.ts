@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "./command.ts";
+import { optionsHelp, parseOptions } from "./parse_options.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 
 /** Loads a command when it is asked for: looking at an image needs none of what runs a guest. */
@@ -45,7 +46,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitStatu
     return EXIT_STATUS.pass;
   }
   try {
-    return await command.run(rest);
+    return await command.run(parseOptions(rest, command));
   } catch (error) {
     return await report(error, name, command);
   }
@@ -74,12 +75,8 @@ async function helpText(): Promise<string> {
   ].join("\n");
 }
 
-function commandHelp({ usage: [synopsis, purpose], options = [] }: Command): string {
-  return [
-    `usage: ckptest ${synopsis}`,
-    "",
-    purpose,
-    ...(options.length ? ["", ...options.map((o) => `  ${o}`)] : []),
-  ]
-    .join("\n");
+function commandHelp(command: Command): string {
+  const [synopsis, purpose] = command.usage;
+  const options = optionsHelp(command).map((line) => `  ${line}`);
+  return [`usage: ckptest ${synopsis}`, "", purpose, ...options.length ? ["", ...options] : []].join("\n");
 }

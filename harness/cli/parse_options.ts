@@ -3,28 +3,40 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../../vm/host/errors.ts";
 
-/** Which options a command takes. */
-export interface OptionNames {
-  /** Options with a value. */
-  readonly string?: readonly string[];
-  /** Options with a value that may be given more than once. */
-  readonly collect?: readonly string[];
-  readonly boolean?: readonly string[];
-  /** False for a command that takes options alone. */
-  readonly words?: boolean;
+/** An option of a command. */
+export interface OptionSpec {
+  /** What stands for its value in the help; an option without it is a flag. */
+  readonly value?: string;
+  /** Whether it may be given more than once. */
+  readonly many?: boolean;
+  readonly help: string;
+}
+
+/** Options by their names, without the hyphens, in the order of the help. */
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** What a command line may hold. */
+export interface ArgumentSpecs {
+  readonly options?: OptionSpecs;
+  /** What a command takes beside options, and what that is; a command without it takes options alone. */
+  readonly words?: Readonly<Record<string, string>>;
   /** Whether `--` ends the options and the words after it are kept. */
   readonly rest?: boolean;
 }
 
 /** A command line taken apart. */
 export interface ParsedOptions {
-  readonly words: string[];
-  readonly rest: string[];
+  /** The command line as it was. */
+  readonly args: readonly string[];
+  readonly words: readonly string[];
+  readonly rest: readonly string[];
   string(name: string): string | undefined;
-  list(name: string): string[];
+  list(name: string): readonly string[];
   flag(name: string): boolean;
   /** A whole number in a range. */
   number(name: string, range: { min: number; max: number }): number | undefined;
+  /** One of a few words. */
+  choice<const T extends string>(name: string, choices: readonly T[]): T | undefined;
 }
 
 /**
@@ -32,29 +44,31 @@ export interface ParsedOptions {
  *
  * @throws {UsageError} naming an option that the command does not have, or that lacks its value
  */
-export function parseOptions(args: readonly string[], names: OptionNames): ParsedOptions {
-  const strings = [...names.string ?? [], ...names.collect ?? []];
+export function parseOptions(args: readonly string[], specs: ArgumentSpecs): ParsedOptions {
+  const options = Object.entries(specs.options ?? {});
+  const valued = options.filter(([, { value }]) => value !== undefined).map(([name]) => name);
   const parsed = parseArgs([...args], {
     // "_" are the words: one that looks like a number stays as it is.
-    string: [...strings, "_"],
-    collect: strings,
-    boolean: [...names.boolean ?? []],
-    "--": names.rest ?? false,
+    string: [...valued, "_"],
+    collect: valued,
+    boolean: options.filter(([, { value }]) => value === undefined).map(([name]) => name),
+    "--": specs.rest ?? false,
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`unknown option ${arg.split("=")[0]}`);
     },
   }) as Record<string, unknown>;
   const words = (parsed._ as unknown[]).map(String);
-  if (names.words === false && words.length > 0) throw new UsageError(`unexpected word "${words[0]}"`);
+  if (!specs.words && words.length > 0) throw new UsageError(`unexpected word "${words[0]}"`);
   const list = (name: string): string[] => (parsed[name] as string[] | undefined) ?? [];
-  for (const name of strings) {
+  for (const name of valued) {
     if (list(name).includes("")) throw new UsageError(`option --${name} needs a value`);
-    if (list(name).length > 1 && names.string?.includes(name)) {
+    if (list(name).length > 1 && !specs.options?.[name]?.many) {
       throw new UsageError(`option --${name} may be given once`);
     }
   }
   const string = (name: string): string | undefined => list(name)[0];
   return {
+    args,
     words,
     rest: (parsed["--"] as string[] | undefined) ?? [],
     string,
@@ -64,12 +78,36 @@ export function parseOptions(args: readonly string[], names: OptionNames): Parse
       const text = string(name);
       if (text === undefined) return undefined;
       const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-      if (!(value >= min && value <= max)) {
-        throw new UsageError(
-          `option --${name} must be a whole number from ${min} to ${max}: found "${text}"`,
-        );
-      }
-      return value;
+      if (value >= min && value <= max) return value;
+      throw new UsageError(`option --${name} must be a whole number from ${min} to ${max}: found "${text}"`);
+    },
+    choice: (name, choices) => {
+      const text = string(name);
+      const found = choices.find((choice) => choice === text);
+      if (text === undefined || found !== undefined) return found;
+      throw new UsageError(`option --${name} takes ${choices.join(", ")}: found "${text}"`);
     },
   };
+}
+
+/** The help on words and options, a line each. */
+export function optionsHelp({ options = {}, words = {} }: ArgumentSpecs): string[] {
+  const lines = [
+    ...Object.entries(words),
+    ...Object.entries(options).map(([name, { value, many, help }]) => [
+      value === undefined ? `--${name}` : `--${name} ${value}`,
+      many ? `${help} (may be repeated)` : help,
+    ]),
+  ];
+  const width = Math.max(0, ...lines.map(([what]) => what!.length));
+  return lines.map(([what, help]) => `${what!.padEnd(width)}  ${help}`);
+}
+
+/** The options of a command line out of a table, as they were given: for another command line. */
+export function givenOptions(options: ParsedOptions, specs: OptionSpecs): string[] {
+  return Object.entries(specs).flatMap(([name, { value }]) =>
+    value === undefined
+      ? options.flag(name) ? [`--${name}`] : []
+      : options.list(name).flatMap((given) => [`--${name}`, given])
+  );
 }

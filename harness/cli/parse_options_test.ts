@@ -2,9 +2,18 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import { parseOptions } from "./parse_options.ts";
+import { optionsHelp, parseOptions } from "./parse_options.ts";
 
-const NAMES = { string: ["out", "count"], collect: ["filter"], boolean: ["json"], rest: true };
+const NAMES = {
+  options: {
+    out: { value: "DIR", help: "" },
+    count: { value: "N", help: "" },
+    filter: { value: "TEXT", many: true, help: "" },
+    json: { help: "" },
+  },
+  words: {},
+  rest: true,
+};
 
 Deno.test("parseOptions() takes words, options and what follows -- apart", () => {
   const options = parseOptions(
@@ -61,9 +70,25 @@ Deno.test("number() takes whole numbers in range alone", () => {
 
 Deno.test("parseOptions() names a word where a command takes none", () => {
   assertThrows(
-    () => parseOptions(["--json", "x"], { ...NAMES, words: false }),
+    () => parseOptions(["--json", "x"], { options: NAMES.options, rest: true }),
     UsageError,
     `unexpected word "x"`,
   );
-  assertEquals(parseOptions(["--", "x"], { ...NAMES, words: false }).rest, ["x"]);
+  assertEquals(parseOptions(["--", "x"], { options: NAMES.options, rest: true }).rest, ["x"]);
+});
+
+Deno.test("choice() takes one of a few words", () => {
+  const out = (...args: string[]) => parseOptions(args, NAMES).choice("out", ["here", "there"]);
+  assertEquals([out(), out("--out", "there")], [undefined, "there"]);
+  assertThrows(() => out("--out=up"), UsageError, `option --out takes here, there: found "up"`);
+});
+
+Deno.test("optionsHelp() has a line for each word and option, in columns", () => {
+  const options = { out: { value: "DIR", help: "where" }, x: { help: "why" } };
+  assertEquals(optionsHelp({ words: { "FILE": "what" }, options }), [
+    "FILE       what",
+    "--out DIR  where",
+    "--x        why",
+  ]);
+  assertEquals(optionsHelp(NAMES)[2], "--filter TEXT   (may be repeated)");
 });

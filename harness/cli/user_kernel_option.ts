@@ -3,8 +3,7 @@
 import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
 import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import { kernelOptionsOf, SOURCE_OPTIONS } from "./kernel_source_option.ts";
-import type { ParsedOptions } from "./parse_options.ts";
+import type { OptionSpecs, ParsedOptions } from "./parse_options.ts";
 
 /** What a command line says of a user kernel: one that the project does not make itself. */
 export interface UserKernel {
@@ -20,26 +19,29 @@ export interface UserKernel {
   readonly self: boolean;
 }
 
-/** Options with a value that describe a user kernel. */
-export const USER_KERNEL_OPTIONS: readonly string[] = [
-  "bzimage",
-  "kernel",
-  "kernel-config",
-  "syscall",
-  "channel",
-];
-
-/** The same, of those that take no value. */
-export const USER_KERNEL_FLAGS: readonly string[] = ["self"];
-
-/** What they say, for a command's help. */
-export const USER_KERNEL_HELP: readonly string[] = [
-  "--bzimage FILE    a ready kernel that carries the patch, bzImage or vmlinux, in place of our build (also --kernel)",
-  "--kernel-config FILE a whole .config for the kernel that is built, in place of the project's",
-  "--syscall NR      the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
-  "--channel NAME    how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
-  "--self            for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
-];
+/** Options that describe a user kernel. */
+export const USER_KERNEL_OPTIONS = {
+  bzimage: {
+    value: "FILE",
+    help: "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build",
+  },
+  kernel: { value: "FILE", help: "the same as --bzimage" },
+  "kernel-config": {
+    value: "FILE",
+    help: "a whole .config for the kernel that is built, in place of the project's",
+  },
+  syscall: {
+    value: "NR",
+    help: "the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
+  },
+  channel: {
+    value: "NAME",
+    help: "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
+  },
+  self: {
+    help: "for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
+  },
+} satisfies OptionSpecs;
 
 /**
  * Reads these options.
@@ -61,14 +63,9 @@ export function userKernelOptions(options: ParsedOptions): UserKernel {
     kernelFile: bzimage ?? kernel,
     configFile: options.string("kernel-config"),
     syscall: text === undefined ? undefined : parseSyscallNumbers(text),
-    channel: channelNamed(options.string("channel")),
+    channel: options.choice("channel", ["virtio", "serial"]),
     self: options.flag("self"),
   };
-}
-
-function channelNamed(name: string | undefined): GuestChannel | undefined {
-  if (name === undefined || name === "virtio" || name === "serial") return name;
-  throw new UsageError(`option --channel takes virtio or serial: found "${name}"`);
 }
 
 const SYSCALL_MAX = 1023;
@@ -92,10 +89,4 @@ function parseSyscallNumbers(text: string): SyscallNumbers {
   }
   const [only] = numbers.values();
   return { x86_64: numbers.get("x86_64") ?? only!, i386: numbers.get("i386") ?? only! };
-}
-
-/** The options that name a kernel and its ways, as they were given: for the command that shows a failure again. */
-export function userKernelArguments(options: ParsedOptions): string[] {
-  const flags = USER_KERNEL_FLAGS.filter((name) => options.flag(name)).map((name) => `--${name}`);
-  return [...kernelOptionsOf(options, [...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS]), ...flags];
 }

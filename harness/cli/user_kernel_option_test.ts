@@ -2,20 +2,12 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import { SOURCE_FLAGS, SOURCE_OPTIONS } from "./kernel_source_option.ts";
-import {
-  USER_KERNEL_FLAGS,
-  USER_KERNEL_OPTIONS,
-  userKernelArguments,
-  userKernelOptions,
-} from "./user_kernel_option.ts";
-import { parseOptions } from "./parse_options.ts";
+import { SOURCE_OPTIONS } from "./shared_options.ts";
+import { USER_KERNEL_OPTIONS, userKernelOptions } from "./user_kernel_option.ts";
+import { givenOptions, parseOptions } from "./parse_options.ts";
 
 function parse(...args: string[]) {
-  return parseOptions(args, {
-    string: [...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS],
-    boolean: [...SOURCE_FLAGS, ...USER_KERNEL_FLAGS],
-  });
+  return parseOptions(args, { options: { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS } });
 }
 
 Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
@@ -45,13 +37,13 @@ Deno.test("userKernelOptions() says what an option takes and what was found", ()
     assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
   fails("one and the same", "--bzimage", "a", "--kernel", "b");
   fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
-  fails('option --channel takes virtio or serial: found "net"', "--channel", "net");
+  fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
   for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
     fails(`or x86_64=NR,i386=NR: found "${text}"`, "--syscall", text);
   }
 });
 
-Deno.test("userKernelArguments() gives everything that names the kernel, for another command line", () => {
+Deno.test("givenOptions() gives everything that names the kernel, for another command line", () => {
   const args = [
     "--series",
     "6.1",
@@ -64,5 +56,8 @@ Deno.test("userKernelArguments() gives everything that names the kernel, for ano
     "--as-is",
     "--self",
   ];
-  assertEquals(userKernelArguments(parse(...args)).toSorted(), args.toSorted());
+  assertEquals(
+    givenOptions(parse(...args), { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }).toSorted(),
+    args.toSorted(),
+  );
 });

@@ -3,8 +3,7 @@
 import { measureDumpSpeed, medianRate, speedScenario } from "../../bench/dump_speed.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { parseOptions } from "../parse_options.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import { ARCH_OPTION, platformsOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { Terminal } from "../../report/terminal.ts";
 
@@ -18,24 +17,19 @@ export const benchCommand: Command = {
     "bench [--pages N] [--rounds N] [--arch LIST] [--no-gdb]",
     "speed of the call, in one guest: against a plain copy of the pages, and against gdb's gcore",
   ],
-  options: [
-    `--pages N     dirty pages of the process; ${DEFAULT_PAGES} by default`,
-    `--rounds N    how often each is measured; ${DEFAULT_ROUNDS} by default`,
-    "--arch LIST   kernels, separated by commas, or all; x86_64 by default",
-    "--no-gdb      without gdb, which has to be fetched and copied into the guest",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: ["pages", "rounds", "arch"],
-      boolean: ["no-gdb"],
-      words: false,
-    });
+  options: {
+    pages: { value: "N", help: `dirty pages of the process; ${DEFAULT_PAGES} by default` },
+    rounds: { value: "N", help: `how often each is measured; ${DEFAULT_ROUNDS} by default` },
+    ...ARCH_OPTION,
+    "no-gdb": { help: "without gdb, which has to be fetched and copied into the guest" },
+  },
+  async run(options) {
     const pages = options.number("pages", { min: 1, max: 1 << 15 }) ?? DEFAULT_PAGES;
     const rounds = options.number("rounds", { min: 1, max: 1000 }) ?? DEFAULT_ROUNDS;
     const withGdb = !options.flag("no-gdb");
     const terminal = new Terminal();
     const scenario = speedScenario(pages);
-    for (const platform of parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" })) {
+    for (const platform of platformsOption(options, { fallback: "x86_64" })) {
       const scenarios = withGdb ? [scenario] : [];
       const prepared = await prepareGuest(platform, { terminal, scenarios, memoryMiB: MEMORY_MIB });
       await using guest = await prepared.startGuest();

@@ -19,7 +19,7 @@ import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/error
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { onInterrupt } from "../../nightly/run/on_interrupt.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
-import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 /** `bisect`: finds the change of a kernel with which a scenario began to fail. */
@@ -29,33 +29,15 @@ export const bisectCommand: Command = {
     "[--out DIR] [--resume]",
     "find the commit, or the patch of a series, with which a scenario began to fail",
   ],
-  options: [
-    "--git REPOSITORY   a kernel's git repository, as a path or URL; it is only read",
-    "--patches DIR      patches NNNN-*.patch as git format-patch and deno task kernel:series write them",
-    "--good REF         a commit that is good; of patches the number or file name of one, 0 for none of them;",
-    "                   the first patch with all of the checkpoint code by default",
-    "--bad REF          a commit or patch that is bad; the last patch by default",
-    "--first-parent     what a merge brought is one change",
-    "--series NAME      the kernel that patches are for: 5.10, 6.1 (default) or 6.12 of Debian",
-    "--kernel-tree DIR  or the source tree that they are for; it is only read",
-    "--suite NAME       catalogue (default), faults or fuzz",
-    "--filter TEXT      only scenarios whose name contains TEXT (may be repeated)",
-    "--count N          programs of the suite fuzz, 1000 by default; --seed N says which, 1 by default",
-    "--arch NAME        x86_64 (default), i386, i386-pae or compat",
-    "--flavour NAME     plain (default), debug or fault",
-    "--confidence P     go on until the answer is right with that probability; 0.99 by default",
-    "--runs N           most runs of one change, 30 by default",
-    "--deadline TIME    a run is ended after that; 1h by default",
-    "--out DIR          where state, logs and bisect.json go; by default a new directory, or with --resume the last",
-    "--resume           go on with an interrupted bisect; other options need not be given again",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [...REQUEST_OPTIONS.string, "out"],
-      collect: REQUEST_OPTIONS.collect,
-      boolean: [...REQUEST_OPTIONS.boolean, "resume"],
-      words: false,
-    });
+  options: {
+    ...REQUEST_OPTIONS,
+    out: {
+      value: "DIR",
+      help: "where state, logs and bisect.json go; by default a new directory, or with --resume the last",
+    },
+    resume: { help: "go on with an interrupted bisect; other options need not be given again" },
+  },
+  async run(options) {
     const isNew = !options.flag("resume");
     if (isNew) await checkRequest(parseBisectRequest(options));
     const directory = new BisectDirectory(await placeOf(options));
@@ -132,8 +114,7 @@ async function readBefore(
     );
   }
   if (!before) throw new UsageError(`${directory.path} holds no bisect to resume`);
-  const names = [...REQUEST_OPTIONS.string, ...REQUEST_OPTIONS.collect];
-  const isGiven = names.some((name) => options.list(name).length > 0) || options.flag("first-parent");
+  const isGiven = givenOptions(options, REQUEST_OPTIONS).length > 0;
   if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(before.request)) {
     throw new UsageError(
       `${directory.path} holds a bisect with other options: give --resume and --out alone`,

@@ -6,8 +6,7 @@ import { findTool } from "../../../vm/host/find_tool.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount } from "../../report/format_quantity.ts";
-import { parseOptions } from "../parse_options.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
 import { runProgram } from "../../run/case/run_program.ts";
@@ -20,21 +19,20 @@ export const checkpointCommand: Command = {
     "checkpoint [--out FILE] [--arch NAME] -- PROGRAM ARGS...",
     "run a program of this host in the guest until it waits, stop it, checkpoint it, pull the image out, check it",
   ],
-  options: [
-    "--out FILE     where the image goes; PROGRAM.ckpt in this directory by default",
-    "--arch NAME    the kernel; x86_64 by default",
-    "--accel NAME   kvm or tcg, in place of the probe",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["out", "arch", "accel"], rest: true, words: false });
+  options: {
+    out: { value: "FILE", help: "where the image goes; PROGRAM.ckpt in this directory by default" },
+    arch: { value: "NAME", help: "the kernel; x86_64 by default" },
+    ...ACCELERATOR_OPTION,
+  },
+  rest: true,
+  async run(options) {
     const [name, ...programArgs] = options.rest;
     if (name === undefined) throw new UsageError("no program: name it after --");
     const path = isAbsolute(name) ? name : await findTool(name);
     if (path === undefined) throw new UsageError(`no program "${name}" in PATH`);
-    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
-    if (platforms.length !== 1) throw new UsageError("option --arch takes one kernel here");
+    const platform = onePlatformOption(options);
     const terminal = new Terminal();
-    const prepared = await prepareGuest(platforms[0]!, {
+    const prepared = await prepareGuest(platform, {
       terminal,
       accelerator: options.string("accel"),
       programs: [path],

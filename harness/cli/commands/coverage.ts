@@ -14,8 +14,14 @@ import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
 import { newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
 import type { Guest } from "../../run/guest/guest.ts";
-import { parseOptions } from "../parse_options.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import {
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  FILTER_OPTION,
+  FILTER_WORDS,
+  OUT_OPTION,
+  platformsOption,
+} from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
@@ -28,19 +34,10 @@ export const coverageCommand: Command = {
     "coverage [--filter TEXT]... [--arch LIST] [--out DIR]",
     "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
   ],
-  options: [
-    "--filter TEXT   only scenarios whose name contains TEXT (may be repeated)",
-    "--arch LIST     kernels, separated by commas, or all; x86_64,i386 by default",
-    "--accel NAME    kvm or tcg, in place of the probe",
-    "--out DIR       where the page and the results go; a new directory below the cache by default",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["arch", "accel", "out"], collect: ["filter"] });
-    const platforms = parsePlatforms({
-      arch: options.string("arch"),
-      fallback: "x86_64,i386",
-      flavour: "fault",
-    });
+  options: { ...FILTER_OPTION, ...ARCH_OPTION, ...ACCELERATOR_OPTION, ...OUT_OPTION },
+  words: FILTER_WORDS,
+  async run(options) {
+    const platforms = platformsOption(options, { fallback: "x86_64,i386", flavour: "fault" });
     const filters = [...options.list("filter"), ...options.words];
     const catalogue = await readCatalogue();
     const scenarios = filterScenarios(catalogue, filters);

@@ -6,15 +6,17 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { faultScenarios, sweepSkipReason } from "../../check/faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
+import { givenOptions } from "../parse_options.ts";
 import {
-  kernelOptionsOf,
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  FILTER_OPTION,
+  FILTER_WORDS,
   kernelSourceOption,
-  SOURCE_FLAGS,
-  SOURCE_HELP,
+  OUT_OPTION,
+  platformsOption,
   SOURCE_OPTIONS,
-} from "../kernel_source_option.ts";
-import { parseOptions } from "../parse_options.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+} from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
@@ -26,27 +28,18 @@ export const faultsCommand: Command = {
     "faults [--filter TEXT]... [--arch LIST] [--flavour debug|fault] [--series LIST] [--sites] [--out DIR]",
     "let the 1st, 2nd, ... nth allocation of the call fail, until a call goes through untouched",
   ],
-  options: [
-    "--filter TEXT     only scenarios whose name contains TEXT (may be repeated); a selection by default",
-    "--arch LIST       kernels, separated by commas, or all",
-    "--flavour NAME    fault (the default) or debug; plain kernels have no fault injection",
-    "--sites           print each allocation that was failed, and how often",
-    ...SOURCE_HELP,
-    "--accel NAME      kvm or tcg, in place of the probe",
-    "--out DIR         where the results go; a new directory below the cache by default",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", "accel", "out"],
-      collect: ["filter"],
-      boolean: [...SOURCE_FLAGS, "sites"],
-    });
-    const platforms = parsePlatforms({
-      arch: options.string("arch"),
-      fallback: "x86_64,i386",
-      flavour: options.string("flavour") ?? "fault",
-      series: options.string("series"),
-    });
+  options: {
+    ...FILTER_OPTION,
+    ...ARCH_OPTION,
+    flavour: { value: "NAME", help: "fault (the default) or debug; plain kernels have no fault injection" },
+    sites: { help: "print each allocation that was failed, and how often" },
+    ...SOURCE_OPTIONS,
+    ...ACCELERATOR_OPTION,
+    ...OUT_OPTION,
+  },
+  words: FILTER_WORDS,
+  async run(options) {
+    const platforms = platformsOption(options, { fallback: "x86_64,i386", flavour: "fault" });
     const plain = platforms.find(({ flavour }) => flavour === "plain");
     if (plain) {
       throw new UsageError(`faults needs --flavour debug or fault: ${plain.name} has no fault injection`);
@@ -65,7 +58,11 @@ export const faultsCommand: Command = {
         source: kernelSourceOption(options),
         scenarios,
       });
-      report.beginPlatform({ ...prepared, name: platform.name, kernelOptions: kernelOptionsOf(options) });
+      report.beginPlatform({
+        ...prepared,
+        name: platform.name,
+        kernelOptions: givenOptions(options, SOURCE_OPTIONS),
+      });
       const skipReason = (scenario: Scenario): string | undefined =>
         prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
       await runPlatform({ ...prepared, skipReason }, scenarios, report, {

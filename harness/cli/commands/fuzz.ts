@@ -4,10 +4,16 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
-import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
-import { USER_KERNEL_HELP, USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
-import { parsePlatforms, type Platform } from "../../run/platform.ts";
-import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import {
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  kernelSourceOption,
+  platformsOption,
+  SOURCE_OPTIONS,
+} from "../shared_options.ts";
+import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
+import type { Platform } from "../../run/platform.ts";
+import type { ParsedOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../../mutants.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -15,6 +21,8 @@ import { Terminal } from "../../report/terminal.ts";
 const DEFAULT_COUNT = 1000;
 const DEFAULT_LDT_COUNT = 10_000;
 const MAX = 0x7fff_ffff;
+/** Without those that only calls of other tasks have a use for. */
+const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
 
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
@@ -22,29 +30,25 @@ export const fuzzCommand: Command = {
     "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--plant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
-  options: [
-    "--ldt          judge the LDT model against the kernel by sequences of modify_ldt calls, without images",
-    "--tracers      at stops in between, let tracers, debuggers and the freezer do something to the program",
-    "--seed N       the programs to draw; by the clock when not given, and printed",
-    `--count N      how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
-    "--arch LIST    platforms, separated by commas, or all",
-    "--plant NAME   plant that error of fixtures/mutants.json in the kernel first",
-    ...USER_KERNEL_HELP.filter((line) => !line.startsWith("--self")),
-    ...SOURCE_HELP,
-    "--accel NAME   kvm or tcg, in place of the probe",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "seed", "count", "arch", "plant", ...USER_KERNEL_OPTIONS, "accel"],
-      boolean: [...SOURCE_FLAGS, "ldt", "tracers"],
-    });
-    if (options.words.length > 0) throw new UsageError(`fuzz takes no words: found "${options.words[0]}"`);
+  options: {
+    ldt: { help: "judge the LDT model against the kernel by sequences of modify_ldt calls, without images" },
+    tracers: {
+      help: "at stops in between, let tracers, debuggers and the freezer do something to the program",
+    },
+    seed: { value: "N", help: "the programs to draw; by the clock when not given, and printed" },
+    count: {
+      value: "N",
+      help: `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
+    },
+    ...ARCH_OPTION,
+    plant: { value: "NAME", help: "plant that error of fixtures/mutants.json in the kernel first" },
+    ...USER_KERNEL,
+    ...SOURCE_OPTIONS,
+    ...ACCELERATOR_OPTION,
+  },
+  async run(options) {
     let status: ExitStatus = EXIT_STATUS.pass;
-    const platforms = parsePlatforms({
-      arch: options.string("arch"),
-      fallback: "x86_64",
-      series: options.string("series"),
-    });
+    const platforms = platformsOption(options, { fallback: "x86_64" });
     for (const platform of platforms) {
       if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
     }

@@ -10,7 +10,7 @@ import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts
 import { checkImageStream } from "../../../lib/image/rules.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
-import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import type { ParsedOptions } from "../parse_options.ts";
 
 const ACTIONS: Readonly<Record<string, (path: string, options: ParsedOptions) => Promise<ExitStatus>>> = {
   show: showImage,
@@ -24,17 +24,21 @@ export const imageCommand: Command = {
     "image show|check|tree FILE [--json] [--dialect v11|port]",
     "show a checkpoint image, check it against the rules of the format, or list its records",
   ],
-  options: [
-    "show FILE       the address space as a table, LDT, TLS and registers",
-    "check FILE      every broken rule; exit status 1 if there is one",
-    "tree FILE       every record with its offset",
-    "--json          the same as JSON",
-    "--manifest F    check a v11 image against what its program did, too; prints what explains its bytes",
-    "--dialect NAME  v11 or port, in place of what the image says",
-    "--offset N      where the image starts in the file",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["dialect", "manifest", "offset"], boolean: ["json"] });
+  words: {
+    "show FILE": "the address space as a table, LDT, TLS and registers",
+    "check FILE": "every broken rule; exit status 1 if there is one",
+    "tree FILE": "every record with its offset",
+  },
+  options: {
+    json: { help: "the same as JSON" },
+    manifest: {
+      value: "FILE",
+      help: "check a v11 image against what its program did, too; prints what explains its bytes",
+    },
+    dialect: { value: "NAME", help: "v11 or port, in place of what the image says" },
+    offset: { value: "N", help: "where the image starts in the file" },
+  },
+  async run(options) {
     const [action, path, ...more] = options.words;
     const run = action !== undefined && Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
     if (!run) {
@@ -48,10 +52,7 @@ export const imageCommand: Command = {
 };
 
 function decodeOptions(options: ParsedOptions): { dialect?: "v11" | "port"; start?: number } {
-  const dialect = options.string("dialect");
-  if (dialect !== undefined && dialect !== "v11" && dialect !== "port") {
-    throw new UsageError(`option --dialect takes v11 or port: found "${dialect}"`);
-  }
+  const dialect = options.choice("dialect", ["v11", "port"]);
   const start = options.number("offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
   return { ...(dialect === undefined ? {} : { dialect }), ...(start === undefined ? {} : { start }) };
 }

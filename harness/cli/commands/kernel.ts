@@ -2,12 +2,10 @@
 
 import { buildKernelFor, isKernelCached } from "../../run/guest/prepare_guest.ts";
 import { kernelBuildLine } from "../../run/guest/kernel_build_line.ts";
-import { parsePlatforms } from "../../run/platform.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { FLAVOUR_OPTION, kernelSourceOption, platformsOption, SOURCE_OPTIONS } from "../shared_options.ts";
 import { userKernelOptions } from "../user_kernel_option.ts";
-import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 /** `kernel`: builds the guest kernels without booting one. */
@@ -16,30 +14,23 @@ export const kernelCommand: Command = {
     "kernel [--arch LIST] [--flavour NAME] [--series LIST] [--cached]",
     "fetch, patch, configure and build the guest kernels, or find them in the cache",
   ],
-  options: [
-    "--arch LIST      kernels, separated by commas: x86_64, i386, i386-pae, or all",
-    "--flavour NAME   plain, debug or fault",
-    "--cached         build nothing: status 5 unless the cache has them all",
-    ...SOURCE_HELP,
-    "--kernel-config FILE a whole .config, in place of the project's",
-    "--channel serial  a kernel with a second serial port in place of virtio ports",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", "channel", "kernel-config"],
-      boolean: [...SOURCE_FLAGS, "cached"],
-      words: false,
-    });
+  options: {
+    arch: { value: "LIST", help: "kernels, separated by commas: x86_64, i386, i386-pae, or all" },
+    ...FLAVOUR_OPTION,
+    cached: { help: "build nothing: status 5 unless the cache has them all" },
+    ...SOURCE_OPTIONS,
+    "kernel-config": { value: "FILE", help: "a whole .config, in place of the project's" },
+    channel: {
+      value: "NAME",
+      help: "virtio, or serial: a kernel with a second serial port in place of virtio",
+    },
+  },
+  async run(options) {
     const source = kernelSourceOption(options);
     const { channel, configFile } = userKernelOptions(options);
     const request = { source, channel, configFile };
     const terminal = new Terminal();
-    const platforms = parsePlatforms({
-      arch: options.string("arch"),
-      fallback: "x86_64",
-      flavour: options.string("flavour"),
-      series: options.string("series"),
-    });
+    const platforms = platformsOption(options, { fallback: "x86_64" });
     const kernels = new Map(
       platforms.map((platform) => [[platform.kernel, platform.flavour, platform.series].join(), platform]),
     );

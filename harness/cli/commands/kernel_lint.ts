@@ -8,7 +8,6 @@ import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { lintLines } from "../lint_lines.ts";
-import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { showProgress } from "./kernel_series.ts";
@@ -19,12 +18,14 @@ export const kernelLintCommand: Command = {
     "kernel-lint [--series 6.1] [--arch LIST]",
     "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
   ],
-  options: [
-    "--series 6.1    the kernel that the code is for",
-    "--arch LIST     what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["series", "arch"], words: false });
+  options: {
+    series: { value: "6.1", help: "the kernel that the code is for" },
+    arch: {
+      value: "LIST",
+      help: "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
+    },
+  },
+  async run(options) {
     const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" });
     const arches = [...new Set(platforms.map(({ kernel }) => kernel))];
     const terminal = new Terminal();

@@ -10,7 +10,6 @@ import { readSeriesAuthor, SeriesAuthorError } from "../../../vm/kernel/patches/
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { parseOptions } from "../parse_options.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { Terminal } from "../../report/terminal.ts";
 
@@ -20,20 +19,21 @@ export const kernelSeriesCommand: Command = {
     "kernel-series --out DIR [--series 6.1] [--author 'NAME <EMAIL>'] [--date TIME] [--check [--arch LIST]]",
     "write the kernel code as a series of patches, as git format-patch does",
   ],
-  options: [
-    "--out DIR       where the patches go; a series that is there is replaced",
-    "--series 6.1    the kernel that they are for",
-    "--author WHO    who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
-    "--date TIME     as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
-    "--check         build the kernel after each patch",
-    "--arch LIST     for --check: x86_64, i386, i386-pae (default x86_64,i386)",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: ["out", "series", "author", "date", "arch"],
-      boolean: ["check"],
-      words: false,
-    });
+  options: {
+    out: { value: "DIR", help: "where the patches go; a series that is there is replaced" },
+    series: { value: "6.1", help: "the kernel that they are for" },
+    author: {
+      value: "WHO",
+      help: "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
+    },
+    date: {
+      value: "TIME",
+      help: "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
+    },
+    check: { help: "build the kernel after each patch" },
+    arch: { value: "LIST", help: "for --check: x86_64, i386, i386-pae (default x86_64,i386)" },
+  },
+  async run(options) {
     const outDir = options.string("out");
     if (outDir === undefined) throw new UsageError("option --out is missing: where shall the patches go?");
     if (options.string("arch") !== undefined && !options.flag("check")) {

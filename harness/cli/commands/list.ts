@@ -3,13 +3,12 @@
 import { readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { parseOptions } from "../parse_options.ts";
 
 /** `list`: the catalogue. */
 export const listCommand: Command = {
   usage: ["list [--json]", "list the scenarios of the catalogue and what each of them shows"],
-  async run(args) {
-    const options = parseOptions(args, { boolean: ["json"], words: false });
+  options: { json: { help: "the scenarios themselves, as JSON" } },
+  async run(options) {
     const scenarios = await readCatalogue();
     if (options.flag("json")) {
       console.log(JSON.stringify(scenarios, null, 2));

@@ -8,7 +8,6 @@ import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeNights } from "../../nightly/merge_nights.ts";
 import { exitStatusOfNight, jobLine, printNight } from "../../nightly/night_summary.ts";
 import { writePage } from "../../nightly/write_page.ts";
-import { parseOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 /** `merge`: shards to one night. */
@@ -17,12 +16,12 @@ export const mergeCommand: Command = {
     "merge DIR... --out DIR",
     "make one night of the shards of a night: doubled jobs count once, missing ones are named",
   ],
-  options: [
-    "--out DIR        where the merged night goes: an empty directory or a new one",
-    "--history FILE   the history to compare with and to add the shards to",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["out", "history"] });
+  words: { "DIR...": "the directories of the shards" },
+  options: {
+    out: { value: "DIR", help: "where the merged night goes: an empty directory or a new one" },
+    history: { value: "FILE", help: "the history to compare with and to add the shards to" },
+  },
+  async run(options) {
     const out = options.string("out");
     if (out === undefined) throw new UsageError("merge needs --out DIR");
     if (options.words.length === 0) throw new UsageError("merge needs the directories of at least one night");

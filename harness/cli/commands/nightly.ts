@@ -20,7 +20,8 @@ import { DEFAULT_MATRIX } from "../../nightly/plan/read_matrix.ts";
 import { runNight } from "../../nightly/run/run_night.ts";
 import { parseShard } from "../../nightly/plan/shard_jobs.ts";
 import { writePage } from "../../nightly/write_page.ts";
-import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import type { ParsedOptions } from "../parse_options.ts";
+import { FILTER_OPTION } from "../shared_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const KEEP_DAYS = 30;
@@ -34,34 +35,33 @@ export const nightlyCommand: Command = {
     "nightly [--matrix FILE] [--only TEXT]... [--shard I/N] [--budget TIME] [--resume] [--out DIR]",
     "run suites over kernels, architectures and flavours, and say what is not as it was",
   ],
-  options: [
-    "--matrix FILE      what to run; fixtures/nightly.json by default",
-    "--only TEXT        only jobs whose name contains TEXT (may be repeated)",
-    "--filter TEXT      only scenarios whose name contains TEXT (may be repeated)",
-    "--list             print the jobs, with what is known of each, and run none",
-    "--shard I/N        only the I-th of N parts of about the same duration",
-    "--durations FILE   the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by,",
-    "                   in place of the history's",
-    "--budget TIME      start no job that would end later than that, such as 90min or 2h",
-    "--jobs N           processes side by side; as many as there are processors by default",
-    "--resume           go on with an interrupted night: finished jobs are kept",
-    "--wait             wait when another run works in the directory",
-    "--out DIR          where the results go; by default a new directory, or with --resume the last one",
-    "--history FILE     the history; history.sqlite in the state directory by default",
-    `--keep-days N      remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
-    `--keep-bytes SIZE  remove the oldest of them beyond that; ${KEEP_BYTES} by default`,
-    "--keep-all         remove nothing",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [
-        ...["matrix", "shard", "durations", "budget", "jobs", "out", "history"],
-        ...["keep-days", "keep-bytes"],
-      ],
-      collect: ["only", "filter"],
-      boolean: ["list", "resume", "wait", "keep-all"],
-      words: false,
-    });
+  options: {
+    matrix: { value: "FILE", help: "what to run; fixtures/nightly.json by default" },
+    only: { value: "TEXT", many: true, help: "only jobs whose name contains TEXT" },
+    ...FILTER_OPTION,
+    list: { help: "print the jobs, with what is known of each, and run none" },
+    shard: { value: "I/N", help: "only the I-th of N parts of about the same duration" },
+    durations: {
+      value: "FILE",
+      help: "the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by",
+    },
+    budget: { value: "TIME", help: "start no job that would end later than that, such as 90min or 2h" },
+    jobs: { value: "N", help: "processes side by side; as many as there are processors by default" },
+    resume: { help: "go on with an interrupted night: finished jobs are kept" },
+    wait: { help: "wait when another run works in the directory" },
+    out: {
+      value: "DIR",
+      help: "where the results go; by default a new directory, or with --resume the last one",
+    },
+    history: { value: "FILE", help: "the history; history.sqlite in the state directory by default" },
+    "keep-days": {
+      value: "N",
+      help: `remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
+    },
+    "keep-bytes": { value: "SIZE", help: `remove the oldest of them beyond that; ${KEEP_BYTES} by default` },
+    "keep-all": { help: "remove nothing" },
+  },
+  async run(options) {
     const budget = timeOption(options, "budget");
     const keep = keepOption(options);
     const shard = options.string("shard");
@@ -112,7 +112,7 @@ export const nightlyCommand: Command = {
         );
       }
     }
-    const given = args.filter((arg) => arg !== "--resume");
+    const given = options.args.filter((arg) => arg !== "--resume");
     const place = out === undefined ? ["--out", directory] : [];
     const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
     printNight(result, { directory, terminal, resume: again, page });

@@ -8,8 +8,7 @@ import { ScenarioError } from "../../../lib/model/scenario.ts";
 import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { parsePlatforms } from "../../run/platform.ts";
-import { parseOptions } from "../parse_options.ts";
+import { onePlatformOption } from "../shared_options.ts";
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import { targetHeapStart } from "../../run/guest/prepare_guest.ts";
 
@@ -19,17 +18,17 @@ export const predictCommand: Command = {
     "predict SCENARIO [--arch NAME]",
     "print the image that the model expects of a scenario and, for each page and field, why",
   ],
-  options: [
-    "SCENARIO       a name of the catalogue, or a scenario file",
-    "--arch NAME    x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["arch"] });
+  words: { SCENARIO: "a name of the catalogue, or a scenario file" },
+  options: {
+    arch: {
+      value: "NAME",
+      help: "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it",
+    },
+  },
+  async run(options) {
     const [name, ...more] = options.words;
     if (name === undefined || more.length > 0) throw new UsageError("predict takes one scenario");
-    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
-    if (platforms.length !== 1) throw new UsageError("option --arch takes one platform here");
-    const platform = platforms[0]!;
+    const platform = onePlatformOption(options);
     const scenario = await findScenario(name);
     if (scenario.program) {
       throw new UsageError(`${name} is a real program: it is judged by observation alone`);

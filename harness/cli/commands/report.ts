@@ -2,7 +2,6 @@
 
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { parseOptions } from "../parse_options.ts";
 import { htmlReport } from "../../report/html_report.ts";
 import { jsonlReport } from "../../report/jsonl_report.ts";
 import { junitReport } from "../../report/junit_report.ts";
@@ -31,14 +30,16 @@ export const reportCommand: Command = {
     "report DIR [--format text|html|junit|ktap|jsonl|kcidb] [--out FILE] [--origin NAME]",
     "write the results of a run or of a night for a person, a browser, or another program",
   ],
-  options: [
-    "DIR             a directory with nightly.json or results.json, or one of these files",
-    "--format NAME   text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)",
-    "--out FILE      where to write it; standard output by default",
-    "--origin NAME   the name that KCIDB knows the CI system by; ckptest by default",
-  ],
-  async run(args) {
-    const options = parseOptions(args, { string: ["format", "out", "origin"] });
+  words: { DIR: "a directory with nightly.json or results.json, or one of these files" },
+  options: {
+    format: {
+      value: "NAME",
+      help: "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)",
+    },
+    out: { value: "FILE", help: "where to write it; standard output by default" },
+    origin: { value: "NAME", help: "the name that KCIDB knows the CI system by; ckptest by default" },
+  },
+  async run(options) {
     const [path, ...more] = options.words;
     if (path === undefined || more.length > 0) {
       throw new UsageError(`"report" takes one directory of results`);

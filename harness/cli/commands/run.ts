@@ -3,16 +3,19 @@
 import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { kernelSourceOption, SOURCE_FLAGS, SOURCE_HELP, SOURCE_OPTIONS } from "../kernel_source_option.ts";
+import { givenOptions } from "../parse_options.ts";
 import {
-  USER_KERNEL_FLAGS,
-  USER_KERNEL_HELP,
-  USER_KERNEL_OPTIONS,
-  userKernelArguments,
-  userKernelOptions,
-} from "../user_kernel_option.ts";
-import { parsePlatforms } from "../../run/platform.ts";
-import { parseOptions } from "../parse_options.ts";
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  FILTER_OPTION,
+  FILTER_WORDS,
+  FLAVOUR_OPTION,
+  kernelSourceOption,
+  OUT_OPTION,
+  platformsOption,
+  SOURCE_OPTIONS,
+} from "../shared_options.ts";
+import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { type PreparedGuest, prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
@@ -28,23 +31,22 @@ export const runCommand: Command = {
     "[--out DIR]",
     "build what changed, boot guests, run the scenarios and judge every image",
   ],
-  options: [
-    "--filter TEXT     only scenarios whose name contains TEXT (may be repeated)",
-    "--scenario FILE   run that scenario file in place of the catalogue (may be repeated)",
-    "--arch LIST       kernels, separated by commas, or all",
-    "--flavour NAME    plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
-    ...SOURCE_HELP,
-    "--accel NAME      kvm or tcg, in place of the probe",
-    ...USER_KERNEL_HELP,
-    "--repeat N        how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
-    "--out DIR         where the results go; a new directory below the cache by default",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: [...SOURCE_OPTIONS, "arch", "flavour", ...USER_KERNEL_OPTIONS, "accel", "out", "repeat"],
-      collect: ["filter", "scenario"],
-      boolean: [...SOURCE_FLAGS, ...USER_KERNEL_FLAGS],
-    });
+  options: {
+    ...FILTER_OPTION,
+    scenario: { value: "FILE", many: true, help: "run that scenario file in place of the catalogue" },
+    ...ARCH_OPTION,
+    ...FLAVOUR_OPTION,
+    ...SOURCE_OPTIONS,
+    ...ACCELERATOR_OPTION,
+    ...USER_KERNEL_OPTIONS,
+    repeat: {
+      value: "N",
+      help: "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
+    },
+    ...OUT_OPTION,
+  },
+  words: FILTER_WORDS,
+  async run(options) {
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
@@ -56,11 +58,8 @@ export const runCommand: Command = {
     const terminal = new Terminal();
     const report = await RunReport.open(options.string("out"), terminal);
     if (scenarios.length > 0) {
-      const platforms = parsePlatforms({
-        arch: options.string("arch"),
+      const platforms = platformsOption(options, {
         fallback: user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
-        flavour: options.string("flavour"),
-        series: options.string("series"),
       });
       if (user.kernelFile !== undefined && platforms.length > 1) {
         throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
@@ -78,7 +77,11 @@ export const runCommand: Command = {
         });
         const { name } = prepared.platform;
         const how = prepared.notes.join("; ");
-        report.beginPlatform({ ...prepared, name, kernelOptions: userKernelArguments(options) }, how);
+        report.beginPlatform({
+          ...prepared,
+          name,
+          kernelOptions: givenOptions(options, { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }),
+        }, how);
         all.push(prepared);
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));

@@ -11,7 +11,8 @@ import { parseSeconds } from "../../nightly/plan/parse_quantity.ts";
 import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/read_matrix.ts";
 import { arrayArguments, mergeArguments, submitNight } from "../../nightly/slurm/submit_night.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
-import { type ParsedOptions, parseOptions } from "../parse_options.ts";
+import type { ParsedOptions } from "../parse_options.ts";
+import { FILTER_OPTION } from "../shared_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const RESTARTS = 5;
@@ -22,29 +23,36 @@ export const slurmCommand: Command = {
     "slurm --shards N --out DIR [--matrix FILE] [--only TEXT]... [--sbatch OPTION]... [--resume]",
     "queue a night on a Slurm cluster: an array of shards, and a job that merges them",
   ],
-  options: [
-    "--shards N             into how many parts of about the same duration the night is cut",
-    "--out DIR              where shards, logs and the merged night go; all nodes must see it",
-    "--matrix FILE          what to run; fixtures/nightly.json by default",
-    "--only TEXT            only jobs whose name contains TEXT (may be repeated)",
-    "--filter TEXT          only scenarios whose name contains TEXT (may be repeated)",
-    "--budget TIME          each shard starts no job that would end later than that",
-    "--sbatch OPTION        an option of sbatch, as in --sbatch=--partition=night (may be repeated)",
-    "--shard-sbatch OPTION  the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8",
-    `--restarts N           how often a shard goes on after its time limit; ${RESTARTS} by default`,
-    "--cache DIR            the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here",
-    "--history FILE         the history to compare with and to add to; history.sqlite in the state directory",
-    "--durations FILE       the nightly.json whose durations shards are cut by, in place of the history",
-    "--resume               queue a night of DIR again: finished jobs are kept",
-    "--print                print the commands, and queue nothing",
-  ],
-  async run(args) {
-    const options = parseOptions(args, {
-      string: ["shards", "out", "matrix", "budget", "restarts", "cache", "history", "durations"],
-      collect: ["only", "filter", "sbatch", "shard-sbatch"],
-      boolean: ["resume", "print"],
-      words: false,
-    });
+  options: {
+    shards: { value: "N", help: "into how many parts of about the same duration the night is cut" },
+    out: { value: "DIR", help: "where shards, logs and the merged night go; all nodes must see it" },
+    matrix: { value: "FILE", help: "what to run; fixtures/nightly.json by default" },
+    only: { value: "TEXT", many: true, help: "only jobs whose name contains TEXT" },
+    ...FILTER_OPTION,
+    budget: { value: "TIME", help: "each shard starts no job that would end later than that" },
+    sbatch: { value: "OPTION", many: true, help: "an option of sbatch, as in --sbatch=--partition=night" },
+    "shard-sbatch": {
+      value: "OPTION",
+      many: true,
+      help: "the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8",
+    },
+    restarts: { value: "N", help: `how often a shard goes on after its time limit; ${RESTARTS} by default` },
+    cache: {
+      value: "DIR",
+      help: "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here",
+    },
+    history: {
+      value: "FILE",
+      help: "the history to compare with and to add to; history.sqlite in the state directory",
+    },
+    durations: {
+      value: "FILE",
+      help: "the nightly.json whose durations shards are cut by, in place of the history",
+    },
+    resume: { help: "queue a night of DIR again: finished jobs are kept" },
+    print: { help: "print the commands, and queue nothing" },
+  },
+  async run(options) {
     const shards = options.number("shards", { min: 1, max: 9999 });
     const out = options.string("out");
     if (shards === undefined) throw new UsageError("slurm needs --shards N");

@@ -2,7 +2,6 @@
 
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
-import { kernelText } from "../../cli/kernel_source_option.ts";
 
 /** The line that tells of a kernel that is ready, and whether it was built for that. */
 export function kernelBuildLine(
@@ -17,4 +16,16 @@ export function kernelBuildLine(
 /** Whether a line of {@linkcode kernelBuildLine} tells of a kernel that was in the cache. */
 export function isCachedKernelLine(line: string): boolean {
   return /^\S+: Linux \S+( \(.*\))?, from the cache: /.test(line);
+}
+
+/** Which kernel was built, for people: its release, and of a user's tree where its checkpoint code comes from. */
+export function kernelText(
+  { info, patch }: Pick<KernelBuild, "info" | "patch">,
+  source?: KernelSource,
+): string {
+  const name = `Linux ${info.release}`;
+  if (source?.kind !== "directory") return name;
+  const { path, asIs } = source;
+  if (asIs) return `${name} (${path}, built as it is)`;
+  return `${name} (${path} ${patch === "carried" ? "carries the patch" : "with the patch added to a copy"})`;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
-import { isCachedKernelLine, kernelBuildLine } from "./kernel_build_line.ts";
+import { isCachedKernelLine, kernelBuildLine, kernelText } from "./kernel_build_line.ts";
 
 Deno.test("the line of a kernel says whether it was built or found, and is understood", () => {
   const info = { release: "6.1.0", arch: "i386", source: "s", compiler: "c", seconds: 1 };
@@ -14,4 +14,13 @@ Deno.test("the line of a kernel says whether it was built or found, and is under
   assertEquals([line(true), line(false)].map(isCachedKernelLine), [true, false]);
   const tree = { kind: "directory", path: "/src" } as const;
   assertEquals([line(true, tree), line(false, tree)].map(isCachedKernelLine), [true, false]);
+});
+
+Deno.test("kernelText() says of an own tree alone where its checkpoint code comes from", () => {
+  const info = { release: "6.1.9", arch: "x86_64", source: "", compiler: "", seconds: 0 };
+  const tree = { kind: "directory", path: "/src/linux" } as const;
+  assertEquals(kernelText({ info, patch: "added" }), "Linux 6.1.9");
+  assertStringIncludes(kernelText({ info, patch: "carried" }, tree), "/src/linux carries the patch");
+  assertStringIncludes(kernelText({ info, patch: "added" }, tree), "with the patch added to a copy");
+  assertStringIncludes(kernelText({ info, patch: "carried" }, { ...tree, asIs: true }), "built as it is");
 });

@@ -31,7 +31,7 @@ import {
 } from "../../../vm/qemu/virtual_machine.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest } from "./guest.ts";
-import { kernelText } from "../../cli/kernel_source_option.ts";
+import { kernelText } from "./kernel_build_line.ts";
 import { examineKernelFile, modelSeries } from "./user_kernel.ts";
 import { type Platform } from "../platform.ts";
 import { findSyscall, refusalOfOthers } from "./probe_kernel.ts";

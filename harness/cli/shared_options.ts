@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+
+import { UsageError } from "../../vm/host/errors.ts";
+import type { KernelSource } from "../../vm/kernel/source/kernel_source.ts";
+import { parsePlatforms, type Platform } from "../run/platform.ts";
+import type { OptionSpecs, ParsedOptions } from "./parse_options.ts";
+
+/** Which scenarios. */
+export const FILTER_OPTION = {
+  filter: { value: "TEXT", many: true, help: "only scenarios whose name contains TEXT" },
+} satisfies OptionSpecs;
+
+/** The words of commands that take filters without `--filter`, too. */
+export const FILTER_WORDS = { "TEXT": "the same as --filter TEXT" };
+
+/** Which architectures. */
+export const ARCH_OPTION = {
+  arch: { value: "LIST", help: "platforms, separated by commas, or all" },
+} satisfies OptionSpecs;
+
+/** The kind of kernel. */
+export const FLAVOUR_OPTION = {
+  flavour: {
+    value: "NAME",
+    help: "plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
+  },
+} satisfies OptionSpecs;
+
+/** Which kernel source is built. */
+export const SOURCE_OPTIONS = {
+  series: {
+    value: "LIST",
+    help: "kernel series, separated by commas: 5.10, 6.1 (default), 6.12; from Debian's source packages",
+  },
+  "kernel-tree": {
+    value: "DIR",
+    help: "a kernel source tree in place of Debian's; the patch goes into a copy, unless the tree has it",
+  },
+  "as-is": { help: "build the tree of --kernel-tree without looking for the patch or adding it" },
+} satisfies OptionSpecs;
+
+/** How guests run. */
+export const ACCELERATOR_OPTION = {
+  accel: { value: "NAME", help: "kvm or tcg, in place of the probe" },
+} satisfies OptionSpecs;
+
+/** Where results go. */
+export const OUT_OPTION = {
+  out: { value: "DIR", help: "where the results go; a new directory below the cache by default" },
+} satisfies OptionSpecs;
+
+/**
+ * The platforms that a command line asks for.
+ *
+ * @throws {UsageError} when one is not known
+ */
+export function platformsOption(
+  options: ParsedOptions,
+  { fallback, flavour }: { fallback: string; flavour?: string },
+): readonly Platform[] {
+  return parsePlatforms({
+    arch: options.string("arch"),
+    fallback,
+    flavour: options.string("flavour") ?? flavour,
+    series: options.string("series"),
+  });
+}
+
+/** The same of a command that takes one platform; x86_64 by default. */
+export function onePlatformOption(options: ParsedOptions): Platform {
+  const [platform, ...more] = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64" });
+  if (!platform || more.length > 0) throw new UsageError("option --arch takes one platform here");
+  return platform;
+}
+
+/** The source tree that a command line asks for; undefined for Debian's of the platform's series. */
+export function kernelSourceOption(options: ParsedOptions): KernelSource | undefined {
+  const path = options.string("kernel-tree");
+  const asIs = options.flag("as-is");
+  if (path !== undefined) return { kind: "directory", path, ...asIs ? { asIs } : {} };
+  if (asIs) throw new UsageError("option --as-is needs --kernel-tree DIR");
+  return undefined;
+}
