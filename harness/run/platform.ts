@@ -38,7 +38,9 @@ export function withFlavour(platform: Platform, flavour: KernelFlavour): Platfor
 
 /** A platform with a kernel of another series. */
 export function withSeries(platform: Platform, series: PortedSeries): Platform {
-  return series === DEFAULT_SERIES ? platform : { ...platform, series, name: `${platform.name}@${series}` };
+  return series === DEFAULT_SERIES
+    ? { ...platform, series }
+    : { ...platform, series, name: `${platform.name}@${series}` };
 }
 
 const KNOWN = KERNEL_FLAVOURS.flatMap((flavour) =>

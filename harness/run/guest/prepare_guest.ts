@@ -162,6 +162,7 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   });
   const build = user ? undefined : await buildKernelFor(named, terminal, options);
   const built = build && modelSeries(build.info.release);
+  const release = user?.release ?? build!.info.release;
   const platform = user?.platform ?? (built ? { ...named, series: built.series } : named);
   const channel = user?.channel ?? options.channel ?? "virtio";
   const kernel = build?.bootFile ?? options.kernelFile!;
@@ -218,8 +219,8 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
     targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
-      skipReason(scenario, platform) ?? unmetNeed(scenario, { platform, config }) ??
-        missing.get(scenario.name) ?? (self ? selfSkipReason(scenario) : undefined),
+      unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??
+        (self ? selfSkipReason(scenario) : undefined),
     startGuest,
   };
 }
@@ -310,7 +311,7 @@ function writesToShare({ steps = [] }: Scenario): boolean {
 }
 
 function skipReason(scenario: Scenario, platform: Platform): string | undefined {
-  return unmetNeed({ needs: { ...scenario.needs, config: [] } }, { platform, config: undefined });
+  return unmetNeed(scenario, { platform, config: undefined, release: undefined });
 }
 
 async function initramfsEntries(

@@ -2,12 +2,13 @@
 
 import { dirname, join } from "@std/path";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
-import { type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
+import { bitsOf, type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
 import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
-import { channelFor, isOlder, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
-import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../../vm/kernel/ported_series.ts";
+import { isOlder } from "../../../lib/abi/release.ts";
+import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
+import { PORTED_SERIES, type PortedSeries } from "../../../vm/kernel/ported_series.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import type { Platform } from "../platform.ts";
+import { type Platform, withSeries } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";
 
 /** What is known of a ready kernel before it is booted. */
@@ -41,15 +42,16 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
   const file = await readKernelFile(path).catch((error) => {
     throw error instanceof KernelFileError ? new UsageError(`option --bzimage: ${error.message}`) : error;
   });
+  const { release } = file;
+  const { config, where } = await configFor(path, file);
   const wanted = platform.kernel === "x86_64" ? 64 : 32;
-  if (file.bits !== undefined && file.bits !== wanted) {
+  const bits = file.bits ?? (config && bitsOf(config));
+  if (bits !== undefined && bits !== wanted) {
     throw new UsageError(
-      `option --bzimage: ${path} is a kernel of ${file.bits} bits: name its platform with --arch ` +
+      `option --bzimage: ${path} is a kernel of ${bits} bits: name its platform with --arch ` +
         `(expected ${wanted} bits for ${platform.name})`,
     );
   }
-  const { release } = file;
-  const { config, where } = await configFor(path, file);
   const channel = question.channel ?? channelFor(config, release);
   const notes: string[] = [];
   if (config) {
@@ -58,7 +60,7 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
       channel,
       isElf: file.format === "vmlinux",
       isCompat: platform.kernel === "x86_64" && platform.target === "i386",
-      hasOwnPatch: !hasNumber,
+      needsPatchOption: !hasNumber,
     });
     if (missing.length > 0) {
       throw new UsageError(
@@ -72,7 +74,13 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
   }
   const { series, note } = modelSeries(release);
   if (note) notes.push(note);
-  return { platform: ofSeries(platform, series), release, config, channel, notes };
+  return {
+    platform: withSeries({ ...platform, name: platform.name.split("@")[0]! }, series),
+    release,
+    config,
+    channel,
+    notes,
+  };
 }
 
 /** The configuration of a kernel, and where it was found: beside it, at the top of its build directory, or in it. */
@@ -90,20 +98,13 @@ async function configFor(
   return { config, where: "the configuration in it" };
 }
 
-/** The same platform with another series; its name says so where it is not the default one. */
-function ofSeries(platform: Platform, series: PortedSeries): Platform {
-  const [name] = platform.name.split("@");
-  return { ...platform, series, name: series === DEFAULT_SERIES ? name! : `${name}@${series}` };
-}
-
 /**
  * The series whose model judges a kernel: its own, or the nearest below it, or the oldest one; where it is not its
  * own, the note says so.
  */
 export function modelSeries(release: string): { series: PortedSeries; note?: string } {
   const own = /^\d+\.\d+/.exec(release)?.[0];
-  const version = (series: string): [number, number] => series.split(".").map(Number) as [number, number];
-  const series = PORTED_SERIES.findLast((known) => !isOlder(release, version(known)));
+  const series = PORTED_SERIES.findLast((known) => !isOlder(release, known));
   if (series === own) return { series: series! };
   return series === undefined
     ? {

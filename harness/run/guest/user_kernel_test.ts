@@ -83,6 +83,16 @@ Deno.test("examineKernelFile() takes the serial port of a kernel without virtio 
 
 Deno.test("examineKernelFile() refuses a kernel of other bits than its platform", async () => {
   await assertRejects(() => examine({ release: "6.1.9", bits: 32 }), UsageError, "is a kernel of 32 bits");
+  // A header of 2008 does not tell; a configuration does, in the kernel or beside it.
+  const old = { release: "2.6.28-rc7", protocol: 0x209 };
+  const config = "CONFIG_X86_32=y\n";
+  await assertRejects(() => examine({ ...old, config }), UsageError, "is a kernel of 32 bits");
+  await assertRejects(
+    () => examine(old, { beside: { ".config": config } }),
+    UsageError,
+    "is a kernel of 32 bits",
+  );
+  assertEquals((await examine(old)).channel, "serial");
   await assertRejects(() => examine({ release: "rubbish" }), UsageError, "option --bzimage: ");
 });
 

@@ -186,7 +186,7 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     release: source.series,
     ...bootedAs,
     isElf: !lacksPvhEntry(config, true),
-    hasOwnPatch: source.asIs !== true,
+    needsPatchOption: source.asIs !== true,
   };
   const compiler = await inStage("configure", identifyCompiler);
   const key = await digestOf([

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { isOlder } from "../../../lib/abi/release.ts";
 import type { GuestChannel } from "../../qemu/qemu_arguments.ts";
 import type { KernelConfig } from "./kernel_config.ts";
 
@@ -11,8 +12,8 @@ export interface NeededFor {
   readonly isElf: boolean;
   /** Whether 32-bit programs are to run on a 64-bit kernel. */
   readonly isCompat: boolean;
-  /** Whether the checkpoint code has the option's name that the project gives it. */
-  readonly hasOwnPatch: boolean;
+  /** Whether an option must say that the code under test is there: not where its number is given. */
+  readonly needsPatchOption: boolean;
 }
 
 /** An option without which no scenario can run. */
@@ -32,6 +33,7 @@ const ALWAYS: readonly Row[] = [
   ["CONFIG_BLK_DEV_INITRD", "the agent comes in an initramfs"],
   ["CONFIG_BINFMT_ELF", "agent and target are ELF programs"],
   ["CONFIG_PRINTK", "the kernel log is read"],
+  ["CONFIG_TTY", "the console is a serial port"],
   ["CONFIG_SERIAL_8250", "the console is a serial port"],
   ["CONFIG_SERIAL_8250_CONSOLE", "the console is a serial port"],
   ["CONFIG_PROC_FS", "what /proc tells is held against the image"],
@@ -52,8 +54,35 @@ const SERIAL: readonly Row[] = [
   ["CONFIG_SERIAL_8250_RUNTIME_UARTS", "the agent's serial port is the second one", 2],
 ];
 
-/** The release in which TTY became an option; before, terminals were always there. */
-const TTY_SINCE = [3, 9] as const;
+/** The name of the project's own option, and the one of the code as posted in 2008. */
+const PATCH_OPTIONS = ["CONFIG_CR_CHECKPOINT", "CONFIG_CHECKPOINT_RESTART"] as const;
+const PATCH: Row = [
+  PATCH_OPTIONS[0],
+  `the code under test (${
+    PATCH_OPTIONS[1]
+  } in 2008). --syscall NR tests a kernel without the option by the number ` +
+  "of its call: the i386 code of 2008 had 333",
+];
+
+/** Options by the release that made a choice of them: before it, what they stand for was always there. */
+const OPTIONAL_SINCE: Readonly<Record<string, string>> = {
+  CONFIG_TTY: "3.9",
+  CONFIG_X86_16BIT: "3.16",
+  CONFIG_DEVMEM: "4.0",
+  CONFIG_MODIFY_LDT_SYSCALL: "4.3",
+};
+
+/** What a kernel has of an option: its value, `n` without it; undefined where nobody knows. */
+export function optionOf(
+  name: string,
+  { config, release }: { config: KernelConfig | undefined; release: string },
+): string | undefined {
+  const found = config?.get(name);
+  if (found !== undefined) return found;
+  const since = OPTIONAL_SINCE[name];
+  if (since !== undefined && isOlder(release, since)) return "y";
+  return config ? "n" : undefined;
+}
 
 /**
  * The options that a kernel lacks and cannot be tested without.
@@ -62,30 +91,22 @@ const TTY_SINCE = [3, 9] as const;
  */
 export function missingOptions(config: KernelConfig, needed: NeededFor): NeededOption[] {
   const rows: Row[] = [...ALWAYS, ...needed.channel === "virtio" ? VIRTIO : SERIAL];
-  if (needed.hasOwnPatch) rows.unshift(["CONFIG_CR_CHECKPOINT", "the code under test"]);
-  if (!isOlder(needed.release, TTY_SINCE)) rows.push(["CONFIG_TTY", "the console is a serial port"]);
+  if (needed.needsPatchOption && !PATCH_OPTIONS.some((name) => config.get(name) === "y")) rows.unshift(PATCH);
   if (needed.isElf) {
     rows.push(["CONFIG_PVH", "QEMU loads a vmlinux by its PVH entry; a bzImage does without"]);
   }
   if (needed.isCompat) rows.push(["CONFIG_IA32_EMULATION", "the target is a 32-bit program"]);
   return rows.flatMap(([name, reason, wanted = "y"]) => {
-    const found = config.get(name) ?? "n";
+    const found = optionOf(name, { config, release: needed.release })!;
     const isThere = wanted === "y" ? found === "y" : Number(found) >= wanted;
     return isThere ? [] : [{ name, wanted, reason, found }];
   });
 }
 
-/** Whether a release is older than a version; one that cannot be read is new. */
-export function isOlder(release: string, [major, minor]: readonly [number, number]): boolean {
-  const [, first, second] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  if (first === undefined) return false;
-  return Number(first) !== major ? Number(first) < major : Number(second) < minor;
-}
-
 /** The channel for a kernel: virtio where it has all that the ports need. */
 export function channelFor(config: KernelConfig | undefined, release: string): GuestChannel {
   // 2.6.36 brought the ports with names.
-  if (isOlder(release, [3, 0])) return "serial";
+  if (isOlder(release, "2.6.36")) return "serial";
   if (!config) return "virtio";
   return VIRTIO.every(([name]) => config.get(name) === "y") ? "virtio" : "serial";
 }

@@ -2,14 +2,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { defaultFragments } from "../build/build_kernel.ts";
 import { mergeKernelConfigs, parseKernelConfig } from "./kernel_config.ts";
-import { channelFor, isOlder, missingOptions, type NeededFor, neededText } from "./needed_options.ts";
+import { channelFor, missingOptions, type NeededFor, neededText, optionOf } from "./needed_options.ts";
 
 const FOR: NeededFor = {
   release: "6.1.9",
   channel: "virtio",
   isElf: true,
   isCompat: false,
-  hasOwnPatch: true,
+  needsPatchOption: true,
 };
 
 /** The project's own configuration: fragments, and what they bring with them. */
@@ -50,7 +50,7 @@ Deno.test("missingOptions() names each option, what was found, and what it is fo
   ) {
     assertEquals(lacking(name), [name]);
   }
-  assertEquals(lacking("CONFIG_CR_CHECKPOINT", { hasOwnPatch: false }), []);
+  assertEquals(lacking("CONFIG_CR_CHECKPOINT", { needsPatchOption: false }), []);
   assertEquals(lacking("CONFIG_TTY", { release: "2.6.28" }), []);
   assertEquals(lacking("CONFIG_PVH", { isElf: false }), []);
   assertEquals(lacking("CONFIG_IA32_EMULATION", { isCompat: true }), ["CONFIG_IA32_EMULATION"]);
@@ -68,11 +68,35 @@ Deno.test("channelFor() takes the serial port where virtio ports cannot be, and 
   assertEquals(channelFor(new Map(), "6.6.1"), "serial");
 });
 
-Deno.test("isOlder() compares numbers, not text", () => {
-  assertEquals(["5.9.1", "5.10.0", "6.1-rc1", "rubbish"].map((release) => isOlder(release, [5, 10])), [
-    true,
-    false,
-    false,
-    false,
+Deno.test("missingOptions() takes the option's name of 2008, and says how to do without it", async () => {
+  const config = await ownConfig();
+  for (const name of ["CONFIG_PROC_PAGE_MONITOR", "CONFIG_SYSFS"]) config.set(name, "y");
+  config.set("CONFIG_CR_CHECKPOINT", "n");
+  const texts = () => missingOptions(config, FOR).map(neededText);
+  assertEquals(texts(), [
+    "CONFIG_CR_CHECKPOINT: expected y, found not set: the code under test (CONFIG_CHECKPOINT_RESTART in 2008). " +
+    "--syscall NR tests a kernel without the option by the number of its call: the i386 code of 2008 had 333",
   ]);
+  config.set("CONFIG_CHECKPOINT_RESTART", "y");
+  assertEquals(texts(), []);
+  // Another thing by a similar name.
+  config.set("CONFIG_CHECKPOINT_RESTART", "n").set("CONFIG_CHECKPOINT_RESTORE", "y");
+  assertEquals(texts().length, 1);
+});
+
+Deno.test("optionOf() knows what was always there before it became an option", () => {
+  const config = new Map([["CONFIG_SWAP", "y"], ["CONFIG_DEVMEM", "n"]]);
+  const of = (name: string, release: string, known = true) =>
+    optionOf(name, { config: known ? config : undefined, release });
+  assertEquals([of("CONFIG_SWAP", "2.6.28"), of("CONFIG_KSM", "2.6.28")], ["y", "n"]);
+  assertEquals([of("CONFIG_MODIFY_LDT_SYSCALL", "4.2.1"), of("CONFIG_MODIFY_LDT_SYSCALL", "4.3")], [
+    "y",
+    "n",
+  ]);
+  assertEquals([of("CONFIG_X86_16BIT", "3.15"), of("CONFIG_X86_16BIT", "3.16")], ["y", "n"]);
+  assertEquals([of("CONFIG_TTY", "3.8.13"), of("CONFIG_TTY", "3.9")], ["y", "n"]);
+  // One that brought the option with it from a later kernel.
+  assertEquals(of("CONFIG_DEVMEM", "2.6.28"), "n");
+  assertEquals([of("CONFIG_DEVMEM", "3.19", false), of("CONFIG_DEVMEM", "4.0", false)], ["y", undefined]);
+  assertEquals(of("CONFIG_SWAP", "2.6.28", false), undefined);
 });
