@@ -52,6 +52,8 @@
 export * from "./lib/abi/arch.ts";
 export * from "./lib/abi/errno.ts";
 export * from "./lib/abi/page_prot.ts";
+export * from "./lib/abi/series.ts";
+export * from "./lib/abi/signals.ts";
 export * from "./lib/abi/vm_flags.ts";
 export * from "./lib/compare/byte_account.ts";
 export * from "./lib/compare/compare_image.ts";
@@ -117,7 +119,6 @@ export type {
   TracerWork,
   Whom,
 } from "./lib/model/tracer_words.ts";
-export type { UserMemory } from "./lib/x86/errno.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
 export * from "./lib/compare/v11/compare_v11_image.ts";
 export * from "./lib/compare/v11/judge_v11_image.ts";

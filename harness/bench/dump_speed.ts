@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { encodeProgram } from "../../vm/agent/target_program.ts";
@@ -61,11 +62,11 @@ export async function measureDumpSpeed(
   await agent.program(encodeProgram(compiled.ops));
   await agent.spawn({ path: prepared.targetPath });
   const { pid } = await agent.event({ deadlineMs: DEADLINE_MS });
-  const address = BigInt(area!.start) * 4096n;
+  const address = BigInt(area!.start) * PAGE_SIZE_BIG;
   const timings: DumpTiming[] = [];
   for (let round = 0; round < rounds; round++) {
     timings.push(await timeCheckpoint(agent, { pid, nr: prepared.checkpointNr }));
-    timings.push(await timeCopy(agent, { pid, address, bytes: pages * 4096 }));
+    timings.push(await timeCopy(agent, { pid, address, bytes: pages * PAGE_SIZE }));
     if (withGdb) timings.push(await timeGcore(agent, pid));
   }
   return timings;

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { resolve } from "@std/path";
+import { PLATFORM_NAMES, type PlatformName } from "../../lib/abi/arch.ts";
+import { DEFAULT_SERIES, PORTED_SERIES } from "../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import {
-  DEBIAN_SERIES,
-  MATRIX_PLATFORMS,
-  type MatrixPlatform,
-  type MatrixSuite,
-} from "../nightly/plan/matrix.ts";
+import type { MatrixSuite } from "../nightly/plan/matrix.ts";
 import { parseSeconds } from "../nightly/plan/parse_quantity.ts";
 import type { OptionSpecs, ParsedOptions } from "../cli/parse_options.ts";
 
@@ -41,7 +38,7 @@ export type BisectSource =
 /** What a bisect is asked to do. */
 export interface BisectRequest {
   readonly source: BisectSource;
-  readonly platform: MatrixPlatform;
+  readonly platform: PlatformName;
   readonly flavour: KernelFlavour;
   readonly suite: MatrixSuite;
   /** Wanted probability that the answer is right. */
@@ -102,7 +99,7 @@ export function parseBisectRequest(options: ParsedOptions): BisectRequest {
   }
   return {
     source: sourceOf(options),
-    platform: options.choice("arch", MATRIX_PLATFORMS) ?? "x86_64",
+    platform: options.choice("arch", PLATFORM_NAMES) ?? "x86_64",
     ...{ flavour, suite, deadlineSeconds },
     confidence: confidenceOf(options.string("confidence")),
     maxRuns: options.number("runs", { min: 1, max: 1000 }) ?? DEFAULT_RUNS,
@@ -122,7 +119,7 @@ function sourceOf(options: ParsedOptions): BisectSource {
     if (path !== undefined && options.string("series") !== undefined) {
       throw new UsageError("expected either --series or --kernel-tree: found both");
     }
-    const series = options.choice("series", DEBIAN_SERIES) ?? "6.1";
+    const series = options.choice("series", PORTED_SERIES) ?? DEFAULT_SERIES;
     return {
       kind: "patches",
       directory: resolve(directory),

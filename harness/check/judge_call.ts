@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoName } from "../../lib/abi/errno.ts";
+import { signalNumber } from "../../lib/abi/signals.ts";
 import { cutImageFindings, imageTime, sameImageFindings } from "../../lib/compare/cut_image.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { CallPlan } from "../../lib/model/predict_call.ts";
@@ -20,13 +21,6 @@ export interface ReferenceImages {
 const EFAULT = 14n;
 /** Findings that many images may add. */
 const MOST_FINDINGS = 5;
-const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
-  SIGKILL: 9,
-  SIGUSR1: 10,
-  SIGPIPE: 13,
-  SIGTERM: 15,
-  SIGXFSZ: 25,
-};
 
 /** Holds a call that a stop described against what had to come of it. */
 export function judgeCall(plan: CallPlan, made: MadeCall, references: ReferenceImages): Finding[] {
@@ -62,7 +56,7 @@ function replyFindings({ outcome, caller }: CallPlan, reply: CheckpointResult, l
     : id < 0
     ? errnoName(reply.errno)
     : String(id);
-  const signal = SIGNAL_NUMBERS[outcome.name];
+  const signal = signalNumber(outcome.name);
   const isRight = signal !== undefined
     ? reply.signal === signal
     : reply.signal === undefined && (outcome.name === "ok" ? id > lastId : actual === outcome.name);

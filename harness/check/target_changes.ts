@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
@@ -83,7 +84,7 @@ function firstDifference(before: readonly string[], after: readonly string[]): D
 function swappedAddresses(blobs: Blobs): bigint[] {
   return parsePagemap(blobs.get("pages") ?? new Uint8Array(0))
     .filter((entry) => entry.swapped)
-    .map((entry) => BigInt(entry.page) * 4096n);
+    .map((entry) => BigInt(entry.page) * PAGE_SIZE_BIG);
 }
 
 /** The first line of smaps that changed and must not. */

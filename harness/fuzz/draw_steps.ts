@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import fc from "fast-check";
+import { PAGE_SIZE } from "../../lib/abi/arch.ts";
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../lib/model/state/model_state.ts";
 import { parseScenario, ScenarioError, type SetupStep, type Step } from "../../lib/model/scenario.ts";
@@ -227,7 +228,7 @@ function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
         op: "poke",
         area: area.name,
         page: choice.first % area.pages,
-        offset: choice.count * 8 % 4096,
+        offset: choice.count * 8 % PAGE_SIZE,
         size: 8,
         value: choice.extra,
       };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { SIGNALS } from "../../lib/abi/signals.ts";
 import { blockHash } from "../../lib/compare/block_hash.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
@@ -51,8 +52,8 @@ export interface LdtCompileOptions {
 }
 
 const REGISTERS: Readonly<Partial<Record<SegmentRegister, number>>> = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 };
-const SIGBUS = 7n;
-const SIGSEGV = 11n;
+const SIGBUS = BigInt(SIGNALS.SIGBUS);
+const SIGSEGV = BigInt(SIGNALS.SIGSEGV);
 /** Where calls find their user_desc and their buffer in the scratch memory. */
 const USER_DESC_AT = 0;
 const BUFFER_AT = 0x10000;

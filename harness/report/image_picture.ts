@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE } from "../../lib/abi/arch.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { permissionText } from "../../lib/abi/vm_flags.ts";
 import { vmaName } from "../../lib/image/show/dump.ts";
 import type { Finding } from "../../lib/image/finding.ts";
@@ -63,7 +63,6 @@ export interface LdtEntryPicture {
 
 const MAX_CELLS = 128;
 const MAX_ENTRIES = 48;
-const PAGE = BigInt(PAGE_SIZE);
 
 /**
  * Takes an image apart for a page.
@@ -111,7 +110,7 @@ function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<
   for (const { id, path, offset, expected } of findings) {
     const named = /\bpage[[ ]0x([\da-f]+)/.exec(path)?.[1] ??
       (id === "E_PAGE_MISSING" ? /^0x([\da-f]+)$/.exec(expected ?? "")?.[1] : undefined);
-    if (named !== undefined) pages.add(BigInt(`0x${named}`) / PAGE * PAGE);
+    if (named !== undefined) pages.add(BigInt(`0x${named}`) / PAGE_SIZE_BIG * PAGE_SIZE_BIG);
     const [, chunk, place] = /^(.*)\/vaddr\[(\d+)\]$/.exec(path) ?? [];
     for (const node of nodes) {
       const end = node.pagesOffset + node.count * PAGE_SIZE;
@@ -122,7 +121,7 @@ function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<
         ? Number(place)
         : -1;
       const address = node.vaddrs[index];
-      if (address !== undefined) pages.add(address / PAGE * PAGE);
+      if (address !== undefined) pages.add(address / PAGE_SIZE_BIG * PAGE_SIZE_BIG);
     }
   }
   return pages;
@@ -130,7 +129,7 @@ function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<
 
 /** A broken image may have a mapping that ends before it starts. */
 function pageCount(start: bigint, end: bigint): number {
-  return end > start ? Number((end - start) / PAGE) : 0;
+  return end > start ? Number((end - start) / PAGE_SIZE_BIG) : 0;
 }
 
 function pageCells({ start, end, saved, differing }: {
@@ -142,7 +141,7 @@ function pageCells({ start, end, saved, differing }: {
   const total = pageCount(start, end);
   const count = Math.min(total, MAX_CELLS);
   const cellOf = (page: bigint): number =>
-    Math.min(count - 1, Math.floor(Number((page - start) / PAGE) * count / total));
+    Math.min(count - 1, Math.floor(Number((page - start) / PAGE_SIZE_BIG) * count / total));
   const held = new Array<number>(count).fill(0);
   // Not counted page by page: a broken image may say that there are any number of them.
   const firstOf = (cell: number): number => Math.ceil(cell * total / count);

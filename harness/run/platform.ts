@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import type { KernelArch, TargetArch } from "../../lib/abi/arch.ts";
+import { type KernelArch, PLATFORM_ARCHES, PLATFORM_NAMES, type TargetArch } from "../../lib/abi/arch.ts";
+import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
-import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../vm/kernel/ported_series.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 
 /** A kernel and the kind of program that runs on it. */
@@ -22,14 +22,11 @@ export interface Platform {
 const PLAIN = { flavour: "plain", series: DEFAULT_SERIES } as const;
 
 /** All platforms with plain kernels of the default series; `compat` is a 32-bit program on the x86-64 kernel. */
-export const PLATFORMS: readonly Platform[] = [
-  { name: "x86_64", kernel: "x86_64", target: "x86_64", ...PLAIN },
-  { name: "i386", kernel: "i386", target: "i386", ...PLAIN },
-  { name: "i386-pae", kernel: "i386-pae", target: "i386", ...PLAIN },
-  { name: "compat", kernel: "x86_64", target: "i386", ...PLAIN },
-];
-
-const NAMES = PLATFORMS.map(({ name }) => name).join(", ");
+export const PLATFORMS: readonly Platform[] = PLATFORM_NAMES.map((name) => ({
+  name,
+  ...PLATFORM_ARCHES[name],
+  ...PLAIN,
+}));
 
 /** A platform with a kernel of another flavour. */
 export function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
@@ -96,7 +93,9 @@ function platformsOf(
     const platform = KNOWN.find((known) => known.name === name);
     if (!platform) {
       throw new UsageError(
-        `option --arch takes ${NAMES}, each with -debug or -fault behind it, and @5.10 or @6.12, or all: ` +
+        `option --arch takes ${
+          PLATFORM_NAMES.join(", ")
+        }, each with -debug or -fault behind it, and @5.10 or @6.12, or all: ` +
           `found "${word}"`,
       );
     }

@@ -1,16 +1,39 @@
 // SPDX-License-Identifier: MIT
 
-/** The kernels that this project knows. PAE is a flavour of i386 with 64-bit page table entries. */
-export type KernelArch = "x86_64" | "i386" | "i386-pae";
+/** The kernels that this project knows. PAE is a flavour of i386: the same instruction set, 64-bit page table entries. */
+export const KERNEL_ARCHES = ["x86_64", "i386", "i386-pae"] as const;
+
+/** One of {@linkcode KERNEL_ARCHES}. */
+export type KernelArch = (typeof KERNEL_ARCHES)[number];
 
 /** What a checkpointed program is built for: an i386 one may run on an x86-64 kernel (compat). */
 export type TargetArch = "x86_64" | "i386";
+
+/** What runs what: kernel and program of each platform. `compat` is a 32-bit program on the x86-64 kernel. */
+export const PLATFORM_ARCHES = {
+  "x86_64": { kernel: "x86_64", target: "x86_64" },
+  "i386": { kernel: "i386", target: "i386" },
+  "i386-pae": { kernel: "i386-pae", target: "i386" },
+  "compat": { kernel: "x86_64", target: "i386" },
+} as const satisfies Readonly<Record<string, { kernel: KernelArch; target: TargetArch }>>;
+
+/** Name of a platform. */
+export type PlatformName = keyof typeof PLATFORM_ARCHES;
+
+/** The names of all platforms. */
+export const PLATFORM_NAMES = Object.keys(PLATFORM_ARCHES) as readonly PlatformName[];
 
 /** Bytes of an `unsigned long` of the kernel, hence of a page address in an image. */
 export type WordSize = 4 | 8;
 
 /** Bytes of one page, on every architecture here. */
 export const PAGE_SIZE = 4096;
+
+/** {@linkcode PAGE_SIZE} for addresses, which are bigints. */
+export const PAGE_SIZE_BIG: bigint = BigInt(PAGE_SIZE);
+
+/** Bytes of the guest's /dev/ram0: `CONFIG_BLK_DEV_RAM_SIZE` of vm/kernel/config/base.config, which is in KiB. */
+export const RAM_DISK_SIZE = 64 * 1024 * 1024;
 
 /** `TASK_COMM_LEN` (include/linux/sched.h): bytes of a task's name in an image. */
 export const TASK_COMM_LENGTH = 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { ERRNO_NAMES, errnoName, errnoNumber } from "./errno.ts";
+import { ERRNO, errnoName, errnoNumber } from "./errno.ts";
 
 Deno.test("errnoName() takes either sign, and says so when there is no name", () => {
   assertEquals([errnoName(22), errnoName(-38), errnoName(133), errnoName(-516), errnoName(999)], [
@@ -13,12 +13,14 @@ Deno.test("errnoName() takes either sign, and says so when there is no name", ()
 });
 
 Deno.test("errnoNumber() undoes errnoName()", () => {
-  for (const [number, name] of Object.entries(ERRNO_NAMES)) assertEquals(errnoNumber(name), Number(number));
+  for (const [name, number] of Object.entries(ERRNO)) {
+    assertEquals(errnoNumber(errnoName(number)), errnoNumber(name));
+  }
   assertThrows(() => errnoNumber("EWHAT"), RangeError, "EWHAT");
 });
 
-Deno.test("ERRNO_NAMES has each number of x86 once: 41 and 58 are other names of 11 and 35", () => {
-  const numbers = Object.keys(ERRNO_NAMES).map(Number).filter((number) => number < 512);
+Deno.test("ERRNO has each number of x86 once: 41 and 58 are other names of 11 and 35", () => {
+  const numbers: number[] = Object.values(ERRNO).filter((number) => number < 512);
   const expected = Array.from({ length: 133 }, (_, i) => i + 1).filter((number) =>
     number !== 41 && number !== 58
   );

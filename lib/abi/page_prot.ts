@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { KernelArch } from "./arch.ts";
-import type { KernelSeries } from "./vm_flags.ts";
+import type { KernelSeries } from "./series.ts";
 
 const PRESENT = 1n << 0n;
 const RW = 1n << 1n;

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { WordSize } from "./arch.ts";
-
-/** The kernels whose vm_flags this project has a table of. */
-export const KERNEL_SERIES = ["2.6.28", "5.10", "6.1", "6.12"] as const;
-
-/** One of {@linkcode KERNEL_SERIES}. */
-export type KernelSeries = (typeof KERNEL_SERIES)[number];
+import type { KernelSeries } from "./series.ts";
 
 /** A vm_flags bit: number, name without `VM_`, code in the VmFlags line of smaps ("" where it has none). */
 type FlagBit = readonly [bit: number, name: string, code: string];
@@ -129,15 +124,6 @@ export function vmFlagTable(series: KernelSeries, wordSize: WordSize): VmFlagTab
   let table = tables.get(key);
   if (table === undefined) tables.set(key, table = makeTable(series, wordSize));
   return table;
-}
-
-/** The series whose tables fit a kernel version, or undefined when there is none. */
-export function kernelSeries(major: number, minor: number, patch: number): KernelSeries | undefined {
-  if (major === 2 && minor === 6 && patch === 28) return "2.6.28";
-  if (major === 5 && minor === 10) return "5.10";
-  if (major === 6 && minor === 1) return "6.1";
-  if (major === 6 && minor === 12) return "6.12";
-  return undefined;
 }
 
 /** Names of the bits set in `flags`, lowest first, without `VM_`; unknown bits come last as one 0x number. */

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  kernelSeries,
-  parseSmapsVmFlags,
-  permissionText,
-  vmFlagBits,
-  vmFlagNames,
-  vmFlagTable,
-} from "./vm_flags.ts";
+import { parseSmapsVmFlags, permissionText, vmFlagBits, vmFlagNames, vmFlagTable } from "./vm_flags.ts";
 
 Deno.test("vmFlagTable() has the bits of each kernel, which moved between them", () => {
   const bit = (series: "2.6.28" | "5.10" | "6.1" | "6.12", number: bigint): string[] => {
@@ -47,15 +40,6 @@ Deno.test("parseSmapsVmFlags() reads the line of smaps, and counts codes that st
   const named = parseSmapsVmFlags("rd lo lf", vmFlagTable("6.12", 8));
   assertEquals(named, { bits: vmFlagBits(["READ", "LOCKED", "LOCKONFAULT"], table), unnamed: 0 });
   assertThrows(() => parseSmapsVmFlags("rd zz", table), RangeError, '"zz"');
-});
-
-Deno.test("kernelSeries() knows the kernels that have a table", () => {
-  assertEquals([kernelSeries(2, 6, 28), kernelSeries(6, 1, 192), kernelSeries(6, 12, 0)], [
-    "2.6.28",
-    "6.1",
-    "6.12",
-  ]);
-  assertEquals([kernelSeries(2, 6, 29), kernelSeries(6, 6, 1)], [undefined, undefined]);
 });
 
 Deno.test("permissionText() is the column of /proc/PID/maps", () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
@@ -25,7 +26,6 @@ export interface CoreComparison {
   readonly unread: number;
 }
 
-const PAGE = 4096n;
 const FINDINGS = 20;
 
 /**
@@ -101,7 +101,7 @@ class Comparison implements CoreComparison {
       const first = segment.start > vm_start ? segment.start : vm_start;
       const held = segment.start + BigInt(segment.bytes.length);
       const end = held < vm_end ? held : vm_end;
-      for (let vaddr = first; vaddr + PAGE <= end; vaddr += PAGE) {
+      for (let vaddr = first; vaddr + PAGE_SIZE_BIG <= end; vaddr += PAGE_SIZE_BIG) {
         if (saved.has(vaddr) || this.#isUnread(vaddr)) continue;
         const bytes = pageOf(segment, vaddr);
         if (isZero(bytes)) {
@@ -134,7 +134,7 @@ class Comparison implements CoreComparison {
     const segment = segments[low];
     if (!segment || segment.start > vaddr) return undefined;
     const bytes = pageOf(segment, vaddr);
-    return bytes.length === Number(PAGE) ? bytes : undefined;
+    return bytes.length === PAGE_SIZE ? bytes : undefined;
   }
 
   #report(finding: Finding): void {
@@ -144,7 +144,7 @@ class Comparison implements CoreComparison {
 
 function pageOf({ start, bytes }: CoreSegment, vaddr: bigint): Uint8Array {
   const at = Number(vaddr - start);
-  return bytes.subarray(at, at + Number(PAGE));
+  return bytes.subarray(at, at + PAGE_SIZE);
 }
 
 function isZero(bytes: Uint8Array): boolean {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf } from "../abi/arch.ts";
+import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
@@ -19,7 +19,6 @@ import {
   type VolatileField,
 } from "./judge.ts";
 
-const PAGE_SIZE = 4096;
 const STACK_FLAG = 0x100n;
 
 const OWN_PAGES_OF_SELF = {
@@ -70,7 +69,7 @@ export class MemoryComparison {
     const { target } = this.#context;
     // The end of .bss is shown as [heap] too: the heap proper is the last of that name.
     const heap = target.maps.findLast((entry) => new TextDecoder("latin1").decode(entry.name) === "[heap]");
-    const pageAlign = (value: bigint): bigint => (value + 4095n) & ~4095n;
+    const pageAlign = (value: bigint): bigint => (value + PAGE_SIZE_BIG - 1n) & -PAGE_SIZE_BIG;
     return {
       name: "mm.brk",
       reason: "no interface shows the break of another task; it lies in the last page of [heap]",
@@ -90,7 +89,7 @@ export class MemoryComparison {
   vma(node: RecordNodeOf<"VMA">): void {
     this.endVma();
     const { judge } = this.#context;
-    const start = Number(node.fields.vm_start / 4096n);
+    const start = Number(node.fields.vm_start / PAGE_SIZE_BIG);
     const vma = this.#expected.find((candidate) => candidate.start === start);
     this.#vma = vma;
     this.#vmaPath = node.path;
@@ -173,7 +172,7 @@ export class MemoryComparison {
         return predicted(BigInt(atStart));
       }
     }
-    if (vma.entry.inode !== 0n) return observed(vma.entry.offset / 4096n);
+    if (vma.entry.inode !== 0n) return observed(vma.entry.offset / PAGE_SIZE_BIG);
     const type = this.#vmaType(vma);
     if (type === VMA_TYPE.SPECIAL) return predicted(0n);
     // The stack was made at the top of the address space and moved down: vm_pgoff plus its pages stays.
@@ -234,10 +233,10 @@ export class MemoryComparison {
     if (node.counted === "cumulative") this.#reportCumulative(node);
     const wanted = new Map(vma.pages.map((page, index) => [page.page, index]));
     for (let i = 0; i < node.count; i++) {
-      const page = Number(node.vaddrs[i]! / 4096n);
+      const page = Number(node.vaddrs[i]! / PAGE_SIZE_BIG);
       const index = wanted.get(page);
       const offset = node.offset + i * node.wordSize;
-      if (index === undefined || node.vaddrs[i]! % 4096n !== 0n) {
+      if (index === undefined || node.vaddrs[i]! % PAGE_SIZE_BIG !== 0n) {
         judge.report({
           id: "E_PAGE_EXTRA",
           path: `${node.path}/vaddr[${i}]`,

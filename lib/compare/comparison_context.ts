@@ -2,7 +2,7 @@
 
 import type { KernelArch } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
-import type { KernelSeries } from "../abi/vm_flags.ts";
+import type { KernelSeries } from "../abi/series.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";
 import type { Judge } from "./judge.ts";
 import type { KernelObservation, TargetObservation } from "./observation.ts";

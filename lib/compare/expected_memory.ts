@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea, PredictedPage } from "../model/predict_stop.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
@@ -46,8 +47,8 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   const copied = copiedPages(context, seen);
   let next = 0;
   return target.smaps.map((entry) => {
-    const start = Number(entry.start / 4096n);
-    const end = Number(entry.end / 4096n);
+    const start = Number(entry.start / PAGE_SIZE_BIG);
+    const end = Number(entry.end / PAGE_SIZE_BIG);
     const flags = flagsOf(entry, table);
     const areas = (prediction?.areas ?? []).filter((area) => area.start < end && area.end > start);
     const pages: ExpectedPage[] = [];
@@ -72,7 +73,9 @@ function copiedPages(
   const pages = new Map<number, NonNullable<ExpectedPage["written"]>>();
   for (const { place, offset, bytes } of prediction?.copied ?? []) {
     const start = placeOf(place, target.smaps);
-    const page = start === undefined ? undefined : Number(start / 4096n) + Math.floor(offset / 4096);
+    const page = start === undefined
+      ? undefined
+      : Number(start / PAGE_SIZE_BIG) + Math.floor(offset / PAGE_SIZE);
     if (page === undefined || !seen.has(page)) {
       judge.report({
         id: "E_ORACLES_DISAGREE",
@@ -82,7 +85,7 @@ function copiedPages(
         actual: page === undefined ? `no ${place}` : "none",
       });
     } else {
-      const written = bytes ? [{ offset: offset % 4096, bytes }] : [];
+      const written = bytes ? [{ offset: offset % PAGE_SIZE, bytes }] : [];
       pages.set(page, [...pages.get(page) ?? [], ...written]);
     }
   }
@@ -136,7 +139,7 @@ function reportPageStates({ judge, target, prediction }: ComparisonContext): voi
   const report = (page: number, expected: string, entry: PagemapEntry | undefined): void =>
     judge.report({
       id: "E_ORACLES_DISAGREE",
-      path: `page 0x${(page * 4096).toString(16)}`,
+      path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
       message: "/proc/PID/pagemap shows the page in another state than the steps imply",
       expected,
       actual: !entry ? "absent" : entry.swapped ? "swapped out" : `in frame 0x${entry.frame.toString(16)}`,
@@ -150,7 +153,7 @@ function reportPageStates({ judge, target, prediction }: ComparisonContext): voi
     for (const page of group) {
       const entry = entries.get(page);
       const isMerged = entry?.present && entry.frame === frame;
-      if (!isMerged) report(page, `merged with page 0x${(group[0]! * 4096).toString(16)}`, entry);
+      if (!isMerged) report(page, `merged with page 0x${(group[0]! * PAGE_SIZE).toString(16)}`, entry);
     }
   }
 }
@@ -171,7 +174,7 @@ function expectedPage(
   if (modelled && (byModel !== undefined) !== byPagemap) {
     context.judge.report({
       id: "E_ORACLES_DISAGREE",
-      path: `page 0x${(page * 4096).toString(16)}`,
+      path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
       message: `the model and /proc/PID/pagemap disagree on whether the page has contents of its own`,
       expected: byModel ? `yes: ${byModel.why}` : "no: no step wrote it",
       actual: byPagemap ? "yes" : "no",

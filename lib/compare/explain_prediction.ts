@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, type KernelArch } from "../abi/arch.ts";
+import { abiOf, type KernelArch, PAGE_SIZE } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
-import { type KernelSeries, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
+import type { KernelSeries } from "../abi/series.ts";
+import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/records/mm.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
@@ -213,7 +214,7 @@ function explainDescriptors(bytes: Uint8Array, what: string): string[] {
 }
 
 function address(page: number): string {
-  return `0x${(page * 4096).toString(16)}`;
+  return `0x${(page * PAGE_SIZE).toString(16)}`;
 }
 
 function range(area: PredictedArea): string {

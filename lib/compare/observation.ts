@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { type PagemapEntry, parsePagemap } from "./pagemap.ts";
 import { type MapsEntry, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
 import { parseProcStat, type ProcStat } from "./proc_stat.ts";
@@ -137,7 +138,7 @@ function hashTable(
   const table = new Map<number, readonly [number, number]>();
   addresses.forEach((address, index) => {
     const hash = hashes[index]!;
-    table.set(Number(address / 4096n), [Number(hash >> 32n), Number(hash & 0xffffffffn)]);
+    table.set(Number(address / PAGE_SIZE_BIG), [Number(hash >> 32n), Number(hash & 0xffffffffn)]);
   });
   return table;
 }

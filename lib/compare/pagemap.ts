@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 
 /** A page that /proc/PID/pagemap shows as present or swapped (Documentation/admin-guide/mm/pagemap.rst). */
 export interface PagemapEntry {
@@ -44,7 +45,7 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
     const isCut = (raw & PRESENT) === 0n && !swapped && (raw & CUT_FRAME) !== 0n;
     const present = (raw & PRESENT) !== 0n || isCut;
     entries.push({
-      page: Number(view.getBigUint64(at, true) / 4096n),
+      page: Number(view.getBigUint64(at, true) / PAGE_SIZE_BIG),
       present,
       swapped,
       file: (raw & FILE) !== 0n,

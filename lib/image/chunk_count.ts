@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE, pagesPerChunk, type WordSize } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG, pagesPerChunk, type WordSize } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
 import { dataView } from "./struct_codec.ts";
 
@@ -32,7 +32,7 @@ export function chunkLimit(wordSize: WordSize): number {
 
 /** Pages of the VMA, or undefined when its bounds make no sense. */
 export function vmaPageCount(state: ChunkState): bigint | undefined {
-  return state.end > state.start ? (state.end - state.start + 4095n) / BigInt(PAGE_SIZE) : undefined;
+  return state.end > state.start ? (state.end - state.start + PAGE_SIZE_BIG - 1n) / PAGE_SIZE_BIG : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { CheckpointImage, TaskImage } from "./image.ts";
 import { type VmaImage, vmaPageTotal } from "./image.ts";
 import type { RecordNode } from "./nodes.ts";
@@ -36,7 +37,7 @@ function pageRanges(vma: VmaImage): JsonValue[] {
   for (const { pages } of vma.chunks) {
     for (const vaddr of pages?.vaddrs ?? []) {
       const last = ranges.at(-1);
-      if (last !== undefined && last[0] + BigInt(last[1]) * 4096n === vaddr) last[1]++;
+      if (last !== undefined && last[0] + BigInt(last[1]) * PAGE_SIZE_BIG === vaddr) last[1]++;
       else ranges.push([vaddr, 1]);
     }
   }

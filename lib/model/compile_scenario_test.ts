@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import type { KernelSeries } from "../abi/vm_flags.ts";
+import type { KernelSeries } from "../abi/series.ts";
 import { compileScenario } from "./compile_scenario.ts";
 import type { CompileTarget } from "./state/model_state.ts";
 import { parseScenario, ScenarioError, type Step } from "./scenario.ts";

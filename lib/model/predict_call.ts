@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG, RAM_DISK_SIZE } from "../abi/arch.ts";
 import type { ActionWords, CallFields, CallWords, OutputWords } from "./call_words.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { withStore } from "./state/page_content.ts";
@@ -51,7 +52,6 @@ export interface CallPlan {
 }
 
 /** Bytes of a RAM disk: CONFIG_BLK_DEV_RAM_SIZE. */
-const RAM_DISK_BYTES = 64 * 1024 * 1024;
 /** Bytes of a pipe that says nothing else, while something happens: as little as can be. */
 const SMALL_PIPE = 4096;
 /** More than an image that a scenario writes to a disk. */
@@ -207,7 +207,7 @@ function writeCut({ caller, output }: Situation): Cut | undefined {
   }
   if (seals.includes("F_SEAL_WRITE")) return { name: "EPERM", at: 0, why: "the memfd is sealed" };
   if (space !== undefined) return { name: "ENOSPC", at: space - start, why: "the file system is full" };
-  const left = RAM_DISK_BYTES - start;
+  const left = RAM_DISK_SIZE - start;
   // A disk with more room than the image needs is as good as any.
   if (path === "/dev/ram0" && left < MOST_OF_AN_IMAGE) {
     return { name: "ENOSPC", at: left, why: "the disk has an end" };
@@ -248,7 +248,7 @@ function changesImage(state: ModelState, action: PlannedAction, output: OutputWo
 
 /** Whether the image has yet to come to the object of an action when it happens; throws when that is not sure. */
 function isAhead(state: ModelState, action: PlannedAction, output: OutputWords): boolean {
-  const page = Number(action.address / 4096n);
+  const page = Number(action.address / PAGE_SIZE_BIG);
   const before = bytesBefore(state, page);
   if (action.at + (output.size ?? 0) < before) return true;
   if (action.at > bytesBefore(state, page + 1) * 1.01 + MOST_BESIDES_AREAS) return false;
@@ -259,7 +259,7 @@ function isAhead(state: ModelState, action: PlannedAction, output: OutputWords):
 
 /** The least that an image has before the contents of a page. */
 function bytesBefore(state: ModelState, page: number): number {
-  return [...state.space.pages.keys()].filter((one) => one < page).length * 4096;
+  return [...state.space.pages.keys()].filter((one) => one < page).length * PAGE_SIZE;
 }
 
 function plannedAction(state: ModelState, action: ActionWords): PlannedAction {
@@ -273,12 +273,12 @@ function plannedAction(state: ModelState, action: ActionWords): PlannedAction {
     const newPath = `${path.slice(0, path.lastIndexOf("/"))}/${
       kind === "rename" ? needed(action, "to") : ""
     }`;
-    return { ...action, ...planned, address: BigInt(area.start) * 4096n, path, newPath };
+    return { ...action, ...planned, address: BigInt(area.start) * PAGE_SIZE_BIG, path, newPath };
   }
   if (kind === "poke" || kind === "pageout" || kind === "cold" || kind === "unregister") {
     const range = state.range(needed(action, "area"));
     const first = range.start + (action.page ?? 0);
-    return { ...action, ...planned, address: BigInt(first) * 4096n, length: range.pages * 4096 };
+    return { ...action, ...planned, address: BigInt(first) * PAGE_SIZE_BIG, length: range.pages * PAGE_SIZE };
   }
   return { ...action, ...planned };
 }
@@ -299,7 +299,7 @@ function fateOf(during: readonly ActionWords[]): CallPlan["target"] {
 
 /** What an action changes about the target, for all that comes after it. */
 function applyAction(state: ModelState, action: PlannedAction): void {
-  const page = Number(action.address / 4096n);
+  const page = Number(action.address / PAGE_SIZE_BIG);
   if (action.do === "poke") {
     const content = withStore(state.space.contentAt(page), 0, Uint8Array.of(action.value ?? 0));
     state.space.setPage(page, content, "written to through /proc/PID/mem");
@@ -309,7 +309,7 @@ function applyAction(state: ModelState, action: PlannedAction): void {
     state.file(needed(action, "file")).rename(action.newPath);
   } else if (action.do === "unregister") {
     const flags = VM.UFFD_MISSING | VM.UFFD_WP;
-    const end = page + action.length / 4096;
+    const end = page + action.length / PAGE_SIZE;
     state.space.change(page, end, (area) => ({ ...area, flags: area.flags & ~flags }));
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { KERNEL_SERIES } from "../abi/vm_flags.ts";
+import { KERNEL_SERIES } from "../abi/series.ts";
 import { checkCallFields } from "./call_words.ts";
 import { programProblem, type ProgramScenario } from "./program_scenario.ts";
 import { type FieldType, type Step, STEP_FIELDS } from "./steps/steps.ts";

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
-import type { KernelSeries } from "../abi/vm_flags.ts";
+import type { KernelSeries } from "../abi/series.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { type PageCount, pageCount } from "./state/page_set.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
 import type { Refusal } from "./predict_stop.ts";
-import { addressOf, PAGE_SIZE } from "./steps/step_context.ts";
+import { addressOf } from "./steps/step_context.ts";
 import type { Linger } from "./target_op.ts";
 import { VM } from "./state/vm_flag_rules.ts";
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-
-import { ERRNO } from "./errno.ts";
+import { ERRNO } from "../abi/errno.ts";
 
 /** A breakpoint slot as the kernel keeps it (a perf event): an address, and what DR7 said of it last. */
 interface Slot {

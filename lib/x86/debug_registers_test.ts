@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
+import { ERRNO } from "../abi/errno.ts";
 import { DebugRegisters, DR6_AT_REST } from "./debug_registers.ts";
-import { ERRNO } from "./errno.ts";
 
 const REST = [0n, 0n, 0n, 0n, 0n, 0n, DR6_AT_REST, 0n];
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Dialect } from "../abi/dialect.ts";
+import { PAGE_SIZE } from "../abi/arch.ts";
+import { ERRNO } from "../abi/errno.ts";
 import {
   decodeDescriptor,
   describeDescriptor,
@@ -10,15 +12,14 @@ import {
   segmentLoadFault,
   type SegmentRegister,
 } from "./descriptor.ts";
-import { ERRNO, type UserMemory } from "./errno.ts";
 import { fillLdt } from "./fill_ldt.ts";
-import { decodeUserDesc, isLdtEmpty, USER_DESC_SIZE, type UserDesc } from "./user_desc.ts";
+import { decodeUserDesc, isLdtEmpty, USER_DESC_SIZE, type UserDesc, type UserMemory } from "./user_desc.ts";
 
 /** Most entries that an LDT can have (`LDT_ENTRIES`). */
 export const LDT_ENTRIES = 8192;
 
 /** Entries of a page; the 2.6.28 kernel allocates by that number. */
-const ENTRIES_PER_PAGE = 4096 / DESCRIPTOR_SIZE;
+const ENTRIES_PER_PAGE = PAGE_SIZE / DESCRIPTOR_SIZE;
 
 /** Which kernel, and which kind of program on it. */
 export interface LdtModelOptions {

@@ -2,7 +2,6 @@
 // Segment descriptors, the LDT, TLS entries and registers of x86, as the processor and Linux treat them.
 export * from "./debug_registers.ts";
 export * from "./descriptor.ts";
-export * from "./errno.ts";
 export * from "./fill_ldt.ts";
 export * from "./ldt_model.ts";
 export * from "./random_calls.ts";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Dialect } from "../abi/dialect.ts";
+import { ERRNO } from "../abi/errno.ts";
 import {
   decodeDescriptor,
   describeDescriptor,
@@ -8,7 +9,6 @@ import {
   isEmptyDescriptor,
   type SegmentDescriptor,
 } from "./descriptor.ts";
-import { ERRNO, type UserMemory } from "./errno.ts";
 import { fillLdt } from "./fill_ldt.ts";
 import {
   decodeUserDesc,
@@ -17,6 +17,7 @@ import {
   isLdtZero,
   USER_DESC_SIZE,
   type UserDesc,
+  type UserMemory,
 } from "./user_desc.ts";
 
 /** Thread-local descriptors that each thread has in the GDT (`GDT_ENTRY_TLS_ENTRIES`). */

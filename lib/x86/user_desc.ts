@@ -133,3 +133,6 @@ function checkField(name: string, value: number, maximum: number): void {
     throw new RangeError(`user_desc ${name}: expected an integer from 0 to ${maximum}, found ${value}`);
   }
 }
+
+/** Memory that a program hands to a system call: its bytes, or an address that cannot be accessed. */
+export type UserMemory = Uint8Array | "fault";

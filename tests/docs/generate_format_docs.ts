@@ -6,9 +6,10 @@
  * @module
  */
 import { fromFileUrl } from "@std/path";
-import { abiOf, type KernelArch } from "../../lib/abi/arch.ts";
+import { abiOf, KERNEL_ARCHES, type KernelArch } from "../../lib/abi/arch.ts";
 import { pageProt } from "../../lib/abi/page_prot.ts";
-import { type KernelSeries, vmFlagTable } from "../../lib/abi/vm_flags.ts";
+import { KERNEL_SERIES } from "../../lib/abi/series.ts";
+import { vmFlagTable } from "../../lib/abi/vm_flags.ts";
 import { OPAQUE_BITS } from "../../lib/image/opaque_bits.ts";
 import { HEAD_MAGIC, RECORD_HEADER, TAIL_MAGIC } from "../../lib/image/records/head.ts";
 import { PIDS } from "../../lib/image/records/task.ts";
@@ -78,7 +79,7 @@ function records(): string {
 }
 
 function architectures(): string {
-  const rows = (["x86_64", "i386", "i386-pae"] as const).map((arch) => {
+  const rows = KERNEL_ARCHES.map((arch) => {
     const abi = abiOf(arch);
     return [
       arch,
@@ -97,10 +98,8 @@ function architectures(): string {
   ], rows);
 }
 
-const SERIES: readonly KernelSeries[] = ["2.6.28", "5.10", "6.1", "6.12"];
-
 function flagRows(): (string | number)[][] {
-  const names = SERIES.map((series) => {
+  const names = KERNEL_SERIES.map((series) => {
     const byBit = new Map(Object.entries(vmFlagTable(series, 8).bits).map(([name, bit]) => [bit, name]));
     return (bit: bigint): string => byBit.get(bit) ?? "";
   });
@@ -113,7 +112,7 @@ function flagRows(): (string | number)[][] {
 }
 
 function pageProtRows(): (string | number)[][] {
-  return SERIES.flatMap((series) =>
+  return KERNEL_SERIES.flatMap((series) =>
     PERMISSIONS.map(([kind, flags]) => [
       series,
       kind,
@@ -158,7 +157,7 @@ const TABLES: Readonly<Record<string, () => string>> = {
   "architectures": architectures,
   "record-types": recordList,
   "records": records,
-  "vm-flags": () => table(["bit", "value", ...SERIES], flagRows()),
+  "vm-flags": () => table(["bit", "value", ...KERNEL_SERIES], flagRows()),
   "page-prot": () => table(["kernel", "permissions", ...PAGE_TABLES.map(([title]) => title)], pageProtRows()),
   "rules": ruleList,
   "opaque-bits": opaqueBits,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { walk } from "@std/fs";
 import { basename, join, relative } from "@std/path";
+import type { KernelArch } from "../../lib/abi/arch.ts";
 import { cacheDirectory } from "../host/cache_directory.ts";
-import type { KernelArch } from "../kernel/kernel_arch.ts";
 import { digestOf } from "../kernel/digest.ts";
 import { runCommand } from "../host/run_command.ts";
 import { shellJoin } from "../host/shell_quote.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
+import { PAGE_SIZE } from "../../lib/abi/arch.ts";
 
-const PAGE_BYTES = 4096;
 const SIGNATURE = "SWAPSPACE2";
 
 /**
@@ -10,12 +10,12 @@ const SIGNATURE = "SWAPSPACE2";
  * @throws {RangeError} when there is no room for a page behind the header
  */
 export function formatSwapArea(bytes: number): Uint8Array<ArrayBuffer> {
-  const pages = Math.floor(bytes / PAGE_BYTES);
+  const pages = Math.floor(bytes / PAGE_SIZE);
   if (pages < 2) throw new RangeError(`A swap area has at least 2 pages: ${bytes} bytes are ${pages}`);
-  const page = new Uint8Array(PAGE_BYTES);
+  const page = new Uint8Array(PAGE_SIZE);
   const view = new DataView(page.buffer);
   view.setUint32(1024, 1, true); // version
   view.setUint32(1028, pages - 1, true); // last page
-  page.set(new TextEncoder().encode(SIGNATURE), PAGE_BYTES - SIGNATURE.length);
+  page.set(new TextEncoder().encode(SIGNATURE), PAGE_SIZE - SIGNATURE.length);
   return page;
 }

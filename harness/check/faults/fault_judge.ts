@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
 import { cutImageFindings, sameImageFindings } from "../../../lib/compare/cut_image.ts";
 import { parsePagemap } from "../../../lib/compare/pagemap.ts";
@@ -108,7 +109,7 @@ export async function sweepFaults(
 function swappedRanges({ raw }: ObservedCheckpoint): MemoryRange[] {
   return parsePagemap(raw.proc.get("pages") ?? new Uint8Array(0))
     .filter(({ swapped }) => swapped)
-    .map(({ page }) => ({ address: BigInt(page) * 4096n, length: 4096 }));
+    .map(({ page }) => ({ address: BigInt(page) * PAGE_SIZE_BIG, length: PAGE_SIZE }));
 }
 
 /** Outcomes in words, such as `45 ENOMEM, 2 ok`. */

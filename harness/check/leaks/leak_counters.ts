@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../../lib/abi/arch.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { GuestAgent } from "../../run/guest/guest.ts";
@@ -23,7 +24,6 @@ export interface LeakCounters {
 export const MANY_CALLS = 100;
 
 const KIB = 1024;
-const PAGE_BYTES = 4096;
 const MOST_OF_CACHES = 2 * 1024 * 1024;
 /** The smallest leak of a call that must show in the kernel's objects, in bytes. */
 const SMALLEST_OBJECT = 64;
@@ -43,7 +43,7 @@ export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters>
   return {
     isWatched,
     files: parseInt(await text("/proc/sys/fs/file-nr")),
-    free: pages.length === 0 ? NaN : pages.reduce((sum, count) => sum + count) * PAGE_BYTES,
+    free: pages.length === 0 ? NaN : pages.reduce((sum, count) => sum + count) * PAGE_SIZE,
     objects: Number(objects ?? NaN) * KIB,
   };
 }
@@ -69,7 +69,7 @@ export function lostMemory(before: LeakCounters, after: LeakCounters): Finding[]
 export function leakFindings(before: LeakCounters, after: LeakCounters, times: number): Finding[] {
   const grown: [what: string, growth: number, most: number][] = [
     ["open files", after.files - before.files, 0],
-    ["bytes of memory", before.free - after.free, times * PAGE_BYTES / 2],
+    ["bytes of memory", before.free - after.free, times * PAGE_SIZE / 2],
     ["bytes of kernel objects", after.objects - before.objects, times * SMALLEST_OBJECT],
   ];
   return grown.slice(0, before.isWatched ? 1 : grown.length).filter(([, growth, most]) => !(growth <= most))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
 import { acceptFindings, readAcceptedFindings } from "../../../vm/kernel/patches/accept_findings.ts";
@@ -31,7 +32,11 @@ export const kernelLintCommand: Command = {
     const terminal = new Terminal();
     const cacheDir = cacheDirectory();
     const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
-    const series = await loadSeries({ series: options.string("series") ?? "6.1", cacheDir, onProgress });
+    const series = await loadSeries({
+      series: options.string("series") ?? DEFAULT_SERIES,
+      cacheDir,
+      onProgress,
+    });
     const reports = await lintSeries({ series, cacheDir, arches, onProgress });
     const judged = acceptFindings(
       reports.flatMap(({ findings }) => findings),

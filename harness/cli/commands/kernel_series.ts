@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
 import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
@@ -51,7 +52,11 @@ export const kernelSeriesCommand: Command = {
       .catch((error) => {
         throw error instanceof SeriesAuthorError ? new UsageError(error.message) : error;
       });
-    const series = await loadSeries({ series: options.string("series") ?? "6.1", cacheDir, onProgress });
+    const series = await loadSeries({
+      series: options.string("series") ?? DEFAULT_SERIES,
+      cacheDir,
+      onProgress,
+    });
     const mails = await exportSeries({ series, author, outDir, cacheDir });
     for (const path of mails) terminal.result(path);
     await applySeries({ series, mails, cacheDir });

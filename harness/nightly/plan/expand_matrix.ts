@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import type { PlatformName } from "../../../lib/abi/arch.ts";
 import type { KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import type { Matrix, MatrixExclude, MatrixKernel, MatrixPlatform, MatrixSuite } from "./matrix.ts";
+import type { Matrix, MatrixExclude, MatrixKernel, MatrixSuite } from "./matrix.ts";
 
 /** A job as the matrix asks for it. */
 export interface JobRequest {
@@ -12,7 +13,7 @@ export interface JobRequest {
   /** What the job's name calls the suite. */
   readonly suiteName: string;
   /** Undefined for a suite that needs no kernel. */
-  readonly on: { kernel: MatrixKernel; platform: MatrixPlatform; flavour: KernelFlavour } | undefined;
+  readonly on: { kernel: MatrixKernel; platform: PlatformName; flavour: KernelFlavour } | undefined;
   readonly deadlineSeconds: number;
 }
 

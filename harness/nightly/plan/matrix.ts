@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import type { PlatformName } from "../../../lib/abi/arch.ts";
 import type { KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
-
-/** Debian's kernels that a matrix may name. */
-export const DEBIAN_SERIES = ["5.10", "6.1", "6.12"] as const;
-
-/** Names of platforms in a matrix: the architecture of the kernel, or `compat`. */
-export const MATRIX_PLATFORMS = ["x86_64", "i386", "i386-pae", "compat"] as const;
 
 /** What a matrix says: which suites on which kernels. */
 export interface Matrix {
@@ -21,15 +16,12 @@ export interface Matrix {
 /** Every suite on every flavour of every kernel for every platform. */
 export interface MatrixProduct {
   readonly kernels: readonly MatrixKernel[];
-  readonly platforms: readonly MatrixPlatform[];
+  readonly platforms: readonly PlatformName[];
   readonly flavours: readonly KernelFlavour[];
   readonly suites: readonly MatrixSuite[];
   /** After so many seconds a job is ended. */
   readonly deadlineSeconds: number;
 }
-
-/** One of {@linkcode MATRIX_PLATFORMS}. */
-export type MatrixPlatform = typeof MATRIX_PLATFORMS[number];
 
 /** A kernel, and what jobs call it. */
 export type MatrixKernel =

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { basename } from "@std/path";
+import { PLATFORM_ARCHES } from "../../../lib/abi/arch.ts";
+import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { digestOf } from "../../../vm/kernel/digest.ts";
-import { PLATFORMS } from "../../run/platform.ts";
 import type { JobDigests } from "../nightly_result.ts";
 import type { JobRequest } from "./expand_matrix.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
@@ -40,7 +41,7 @@ export async function planJobs(
       continue;
     }
     const { kernel, platform, flavour } = request.on;
-    const { kernel: arch } = PLATFORMS.find(({ name }) => name === platform)!;
+    const { kernel: arch } = PLATFORM_ARCHES[platform];
     const key = JSON.stringify([kernel, arch, flavour]);
     const pending = kernels.get(key) ??
       planMatrixKernel(kernel, arch, flavour).catch((error: unknown) => {
@@ -106,7 +107,7 @@ function unfitReason(suite: MatrixSuite, on: NonNullable<JobRequest["on"]>): str
   }
   if (suite.kind === "faults" && kernel.kind === "file") return "faults needs a kernel that is built here";
   if (suite.kind !== "mutants") return undefined;
-  const own = kernel.kind === "debian" && kernel.series === "6.1";
+  const own = kernel.kind === "debian" && kernel.series === DEFAULT_SERIES;
   return own && platform === "x86_64" && flavour !== "fault"
     ? undefined
     : "mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone";

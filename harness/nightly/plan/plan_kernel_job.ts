@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelArch } from "../../../lib/abi/arch.ts";
+import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { BuildError } from "../../../vm/kernel/build/build_error.ts";
 import { type KernelPlan, planKernel } from "../../../vm/kernel/build/build_kernel.ts";
@@ -26,7 +27,6 @@ export class KernelPlanError extends Error {
 }
 
 /** The series that ckptest takes when none is named. */
-const DEFAULT_SERIES = "6.1";
 
 /**
  * Finds out which kernel an entry of the matrix means, without building it. Digests speak of contents alone: they

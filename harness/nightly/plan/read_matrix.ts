@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
+import { PLATFORM_NAMES } from "../../../lib/abi/arch.ts";
+import { PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { digestOf } from "../../../vm/kernel/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { FieldReader } from "./field_reader.ts";
 import {
-  DEBIAN_SERIES,
   type Matrix,
-  MATRIX_PLATFORMS,
   type MatrixExclude,
   type MatrixKernel,
   type MatrixProduct,
@@ -76,7 +76,7 @@ function readProduct(item: FieldReader, directory: string, deadline: FieldReader
   const flavours = item.at("flavours");
   return {
     kernels: item.at("kernels").list().map((kernel) => readKernel(kernel, directory)),
-    platforms: item.at("platforms").list().map((platform) => platform.oneOf(MATRIX_PLATFORMS)),
+    platforms: item.at("platforms").list().map((platform) => platform.oneOf(PLATFORM_NAMES)),
     flavours: flavours.value === undefined
       ? ["plain"]
       : flavours.list().map((flavour) => flavour.oneOf(KERNEL_FLAVOURS)),
@@ -97,7 +97,7 @@ function readKernel(item: FieldReader, directory: string): MatrixKernel {
   const name = (fallback: string): string => nameOf(item.at("name"), fallback);
   const path = (text: string): string => isAbsolute(text) ? text : resolve(directory, text);
   if (kind === "debian") {
-    const series = item.at(kind).oneOf(DEBIAN_SERIES);
+    const series = item.at(kind).oneOf(PORTED_SERIES);
     return { kind, series, name: name(series) };
   }
   const text = item.at(kind).string("a path");

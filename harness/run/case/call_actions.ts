@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { SIGNALS } from "../../../lib/abi/signals.ts";
 import type { PlannedAction } from "../../../lib/model/predict_call.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
@@ -25,17 +26,11 @@ export interface ActionResult {
   readonly checkpoint?: CheckpointResult;
 }
 
-const SIGNALS = { SIGKILL: 9, SIGUSR1: 10, SIGTERM: 15 } as const;
 const ADVICE = { cold: 20, pageout: 21 } as const;
 const O_RDWR = 2;
 const O_CLOEXEC = 0o2000000;
 // include/uapi/linux/userfaultfd.h: _IOR(0xAA, 1, struct uffdio_range).
 const UFFDIO_UNREGISTER = 0x8010aa01;
-
-/** The number of a signal that a scenario names. */
-export function signalNumber(name: keyof typeof SIGNALS): number {
-  return SIGNALS[name];
-}
 
 /**
  * Does something while a checkpoint waits for its reader.

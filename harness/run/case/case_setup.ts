@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { RAM_DISK_SIZE } from "../../../lib/abi/arch.ts";
 import type { SetupStep } from "../../../lib/model/scenario.ts";
 import { ProgramBuilder } from "../../../lib/model/program_builder.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
@@ -11,7 +12,6 @@ import type { GuestAgent } from "../guest/guest.ts";
 const SWAP_DEVICES = { ram: "/dev/ram0", loop: "/dev/loop0" } as const;
 
 /** Bytes of the RAM disks: CONFIG_BLK_DEV_RAM_SIZE. */
-const SWAP_BYTES = 64 * 1024 * 1024;
 
 /** What the target program of the guest is, which sets up what only a program can. */
 export interface SetupTarget {
@@ -56,7 +56,7 @@ export function settingOf(text: string): string {
 
 async function swapOn(agent: GuestAgent, kind: "ram" | "loop"): Promise<() => Promise<void>> {
   const device = SWAP_DEVICES[kind];
-  await agent.writeFile(device, formatSwapArea(SWAP_BYTES));
+  await agent.writeFile(device, formatSwapArea(RAM_DISK_SIZE));
   await agent.swapOn(device);
   return () => agent.swapOff(device);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { errnoName } from "../../../lib/abi/errno.ts";
+import { errnoName, MAX_ERRNO } from "../../../lib/abi/errno.ts";
 import { type SyscallName, syscallNumber } from "../../../lib/model/syscall_numbers.ts";
 import type { SyscallArgument } from "../../../vm/agent/agent_types.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
@@ -24,7 +24,7 @@ export class GuestSyscalls {
    */
   async call(name: SyscallName, ...args: SyscallArgument[]): Promise<{ result: number; bytes: Uint8Array }> {
     const { result, bytes } = await this.#agent.syscall(syscallNumber(name, this.wordSize), ...args);
-    if (result < 0n && result > -4096n) {
+    if (result < 0n && result >= -MAX_ERRNO) {
       const shown = args.map((arg) => typeof arg === "object" ? `${arg.length} bytes` : String(arg));
       throw new UsageError(
         `the guest's agent: ${name}(${shown.join(", ")}) gave ${errnoName(Number(-result))}`,

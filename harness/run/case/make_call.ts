@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
+import { SIGNALS } from "../../../lib/abi/signals.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { CheckpointOptions, CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
-import { doAction, signalNumber } from "./call_actions.ts";
+import { doAction } from "./call_actions.ts";
 import { type FileEnd, openOutput } from "./call_output.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
@@ -145,7 +146,7 @@ function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
     fileSize: options.fileSize,
     // The handler is installed; the signal itself comes from the action.
     ...(signal && {
-      signalAfter: { bytes: Number.MAX_SAFE_INTEGER, signal: signalNumber(signal), handled: true },
+      signalAfter: { bytes: Number.MAX_SAFE_INTEGER, signal: SIGNALS[signal], handled: true },
     }),
   };
 }

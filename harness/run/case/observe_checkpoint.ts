@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
 import {
   parseObservation,
   type RawObservation,
@@ -55,7 +56,7 @@ export async function observeCheckpoint(
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))
       .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
-      .map((entry) => BigInt(entry.page) * 4096n),
+      .map((entry) => BigInt(entry.page) * PAGE_SIZE_BIG),
   );
   const hashes = await agent.pageHash(pid, [...hashedAddresses]);
   const raw: RawObservation = {

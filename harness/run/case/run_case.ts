@@ -2,7 +2,7 @@
 
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import type { Dialect } from "../../../lib/abi/dialect.ts";
-import type { KernelSeries } from "../../../lib/abi/vm_flags.ts";
+import type { KernelSeries } from "../../../lib/abi/series.ts";
 import type { ByteCounts } from "../../../lib/compare/byte_account.ts";
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";

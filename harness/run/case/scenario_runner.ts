@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { KernelSeries } from "../../../lib/abi/vm_flags.ts";
+import type { KernelSeries } from "../../../lib/abi/series.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { selfScenario } from "../../../lib/model/self_scenario.ts";

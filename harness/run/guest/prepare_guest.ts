@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, stackTop } from "../../../lib/abi/arch.ts";
+import { abiOf, PAGE_SIZE_BIG, stackTop } from "../../../lib/abi/arch.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { AgentSession, type GuestLink } from "../../../vm/agent/agent_session.ts";
@@ -297,7 +297,7 @@ async function guestPrograms(platform: Platform): Promise<{ agent: string; targe
 
 /** Where the heap of the target program starts: the end of what is loaded, on a page boundary. */
 async function heapStartOf(target: string): Promise<bigint> {
-  return (readElf(await Deno.readFile(target), target).loadEnd + 4095n) & ~4095n;
+  return (readElf(await Deno.readFile(target), target).loadEnd + PAGE_SIZE_BIG - 1n) & -PAGE_SIZE_BIG;
 }
 
 /** Where the heap of a platform's target program starts. */

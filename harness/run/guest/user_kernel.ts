@@ -6,7 +6,7 @@ import { bitsOf, type KernelFile, KernelFileError, readKernelFile } from "../../
 import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { isOlder } from "../../../lib/abi/release.ts";
 import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
-import { PORTED_SERIES, type PortedSeries } from "../../../vm/kernel/ported_series.ts";
+import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { type Platform, withSeries } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { decodeBytes } from "../../image/decoder.ts";
 import type { ImageNode, PagesNode, RecordNode } from "../../image/nodes.ts";
 import { isStruct, type RecordDesc, type RecordName, RECORDS } from "../../image/records.ts";
 
 const HEADER_SIZE = 8;
-const PAGE_SIZE = 4096;
 
 /** A part of an image under the knife: what it was decoded as, and its bytes, which may be changed. */
 export interface ImagePart {

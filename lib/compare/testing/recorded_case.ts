@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelArch } from "../../abi/arch.ts";
-import type { KernelSeries } from "../../abi/vm_flags.ts";
+import type { KernelSeries } from "../../abi/series.ts";
 import { compileScenario } from "../../model/compile_scenario.ts";
 import type { CompileTarget } from "../../model/state/model_state.ts";
 import type { Scenario } from "../../model/scenario.ts";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE } from "../../abi/arch.ts";
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describePageProt, pageProt, type PageProtOptions } from "../../abi/page_prot.ts";
 import { vmFlagNames, type VmFlagTable } from "../../abi/vm_flags.ts";
 import { VMA_TYPE } from "../records/mm.ts";
@@ -97,7 +97,7 @@ function protModels({ series }: VmFlagTable, wordSize: 4 | 8): PageProtOptions[]
 function checkBounds(node: RecordNodeOf<"VMA">, context: RuleContext): void {
   const { vm_start, vm_end } = node.fields;
   for (const [name, value] of [["vm_start", vm_start], ["vm_end", vm_end]] as const) {
-    if (value % BigInt(PAGE_SIZE) === 0n) continue;
+    if (value % PAGE_SIZE_BIG === 0n) continue;
     const values = { expected: "a multiple of 0x1000", actual: hex(value) };
     context.reportField("E_VMA_ALIGN", node, name, { message: "not on a page boundary", ...values });
   }
@@ -141,11 +141,11 @@ function checkType(node: RecordNodeOf<"VMA">, context: RuleContext): void {
 
 function checkOffset(node: RecordNodeOf<"VMA">, context: RuleContext): void {
   const { vma_type, vm_pgoff, vm_start, vm_end } = node.fields;
-  const pages = vm_end > vm_start ? (vm_end - vm_start) / BigInt(PAGE_SIZE) : 0n;
+  const pages = vm_end > vm_start ? (vm_end - vm_start) / PAGE_SIZE_BIG : 0n;
   let limit: bigint;
   if (vma_type === VMA_TYPE.SPECIAL) limit = 0n;
   // An anonymous mapping has the page number that it had when it was made, wherever it was moved since.
-  else if (vma_type === VMA_TYPE.ANON) limit = context.abi.userLimit / BigInt(PAGE_SIZE) + 1n;
+  else if (vma_type === VMA_TYPE.ANON) limit = context.abi.userLimit / PAGE_SIZE_BIG + 1n;
   else limit = 1n << (context.format.wordSize === 8 ? 52n : 32n);
   const top = vma_type === VMA_TYPE.SPECIAL ? vm_pgoff : vm_pgoff + pages;
   if (top <= limit) return;

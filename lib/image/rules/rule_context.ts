@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type KernelAbi, type KernelArch } from "../../abi/arch.ts";
-import { kernelSeries, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
+import { kernelSeries } from "../../abi/series.ts";
+import { type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
 import { abiOf } from "../../abi/arch.ts";
 import type { Finding, Verdict } from "../finding.ts";
 import type { FormatOptions, ImageFormat } from "../dialect.ts";

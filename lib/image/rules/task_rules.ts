@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { TASK_COMM_LENGTH } from "../../abi/arch.ts";
-import type { KernelSeries } from "../../abi/vm_flags.ts";
+import type { KernelSeries } from "../../abi/series.ts";
+import { LAST_SIGNAL } from "../../abi/signals.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
@@ -16,7 +17,6 @@ const STATES: Readonly<Record<KernelSeries, readonly number[]>> = {
   "6.12": [0, 0x104, 0x8, 0x2001, 0x8000],
 };
 
-const LAST_SIGNAL = 64;
 /** exit_signal of a thread that is not the leader of its group. */
 const NO_SIGNAL = 0xffff_ffff;
 

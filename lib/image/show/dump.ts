@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { abiOf, PAGE_SIZE } from "../../abi/arch.ts";
-import { errnoName } from "../../abi/errno.ts";
-import {
-  kernelSeries,
-  permissionText,
-  vmFlagNames,
-  type VmFlagTable,
-  vmFlagTable,
-} from "../../abi/vm_flags.ts";
+import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { errnoName, MAX_ERRNO } from "../../abi/errno.ts";
+import { kernelSeries } from "../../abi/series.ts";
+import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
 import { describeDescriptor } from "../../x86/descriptor.ts";
 import { describeEflags, describeSelector } from "../../x86/registers.ts";
 import { decodeXstate, describeXstate } from "../../x86/xstate.ts";
@@ -158,7 +153,7 @@ function addressSpace(task: TaskImage, image: CheckpointImage, settings: Setting
       `${vm_start.toString(16).padStart(digits, "0")}-${vm_end.toString(16).padStart(digits, "0")}`,
       permissionText(vm_flags),
       typeName(vma_type),
-      String((vm_end - vm_start) / BigInt(PAGE_SIZE)),
+      String((vm_end - vm_start) / PAGE_SIZE_BIG),
       String(vmaPageTotal(vma)),
       hex(vm_pgoff),
       vmaName(vma, task),
@@ -288,7 +283,7 @@ function systemCall(origAx: bigint, ax: bigint): string {
   const number = Number(BigInt.asIntN(32, origAx));
   if (number < 0) return `orig_ax ${hex(origAx)}: not in a system call`;
   const result = Number(BigInt.asIntN(32, ax));
-  const words = result < 0 && result > -4096 ? `${result} (${errnoName(result)})` : String(result);
+  const words = result < 0 && result >= -MAX_ERRNO ? `${result} (${errnoName(result)})` : String(result);
   return `orig_ax ${number}: in system call ${number}, result so far ${words}`;
 }
 

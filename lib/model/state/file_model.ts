@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { fillContent, type PageContent, ZERO_CONTENT } from "./page_content.ts";
 
 /** What backs a mapping that has a file. */
@@ -30,7 +31,7 @@ export class FileModel {
     this.#path = options.path;
     this.#pages = options.pages;
     for (let index = 0; index < options.pages && this.kind === "regular"; index++) {
-      this.#contents.set(index, fillContent(options.seed, options.fillAddress + index * 4096));
+      this.#contents.set(index, fillContent(options.seed, options.fillAddress + index * PAGE_SIZE));
     }
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import type { Dialect } from "../../abi/dialect.ts";
-import type { KernelSeries } from "../../abi/vm_flags.ts";
+import { pagesPerChunk } from "../../abi/arch.ts";
+import type { KernelSeries } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
@@ -90,7 +91,7 @@ export class ModelState {
     if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
       this.space.hugePolicy = policy.value;
     }
-    this.pagesPerChunk = 4 * 4096 / target.kernelWordSize;
+    this.pagesPerChunk = pagesPerChunk(target.kernelWordSize);
     const wide = target.targetWordSize === 8;
     this.#next = wide ? 0x1000000 : 0x20000;
     this.#end = wide ? 0x7000000 : 0xa0000;

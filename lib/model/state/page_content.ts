@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
+import { PAGE_SIZE } from "../../abi/arch.ts";
 
-const PAGE_SIZE = 4096;
 const WORDS_PER_PAGE = PAGE_SIZE / 4;
 const STEP = 0x9e3779b1;
 

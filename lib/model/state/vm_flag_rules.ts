@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-
-import type { KernelSeries } from "../../abi/vm_flags.ts";
+import type { KernelSeries } from "../../abi/series.ts";
 
 /** vm_flags bits that steps touch, as Linux 5.10 to 6.12 number them (include/linux/mm.h). */
 export const VM = {

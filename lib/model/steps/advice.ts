@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
 import type { Area } from "../state/address_space.ts";
 import { populate, requireAccess } from "./memory.ts";
@@ -22,7 +23,9 @@ export function madviseStep(step: StepOf<"madvise">, context: StepContext): void
       throw new SyntaxError(`the step expects "${step.expect ?? "ok"}", the model "${refusal ?? "ok"}"`);
     }
     const expected = refusal ? BigInt(-errnoNumber(refusal)) : 0n;
-    builder.syscall("madvise", [addressOf(first), BigInt(count) * 4096n, BigInt(advice)], { expected });
+    builder.syscall("madvise", [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(advice)], {
+      expected,
+    });
     if (!refusal) advise(context, { first, count, advice: step.advice });
   }
 }
@@ -71,7 +74,7 @@ const O_WRONLY = 1n;
 export function breakSwapStep(step: StepOf<"break_swap">, { state, builder }: StepContext): void {
   if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    const advice = [addressOf(first), BigInt(count) * 4096n, BigInt(MADV.pageout!)];
+    const advice = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(MADV.pageout!)];
     builder.syscall("madvise", advice, { expected: 0n });
     state.space.breakPages(first, first + count, "EFAULT");
   }
@@ -87,7 +90,7 @@ export function mlockStep(step: StepOf<"mlock" | "munlock">, context: StepContex
   const onFault = step.op === "mlock" && (step.flags ?? []).includes("onfault");
   const add = step.op === "munlock" ? 0n : onFault ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    const range = [addressOf(first), BigInt(count) * 4096n];
+    const range = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG];
     state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, add) }));
     const populates = step.op === "mlock" && !onFault;
     // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { BlockHash } from "../../compare/block_hash.ts";
 import { contentBytes, type PageContent } from "../state/page_content.ts";
-import { addressOf, PAGE_SIZE, type StepContext } from "./step_context.ts";
+import { addressOf, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import { VM } from "../state/vm_flag_rules.ts";
 

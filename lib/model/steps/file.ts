@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { FileModel } from "../state/file_model.ts";
 import { emitMmap } from "./memory.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
@@ -55,10 +56,10 @@ export function fileStep(step: StepOf<"file">, context: StepContext): void {
   const name = builder.scratchString(0, usablePath(context, path));
   builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
   const fd = { slot: SLOTS.file };
-  builder.syscall("ftruncate", [fd, BigInt(pages) * 4096n], { expected: 0n });
+  builder.syscall("ftruncate", [fd, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
   const start = fillThroughMap(context, { fd, offset: 0, pages, seed });
   builder.syscall("close", [fd], { expected: 0n });
-  state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * 4096 }));
+  state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * PAGE_SIZE }));
 }
 
 /** Fills pages of an open file; gives the page at which they were mapped, from which the contents follow. */
@@ -72,7 +73,7 @@ function fillThroughMap(
   const prot = PROT.r | PROT.w;
   emitMmap(context, { page: start, pages, prot, flags: MAP_FLAGS.shared!, fd, offset });
   builder.emit({ op: "fill", address: addressOf(start), pages, seed, stride: 1 });
-  builder.syscall("munmap", [addressOf(start), BigInt(pages) * 4096n], { expected: 0n });
+  builder.syscall("munmap", [addressOf(start), BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
   return start;
 }
 
@@ -86,7 +87,7 @@ export function writeFileStep(step: StepOf<"write_file">, context: StepContext):
   const fd = openFile(context, file);
   for (const { first, count } of state.fileRuns(file, step.pages)) {
     const start = fillThroughMap(context, { fd, offset: first, pages: count, seed });
-    for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * 4096));
+    for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * PAGE_SIZE));
   }
   builder.syscall("close", [fd], { expected: 0n });
 }
@@ -99,7 +100,7 @@ export function memfdStep(step: StepOf<"memfd">, context: StepContext): void {
   state.files.set(step.file, file);
   const slot = memfdSlot(context, file);
   builder.syscall("memfd_create", [builder.scratchString(0, step.file), 0n], { keep: slot });
-  builder.syscall("ftruncate", [{ slot }, BigInt(pages) * 4096n], { expected: 0n });
+  builder.syscall("ftruncate", [{ slot }, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
 }
 
 /** ftruncate(2): pages past the new end are gone from every private mapping too, copied ones included. */
@@ -108,7 +109,7 @@ export function truncateStep(step: StepOf<"truncate">, context: StepContext): vo
   const file = state.file(step.file);
   const pages = pageCount(step.pages, state.pagesPerChunk);
   const fd = openFile(context, file);
-  builder.syscall("ftruncate", [fd, BigInt(pages) * 4096n], { expected: 0n });
+  builder.syscall("ftruncate", [fd, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
   builder.syscall("close", [fd], { expected: 0n });
   file.truncate(pages);
   for (const area of state.space.areas) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { flagBits, MAP_FLAGS, protBits } from "../state/mmap_flags.ts";
 import { describeContent, fillContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
 import { pageCount } from "../state/page_set.ts";
 import { openFile } from "./file.ts";
-import { addressOf, defaultSeed, PAGE_SIZE, type StepContext } from "./step_context.ts";
+import { addressOf, defaultSeed, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "../target_op.ts";
 import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
@@ -25,7 +26,7 @@ export function emitMmap(
   const address = addressOf(options.page);
   builder.syscall(wide ? "mmap" : "mmap2", [
     address,
-    BigInt(options.pages) * 4096n,
+    BigInt(options.pages) * PAGE_SIZE_BIG,
     BigInt(options.prot),
     BigInt(options.flags | MAP_FLAGS.fixed_noreplace!),
     options.fd,
@@ -99,7 +100,7 @@ export function populate(
 /** munmap(2). */
 export function munmapStep(step: StepOf<"munmap">, { state, builder }: StepContext): void {
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    builder.syscall("munmap", [addressOf(first), BigInt(count) * 4096n], { expected: 0n });
+    builder.syscall("munmap", [addressOf(first), BigInt(count) * PAGE_SIZE_BIG], { expected: 0n });
     state.space.unmap(first, first + count);
   }
 }
@@ -110,7 +111,7 @@ export function mprotectStep(step: StepOf<"mprotect">, context: StepContext): vo
   const prot = protBits(step.prot);
   for (const { first, count } of context.state.runs(step.area, step.pages)) {
     const end = first + count;
-    context.builder.syscall("mprotect", [addressOf(first), BigInt(count) * 4096n, BigInt(prot)], {
+    context.builder.syscall("mprotect", [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(prot)], {
       expected: 0n,
     });
     const before = space.areas.filter((area) => area.start < end && area.end > first);

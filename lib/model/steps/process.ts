@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
 import { addressOf, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
@@ -75,7 +76,7 @@ export function shmStep(step: StepOf<"shm">, { state, builder }: StepContext): v
   const pages = pageCount(step.pages, state.pagesPerChunk);
   // The alignment that i386 and x86-64 want is a page.
   const start = state.place(pages);
-  builder.syscall("shmget", [0n, BigInt(pages) * 4096n, 0o1600n], { keep: SHM_SLOT });
+  builder.syscall("shmget", [0n, BigInt(pages) * PAGE_SIZE_BIG, 0o1600n], { keep: SHM_SLOT });
   builder.syscall("shmat", [{ slot: SHM_SLOT }, addressOf(start), 0n], { expected: addressOf(start) });
   builder.syscall("shmctl", [{ slot: SHM_SLOT }, 0n, 0n], { expected: 0n });
   state.names.set(step.area, { start, pages });
@@ -115,7 +116,7 @@ export function syscallStep(step: StepOf<"syscall">, { builder }: StepContext): 
   let offset = 0;
   const args = (step.args ?? []).map((arg): OpArgument => {
     if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
-    offset += 4096;
+    offset += PAGE_SIZE;
     return builder.scratchString(offset, arg);
   });
   builder.syscall(step.name, args, { expected: expectation(step.expect) });

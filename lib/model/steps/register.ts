@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { SIGNALS } from "../../abi/signals.ts";
 import type { CpuRegister } from "../../x86/registers.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
 import type { ModelState } from "../state/model_state.ts";
@@ -102,10 +103,10 @@ export function registersStep(step: StepOf<"registers">, { state, builder }: Ste
 
 /** What the call that stops the target leaves in registers: its number, its result, and the signal. */
 function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigint][] {
-  const SIGSTOP = 19n;
+  const stop = BigInt(SIGNALS.SIGSTOP);
   const common: [CpuRegister, bigint][] = [["ax", 0n], ["orig_ax", BigInt(syscallNumber("kill", wordSize))]];
-  if (target.targetWordSize === 4) return [...common, ["cx", SIGSTOP]];
-  return [...common, ["si", SIGSTOP]];
+  if (target.targetWordSize === 4) return [...common, ["cx", stop]];
+  return [...common, ["si", stop]];
 }
 
 /** Puts the register block of the next stop into the scratch memory; gives its offset there. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import type { KernelSeries } from "../../abi/vm_flags.ts";
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import type { KernelSeries } from "../../abi/series.ts";
 import type { Area } from "../state/address_space.ts";
 import { fillRuns, populate } from "./memory.ts";
 import { protBits } from "../state/mmap_flags.ts";
@@ -48,8 +49,8 @@ function resizeInPlace({ area, first, count, size }: Move, name: string, context
   }
   builder.syscall("mremap", [
     addressOf(first),
-    BigInt(count) * 4096n,
-    BigInt(size) * 4096n,
+    BigInt(count) * PAGE_SIZE_BIG,
+    BigInt(size) * PAGE_SIZE_BIG,
     0n,
   ], { expected: addressOf(first) });
   const end = first + size;
@@ -68,8 +69,8 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   const { space } = state;
   builder.syscall("mremap", [
     addressOf(first),
-    BigInt(count) * 4096n,
-    BigInt(size) * 4096n,
+    BigInt(count) * PAGE_SIZE_BIG,
+    BigInt(size) * PAGE_SIZE_BIG,
     MREMAP_MAYMOVE | MREMAP_FIXED | (keepsSource ? MREMAP_DONTUNMAP : 0n),
     addressOf(to),
   ], { expected: addressOf(to) });
@@ -100,7 +101,7 @@ export function brkStep(step: StepOf<"brk">, context: StepContext): void {
   const { state, builder } = context;
   const { space } = state;
   const pages = pageCount(step.pages, state.pagesPerChunk);
-  const start = Number(state.target.heapStart / 4096n);
+  const start = Number(state.target.heapStart / PAGE_SIZE_BIG);
   const before = state.names.get(step.area);
   if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
   const oldPages = state.heapPages;
@@ -127,7 +128,7 @@ export function stackStep(step: StepOf<"stack">, context: StepContext): void {
   const { state } = context;
   const pages = pageCount(step.pages, state.pagesPerChunk);
   const INITIAL_STACK_PAGES = 40;
-  const start = Number(state.target.stackTop / 4096n) - INITIAL_STACK_PAGES - pages;
+  const start = Number(state.target.stackTop / PAGE_SIZE_BIG) - INITIAL_STACK_PAGES - pages;
   state.names.set(step.area, { start, pages });
   fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { encodeUserDesc, type UserDesc, ZERO_USER_DESC } from "../../x86/user_desc.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { pageRuns } from "../state/page_set.ts";
@@ -25,7 +26,9 @@ const LDT_ENTRIES_LIMIT = 0x10000;
  */
 function segmentNumber(state: ModelState, value: number | string | undefined, entryNumber: number): number {
   if (value === "entry") return entryNumber >>> 0;
-  if (typeof value === "string" && value.startsWith("area:")) return state.range(value.slice(5)).start * 4096;
+  if (typeof value === "string" && value.startsWith("area:")) {
+    return state.range(value.slice(5)).start * PAGE_SIZE;
+  }
   const number = Number(value ?? 0);
   if (!Number.isInteger(number) || number < 0 || number > 0xffff_ffff) {
     throw new SyntaxError(

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../abi/arch.ts";
+import { SIGNALS } from "../../abi/signals.ts";
 import {
   LAR_DEFINED_BITS,
   loadAccessRights,
@@ -10,12 +12,12 @@ import {
 } from "../../x86/descriptor.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { contentBytes } from "../state/page_content.ts";
-import { PAGE_SIZE, type StepContext } from "./step_context.ts";
+import { type StepContext } from "./step_context.ts";
 import type { SegmentRegisterName, StepOf } from "./steps.ts";
 import { VM } from "../state/vm_flag_rules.ts";
 
-const SIGBUS = 7n;
-const SIGSEGV = 11n;
+const SIGBUS = BigInt(SIGNALS.SIGBUS);
+const SIGSEGV = BigInt(SIGNALS.SIGSEGV);
 const REGISTERS: Readonly<Record<SegmentRegisterName, number>> = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 };
 
 /** A selector in a scenario: a number, or "ldt:5" or "tls:0" for an entry, with privilege level 3. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import type { ModelState } from "../state/model_state.ts";
 import type { ProgramBuilder } from "../program_builder.ts";
 
@@ -14,12 +15,9 @@ export interface StepContext {
 /** Slots of the target in which steps keep results: a file, the target's pid, others from `free` up. */
 export const SLOTS = { file: 1, pid: 2, free: 8 } as const;
 
-/** Bytes in a page. */
-export const PAGE_SIZE = 4096;
-
 /** The address of a page number. */
 export function addressOf(page: number): bigint {
-  return BigInt(page) * 4096n;
+  return BigInt(page) * PAGE_SIZE_BIG;
 }
 
 /** The seed of a step that names none: differs from step to step and is never zero. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { addressOf, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import { VM } from "../state/vm_flag_rules.ts";
@@ -29,7 +30,7 @@ export function uffdStep(step: StepOf<"uffd">, context: StepContext): void {
   control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
   const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_REGISTER, [addressOf(first), BigInt(count) * 4096n, mode, 0n]);
+    control(context, UFFDIO_REGISTER, [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, mode, 0n]);
     state.space.change(first, first + count, (area) => ({ ...area, flags: area.flags | add }));
   }
 }
@@ -39,7 +40,13 @@ export function uffdPlaceStep(step: StepOf<"uffd_place">, context: StepContext):
   const { state, index } = context;
   let source = state.range(step.from).start;
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_COPY, [addressOf(first), addressOf(source), BigInt(count) * 4096n, 0n, 0n]);
+    control(context, UFFDIO_COPY, [
+      addressOf(first),
+      addressOf(source),
+      BigInt(count) * PAGE_SIZE_BIG,
+      0n,
+      0n,
+    ]);
     for (let i = 0; i < count; i++) {
       const content = state.space.contentAt(source + i);
       state.space.setPage(first + i, content, `placed by UFFDIO_COPY in step ${index + 1}`);
@@ -51,7 +58,11 @@ export function uffdPlaceStep(step: StepOf<"uffd_place">, context: StepContext):
 /** UFFDIO_WRITEPROTECT of pages that are there: they stay as they are. */
 export function uffdProtectStep(step: StepOf<"uffd_protect">, context: StepContext): void {
   for (const { first, count } of context.state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_WRITEPROTECT, [addressOf(first), BigInt(count) * 4096n, WRITEPROTECT_MODE_WP]);
+    control(context, UFFDIO_WRITEPROTECT, [
+      addressOf(first),
+      BigInt(count) * PAGE_SIZE_BIG,
+      WRITEPROTECT_MODE_WP,
+    ]);
   }
 }
 

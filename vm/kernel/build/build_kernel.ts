@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { exists } from "@std/fs";
 import { basename, join } from "@std/path";
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { cacheDirectory } from "../../host/cache_directory.ts";
 import { withFileLock } from "../../host/file_lock.ts";
 import { requireTools } from "../../host/find_tool.ts";
@@ -11,7 +12,6 @@ import { halfPatchError, patchOfTree } from "../source/carried_patch.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
 import { digestOf } from "../digest.ts";
-import type { KernelArch } from "../kernel_arch.ts";
 import { flavourMakeVariables, fragmentNames, type KernelFlavour } from "../config/kernel_flavour.ts";
 import {
   formatKernelConfig,

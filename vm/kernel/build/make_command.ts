@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { findTool } from "../../host/find_tool.ts";
-import { type KernelArch, makeArch } from "../kernel_arch.ts";
 
 /** Host tools that any kernel build needs. */
 export const BUILD_TOOLS: readonly string[] = [
@@ -50,7 +50,7 @@ export async function makeCommand(
     "make",
     `--directory=${tree}`,
     `O=${buildDir}`,
-    `ARCH=${makeArch(arch)}`,
+    `ARCH=${arch === "x86_64" ? "x86_64" : "i386"}`,
     `CC=${ccache}gcc`,
     `HOSTCC=${ccache}gcc`,
     "LOCALVERSION=",

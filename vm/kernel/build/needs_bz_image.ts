@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import type { KernelArch } from "../kernel_arch.ts";
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import type { KernelConfig } from "../config/kernel_config.ts";
 
 /** Where the PVH entry lies in a kernel tree. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
+import { RAM_DISK_SIZE } from "../../../lib/abi/arch.ts";
 import {
   droppedOptions,
   formatKernelConfig,
@@ -44,4 +45,9 @@ Deno.test("droppedOptions() names options that are missing, different, or on tho
     { name: "CONFIG_C", wanted: "n", found: "y" },
   ]);
   assertEquals(droppedOptions(wanted, wanted), []);
+});
+
+Deno.test("the guest's RAM disk has the size that lib/abi says", async () => {
+  const config = parseKernelConfig(await Deno.readTextFile(new URL("base.config", import.meta.url)), "base");
+  assertEquals(Number(config.get("CONFIG_BLK_DEV_RAM_SIZE")) * 1024, RAM_DISK_SIZE);
 });

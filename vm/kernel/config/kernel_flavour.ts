@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { KernelArch } from "../kernel_arch.ts";
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 
 /**
  * What a kernel is built for, besides its architecture:

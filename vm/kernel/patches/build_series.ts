@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { BuildError } from "../build/build_error.ts";
-import type { KernelArch } from "../kernel_arch.ts";
 import { checkObjects } from "./check_objects.ts";
 import { type SeriesTree, type SeriesTreeOptions, withSeriesTree } from "./series_tree.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { BuildError } from "../build/build_error.ts";
-import type { KernelArch } from "../kernel_arch.ts";
 import type { LintFinding, LintReport } from "./lint_finding.ts";
 import type { SeriesTree } from "./series_tree.ts";
 

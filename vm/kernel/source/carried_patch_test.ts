@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "@std/path";
+import { PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { carriedPatch, findPatch } from "./carried_patch.ts";
 import { OWN_OVERLAY } from "../build/build_kernel.ts";
 import { readOverlay } from "./kernel_overlay.ts";
-import { PORTED_SERIES } from "../ported_series.ts";
 
 const HOOKS = `--- a/Kbuild
 +++ b/Kbuild

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+
+/** Kernel series that the port has hooks and options for, and that Debian has the source of. */
+export const PORTED_SERIES = ["5.10", "6.1", "6.12"] as const;
+
+/** One of {@linkcode PORTED_SERIES}. */
+export type PortedSeries = (typeof PORTED_SERIES)[number];
+
+/** The series that is meant where none is named. */
+export const DEFAULT_SERIES: PortedSeries = "6.1";
+
+/** The kernels whose vm_flags, page protections and task states are known: the ported ones, and the original. */
+export const KERNEL_SERIES = ["2.6.28", ...PORTED_SERIES] as const;
+
+/** One of {@linkcode KERNEL_SERIES}. */
+export type KernelSeries = (typeof KERNEL_SERIES)[number];
+
+/** The series that a kernel version belongs to, or undefined when it is none of {@linkcode KERNEL_SERIES}. */
+export function kernelSeries(major: number, minor: number, patch: number): KernelSeries | undefined {
+  const version = `${major}.${minor}`;
+  return KERNEL_SERIES.find((series) => series === version || series === `${version}.${patch}`);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+
+/** Signal numbers of x86 (arch/x86/include/uapi/asm/signal.h). */
+export const SIGNALS = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGSTKFLT: 16,
+  SIGCHLD: 17,
+  SIGCONT: 18,
+  SIGSTOP: 19,
+  SIGTSTP: 20,
+  SIGTTIN: 21,
+  SIGTTOU: 22,
+  SIGURG: 23,
+  SIGXCPU: 24,
+  SIGXFSZ: 25,
+  SIGVTALRM: 26,
+  SIGPROF: 27,
+  SIGWINCH: 28,
+  SIGIO: 29,
+  SIGPWR: 30,
+  SIGSYS: 31,
+} as const;
+
+/** The name of a signal. */
+export type SignalName = keyof typeof SIGNALS;
+
+/** `_NSIG`: the highest signal number; those from 32 on are the real-time ones. */
+export const LAST_SIGNAL = 64;
+
+/** The number of a signal by name, or undefined where no signal is called that. */
+export function signalNumber(name: string): number | undefined {
+  return Object.hasOwn(SIGNALS, name) ? SIGNALS[name as SignalName] : undefined;
+}
