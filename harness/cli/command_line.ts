@@ -3,6 +3,7 @@
 import type { Command } from "./command.ts";
 import { optionsHelp, parseOptions } from "./parse_options.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
+import { bisectStatusOf } from "../bisect/bisect_status.ts";
 
 /** Loads a command when it is asked for: looking at an image needs none of what runs a guest. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -27,9 +28,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /**
  * Carries out a command line and returns the exit status; errors that a user can mend are shown without a
- * trace.
+ * trace. With `--bisect-status` among the arguments it is one for `git bisect run`, whatever happens.
  */
-export async function runCommandLine(args: readonly string[]): Promise<ExitStatus> {
+export async function runCommandLine(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
     console.log(await helpText());
@@ -45,8 +46,17 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitStatu
     console.log(commandHelp(command));
     return EXIT_STATUS.pass;
   }
+  if (!rest.includes("--bisect-status")) return await runReported(name, command, rest);
+  const status = await runReported(name, command, rest).catch((error) => {
+    console.error(error);
+    return undefined;
+  });
+  return bisectStatusOf(status);
+}
+
+async function runReported(name: string, command: Command, args: readonly string[]): Promise<ExitStatus> {
   try {
-    return await command.run(parseOptions(rest, command));
+    return await command.run(parseOptions(args, command));
   } catch (error) {
     return await report(error, name, command);
   }

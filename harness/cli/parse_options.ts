@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { parseArgs } from "@std/cli/parse-args";
+import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 
 /** An option of a command. */
@@ -103,11 +104,14 @@ export function optionsHelp({ options = {}, words = {} }: ArgumentSpecs): string
   return lines.map(([what, help]) => `${what!.padEnd(width)}  ${help}`);
 }
 
-/** The options of a command line out of a table, as they were given: for another command line. */
+/** What an option with such a value names may be looked for from elsewhere. */
+const PATHS: ReadonlySet<string> = new Set(["DIR", "FILE"]);
+
+/** The options of a command line out of a table, with whole paths: for another command line. */
 export function givenOptions(options: ParsedOptions, specs: OptionSpecs): string[] {
   return Object.entries(specs).flatMap(([name, { value }]) =>
     value === undefined
       ? options.flag(name) ? [`--${name}`] : []
-      : options.list(name).flatMap((given) => [`--${name}`, given])
+      : options.list(name).flatMap((given) => [`--${name}`, PATHS.has(value) ? resolve(given) : given])
   );
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import type { KernelSource } from "../../vm/kernel/source/kernel_source.ts";
 import { parsePlatforms, type Platform } from "../run/platform.ts";
@@ -77,7 +78,7 @@ export function onePlatformOption(options: ParsedOptions): Platform {
 export function kernelSourceOption(options: ParsedOptions): KernelSource | undefined {
   const path = options.string("kernel-tree");
   const asIs = options.flag("as-is");
-  if (path !== undefined) return { kind: "directory", path, ...asIs ? { asIs } : {} };
+  if (path !== undefined) return { kind: "directory", path: resolve(path), ...asIs ? { asIs } : {} };
   if (asIs) throw new UsageError("option --as-is needs --kernel-tree DIR");
   return undefined;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { kernelSourceOption, SOURCE_OPTIONS } from "./shared_options.ts";
 import { parseOptions } from "./parse_options.ts";
@@ -9,7 +10,11 @@ Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platf
   const source = (...args: string[]) => kernelSourceOption(parseOptions(args, { options: SOURCE_OPTIONS }));
   assertEquals(source(), undefined);
   assertEquals(source("--series", "6.12"), undefined);
-  assertEquals(source("--kernel-tree", "linux"), { kind: "directory", path: "linux" });
-  assertEquals(source("--kernel-tree", "linux", "--as-is"), { kind: "directory", path: "linux", asIs: true });
+  assertEquals(source("--kernel-tree", "linux"), { kind: "directory", path: resolve("linux") });
+  assertEquals(source("--kernel-tree", "linux", "--as-is"), {
+    kind: "directory",
+    path: resolve("linux"),
+    asIs: true,
+  });
   assertThrows(() => source("--as-is"), UsageError, "--as-is needs --kernel-tree");
 });

@@ -211,7 +211,7 @@ export class RunReport {
   }
 
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
-  async close(): Promise<RunCounts> {
+  async close(): Promise<RunResult> {
     const count = (status: string): number =>
       this.#results.filter(({ result }) => result.status === status && isCounted(result)).length;
     const counts = {
@@ -223,8 +223,9 @@ export class RunReport {
     const { total, predicted, observed, volatile, unexplained } = this.#bytes;
     const print = (line: string): void => this.#terminal.result(line);
     this.#terminal.clearStatus();
-    const summary = `${JSON.stringify(this.#summary(counts), null, 2)}\n`;
-    this.#files.push(writeWhole(join(this.directory, "results.json"), encoder.encode(summary)));
+    const result = this.#summary(counts);
+    const text = `${JSON.stringify(result, null, 2)}\n`;
+    this.#files.push(writeWhole(join(this.directory, "results.json"), encoder.encode(text)));
     const [unwritten] = (await Promise.allSettled(this.#files)).filter(({ status }) => status === "rejected");
     print("");
     print(`${this.#images} images, ${formatCount(total)} bytes:`);
@@ -252,7 +253,7 @@ export class RunReport {
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
     if (unwritten?.status === "rejected") throw unwritten.reason;
-    return counts;
+    return result;
   }
 
   /** The command that shows a result again. */

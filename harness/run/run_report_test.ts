@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { UsageError } from "../../vm/host/errors.ts";
 import type { ScenarioResult } from "./run_catalogue.ts";
 import { RunReport } from "./run_report.ts";
+import type { RunResult } from "./run_result.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 
@@ -58,7 +59,7 @@ const LOST = result("gone", {
 
 async function report(
   results: ScenarioResult[],
-  use: (dir: string, lines: string[], close: () => Promise<unknown>) => Promise<void>,
+  use: (dir: string, lines: string[], close: () => Promise<RunResult>) => Promise<void>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
   const lines: string[] = [];
@@ -82,7 +83,7 @@ async function report(
 Deno.test("RunReport prints a line for each scenario, the byte account, and the counts last", async () => {
   const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });
   await report([result("good"), FAILED, skipped, LOST], async (_, lines, close) => {
-    assertEquals(await close(), { passed: 1, failed: 1, lost: 1, skipped: 1 });
+    assertEquals((await close()).counts, { passed: 1, failed: 1, lost: 1, skipped: 1 });
     assertEquals(lines.at(-1), "1 passed, 2 failed, 1 skipped");
     const text = lines.join("\n");
     assert(/^ok {4}x86_64 +good +3 pages +3 B +1\.50 s$/m.test(text), text);
@@ -132,7 +133,7 @@ Deno.test("RunReport shows a splat with its lines of source, log and place, and 
     result(name, { status: "fail", splats: [reported], reruns: { runs: 2, failed: 2, sameSplat: 1 } });
   const late = { ...bad("one"), phase: "afterwards" as const };
   await report([bad("one"), late, bad("two")], async (dir, lines, close) => {
-    assertEquals(await close(), { passed: 0, failed: 3, lost: 0, skipped: 0 });
+    assertEquals((await close()).counts, { passed: 0, failed: 3, lost: 0, skipped: 0 });
     const text = lines.join("\n");
     for (
       const part of [
@@ -165,7 +166,7 @@ Deno.test("RunReport names an entry of the allowlist that was used, and counts n
   const splats = [{ splat: SPLAT, decoded: undefined, allowed: entry }];
   const boot = result("boot", { phase: "boot", splats });
   await report([boot, result("good", { splats })], async (_, lines, close) => {
-    assertEquals(await close(), { passed: 1, failed: 0, lost: 0, skipped: 0 });
+    assertEquals((await close()).counts, { passed: 1, failed: 0, lost: 0, skipped: 0 });
     assertStringIncludes(
       lines.join("\n"),
       `allowed until 2999-01-01, 2 times: ${SPLAT.title} (known)`,
@@ -179,7 +180,7 @@ Deno.test("RunReport counts scenarios that no guest was there for as lost, in a 
     result(name, { status: "lost", reason: "not run: no boot", outcome: undefined, guestCommand: "" })
   );
   await report([LOST, ...rest], async (_, lines, close) => {
-    assertEquals(await close(), { passed: 0, failed: 0, lost: 3, skipped: 0 });
+    assertEquals((await close()).counts, { passed: 0, failed: 0, lost: 3, skipped: 0 });
     assertEquals(lines.filter((line) => /^LOST .* not run: no boot$/.test(line)).length, 2);
     assertStringIncludes(lines.join("\n"), "1 guests lost, 2 scenarios not run (counted as failed)");
     assertEquals(lines.at(-1), "0 passed, 3 failed");
@@ -188,7 +189,7 @@ Deno.test("RunReport counts scenarios that no guest was there for as lost, in a 
 
 Deno.test("RunReport says so when nothing ran", async () => {
   await report([], async (_, lines, close) => {
-    assertEquals(await close(), { passed: 0, failed: 0, lost: 0, skipped: 0 });
+    assertEquals((await close()).counts, { passed: 0, failed: 0, lost: 0, skipped: 0 });
     assertEquals(lines.slice(-2), ["no scenario matched: nothing ran", "0 passed, 0 failed"]);
   });
 });

@@ -36,7 +36,7 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
 
-async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+async function run(args: readonly string[], env: Record<string, string> = {}, cwd = dir): Promise<Outcome> {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: [
       "run",
@@ -46,7 +46,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}): P
       join(ROOT, "harness", "cli", "main.ts"),
       ...args,
     ],
-    cwd: dir,
+    cwd,
     // Deno's own cache stays where it is: what it needs lies there.
     env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory(), ...env },
     stdin: "null",
@@ -284,4 +284,19 @@ Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async (
   const plain = await run(["image", "show", "x86_64-mixed.ckpt"], { TERM: "xterm-256color" });
   const without = await run(["image", "show", "x86_64-mixed.ckpt"], { NO_COLOR: "1" });
   assertEquals(plain, without);
+});
+
+Deno.test("paths begin where the user called deno task, which runs us in the project's directory", async () => {
+  const args = ["kernel", "--kernel-tree", "no-such-tree"];
+  const { code, stderr } = await run(args, { INIT_CWD: dir }, ROOT);
+  assertEquals(code, 3);
+  assertStringIncludes(stderr, `there is no kernel source directory ${join(dir, "no-such-tree")}`);
+});
+
+Deno.test("under --bisect-status a mistake stops git bisect, and what cannot be built is skipped", async () => {
+  const statusOf = async (...args: string[]) => (await run(["run", "--bisect-status", ...args])).code;
+  assertEquals(await statusOf("--filtre", "minimal"), 128);
+  assertEquals(await statusOf("--filter", "no scenario has this name"), 125);
+  assertEquals(await statusOf("--kernel-tree", join(dir, "no-such-tree"), "--filter", "minimal"), 125);
+  await assertMistake(["run", "--failure", "E_FIELD"], "--failure goes with --bisect-status");
 });

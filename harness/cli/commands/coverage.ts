@@ -74,7 +74,7 @@ export const coverageCommand: Command = {
       report,
       names: platforms.map(({ name }) => name),
     });
-    const counts = await report.close();
+    const { counts } = await report.close();
     const status = exitStatusOf(counts);
     return status === EXIT_STATUS.pass && filters.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
   },

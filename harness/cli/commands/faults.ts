@@ -75,7 +75,7 @@ export const faultsCommand: Command = {
     if (options.flag("sites")) {
       for (const [site, times] of [...sites].toSorted()) report.note(`  ${times} x ${site}`);
     }
-    const counts = await report.close();
+    const { counts } = await report.close();
     // A sweep without a fault shows nothing, whatever passed.
     return faults === 0 && counts.failed + counts.lost === 0 ? EXIT_STATUS.nothingRan : exitStatusOf(counts);
   },

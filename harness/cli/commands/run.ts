@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
+import { bisectVerdict } from "../../bisect/bisect_status.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { givenOptions } from "../parse_options.ts";
@@ -44,9 +45,20 @@ export const runCommand: Command = {
       help: "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
     },
     ...OUT_OPTION,
+    "bisect-status": {
+      help: "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
+    },
+    failure: {
+      value: "TEXT",
+      many: true,
+      help: "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
+    },
   },
   words: FILTER_WORDS,
   async run(options) {
+    if (options.list("failure").length > 0 && !options.flag("bisect-status")) {
+      throw new UsageError("option --failure goes with --bisect-status");
+    }
     const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
@@ -86,6 +98,10 @@ export const runCommand: Command = {
       }
       await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));
     }
-    return exitStatusOf(await report.close());
+    const result = await report.close();
+    if (!options.flag("bisect-status")) return exitStatusOf(result.counts);
+    const verdict = bisectVerdict(result, options.list("failure"));
+    terminal.result(`${verdict.word}: ${verdict.text}`);
+    return verdict.status;
   },
 };
