@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { Dialect } from "../../lib/abi/dialect.ts";
 import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
 import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
 import { UsageError } from "../../vm/host/errors.ts";
@@ -17,6 +18,8 @@ export interface UserKernel {
   readonly channel?: GuestChannel | undefined;
   /** Whether tasks can only checkpoint themselves. */
   readonly self: boolean;
+  /** By whose rules the images are judged; undefined where the images say it. */
+  readonly dialect?: Dialect | undefined;
 }
 
 /** Options that describe a user kernel. */
@@ -40,6 +43,10 @@ export const USER_KERNEL_OPTIONS = {
   },
   self: {
     help: "for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
+  },
+  dialect: {
+    value: "NAME",
+    help: "judge images as port or as v11, the code posted in 2008; by the revision in their head otherwise",
   },
 } satisfies OptionSpecs;
 
@@ -65,6 +72,7 @@ export function userKernelOptions(options: ParsedOptions): UserKernel {
     syscall: text === undefined ? undefined : parseSyscallNumbers(text),
     channel: options.choice("channel", ["virtio", "serial"]),
     self: options.flag("self"),
+    dialect: options.choice("dialect", ["port", "v11"]),
   };
 }
 

@@ -18,6 +18,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
     syscall: undefined,
     channel: undefined,
     self: false,
+    dialect: undefined,
   });
   assertEquals(read("--bzimage", "b", "--syscall", "467", "--channel", "serial", "--self"), {
     kernelFile: "b",
@@ -25,7 +26,9 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
     syscall: { x86_64: 467, i386: 467 },
     channel: "serial",
     self: true,
+    dialect: undefined,
   });
+  assertEquals(read("--dialect", "v11").dialect, "v11");
   assertEquals(read("--kernel", "k").kernelFile, "k");
   assertEquals(read("--kernel-config", "c").configFile, "c");
   assertEquals(read("--syscall", "i386=333,x86_64=295").syscall, { x86_64: 295, i386: 333 });
@@ -38,6 +41,7 @@ Deno.test("userKernelOptions() says what an option takes and what was found", ()
   fails("one and the same", "--bzimage", "a", "--kernel", "b");
   fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
   fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
+  fails('option --dialect takes port, v11: found "v12"', "--dialect", "v12");
   for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
     fails(`or x86_64=NR,i386=NR: found "${text}"`, "--syscall", text);
   }

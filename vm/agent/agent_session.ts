@@ -48,9 +48,9 @@ export { decodePages } from "./agent_answers.ts";
 export interface SessionOptions {
   /** Longest wait for one answer, in milliseconds. */
   deadlineMs?: number;
-  /** Longest wait for the first word of a guest that boots, in milliseconds. */
+  /** Longest wait for the first word of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
-  /** How many times longer all deadlines are, for a guest whose kernel is slow. */
+  /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
 }
 
@@ -61,7 +61,8 @@ export interface RequestOptions {
 }
 
 const DEADLINE_MS = 10_000;
-const BOOT_DEADLINE_MS = 30_000;
+/** Time that a plain kernel has for its boot. */
+export const BOOT_DEADLINE_MS = 30_000;
 
 /**
  * The talk with the agent of one guest: a method for each of its commands. One command at a time; further
@@ -410,7 +411,7 @@ async function open(
   const wires = new Wires(link);
   const wait = {
     awaited: "the agent's hello",
-    deadlineMs: (options.bootDeadlineMs ?? BOOT_DEADLINE_MS) * (options.slowdown ?? 1),
+    deadlineMs: options.bootDeadlineMs ?? BOOT_DEADLINE_MS,
   };
   try {
     return new AgentSession(link, wires, await link.waitFor(wait, greet(wires)), options);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { isOlder } from "../../lib/abi/release.ts";
 
 /** Numbers of the checkpoint system call, in the tables of 64-bit and of 32-bit programs. */
 export interface SyscallNumbers {
@@ -11,10 +12,18 @@ export interface SyscallNumbers {
 export const PORT_NUMBERS: SyscallNumbers = { x86_64: 390, i386: 390 };
 
 /**
- * Numbers that no kernel of 5.10 to 6.12 has given away on either architecture. Nothing else is called in search of
- * the system call: any other number may do something.
+ * Numbers that no kernel of 5.10 to 6.12 has given away on either architecture. Nothing else is called there in search
+ * of the system call: any other number may do something.
  */
-export const FREE_NUMBERS: readonly number[] = [390, 387, 388, 389, 391, 392];
+const FREE_NUMBERS: readonly number[] = [390, 387, 388, 389, 391, 392];
+
+/** The number in the i386 code of 2008, which Linux 2.6.30 gave to another call. */
+const NUMBER_OF_2008 = 333;
+
+/** The numbers to try on a kernel, the likeliest first. */
+export function candidateNumbers(release: string, arch: keyof SyscallNumbers): readonly number[] {
+  return arch === "i386" && isOlder(release, "2.6.30") ? [NUMBER_OF_2008, ...FREE_NUMBERS] : FREE_NUMBERS;
+}
 
 const TABLES = { x86_64: "syscall_64.tbl", i386: "syscall_32.tbl" } as const;
 

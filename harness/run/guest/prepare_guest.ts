@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { abiOf, PAGE_SIZE_BIG, stackTop } from "../../../lib/abi/arch.ts";
+import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import { AgentSession, type GuestLink } from "../../../vm/agent/agent_session.ts";
+import { AgentSession, BOOT_DEADLINE_MS, type GuestLink } from "../../../vm/agent/agent_session.ts";
 import { chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import { readElf } from "../../../vm/initramfs/elf_file.ts";
 import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
@@ -34,7 +35,7 @@ import type { Guest } from "./guest.ts";
 import { kernelText } from "./kernel_build_line.ts";
 import { examineKernelFile, modelSeries } from "./user_kernel.ts";
 import { type Platform } from "../platform.ts";
-import { findSyscall, refusalOfOthers } from "./probe_kernel.ts";
+import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
 import { scenarioFiles } from "../scenario_files.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { selfSkipReason } from "../../../lib/model/self_scenario.ts";
@@ -48,7 +49,10 @@ const MEMORY_FOR_PROGRAMS = 512 << 20;
 /** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
 const MEMORY_FOR_SHADOW = 512 << 20;
 
-/** How many times longer everything may take over a serial line: it carries some 100 KiB a second. */
+/** A plain kernel boots in less: after it the user is told what is waited for. */
+const SLOW_BOOT_MS = 3000;
+
+/** How many times longer everything but the boot may take over a serial line: it carries some 100 KiB a second. */
 const SERIAL_SLOWDOWN = 30;
 
 /** Behind the error for a guest that says nothing. */
@@ -104,6 +108,8 @@ export interface PrepareOptions {
   readonly syscall?: SyscallNumbers | undefined;
   /** Whether tasks can only checkpoint themselves. */
   readonly self?: boolean;
+  /** By whose rules images are judged; by default as their head says, where the kernel is not the project's. */
+  readonly dialect?: Dialect | undefined;
   /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
   readonly kernelFile?: string | undefined;
 }
@@ -180,7 +186,7 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
   const startGuest = () =>
-    startVirtualGuest(platform, {
+    startVirtualGuest(platform, terminal, {
       accelerator,
       kernel,
       initrd,
@@ -199,13 +205,15 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
     series: platform.series,
   });
   const heapStart = await heapStartOf(target);
-  const { numbers, notes } = user
-    ? await askKernel(startGuest, { syscall: options.syscall, platform, targetOf, self }).catch((error) => {
-      const isGuessed = user.config === undefined && options.channel === undefined && channel === "virtio";
+  const syscall = options.syscall ?? build?.info.syscalls;
+  const isKnown = build !== undefined && !(self && options.source?.kind === "directory");
+  const { numbers, dialect, notes } = isKnown
+    ? { numbers: syscall ?? PORT_NUMBERS, dialect: options.dialect ?? "port", notes: [] }
+    : await askKernel(startGuest, { syscall, dialect: options.dialect, targetOf, self }).catch((error) => {
+      const isGuessed = config === undefined && options.channel === undefined && channel === "virtio";
       if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
       throw error;
-    })
-    : { numbers: options.syscall ?? build?.info.syscalls ?? PORT_NUMBERS, notes: [] };
+    });
   return {
     platform,
     kernelName: build ? kernelText(build, options.source) : `Linux ${user!.release} (${kernel})`,
@@ -215,7 +223,7 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
     acceleratorReason: `${accelerator}: ${reason}`,
     hasSwap: true,
     checkpointNr: numbers[agentArch(platform)],
-    compileTarget: targetOf(numbers),
+    compileTarget: { ...targetOf(numbers), dialect },
     targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
@@ -225,16 +233,30 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   };
 }
 
+async function askKernel(startGuest: () => Promise<Guest>, question: KernelQuestion): Promise<KernelAnswer> {
+  await using guest = await startGuest();
+  return await probeKernel(guest.agent, question);
+}
+
 /** Starts a guest, and waits for its agent. */
 async function startVirtualGuest(
-  { flavour }: Platform,
+  { name, flavour }: Platform,
+  terminal: Terminal,
   machineOptions: VirtualMachineOptions & { channel: GuestChannel },
 ): Promise<Guest> {
   const { channel } = machineOptions;
   const begin = performance.now();
   const machine = await startVirtualMachine(machineOptions);
+  const bootDeadlineMs = BOOT_DEADLINE_MS * slowdown(flavour);
+  const notice = setTimeout(() => {
+    const limit = `${bootDeadlineMs / 1000} s at most`;
+    terminal.status(
+      `${name}: the kernel boots; waiting for the hello of its agent over ${channel} (${limit})`,
+    );
+  }, SLOW_BOOT_MS);
   try {
     const session = await AgentSession.connect(linkOf(machine, channel), {
+      bootDeadlineMs,
       slowdown: slowdown(flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
     if (flavour !== "plain") {
@@ -245,36 +267,13 @@ async function startVirtualGuest(
     const lost = await withLastWords(error, machine);
     await machine.close();
     throw lost;
+  } finally {
+    clearTimeout(notice);
   }
 }
 
 function agentArch({ kernel }: Platform): keyof SyscallNumbers {
   return kernel === "x86_64" ? "x86_64" : "i386";
-}
-
-/** Asks a ready kernel, in a guest of its own, what nobody knows of it before it is booted. */
-async function askKernel(
-  startGuest: () => Promise<Guest>,
-  { syscall, platform, targetOf, self }: {
-    syscall: SyscallNumbers | undefined;
-    platform: Platform;
-    targetOf: (numbers: SyscallNumbers) => CompileTarget;
-    self: boolean;
-  },
-): Promise<{ numbers: SyscallNumbers; notes: string[] }> {
-  await using guest = await startGuest();
-  const nr = await findSyscall(guest.agent, { number: syscall?.[agentArch(platform)] });
-  const numbers = syscall ?? { x86_64: nr, i386: nr };
-  const notes = syscall === undefined && nr !== PORT_NUMBERS.x86_64
-    ? [`its system call has number ${nr}`]
-    : [];
-  if (self) return { numbers, notes };
-  const refusal = await refusalOfOthers(guest.agent, { compileTarget: targetOf(numbers), nr });
-  if (refusal === undefined) return { numbers, notes };
-  notes.push(
-    `another task is refused with ${refusal}: if tasks can only checkpoint themselves here, say --self`,
-  );
-  return { numbers, notes };
 }
 
 /** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+import type { Dialect } from "../../../lib/abi/dialect.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
+import { decodeBytes } from "../../../lib/image/decoder.ts";
+import { dialectOfRevision } from "../../../lib/image/dialect.ts";
+import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
-import { FREE_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
+import { candidateNumbers, PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { encodeProgram } from "../../../vm/agent/target_program.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "./guest.ts";
@@ -13,10 +17,55 @@ const NO_DESCRIPTOR = (1n << 32n) - 1n;
 /** No flag is known to any kernel: whoever has the call refuses it. */
 const UNKNOWN_FLAG = 1n;
 
-/** Which numbers to try. */
-export interface ProbeOptions {
-  /** The only one, from the command line; otherwise {@linkcode FREE_NUMBERS}. */
-  readonly number?: number | undefined;
+/** What a kernel is asked, and what is known of it already. */
+export interface KernelQuestion {
+  /** The numbers of the system call; searched for where nobody knows them. */
+  readonly syscall: SyscallNumbers | undefined;
+  /** By whose rules its images are judged; by the revision in their head where nobody says. */
+  readonly dialect: Dialect | undefined;
+  /** Whether tasks can only checkpoint themselves. */
+  readonly self: boolean;
+  readonly targetOf: (numbers: SyscallNumbers) => CompileTarget;
+}
+
+/** What a kernel told. */
+export interface KernelAnswer {
+  readonly numbers: SyscallNumbers;
+  readonly dialect: Dialect;
+  /** What the user should know of it, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Asks a kernel what nobody knows of it before it is booted, in a guest of its own.
+ *
+ * @throws {UsageError} when it has no such system call, or writes what is no image
+ */
+export async function probeKernel(agent: GuestAgent, question: KernelQuestion): Promise<KernelAnswer> {
+  const { syscall, self, targetOf } = question;
+  const nr = await findSyscall(agent, { number: syscall?.[agent.info.arch] });
+  const numbers = syscall ?? { x86_64: nr, i386: nr };
+  const notes = syscall === undefined && nr !== PORT_NUMBERS.x86_64
+    ? [`its system call has number ${nr}`]
+    : [];
+  if (self && question.dialect !== undefined) return { numbers, dialect: question.dialect, notes };
+  const probe = await probeImage(agent, { nr, self, compileTarget: targetOf(numbers) });
+  if (probe.refusal !== undefined) {
+    notes.push(
+      self
+        ? `a task's checkpoint of itself writes nothing: ${probe.refusal}`
+        : `another task is refused with ${probe.refusal}: if tasks can only checkpoint themselves here, say --self`,
+    );
+  }
+  const { revision } = probe;
+  const found = revision === undefined ? undefined : dialectOfRevision(revision);
+  if (found === "v11") {
+    notes.push(
+      `its images have revision ${revision}: they are judged as those of the code of 2008 (--dialect v11)`,
+    );
+    if (!self) notes.push("that code checkpoints the caller, whatever pid it is given: say --self");
+  }
+  return { numbers, dialect: question.dialect ?? found ?? "port", notes };
 }
 
 /**
@@ -27,23 +76,24 @@ export interface ProbeOptions {
  */
 export async function findSyscall(
   agent: Pick<GuestAgent, "syscall" | "info">,
-  { number }: ProbeOptions = {},
+  { number }: { number?: number | undefined } = {},
 ): Promise<number> {
-  const tried = number === undefined ? FREE_NUMBERS : [number];
+  const { release, arch } = agent.info;
+  const tried = number === undefined ? candidateNumbers(release, arch) : [number];
   const found: number[] = [];
   for (const nr of tried) {
     const { result } = await agent.syscall(nr, 0n, NO_DESCRIPTOR, UNKNOWN_FLAG);
     if (Number(result) !== -ENOSYS) found.push(nr);
-    // Ours is the first one that is tried, and nobody is called without need.
-    if (found.includes(FREE_NUMBERS[0]!)) break;
+    // The likeliest one is tried first, and nobody is called without need.
+    if (found.includes(tried[0]!)) break;
   }
   const [first] = found;
-  const kernel = `Linux ${agent.info.release}`;
+  const kernel = `Linux ${release}`;
   if (first === undefined) {
     throw new UsageError(
       `this kernel (${kernel}) has no checkpoint system call: ` +
         (number === undefined
-          ? `${Math.min(...tried)} to ${Math.max(...tried)} give ENOSYS. --syscall NR names another number`
+          ? `${tried.toSorted().join(", ")} give ENOSYS. --syscall NR names another number`
           : `number ${number} gives ENOSYS`),
     );
   }
@@ -53,20 +103,39 @@ export async function findSyscall(
   return first;
 }
 
-/**
- * Whether a task can be checkpointed by another one: the name of the errno that refuses it, or undefined when it can.
- */
-export async function refusalOfOthers(
+/** What a checkpoint of a plain target gives: the revision of its image, or the name of the errno. */
+interface Probe {
+  readonly refusal?: string;
+  readonly revision?: number;
+}
+
+async function probeImage(
   agent: GuestAgent,
-  { compileTarget, nr }: { compileTarget: CompileTarget; nr: number },
-): Promise<string | undefined> {
-  const steps = [{ op: "stop", label: "probe" } as const];
+  { nr, self, compileTarget }: { nr: number; self: boolean; compileTarget: CompileTarget },
+): Promise<Probe> {
+  const steps = [{ op: self ? "self" : "stop", label: "probe" } as const];
   const { ops } = compileScenario({ name: "probe", about: "", steps }, compileTarget);
   await agent.program(encodeProgram(ops));
   const pid = await agent.spawn({ path: "/target" });
   const event = await agent.event();
   if (event.kind !== "stop") throw new UsageError(`the target did not stop for the probe: ${event.kind}`);
-  const { result, errno } = await agent.checkpoint({ nr, pid });
+  const made = self ? { image: await agent.targetImage(), errno: 0 } : await agent.checkpoint({ nr, pid });
   await agent.clean();
-  return result < 0 ? errnoName(errno) : undefined;
+  if (made.errno !== 0) return { refusal: errnoName(made.errno) };
+  if (!made.image?.length) return { refusal: "an empty image" };
+  return { revision: revisionOf(made.image) };
+}
+
+function revisionOf(image: Uint8Array): number {
+  try {
+    for (const node of decodeBytes(image)) {
+      if (node.kind === "record" && node.name === "HEAD") return node.fields.rev;
+    }
+  } catch (error) {
+    if (!(error instanceof MalformedImageError)) throw error;
+    throw new UsageError(
+      `the kernel's first image cannot be read, and --dialect does not say how: ${error.message}`,
+    );
+  }
+  throw new UsageError("the kernel's first image has no HEAD: name its rules by --dialect");
 }
