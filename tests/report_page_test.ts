@@ -5,8 +5,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { htmlReport } from "../harness/report/html_report.ts";
-import { runIfInstalled } from "../harness/report/run_if_installed.ts";
-import { hostileTree, recordedTree } from "../harness/report/sample_tree.ts";
+import { runIfInstalled } from "../harness/report/testing/run_if_installed.ts";
+import { hostileTree, recordedTree } from "../harness/report/testing/sample_tree.ts";
 
 const HAS_CHROMIUM = await runIfInstalled("chromium", ["--version"]) !== undefined;
 
@@ -87,7 +87,7 @@ Deno.test({
   name: "the HTML report logs no error and makes no request (needs chromium)",
   ignore: !HAS_CHROMIUM,
   async fn() {
-    for (const tree of [await recordedTree("night"), await recordedTree("run"), hostileTree()]) {
+    for (const tree of [await recordedTree("nightly"), await recordedTree("run"), hostileTree()]) {
       const html = htmlReport(tree);
       for (const page of [html, withoutPolicy(html)]) {
         const { messages, requests, dom } = await visit(page);
@@ -118,7 +118,7 @@ Deno.test({
   async fn() {
     const measure =
       `<script>console.log(document.documentElement.scrollWidth + " in " + innerWidth)</script>`;
-    for (const name of ["night", "run"] as const) {
+    for (const name of ["nightly", "run"] as const) {
       const html = withoutPolicy(htmlReport(await recordedTree(name))) + measure;
       for (const width of [400, 1280]) {
         const { messages } = await visit(html, { width });

@@ -3,7 +3,7 @@
 import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import { writeWhole } from "../report/write_whole.ts";
+import { writeWhole } from "../../vm/host/write_whole.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { BisectResult } from "./bisect_result.ts";
 import type { BisectRun } from "./bisect_run.ts";

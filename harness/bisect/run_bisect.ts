@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
-import { NightTemp } from "../nightly/run/night_temp.ts";
+import { NightTemp } from "../nightly/run/job_temp.ts";
 import type { PlannedJob } from "../nightly/plan/planned_job.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { BisectDirectory, type SavedBisect } from "./bisect_directory.ts";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import type { JobRunner } from "../nightly/run/job_runner.ts";
-import { NightDirectory } from "../nightly/run/night_directory.ts";
-import type { NightTemp } from "../nightly/run/night_temp.ts";
+import { NightDirectory } from "../nightly/run/run_directory.ts";
+import type { NightTemp } from "../nightly/run/job_temp.ts";
 import type { PlannedJob } from "../nightly/plan/planned_job.ts";
 import { planJobs } from "../nightly/plan/plan_jobs.ts";
 import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";

@@ -4,8 +4,8 @@ import { join } from "@std/path";
 import { htmlReport } from "../report/html_report.ts";
 import { readResultTree } from "../report/read_result_tree.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { writeWhole } from "../report/write_whole.ts";
-import { PAGE } from "./run/night_directory.ts";
+import { writeWhole } from "../../vm/host/write_whole.ts";
+import { PAGE } from "./run/run_directory.ts";
 
 /**
  * Writes the page of a night, `report.html`, into its directory. Whatever prevents that is a note: the outcome of the

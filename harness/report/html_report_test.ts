@@ -7,9 +7,9 @@ import { logText } from "./html/problem_section.ts";
 import { sparkline } from "./html/sparkline.ts";
 import { htmlReport } from "./html_report.ts";
 import { treeOfRun } from "./result_tree.ts";
-import { hostileTree, recordedTree, singleRun } from "./sample_tree.ts";
+import { hostileTree, recordedTree, singleRun } from "./testing/sample_tree.ts";
 
-const night = await recordedTree("night");
+const night = await recordedTree("nightly");
 const page = htmlReport(night);
 
 Deno.test("htmlReport() tells first what broke, since when, where, whether it is real, and the command", () => {

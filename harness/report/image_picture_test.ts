@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Finding } from "../../lib/image/finding.ts";
 import { imagePicture } from "./image_picture.ts";
 
-const DIRECTORY = new URL("../../fixtures/results/night/jobs/9f488261f4ce/x86_64/", import.meta.url);
+const DIRECTORY = new URL("../../fixtures/results/nightly/jobs/9f488261f4ce/x86_64/", import.meta.url);
 const pages = await Deno.readFile(new URL("populate_advice/stopped.ckpt", DIRECTORY));
 const ldt = await Deno.readFile(new URL("ldt_one/stopped.ckpt", DIRECTORY));
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { JSONL_SCHEMA, jsonlReport } from "./jsonl_report.ts";
-import { hostileTree, recordedTree } from "./sample_tree.ts";
+import { hostileTree, recordedTree } from "./testing/sample_tree.ts";
 import { textReport } from "./text_report.ts";
 
 type Event = Record<string, unknown>;
@@ -13,7 +13,7 @@ function eventsOf(text: string): Event[] {
 }
 
 Deno.test("jsonlReport() begins with run, ends with end, and has a line for everything", async () => {
-  const tree = await recordedTree("night");
+  const tree = await recordedTree("nightly");
   const events = eventsOf(jsonlReport(tree));
   const first = events[0] ?? {};
   assertEquals([first.event, first.schema, first.kind, first.id], [
@@ -34,7 +34,7 @@ Deno.test("jsonlReport() begins with run, ends with end, and has a line for ever
 });
 
 Deno.test("jsonlReport() has findings with the label of their image, and no images", async () => {
-  const events = eventsOf(jsonlReport(await recordedTree("night")));
+  const events = eventsOf(jsonlReport(await recordedTree("nightly")));
   const ldt = events.find(({ event, scenario }) => event === "scenario" && scenario === "ldt_one");
   const [finding] = ldt?.findings as { path: string; id: string }[];
   assertEquals([finding?.id, finding?.path], ["E_LDT_ENTRY", "stopped: task[0]/mm_context/ldt[0]"]);
@@ -48,7 +48,7 @@ Deno.test("jsonlReport() keeps one event a line whatever the texts hold", () => 
 });
 
 Deno.test("textReport() says what broke, since when, where, whether it is real, and the command", async () => {
-  const text = textReport(await recordedTree("night"));
+  const text = textReport(await recordedTree("nightly"));
   const [first] = text.split("\n");
   assertEquals(first, "night 20261124-0100, 2 h: 5 of 10 jobs passed, 4 failed, 1 did not run");
   const block = text.split("\n\n").find((part) => part.includes("ldt_one"));

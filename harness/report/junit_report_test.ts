@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { junitReport } from "./junit_report.ts";
-import { runIfInstalled } from "./run_if_installed.ts";
-import { hostileTree, recordedTree } from "./sample_tree.ts";
+import { runIfInstalled } from "./testing/run_if_installed.ts";
+import { hostileTree, recordedTree } from "./testing/sample_tree.ts";
 import { xmlAttribute, xmlText } from "./xml_text.ts";
 
 const SCHEMA = fromFileUrl(new URL("../../fixtures/reports/junit.xsd", import.meta.url));
@@ -24,7 +24,7 @@ async function complaints(xml: string): Promise<string> {
 }
 
 Deno.test("junitReport() has a suite for each job, and a case for each scenario", async () => {
-  const xml = junitReport(await recordedTree("night"));
+  const xml = junitReport(await recordedTree("nightly"));
   assertStringIncludes(xml, '<testsuites name="ckptest" tests="69" failures="4" errors="3" time="7201.338">');
   assertStringIncludes(
     xml,
@@ -42,7 +42,7 @@ Deno.test("junitReport() has a suite for each job, and a case for each scenario"
 });
 
 Deno.test("junitReport() makes errors of jobs that were not built or did not run", async () => {
-  const xml = junitReport(await recordedTree("night"));
+  const xml = junitReport(await recordedTree("nightly"));
   const message = "the kernel was not built: make vmlinux ended with status 2";
   assertStringIncludes(xml, `<error message="${message}" type="build">  CC      arch/x86/mm/checkpoint.o`);
   assertStringIncludes(
@@ -52,7 +52,7 @@ Deno.test("junitReport() makes errors of jobs that were not built or did not run
 });
 
 Deno.test("junitReport() counts what it writes", async () => {
-  for (const tree of [await recordedTree("run"), await recordedTree("night"), hostileTree()]) {
+  for (const tree of [await recordedTree("run"), await recordedTree("nightly"), hostileTree()]) {
     const xml = junitReport(tree);
     const total = (key: string) => Number(new RegExp(`<testsuites [^>]*\\b${key}="(\\d+)"`).exec(xml)?.[1]);
     assertEquals(total("tests"), xml.match(/<testcase /g)?.length);
@@ -73,7 +73,7 @@ Deno.test({
   name: "xmllint finds junitReport() as its schema says, hostile texts and all (needs xmllint)",
   ignore: !HAS_XMLLINT,
   async fn() {
-    for (const tree of [await recordedTree("run"), await recordedTree("night"), hostileTree()]) {
+    for (const tree of [await recordedTree("run"), await recordedTree("nightly"), hostileTree()]) {
       assertEquals(await complaints(junitReport(tree)), "");
     }
   },

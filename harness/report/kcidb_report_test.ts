@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Ajv } from "ajv";
 import { KCIDB_LOG_LENGTH, type KcidbObject, kcidbReport } from "./kcidb_report.ts";
 import { treeOfRun } from "./result_tree.ts";
-import { hostileTree, recordedTree, singleRun } from "./sample_tree.ts";
+import { hostileTree, recordedTree, singleRun } from "./testing/sample_tree.ts";
 
 const SCHEMA = JSON.parse(
   await Deno.readTextFile(new URL("../../fixtures/reports/kcidb_v5.3.json", import.meta.url)),
@@ -33,7 +33,7 @@ function find(objects: readonly KcidbObject[], path: string, id: string): KcidbO
 }
 
 Deno.test("kcidbReport() is valid by KCIDB's schema 5.3, hostile texts and all", async () => {
-  for (const tree of [await recordedTree("run"), await recordedTree("night"), hostileTree()]) {
+  for (const tree of [await recordedTree("run"), await recordedTree("nightly"), hostileTree()]) {
     assertEquals(complaints(kcidbReport(tree, { origin: "ckptest" })), []);
   }
 });
@@ -56,7 +56,7 @@ Deno.test("the schema refuses reports that were broken", async () => {
 });
 
 Deno.test("kcidbReport() gives each outcome the status that KCIDB has for it", async () => {
-  const { tests, builds } = kcidbReport(await recordedTree("night"), { origin: "ckptest" });
+  const { tests, builds } = kcidbReport(await recordedTree("nightly"), { origin: "ckptest" });
   const status = (path: string, id: string) => find(tests, path, id)?.status;
   assertEquals(status("ckptest.catalogue.heap", "6.1-x86_64-plain"), "PASS");
   assertEquals(status("ckptest.catalogue.ldt_one", "6.1-x86_64-plain"), "FAIL");
@@ -79,7 +79,7 @@ Deno.test("kcidbReport() blames the tested code for a lost guest only when its k
 });
 
 Deno.test("kcidbReport() links tests to builds and builds to checkouts, by ids that stay", async () => {
-  const tree = await recordedTree("night");
+  const tree = await recordedTree("nightly");
   const report = kcidbReport(tree, { origin: "my_lab" });
   const ids = (objects: readonly KcidbObject[], key = "id") => objects.map((object) => object[key] as string);
   for (const objects of [report.checkouts, report.builds, report.tests]) {
@@ -91,7 +91,7 @@ Deno.test("kcidbReport() links tests to builds and builds to checkouts, by ids t
   const checkouts = new Set(ids(report.checkouts));
   assert(ids(report.builds, "checkout_id").every((id) => checkouts.has(id)));
   assertEquals([checkouts.size, builds.size], [3, 7]);
-  assertEquals(kcidbReport(await recordedTree("night"), { origin: "my_lab" }), report);
+  assertEquals(kcidbReport(await recordedTree("nightly"), { origin: "my_lab" }), report);
 });
 
 Deno.test("kcidbReport() cuts long logs between lines, and says so", () => {

@@ -5,8 +5,8 @@ import { walk } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { ktapReport } from "./ktap_report.ts";
-import { runIfInstalled } from "./run_if_installed.ts";
-import { hostileTree, recordedTree } from "./sample_tree.ts";
+import { runIfInstalled } from "./testing/run_if_installed.ts";
+import { hostileTree, recordedTree } from "./testing/sample_tree.ts";
 
 interface KtapCounts {
   passed: number;
@@ -124,7 +124,7 @@ Deno.test("ktapReport() nests scenarios in jobs, with what went wrong before the
 });
 
 Deno.test("ktapReport() makes failures of jobs that were not built or did not run", async () => {
-  const text = ktapReport(await recordedTree("night"));
+  const text = ktapReport(await recordedTree("nightly"));
   assertStringIncludes(
     text,
     "not ok 4 5.10/x86_64/plain/catalogue # ERROR the kernel was not built: make vmlinux ended with status 2\n",
@@ -137,7 +137,7 @@ Deno.test("ktapReport() makes failures of jobs that were not built or did not ru
 
 Deno.test("ktapReport() holds to a strict reading of KTAP, hostile texts and all", async () => {
   assertEquals(parseKtap(ktapReport(await recordedTree("run"))), { passed: 12, failed: 3, skipped: 1 });
-  assertEquals(parseKtap(ktapReport(await recordedTree("night"))), { passed: 60, failed: 7, skipped: 2 });
+  assertEquals(parseKtap(ktapReport(await recordedTree("nightly"))), { passed: 60, failed: 7, skipped: 2 });
   assertEquals(parseKtap(ktapReport(hostileTree())), { passed: 0, failed: 1, skipped: 0 });
 });
 
@@ -167,7 +167,7 @@ Deno.test({
     const clean = { crashed: 0, errors: 0 };
     const run = ktapReport(await recordedTree("run"));
     assertEquals(await parseByKernel(run), { passed: 12, failed: 3, skipped: 1, ...clean });
-    const night = ktapReport(await recordedTree("night"));
+    const night = ktapReport(await recordedTree("nightly"));
     assertEquals(await parseByKernel(night), { passed: 60, failed: 7, skipped: 2, ...clean });
     assertEquals(await parseByKernel(ktapReport(hostileTree())), {
       passed: 0,

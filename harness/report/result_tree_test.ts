@@ -6,11 +6,11 @@ import { UsageError } from "../../vm/host/errors.ts";
 import { listProblems, realityText } from "./problems.ts";
 import { readResultTree } from "./read_result_tree.ts";
 import { parseNightlyResult, parseRunResult, treeOfRun } from "./result_tree.ts";
-import { recordedTree, singleRun } from "./sample_tree.ts";
+import { recordedTree, singleRun } from "./testing/sample_tree.ts";
 import { ShapeError } from "./shape.ts";
 
 async function nightlyText(): Promise<string> {
-  return await Deno.readTextFile(new URL("../../fixtures/results/night/nightly.json", import.meta.url));
+  return await Deno.readTextFile(new URL("../../fixtures/results/nightly/nightly.json", import.meta.url));
 }
 
 Deno.test("parseRunResult() refuses what is no result of its schema, and says where and why", () => {
@@ -98,7 +98,7 @@ Deno.test("treeOfRun() makes a job of each platform, and says how it failed", ()
 });
 
 Deno.test("listProblems() takes the same failure on several jobs as one, the new ones first", async () => {
-  const problems = listProblems(await recordedTree("night"));
+  const problems = listProblems(await recordedTree("nightly"));
   assertEquals(problems.map(({ state, title }) => `${state}: ${title}`), [
     "new failure: ldt_one",
     "new failure: 5.10/x86_64/plain/catalogue",
@@ -197,7 +197,7 @@ Deno.test("treeOfRun() gives scenarios that are spoken of more than once titles 
 });
 
 Deno.test("listProblems() loses nothing: each job that did not pass, each failed scenario is in one", async () => {
-  for (const name of ["run", "night"] as const) {
+  for (const name of ["run", "nightly"] as const) {
     const tree = await recordedTree(name);
     const places = listProblems(tree).flatMap((problem) => problem.places);
     for (const job of tree.jobs) {

@@ -16,7 +16,7 @@ import { scenarioRecord } from "./scenario_record.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats } from "../triage/distinct_splats.ts";
 import { splatText } from "../triage/splat_text.ts";
-import { writeWhole } from "../report/write_whole.ts";
+import { writeWhole } from "../../vm/host/write_whole.ts";
 
 /** What the report says of the kernel that scenarios run on. */
 export interface ReportedPlatform {

@@ -11,7 +11,7 @@ import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
 import { runProgram } from "../../run/case/run_program.ts";
 import { Terminal } from "../../report/terminal.ts";
-import { writeWhole } from "../../report/write_whole.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
 
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = {

@@ -26,7 +26,7 @@ import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { Terminal } from "../../report/terminal.ts";
-import { writeWhole } from "../../report/write_whole.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
 
 /** `coverage`: which lines of the kernel code the catalogue and the fault sweep reach. */
 export const coverageCommand: Command = {

@@ -5,8 +5,8 @@ import type { Command } from "../command.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
-import { mergeNights } from "../../nightly/merge_nights.ts";
-import { exitStatusOfNight, jobLine, printNight } from "../../nightly/night_summary.ts";
+import { mergeNights } from "../../nightly/merge_runs.ts";
+import { exitStatusOfNight, jobLine, printNight } from "../../nightly/nightly_summary.ts";
 import { writePage } from "../../nightly/write_page.ts";
 import { Terminal } from "../../report/terminal.ts";
 

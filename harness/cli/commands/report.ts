@@ -10,7 +10,7 @@ import { ktapReport } from "../../report/ktap_report.ts";
 import { readResultTree } from "../../report/read_result_tree.ts";
 import type { ResultTree } from "../../report/result_tree.ts";
 import { textReport } from "../../report/text_report.ts";
-import { writeWhole } from "../../report/write_whole.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
 
 /** How a format is written. The origin matters to KCIDB alone. */
 const FORMATS: Readonly<Record<string, (tree: ResultTree, origin: string) => string>> = {

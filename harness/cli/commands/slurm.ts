@@ -9,7 +9,7 @@ import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
 import { parseSeconds } from "../../nightly/plan/parse_quantity.ts";
 import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/read_matrix.ts";
-import { arrayArguments, mergeArguments, submitNight } from "../../nightly/slurm/submit_night.ts";
+import { arrayArguments, mergeArguments, submitNight } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import type { ParsedOptions } from "../parse_options.ts";
 import { FILTER_OPTION } from "../shared_options.ts";

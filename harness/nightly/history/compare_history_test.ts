@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { ChangeKind, NightlyChange } from "../nightly_result.ts";
 import { medianOf } from "./compare_history.ts";
 import type { FakeJob } from "../testing/fake_jobs.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 const NAME = "6.1/x86_64/plain/catalogue";
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { History } from "./history.ts";
 import { MIGRATIONS } from "./history_schema.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 const RUN = { matrix: { path: "m.json", digest: "d" }, whole: true };
 const TABLE = "CREATE TABLE extra (x INTEGER) STRICT";

@@ -11,21 +11,23 @@ export const PROJECT_ROOT: string = fromFileUrl(new URL("../../../", import.meta
  * What does not decide the outcome of a job: tests, what goes into the kernel (it has digests of its own), and
  * what only runs or shows jobs.
  */
-const NOT_COUNTED = [
+export const NOT_COUNTED: readonly RegExp[] = [
   /_test\.ts$/,
-  /\.md$/,
   /\/testing\//,
   /^vm\/kernel\/(overlay|hooks|config)\//,
-  /^harness\/(nightly|reports|bisect)\//,
-  /^harness\/results\/nightly_result\.ts$/,
-  /^harness\/commands\/(nightly|merge|report|bisect)\.ts$/,
+  /^harness\/(nightly|report|bisect)\//,
+  /^harness\/cli\/commands\/(nightly|merge|report|bisect|slurm)\.ts$/,
 ];
 
 /** Digest of the harness: its TypeScript, the guest's C, and what Deno is told. 32 hex digits. */
 export async function harnessDigest(): Promise<string> {
-  const files = ["deno.json", "deno.lock", "fixtures/splat_allowlist.json"];
-  for (const room of ["lib", "vm", "harness"]) files.push(...await filesBelow(room));
+  const files = ["deno.json", "deno.lock", "fixtures/splat_allowlist.json", ...await harnessFiles()];
   return await digestOfFiles(files.filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))));
+}
+
+/** All files that the harness may be made of. */
+export async function harnessFiles(): Promise<string[]> {
+  return (await Promise.all(["lib", "vm", "harness"].map(filesBelow))).flat();
 }
 
 /** Paths of all files below a directory of the project, from its root. */

@@ -4,8 +4,8 @@ import { basename, dirname } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 import type { History } from "../history/history.ts";
-import { writeWhole } from "../../report/write_whole.ts";
-import { NightDirectory } from "../run/night_directory.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
+import { NightDirectory } from "../run/run_directory.ts";
 
 /** The file of {@linkcode writeDurations}. */
 export const DURATIONS_FILE = "durations.json";

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { readDurations, writeDurations } from "./job_durations.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 Deno.test("readDurations() takes the durations of a night, and those that were written for its shards", async () => {
   await using fixture = await NightFixture.make();

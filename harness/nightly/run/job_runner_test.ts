@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CKPTEST_RUNNER, type JobPlace } from "./job_runner.ts";
 import type { JobCommand } from "../plan/planned_job.ts";
 import { fakeJob } from "../testing/fake_jobs.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 async function runJob(fixture: NightFixture, command: JobCommand, place: Partial<JobPlace> = {}) {
   const job = { ...await fakeJob("6.1/x86_64/plain/catalogue", {}), command };

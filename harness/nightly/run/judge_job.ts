@@ -5,7 +5,7 @@ import type { CommandResult } from "../../../vm/host/run_command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import type { RunResult } from "../../run/run_result.ts";
-import { describeJob, NightDirectory } from "./night_directory.ts";
+import { describeJob, NightDirectory } from "./run_directory.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 import { readRunResult } from "../read_run_result.ts";

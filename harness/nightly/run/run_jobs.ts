@@ -7,9 +7,9 @@ import { isCachedKernelLine } from "../../run/guest/kernel_build_line.ts";
 import type { NightlyJob } from "../nightly_result.ts";
 import type { JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
-import { missingJob, type NightDirectory } from "./night_directory.ts";
+import { missingJob, type NightDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "./on_interrupt.ts";
-import type { NightTemp } from "./night_temp.ts";
+import type { NightTemp } from "./job_temp.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import type { NightlyResult } from "../nightly_result.ts";
 import type { JobRunner } from "./job_runner.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 const SCRIPT = { "6.1/x86_64/plain/catalogue": {} };
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "@std/fs";
-import { NightTemp } from "./night_temp.ts";
+import { NightTemp } from "./job_temp.ts";
 
 Deno.test("what a killed night left is removed by the next; what belongs to a running one stays", async () => {
   const base = await Deno.makeTempDir();

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { basename, isAbsolute } from "@std/path";
-import { arrayArguments, mergeArguments, type SlurmNight } from "./submit_night.ts";
+import { arrayArguments, mergeArguments, type SlurmNight } from "./submit_nightly.ts";
 
 const NIGHT: SlurmNight = {
   ...{ directory: "/shared/night", shards: 4, restarts: 5, durations: new Map(), history: "/h.sqlite" },

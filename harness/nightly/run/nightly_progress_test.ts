@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals } from "@std/assert";
-import { progressLine, secondsLeft } from "./night_progress.ts";
+import { progressLine, secondsLeft } from "./nightly_progress.ts";
 
 const STATE = {
   ...{ total: 12, done: 3, failed: 1, slots: 2 },

@@ -5,9 +5,9 @@ import { UsageError } from "../../../vm/host/errors.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { fetchGitTree, GitTreeError } from "./git_tree.ts";
 import { History } from "../history/history.ts";
-import { planNight, type PlanNightOptions } from "./plan_night.ts";
+import { planNight, type PlanNightOptions } from "./plan_run.ts";
 import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 
 async function planOf(
   fixture: NightFixture,

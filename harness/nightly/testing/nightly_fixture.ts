@@ -3,7 +3,7 @@
 import type { NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { History } from "../history/history.ts";
-import { runNight, type RunNightOptions } from "../run/run_night.ts";
+import { runNight, type RunNightOptions } from "../run/run_nightly.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
 /** How {@linkcode NightFixture.night} differs from a plain night. */

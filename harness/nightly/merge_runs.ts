@@ -6,7 +6,7 @@ import { UsageError } from "../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
-import { describeJob, missingJob, NightDirectory } from "./run/night_directory.ts";
+import { describeJob, missingJob, NightDirectory } from "./run/run_directory.ts";
 import type { NightlyPlan, PlannedJob } from "./plan/planned_job.ts";
 
 /** What {@linkcode mergeNights} takes. */

@@ -5,13 +5,13 @@
  * @module
  */
 import { fromFileUrl } from "@std/path";
-import type { RunResult, ScenarioRecord } from "../run/run_result.ts";
-import { readResultTree } from "./read_result_tree.ts";
-import { type ResultTree, treeOfRun } from "./result_tree.ts";
+import type { RunResult, ScenarioRecord } from "../../run/run_result.ts";
+import { readResultTree } from "../read_result_tree.ts";
+import { type ResultTree, treeOfRun } from "../result_tree.ts";
 
 /** One of the recorded trees. */
-export function recordedTree(name: "run" | "night"): Promise<ResultTree> {
-  return readResultTree(fromFileUrl(new URL(`../../fixtures/results/${name}`, import.meta.url)));
+export function recordedTree(name: "run" | "nightly"): Promise<ResultTree> {
+  return readResultTree(fromFileUrl(new URL(`../../../fixtures/results/${name}`, import.meta.url)));
 }
 
 /** Text that breaks what is not escaped: of HTML, XML, KTAP, terminals and UTF-16. */

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { exists, walk } from "@std/fs";
-import { steadyPart } from "../../harness/nightly/testing/night_fixture.ts";
-import { RealNights } from "./real_night.ts";
+import { steadyPart } from "../../harness/nightly/testing/nightly_fixture.ts";
+import { RealNights } from "./real_nightly.ts";
 
 const KILLS = 10;
 /** How far a part may get, of a whole night: so that most kills find jobs that are done, and jobs that are not. */

@@ -9,9 +9,9 @@
  * @module
  */
 import { History } from "../history/history.ts";
-import { exitStatusOfNight, printNight } from "../night_summary.ts";
+import { exitStatusOfNight, printNight } from "../nightly_summary.ts";
 import { onInterrupt } from "../run/on_interrupt.ts";
-import { runNight } from "../run/run_night.ts";
+import { runNight } from "../run/run_nightly.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 

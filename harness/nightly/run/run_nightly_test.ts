@@ -12,8 +12,8 @@ import { exists } from "@std/fs";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import { History } from "../history/history.ts";
-import { exitStatusOfNight, printNight } from "../night_summary.ts";
-import { NightFixture } from "../testing/night_fixture.ts";
+import { exitStatusOfNight, printNight } from "../nightly_summary.ts";
+import { NightFixture } from "../testing/nightly_fixture.ts";
 import { fakeRunner, type FakeScript } from "../testing/fake_jobs.ts";
 
 const GOOD: FakeScript = {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readPlantedErrors } from "../../harness/mutants.ts";
 import type { NightlyChange } from "../../harness/nightly/nightly_result.ts";
-import { RealNights } from "./real_night.ts";
+import { RealNights } from "./real_nightly.ts";
 
 /** An error that i386 alone shows, and the scenario that shows it. */
 const PLANTED = "user_fs_lost";

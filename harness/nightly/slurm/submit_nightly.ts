@@ -4,7 +4,7 @@ import { ensureDir } from "@std/fs";
 import { join, resolve } from "@std/path";
 import { findTool, MissingToolError } from "../../../vm/host/find_tool.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { writeWhole } from "../../report/write_whole.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
 import { DURATIONS_FILE, writeDurations } from "../plan/job_durations.ts";
 

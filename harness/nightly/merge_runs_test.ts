@@ -5,9 +5,9 @@ import { exists } from "@std/fs";
 import { UsageError } from "../../vm/host/errors.ts";
 import type { NightlyResult } from "./nightly_result.ts";
 import { History } from "./history/history.ts";
-import { mergeNights } from "./merge_nights.ts";
+import { mergeNights } from "./merge_runs.ts";
 import type { FakeScript } from "./testing/fake_jobs.ts";
-import { NightFixture, steadyPart } from "./testing/night_fixture.ts";
+import { NightFixture, steadyPart } from "./testing/nightly_fixture.ts";
 
 const SCRIPT: FakeScript = Object.fromEntries(
   ["a", "b", "c", "d"].map((kernel) => [`${kernel}/x/plain/catalogue`, { scenarios: { one: "pass" } }]),

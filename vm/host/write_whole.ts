@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { UsageError } from "../../vm/host/errors.ts";
+import { UsageError } from "./errors.ts";
 
 /**
  * Writes a file so that it is there whole or not at all: under another name first, then renamed.

@@ -2,7 +2,7 @@
 
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { NightlyJob } from "./nightly_result.ts";
-import { accountTime } from "./account_time.ts";
+import { accountTime } from "./time_breakdown.ts";
 import { fakeRunResult } from "./testing/fake_jobs.ts";
 
 const BASE = { kernel: "6.1", platform: "x86_64", flavour: "plain", reproduce: "", status: "pass" } as const;

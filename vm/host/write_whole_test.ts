@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { UsageError } from "../../vm/host/errors.ts";
+import { UsageError } from "./errors.ts";
 import { writeWhole } from "./write_whole.ts";
 
 async function withDirectory(use: (dir: string) => Promise<void>): Promise<void> {

@@ -4,7 +4,7 @@ import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { accountJob } from "./account_time.ts";
+import { accountJob } from "./time_breakdown.ts";
 import { groupChanges, someNames } from "./history/group_changes.ts";
 import { formatDuration } from "./plan/parse_quantity.ts";
 

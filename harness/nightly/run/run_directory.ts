@@ -5,7 +5,7 @@ import { dirname, join } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import { NIGHTLY_RESULT_SCHEMA } from "../nightly_result.ts";
-import { writeWhole } from "../../report/write_whole.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
 import { readRunResult } from "../read_run_result.ts";
 

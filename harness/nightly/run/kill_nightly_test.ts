@@ -6,9 +6,9 @@ import { fromFileUrl } from "@std/path";
 import { DatabaseSync } from "node:sqlite";
 import type { NightlyResult } from "../nightly_result.ts";
 import type { FakeScript } from "../testing/fake_jobs.ts";
-import { NightFixture, steadyPart } from "../testing/night_fixture.ts";
+import { NightFixture, steadyPart } from "../testing/nightly_fixture.ts";
 
-const PROGRAM = fromFileUrl(new URL("../testing/fake_night.ts", import.meta.url));
+const PROGRAM = fromFileUrl(new URL("../testing/fake_nightly.ts", import.meta.url));
 const CONFIG = fromFileUrl(new URL("../../../deno.json", import.meta.url));
 const KILLS = 10;
 const JOBS = 24;
