@@ -2,11 +2,13 @@
 
 import type { Command } from "./command.ts";
 import { optionsHelp, parseOptions } from "./parse_options.ts";
-import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
+import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
 import { bisectStatusOf } from "../bisect/bisect_status.ts";
 
-/** Loads a command when it is asked for: looking at an image needs none of what runs a guest. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+/** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */
+export type Commands = Readonly<Record<string, () => Promise<Command>>>;
+
+const COMMANDS: Commands = {
   run: async () => (await import("./commands/run.ts")).runCommand,
   list: async () => (await import("./commands/list.ts")).listCommand,
   predict: async () => (await import("./commands/predict.ts")).predictCommand,
@@ -27,53 +29,52 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 /**
- * Carries out a command line and returns the exit status; errors that a user can mend are shown without a
- * trace. With `--bisect-status` among the arguments it is one for `git bisect run`, whatever happens.
+ * Carries out a command line and returns the exit status; no error gets out of it. With `--bisect-status` among the
+ * arguments it is one for `git bisect run`, whatever happens.
  */
-export async function runCommandLine(args: readonly string[]): Promise<number> {
+export async function runCommandLine(
+  args: readonly string[],
+  commands: Commands = COMMANDS,
+): Promise<number> {
   const [name, ...rest] = args;
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    console.log(await helpText());
-    return name === undefined ? EXIT_STATUS.usage : EXIT_STATUS.pass;
-  }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!load) {
-    console.error(`ckptest: no command "${name}": one of ${Object.keys(COMMANDS).join(", ")}`);
-    return EXIT_STATUS.usage;
-  }
-  const command = await load();
-  if (rest[0] === "--help" || rest[0] === "-h") {
-    console.log(commandHelp(command));
-    return EXIT_STATUS.pass;
-  }
-  if (!rest.includes("--bisect-status")) return await runReported(name, command, rest);
-  const status = await runReported(name, command, rest).catch((error) => {
-    console.error(error);
-    return undefined;
-  });
-  return bisectStatusOf(status);
-}
-
-async function runReported(name: string, command: Command, args: readonly string[]): Promise<ExitStatus> {
   try {
-    return await command.run(parseOptions(args, command));
+    if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+      console.log(await helpText(commands));
+      return name === undefined ? EXIT_STATUS.usage : EXIT_STATUS.pass;
+    }
+    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (!load) {
+      console.error(`ckptest: no command "${name}": one of ${Object.keys(commands).join(", ")}`);
+      return EXIT_STATUS.usage;
+    }
+    const command = await load();
+    if (rest[0] === "--help" || rest[0] === "-h") {
+      console.log(commandHelp(command));
+      return EXIT_STATUS.pass;
+    }
+    const status = await command.run(parseOptions(rest, command));
+    return rest.includes("--bisect-status") ? bisectStatusOf(status) : status;
   } catch (error) {
-    return await report(error, name, command);
+    return await endWithError(error, args, commands);
   }
 }
 
-async function report(error: unknown, name: string, command: Command): Promise<ExitStatus> {
-  const { explainError } = await import("./explain_error.ts");
-  const explanation = explainError(error);
-  if (!explanation) throw error;
-  const usage = explanation.showUsage ? `\nusage: ckptest ${command.usage[0]}` : "";
-  console.error(`ckptest ${name}: ${explanation.text}${usage}`);
-  return explanation.status;
+/** Tells the user of an error that ends the command. */
+export async function endWithError(
+  error: unknown,
+  [name = "help", ...args]: readonly string[],
+  commands: Commands = COMMANDS,
+): Promise<number> {
+  const { reportError } = await import("./report_error.ts");
+  const synopsis = error instanceof UsageError ? (await commands[name]?.())?.usage[0] ?? "" : "";
+  const { status, text } = await reportError(error, { name, args, synopsis });
+  if (text !== undefined) console.error(text);
+  return args.includes("--bisect-status") ? bisectStatusOf(status) : status;
 }
 
-async function helpText(): Promise<string> {
-  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const lines = commands.map(({ usage: [synopsis, purpose] }) => `  ${synopsis}\n      ${purpose}`);
+async function helpText(commands: Commands): Promise<string> {
+  const all = await Promise.all(Object.values(commands).map((load) => load()));
+  const lines = all.map(({ usage: [synopsis, purpose] }) => `  ${synopsis}\n      ${purpose}`);
   return [
     "ckptest: build a kernel with the checkpoint patch, boot it, checkpoint a process, validate the image",
     "",
@@ -81,7 +82,8 @@ async function helpText(): Promise<string> {
     "",
     ...lines,
     "",
-    "exit status: 0 pass, 1 a test failed, 2 usage, 3 build failed, 4 guest lost, 5 nothing ran",
+    "exit status: 0 pass, 1 a test failed, 2 usage, 3 build failed, 4 guest lost, 5 nothing ran,",
+    "  70 an error of ckptest itself, 130 interrupted",
   ].join("\n");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { runCommandLine } from "./command_line.ts";
+import { endWithError, runCommandLine } from "./command_line.ts";
 
 /** `deno task` starts us in the project's directory and keeps the user's in INIT_CWD: paths begin at the user's. */
 function enterUserDirectory(): void {
@@ -12,5 +12,12 @@ function enterUserDirectory(): void {
 
 if (import.meta.main) {
   enterUserDirectory();
+  for (const type of ["error", "unhandledrejection"] as const) {
+    // Thrown where nobody waits for it: in a timer or a promise that was let go.
+    addEventListener(type, async (event) => {
+      event.preventDefault();
+      Deno.exit(await endWithError(event instanceof ErrorEvent ? event.error : event.reason, Deno.args));
+    });
+  }
   Deno.exit(await runCommandLine(Deno.args));
 }

@@ -8,6 +8,7 @@ import { runCommand } from "../../vm/host/run_command.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
 import { addCoverage, type Coverage } from "./coverage.ts";
 import { parseGcov } from "./parse_gcov.ts";
+import { makeTempDirectory } from "../../vm/host/temp_directory.ts";
 
 /** Where a kernel with CONFIG_GCOV_KERNEL shows its counters (Documentation/dev-tools/gcov.rst). */
 const COUNTERS = "/sys/kernel/debug/gcov";
@@ -23,7 +24,7 @@ export async function readCoverage(
   paths: readonly string[],
 ): Promise<Coverage> {
   const coverage: Coverage = new Map();
-  const scratch = await Deno.makeTempDir({ prefix: "ckptest-gcov-" });
+  const scratch = await makeTempDirectory("ckptest-gcov-");
   try {
     for (const notes of await coverageNotes(build)) {
       const stem = notes.replace(/\.gcno$/, "");

@@ -36,19 +36,19 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
 
-async function run(args: readonly string[], env: Record<string, string> = {}, cwd = dir): Promise<Outcome> {
+const CKPTEST = ["run", "-q", `--config=${ROOT}deno.json`, "-P=vm", join(ROOT, "harness", "cli", "main.ts")];
+
+async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  { clearEnv = false, cwd = dir } = {},
+): Promise<Outcome> {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
-    args: [
-      "run",
-      "-q",
-      `--config=${ROOT}deno.json`,
-      "-P=vm",
-      join(ROOT, "harness", "cli", "main.ts"),
-      ...args,
-    ],
+    args: [...CKPTEST, ...args],
     cwd,
+    clearEnv,
     // Deno's own cache stays where it is: what it needs lies there.
-    env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory(), ...env },
+    env: { ...clearEnv ? {} : { XDG_CACHE_HOME: join(dir, "cache") }, DENO_DIR: denoDirectory(), ...env },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -126,6 +126,70 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
   await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
   await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+});
+
+Deno.test("a program that cannot be checkpointed is one line, before any kernel is built", async () => {
+  const write = (name: string, text: string, mode: number) =>
+    Deno.writeTextFile(join(dir, name), text, { mode });
+  await write("text", "this is no program\n", 0o755);
+  await write("closed", "#!/bin/sh\n", 0o644);
+  await write("script", "#!/no/such/shell\n", 0o755);
+  await write("short", "\x7fELF\x02\x01", 0o755);
+  // An ELF file for aarch64 (183), and one for i386 as the kernel for i386 would take it.
+  const elf = await Deno.readFile("/bin/sh");
+  elf[18] = 183;
+  elf[19] = 0;
+  await Deno.writeFile(join(dir, "foreign"), elf, { mode: 0o755 });
+  for (
+    const [program, says] of [
+      ["./none", "no such program on this host"],
+      ["./closed", "it is not executable"],
+      ["./.", "it is no regular file"],
+      ["./text/x", "no such program on this host"],
+      ["./text", "not an ELF file"],
+      ["./script", "its interpreter /no/such/shell: no such program on this host"],
+      ["./short", "not an ELF file"],
+      ["./foreign", "expected a program for x86-64 or i386, found one for machine 183"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(["checkpoint", "--", program]);
+    assertEquals([code, stdout], [2, ""], program);
+    assertMatch(stderr, /^ckptest checkpoint: .*\n$/, program);
+    assertStringIncludes(stderr, says);
+  }
+  await assertMistake(["checkpoint", "--arch", "i386", "--", "/bin/sh"], "for i386, found one for x86-64");
+});
+
+Deno.test("a place that is missing is one line: HOME, TMPDIR, a cache that cannot be written", async () => {
+  const path = { PATH: Deno.env.get("PATH")! };
+  const homeless = await run(["run", "minimal"], path, { clearEnv: true });
+  const noCache = "ckptest run: no place for the cache: neither XDG_CACHE_HOME nor HOME is set\n";
+  assertEquals([homeless.code, homeless.stdout, homeless.stderr], [2, "", noCache]);
+  const stateless = await run(["nightly", "--list"], path, { clearEnv: true });
+  assertMatch(stateless.stderr, /^ckptest nightly: no place for the history: .*\n$/);
+  assertEquals(stateless.code, 2);
+  await Deno.writeTextFile(
+    join(dir, "small.json"),
+    `{ "jobs": [{ "kernels": [{ "debian": "6.1" }], "platforms": ["x86_64"], "suites": ["corruptions"] }] }`,
+  );
+  const small = ["nightly", "--matrix", "small.json", "--history", "h.sqlite", "--out", "n"];
+  const night = await run(small, { TMPDIR: join(dir, "none") });
+  assertMatch(night.stderr, /^ckptest nightly: no temporary directory below TMPDIR \(\S+\/none\): .*$/m);
+  assertEquals(night.code, 2);
+  const cache = await run(["checkpoint", "--", "/bin/sh"], { XDG_CACHE_HOME: join(dir, "garbage.ckpt") });
+  assertMatch(cache.stderr, /^ckptest checkpoint: .*garbage\.ckpt.*\n$/);
+  assertEquals(cache.code, 2);
+});
+
+Deno.test("a reader of standard output that goes away ends a command quietly", async () => {
+  for (const args of [["list"], ["report", join(ROOT, "fixtures", "results", "night"), "--format", "html"]]) {
+    const { code, stdout, stderr } = await new Deno.Command("bash", {
+      args: ["-c", 'deno "$@" | head -c 1; exit "${PIPESTATUS[0]}"', "sh", ...CKPTEST, ...args],
+      env: { DENO_DIR: denoDirectory() },
+    }).output();
+    assert([0, 141].includes(code), `${args[0]}: status ${code}`);
+    assertEquals([stdout.length, new TextDecoder().decode(stderr)], [1, ""], args[0]);
+  }
 });
 
 Deno.test("mistakes in commands for patches are named before anything is unpacked", async () => {
@@ -288,7 +352,7 @@ Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async (
 
 Deno.test("paths begin where the user called deno task, which runs us in the project's directory", async () => {
   const args = ["kernel", "--kernel-tree", "no-such-tree"];
-  const { code, stderr } = await run(args, { INIT_CWD: dir }, ROOT);
+  const { code, stderr } = await run(args, { INIT_CWD: dir }, { cwd: ROOT });
   assertEquals(code, 3);
   assertStringIncludes(stderr, `there is no kernel source directory ${join(dir, "no-such-tree")}`);
 });

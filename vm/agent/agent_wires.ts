@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { BlockHash, blockHashHex } from "../../lib/compare/block_hash.ts";
 import type { GuestLostError, GuestLostReason } from "../qemu/guest_lost_error.ts";
 import {
@@ -22,7 +23,7 @@ export interface GuestLink {
 }
 
 /** The agent answered a command with `err`. The guest itself is well. */
-export class AgentError extends Error {
+export class AgentError extends ExpectedError {
   override readonly name = "AgentError";
   /** The error's number in the guest's kernel. */
   readonly errno: number;
@@ -33,6 +34,10 @@ export class AgentError extends Error {
     super(`${shorten(command)}: the agent answered errno ${errno} (${what})`);
     this.errno = errno;
     this.what = what;
+  }
+
+  override get status(): ExitStatus {
+    return EXIT_STATUS.testFailed;
   }
 }
 

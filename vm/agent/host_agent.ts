@@ -5,6 +5,7 @@ import { withDeadline } from "../host/deadline.ts";
 import { buildGuestProgram, type GuestProgramArch } from "../initramfs/build_guest.ts";
 import type { ByteConnection } from "./byte_channel.ts";
 import { linkOver } from "./memory_link.ts";
+import { makeTempDirectory } from "../host/temp_directory.ts";
 
 /**
  * An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests.
@@ -44,7 +45,7 @@ export async function startAgentProcess(
   { serial }: HostAgentOptions = {},
 ): Promise<AgentProcess> {
   const agent = await buildGuestProgram("agent-host", arch);
-  const directory = await Deno.makeTempDir({ prefix: "ckptest-agent-" });
+  const directory = await makeTempDirectory("ckptest-agent-");
   const root = join(directory, "root");
   await Deno.mkdir(root);
   const paths = (serial ? ["serial"] : ["control", "data"]).map((name) => join(directory, name));

@@ -8,15 +8,53 @@ export const EXIT_STATUS = {
   buildFailed: 3,
   guestLost: 4,
   nothingRan: 5,
+  /** An error that nobody foresaw, as EX_SOFTWARE of sysexits.h. */
+  internalError: 70,
+  /** 128 + SIGINT, as a shell has it. */
+  interrupted: 130,
+  /** 128 + SIGPIPE: whoever read standard output went away. */
+  brokenPipe: 141,
 } as const;
 
 /** One of {@linkcode EXIT_STATUS}. */
 export type ExitStatus = typeof EXIT_STATUS[keyof typeof EXIT_STATUS];
 
 /**
- * The command line, or a file that it names, is not as it must be. Shown without a stack trace; exit status
- * 2.
+ * An error that was foreseen: its message says to the user what to mend, and is shown without a stack trace.
+ * Whatever is thrown and is none of these is a bug of ckptest.
  */
-export class UsageError extends Error {
+export class ExpectedError extends Error {
+  /** The name of the class. */
+  override name = "ExpectedError";
+
+  /** What a command ends with that cannot go on. */
+  get status(): ExitStatus {
+    return EXIT_STATUS.usage;
+  }
+
+  /** What the command shows. */
+  get explanation(): string {
+    return this.message;
+  }
+}
+
+/** Whether a file or directory of the user's is not as it must be, in the words of the operating system. */
+export function isSystemError(error: unknown): error is Error {
+  return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.FilesystemLoop ||
+    (error instanceof Error && error.message.includes("Read-only file system"));
+}
+
+/** The command line, or a file that it names, is not as it must be: the command's synopsis may help. */
+export class UsageError extends ExpectedError {
   override name = "UsageError";
+}
+
+/** Somebody asked for the end: by a signal, or because nobody reads the output any more. */
+export class InterruptedError extends ExpectedError {
+  override name = "InterruptedError";
+
+  override get status(): ExitStatus {
+    return EXIT_STATUS.interrupted;
+  }
 }

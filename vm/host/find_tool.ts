@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { ExpectedError } from "./errors.ts";
 import { join } from "@std/path";
 
 /** Debian package of each tool that the harness runs on the host. */
@@ -27,7 +28,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
 };
 
 /** One or more host programs that are needed are not in PATH. */
-export class MissingToolError extends Error {
+export class MissingToolError extends ExpectedError {
   override readonly name = "MissingToolError";
   /** Names of the missing programs. */
   readonly tools: readonly string[];

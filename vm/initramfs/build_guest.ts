@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { walk } from "@std/fs";
 import { basename, join, relative } from "@std/path";
 import type { KernelArch } from "../../lib/abi/arch.ts";
@@ -81,7 +82,7 @@ const LINK = [
 const TEXT_ADDRESS: Record<GuestProgramArch, string> = { x86_64: "0x400000", i386: "0x08048000" };
 
 /** A guest program could not be compiled. The message holds the command and what the compiler said. */
-export class GuestBuildError extends Error {
+export class GuestBuildError extends ExpectedError {
   override readonly name = "GuestBuildError";
   readonly command: readonly string[];
   /** What the compiler said. */
@@ -91,6 +92,10 @@ export class GuestBuildError extends Error {
     super(`${what}\ncommand: ${shellJoin(command)}\n${output.replace(/^/gm, "  | ")}`);
     this.command = command;
     this.output = output;
+  }
+
+  override get status(): ExitStatus {
+    return EXIT_STATUS.buildFailed;
   }
 }
 

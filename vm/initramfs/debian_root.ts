@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
+import { ExpectedError } from "../host/errors.ts";
 import { join } from "@std/path";
 import { cacheDirectory } from "../host/cache_directory.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { runCommand } from "../host/run_command.ts";
 
 /** Packages of another architecture could not be had. */
-export class DebianRootError extends Error {
+export class DebianRootError extends ExpectedError {
   override readonly name = "DebianRootError";
 }
 

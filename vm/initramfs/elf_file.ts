@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { ExpectedError } from "../host/errors.ts";
+
 /** What the dynamic linker would want to know of an ELF file. */
 export interface ElfFile {
   /** Bits of an address. */
@@ -20,7 +22,7 @@ export interface ElfFile {
 }
 
 /** A file is no ELF file that this project can use. */
-export class ElfError extends Error {
+export class ElfError extends ExpectedError {
   override readonly name = "ElfError";
 }
 

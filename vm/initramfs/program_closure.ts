@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { ExpectedError } from "../host/errors.ts";
 import { basename, dirname, isAbsolute, join, normalize, resolve } from "@std/path";
 import { type ElfFile, readElf } from "./elf_file.ts";
 import { findTool } from "../host/find_tool.ts";
@@ -12,9 +13,21 @@ export interface ClosureFile {
 }
 
 /** A program cannot be taken into the guest. */
-export class ProgramClosureError extends Error {
+export class ProgramClosureError extends ExpectedError {
   override readonly name = "ProgramClosureError";
 }
+
+/** How {@linkcode programClosure} is called. */
+export interface ClosureOptions {
+  readonly configPath?: string;
+  /** A directory that stands for `/`, with programs of another architecture for instance. */
+  readonly root?: string;
+  /** The machines (e_machine) whose programs can run; any by default. */
+  readonly machines?: readonly number[];
+}
+
+/** What programs of a machine are called, by e_machine. */
+const MACHINES: Readonly<Record<number, string>> = { 3: "i386", 62: "x86-64" };
 
 /** Directories that the dynamic linker searches without any configuration, in one distribution or another. */
 const BUILT_IN = /^(\/usr)?\/lib(32|64|x32)?(\/[\w-]+-linux-gnu\w*)?$/;
@@ -31,27 +44,49 @@ const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr
  * found this way.
  *
  * @param program a path, or a name to be looked up in PATH.
- * @param options `root`: a directory that stands for `/`, with programs of another architecture for instance.
  * @returns the files, the program first, each once.
- * @throws {ProgramClosureError} when the program or one of its libraries is not there; it names both.
+ * @throws {ProgramClosureError} when the program or one of its libraries is not there, or cannot run; it names both.
  */
-export async function programClosure(
-  program: string,
-  { configPath = "/etc/ld.so.conf", root = "" }: { configPath?: string; root?: string } = {},
-): Promise<ClosureFile[]> {
+export async function programClosure(program: string, options: ClosureOptions = {}): Promise<ClosureFile[]> {
+  const { configPath = "/etc/ld.so.conf", root = "", machines } = options;
   const path = await findTool(`${root}${program}`);
-  if (path === undefined) throw new ProgramClosureError(`${program}: no such program on this host`);
+  if (path === undefined) throw new ProgramClosureError(`${program}: ${await whyNoProgram(program, root)}`);
   const source = resolve(path);
   const absolute = source.slice(root.length);
   const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source }]]);
-  const bytes = await Deno.readFile(source);
+  const bytes = await Deno.readFile(source).catch((error: Error) => {
+    throw new ProgramClosureError(`${program}: it cannot be read: ${error.message}`);
+  });
   const interpreter = scriptInterpreter(bytes);
   if (interpreter !== undefined) {
-    for (const file of await programClosure(interpreter, { configPath, root })) files.set(file.path, file);
+    const needed = await programClosure(interpreter, options).catch((error) => {
+      throw error instanceof ProgramClosureError
+        ? new ProgramClosureError(`${program}: its interpreter ${error.message}`)
+        : error;
+    });
+    for (const file of needed) files.set(file.path, file);
     return [...files.values()];
   }
-  await addLibraries(files, { path: absolute, elf: readElf(bytes, absolute) }, { configPath, root });
+  const elf = readElf(bytes, absolute);
+  if (machines && !machines.includes(elf.machine)) {
+    const name = (machine: number): string => MACHINES[machine] ?? `machine ${machine}`;
+    const expected = machines.map(name).join(" or ");
+    throw new ProgramClosureError(
+      `${program}: expected a program for ${expected}, found one for ${name(elf.machine)}`,
+    );
+  }
+  await addLibraries(files, { path: absolute, elf }, { configPath, root });
   return [...files.values()];
+}
+
+/** Why a file is no program that can be run. */
+async function whyNoProgram(program: string, root: string): Promise<string> {
+  try {
+    return (await Deno.stat(`${root}${program}`)).isFile ? "it is not executable" : "it is no regular file";
+  } catch (error) {
+    const isAbsent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+    return isAbsent ? "no such program on this host" : (error as Error).message;
+  }
 }
 
 /** The program named in a script's first line. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { ExpectedError } from "../host/errors.ts";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readElf } from "../initramfs/elf_file.ts";
 import { findTool } from "../host/find_tool.ts";
@@ -17,7 +18,7 @@ export interface KernelFile {
 }
 
 /** A file is no kernel that can be booted here. */
-export class KernelFileError extends Error {
+export class KernelFileError extends ExpectedError {
   override readonly name = "KernelFileError";
 }
 

@@ -4,6 +4,8 @@ import { cacheDirectory } from "../host/cache_directory.ts";
 import { findTool, MissingToolError } from "../host/find_tool.ts";
 import { type Accelerator, defaultCpu, QEMU_PROGRAM } from "./qemu_arguments.ts";
 import { type CommandResult, runCommand } from "../host/run_command.ts";
+import { UsageError } from "../host/errors.ts";
+import { makeTempDirectory } from "../host/temp_directory.ts";
 
 /** The accelerator to use, and why, in a sentence for the user. */
 export interface AcceleratorChoice {
@@ -67,7 +69,7 @@ export function probeRom(): Uint8Array<ArrayBuffer> {
  * machine booted: the device can be there, open, answer every ioctl, and never run a guest. A hung probe is
  * killed.
  *
- * @throws {RangeError} when `accel` is none of auto, kvm, tcg.
+ * @throws {UsageError} when `accel` is none of auto, kvm, tcg.
  * @throws {MissingToolError} when QEMU is not installed.
  */
 export async function chooseAccelerator(options: AcceleratorOptions = {}): Promise<AcceleratorChoice> {
@@ -75,7 +77,7 @@ export async function chooseAccelerator(options: AcceleratorOptions = {}): Promi
   const accel = options.accel ?? "auto";
   if (accel === "kvm" || accel === "tcg") return { accelerator: accel, reason: `${accel} was asked for` };
   if (accel !== "auto") {
-    throw new RangeError(`accelerator: expected auto, kvm or tcg, found ${JSON.stringify(accel)}`);
+    throw new UsageError(`option --accel takes auto, kvm, tcg: found "${accel}"`);
   }
   const path = await findTool(program);
   if (path === undefined) throw new MissingToolError([program]);
@@ -102,7 +104,7 @@ export async function runProbe(
   accelerator: Accelerator,
   deadlineMs: number,
 ): Promise<string | undefined> {
-  const directory = await Deno.makeTempDir({ prefix: "ckptest-probe-" });
+  const directory = await makeTempDirectory("ckptest-probe-");
   try {
     const rom = join(directory, "rom");
     await Deno.writeFile(rom, probeRom());

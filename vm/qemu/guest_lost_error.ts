@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { shellJoin } from "../host/shell_quote.ts";
 
 /** Why a guest counts as lost. */
@@ -30,7 +31,7 @@ const WORDS: Record<GuestLostReason, string> = {
  * The guest is lost: it hung, panicked, ended, or stopped making sense. Never a verdict on the code under
  * test by itself; the harness starts a fresh guest and says so.
  */
-export class GuestLostError extends Error {
+export class GuestLostError extends ExpectedError {
   override readonly name = "GuestLostError";
   readonly reason: GuestLostReason;
   readonly awaited: string;
@@ -47,6 +48,14 @@ export class GuestLostError extends Error {
     this.consoleTail = details.consoleTail;
     this.consoleText = details.consoleText;
     this.argv = details.argv;
+  }
+
+  override get status(): ExitStatus {
+    return EXIT_STATUS.guestLost;
+  }
+
+  override get explanation(): string {
+    return `${this.message}\nreproduce with:\n  ${this.command}`;
   }
 
   /** The command line that started the guest, quoted for a shell. */

@@ -7,6 +7,7 @@ import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions, type QemuSockets } from "./qemu_arguments.ts";
 import { QmpClient } from "./qmp.ts";
 import { baseEnvironment } from "../host/run_command.ts";
+import { makeTempDirectory } from "../host/temp_directory.ts";
 
 /** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
 export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share"> {
@@ -126,7 +127,7 @@ export type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
 export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
   const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
   await requireTools(["setpriv", program]);
-  const share = options.shares ? await Deno.makeTempDir({ prefix: "ckptest-share-" }) : undefined;
+  const share = options.shares ? await makeTempDirectory("ckptest-share-") : undefined;
   const directory = await makePrivateDirectory();
   const listeners = SOCKET_NAMES.map((name) =>
     Deno.listen({ transport: "unix", path: join(directory, name) })
@@ -167,7 +168,7 @@ const SOCKET_PATH_MAX = 107;
 
 /** A directory that nobody else can look into. */
 async function makePrivateDirectory(): Promise<string> {
-  const directory = await Deno.makeTempDir({ prefix: "ckptest-vm-" });
+  const directory = await makeTempDirectory("ckptest-vm-");
   if (directory.length + "/control".length <= SOCKET_PATH_MAX) return directory;
   await Deno.remove(directory);
   return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { isAbsolute } from "@std/path";
+import { resolve } from "@std/path";
 import { findingText } from "../../../lib/image/finding.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
+import { programClosure } from "../../../vm/initramfs/program_closure.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount } from "../../report/format_quantity.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
@@ -12,6 +13,9 @@ import { guestKernel } from "../../run/case/scenario_runner.ts";
 import { runProgram } from "../../run/case/run_program.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
+
+const EM_386 = 3;
+const EM_X86_64 = 62;
 
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = {
@@ -28,14 +32,17 @@ export const checkpointCommand: Command = {
   async run(options) {
     const [name, ...programArgs] = options.rest;
     if (name === undefined) throw new UsageError("no program: name it after --");
-    const path = isAbsolute(name) ? name : await findTool(name);
-    if (path === undefined) throw new UsageError(`no program "${name}" in PATH`);
+    const found = name.includes("/") ? name : await findTool(name);
+    if (found === undefined) throw new ExpectedError(`no program "${name}" in PATH`);
+    const path = resolve(found);
     const platform = onePlatformOption(options);
+    const machines = platform.kernel === "x86_64" ? [EM_X86_64, EM_386] : [EM_386];
+    const files = await programClosure(path, { machines });
     const terminal = new Terminal();
     const prepared = await prepareGuest(platform, {
       terminal,
       accelerator: options.string("accel"),
-      programs: [path],
+      files,
     });
     terminal.status("booting the guest");
     await using guest = await prepared.startGuest();

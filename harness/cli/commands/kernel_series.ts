@@ -7,7 +7,7 @@ import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
 import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
 import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
-import { readSeriesAuthor, SeriesAuthorError } from "../../../vm/kernel/patches/series_author.ts";
+import { readSeriesAuthor } from "../../../vm/kernel/patches/series_author.ts";
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
@@ -48,10 +48,7 @@ export const kernelSeriesCommand: Command = {
     const terminal = new Terminal();
     const cacheDir = cacheDirectory();
     const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
-    const author = await readSeriesAuthor({ author: options.string("author"), date: options.string("date") })
-      .catch((error) => {
-        throw error instanceof SeriesAuthorError ? new UsageError(error.message) : error;
-      });
+    const author = await readSeriesAuthor({ author: options.string("author"), date: options.string("date") });
     const series = await loadSeries({
       series: options.string("series") ?? DEFAULT_SERIES,
       cacheDir,

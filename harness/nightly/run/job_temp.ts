@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
+import { ExpectedError } from "../../../vm/host/errors.ts";
 
 const PREFIX = "ckptest-night-";
 const LOCK = ".lock";
@@ -23,7 +24,9 @@ export class NightTemp implements AsyncDisposable {
 
   /** Makes one below `base`, where `TMPDIR` says or in /tmp. */
   static async make(base: string = Deno.env.get("TMPDIR") ?? "/tmp"): Promise<NightTemp> {
-    await removeAbandoned(base);
+    await removeAbandoned(base).catch((error) => {
+      throw new ExpectedError(`no temporary directory below TMPDIR (${base}): ${error.message}`);
+    });
     const path = await Deno.makeTempDir({ dir: base, prefix: PREFIX });
     const lock = await Deno.open(join(path, LOCK), { write: true, create: true });
     await lock.lock(true);

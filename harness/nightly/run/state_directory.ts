@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 
+import { ExpectedError } from "../../../vm/host/errors.ts";
 import { isAbsolute, join } from "@std/path";
 
 /**
  * Where nights and their history are kept when no place is named: `$XDG_STATE_HOME/ckptest`, or
  * `~/.local/state/ckptest`. They cannot be made again, so they are not in the cache.
  *
- * @throws {Error} when neither variable is usable
+ * @throws {ExpectedError} when neither variable is usable
  */
 export function stateDirectory(env: (name: string) => string | undefined = (n) => Deno.env.get(n)): string {
   const xdg = env("XDG_STATE_HOME");
   if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, "ckptest");
   const home = env("HOME");
   if (home === undefined || home === "") {
-    throw new Error("no place for the history: neither XDG_STATE_HOME nor HOME is set");
+    throw new ExpectedError("no place for the history: neither XDG_STATE_HOME nor HOME is set");
   }
   return join(home, ".local", "state", "ckptest");
 }

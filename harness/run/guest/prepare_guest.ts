@@ -23,14 +23,13 @@ import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_nu
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { slowdown } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { OverlayEdit } from "../../../vm/kernel/source/kernel_overlay.ts";
-import { type ClosureFile, programClosure } from "../../../vm/initramfs/program_closure.ts";
+import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
 import {
   startVirtualMachine,
   type VirtualMachine,
   type VirtualMachineOptions,
 } from "../../../vm/qemu/virtual_machine.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest } from "./guest.ts";
 import { kernelText } from "./kernel_build_line.ts";
 import { examineKernelFile, modelSeries } from "./user_kernel.ts";
@@ -91,8 +90,8 @@ export interface PrepareOptions {
   readonly accelerator?: string | undefined;
   /** Scenarios that will run. */
   readonly scenarios?: readonly Scenario[];
-  /** Programs of the host that must be in the guest, with their libraries. */
-  readonly programs?: readonly string[];
+  /** Files of the host that must be in the guest. */
+  readonly files?: readonly ClosureFile[];
   /** Edits that make the kernel wrong on purpose. */
   readonly mutate?: readonly OverlayEdit[];
   /** What is built; Debian's source of the platform's series by default. */
@@ -174,16 +173,13 @@ export async function prepareGuest(named: Platform, options: PrepareOptions): Pr
   const kernel = build?.bootFile ?? options.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
-  const files = (await Promise.all((options.programs ?? []).map((name) => programClosure(name)))).flat();
-  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
+  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, options.files ?? []));
   const wanted = (options.scenarios ?? []).filter((scenario) => skipReason(scenario, platform) === undefined);
   const { filesOf, missing } = await scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { accelerator, reason } = await chooseAccelerator(
     options.accelerator === undefined ? {} : { accel: options.accelerator },
-  ).catch((error) => {
-    throw error instanceof RangeError ? new UsageError(error.message) : error;
-  });
-  const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
+  );
+  const memory = (filesOf.size + (options.files?.length ?? 0) > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
   const startGuest = () =>
     startVirtualGuest(platform, terminal, {

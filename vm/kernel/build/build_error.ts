@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+import {
+  EXIT_STATUS,
+  type ExitStatus,
+  ExpectedError,
+  InterruptedError,
+  isSystemError,
+} from "../../host/errors.ts";
 import { MissingToolError } from "../../host/find_tool.ts";
 import { shellJoin } from "../../host/shell_quote.ts";
 
@@ -40,7 +47,7 @@ const MAX_TELLING = 20;
 const MAX_TAIL = 15;
 
 /** A stage of the kernel build failed. The message names the stage and shows the output that matters. */
-export class BuildError extends Error {
+export class BuildError extends ExpectedError {
   override readonly name = "BuildError";
   readonly stage: BuildStage;
   readonly command: readonly string[];
@@ -57,6 +64,11 @@ export class BuildError extends Error {
     this.exitCode = details.exitCode;
     this.logTail = tail;
     this.logPath = details.logPath;
+  }
+
+  override get status(): ExitStatus {
+    const isMendable = this.cause instanceof MissingToolError || isSystemError(this.cause);
+    return isMendable ? EXIT_STATUS.usage : EXIT_STATUS.buildFailed;
   }
 }
 
@@ -108,7 +120,9 @@ export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Pro
   try {
     return await work();
   } catch (error) {
-    if (error instanceof BuildError || !(error instanceof Error)) throw error;
+    if (error instanceof BuildError || error instanceof InterruptedError || !(error instanceof Error)) {
+      throw error;
+    }
     const hint = isDiskFull(error)
       ? DISK_FULL_HINT
       : error instanceof MissingToolError

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { UsageError } from "../../host/errors.ts";
 import { join } from "@std/path";
 import { runCommand } from "../../host/run_command.ts";
 
@@ -8,11 +9,6 @@ export interface SeriesAuthor {
   email: string;
   /** As git keeps it: seconds since the epoch, a blank, the zone as `+hhmm`. */
   date: string;
-}
-
-/** The author or the date of a series is not known, or cannot be read. */
-export class SeriesAuthorError extends Error {
-  override readonly name = "SeriesAuthorError";
 }
 
 /** Settings of {@linkcode readSeriesAuthor}. */
@@ -28,7 +24,7 @@ export interface SeriesAuthorOptions {
 /**
  * Finds out who sends a series, and when.
  *
- * @throws {SeriesAuthorError} naming the option that would tell.
+ * @throws {UsageError} naming the option that would tell.
  */
 export async function readSeriesAuthor(options: SeriesAuthorOptions = {}): Promise<SeriesAuthor> {
   const { author, date, directory = PROJECT } = options;
@@ -42,7 +38,7 @@ const KERNEL_CODE = ["vm/kernel/overlay", "vm/kernel/hooks", "vm/kernel/patches"
 function parsePerson(text: string): { name: string; email: string } {
   const [, name, email] = /^([^<>\n]*[^<>\s])\s*<([^<>\s]+@[^<>\s]+)>$/.exec(text.trim()) ?? [];
   if (name !== undefined && email !== undefined) return { name, email };
-  throw new SeriesAuthorError(`option --author: expected "NAME <EMAIL>", found "${text}"`);
+  throw new UsageError(`option --author: expected "NAME <EMAIL>", found "${text}"`);
 }
 
 async function configuredPerson(directory: string): Promise<{ name: string; email: string }> {
@@ -50,7 +46,7 @@ async function configuredPerson(directory: string): Promise<{ name: string; emai
     const { code, lines } = await runCommand(["git", "config", key], { cwd: directory });
     const value = lines[0]?.trim() ?? "";
     if (code === 0 && value !== "") return value;
-    throw new SeriesAuthorError(`git has no ${key}: set it, or give option --author "NAME <EMAIL>"`);
+    throw new UsageError(`git has no ${key}: set it, or give option --author "NAME <EMAIL>"`);
   };
   return parsePerson(`${await ask("user.name")} <${await ask("user.email")}>`);
 }
@@ -60,7 +56,7 @@ async function newestChange(directory: string): Promise<string> {
   const { code, lines } = await runCommand([...argv], { cwd: directory });
   const [date = ""] = lines;
   if (code === 0 && /^\d+ [+-]\d{4}$/.test(date)) return date;
-  throw new SeriesAuthorError(
+  throw new UsageError(
     `git knows no commit of ${KERNEL_CODE[0]} in ${directory}: give option --date`,
   );
 }
@@ -69,7 +65,7 @@ function parseDate(text: string): string {
   const [, sign, hours, minutes] = /T\d\d:\d\d(?::\d\d)?(?:Z|([+-])(\d\d):?(\d\d))$/.exec(text) ?? [];
   const time = Date.parse(text);
   if (!/T.*(Z|[+-]\d\d:?\d\d)$/.test(text) || Number.isNaN(time)) {
-    throw new SeriesAuthorError(
+    throw new UsageError(
       `option --date: expected a time with zone, as 2026-01-31T12:00:00Z, found "${text}"`,
     );
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { runCommand } from "../../host/run_command.ts";
-import { readSeriesAuthor, SeriesAuthorError, type SeriesAuthorOptions } from "./series_author.ts";
+import { UsageError } from "../../host/errors.ts";
+import { readSeriesAuthor, type SeriesAuthorOptions } from "./series_author.ts";
 
 /** Runs a test in a repository whose git has no settings but those of the test. */
 async function withRepository(
@@ -25,7 +26,7 @@ async function withRepository(
 }
 
 async function assertRefused(options: SeriesAuthorOptions, ...says: string[]): Promise<void> {
-  const { message } = await assertRejects(() => readSeriesAuthor(options), SeriesAuthorError);
+  const { message } = await assertRejects(() => readSeriesAuthor(options), UsageError);
   for (const text of says) assertStringIncludes(message, text);
 }
 

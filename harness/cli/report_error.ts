@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+import { join } from "@std/path";
+import { ScenarioError } from "../../lib/model/scenario.ts";
+import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import {
+  EXIT_STATUS,
+  type ExitStatus,
+  ExpectedError,
+  isSystemError,
+  UsageError,
+} from "../../vm/host/errors.ts";
+import { DISK_FULL_HINT, isDiskFull } from "../../vm/kernel/build/build_error.ts";
+
+/** What a user is told of an error. */
+export interface ErrorReport {
+  readonly status: ExitStatus;
+  /** For standard error; undefined where nothing is to be said. */
+  readonly text: string | undefined;
+}
+
+/** Which command line an error ended. */
+export interface FailedCommand {
+  readonly name: string;
+  readonly synopsis: string;
+  readonly args: readonly string[];
+  /** Where stack traces are kept; below the cache by default. */
+  readonly errorDirectory?: string;
+}
+
+/**
+ * Says what a command ends with, and what it tells the user: the message of an error that was foreseen; of any
+ * other one that it is ckptest's own, and where its stack trace is.
+ */
+export async function reportError(error: unknown, command: FailedCommand): Promise<ErrorReport> {
+  if (error instanceof Deno.errors.BrokenPipe) return { status: EXIT_STATUS.brokenPipe, text: undefined };
+  const foreseen = foreseenText(error);
+  if (foreseen === undefined) return await reportUnforeseen(error, command);
+  const usage = error instanceof UsageError ? `\nusage: ckptest ${command.synopsis}` : "";
+  return {
+    status: error instanceof ExpectedError ? error.status : EXIT_STATUS.usage,
+    text: `ckptest ${command.name}: ${foreseen}${usage}`,
+  };
+}
+
+function foreseenText(error: unknown): string | undefined {
+  if (error instanceof ExpectedError) return error.explanation;
+  if (!(error instanceof Error)) return undefined;
+  if (isDiskFull(error)) return `${error.message}\nhint: ${DISK_FULL_HINT}`;
+  return error instanceof ScenarioError || isSystemError(error) ? error.message : undefined;
+}
+
+async function reportUnforeseen(error: unknown, command: FailedCommand): Promise<ErrorReport> {
+  const { name, args } = command;
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : `thrown: ${String(error)}`;
+  const stack = error instanceof Error && error.stack !== undefined ? error.stack : what;
+  const time = new Date().toISOString();
+  const report = `${time} deno ${Deno.version.deno}\nckptest ${[name, ...args].join(" ")}\n\n${stack}\n`;
+  let where: string;
+  try {
+    const directory = command.errorDirectory ?? join(cacheDirectory(), "errors");
+    await Deno.mkdir(directory, { recursive: true });
+    where = join(directory, `${time.replaceAll(/[:.]/g, "")}-${Deno.pid}.txt`);
+    await Deno.writeTextFile(where, report);
+  } catch {
+    where = report.trimEnd();
+  }
+  const text = `ckptest ${name}: ${what.split("\n", 1)[0]}\n` +
+    `this is an error of ckptest itself: please report it to its maintainers, with ${where}`;
+  return { status: EXIT_STATUS.internalError, text };
+}
