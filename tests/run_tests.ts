@@ -3,14 +3,18 @@
  * Runs the project's tests, and counts them itself, from a report that is made for machines:
  *
  *     deno task test [PATH ...] [options of deno test, as --filter TEXT or --fail-fast]
+ *     deno task test:unit [the same]
  *     deno task test:guest [the same]
  *     deno task test:deep [the same]
  *
- * The first leaves out the suites that boot guests (`*_qemu_test.ts`), the second (option `--guests`) runs
- * nothing else, and the third (`--deep`) those that take long or need debug kernels (`*_deep_test.ts`). Tests of
- * `lib` run with leave to read its own files and fixtures, and no other. The last line is
- * `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test
- * ran.
+ * The first runs all but the suites that boot guests (`*_qemu_test.ts`) and those that take long or need debug
+ * kernels (`*_deep_test.ts`). The second (option `--unit`) leaves out `tests/` and what runs whole programs
+ * (`*_slow_test.ts`) as well. The third (`--guests`) and the fourth (`--deep`) run the suites that the first leaves
+ * out. Tests of `lib` run with leave to read its own files and fixtures, and no other.
+ *
+ * What boots no guest runs in parallel, beside one type check of the project; a type error counts as one failed
+ * test. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed,
+ * 2 usage, 5 no test ran.
  *
  * @module
  */
@@ -36,12 +40,11 @@ export interface TestGroup {
   files: string[];
 }
 
-/** Which tests run together. */
-export type Suite = "host" | "guest" | "deep";
+/** Which tests run together: `unit` is the quick part of `host`. */
+export type Suite = "host" | "unit" | "guest" | "deep";
 
 /** What the command line asks for. */
 export interface TestArguments {
-  /** Which suites: those that need no guest, those that boot one, or those that take long. */
   suite: Suite;
   paths: string[];
   /** Options for `deno test`. */
@@ -88,7 +91,8 @@ export function splitArguments(args: readonly string[]): TestArguments {
   const result: TestArguments = { suite: "host", paths: [], options: [] };
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? "";
-    if (arg === "--guests") result.suite = "guest";
+    if (arg === "--unit") result.suite = "unit";
+    else if (arg === "--guests") result.suite = "guest";
     else if (arg === "--deep") result.suite = "deep";
     else if (!arg.startsWith("-")) result.paths.push(arg);
     else result.options.push(arg);
@@ -98,21 +102,30 @@ export function splitArguments(args: readonly string[]): TestArguments {
 }
 
 /**
- * Sorts test files, given by their paths from the project's root, into groups that need the same permissions.
+ * Sorts test files, given by their paths from the project's root, into groups that need the same permissions;
+ * the largest group comes first.
  */
 export function groupFiles(files: readonly string[], suite: Suite = "host"): TestGroup[] {
-  const wanted = files.filter((file) => file.endsWith("_test.ts") && suiteOf(file) === suite).sort();
-  const permissionsOf = (file: string) => suite !== "host" ? "vm" : isPureTest(file) ? "lib" : "test";
+  const wanted = files.filter((file) => file.endsWith("_test.ts") && isInSuite(file, suite)).sort();
+  const permissionsOf = (file: string) => runsInGuest(suite) ? "vm" : isPureTest(file) ? "lib" : "test";
   return ["lib", "test", "vm"]
     .map((permissions) => ({
       permissions,
       files: wanted.filter((file) => permissionsOf(file) === permissions),
     }))
-    .filter((group) => group.files.length > 0);
+    .filter((group) => group.files.length > 0)
+    .sort((a, b) => b.files.length - a.files.length);
 }
 
-function suiteOf(file: string): Suite {
-  return file.endsWith("_qemu_test.ts") ? "guest" : file.endsWith("_deep_test.ts") ? "deep" : "host";
+function isInSuite(file: string, suite: Suite): boolean {
+  if (file.endsWith("_qemu_test.ts")) return suite === "guest";
+  if (file.endsWith("_deep_test.ts")) return suite === "deep";
+  const isQuick = !file.startsWith("tests/") && !file.endsWith("_slow_test.ts");
+  return suite === "host" || suite === "unit" && isQuick;
+}
+
+function runsInGuest(suite: Suite): boolean {
+  return suite === "guest" || suite === "deep";
 }
 
 function isPureTest(file: string): boolean {
@@ -133,22 +146,29 @@ async function findFiles(paths: readonly string[]): Promise<string[]> {
   return [...files];
 }
 
-async function runGroup(group: TestGroup, options: readonly string[]): Promise<TestCounts> {
+/** Runs deno; its output is kept back and printed in one piece, unless it may stream. */
+async function runDeno(args: readonly string[], streams: boolean): Promise<number> {
+  const output = streams ? "inherit" : "piped";
+  const child = new Deno.Command("deno", {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: output,
+    stderr: output,
+  }).spawn();
+  if (streams) return (await child.status).code;
+  const { code, stdout, stderr } = await child.output();
+  await Deno.stdout.write(stdout);
+  await Deno.stderr.write(stderr);
+  return code;
+}
+
+async function runGroup(group: TestGroup, options: readonly string[], streams: boolean): Promise<TestCounts> {
   const dir = await Deno.makeTempDir({ prefix: "ckptest-tests-" });
   try {
     const report = join(dir, "junit.xml");
-    const { code } = await new Deno.Command("deno", {
-      args: [
-        "test",
-        "-q",
-        `-P=${group.permissions}`,
-        `--junit-path=${report}`,
-        ...options,
-        ...group.files,
-      ],
-      cwd: ROOT,
-      stdin: "null",
-    }).spawn().status;
+    const own = ["test", "-q", `-P=${group.permissions}`, `--junit-path=${report}`];
+    const code = await runDeno([...own, ...options, ...group.files], streams);
     const counts = countJUnit(await Deno.readTextFile(report).catch(() => ""));
     if (code !== 0 && counts.failed === 0) {
       console.error(`deno test ended with status ${code} though no test failed: counted as one failure`);
@@ -160,20 +180,47 @@ async function runGroup(group: TestGroup, options: readonly string[]): Promise<T
   }
 }
 
+/** Checks the types of these files, or of the whole project. */
+async function checkTypes(files: readonly string[]): Promise<TestCounts> {
+  const code = await runDeno(["check", "-q", ...files], false);
+  if (code !== 0) console.error("deno check found mistakes: counted as one failure");
+  return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+/** Does the jobs, two at a time and in their order: the first alone streams its output. */
+async function runInParallel(
+  jobs: readonly ((streams: boolean) => Promise<TestCounts>)[],
+): Promise<TestCounts[]> {
+  const counts: TestCounts[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let index = next++; index < jobs.length; index = next++) {
+      counts.push(await jobs[index]!(index === 0));
+    }
+  };
+  await Promise.all([work(), work()]);
+  return counts;
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const { suite, paths, options } = splitArguments(args);
   const roots = paths.length > 0 ? paths.map((path) => resolve(path)) : ROOMS.map((room) => join(ROOT, room));
-  const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-  const present: string[] = [];
   for (const root of roots) {
-    if (await exists(root)) present.push(root);
-    else if (paths.length > 0) {
-      console.error(`No such file or directory: "${root}"`);
-      return 2;
-    }
+    if (await exists(root)) continue;
+    console.error(`No such file or directory: "${root}"`);
+    return 2;
   }
-  for (const group of groupFiles(await findFiles(present), suite)) {
-    const counts = await runGroup(group, options);
+  const groups = groupFiles(await findFiles(roots), suite);
+  const checksTypes = !runsInGuest(suite) && !options.includes("--no-check");
+  const shared = runsInGuest(suite) ? [] : ["--parallel", "--no-check"];
+  const testOptions = [...shared, ...options.filter((option) => !shared.includes(option))];
+  const jobs = groups.map((group) => (streams: boolean) => runGroup(group, testOptions, streams));
+  if (checksTypes && groups.length > 0) {
+    const files = paths.length === 0 ? [] : groups.flatMap((group) => group.files);
+    jobs.splice(1, 0, () => checkTypes(files));
+  }
+  const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+  for (const counts of await runInParallel(jobs)) {
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;

@@ -5,15 +5,18 @@ import { countJUnit, exitStatus, groupFiles, splitArguments, summarize } from ".
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 
+interface Outcome {
+  code: number;
+  lines: string[];
+}
+
 /** Runs the runner as `deno task test` does, over one test file with this content. */
-async function runOver(source: string, ...args: string[]): Promise<{ code: number; lines: string[] }> {
-  // Checking types takes most of a small run's time.
-  const checks = args.includes("--check") ? [] : ["--no-check"];
+async function runChecked(source: string, ...args: string[]): Promise<Outcome> {
   const dir = await Deno.makeTempDir({ prefix: "ckptest-runner-" });
   try {
     await Deno.writeTextFile(join(dir, "sample_test.ts"), source);
     const { code, stdout } = await new Deno.Command("deno", {
-      args: ["run", "-q", "-P=run-tests", "tests/run_tests.ts", dir, ...checks, ...args],
+      args: ["run", "-q", "-P=run-tests", "tests/run_tests.ts", dir, ...args],
       cwd: ROOT,
       env: { NO_COLOR: "1" },
       stdin: "null",
@@ -24,6 +27,11 @@ async function runOver(source: string, ...args: string[]): Promise<{ code: numbe
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+/** The same without a type check, which takes most of a small run's time. */
+function runOver(source: string, ...args: string[]): Promise<Outcome> {
+  return runChecked(source, "--no-check", ...args);
 }
 
 Deno.test("the runner passes when all tests pass, and counts skipped ones apart", async () => {
@@ -44,8 +52,11 @@ Deno.test("the runner fails when a test fails, and shows which", async () => {
 });
 
 Deno.test("the runner fails when a file does not compile", async () => {
-  const { code, lines } = await runOver(`const a: number = "b"; Deno.test("a", () => {});`, "--check");
-  assertEquals([code, lines.at(-1)], [1, "0 passed, 1 failed"]);
+  const mistake = `const a: number = "b"; Deno.test("a", () => void a);`;
+  const { code, lines } = await runChecked(mistake);
+  assertEquals([code, lines.at(-1)], [1, "1 passed, 1 failed"]);
+  const unchecked = await runOver(mistake);
+  assertEquals([unchecked.code, unchecked.lines.at(-1)], [0, "1 passed, 0 failed"]);
 });
 
 Deno.test("the runner fails when a file throws before its tests", async () => {
@@ -103,17 +114,25 @@ Deno.test("splitArguments() tells paths from options and their values", () => {
     options: ["--filter", "a b", "--fail-fast", "--shard=1/2"],
   });
   assertEquals(splitArguments(["--guests", "vm"]), { suite: "guest", paths: ["vm"], options: [] });
+  assertEquals(splitArguments(["--unit"]), { suite: "unit", paths: [], options: [] });
   assertEquals(splitArguments(["--deep"]), { suite: "deep", paths: [], options: [] });
 });
 
-Deno.test("groupFiles() keeps lib apart and leaves out what boots guests", () => {
+Deno.test("groupFiles() keeps lib apart, and keeps to the suite", () => {
   const files = [
     ...["vm/b_test.ts", "lib/a_test.ts", "lib/std/c_test.ts", "lib/a.ts"],
-    ...["tests/d_qemu_test.ts", "tests/e_deep_test.ts"],
+    ...["tests/d_qemu_test.ts", "tests/e_deep_test.ts", "tests/f_test.ts", "vm/g_slow_test.ts"],
   ];
   assertEquals(groupFiles(files), [
+    {
+      permissions: "test",
+      files: ["lib/std/c_test.ts", "tests/f_test.ts", "vm/b_test.ts", "vm/g_slow_test.ts"],
+    },
     { permissions: "lib", files: ["lib/a_test.ts"] },
+  ]);
+  assertEquals(groupFiles(files, "unit"), [
     { permissions: "test", files: ["lib/std/c_test.ts", "vm/b_test.ts"] },
+    { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "guest"), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
   assertEquals(groupFiles(files, "deep"), [{ permissions: "vm", files: ["tests/e_deep_test.ts"] }]);
