@@ -220,8 +220,10 @@ export interface GuestPrograms {
 /** Builds what a guest with this kernel needs. See {@linkcode buildGuestProgram} for what it throws. */
 export async function buildGuest(arch: KernelArch, options: BuildGuestOptions = {}): Promise<GuestPrograms> {
   const native: GuestProgramArch = arch === "x86_64" ? "x86_64" : "i386";
-  const agent = await buildGuestProgram("agent", native, options);
-  const target = await buildGuestProgram("target", native, options);
-  if (native === "i386") return { agent, target };
-  return { agent, target, target32: await buildGuestProgram("target", "i386", options) };
+  const [agent, target, target32] = await Promise.all([
+    buildGuestProgram("agent", native, options),
+    buildGuestProgram("target", native, options),
+    native === "i386" ? undefined : buildGuestProgram("target", "i386", options),
+  ]);
+  return { agent, target, ...(target32 === undefined ? {} : { target32 }) };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { copy, walk } from "@std/fs";
-import { join, relative } from "@std/path";
+import { walk } from "@std/fs";
+import { dirname, join, relative } from "@std/path";
 import {
   buildGuest,
   buildGuestProgram,
@@ -10,11 +10,19 @@ import {
   guestCompileCommand,
 } from "./build_guest.ts";
 
-async function withCopy(work: (sources: string, cache: string) => Promise<void>): Promise<void> {
+/** Source files of the same names, nearly empty: compiling the real ones takes seconds. */
+async function withSmallSources(work: (sources: string, cache: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "ckptest-guest-" });
   try {
     const sources = join(directory, "sources");
-    await copy(GUEST_SOURCES, sources);
+    for (const program of ["agent", "target"] as const) {
+      for (const path of guestCompileCommand(program, "x86_64", sources)) {
+        if (!path.endsWith(".c")) continue;
+        await Deno.mkdir(dirname(path), { recursive: true });
+        const isMain = path.endsWith(`/${program}.c`);
+        await Deno.writeTextFile(path, isMain ? "void _start(void);\nvoid _start(void) { for (;;); }\n" : "");
+      }
+    }
     await work(sources, join(directory, "cache"));
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -29,20 +37,19 @@ async function elfKind(path: string): Promise<string> {
 }
 
 Deno.test("buildGuest() builds static programs of the right architecture", async () => {
-  await withCopy(async (sourceDirectory, cache) => {
-    const programs = await buildGuest("x86_64", { sourceDirectory, cache });
-    assertEquals(await elfKind(programs.agent), "2,62,2");
-    assertEquals(await elfKind(programs.target), "2,62,2");
-    assertEquals(await elfKind(programs.target32 ?? ""), "1,3,2");
-    const small = await buildGuest("i386-pae", { sourceDirectory, cache });
-    assertEquals(await elfKind(small.agent), "1,3,2");
-    assertEquals(small.target, programs.target32);
-    assertEquals(small.target32, undefined);
-  });
+  // The real programs, in the cache of all who use them.
+  const programs = await buildGuest("x86_64");
+  assertEquals(await elfKind(programs.agent), "2,62,2");
+  assertEquals(await elfKind(programs.target), "2,62,2");
+  assertEquals(await elfKind(programs.target32 ?? ""), "1,3,2");
+  const small = await buildGuest("i386-pae");
+  assertEquals(await elfKind(small.agent), "1,3,2");
+  assertEquals(small.target, programs.target32);
+  assertEquals(small.target32, undefined);
 });
 
 Deno.test("buildGuestProgram() builds once for the same sources, and anew for others", async () => {
-  await withCopy(async (sourceDirectory, cache) => {
+  await withSmallSources(async (sourceDirectory, cache) => {
     const options = { sourceDirectory, cache };
     const first = await buildGuestProgram("target", "x86_64", options);
     const { mtime, ino } = await Deno.stat(first);
@@ -56,7 +63,7 @@ Deno.test("buildGuestProgram() builds once for the same sources, and anew for ot
 });
 
 Deno.test("buildGuestProgram() names the file and line that do not compile, and keeps nothing", async () => {
-  await withCopy(async (sourceDirectory, cache) => {
+  await withSmallSources(async (sourceDirectory, cache) => {
     await Deno.writeTextFile(
       join(sourceDirectory, "common", "hash.c"),
       "\nint broken(void) { return x; }\n",

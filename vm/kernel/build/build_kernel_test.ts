@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { dirname } from "@std/path";
 import { BuildError } from "./build_error.ts";
 import { buildKernel, type KernelBuild, type KernelBuildOptions } from "./build_kernel.ts";
 import type { BuildProgress } from "./build_progress.ts";
@@ -29,6 +30,34 @@ function build(fake: FakeKernel, more: Partial<KernelBuildOptions> = {}): Promis
 
 async function failure(fake: FakeKernel, more: Partial<KernelBuildOptions> = {}): Promise<BuildError> {
   return await assertRejects(() => build(fake, more), BuildError);
+}
+
+/** Writes a shell script that can be run. */
+async function writeProgram(path: string, commands: string): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await Deno.writeTextFile(path, `#!/bin/sh\n${commands}`, { mode: 0o755 });
+}
+
+/** Builds in a process of its own, which finds programs in `path`; it prints the error that it ends with. */
+function buildInChild(fake: FakeKernel, { root, path }: { root: string; path: string }): Deno.ChildProcess {
+  const { overlayDir, hooksDir, fragment, cacheDir } = fake;
+  const source = { kind: "directory", path: fake.source };
+  const options = { arch: "x86_64", source, overlayDir, hooksDir, fragments: [fragment], cacheDir };
+  const script = `import { buildKernel } from ${JSON.stringify(import.meta.resolve("./build_kernel.ts"))};
+    Deno.env.set("PATH", ${JSON.stringify(path)});
+    await buildKernel(${JSON.stringify(options)}).catch(({ stage, message }) => {
+      console.log(JSON.stringify({ stage, message }));
+      Deno.exit(1);
+    });`;
+  Deno.writeTextFileSync(`${root}/script.ts`, script);
+  const config = new URL(import.meta.resolve("../../../deno.json")).pathname;
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", "--no-prompt", `--config=${config}`, "-P=test", `${root}/script.ts`],
+    // What may be run is looked up when Deno starts.
+    env: { PATH: `${path}:${Deno.env.get("PATH")}` },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
 }
 
 /** Makes a tarball as Debian's source package has it, of a fake kernel. */
@@ -263,21 +292,15 @@ Deno.test("a source directory that was built in is refused", async () => {
 
 Deno.test("a missing tool is named, with ./setup", async () => {
   await withFake(async (fake, root) => {
-    const path = Deno.env.get("PATH") ?? "";
-    await Deno.mkdir(`${root}/bin`);
     for (const tool of ["make", "gcc", "ld", "objcopy", "bison", "bc", "nice", "setpriv"]) {
-      await Deno.writeTextFile(`${root}/bin/${tool}`, "#!/bin/sh\n", { mode: 0o755 });
+      await writeProgram(`${root}/bin/${tool}`, "");
     }
-    try {
-      Deno.env.set("PATH", `${root}/bin`);
-      const error = await failure(fake);
-      assertEquals(error.stage, "configure");
-      assertStringIncludes(error.message, "flex (Debian package flex)");
-      assert(!error.message.includes("bison"), error.message);
-      assertStringIncludes(error.message, "./setup");
-    } finally {
-      Deno.env.set("PATH", path);
-    }
+    const { code, stdout } = await buildInChild(fake, { root, path: `${root}/bin` }).output();
+    const error: { stage: string; message: string } = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals([code, error.stage], [1, "configure"]);
+    assertStringIncludes(error.message, "flex (Debian package flex)");
+    assert(!error.message.includes("bison"), error.message);
+    assertStringIncludes(error.message, "./setup");
   });
 });
 
@@ -295,30 +318,11 @@ Deno.test("two builds of the same kernel at once: one waits, says so, and takes 
 
 Deno.test("a build that is killed while it stores leaves nothing, and the next one goes through", async () => {
   await withFake(async (fake, root) => {
-    await Deno.mkdir(`${root}/bin`);
-    const slow = `#!/bin/sh\necho half > "$3"\ntouch ${root}/storing\nexec sleep 5\n`;
-    const script = `import { buildKernel } from ${JSON.stringify(import.meta.resolve("./build_kernel.ts"))};
-      await buildKernel(${
-      JSON.stringify({ arch: "x86_64", source: { kind: "directory", path: fake.source } })
-        .slice(0, -1)
-    }, overlayDir: ${JSON.stringify(fake.overlayDir)}, hooksDir: ${JSON.stringify(fake.hooksDir)},
-      fragments: [${JSON.stringify(fake.fragment)}], cacheDir: ${JSON.stringify(fake.cacheDir)} });`;
-    await Deno.writeTextFile(`${root}/script.ts`, script);
     // Asked for its version it answers; asked to strip it takes for ever.
-    await Deno.writeTextFile(
-      `${root}/bin/objcopy`,
-      `${slow.replace("\n", '\n[ "$1" = --version ] && exec true\n')}`,
-      {
-        mode: 0o755,
-      },
-    );
-    const config = new URL(import.meta.resolve("../../../deno.json")).pathname;
-    const child = new Deno.Command("deno", {
-      args: ["run", "--quiet", `--config=${config}`, "-P=test", `${root}/script.ts`],
-      env: { PATH: `${root}/bin:${Deno.env.get("PATH")}` },
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
+    const slow = `echo half > "$3"\ntouch ${root}/storing\nexec sleep 5\n`;
+    await writeProgram(`${root}/bin/objcopy`, `[ "$1" = --version ] && exec true\n${slow}`);
+    const child = buildInChild(fake, { root, path: `${root}/bin:${Deno.env.get("PATH")}` });
+    const stdout = child.stdout.cancel();
     const stderr = new Response(child.stderr).text();
     for (let tries = 0; !await Deno.stat(`${root}/storing`).then(() => true, () => false); tries++) {
       assert(tries < 400, `the child did not come to storing: ${tries === 400 ? await stderr : ""}`);
@@ -330,7 +334,7 @@ Deno.test("a build that is killed while it stores leaves nothing, and the next o
     const built = await build(fake);
     assert(!built.cached);
     assertEquals(await storeNames(fake), [built.key]);
-    await stderr;
+    await Promise.all([stdout, stderr]);
   });
 });
 

@@ -4,23 +4,19 @@ import { runCommand } from "../../host/run_command.ts";
 import { UsageError } from "../../host/errors.ts";
 import { readSeriesAuthor, type SeriesAuthorOptions } from "./series_author.ts";
 
-/** Runs a test in a repository whose git has no settings but those of the test. */
+/** Runs a test in a repository whose settings alone name its user: empty ones hide those of the machine. */
 async function withRepository(
   settings: Record<string, string>,
   use: (directory: string) => Promise<void>,
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "ckptest-author-" });
-  const home = Deno.env.get("HOME");
-  Deno.env.set("HOME", directory);
   try {
     await runCommand(["git", "init", "--quiet", directory]);
-    for (const [key, value] of Object.entries(settings)) {
+    for (const [key, value] of Object.entries({ "user.name": "", "user.email": "", ...settings })) {
       await runCommand(["git", "config", key, value], { cwd: directory });
     }
     await use(directory);
   } finally {
-    if (home === undefined) Deno.env.delete("HOME");
-    else Deno.env.set("HOME", home);
     await Deno.remove(directory, { recursive: true });
   }
 }
