@@ -8,8 +8,8 @@
  *     deno task test:deep [the same]
  *
  * The first runs all but the suites that boot guests (`*_qemu_test.ts`) and those that take long or need debug
- * kernels (`*_deep_test.ts`). The second (option `--unit`) leaves out `tests/` and what runs whole programs
- * (`*_slow_test.ts`) as well. The third (`--guests`) and the fourth (`--deep`) run the suites that the first leaves
+ * kernels (`*_deep_test.ts`). The second (option `--unit`) leaves out what is slow (`*_slow_test.ts`, and `tests/`
+ * but for `tests/tidy`) as well. The third (`--guests`) and the fourth (`--deep`) run the suites that the first leaves
  * out. Tests of `lib` run with leave to read its own files and fixtures, and no other.
  *
  * What boots no guest runs in parallel, beside one type check of the project; a type error counts as one failed
@@ -120,7 +120,7 @@ export function groupFiles(files: readonly string[], suite: Suite = "host"): Tes
 function isInSuite(file: string, suite: Suite): boolean {
   if (file.endsWith("_qemu_test.ts")) return suite === "guest";
   if (file.endsWith("_deep_test.ts")) return suite === "deep";
-  const isQuick = !file.startsWith("tests/") && !file.endsWith("_slow_test.ts");
+  const isQuick = !file.endsWith("_slow_test.ts") && /^(?!tests\/)|^tests\/tidy\//.test(file);
   return suite === "host" || suite === "unit" && isQuick;
 }
 

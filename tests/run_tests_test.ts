@@ -121,17 +121,29 @@ Deno.test("splitArguments() tells paths from options and their values", () => {
 Deno.test("groupFiles() keeps lib apart, and keeps to the suite", () => {
   const files = [
     ...["vm/b_test.ts", "lib/a_test.ts", "lib/std/c_test.ts", "lib/a.ts"],
-    ...["tests/d_qemu_test.ts", "tests/e_deep_test.ts", "tests/f_test.ts", "vm/g_slow_test.ts"],
+    ...[
+      "tests/d_qemu_test.ts",
+      "tests/e_deep_test.ts",
+      "tests/f_test.ts",
+      "vm/g_slow_test.ts",
+      "tests/tidy/h_test.ts",
+    ],
   ];
   assertEquals(groupFiles(files), [
     {
       permissions: "test",
-      files: ["lib/std/c_test.ts", "tests/f_test.ts", "vm/b_test.ts", "vm/g_slow_test.ts"],
+      files: [
+        "lib/std/c_test.ts",
+        "tests/f_test.ts",
+        "tests/tidy/h_test.ts",
+        "vm/b_test.ts",
+        "vm/g_slow_test.ts",
+      ],
     },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "unit"), [
-    { permissions: "test", files: ["lib/std/c_test.ts", "vm/b_test.ts"] },
+    { permissions: "test", files: ["lib/std/c_test.ts", "tests/tidy/h_test.ts", "vm/b_test.ts"] },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "guest"), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);

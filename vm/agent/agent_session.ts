@@ -48,7 +48,7 @@ export { decodePages } from "./agent_answers.ts";
 export interface SessionOptions {
   /** Longest wait for one answer, in milliseconds. */
   deadlineMs?: number;
-  /** Longest wait for the first word of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
+  /** Longest wait for the first word of a guest that boots, in ms; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
