@@ -47,12 +47,12 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   const property = fc.asyncProperty(
     stepsArbitrary({
       target: prepared.compileTarget,
-      swap: prepared.hasSwap,
+      swap: true,
       tracers: options.tracers ?? false,
     }),
     async (steps) => {
       guest ??= await prepared.startGuest();
-      const findings = await findingsOf(guest, scenarioOf(steps, prepared), run);
+      const findings = await findingsOf(guest, scenarioOf(steps), run);
       if (findings.length > 0) {
         failed = true;
         await guest[Symbol.asyncDispose]();
@@ -76,7 +76,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
     };
     if (!details.failed || !steps) return { ...base, failure: undefined };
     if (!(details.errorInstance instanceof MismatchFound)) throw details.errorInstance;
-    const scenario = scenarioOf(steps, prepared);
+    const scenario = scenarioOf(steps);
     await using fresh = await prepared.startGuest();
     return { ...base, failure: { scenario, findings: await findingsOf(fresh, scenario, run) } };
   } finally {
@@ -84,9 +84,9 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   }
 }
 
-function scenarioOf(steps: readonly Step[], prepared: PreparedGuest): Scenario {
-  const setup = prepared.hasSwap ? { setup: SWAP_SETUP } : {};
-  return parseScenario({ about: "Found by random programs: say what it shows.", ...setup, steps }, "random");
+function scenarioOf(steps: readonly Step[]): Scenario {
+  const about = "Found by random programs: say what it shows.";
+  return parseScenario({ about, setup: SWAP_SETUP, steps }, "random");
 }
 
 async function findingsOf(

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { PLATFORMS } from "../../harness/run/platform.ts";
-import { buildKernelFor } from "../../harness/run/guest/prepare_guest.ts";
+import { buildKernelFor } from "../../harness/run/guest/platform_kernel.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
 import { checkVmlinuxLayout } from "../layout_probe.ts";
 

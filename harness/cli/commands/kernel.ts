@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { buildKernelFor, isKernelCached } from "../../run/guest/prepare_guest.ts";
+import { buildKernelFor, isKernelCached } from "../../run/guest/platform_kernel.ts";
 import { kernelBuildLine } from "../../run/guest/kernel_build_line.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";

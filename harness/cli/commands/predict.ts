@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { abiOf, stackTop } from "../../../lib/abi/arch.ts";
 import { explainPrediction } from "../../../lib/compare/explain_prediction.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { ScenarioError } from "../../../lib/model/scenario.ts";
@@ -9,8 +8,7 @@ import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catal
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { onePlatformOption } from "../shared_options.ts";
-import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
-import { targetHeapStart } from "../../run/guest/prepare_guest.ts";
+import { compileTargetOf } from "../../run/guest/guest_programs.ts";
 
 /** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
 export const predictCommand: Command = {
@@ -34,14 +32,7 @@ export const predictCommand: Command = {
       throw new UsageError(`${name} is a real program: it is judged by observation alone`);
     }
     try {
-      const compiled = compileScenario(scenario, {
-        kernelWordSize: abiOf(platform.kernel).wordSize,
-        targetWordSize: platform.target === "x86_64" ? 8 : 4,
-        heapStart: await targetHeapStart(platform),
-        stackTop: stackTop(platform.kernel, platform.target),
-        checkpointNr: PORT_NUMBERS[platform.target],
-        series: platform.series,
-      });
+      const compiled = compileScenario(scenario, await compileTargetOf(platform));
       console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);
       for (const stop of compiled.stops) {
         for (const line of explainPrediction(stop, { arch: platform.kernel, series: platform.series })) {

@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: MIT
 
-import type { AgentSession } from "../../../vm/agent/agent_session.ts";
+import { AgentSession, BOOT_DEADLINE_MS, type GuestLink } from "../../../vm/agent/agent_session.ts";
+import { SerialLine } from "../../../vm/agent/serial_line.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
-import type { VirtualMachine } from "../../../vm/qemu/virtual_machine.ts";
+import { slowdown } from "../../../vm/kernel/config/kernel_flavour.ts";
+import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
+import {
+  startVirtualMachine,
+  type VirtualMachine,
+  type VirtualMachineOptions,
+} from "../../../vm/qemu/virtual_machine.ts";
+import type { Terminal } from "../../report/terminal.ts";
+import { withLastWords } from "../../triage/with_last_words.ts";
+import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
+
+/** A plain kernel boots in less: after it the user is told what is waited for. */
+const SLOW_BOOT_MS = 3000;
+
+/** How many times longer everything but the boot may take over a serial line: it carries some 100 KiB a second. */
+const SERIAL_SLOWDOWN = 30;
 
 /** A guest in QEMU. */
 export class VirtualGuest implements Guest {
@@ -39,4 +55,50 @@ export class VirtualGuest implements Guest {
   [Symbol.asyncDispose](): Promise<void> {
     return this.machine.close();
   }
+}
+
+/** Starts a guest, and waits for its agent. */
+export async function startVirtualGuest(
+  { name, flavour }: Platform,
+  terminal: Terminal,
+  machineOptions: VirtualMachineOptions & { channel: GuestChannel },
+): Promise<Guest> {
+  const { channel } = machineOptions;
+  const begin = performance.now();
+  const machine = await startVirtualMachine(machineOptions);
+  const bootDeadlineMs = BOOT_DEADLINE_MS * slowdown(flavour);
+  const notice = setTimeout(() => {
+    const limit = `${bootDeadlineMs / 1000} s at most`;
+    terminal.status(
+      `${name}: the kernel boots; waiting for the hello of its agent over ${channel} (${limit})`,
+    );
+  }, SLOW_BOOT_MS);
+  try {
+    const session = await AgentSession.connect(linkOf(machine, channel), {
+      bootDeadlineMs,
+      slowdown: slowdown(flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+    });
+    if (flavour !== "plain") {
+      await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
+    }
+    return new VirtualGuest(machine, session, performance.now() - begin);
+  } catch (error) {
+    const lost = await withLastWords(error, machine);
+    await machine.close();
+    throw lost;
+  } finally {
+    clearTimeout(notice);
+  }
+}
+
+/** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */
+function linkOf(machine: VirtualMachine, channel: GuestChannel): GuestLink {
+  if (channel === "virtio") return machine;
+  const { control, data } = new SerialLine(machine.control);
+  return {
+    control,
+    data,
+    waitFor: (wait, work) => machine.waitFor(wait, work),
+    lost: (reason, awaited, detail) => machine.lost(reason, awaited, detail),
+  };
 }

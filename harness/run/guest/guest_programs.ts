@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+
+import { abiOf, PAGE_SIZE_BIG, stackTop } from "../../../lib/abi/arch.ts";
+import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
+import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
+import { readElf } from "../../../vm/initramfs/elf_file.ts";
+import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
+import type { Platform } from "../platform.ts";
+
+/** The paths of a platform's agent and target program. */
+export async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
+  const { agent, target, target32 } = await buildGuest(platform.kernel);
+  const isCompat = platform.kernel === "x86_64" && platform.target === "i386";
+  return { agent, target: isCompat ? target32 ?? target : target };
+}
+
+/** What scenarios are compiled for on a platform, with the number of the port's system call. */
+export async function compileTargetOf(platform: Platform): Promise<CompileTarget> {
+  const { target } = await guestPrograms(platform);
+  // The heap starts on the page behind all that is loaded.
+  const { loadEnd } = readElf(await Deno.readFile(target), target);
+  return {
+    kernelWordSize: abiOf(platform.kernel).wordSize,
+    targetWordSize: platform.target === "x86_64" ? 8 : 4,
+    heapStart: (loadEnd + PAGE_SIZE_BIG - 1n) & -PAGE_SIZE_BIG,
+    stackTop: stackTop(platform.kernel, platform.target),
+    checkpointNr: PORT_NUMBERS[platform.target],
+    series: platform.series,
+  };
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+
+import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import {
+  buildKernel,
+  type KernelBuild,
+  type KernelBuildOptions,
+  planKernel,
+} from "../../../vm/kernel/build/build_kernel.ts";
+import { findStored } from "../../../vm/kernel/kernel_store.ts";
+import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
+import type { OverlayEdit } from "../../../vm/kernel/source/kernel_overlay.ts";
+import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
+import type { Terminal } from "../../report/terminal.ts";
+import type { Platform } from "../platform.ts";
+
+/** What is built. */
+export interface BuildRequest {
+  /** Edits that make the kernel wrong on purpose. */
+  readonly mutate?: readonly OverlayEdit[];
+  /** Debian's source of the platform's series by default. */
+  readonly source?: KernelSource | undefined;
+  /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
+  readonly channel?: GuestChannel | undefined;
+  /** A whole `.config` in place of ours. */
+  readonly configFile?: string | undefined;
+}
+
+/** Builds the kernel of a platform, with progress. */
+export async function buildKernelFor(
+  platform: Platform,
+  terminal: Terminal,
+  request: BuildRequest = {},
+): Promise<KernelBuild> {
+  const { name } = platform;
+  const build = await buildKernel({
+    ...buildOptions(platform, request),
+    onProgress: ({ stage, message, seconds }) =>
+      terminal.status(
+        `${name}: kernel, ${stage}: ${message} (${seconds.toFixed(0)} s)`,
+        `${name}: kernel, ${stage}`,
+      ),
+  });
+  terminal.clearStatus();
+  return build;
+}
+
+/** Whether the kernel of a platform need not be built. */
+export async function isKernelCached(platform: Platform, request: BuildRequest = {}): Promise<boolean> {
+  const { key } = await planKernel(buildOptions(platform, request));
+  return await findStored(cacheDirectory(), key) !== undefined;
+}
+
+function buildOptions(
+  { kernel: arch, target, flavour, series }: Platform,
+  { mutate = [], source, channel = "virtio", configFile }: BuildRequest,
+): KernelBuildOptions {
+  return {
+    arch,
+    flavour,
+    source: source ?? { kind: "debian", series },
+    mutate,
+    moreFragments: channel === "serial" ? ["serial"] : [],
+    configFile,
+    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
+  };
+}
