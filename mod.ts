@@ -104,7 +104,6 @@ export type { MapsEntry, SmapsEntry } from "./lib/compare/proc_maps.ts";
 export type { ProcStat } from "./lib/compare/proc_stat.ts";
 export type { Dialect } from "./lib/abi/dialect.ts";
 export type { FormatOptions } from "./lib/image/dialect.ts";
-export { PIDS } from "./lib/image/records/task.ts";
 export type { CompileTarget } from "./lib/model/state/model_state.ts";
 export type { PageBase, PageContent } from "./lib/model/state/page_content.ts";
 export type { PageCount, PageSet } from "./lib/model/state/page_set.ts";

@@ -7,9 +7,7 @@
  * @module
  */
 import { dirname, fromFileUrl, join } from "@std/path";
-import { HEAD_MAGIC, RECORD_HEADER, TAIL_MAGIC } from "../lib/image/records/head.ts";
-import { VMA_TYPE } from "../lib/image/records/mm.ts";
-import { PIDS } from "../lib/image/records/task.ts";
+import { HEAD_MAGIC, PIDS, RECORD_HEADER, TAIL_MAGIC, VMA_TYPE } from "../lib/image/structs.ts";
 import { isStruct, type RecordDesc, RECORDS } from "../lib/image/records.ts";
 import type { FieldDesc, StructDesc } from "../lib/image/struct_desc.ts";
 
@@ -32,8 +30,8 @@ function isLater({ since }: RecordDesc): boolean {
 }
 
 function recordConstants(): Record<string, bigint> {
-  const descs: RecordDesc[] = Object.values(RECORDS).filter((desc) => !isLater(desc));
-  return Object.fromEntries(descs.map(({ constant, type = -1 }) => [constant, BigInt(type)]));
+  const descs: [string, RecordDesc][] = Object.entries(RECORDS).filter(([, desc]) => !isLater(desc));
+  return Object.fromEntries(descs.map(([name, { type = -1 }]) => [`CR_HDR_${name}`, BigInt(type)]));
 }
 
 /** What the headers of the overlay state. */
@@ -87,7 +85,7 @@ function fieldProbes({ cName }: StructDesc, field: FieldDesc): Probe[] {
     },
     { what: `${what}: size`, expression: `sizeof(${member})`, expected: BigInt(field.size) },
   ];
-  if (field.type === "bytes") return probes;
+  if (field.type.startsWith("char")) return probes;
   const expected = field.type.startsWith("s") ? 1n : 0n;
   return [...probes, { what: `${what}: is signed`, expression: `(__typeof__(${member}))-1 < 1`, expected }];
 }

@@ -3,7 +3,7 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
-import { VMA_TYPE } from "../image/records/mm.ts";
+import { VMA_TYPE } from "../image/structs.ts";
 import type { CoreSegment, ElfCore } from "./elf_core.ts";
 import { firstDifference, hexBytes } from "./judge.ts";
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type CheckpointImage, readImage } from "../image/image.ts";
-import { VMA_TYPE } from "../image/records/mm.ts";
+import { VMA_TYPE } from "../image/structs.ts";
 import { RW_FLAGS, syntheticImage, syntheticPage } from "../image/testing/synthetic_image.ts";
 import { compareCore, type CoreComparison, unreadSections } from "./compare_core.ts";
 import { parseElfCore } from "./elf_core.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { RecordNodeOf } from "../image/nodes.ts";
-import { HEAD_MAGIC, TAIL_MAGIC } from "../image/records/head.ts";
+import { HEAD_MAGIC, TAIL_MAGIC } from "../image/structs.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { observed, predicted } from "./judge.ts";
 

@@ -4,7 +4,7 @@ import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
-import { VMA_TYPE } from "../image/records/mm.ts";
+import { VMA_TYPE } from "../image/structs.ts";
 import { nameBytes } from "../model/state/file_model.ts";
 import { predictedBytes, type Refusal } from "../model/predict_stop.ts";
 import { blockHash } from "./block_hash.ts";

@@ -5,7 +5,7 @@ import { pageProt } from "../abi/page_prot.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
-import { VMA_TYPE } from "../image/records/mm.ts";
+import { VMA_TYPE } from "../image/structs.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
 import { hexBytes } from "./judge.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";

@@ -12,8 +12,7 @@ import { formatOfHead, type FormatOptions, type ImageFormat } from "./dialect.ts
 import { ImagePath } from "./image_path.ts";
 import { type MalformedImageDetails, MalformedImageError } from "./malformed_image_error.ts";
 import type { ImageNode, RecordHeader, RecordNode, RecordNodeOf } from "./nodes.ts";
-import { HEAD_MAGIC } from "./records/head.ts";
-import { PIDS } from "./records/task.ts";
+import { HEAD_MAGIC, PIDS } from "./structs.ts";
 import {
   FIRST_PORT_TYPE,
   isStruct,

@@ -2,7 +2,7 @@
 import { archOfMachine, type WordSize } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
 import type { FieldsOf } from "./struct_desc.ts";
-import type { HEAD } from "./records/head.ts";
+import type { HEAD } from "./structs.ts";
 import { displayText, rawText } from "./struct_codec.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 

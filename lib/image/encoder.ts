@@ -2,8 +2,7 @@
 import { PAGE_SIZE } from "../abi/arch.ts";
 import type { CheckpointImage } from "./image.ts";
 import type { ImageNode, PagesNode, RecordNode } from "./nodes.ts";
-import { PIDS } from "./records/task.ts";
-import { RECORD_HEADER } from "./records/head.ts";
+import { PIDS, RECORD_HEADER } from "./structs.ts";
 import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
 import { dataView, writeStruct } from "./struct_codec.ts";
 
@@ -66,7 +65,9 @@ export function encodeNode(node: ImageNode, out: Uint8Array): void {
     case "pages":
       return encodePages(node, out);
     case "pids":
-      return node.entries.forEach((entry, i) => writeStruct(PIDS, entry, dataView(out), i * PIDS.size));
+      return node.entries.forEach((entry, i) =>
+        writeStruct(PIDS, { ...entry }, dataView(out), i * PIDS.size)
+      );
     default:
       return out.set(node.bytes);
   }

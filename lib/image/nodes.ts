@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 import type { WordSize } from "../abi/arch.ts";
-import type { FieldsOf } from "./struct_desc.ts";
-import type { PIDS } from "./records/task.ts";
 import type { RecordFields, RecordName } from "./records.ts";
 
 /** What every part of an image has. The nodes of an image tile it: no gap, no overlap. */
@@ -99,12 +97,24 @@ export interface XstateNode extends NodeBase {
   readonly bytes: Uint8Array;
 }
 
+/** One entry of the table after TREE: the ids of a task in its pid namespace. */
+export interface PidEntry {
+  /** Its pid. */
+  readonly vpid: number;
+  /** Its thread group. */
+  readonly vtgid: number;
+  /** The pid of its parent. */
+  readonly vppid: number;
+  /** Unused. */
+  readonly _padding: number;
+}
+
 /** The raw table of ids after TREE. */
 export interface PidsNode extends NodeBase {
   /** Tells nodes apart. */
   readonly kind: "pids";
   /** The table, decoded. */
-  readonly entries: readonly FieldsOf<typeof PIDS>[];
+  readonly entries: readonly PidEntry[];
   /** 16 bytes for each entry: a view. */
   readonly bytes: Uint8Array;
 }

@@ -20,7 +20,7 @@ function place(node: ImageNode, bit: number): { where: string; mask: bigint } {
     const inField = bit - 64 - 8 * field.offset;
     return {
       where: `${node.name}.${field.name}`,
-      mask: 1n << BigInt(field.type === "bytes" ? inField % 8 : inField),
+      mask: 1n << BigInt(field.type.startsWith("char") ? inField % 8 : inField),
     };
   }
   const unit = node.kind === "pages" ? 8 * node.wordSize : 64;

@@ -13,7 +13,7 @@ function readField(field: FieldDesc, view: DataView, at: number): number | bigin
       return view.getInt32(at, true);
     case "u64":
       return view.getBigUint64(at, true);
-    case "bytes":
+    default:
       return new Uint8Array(view.buffer, view.byteOffset + at, field.size);
   }
 }
@@ -33,7 +33,7 @@ function checkRange(field: FieldDesc, value: number | bigint): void {
 }
 
 function writeField(field: FieldDesc, view: DataView, at: number, value: unknown): void {
-  if (field.type === "bytes") {
+  if (field.type.startsWith("char")) {
     if (!(value instanceof Uint8Array)) wrongType(field, value);
     if (value.length !== field.size) {
       throw new RangeError(`${field.name}: ${field.size} bytes are needed, not ${value.length}`);

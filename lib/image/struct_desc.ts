@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-/** C types of fields. `bytes` is an array of characters or other opaque bytes. */
-export type FieldType = "u16" | "s16" | "u32" | "s32" | "u64" | "bytes";
+/** C types of fields. An array of characters or other opaque bytes has its size in the type. */
+export type FieldType = "u16" | "s16" | "u32" | "s32" | "u64" | `char[${number}]`;
 
-/** How a value is shown to a person. */
-export type DisplayHint =
-  | "address"
-  | "bits"
-  | "bool"
-  | "bytes"
-  | "count"
-  | "decimal"
-  | "hex"
-  | "magic"
-  | "page-prot"
-  | "selector"
-  | "text"
-  | "time"
-  | "vm-flags";
+/** How a value is shown to a person, when not in decimal. */
+export type DisplayHint = "hex" | "page-prot" | "time" | "vm-flags";
+
+/** What a field is beside its bytes: padding has a name in C, or (`tail`) is what the compiler adds at the end. */
+export type FieldHint = DisplayHint | "padding" | "tail";
+
+/** One field as the tables have it: its C name, its C type, what it means, a hint. */
+export type FieldRow = readonly [name: string, type: FieldType, doc: string, hint?: FieldHint];
 
 /** One field of a struct as it lies in the image, little-endian. */
 export interface FieldDesc {
@@ -31,18 +24,20 @@ export interface FieldDesc {
   readonly size: number;
   /** What the value means. */
   readonly doc: string;
-  /** How it is shown; `decimal` when left out. */
-  readonly display?: DisplayHint;
+  /** How it is shown; in decimal when left out. */
+  readonly display: DisplayHint | undefined;
   /** Bytes that mean nothing: `named` has a C name, `tail` is what the compiler adds at the end. */
-  readonly padding?: "named" | "tail";
+  readonly padding: "named" | "tail" | undefined;
 }
 
 /** A C struct of the image format. Its fields cover every byte of it, in order of their offsets. */
-export interface StructDesc {
+export interface StructDesc<R extends readonly FieldRow[] = readonly FieldRow[]> {
   /** Name of the C struct. */
   readonly cName: string;
   /** Bytes. */
   readonly size: number;
+  /** The table that it was made from. */
+  readonly rows: R;
   /** All fields, padding included. */
   readonly fields: readonly FieldDesc[];
 }
@@ -59,13 +54,36 @@ export interface BytesDesc {
 
 /** The value of a field: bigint for 64 bits, a view for bytes, number for the rest. */
 export type FieldValue<T extends FieldType> = T extends "u64" ? bigint
-  : T extends "bytes" ? Uint8Array
+  : T extends `char[${number}]` ? Uint8Array
   : number;
 
 /** The decoded form of a struct: one property for each field, under its C name. */
 export type FieldsOf<S extends StructDesc> = {
-  readonly [F in S["fields"][number] as F["name"]]: FieldValue<F["type"]>;
+  readonly [Row in S["rows"][number] as Row[0]]: FieldValue<Row[1]>;
 };
 
 /** Decoded fields of which nothing but the table is known. */
 export type AnyFields = Readonly<Record<string, number | bigint | Uint8Array>>;
+
+/**
+ * A struct from its table: offsets follow from the sizes, since fields cover every byte.
+ *
+ * @throws {RangeError} when the fields are not `size` bytes together
+ */
+export function struct<const R extends readonly FieldRow[]>(
+  cName: string,
+  size: number,
+  rows: R,
+): StructDesc<R> {
+  let end = 0;
+  const fields = rows.map(([name, type, doc, hint]): FieldDesc => {
+    const offset = end;
+    const bytes = type.startsWith("char") ? Number(/\d+/.exec(type)) : Number(type.slice(1)) / 8;
+    end += bytes;
+    const padding = hint === "padding" ? "named" : hint === "tail" ? hint : undefined;
+    const display = padding ? "hex" : hint as DisplayHint | undefined;
+    return { name, type, offset, size: bytes, doc, display, padding };
+  });
+  if (end !== size) throw new RangeError(`struct ${cName}: its fields have ${end} bytes, not ${size}`);
+  return { cName, size, fields, rows };
+}

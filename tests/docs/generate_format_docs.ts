@@ -11,8 +11,7 @@ import { pageProt } from "../../lib/abi/page_prot.ts";
 import { KERNEL_SERIES } from "../../lib/abi/series.ts";
 import { vmFlagTable } from "../../lib/abi/vm_flags.ts";
 import { OPAQUE_BITS } from "../../lib/image/opaque_bits.ts";
-import { HEAD_MAGIC, RECORD_HEADER, TAIL_MAGIC } from "../../lib/image/records/head.ts";
-import { PIDS } from "../../lib/image/records/task.ts";
+import { HEAD_MAGIC, PIDS, RECORD_HEADER, TAIL_MAGIC } from "../../lib/image/structs.ts";
 import {
   isStruct,
   RECORD_NAMES,
@@ -37,7 +36,7 @@ function table(titles: readonly string[], rows: readonly (readonly (string | num
 function structTable(desc: StructDesc): string {
   const rows = desc.fields.map(({ offset, size, type, name, doc, padding }) => {
     const field = padding === "tail" ? "*(added by the compiler)*" : `\`${name}\``;
-    return [offset, size, type === "bytes" ? `char[${size}]` : type, field, doc];
+    return [offset, size, type, field, doc];
   });
   return table(["offset", "bytes", "type", "field", ""], rows);
 }

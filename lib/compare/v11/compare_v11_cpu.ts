@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { LdtNode, RecordNodeOf, TlsNode, XstateNode } from "../../image/nodes.ts";
-import { CPU } from "../../image/records/x86.ts";
+import { CPU } from "../../image/structs.ts";
 import { DESCRIPTOR_SIZE } from "../../x86/descriptor.ts";
 import { TLS_ENTRIES } from "../../x86/tls_model.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";

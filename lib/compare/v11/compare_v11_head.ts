@@ -2,7 +2,7 @@
 
 import { rawText } from "../../image/struct_codec.ts";
 import type { RecordNodeOf } from "../../image/nodes.ts";
-import { HEAD_MAGIC, TAIL_MAGIC } from "../../image/records/head.ts";
+import { HEAD_MAGIC, TAIL_MAGIC } from "../../image/structs.ts";
 import { type FieldExpectation, observed, predicted, type VolatileField } from "../judge.ts";
 import { cpuFeaturesOf } from "./cpu_features.ts";
 import { executableOf } from "./expected_vmas.ts";

@@ -3,7 +3,7 @@
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { vmFlagNames, vmFlagTable } from "../../abi/vm_flags.ts";
 import type { PagesNode, RecordNodeOf } from "../../image/nodes.ts";
-import { VMA_TYPE } from "../../image/records/mm.ts";
+import { VMA_TYPE } from "../../image/structs.ts";
 import { rawText } from "../../image/struct_codec.ts";
 import { type FieldExpectation, observed, predicted, type VolatileField } from "../judge.ts";
 import { UNKNOWN_NX } from "./compare_v11_cpu.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_PORT_REVISION } from "../dialect.ts";
-import { TAIL_MAGIC } from "../records/head.ts";
+import { TAIL_MAGIC } from "../structs.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText, rawText } from "../struct_codec.ts";
 import { hex, type RuleContext } from "./rule_context.ts";

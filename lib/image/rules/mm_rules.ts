@@ -2,7 +2,7 @@
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describePageProt, pageProt, type PageProtOptions } from "../../abi/page_prot.ts";
 import { vmFlagNames, type VmFlagTable } from "../../abi/vm_flags.ts";
-import { VMA_TYPE } from "../records/mm.ts";
+import { VMA_TYPE } from "../structs.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
 import { hex, type RuleContext } from "./rule_context.ts";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { VMA_TYPE } from "../records/mm.ts";
+import { VMA_TYPE } from "../structs.ts";
 import type { RecordNode } from "../nodes.ts";
 import type { RecordName } from "../records.ts";
 import type { RuleContext } from "./rule_context.ts";

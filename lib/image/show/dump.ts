@@ -7,7 +7,7 @@ import { describeDescriptor } from "../../x86/descriptor.ts";
 import { describeEflags, describeSelector } from "../../x86/registers.ts";
 import { decodeXstate, describeXstate } from "../../x86/xstate.ts";
 import { type CheckpointImage, type TaskImage, type VmaImage, vmaPageTotal } from "../image.ts";
-import { VMA_TYPE } from "../records/mm.ts";
+import { VMA_TYPE } from "../structs.ts";
 import { hex, showTime } from "./show_field.ts";
 import { displayText } from "../struct_codec.ts";
 import { type Column, columnsOf, type TextStyle, textStyle, textTable } from "./text_table.ts";

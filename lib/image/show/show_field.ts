@@ -34,12 +34,9 @@ export function showField(
       return flags === undefined
         ? hex(value)
         : `${hex(value)} (${describePageProt(BigInt(value), flags.series)})`;
-    case "bool":
-    case "count":
-    case "decimal":
-    case undefined:
-      return String(value);
-    default:
+    case "hex":
       return hex(value);
+    default:
+      return String(value);
   }
 }

@@ -3,9 +3,7 @@ import { PAGE_SIZE, type WordSize } from "../../abi/arch.ts";
 import { pageProt } from "../../abi/page_prot.ts";
 import type { Dialect } from "../../abi/dialect.ts";
 import { encodeNode } from "../encoder.ts";
-import { HEAD_MAGIC, TAIL_MAGIC } from "../records/head.ts";
-import { VMA_TYPE } from "../records/mm.ts";
-import { PIDS } from "../records/task.ts";
+import { HEAD_MAGIC, PIDS, TAIL_MAGIC, VMA_TYPE } from "../structs.ts";
 import {
   isStruct,
   type Numbering,
@@ -103,7 +101,7 @@ function text64(text: string): Uint8Array {
 
 function zeroFields(struct: StructDesc): Record<string, number | bigint | Uint8Array> {
   return Object.fromEntries(struct.fields.map((field) => {
-    const zero = field.type === "u64" ? 0n : field.type === "bytes" ? new Uint8Array(field.size) : 0;
+    const zero = field.type === "u64" ? 0n : field.type.startsWith("char") ? new Uint8Array(field.size) : 0;
     return [field.name, zero];
   }));
 }
