@@ -108,7 +108,7 @@ export type { CompileTarget } from "./lib/model/state/model_state.ts";
 export type { PageBase, PageContent } from "./lib/model/state/page_content.ts";
 export type { PageCount, PageSet } from "./lib/model/state/page_set.ts";
 export type { RegisterPrediction, XstatePart } from "./lib/model/steps/register.ts";
-export type { ExpectedResult, Linger, OpArgument, TargetOp } from "./lib/model/target_op.ts";
+export type { Busy, ExpectedResult, OpArgument, TargetOp } from "./lib/model/target_op.ts";
 export type {
   CopiedPage,
   DebugSetting,

@@ -6,7 +6,7 @@ import type { Scenario } from "../../lib/model/scenario.ts";
 import { encodeProgram } from "../../vm/agent/target_program.ts";
 import { runGdb } from "../check/gcore.ts";
 import type { Guest, GuestAgent } from "../run/guest/guest.ts";
-import { GuestSyscalls } from "../run/case/guest_syscalls.ts";
+import { wordBytes } from "../run/case/call_actions.ts";
 import { installFiles } from "../run/guest/install_files.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
@@ -76,20 +76,19 @@ async function timeCheckpoint(
   agent: GuestAgent,
   { pid, nr }: { pid: number; nr: number },
 ): Promise<DumpTiming> {
-  const { result, nanoseconds } = await agent.checkpoint({
-    ...{ nr, pid, to: { path: IMAGE, openFlags: O_WRONLY_CREAT_TRUNC }, deadlineMs: DEADLINE_MS },
-  });
+  const { result: fd } = await agent.call("open", IMAGE, O_WRONLY_CREAT_TRUNC, 0o600);
+  const { result, nanoseconds } = await agent.checkpoint({ nr, pid, fd, deadlineMs: DEADLINE_MS });
+  await agent.call("close", fd);
   if (result < 0n) throw new Error(`the checkpoint to ${IMAGE} failed with ${result}`);
   return { way: "checkpoint", bytes: await sizeOf(agent, IMAGE), nanoseconds: Number(nanoseconds) };
 }
 
 /** The size of a file, which is removed. */
 async function sizeOf(agent: GuestAgent, path: string): Promise<number> {
-  const calls = new GuestSyscalls(agent);
-  const { result: fd } = await calls.call("open", path, 0, 0);
-  const { result: size } = await calls.call("lseek", fd, 0, SEEK_END);
-  await calls.call("close", fd);
-  await calls.call("unlink", path);
+  const { result: fd } = await agent.call("open", path, 0, 0);
+  const { result: size } = await agent.call("lseek", fd, 0, SEEK_END);
+  await agent.call("close", fd);
+  await agent.call("unlink", path);
   return size;
 }
 
@@ -97,18 +96,18 @@ async function timeCopy(
   agent: GuestAgent,
   { pid, address, bytes }: { pid: number; address: bigint; bytes: number },
 ): Promise<DumpTiming> {
-  const calls = new GuestSyscalls(agent);
-  const mmap = calls.wordSize === 4 ? "mmap2" : "mmap";
-  const { result: buffer } = await calls.call(mmap, 0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0);
-  const { result: fd } = await calls.call("open", COPY, O_WRONLY_CREAT_TRUNC, 0o600);
-  const [own, theirs] = [BigInt.asUintN(8 * calls.wordSize, BigInt(buffer)), address]
-    .map((start) => calls.words(start, BigInt(bytes)));
+  const { wordSize } = agent.info;
+  const mmap = wordSize === 4 ? "mmap2" : "mmap";
+  const { result: buffer } = await agent.call(mmap, 0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0);
+  const { result: fd } = await agent.call("open", COPY, O_WRONLY_CREAT_TRUNC, 0o600);
+  const [own, theirs] = [BigInt.asUintN(8 * wordSize, BigInt(buffer)), address]
+    .map((start) => wordBytes(agent, start, BigInt(bytes)));
   const { monotonicNs: before } = await agent.time();
-  const { result: read } = await calls.call("process_vm_readv", pid, own!, 1, theirs!, 1, 0);
-  const { result: written } = await calls.call("write", fd, buffer, bytes);
+  const { result: read } = await agent.call("process_vm_readv", pid, own!, 1, theirs!, 1, 0);
+  const { result: written } = await agent.call("write", fd, buffer, bytes);
   const { monotonicNs: after } = await agent.time();
-  await calls.call("close", fd);
-  await calls.call("munmap", buffer, bytes);
+  await agent.call("close", fd);
+  await agent.call("munmap", buffer, bytes);
   if (read !== bytes || written !== read) throw new Error(`the copy came to ${written} of ${bytes} bytes`);
   return { way: "copy", bytes: await sizeOf(agent, COPY), nanoseconds: Number(after - before) };
 }

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
 import type { CallOutcome, CallPlan } from "../../lib/model/predict_call.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import { checkpointReply } from "../../vm/agent/testing/checkpoint_reply.ts";
 import type { FileEnd } from "../run/case/call_output.ts";
 import { judgeCall } from "./judge_call.ts";
 import type { MadeCall } from "../run/case/make_call.ts";
@@ -23,10 +24,9 @@ interface Given {
   after?: Uint8Array;
 }
 
-const REPLY: CheckpointResult = {
-  ...{ result: 5n, errno: 0, length: IMAGE.length, secondsBefore: NOW, secondsAfter: NOW + 1n },
-  ...{ nanoseconds: 1n, probe: -14n },
-};
+const REPLY = checkpointReply({
+  ...{ result: 5n, length: IMAGE.length, secondsBefore: NOW, secondsAfter: NOW + 1n, probe: -14n },
+});
 const FAILED = { result: -32n, errno: 32 };
 const CUT = { name: "EPIPE", written: "part", why: "nobody reads" } as const;
 

@@ -28,7 +28,7 @@ import { SLOTS, type StepContext } from "./steps/step_context.ts";
 import type { Step, StepOf, UntilCheck } from "./steps/steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
-import { applyTracer, hasTracerWords, lingerOf, type TracerWork } from "./tracer_words.ts";
+import { applyTracer, busyOf, hasTracerWords, type TracerWork } from "./tracer_words.ts";
 import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./steps/uffd.ts";
 
 /** One point at which the target is checkpointed. */
@@ -109,24 +109,25 @@ function stopStep(step: StepOf<"stop" | "self">, context: StepContext, label: nu
   }
   const prediction = hasCall ? stopPrediction(state, step, tracer) : predictStop(state, step, tracer);
   if (self) {
-    builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()");
+    builder.emitWithResult({ op: "getpid", keep: SLOTS.pid }, "getpid()", undefined, { role: "pid" });
     const nr = state.target.checkpointNr;
     const failed = prediction.refusal && BigInt(-prediction.refusal.errno);
     builder.emitWithResult(
       { op: "syscall", nr, args: [step.zero === 1 ? 0n : { slot: SLOTS.pid }, 6n, 0n] },
       "checkpoint(self, 6, 0)",
       failed,
+      { role: "checkpoint" },
     );
   }
   const resultsBefore = builder.results.length;
   const killNr = syscallNumber("kill", builder.wordSize);
-  const linger = lingerOf(tracer.hold);
+  const busy = busyOf(tracer.hold);
   builder.emit({
     op: "stop",
     label,
     killNr,
     ...(registers === undefined ? {} : { registers }),
-    ...(linger === undefined ? {} : { linger }),
+    ...(busy === undefined ? {} : { busy }),
   });
   state.registers = undefined;
   bringBack(state, prediction);

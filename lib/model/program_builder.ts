@@ -2,7 +2,7 @@
 
 import { nameBytes } from "./state/file_model.ts";
 import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
-import type { ExpectedResult, OpArgument, TargetOp } from "./target_op.ts";
+import type { ExpectedResult, OpArgument, ResultRole, TargetOp } from "./target_op.ts";
 
 /** What a system call must return: a value, or undefined where any value will do. */
 export interface SyscallOptions {
@@ -10,6 +10,8 @@ export interface SyscallOptions {
   /** Keeps the result in this slot. */
   readonly keep?: number;
 }
+
+const ROLES: Partial<Record<SyscallName, ResultRole>> = { brk: "break", userfaultfd: "userfaultfd" };
 
 /** Collects the target's ops and, beside them, what each must result in. */
 export class ProgramBuilder {
@@ -31,10 +33,10 @@ export class ProgramBuilder {
     op: TargetOp,
     what: string,
     expected?: bigint,
-    more: Pick<ExpectedResult, "mask" | "orElse"> = {},
+    more: Pick<ExpectedResult, "mask" | "orElse" | "role"> = {},
   ): void {
     this.ops.push(op);
-    this.results.push({ what, expected, ...more, report: false, isBreak: what.startsWith("brk(") });
+    this.results.push({ what, expected, ...more, report: false });
   }
 
   /** Adds a raw system call. */
@@ -46,6 +48,7 @@ export class ProgramBuilder {
       options.keep === undefined ? op : { ...op, keep: options.keep },
       `${name}(${shown.join(", ")})`,
       options.expected,
+      { role: ROLES[name] },
     );
   }
 

@@ -6,8 +6,8 @@
  */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
-/** What a target does in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
-export type Linger = "running" | "sleeping" | "vfork parent";
+/** What a busy target does in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
+export type Busy = "running" | "sleeping" | "vfork";
 
 /**
  * One operation of the target program (`vm/guest/target/target.c`). An op with `keep` stores its result in that slot
@@ -22,7 +22,7 @@ export type TargetOp =
   | { op: "data"; offset: number; bytes: Uint8Array }
   | { op: "fork"; mode: "child" | "parent" | "run"; id: number }
   | { op: "join"; id: number }
-  | { op: "stop"; label: number; killNr: number; registers?: number; linger?: Linger }
+  | { op: "stop"; label: number; killNr: number; registers?: number; busy?: Busy }
   | { op: "exit"; code: number }
   | { op: "report"; address: OpArgument; length: number }
   | { op: "lar"; selector: number }
@@ -36,6 +36,12 @@ export type TargetOp =
   | { op: "auxv"; type: number; plus?: bigint; keep?: number }
   | { op: "exec" };
 
+/**
+ * What a result tells: the target's pid as it knows it, its program break, the id of a thread, the descriptor of a
+ * userfaultfd, what its own checkpoint returned.
+ */
+export type ResultRole = "pid" | "break" | "thread" | "userfaultfd" | "checkpoint";
+
 /** What an op that yields a result must yield, in the order of the program. */
 export interface ExpectedResult {
   /** The op in words, for a finding. */
@@ -48,8 +54,8 @@ export interface ExpectedResult {
   readonly mask?: bigint | undefined;
   /** For `report`: the exact bytes. */
   readonly bytes?: Uint8Array | undefined;
-  /** Set where the result is the program break, which the image repeats. */
-  readonly isBreak?: boolean;
+  /** What it is, for those who look for it. */
+  readonly role?: ResultRole | undefined;
   /** Whether the item is a `report` (length and bytes) rather than one number. */
   readonly report: boolean;
 }

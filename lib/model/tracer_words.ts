@@ -8,7 +8,7 @@ import { type PageCount, pageCount } from "./state/page_set.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
 import type { Refusal } from "./predict_stop.ts";
 import { addressOf } from "./steps/step_context.ts";
-import type { Linger } from "./target_op.ts";
+import type { Busy } from "./target_op.ts";
 import { VM } from "./state/vm_flag_rules.ts";
 
 /** A debug register that a tracer sets before the checkpoint. */
@@ -30,7 +30,16 @@ export interface TracerPoke {
 }
 
 /** What the target is held by, or does, while it is checkpointed. */
-export type Hold = "stopped" | "traced" | "attached" | "stepped" | "frozen" | "frozen and stopped" | Linger;
+export type Hold =
+  | "stopped"
+  | "traced"
+  | "attached"
+  | "stepped"
+  | "frozen"
+  | "frozen and stopped"
+  | "running"
+  | "sleeping"
+  | "vfork parent";
 
 /** Whose pid the call is given in place of the target's. */
 export type Whom = "zombie" | "dead pid" | "no such pid" | "thread id" | "kernel thread";
@@ -88,7 +97,11 @@ const HOLDS: readonly Hold[] = [
   "sleeping",
   "vfork parent",
 ];
-const LINGERS: readonly Hold[] = ["running", "sleeping", "vfork parent"];
+const BUSY: Partial<Record<Hold, Busy>> = {
+  running: "running",
+  sleeping: "sleeping",
+  "vfork parent": "vfork",
+};
 
 /** What the call says of a process that is none to checkpoint: cr_get_task and cr_task_access of the port. */
 const STRANGERS: Readonly<Record<Whom, readonly [errno: string, why: string]>> = {
@@ -99,7 +112,7 @@ const STRANGERS: Readonly<Record<Whom, readonly [errno: string, why: string]>> =
   "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
 };
 
-type HeldStates = Readonly<Record<Exclude<Hold, Linger>, number>>;
+type HeldStates = Readonly<Partial<Record<Hold, number>>>;
 
 /** What `__state` of the task holds (include/linux/sched.h), where it is held by somebody. */
 const TASK_STATES: HeldStates = {
@@ -132,7 +145,7 @@ export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
     wrong(`"whom"`, `one of ${Object.keys(STRANGERS).join(", ")}`, whom);
   }
   const hasWork = words.debug !== undefined || words.poke !== undefined;
-  if ((hasWork || whom !== undefined) && lingerOf(hold)) {
+  if ((hasWork || whom !== undefined) && busyOf(hold)) {
     throw new SyntaxError(
       `"debug", "poke" and "whom" are for a target that is held: found "hold": "${hold}"`,
     );
@@ -150,15 +163,15 @@ export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
 }
 
 /** What the target does in place of stopping. */
-export function lingerOf(hold: Hold): Linger | undefined {
-  return LINGERS.includes(hold) ? hold as Linger : undefined;
+export function busyOf(hold: Hold): Busy | undefined {
+  return BUSY[hold];
 }
 
 /** The refusal that the words alone lead to. */
 export function tracerRefusal({ hold = "stopped", whom }: TracerWords): Refusal | undefined {
   const [name, why] = whom !== undefined
     ? STRANGERS[whom]
-    : lingerOf(hold)
+    : busyOf(hold)
     ? ["EBUSY", `the target is neither stopped nor frozen: ${hold}`]
     : [];
   return name === undefined ? undefined : { name, errno: errnoNumber(name), atPage: undefined, why: why! };
@@ -167,7 +180,7 @@ export function tracerRefusal({ hold = "stopped", whom }: TracerWords): Refusal 
 /** The TASK record's state of a target that is held, in a kernel of a series (6.1 when not given). */
 export function taskState({ hold = "stopped" }: TracerWords, series?: KernelSeries): number {
   const states = series === "5.10" ? TASK_STATES_5_10 : TASK_STATES;
-  return states[hold as Exclude<Hold, Linger>] ?? 0;
+  return states[hold] ?? 0;
 }
 
 function wrong(where: string, expected: string, found: unknown): never {

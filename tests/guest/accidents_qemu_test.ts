@@ -111,7 +111,7 @@ function deadline(name: "BOOT_DEADLINE_MS" | "DEADLINE_MS", ms: number): SourceE
 }
 
 Deno.test("a guest that boots and says nothing is given up in time, with what was waited for", async () => {
-  const find = `	boot_say_hello("hello", auxiliary_vector);\n`;
+  const find = `	boot_say_hello();\n`;
   const edit = { file: "vm/guest/agent/agent.c", find, replace: `	for (;;)\n		SYS(sched_yield);\n` };
   await using copy = await ProjectCopy.make([edit, deadline("BOOT_DEADLINE_MS", 2500)]);
   const outcome = await copy.run(CHECKPOINT_SHELL);
@@ -144,7 +144,7 @@ const AGENT_ACCIDENTS = [
   },
   {
     what: "answers twice",
-    code: "reply_done();",
+    code: "reply_result(0, \"\");",
     reason: "protocol",
     says: "",
   },

@@ -25,8 +25,7 @@ export function escapeValue(value: string): string {
 /**
  * Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD.
  *
- * @throws {SyntaxError} on a bad
- * sequence.
+ * @throws {SyntaxError} on a bad sequence
  */
 export function unescapeValue(value: string): string {
   const bytes: number[] = [];
@@ -45,18 +44,33 @@ export function unescapeValue(value: string): string {
   return decoder.decode(Uint8Array.from(bytes));
 }
 
-/** A value of a command. `undefined` leaves the word out. */
+/** A value of a command. `undefined` leaves the word out; a negative number goes as it is in a register. */
 export type FieldValue = string | number | bigint | undefined;
 
+/** The words of a command in their order; a key may come more than once. */
+export type Fields = readonly (readonly [string, FieldValue])[];
+
+/** The words for options: each has the option's name, as {@linkcode wireName} writes it. */
+export function fieldsOf(options: Readonly<Record<string, FieldValue>>): Fields {
+  return Object.entries(options).map(([key, value]) => [wireName(key), value]);
+}
+
+/** The name of an option on the wire, and of the field in the agent that holds it: `pauseAt` is `pause_at`. */
+function wireName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /**
- * Writes a command without its LF. A key may come more than once.
+ * Writes a command without its LF.
  *
  * @throws {RangeError} when the line would be longer than {@linkcode MAX_LINE_BYTES}.
  */
-export function formatCommand(word: string, fields: readonly (readonly [string, FieldValue])[]): string {
+export function formatCommand(word: string, fields: Fields): string {
   const words = [word];
   for (const [key, value] of fields) {
-    if (value !== undefined) words.push(`${key}=${escapeValue(String(value))}`);
+    if (value === undefined) continue;
+    const unsigned = typeof value !== "string" && value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
+    words.push(`${key}=${escapeValue(String(unsigned))}`);
   }
   const line = words.join(" ");
   if (line.length >= MAX_LINE_BYTES) {
@@ -86,48 +100,51 @@ export function parseLine(line: string): ProtocolLine {
   return { word, fields };
 }
 
-/**
- * A text field that must be there.
- *
- * @throws {SyntaxError} when it is not.
- */
-export function textField({ word, fields }: ProtocolLine, key: string): string {
-  const value = fields.get(key);
-  if (value === undefined) throw new SyntaxError(`expected ${key}= in the line "${word} ..."`);
-  return value;
+interface FieldTypes {
+  text: string;
+  /** A number, decimal or 0x, that a `number` holds exactly. */
+  number: number;
+  /** Any number. */
+  bigint: bigint;
+  /** It is there, or not. */
+  flag: true;
 }
 
+type FieldKind = keyof FieldTypes;
+type Optional<S> = { [K in keyof S]: S[K] extends `${FieldKind}?` ? K : never }[keyof S];
+
+/** The fields of an answer and what they hold; a kind with `?` may be missing. */
+export type FieldSpec = Readonly<Record<string, FieldKind | `${FieldKind}?`>>;
+
+/** What {@linkcode readFields} gives. */
+export type FieldsOf<S extends FieldSpec> =
+  & { readonly [K in Exclude<keyof S, Optional<S>>]: FieldTypes[S[K] & FieldKind] }
+  & { readonly [K in Optional<S>]?: S[K] extends `${infer T extends FieldKind}?` ? FieldTypes[T] : never };
+
 /**
- * A number field that must be there, decimal or 0x.
+ * Reads the fields of an answer.
  *
- * @throws {SyntaxError} when it is not.
+ * @throws {SyntaxError} when one is missing, or is no number where it must be
  */
-export function bigintField(line: ProtocolLine, key: string): bigint {
-  const value = textField(line, key);
+export function readFields<S extends FieldSpec>(line: ProtocolLine, spec: S): FieldsOf<S> {
+  const found: Record<string, unknown> = {};
+  for (const [key, kind] of Object.entries(spec)) {
+    const name = wireName(key);
+    const value = line.fields.get(name);
+    if (value !== undefined) found[key] = readValue(value, kind.replace("?", "") as FieldKind, name);
+    else if (!kind.endsWith("?")) throw new SyntaxError(`expected ${name}= in the line "${line.word} ..."`);
+  }
+  return found as FieldsOf<S>;
+}
+
+function readValue(value: string, kind: FieldKind, name: string): FieldTypes[FieldKind] {
+  if (kind === "text") return value;
+  if (kind === "flag") return true;
   if (!/^(?:-?\d+|0x[0-9a-fA-F]+)$/.test(value)) {
-    throw new SyntaxError(`expected a number in ${key}=, found ${JSON.stringify(value)}`);
+    throw new SyntaxError(`expected a number in ${name}=, found ${JSON.stringify(value)}`);
   }
-  return BigInt(value);
-}
-
-/**
- * A number field that must be there and fit a number exactly.
- *
- * @throws {SyntaxError} when it does not.
- */
-export function numberField(line: ProtocolLine, key: string): number {
-  const value = Number(bigintField(line, key));
-  if (!Number.isSafeInteger(value)) {
-    throw new SyntaxError(`expected a smaller number in ${key}=, found ${value}`);
-  }
-  return value;
-}
-
-/**
- * A number field, or undefined when it is not there.
- *
- * @throws {SyntaxError} when it is no number.
- */
-export function optionalNumberField(line: ProtocolLine, key: string): number | undefined {
-  return line.fields.has(key) ? numberField(line, key) : undefined;
+  const number = BigInt(value);
+  if (kind === "bigint") return number;
+  if (Number.isSafeInteger(Number(number))) return Number(number);
+  throw new SyntaxError(`expected a smaller number in ${name}=, found ${number}`);
 }

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
 import {
-  bigintField,
   escapeValue,
+  fieldsOf,
   formatCommand,
-  numberField,
-  optionalNumberField,
   parseLine,
-  textField,
+  readFields,
   unescapeValue,
 } from "./agent_protocol.ts";
 
@@ -28,7 +26,7 @@ Deno.test("unescapeValue() refuses a percent sign without two digits", () => {
 Deno.test("formatCommand() writes words in order, leaves undefined ones out and may repeat a key", () => {
   assertEquals(
     formatCommand("exec", [["dir", "/w k"], ["uid", undefined], ["arg", "sh"], ["arg", -1], ["n", 5n]]),
-    "exec dir=/w%20k arg=sh arg=-1 n=5",
+    "exec dir=/w%20k arg=sh arg=18446744073709551615 n=5",
   );
   assertEquals(formatCommand("event", []), "event");
 });
@@ -42,22 +40,33 @@ Deno.test("formatCommand() refuses a line that the agent would not take", () => 
   );
 });
 
-Deno.test("parseLine() takes a line apart", () => {
-  const line = parseLine("ok ret=-38 hash=00ff zero=0x1f what=a%20b=c");
+Deno.test("fieldsOf() and readFields() write a name's words apart, as the agent has them", () => {
+  const options = { nr: 390, pauseAt: 0, fd: "none", rlimitFsize: undefined };
+  assertEquals(formatCommand("x", fieldsOf(options)), "x nr=390 pause_at=0 fd=none");
+  const line = parseLine("ok result=-38 hash=00ff zero_page=0x1f what=a%20b=c is_late=1");
   assertEquals(line.word, "ok");
-  assertEquals(numberField(line, "ret"), -38);
-  assertEquals(bigintField(line, "zero"), 31n);
-  assertEquals(textField(line, "what"), "a b=c");
-  assertEquals(optionalNumberField(line, "sig"), undefined);
+  const spec = {
+    result: "number",
+    zeroPage: "bigint",
+    what: "text",
+    isLate: "flag?",
+    signal: "number?",
+  } as const;
+  assertEquals(readFields(line, spec), { result: -38, zeroPage: 31n, what: "a b=c", isLate: true });
   assertEquals(parseLine("ok").fields.size, 0);
 });
 
-Deno.test("parseLine() and the fields refuse what makes no sense", () => {
+Deno.test("parseLine() and readFields() refuse what makes no sense", () => {
   for (const line of ["", " ok", "Ok", "ok  a=1", "ok a", "ok =1", "\x00\x01"]) {
     assertThrows(() => parseLine(line), SyntaxError, "expected", JSON.stringify(line));
   }
   const line = parseLine("ok n=12x big=0xffffffffffffffff");
-  assertThrows(() => textField(line, "pid"), SyntaxError, 'expected pid= in the line "ok ..."');
-  assertThrows(() => numberField(line, "n"), SyntaxError, 'found "12x"');
-  assertThrows(() => numberField(line, "big"), SyntaxError, "smaller number");
+  assertThrows(
+    () => readFields(line, { zeroPage: "text" }),
+    SyntaxError,
+    'expected zero_page= in the line "ok ..."',
+  );
+  assertThrows(() => readFields(line, { n: "number" }), SyntaxError, 'found "12x"');
+  assertThrows(() => readFields(line, { n: "bigint?" }), SyntaxError, 'found "12x"');
+  assertThrows(() => readFields(line, { big: "number" }), SyntaxError, "smaller number");
 });

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { AgentError, AgentSession, decodePages, type SessionOptions } from "./agent_session.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { AgentError, AgentSession, type SessionOptions } from "./agent_session.ts";
 import { blockHashHex } from "../../lib/compare/block_hash.ts";
 import { LineQueue } from "./byte_channel.ts";
 import { linkOver, type MemoryConnection, memoryConnections } from "./memory_link.ts";
 import { GuestLostError, type GuestLostReason } from "../qemu/guest_lost_error.ts";
 
-const HELLO = "hello proto=1 arch=x86_64 wordsize=8 pagesize=4096 sysname=Linux release=6.1.192 " +
-  "version=%231%20SMP machine=x86_64 zeropfn=0x1f cpus=1";
+const HELLO = "hello protocol=2 arch=x86_64 word_size=8 release=6.1.192 version=%231%20SMP machine=x86_64 " +
+  "zero_page_frame=0x1f";
 const BYTES = new TextEncoder().encode("some bytes of a blob");
 const HASH = blockHashHex(BYTES);
 
@@ -95,13 +95,10 @@ Deno.test("AgentSession.connect() reads who the agent is", async () => {
     assertEquals(session.info, {
       arch: "x86_64",
       wordSize: 8,
-      pageSize: 4096,
-      sysname: "Linux",
       release: "6.1.192",
       version: "#1 SMP",
       machine: "x86_64",
       zeroPageFrame: 31n,
-      cpus: 1,
     });
     return Promise.resolve();
   });
@@ -112,9 +109,9 @@ Deno.test("AgentSession.connect() gives up an agent that is silent, cut off, or 
   const silent = setScene({ bootDeadlineMs: 20, slowdown: 1000 });
   await assertLost(silent.connect(), "timeout", "the agent's hello", "waited 0.02 s");
   const cases: [string, string][] = [
-    [`${HELLO.replace("proto=1", "proto=2")}\n`, "expected protocol 1, found 2"],
+    [`${HELLO.replace("protocol=2", "protocol=1")}\n`, "expected protocol 2, found 1"],
     ["Linux version 6.1\n", "expected a word at the start"],
-    [`${HELLO.replace(" cpus=1", "")}\n`, "expected cpus="],
+    [`${HELLO.replace("word_size=8", "word=8")}\n`, "expected word_size="],
     ["hello proto=1 ar", "the last line is cut"],
     ["x".repeat(5000), "a line of more than 4095 bytes"],
     ["", "the control port ended"],
@@ -130,30 +127,77 @@ Deno.test("AgentSession.connect() gives up an agent that is silent, cut off, or 
 Deno.test("AgentSession sends commands word by word, one at a time, in order", async () => {
   await withSession(async (session, agent) => {
     const results = Promise.all([
-      session.ping(5),
+      session.zombie(),
       session.spawn({ path: "/a b", uid: 7 }),
       session.exec(["sh", "-c", "echo 50%"], { env: { A: "1" } }),
       session.mount({ type: "tmpfs", directory: "/m", data: "size=1m" }),
-      session.kill(12, { signal: 15 }),
+      session.signal(12, 15),
     ]);
-    assertEquals(await agent.answer("ok n=5"), "ping n=5");
+    assertEquals(await agent.answer("ok pid=5"), "zombie");
     assertEquals(await agent.answer("ok pid=31"), "spawn path=/a%20b uid=7");
     assertEquals(
       await agent.answer("ok pid=32 stdout=/o stderr=/e"),
       "exec env=A=1 arg=sh arg=-c arg=echo%2050%25",
     );
-    assertEquals(await agent.answer("ok"), "mount type=tmpfs dir=/m data=size=1m");
-    assertEquals(await agent.answer("ok sig=15"), "kill pid=12 sig=15");
-    assertEquals(await results, [undefined, 31, { pid: 32, stdout: "/o", stderr: "/e" }, undefined, {
-      signal: 15,
-    }]);
+    const mount = "syscall nr=165 s=tmpfs s=/m s=tmpfs n=0 s=size=1m";
+    assertEquals(await agent.answer("ok result=0 bytes="), mount);
+    assertEquals(await agent.answer("ok result=0 bytes="), "syscall nr=62 n=12 n=15");
+    assertEquals(await results, [5, 31, { pid: 32, stdout: "/o", stderr: "/e" }, undefined, undefined]);
+  });
+});
+
+Deno.test("AgentSession.call() names the system call that failed, and what it failed with", async () => {
+  await withSession(async (session, agent) => {
+    const made = session.call("open", "/x", new Uint8Array(2), -1);
+    assertEquals(
+      await agent.answer("ok result=-24 bytes=0102"),
+      "syscall nr=2 s=/x b=0000 n=18446744073709551615",
+    );
+    const error = await assertRejects(
+      () => made,
+      AgentError,
+      "open(/x, 2 bytes, -1): the agent answered errno 24 EMFILE",
+    );
+    assertEquals(error.errno, 24);
+    const address = session.call("mmap", 0);
+    await agent.answer("ok result=-4096 bytes=");
+    assertEquals((await address).result, -4096);
+    // A directory that is there will do, and another error will not.
+    const there = session.mkdir("/d");
+    await agent.answer("ok result=-17 bytes=");
+    await there;
+    const failed = session.mkdir("/d");
+    await agent.answer("ok result=-13 bytes=");
+    await assertRejects(() => failed, AgentError, "EACCES");
+  });
+});
+
+Deno.test("AgentSession.poke() tells what was there, and closes the memory when it cannot be written", async () => {
+  await withSession(async (session, agent) => {
+    const poked = session.poke(9, 0x123456789n, Uint8Array.of(0xcc));
+    assertEquals(await agent.answer("ok result=6 bytes="), "syscall nr=2 s=/proc/9/mem n=2");
+    assertEquals(await agent.answer("ok result=1 bytes=55"), "syscall nr=17 n=6 b=00 n=1 n=4886718345");
+    assertEquals(await agent.answer("ok result=-5 bytes=cc"), "syscall nr=18 n=6 b=cc n=1 n=4886718345");
+    const failed = assertRejects(() => poked, AgentError, "EIO");
+    assertEquals(await agent.answer("ok result=0 bytes="), "syscall nr=3 n=6");
+    await failed;
+  });
+});
+
+Deno.test("AgentSession.setDebugRegister() attaches, pokes the user area, and detaches", async () => {
+  await withSession(async (session, agent) => {
+    const set = session.setDebugRegister(9, 7, 5n);
+    assertEquals(await agent.answer("ok"), "attach pid=9 how=seize");
+    assertEquals(await agent.answer("ok result=-22 bytes="), "syscall nr=101 n=6 n=9 n=904 n=5");
+    assertEquals(await agent.answer("ok"), "detach pid=9");
+    assertEquals(await set, 22);
   });
 });
 
 Deno.test("AgentSession understands every event and every state", async () => {
   await withSession(async (session, agent) => {
     const events: [string, unknown][] = [
-      ["event=stop label=3 pid=9 scratch=0x404000 resume=0x400100", {
+      ["event=stop label=3 pid=9 scratch=0x404000 resume_address=0x400100", {
         kind: "stop",
         pid: 9,
         label: 3,
@@ -161,7 +205,7 @@ Deno.test("AgentSession understands every event and every state", async () => {
         resumeAddress: 0x400100n,
       }],
       ["event=exit pid=9 code=42", { kind: "exit", pid: 9, code: 42 }],
-      ["event=signal pid=9 sig=11", { kind: "signal", pid: 9, signal: 11 }],
+      ["event=signal pid=9 signal=11", { kind: "signal", pid: 9, signal: 11 }],
     ];
     for (const [line, expected] of events) {
       const event = session.event();
@@ -169,8 +213,8 @@ Deno.test("AgentSession understands every event and every state", async () => {
       assertEquals(await event, expected);
     }
     const quiet = session.quiesce(4);
-    await agent.answer("ok state=S syscall=0%200x0");
-    assertEquals(await quiet, { state: "S", syscall: "0 0x0" });
+    await agent.answer("ok state=S");
+    assertEquals(await quiet, { state: "S" });
     const ended = session.quiesce(4);
     await agent.answer("ok state=exited code=1");
     assertEquals(await ended, { state: "exited", code: 1 });
@@ -204,7 +248,7 @@ Deno.test("AgentSession sends bytes with length and digest", async () => {
     assert((await agent.hear()).startsWith("pagehash pid=3 count=2 hash="));
     const addresses = new BigUint64Array((await agent.receive(16)).buffer);
     assertEquals([...addresses], [0x1000n, 0x2000n]);
-    const answer = new Uint8Array(Uint32Array.of(0x11, 0x22, 0xffffffff, 0xffffffff).buffer);
+    const answer = new Uint8Array(BigUint64Array.of(0x11_0000_0022n, 2n ** 64n - 1n).buffer);
     agent.send(answer);
     agent.say(`blob name=pagehash length=16 hash=${blockHashHex(answer)}`);
     agent.say("ok");
@@ -212,14 +256,14 @@ Deno.test("AgentSession sends bytes with length and digest", async () => {
   });
 });
 
-const ENDING = "t0=100 t1=101 ns=12345";
+const ENDING = "caller=70 seconds_before=100 seconds_after=101 nanoseconds=12345";
 
 Deno.test("AgentSession.checkpoint() brings an image home, whole or to a sink", async () => {
   await withSession(async (session, agent) => {
     const image = Uint8Array.from({ length: 3_000_001 }, (_, i) => i * 7 >> 3);
-    const answer = `ok ret=1 errno=0 length=${image.length} hash=${blockHashHex(image)} ${ENDING}`;
+    const answer = `ok result=1 length=${image.length} hash=${blockHashHex(image)} ${ENDING}`;
     const whole = session.checkpoint({ pid: 9 });
-    assertEquals(await agent.hear(), "checkpoint nr=390 pid=9 flags=0 to=pipe");
+    assertEquals(await agent.hear(), "checkpoint nr=390 pid=9");
     agent.send(image.subarray(0, 1_000_000));
     agent.say(answer);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -239,7 +283,7 @@ Deno.test("AgentSession.checkpoint() brings an image home, whole or to a sink", 
       flags: 1n,
       sink: (bytes) => void parts.push(bytes.length),
     });
-    assertEquals(await agent.hear(), "checkpoint nr=390 pid=18446744073709551615 flags=1 to=pipe");
+    assertEquals(await agent.hear(), "checkpoint nr=390 pid=18446744073709551615 flags=1");
     agent.send(image);
     agent.say(answer);
     assertEquals((await handed).image, undefined);
@@ -257,10 +301,10 @@ Deno.test("AgentSession.checkpoint() passes on what its sink throws, and the ses
     agent.send(BYTES);
     agent.send(BYTES.subarray(3));
     const both = new Uint8Array([...BYTES, ...BYTES.subarray(3)]);
-    agent.say(`ok ret=1 errno=0 length=${both.length} hash=${blockHashHex(both)} ${ENDING}`);
+    agent.say(`ok result=1 length=${both.length} hash=${blockHashHex(both)} ${ENDING}`);
     await assertRejects(() => full, Error, "No space left");
-    const alive = session.ping(1);
-    await agent.answer("ok n=1");
+    const alive = session.time();
+    await agent.answer("ok realtime=1 monotonic_ns=2");
     await alive;
   });
 });
@@ -268,18 +312,35 @@ Deno.test("AgentSession.checkpoint() passes on what its sink throws, and the ses
 Deno.test("AgentSession.checkpoint() tells refusals, and callers that a signal ended", async () => {
   await withSession(async (session, agent) => {
     const none = `length=0 hash=${blockHashHex(new Uint8Array())} ${ENDING}`;
-    const refused = session.checkpoint({ pid: 9, to: "none", uid: 5 });
+    const refused = session.checkpoint({ pid: 9, fd: "none", uid: 5, handledSignal: 10 });
     assertEquals(
-      await agent.answer(`ok ret=-9 errno=9 ${none}`),
-      "checkpoint nr=390 pid=9 flags=0 to=none uid=5",
+      await agent.answer(`ok result=-9 ${none}`),
+      "checkpoint nr=390 pid=9 fd=none uid=5 handled_signal=10",
     );
-    assertEquals((await refused).result, -9n);
-    const killed = session.checkpoint({ pid: 9, signalAfter: { bytes: 10, signal: 9, handled: true } });
-    assertEquals(
-      await agent.answer(`ok ret=-1 errno=0 signal=9 ${none}`),
-      "checkpoint nr=390 pid=9 flags=0 to=pipe sigafter=10 sig=9 handled=1",
-    );
-    assertEquals((await killed).signal, 9);
+    const { result, errno } = await refused;
+    assertEquals([result, errno], [-9n, 9]);
+    const killed = session.checkpoint({ pid: 9 });
+    await agent.answer(`ok result=-1 signal=9 ${none}`);
+    const end = await killed;
+    assertEquals([end.signal, end.errno], [9, 0]);
+  });
+});
+
+Deno.test("AgentSession.checkpoint() knows the id before, a target's own call included", async () => {
+  await withSession(async (session, agent) => {
+    const answer = async (result: number, more = "") => {
+      const made = session.checkpoint({ pid: 9 });
+      await agent.answer(
+        `ok result=${result} length=0 hash=${blockHashHex(new Uint8Array())} ${ENDING} ${more}`.trim(),
+      );
+      const { previousId } = await made;
+      return [previousId, session.lastId];
+    };
+    assertEquals(await answer(1), [0, 1]);
+    assertEquals(await answer(-16), [1, 1]);
+    assertEquals(await answer(-1, "signal=9"), [1, 1]);
+    session.lastId = 4;
+    assertEquals(await answer(5), [4, 5]);
   });
 });
 
@@ -296,8 +357,8 @@ Deno.test("AgentSession turns `err` into an AgentError, and the session lives", 
     agent.say(`blob name=maps length=${BYTES.length} hash=${HASH}`);
     agent.say("err errno=2 what=smaps");
     await assertRejects(() => partly, AgentError, "smaps");
-    const alive = session.ping(1);
-    await agent.answer("ok n=1");
+    const alive = session.time();
+    await agent.answer("ok realtime=1 monotonic_ns=2");
     await alive;
   });
 });
@@ -307,21 +368,21 @@ Deno.test("AgentSession names command and process when no answer comes in time",
     const work = session.quiesce(4321, { deadlineMs: 20 });
     await assertLost(work, "timeout", 'the answer to "quiesce pid=4321"', "a line of console");
     // Even if it speaks later: whose answer would that be?
-    agent.say("ok state=S syscall=0");
-    await assertLost(session.ping(1), "timeout", "quiesce pid=4321");
+    agent.say("ok state=S");
+    await assertLost(session.time(), "timeout", "quiesce pid=4321");
   });
 });
 
 Deno.test("AgentSession gives a guest up whose answer makes no sense", async () => {
-  const bad = `blob name=results length=${BYTES.length} hash=${HASH}`;
-  const turned = `blob name=results length=${BYTES.length} hash=${"0".repeat(16)}`;
+  const bad = `blob name=file length=${BYTES.length} hash=${HASH}`;
+  const turned = `blob name=file length=${BYTES.length} hash=${"0".repeat(16)}`;
   const cases: [string, (agent: FakeAgent) => void][] = [
     ["expected the digest 0000", (a) => (a.send(BYTES), a.say(turned), a.say("ok"))],
     ["the data port ended", (a) => (a.send(BYTES.subarray(1)), a.say(bad), a.say("ok"), a.hangUp())],
     ["the last line is cut", (a) => (a.raw("ok le"), a.hangUp())],
-    ["expected length=", (a) => a.say("blob name=results hash=00")],
+    ["expected length=", (a) => a.say("blob name=file hash=00")],
     ['found "hello"', (a) => a.say(HELLO)],
-    ['expected a blob "results", found none', (a) => a.say("ok")],
+    ['expected a blob "file", found none', (a) => a.say("ok")],
     ["expected key=value", (a) => a.say("ok fine")],
     ["the control port ended", (a) => a.hangUp()],
   ];
@@ -330,19 +391,19 @@ Deno.test("AgentSession gives a guest up whose answer makes no sense", async () 
       const work = session.results();
       await agent.hear();
       act(agent);
-      await assertLost(work, "protocol", words, 'the answer to "results"');
+      await assertLost(work, "protocol", words, 'the answer to "readfile');
     });
   }
 });
 
 Deno.test("AgentSession gives a guest up whose image is changed, too long, or followed by more", async () => {
-  const answer = `ok ret=1 errno=0 length=${BYTES.length} hash=${HASH} ${ENDING}`;
+  const answer = `ok result=1 length=${BYTES.length} hash=${HASH} ${ENDING}`;
   const changed = BYTES.slice();
   changed[3] = 0;
   const cases: [string, Uint8Array[], string][] = [
     ["expected the digest", [changed], answer],
     [`expected a stream of ${BYTES.length} bytes, found ${2 * BYTES.length}`, [BYTES, BYTES], answer],
-    ["expected errno=", [BYTES], answer.replace("errno=0 ", "")],
+    ["expected result=", [BYTES], answer.replace("result=1 ", "")],
   ];
   for (const [words, sent, line] of cases) {
     await withSession(async (session, agent) => {
@@ -362,25 +423,16 @@ Deno.test("AgentSession notices words and bytes that nobody asked for", async ()
     await withSession(async (session, agent) => {
       act(agent);
       await new Promise((resolve) => setTimeout(resolve, 10));
-      await assertLost(session.ping(1), "protocol", "expected silence before the command");
+      await assertLost(session.time(), "protocol", "expected silence before the command");
     });
   }
 });
 
 Deno.test("AgentSession refuses a command that is too long before it says anything", async () => {
   await withSession(async (session, agent) => {
-    await assertRejects(() => session.mkdir("x".repeat(5000)), RangeError, "command mkdir");
-    const alive = session.ping(1);
-    await agent.answer("ok n=1");
+    await assertRejects(() => session.mkdir("x".repeat(5000)), RangeError, "command syscall");
+    const alive = session.time();
+    await agent.answer("ok realtime=1 monotonic_ns=2");
     await alive;
   });
-});
-
-Deno.test("decodePages() takes addresses and entries apart, and refuses a cut list", () => {
-  const blob = new Uint8Array(BigUint64Array.of(0x1000n, 1n << 63n, 0x2000n, 1n << 62n).buffer);
-  assertEquals(decodePages(blob), [
-    { address: 0x1000n, entry: 1n << 63n },
-    { address: 0x2000n, entry: 1n << 62n },
-  ]);
-  assertThrows(() => decodePages(blob.subarray(1)), RangeError, "multiple of 16 bytes, found 31");
 });

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: MIT
+import { type FieldsOf, type FieldSpec, parseLine, type ProtocolLine, readFields } from "./agent_protocol.ts";
 import type { ByteSink } from "./byte_channel.ts";
 
-/** What the agent says of itself and its kernel. */
-export interface GuestInfo {
-  readonly arch: "x86_64" | "i386";
-  /** The kernel's word size in bytes. */
-  readonly wordSize: 4 | 8;
-  readonly pageSize: number;
-  /** The fields of uname(2). */
-  readonly sysname: string;
-  readonly release: string;
-  readonly version: string;
-  readonly machine: string;
+const PROTOCOL = 2;
+
+// Options and answers have the same names here, on the wire and in the agent (see `fieldsOf()` and `readFields()`).
+
+/** The agent's first line. */
+const HELLO = {
+  protocol: "number",
+  /** The kernel's architecture. */
+  arch: "text",
+  /** The word size of agent and kernel in bytes. */
+  wordSize: "number",
+  /** Fields of uname(2). */
+  release: "text",
+  version: "text",
+  machine: "text",
   /** Number of the page frame that untouched private memory reads from; 0 when the kernel does not tell. */
-  readonly zeroPageFrame: bigint;
-  readonly cpus: number;
-}
+  zeroPageFrame: "bigint",
+} as const satisfies FieldSpec;
+
+/** What the agent says of itself and its kernel. */
+export type GuestInfo = Omit<FieldsOf<typeof HELLO>, "protocol" | "arch" | "wordSize"> & {
+  readonly arch: "x86_64" | "i386";
+  readonly wordSize: 4 | 8;
+};
 
 /** How the target is started. */
 export interface SpawnOptions {
@@ -23,148 +33,129 @@ export interface SpawnOptions {
   path?: string;
   uid?: number;
   gid?: number;
-  /** For personality(2); ADDR_NO_RANDOMIZE by default. */
-  personality?: number;
 }
 
 /** How any program is started. */
 export interface ExecOptions {
-  /** Working directory; `/work` by default. */
-  directory?: string;
-  uid?: number;
-  gid?: number;
-  /** For personality(2); ADDR_NO_RANDOMIZE by default. */
-  personality?: number;
   /** The whole environment; PATH and HOME alone by default. */
   env?: Readonly<Record<string, string>>;
 }
 
-/** What a target does next. */
-export type TargetEvent =
-  | {
-    readonly kind: "stop";
+/** What a target can do next, and what the agent says of it. */
+const EVENTS = {
+  stop: {
     /**
-     * The process that stopped, or lingers in place of it: the target, or a child that has become the
-     * subject. The agent's name for it, whatever pid namespace it lives in.
+     * The process that stopped, or is busy in place of it: the target, or a child that has become the subject. The
+     * agent's name for it, whatever pid namespace it lives in.
      */
-    readonly pid: number;
-    readonly label: number;
+    pid: "number",
+    label: "number",
     /** Address of the scratch memory. */
-    readonly scratch: bigint;
+    scratch: "bigint",
     /** Address of the instruction after the system call that stopped it. */
-    readonly resumeAddress: bigint;
-  }
-  | { readonly kind: "exit"; readonly pid: number; readonly code: number }
-  | { readonly kind: "signal"; readonly pid: number; readonly signal: number };
+    resumeAddress: "bigint",
+  },
+  exit: { pid: "number", code: "number" },
+  signal: { pid: "number", signal: "number" },
+} as const satisfies Record<string, FieldSpec>;
 
-/** How a process ended: with an exit status, or by a signal. */
-export interface ProcessEnd {
-  readonly code?: number;
-  readonly signal?: number;
-}
+type Events = typeof EVENTS;
+/** What a target does next. */
+export type TargetEvent = { [K in keyof Events]: { readonly kind: K } & FieldsOf<Events[K]> }[keyof Events];
 
-/**
- * A process that sleeps in a system call (`state` S, and the line of /proc/PID/syscall), or one that has
- * ended.
- */
-export type QuietState =
-  | { readonly state: "S"; readonly syscall: string }
-  | ({ readonly state: "exited" } & ProcessEnd);
+/** A process that sleeps in a system call, or one that has ended: with an exit status, or by a signal. */
+export const QUIET_STATE = { state: "text", code: "number?", signal: "number?" } as const satisfies FieldSpec;
+/** What {@linkcode QUIET_STATE} describes. */
+export type QuietState = Omit<FieldsOf<typeof QUIET_STATE>, "state"> & { readonly state: "S" | "exited" };
 
-/** Registers, each block as ptrace(2) gives it to the agent. */
-export interface RegisterBlobs {
-  /** `struct user_regs_struct` of the guest's kernel: 27 or 17 words. */
-  readonly general: Uint8Array;
-  /** The regset NT_X86_XSTATE. */
-  readonly xstate?: Uint8Array;
-  /** The regset NT_PRFPREG, where the CPU has no XSAVE. */
-  readonly fpregs?: Uint8Array;
-  /** PTRACE_GETFPXREGS, where an i386 kernel has no PTRACE_GETREGSET. */
-  readonly fpxregs?: Uint8Array;
-  /** Debug registers 0 to 7, a word each. */
-  readonly debug: Uint8Array;
-  /** The three TLS slots of the GDT as `struct user_desc`, 16 bytes each. */
-  readonly tls: Uint8Array;
-}
+/** Where a program runs, and the paths of the files in the guest that take its output. */
+export const STARTED = { pid: "number", stdout: "text", stderr: "text" } as const satisfies FieldSpec;
+/** A program that runs in the guest. */
+export type StartedProgram = FieldsOf<typeof STARTED>;
+
+/** How a process is stopped by a tracer: PTRACE_INTERRUPT, PTRACE_ATTACH, or one instruction later. */
+export type AttachMethod = "seize" | "attach" | "singlestep";
 
 /** How the system call under test is called, and what becomes of the image. */
 export interface CheckpointOptions {
   /** Number of the system call; 390 by default. */
   nr?: number;
   pid: number;
-  flags?: bigint;
+  flags?: number | bigint;
   /**
-   * Where the call writes to: a pipe to the host (the default), a file of the guest, a closed descriptor, or a
-   * descriptor of the agent's own with the one, if any, at which its other end is read. The agent closes both
-   * of these, and a descriptor without a reader never.
+   * Where the call writes to, in place of a pipe to the host: a descriptor of the agent's own, or `none`: one that is
+   * not open. The agent closes one that has a reader, and another never.
    */
-  to?:
-    | "pipe"
-    | "none"
-    | { readonly path: string; readonly openFlags?: number }
-    | { readonly fd: number; readonly reader?: number | undefined };
+  fd?: number | "none" | undefined;
+  /** The descriptor at which the other end of `fd` is read. The agent closes it. */
+  reader?: number | undefined;
   /** Who calls. */
   uid?: number;
   gid?: number;
-  /** Size of the pipe in bytes; 1 MiB by default. */
-  pipeBytes?: number;
-  /** The reader goes away after so many bytes; the caller ignores SIGPIPE then. */
-  cutAfter?: number;
+  /** How often the call is made, one after the other by the same caller. */
+  times?: number;
+  /** Whether the caller ignores SIGPIPE and SIGXFSZ. */
+  signals?: "ignored" | "fatal";
+  /** Every so many microseconds SIGALRM comes to the caller, which has a handler for it, with SA_RESTART. */
+  alarm?: number | undefined;
+  /** RLIMIT_FSIZE of the caller, in bytes. */
+  rlimitFsize?: number | undefined;
+  /** A signal for which the caller has a handler, with SA_RESTART. */
+  handledSignal?: number | undefined;
   /**
    * Lets the n-th allocation, or copy from or to user space, of the caller fail, counted from the call on
    * (/proc/thread-self/fail-nth, Documentation/fault-injection); the kernel needs CONFIG_FAULT_INJECTION.
    */
   failNth?: number;
-  /** Sends the caller a signal after so many bytes. `handled`: it has a handler for it, with SA_RESTART. */
-  signalAfter?: { readonly bytes: number; readonly signal: number; readonly handled?: boolean };
   /** Reads no further than so many bytes and answers with `paused`; {@linkcode AgentSession.resume} goes on. */
   pauseAt?: number | undefined;
-  /** How often the call is made, one after the other by the same caller. */
-  times?: number | undefined;
-  /** The caller's limit on the size of files it writes, in bytes (RLIMIT_FSIZE). */
-  fileSize?: number | undefined;
-  /** Whether the caller ignores SIGPIPE and SIGXFSZ. */
-  ignoreSignals?: boolean | undefined;
-  /** Every so many microseconds SIGALRM comes to the caller, which has a handler for it, with SA_RESTART. */
-  alarmUs?: number | undefined;
   /**
    * Takes the image as it comes, instead of `image` in the result. The bytes are the sink's until its
    * promise is done.
    */
-  sink?: ByteSink;
-  deadlineMs?: number;
+  sink?: ByteSink | undefined;
+  deadlineMs?: number | undefined;
 }
 
+/** What the agent says of a call that is over. */
+const CHECKPOINT = {
+  /** The pid of the caller, which nobody has any more. */
+  caller: "number",
+  /** What the call returned: an id from 1 up, or a negative errno; -1 when a signal ended the caller first. */
+  result: "bigint",
+  /** The signal that ended the caller. */
+  signal: "number?",
+  /** Bytes that came through the pipe. */
+  length: "number",
+  /** The guest's clock right before and after the call, in seconds since 1970. */
+  secondsBefore: "bigint",
+  secondsAfter: "bigint",
+  /** Duration of the call. */
+  nanoseconds: "bigint",
+  /** Set when the fault that was asked for by `failNth` came. */
+  faultCame: "flag?",
+  /** A result of one of several calls that was another than the last one's. */
+  otherResult: "bigint?",
+  /** Set when the caller had not ended in the time that it was given, with nobody reading. */
+  isLate: "flag?",
+  /** What write(2) returned for a byte at an address of the kernel, by the same caller after the call. */
+  probe: "bigint?",
+} as const satisfies FieldSpec;
+
+/** What the agent says of a call that waits for its image to be read. */
+const PAUSED = { paused: "number", caller: "number", length: "number" } as const satisfies FieldSpec;
+
 /** What the system call returned, and what it wrote. */
-export interface CheckpointResult {
-  /**
-   * What the call returned: an id from 1 up, or a negative errno; -1 when a signal ended the caller first.
-   */
-  readonly result: bigint;
+export type CheckpointResult = FieldsOf<typeof CHECKPOINT> & {
   /** The errno, or 0. */
   readonly errno: number;
-  /** The signal that ended the caller. */
-  readonly signal?: number;
-  /** Set when the fault that was asked for by `failNth` came. */
-  readonly faultCame?: true;
-  /** Bytes that came through the pipe. */
-  readonly length: number;
-  /** These bytes, unless a sink took them. */
+  /** The image, unless a sink took it. */
   readonly image?: Uint8Array;
-  /** The guest's clock right before and after the call, in seconds since 1970. */
-  readonly secondsBefore: bigint;
-  readonly secondsAfter: bigint;
-  /** Duration of the call. */
-  readonly nanoseconds: bigint;
-  /** A result of one of several calls that was another than the last one's. */
-  readonly otherResult?: bigint;
-  /** Set when the caller had not ended in the time that it was given, with nobody reading. */
-  readonly isLate?: boolean;
-  /** What write(2) returned for a byte at an address of the kernel, by the same caller after the call. */
-  readonly probe?: bigint;
+  /** The id that the last successful call before this one returned in this guest; 0: none. */
+  readonly previousId: number;
   /** Set instead of a result when the call is still under way. */
   readonly paused?: PausedCall;
-}
+};
 
 /** A call that waits for its image to be read. */
 export interface PausedCall {
@@ -178,8 +169,8 @@ export interface ResumeOptions {
   readonly handle: number;
   /** Bytes of the whole image to read before the next pause; to the end by default. */
   readonly pauseAt?: number | undefined;
-  /** The reader goes away after so many bytes of the whole image. */
-  readonly cutAfter?: number | undefined;
+  /** 1: the reader goes away. */
+  readonly closeReader?: 1 | undefined;
   /** Waits for the end of the caller before it reads on, for so many milliseconds. */
   readonly waitMs?: number | undefined;
 }
@@ -187,28 +178,52 @@ export interface ResumeOptions {
 /** An argument of a system call of the agent's: a number, a string, or bytes that the kernel may write to. */
 export type SyscallArgument = number | bigint | string | Uint8Array;
 
-/** A program that runs in the guest. */
-export interface StartedProgram {
-  readonly pid: number;
-  /** Paths of the files in the guest that take its output. */
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** One page in the blob `pages` of {@linkcode AgentSession.observe}. */
-export interface ObservedPage {
-  readonly address: bigint;
-  /** The entry of /proc/PID/pagemap. */
-  readonly entry: bigint;
-}
-
 /** What to mount. */
 export interface MountOptions {
   type: string;
   directory: string;
   /** Device; the type's name by default. */
   source?: string;
-  /** For mount(2). */
-  flags?: number;
   data?: string;
+}
+
+/** Reads the agent's first line. Like its neighbours it throws SyntaxError. */
+export function parseHello(text: string): GuestInfo {
+  const line = parseLine(text);
+  if (line.word !== "hello") {
+    throw new SyntaxError(`expected hello, found ${JSON.stringify(text.slice(0, 80))}`);
+  }
+  const { protocol, arch, wordSize, ...info } = readFields(line, HELLO);
+  if (protocol !== PROTOCOL) throw new SyntaxError(`expected protocol ${PROTOCOL}, found ${protocol}`);
+  if (arch !== "x86_64" && arch !== "i386") {
+    throw new SyntaxError(`expected arch x86_64 or i386, found ${arch}`);
+  }
+  return { arch, wordSize: wordSize === 8 ? 8 : 4, ...info };
+}
+
+/** Reads what a target did. */
+export function parseEvent(line: ProtocolLine): TargetEvent {
+  const { event: kind } = readFields(line, { event: "text" });
+  switch (kind) {
+    case "stop":
+      return { kind, ...readFields(line, EVENTS.stop) };
+    case "exit":
+      return { kind, ...readFields(line, EVENTS.exit) };
+    case "signal":
+      return { kind, ...readFields(line, EVENTS.signal) };
+    default:
+      throw new SyntaxError(`expected the event stop, exit or signal, found ${kind}`);
+  }
+}
+
+/** Reads what the system call did. */
+export function parseCheckpoint(line: ProtocolLine): Omit<CheckpointResult, "image" | "previousId"> {
+  if (line.fields.has("paused")) {
+    const { paused: handle, caller, length } = readFields(line, PAUSED);
+    const none = { result: 0n, errno: 0, secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n };
+    return { ...none, caller, length, paused: { handle, caller } };
+  }
+  const found = readFields(line, CHECKPOINT);
+  const { result, signal } = found;
+  return { ...found, errno: result < 0n && signal === undefined ? Number(-result) : 0 };
 }

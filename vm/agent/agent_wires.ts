@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
+import { errnoName } from "../../lib/abi/errno.ts";
 import { BlockHash, blockHashHex } from "../../lib/compare/block_hash.ts";
-import type { GuestLostError, GuestLostReason } from "../qemu/guest_lost_error.ts";
+import { GuestLostError, type GuestLostReason } from "../qemu/guest_lost_error.ts";
 import {
-  type FieldValue,
+  type Fields,
+  formatCommand,
   MAX_LINE_BYTES,
-  numberField,
   parseLine,
   type ProtocolLine,
-  textField,
+  readFields,
 } from "./agent_protocol.ts";
 import { type ByteConnection, ByteQueue, type ByteSink, LineQueue, writeAll } from "./byte_channel.ts";
 
@@ -31,7 +32,7 @@ export class AgentError extends ExpectedError {
   readonly what: string;
 
   constructor(command: string, errno: number, what: string) {
-    super(`${shorten(command)}: the agent answered errno ${errno} (${what})`);
+    super(`${shorten(command)}: the agent answered errno ${errno} ${errnoName(errno)} (${what})`);
     this.errno = errno;
     this.what = what;
   }
@@ -41,16 +42,13 @@ export class AgentError extends ExpectedError {
   }
 }
 
-/** The words of a command; an undefined one is left out. */
-export type Fields = readonly (readonly [string, FieldValue])[];
-
 /** One command on its way: the line, the bytes that follow it on the data port, and where large data goes. */
 export interface Request {
   word: string;
   fields: Fields;
   payload?: Uint8Array | undefined;
   stream?: StreamTaker;
-  deadlineMs?: number | undefined;
+  deadlineMs: number;
 }
 
 /** The final line, and the blobs before it by name. */
@@ -60,7 +58,7 @@ export interface Answer {
 }
 
 /** A command for a message. */
-export function shorten(command: string): string {
+function shorten(command: string): string {
   return command.length <= 120 ? command : `${command.slice(0, 117)}...`;
 }
 
@@ -73,11 +71,16 @@ export interface StreamTaker {
   hex(): string;
 }
 
-/** Both ports of a guest, and one exchange on them. */
+/** How a blob or a stream is announced. */
+const STREAM = { length: "number", hash: "text" } as const;
+
+/** Both ports of a guest, and one exchange on them at a time. */
 export class Wires {
   readonly lines: LineQueue;
   readonly #data: ByteQueue;
   readonly #link: GuestLink;
+  #turn: Promise<unknown> = Promise.resolve();
+  #lost: GuestLostError | undefined;
 
   constructor(link: GuestLink) {
     this.#link = link;
@@ -94,26 +97,49 @@ export class Wires {
     this.#data = new ByteQueue(link.data, (error) => this.#data.fail(ended("data", error)));
   }
 
-  /** Ends all waiting. */
-  fail(error: unknown): void {
-    this.lines.fail(error);
-    this.#data.fail(error);
+  /**
+   * Sends a command in its turn, and reads its answer.
+   *
+   * @throws {GuestLostError} when the answer does not come in time or makes no sense, and ever after
+   */
+  async request<T>(request: Request, read: (answer: Answer) => T): Promise<T> {
+    // A command that cannot be written is the caller's mistake, and known before anything is sent.
+    const command = formatCommand(request.word, request.fields);
+    const wait = { awaited: `the answer to "${shorten(command)}"`, deadlineMs: request.deadlineMs };
+    const result = this.#turn.then(() =>
+      this.within(wait, async () => read(await this.#exchange(request, command)))
+    );
+    this.#turn = result.catch(() => {});
+    return await result;
   }
 
-  /** Sends one line. */
-  async say(line: string): Promise<void> {
-    await writeAll(this.#link.control, new TextEncoder().encode(`${line}\n`));
+  /** Does work with the guest. What it ends with, other than the agent's own `err`, means that the guest is lost. */
+  async within<T>(wait: { awaited: string; deadlineMs: number }, work: () => Promise<T>): Promise<T> {
+    if (this.#lost !== undefined) throw this.#lost;
+    try {
+      return await this.#link.waitFor(wait, work());
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      if (error instanceof SinkError) throw error.cause;
+      const detail = error instanceof Error ? error.message : String(error);
+      this.#lost = error instanceof GuestLostError
+        ? error
+        : this.#link.lost("protocol", wait.awaited, detail);
+      this.lines.fail(this.#lost);
+      this.#data.fail(this.#lost);
+      throw this.#lost;
+    }
   }
 
   /** Sends a command and takes its answer, with every digest checked. */
-  async exchange({ payload, stream }: Request, command: string): Promise<Answer> {
+  async #exchange({ payload, stream }: Request, command: string): Promise<Answer> {
     if (this.lines.unexpected !== undefined || this.#data.length > 0) {
       const found = this.lines.unexpected ?? `${this.#data.length} bytes of data`;
       throw new SyntaxError(`expected silence before the command, found ${JSON.stringify(found)}`);
     }
     await this.#data.setSink(stream?.take);
     try {
-      await this.say(command);
+      await writeAll(this.#link.control, new TextEncoder().encode(`${command}\n`));
       const sent = payload === undefined ? undefined : writeAll(this.#link.data, payload);
       const [answer] = await Promise.all([this.#answer(command, stream), sent]);
       return answer;
@@ -127,32 +153,30 @@ export class Wires {
     for (;;) {
       const line = parseLine(await this.lines.next());
       if (line.word === "blob" && stream === undefined) {
-        blobs.set(textField(line, "name"), await this.#blob(line));
+        const { name, length, hash } = readFields(line, { name: "text", ...STREAM });
+        const bytes = await this.#data.take(length);
+        expectDigest(`blob "${name}"`, hash, blockHashHex(bytes));
+        blobs.set(name, bytes);
       } else if (line.word === "ok") {
         if (stream !== undefined) await this.#finish(line, stream);
         return { line, blobs };
       } else if (line.word === "err") {
-        throw new AgentError(command, numberField(line, "errno"), textField(line, "what"));
+        const { errno, what } = readFields(line, { errno: "number", what: "text" });
+        throw new AgentError(command, errno, what);
       } else {
         throw new SyntaxError(`expected ok, err or blob, found "${line.word}"`);
       }
     }
   }
 
-  async #blob(line: ProtocolLine): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = await this.#data.take(numberField(line, "length"));
-    expectDigest(`blob "${textField(line, "name")}"`, textField(line, "hash"), blockHashHex(bytes));
-    return bytes;
-  }
-
   /** Waits for the last bytes of a stream whose length the answer has told. */
   async #finish(line: ProtocolLine, stream: StreamTaker): Promise<void> {
-    const length = numberField(line, "length");
+    const { length, hash } = readFields(line, STREAM);
     while (stream.length < length) await this.#data.arrival();
     if (stream.length > length) {
       throw new SyntaxError(`expected a stream of ${length} bytes, found ${stream.length}`);
     }
-    expectDigest(`stream of ${length} bytes`, textField(line, "hash"), stream.hex());
+    expectDigest(`stream of ${length} bytes`, hash, stream.hex());
     if (stream.error !== undefined) throw stream.error;
   }
 }

@@ -56,12 +56,9 @@ const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
   "exec",
 ]);
 
-const LINGER = { running: 1, sleeping: 2, "vfork parent": 3 } as const;
+const BUSY = { running: 1, sleeping: 2, vfork: 3 } as const;
 
-/**
- * Where in the scratch memory the host writes anything but 0 to let a target go on that lingers in place of a
- * stop.
- */
+/** Where in the scratch memory the host writes anything but 0 to let a busy target go on. */
 export const RELEASE_OFFSET = SCRATCH_BYTES - 8;
 
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
@@ -146,7 +143,7 @@ function argumentsOf(op: TargetOp): readonly OpArgument[] {
         BigInt(op.killNr),
         0n,
         op.registers === undefined ? 0n : { scratch: op.registers },
-        op.linger === undefined ? 0n : BigInt(LINGER[op.linger]),
+        op.busy === undefined ? 0n : BigInt(BUSY[op.busy]),
       ];
     case "exit":
       return [BigInt(op.code)];

@@ -29,16 +29,14 @@ const AGENT = [
   "agent/observe.c",
   "agent/process.c",
   "agent/procfs.c",
-  "agent/registers.c",
   "agent/serial.c",
   "agent/spawn.c",
-  "agent/stranger.c",
-  "agent/syscall_command.c",
+  "agent/syscall.c",
   "agent/tracer.c",
 ];
 const TARGET = [
   "target/target.c",
-  "target/linger.c",
+  "target/busy.c",
   "target/memory.c",
   "target/process.c",
   "target/segment.c",

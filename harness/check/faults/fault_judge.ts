@@ -8,7 +8,6 @@ import type { Finding } from "../../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../../run/case/call_actions.ts";
 import type { Guest } from "../../run/guest/guest.ts";
-import { GuestSyscalls } from "../../run/case/guest_syscalls.ts";
 import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
 import type { StopOutcome } from "../../run/case/run_case.ts";
 import { LogReader } from "../../triage/log_reader.ts";
@@ -70,10 +69,9 @@ export async function sweepFaults(
   const { pid } = seen.raw;
   for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
   const swapped = swappedRanges(seen);
-  const calls = new GuestSyscalls(agent);
   // The checkpoint that was judged has brought them in.
   const swapOut = async (): Promise<void> => {
-    for (const range of swapped) await adviseProcess(calls, pid, "pageout", range);
+    for (const range of swapped) await adviseProcess(agent, pid, "pageout", range);
   };
   await swapOut();
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);

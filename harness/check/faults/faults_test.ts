@@ -3,6 +3,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { syntheticImage } from "../../../lib/image/testing/synthetic_image.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
+import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
@@ -39,11 +40,8 @@ Deno.test("faultSites() tells the way from the system call to what failed, and l
 });
 
 function reply(errno: number, image: Uint8Array, faultCame: boolean): CheckpointResult {
-  return {
-    ...{ result: errno === 0 ? 1n : BigInt(-errno), errno, image, length: image.length },
-    ...{ secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
-    ...faultCame ? { faultCame: true as const } : {},
-  };
+  const result = errno === 0 ? 1n : BigInt(-errno);
+  return checkpointReply({ result, errno, image, ...faultCame ? { faultCame } : {} });
 }
 
 const ENOMEM = 12;

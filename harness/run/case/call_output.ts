@@ -5,12 +5,11 @@ import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { GuestSyscalls } from "./guest_syscalls.ts";
 
 /** An output that is open in the guest. */
 export interface OpenOutput {
   /** For the agent's command. */
-  readonly options: Pick<CheckpointOptions, "to" | "fileSize">;
+  readonly options: Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize">;
   /** Closes what the agent still has open, and says what the call left in a file; undefined: no file. */
   readonly finish: () => Promise<FileEnd | undefined>;
 }
@@ -49,66 +48,71 @@ const MFD_CLOEXEC_AND_SEALING = 3;
 /**
  * Opens what the image is to go to.
  *
- * @throws {UsageError} when the guest cannot
+ * @throws {AgentError} when the guest cannot
  */
 export async function openOutput(agent: GuestAgent, words: OutputWords): Promise<OpenOutput> {
-  const calls = new GuestSyscalls(agent);
   switch (words.kind) {
     case "none":
-      return { options: { to: "none" }, finish: () => Promise.resolve(undefined) };
+      return { options: { fd: "none" }, finish: () => Promise.resolve(undefined) };
     case "pipe":
-      return await openPair(calls, words, await openPipe(calls, words));
+      return await openPair(agent, words, await openPipe(agent, words));
     case "socket":
-      return await openPair(calls, words, await openSockets(calls, words));
+      return await openPair(agent, words, await openSockets(agent, words));
     case "epoll":
-      return only(calls, (await calls.call("epoll_create1", O_CLOEXEC)).result);
+      return only(agent, (await agent.call("epoll_create1", O_CLOEXEC)).result);
     case "eventfd":
-      return only(calls, (await calls.call("eventfd2", 0, O_CLOEXEC)).result);
+      return only(agent, (await agent.call("eventfd2", 0, O_CLOEXEC)).result);
     case "signalfd":
-      return only(calls, (await calls.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
+      return only(agent, (await agent.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
     case "memfd":
-      return await fileOutput(agent, words, await openMemfd(calls, words));
+      return await fileOutput(agent, words, await openMemfd(agent, words));
     case "file":
       return await fileOutput(agent, words, await openFile(agent, words));
   }
 }
 
-async function openPipe(calls: GuestSyscalls, { size, flags }: OutputWords): Promise<[number, number]> {
-  const { bytes } = await calls.call("pipe2", new Uint8Array(8), O_CLOEXEC);
-  const [reader, writer] = GuestSyscalls.pair(bytes);
-  if (size !== undefined) await calls.call("fcntl", writer, F_SETPIPE_SZ, size);
-  if (flags !== undefined) await calls.call("fcntl", writer, F_SETFL, flagBits(flags));
+async function openPipe(agent: GuestAgent, { size, flags }: OutputWords): Promise<[number, number]> {
+  const { bytes } = await agent.call("pipe2", new Uint8Array(8), O_CLOEXEC);
+  const [reader, writer] = descriptors(bytes);
+  if (size !== undefined) await agent.call("fcntl", writer, F_SETPIPE_SZ, size);
+  if (flags !== undefined) await agent.call("fcntl", writer, F_SETFL, flagBits(flags));
   return [reader, writer];
 }
 
-async function openSockets(calls: GuestSyscalls, { size }: OutputWords): Promise<[number, number]> {
+async function openSockets(agent: GuestAgent, { size }: OutputWords): Promise<[number, number]> {
   const type = SOCK_STREAM | O_CLOEXEC;
-  const { bytes } = await calls.call("socketpair", AF_UNIX, type, 0, new Uint8Array(8));
-  const [reader, writer] = GuestSyscalls.pair(bytes);
+  const { bytes } = await agent.call("socketpair", AF_UNIX, type, 0, new Uint8Array(8));
+  const [reader, writer] = descriptors(bytes);
   if (size !== undefined) {
     const value = new Uint8Array(Uint32Array.of(size).buffer);
-    await calls.call("setsockopt", writer, SOL_SOCKET, SO_SNDBUF, value, value.length);
+    await agent.call("setsockopt", writer, SOL_SOCKET, SO_SNDBUF, value, value.length);
   }
   return [reader, writer];
 }
 
+/** The two descriptors that pipe2(2) or socketpair(2) write. */
+function descriptors({ buffer, byteOffset }: Uint8Array): [number, number] {
+  const view = new DataView(buffer, byteOffset);
+  return [view.getInt32(0, true), view.getInt32(4, true)];
+}
+
 /** The agent reads the one end, unless it is to go away before anything is written. */
 async function openPair(
-  calls: GuestSyscalls,
+  agent: GuestAgent,
   { closes }: OutputWords,
   [reader, fd]: [number, number],
 ): Promise<OpenOutput> {
-  if (closes !== 0) return { options: { to: { fd, reader } }, finish: () => Promise.resolve(undefined) };
-  await calls.call("close", reader);
-  return only(calls, fd);
+  if (closes !== 0) return { options: { fd, reader }, finish: () => Promise.resolve(undefined) };
+  await agent.call("close", reader);
+  return only(agent, fd);
 }
 
 /** A descriptor that nobody reads from. */
-function only(calls: GuestSyscalls, fd: number): OpenOutput {
+function only(agent: GuestAgent, fd: number): OpenOutput {
   return {
-    options: { to: { fd } },
+    options: { fd },
     finish: async () => {
-      await calls.call("close", fd);
+      await agent.call("close", fd);
       return undefined;
     },
   };
@@ -135,22 +139,21 @@ interface OpenFile {
   readonly path: string;
 }
 
-async function openMemfd(calls: GuestSyscalls, { seals = [], holds = 0 }: OutputWords): Promise<OpenFile> {
-  const { result: fd } = await calls.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
-  if (holds > 0) await calls.call("write", fd, filler(holds), holds);
-  await calls.call("lseek", fd, 0, SEEK_SET);
+async function openMemfd(agent: GuestAgent, { seals = [], holds = 0 }: OutputWords): Promise<OpenFile> {
+  const { result: fd } = await agent.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
+  if (holds > 0) await agent.call("write", fd, filler(holds), holds);
+  await agent.call("lseek", fd, 0, SEEK_SET);
   let bits = 0;
   for (const seal of seals) {
     if (SEALS[seal] === undefined) throw new UsageError(`no seal "${seal}" is known`);
     bits |= SEALS[seal];
   }
-  await calls.call("fcntl", fd, F_ADD_SEALS, bits);
+  await agent.call("fcntl", fd, F_ADD_SEALS, bits);
   return { fd, path: `/proc/1/fd/${fd}` };
 }
 
 async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile> {
   const { path = "", flags = ["O_WRONLY"], holds, space, mount } = words;
-  const calls = new GuestSyscalls(agent);
   const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY");
   if (space !== undefined || mount !== undefined) {
     const directory = path.slice(0, path.lastIndexOf("/"));
@@ -165,7 +168,7 @@ async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile
   // A file of the host is still there from the last scenario.
   const making = !isMade || flags.includes("O_PATH") ? 0 : holds === undefined ? O_CREAT | O_TRUNC : O_CREAT;
   const bits = flagBits(flags) | O_CLOEXEC | making;
-  const { result: fd } = await calls.call("open", path, bits, 0o600);
+  const { result: fd } = await agent.call("open", path, bits, 0o600);
   return { fd, path };
 }
 
@@ -174,20 +177,19 @@ async function fileOutput(
   { kind, position, limit, holds = 0, flags = [] }: OutputWords,
   { fd, path }: OpenFile,
 ): Promise<OpenOutput> {
-  const calls = new GuestSyscalls(agent);
-  if (position !== undefined) await calls.call("lseek", fd, position, SEEK_SET);
+  if (position !== undefined) await agent.call("lseek", fd, position, SEEK_SET);
   const isSeekable = path.startsWith("/dev/ram") || path.startsWith("/work/") || kind === "memfd";
   const isFile = isSeekable && !flags.includes("O_PATH") && !flags.includes("O_DIRECTORY");
   const before = position ?? 0;
   const start = flags.includes("O_APPEND") ? holds : before;
   return {
-    options: { to: { fd }, ...(limit === undefined ? {} : { fileSize: limit }) },
+    options: { fd, rlimitFsize: limit },
     finish: async () => {
       if (!isFile) {
-        await calls.call("close", fd);
+        await agent.call("close", fd);
         return undefined;
       }
-      const { result: after } = await calls.call("lseek", fd, 0, SEEK_CUR);
+      const { result: after } = await agent.call("lseek", fd, 0, SEEK_CUR);
       // A file may have grown further than its position says; a disk is never longer or shorter.
       const isDisk = path.startsWith("/dev/");
       const length = isDisk ? after - start : undefined;
@@ -197,7 +199,7 @@ async function fileOutput(
       );
       const written = holds > start ? withoutOldEnd(image, holds - start, after - start) : image;
       const old = await agent.readFile(path, { offset: 0, length: Math.min(holds, start) });
-      await calls.call("close", fd);
+      await agent.call("close", fd);
       const oldEnd = image.subarray(written.length);
       const whole = filler(holds);
       const isUnharmed = isSame(old, whole.subarray(0, Math.min(holds, start))) &&

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { encodeProgram } from "../../../vm/agent/target_program.ts";
+import { AgentError } from "../../../vm/agent/agent_session.ts";
 import { settingOf, setUpCase } from "./case_setup.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
-const TARGET = { path: "/target", wordSize: 8 } as const;
-
-/** An agent that notes what it is told. The target's results are the numbers given. */
-function scriptedAgent(
-  files: Record<string, string>,
-  results: readonly bigint[] = [],
-): [GuestAgent, string[]] {
+/** An agent that notes what it is told; ioctl(2) fails with an errno. */
+function scriptedAgent(files: Record<string, string>, errno = 0): [GuestAgent, string[]] {
   const log: string[] = [];
   const note = (text: string): Promise<void> => {
     log.push(text);
@@ -22,12 +16,11 @@ function scriptedAgent(
     readFile: (path: string) => Promise.resolve(new TextEncoder().encode(files[path])),
     writeFile: (path: string, content: Uint8Array | string) =>
       note(`write ${path} ${typeof content === "string" ? content : `${content.length} bytes`}`),
-    swapOn: (path: string) => note(`on ${path}`),
-    swapOff: (path: string) => note(`off ${path}`),
-    program: (bytes: Uint8Array) => note(`program of ${bytes.length > encodeProgram([]).length}`),
-    spawn: ({ path }: { path: string }) => note(`spawn ${path}`),
-    event: () => Promise.resolve({ kind: "exit", pid: 2, code: 0 }),
-    results: () => Promise.resolve(new Uint8Array(BigInt64Array.from(results).buffer)),
+    call: async (name: string, ...args: unknown[]) => {
+      await note(`${name} ${args.join(" ")}`);
+      if (name === "ioctl" && errno !== 0) throw new AgentError("ioctl", errno, "the system call");
+      return { result: 5 };
+    },
   };
   return [agent as unknown as GuestAgent, log];
 }
@@ -40,7 +33,7 @@ Deno.test("settingOf() takes the word in brackets of a choice, and any other tex
 Deno.test("setUpCase() writes settings, and undoes them in the reverse order", async () => {
   const [agent, log] = scriptedAgent({ "/sys/a": "[never] always\n", "/sys/b": "3\n" });
   const steps = [{ write: "/sys/a", value: "always" }, { write: "/sys/b", value: "4" }];
-  const undo = await setUpCase(agent, steps, TARGET);
+  const undo = await setUpCase(agent, steps);
   assertEquals(log.splice(0), ["write /sys/a always", "write /sys/b 4"]);
   await undo();
   assertEquals(log, ["write /sys/b 3", "write /sys/a never"]);
@@ -48,22 +41,26 @@ Deno.test("setUpCase() writes settings, and undoes them in the reverse order", a
 
 Deno.test("setUpCase() formats a RAM disk as swap and switches it on and off", async () => {
   const [agent, log] = scriptedAgent({});
-  await (await setUpCase(agent, [{ swap: "ram" }], TARGET))();
-  assertEquals(log, ["write /dev/ram0 4096 bytes", "on /dev/ram0", "off /dev/ram0"]);
+  await (await setUpCase(agent, [{ swap: "ram" }]))();
+  assertEquals(log, ["write /dev/ram0 4096 bytes", "swapon /dev/ram0 0", "swapoff /dev/ram0"]);
 });
 
-Deno.test("setUpCase() has the target attach the loop device, once is enough", async () => {
-  for (const answer of [0n, -16n]) {
-    const [agent, log] = scriptedAgent({}, [3n, 4n, answer]);
-    await (await setUpCase(agent, [{ swap: "loop" }], TARGET))();
+Deno.test("setUpCase() attaches the loop device, once is enough", async () => {
+  const EBUSY = 16;
+  for (const errno of [0, EBUSY]) {
+    const [agent, log] = scriptedAgent({}, errno);
+    await (await setUpCase(agent, [{ swap: "loop" }]))();
     assertEquals(log, [
-      "program of true",
-      "spawn /target",
+      "open /dev/ram1 2",
+      "open /dev/loop0 2",
+      "ioctl 5 19456 5",
+      "close 5",
+      "close 5",
       "write /dev/loop0 4096 bytes",
-      "on /dev/loop0",
-      "off /dev/loop0",
+      "swapon /dev/loop0 0",
+      "swapoff /dev/loop0",
     ]);
   }
-  const [agent] = scriptedAgent({}, [3n, -2n, -9n]);
-  await assertRejects(() => setUpCase(agent, [{ swap: "loop" }], TARGET), UsageError, "ioctl gave -9");
+  const [agent] = scriptedAgent({}, 9);
+  await assertRejects(() => setUpCase(agent, [{ swap: "loop" }]), AgentError, "EBADF");
 });

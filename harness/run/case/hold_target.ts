@@ -4,7 +4,7 @@ import { placeOf } from "../../../lib/compare/expected_memory.ts";
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
-import { lingerOf, type TracerWork, type Whom } from "../../../lib/model/tracer_words.ts";
+import { busyOf, type TracerWork } from "../../../lib/model/tracer_words.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
@@ -12,19 +12,15 @@ import type { GuestAgent } from "../guest/guest.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
 /** How the agent attaches. */
-const ATTACH = { traced: "seize", attached: "attach", stepped: "step" } as const;
+const ATTACH = { traced: "seize", attached: "attach", stepped: "singlestep" } as const;
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/held`;
 const EBUSY = 16;
-const NOBODY = 0x7fff_ffff;
-const KTHREADD = 2;
 
 /** A target that is held as a stop wants it. */
 export interface HeldTarget {
   /** What did not come to be. */
   readonly findings: readonly Finding[];
-  /** Whose pid the call is to be given. */
-  readonly whom: number;
   /** Takes breakpoints out, lets go of the target, and lets it run on. */
   readonly release: () => Promise<void>;
 }
@@ -51,7 +47,6 @@ export async function holdTarget(
   const { findings: unmet, release } = await hold(agent, event, work);
   return {
     findings: [...findings, ...unmet],
-    whom: work.whom === undefined ? pid : await whomPid(agent, pid, work.whom),
     async release() {
       for (const { address, bytes } of restore) await agent.poke(pid, address, bytes);
       await release();
@@ -88,9 +83,9 @@ async function hold(
   { pid, scratch }: Extract<TargetEvent, { kind: "stop" }>,
   { hold }: TracerWork,
 ): Promise<Held> {
-  const linger = lingerOf(hold);
-  if (linger) {
-    const state = { "running": "R", "sleeping": "S", "vfork parent": "D" }[linger];
+  const busy = busyOf(hold);
+  if (busy) {
+    const state = { "running": "R", "sleeping": "S", vfork: "D" }[busy];
     return {
       findings: await awaitState(agent, pid, state),
       release: async () => void await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1)),
@@ -152,21 +147,6 @@ async function mountCgroups(agent: GuestAgent): Promise<void> {
 function awaitState(agent: GuestAgent, pid: number, state: string): Promise<Finding[]> {
   const until = [{ file: `/proc/${pid}/status`, match: `^State:\\s${state}` }];
   return awaitConditions(agent, { pid, until, waitsForMerge: false });
-}
-
-async function whomPid(agent: GuestAgent, pid: number, whom: Whom): Promise<number> {
-  switch (whom) {
-    case "zombie":
-      return await agent.stranger("zombie");
-    case "dead pid":
-      return await agent.stranger("dead");
-    case "thread id":
-      return await agent.stranger("thread", pid);
-    case "no such pid":
-      return NOBODY;
-    case "kernel thread":
-      return KTHREADD;
-  }
 }
 
 function debugFinding(register: number, value: bigint, [expected, actual]: [number, number]): Finding {

@@ -6,6 +6,7 @@ import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { CheckpointOptions, CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { doAction } from "./call_actions.ts";
 import { type FileEnd, openOutput } from "./call_output.ts";
+import { type PidContext, resolvePid } from "./call_pid.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -26,26 +27,19 @@ export interface MadeCall {
 }
 
 /** How {@linkcode makeCall} is called. */
-export interface MakeCallOptions {
-  readonly pid: number;
-  readonly checkpointNr: number;
-  /** The pid of a thread of the target. */
-  readonly thread: number | undefined;
+export interface MakeCallOptions extends PidContext {
   /** The target's descriptor of its userfaultfd. */
   readonly userfaultfd: number | undefined;
 }
 
-const MOST_ROUNDS = 5;
+const MAX_ROUNDS = 5;
 /** A caller that a signal ends, or that must not wait, is over long before. */
 const LONGEST_WAIT_MS = 2000;
-/** No process has this pid (PID_MAX_LIMIT). */
-const NO_PID = 4_194_304;
-const KTHREADD = 2;
 
 /**
  * Makes a call as a stop describes it, to where it says, with what happens meanwhile.
  *
- * @throws {UsageError} when the guest cannot do what is described
+ * @throws {AgentError} when the guest cannot do what is described
  */
 export async function makeCall(
   agent: GuestAgent,
@@ -69,8 +63,9 @@ async function openAndCall(
   plan: CallPlan,
   options: MakeCallOptions,
 ): Promise<Omit<MadeCall, "findings">> {
+  const named = await resolvePid(agent, plan.caller.pid, options);
   const output = await openOutput(agent, plan.output);
-  const made = await runCall(agent, plan, { ...options, ...output.options });
+  const made = await runCall(agent, plan, { ...options, ...output.options, named });
   return { ...made, file: await output.finish() };
 }
 
@@ -85,11 +80,13 @@ async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCall
     const before = await readLeakCounters(agent);
     const made = await openAndCall(agent, plan, options);
     const findings = leakFindings(before, await readLeakCounters(agent), plan.caller.times);
-    if (findings.length === 0 || round === MOST_ROUNDS) return { ...made, findings };
+    if (findings.length === 0 || round === MAX_ROUNDS) return { ...made, findings };
   }
 }
 
-type RunOptions = MakeCallOptions & Pick<CheckpointOptions, "to" | "fileSize">;
+type RunOptions = MakeCallOptions & Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize"> & {
+  named: number;
+};
 
 async function runCall(
   agent: GuestAgent,
@@ -118,11 +115,10 @@ async function runCall(
       // A signal ends the call though nobody reads on.
       wait ||= action.do === "signal";
     }
-    const cutAfter = at === closes ? closes : undefined;
     reply = await agent.resume({
       handle: paused.handle,
       pauseAt: pauses[index + 1],
-      cutAfter,
+      closeReader: at === closes ? 1 : undefined,
       waitMs: wait ? LONGEST_WAIT_MS : undefined,
     });
     parts.push(reply.image ?? new Uint8Array(0));
@@ -135,37 +131,19 @@ function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
   const signal = during.find((action) => action.do === "signal" && action.handled === true)?.signal;
   return {
     nr: options.checkpointNr,
-    pid: pidOf(plan, options),
-    flags: BigInt(flags),
+    pid: options.named,
+    flags,
     uid,
     gid,
     times,
-    alarmUs: alarm === 0 ? undefined : alarm,
-    ignoreSignals: signals === "ignored",
-    to: options.to ?? "pipe",
-    fileSize: options.fileSize,
+    signals,
+    alarm,
+    fd: options.fd,
+    reader: options.reader,
+    rlimitFsize: options.rlimitFsize,
     // The handler is installed; the signal itself comes from the action.
-    ...(signal && {
-      signalAfter: { bytes: Number.MAX_SAFE_INTEGER, signal: SIGNALS[signal], handled: true },
-    }),
+    handledSignal: signal && SIGNALS[signal],
   };
-}
-
-function pidOf({ caller: { pid } }: CallPlan, { pid: target, thread }: MakeCallOptions): number {
-  switch (pid) {
-    case "target":
-      return target;
-    case "kthread":
-      return KTHREADD;
-    case "init":
-      return 1;
-    case "none":
-      return NO_PID;
-    case "thread":
-      return thread ?? NO_PID;
-    default:
-      return pid;
-  }
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

@@ -8,8 +8,8 @@ import {
 } from "../../../lib/compare/observation.ts";
 import { isAnonymousPage, parsePagemap } from "../../../lib/compare/pagemap.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
-import type { CheckpointResult, RegisterBlobs } from "../../../vm/agent/agent_types.ts";
-import type { Blobs, GuestAgent } from "../guest/guest.ts";
+import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
+import type { GuestAgent } from "../guest/guest.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
 
 /** A checkpoint and what other interfaces showed around it. */
@@ -52,7 +52,7 @@ export async function observeCheckpoint(
     ? await ownCheckpoint(agent, options.ownBytes ?? 0)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
   const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
-  const registers = registerBlobs(await agent.registers(pid));
+  const registers = await agent.registers(pid);
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))
       .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
@@ -87,13 +87,7 @@ async function ownCheckpoint(agent: GuestAgent, ownBytes: number): Promise<Check
     secondsBefore: realtime - HOUR,
     secondsAfter: realtime,
     nanoseconds: 0n,
+    previousId: 0,
+    caller: 0,
   };
-}
-
-function registerBlobs({ general, debug, tls, xstate, fpregs, fpxregs }: RegisterBlobs): Blobs {
-  const blobs = new Map([["gpr", general], ["debugreg", debug], ["tls", tls]]);
-  if (xstate) blobs.set("xstate", xstate);
-  if (fpregs) blobs.set("fpregs", fpregs);
-  if (fpxregs) blobs.set("fpxregs", fpxregs);
-  return blobs;
 }

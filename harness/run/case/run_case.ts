@@ -11,12 +11,14 @@ import { errnoName } from "../../../lib/abi/errno.ts";
 import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { Refusal } from "../../../lib/model/predict_stop.ts";
-import { lingerOf } from "../../../lib/model/tracer_words.ts";
+import { busyOf } from "../../../lib/model/tracer_words.ts";
+import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { judgeCall } from "../../check/judge_call.ts";
 import { judgeImage } from "../../check/judge_image.ts";
 import { lostMemory, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { resolvePid } from "./call_pid.ts";
 import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 import { holdTarget } from "./hold_target.ts";
@@ -88,10 +90,7 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   const { agent } = guest;
   await agent.clean();
-  const undo = await setUpCase(agent, compiled.scenario.setup ?? [], {
-    path: options.targetPath,
-    wordSize: compiled.target.targetWordSize,
-  });
+  const undo = await setUpCase(agent, compiled.scenario.setup ?? []);
   const times = Math.max(...compiled.stops.map(({ call }) => call?.caller.times ?? 1));
   const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
@@ -131,16 +130,18 @@ async function runStops(
       findings.push(targetLost(stop.label, describeEvent(event)));
       return { stops, findings };
     }
-    const brk = results.findLast((item, at) => compiled.results[at]?.isBreak && item.value !== undefined)
+    const brk = results.findLast((item, at) =>
+      compiled.results[at]?.role === "break" && item.value !== undefined
+    )
       ?.value;
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
     const { pid } = event;
-    const ownPid = results.findLast((_, at) => compiled.results[at]?.what === "getpid()")?.value;
+    const ownPid = results.findLast((_, at) => compiled.results[at]?.role === "pid")?.value;
     const held = await holdTarget(agent, event, stop.tracer);
     findings.push(...held.findings);
     const context = { ...options, pid, brk, ownPid, ownBytes, lastId };
     const outcome = isCallRefused(stop)
-      ? await refusedStop(agent, stop, { kernel: options.kernel, pid, whom: held.whom })
+      ? await refusedStop(agent, stop, { kernel: options.kernel, pid, thread: threadOf(compiled, results) })
       : await checkpointStop(agent, stop, context);
     lastId = Math.max(lastId, outcome.id);
     stops.push(outcome.stop);
@@ -168,6 +169,19 @@ async function runStops(
   return { stops, findings };
 }
 
+const WHOM = {
+  "zombie": "zombie",
+  "dead pid": "reaped",
+  "no such pid": 0x7fff_ffff,
+  "thread id": "thread",
+  "kernel thread": "kthread",
+} as const;
+
+function threadOf(compiled: CompiledScenario, results: readonly ResultItem[]): number | undefined {
+  const value = results.findLast((_, at) => compiled.results[at]?.role === "thread")?.value;
+  return value === undefined ? undefined : Number(value);
+}
+
 interface CallStopOptions extends StopOptions {
   readonly compiled: CompiledScenario;
   readonly results: readonly ResultItem[];
@@ -181,15 +195,15 @@ async function callStop(
   plain: StopOutcome,
 ): Promise<{ stops: StopOutcome[]; lastId: number; event: TargetEvent | undefined }> {
   const plan = stop.call!;
-  const resultOf = (what: string): number | undefined => {
-    const value = results.findLast((_, at) => compiled.results[at]?.what.startsWith(what))?.value;
+  const resultOf = (role: ResultRole): number | undefined => {
+    const value = results.findLast((_, at) => compiled.results[at]?.role === role)?.value;
     return value === undefined ? undefined : Number(value);
   };
   const made = await makeCall(agent, plan, {
     pid: options.pid,
     checkpointNr: options.kernel.checkpointNr,
-    thread: resultOf("clone("),
-    userfaultfd: resultOf("userfaultfd("),
+    thread: resultOf("thread"),
+    userfaultfd: resultOf("userfaultfd"),
   });
   const ids = [made.reply, ...made.others].map(({ result }) => Number(result));
   let lastId = Math.max(options.lastId, ...ids);
@@ -292,7 +306,7 @@ async function checkpointStop(
 
 /** Whether the call is refused for the target's sake, before anything of the target is looked at. */
 function isCallRefused({ tracer }: CompiledStop): boolean {
-  return tracer.whom !== undefined || lingerOf(tracer.hold) !== undefined;
+  return tracer.whom !== undefined || busyOf(tracer.hold) !== undefined;
 }
 
 /**
@@ -301,11 +315,13 @@ function isCallRefused({ tracer }: CompiledStop): boolean {
  */
 async function refusedStop(
   agent: GuestAgent,
-  { label, prediction: { refusal } }: CompiledStop,
-  { kernel, pid, whom }: { kernel: GuestKernel; pid: number; whom: number },
+  { label, prediction: { refusal }, tracer: { whom } }: CompiledStop,
+  { kernel, pid, thread }: { kernel: GuestKernel; pid: number; thread: number | undefined },
 ): Promise<{ id: number; stop: StopOutcome }> {
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
-  const reply = await agent.checkpoint({ nr: kernel.checkpointNr, pid: whom });
+  const nr = kernel.checkpointNr;
+  const named = whom ? await resolvePid(agent, WHOM[whom], { pid, thread, checkpointNr: nr }) : pid;
+  const reply = await agent.checkpoint({ nr, pid: named });
   const changes = changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES));
   const image = reply.image ?? new Uint8Array(0);
   const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };

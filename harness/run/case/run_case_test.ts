@@ -7,7 +7,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type CompiledScenario, compileScenario } from "../../../lib/model/compile_scenario.ts";
 import type { RecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
-import type { CheckpointResult, RegisterBlobs, TargetEvent } from "../../../vm/agent/agent_types.ts";
+import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
+import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import type { ResultItem } from "../../check/check_results.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
@@ -32,15 +33,14 @@ interface Script {
 const STOP: TargetEvent = { kind: "stop", pid, label: 0, scratch: 0n, resumeAddress: 0n };
 
 function resultsAsExpected({ raw }: RecordedCase): ResultItem[] {
-  return COMPILED.results.map(({ expected, bytes, isBreak }) => {
+  return COMPILED.results.map(({ expected, bytes, role }) => {
     if (bytes) return { bytes };
-    return { value: expected ?? (isBreak ? raw.brk! : 0n) };
+    return { value: expected ?? (role === "break" ? raw.brk! : 0n) };
   });
 }
 
-function registers({ raw }: RecordedCase): RegisterBlobs {
-  const blob = (name: string): Uint8Array => raw.registers.get(name)!;
-  return { general: blob("gpr"), xstate: blob("xstate"), debug: blob("debugreg"), tls: blob("tls") };
+function copyOf(blobs: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array<ArrayBuffer>> {
+  return new Map([...blobs].map(([name, bytes]) => [name, new Uint8Array(bytes)]));
 }
 
 function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[] } {
@@ -51,11 +51,7 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
     calls.push(call);
     return Promise.resolve(answer);
   };
-  const reply: CheckpointResult = {
-    ...{ result: 1n, errno: 0, length: image.length, image, nanoseconds: 0n },
-    ...{ secondsBefore: raw.t0, secondsAfter: raw.t1 },
-    ...script.reply,
-  };
+  const reply = checkpointReply({ image, secondsBefore: raw.t0, secondsAfter: raw.t1, ...script.reply });
   const agent: Partial<GuestAgent> = {
     clean: () => said("clean", undefined),
     program: () => said("program", undefined),
@@ -69,7 +65,7 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
       return said("observe", new Map(names.map((name) => [name, file(name).slice()])));
     },
     checkpoint: () => said("checkpoint", undefined).then(script.checkpoint ?? (() => Promise.resolve(reply))),
-    registers: () => said("registers", registers(RECORDED)),
+    registers: () => said("registers", copyOf(raw.registers)),
     pageHash: (_, addresses) => {
       const known = Array.from(raw.hashedAddresses);
       return said(
@@ -205,9 +201,7 @@ Deno.test("runCase() gives no verdict when the guest is lost in mid-image", asyn
 });
 
 Deno.test("checkReply() wants rising ids, or exactly the errno of a refusal", () => {
-  const reply = (result: bigint, errno = 0): CheckpointResult => ({
-    ...{ result, errno, length: 0, secondsBefore: 0n, secondsAfter: 0n, nanoseconds: 0n },
-  });
+  const reply = (result: bigint, errno = 0) => checkpointReply({ result, errno });
   const refusal = { name: "ENOSYS", errno: 38, atPage: undefined, why: "shared" };
   assertEquals(checkReply(reply(5n), undefined, 4), []);
   assertEquals(checkReply(reply(4n), undefined, 4)[0]?.actual, "4");
@@ -223,14 +217,7 @@ Deno.test("runCase() makes the call that a stop describes between two plain ones
   );
   const compiled = compileScenario({ ...RECORDED.scenario, steps }, RECORDED.compileTarget);
   const { image, raw } = RECORDED;
-  const whole = {
-    errno: 0,
-    length: image.length,
-    image,
-    nanoseconds: 0n,
-    secondsBefore: raw.t0,
-    secondsAfter: raw.t1,
-  };
+  const whole = checkpointReply({ image, secondsBefore: raw.t0, secondsAfter: raw.t1 });
   const refused = { ...whole, result: -9n, errno: 9, length: 0, image: new Uint8Array(0), probe: -14n };
   const playReplies = async (...replies: CheckpointResult[]) => {
     const { outcome } = await play({ checkpoint: () => Promise.resolve(replies.shift()!) }, compiled);

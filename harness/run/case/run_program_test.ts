@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types.ts";
+import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { GuestKernel } from "./run_case.ts";
@@ -19,12 +20,11 @@ const KERNEL: GuestKernel = {
   observed: RECORDED.kernel,
 };
 const REFUSED = { result: -95n, errno: 95, image: new Uint8Array(0), length: 0 };
-const SLEEPS: QuietState = { state: "S", syscall: "0 0x0" };
+const SLEEPS: QuietState = { state: "S" };
 
 /** A guest with one process, which is that of the recorded case. */
 function guestWith(reply: Partial<CheckpointResult>, state = SLEEPS): { guest: Guest; started: unknown[] } {
   const started: unknown[] = [];
-  const blob = (name: string): Uint8Array => raw.registers.get(name)!;
   const agent: Partial<GuestAgent> = {
     clean: () => Promise.resolve(),
     exec: (argv, options) => {
@@ -39,18 +39,11 @@ function guestWith(reply: Partial<CheckpointResult>, state = SLEEPS): { guest: G
       return Promise.resolve(new Map(names.map((name) => [name, new Uint8Array(file(name))])));
     },
     checkpoint: () =>
-      Promise.resolve({
-        ...{ result: 1n, errno: 0, length: RECORDED.image.length, image: RECORDED.image, nanoseconds: 0n },
-        ...{ secondsBefore: raw.t0, secondsAfter: raw.t1 },
-        ...reply,
-      }),
+      Promise.resolve(
+        checkpointReply({ image: RECORDED.image, secondsBefore: raw.t0, secondsAfter: raw.t1, ...reply }),
+      ),
     registers: () =>
-      Promise.resolve({
-        general: blob("gpr"),
-        xstate: blob("xstate"),
-        debug: blob("debugreg"),
-        tls: blob("tls"),
-      }),
+      Promise.resolve(new Map([...raw.registers].map(([name, bytes]) => [name, new Uint8Array(bytes)]))),
     pageHash: (_, addresses) => Promise.resolve(new BigUint64Array(addresses.length)),
   };
   return { guest: { agent } as unknown as Guest, started };

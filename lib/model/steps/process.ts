@@ -89,7 +89,10 @@ export function threadStep(step: StepOf<"thread">, { state, builder }: StepConte
   if (step.kind !== "thread" && step.kind !== "process") {
     throw new SyntaxError(`The kind of a thread must be "thread" or "process": found "${step.kind}"`);
   }
-  builder.emitWithResult({ op: "thread", kind: step.kind }, `clone(CLONE_VM), ${step.kind}`);
+  const role = step.kind === "thread" ? "thread" : undefined;
+  builder.emitWithResult({ op: "thread", kind: step.kind }, `clone(CLONE_VM), ${step.kind}`, undefined, {
+    role,
+  });
   state.sharedWith = step.kind;
 }
 

@@ -9,45 +9,11 @@
 
 #include "boot.h"
 #include "channel.h"
-#include "checkpoint.h"
 #include "command.h"
-#include "files.h"
-#include "observe.h"
 #include "process.h"
-#include "registers.h"
-#include "spawn.h"
-#include "stranger.h"
 #include "../common/syscall.h"
-#include "syscall_command.h"
-#include "tracer.h"
 
-static const unsigned long *auxiliary_vector;
-
-static void command_ping(const struct command *command)
-{
-	u64 n;
-
-	if (!command_need_number(command, "n", &n))
-		return;
-	reply_start("ok");
-	reply_number("n", (s64)n);
-	reply_send();
-}
-
-static void command_hello(const struct command *command)
-{
-	(void)command;
-	boot_say_hello("ok", auxiliary_vector);
-}
-
-// Ends a wait of the command before it; by itself nothing.
-static void command_cancel(const struct command *command)
-{
-	(void)command;
-	reply_done();
-}
-
-static void command_time(const struct command *command)
+void command_time(const struct command *command)
 {
 	struct time real;
 	struct time monotonic;
@@ -57,56 +23,16 @@ static void command_time(const struct command *command)
 	sys_clock(CLOCK_MONOTONIC, &monotonic);
 	reply_start("ok");
 	reply_number("realtime", real.seconds);
-	reply_number("monotonic", monotonic.seconds * 1000000000 + monotonic.nanoseconds);
+	reply_number("monotonic_ns", monotonic.seconds * 1000000000 + monotonic.nanoseconds);
 	reply_send();
-}
-
-static void command_poweroff(const struct command *command)
-{
-	(void)command;
-	reply_done();
-	power_off();
 }
 
 static const struct {
 	const char *name;
 	void (*run)(const struct command *command);
 } COMMANDS[] = {
-	{ "ping", command_ping },
-	{ "hello", command_hello },
-	{ "cancel", command_cancel },
-	{ "time", command_time },
-	{ "program", command_program },
-	{ "spawn", command_spawn },
-	{ "event", command_event },
-	{ "exec", command_exec },
-	{ "quiesce", command_quiesce },
-	{ "stop", command_stop },
-	{ "cont", command_continue },
-	{ "signal", command_signal },
-	{ "kill", command_kill },
-	{ "observe", command_observe },
-	{ "regs", command_regs },
-	{ "attach", command_attach },
-	{ "detach", command_detach },
-	{ "debugreg", command_debugreg },
-	{ "poke", command_poke },
-	{ "stranger", command_stranger },
-	{ "checkpoint", command_checkpoint },
-	{ "resume", command_resume },
-	{ "syscall", command_syscall },
-	{ "pagehash", command_pagehash },
-	{ "peek", command_peek },
-	{ "results", command_results },
-	{ "image6", command_image6 },
-	{ "readfile", command_readfile },
-	{ "writefile", command_writefile },
-	{ "mkdir", command_mkdir },
-	{ "mount", command_mount },
-	{ "swapon", command_swapon },
-	{ "swapoff", command_swapoff },
-	{ "clean", command_clean },
-	{ "poweroff", command_poweroff },
+#define COMMAND_ENTRY(name) { #name, command_##name },
+	FOR_EACH_COMMAND(COMMAND_ENTRY)
 };
 
 static void run_command(const struct command *command)
@@ -118,15 +44,6 @@ static void run_command(const struct command *command)
 		}
 	}
 	reply_error(ENOSYS, "no such command");
-}
-
-// Arguments, environment and auxiliary vector lie one after the other where the kernel put them.
-static const unsigned long *find_auxiliary_vector(const unsigned long *stack)
-{
-	stack += 1 + stack[0] + 1;
-	while (*stack != 0)
-		stack++;
-	return stack + 1;
 }
 
 #ifndef CKPTEST_HOST_TEST
@@ -150,7 +67,6 @@ void start(const unsigned long *stack)
 	int control;
 	int data;
 
-	auxiliary_vector = find_auxiliary_vector(stack);
 #ifdef CKPTEST_HOST_TEST
 	if (stack[0] != 4)
 		fatal("usage: agent CONTROL-SOCKET DATA-SOCKET ROOT", 0);
@@ -168,7 +84,7 @@ void start(const unsigned long *stack)
 	console_line("ready", 0);
 #endif
 	channel_start(control, data);
-	boot_say_hello("hello", auxiliary_vector);
+	boot_say_hello();
 	for (;;) {
 		char *line = channel_read_line();
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
-#include <linux/auxvec.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/mount.h>
@@ -94,19 +93,6 @@ static void port_path(struct text *path, const char *before, int port, const cha
 	text_end(path);
 }
 
-static long read_file(const char *path, char *bytes, size_t size)
-{
-	long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return fd;
-	long length = SYS(read, fd, bytes, size - 1);
-
-	SYS(close, fd);
-	bytes[length > 0 ? length : 0] = '\0';
-	return length;
-}
-
 static int find_port(const char *name)
 {
 	char path_bytes[64];
@@ -115,7 +101,7 @@ static int find_port(const char *name)
 
 	for (int port = 0; port <= MAX_PORTS; port++) {
 		port_path(&path, PORTS_DIRECTORY, port, "/name");
-		if (read_file(path_bytes, found, sizeof(found)) <= 0)
+		if (sys_read_file(path_bytes, found, sizeof(found)) <= 0)
 			continue;
 		if (text_starts(found, name) && found[text_length(name)] == '\n') {
 			port_path(&path, "/dev", port, "");
@@ -177,37 +163,19 @@ static u64 zero_page_frame(void)
 	return entry & ((1ULL << 55) - 1);
 }
 
-static int cpu_count(void)
-{
-	u8 mask[128];
-	long bytes = SYS(sched_getaffinity, 0, sizeof(mask), mask);
-	int count = 0;
-
-	for (long bit = 0; bit < 8 * bytes; bit++)
-		count += mask[bit / 8] >> bit % 8 & 1;
-	return count;
-}
-
-void boot_say_hello(const char *first_word, const unsigned long *auxiliary_vector)
+void boot_say_hello(void)
 {
 	struct new_utsname names;
-	unsigned long page_size = PAGE_BYTES;
 
-	for (; auxiliary_vector[0] != AT_NULL; auxiliary_vector += 2)
-		if (auxiliary_vector[0] == AT_PAGESZ)
-			page_size = auxiliary_vector[1];
 	SYS(uname, &names);
-	reply_start(first_word);
-	reply_number("proto", 1);
+	reply_start("hello");
+	reply_number("protocol", 2);
 	reply_text("arch", ARCH, sizeof(ARCH) - 1);
-	reply_number("wordsize", sizeof(long));
-	reply_number("pagesize", (s64)page_size);
-	reply_text("sysname", names.sysname, text_length(names.sysname));
+	reply_number("word_size", sizeof(long));
 	reply_text("release", names.release, text_length(names.release));
 	reply_text("version", names.version, text_length(names.version));
 	reply_text("machine", names.machine, text_length(names.machine));
-	reply_hex("zeropfn", zero_page_frame(), 0);
-	reply_number("cpus", cpu_count());
+	reply_hex("zero_page_frame", zero_page_frame(), 0);
 	reply_send();
 }
 

@@ -24,8 +24,8 @@ int boot_open_serial(void);
 void boot_empty_work(void);
 void boot_empty_run(void);
 
-// Answers who is there: `first_word proto=1 arch=... `.
-void boot_say_hello(const char *first_word, const unsigned long *auxiliary_vector);
+// Says who is there.
+void boot_say_hello(void);
 
 #ifdef CKPTEST_HOST_TEST
 // In place of a boot: own namespaces with `root` as the root directory, and unix sockets as the ports.

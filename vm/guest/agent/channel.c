@@ -240,16 +240,21 @@ void blob_of(const char *name, const void *bytes, size_t length)
 	blob_end(&blob);
 }
 
-long blob_of_file(const char *name, int fd)
+long blob_of_file(const char *name, int fd, u64 length)
 {
 	struct blob blob;
-	long count;
+	long count = 0;
 
 	blob_start(&blob, name);
-	while ((count = SYS(read, fd, channel_buffer, BUFFER_BYTES)) > 0)
+	while (length > 0) {
+		count = SYS(read, fd, channel_buffer, length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES);
+		if (count <= 0)
+			break;
 		blob_write(&blob, channel_buffer, (size_t)count);
+		length -= (u64)count;
+	}
 	blob_end(&blob);
-	return count;
+	return count < 0 ? count : 0;
 }
 
 void reply_start(const char *first_word)
@@ -294,21 +299,25 @@ void reply_send(void)
 	port_write(CHANNEL_CONTROL, reply.bytes, reply.length);
 }
 
-void reply_done(void)
+void reply_error(long error, const char *what)
 {
-	reply_start("ok");
+	size_t length;
+
+	if (*what == '\0')
+		what = "nothing";
+	length = text_length(what);
+	reply_start("err");
+	reply_number("errno", error < 0 ? -error : error);
+	reply_text("what", what, length > 1000 ? 1000 : length);
 	reply_send();
 }
 
-void reply_error(long error, const char *what)
+void reply_result(long error, const char *what)
 {
-	size_t length = text_length(what);
-
-	reply_start("err");
-	reply_number("errno", error < 0 ? -error : error);
-	if (length == 0)
-		reply_text("what", "nothing", 7);
-	else
-		reply_text("what", what, length > 1000 ? 1000 : length);
+	if (error < 0) {
+		reply_error(error, what);
+		return;
+	}
+	reply_start("ok");
 	reply_send();
 }

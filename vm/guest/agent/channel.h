@@ -40,9 +40,9 @@ void blob_start(struct blob *blob, const char *name);
 void blob_write(struct blob *blob, const void *bytes, size_t length);
 void blob_end(struct blob *blob);
 void blob_of(const char *name, const void *bytes, size_t length);
-// Sends what is left of an open file. 0, or the error that ended it early; the blob is announced in any
-// case.
-long blob_of_file(const char *name, int fd);
+// Sends at most `length` bytes of what is left of an open file. 0, or the error that ended it early; the blob is announced
+// in any case.
+long blob_of_file(const char *name, int fd, u64 length);
 
 // The answer: reply_start("ok"), any number of fields, reply_send().
 void reply_start(const char *first_word);
@@ -50,7 +50,8 @@ void reply_number(const char *key, s64 value);
 void reply_hex(const char *key, u64 value, int digits);
 void reply_text(const char *key, const char *bytes, size_t length);
 void reply_send(void);
-void reply_done(void);
+// `ok` alone; or, where `error` is negative, `err` with what failed.
+void reply_result(long error, const char *what);
 void reply_error(long error, const char *what);
 
 // A line on the console, and the end of the guest.

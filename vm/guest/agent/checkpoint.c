@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include "checkpoint.h"
-
+// `checkpoint`: a child calls the system call under test, and its image goes to the host as it comes. With `pause_at` the
+// agent answers once that much of the image has been read: `paused` is the handle for `resume`, `caller` the child's pid,
+// which then sleeps in the call. Other commands work meanwhile.
 #include <asm/signal.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/time.h>
 
 #include "channel.h"
+#include "command.h"
 #include "process.h"
 #include "procfs.h"
 #include "../common/syscall.h"
@@ -15,7 +17,7 @@
 #define MAX_CALLS 8
 #define RLIMIT_FSIZE 1
 #define SIG_IGNORE ((void *)1)
-#define DEFAULT_PIPE_BYTES (1UL << 20)
+#define PIPE_BYTES (1UL << 20)
 #define NEVER (~0ULL)
 
 struct settings {
@@ -24,32 +26,38 @@ struct settings {
 	u64 flags;
 	u64 uid;
 	u64 gid;
-	u64 pipe_bytes;
-	// After this many bytes the reader goes away, or sends a signal to the caller.
-	u64 cut_after;
-	u64 signal_after;
-	u64 signal;
-	u64 handled;
-	// This allocation of the caller, counted from the call on, fails; 0: none does.
-	u64 fail_nth;
-	// The reader stops reading after this many bytes, and the host goes on with other commands.
-	u64 pause_at;
 	// How often the call is made; all must return the same.
 	u64 times;
-	// RLIMIT_FSIZE of the caller.
-	u64 file_size;
-	// Whether SIGPIPE and SIGXFSZ are ignored.
-	u64 ignored;
 	// After this many microseconds, and again and again, SIGALRM comes, which has a handler.
 	u64 alarm;
-	// An open descriptor instead of a pipe; -1 also stands for a descriptor that is not open.
-	const char *path;
-	u64 open_flags;
-	bool is_pipe;
-	bool no_descriptor;
-	// Descriptors of the agent: what the caller gets, and where its image can be read (absent: nowhere).
+	u64 rlimit_fsize;
+	// This allocation of the caller, counted from the call on, fails; 0: none does.
+	u64 fail_nth;
+	// The caller has a handler for this signal; 0: for none.
+	u64 handled_signal;
+	// The agent stops reading after this many bytes, and the host goes on with other commands.
+	u64 pause_at;
+	// Descriptors of the agent in place of a pipe: what the caller gets, and where its image can be read (absent: nowhere).
 	u64 fd;
 	u64 reader;
+	bool no_descriptor;
+	// Whether SIGPIPE and SIGXFSZ are ignored.
+	bool ignores_signals;
+};
+
+static const struct option OPTIONS[] = {
+	OPTION(struct settings, nr),
+	OPTION(struct settings, pid),
+	OPTION(struct settings, flags),
+	OPTION(struct settings, uid),
+	OPTION(struct settings, gid),
+	OPTION(struct settings, times),
+	OPTION(struct settings, alarm),
+	OPTION(struct settings, rlimit_fsize),
+	OPTION(struct settings, fail_nth),
+	OPTION(struct settings, handled_signal),
+	OPTION(struct settings, pause_at),
+	OPTION(struct settings, reader),
 };
 
 // What the caller tells, in memory that it shares with the agent.
@@ -74,7 +82,6 @@ struct open_call {
 	int caller; // 0: none
 	int reader; // -1: nothing to read
 	u64 carried;
-	bool signaled;
 	bool paused;
 	// Did not end in time while nobody read.
 	bool late;
@@ -174,14 +181,14 @@ __attribute__((noreturn)) static void call_and_exit(const struct settings *setti
 		SYS(dup2, fd, IMAGE_FD);
 	sys_close_range(0, IMAGE_FD - 1);
 	sys_close_range(fd >= 0 ? IMAGE_FD + 1 : IMAGE_FD, ~0U);
-	if (settings->handled)
-		sys_sigaction((int)settings->signal, ignore_signal, SA_RESTART);
-	if (settings->ignored || settings->cut_after != NEVER) {
+	if (settings->handled_signal != 0)
+		sys_sigaction((int)settings->handled_signal, ignore_signal, SA_RESTART);
+	if (settings->ignores_signals) {
 		sys_sigaction(SIGPIPE, SIG_IGNORE, 0);
 		sys_sigaction(SIGXFSZ, SIG_IGNORE, 0);
 	}
-	if (settings->file_size != NEVER)
-		sys_set_limit(RLIMIT_FSIZE, settings->file_size);
+	if (settings->rlimit_fsize != NEVER)
+		sys_set_limit(RLIMIT_FSIZE, settings->rlimit_fsize);
 	outcome->result = sys_set_ids((u32)settings->uid, (u32)settings->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
@@ -219,51 +226,42 @@ __attribute__((noreturn)) static void call_and_exit(const struct settings *setti
 	__builtin_unreachable();
 }
 
-static u64 smaller(u64 a, u64 b)
-{
-	return a < b ? a : b;
-}
-
 // Waits until the caller sleeps, which it can in a write that nobody reads, or is over.
 static void wait_asleep(int caller)
 {
-	struct process_stat stat;
-
-	while (proc_stat(caller, &stat) && stat.state != 'S' && stat.state != 'Z')
+	for (char state = 'R'; state != '\0' && state != 'S' && state != 'Z'; state = proc_state(caller))
 		SYS(sched_yield);
+}
+
+static void close_reader(struct open_call *call)
+{
+	if (call->reader >= 0)
+		SYS(close, call->reader);
+	call->reader = -1;
 }
 
 // Carries the image from the pipe to the host until the caller has closed its end. True when it paused.
 static bool carry(struct open_call *call, struct hash *hash)
 {
-	const struct settings *settings = &call->settings;
+	while (call->reader >= 0) {
+		u64 left = call->settings.pause_at - call->carried;
 
-	if (call->reader < 0)
-		return false;
-	for (;;) {
-		if (call->carried >= settings->signal_after && !call->signaled) {
-			SYS(kill, call->caller, settings->signal);
-			call->signaled = true;
-		}
-		if (call->carried >= settings->cut_after)
-			break;
-		if (call->carried >= settings->pause_at) {
+		if (call->carried >= call->settings.pause_at) {
 			wait_asleep(call->caller);
 			return true;
 		}
-		u64 left = smaller(settings->cut_after, settings->pause_at) - call->carried;
-		long count = SYS(read, call->reader, channel_buffer, (size_t)smaller(left, BUFFER_BYTES));
+		long count = SYS(read, call->reader, channel_buffer, left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES);
 
 		if (count == -EINTR)
 			continue;
-		if (count <= 0)
+		if (count <= 0) {
+			close_reader(call);
 			break;
+		}
 		call->carried += (u64)count;
 		hash_update(hash, channel_buffer, (size_t)count);
 		data_write(channel_buffer, (size_t)count);
 	}
-	SYS(close, call->reader);
-	call->reader = -1;
 	return false;
 }
 
@@ -273,25 +271,27 @@ static void answer_bytes(struct hash *hash)
 	reply_hex("hash", hash_finish(hash), 16);
 }
 
-static void answer(const struct open_call *call, int status, struct hash *hash)
+static void answer(const struct open_call *call, int caller, int status, struct hash *hash)
 {
 	const struct outcome *outcome = call->outcome;
 	s64 seconds = outcome->after.seconds - outcome->before.seconds;
 	s64 nanoseconds = outcome->after.nanoseconds - outcome->before.nanoseconds;
 
 	reply_start("ok");
-	reply_number("ret", outcome->returned ? outcome->result : -1);
-	reply_number("errno", outcome->returned && outcome->result < 0 ? -outcome->result : 0);
+	reply_number("caller", caller);
+	reply_number("result", outcome->returned ? outcome->result : -1);
 	if (status_signal(status) != 0)
 		reply_number("signal", status_signal(status));
 	answer_bytes(hash);
+	reply_number("seconds_before", outcome->real_before.seconds);
+	reply_number("seconds_after", outcome->returned ? outcome->real_after.seconds : outcome->real_before.seconds);
+	reply_number("nanoseconds", outcome->returned ? seconds * 1000000000 + nanoseconds : 0);
 	if (outcome->fault_came)
-		reply_number("fault", 1);
-	reply_number("t0", outcome->real_before.seconds);
-	reply_number("t1", outcome->returned ? outcome->real_after.seconds : outcome->real_before.seconds);
-	reply_number("ns", outcome->returned ? seconds * 1000000000 + nanoseconds : 0);
-	reply_number("other", outcome->other_result);
-	reply_number("late", call->late);
+		reply_number("fault_came", 1);
+	if (outcome->other_result != 0)
+		reply_number("other_result", outcome->other_result);
+	if (call->late)
+		reply_number("is_late", 1);
 	if (outcome->returned)
 		reply_number("probe", outcome->probe);
 	reply_send();
@@ -320,41 +320,38 @@ static void go_on(struct open_call *call)
 		answer_paused(call, &hash);
 		return;
 	}
-	int status = process_wait(call->caller);
+	int caller = call->caller;
+	int status = process_wait(caller);
 
 	call->caller = 0;
 	if (!call->outcome->returned && status_signal(status) == 0)
 		reply_error(call->outcome->result, "setresuid or fail-nth");
 	else
-		answer(call, status, &hash);
-}
-
-static s64 milliseconds(void)
-{
-	struct time now;
-
-	sys_clock(CLOCK_MONOTONIC, &now);
-	return now.seconds * 1000 + (s32)now.nanoseconds / 1000000;
+		answer(call, caller, status, &hash);
 }
 
 static bool ends_within(int pid, s64 ms)
 {
-	s64 start = milliseconds();
+	s64 start = sys_milliseconds();
 
 	while (!proc_is_over(pid)) {
-		if (milliseconds() - start >= ms)
+		if (sys_milliseconds() - start >= ms)
 			return false;
 		sys_sleep_ms(1);
 	}
 	return true;
 }
 
+// With `close_reader` nobody reads any more. With `wait_ms` it reads on when the caller has ended, or after so many
+// milliseconds, and then says that it was late.
 void command_resume(const struct command *command)
 {
 	u64 handle = MAX_CALLS;
 	u64 wait = 0;
+	u64 closes = 0;
 
-	if (!command_need_number(command, "handle", &handle) || !command_number(command, "wait", &wait))
+	if (!command_need_number(command, "handle", &handle) || !command_number(command, "wait_ms", &wait) ||
+	    !command_number(command, "close_reader", &closes))
 		return;
 	if (handle >= MAX_CALLS || open_calls[handle].caller == 0) {
 		reply_error(EINVAL, "no call with this handle is under way");
@@ -363,9 +360,10 @@ void command_resume(const struct command *command)
 	struct open_call *call = &open_calls[handle];
 
 	call->settings.pause_at = NEVER;
-	if (!command_number(command, "pauseat", &call->settings.pause_at) ||
-	    !command_number(command, "cutafter", &call->settings.cut_after))
+	if (!command_number(command, "pause_at", &call->settings.pause_at))
 		return;
+	if (closes != 0)
+		close_reader(call);
 	// What is in the pipe stays there until the caller is over, without anybody having read on.
 	call->late = wait != 0 && !ends_within(call->caller, (s64)wait);
 	go_on(call);
@@ -374,45 +372,22 @@ void command_resume(const struct command *command)
 void checkpoint_forget_all(void)
 {
 	for (int i = 0; i < MAX_CALLS; i++) {
-		if (open_calls[i].caller != 0 && open_calls[i].reader >= 0)
-			SYS(close, open_calls[i].reader);
+		if (open_calls[i].caller != 0)
+			close_reader(&open_calls[i]);
 		open_calls[i].caller = 0;
 	}
 }
 
 static bool read_settings(const struct command *command, struct settings *settings)
 {
-	const char *to = command_text(command, "to");
+	const char *fd = command_text(command, "fd");
+	const char *signals = command_text(command, "signals");
 
-	settings->path = command_text(command, "path");
-	settings->no_descriptor = to != NULL && text_equal(to, "none");
-	settings->is_pipe = to == NULL || text_equal(to, "pipe");
-	bool is_fd = to != NULL && text_equal(to, "fd") && command_text(command, "fd") != NULL;
-
-	if (!settings->is_pipe && !settings->no_descriptor && !is_fd &&
-	    (!text_equal(to, "file") || settings->path == NULL)) {
-		reply_error(EINVAL, "to= is neither pipe, nor file with path=, nor fd with fd=, nor none");
-		return false;
-	}
-	return command_need_number(command, "nr", &settings->nr) &&
-		command_need_number(command, "pid", &settings->pid) &&
-		command_number(command, "flags", &settings->flags) &&
-		command_number(command, "uid", &settings->uid) &&
-		command_number(command, "gid", &settings->gid) &&
-		command_number(command, "pipesize", &settings->pipe_bytes) &&
-		command_number(command, "cutafter", &settings->cut_after) &&
-		command_number(command, "sigafter", &settings->signal_after) &&
-		command_number(command, "sig", &settings->signal) &&
-		command_number(command, "handled", &settings->handled) &&
-		command_number(command, "failnth", &settings->fail_nth) &&
-		command_number(command, "pauseat", &settings->pause_at) &&
-		command_number(command, "times", &settings->times) &&
-		command_number(command, "fsize", &settings->file_size) &&
-		command_number(command, "ignore", &settings->ignored) &&
-		command_number(command, "alarm", &settings->alarm) &&
-		command_number(command, "fd", &settings->fd) &&
-		command_number(command, "reader", &settings->reader) &&
-		command_number(command, "oflags", &settings->open_flags);
+	settings->no_descriptor = fd != NULL && text_equal(fd, "none");
+	settings->ignores_signals = signals != NULL && text_equal(signals, "ignored");
+	return command_need_text(command, "nr") != NULL && command_need_text(command, "pid") != NULL &&
+		command_options(command, OPTIONS, ARRAY_SIZE(OPTIONS), settings) &&
+		(settings->no_descriptor || command_number(command, "fd", &settings->fd));
 }
 
 // fds[0] is what the agent reads (-1: nothing), fds[1] what the caller writes to.
@@ -426,15 +401,11 @@ static long open_ends(const struct settings *settings, int fds[2])
 		fds[1] = (int)settings->fd;
 		return 0;
 	}
-	if (!settings->is_pipe) {
-		fds[1] = (int)SYS(open, settings->path, settings->open_flags | O_CLOEXEC, 0666);
-		return fds[1];
-	}
 	long error = sys_pipe(fds, O_CLOEXEC);
 
 	// Where the size is refused the default one serves as well, only slower.
 	if (error >= 0)
-		SYS(fcntl, fds[1], F_SETPIPE_SZ, settings->pipe_bytes);
+		SYS(fcntl, fds[1], F_SETPIPE_SZ, PIPE_BYTES);
 	return error;
 }
 
@@ -460,16 +431,11 @@ static struct open_call *free_call(void)
 void command_checkpoint(const struct command *command)
 {
 	struct settings settings = {
-		.pipe_bytes = DEFAULT_PIPE_BYTES,
-		.cut_after = NEVER,
-		.signal_after = NEVER,
-		.pause_at = NEVER,
 		.times = 1,
-		.file_size = NEVER,
+		.rlimit_fsize = NEVER,
+		.pause_at = NEVER,
 		.fd = NEVER,
 		.reader = NEVER,
-		.signal = SIGKILL,
-		.open_flags = O_WRONLY | O_CREAT | O_TRUNC,
 	};
 	struct open_call *call = free_call();
 	int fds[2];
@@ -479,7 +445,7 @@ void command_checkpoint(const struct command *command)
 	long error = call == NULL ? -EMFILE : open_ends(&settings, fds);
 
 	if (error < 0) {
-		reply_error(error, settings.path != NULL ? settings.path : "pipe2");
+		reply_error(error, "pipe2");
 		return;
 	}
 	long caller = SYS(fork);
@@ -489,14 +455,13 @@ void command_checkpoint(const struct command *command)
 	// A descriptor without a reader remains the host's.
 	if (fds[1] >= 0 && (settings.fd == NEVER || fds[0] >= 0))
 		SYS(close, fds[1]);
+	call->settings = settings;
+	call->reader = fds[0];
 	if (caller < 0) {
-		if (fds[0] >= 0)
-			SYS(close, fds[0]);
+		close_reader(call);
 		reply_error(caller, "fork");
 		return;
 	}
-	call->settings = settings;
 	call->caller = (int)caller;
-	call->reader = fds[0];
 	go_on(call);
 }

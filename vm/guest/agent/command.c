@@ -84,6 +84,14 @@ bool command_need_number(const struct command *command, const char *key, u64 *va
 	return command_need_text(command, key) != NULL && command_number(command, key, value);
 }
 
+bool command_options(const struct command *command, const struct option *options, size_t count, void *settings)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!command_number(command, options[i].key, (u64 *)(void *)((u8 *)settings + options[i].offset)))
+			return false;
+	return true;
+}
+
 bool command_pid(const struct command *command, int *pid)
 {
 	u64 value = 0;

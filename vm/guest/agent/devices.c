@@ -54,7 +54,7 @@ static u32 take_number(const char **at)
 static void make_listed(const char *class, const char *name, u32 mode)
 {
 	char bytes[600];
-	char number[32] = "";
+	char number[32];
 	struct text path = TEXT_IN(bytes);
 	const char *at = number;
 	struct device device = { .name = name, .mode = mode };
@@ -63,17 +63,12 @@ static void make_listed(const char *class, const char *name, u32 mode)
 	text_char(&path, '/');
 	text_put(&path, name);
 	text_put(&path, "/dev");
-	long fd = SYS(open, text_end(&path), O_RDONLY);
-
-	if (fd < 0)
+	if (sys_read_file(text_end(&path), number, sizeof(number)) <= 0)
 		return;
-	if (SYS(read, fd, number, sizeof(number) - 1) > 0) {
-		device.major = take_number(&at);
-		at++;
-		device.minor = take_number(&at);
-		make(&device);
-	}
-	SYS(close, fd);
+	device.major = take_number(&at);
+	at++;
+	device.minor = take_number(&at);
+	make(&device);
 }
 
 static void make_class(const char *class, u32 mode)

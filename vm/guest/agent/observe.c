@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What interfaces other than the checkpoint say of a process.
-#include "observe.h"
-
 #include <linux/errno.h>
-#include <linux/fcntl.h>
 
 #include "channel.h"
+#include "command.h"
 #include "procfs.h"
 #include "../common/syscall.h"
 
@@ -165,10 +163,10 @@ static long list_pages(struct page_list *list, struct line_reader *maps)
 // Blob `pages`: address and raw pagemap entry of every page that is present or swapped out.
 static long send_pages(int pid)
 {
-	struct line_reader maps = { .fd = (int)proc_open(pid, "maps", O_RDONLY) };
+	struct line_reader maps = { .fd = (int)proc_open(pid, "maps") };
 	struct page_list list = {
 		.buffers = (struct page_buffers *)channel_buffer,
-		.pagemap = (int)proc_open(pid, "pagemap", O_RDONLY),
+		.pagemap = (int)proc_open(pid, "pagemap"),
 	};
 	long error = maps.fd < 0 ? maps.fd : list.pagemap < 0 ? list.pagemap : 0;
 
@@ -186,11 +184,11 @@ static long send_pages(int pid)
 
 static long send_proc_file(int pid, const char *name)
 {
-	long fd = proc_open(pid, name, O_RDONLY);
+	long fd = proc_open(pid, name);
 
 	if (fd < 0)
 		return fd;
-	long error = blob_of_file(name, (int)fd);
+	long error = blob_of_file(name, (int)fd, ~0ULL);
 
 	SYS(close, fd);
 	return error;
@@ -219,7 +217,7 @@ void command_observe(const struct command *command)
 		}
 	}
 	if (names != NULL)
-		reply_done();
+		reply_result(0, "");
 }
 
 #define HASHES_PER_ROUND 1024
@@ -232,10 +230,7 @@ static u64 page_hash(int memory, u64 address)
 
 	if (length != (long)PAGE_BYTES)
 		return UNREADABLE;
-	u64 hash = hash_of(page, PAGE_BYTES);
-
-	// On the wire lane a comes first.
-	return hash << 32 | hash >> 32;
+	return hash_of(page, PAGE_BYTES);
 }
 
 // Takes all addresses off the data port in any case, and gives a digest for each.
@@ -251,7 +246,7 @@ void command_pagehash(const struct command *command)
 
 	if (!command_need_number(command, "count", &count) || !command_pid(command, &pid))
 		return;
-	long memory = proc_open(pid, "mem", O_RDONLY);
+	long memory = proc_open(pid, "mem");
 
 	hash_start(&addresses);
 	blob_start(&blob, "pagehash");
@@ -271,45 +266,8 @@ void command_pagehash(const struct command *command)
 	const char *expected = command_text(command, "hash");
 
 	text_hex(&text, hash_finish(&addresses), 16);
-	if (memory < 0)
-		reply_error(memory, "mem");
-	else if (expected != NULL && !text_equal(expected, text_end(&text)))
+	if (memory >= 0 && expected != NULL && !text_equal(expected, text_end(&text)))
 		reply_error(EBADMSG, "the addresses do not have the digest that was announced");
 	else
-		reply_done();
-}
-
-void command_peek(const struct command *command)
-{
-	struct blob blob;
-	u64 address;
-	u64 length;
-	int pid;
-
-	if (!command_pid(command, &pid) || !command_need_number(command, "addr", &address) ||
-	    !command_need_number(command, "length", &length))
-		return;
-	long error = proc_open(pid, "mem", O_RDONLY);
-	int memory = (int)error;
-
-	blob_start(&blob, "peek");
-	while (error >= 0 && length > 0) {
-		size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
-
-		error = sys_pread(memory, channel_buffer, part, address);
-		if (error == 0)
-			error = -EIO;
-		if (error < 0)
-			break;
-		blob_write(&blob, channel_buffer, (size_t)error);
-		address += (u64)error;
-		length -= (u64)error;
-	}
-	blob_end(&blob);
-	if (memory >= 0)
-		SYS(close, memory);
-	if (error < 0)
-		reply_error(error, "peek");
-	else
-		reply_done();
+		reply_result(memory, "mem");
 }

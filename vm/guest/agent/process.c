@@ -3,17 +3,19 @@
 
 #include <asm/signal.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/prctl.h>
 #include <linux/wait.h>
 
 #include "boot.h"
 #include "channel.h"
-#include "checkpoint.h"
+#include "command.h"
 #include "procfs.h"
 #include "../common/syscall.h"
 
 #define MAX_PROCESSES 64
 #define EVENT_STOPPING 1
-#define EVENT_LINGERING 2
+#define EVENT_BUSY 2
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
 #define EAGER_LOOKS 100
 #define QUIET_MS 2
@@ -34,17 +36,13 @@ int status_signal(int status)
 	return status & 0x7f;
 }
 
-int status_code(int status)
-{
-	return status >> 8 & 0xff;
-}
-
-void reply_status(int status)
+// Answers with code=C or signal=S.
+static void reply_status(int status)
 {
 	if (status_signal(status) != 0)
-		reply_number("sig", status_signal(status));
+		reply_number("signal", status_signal(status));
 	else
-		reply_number("code", status_code(status));
+		reply_number("code", status >> 8 & 0xff);
 }
 
 static struct process *find_process(int pid)
@@ -157,7 +155,7 @@ static void answer_stop(const struct event *event)
 	reply_number("label", event->label);
 	reply_number("pid", (s64)event->pid);
 	reply_hex("scratch", event->scratch, 0);
-	reply_hex("resume", event->resume_address, 0);
+	reply_hex("resume_address", event->resume_address, 0);
 	reply_send();
 }
 
@@ -189,7 +187,7 @@ void command_event(const struct command *command)
 		bool over = target->over;
 		long count = SYS(read, target->event_fd, &event, sizeof(event));
 
-		if (count == sizeof(event) && event.kind == EVENT_LINGERING) {
+		if (count == sizeof(event) && event.kind == EVENT_BUSY) {
 			answer_stop(&event);
 			return;
 		}
@@ -243,20 +241,15 @@ void command_quiesce(const struct command *command)
 	if (!command_pid(command, &pid))
 		return;
 	for (int look = 0;; look ^= 1) {
-		struct process_stat stat;
-
 		if (is_over(pid)) {
 			answer_exited(pid);
 			return;
 		}
-		long length = proc_read(pid, "syscall", calls[look], sizeof(calls[look]));
-
-		if (length < 0 || !proc_stat(pid, &stat) || stat.state != 'S')
+		if (proc_read(pid, "syscall", calls[look], sizeof(calls[look])) < 0 || proc_state(pid) != 'S')
 			calls[look][0] = '\0';
 		if (calls[look][0] != '\0' && text_equal(calls[0], calls[1])) {
 			reply_start("ok");
-			reply_text("state", &stat.state, 1);
-			reply_text("syscall", calls[look], (size_t)length - 1);
+			reply_text("state", "S", 1);
 			reply_send();
 			return;
 		}
@@ -276,80 +269,48 @@ void command_stop(const struct command *command)
 
 	if (error == 0)
 		error = process_wait_stopped(pid);
-	if (error < 0)
-		reply_error(error, "stop");
-	else
-		reply_done();
+	reply_result(error, "stop");
 }
 
-static void send_signal(int pid, int signal)
+// Has a child that ends and is never waited for. Ends with the agent, or when everything is cleaned away.
+__attribute__((noreturn)) static void keep_zombie(int out)
 {
-	long error = SYS(kill, pid, signal);
+	SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
+	long zombie = SYS(fork);
 
-	if (error < 0)
-		reply_error(error, "kill");
-	else
-		reply_done();
+	if (zombie == 0)
+		SYS(exit_group, 0);
+	while (zombie > 0 && SYS(waitid, P_PID, zombie, NULL, WEXITED | WNOWAIT, NULL) == -EINTR)
+		;
+	SYS(write, out, &zombie, sizeof(zombie));
+	for (;;)
+		SYS(pause);
 }
 
-void command_continue(const struct command *command)
+// Answers the pid of a process that is a zombie, and stays one.
+void command_zombie(const struct command *command)
 {
-	int pid;
+	long zombie = -EIO;
+	int ends[2];
+	long error = sys_pipe(ends, O_CLOEXEC);
 
-	if (command_pid(command, &pid))
-		send_signal(pid, SIGCONT);
-}
-
-void command_signal(const struct command *command)
-{
-	u64 signal;
-	int pid;
-
-	if (command_pid(command, &pid) && command_need_number(command, "sig", &signal))
-		send_signal(pid, (int)signal);
-}
-
-// Ends a process with a signal, then everything else of its session and all its descendants with SIGKILL.
-void command_kill(const struct command *command)
-{
-	struct process_stat stat = { .session = 0 };
-	u64 signal = SIGKILL;
-	int looks = 0;
-	int pid;
-
-	if (!command_pid(command, &pid) || !command_number(command, "sig", &signal))
-		return;
-	if (pid == 1) {
-		reply_error(EINVAL, "process 1 is the agent");
+	(void)command;
+	if (error >= 0) {
+		error = SYS(fork);
+		if (error == 0)
+			keep_zombie(ends[1]);
+		SYS(close, ends[1]);
+		if (error > 0)
+			SYS(read, ends[0], &zombie, sizeof(zombie));
+		SYS(close, ends[0]);
+	}
+	if (error < 0 || zombie < 0) {
+		reply_error(error < 0 ? error : zombie, "zombie");
 		return;
 	}
-	// Each process that the agent started leads a session of its own, which outlives it.
-	if (find_process(pid) != NULL)
-		stat.session = pid;
-	else
-		proc_stat(pid, &stat);
-	long error = is_over(pid) ? 0 : SYS(kill, pid, signal);
-
-	if (error < 0) {
-		reply_error(error, "kill");
-		return;
-	}
-	while (!is_over(pid)) {
-		if (!wait_turn(&looks, 1)) {
-			reply_error(EINTR, "another command came while waiting for the end of a process");
-			return;
-		}
-	}
-	proc_kill_all(stat.session, pid);
-	const struct process *process = find_process(pid);
-
 	reply_start("ok");
-	if (process != NULL)
-		reply_status(process->status);
-	else
-		reply_number("sig", (s64)signal);
+	reply_number("pid", zombie);
 	reply_send();
-	process_forget_dead();
 }
 
 void command_clean(const struct command *command)
@@ -365,5 +326,5 @@ void command_clean(const struct command *command)
 	checkpoint_forget_all();
 	boot_empty_work();
 	boot_empty_run();
-	reply_done();
+	reply_result(0, "");
 }

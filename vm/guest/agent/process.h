@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The processes that the agent started, and commands about processes.
+// The processes that the agent started.
 #ifndef CKPTEST_PROCESS_H
 #define CKPTEST_PROCESS_H
 
-#include "command.h"
+#include "../common/types.h"
 
 // A process that the agent started. `event_fd` and `stdin_fd` are -1 where it has none.
 struct process {
@@ -29,19 +29,10 @@ long process_wait_stopped(int pid);
 // Waits for a child of the agent's own, unless its end is known already, and gives its wait status.
 int process_wait(int pid);
 
-// Whether a wait status says that a signal ended the process, and which.
+// The signal that ended the process, by its wait status; 0: none.
 int status_signal(int status);
-int status_code(int status);
 
-// Answers with code=C or sig=S.
-void reply_status(int status);
-
-void command_event(const struct command *command);
-void command_quiesce(const struct command *command);
-void command_stop(const struct command *command);
-void command_continue(const struct command *command);
-void command_signal(const struct command *command);
-void command_kill(const struct command *command);
-void command_clean(const struct command *command);
+// Gives up all calls under way, whose callers are dead (checkpoint.c).
+void checkpoint_forget_all(void);
 
 #endif

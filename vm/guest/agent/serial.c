@@ -5,7 +5,6 @@
 #include <asm/termbits.h>
 #include <asm/ioctls.h>
 #include <linux/errno.h>
-#include <linux/time.h>
 
 #include "channel.h"
 #include "../common/hash.h"
@@ -45,14 +44,6 @@ static u8 awaited;    // the number of the frame that the host sends next
 static bool owes_ack;
 static bool is_missed;   // the host awaits the oldest frame, though later ones came
 static bool is_resent;   // since the oldest one was sent last
-
-static s64 milliseconds(void)
-{
-	struct time now;
-
-	sys_clock(CLOCK_MONOTONIC, &now);
-	return now.seconds * 1000 + (s32)now.nanoseconds / 1000000;
-}
 
 static int poll_line(int events, int other, int ms)
 {
@@ -167,7 +158,7 @@ static void take_frame(const u8 *body, size_t length)
 		is_missed = body[1] == oldest;
 		if (is_missed)
 			return;
-		sent_at = milliseconds();
+		sent_at = sys_milliseconds();
 		is_resent = false;
 		oldest = body[1];
 	} else if (body[0] < KIND_ACK) {
@@ -202,13 +193,13 @@ static void take_byte(u8 byte)
 
 static void resend(void)
 {
-	bool is_due = (is_missed && !is_resent) || milliseconds() - sent_at >= RESEND_MS;
+	bool is_due = (is_missed && !is_resent) || sys_milliseconds() - sent_at >= RESEND_MS;
 
 	is_missed = false;
 	if (oldest == next || !is_due)
 		return;
 	is_resent = true;
-	sent_at = milliseconds();
+	sent_at = sys_milliseconds();
 	for (u8 number = oldest; number != next; number++)
 		send_frame(&sent[number % WINDOW]);
 }
@@ -293,7 +284,7 @@ void serial_write(int channel, const void *bytes, size_t length)
 			serve();
 		}
 		if (oldest == next)
-			sent_at = milliseconds();
+			sent_at = sys_milliseconds();
 		make_frame(&sent[next % WINDOW], (u8)channel, next, at, part);
 		send_frame(&sent[next % WINDOW]);
 		next++;
@@ -304,9 +295,9 @@ void serial_write(int channel, const void *bytes, size_t length)
 
 void serial_drain(void)
 {
-	s64 start = milliseconds();
+	s64 start = sys_milliseconds();
 
-	while (oldest != next && milliseconds() - start < DRAIN_MS) {
+	while (oldest != next && sys_milliseconds() - start < DRAIN_MS) {
 		poll_line(POLLIN, -1, POLL_MS);
 		serve();
 	}

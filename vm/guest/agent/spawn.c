@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "spawn.h"
-
+// Starting the target and other programs.
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/personality.h>
@@ -8,6 +7,7 @@
 
 #include "boot.h"
 #include "channel.h"
+#include "command.h"
 #include "process.h"
 #include "../common/syscall.h"
 
@@ -21,10 +21,8 @@ static const char *const SEARCH_PATH[] = { "/bin/", "/usr/bin/", "/sbin/", "/usr
 // What a child becomes. Descriptor i of the child is fds[i] of the agent.
 struct launch {
 	const char *path;
-	const char *directory;
 	char **arguments;
 	char **environment;
-	u64 personality;
 	u64 uid;
 	u64 gid;
 	int fds[MAX_FDS];
@@ -116,10 +114,10 @@ static struct launch_error become(struct launch *launch)
 	error = place_fds(launch);
 	if (error < 0)
 		return (struct launch_error){ error, "descriptors" };
-	error = SYS(chdir, launch->directory);
+	error = SYS(chdir, WORK_DIRECTORY);
 	if (error < 0)
 		return (struct launch_error){ error, "chdir" };
-	error = SYS(personality, launch->personality);
+	error = SYS(personality, ADDRESS_NO_RANDOMIZE);
 	if (error < 0)
 		return (struct launch_error){ error, "personality" };
 	error = sys_set_ids((u32)launch->uid, (u32)launch->gid);
@@ -160,17 +158,6 @@ static int run(struct launch *launch)
 	return (int)pid;
 }
 
-static bool read_settings(const struct command *command, struct launch *launch)
-{
-	const char *directory = command_text(command, "dir");
-
-	launch->directory = directory != NULL ? directory : WORK_DIRECTORY;
-	launch->personality = ADDRESS_NO_RANDOMIZE;
-	return command_number(command, "uid", &launch->uid) &&
-		command_number(command, "gid", &launch->gid) &&
-		command_number(command, "personality", &launch->personality);
-}
-
 static void close_all(const int *fds, int count)
 {
 	for (int i = 0; i < count; i++)
@@ -186,7 +173,8 @@ void command_spawn(const struct command *command)
 	struct launch launch = { .path = path, .arguments = arguments, .environment = environment };
 	int event_pipe[2] = { -1, -1 };
 
-	if (path == NULL || !read_settings(command, &launch))
+	if (path == NULL || !command_number(command, "uid", &launch.uid) ||
+	    !command_number(command, "gid", &launch.gid))
 		return;
 	process_forget_dead();
 	boot_empty_work();
@@ -258,8 +246,6 @@ void command_exec(const struct command *command)
 		reply_error(EINVAL, "missing: arg");
 		return;
 	}
-	if (!read_settings(command, &launch))
-		return;
 	process_forget_dead();
 	launch.path = arguments[0];
 	launch.environment = collect(command, "env", environment) > 0 ? environment : plain_environment;

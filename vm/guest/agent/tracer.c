@@ -1,34 +1,40 @@
 // SPDX-License-Identifier: MIT
-#include "tracer.h"
-
+// The agent as a tracer: it stops a process in the tracer's way, and sees its registers.
+#include <asm/ldt.h>
 #include <asm/ptrace-abi.h>
 #include <asm/signal.h>
+#include <linux/elf.h>
 #include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/ptrace.h>
 #include <linux/wait.h>
 
 #include "channel.h"
+#include "command.h"
 #include "process.h"
 #include "procfs.h"
 #include "../common/syscall.h"
 
 #ifdef __x86_64__
+#define GENERAL_REGISTERS 27
+#define FIRST_TLS_ENTRY 12
 #define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)
 #else
+#define GENERAL_REGISTERS 17
+#define FIRST_TLS_ENTRY 6
 #define DEBUG_REGISTERS_OFFSET 252
 #endif
 
-#define MAX_POKE_BYTES 64
+#define DEBUG_REGISTERS 8
+#define TLS_ENTRIES 3
+
+struct io_vector {
+	void *bytes;
+	size_t length;
+};
 
 // The process that `attach` has left attached (0: none), and whether it was stopped before.
 static int attached_pid;
 static bool attached_was_stopped;
-
-unsigned long debug_register_offset(unsigned long number)
-{
-	return DEBUG_REGISTERS_OFFSET + number * sizeof(long);
-}
 
 // Waits until a tracee has stopped: in a trap of its own (`event`), or by the SIGSTOP of PTRACE_ATTACH. Zero,
 // or -ESRCH when it ended instead.
@@ -96,28 +102,7 @@ static long step(int pid)
 	return status == (SIGTRAP << 8 | 0x7f) ? 0 : -ESRCH;
 }
 
-long tracer_visit(struct visit *visit, int pid)
-{
-	visit->pid = pid;
-	visit->was_attached = pid == attached_pid;
-	visit->was_stopped = proc_is_stopped(pid);
-	return visit->was_attached ? 0 : seize(pid);
-}
-
-long tracer_leave(const struct visit *visit)
-{
-	return visit->was_attached ? 0 : detach(visit->pid, visit->was_stopped);
-}
-
-static void answer(long error, const char *what)
-{
-	if (error < 0)
-		reply_error(error, what);
-	else
-		reply_done();
-}
-
-// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=step seizes it and
+// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=singlestep seizes it and
 // goes one instruction further.
 void command_attach(const struct command *command)
 {
@@ -137,9 +122,9 @@ void command_attach(const struct command *command)
 	attached_was_stopped = proc_is_stopped(pid);
 	long error = -EINVAL;
 
-	if (text_equal(how, "seize") || text_equal(how, "step")) {
+	if (text_equal(how, "seize") || text_equal(how, "singlestep")) {
 		error = seize(pid);
-		if (error >= 0 && text_equal(how, "step"))
+		if (error >= 0 && text_equal(how, "singlestep"))
 			error = step(pid);
 	} else if (text_equal(how, "attach")) {
 		error = SYS(ptrace, PTRACE_ATTACH, pid, 0, 0);
@@ -148,7 +133,7 @@ void command_attach(const struct command *command)
 	}
 	if (error >= 0)
 		attached_pid = pid;
-	answer(error, how);
+	reply_result(error, how);
 }
 
 // The process is in a job control stop afterwards if it was in one before it was attached to.
@@ -162,113 +147,92 @@ void command_detach(const struct command *command)
 
 	if (pid == attached_pid)
 		attached_pid = 0;
-	answer(error, "detach");
+	reply_result(error, "detach");
 }
 
-// Answers errno=E: what PTRACE_POKEUSER said, 0 for success. A register that it refuses is an outcome, no error.
-void command_debugreg(const struct command *command)
+static long send_general(int pid)
 {
-	struct visit visit;
-	u64 number;
-	u64 value;
+	unsigned long registers[GENERAL_REGISTERS];
+	long error = SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
+
+	if (error >= 0)
+		blob_of("gpr", registers, sizeof(registers));
+	return error;
+}
+
+static long send_set(int pid, const char *name, long set)
+{
+	struct io_vector vector = { channel_buffer, BUFFER_BYTES };
+	long error = SYS(ptrace, PTRACE_GETREGSET, pid, set, &vector);
+
+	if (error >= 0)
+		blob_of(name, channel_buffer, vector.length);
+	return error;
+}
+
+static long send_debug(int pid)
+{
+	unsigned long registers[DEBUG_REGISTERS];
+
+	for (unsigned long i = 0; i < ARRAY_SIZE(registers); i++) {
+		long error = SYS(ptrace, PTRACE_PEEKUSR, pid, DEBUG_REGISTERS_OFFSET + i * sizeof(long), &registers[i]);
+
+		if (error < 0)
+			return error;
+	}
+	blob_of("debugreg", registers, sizeof(registers));
+	return 0;
+}
+
+// Slots that the kernel does not show (it may lack CONFIG_IA32_EMULATION) are sent as zeros.
+static void send_tls(int pid)
+{
+	struct user_desc slots[TLS_ENTRIES];
+
+	memset(slots, 0, sizeof(slots));
+	for (long i = 0; i < TLS_ENTRIES; i++) {
+		struct user_desc slot;
+
+		memset(&slot, 0, sizeof(slot));
+		if (SYS(ptrace, PTRACE_GET_THREAD_AREA, pid, FIRST_TLS_ENTRY + i, &slot) >= 0)
+			slots[i] = slot;
+	}
+	blob_of("tls", slots, sizeof(slots));
+}
+
+static long send_all(int pid)
+{
+	long error = send_general(pid);
+
+	if (error >= 0)
+		error = send_set(pid, "xstate", NT_X86_XSTATE);
+	// A CPU without XSAVE has no such set; its FXSAVE or FSAVE image is another.
+	if (error == -ENODEV || error == -EINVAL)
+		error = send_set(pid, "fpregs", NT_PRFPREG);
+	if (error >= 0)
+		error = send_debug(pid);
+	if (error >= 0)
+		send_tls(pid);
+	return error;
+}
+
+// The registers of a process, which is left as it was: attached to, stopped, or neither.
+void command_regs(const struct command *command)
+{
 	int pid;
 
-	if (!command_pid(command, &pid) || !command_need_number(command, "n", &number) ||
-	    !command_need_number(command, "value", &value))
+	if (!command_pid(command, &pid))
 		return;
-	if (number > 7 || value != (unsigned long)value) {
-		reply_error(EINVAL, "n= from 0 to 7, value= of the agent's word size");
-		return;
-	}
-	long error = tracer_visit(&visit, pid);
+	bool was_attached = pid == attached_pid;
+	bool was_stopped = proc_is_stopped(pid);
+	long error = was_attached ? 0 : seize(pid);
 
 	if (error < 0) {
 		reply_error(error, "PTRACE_SEIZE");
 		return;
 	}
-	long result = SYS(ptrace, PTRACE_POKEUSR, pid, debug_register_offset((unsigned long)number), value);
+	error = send_all(pid);
+	long left = was_attached ? 0 : detach(pid, was_stopped);
 
-	error = tracer_leave(&visit);
-	if (error < 0) {
-		reply_error(error, "debugreg");
-		return;
-	}
-	reply_start("ok");
-	reply_number("errno", result < 0 ? -result : 0);
-	reply_send();
-}
-
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Two digits a byte. The number of bytes, or -EINVAL.
-static long decode_hex(const char *text, u8 *bytes, size_t size)
-{
-	size_t length = 0;
-
-	for (; text[0] != '\0'; text += 2) {
-		int high = hex_digit(text[0]);
-		int low = high < 0 ? -1 : hex_digit(text[1]);
-
-		if (low < 0 || length == size)
-			return -EINVAL;
-		bytes[length++] = (u8)(high << 4 | low);
-	}
-	return length > 0 ? (long)length : -EINVAL;
-}
-
-static void reply_bytes(const char *key, const u8 *bytes, size_t length)
-{
-	char digits[2 * MAX_POKE_BYTES + 1];
-	struct text text = TEXT_IN(digits);
-
-	for (size_t i = 0; i < length; i++)
-		text_hex(&text, bytes[i], 2);
-	reply_text(key, digits, text.length);
-}
-
-static long read_and_write(int pid, u64 address, u8 *old, const u8 *new, size_t length)
-{
-	long memory = proc_open(pid, "mem", O_RDWR);
-
-	if (memory < 0)
-		return memory;
-	long count = sys_pread((int)memory, old, length, address);
-
-	if (count == (long)length)
-		count = sys_pwrite((int)memory, new, length, address);
-	SYS(close, memory);
-	return count < 0 ? count : count == (long)length ? 0 : -EIO;
-}
-
-void command_poke(const struct command *command)
-{
-	u8 new[MAX_POKE_BYTES];
-	u8 old[MAX_POKE_BYTES];
-	u64 address;
-	int pid;
-
-	if (!command_pid(command, &pid) || !command_need_number(command, "addr", &address))
-		return;
-	const char *digits = command_need_text(command, "bytes");
-
-	if (digits == NULL)
-		return;
-	long length = decode_hex(digits, new, sizeof(new));
-
-	if (length < 0) {
-		reply_error(length, "bytes= is not 1 to 64 bytes in hexadecimal");
-		return;
-	}
-	long error = read_and_write(pid, address, old, new, (size_t)length);
-
-	if (error < 0) {
-		reply_error(error, "mem");
-		return;
-	}
-	reply_start("ok");
-	reply_bytes("old", old, (size_t)length);
-	reply_send();
+	reply_result(error >= 0 ? left : error, "regs");
 }

@@ -6,6 +6,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/mman.h>
+#include <linux/time.h>
 
 #ifdef __x86_64__
 
@@ -209,9 +210,32 @@ void sys_clock(int clock, struct time *now)
 #endif
 }
 
+s64 sys_milliseconds(void)
+{
+	struct time now;
+
+	sys_clock(CLOCK_MONOTONIC, &now);
+	return now.seconds * 1000 + (s32)now.nanoseconds / 1000000;
+}
+
 void sys_sleep_ms(int ms)
 {
 	SYS(poll, 0, 0, ms);
+}
+
+long sys_read_file(const char *path, char *bytes, size_t size)
+{
+	long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	long count = 0;
+
+	if (fd < 0)
+		return fd;
+	while (length + 1 < size && (count = SYS(read, fd, bytes + length, size - 1 - length)) > 0)
+		length += (size_t)count;
+	SYS(close, fd);
+	bytes[length] = '\0';
+	return count < 0 ? count : (long)length;
 }
 
 long sys_write_all(int fd, const void *bytes, size_t length)

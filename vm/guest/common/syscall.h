@@ -34,7 +34,11 @@ struct time {
 };
 
 void sys_clock(int clock, struct time *now);
+s64 sys_milliseconds(void); // of the monotonic clock
 void sys_sleep_ms(int ms);
+
+// Reads a small file whole and ends it with a NUL; the length, or a negative errno.
+long sys_read_file(const char *path, char *bytes, size_t size);
 long sys_write_all(int fd, const void *bytes, size_t length);
 
 struct kernel_sigaction {

@@ -11,13 +11,14 @@
 #include "../common/syscall.h"
 #include "target.h"
 
-long clone_sleeper(unsigned long flags, void *stack, long death_signal);
+// Touches no memory: it asks to die with its parent, then sleeps for ever.
+void sleeper(void);
 
-// A clone that touches no memory: it asks to die with its parent (if death_signal is set), then sleeps for
-// ever.
+// The child continues at `function` on a stack of its own, which ends below `stack`, and never comes back.
 #ifdef __x86_64__
 asm(".pushsection .text\n"
-    "clone_sleeper:\n"
+    ".globl process_clone\n"
+    "process_clone:\n"
     "	mov %rdx, %r9\n"
     "	xor %edx, %edx\n"
     "	xor %r10d, %r10d\n"
@@ -27,19 +28,20 @@ asm(".pushsection .text\n"
     "	test %rax, %rax\n"
     "	jz 1f\n"
     "	ret\n"
-    "1:	test %r9, %r9\n"
-    "	jz 2f\n"
+    "1:	jmp *%r9\n"
+    "sleeper:\n"
     "	mov $1, %edi\n" // PR_SET_PDEATHSIG
-    "	mov %r9, %rsi\n"
+    "	mov $9, %esi\n" // SIGKILL
     "	mov $157, %eax\n" // prctl
     "	syscall\n"
-    "2:	mov $34, %eax\n" // pause
+    "1:	mov $34, %eax\n" // pause
     "	syscall\n"
-    "	jmp 2b\n"
+    "	jmp 1b\n"
     ".popsection\n");
 #else
 asm(".pushsection .text\n"
-    "clone_sleeper:\n"
+    ".globl process_clone\n"
+    "process_clone:\n"
     "	push %ebp\n"
     "	push %edi\n"
     "	push %esi\n"
@@ -59,15 +61,15 @@ asm(".pushsection .text\n"
     "	pop %edi\n"
     "	pop %ebp\n"
     "	ret\n"
-    "1:	test %ebp, %ebp\n"
-    "	jz 2f\n"
+    "1:	jmp *%ebp\n"
+    "sleeper:\n"
     "	mov $1, %ebx\n" // PR_SET_PDEATHSIG
-    "	mov %ebp, %ecx\n"
+    "	mov $9, %ecx\n" // SIGKILL
     "	mov $172, %eax\n" // prctl
     "	int $0x80\n"
-    "2:	mov $29, %eax\n" // pause
+    "1:	mov $29, %eax\n" // pause
     "	int $0x80\n"
-    "	jmp 2b\n"
+    "	jmp 1b\n"
     ".popsection\n");
 #endif
 
@@ -205,8 +207,8 @@ s64 process_start_sleeper(bool own_process)
 {
 	static u64 stack[8] __attribute__((aligned(64)));
 
-	if (own_process)
-		return clone_sleeper(CLONE_VM | SIGCHLD, &stack[8], SIGKILL);
-	return clone_sleeper(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
-			     &stack[8], 0);
+	return process_clone(own_process ? CLONE_VM | SIGCHLD :
+					   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+						   CLONE_SYSVSEM,
+			     &stack[8], sleeper);
 }

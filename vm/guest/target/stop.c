@@ -6,7 +6,7 @@
 #include "target.h"
 
 #define EVENT_STOPPING 1
-#define EVENT_LINGERING 2
+#define EVENT_BUSY 2
 
 struct event {
 	u32 kind;
@@ -183,23 +183,23 @@ static u64 outer_pid(u64 own)
 	return length > 0 ? pid : own;
 }
 
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how)
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 busy)
 {
 	u64 self = pid != 0 ? pid : (u64)SYS(getpid);
 	struct event event = {
-		.kind = how == LINGER_NOT ? EVENT_STOPPING : EVENT_LINGERING,
+		.kind = busy == BUSY_NOT ? EVENT_STOPPING : EVENT_BUSY,
 		.label = label,
 		.pid = pid != 0 ? pid : outer_pid(self),
 		.scratch = (unsigned long)target_scratch,
 		.resume_address = (unsigned long)stop_resume,
 	};
 
-	if (how != LINGER_NOT)
-		linger_prepare();
+	if (busy != BUSY_NOT)
+		busy_prepare();
 	if (SYS(write, EVENT_FD, &event, sizeof(event)) != sizeof(event))
 		target_die(DIED_OF_EVENT);
-	if (how != LINGER_NOT)
-		linger(how);
+	if (busy != BUSY_NOT)
+		busy_wait(busy);
 	else
 		stop_with(block, (unsigned long)self, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill);
 }

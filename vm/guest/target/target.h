@@ -63,7 +63,7 @@ void target_append(s64 value);
 // A system call's result: a value as it is, an error negative, with either word size.
 s64 target_result(long result);
 
-// target_memory.c. Addresses are of this process; `stride` is in pages.
+// memory.c. Addresses are of this process; `stride` is in pages.
 void memory_fill(u64 address, u64 pages, u32 seed, u64 stride);
 s64 memory_check(u64 address, u64 pages, u32 seed, u64 stride);
 void memory_read(u64 address, u64 pages, u64 stride);
@@ -71,9 +71,10 @@ void memory_poke(u64 address, u64 length, u64 value);
 s64 memory_hash(u64 address, u64 length);
 void memory_report(u64 address, u64 length);
 
-// target_process.c.
+// process.c.
 s64 process_fork_bystander(void);
 s64 process_start_sleeper(bool own_process);
+long process_clone(unsigned long flags, void *stack, void (*function)(void));
 __attribute__((noreturn)) void process_end_like(long child);
 void process_wait_for(long child);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
@@ -85,7 +86,7 @@ void process_start(const unsigned long *stack);
 // An entry of the auxiliary vector, or -ENOENT.
 s64 process_auxiliary(u64 type);
 
-// target_segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
+// segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
 // process.
 extern unsigned long segment_recovery;
 void segment_catch_faults(void);
@@ -93,12 +94,12 @@ s64 segment_access_rights(u32 selector);
 s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
 
-// target_stop.c: tells the agent, then stops this process, or lingers in another way. `block` may be NULL.
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 how);
+// stop.c: tells the agent, then stops this process, or goes on in a way of busy.c. `block` may be NULL.
+void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 busy);
 
-// target_linger.c. The release word is cleared before the agent hears of it.
-enum { LINGER_NOT = 0, LINGER_SPIN = 1, LINGER_SLEEP = 2, LINGER_VFORK = 3 };
-void linger_prepare(void);
-void linger(u64 how);
+// busy.c. The release word is cleared before the agent hears of it.
+enum { BUSY_NOT = 0, BUSY_RUNNING = 1, BUSY_SLEEPING = 2, BUSY_VFORK = 3 };
+void busy_prepare(void);
+void busy_wait(u64 how);
 
 #endif

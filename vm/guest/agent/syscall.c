@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "syscall_command.h"
-
+// `syscall nr=N ...`: the agent makes a system call. Its arguments are the words `n` (a number), `s` (a string)
+// and `b` (bytes in hexadecimal, which the kernel may write to), in their order. Answers the result, and the
+// bytes after the call. What needs no command of its own: opening, mounting, renaming, poking.
 #include <linux/errno.h>
 
 #include "channel.h"
+#include "command.h"
 #include "../common/syscall.h"
 
 #define MAX_ARGUMENTS 6
@@ -39,7 +41,7 @@ static void answer(long result, const char *bytes, size_t length)
 	for (size_t i = 0; i < length; i++)
 		text_hex(&hex, (u8)bytes[i], 2);
 	reply_start("ok");
-	reply_number("ret", result);
+	reply_number("result", result);
 	reply_text("bytes", hex.bytes, hex.length);
 	reply_send();
 }

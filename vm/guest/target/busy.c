@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// A busy target, in place of a stop: it goes on in one of these ways until the host writes to its last word of scratch
+// memory.
+#include <asm/signal.h>
+#include <linux/errno.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+#include "../common/syscall.h"
+#include "target.h"
+
+#define NAP_MS 50
+
+static volatile u64 *release_word(void)
+{
+	return (volatile u64 *)(void *)(target_scratch + SCRATCH_BYTES - sizeof(u64));
+}
+
+void busy_prepare(void)
+{
+	*release_word() = 0;
+}
+
+static void sleep_until_released(void)
+{
+	while (*release_word() == 0)
+		SYS(poll, NULL, 0, NAP_MS);
+}
+
+static void live_as_vfork_child(void)
+{
+	sleep_until_released();
+	SYS(exit_group, 0);
+}
+
+// vfork(2) with a stack for the child: the parent waits for its end in the call.
+static void wait_in_vfork(void)
+{
+	static u64 stack[256] __attribute__((aligned(64)));
+	// One word less: as behind a call, for the compiler's idea of its alignment.
+	void *top = (u8 *)&stack[256] - sizeof(long);
+	long child = process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, top, live_as_vfork_child);
+
+	if (child < 0)
+		target_die(DIED_OF_OP);
+	process_wait_for(child);
+}
+
+void busy_wait(u64 how)
+{
+	switch (how) {
+	case BUSY_RUNNING:
+		while (*release_word() == 0)
+			;
+		break;
+	case BUSY_SLEEPING:
+		sleep_until_released();
+		break;
+	case BUSY_VFORK:
+		wait_in_vfork();
+		break;
+	default:
+		target_die(DIED_OF_OP);
+	}
+}
