@@ -144,7 +144,7 @@ const AGENT_ACCIDENTS = [
   },
   {
     what: "answers twice",
-    code: "reply_result(0, \"\");",
+    code: 'reply_result(0, "");',
     reason: "protocol",
     says: "",
   },

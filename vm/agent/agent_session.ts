@@ -32,7 +32,7 @@ export { AgentError, type GuestLink } from "./agent_wires.ts";
 export interface SessionOptions {
   /** Longest wait for one answer, in milliseconds. */
   deadlineMs?: number;
-  /** Longest wait for the first word of a guest that boots, in ms; {@linkcode BOOT_DEADLINE_MS} by default. */
+  /** Longest wait for the hello of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
@@ -59,9 +59,10 @@ const PTRACE_POKEUSER = 6;
 const DEBUG_REGISTERS = { 8: 848, 4: 252 } as const;
 
 /**
- * The talk with the agent of one guest: a method for each of its commands, and for what is done with the system calls
- * that it makes. One command at a time; further ones wait for their turn. Every method throws {@linkcode AgentError}
- * when the agent refuses, and GuestLostError when it does not answer in time or makes no sense; a lost guest stays lost.
+ * The talk with the agent of one guest: a method for each of its commands, and for what is done with the system
+ * calls that it makes. One command at a time; further ones wait for their turn. Every method throws
+ * {@linkcode AgentError} when the agent refuses, and GuestLostError when it does not answer in time or makes no
+ * sense; a lost guest stays lost.
  */
 export class AgentSession {
   /** What the agent said of itself and its kernel. */

@@ -40,8 +40,8 @@ void blob_start(struct blob *blob, const char *name);
 void blob_write(struct blob *blob, const void *bytes, size_t length);
 void blob_end(struct blob *blob);
 void blob_of(const char *name, const void *bytes, size_t length);
-// Sends at most `length` bytes of what is left of an open file. 0, or the error that ended it early; the blob is announced
-// in any case.
+// Sends at most `length` bytes of what is left of an open file. 0, or the error that ended it early; the blob is
+// announced in any case.
 long blob_of_file(const char *name, int fd, u64 length);
 
 // The answer: reply_start("ok"), any number of fields, reply_send().

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// `checkpoint`: a child calls the system call under test, and its image goes to the host as it comes. With `pause_at` the
-// agent answers once that much of the image has been read: `paused` is the handle for `resume`, `caller` the child's pid,
-// which then sleeps in the call. Other commands work meanwhile.
+// `checkpoint`: a child calls the system call under test, and its image goes to the host as it comes. With `pause_at`
+// the agent answers once that much of the image has been read: `paused` is the handle for `resume`, `caller` the
+// child's pid, which then sleeps in the call. Other commands work meanwhile.
 #include <asm/signal.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -37,7 +37,8 @@ struct settings {
 	u64 handled_signal;
 	// The agent stops reading after this many bytes, and the host goes on with other commands.
 	u64 pause_at;
-	// Descriptors of the agent in place of a pipe: what the caller gets, and where its image can be read (absent: nowhere).
+	// Descriptors of the agent in place of a pipe: what the caller gets, and where its image can be read
+	// (absent: nowhere).
 	u64 fd;
 	u64 reader;
 	bool no_descriptor;

@@ -102,8 +102,8 @@ static long step(int pid)
 	return status == (SIGTRAP << 8 | 0x7f) ? 0 : -ESRCH;
 }
 
-// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=singlestep seizes it and
-// goes one instruction further.
+// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=singlestep seizes
+// it and goes one instruction further.
 void command_attach(const struct command *command)
 {
 	int pid;
