@@ -15,7 +15,7 @@ import { UsageError } from "../vm/host/errors.ts";
 import type { ObservedCheckpoint } from "../harness/run/case/observe_checkpoint.ts";
 import { parsePlatforms } from "../harness/run/platform.ts";
 import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
-import { isClean } from "../harness/run/run_catalogue.ts";
+import { isClean } from "../harness/run/scenario_result.ts";
 import { guestKernel, scenarioRunner } from "../harness/run/case/scenario_runner.ts";
 import { Terminal } from "../harness/report/terminal.ts";
 import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";

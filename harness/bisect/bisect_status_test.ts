@@ -41,6 +41,13 @@ Deno.test("bisectVerdict() tells the failure that is looked for from others", ()
   assertEquals(bisectVerdict(resultOf({ a: "pass" }), ["E_FIELD"]).word, "good");
 });
 
+Deno.test("bisectVerdict() calls no kernel bad for an error of ckptest itself", () => {
+  const fault = { a: { findings: [{ ...FINDING, id: "E_HARNESS" }] } };
+  const alone = bisectVerdict(resultOf({ a: "fail" }, fault), []);
+  assertEquals([alone.word, alone.text], ["skip", "a was skipped: ckptest itself failed"]);
+  assertEquals(bisectVerdict(resultOf({ a: "fail", b: "fail" }, fault), []).word, "bad");
+});
+
 Deno.test("bisectStatusOf() stops a bisect when nothing is known of the kernel", () => {
   assertEquals(bisectStatusOf(EXIT_STATUS.usage), 128);
   assertEquals(bisectStatusOf(undefined), 128);

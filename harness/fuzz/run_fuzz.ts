@@ -4,9 +4,11 @@ import fc from "fast-check";
 import { type Finding, findingText } from "../../lib/image/finding.ts";
 import { parseScenario, type Scenario, type Step } from "../../lib/model/scenario.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import { HarnessFault } from "../run/harness_fault.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
-import { isClean } from "../run/run_catalogue.ts";
+import { isClean } from "../run/scenario_result.ts";
 import { scenarioRunner } from "../run/case/scenario_runner.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
@@ -107,6 +109,7 @@ async function findingsOf(
     ];
   } catch (error) {
     if (error instanceof GuestLostError) return [error.message];
-    throw error;
+    if (error instanceof ExpectedError) throw error;
+    return [findingText(HarnessFault.of(error).toFinding())];
   }
 }

@@ -2,20 +2,30 @@
 
 import type { Finding } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { AgentError } from "../../vm/agent/agent_session.ts";
+import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import { UsageError } from "../../vm/host/errors.ts";
-import type { Guest } from "./guest/guest.ts";
-import type { CaseOutcome } from "./case/run_case.ts";
-import type { ReportedSplat, Reruns, ScenarioResult } from "./scenario_result.ts";
 import type { LastWordsOptions } from "../triage/await_last_words.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
 import { type LogPart, LogReader } from "../triage/log_reader.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
-
-export type { ReportedSplat, Reruns, ScenarioResult, Status } from "./scenario_result.ts";
+import type { CaseOutcome } from "./case/run_case.ts";
+import type { Guest } from "./guest/guest.ts";
+import { HarnessFault } from "./harness_fault.ts";
+import {
+  emptyResult,
+  failingSplats,
+  faultResult,
+  isClean,
+  type ReportedSplat,
+  type Reruns,
+  type ResultBase,
+  type ScenarioResult,
+  skippedResult,
+  splatFindings,
+  unrunResult,
+} from "./scenario_result.ts";
 
 /** How {@linkcode runCatalogue} is called. */
 export interface CatalogueOptions {
@@ -26,7 +36,6 @@ export interface CatalogueOptions {
   readonly onGuest?: (guest: Guest) => void;
   readonly onStart?: (scenario: Scenario, index: number) => void;
   readonly onResult?: (result: ScenarioResult) => void;
-  readonly now?: () => number;
   /**
    * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice
    * after a splat; but no more once a splat has been reproduced in three scenarios.
@@ -36,8 +45,10 @@ export interface CatalogueOptions {
   readonly allowed?: (splat: Splat) => AllowedSplat | undefined;
   /** Finds the lines of the source for a splat's stack. */
   readonly decode?: (splat: Splat) => Promise<DecodedFrames>;
-  /** What else a guest has to tell before it is closed, such as kmemleak's reports, as lines of a kernel log. */
-  readonly lastLook?: (guest: Guest) => Promise<string>;
+  /** What the last guest has to tell before it is closed, such as kmemleak's reports, as lines of a kernel log. */
+  readonly finalCheck?: (guest: Guest) => Promise<string>;
+  /** Ends the run; whoever aborts it also sees to it that a guest that is waited for is lost. */
+  readonly signal?: AbortSignal | undefined;
   /** How long a lost guest is listened to. */
   readonly lastWords?: LastWordsOptions;
 }
@@ -53,7 +64,10 @@ const BOOTS = 2;
  * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
  * away, a fresh one started, and the scenario that did it run again alone there. A splat fails the scenario
  * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last.
- * When guests no longer boot, the scenarios that are left are lost.
+ * When guests no longer boot, the scenarios that are left are lost. An error of ckptest itself fails the scenario in
+ * which it came.
+ *
+ * @returns the results; those until then where the run is interrupted
  */
 export function runCatalogue(
   scenarios: readonly Scenario[],
@@ -86,11 +100,15 @@ class CatalogueRun {
   async run(scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
     try {
       for (const [index, scenario] of scenarios.entries()) {
+        throwIfInterrupted(this.#options.signal);
         this.#options.onStart?.(scenario, index);
         const reason = this.#options.skipReason(scenario);
-        this.#add(reason === undefined ? await this.#runOne(scenario) : skipped(scenario, reason));
+        this.#add(reason === undefined ? await this.#runOne(scenario) : skippedResult(scenario.name, reason));
       }
       await this.#finish();
+    } catch (error) {
+      // The scenario that was interrupted has no result.
+      if (!(error instanceof InterruptedError)) throw error;
     } finally {
       await this.#session?.guest[Symbol.asyncDispose]();
     }
@@ -103,17 +121,26 @@ class CatalogueRun {
   }
 
   async #runOne(scenario: Scenario): Promise<ScenarioResult> {
-    if (this.#session?.last) {
-      const late = this.#session.log.readComplaints();
-      if (late) await this.#addLate(this.#session, late);
-    }
+    if (this.#session?.last) await this.#readLate(this.#session, this.#session.last);
     this.#session ??= await this.#start();
-    if (!this.#session) return notRun(scenario, this.#bootFailure ?? "no guest boots");
+    if (!this.#session) return unrunResult(scenario.name, this.#bootFailure ?? "no guest boots");
     const first = await this.#attempt(this.#session, scenario);
     this.#session.last = scenario;
     if (first.status === "pass") return first;
     await this.#throwAway();
     return await this.#again(first, scenario);
+  }
+
+  /** Reads what the kernel said since the end of a scenario. */
+  async #readLate(session: Session, { name }: Scenario): Promise<void> {
+    try {
+      const late = session.log.readComplaints();
+      if (late) await this.#addLate(session, late);
+    } catch (error) {
+      const base = { scenario: name, phase: "afterwards", guestCommand: session.guest.command } as const;
+      this.#add(this.#faultOf(error, base, session.guest.consoleText()));
+      await this.#throwAway();
+    }
   }
 
   async #throwAway(): Promise<void> {
@@ -131,11 +158,12 @@ class CatalogueRun {
         guest = await this.#options.startGuest();
         this.#options.onGuest?.(guest);
         const log = new LogReader(guest, this.#options.lastWords);
-        await this.#addBoot(guest, await log.readToMark("booted"));
+        await this.#addBoot(guest, log);
         if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 }, reproduced: false });
         return { guest, log };
       } catch (error) {
         await guest?.[Symbol.asyncDispose]();
+        throwIfInterrupted(this.#options.signal);
         if (!(error instanceof GuestLostError)) throw error;
         const next = await this.#lostBoot(error);
         if (lost) {
@@ -149,11 +177,26 @@ class CatalogueRun {
     return undefined;
   }
 
-  async #addBoot(guest: Guest, { text, splats }: LogPart): Promise<void> {
-    const isNew = splats.some(({ fingerprint }) => !this.#bootSplats.has(fingerprint));
-    for (const { fingerprint } of splats) this.#bootSplats.add(fingerprint);
-    const base = { scenario: "boot", phase: "boot", guestCommand: guest.command, kernelLog: text } as const;
-    if (isNew) this.#add(await this.#complained(base, splats));
+  async #addBoot(guest: Guest, log: LogReader): Promise<void> {
+    const base = { scenario: "boot", phase: "boot", guestCommand: guest.command } as const;
+    try {
+      const { text, splats } = await log.readToMark("booted");
+      const isNew = splats.some(({ fingerprint }) => !this.#bootSplats.has(fingerprint));
+      for (const { fingerprint } of splats) this.#bootSplats.add(fingerprint);
+      if (isNew) this.#add(await this.#complained({ ...base, kernelLog: text }, splats));
+    } catch (error) {
+      const fault = this.#faultOf(error, base, guest.consoleText());
+      const isNew = !this.#bootSplats.has(fault.fault!.message);
+      this.#bootSplats.add(fault.fault!.message);
+      if (isNew) this.#add(fault);
+    }
+  }
+
+  /** The result for an error of ckptest itself; any other one is thrown on. */
+  #faultOf(error: unknown, base: ResultBase, kernelLog: string): ScenarioResult {
+    throwIfInterrupted(this.#options.signal);
+    if (error instanceof ExpectedError) throw error;
+    return faultResult(base, error, kernelLog);
   }
 
   async #lostBoot(error: GuestLostError): Promise<ScenarioResult> {
@@ -164,49 +207,58 @@ class CatalogueRun {
   }
 
   async #attempt({ guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
-    const { now = () => performance.now(), runScenario } = this.#options;
-    const begin = now();
+    const begin = performance.now();
+    const mark = guest.consoleMark;
     const base = { scenario: scenario.name, guestCommand: guest.command };
     try {
-      const outcome = await runScenario(guest, scenario);
-      const end = await readToEnd(log, scenario);
-      // A guest that went away after its last image, and whose kernel did not say why.
-      if (end.lost && end.splats.length === 0) return await this.#broken(base, end.lost, end);
-      const { text, splats, isWhole } = end;
-      const reported = await this.#report(splats);
-      const findings = [...outcome.findings, ...splatFindings(reported), ...(isWhole ? [] : [CUT_LOG])];
-      const whole = { ...outcome, findings };
       return {
-        ...result(base),
-        status: isClean(whole) ? "pass" : "fail",
-        outcome: whole,
-        milliseconds: now() - begin,
-        kernelLog: text,
-        splats: reported,
+        ...await this.#judge(base, { guest, log }, scenario),
+        milliseconds: performance.now() - begin,
       };
     } catch (error) {
-      if (!(error instanceof GuestLostError || error instanceof AgentError || error instanceof UsageError)) {
-        throw error;
-      }
-      const isLost = error instanceof GuestLostError;
-      const end = isLost ? await log.readLastWords() : await readToEnd(log, scenario);
-      return { ...await this.#broken(base, error, end), milliseconds: now() - begin };
+      const fault = this.#faultOf(error, base, guest.consoleText(mark));
+      return { ...fault, milliseconds: performance.now() - begin };
     }
+  }
+
+  async #judge(base: ResultBase, { guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
+    let outcome: CaseOutcome;
+    try {
+      outcome = await this.#options.runScenario(guest, scenario);
+    } catch (error) {
+      throwIfInterrupted(this.#options.signal);
+      // An agent that answered with an error, or a program that did not run: the guest is well.
+      if (!(error instanceof ExpectedError)) throw error;
+      const isLost = error instanceof GuestLostError;
+      return await this.#broken(
+        base,
+        error,
+        isLost ? await log.readLastWords() : await readToEnd(log, scenario),
+      );
+    }
+    const end = await readToEnd(log, scenario);
+    // A guest that went away after its last image, and whose kernel did not say why.
+    if (end.lost && end.splats.length === 0) return await this.#broken(base, end.lost, end);
+    const { text, splats, isWhole } = end;
+    const reported = await this.#report(splats);
+    const findings = [...outcome.findings, ...splatFindings(reported), ...(isWhole ? [] : [TRUNCATED_LOG])];
+    const whole = { ...outcome, findings };
+    const status = isClean(whole) ? "pass" : "fail";
+    return { ...emptyResult(base), status, outcome: whole, kernelLog: text, splats: reported };
   }
 
   /** The result of a scenario that did not come to its end. */
   async #broken(
-    base: Pick<ScenarioResult, "scenario" | "phase" | "guestCommand">,
+    base: ResultBase,
     error: Error,
     { text, splats }: LogPart,
   ): Promise<ScenarioResult> {
     const reported = await this.#report(splats);
     const findings = splatFindings(reported);
-    const isExplained = failing(reported).some((splat) => !isEndOfAgent(splat));
+    const isExplained = failingSplats(reported).some((splat) => !isEndOfAgent(splat));
     return {
-      ...result(base),
-      // An agent that answered with an error, or a program that did not run, fails its scenario; the guest is
-      // well. A guest whose kernel said why it went away fails it, too.
+      ...emptyResult(base),
+      // A guest whose kernel said why it went away fails its scenario.
       status: error instanceof GuestLostError && !isExplained ? "lost" : "fail",
       reason: error.message,
       outcome: findings.length > 0 ? { stops: [], findings } : undefined,
@@ -216,19 +268,17 @@ class CatalogueRun {
   }
 
   async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
-    const prints = failing(first.splats).map(({ fingerprint }) => fingerprint);
+    const prints = failingSplats(first.splats).map(({ fingerprint }) => fingerprint);
     const isKnown = prints.length > 0 &&
       prints.every((print) => (this.#reproduced.get(print) ?? 0) >= REPRODUCED_ENOUGH);
     const times = this.#options.repeat ??
       (isKnown ? 0 : prints.length > 0 ? REPEAT_AFTER_SPLAT : REPEAT);
     let [runs, failed, sameSplat] = [0, 0, 0];
     for (; runs < times; runs++) {
-      const fresh = await this.#start();
-      if (!fresh) break;
-      await using _guest = fresh.guest;
-      const next = await this.#attempt(fresh, scenario);
+      const next = await this.#attemptAlone(scenario);
+      if (!next) break;
       if (next.status !== "pass") failed++;
-      if (failing(next.splats).some(({ fingerprint }) => prints.includes(fingerprint))) sameSplat++;
+      if (failingSplats(next.splats).some(({ fingerprint }) => prints.includes(fingerprint))) sameSplat++;
     }
     if (sameSplat > 0) {
       for (const print of prints) this.#reproduced.set(print, (this.#reproduced.get(print) ?? 0) + 1);
@@ -236,6 +286,19 @@ class CatalogueRun {
     if (runs === 0) return first;
     const reruns: Reruns = { runs, failed, sameSplat };
     return { ...first, reruns, reproduced: failed > 0 };
+  }
+
+  /** Undefined when no guest boots, or the run is interrupted. */
+  async #attemptAlone(scenario: Scenario): Promise<ScenarioResult | undefined> {
+    try {
+      const fresh = await this.#start();
+      if (!fresh) return undefined;
+      await using _guest = fresh.guest;
+      return await this.#attempt(fresh, scenario);
+    } catch (error) {
+      if (!(error instanceof InterruptedError)) throw error;
+      return undefined;
+    }
   }
 
   /** Adds what the kernel said between two scenarios to the one that ended last, and runs that one again. */
@@ -258,41 +321,38 @@ class CatalogueRun {
     return await this.#complained({ ...base, kernelLog: text, reason }, splats);
   }
 
-  /** Looks around in the last guest, and reads its log to the end. */
+  /** Checks the last guest as a whole, and reads its log to the end. */
   async #finish(): Promise<void> {
     const session = this.#session;
     if (!session?.last) return;
+    const { guest, log, last } = session;
+    const base = { scenario: last.name, phase: "afterwards", guestCommand: guest.command } as const;
     let part: LogPart;
     try {
-      const text = await this.#options.lastLook?.(session.guest) ?? "";
+      const text = await this.#options.finalCheck?.(guest) ?? "";
       const splats = parseSplats(text);
       const reason = "at the end of the run: any scenario since the guest's boot may have done it";
       if (splats.length > 0) this.#add(await this.#afterwards(session, { text, splats, reason }));
-      part = await session.log.readToMark("end of the run");
+      part = await log.readToMark("end of the run");
     } catch (error) {
-      if (!(error instanceof GuestLostError || error instanceof AgentError)) throw error;
-      part = await session.log.readLastWords();
-      // A look that could not be taken has not found that all is well.
-      this.#add(
-        await this.#broken(
-          { scenario: session.last.name, phase: "afterwards", guestCommand: session.guest.command },
-          error,
-          part,
-        ),
-      );
+      throwIfInterrupted(this.#options.signal);
+      // A check that could not be made has not found that all is well.
+      if (!(error instanceof ExpectedError)) return this.#add(faultResult(base, error, guest.consoleText()));
+      part = await log.readLastWords();
+      this.#add(await this.#broken(base, error, part));
     }
     if (part.splats.length > 0) await this.#addLate(session, part);
   }
 
   /** A result of nothing but complaints. */
   async #complained(
-    base: Pick<ScenarioResult, "scenario" | "guestCommand" | "kernelLog"> & Partial<ScenarioResult>,
+    base: ResultBase & Pick<ScenarioResult, "kernelLog"> & Partial<ScenarioResult>,
     splats: readonly Splat[],
   ): Promise<ScenarioResult> {
     const reported = await this.#report(splats);
     const findings = splatFindings(reported);
     return {
-      ...result(base),
+      ...emptyResult(base),
       ...base,
       status: findings.length > 0 ? "fail" : "pass",
       outcome: { stops: [], findings },
@@ -302,36 +362,16 @@ class CatalogueRun {
 
   async #report(splats: readonly Splat[]): Promise<ReportedSplat[]> {
     const { allowed, decode } = this.#options;
-    return await Promise.all(splats.map(async (splat) => ({
-      splat,
-      decoded: await decode?.(splat),
-      allowed: allowed?.(splat),
-    })));
+    return await Promise.all(splats.map(async (splat) => {
+      const reported = { splat, allowed: allowed?.(splat) };
+      try {
+        return { ...reported, decoded: await decode?.(splat) };
+      } catch (error) {
+        const fault = error instanceof ExpectedError ? {} : { fault: HarnessFault.of(error) };
+        return { ...reported, decoded: undefined, ...fault };
+      }
+    }));
   }
-}
-
-/** A result with nothing in it yet. */
-function result(base: Pick<ScenarioResult, "scenario" | "guestCommand">): ScenarioResult {
-  return {
-    ...base,
-    status: "pass",
-    reason: undefined,
-    outcome: undefined,
-    milliseconds: 0,
-    kernelLog: "",
-    splats: [],
-    reproduced: undefined,
-    reruns: undefined,
-  };
-}
-
-function skipped(scenario: Scenario, reason: string): ScenarioResult {
-  return { ...result({ scenario: scenario.name, guestCommand: "" }), status: "skip", reason };
-}
-
-function notRun(scenario: Scenario, reason: string): ScenarioResult {
-  const base = result({ scenario: scenario.name, guestCommand: "" });
-  return { ...base, status: "lost", reason: `not run: ${reason}` };
 }
 
 /** The log up to the end of a scenario, or of the guest if that comes first. */
@@ -344,22 +384,9 @@ async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & 
   }
 }
 
-/**
- * No stop and no part of the case has a finding, and there was a stop at all: an empty case proves nothing.
- */
-export function isClean(outcome: CaseOutcome): boolean {
-  return outcome.stops.length > 0 && outcome.findings.length === 0 &&
-    outcome.stops.every((stop) => stop.findings.length === 0 && stop.counts.unexplained === 0);
-}
-
-/** The complaints that no entry of the allowlist covers. */
-function failing(splats: readonly ReportedSplat[]): Splat[] {
-  return splats.filter(({ allowed }) => !allowed).map(({ splat }) => splat);
-}
-
 function haveSameSplat(a: ScenarioResult, b: ScenarioResult): boolean {
-  const prints = failing(a.splats).map(({ fingerprint }) => fingerprint);
-  return failing(b.splats).some(({ fingerprint }) => prints.includes(fingerprint));
+  const prints = failingSplats(a.splats).map(({ fingerprint }) => fingerprint);
+  return failingSplats(b.splats).some(({ fingerprint }) => prints.includes(fingerprint));
 }
 
 /** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
@@ -367,19 +394,9 @@ function isEndOfAgent({ title }: Splat): boolean {
   return /^kernel panic: Attempted to kill init/.test(title);
 }
 
-const CUT_LOG: Finding = {
+const TRUNCATED_LOG: Finding = {
   id: "E_KERNEL_LOG",
   verdict: "mismatch",
   path: "kernel log",
   message: "the console did not show a line that was written to the log: what the kernel said may be missing",
 };
-
-function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
-  return failing(splats).map(({ title }) => ({
-    id: "E_SPLAT",
-    verdict: "mismatch",
-    path: "kernel log",
-    message: "the kernel complained",
-    actual: title,
-  }));
-}

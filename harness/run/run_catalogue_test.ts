@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { parseScenario, type Scenario } from "../../lib/model/scenario.ts";
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { Guest } from "./guest/guest.ts";
+import { HarnessFault } from "./harness_fault.ts";
 import type { CaseOutcome } from "./case/run_case.ts";
-import { type CatalogueOptions, isClean, runCatalogue, type ScenarioResult } from "./run_catalogue.ts";
+import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
+import { isClean, type ScenarioResult } from "./scenario_result.ts";
 
 function scenario(name: string): Scenario {
   return parseScenario({ about: "a scenario of a test", steps: [{ op: "stop", label: "x" }] }, name);
@@ -226,12 +228,12 @@ Deno.test("runCatalogue() gives what comes between two scenarios to the one that
   assertEquals(started, 2, "the guest that complained is not used again");
 });
 
-Deno.test("runCatalogue() looks around in the last guest, and reads its log to the end", async () => {
+Deno.test("runCatalogue() checks the last guest as a whole, and reads its log to the end", async () => {
   const leak = `unreferenced object 0xffff888003c1e000 (size 64):\n  comm "x", pid 7, jiffies 1 (age 1s)\n` +
     `  backtrace:\n    [<00000000f2d4b6a1>] kmalloc_trace+0x2d/0x140\n    [<00000000f2d4b6a2>] cr_leak+0x2d/0x140\n`;
   const { results, open } = await run(["a"], () => CLEAN, {
     repeat: 0,
-    lastLook: (guest) => {
+    finalCheck: (guest) => {
       (guest as unknown as FakeGuest).print(warning("at_the_end"));
       return Promise.resolve(leak);
     },
@@ -244,10 +246,10 @@ Deno.test("runCatalogue() looks around in the last guest, and reads its log to t
   assertEquals(open, 0);
 });
 
-Deno.test("runCatalogue() fails when the last look could not be taken", async () => {
+Deno.test("runCatalogue() fails when the final check could not be made", async () => {
   const { results } = await run(["a"], () => CLEAN, {
     repeat: 0,
-    lastLook: () => Promise.reject(new AgentError("writefile", 1, "/sys/kernel/debug/kmemleak")),
+    finalCheck: () => Promise.reject(new AgentError("writefile", 1, "/sys/kernel/debug/kmemleak")),
   });
   assertEquals(results.map(({ phase, status }) => [phase, status]), [[undefined, "pass"], [
     "afterwards",
@@ -327,18 +329,86 @@ Deno.test("runCatalogue() fails a scenario when the console does not show the ma
   assertEquals(results[0]?.outcome?.findings.map(({ id }) => id), ["E_KERNEL_LOG"]);
 });
 
-Deno.test("runCatalogue() closes the guest when the harness itself is at fault", async () => {
+/** What a judge or parser that meets what nobody foresaw throws. */
+const ODD = new RangeError("a line of maps cannot be parsed");
+
+Deno.test("runCatalogue() fails the scenario in which ckptest itself fails, and goes on", async () => {
+  const { results, started, open } = await run(["a", "b"], (name, _, guest) => {
+    if (name === "a") guest.print("[    1.000000] what the kernel said\n");
+    return name === "a" ? ODD : CLEAN;
+  });
+  assertEquals(statuses(results), [["fail", true], ["pass", undefined]]);
+  const [first] = results;
+  assertEquals(first?.outcome?.findings.map(({ id, actual }) => [id, actual]), [
+    ["E_HARNESS", "RangeError: a line of maps cannot be parsed"],
+  ]);
+  assertEquals([first?.fault?.trace, first?.kernelLog], [ODD.stack, "[    1.000000] what the kernel said\n"]);
+  assertEquals([started, open], [3, 0]);
+});
+
+Deno.test("runCatalogue() keeps what a scenario was to be judged by when its judge fails", async () => {
+  const kept = new Map([["1-checkpoint.image", Uint8Array.of(1)], ["2-observe.maps", Uint8Array.of(2)]]);
+  const { results } = await run(["a"], () => new HarnessFault(ODD, kept), { repeat: 0 });
+  assertEquals(results[0]?.fault?.inputs, kept);
+  assertEquals(results[0]?.fault?.trace, ODD.stack);
+});
+
+Deno.test("runCatalogue() outlives errors of its own before, between and after scenarios", async () => {
+  const broken = { repeat: 0, decode: () => Promise.reject(ODD) };
+  const undecoded = await run(["a", "b"], (name, _, guest) => {
+    if (name === "a") guest.print(warning("f"));
+    return CLEAN;
+  }, broken);
+  assertEquals(statuses(undecoded.results), [["fail", undefined], ["pass", undefined]]);
+  assertEquals(undecoded.results[0]?.outcome?.findings.map(({ id }) => id), ["E_SPLAT", "E_HARNESS"]);
+  // The log itself cannot be read: at boot, between two scenarios, at the end of the run.
   const guests = fakeGuests();
-  await assertRejects(
-    () =>
-      runCatalogue([scenario("a")], {
-        startGuest: guests.start,
-        skipReason: () => undefined,
-        runScenario: () => Promise.reject(new TypeError("a bug")),
-      }),
-    TypeError,
-  );
-  assertEquals(guests.open, 0);
+  const unread = await run(["a", "b"], () => CLEAN, {
+    repeat: 0,
+    startGuest: async () => {
+      const guest = await guests.start();
+      let reads = 0;
+      const read = guest.consoleText.bind(guest);
+      return Object.assign(guest, {
+        consoleText: (from?: number) => {
+          // Where it is asked without a place, all of it is kept for the report.
+          if (from !== undefined && reads++ === 0) throw ODD;
+          return read(from);
+        },
+      });
+    },
+  });
+  assertEquals(unread.results.map(({ scenario, phase, status }) => [scenario, phase, status]), [
+    ["boot", "boot", "fail"],
+    ["a", undefined, "pass"],
+    ["b", undefined, "pass"],
+  ]);
+  const check = await run(["a"], () => CLEAN, { finalCheck: () => Promise.reject(ODD) });
+  assertEquals(check.results.map(({ phase, status }) => [phase, status]), [
+    [undefined, "pass"],
+    ["afterwards", "fail"],
+  ]);
+  assertEquals(check.results[1]?.fault?.trace, ODD.stack);
+  assertEquals(check.open, 0);
+});
+
+Deno.test("runCatalogue() ends where it is interrupted, with the results until then", async () => {
+  const controller = new AbortController();
+  const { results, open } = await run(["a", "b", "c"], (name) => {
+    if (name !== "b") return CLEAN;
+    controller.abort("interrupted by SIGINT");
+    return lost("qemu-exit");
+  }, { signal: controller.signal });
+  assertEquals(results.map(({ scenario, status }) => [scenario, status]), [["a", "pass"]]);
+  assertEquals(open, 0);
+  // A failure is kept, though it could not be run again.
+  const again = new AbortController();
+  const failed = await run(["a", "b"], (_, time) => {
+    if (time === 2) again.abort("interrupted by SIGINT");
+    return time === 2 ? lost("qemu-exit") : BAD;
+  }, { signal: again.signal });
+  assertEquals(failed.results.map(({ status, reruns }) => [status, reruns]), [["fail", undefined]]);
+  assertEquals(failed.open, 0);
 });
 
 Deno.test("isClean() is false for a case without images and for an unexplained byte", () => {

@@ -33,7 +33,7 @@ export async function runPlatform(
   const { name, flavour } = prepared.platform;
   const allowlist = await readSplatAllowlist();
   const vmlinux = prepared.build?.vmlinux;
-  const lastLook = async (guest: Guest): Promise<string> => {
+  const finalCheck = async (guest: Guest): Promise<string> => {
     const leaks = await lookForLeaks(guest);
     if (leaks === "") report.note(`${name}: no page and no object has leaked`);
     return leaks;
@@ -45,7 +45,7 @@ export async function runPlatform(
     repeat,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
     ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux) },
-    ...flavour === "debug" ? { lastLook } : {},
+    ...flavour === "debug" ? { finalCheck } : {},
     onGuest: (guest) => report.guest(guest),
     onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
     onResult: (result) => report.result(name, result),

@@ -10,7 +10,7 @@ import { shellJoin } from "../../vm/host/shell_quote.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../vm/host/errors.ts";
 import { formatBytes, formatCount, formatSeconds } from "../report/format_quantity.ts";
-import type { Reruns, ScenarioResult } from "./run_catalogue.ts";
+import type { Reruns, ScenarioResult } from "./scenario_result.ts";
 import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./run_result.ts";
 import { scenarioRecord } from "./scenario_record.ts";
 import type { Terminal } from "../report/terminal.ts";
@@ -38,6 +38,8 @@ export interface RunCounts {
 }
 
 const encoder = new TextEncoder();
+/** Directory for what the guest had answered when ckptest itself failed. */
+const ANSWERS = "answers";
 const FINDINGS_SHOWN = 6;
 const SPLATS_SHOWN = 3;
 
@@ -208,6 +210,11 @@ export class RunReport {
     for (const stop of result.outcome?.stops ?? []) {
       await writeWhole(join(directory, `${stop.label}.ckpt`), stop.image);
     }
+    const { fault } = result;
+    if (!fault) return;
+    await write("error.txt", `${fault.trace}\n`);
+    if (fault.inputs.size > 0) await ensureDir(join(directory, ANSWERS));
+    for (const [name, bytes] of fault.inputs) await writeWhole(join(directory, ANSWERS, name), bytes);
   }
 
   /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
@@ -248,6 +255,13 @@ export class RunReport {
       const notRun = this.#results.filter(({ result }) => result.status === "lost" && !wasRun(result)).length;
       const rest = notRun > 0 ? `, ${notRun} scenarios not run` : "";
       print(`${counts.lost - notRun} guests lost${rest} (counted as failed)`);
+    }
+    const faults = new Set(
+      this.#results.filter(({ result }) => result.fault).map(({ result }) => result.scenario),
+    );
+    if (faults.size > 0) {
+      const what = faults.size === 1 ? "1 scenario" : `${faults.size} scenarios`;
+      print(`${what} failed by an error of ckptest itself: please report, with the files that were kept`);
     }
     if (this.#results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { ScenarioResult } from "./run_catalogue.ts";
+import { HarnessFault } from "./harness_fault.ts";
+import { faultResult, type ScenarioResult } from "./scenario_result.ts";
 import { RunReport } from "./run_report.ts";
 import type { RunResult } from "./run_result.ts";
 import type { Terminal } from "../report/terminal.ts";
@@ -113,6 +114,36 @@ Deno.test("RunReport shows what failed, how to do it again, and keeps its files"
     assertEquals(JSON.parse(await Deno.readTextFile(`${dir}/x86_64/bad/findings.json`)).length, 9);
     const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
     assertEquals(results.results.map(({ status }: { status: string }) => status), ["fail", "lost"]);
+  });
+});
+
+Deno.test("RunReport says that an error of ckptest itself failed a scenario, and keeps its inputs", async () => {
+  const error = new RangeError("a line cannot be parsed");
+  const inputs = new Map([["001-checkpoint.image", Uint8Array.of(9)], [
+    "002-observe.maps",
+    Uint8Array.of(8),
+  ]]);
+  const fault = faultResult(
+    { scenario: "odd", guestCommand: "qemu" },
+    new HarnessFault(error, inputs),
+    "log\n",
+  );
+  await report([result("good"), fault], async (dir, lines, close) => {
+    await close();
+    const text = lines.join("\n");
+    assertStringIncludes(
+      text,
+      "E_HARNESS ckptest: an error of ckptest itself, which says nothing of the kernel",
+    );
+    assertStringIncludes(text, "RangeError: a line cannot be parsed");
+    assertStringIncludes(text, "\n1 scenario failed by an error of ckptest itself: please report");
+    assertEquals(lines.at(-1), "1 passed, 1 failed");
+    assertEquals(await Deno.readTextFile(`${dir}/x86_64/odd/error.txt`), `${error.stack}\n`);
+    const answers = `${dir}/x86_64/odd/answers`;
+    assertEquals(await Deno.readFile(`${answers}/001-checkpoint.image`), Uint8Array.of(9));
+    assertEquals(await Deno.readFile(`${answers}/002-observe.maps`), Uint8Array.of(8));
+    const { results } = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+    assertEquals(results[1].findings[0].id, "E_HARNESS");
   });
 });
 

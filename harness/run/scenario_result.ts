@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import type { CaseOutcome } from "./case/run_case.ts";
+import type { Finding } from "../../lib/image/finding.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
+import type { CaseOutcome } from "./case/run_case.ts";
+import { HarnessFault } from "./harness_fault.ts";
 
-/** What became of a scenario. `lost` says nothing about its image: the guest went away. */
+/** How a scenario ended. `lost` says nothing about its image: the guest went away. */
 export type Status = "pass" | "fail" | "skip" | "lost";
 
 /** What happened when a scenario was run again, each time alone in a fresh guest. */
@@ -23,6 +25,8 @@ export interface ReportedSplat {
   readonly decoded: DecodedFrames | undefined;
   /** The entry of the allowlist that it falls under: then it fails nothing. */
   readonly allowed: AllowedSplat | undefined;
+  /** Set where its stack could not be decoded because of an error of ckptest itself. */
+  readonly fault?: HarnessFault;
 }
 
 /** One scenario's result. */
@@ -48,4 +52,66 @@ export interface ScenarioResult {
   readonly reruns: Reruns | undefined;
   /** How the guest was started. */
   readonly guestCommand: string;
+  /** Set where ckptest itself failed. */
+  readonly fault?: HarnessFault;
+}
+
+/** What every result of a run has from the start. */
+export type ResultBase = Pick<ScenarioResult, "scenario" | "phase" | "guestCommand">;
+
+/** A result with nothing in it yet. */
+export function emptyResult(base: ResultBase): ScenarioResult {
+  return {
+    ...base,
+    status: "pass",
+    reason: undefined,
+    outcome: undefined,
+    milliseconds: 0,
+    kernelLog: "",
+    splats: [],
+    reproduced: undefined,
+    reruns: undefined,
+  };
+}
+
+/** The result of a scenario that does not fit the kernel. */
+export function skippedResult(scenario: string, reason: string): ScenarioResult {
+  return { ...emptyResult({ scenario, guestCommand: "" }), status: "skip", reason };
+}
+
+/** The result of a scenario that found no guest. */
+export function unrunResult(scenario: string, reason: string): ScenarioResult {
+  return { ...emptyResult({ scenario, guestCommand: "" }), status: "lost", reason: `not run: ${reason}` };
+}
+
+/** The result of a scenario that was ended by an error of ckptest itself. */
+export function faultResult(base: ResultBase, error: unknown, kernelLog = ""): ScenarioResult {
+  const fault = HarnessFault.of(error);
+  const outcome = { stops: [], findings: [fault.toFinding()] };
+  return { ...emptyResult(base), status: "fail", outcome, kernelLog, fault };
+}
+
+/**
+ * No stop and no part of the case has a finding, and there was a stop at all: an empty case proves nothing.
+ */
+export function isClean(outcome: CaseOutcome): boolean {
+  return outcome.stops.length > 0 && outcome.findings.length === 0 &&
+    outcome.stops.every((stop) => stop.findings.length === 0 && stop.counts.unexplained === 0);
+}
+
+/** The complaints that no entry of the allowlist covers. */
+export function failingSplats(splats: readonly ReportedSplat[]): Splat[] {
+  return splats.filter(({ allowed }) => !allowed).map(({ splat }) => splat);
+}
+
+/** The findings that stand for them, and for what could not be decoded. */
+export function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
+  const complaints = failingSplats(splats).map(({ title }): Finding => ({
+    id: "E_SPLAT",
+    verdict: "mismatch",
+    path: "kernel log",
+    message: "the kernel complained",
+    actual: title,
+  }));
+  return [...complaints, ...splats.flatMap(({ fault }) => fault ? [fault.toFinding()] : [])];
 }

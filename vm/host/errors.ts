@@ -58,3 +58,8 @@ export class InterruptedError extends ExpectedError {
     return EXIT_STATUS.interrupted;
   }
 }
+
+/** @throws {InterruptedError} saying why, once the signal has come */
+export function throwIfInterrupted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new InterruptedError(String(signal.reason));
+}

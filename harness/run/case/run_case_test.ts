@@ -13,7 +13,7 @@ import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import type { ResultItem } from "../../check/check_results.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { type CaseOutcome, checkReply, runCase } from "./run_case.ts";
-import { isClean } from "../run_catalogue.ts";
+import { isClean } from "../scenario_result.ts";
 
 const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
 const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));

@@ -15,6 +15,7 @@ import { installFiles } from "../guest/install_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { Platform } from "../platform.ts";
+import { AnswerRecorder } from "./answer_recorder.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import {
   type CaseOptions,
@@ -36,14 +37,20 @@ export function scenarioRunner(
   prepared: PreparedGuest,
   options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
-  const kernels = new WeakMap<Guest, Promise<GuestKernel>>();
+  const known = new WeakMap<Guest, { kernel: Promise<GuestKernel>; recorder: AnswerRecorder }>();
   const run = async (guest: Guest, named: Scenario): Promise<CaseOutcome> => {
-    let asked = kernels.get(guest);
-    if (!asked) kernels.set(guest, asked = guestKernel(guest, prepared));
-    const scenario = prepared.self ? selfScenario(named) : named;
+    let found = known.get(guest);
+    if (!found) {
+      found = { kernel: guestKernel(guest, prepared), recorder: new AnswerRecorder(guest) };
+      known.set(guest, found);
+    }
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
-    const kernel = await asked;
+    const kernel = await found.kernel;
+    const scenario = prepared.self ? selfScenario(named) : named;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
+    return await found.recorder.record((recorded) => runOne(recorded, scenario, kernel));
+  };
+  const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
     const secondJudge = options.secondJudge?.(guest) ??
       (scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined);
     if (scenario.program) {
