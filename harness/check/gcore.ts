@@ -7,7 +7,7 @@ import { readImage } from "../../lib/image/image.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ProgramScenario } from "../../lib/model/scenario.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
-import type { SecondJudge } from "../run/case/run_case.ts";
+import type { SecondCheck } from "../run/case/run_case.ts";
 
 /** The debugger, and the Python modules without which it does not start. */
 export const GDB: ProgramScenario = {
@@ -32,13 +32,13 @@ export const GDB: ProgramScenario = {
 };
 
 /** What the second judge says of an image. */
-export interface GcoreVerdict {
+export interface GcoreOutcome {
   readonly findings: readonly Finding[];
   /** What was compared; undefined when there was no core. */
   readonly comparison: CoreComparison | undefined;
 }
 
-/** How {@linkcode judgeByGcore} is called. */
+/** How {@linkcode checkWithGcore} is called. */
 export interface GcoreOptions {
   readonly pid: number;
   readonly image: Uint8Array;
@@ -55,7 +55,7 @@ const PAUSE_MS = 20;
  * Has gdb write a core file of a stopped process, and holds the image against it. gdb attaches and detaches:
  * nothing about the process can be judged after that but its memory.
  */
-export async function judgeByGcore(agent: GuestAgent, options: GcoreOptions): Promise<GcoreVerdict> {
+export async function checkWithGcore(agent: GuestAgent, options: GcoreOptions): Promise<GcoreOutcome> {
   const { ended, output } = await runGdb(agent, options);
   const bytes = await agent.readFile(CORE).catch(() => undefined);
   if (bytes === undefined || ended !== "status 0") {
@@ -88,9 +88,9 @@ function noCore(actual: string): Finding {
 }
 
 /** The second judge of a scenario with `"judge": "gcore"`. */
-export function gcoreJudge(agent: GuestAgent): SecondJudge {
+export function gcoreCheck(agent: GuestAgent): SecondCheck {
   return async ({ raw: { pid }, image }) => {
-    const { findings, comparison } = await judgeByGcore(agent, { pid, image });
+    const { findings, comparison } = await checkWithGcore(agent, { pid, image });
     if (!comparison) return { findings };
     const { compared, zero, notInCore, unread } = comparison;
     return {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals } from "@std/assert";
-import { judgeByGcore } from "../../harness/check/gcore.ts";
+import { checkWithGcore } from "../../harness/check/gcore.ts";
 import { installFiles } from "../../harness/run/guest/install_files.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
@@ -25,7 +25,7 @@ Deno.test("one flipped byte in gdb's core gives itself away, and a core that is 
   const found: string[][] = [];
   await runProgram(guest, scenario.program!, {
     kernel: await guestKernel(guest, prepared),
-    secondJudge: async ({ raw: { pid }, image }) => {
+    secondCheck: async ({ raw: { pid }, image }) => {
       const { vaddr } = readImage(image).tasks[0]!.vmas.flatMap((vma) => [...vmaPages(vma)]).at(-1)!;
       const flip = (core: Uint8Array): void => {
         const segment = parseElfCore(core).segments.find(({ start, end }) => start <= vaddr && vaddr < end);
@@ -34,7 +34,7 @@ Deno.test("one flipped byte in gdb's core gives itself away, and a core that is 
       };
       const damage = (core: Uint8Array): void => void core.fill(0, 0, 64);
       for (const tamper of [() => {}, flip, damage]) {
-        const { findings } = await judgeByGcore(guest.agent, { pid, image, tamper });
+        const { findings } = await checkWithGcore(guest.agent, { pid, image, tamper });
         found.push(findings.map(({ id, path }) => `${id} ${path.split(", ").at(-1)}`));
       }
       assertEquals(found, [[], [`E_CORE_DIFFERS page 0x${vaddr.toString(16)}`], ["E_GCORE gdb"]]);

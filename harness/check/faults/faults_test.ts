@@ -7,7 +7,7 @@ import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
-import { formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./fault_judge.ts";
+import { formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./sweep_faults.ts";
 import { sweepSkipReason } from "./fault_scenarios.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 

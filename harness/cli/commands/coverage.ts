@@ -12,7 +12,7 @@ import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
-import { newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
+import { newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import {
   ACCELERATOR_OPTION,
@@ -64,7 +64,7 @@ export const coverageCommand: Command = {
       report.beginPlatform({ ...prepared, name: platform.name }, "with faults");
       await runPlatform(prepared, swept, report, {
         atGuestEnd,
-        secondJudge: (guest) => (seen) =>
+        secondCheck: (guest) => (seen) =>
           sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
       });
     }

@@ -5,7 +5,7 @@ import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { faultScenarios, sweepSkipReason } from "../../check/faults/fault_scenarios.ts";
-import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/fault_judge.ts";
+import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
 import { givenOptions } from "../parse_options.ts";
 import {
   ACCELERATOR_OPTION,
@@ -66,7 +66,7 @@ export const faultsCommand: Command = {
       const skipReason = (scenario: Scenario): string | undefined =>
         prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
       await runPlatform({ ...prepared, skipReason }, scenarios, report, {
-        secondJudge: (guest) => (seen) =>
+        secondCheck: (guest) => (seen) =>
           sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
       });
     }

@@ -15,8 +15,8 @@ import { busyOf } from "../../../lib/model/tracer_words.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
-import { judgeCall } from "../../check/judge_call.ts";
-import { judgeImage } from "../../check/judge_image.ts";
+import { checkCall } from "../../check/check_call.ts";
+import { checkImage } from "../../check/check_image.ts";
 import { lostMemory, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
 import { resolvePid } from "./call_pid.ts";
 import { makeCall } from "./make_call.ts";
@@ -58,7 +58,7 @@ export interface StopOutcome {
 }
 
 /** A second look at a stopped process, after its checkpoint. */
-export type SecondJudge = (seen: ObservedCheckpoint) => Promise<Pick<StopOutcome, "findings" | "notes">>;
+export type SecondCheck = (seen: ObservedCheckpoint) => Promise<Pick<StopOutcome, "findings" | "notes">>;
 
 /** What a case gave. It passes when no stop and no part of its own has a finding. */
 export interface CaseOutcome {
@@ -76,7 +76,7 @@ export interface CaseOptions {
   readonly targetPath: string;
   /** Told of each checkpoint with all that was observed around it. */
   readonly onCheckpoint?: (seen: ObservedCheckpoint, stop: CompiledStop) => void;
-  readonly secondJudge?: SecondJudge | undefined;
+  readonly secondCheck?: SecondCheck | undefined;
 }
 
 /**
@@ -218,7 +218,7 @@ async function callStop(
     ...accountOfCall(plan, made.image, plain),
     label: `${stop.label}, call`,
     image: made.image,
-    findings: judgeCall(plan, made, references),
+    findings: checkCall(plan, made, references),
   };
   return { stops: after ? [call, after.stop] : [call], lastId, event: made.event };
 }
@@ -281,7 +281,7 @@ async function checkpointStop(
   });
   options.onCheckpoint?.(seen, stop);
   const refusal = stop.prediction.refusal;
-  const comparison = judgeImage(seen.image, {
+  const comparison = checkImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
     dialect: kernel.dialect,
@@ -297,10 +297,10 @@ async function checkpointStop(
     ...comparison.findings,
   ];
   const outcome = outcomeOf(stop.label, seen, comparison, findings);
-  const isJudged = options.secondJudge && !stop.self && !refusal;
+  const isJudged = options.secondCheck && !stop.self && !refusal;
   return {
     id: Number(seen.reply.result),
-    stop: isJudged ? await withSecondJudge(outcome, seen, options.secondJudge) : outcome,
+    stop: isJudged ? await withSecondCheck(outcome, seen, options.secondCheck) : outcome,
   };
 }
 
@@ -345,10 +345,10 @@ function checkNoOutput({ length }: Uint8Array): Finding[] {
 }
 
 /** Adds what a second judge says. */
-export async function withSecondJudge(
+export async function withSecondCheck(
   outcome: StopOutcome,
   seen: ObservedCheckpoint,
-  judge: SecondJudge | undefined,
+  judge: SecondCheck | undefined,
 ): Promise<StopOutcome> {
   if (!judge) return outcome;
   const { findings, notes = [] } = await judge(seen);

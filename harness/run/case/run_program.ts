@@ -6,16 +6,16 @@ import type { Refusal } from "../../../lib/model/predict_stop.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
-import { judgeImage } from "../../check/judge_image.ts";
+import { checkImage } from "../../check/check_image.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 import {
   type CaseOutcome,
   checkReply,
   type GuestKernel,
   outcomeOf,
-  type SecondJudge,
+  type SecondCheck,
   type StopOutcome,
-  withSecondJudge,
+  withSecondCheck,
 } from "./run_case.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
@@ -23,7 +23,7 @@ const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 /** How {@linkcode runProgram} is called. */
 export interface RunProgramOptions {
   readonly kernel: GuestKernel;
-  readonly secondJudge?: SecondJudge | undefined;
+  readonly secondCheck?: SecondCheck | undefined;
 }
 
 /**
@@ -47,7 +47,7 @@ export async function runProgram(
     hashPage: () => true,
   });
   if (program.refused !== undefined) return { stops: [refusedStop(seen, program.refused)], findings: [] };
-  const comparison = judgeImage(seen.image, {
+  const comparison = checkImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
     dialect: kernel.dialect,
@@ -59,7 +59,7 @@ export async function runProgram(
   });
   const findings = [...checkReply(seen.reply, undefined, 0), ...seen.changes, ...comparison.findings];
   const outcome = outcomeOf("blocked", seen, comparison, findings);
-  return { stops: [await withSecondJudge(outcome, seen, options.secondJudge)], findings: [] };
+  return { stops: [await withSecondCheck(outcome, seen, options.secondCheck)], findings: [] };
 }
 
 /** Starts a program and stops it where it waits for input. */

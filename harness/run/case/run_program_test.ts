@@ -73,7 +73,7 @@ Deno.test("runProgram() lets the second judge look at the image, and keeps what 
   const { guest } = guestWith({});
   const { stops } = await runProgram(guest, { argv: ["/bin/x"] }, {
     kernel: KERNEL,
-    secondJudge: ({ image }) =>
+    secondCheck: ({ image }) =>
       Promise.resolve({
         notes: [`${image.length} bytes`],
         findings: [{ id: "E_SECOND", verdict: "mismatch", path: "gdb", message: "no" }],

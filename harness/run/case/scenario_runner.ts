@@ -9,7 +9,7 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
 import type { ResultItem } from "../../check/check_results.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { gcoreJudge } from "../../check/gcore.ts";
+import { gcoreCheck } from "../../check/gcore.ts";
 import type { Guest } from "../guest/guest.ts";
 import { installFiles } from "../guest/install_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
@@ -22,14 +22,14 @@ import {
   type CaseOutcome,
   type GuestKernel,
   runCase,
-  type SecondJudge,
+  type SecondCheck,
 } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
 export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
   /** A second judge of every stop, in place of the one that a scenario names. */
-  readonly secondJudge?: (guest: Guest) => SecondJudge;
+  readonly secondCheck?: (guest: Guest) => SecondCheck;
 }
 
 /** Makes the function that carries out one scenario in a guest of a prepared kernel. */
@@ -51,15 +51,15 @@ export function scenarioRunner(
     return await found.recorder.record((recorded) => runOne(recorded, scenario, kernel));
   };
   const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
-    const secondJudge = options.secondJudge?.(guest) ??
-      (scenario.judge === "gcore" ? gcoreJudge(guest.agent) : undefined);
+    const secondCheck = options.secondCheck?.(guest) ??
+      (scenario.judge === "gcore" ? gcoreCheck(guest.agent) : undefined);
     if (scenario.program) {
-      return await runProgram(guest, scenario.program, { kernel, secondJudge });
+      return await runProgram(guest, scenario.program, { kernel, secondCheck });
     }
     const compiled = compileScenario(scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
       ...options.onCheckpoint ? { onCheckpoint: options.onCheckpoint } : {},
-      secondJudge,
+      secondCheck,
       kernel,
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => resultItems(compiled.ops, bytes),

@@ -6,7 +6,7 @@ import type { CallOutcome, CallPlan } from "../../lib/model/predict_call.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../vm/agent/testing/checkpoint_reply.ts";
 import type { FileEnd } from "../run/case/call_output.ts";
-import { judgeCall } from "./judge_call.ts";
+import { checkCall } from "./check_call.ts";
 import type { MadeCall } from "../run/case/make_call.ts";
 
 const FILE = new URL("../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
@@ -57,7 +57,7 @@ function ids(given: Given): string[] {
     event: undefined,
     findings: [],
   };
-  return judgeCall(plan, made, { before: IMAGE, after: given.after, lastId: 4 }).map(({ id }) => id);
+  return checkCall(plan, made, { before: IMAGE, after: given.after, lastId: 4 }).map(({ id }) => id);
 }
 
 function changed(at: number): Uint8Array {
@@ -66,7 +66,7 @@ function changed(at: number): Uint8Array {
   return image;
 }
 
-Deno.test("judgeCall() passes the image that a plain call gives, at another time", () => {
+Deno.test("checkCall() passes the image that a plain call gives, at another time", () => {
   assertEquals(ids({}), []);
   const later = IMAGE.slice();
   new DataView(later.buffer).setBigInt64(24, NOW + 1n, true);
@@ -74,7 +74,7 @@ Deno.test("judgeCall() passes the image that a plain call gives, at another time
   assertEquals(ids({ outcome: { sees: "after" }, image: changed(9000), after: changed(9000) }), []);
 });
 
-Deno.test("judgeCall() finds an image that is not the plain call's, or not of the time of the call", () => {
+Deno.test("checkCall() finds an image that is not the plain call's, or not of the time of the call", () => {
   for (const at of [0, 23, 32, 9000, IMAGE.length - 1]) {
     assertEquals(ids({ image: changed(at) }), ["E_OTHER_IMAGE"], `byte ${at}`);
   }
@@ -88,7 +88,7 @@ Deno.test("judgeCall() finds an image that is not the plain call's, or not of th
   assertEquals(ids({ others: [{ ...REPLY, image: IMAGE }, other] }), ["E_OTHER_IMAGE"]);
 });
 
-Deno.test("judgeCall() wants the predicted errno, signal or a new id", () => {
+Deno.test("checkCall() wants the predicted errno, signal or a new id", () => {
   assertEquals(ids({ reply: { result: 4n } }), ["E_RETURN"]);
   assertEquals(ids({ reply: FAILED }), ["E_RETURN"]);
   const image = IMAGE.subarray(0, 5000);
@@ -103,12 +103,12 @@ Deno.test("judgeCall() wants the predicted errno, signal or a new id", () => {
   assertEquals(ids({ outcome: CUT, reply: { ...FAILED, otherResult: 7n }, image }), ["E_RETURN"]);
 });
 
-Deno.test("judgeCall() finds a caller that may use addresses of the kernel, or had to be freed by a reader", () => {
+Deno.test("checkCall() finds a caller that may use addresses of the kernel, or had to be freed by a reader", () => {
   assertEquals(ids({ reply: { probe: 1n } }), ["E_ADDRESS_LIMIT"]);
   assertEquals(ids({ reply: { isLate: true } }), ["E_LATE"]);
 });
 
-Deno.test("judgeCall() wants a cut image to be the beginning of a whole one, and known as cut", () => {
+Deno.test("checkCall() wants a cut image to be the beginning of a whole one, and known as cut", () => {
   const cut = (image: Uint8Array, more: Given = {}) => ids({ outcome: CUT, reply: FAILED, image, ...more });
   for (const length of [1, 8, 231, 5000, IMAGE.length - 1]) assertEquals(cut(IMAGE.subarray(0, length)), []);
   assertEquals(cut(IMAGE), ["E_CUT"]);
@@ -126,7 +126,7 @@ Deno.test("judgeCall() wants a cut image to be the beginning of a whole one, and
   assertEquals(cut(twice, { times: 2 }).includes("E_OTHER_IMAGE"), true);
 });
 
-Deno.test("judgeCall() wants nothing of an early refusal, and the position where the image ends", () => {
+Deno.test("checkCall() wants nothing of an early refusal, and the position where the image ends", () => {
   const refused = { outcome: { ...CUT, written: "nothing" }, reply: FAILED } as const;
   const empty = new Uint8Array(0);
   const end: FileEnd = { image: empty, start: 100, before: 100, after: 100, isUnharmed: true };

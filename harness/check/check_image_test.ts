@@ -8,7 +8,7 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { PagesNode } from "../../lib/image/nodes.ts";
 import { ImageSurgery } from "../../lib/compare/testing/image_surgery.ts";
 import { compareOptionsOf, unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
-import { judgeImage } from "./judge_image.ts";
+import { checkImage } from "./check_image.ts";
 
 const NAMES = ["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"];
 
@@ -19,22 +19,22 @@ for (const name of NAMES) {
   const operate = (change: (surgery: ImageSurgery) => void): readonly Finding[] => {
     const surgery = new ImageSurgery(recorded.image);
     change(surgery);
-    return judgeImage(surgery.join(), options).findings;
+    return checkImage(surgery.join(), options).findings;
   };
   const { parts } = new ImageSurgery(recorded.image);
 
-  Deno.test(`judgeImage() finds nothing in ${name}`, () => {
+  Deno.test(`checkImage() finds nothing in ${name}`, () => {
     assertEquals(operate(() => {}), []);
   });
 
   for (const [index, { node }] of parts.entries()) {
-    Deno.test(`judgeImage() notices that ${node.path} of ${name} is missing, or there twice`, () => {
+    Deno.test(`checkImage() notices that ${node.path} of ${name} is missing, or there twice`, () => {
       assert(operate((surgery) => surgery.parts.splice(index, 1)).length > 0, "missing");
       assert(operate((surgery) => surgery.parts.splice(index, 0, parts[index]!)).length > 0, "twice");
     });
   }
 
-  Deno.test(`judgeImage() notices each two neighbours of ${name} in the wrong order`, () => {
+  Deno.test(`checkImage() notices each two neighbours of ${name} in the wrong order`, () => {
     for (const [index, first] of parts.slice(0, -1).entries()) {
       const second = parts[index + 1]!;
       const all = operate((surgery) => surgery.parts.splice(index, 2, second, first));
@@ -43,7 +43,7 @@ for (const name of NAMES) {
   });
 }
 
-Deno.test("judgeImage() names counts that go on from chunk to chunk", async () => {
+Deno.test("checkImage() names counts that go on from chunk to chunk", async () => {
   const file = new URL(`../../fixtures/recorded/${NAMES[0]}.json.gz`, import.meta.url);
   const recorded = await unpackRecordedCase(await Deno.readFile(file));
   const surgery = new ImageSurgery(recorded.image);
@@ -53,7 +53,7 @@ Deno.test("judgeImage() names counts that go on from chunk to chunk", async () =
   surgery.setPages(chunk, [first!]);
   surgery.setPages(chunk + 2, [second!]);
   surgery.set(chunk + 1, "nr_pages", 2);
-  const { findings } = judgeImage(surgery.join(), compareOptionsOf(recorded));
+  const { findings } = checkImage(surgery.join(), compareOptionsOf(recorded));
   const path = (surgery.parts[chunk]!.node as PagesNode).path.replace("pgarr[0]/pages", "pgarr[1].nr_pages");
   assert(
     findings.some((finding) => finding.id === "E_CHUNK_COUNT" && finding.path === path),
@@ -61,7 +61,7 @@ Deno.test("judgeImage() names counts that go on from chunk to chunk", async () =
   );
 });
 
-Deno.test("judgeImage() does not let a refusal excuse an image that is malformed", async () => {
+Deno.test("checkImage() does not let a refusal excuse an image that is malformed", async () => {
   const file = new URL(`../../fixtures/recorded/${NAMES[0]}.json.gz`, import.meta.url);
   const recorded = await unpackRecordedCase(await Deno.readFile(file));
   const options = compareOptionsOf(recorded);
@@ -70,7 +70,7 @@ Deno.test("judgeImage() does not let a refusal excuse an image that is malformed
   const refused = { ...options, prediction: { ...options.prediction!, refusal } };
   const surgery = new ImageSurgery(recorded.image);
   const end = surgery.parts[surgery.vma(BigInt(b.start) * 4096n)]!.node.offset;
-  assertEquals(judgeImage(recorded.image.subarray(0, end), refused).findings, []);
-  const cut = judgeImage(recorded.image.subarray(0, end - 1), refused).findings;
+  assertEquals(checkImage(recorded.image.subarray(0, end), refused).findings, []);
+  const cut = checkImage(recorded.image.subarray(0, end - 1), refused).findings;
   assertEquals(cut.map(({ id }) => id).filter((id) => id === "E_TRUNCATED"), ["E_TRUNCATED"]);
 });

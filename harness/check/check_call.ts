@@ -23,7 +23,7 @@ const EFAULT = 14n;
 const MOST_FINDINGS = 5;
 
 /** Holds a call that a stop described against what had to come of it. */
-export function judgeCall(plan: CallPlan, made: MadeCall, references: ReferenceImages): Finding[] {
+export function checkCall(plan: CallPlan, made: MadeCall, references: ReferenceImages): Finding[] {
   const findings = [...replyFindings(plan, made.reply, references.lastId), ...made.findings];
   findings.push(...outputFindings(plan, made));
   const reference = plan.outcome.sees === "after" ? references.after ?? references.before : references.before;

@@ -14,7 +14,7 @@ import { checkNodes } from "../../lib/image/rules.ts";
  * Everything that is held against one image: the comparison with model and observation, the rules of the
  * format, and that encoding what was decoded gives the same bytes.
  */
-export function judgeImage(image: Uint8Array, options: CompareOptions): Comparison {
+export function checkImage(image: Uint8Array, options: CompareOptions): Comparison {
   const refusal = options.prediction?.refusal;
   const nodes: ImageNode[] = [];
   const keep = function* (): Generator<ImageNode> {
