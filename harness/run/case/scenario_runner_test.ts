@@ -8,6 +8,7 @@ import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.t
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
+import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { HarnessFault } from "../harness_fault.ts";
 import { PLATFORMS } from "../platform.ts";
 import { scenarioRunner } from "./scenario_runner.ts";
@@ -26,7 +27,6 @@ const PREPARED = {
 
 /** A guest whose agent answers as a real one did once, but for some files of /proc/PID. */
 function fakeGuest(files: Readonly<Record<string, string>>, others: Partial<GuestAgent> = {}): Guest {
-  const blob = (name: string): Uint8Array => raw.registers.get(name)!;
   const agent: Partial<GuestAgent> = {
     info: {
       ...{ release: "6.1.0", version: kernel.version, machine: kernel.machine, wordSize: 8 },
@@ -46,14 +46,9 @@ function fakeGuest(files: Readonly<Record<string, string>>, others: Partial<Gues
         })),
       ),
     checkpoint: () =>
-      Promise.resolve({
-        ...{ result: 1n, errno: 0, length: image.length, image, nanoseconds: 0n },
-        ...{ secondsBefore: raw.t0, secondsAfter: raw.t1 },
-      }),
+      Promise.resolve(checkpointReply({ image, secondsBefore: raw.t0, secondsAfter: raw.t1 })),
     registers: () =>
-      Promise.resolve({
-        ...{ general: blob("gpr"), xstate: blob("xstate"), debug: blob("debugreg"), tls: blob("tls") },
-      }),
+      Promise.resolve(new Map([...raw.registers].map(([name, bytes]) => [name, bytes.slice()]))),
     pageHash: (_, addresses) => Promise.resolve(new BigUint64Array(addresses.length)),
     ...others,
   };
@@ -66,7 +61,7 @@ Deno.test("a judge that fails on an answer of the guest is a fault that keeps im
   const fault = await assertRejects(() => run(guest, SCENARIO), HarnessFault);
   assertEquals(fault.inputs.get("002-checkpoint.image"), image);
   assertEquals(new TextDecoder().decode(fault.inputs.get("001-observe.maps")), "this is no line of maps\n");
-  assertEquals(fault.inputs.get("004-registers.general"), raw.registers.get("gpr"));
+  assertEquals(fault.inputs.get("004-registers.gpr"), raw.registers.get("gpr"));
   assertStringIncludes(fault.trace, "    at ");
   // The next scenario begins anew.
   const again = await assertRejects(() => run(guest, SCENARIO), HarnessFault);
