@@ -44,7 +44,7 @@ class Draft {
 
 type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
 
-const PROTS = ["rw", "r", "rwx", "none", "rx", "rw"];
+const PROTS = ["rw", "r", "rwx", "none", "rx", "rw"] as const;
 const ADVICE = [
   "dontneed",
   "sequential",
@@ -57,7 +57,7 @@ const ADVICE = [
   "free",
   "populate_read",
   "populate_write",
-];
+] as const;
 const SEGMENT_FLAGS = ["32bit", "pages", "readonly", "useable", "not_present"] as const;
 const CONTENTS = ["data", "expand_down", "code"] as const;
 const LDT_ENTRIES = [0, 1, 5, 63, 511, 512, 8191];
@@ -126,7 +126,7 @@ function drawMremap(choice: Choice, draft: Draft): Step | undefined {
   }
   const to = `a${draft.areas.length}`;
   draft.areas.push({ name: to, pages: size });
-  const keep = choice.extra % 4 === 1 && size === count ? { flags: ["dontunmap"] } : {};
+  const keep = choice.extra % 4 === 1 && size === count ? { flags: ["dontunmap"] as const } : {};
   return { op: "mremap", area: area.name, pages, to, size, ...keep };
 }
 
@@ -145,10 +145,12 @@ function drawFileChange(choice: Choice, draft: Draft): Step | undefined {
   return { op: "write_file", file, pages: choice.first % 12 };
 }
 
+const MLOCKALL_FLAGS = [["current"], ["future"], ["current", "future"], ["future", "onfault"]] as const;
+
 function drawLock(choice: Choice, draft: Draft): Step | undefined {
   const area = pick(draft.areas, choice.area);
   if (!area || choice.extra % 8 === 0) {
-    const flags = [["current"], ["future"], ["current", "future"], ["future", "onfault"]][choice.first % 4]!;
+    const flags = pick(MLOCKALL_FLAGS, choice.first)!;
     return choice.count % 2 === 0 ? { op: "mlockall", flags } : { op: "munlockall" };
   }
   const first = choice.first % area.pages;
@@ -161,7 +163,7 @@ function drawLock(choice: Choice, draft: Draft): Step | undefined {
 function inChild(make: StepMaker): StepMaker {
   return (choice, draft) => {
     const step = make(choice, draft);
-    return step && { op: "in_child", steps: [step] };
+    return step && step.op !== "stop" && step.op !== "self" ? { op: "in_child", steps: [step] } : undefined;
   };
 }
 
@@ -179,12 +181,15 @@ function drawTracedStop({ area, first, count, extra }: Choice, draft: Draft): St
   const what = (first + count + extra) % 3;
   if (what === 0) return { op: "stop", label, hold: HOLDS[extra % HOLDS.length]! };
   if (what === 1) {
-    const register = extra % 4;
-    const enable = 1 << (2 * register + count % 2);
+    const number = extra % 4;
+    const enable = 1 << (2 * number + count % 2);
     return {
       op: "stop",
       label,
-      debug: [{ register: `dr${register}`, value: at }, { register: "dr7", value: enable }],
+      debug: [{ register: (["dr0", "dr1", "dr2", "dr3"] as const)[number]!, value: at }, {
+        register: "dr7",
+        value: enable,
+      }],
     };
   }
   const bytes = (extra * 4 + 1).toString(16).padStart(2, "0").repeat(1 + count % 4);

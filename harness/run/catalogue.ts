@@ -21,9 +21,9 @@ export const SCENARIO_DIRECTORY: string = join(
  */
 export async function readScenario(path: string): Promise<Scenario> {
   try {
-    return parseScenario(JSON.parse(await Deno.readTextFile(path)), basename(path, ".json"));
+    return parseScenario(JSON.parse(await Deno.readTextFile(path)), path);
   } catch (error) {
-    if (error instanceof ScenarioError) throw new UsageError(`${path}: ${error.message}`);
+    if (error instanceof ScenarioError) throw new UsageError(error.message);
     if (error instanceof SyntaxError) throw new UsageError(`${path} is not JSON: ${error.message}`);
     if (error instanceof Deno.errors.NotFound) throw new UsageError(`${path}: no such scenario file`);
     throw error;

@@ -35,7 +35,7 @@ Deno.test("readScenario() names a file that is missing, no JSON, or no scenario"
   await withFile("{", (path) => assertRejects(() => readScenario(path), UsageError, `${path} is not JSON`));
   await withFile(
     "{}",
-    (path) => assertRejects(() => readScenario(path), UsageError, `${path}: Scenario "mine"`),
+    (path) => assertRejects(() => readScenario(path), UsageError, `${path}: $.about: expected a sentence`),
   );
 });
 

@@ -7,7 +7,10 @@ export const KERNEL_ARCHES = ["x86_64", "i386", "i386-pae"] as const;
 export type KernelArch = (typeof KERNEL_ARCHES)[number];
 
 /** What a checkpointed program is built for: an i386 one may run on an x86-64 kernel (compat). */
-export type TargetArch = "x86_64" | "i386";
+export const TARGET_ARCHES = ["x86_64", "i386"] as const;
+
+/** One of {@linkcode TARGET_ARCHES}. */
+export type TargetArch = (typeof TARGET_ARCHES)[number];
 
 /** What runs what: kernel and program of each platform. `compat` is a 32-bit program on the x86-64 kernel. */
 export const PLATFORM_ARCHES = {

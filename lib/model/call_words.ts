@@ -1,240 +1,203 @@
 // SPDX-License-Identifier: MIT
 
-/** Who calls checkpoint(2) and with what. What is not said is root's plain call for the target. */
-export interface CallWords {
-  /** User id of the caller; its only one. */
-  readonly uid?: number;
-  /** Group id of the caller; its only one. */
-  readonly gid?: number;
-  /** The third argument. */
-  readonly flags?: number;
-  /** Whose process: the target's, kthreadd's, the agent's, nobody's, a thread's of the target, or a number. */
-  readonly pid?: "target" | "kthread" | "init" | "none" | "thread" | number;
-  /** How often the same caller calls, one time after the other; a leak shows in hundreds. */
-  readonly times?: number;
-  /** What SIGPIPE and SIGXFSZ do to the caller. */
-  readonly signals?: "ignored" | "fatal";
-  /**
-   * Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; the
-   * first of these signals must come before the end of the image.
-   */
-  readonly alarm?: number;
+import * as v from "valibot";
+import { PAGE_SIZE } from "../abi/arch.ts";
+import {
+  described,
+  either,
+  integer,
+  list,
+  type Merged,
+  object,
+  oneOf,
+  optional,
+  variant,
+  wordSet,
+} from "../schema.ts";
+import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./steps/fields.ts";
+
+/** Flags of open(2) that an output may have. */
+export const OPEN_FLAGS = [
+  "O_RDONLY",
+  "O_WRONLY",
+  "O_RDWR",
+  "O_APPEND",
+  "O_NONBLOCK",
+  "O_DIRECTORY",
+  "O_PATH",
+] as const;
+
+/** One of {@linkcode OPEN_FLAGS}. */
+export type OpenFlag = (typeof OPEN_FLAGS)[number];
+
+/** Seals that a memfd may have. */
+export const SEALS = ["F_SEAL_GROW", "F_SEAL_WRITE"] as const;
+
+const MAX_BYTES = 2 ** 40;
+const BYTES = integer(0, MAX_BYTES);
+
+const CALL = object({
+  uid: optional(described("User id of the caller; its only one.", ID)),
+  gid: optional(described("Group id of the caller; its only one.", ID)),
+  flags: optional(described("The third argument.", WORD)),
+  pid: optional(described(
+    "Whose process: the target's, kthreadd's, the agent's, nobody's, a thread's of the target, or a number.",
+    either(
+      "target, kthread, init, none, thread or a negative number",
+      oneOf(["target", "kthread", "init", "none", "thread"]),
+      integer(-(2 ** 31), -1),
+    ),
+  )),
+  times: optional(described(
+    "How often the same caller calls, one time after the other; a leak shows in hundreds.",
+    integer(1, 10_000),
+  )),
+  signals: optional(described(
+    "What SIGPIPE and SIGXFSZ do to the caller.",
+    oneOf(["ignored", "fatal"]),
+  )),
+  alarm: optional(described(
+    "Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; " +
+      "the first of these signals must come before the end of the image.",
+    integer(1, 60_000_000),
+  )),
+});
+
+const SIZE = {
+  size: optional(
+    described("Bytes that fit into a pipe or are asked for as a socket's buffer.", integer(1, 2 ** 20)),
+  ),
+};
+const CLOSES = {
+  closes: optional(described("The reader goes away after so many bytes; 0: there was never one.", BYTES)),
+};
+const FILE = {
+  position: optional(described("File position before the call.", BYTES)),
+  holds: optional(described("Bytes in the file before the call.", integer(0, 2 ** 24))),
+  limit: optional(described("RLIMIT_FSIZE of the caller.", BYTES)),
+};
+
+function output<const Kind extends string, const Entries extends v.ObjectEntries>(
+  kind: Kind,
+  entries: Entries,
+): v.StrictObjectSchema<
+  { kind: v.LiteralSchema<Kind, string> } & Entries,
+  v.ErrorMessage<v.StrictObjectIssue>
+> {
+  return object({ kind: v.literal(kind, kind), ...entries });
 }
+
+const NONBLOCK: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK"]);
+
+const OUTPUTS = [
+  output("pipe", {
+    ...SIZE,
+    ...CLOSES,
+    flags: optional(described("Of the end that is written to.", NONBLOCK)),
+  }),
+  output("socket", { ...SIZE, ...CLOSES }),
+  output("memfd", { ...FILE, seals: optional(described("Seals of the memfd.", wordSet(SEALS))) }),
+  output("file", {
+    path: described("The file, which is made unless its directory is one of the system.", ABSOLUTE_PATH),
+    flags: optional(described("Flags of open(2); O_WRONLY by default.", wordSet(OPEN_FLAGS))),
+    ...FILE,
+    space: optional(described(
+      "Bytes of the tmpfs, a whole number of pages, that is mounted for the file.",
+      v.pipe(
+        integer(PAGE_SIZE, 2 ** 30),
+        v.multipleOf(PAGE_SIZE, `a whole number of pages of ${PAGE_SIZE} bytes`),
+      ),
+    )),
+    mount: optional(described("What is mounted for the file: a directory of the host.", oneOf(["9p"]))),
+  }),
+  output("epoll", {}),
+  output("eventfd", {}),
+  output("signalfd", {}),
+  output("none", {}),
+] as const;
+
+const AT = described("Bytes of the image that have been read when it happens.", BYTES);
+const AREA = { area: NAME };
+
+function action<const Kind extends string, const Entries extends v.ObjectEntries>(
+  kind: Kind,
+  entries: Entries,
+): v.StrictObjectSchema<
+  { at: typeof AT; do: v.LiteralSchema<Kind, string> } & Entries,
+  v.ErrorMessage<v.StrictObjectIssue>
+> {
+  return object({ at: AT, do: v.literal(kind, kind), ...entries });
+}
+
+const ACTIONS = [
+  action("nothing", {}),
+  /** SIGKILL for the target. */
+  action("kill", {}),
+  /** SIGCONT for the target. */
+  action("cont", {}),
+  action("signal", {
+    signal: optional(described("For the caller.", oneOf(["SIGKILL", "SIGTERM", "SIGUSR1"]))),
+    handled: optional(described(
+      "Whether the caller has a handler, which restarts system calls.",
+      v.boolean("true or false"),
+    )),
+  }),
+  /** A byte written through /proc/PID/mem. */
+  action("poke", { ...AREA, page: optional(integer(0, 2 ** 35)), value: optional(integer(0, 255)) }),
+  /** process_madvise(2). */
+  action("pageout", AREA),
+  action("cold", AREA),
+  /** Another one of the same target, to its end. */
+  action("checkpoint", {}),
+  /** Of a mapped file. */
+  action("unlink", { file: FILE_NAME }),
+  action("rename", { file: FILE_NAME, to: FILE_NAME }),
+  /** Of an area from its userfaultfd, by another process. */
+  action("unregister", AREA),
+] as const;
+
+/** Who calls checkpoint(2) and with what. What is not said is root's plain call for the target. */
+export type CallWords = v.InferOutput<typeof CALL>;
+
+/** Where the image goes to; `none` is a descriptor that is not open, a socket a stream of a UNIX pair. */
+export type OutputWords = Merged<v.InferOutput<(typeof OUTPUTS)[number]>>;
 
 /** Of what kind a descriptor is. */
-export type OutputKind =
-  | "pipe"
-  | "file"
-  | "socket"
-  | "memfd"
-  | "epoll"
-  | "eventfd"
-  | "signalfd"
-  | "none";
-
-/** Where the image goes to. */
-export interface OutputWords {
-  /** Of what kind the descriptor is; `none` is one that is not open. A socket is a stream of a UNIX pair. */
-  readonly kind: OutputKind;
-  /** Bytes that fit into a pipe or are asked for as a socket's buffer. */
-  readonly size?: number;
-  /** Flags of open(2) or, for a pipe, O_NONBLOCK of the end that is written to; O_WRONLY by default. */
-  readonly flags?: readonly string[];
-  /** The file, which is made unless its directory is one of the system. */
-  readonly path?: string;
-  /** File position before the call. */
-  readonly position?: number;
-  /** Bytes in the file before the call. */
-  readonly holds?: number;
-  /** RLIMIT_FSIZE of the caller. */
-  readonly limit?: number;
-  /** Bytes of the tmpfs, a whole number of pages, that is mounted for the file. */
-  readonly space?: number;
-  /** What is mounted for the file: a directory of the host. */
-  readonly mount?: "9p";
-  /** The reader goes away after so many bytes; 0: there was never one. */
-  readonly closes?: number;
-  /** Seals of a memfd. */
-  readonly seals?: readonly string[];
-}
-
-/** What happens, in a word. */
-export type ActionKind =
-  | "nothing"
-  | "kill"
-  | "cont"
-  | "signal"
-  | "poke"
-  | "pageout"
-  | "cold"
-  | "checkpoint"
-  | "unlink"
-  | "rename"
-  | "unregister";
+export type OutputKind = OutputWords["kind"];
 
 /** Something that happens while the call is blocked in a write. */
-export interface ActionWords {
-  /** Bytes of the image that have been read when it happens. */
-  readonly at: number;
-  /**
-   * kill, cont: SIGKILL, SIGCONT for the target; signal: one for the caller; poke: a byte written through
-   * /proc/PID/mem; pageout, cold: process_madvise(2); checkpoint: another one of the same target, to its end;
-   * unlink, rename: of a mapped file; unregister: of an area from its userfaultfd, by another process.
-   */
-  readonly do: ActionKind;
-  /** For signal: its name. */
-  readonly signal?: "SIGKILL" | "SIGTERM" | "SIGUSR1";
-  /** For signal: whether the caller has a handler, which restarts system calls. */
-  readonly handled?: boolean;
-  /** For poke, pageout, cold, unregister. */
-  readonly area?: string;
-  /** For poke: the page in the area. */
-  readonly page?: number;
-  /** For poke: the byte. */
-  readonly value?: number;
-  /** For unlink and rename. */
-  readonly file?: string;
-  /** For rename. */
-  readonly to?: string;
-}
+export type ActionWords = Merged<v.InferOutput<(typeof ACTIONS)[number]>>;
 
-/** The fields of a stop that say how the call is made. */
+/** What happens, in a word. */
+export type ActionKind = ActionWords["do"];
+
+/** The keys of a stop that say how the call is made. */
+export const CALL_FIELDS = {
+  call: optional(described("Who calls, with what.", CALL)),
+  to: optional(described("Where to.", variant<OutputWords>("kind", OUTPUTS))),
+  during: optional(described(
+    "What happens meanwhile, in the order of the places in the image.",
+    v.pipe(
+      list(variant<ActionWords>("do", ACTIONS), 1),
+      v.check(
+        (actions) => actions.every(({ at }, index) => index === 0 || actions[index - 1]!.at <= at),
+        `actions whose "at" does not go down`,
+      ),
+    ),
+  )),
+};
+
+/** The keys of a stop that say how the call is made. */
 export interface CallFields {
   /** Who calls, with what. */
   readonly call?: CallWords;
   /** Where to. */
   readonly to?: OutputWords;
-  /** What happens meanwhile, in the order of the places in the image. */
+  /** What happens meanwhile. */
   readonly during?: readonly ActionWords[];
 }
-
-type Kind = "number" | "string" | "strings" | "boolean" | "value";
-type Table = Readonly<Record<string, Kind | readonly string[]>>;
-
-const OUTPUT_KINDS: readonly OutputKind[] = [
-  "pipe",
-  "file",
-  "socket",
-  "memfd",
-  "epoll",
-  "eventfd",
-  "signalfd",
-  "none",
-];
-
-const ACTIONS: readonly ActionKind[] = [
-  "nothing",
-  "kill",
-  "cont",
-  "signal",
-  "poke",
-  "pageout",
-  "cold",
-  "checkpoint",
-  "unlink",
-  "rename",
-  "unregister",
-];
-
-const CALL: Table = {
-  uid: "number",
-  gid: "number",
-  flags: "number",
-  pid: "value",
-  times: "number",
-  signals: ["ignored", "fatal"],
-  alarm: "number",
-};
-const OUTPUT: Table = {
-  kind: OUTPUT_KINDS,
-  size: "number",
-  flags: "strings",
-  path: "string",
-  position: "number",
-  holds: "number",
-  limit: "number",
-  space: "number",
-  mount: ["9p"],
-  closes: "number",
-  seals: "strings",
-};
-const ACTION: Table = {
-  at: "number",
-  do: ACTIONS,
-  signal: ["SIGKILL", "SIGTERM", "SIGUSR1"],
-  handled: "boolean",
-  area: "string",
-  page: "number",
-  value: "number",
-  file: "string",
-  to: "string",
-};
 
 /** A stop makes more than the plain call. */
 export function hasCallFields({ call, to, during }: CallFields): boolean {
   return call !== undefined || to !== undefined || during !== undefined;
-}
-
-/** Told of a field that is not what it must be. */
-export type FailField = (field: string, expected: string, found: unknown) => never;
-
-/** Checks the words of a stop about its call, field by field. */
-export function checkCallFields(
-  { call, to, during }: Readonly<Record<string, unknown>>,
-  fail: FailField,
-): void {
-  if (call !== undefined) checkTable(`"call"`, call, CALL, fail);
-  if (to !== undefined) checkOutput(to as OutputWords, fail);
-  if (during === undefined) return;
-  let last = 0;
-  for (const [index, action] of (during as ActionWords[]).entries()) {
-    const where = `"during" ${index + 1}`;
-    checkTable(where, action, ACTION, fail);
-    if (action.at === undefined || action.at < last) {
-      fail(`${where}: "at"`, "a number of bytes, in ascending order", action.at);
-    }
-    if (action.do === undefined) fail(`${where}: "do"`, `one of ${ACTIONS.join(", ")}`, undefined);
-    last = action.at;
-  }
-}
-
-function checkOutput(to: OutputWords, fail: FailField): void {
-  checkTable(`"to"`, to, OUTPUT, fail);
-  if (to.kind === undefined) fail(`"to": "kind"`, `one of ${OUTPUT_KINDS.join(", ")}`, undefined);
-  if ((to.kind === "file") !== (to.path !== undefined)) {
-    fail(`"to": "path"`, "there for a file, and for nothing else", to.path);
-  }
-}
-
-function checkTable(where: string, value: unknown, table: Table, fail: FailField): void {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return fail(where, "an object", value);
-  }
-  for (const [key, found] of Object.entries(value)) {
-    const kind = Object.hasOwn(table, key) ? table[key] : undefined;
-    if (kind === undefined) {
-      fail(`${where}: field "${key}"`, `one of ${Object.keys(table).join(", ")}`, found);
-    } else if (!hasKind(found, kind)) {
-      fail(
-        `${where}: "${key}"`,
-        typeof kind === "string" ? KIND_WORDS[kind] : `one of ${kind.join(", ")}`,
-        found,
-      );
-    }
-  }
-}
-
-const KIND_WORDS: Readonly<Record<Kind, string>> = {
-  number: "a number",
-  string: "a string",
-  strings: "a list of strings",
-  boolean: "true or false",
-  value: "a number or a word",
-};
-
-function hasKind(found: unknown, kind: Kind | readonly string[]): boolean {
-  if (typeof kind !== "string") return typeof found === "string" && kind.includes(found);
-  if (kind === "strings") return Array.isArray(found) && found.every((item) => typeof item === "string");
-  if (kind === "value") return typeof found === "number" || typeof found === "string";
-  return typeof found === kind && (kind !== "number" || Number.isSafeInteger(found));
 }

@@ -13,25 +13,41 @@ Deno.test("a stop says who calls, where the image goes and what happens meanwhil
 });
 
 Deno.test("words about a call that are none name the field, what was expected and what was found", () => {
+  const file = { kind: "file", path: "/work/x" };
   const wrong: [Record<string, unknown>, string][] = [
-    [{ call: { user: 1 } }, `"call": field "user" must be one of uid,`],
-    [{ call: { uid: "root" } }, `"call": "uid" must be a number: found "root"`],
-    [{ call: [] }, `"call" must be an object`],
-    [{ call: { signals: "maybe" } }, `"signals" must be one of ignored, fatal`],
-    [{ to: {} }, `"to": "kind" must be one of pipe, file`],
-    [{ to: { kind: "disk" } }, `"kind" must be one of pipe, file`],
-    [{ to: { kind: "file" } }, `"to": "path" must be there for a file`],
-    [{ to: { kind: "pipe", path: "/x" } }, `"to": "path" must be there for a file, and for nothing else`],
-    [{ to: { kind: "file", path: "/x", flags: "O_APPEND" } }, `"flags" must be a list of strings`],
-    [{ during: [{ do: "kill" }] }, `"during" 1: "at" must be a number of bytes`],
+    [{ call: { user: 1 } }, "call.user: expected one of the keys uid, "],
+    [{ call: { uid: "root" } }, "call.uid: expected a whole number from 0"],
+    [{ call: [] }, "call: expected an object"],
+    [{ call: { signals: "maybe" } }, "call.signals: expected one of ignored, fatal"],
+    [{ call: { times: -5 } }, "call.times: expected a whole number from 1 to 10000, found -5"],
+    [{ call: { pid: 1 } }, "call.pid: expected a whole number from -2147483648 to -1, found 1"],
+    [{ call: { pid: "me" } }, "call.pid: expected target, kthread, "],
+    [{ to: {} }, "to.kind: expected one of pipe, socket"],
+    [{ to: { kind: "disk" } }, "to.kind: expected one of pipe, socket"],
+    [{ to: { kind: "file" } }, "to.path: expected an absolute path"],
+    [{ to: { ...file, path: "/work/../etc/x" } }, "to.path: expected an absolute path without . and .."],
+    [{ to: { kind: "pipe", path: "/x" } }, "to.path: expected one of the keys kind, size, closes, flags"],
+    [{ to: { ...file, flags: "O_APPEND" } }, "to.flags: expected a list of words"],
+    [{ to: { ...file, flags: ["O_FOO"] } }, "to.flags[0]: expected one of O_RDONLY"],
+    [{ to: { ...file, space: 4097 } }, "to.space: expected a whole number of pages"],
+    [{ to: { kind: "memfd", seals: ["F_SEAL"] } }, "to.seals[0]: expected one of F_SEAL_GROW"],
+    [{ during: [] }, "during: expected a list of at least 1"],
+    [{ during: [{ do: "kill" }] }, "during[0].at: expected a whole number"],
     [
       { during: [{ at: 5, do: "kill" }, { at: 4, do: "kill" }] },
-      `"during" 2: "at" must be a number of bytes, in`,
+      `during: expected actions whose "at" does not`,
     ],
-    [{ during: [{ at: 5 }] }, `"during" 1: "do" must be one of nothing, kill`],
-    [{ during: [{ at: 5, do: "sing" }] }, `"do" must be one of nothing, kill`],
-    [{ during: [{ at: 0.5, do: "kill" }] }, `"at" must be a number: found 0.5`],
-    [{ during: { at: 5, do: "kill" } }, `"during" must be a list`],
+    [{ during: [{ at: 5 }] }, "during[0].do: expected one of nothing, kill"],
+    [{ during: [{ at: 5, do: "sing" }] }, "during[0].do: expected one of nothing, kill"],
+    [{ during: [{ at: 0.5, do: "kill" }] }, "during[0].at: expected a whole number"],
+    [{ during: [{ at: 5, do: "poke" }] }, "during[0].area: expected a plain name"],
+    [
+      { during: [{ at: 5, do: "kill", signal: "SIGKILL" }] },
+      "during[0].signal: expected one of the keys at, do",
+    ],
+    [{ during: { at: 5, do: "kill" } }, "during: expected a list"],
   ];
-  for (const [fields, message] of wrong) assertThrows(() => parse(fields), ScenarioError, message);
+  for (const [fields, message] of wrong) {
+    assertThrows(() => parse(fields), ScenarioError, `test: $.steps[0].${message}`);
+  }
 });

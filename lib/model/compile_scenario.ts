@@ -69,30 +69,28 @@ export interface CompiledScenario {
  * Runs a scenario's steps through the model. One pass makes the target's program, the results that its calls
  * must give, and the prediction of each image, so that none of them can differ from the steps.
  *
- * @throws {ScenarioError} naming the scenario and the step that cannot be
+ * @throws {ScenarioError} naming the scenario, and the JSON path of the step that cannot be
  */
 export function compileScenario(scenario: Scenario, target: CompileTarget): CompiledScenario {
   const state = new ModelState(target, scenario.setup);
   const builder = new ProgramBuilder(target.targetWordSize);
   const stops: CompiledStop[] = [];
   builder.syscall("brk", [0n], {});
-  const run = (steps: readonly Step[], inner: boolean): void => {
+  const run = (steps: readonly Step[], parent: string): void => {
     for (const [index, step] of steps.entries()) {
       const context: StepContext = { state, builder, index };
+      const where = `${parent}.steps[${index}]`;
       try {
-        if (step.op !== "stop" && step.op !== "self") {
-          runStep(step, context, (more) => run(more, true));
-        } else if (inner) throw new RangeError("a child that runs steps and ends is not checkpointed");
+        if (step.op !== "stop" && step.op !== "self") runStep(step, context, (more) => run(more, where));
         else stops.push(stopStep(step, context, stops.length));
       } catch (error) {
         if (error instanceof ScenarioError) throw error;
         if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
-        const where = `${inner ? "inner " : ""}step ${index + 1} (${step.op})`;
-        throw new ScenarioError(`Scenario "${scenario.name}": ${where}: ${error.message}`);
+        throw new ScenarioError(`${scenario.name}: ${where} (${step.op}): ${error.message}`);
       }
     }
   };
-  run(scenario.steps ?? [], false);
+  run(scenario.steps ?? [], "$");
   checkAllPages({ state, builder, index: scenario.steps?.length ?? 0 });
   builder.emit({ op: "exit", code: 0 });
   return { scenario, target, ops: builder.ops, results: builder.results, stops };

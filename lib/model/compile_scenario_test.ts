@@ -92,7 +92,7 @@ Deno.test("compileScenario() names the step that cannot be", () => {
     () =>
       predict([{ op: "mmap", area: "a", pages: 1, prot: "r" }, { op: "write", area: "a", pages: 0 }, STOP]),
     ScenarioError,
-    `Scenario "test": step 2 (write): Area "a" cannot be write`,
+    `test: $.steps[1] (write): Area "a" cannot be write`,
   );
   assertThrows(() => predict([{ op: "write", area: "b", pages: 0 }, STOP]), ScenarioError, `No area "b"`);
 });

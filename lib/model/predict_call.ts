@@ -9,7 +9,7 @@ import { applyTracer } from "./tracer_words.ts";
 import { VM } from "./state/vm_flag_rules.ts";
 
 /** An action with what the model knows of its object. */
-export interface PlannedAction extends ActionWords {
+export type PlannedAction = ActionWords & {
   /** First byte of the area, or of the page of a poke. */
   readonly address: bigint;
   /** Bytes of the area. */
@@ -18,7 +18,7 @@ export interface PlannedAction extends ActionWords {
   readonly path: string;
   /** The path that it gets. */
   readonly newPath: string;
-}
+};
 
 /** How a call must end. */
 export interface CallOutcome {

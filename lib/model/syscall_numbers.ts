@@ -74,10 +74,8 @@ const SYSCALL_NUMBERS = {
 /** A system call that {@linkcode syscallNumber} knows. */
 export type SyscallName = keyof typeof SYSCALL_NUMBERS;
 
-/** Whether `name` is a system call that scenarios may name. */
-export function isSyscallName(name: string): name is SyscallName {
-  return Object.hasOwn(SYSCALL_NUMBERS, name);
-}
+/** Every {@linkcode SyscallName}. */
+export const SYSCALL_NAMES = Object.keys(SYSCALL_NUMBERS) as readonly SyscallName[];
 
 /**
  * The number of a system call.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
 import type { KernelSeries } from "../abi/series.ts";
+import { described, either, integer, keysOf, list, object, oneOf, optional, text } from "../schema.ts";
+import { ERRNO_NAME } from "./steps/fields.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { type PageCount, pageCount } from "./state/page_set.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
@@ -11,49 +14,86 @@ import { addressOf } from "./steps/step_context.ts";
 import type { Busy } from "./target_op.ts";
 import { VM } from "./state/vm_flag_rules.ts";
 
+const HOLDS = [
+  "stopped",
+  "traced",
+  "attached",
+  "stepped",
+  "frozen",
+  "frozen and stopped",
+  "running",
+  "sleeping",
+  "vfork parent",
+] as const;
+
+/** What the call says of a process that is none to checkpoint: cr_get_task and cr_task_access of the port. */
+const STRANGERS = {
+  "zombie": ["ESRCH", "the process is a zombie: it has no memory any more"],
+  "dead pid": ["ESRCH", "the process was waited for: nobody has the pid"],
+  "no such pid": ["ESRCH", "nobody has the pid"],
+  "thread id": ["ESRCH", "the id is of a thread that does not lead its process"],
+  "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
+} as const;
+
+const OFFSET = String.raw`0x[\da-f]+|\d+`;
+const PLACE = String.raw`[^:]+:(?:[^:+]+|chunk\+\d+)(?:\+(?:${OFFSET}))?`;
+const VALUE_WORDS = `a number, "0x..." or a place in an area, "NAME:PAGE+OFFSET"`;
+
+const DEBUG_SETTING = object({
+  register: oneOf(["dr0", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7"]),
+  value: either(
+    VALUE_WORDS,
+    integer(0, Number.MAX_SAFE_INTEGER),
+    text(new RegExp(`^(?:${OFFSET}|${PLACE})$`), VALUE_WORDS),
+  ),
+  expect: optional(described("The errno that PTRACE_POKEUSER must give.", ERRNO_NAME)),
+});
+
+const POKE = object({
+  at: described(
+    "In an area, or in the vdso, or in the target's program.",
+    text(
+      new RegExp(`^(?:(?:vdso|text)(?:\\+(?:${OFFSET}))?|${PLACE})$`),
+      `a place: "NAME:PAGE+OFFSET", "vdso+OFFSET" or "text+OFFSET"`,
+    ),
+  ),
+  bytes: text(/^([\da-f]{2}){1,64}$/, "1 to 64 bytes as pairs of hexadecimal digits"),
+});
+
+/** The keys of a stop that say what tracers and other holders of the target do. */
+export const TRACER_FIELDS = {
+  debug: optional(described("Debug registers to set, in order.", list(DEBUG_SETTING, 1))),
+  poke: optional(
+    described("Memory to write past its protection, as a debugger sets breakpoints.", list(POKE, 1)),
+  ),
+  hold: optional(described(`Who holds the target, or what it does; "stopped" when not given.`, oneOf(HOLDS))),
+  whom: optional(
+    described("Whose pid the call is given; the target's when not given.", oneOf(keysOf(STRANGERS))),
+  ),
+};
+
 /** A debug register that a tracer sets before the checkpoint. */
-export interface DebugSetting {
-  /** "dr0" to "dr7". */
-  readonly register: string;
-  /** A number, "0x...", or a place in an area: "NAME:PAGE" or "NAME:PAGE+OFFSET". */
-  readonly value: number | string;
-  /** The errno that PTRACE_POKEUSER must give. */
-  readonly expect?: string;
-}
+export type DebugSetting = v.InferOutput<typeof DEBUG_SETTING>;
 
 /** Bytes that a debugger writes into the target before the checkpoint. */
-export interface TracerPoke {
-  /** A place in an area, "NAME:PAGE+OFFSET"; or "vdso+OFFSET", or "text+OFFSET" in the target's program. */
-  readonly at: string;
-  /** 1 to 64 bytes as pairs of hexadecimal digits. */
-  readonly bytes: string;
-}
+export type TracerPoke = v.InferOutput<typeof POKE>;
 
 /** What the target is held by, or does, while it is checkpointed. */
-export type Hold =
-  | "stopped"
-  | "traced"
-  | "attached"
-  | "stepped"
-  | "frozen"
-  | "frozen and stopped"
-  | "running"
-  | "sleeping"
-  | "vfork parent";
+export type Hold = (typeof HOLDS)[number];
 
 /** Whose pid the call is given in place of the target's. */
-export type Whom = "zombie" | "dead pid" | "no such pid" | "thread id" | "kernel thread";
+export type Whom = keyof typeof STRANGERS;
 
 /** What a stop can say of a tracer and other holders of the target. */
 export interface TracerWords {
   /** Debug registers to set, in order. */
-  debug?: DebugSetting[];
-  /** Memory to write past its protection, as a debugger sets breakpoints. */
-  poke?: TracerPoke[];
+  readonly debug?: readonly DebugSetting[];
+  /** Memory to write past its protection. */
+  readonly poke?: readonly TracerPoke[];
   /** Who holds it; "stopped" when not given. */
-  hold?: Hold;
-  /** Whose pid the call is given; the target's when not given. */
-  whom?: Whom;
+  readonly hold?: Hold;
+  /** Whose pid the call is given. */
+  readonly whom?: Whom;
 }
 
 /** A stop says something of a tracer or another holder. */
@@ -85,31 +125,10 @@ export interface TracerWork {
   readonly whom: Whom | undefined;
 }
 
-const REGISTERS = ["dr0", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7"];
-const HOLDS: readonly Hold[] = [
-  "stopped",
-  "traced",
-  "attached",
-  "stepped",
-  "frozen",
-  "frozen and stopped",
-  "running",
-  "sleeping",
-  "vfork parent",
-];
 const BUSY: Partial<Record<Hold, Busy>> = {
   running: "running",
   sleeping: "sleeping",
   "vfork parent": "vfork",
-};
-
-/** What the call says of a process that is none to checkpoint: cr_get_task and cr_task_access of the port. */
-const STRANGERS: Readonly<Record<Whom, readonly [errno: string, why: string]>> = {
-  "zombie": ["ESRCH", "the process is a zombie: it has no memory any more"],
-  "dead pid": ["ESRCH", "the process was waited for: nobody has the pid"],
-  "no such pid": ["ESRCH", "nobody has the pid"],
-  "thread id": ["ESRCH", "the id is of a thread that does not lead its process"],
-  "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
 };
 
 type HeldStates = Readonly<Partial<Record<Hold, number>>>;
@@ -140,10 +159,6 @@ const TASK_STATES_5_10: HeldStates = {
  */
 export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
   const { hold = "stopped", whom } = words;
-  if (!HOLDS.includes(hold)) wrong(`"hold"`, `one of ${HOLDS.join(", ")}`, hold);
-  if (whom !== undefined && !Object.hasOwn(STRANGERS, whom)) {
-    wrong(`"whom"`, `one of ${Object.keys(STRANGERS).join(", ")}`, whom);
-  }
   const hasWork = words.debug !== undefined || words.poke !== undefined;
   if ((hasWork || whom !== undefined) && busyOf(hold)) {
     throw new SyntaxError(
@@ -187,17 +202,8 @@ function wrong(where: string, expected: string, found: unknown): never {
   throw new SyntaxError(`${where} must be ${expected}: found ${JSON.stringify(found) ?? "nothing"}`);
 }
 
-function checkKeys(value: unknown, keys: readonly string[], where: string): void {
-  if (typeof value !== "object" || value === null) wrong(where, `an object of ${keys.join(", ")}`, value);
-  for (const key of Object.keys(value)) {
-    if (!keys.includes(key)) wrong(`${where}: a key`, `one of ${keys.join(", ")}`, key);
-  }
-}
-
 function applyDebug(state: ModelState, setting: DebugSetting, where: string): TracerWork["debug"][number] {
-  checkKeys(setting, ["register", "value", "expect"], where);
-  const register = REGISTERS.indexOf(setting.register);
-  if (register < 0) wrong(`${where}: "register"`, `one of ${REGISTERS.join(", ")}`, setting.register);
+  const register = Number(setting.register.slice(2));
   const value = debugValue(state, setting.value, `${where}: "value"`);
   const errno = state.debug.set(register, value);
   const expected = setting.expect === undefined ? 0 : errnoNumber(setting.expect);
@@ -217,9 +223,7 @@ function debugValue(state: ModelState, value: number | string, where: string): b
     const { page, offset } = placeInArea(state, value, where);
     return addressOf(page) + BigInt(offset);
   }
-  const number = typeof value === "number" || (typeof value === "string" && /^(0x[\da-f]+|\d+)$/.test(value))
-    ? BigInt(value)
-    : wrong(where, `a number, "0x..." or "AREA:PAGE+OFFSET"`, value);
+  const number = BigInt(value);
   return number >> BigInt(wordBits) === 0n ? number : wrong(where, `a word of ${wordBits} bits`, value);
 }
 
@@ -235,21 +239,13 @@ function placeInArea(state: ModelState, text: string, where: string): { page: nu
   };
 }
 
-function pokeBytes(text: unknown, where: string): Uint8Array {
-  if (typeof text !== "string" || !/^([\da-f]{2}){1,64}$/.test(text)) {
-    return wrong(`${where}: "bytes"`, "1 to 64 bytes as pairs of hexadecimal digits", text);
-  }
-  // Not Uint8Array.fromHex(): not every browser has it yet.
-  return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
-}
-
 function applyPoke(
   state: ModelState,
   poke: TracerPoke,
   where: string,
 ): TracerWork["pokes"][number] | CopiedPage {
-  checkKeys(poke, ["at", "bytes"], where);
-  const bytes = pokeBytes(poke.bytes, where);
+  // Not Uint8Array.fromHex(): not every browser has it yet.
+  const bytes = Uint8Array.from(poke.bytes.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
   const mapping = /^(vdso|text)(?:\+(0x[\da-f]+|\d+))?$/.exec(poke.at);
   const { page, offset } = mapping
     ? { page: 0, offset: Number(mapping[2] ?? "0") }

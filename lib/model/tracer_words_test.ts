@@ -61,29 +61,32 @@ Deno.test("hold and whom words say who holds the target, and what the call must 
 
 Deno.test("tracer words that make no sense are refused, naming the place", () => {
   const cases: [Record<string, unknown>, string][] = [
-    [{ hold: "gone" }, `step 2 (stop): "hold" must be one of`],
-    [{ whom: "me" }, `"whom" must be one of`],
+    [{ hold: "gone" }, "$.steps[1].hold: expected one of stopped, "],
+    [{ whom: "me" }, "$.steps[1].whom: expected one of zombie, "],
     [{ hold: "running" }, `the scenario expects "ok" but the model predicts "EBUSY"`],
     [
-      { hold: "sleeping", expect: "EBUSY", poke: [] },
+      { hold: "sleeping", expect: "EBUSY", poke: [{ at: "a:0", bytes: "cc" }] },
       `are for a target that is held: found "hold": "sleeping"`,
     ],
-    [{ debug: [{ register: "dr8", value: 0 }] }, `"debug" 1: "register" must be one of dr0`],
-    [{ debug: [{ register: "dr0", value: "x" }] }, `"debug" 1: "value" must be a number`],
+    [{ debug: [{ register: "dr8", value: 0 }] }, "debug[0].register: expected one of dr0"],
+    [{ debug: [{ register: "dr0", value: "x" }] }, "debug[0].value: expected a number"],
     [{ debug: [{ register: "dr0", value: "b:1" }] }, `No area "b"`],
-    [{ debug: [{ register: "dr0", value: -1 }] }, "must be a word of 64 bits"],
-    [{ debug: [{ register: "dr0", valu: 0 }] }, `"debug" 1: a key must be one of register, value, expect`],
+    [{ debug: [{ register: "dr0", value: -1 }] }, "debug[0].value: expected a whole number from 0"],
+    [
+      { debug: [{ register: "dr0", valu: 0 }] },
+      "debug[0].valu: expected one of the keys register, value, expect",
+    ],
     [{ debug: [{ register: "dr0", value: "0xffff800000000000" }] }, "the model predicts errno 22"],
     [{ debug: [{ register: "dr0", value: 1, expect: "EINVAL" }] }, "the model predicts ok"],
-    [{ poke: [{ at: "a:1", bytes: "c" }] }, `"poke" 1: "bytes" must be 1 to 64 bytes`],
+    [{ poke: [{ at: "a:1", bytes: "c" }] }, "poke[0].bytes: expected 1 to 64 bytes"],
     [
       { poke: [{ at: "a:1+0xfff", bytes: "cccc" }] },
       `"poke" 1: "at" must be a place from which the bytes lie`,
     ],
     [{ poke: [{ at: "u:0", bytes: "cc" }] }, "would wait for the handler of its userfaultfd"],
     [{ poke: [{ at: "a:7", bytes: "cc" }] }, "nothing is mapped at 0x"],
-    [{ poke: [{ at: "vdso-1", bytes: "cc" }] }, `"poke" 1: "at" must be a place such as "a:2+0x10"`],
-    [{ poke: ["a:1"] }, `"poke" 1 must be an object`],
+    [{ poke: [{ at: "vdso-1", bytes: "cc" }] }, "poke[0].at: expected a place: "],
+    [{ poke: ["a:1"] }, "poke[0]: expected an object"],
   ];
   for (const [words, message] of cases) {
     const watched: Step[] = JSON.stringify(words).includes("u:0")
@@ -99,14 +102,14 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
   assertThrows(
     () => compileSteps([{ ...stop({}), op: "self", hold: "traced" } as unknown as Step]),
     ScenarioError,
-    `"hold"`,
+    "$.steps[0].hold: expected one of the keys op, label, ",
   );
   const wide = stop({ debug: [{ register: "dr0", value: "0x100000000" }] });
   assertThrows(() => compileSteps([wide], { target: I386 }), ScenarioError, "a word of 32 bits");
   assertThrows(
     () => compileSteps([{ op: "unshare", namespace: "net" } as unknown as Step]),
     ScenarioError,
-    "must be one of mount, pid, uts",
+    "expected one of mount, pid, uts",
   );
 });
 
@@ -114,7 +117,7 @@ Deno.test("a root directory of the target's own needs a mount namespace to be bo
   const bound: Step = { op: "chroot", directory: "jail", bind: "/" };
   assertThrows(() => compileSteps([bound]), ScenarioError, `"bind" needs a mount namespace`);
   const wrong = { ...bound, bind: "/etc" } as unknown as Step;
-  assertThrows(() => compileSteps([wrong]), ScenarioError, `"bind" must be "/"`);
+  assertThrows(() => compileSteps([wrong]), ScenarioError, `$.steps[0].bind: expected "/", found "/etc"`);
   const unshared: Step[] = [{ op: "unshare", namespace: "mount" }, bound, { op: "exec" }];
   const { root, refusal } = predictSteps(unshared);
   assertEquals([root, refusal], ["/work/jail", undefined]);

@@ -65,8 +65,13 @@ const CASES: RuleCase[] = [
       `import { a } from "https://example.org/a.ts"`,
       `import { a } from "@std/assert"`,
       `import a from "fast-check"`,
+      `import { a } from "ajv"`,
     ],
-    good: [`import { a } from "@std/path"`, `import { a } from "@std/streams"`],
+    good: [
+      `import { a } from "@std/path"`,
+      `import { a } from "@std/streams"`,
+      `import * as v from "valibot"`,
+    ],
   },
   {
     rule: "specifiers",

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import type { OutputWords } from "../../../lib/model/call_words.ts";
+import type { OpenFlag, OutputWords } from "../../../lib/model/call_words.ts";
 import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 /** An output that is open in the guest. */
@@ -27,7 +26,7 @@ export interface FileEnd {
 }
 
 // include/uapi/asm-generic/fcntl.h, as x86 has it.
-const OPEN_FLAGS: Readonly<Record<string, number>> = {
+const OPEN_FLAG_BITS: Readonly<Record<OpenFlag, number>> = {
   O_RDONLY: 0,
   O_WRONLY: 1,
   O_RDWR: 2,
@@ -39,7 +38,7 @@ const OPEN_FLAGS: Readonly<Record<string, number>> = {
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_CLOEXEC = 0o2000000;
-const SEALS: Readonly<Record<string, number>> = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 };
+const SEAL_BITS = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 } as const;
 const [F_SETFL, F_SETPIPE_SZ, F_ADD_SEALS] = [4, 1031, 1033];
 const [SEEK_SET, SEEK_CUR] = [0, 1];
 const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_SNDBUF] = [1, 1, 1, 7];
@@ -119,13 +118,11 @@ function only(agent: GuestAgent, fd: number): OpenOutput {
 }
 
 /** The bits of open(2). */
-function flagBits(flags: readonly string[]): number {
-  let bits = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name)) ? 0 : OPEN_FLAGS.O_WRONLY!;
-  for (const name of flags) {
-    if (OPEN_FLAGS[name] === undefined) throw new UsageError(`no flag "${name}" of open(2) is known`);
-    bits |= OPEN_FLAGS[name];
-  }
-  return bits;
+function flagBits(flags: readonly OpenFlag[]): number {
+  const bits = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name))
+    ? 0
+    : OPEN_FLAG_BITS.O_WRONLY;
+  return flags.reduce((sum, name) => sum | OPEN_FLAG_BITS[name], bits);
 }
 
 /** What is in a file before the call. */
@@ -143,12 +140,7 @@ async function openMemfd(agent: GuestAgent, { seals = [], holds = 0 }: OutputWor
   const { result: fd } = await agent.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
   if (holds > 0) await agent.call("write", fd, filler(holds), holds);
   await agent.call("lseek", fd, 0, SEEK_SET);
-  let bits = 0;
-  for (const seal of seals) {
-    if (SEALS[seal] === undefined) throw new UsageError(`no seal "${seal}" is known`);
-    bits |= SEALS[seal];
-  }
-  await agent.call("fcntl", fd, F_ADD_SEALS, bits);
+  await agent.call("fcntl", fd, F_ADD_SEALS, seals.reduce((bits, seal) => bits | SEAL_BITS[seal], 0));
   return { fd, path: `/proc/1/fd/${fd}` };
 }
 

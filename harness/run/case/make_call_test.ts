@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Calls as stops describe them, made in a guest that only writes down what it is asked. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import type { CallFields } from "../../../lib/model/call_words.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
 import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
 import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { type MadeCall, makeCall } from "./make_call.ts";
 
@@ -142,11 +141,6 @@ Deno.test("makeCall() brings an image home from a file, and says whether its sur
 Deno.test("makeCall() finds a target that was touched", async () => {
   const { made } = await make({ call: { uid: 0 } }, { statusAfter: "State:\tT (stopped)\nSigPnd:\t1\n" });
   assertEquals(made.findings.map(({ id }) => id), ["E_TARGET_CHANGED"]);
-});
-
-Deno.test("makeCall() says which flag is none", async () => {
-  const flags = () => make({ to: { kind: "file", path: "/work/x", flags: ["O_NOSUCH"] } });
-  await assertRejects(flags, UsageError, `no flag "O_NOSUCH"`);
 });
 
 function counterFile(path: string, files: number[]): Uint8Array {

@@ -2,7 +2,7 @@
 
 import { walk } from "@std/fs";
 import { dirname, join } from "@std/path";
-import type { ProgramScenario } from "../../../lib/model/program_scenario.ts";
+import type { ProgramScenario } from "../../../lib/model/scenario.ts";
 import { ElfError } from "../../../vm/initramfs/elf_file.ts";
 import {
   type ClosureFile,

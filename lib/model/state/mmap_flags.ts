@@ -4,11 +4,9 @@
 export const PROT = { r: 1, w: 2, x: 4 } as const;
 
 /** mmap(2) flag bits by the word that scenarios use (include/uapi/asm-generic/mman*.h). */
-export const MAP_FLAGS: Readonly<Record<string, number>> = {
+export const MAP_FLAGS = {
   shared: 0x01,
   private: 0x02,
-  fixed: 0x10,
-  anonymous: 0x20,
   growsdown: 0x100,
   locked: 0x2000,
   noreserve: 0x4000,
@@ -16,14 +14,19 @@ export const MAP_FLAGS: Readonly<Record<string, number>> = {
   nonblock: 0x10000,
   stack: 0x20000,
   hugetlb: 0x40000,
-  fixed_noreplace: 0x100000,
-};
+} as const;
+
+/** The flag of memory without a file. */
+export const MAP_ANONYMOUS = 0x20;
+
+/** The flag of a mapping at a certain place, where nothing is. */
+export const MAP_FIXED_NOREPLACE = 0x100000;
 
 /** mlockall(2) flag bits (include/uapi/asm-generic/mman.h). */
-export const MCL: Readonly<Record<string, number>> = { current: 1, future: 2, onfault: 4 };
+export const MCL = { current: 1, future: 2, onfault: 4 } as const;
 
 /** madvise(2) advice values (include/uapi/asm-generic/mman-common.h). */
-export const MADV: Readonly<Record<string, number>> = {
+export const MADV = {
   normal: 0,
   random: 1,
   sequential: 2,
@@ -45,34 +48,24 @@ export const MADV: Readonly<Record<string, number>> = {
   populate_read: 22,
   populate_write: 23,
   hwpoison: 100,
-};
+} as const;
 
-/** The protection bits of "rwx", "r--", "none" and the like. */
-export function protBits(text: string): number {
-  if (text === "none" || text === "---") return 0;
-  let bits = 0;
-  for (const letter of text.replaceAll("-", "")) {
-    if (letter !== "r" && letter !== "w" && letter !== "x") {
-      throw new SyntaxError(`A protection must be made of r, w, x and -, or "none": found "${text}"`);
-    }
-    bits |= PROT[letter];
-  }
-  return bits;
+/** A protection as scenarios say it. */
+export const PROTECTIONS = ["none", "r", "w", "x", "rw", "rx", "wx", "rwx"] as const;
+
+/** One of {@linkcode PROTECTIONS}. */
+export type Protection = (typeof PROTECTIONS)[number];
+
+/** The bits of a protection. */
+export function protBits(protection: Protection): number {
+  const has = (letter: string): boolean => protection !== "none" && protection.includes(letter);
+  return (has("r") ? PROT.r : 0) | (has("w") ? PROT.w : 0) | (has("x") ? PROT.x : 0);
 }
 
 /** The bits of a list of words in a table. */
-export function flagBits(
-  words: readonly string[],
-  table: Readonly<Record<string, number>>,
-  what: string,
+export function flagBits<Word extends string>(
+  words: readonly Word[],
+  table: Readonly<Record<Word, number>>,
 ): number {
-  let bits = 0;
-  for (const word of words) {
-    const bit = table[word];
-    if (bit === undefined) {
-      throw new SyntaxError(`A ${what} must be one of ${Object.keys(table).join(", ")}: found "${word}"`);
-    }
-    bits |= bit;
-  }
-  return bits;
+  return words.reduce((bits, word) => bits | table[word], 0);
 }

@@ -12,7 +12,7 @@ import { VM, vmFlagsAfterMadvise } from "../state/vm_flag_rules.ts";
 /** madvise(2). */
 export function madviseStep(step: StepOf<"madvise">, context: StepContext): void {
   const { state, builder } = context;
-  const advice = flagBits([step.advice], MADV, "advice");
+  const advice = MADV[step.advice];
   for (const { first, count } of state.runs(step.area, step.pages)) {
     // A call that fails half way has populated some pages: no scenario wants that.
     if (step.advice === "populate_read") requireAccess(context, { first, count }, VM.READ, "read");
@@ -74,7 +74,7 @@ const O_WRONLY = 1n;
 export function breakSwapStep(step: StepOf<"break_swap">, { state, builder }: StepContext): void {
   if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
   for (const { first, count } of state.runs(step.area, step.pages)) {
-    const advice = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(MADV.pageout!)];
+    const advice = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(MADV.pageout)];
     builder.syscall("madvise", advice, { expected: 0n });
     state.space.breakPages(first, first + count, "EFAULT");
   }
@@ -104,7 +104,7 @@ export function mlockStep(step: StepOf<"mlock" | "munlock">, context: StepContex
 /** mlockall(2): areas that are there (and populated at once, unless on fault), those to come, or both. */
 export function mlockAllStep(step: StepOf<"mlockall">, context: StepContext): void {
   const { state, builder } = context;
-  const flags = flagBits(step.flags, MCL, "mlockall flag");
+  const flags = flagBits(step.flags, MCL);
   builder.syscall("mlockall", [BigInt(flags)], { expected: 0n });
   const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
   state.defaultFlags = step.flags.includes("future") ? lock : 0n;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { ScenarioError, type SetupStep, type Step } from "../scenario.ts";
+import { ScenarioError, type SetupStep, type Step, type StepOf } from "../scenario.ts";
 import { compileSteps, expectedOf, pagesIn, predictSteps } from "../testing/compile_steps.ts";
 import { VM } from "../state/vm_flag_rules.ts";
 
-function area(flags?: string[]): Step {
+function area(flags?: StepOf<"mmap">["flags"]): Step {
   return { op: "mmap", area: "a", pages: 6, ...(flags ? { flags } : {}) };
 }
 
 const write: Step = { op: "write", area: "a", pages: "0..3" };
-function advise(advice: string, pages: string, expect?: string): Step {
+function advise(advice: StepOf<"madvise">["advice"], pages: string, expect?: string): Step {
   return {
     op: "madvise",
     area: "a",
@@ -107,7 +107,7 @@ Deno.test("mlockStep() fails at what cannot be made present, and the lock stays"
 });
 
 Deno.test("mprotectStep() gives locked memory that becomes writable its own pages, but not on fault", () => {
-  const steps = (flags: string[]): Step[] => [{ op: "mmap", area: "a", pages: 4, prot: "r" }, {
+  const steps = (flags: "onfault"[]): Step[] => [{ op: "mmap", area: "a", pages: 4, prot: "r" }, {
     op: "mlock",
     area: "a",
     pages: "all",

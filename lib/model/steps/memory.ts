@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
-import { flagBits, MAP_FLAGS, protBits } from "../state/mmap_flags.ts";
+import { flagBits, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_FLAGS, protBits } from "../state/mmap_flags.ts";
 import { describeContent, fillContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
 import { pageCount } from "../state/page_set.ts";
 import { openFile } from "./file.ts";
@@ -9,12 +9,6 @@ import { addressOf, defaultSeed, type StepContext } from "./step_context.ts";
 import type { StepOf } from "./steps.ts";
 import type { OpArgument } from "../target_op.ts";
 import { populateWrites, VM, vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
-
-/**
- * Words among an area's flags that are none of mmap's: the file is opened for reading, the address is below 4
- * GiB.
- */
-const OWN_WORDS = ["readonly_file", "low"];
 const NO_FILE = 0xffffffffffffffffn;
 
 /** Adds the call that maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
@@ -28,7 +22,7 @@ export function emitMmap(
     address,
     BigInt(options.pages) * PAGE_SIZE_BIG,
     BigInt(options.prot),
-    BigInt(options.flags | MAP_FLAGS.fixed_noreplace!),
+    BigInt(options.flags | MAP_FIXED_NOREPLACE),
     options.fd,
     BigInt(wide ? options.offset * PAGE_SIZE : options.offset),
   ], { expected: address });
@@ -42,13 +36,13 @@ export function mmapStep(step: StepOf<"mmap">, context: StepContext): void {
   const words = step.flags ?? [];
   const prot = protBits(step.prot ?? "rw");
   const start = state.place(pages, step);
-  let flags = flagBits(words.filter((word) => !OWN_WORDS.includes(word)), MAP_FLAGS, "mmap flag");
-  if (!words.includes("shared")) flags |= MAP_FLAGS.private!;
+  let flags = flagBits(words, { ...MAP_FLAGS, readonly_file: 0, low: 0 });
+  if (!words.includes("shared")) flags |= MAP_FLAGS.private;
   const readOnlyFile = words.includes("readonly_file");
   let fd: OpArgument = NO_FILE;
   const file = step.file === undefined ? undefined : state.file(step.file);
   if (file) fd = openFile(context, file, readOnlyFile);
-  else flags |= MAP_FLAGS.anonymous!;
+  else flags |= MAP_ANONYMOUS;
   const offset = step.offset ?? 0;
   emitMmap(context, { page: start, pages, prot, flags, fd, offset });
   if (file) builder.syscall("close", [fd], { expected: 0n });
@@ -183,8 +177,8 @@ export function pokeStep(step: StepOf<"poke">, context: StepContext): void {
   requireAccess(context, { first: page, count: 1 }, VM.WRITE, "write");
   const offset = step.offset ?? 0;
   const size = step.size ?? 1;
-  if ((size !== 1 && size !== 2 && size !== 4 && size !== 8) || offset + size > PAGE_SIZE || offset < 0) {
-    throw new RangeError(`A poke must store 1, 2, 4 or 8 bytes within the page: found ${size} at ${offset}`);
+  if (offset + size > PAGE_SIZE) {
+    throw new RangeError(`a poke must stay within its page: found ${size} bytes at ${offset}`);
   }
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(step.value)), true);

@@ -54,10 +54,11 @@ Deno.test("inChildStep() runs steps in a child and leaves the parent as it was",
     ScenarioError,
     "is not mapped",
   );
+  const stopping = { op: "in_child", steps: [{ op: "stop", label: "x" }] } as unknown as Step;
   assertThrows(
-    () => compileSteps([{ op: "in_child", steps: [{ op: "stop", label: "x" }] }, { op: "stop", label: "y" }]),
+    () => compileSteps([stopping]),
     ScenarioError,
-    "inner step 1 (stop)",
+    "$.steps[0].steps[0].op: expected one of mmap, ",
   );
 });
 

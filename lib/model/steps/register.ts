@@ -48,6 +48,17 @@ const SETTABLE = {
   4: ["bp", "dx", "si", "di"],
 } as const;
 
+function range(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+}
+
+const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
+
+/** Registers that a scenario may set on one architecture or another. */
+export const REGISTER_NAMES: readonly string[] = [
+  ...new Set([...SETTABLE[8], ...SETTABLE[4], "flags", ...BLOCK_SELECTORS, ...VECTOR_NAMES]),
+];
+
 const IF_AND_FIXED = 0x202n;
 const SETTABLE_FLAGS = 0x240cd5n; // CF PF AF ZF SF DF OF AC ID
 
@@ -124,12 +135,6 @@ export function predictRegisters(state: ModelState): RegisterPrediction {
   const set = state.registers?.prediction;
   return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }
-
-function range(prefix: string, count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-}
-
-const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
 
 const DEFAULT_FCW = 0x37fn;
 const DEFAULT_MXCSR = 0x1f80n;

@@ -42,7 +42,11 @@ Deno.test("registersStep() is for one stop, and puts the block into the scratch 
 });
 
 Deno.test("registersStep() refuses what cannot be kept or does not fit", () => {
-  assertThrows(() => predictSteps([registers({ cx: "1" })]), ScenarioError, "No register cx");
+  assertThrows(
+    () => predictSteps([registers({ cx: "1" })]),
+    ScenarioError,
+    "$.steps[0].values.cx: expected one of r15",
+  );
   assertThrows(() => predictSteps([registers({ flags: "0x100" })]), ScenarioError, "flags");
   assertThrows(() => predictSteps([registers({ mxcsr: "0x100000000" })]), ScenarioError, "32 bits");
   assertThrows(

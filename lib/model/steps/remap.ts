@@ -23,8 +23,6 @@ export function mremapStep(step: StepOf<"mremap">, context: StepContext): void {
   const area = state.space.areaAt(first);
   if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
   const size = step.size === undefined ? count : pageCount(step.size, state.pagesPerChunk);
-  const unknown = (step.flags ?? []).find((flag) => flag !== "dontunmap");
-  if (unknown !== undefined) throw new SyntaxError(`The flag of mremap is dontunmap: found "${unknown}"`);
   const move = { area, first, count, size, keepsSource: step.flags !== undefined };
   if (step.to === undefined) return resizeInPlace(move, step.area, context);
   const to = state.place(size);

@@ -65,9 +65,6 @@ function loadRights(selector: number, { state, builder }: StepContext): void {
 /** Loads a selector, so that the processor sets the accessed bit, and reads a byte through it if asked to. */
 export function loadSegmentStep(step: StepOf<"load_segment">, { state, builder }: StepContext): void {
   const register = REGISTERS[step.register];
-  if (register === undefined) {
-    throw new SyntaxError(`A segment register must be es, ss, ds, fs or gs: found "${step.register}"`);
-  }
   const selector = selectorNumber(state, step.selector);
   const offset = Number(step.read ?? 0);
   const fault = loadFault(state, selector, step.register);

@@ -23,9 +23,6 @@ const UFFD_SLOT = 5;
 export function uffdStep(step: StepOf<"uffd">, context: StepContext): void {
   const { state, builder } = context;
   const mode = REGISTER_MODE[step.mode];
-  if (mode === undefined) {
-    throw new SyntaxError(`The mode of a userfaultfd is missing or wp: found "${step.mode}"`);
-  }
   builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
   control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
   const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;

@@ -37,5 +37,9 @@ Deno.test("uffdStep() is nothing that a child has", () => {
   assertEquals(predictSteps(steps).areas[0]!.flags & VM.UFFD_WP, VM.UFFD_WP);
   assertEquals(predictSteps([...steps, { op: "fork", subject: "child" }]).areas[0]!.flags & VM.UFFD_WP, 0n);
   const wrong = { op: "uffd", area: "a", pages: "all", mode: "minor" } as unknown as Step;
-  assertThrows(() => predictSteps([map, wrong]), ScenarioError, "missing or wp");
+  assertThrows(
+    () => predictSteps([map, wrong]),
+    ScenarioError,
+    "$.steps[1].mode: expected one of missing, wp",
+  );
 });
