@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/** The kernels that this project knows. PAE is a flavour of i386: the same instructions, page table entries of 64 bits. */
+/** The kernels that this project knows. PAE is a flavour of i386 whose page table entries have 64 bits. */
 export const KERNEL_ARCHES = ["x86_64", "i386", "i386-pae"] as const;
 
 /** One of {@linkcode KERNEL_ARCHES}. */
