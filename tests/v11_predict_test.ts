@@ -289,7 +289,7 @@ async function runCheck(...args: string[]): Promise<{ status: number; output: st
   console.log = (line: string) => lines.push(line);
   try {
     const status = await imageCommand.run(parseOptions(["check", ...args], imageCommand));
-    return { status, output: lines.join("\n") };
+    return { status: typeof status === "number" ? status : status.status, output: lines.join("\n") };
   } finally {
     console.log = log;
   }

@@ -8,10 +8,10 @@ import { outcomeOfRun } from "./run_outcome.ts";
 export const BISECT_STATUS = { good: 0, bad: 1, skip: 125, stop: 128 } as const;
 
 /**
- * The exit status of a command under `--bisect-status`. Without a status, or after a mistake in the command line,
- * nothing is known of the kernel and the next commit would fare no better: the bisect stops.
+ * The exit status of a command under `--bisect-status`. After a mistake in the command line or an error of ckptest
+ * itself nothing is known of the kernel, and the next commit would fare no better: the bisect stops.
  */
-export function bisectStatusOf(status: ExitStatus | undefined): number {
+export function bisectStatusOf(status: ExitStatus): number {
   switch (status) {
     case EXIT_STATUS.pass:
       return BISECT_STATUS.good;

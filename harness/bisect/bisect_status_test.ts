@@ -50,6 +50,6 @@ Deno.test("bisectVerdict() calls no kernel bad for an error of ckptest itself", 
 
 Deno.test("bisectStatusOf() stops a bisect when nothing is known of the kernel", () => {
   assertEquals(bisectStatusOf(EXIT_STATUS.usage), 128);
-  assertEquals(bisectStatusOf(undefined), 128);
+  assertEquals(bisectStatusOf(EXIT_STATUS.internalError), 128);
   assertEquals(bisectStatusOf(EXIT_STATUS.buildFailed), 125);
 });

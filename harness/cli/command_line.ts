@@ -3,6 +3,7 @@
 import type { Command } from "./command.ts";
 import { optionsHelp, parseOptions } from "./parse_options.ts";
 import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
+import { type CommandOutcome, writeOutcome } from "./command_outcome.ts";
 import { bisectStatusOf } from "../bisect/bisect_status.ts";
 
 /** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */
@@ -29,14 +30,16 @@ const COMMANDS: Commands = {
 };
 
 /**
- * Carries out a command line and returns the exit status; no error gets out of it. With `--bisect-status` among the
- * arguments it is one for `git bisect run`, whatever happens.
+ * Carries out a command line and returns the exit status; no error gets out of it.
+ *
+ * - `--outcome FILE` before the command writes what it comes to for the process that started it.
+ * - With `--bisect-status` behind it the status is one for `git bisect run`, whatever happens.
  */
 export async function runCommandLine(
-  args: readonly string[],
+  line: readonly string[],
   commands: Commands = COMMANDS,
 ): Promise<number> {
-  const [name, ...rest] = args;
+  const { name, args } = splitLine(line);
   try {
     if (name === undefined || name === "help" || name === "--help" || name === "-h") {
       console.log(await helpText(commands));
@@ -48,28 +51,45 @@ export async function runCommandLine(
       return EXIT_STATUS.usage;
     }
     const command = await load();
-    if (rest[0] === "--help" || rest[0] === "-h") {
+    if (args[0] === "--help" || args[0] === "-h") {
       console.log(commandHelp(command));
       return EXIT_STATUS.pass;
     }
-    const status = await command.run(parseOptions(rest, command));
-    return rest.includes("--bisect-status") ? bisectStatusOf(status) : status;
+    const done = await command.run(parseOptions(args, command));
+    return await endWith(line, typeof done === "number" ? { status: done } : done);
   } catch (error) {
-    return await endWithError(error, args, commands);
+    return await endWithError(error, line, commands);
   }
 }
 
 /** Tells the user of an error that ends the command. */
 export async function endWithError(
   error: unknown,
-  [name = "help", ...args]: readonly string[],
+  line: readonly string[],
   commands: Commands = COMMANDS,
 ): Promise<number> {
+  const { name = "help", args } = splitLine(line);
   const { reportError } = await import("./report_error.ts");
   const synopsis = error instanceof UsageError ? (await commands[name]?.())?.usage[0] ?? "" : "";
-  const { status, text } = await reportError(error, { name, args, synopsis });
+  const { status, text, problem } = await reportError(error, { name, args, synopsis });
   if (text !== undefined) console.error(text);
-  return args.includes("--bisect-status") ? bisectStatusOf(status) : status;
+  return await endWith(line, { status, problem });
+}
+
+/** Tells the parent process, and gives the exit status. */
+async function endWith(line: readonly string[], outcome: CommandOutcome): Promise<number> {
+  const { outcomePath, args } = splitLine(line);
+  if (outcomePath !== undefined) await writeOutcome(outcomePath, outcome);
+  return args.includes("--bisect-status") ? bisectStatusOf(outcome.status) : outcome.status;
+}
+
+function splitLine(
+  line: readonly string[],
+): { outcomePath: string | undefined; name: string | undefined; args: readonly string[] } {
+  const [outcomePath, [name, ...args]] = line[0] === "--outcome"
+    ? [line[1], line.slice(2)]
+    : [undefined, line];
+  return { outcomePath, name, args };
 }
 
 async function helpText(commands: Commands): Promise<string> {

@@ -17,6 +17,8 @@ export interface ErrorReport {
   readonly status: ExitStatus;
   /** For standard error; undefined where nothing is to be said. */
   readonly text: string | undefined;
+  /** The same for another program. */
+  readonly problem: string;
 }
 
 /** Which command line an error ended. */
@@ -33,13 +35,16 @@ export interface FailedCommand {
  * other one that it is ckptest's own, and where its stack trace is.
  */
 export async function reportError(error: unknown, command: FailedCommand): Promise<ErrorReport> {
-  if (error instanceof Deno.errors.BrokenPipe) return { status: EXIT_STATUS.brokenPipe, text: undefined };
+  if (error instanceof Deno.errors.BrokenPipe) {
+    return { status: EXIT_STATUS.brokenPipe, text: undefined, problem: error.message };
+  }
   const foreseen = foreseenText(error);
   if (foreseen === undefined) return await reportUnforeseen(error, command);
   const usage = error instanceof UsageError ? `\nusage: ckptest ${command.synopsis}` : "";
   return {
     status: error instanceof ExpectedError ? error.status : EXIT_STATUS.usage,
     text: `ckptest ${command.name}: ${foreseen}${usage}`,
+    problem: foreseen,
   };
 }
 
@@ -67,5 +72,5 @@ async function reportUnforeseen(error: unknown, command: FailedCommand): Promise
   }
   const text = `ckptest ${name}: ${what.split("\n", 1)[0]}\n` +
     `this is an error of ckptest itself: please report it to its maintainers, with ${where}`;
-  return { status: EXIT_STATUS.internalError, text };
+  return { status: EXIT_STATUS.internalError, text, problem: what };
 }

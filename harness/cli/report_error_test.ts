@@ -37,6 +37,7 @@ Deno.test("reportError() says nothing where nobody reads any more", async () => 
   assertEquals(await reportError(new Deno.errors.BrokenPipe("Broken pipe"), COMMAND), {
     status: EXIT_STATUS.brokenPipe,
     text: undefined,
+    problem: "Broken pipe",
   });
 });
 

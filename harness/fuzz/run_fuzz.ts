@@ -6,6 +6,7 @@ import { parseScenario, type Scenario, type Step } from "../../lib/model/scenari
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { HarnessFault } from "../run/harness_fault.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
+import type { CommandFinding } from "../cli/command_outcome.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import { isClean } from "../run/scenario_result.ts";
@@ -29,7 +30,7 @@ export interface FuzzResult {
   readonly shrinks: number;
   readonly milliseconds: number;
   /** The smallest program that fails, with what it leads to; undefined when all passed. */
-  readonly failure: { readonly scenario: Scenario; readonly findings: readonly string[] } | undefined;
+  readonly failure: { readonly scenario: Scenario; readonly findings: readonly CommandFinding[] } | undefined;
 }
 
 /** Tells a program that failed from an error of the harness. */
@@ -61,7 +62,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
         guest = undefined;
       }
       if (!failed) options.onProgress?.(++done);
-      if (findings.length > 0) throw new MismatchFound(findings.join("\n"));
+      if (findings.length > 0) throw new MismatchFound(findings.map(({ text }) => text).join("\n"));
     },
   );
   try {
@@ -95,21 +96,22 @@ async function findingsOf(
   guest: Guest,
   scenario: Scenario,
   run: (guest: Guest, scenario: Scenario) => ReturnType<ReturnType<typeof scenarioRunner>>,
-): Promise<string[]> {
+): Promise<CommandFinding[]> {
   const mark = guest.consoleMark;
   try {
     const outcome = await run(guest, scenario);
-    const splats = parseSplats(guest.consoleText(mark)).map(({ title }) => title);
+    const splats = parseSplats(guest.consoleText(mark));
     if (isClean(outcome) && splats.length === 0) return [];
     const findings: Finding[] = [...outcome.findings, ...outcome.stops.flatMap((stop) => stop.findings)];
     return [
-      ...splats,
-      ...findings.map(findingText),
-      ...(findings.length + splats.length ? [] : ["no image"]),
+      ...splats.map(({ title }) => ({ key: `splat: ${title}`, text: title })),
+      ...findings.map((finding) => ({ key: finding.id, text: findingText(finding) })),
+      ...(findings.length + splats.length ? [] : [{ key: "", text: "no image" }]),
     ];
   } catch (error) {
-    if (error instanceof GuestLostError) return [error.message];
+    if (error instanceof GuestLostError) return [{ key: "", text: error.message }];
     if (error instanceof ExpectedError) throw error;
-    return [findingText(HarnessFault.of(error).toFinding())];
+    const fault = HarnessFault.of(error).toFinding();
+    return [{ key: fault.id, text: findingText(fault) }];
   }
 }

@@ -182,7 +182,9 @@ Deno.test("a place that is missing is one line: HOME, TMPDIR, a cache that canno
 });
 
 Deno.test("a reader of standard output that goes away ends a command quietly", async () => {
-  for (const args of [["list"], ["report", join(ROOT, "fixtures", "results", "night"), "--format", "html"]]) {
+  for (
+    const args of [["list"], ["report", join(ROOT, "fixtures", "results", "nightly"), "--format", "html"]]
+  ) {
     const { code, stdout, stderr } = await new Deno.Command("bash", {
       args: ["-c", 'deno "$@" | head -c 1; exit "${PIPESTATUS[0]}"', "sh", ...CKPTEST, ...args],
       env: { DENO_DIR: denoDirectory() },
@@ -238,7 +240,7 @@ Deno.test("list shows every scenario with its sentence, for people and as JSON",
 });
 
 Deno.test("mistakes in report commands are named as well", async () => {
-  const night = join(ROOT, "fixtures", "results", "night");
+  const night = join(ROOT, "fixtures", "results", "nightly");
   await assertMistake(["report"], `"report" takes one directory of results`, "usage: ckptest report DIR");
   await assertMistake(["report", night, night], "takes one directory");
   await assertMistake(["report", "nowhere"], "nowhere: no such file or directory");
@@ -260,7 +262,7 @@ Deno.test("mistakes in report commands are named as well", async () => {
 });
 
 Deno.test("report writes every format to standard output, and with --out to a file", async () => {
-  const night = join(ROOT, "fixtures", "results", "night");
+  const night = join(ROOT, "fixtures", "results", "nightly");
   const starts = {
     text: "night 20261124-0100",
     html: "<!doctype html>\n",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
+import type { CommandFinding } from "../command_outcome.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import {
@@ -47,16 +48,21 @@ export const fuzzCommand: Command = {
     ...ACCELERATOR_OPTION,
   },
   async run(options) {
-    let status: ExitStatus = EXIT_STATUS.pass;
-    const platforms = platformsOption(options, { fallback: "x86_64" });
-    for (const platform of platforms) {
-      if (!await fuzzPlatform(platform, options)) status = EXIT_STATUS.testFailed;
+    const failures: CommandFinding[][] = [];
+    for (const platform of platformsOption(options, { fallback: "x86_64" })) {
+      const findings = await fuzzPlatform(platform, options);
+      if (findings) failures.push(findings);
     }
-    return status;
+    const status = failures.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass;
+    return { status, findings: failures.flat() };
   },
 };
 
-async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise<boolean> {
+/** What a failing program shows; undefined when all passed. */
+async function fuzzPlatform(
+  platform: Platform,
+  options: ParsedOptions,
+): Promise<CommandFinding[] | undefined> {
   const terminal = new Terminal();
   const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
   const ldt = options.flag("ldt");
@@ -73,7 +79,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
     source: kernelSourceOption(options),
     mutate: await plantedEdits(options.string("plant")),
   });
-  if (ldt) return await fuzzLdt(prepared, { terminal, seed, count });
+  if (ldt) return await fuzzLdt(prepared, { terminal, seed, count }) ? undefined : [];
   const kernel = [prepared.kernelName, ...prepared.notes].join("; ");
   terminal.result(`# ${platform.name}: ${kernel}, seed ${seed}, ${count} programs`);
   const result = await runFuzz(prepared, {
@@ -87,7 +93,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   const rate = Math.round(result.programs / (result.milliseconds / 60_000));
   if (!result.failure) {
     terminal.result(`ok    ${platform.name}: ${result.programs} programs passed, ${rate} programs a minute`);
-    return true;
+    return undefined;
   }
   const { scenario, findings } = result.failure;
   terminal.result(
@@ -95,7 +101,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
   );
   const { name: _name, ...text } = scenario;
   terminal.result(JSON.stringify(text, null, 2));
-  for (const finding of findings.slice(0, 8)) terminal.result(`      ${finding}`);
+  for (const { text } of findings.slice(0, 8)) terminal.result(`      ${text}`);
   if (findings.length === 0) {
     terminal.result("      run alone in a fresh guest it passes: the failure depends on what ran before");
   }
@@ -106,7 +112,7 @@ async function fuzzPlatform(platform: Platform, options: ParsedOptions): Promise
     `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}` +
       (options.flag("tracers") ? " --tracers" : ""),
   );
-  return false;
+  return [...findings];
 }
 
 async function plantedEdits(name: string | undefined) {

@@ -34,6 +34,7 @@ export const kernelCommand: Command = {
     const kernels = new Map(
       platforms.map((platform) => [[platform.kernel, platform.flavour, platform.series].join(), platform]),
     );
+    const built: { platform: string; cached: boolean }[] = [];
     for (const platform of kernels.values()) {
       if (options.flag("cached")) {
         const isCached = await isKernelCached(platform, request);
@@ -43,7 +44,8 @@ export const kernelCommand: Command = {
       }
       const build = await buildKernelFor(platform, terminal, request);
       terminal.result(kernelBuildLine(platform.name, build, source));
+      built.push({ platform: platform.name, cached: build.cached });
     }
-    return EXIT_STATUS.pass;
+    return { status: EXIT_STATUS.pass, kernels: built };
   },
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
 import { type CommandResult, runCommand } from "../../../vm/host/run_command.ts";
+import { type CommandOutcome, readOutcome } from "../../cli/command_outcome.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 
@@ -12,42 +14,74 @@ export interface JobPlace {
   readonly out: string;
   /** File for all that it writes. */
   readonly logPath: string;
+  /** File for what it tells us. */
+  readonly outcomePath: string;
   /** Directory for temporary files; removed after it. */
   readonly tmp: string;
   /** Ends the job. */
   readonly signal: AbortSignal;
 }
 
+/** How the process of a job ended. */
+export interface JobEnd extends CommandResult {
+  /** What it told us; undefined when it was killed. */
+  readonly outcome: CommandOutcome | undefined;
+}
+
+/** What a runner needs of a job. */
+export type RunnableJob = Pick<PlannedJob, "name" | "command" | "buildArgs">;
+
 /** Runs jobs, each in a process of its own that dies with this one. */
 export interface JobRunner {
   /** Builds the kernel of a job that has a `buildKey`. */
-  build(job: PlannedJob, place: JobPlace): Promise<CommandResult>;
-  run(job: PlannedJob, place: JobPlace): Promise<CommandResult>;
+  build(job: RunnableJob, place: JobPlace): Promise<JobEnd>;
+  run(job: RunnableJob, place: JobPlace): Promise<JobEnd>;
 }
 
 /** Runs jobs by the command line of this very ckptest. */
 export const CKPTEST_RUNNER: JobRunner = {
-  build: (job, place) => runChild(ckptest(job.buildArgs ?? []), place),
-  run: async (job, place) => {
-    const { command } = job;
-    if (command.kind === "ckptest") {
-      const out = command.writesResults ? ["--out", place.out] : [];
-      return await runChild(ckptest([...command.args, ...out]), place);
-    }
-    const report = `--junit-path=${join(place.out, "junit.xml")}`;
-    return await runChild(["test", "-q", config(), `-P=${command.permissions}`, report, command.file], place);
+  build: ({ buildArgs = [] }, place) => runCkptest(buildArgs, place),
+  run: ({ command }, place) => {
+    if (command.kind === "test") return runTests(command, place);
+    return runCkptest([...command.args, ...command.writesResults ? ["--out", place.out] : []], place);
   },
 };
 
 /** Variables of ours that a job needs beside those of every program. */
 const PASSED_ON = ["CCACHE_DIR", "CI", "DENO_DIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"];
+const CONFIG = `--config=${join(PROJECT_ROOT, "deno.json")}`;
 
-function config(): string {
-  return `--config=${join(PROJECT_ROOT, "deno.json")}`;
+async function runCkptest(args: readonly string[], place: JobPlace): Promise<JobEnd> {
+  const main = join(PROJECT_ROOT, "harness", "cli", "main.ts");
+  const { outcomePath } = place;
+  const result = await runChild(
+    ["run", "-q", CONFIG, "-P=vm", main, "--outcome", outcomePath, ...args],
+    place,
+  );
+  return { ...result, outcome: await readOutcome(outcomePath) };
 }
 
-function ckptest(args: readonly string[]): string[] {
-  return ["run", "-q", config(), "-P=vm", join(PROJECT_ROOT, "harness", "cli", "main.ts"), ...args];
+async function runTests(
+  { file, permissions }: { file: string; permissions: string },
+  place: JobPlace,
+): Promise<JobEnd> {
+  const path = join(place.out, "junit.xml");
+  const result = await runChild(
+    ["test", "-q", CONFIG, `-P=${permissions}`, `--junit-path=${path}`, file],
+    place,
+  );
+  const report = await Deno.readTextFile(path).catch(() => undefined);
+  return { ...result, outcome: report === undefined ? undefined : outcomeOfTests(report) };
+}
+
+const FAILED_TEST = /<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b/g;
+
+/** What the report of `deno test` says. */
+function outcomeOfTests(junit: string): CommandOutcome {
+  const [first, ...more] = [...junit.matchAll(FAILED_TEST)].map(([, name]) => name);
+  if (first === undefined) return { status: EXIT_STATUS.pass };
+  const problem = `the test "${first}" failed${more.length > 0 ? `, and ${more.length} more` : ""}`;
+  return { status: EXIT_STATUS.testFailed, problem };
 }
 
 async function runChild(args: readonly string[], { logPath, tmp, signal }: JobPlace): Promise<CommandResult> {

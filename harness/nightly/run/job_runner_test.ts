@@ -1,37 +1,57 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CKPTEST_RUNNER, type JobPlace } from "./job_runner.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CKPTEST_RUNNER, type JobEnd, type JobPlace } from "./job_runner.ts";
 import type { JobCommand } from "../plan/planned_job.ts";
-import { fakeJob } from "../testing/fake_jobs.ts";
-import { NightFixture } from "../testing/nightly_fixture.ts";
 
-async function runJob(fixture: NightFixture, command: JobCommand, place: Partial<JobPlace> = {}) {
-  const job = { ...await fakeJob("6.1/x86_64/plain/catalogue", {}), command };
-  const { path } = fixture;
-  const signal = new AbortController().signal;
-  return await CKPTEST_RUNNER.run(job, { out: path, logPath: `${path}/log`, tmp: path, signal, ...place });
+/** Runs a job in a directory of its own, and gives its log too. */
+async function runJob(command: JobCommand, place: Partial<JobPlace> = {}): Promise<JobEnd & { log: string }> {
+  const out = await Deno.makeTempDir();
+  try {
+    const logPath = `${out}/log`;
+    const { signal } = new AbortController();
+    const whole = { out, logPath, outcomePath: `${out}/outcome.json`, tmp: out, signal, ...place };
+    return {
+      ...await CKPTEST_RUNNER.run({ name: "job", command }, whole),
+      log: await Deno.readTextFile(logPath).catch(() => ""),
+    };
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
 }
 
-Deno.test("a job is a process of this ckptest's, its output goes to the log", async () => {
-  await using fixture = await NightFixture.make();
-  const { code } = await runJob(fixture, { kind: "ckptest", args: ["list"], writesResults: false });
-  assertEquals(code, 0);
-  assertStringIncludes(await Deno.readTextFile(`${fixture.path}/log`), "ldt_full");
+Deno.test("a job is a process of this ckptest's: its output goes to the log, its outcome to us", async () => {
+  const list = await runJob({ kind: "ckptest", args: ["list"], writesResults: false });
+  assertEquals(list.code, 0, list.log);
+  assertStringIncludes(list.log, "ldt_full");
+  assertEquals(list.outcome, { status: 0 });
+  const wrong = await runJob({ kind: "ckptest", args: ["list", "--no-such-option"], writesResults: false });
+  assertEquals(wrong.outcome, { status: 2, problem: "unknown option --no-such-option" });
 });
 
-Deno.test("a job of tests writes their report", async () => {
-  await using fixture = await NightFixture.make();
-  const file = "harness/nightly/plan/parse_quantity_test.ts";
-  const { code, lines } = await runJob(fixture, { kind: "test", file, permissions: "test" });
-  assertEquals(code, 0, lines.join("\n"));
-  assertStringIncludes(await Deno.readTextFile(`${fixture.path}/junit.xml`), "parseSeconds()");
+Deno.test("a job of tests tells which one failed", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const run = async (name: string, body: string) => {
+      const file = `${dir}/${name}_test.ts`;
+      await Deno.writeTextFile(file, body);
+      return await runJob({ kind: "test", file, permissions: "test" });
+    };
+    const good = await run("good", 'Deno.test("a", () => {});');
+    assertEquals([good.code, good.outcome?.status], [0, 0], good.log);
+    const bad = await run("bad", 'for (const n of "abc") Deno.test(n, () => { if (n !== "a") throw n; });');
+    assertEquals(bad.outcome, { status: 1, problem: 'the test "b" failed, and 1 more' }, bad.log);
+    const broken = await run("broken", "const x: string = 1;");
+    assertEquals(broken.outcome, undefined);
+    assertMatch(broken.log, /TS2322/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
-Deno.test("a signal ends a job", async () => {
-  await using fixture = await NightFixture.make();
+Deno.test("a signal ends a job, which then tells nothing", async () => {
   const command = { kind: "ckptest", args: ["list"], writesResults: false } as const;
-  const { code, signal } = await runJob(fixture, command, { signal: AbortSignal.abort() });
-  assertEquals(signal, "SIGKILL");
+  const { code, signal, outcome } = await runJob(command, { signal: AbortSignal.abort() });
+  assertEquals([signal, outcome], ["SIGKILL", undefined]);
   assert(code !== 0);
 });

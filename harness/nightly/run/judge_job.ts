@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import type { CommandResult } from "../../../vm/host/run_command.ts";
-import { EXIT_STATUS } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, type ExitStatus } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import type { RunResult } from "../../run/run_result.ts";
 import { describeJob, NightDirectory } from "./run_directory.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 import { readRunResult } from "../read_run_result.ts";
+import type { JobEnd } from "./job_runner.ts";
 
 /** Name of the file in a job's directory that holds all that it wrote. */
 export const JOB_LOG = "log.txt";
@@ -16,10 +16,10 @@ export const JOB_LOG = "log.txt";
 const TAIL_LINES = 40;
 const NAMES_SHOWN = 4;
 
-/** A job's process that came to its end. */
+/** A job that came to its end. */
 export interface EndedJob {
   readonly job: PlannedJob;
-  readonly result: CommandResult;
+  readonly result: JobEnd;
   /** Directory with its files. */
   readonly directory: string;
   /** True when it was ended because it took too long. */
@@ -34,12 +34,13 @@ export async function judgeJob({ job, result, directory, late }: EndedJob): Prom
   const read = hasResults ? await readRunResult(join(directory, "results.json")) : undefined;
   const run = typeof read === "string" ? undefined : read;
   const withRun = run ? { ...base, run } : base;
-  if (result.code === EXIT_STATUS.pass && typeof read !== "string") return { ...withRun, status: "pass" };
-  const kind = late ? "deadline" : failureKind(result, typeof read === "string");
-  const unread = typeof read === "string" && result.code === EXIT_STATUS.pass ? read : undefined;
+  const unread = typeof read === "string" ? read : undefined;
+  const kind = late ? "deadline" : failureKind(result, unread !== undefined);
+  if (kind === undefined) return { ...withRun, status: "pass" };
   const reason = late
     ? `not at its end after ${formatDuration(job.deadlineSeconds)}`
-    : unread ?? reasonOf(result, run) ?? `ended with status ${result.code}`;
+    : (kind === "crash" && result.code === EXIT_STATUS.pass ? unread : undefined) ?? reasonOf(result, run) ??
+      `ended with status ${result.code}`;
   return {
     ...withRun,
     status: "fail",
@@ -54,12 +55,11 @@ export async function judgeJob({ job, result, directory, late }: EndedJob): Prom
 }
 
 /** A job whose kernel could not be built. */
-export function unbuiltJob(job: PlannedJob, result: CommandResult, log: string): NightlyJob {
+export function unbuiltJob(job: PlannedJob, result: JobEnd, log: string): NightlyJob {
   return {
     ...describeJob(job),
     status: "fail",
-    // Who shows it says what failed: the build.
-    reason: (reasonOf(result, undefined) ?? `status ${result.code}`).replace(/^ckptest [\w-]+: /, ""),
+    reason: reasonOf(result, undefined) ?? `status ${result.code}`,
     failure: { kind: "build", exitStatus: result.code, logTail: result.lines.slice(-TAIL_LINES), log },
     seconds: 0,
     reused: false,
@@ -86,21 +86,27 @@ export const TRIED_AGAIN: ReadonlySet<JobFailureKind> = new Set([
   "usage",
 ]);
 
-const KINDS: Readonly<Record<number, JobFailureKind>> = {
+const KINDS: Readonly<Record<ExitStatus, JobFailureKind | undefined>> = {
+  [EXIT_STATUS.pass]: undefined,
   [EXIT_STATUS.testFailed]: "test",
   [EXIT_STATUS.usage]: "usage",
   [EXIT_STATUS.buildFailed]: "build",
   [EXIT_STATUS.guestLost]: "guest lost",
   [EXIT_STATUS.nothingRan]: "nothing ran",
+  [EXIT_STATUS.internalError]: "crash",
+  [EXIT_STATUS.interrupted]: "crash",
+  [EXIT_STATUS.brokenPipe]: "crash",
 };
 
-/** An error that nobody caught ends Deno with status 1, too: then the results are missing. */
-function failureKind({ code, signal }: CommandResult, lacksResults: boolean): JobFailureKind {
-  const kind = signal === null ? KINDS[code] : undefined;
-  return kind === undefined || (kind === "test" && lacksResults) ? "crash" : kind;
+/** Undefined for a job that passed. One that left no outcome, or no results where it should have, crashed. */
+function failureKind({ outcome }: JobEnd, lacksResults: boolean): JobFailureKind | undefined {
+  if (outcome === undefined) return "crash";
+  const kind = KINDS[outcome.status];
+  return lacksResults && (kind === undefined || kind === "test") ? "crash" : kind;
 }
 
-function reasonOf({ lines, signal }: CommandResult, run: RunResult | undefined): string | undefined {
+/** What says most: the scenarios that failed, what the job told us, or the end of its log. */
+function reasonOf({ lines, signal, outcome }: JobEnd, run: RunResult | undefined): string | undefined {
   const bad = run?.results.filter(({ status }) => status === "fail" || status === "lost") ?? [];
   if (bad.length > 0) {
     const names = bad.slice(0, NAMES_SHOWN).map(({ scenario }) => scenario).join(", ");
@@ -108,8 +114,6 @@ function reasonOf({ lines, signal }: CommandResult, run: RunResult | undefined):
     return `${bad.length} of ${run!.results.length} scenarios failed: ${names}${more}`;
   }
   if (signal !== null) return `ended by ${signal}`;
-  const said = lines.findLast((line) => /^ckptest [\w-]+: /.test(line)) ??
-    lines.find((line) => /^FAIL\b|\.\.\. FAILED\b/.test(line)) ??
-    lines.findLast((line) => line.startsWith("error: "));
-  return (said ?? lines.findLast((line) => line.trim() !== ""))?.trim();
+  return outcome?.problem?.split("\n", 1)[0] ?? outcome?.findings?.[0]?.text ??
+    lines.findLast((line) => line.trim() !== "")?.trim();
 }

@@ -67,7 +67,9 @@ export class NightDirectory {
   async buildLog(key: string): Promise<string> {
     await ensureDir(join(this.path, "builds"));
     const log = `builds/${key}.log`;
-    await Deno.remove(join(this.path, log)).catch(ignoreNotFound);
+    for (const old of [log, `builds/${key}.json`]) {
+      await Deno.remove(join(this.path, old)).catch(ignoreNotFound);
+    }
     return log;
   }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import type { CommandResult } from "../../../vm/host/run_command.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel/build/build_error.ts";
-import { isCachedKernelLine } from "../../run/guest/kernel_build_line.ts";
 import type { NightlyJob } from "../nightly_result.ts";
-import type { JobRunner } from "./job_runner.ts";
+import type { JobEnd, JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
 import { missingJob, type NightDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "./on_interrupt.ts";
@@ -75,7 +74,7 @@ class JobScheduler {
   readonly #running = new Map<string, { since: number; work: Promise<void> }>();
   readonly #begin = performance.now();
   /** Kernels that are built, with how that ended. */
-  readonly #built = new Map<string, { result: CommandResult; log: string }>();
+  readonly #built = new Map<string, { result: JobEnd; log: string }>();
   readonly #stop = new AbortController();
   #waiting: PlannedJob[];
   #builder: string | undefined;
@@ -171,7 +170,8 @@ class JobScheduler {
   async #build(job: PlannedJob, key: string): Promise<void> {
     const { directory, temp, runner, onBuild } = this.#options;
     const log = await directory.buildLog(key);
-    const place = { out: directory.path, logPath: join(directory.path, log) };
+    const logPath = join(directory.path, log);
+    const place = { out: directory.path, logPath, outcomePath: logPath.replace(/\.log$/, ".json") };
     const result = await temp.with((tmp) => runner.build(job, { ...place, tmp, signal: this.#stop.signal }));
     this.#buildSeconds += result.seconds;
     if (await this.#cutShort(result) || this.#stop.signal.aborted) return;
@@ -182,8 +182,9 @@ class JobScheduler {
 
   #countKernels(): JobsOutcome["kernels"] {
     const counts = { built: 0, cached: 0, failed: 0 };
-    for (const { result: { code, lines } } of this.#built.values()) {
-      counts[code !== 0 ? "failed" : lines.some(isCachedKernelLine) ? "cached" : "built"]++;
+    for (const { result: { code, outcome } } of this.#built.values()) {
+      const cached = outcome?.kernels?.every(({ cached }) => cached) === true;
+      counts[code !== 0 ? "failed" : cached ? "cached" : "built"]++;
     }
     return counts;
   }
@@ -207,7 +208,7 @@ class JobScheduler {
     const out = await directory.beginJob(job.name);
     const deadline = AbortSignal.timeout(Math.min(job.deadlineSeconds * 1000, MAX_TIMEOUT_MS));
     const signal = AbortSignal.any([deadline, this.#stop.signal]);
-    const place = { out, logPath: join(out, JOB_LOG) };
+    const place = { out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json") };
     const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
     const judged = await this.#cutShort(result)
       ? undefined
@@ -222,10 +223,12 @@ class JobScheduler {
    * Whether a process came to its end because the night does. A batch system sends its signal to every process
    * of a job at once, so that ours may come a moment later.
    */
-  async #cutShort({ signal }: CommandResult): Promise<boolean> {
+  async #cutShort({ signal, outcome }: JobEnd): Promise<boolean> {
     const { signal: stop } = this.#stop;
-    if (signal !== null && ASKS_TO_END.has(signal) && !stop.aborted) await abortWithin(stop, OUR_SIGNAL_MS);
-    return stop.aborted && signal !== null;
+    const wasInterrupted = outcome?.status === EXIT_STATUS.interrupted;
+    const wasAsked = wasInterrupted || (signal !== null && ASKS_TO_END.has(signal));
+    if (wasAsked && !stop.aborted) await abortWithin(stop, OUR_SIGNAL_MS);
+    return stop.aborted && (wasInterrupted || signal !== null);
   }
 
   async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {

@@ -3,7 +3,9 @@
 import { join } from "@std/path";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../run/run_result.ts";
-import type { JobPlace, JobRunner } from "../run/job_runner.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
+import { type CommandOutcome, readOutcome } from "../../cli/command_outcome.ts";
+import type { JobEnd, JobPlace, JobRunner } from "../run/job_runner.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
 import { digestOf } from "../../../vm/kernel/digest.ts";
 
@@ -25,8 +27,10 @@ export interface FakeJob {
   readonly patch?: string;
   /** The status that building its kernel ends with; it has no kernel of its own when not given. */
   readonly build?: number;
-  /** What building its kernel prints. */
-  readonly buildSays?: string;
+  /** Whether the kernel is found in the cache. */
+  readonly cached?: boolean;
+  /** What it tells the process that started it. */
+  readonly told?: Omit<CommandOutcome, "status">;
   readonly deadlineSeconds?: number;
   /** Why it cannot be planned. */
   readonly problem?: string;
@@ -84,25 +88,42 @@ export async function fakePlan(
 /** Runs scripted jobs: a shell each, that sleeps, speaks and ends as it is told. */
 export function fakeRunner(script: FakeScript): JobRunner {
   return {
-    build: ({ name }, place) =>
-      shell(script[name]?.build ?? 0, 0.02, script[name]?.buildSays ?? "built", place),
-    run: async ({ name }, place) => {
-      const { scenarios, seconds = 0.02, says = "running", ...job } = script[name]!;
-      const result = scenarios && fakeRunResult(name, scenarios, job.milliseconds);
+    build: ({ name }, place) => {
+      const { build: status = 0, cached = false, told } = script[name]!;
+      const kernels = [{ platform: "x86_64", cached }];
+      return shell({ status, says: "built", told: { ...told, kernels } }, place);
+    },
+    run: ({ name }, place) => {
+      const { scenarios, milliseconds, ...job } = script[name]!;
+      const results = scenarios && fakeRunResult(name, scenarios, milliseconds);
       const failed = Object.values(scenarios ?? {}).includes("fail") ? 1 : 0;
-      // As a job does: the results come at its end, and whole.
-      if (result) await Deno.writeTextFile(join(place.tmp, "results.json"), JSON.stringify(result));
-      const move = result ? `mv '${place.tmp}/results.json' '${place.out}/results.json'` : ":";
-      return await shell(job.status ?? failed, seconds, says, place, move);
+      return shell({ status: failed, ...job, ...(results ? { results } : {}) }, place);
     },
   };
 }
 
-function shell(status: number, seconds: number, says: string, place: JobPlace, last = ":") {
-  const { logPath, signal, tmp } = place;
-  const text = `echo "$0"; echo x >"${tmp}/left"; sleep ${seconds}; ${last}; exit ${status}`;
+/** As a job does: results and outcome come at its end, and whole; an error of its own leaves neither. */
+async function shell(
+  { status = 0, seconds = 0.02, says = "running", told, results }:
+    & Pick<FakeJob, "status" | "seconds" | "says" | "told">
+    & { results?: RunResult },
+  { logPath, outcomePath, out, signal, tmp }: JobPlace,
+): Promise<JobEnd> {
+  const moves: string[] = [];
+  const leave = async (name: string, to: string, value: unknown): Promise<void> => {
+    await Deno.writeTextFile(join(tmp, name), JSON.stringify(value));
+    moves.push(`mv '${tmp}/${name}' '${to}'`);
+  };
+  if (results) await leave("results.json", join(out, "results.json"), results);
+  if (status <= EXIT_STATUS.nothingRan) {
+    await leave("outcome.json", outcomePath, { schema: 1, status, ...told });
+  }
+  const text = [`echo "$0"`, `echo x >"${tmp}/left"`, `sleep ${seconds}`, ...moves, `exit ${status}`].join(
+    "; ",
+  );
   const argv = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", text, says] as const;
-  return runCommand(argv, { logPath, signal, detached: true });
+  const result = await runCommand(argv, { logPath, signal, detached: true });
+  return { ...result, outcome: await readOutcome(outcomePath) };
 }
 
 /** What `results.json` of a scripted job says. */

@@ -13,11 +13,6 @@ export function kernelBuildLine(
   return `${platform}: ${kernelText(build, source)}, ${how}: ${build.vmlinux}`;
 }
 
-/** Whether a line of {@linkcode kernelBuildLine} tells of a kernel that was in the cache. */
-export function isCachedKernelLine(line: string): boolean {
-  return /^\S+: Linux \S+( \(.*\))?, from the cache: /.test(line);
-}
-
 /** Which kernel was built, for people: its release, and of a user's tree where its checkpoint code comes from. */
 export function kernelText(
   { info, patch }: Pick<KernelBuild, "info" | "patch">,
