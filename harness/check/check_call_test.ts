@@ -25,10 +25,17 @@ interface Given {
 }
 
 const REPLY = checkpointReply({
-  ...{ result: 5n, length: IMAGE.length, secondsBefore: NOW, secondsAfter: NOW + 1n, probe: -14n },
+  ...{
+    result: 5n,
+    previousId: 4,
+    length: IMAGE.length,
+    secondsBefore: NOW,
+    secondsAfter: NOW + 1n,
+    probe: -14n,
+  },
 });
 const FAILED = { result: -32n, errno: 32 };
-const CUT = { name: "EPIPE", written: "part", why: "nobody reads" } as const;
+const TRUNCATED = { name: "EPIPE", written: "part", why: "nobody reads" } as const;
 
 function ids(given: Given): string[] {
   const plan: CallPlan = {
@@ -57,7 +64,7 @@ function ids(given: Given): string[] {
     event: undefined,
     findings: [],
   };
-  return checkCall(plan, made, { before: IMAGE, after: given.after, lastId: 4 }).map(({ id }) => id);
+  return checkCall(plan, made, { before: IMAGE, after: given.after, dialect: "port" }).map(({ id }) => id);
 }
 
 function changed(at: number): Uint8Array {
@@ -88,50 +95,47 @@ Deno.test("checkCall() finds an image that is not the plain call's, or not of th
   assertEquals(ids({ others: [{ ...REPLY, image: IMAGE }, other] }), ["E_OTHER_IMAGE"]);
 });
 
-Deno.test("checkCall() wants the predicted errno, signal or a new id", () => {
-  assertEquals(ids({ reply: { result: 4n } }), ["E_RETURN"]);
-  assertEquals(ids({ reply: FAILED }), ["E_RETURN"]);
+Deno.test("checkCall() wants the predicted end of the call and of others that were made meanwhile", () => {
   const image = IMAGE.subarray(0, 5000);
-  assertEquals(ids({ outcome: CUT, reply: FAILED, image }), []);
-  assertEquals(ids({ outcome: CUT, reply: { result: -5n, errno: 5 }, image }), ["E_RETURN"]);
-  assertEquals(ids({ outcome: CUT, image }), ["E_RETURN"]);
-  const signal = { ...CUT, name: "SIGPIPE" };
-  assertEquals(ids({ outcome: signal, reply: { result: -1n, errno: 0, signal: 13 }, image }), []);
-  assertEquals(ids({ outcome: signal, reply: { result: -1n, errno: 0, signal: 9 }, image }), ["E_RETURN"]);
-  assertEquals(ids({ outcome: signal, reply: FAILED, image }), ["E_RETURN"]);
-  assertEquals(ids({ outcome: CUT, reply: { ...FAILED, signal: 13 }, image }), ["E_RETURN"]);
-  assertEquals(ids({ outcome: CUT, reply: { ...FAILED, otherResult: 7n }, image }), ["E_RETURN"]);
+  assertEquals(ids({ outcome: TRUNCATED, reply: FAILED, image }), []);
+  assertEquals(ids({ outcome: TRUNCATED, image }), ["E_RETURN"]);
+  assertEquals(ids({ reply: { result: 6n } }), ["E_RETURN"]);
+  assertEquals(
+    ids({ outcome: TRUNCATED, times: 4, reply: { ...FAILED, otherResult: 7n }, image: new Uint8Array(0) }),
+    [
+      "E_RETURN",
+    ],
+  );
+  assertEquals(ids({ others: [{ ...REPLY, ...FAILED, image: IMAGE }] }), ["E_RETURN"]);
 });
 
-Deno.test("checkCall() finds a caller that may use addresses of the kernel, or had to be freed by a reader", () => {
-  assertEquals(ids({ reply: { probe: 1n } }), ["E_ADDRESS_LIMIT"]);
-  assertEquals(ids({ reply: { isLate: true } }), ["E_LATE"]);
-});
-
-Deno.test("checkCall() wants a cut image to be the beginning of a whole one, and known as cut", () => {
-  const cut = (image: Uint8Array, more: Given = {}) => ids({ outcome: CUT, reply: FAILED, image, ...more });
-  for (const length of [1, 8, 231, 5000, IMAGE.length - 1]) assertEquals(cut(IMAGE.subarray(0, length)), []);
-  assertEquals(cut(IMAGE), ["E_CUT"]);
-  assertEquals(cut(changed(4000).subarray(0, 5000)), ["E_OTHER_IMAGE"]);
+Deno.test("checkCall() wants a truncated image to be the beginning of a whole one, and known as such", () => {
+  const truncated = (image: Uint8Array, more: Given = {}) =>
+    ids({ outcome: TRUNCATED, reply: FAILED, image, ...more });
+  for (const length of [1, 8, 231, 5000, IMAGE.length - 1]) {
+    assertEquals(truncated(IMAGE.subarray(0, length)), []);
+  }
+  assertEquals(truncated(IMAGE), ["E_NOT_TRUNCATED"]);
+  assertEquals(truncated(changed(4000).subarray(0, 5000)), ["E_OTHER_IMAGE"]);
   // A call that was restarted begins once more.
   const twice = new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 5000)]);
-  assertEquals(cut(twice).includes("E_OTHER_IMAGE"), true);
+  assertEquals(truncated(twice).includes("E_OTHER_IMAGE"), true);
   const running = { target: "continued" } as const;
-  assertEquals(cut(changed(7000).subarray(0, 9000), running), []);
-  assertEquals(cut(changed(4000).subarray(0, 9000), running), ["E_OTHER_IMAGE"]);
+  assertEquals(truncated(changed(7000).subarray(0, 9000), running), []);
+  assertEquals(truncated(changed(4000).subarray(0, 9000), running), ["E_OTHER_IMAGE"]);
   assertEquals(
-    cut(new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 3000)]), { times: 2 }),
+    truncated(new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 3000)]), { times: 2 }),
     [],
   );
-  assertEquals(cut(twice, { times: 2 }).includes("E_OTHER_IMAGE"), true);
+  assertEquals(truncated(twice, { times: 2 }).includes("E_OTHER_IMAGE"), true);
 });
 
 Deno.test("checkCall() wants nothing of an early refusal, and the position where the image ends", () => {
-  const refused = { outcome: { ...CUT, written: "nothing" }, reply: FAILED } as const;
+  const refused = { outcome: { ...TRUNCATED, written: "nothing" }, reply: FAILED } as const;
   const empty = new Uint8Array(0);
   const end: FileEnd = { image: empty, start: 100, before: 100, after: 100, isUnharmed: true };
   assertEquals(ids({ ...refused, image: empty }), []);
-  assertEquals(ids({ ...refused, image: Uint8Array.of(1) }), ["E_WRITTEN"]);
+  assertEquals(ids({ ...refused, image: Uint8Array.of(1) }), ["E_REFUSED_OUTPUT"]);
   assertEquals(ids({ ...refused, image: empty, file: end }), []);
   assertEquals(ids({ ...refused, image: empty, file: { ...end, after: 101 } }), ["E_POSITION"]);
   assertEquals(ids({ ...refused, image: empty, file: { ...end, isUnharmed: false } }), ["E_OVERWRITTEN"]);

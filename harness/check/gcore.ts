@@ -7,7 +7,7 @@ import { readImage } from "../../lib/image/image.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ProgramScenario } from "../../lib/model/scenario.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
-import type { SecondCheck } from "../run/case/run_case.ts";
+import type { SecondCheck } from "../run/case/case_outcome.ts";
 
 /** The debugger, and the Python modules without which it does not start. */
 export const GDB: ProgramScenario = {

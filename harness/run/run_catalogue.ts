@@ -10,7 +10,7 @@ import { type LogPart, LogReader } from "../triage/log_reader.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
-import type { CaseOutcome } from "./case/run_case.ts";
+import type { CaseOutcome } from "./case/case_outcome.ts";
 import type { Guest } from "./guest/guest.ts";
 import { HarnessFault } from "./harness_fault.ts";
 import {

@@ -4,7 +4,7 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
-import type { CaseOutcome } from "./case/run_case.ts";
+import type { CaseOutcome } from "./case/case_outcome.ts";
 import { HarnessFault } from "./harness_fault.ts";
 
 /** How a scenario ended. `lost` says nothing about its image: the guest went away. */

@@ -45,3 +45,8 @@ export const LAST_SIGNAL = 64;
 export function signalNumber(name: string): number | undefined {
   return Object.hasOwn(SIGNALS, name) ? SIGNALS[name as SignalName] : undefined;
 }
+
+/** The name of a signal by its number; `signal 40` for one that has no name. */
+export function signalName(number: number): string {
+  return Object.entries(SIGNALS).find(([, one]) => one === number)?.[0] ?? `signal ${number}`;
+}

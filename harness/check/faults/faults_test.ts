@@ -59,7 +59,7 @@ Deno.test("replyFindings() wants ENOMEM and a beginning of the image, or the who
     ["E_FAULT"],
     "no fault came, and yet it failed",
   );
-  assertEquals(ids(reply(ENOMEM, new Uint8Array(40), true)), ["E_OTHER_IMAGE", "E_CUT"]);
+  assertEquals(ids(reply(ENOMEM, new Uint8Array(40), true)), ["E_OTHER_IMAGE", "E_NOT_TRUNCATED"]);
   assertEquals(ids(reply(0, whole.slice(0, -1), true)), ["E_OTHER_IMAGE"], "success with half an image");
   assertEquals(ids({ ...reply(0, whole, true), signal: 9 }), ["E_FAULT"]);
 });

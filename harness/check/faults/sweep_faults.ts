@@ -2,14 +2,14 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
-import { cutImageFindings, sameImageFindings } from "../../../lib/compare/cut_image.ts";
+import { sameImageFindings, truncatedImageFindings } from "../../../lib/compare/truncated_image.ts";
 import { parsePagemap } from "../../../lib/compare/pagemap.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../../run/case/call_actions.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
-import type { StopOutcome } from "../../run/case/run_case.ts";
+import type { StopOutcome } from "../../run/case/case_outcome.ts";
 import { LogReader } from "../../triage/log_reader.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
@@ -130,7 +130,10 @@ export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: n
   const wrong = ALLOWED.includes(name)
     ? []
     : [finding(`${which} gives another errno`, ALLOWED.join(" or "), name)];
-  return [...wrong, ...cutImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }))];
+  return [
+    ...wrong,
+    ...truncatedImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` })),
+  ];
 }
 
 function finding(message: string, expected: string, actual: string): Finding {

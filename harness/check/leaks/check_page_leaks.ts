@@ -2,7 +2,7 @@
 
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
-import type { CaseOutcome } from "../../run/case/run_case.ts";
+import type { CaseOutcome } from "../../run/case/case_outcome.ts";
 import { isOwnFunction } from "../../coverage/own_function.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
 import { noteProcesses } from "./process_log.ts";

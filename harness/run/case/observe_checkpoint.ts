@@ -28,9 +28,11 @@ export interface ObserveOptions {
   readonly pid: number;
   readonly checkpointNr: number;
   readonly zeroFrame: bigint | undefined;
-  readonly self: boolean;
-  /** How much the target has written of itself before: its images lie one behind the other. */
-  readonly ownBytes?: number;
+  /**
+   * Set when the target makes the call itself: what it returned, and how much the target has written of itself before,
+   * as its images lie one behind the other.
+   */
+  readonly own?: { readonly bytes: number; readonly result: bigint } | undefined;
   readonly brk: bigint | undefined;
   readonly hashPage: (page: number) => boolean;
 }
@@ -48,8 +50,8 @@ export async function observeCheckpoint(
   // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
   const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, "comm"]);
-  const reply = options.self
-    ? await ownCheckpoint(agent, options.ownBytes ?? 0)
+  const reply = options.own
+    ? await ownCheckpoint(agent, options.own)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
   const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const registers = await agent.registers(pid);
@@ -71,23 +73,28 @@ export async function observeCheckpoint(
   };
   const image = reply.image ?? new Uint8Array(0);
   const observation = parseObservation(raw);
-  return { reply, image, observation, raw, changes: options.self ? [] : changesBetween(before, after) };
+  return { reply, image, observation, raw, changes: options.own ? [] : changesBetween(before, after) };
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */
-async function ownCheckpoint(agent: GuestAgent, ownBytes: number): Promise<CheckpointResult> {
-  const image = (await agent.targetImage()).subarray(ownBytes);
+async function ownCheckpoint(
+  agent: GuestAgent,
+  { bytes, result }: NonNullable<ObserveOptions["own"]>,
+): Promise<CheckpointResult> {
+  const image = (await agent.targetImage()).subarray(bytes);
   const { realtime } = await agent.time();
   const HOUR = 3600n;
+  const previousId = agent.lastId;
+  if (result > 0n) agent.lastId = Number(result);
   return {
-    result: 1n,
-    errno: 0,
-    length: image.length,
-    image,
-    secondsBefore: realtime - HOUR,
-    secondsAfter: realtime,
-    nanoseconds: 0n,
-    previousId: 0,
-    caller: 0,
+    ...{
+      caller: 0,
+      result,
+      errno: result < 0n ? Number(-result) : 0,
+      previousId,
+      length: image.length,
+      image,
+    },
+    ...{ secondsBefore: realtime - HOUR, secondsAfter: realtime, nanoseconds: 0n },
   };
 }

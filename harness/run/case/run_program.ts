@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: MIT
 
-import { errnoNumber } from "../../../lib/abi/errno.ts";
-import type { Finding } from "../../../lib/image/finding.ts";
-import type { Refusal } from "../../../lib/model/predict_stop.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { checkImage } from "../../check/check_image.ts";
-import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import { checkNothingWritten, checkReply } from "../../check/check_reply.ts";
+import type { Guest, GuestAgent } from "../guest/guest.ts";
 import {
   type CaseOutcome,
-  checkReply,
   type GuestKernel,
-  outcomeOf,
+  refusedOutcome,
   type SecondCheck,
-  type StopOutcome,
-  withSecondCheck,
-} from "./run_case.ts";
+  stopOutcome,
+} from "./case_outcome.ts";
+import { observeCheckpoint } from "./observe_checkpoint.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
@@ -42,11 +38,16 @@ export async function runProgram(
     pid,
     checkpointNr: kernel.checkpointNr,
     zeroFrame: kernel.observed.zeroFrame,
-    self: false,
     brk: undefined,
     hashPage: () => true,
   });
-  if (program.refused !== undefined) return { stops: [refusedStop(seen, program.refused)], findings: [] };
+  const { refused } = program;
+  const expected = { name: refused ?? "ok", why: "its scenario says so" };
+  const findings = [...checkReply(seen.reply, expected, kernel.dialect), ...seen.changes];
+  if (refused !== undefined) {
+    findings.push(...checkNothingWritten(seen.image));
+    return { stops: [refusedOutcome("blocked", seen.image, findings)], findings: [] };
+  }
   const comparison = checkImage(seen.image, {
     arch: kernel.arch,
     series: kernel.series,
@@ -57,9 +58,11 @@ export async function runProgram(
     self: false,
     checkpointNr: kernel.checkpointNr,
   });
-  const findings = [...checkReply(seen.reply, undefined, 0), ...seen.changes, ...comparison.findings];
-  const outcome = outcomeOf("blocked", seen, comparison, findings);
-  return { stops: [await withSecondCheck(outcome, seen, options.secondCheck)], findings: [] };
+  findings.push(...comparison.findings);
+  return {
+    stops: [await stopOutcome("blocked", seen, { ...comparison, findings }, options.secondCheck)],
+    findings: [],
+  };
 }
 
 /** Starts a program and stops it where it waits for input. */
@@ -75,22 +78,4 @@ async function startAndStop(agent: GuestAgent, { argv, env }: ProgramScenario): 
   }
   await agent.stop(pid);
   return pid;
-}
-
-function refusedStop(seen: ObservedCheckpoint, name: string): StopOutcome {
-  const refusal: Refusal = { name, errno: errnoNumber(name), atPage: undefined, why: "its scenario says so" };
-  const findings: Finding[] = [...checkReply(seen.reply, refusal, 0), ...seen.changes];
-  if (seen.image.length > 0) {
-    findings.push({
-      id: "E_REFUSED_OUTPUT",
-      verdict: "mismatch",
-      path: "image",
-      message: `the call had to be refused with ${name} before a byte was written`,
-      expected: "0 bytes",
-      actual: `${seen.image.length} bytes`,
-    });
-  }
-  const total = seen.image.length;
-  const counts = { total, predicted: 0, observed: 0, volatile: 0, unexplained: total };
-  return { label: "blocked", image: seen.image, findings, counts, volatile: new Map(), pages: 0 };
 }

@@ -6,7 +6,7 @@ import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
-import type { GuestKernel } from "./run_case.ts";
+import type { GuestKernel } from "./case_outcome.ts";
 import { runProgram } from "./run_program.ts";
 
 const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);

@@ -17,13 +17,8 @@ import { modelSeries } from "../guest/user_kernel.ts";
 import type { Platform } from "../platform.ts";
 import { AnswerRecorder } from "./answer_recorder.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
-import {
-  type CaseOptions,
-  type CaseOutcome,
-  type GuestKernel,
-  runCase,
-  type SecondCheck,
-} from "./run_case.ts";
+import type { CaseOutcome, GuestKernel, SecondCheck } from "./case_outcome.ts";
+import { type CaseOptions, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */

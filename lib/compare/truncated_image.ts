@@ -13,22 +13,26 @@ const TIME_END = TIME_START + TIME.size;
 
 /**
  * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for
- * byte but for the time, and a reader must be told that it was cut.
+ * byte but for the time, and a reader must be told that it was truncated.
  *
- * @param cut what the failed call wrote
+ * @param image what the failed call wrote
  * @param whole the image of a call that succeeded while the target was the same
  * @param certain how many bytes must be the same, where the target changed while they were written; all by
  * default
  */
-export function cutImageFindings(cut: Uint8Array, whole: Uint8Array, certain = cut.length): Finding[] {
-  const sure = cut.subarray(0, certain);
+export function truncatedImageFindings(
+  image: Uint8Array,
+  whole: Uint8Array,
+  certain = image.length,
+): Finding[] {
+  const sure = image.subarray(0, certain);
   const findings = sameImageFindings(sure, whole.subarray(0, sure.length));
-  if (!isTruncated(cut)) {
+  if (!isTruncated(image)) {
     findings.push({
-      id: "E_CUT",
+      id: "E_NOT_TRUNCATED",
       verdict: "mismatch",
       path: "image",
-      offset: cut.length,
+      offset: image.length,
       message: "the call failed, and yet the decoder does not say that what it wrote ends early",
     });
   }

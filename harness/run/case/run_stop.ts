@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+
+import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
+import type { CallPlan } from "../../../lib/model/predict_call.ts";
+import type { StopPrediction } from "../../../lib/model/predict_stop.ts";
+import type { ResultRole } from "../../../lib/model/target_op.ts";
+import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
+import { checkCall } from "../../check/check_call.ts";
+import { checkImage } from "../../check/check_image.ts";
+import { checkNothingWritten, checkReply } from "../../check/check_reply.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import { resolvePid } from "./call_pid.ts";
+import {
+  type GuestKernel,
+  refusedOutcome,
+  type SecondCheck,
+  type StopOutcome,
+  stopOutcome,
+} from "./case_outcome.ts";
+import { makeCall } from "./make_call.ts";
+import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+
+/** What is known where a target has stopped. */
+export interface StopOptions {
+  readonly kernel: GuestKernel;
+  readonly pid: number;
+  /** The newest of the target's results with a role. */
+  readonly resultOf: (role: ResultRole) => bigint | undefined;
+  /** Bytes of images that the target wrote of itself before. */
+  readonly ownBytes: number;
+  /** Told of each checkpoint with all that was observed around it. */
+  readonly onCheckpoint?: (seen: ObservedCheckpoint, stop: CompiledStop) => void;
+  readonly secondCheck?: SecondCheck | undefined;
+}
+
+/** Root's plain call, or the target's own, with all that other interfaces show around it. */
+export async function checkpointStop(
+  agent: GuestAgent,
+  stop: CompiledStop,
+  { kernel, pid, resultOf, ownBytes, onCheckpoint, secondCheck }: StopOptions,
+): Promise<StopOutcome> {
+  const { self, prediction } = stop;
+  const { refusal, pages: modelled } = prediction;
+  const seen = await observeCheckpoint(agent, {
+    pid,
+    checkpointNr: kernel.checkpointNr,
+    zeroFrame: kernel.observed.zeroFrame,
+    own: self ? { bytes: ownBytes, result: resultOf("checkpoint") ?? 0n } : undefined,
+    brk: resultOf("break"),
+    // The model knows these pages to the byte: no need to ask the guest for them.
+    hashPage: (page) => !modelled.has(page),
+  });
+  onCheckpoint?.(seen, stop);
+  const comparison = checkImage(seen.image, {
+    arch: kernel.arch,
+    series: kernel.series,
+    dialect: kernel.dialect,
+    kernel: kernel.observed,
+    // Its own checkpoints name a target as it knows itself.
+    target: self ? { ...seen.observation, pid: Number(resultOf("pid") ?? pid) } : seen.observation,
+    prediction,
+    self,
+    checkpointNr: kernel.targetNr ?? kernel.checkpointNr,
+  });
+  const expected = refusal ?? { name: "ok", why: "" };
+  const findings = [
+    ...checkReply(seen.reply, expected, kernel.dialect),
+    ...seen.changes,
+    ...comparison.findings,
+  ];
+  return await stopOutcome(
+    stop.label,
+    seen,
+    { ...comparison, findings },
+    self || refusal ? undefined : secondCheck,
+  );
+}
+
+/**
+ * A call for a process that cannot be checkpointed as it is. Its registers cannot be asked for then, and no
+ * image needs them: it must return the errno, write nothing, and change nothing about the target.
+ */
+export async function refusedStop(
+  agent: GuestAgent,
+  { label, prediction: { refusal }, tracer: { whom } }: CompiledStop,
+  { kernel, pid, resultOf }: StopOptions,
+): Promise<StopOutcome> {
+  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
+  const nr = kernel.checkpointNr;
+  const thread = Number(resultOf("thread") ?? 0);
+  const named = whom ? await resolvePid(agent, WHOM[whom], { pid, thread, checkpointNr: nr }) : pid;
+  const reply = await agent.checkpoint({ nr, pid: named });
+  const changes = changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES));
+  const image = reply.image ?? new Uint8Array(0);
+  return refusedOutcome(label, image, [
+    ...checkReply(reply, refusal!, kernel.dialect),
+    ...changes,
+    ...checkNothingWritten(image),
+  ]);
+}
+
+const WHOM = {
+  "zombie": "zombie",
+  "dead pid": "reaped",
+  "no such pid": 0x7fff_ffff,
+  "thread id": "thread",
+  "kernel thread": "kthread",
+} as const;
+
+/** Makes the call that a stop describes, and a plain one after it where the target is still stopped. */
+export async function callStop(
+  agent: GuestAgent,
+  { call: plan, ...stop }: CompiledStop & { readonly call: CallPlan },
+  options: StopOptions,
+  plain: StopOutcome,
+): Promise<{ stops: StopOutcome[]; event: TargetEvent | undefined }> {
+  const { pid, kernel: { checkpointNr, dialect }, resultOf } = options;
+  const numberOf = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
+  const made = await makeCall(agent, plan, {
+    pid,
+    checkpointNr,
+    thread: numberOf(resultOf("thread")),
+    userfaultfd: numberOf(resultOf("userfaultfd")),
+  });
+  const afterwards = (prediction: StopPrediction): CompiledStop => (
+    { ...stop, label: `${stop.label}, afterwards`, prediction }
+  );
+  const after = plan.after && await checkpointStop(agent, afterwards(plan.after), options);
+  const call = {
+    ...accountOfCall(plan, made.image, plain),
+    label: `${stop.label}, call`,
+    image: made.image,
+    findings: checkCall(plan, made, { before: plain.image, after: after?.image, dialect }),
+  };
+  return { stops: after ? [call, after] : [call], event: made.event };
+}
+
+/**
+ * The byte account of a call's image. A whole one is, byte for byte, that of the plain call; of a truncated one
+ * each byte is seen in that.
+ */
+function accountOfCall(
+  { outcome: { written } }: CallPlan,
+  { length }: Uint8Array,
+  plain: StopOutcome,
+): Pick<StopOutcome, "counts" | "volatile" | "pages"> {
+  if (written === "whole") return { counts: plain.counts, volatile: plain.volatile, pages: plain.pages };
+  const counts = { total: length, predicted: 0, observed: length, volatile: 0, unexplained: 0 };
+  return { counts, volatile: new Map(), pages: 0 };
+}
