@@ -25,8 +25,6 @@ export interface DrawOptions {
   readonly swap: boolean;
   /** Whether tracers and other holders have their hands on the program at stops in between. */
   readonly tracers?: boolean;
-  /** Most steps of a program. */
-  readonly maxSteps?: number;
 }
 
 /** The set-up of programs that page out: a device with a swap cache, in which pages can be lost. */
@@ -41,6 +39,9 @@ class Draft {
   readonly areas: { name: string; pages: number }[] = [];
   readonly files: string[] = [];
 }
+
+/** Most steps of a program. */
+const MAX_STEPS = 16;
 
 type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
 
@@ -279,7 +280,7 @@ export function stepsArbitrary(options: DrawOptions): fc.Arbitrary<Step[]> {
     count: small,
     extra: small,
   });
-  const choices = fc.array(choice, { minLength: 1, maxLength: options.maxSteps ?? 16, size: "max" });
+  const choices = fc.array(choice, { minLength: 1, maxLength: MAX_STEPS, size: "max" });
   return choices.map((list) => {
     const draft = new Draft();
     for (const one of list) {

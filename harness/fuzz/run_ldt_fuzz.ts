@@ -26,8 +26,6 @@ export interface LdtFuzzOptions {
   readonly execute: (ops: readonly TargetOp[]) => Promise<LdtAnswer>;
   /** Sequences in one program; 200 when not given. */
   readonly batch?: number;
-  /** Most steps of a sequence; 40 when not given. */
-  readonly maxSteps?: number;
   /** What the model is told in place of a call: a wrong model, for tests that must see it caught. */
   readonly tamper?: (call: LdtCall) => LdtCall;
   readonly onProgress?: (sequences: number) => void;
@@ -72,9 +70,9 @@ const BATCH = 200;
 const MAX_STEPS = 40;
 
 /** Draws one sequence of a seed. */
-export function drawSequence(seed: number, index: number, maxSteps = MAX_STEPS): LdtCall[] {
+export function drawSequence(seed: number, index: number): LdtCall[] {
   const random = seededRandom(seedOf(seed, index));
-  return drawLdtCalls(random, { count: 1 + random() % maxSteps, loads: true });
+  return drawLdtCalls(random, { count: 1 + random() % MAX_STEPS, loads: true });
 }
 
 /**
@@ -88,10 +86,7 @@ export async function runLdtFuzz(options: LdtFuzzOptions): Promise<LdtFuzzResult
   let checks = 0;
   for (let first = 0; first < count; first += batch) {
     const length = Math.min(batch, count - first);
-    const sequences = Array.from(
-      { length },
-      (_, i) => drawSequence(options.seed, first + i, options.maxSteps),
-    );
+    const sequences = Array.from({ length }, (_, i) => drawSequence(options.seed, first + i));
     const programs = sequences.map((calls, id) => compile(calls, id, options));
     const failed = judge(programs, await options.execute(programs.flatMap(({ ops }) => ops)));
     const passed = failed?.index ?? length;

@@ -180,7 +180,9 @@ export const TIDY_RULES: Readonly<Record<string, TidyRule>> = {
 
 /** The parts of deno.json that have rules. */
 export interface ProjectConfig {
+  exports?: Record<string, string>;
   imports: Record<string, string>;
+  lint?: { plugins?: string[] };
   links?: string[];
   tasks: Record<string, string | { command?: string; description?: string }>;
   permissions: Record<string, unknown>;

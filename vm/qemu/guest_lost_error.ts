@@ -14,7 +14,7 @@ export interface GuestLostDetails {
   detail?: string;
   /** The last lines of the guest's console. */
   consoleTail: string;
-  /** All of the console that is kept, where whoever gave the guest up has waited for its last words. */
+  /** All of the console that is kept, where the console was drained before the guest was given up. */
   consoleText?: string;
   /** Program and arguments that started the guest. */
   argv: readonly string[];

@@ -17,13 +17,6 @@ export interface QemuSockets {
   qmp: string;
 }
 
-/** A disk of the guest. */
-export interface QemuDrive {
-  path: string;
-  format: "raw" | "qcow2";
-  readOnly: boolean;
-}
-
 /** Everything that decides how QEMU is started. */
 export interface QemuOptions {
   accelerator: Accelerator;
@@ -41,28 +34,14 @@ export interface QemuOptions {
   cpus?: number;
   /** Kernel parameters beyond the project's own. */
   append?: readonly string[];
-  drives?: readonly QemuDrive[];
   /** A directory of the host that the guest may mount by 9p and write to. */
   share?: string;
-  /**
-   * Makes a guest of one CPU under TCG the same in every run: time follows the instructions executed, and
-   * random numbers come from the seed.
-   */
-  deterministicSeed?: number;
-  /** Off only where QEMU itself is examined. */
-  sandbox?: boolean;
-}
-
-/** Arguments that belong together, and why they are there. */
-export interface ArgumentGroup {
-  comment: string;
-  args: readonly string[];
 }
 
 /** Name of the QEMU program that runs all our kernels. */
 export const QEMU_PROGRAM = "qemu-system-x86_64";
 /** Names of the ports under which the guest finds its two channels. */
-export const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" } as const;
+const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" };
 
 /** Mount tag of the directory that a guest shares with the host. */
 export const SHARE_TAG = "ckptest.share";
@@ -72,7 +51,7 @@ export const SHARE_TAG = "ckptest.share";
  * but hide what WARN() says. `noapictimer` and `no_timer_check` save a calibration that waits for real time;
  * `panic=-1 reboot=t` with QEMU's `-no-reboot` make a panic end QEMU at once.
  */
-export const KERNEL_PARAMETERS: readonly string[] = [
+const KERNEL_PARAMETERS = [
   "console=ttyS0",
   "loglevel=5",
   "noapictimer",
@@ -89,145 +68,62 @@ export function defaultCpu(accelerator: Accelerator): string {
   return accelerator === "kvm" ? "host" : "max,-erms";
 }
 
-/** Arguments of QEMU, without the program's name. Pure. */
-export function qemuArguments(options: QemuOptions): string[] {
-  return qemuArgumentGroups(options).flatMap(({ args }) => args);
-}
-
 /**
- * Arguments of QEMU in groups, each with its reason. Pure.
+ * Arguments of QEMU, without the program's name. Pure.
  *
  * @throws {RangeError} for a size that cannot be.
  */
-export function qemuArgumentGroups(options: QemuOptions): ArgumentGroup[] {
-  const { accelerator, kernel, initrd, append = [], memoryMiB = 256, cpus = 1, drives = [] } = options;
+export function qemuArguments(options: QemuOptions): string[] {
+  const { accelerator, kernel, initrd, sockets, share, append = [], memoryMiB = 256, cpus = 1 } = options;
   checkCount("memoryMiB", memoryMiB, 1024 * 1024);
   checkCount("cpus", cpus, 64);
-  const cpu = options.cpu ?? defaultCpu(accelerator);
   const isSerial = options.channel === "serial";
   const parameters = [...KERNEL_PARAMETERS, ...isSerial ? [SERIAL_PARAMETER] : [], ...append];
   return [
-    {
-      comment: "nothing that was not asked for: no devices, no user's configuration, no network, no window",
-      args: ["-nodefaults", "-no-user-config", "-display", "none"],
-    },
-    isSerial
-      ? { comment: "an ordinary machine: it has a second serial port", args: ["-machine", "pc"] }
-      : { comment: "a machine without PCI and firmware tables: the fastest to boot", args: machine() },
-    { comment: "processor and memory", args: [...processor(), "-m", `${memoryMiB}M`] },
-    { comment: "the kernel, loaded by its PVH entry", args: ["-kernel", kernel, "-initrd", initrd] },
-    { comment: "kernel parameters", args: ["-append", parameters.join(" ")] },
-    { comment: "a reboot ends QEMU, and so does a panic", args: ["-no-reboot"] },
-    ...(options.sandbox === false ? [] : [SANDBOX]),
-    ...isSerial ? serialChannels(options.sockets) : channels(options.sockets),
-    ...(drives.length === 0 ? [] : [{
-      comment: "disks",
-      args: drives.flatMap((one, index) =>
-        drive(one, index, isSerial ? "virtio-blk-pci" : "virtio-blk-device")
-      ),
-    }]),
-    ...(options.share === undefined ? [] : [shared(options.share)]),
-    ...deterministic(options),
+    // Nothing that was not asked for: no devices, no user's configuration, no network, no window.
+    ...["-nodefaults", "-no-user-config", "-display", "none"],
+    // A machine without PCI and firmware tables is the fastest to boot; an ordinary one has a second serial port.
+    ...["-machine", isSerial ? "pc" : "microvm,acpi=off"],
+    ...["-accel", accelerator, "-cpu", options.cpu ?? defaultCpu(accelerator)],
+    ...["-smp", String(cpus), "-m", `${memoryMiB}M`],
+    // The kernel is loaded by its PVH entry.
+    ...["-kernel", kernel, "-initrd", initrd, "-append", parameters.join(" ")],
+    // A reboot ends QEMU, and so does a panic.
+    "-no-reboot",
+    // QEMU itself may start nothing, become nobody else, and change no priorities.
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ...socket("control", sockets.control),
+    ...socket("data", sockets.data),
+    ...isSerial ? [] : VIRTIO_PORTS,
+    // The console is the first serial port: the kernel log and nothing else.
+    ...[...socket("console", sockets.console), "-serial", "chardev:console"],
+    ...[...socket("qmp", sockets.qmp), "-mon", "chardev=qmp,mode=control"],
+    ...isSerial ? ["-serial", "chardev:control"] : [],
+    ...share === undefined ? [] : sharedDirectory(share),
   ];
-
-  function machine(): string[] {
-    return ["-machine", "microvm,acpi=off"];
-  }
-
-  function processor(): string[] {
-    return ["-accel", accelerator, "-cpu", cpu, "-smp", String(cpus)];
-  }
 }
-
-const SANDBOX: ArgumentGroup = {
-  comment: "QEMU itself may start nothing, become nobody else, and change no priorities",
-  args: ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-};
 
 /** Tells the agent: a kernel hands what it does not know to the first process. */
 const SERIAL_PARAMETER = "CKPTEST_CHANNEL=serial";
+
+/** Control and data channel: two ports of one virtio-serial device. Port 0 is kept for a console. */
+const VIRTIO_PORTS = [
+  ...["-device", "virtio-serial-device,id=ports,max_ports=3"],
+  ...["-device", `virtserialport,bus=ports.0,nr=1,chardev=control,name=${PORT_NAMES.control}`],
+  ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=data,name=${PORT_NAMES.data}`],
+];
 
 function socket(id: string, path: string): string[] {
   return ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off`];
 }
 
-function serialChannels({ data, ...sockets }: QemuSockets): ArgumentGroup[] {
-  return [
-    { comment: "no data channel of its own", args: socket("data", data) },
-    ...consoleAndMonitor(sockets),
-    {
-      comment: "control and data channel: the second serial port",
-      args: [...socket("control", sockets.control), "-serial", "chardev:control"],
-    },
-  ];
-}
-
-function channels(sockets: QemuSockets): ArgumentGroup[] {
-  return [
-    {
-      comment:
-        "control and data channel: two ports of one virtio-serial device (port 0 is kept for a console)",
-      args: [
-        ...socket("control", sockets.control),
-        ...socket("data", sockets.data),
-        ...["-device", "virtio-serial-device,id=ports,max_ports=3"],
-        ...["-device", `virtserialport,bus=ports.0,nr=1,chardev=control,name=${PORT_NAMES.control}`],
-        ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=data,name=${PORT_NAMES.data}`],
-      ],
-    },
-    ...consoleAndMonitor(sockets),
-  ];
-}
-
-function consoleAndMonitor(sockets: Pick<QemuSockets, "console" | "qmp">): ArgumentGroup[] {
-  return [
-    {
-      comment: "console: the kernel log and nothing else",
-      args: [...socket("console", sockets.console), "-serial", "chardev:console"],
-    },
-    {
-      comment: "QEMU's own control socket",
-      args: [...socket("qmp", sockets.qmp), "-mon", "chardev=qmp,mode=control"],
-    },
-  ];
-}
-
-function drive({ path, format, readOnly }: QemuDrive, index: number, device: string): string[] {
-  const settings = `if=none,id=drive${index},format=${format},cache=unsafe,readonly=${
-    readOnly ? "on" : "off"
-  }`;
-  return [
-    ...["-drive", `file=${escapeValue(path)},${settings}`],
-    ...["-device", `${device},drive=drive${index}`],
-  ];
-}
-
-/** Owners and modes of what the guest makes are kept in files: it makes nothing special on the host. */
-function shared(path: string): ArgumentGroup {
+/** By 9p. Owners and modes of what the guest makes are kept in files: it makes nothing special on the host. */
+function sharedDirectory(path: string): string[] {
   const settings = "security_model=mapped-file,fmode=0600,dmode=0700";
-  return {
-    comment: "a directory of the host, by 9p",
-    args: [
-      ...["-fsdev", `local,id=share,path=${escapeValue(path)},${settings}`],
-      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${SHARE_TAG}`],
-    ],
-  };
-}
-
-function deterministic({ deterministicSeed, accelerator, cpus = 1 }: QemuOptions): ArgumentGroup[] {
-  if (deterministicSeed === undefined) return [];
-  if (accelerator !== "tcg" || cpus !== 1) {
-    throw new RangeError(`a deterministic guest needs tcg and 1 CPU, found ${accelerator} and ${cpus}`);
-  }
-  checkCount("deterministicSeed", deterministicSeed, 2 ** 53);
-  return [{
-    comment: "the same run every time: time by instructions executed, random numbers from a seed",
-    args: [
-      ...["-icount", "shift=5,sleep=off"],
-      ...["-rtc", "base=2020-01-01T00:00:00,clock=vm"],
-      ...["-seed", String(deterministicSeed)],
-    ],
-  }];
+  return [
+    ...["-fsdev", `local,id=share,path=${escapeValue(path)},${settings}`],
+    ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${SHARE_TAG}`],
+  ];
 }
 
 function checkCount(name: string, value: number, limit: number): void {

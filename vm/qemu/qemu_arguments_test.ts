@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { qemuArgumentGroups, qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
+import { qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
 
 const OPTIONS: QemuOptions = {
   accelerator: "tcg",
@@ -58,28 +58,9 @@ Deno.test("qemuArguments() connects out to every socket, with commas in paths do
   ]);
 });
 
-Deno.test("qemuArguments() adds disks and determinism only when asked", () => {
-  const plain = qemuArguments(OPTIONS);
-  assert(!plain.includes("-drive") && !plain.includes("-icount") && !plain.includes("-seed"));
-  const more = qemuArguments({
-    ...OPTIONS,
-    drives: [{ path: "/d,1", format: "raw", readOnly: true }],
-    deterministicSeed: 7,
-  });
-  assertEquals(valueOf(more, "-drive"), "file=/d,,1,if=none,id=drive0,format=raw,cache=unsafe,readonly=on");
-  assertEquals(valueOf(more, "-seed"), "7");
-});
-
 Deno.test("qemuArguments() refuses what cannot be", () => {
   assertThrows(() => qemuArguments({ ...OPTIONS, memoryMiB: 0 }), RangeError, "memoryMiB");
   assertThrows(() => qemuArguments({ ...OPTIONS, cpus: 1.5 }), RangeError, "cpus");
-  assertThrows(() => qemuArguments({ ...OPTIONS, cpus: 2, deterministicSeed: 1 }), RangeError, "2");
-});
-
-Deno.test("qemuArgumentGroups() gives every group a reason", () => {
-  for (const { comment, args } of qemuArgumentGroups(OPTIONS)) {
-    assert(comment.length > 5 && args.length > 0, comment);
-  }
 });
 
 Deno.test("qemuArguments() has a second serial port in place of virtio ports when it is asked to", () => {

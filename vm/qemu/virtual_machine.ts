@@ -15,8 +15,6 @@ export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "sh
   shares?: boolean;
   /** Time that QEMU has to connect to all sockets, in milliseconds. */
   startDeadlineMs?: number;
-  /** Bytes of console that are kept. */
-  consoleLimit?: number;
 }
 
 /** How QEMU ended. */
@@ -34,8 +32,8 @@ export interface Wait {
   deadlineMs: number;
 }
 
-/** Time for a kernel to finish its last words after it said that it cannot go on, in milliseconds. */
-const LAST_WORDS_MS = 200;
+/** Time for a kernel to finish its report after it said that it cannot go on, in milliseconds. */
+const CONSOLE_DRAIN_MS = 200;
 const START_DEADLINE_MS = 15_000;
 /** Time between QMP `quit` and SIGKILL, in milliseconds. */
 const QUIT_MS = 2_000;
@@ -141,7 +139,7 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
       program,
       ...qemuArguments({ ...options, sockets, ...(share === undefined ? {} : { share }) }),
     ];
-    process = new QemuProcess(argv, new ConsoleLog(options.consoleLimit));
+    process = new QemuProcess(argv, new ConsoleLog());
     for (const [index, name] of SOCKET_NAMES.entries()) {
       const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs: startDeadlineMs };
       partial[name] = await process.waitFor(wait, listeners[index]!.accept());
@@ -239,7 +237,7 @@ export class QemuProcess {
         throw this.lost("timeout", awaited, `nothing came within ${deadlineMs / 1000} s`);
       }
       // A stream that breaks is a symptom: the guest went away, and its end is about to be known.
-      await withDeadline(accident, LAST_WORDS_MS, "an accident").catch((reason) => {
+      await withDeadline(accident, CONSOLE_DRAIN_MS, "an accident").catch((reason) => {
         if (reason instanceof GuestLostError) throw reason;
       });
       throw error;
@@ -275,7 +273,9 @@ export class QemuProcess {
   /** The first of the two: the kernel says that it cannot go on, or QEMU ends. */
   async #firstAccident(): Promise<Accident> {
     const exit = await Promise.race([this.console.fatal.then(() => undefined), this.exited]);
-    if (exit === undefined) await withDeadline(this.exited, LAST_WORDS_MS, "last words").catch(() => {});
+    if (exit === undefined) {
+      await withDeadline(this.exited, CONSOLE_DRAIN_MS, "the end of its report").catch(() => {});
+    }
     if (exit === undefined || this.console.sawFatal) {
       return { reason: "panic", detail: this.console.fatalLine ?? await this.console.fatal };
     }

@@ -20,7 +20,7 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));
 
-function start(more: { initrd?: string; deterministicSeed?: number } = {}): Promise<VirtualMachine> {
+function start(more: { initrd?: string } = {}): Promise<VirtualMachine> {
   return startVirtualMachine({ accelerator: "tcg", kernel, initrd, ...more });
 }
 

@@ -18,38 +18,18 @@ export declare function assertAlmostEquals(
   tolerance?: number,
   msg?: string,
 ): void;
-export declare function assertArrayIncludes<T>(
-  actual: ArrayLike<T>,
-  expected: ArrayLike<T>,
-  msg?: string,
-): void;
 export declare function assertEquals<T>(actual: T, expected: T, msg?: string): void;
 export declare function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T>;
 export declare function assertFalse(expr: unknown, msg?: string): asserts expr is Falsy;
 export declare function assertGreater<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void;
 export declare function assertInstanceOf<T>(
   actual: unknown,
   expectedType: AnyClass<T>,
   msg?: string,
 ): asserts actual is T;
-export declare function assertIsError<E extends Error = Error>(
-  error: unknown,
-  ErrorClass?: ErrorClass<E>,
-  msgMatches?: string | RegExp,
-  msg?: string,
-): asserts error is E;
-export declare function assertLess<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void;
 export declare function assertMatch(actual: string, expected: RegExp, msg?: string): void;
 export declare function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertNotInstanceOf<A, T>(
-  actual: A,
-  unexpectedType: AnyClass<T>,
-  msg?: string,
-): asserts actual is Exclude<A, T>;
 export declare function assertNotMatch(actual: string, expected: RegExp, msg?: string): void;
-export declare function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void;
 export declare function assertObjectMatch(
   actual: Record<PropertyKey, unknown>,
   expected: Record<PropertyKey, unknown>,
@@ -62,11 +42,6 @@ export declare function assertRejects<E extends Error = Error>(
   msgIncludes?: string,
   msg?: string,
 ): Promise<E>;
-export declare function assertStrictEquals<T>(
-  actual: unknown,
-  expected: T,
-  msg?: string,
-): asserts actual is T;
 export declare function assertStringIncludes(actual: string, expected: string, msg?: string): void;
 export declare function assertThrows(fn: () => unknown, msg?: string): unknown;
 export declare function assertThrows<E extends Error = Error>(
@@ -75,7 +50,3 @@ export declare function assertThrows<E extends Error = Error>(
   msgIncludes?: string,
   msg?: string,
 ): E;
-export declare function equal(a: unknown, b: unknown): boolean;
-export declare function fail(msg?: string): never;
-export declare function unimplemented(msg?: string): never;
-export declare function unreachable(msg?: string): never;
