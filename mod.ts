@@ -77,7 +77,7 @@ export type {
   CallWords,
   OutputKind,
   OutputWords,
-} from "./lib/model/call_words.ts";
+} from "./lib/model/call.ts";
 export type { CallOutcome, CallPlan, PlannedAction } from "./lib/model/predict_call.ts";
 export {
   type PredictedArea,
@@ -117,7 +117,7 @@ export type {
   TracerWords,
   TracerWork,
   Whom,
-} from "./lib/model/tracer_words.ts";
+} from "./lib/model/tracer.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
 export * from "./lib/compare/v11/compare_v11_image.ts";
 export * from "./lib/compare/v11/judge_v11_image.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { breakSwapStep, madviseStep, mlockAllStep, mlockStep, munlockAllStep } from "./steps/advice.ts";
-import { hasCallFields } from "./call_words.ts";
+import { hasCallFields } from "./call.ts";
 import { checkAllPages, checkStep } from "./steps/check_step.ts";
 import { becomeStep, dumpableStep } from "./steps/credential.ts";
 import * as files from "./steps/file.ts";
@@ -28,7 +28,7 @@ import { SLOTS, type StepContext } from "./steps/step_context.ts";
 import type { Step, StepOf, UntilCheck } from "./steps/steps.ts";
 import { syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
-import { applyTracer, busyOf, hasTracerWords, type TracerWork } from "./tracer_words.ts";
+import { applyTracer, busyOf, hasTracerWords, type TracerWork } from "./tracer.ts";
 import { uffdPlaceStep, uffdProtectStep, uffdStep } from "./steps/uffd.ts";
 
 /** One point at which the target is checkpointed. */

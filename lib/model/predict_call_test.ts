@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import type { CallFields, CallWords, OutputWords } from "./call_words.ts";
+import type { CallFields, CallWords, OutputWords } from "./call.ts";
 import type { CallPlan } from "./predict_call.ts";
 import { ScenarioError, type SetupStep, type Step } from "./scenario.ts";
 import { compileSteps } from "./testing/compile_steps.ts";

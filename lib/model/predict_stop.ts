@@ -14,7 +14,7 @@ import {
   tracerRefusal,
   type TracerWords,
   type TracerWork,
-} from "./tracer_words.ts";
+} from "./tracer.ts";
 import { VM } from "./state/vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { OpenFlag, OutputWords } from "../../../lib/model/call_words.ts";
+import type { OpenFlag, OutputWords } from "../../../lib/model/call.ts";
 import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import type { GuestAgent } from "../guest/guest.ts";

@@ -4,7 +4,7 @@ import { placeOf } from "../../../lib/compare/expected_memory.ts";
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
-import { busyOf, type TracerWork } from "../../../lib/model/tracer_words.ts";
+import { busyOf, type TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";

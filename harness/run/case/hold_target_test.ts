@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects } from "@std/assert";
-import type { TracerWork } from "../../../lib/model/tracer_words.ts";
+import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
 import type { GuestAgent } from "../guest/guest.ts";

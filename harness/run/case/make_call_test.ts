@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Calls as stops describe them, made in a guest that only writes down what it is asked. */
 import { assertEquals } from "@std/assert";
-import type { CallFields } from "../../../lib/model/call_words.ts";
+import type { CallFields } from "../../../lib/model/call.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
 import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
 import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";

@@ -2,7 +2,7 @@
 
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
-import { busyOf } from "../../../lib/model/tracer_words.ts";
+import { busyOf } from "../../../lib/model/tracer.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { checkResults, type ResultItem } from "../../check/check_results.ts";

@@ -16,10 +16,10 @@ import {
   variant,
   wordSet,
 } from "../../schema.ts";
-import { CALL_FIELDS } from "../call_words.ts";
+import { CALL_FIELDS } from "../call.ts";
 import { MADV, MAP_FLAGS, MCL, PROTECTIONS } from "../state/mmap_flags.ts";
 import { SYSCALL_NAMES } from "../syscall_numbers.ts";
-import { TRACER_FIELDS } from "../tracer_words.ts";
+import { TRACER_FIELDS } from "../tracer.ts";
 import {
   ERRNO_NAME,
   FILE_NAME,

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "./scenario.ts";
 import { compileSteps, I386, pagesIn, predictSteps } from "./testing/compile_steps.ts";
 import { predictedBytes } from "./predict_stop.ts";
-import { taskState } from "./tracer_words.ts";
+import { taskState } from "./tracer.ts";
 
 const MAP: Step = { op: "mmap", area: "a", pages: 4 };
 
