@@ -15,7 +15,7 @@ function faults(bytes: Uint8Array): Finding[] {
   return checkImage(bytes).filter(({ verdict }) => verdict !== "note");
 }
 
-for (const { no, what, options, damage, id, verdict, path, says } of CORRUPTIONS) {
+for (const { no, what, options, damage, id, verdict, path, says, isFirst } of CORRUPTIONS) {
   Deno.test(`corruption ${no}, ${what}: ${id}`, () => {
     const patient = new Patient(options ?? {});
     const offset = damage(patient);
@@ -23,6 +23,7 @@ for (const { no, what, options, damage, id, verdict, path, says } of CORRUPTIONS
     const finding = all.find((candidate) => candidate.id === id && candidate.path === path);
     assert(finding !== undefined, `no ${id} in ${path}, but:\n${all.map(findingText).join("\n")}`);
     assertEquals(finding.verdict, verdict);
+    if (isFirst) assertEquals(all.indexOf(finding), 0, all.map(findingText).join("\n"));
     if (typeof offset === "number") assertEquals(finding.offset, offset);
     const text = findingText(finding);
     if (says !== undefined) assert(text.includes(says), `"${says}" is not in: ${text}`);

@@ -25,13 +25,18 @@ export interface ChunkReading {
   readonly counted: "absolute" | "cumulative";
 }
 
+/** The state before the first chunk of a VMA. */
+export function newChunks(start: bigint, end: bigint): ChunkState {
+  return { start, end, previous: 0n, emitted: 0n, lastAddress: -1n };
+}
+
 /** The most pages that a decoder accepts in one chunk: twice a full one, which keeps its memory bounded. */
 export function chunkLimit(wordSize: WordSize): number {
   return 2 * pagesPerChunk(wordSize);
 }
 
 /** Pages of the VMA, or undefined when its bounds make no sense. */
-export function vmaPageCount(state: ChunkState): bigint | undefined {
+function vmaPageCount(state: ChunkState): bigint | undefined {
   return state.end > state.start ? (state.end - state.start + PAGE_SIZE_BIG - 1n) / PAGE_SIZE_BIG : undefined;
 }
 
@@ -79,4 +84,19 @@ export function isPlausible(
     last = address;
   }
   return good === (reading.count > 0);
+}
+
+/** What is wrong with an `nr_pages` that can be read in no way. */
+export function tooManyPages(
+  nrPages: bigint,
+  state: ChunkState,
+  wordSize: WordSize,
+): { readonly id: "E_CHUNK_COUNT" | "E_CHUNK_SIZE"; readonly what: string; readonly expected: string } {
+  const total = vmaPageCount(state);
+  const room = total === undefined ? nrPages : total - state.emitted;
+  if (nrPages <= room) {
+    return { id: "E_CHUNK_SIZE", what: "chunk too large", expected: `at most ${chunkLimit(wordSize)}` };
+  }
+  const expected = `at most ${room} (of the ${total} pages of the VMA)`;
+  return { id: "E_CHUNK_COUNT", what: "more pages than the VMA has left", expected };
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { decodeBytes, decodeStream } from "./decoder.ts";
+import { decodeBytes, decodeStream, ImageDecoderStream } from "./decoder.ts";
 import { encode } from "./encoder.ts";
 import { readImage, readNodes, vmaPages, vmaPageTotal } from "./image.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
-import { isRecord } from "./nodes.ts";
+import { type ImageNode, isRecord } from "./nodes.ts";
 import { DATA_DESCRIPTOR, RW_FLAGS, syntheticImage, syntheticPage } from "./testing/synthetic_image.ts";
 
 const START = 0x1000_0000n;
@@ -183,29 +183,36 @@ Deno.test("a huge nr_pages is refused before anything is read", () => {
     "task[0]/vma[0]/pgarr[0].nr_pages",
     pgarr.offset + 8,
   ]);
-  assertEquals([error.expected, error.actual], ["at most 2 (of the 2 pages of the VMA)", "1099511627776"]);
+  assertEquals([error.details.expected, error.details.actual], [
+    "at most 2 (of the 2 pages of the VMA)",
+    "1099511627776",
+  ]);
 });
 
 Deno.test("a chunk that would need too much memory is refused", () => {
   const vma = { ...oneVma(0, 100_000), pages: [], chunks: [[5000n, 0]] as const };
   const error = assertThrows(() => readImage(syntheticImage({ vmas: [vma] })), MalformedImageError);
-  assertEquals([error.id, error.expected], ["E_CHUNK_SIZE", "at most 4096"]);
+  assertEquals([error.id, error.details.expected], ["E_CHUNK_SIZE", "at most 4096"]);
 });
 
 Deno.test("patch 12's record numbers are told from patch 10's by the first record", () => {
   const flat = readImage(syntheticImage({ dialect: "v11", revision: 2, files: true }));
-  assertEquals([flat.tree, flat.tasks[0]?.task.type, flat.tasks[0]?.files?.entries.length], [
+  assertEquals([flat.tree, flat.tasks[0]?.task.header.type, flat.tasks[0]?.files?.entries.length], [
     undefined,
     101,
     3,
   ]);
   const tree = readImage(syntheticImage({ dialect: "v11", revision: 3, tasks: 3 }));
-  assertEquals([tree.tree?.pids?.entries.length, tree.tasks.length, tree.tasks[0]?.task.type], [3, 3, 102]);
+  assertEquals([tree.tree?.pids?.entries.length, tree.tasks.length, tree.tasks[0]?.task.header.type], [
+    3,
+    3,
+    102,
+  ]);
 });
 
 Deno.test("unknown records from 1001 up are skipped in the port only", () => {
   const image = readImage(syntheticImage({ unknownType: 1500 }));
-  assertEquals(image.unknown.map(({ type, payload }) => [type, payload.length]), [[1500, 24]]);
+  assertEquals(image.unknown.map(({ header, payload }) => [header.type, payload.length]), [[1500, 24]]);
   for (
     const options of [{ unknownType: 999 }, { unknownType: 1500, dialect: "v11" }, {
       unknownType: 1001,
@@ -252,5 +259,19 @@ Deno.test("readImage() refuses records in the wrong order", () => {
   const { nodes } = readNodes(bytes);
   const without = nodes.filter((node) => !isRecord(node, "MM"));
   const error = assertThrows(() => readImage(encode(without)), MalformedImageError);
-  assertEquals([error.id, error.expected, error.actual], ["E_ORDER", "MM", "VMA"]);
+  assertEquals([error.id, error.details.expected, error.details.actual], ["E_ORDER", "MM", "VMA"]);
+});
+
+Deno.test("ImageDecoderStream gives the nodes, and ends with the error of an image that is cut", async () => {
+  const bytes = syntheticImage({ tls: tls() });
+  const through = (image: Uint8Array<ArrayBuffer>): ReadableStream<ImageNode> =>
+    ReadableStream.from(inPieces(image, 1000)).pipeThrough(new ImageDecoderStream());
+  assertEquals(await Array.fromAsync(through(bytes)), [...decodeBytes(bytes)]);
+  const cut = bytes.slice(0, 400);
+  const { nodes: whole } = readNodes(cut);
+  const seen: ImageNode[] = [];
+  await assertRejects(async () => {
+    for await (const node of through(cut)) seen.push(node);
+  }, MalformedImageError);
+  assertEquals(seen, whole);
 });

@@ -101,7 +101,11 @@ export function imageToJson(image: CheckpointImage): JsonValue {
     }),
     tasks: image.tasks.map(taskToJson),
     tail: recordToJson(image.tail),
-    unknown: image.unknown.map(({ offset, type, payload }) => ({ offset, type, payload: toHex(payload) })),
+    unknown: image.unknown.map(({ offset, header, payload }) => ({
+      offset,
+      type: header.type,
+      payload: toHex(payload),
+    })),
     trailing: image.trailing.length,
   };
 }

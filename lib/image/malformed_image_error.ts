@@ -13,22 +13,23 @@ export type MalformedId =
   | "E_MAGIC_HEAD"
   | "E_ORDER"
   | "E_TLS_COUNT"
-  | "E_TLS_ENTRIES"
   | "E_TLS_SIZE"
   | "E_TREE_COUNT"
   | "E_TRUNCATED"
   | "E_TYPE"
-  | "E_VERSION";
+  | "E_USED_MATH"
+  | "E_VERSION"
+  | "E_XSTATE_SIZE";
 
 /** What a {@linkcode MalformedImageError} tells. */
 export interface MalformedImageDetails {
   /** Stable id of the fault. */
   readonly id: MalformedId;
-  /** Byte offset in the file. */
+  /** Byte offset in the file at which it was noticed. */
   readonly offset: number;
-  /** Path of the record. */
+  /** Path of the record or field in which it lies. */
   readonly path: string;
-  /** What is wrong, in words. */
+  /** What is wrong, in words, without place and values. */
   readonly what: string;
   /** What a good image holds there. */
   readonly expected: string;
@@ -44,37 +45,22 @@ export class MalformedImageError extends Error {
   readonly id: MalformedId;
   /** Byte offset in the file at which it was noticed. */
   readonly offset: number;
-  /** Path of the record in which it lies. */
+  /** Path of the record or field in which it lies. */
   readonly path: string;
-  /** What a good image holds there. */
-  readonly expected: string;
-  /** What this one holds. */
-  readonly actual: string;
-  /** The fault in words, without place and values. */
-  readonly what: string;
+  /** All that is known of the fault. */
+  readonly details: MalformedImageDetails;
 
   /** Composes the message from the details. */
   constructor(details: MalformedImageDetails) {
     const { id, offset, path, what, expected, actual } = details;
     super(`${id} in ${path} at offset ${offset}: ${what}: expected ${expected}, got ${actual}`);
-    this.id = id;
-    this.offset = offset;
-    this.path = path;
-    this.what = what;
-    this.expected = expected;
-    this.actual = actual;
+    this.details = details;
+    [this.id, this.offset, this.path] = [id, offset, path];
   }
 
   /** The error as a finding, for reports that list it among others. */
   toFinding(): Finding {
-    return {
-      id: this.id,
-      verdict: "malformed",
-      path: this.path,
-      offset: this.offset,
-      message: this.what,
-      expected: this.expected,
-      actual: this.actual,
-    };
+    const { what, ...rest } = this.details;
+    return { ...rest, verdict: "malformed", message: what };
   }
 }

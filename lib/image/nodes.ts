@@ -22,40 +22,41 @@ export interface RecordHeader {
   readonly parent: number;
 }
 
-/** A record of a known type. */
-export interface RecordNodeOf<N extends RecordName> extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "record";
-  /** The record type. */
-  readonly name: N;
-  /** Its number in this image. */
-  readonly type: number;
+/** A record, of a known type or not. */
+export interface RecordBase<K extends "record" | "unknown"> extends NodeBase {
+  /** Whether the type is known. */
+  readonly kind: K;
   /** The header as it stands. */
   readonly header: RecordHeader;
-  /** Decoded payload under the C names of its fields; padding included. Empty for plain bytes. */
-  readonly fields: RecordFields<N>;
   /** The payload as it lies in the image: a view. */
   readonly payload: Uint8Array;
+}
+
+/** A record of a known type. */
+export interface RecordNodeOf<N extends RecordName> extends RecordBase<"record"> {
+  /** The record type. */
+  readonly name: N;
+  /** Decoded payload under the C names of its fields; padding included. Empty for plain bytes. */
+  readonly fields: RecordFields<N>;
 }
 
 /** A record of any known type; its name tells its fields. */
 export type RecordNode = { [N in RecordName]: RecordNodeOf<N> }[RecordName];
 
-/** A record of a type from 1001 up that this version does not know, skipped by its length. */
-export interface UnknownNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "unknown";
-  /** Number of the record type. */
-  readonly type: number;
-  /** The header as it stands. */
-  readonly header: RecordHeader;
-  /** The payload: a view. */
-  readonly payload: Uint8Array;
+/** An extension record (type 1001 and up) that this version does not know, skipped by its length. */
+export type UnknownNode = RecordBase<"unknown">;
+
+/** Bytes without a record header of their own. */
+export interface BytesNode<K extends string> extends NodeBase {
+  /** What they are. */
+  readonly kind: K;
+  /** All of them: a view. */
+  readonly bytes: Uint8Array;
 }
 
-/** The raw bytes after a PGARR: addresses, then pages. */
+/** The raw page contents after a PGARR: addresses first, then pages. */
 export interface PagesNode extends NodeBase {
-  /** Tells nodes apart. */
+  /** What the bytes are. */
   readonly kind: "pages";
   /** Bytes of an address. */
   readonly wordSize: WordSize;
@@ -71,31 +72,17 @@ export interface PagesNode extends NodeBase {
   readonly pages: Uint8Array;
 }
 
-/** The raw descriptors after MM_CONTEXT. */
-export interface LdtNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "ldt";
+/** The raw descriptors after MM_CONTEXT, 8 bytes each. */
+export interface LdtNode extends BytesNode<"ldt"> {
   /** Number of descriptors. */
   readonly count: number;
-  /** 8 bytes for each: a view. */
-  readonly bytes: Uint8Array;
 }
 
-/** The raw TLS descriptors after THREAD: GDT slots 6 to 8 of i386, 12 to 14 of x86-64. */
-export interface TlsNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "tls";
-  /** 24 bytes: a view. */
-  readonly bytes: Uint8Array;
-}
+/** The raw TLS descriptors after THREAD, 24 bytes: GDT slots 6 to 8 of i386, 12 to 14 of x86-64. */
+export type TlsNode = BytesNode<"tls">;
 
 /** The raw FPU state after CPU. */
-export interface XstateNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "xstate";
-  /** All of it: a view. */
-  readonly bytes: Uint8Array;
-}
+export type XstateNode = BytesNode<"xstate">;
 
 /** One entry of the table after TREE: the ids of a task in its pid namespace. */
 export interface PidEntry {
@@ -109,25 +96,16 @@ export interface PidEntry {
   readonly _padding: number;
 }
 
-/** The raw table of ids after TREE. */
-export interface PidsNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "pids";
+/** The raw table of ids after TREE, 16 bytes for each task. */
+export interface PidsNode extends BytesNode<"pids"> {
   /** The table, decoded. */
   readonly entries: readonly PidEntry[];
-  /** 16 bytes for each entry: a view. */
-  readonly bytes: Uint8Array;
 }
 
 /** Bytes after TAIL, which belong to no record. Long ones come as several nodes. */
-export interface TrailingNode extends NodeBase {
-  /** Tells nodes apart. */
-  readonly kind: "trailing";
-  /** A view. */
-  readonly bytes: Uint8Array;
-}
+export type TrailingNode = BytesNode<"trailing">;
 
-/** Raw bytes that have no record header of their own. */
+/** Raw bytes that belong to the record before them. */
 export type RawNode = PagesNode | LdtNode | TlsNode | XstateNode | PidsNode;
 
 /** Any part of an image. */

@@ -67,7 +67,7 @@ export class RuleChecker {
       case "pids":
         return this.#files.pids(node);
       case "unknown": {
-        const message = `skipped a record of unknown type ${node.type}`;
+        const message = `skipped a record of unknown type ${node.header.type}`;
         return context.report("N_UNKNOWN_RECORD", node, { message, actual: `${node.header.len} bytes` });
       }
       case "trailing":
@@ -80,8 +80,8 @@ export class RuleChecker {
   }
 
   /** The end: all findings, in the order of the image. */
-  finish(): Finding[] {
-    this.#pages.finish();
+  finish(isCut = false): Finding[] {
+    this.#pages.finish(isCut);
     this.#files.finish();
     return this.#reporter.findings();
   }
@@ -120,7 +120,7 @@ export class RuleChecker {
       case "PGARR":
         return this.#pages.record(node);
       case "MM_CONTEXT":
-        this.#pages.finish();
+        this.#pages.finish(false);
         checkMapCount(context);
         return checkMmContext(node, context);
       case "THREAD":
@@ -193,7 +193,7 @@ export function checkImage(bytes: Uint8Array, options: CheckOptions & DecodeOpti
   try {
     for (const node of decodeBytes(bytes, options)) checker.visit(node);
   } catch (error) {
-    return withMalformed(checker.finish(), error);
+    return withMalformed(checker.finish(true), error);
   }
   return checker.finish();
 }
@@ -207,7 +207,7 @@ export async function checkImageStream(
   try {
     for await (const node of decodeStream(source, { ...options, reuseBuffers: true })) checker.visit(node);
   } catch (error) {
-    return withMalformed(checker.finish(), error);
+    return withMalformed(checker.finish(true), error);
   }
   return checker.finish();
 }

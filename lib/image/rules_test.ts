@@ -128,3 +128,24 @@ Deno.test("RULES tells faults from notes by the first letter of their ids", () =
     assertEquals(id.startsWith("N_"), verdict === "note", id);
   }
 });
+
+Deno.test("an image that is cut, or has a huge nr_pages, is not said to count from chunk to chunk", () => {
+  for (const wordSize of [8, 4] as const) {
+    const pages = Array.from({ length: 4100 }, (_, i) => START + BigInt(i) * 4096n);
+    const vma = { start: START, end: START + 4200n * 4096n, flags: RW_FLAGS, pgoff: START >> 12n, pages };
+    const bytes = syntheticImage({ wordSize, vmas: [vma] });
+    const chunks = readNodes(bytes).nodes.filter((node) => isRecord(node, "PGARR"));
+    const said = (image: Uint8Array): string[] =>
+      checkImage(image).map(findingText).filter((text) => text.includes("cumulative"));
+    for (const { offset } of chunks) {
+      for (const more of [0, 1, 8, 16, 17, 24, 4096, 5000, 30_000, 40_000]) {
+        assertEquals(said(bytes.subarray(0, offset + more)), [], `cut at ${offset} + ${more}`);
+      }
+      for (const value of [1n << 40n, 5000n, 4097n, 0xffff_ffff_ffff_ffffn]) {
+        const image = bytes.slice();
+        new DataView(image.buffer).setBigUint64(offset + 8, value, true);
+        assertEquals(said(image), [], `nr_pages ${value} at ${offset}`);
+      }
+    }
+  }
+});

@@ -54,9 +54,9 @@ export class PageRules {
     }
   }
 
-  /** The last VMA is over. */
-  finish(): void {
-    this.#flush(true);
+  /** The last VMA is over, or the image: then nothing tells whether a chunk was the last one. */
+  finish(isCut: boolean): void {
+    this.#flush(isCut ? undefined : true);
   }
 
   #checkAddresses(node: PagesNode): void {
@@ -93,74 +93,41 @@ export class PageRules {
     this.#context.report(id, node, { message: `address of page ${index} is ${what}`, expected, actual, at });
   }
 
-  /** Judges the chunk that waits. */
-  #flush(isLast: boolean): void {
+  /** Judges the chunk that waits. A header without pages at the end of a cut image tells nothing. */
+  #flush(isLast: boolean | undefined): void {
     const chunk = this.#chunk;
     this.#chunk = undefined;
-    if (chunk === undefined) return;
-    if (this.#context.isPort) this.#checkPortChunk(chunk, isLast);
-    else this.#checkAsPosted(chunk, isLast);
-    this.#index++;
-  }
-
-  #checkPortChunk({ record, pages }: Chunk, isLast: boolean): void {
-    const full = pagesPerChunk(this.#context.format.wordSize);
+    if (chunk === undefined || (isLast === undefined && chunk.pages === undefined)) return;
+    const { record, pages } = chunk;
     const count = pages?.count ?? 0;
-    const nrPages = record.fields.nr_pages;
-    if (nrPages !== BigInt(count)) {
-      return this.#wrongSize(
-        record,
-        `header says ${nrPages}, ${count} pages are plausible: nr_pages is cumulative`,
-        {
-          expected: String(count),
-          actual: String(nrPages),
-        },
-      );
+    const isFirst = this.#index++ === 0;
+    const { isPort, format } = this.#context;
+    // The decoder gives no pages where the difference to the chunk before is 0.
+    const isCumulative = !isFirst && pages?.counted !== "absolute";
+    const values = { actual: `nr_pages ${record.fields.nr_pages}, ${count} pages follow` };
+    if (isCumulative === isPort && !isFirst) {
+      const message = isPort
+        ? "nr_pages is cumulative: it counts the chunks before, too"
+        : "nr_pages is not cumulative: not as posted";
+      return this.#wrongSize(record, message, { expected: String(count), ...values });
     }
-    this.#checkFull(record, count, full, isLast);
-  }
-
-  /**
-   * As posted, the count that decides when to write a chunk is never reset: after a full first chunk each
-   * array of one page of addresses is written by itself, and an empty chunk ends a VMA with a clean tail.
-   */
-  #checkAsPosted({ record, pages }: Chunk, isLast: boolean): void {
-    const { wordSize } = this.#context.format;
-    const count = pages?.count ?? 0;
-    const full = this.#index === 0 ? pagesPerChunk(wordSize) : PAGE_SIZE / wordSize;
-    if (pages?.counted === "absolute" && this.#index > 0) {
-      return this.#wrongSize(record, "nr_pages is not cumulative: not as posted", {
-        expected: "a sum of all chunks of the VMA",
-        actual: String(record.fields.nr_pages),
-      });
-    }
-    if (count === 0) {
+    if (!isPort && count === 0) {
       const message = "a chunk of no pages before the clean end of the VMA: as posted";
-      this.#context.report("N_EMPTY_CHUNK", record, {
-        message,
-        actual: `nr_pages ${record.fields.nr_pages}`,
-      });
-      if (!isLast) this.#checkFull(record, count, full, isLast);
-      return;
+      this.#context.report("N_EMPTY_CHUNK", record, { message, ...values });
+    } else if (isCumulative) {
+      const message = "nr_pages is cumulative from chunk 2 on: as posted";
+      this.#context.reportField("N_NR_PAGES_CUMULATIVE", record, "nr_pages", { message, ...values });
     }
-    if (this.#index > 0) {
-      this.#context.report("N_NR_PAGES_CUMULATIVE", record, {
-        message: "nr_pages is cumulative from chunk 2 on: as posted",
-        actual: `nr_pages ${record.fields.nr_pages}, ${count} pages follow`,
-      });
-    }
-    this.#checkFull(record, count, full, isLast);
-  }
-
-  #checkFull(record: RecordNodeOf<"PGARR">, count: number, full: number, isLast: boolean): void {
+    // As posted, the count that decides when to write a chunk is never reset: after a full first chunk each array
+    // of one page of addresses is written by itself, and an empty chunk ends a VMA with a clean tail.
+    const { wordSize } = format;
+    const full = isPort || isFirst ? pagesPerChunk(wordSize) : PAGE_SIZE / wordSize;
+    const actual = String(count);
     if (count > full) {
-      this.#wrongSize(record, "chunk too large", {
-        expected: `at most ${full} pages`,
-        actual: String(count),
-      });
-    } else if (!isLast && count < full) {
-      const values = { expected: `${full} pages`, actual: String(count) };
-      this.#wrongSize(record, "not full, though not the last chunk of the VMA", values);
+      this.#wrongSize(record, "chunk too large", { expected: `at most ${full} pages`, actual });
+    } else if (isLast === false && count < full) {
+      const message = "not full, though not the last chunk of the VMA";
+      this.#wrongSize(record, message, { expected: `${full} pages`, actual });
     }
   }
 

@@ -54,7 +54,9 @@ export function dumpImage(image: CheckpointImage, options: DumpOptions = {}): st
   if (image.unknown.length > 0) {
     lines.push(
       "",
-      `${image.unknown.length} records of unknown types: ${image.unknown.map((n) => n.type).join(", ")}`,
+      `${image.unknown.length} records of unknown types: ${
+        image.unknown.map((n) => n.header.type).join(", ")
+      }`,
     );
   }
   if (image.trailing.length > 0) lines.push("", `${image.trailing.length} bytes after the image`);

@@ -43,7 +43,7 @@ function nodeText(node: ImageNode): string {
     return `${node.name} type=${type} len=${len} parent=${parent}${text}`;
   }
   if (node.kind === "unknown") {
-    return `unknown type=${node.type} len=${node.header.len} parent=${node.header.parent}`;
+    return `unknown type=${node.header.type} len=${node.header.len} parent=${node.header.parent}`;
   }
   return rawText(node);
 }
