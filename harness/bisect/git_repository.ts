@@ -4,7 +4,7 @@ import { ensureDir, exists } from "@std/fs";
 import { join } from "@std/path";
 import { withFileLock } from "../../vm/host/file_lock.ts";
 import { baseEnvironment } from "../../vm/host/run_command.ts";
-import { digestOf } from "../../vm/kernel/digest.ts";
+import { digestOf } from "../../vm/host/digest.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import type { Change } from "./change_history.ts";
 

@@ -4,7 +4,7 @@ import { walk } from "@std/fs";
 import { basename, join, relative } from "@std/path";
 import type { KernelArch } from "../../lib/abi/arch.ts";
 import { cacheDirectory } from "../host/cache_directory.ts";
-import { digestOf } from "../kernel/digest.ts";
+import { digestOf } from "../host/digest.ts";
 import { runCommand } from "../host/run_command.ts";
 import { shellJoin } from "../host/shell_quote.ts";
 

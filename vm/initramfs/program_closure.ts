@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { ExpectedError } from "../host/errors.ts";
 import { basename, dirname, isAbsolute, join, normalize, resolve } from "@std/path";
-import { type ElfFile, readElf } from "./elf_file.ts";
+import { type ElfFile, readElf } from "../host/elf_file.ts";
 import { findTool } from "../host/find_tool.ts";
 
 /** A file of the host that a program needs in the guest. */

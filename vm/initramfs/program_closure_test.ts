@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ElfError, readElf } from "./elf_file.ts";
+import { ElfError, readElf } from "../host/elf_file.ts";
 import { programClosure, ProgramClosureError, readLinkerConfig } from "./program_closure.ts";
 
 /** Runs a compiler or another tool; it must succeed. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { ExpectedError } from "../host/errors.ts";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { readElf } from "../initramfs/elf_file.ts";
+import { readElf } from "../host/elf_file.ts";
 import { findTool } from "../host/find_tool.ts";
 import { type KernelConfig, parseKernelConfig } from "./config/kernel_config.ts";
 

@@ -2,9 +2,8 @@
 import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { withFileLock } from "../host/file_lock.ts";
-import { inStage } from "./build/build_error.ts";
+import { inStage, runStageCommand } from "./build/build_stage.ts";
 import type { KernelFlavour } from "./config/kernel_flavour.ts";
-import { runStageCommand } from "./build/run_stage_command.ts";
 import type { SyscallNumbers } from "./syscall_numbers.ts";
 
 /** What is written down about a stored kernel. */

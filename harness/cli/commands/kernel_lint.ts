@@ -2,7 +2,7 @@
 
 import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
-import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
+import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
 import { acceptFindings, readAcceptedFindings } from "../../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";

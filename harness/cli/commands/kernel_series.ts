@@ -2,7 +2,7 @@
 
 import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
-import type { BuildProgress } from "../../../vm/kernel/build/build_progress.ts";
+import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
 import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
 import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
 import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";

@@ -2,7 +2,7 @@
 
 import { walk } from "@std/fs";
 import { fromFileUrl, join, relative } from "@std/path";
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 
 /** The project's directory. */
 export const PROJECT_ROOT: string = fromFileUrl(new URL("../../../", import.meta.url));

@@ -5,7 +5,7 @@ import { PLATFORM_ARCHES } from "../../../lib/abi/arch.ts";
 import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 import type { JobDigests } from "../nightly_result.ts";
 import type { JobRequest } from "./expand_matrix.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";

@@ -5,7 +5,7 @@ import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { BuildError } from "../../../vm/kernel/build/build_error.ts";
 import { type KernelPlan, planKernel } from "../../../vm/kernel/build/build_kernel.ts";
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 import { formatKernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { flavourMakeVariables, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { JobDigests } from "../nightly_result.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "./expand_matrix.ts";
 import type { History } from "../history/history.ts";

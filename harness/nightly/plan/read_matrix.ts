@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
 import { PLATFORM_NAMES } from "../../../lib/abi/arch.ts";
 import { PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { FieldReader } from "./field_reader.ts";
 import {

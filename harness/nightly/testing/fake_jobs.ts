@@ -7,7 +7,7 @@ import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { type CommandOutcome, readOutcome } from "../../cli/command_outcome.ts";
 import type { JobEnd, JobPlace, JobRunner } from "../run/job_runner.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
-import { digestOf } from "../../../vm/kernel/digest.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
 
 /** What scripted jobs do, by name. */
 export type FakeScript = Readonly<Record<string, FakeJob>>;

@@ -3,7 +3,7 @@
 import { abiOf, PAGE_SIZE_BIG, stackTop } from "../../../lib/abi/arch.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
-import { readElf } from "../../../vm/initramfs/elf_file.ts";
+import { readElf } from "../../../vm/host/elf_file.ts";
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import type { Platform } from "../platform.ts";
 

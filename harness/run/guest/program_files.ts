@@ -3,7 +3,7 @@
 import { walk } from "@std/fs";
 import { dirname, join } from "@std/path";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
-import { ElfError } from "../../../vm/initramfs/elf_file.ts";
+import { ElfError } from "../../../vm/host/elf_file.ts";
 import {
   type ClosureFile,
   programClosure,

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: MIT
-import {
-  EXIT_STATUS,
-  type ExitStatus,
-  ExpectedError,
-  InterruptedError,
-  isSystemError,
-} from "../../host/errors.ts";
+import { EXIT_STATUS, type ExitStatus, ExpectedError, isSystemError } from "../../host/errors.ts";
 import { MissingToolError } from "../../host/find_tool.ts";
 import { shellJoin } from "../../host/shell_quote.ts";
 
@@ -13,21 +7,21 @@ import { shellJoin } from "../../host/shell_quote.ts";
 export type BuildStage = "fetch" | "apply" | "configure" | "build" | "store";
 
 /** What is known about a stage that failed. */
-export interface BuildErrorDetails {
+interface BuildErrorDetails {
   stage: BuildStage;
   /** What went wrong, in one sentence. */
   problem: string;
   /** What to do about it. */
-  hint?: string;
+  hint?: string | undefined;
   /** More lines, shown whole. */
-  detail?: readonly string[];
+  detail?: readonly string[] | undefined;
   /** The command that failed, if the stage failed in one. */
-  command?: readonly string[];
-  exitCode?: number;
+  command?: readonly string[] | undefined;
+  exitCode?: number | undefined;
   /** The last lines of the command's output. */
-  lines?: readonly string[];
+  lines?: readonly string[] | undefined;
   /** The file that holds all of the output. */
-  logPath?: string;
+  logPath?: string | undefined;
 }
 
 /** Lines that say what is wrong, as gcc, ld, make, patch and kconfig write them. */
@@ -109,28 +103,6 @@ export async function isDiskNearlyFull(directory: string): Promise<boolean> {
     return isDiskFull(error);
   } finally {
     if (path !== undefined) await Deno.remove(path);
-  }
-}
-
-/**
- * Runs one stage and turns whatever it throws into a BuildError of that stage: a missing tool, a full disk, a
- * file that cannot be read. A BuildError passes unchanged.
- */
-export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof BuildError || error instanceof InterruptedError || !(error instanceof Error)) {
-      throw error;
-    }
-    const hint = isDiskFull(error)
-      ? DISK_FULL_HINT
-      : error instanceof MissingToolError
-      ? "run ./setup"
-      : undefined;
-    throw new BuildError({ stage, problem: error.message, ...(hint === undefined ? {} : { hint }) }, {
-      cause: error,
-    });
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MissingToolError } from "../../host/find_tool.ts";
-import { BuildError, inStage, logTail } from "./build_error.ts";
+import { BuildError, logTail } from "./build_error.ts";
+import { inStage } from "./build_stage.ts";
 
 Deno.test("logTail() shows compiler errors first, then the end", () => {
   const lines = ["  CC a.o", "checkpoint/sys.c:12:5: error: expected ';'", ...Array(40).fill("  CC b.o")];

@@ -6,12 +6,12 @@ import { cacheDirectory } from "../../host/cache_directory.ts";
 import { withFileLock } from "../../host/file_lock.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { runCommand } from "../../host/run_command.ts";
-import { BuildError, inStage } from "./build_error.ts";
-import type { OnBuildProgress } from "./build_progress.ts";
+import { BuildError } from "./build_error.ts";
+import { inStage, type OnBuildProgress } from "./build_stage.ts";
 import { halfPatchError, patchOfTree } from "../source/carried_patch.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
-import { digestOf } from "../digest.ts";
+import { digestOf } from "../../host/digest.ts";
 import { flavourMakeVariables, fragmentNames, type KernelFlavour } from "../config/kernel_flavour.ts";
 import {
   formatKernelConfig,

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertStringInclu
 import { dirname } from "@std/path";
 import { BuildError } from "./build_error.ts";
 import { buildKernel, type KernelBuild, type KernelBuildOptions } from "./build_kernel.ts";
-import type { BuildProgress } from "./build_progress.ts";
+import type { BuildProgress } from "./build_stage.ts";
 import { type FakeKernel, makeFakeKernel } from "../testing/fake_kernel_tree.ts";
 
 /** Runs a test with a fake kernel tree of its own. */

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { inStage } from "./build_error.ts";
-import type { OnBuildProgress } from "./build_progress.ts";
+import { inStage, type OnBuildProgress, runStageCommand } from "./build_stage.ts";
 import { makeCommand, type MakeOptions } from "./make_command.ts";
-import { runStageCommand } from "./run_stage_command.ts";
 
 /** Settings of {@linkcode compileKernel}. */
 export interface CompileOptions extends MakeOptions {

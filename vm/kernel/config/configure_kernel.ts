@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { basename, join } from "@std/path";
-import { BuildError, inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
-import { digestOf } from "../digest.ts";
+import { BuildError } from "../build/build_error.ts";
+import { inStage, type OnBuildProgress, runStageCommand } from "../build/build_stage.ts";
+import { digestOf } from "../../host/digest.ts";
 import {
   type DroppedOption,
   droppedOptions,
@@ -14,7 +14,6 @@ import {
 import { listFiles, pathOf } from "../source/kernel_source.ts";
 import { makeCommand, type MakeOptions } from "../build/make_command.ts";
 import { missingOptions, type NeededFor, type NeededOption, neededText } from "./needed_options.ts";
-import { runStageCommand } from "../build/run_stage_command.ts";
 
 /** Settings of {@linkcode configureKernel}. */
 export interface ConfigureOptions extends MakeOptions {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { BuildError, inStage } from "../build/build_error.ts";
+import { BuildError } from "../build/build_error.ts";
+import { inStage } from "../build/build_stage.ts";
 import type { Series } from "./load_series.ts";
 import type { SeriesAuthor } from "./series_author.ts";
 import { createSeriesGit } from "./series_git.ts";

@@ -2,8 +2,7 @@
 import { dirname, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { requireTools } from "../../host/find_tool.ts";
-import { inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
+import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import { checkObjects } from "./check_objects.ts";
 import { exportSeries, withScratch } from "./export_series.ts";
 import type { LintReport, LintTool } from "./lint_finding.ts";

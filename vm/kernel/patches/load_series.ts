@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
 import { planKernel } from "../build/build_kernel.ts";
-import { BuildError, inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
+import { BuildError } from "../build/build_error.ts";
+import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import type { OverlayEdit } from "../source/kernel_overlay.ts";
 import { fetchSource, type IdentifiedSource } from "../source/kernel_source.ts";
 import { wantedFiles } from "../source/kernel_tree.ts";

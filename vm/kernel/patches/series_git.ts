@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { dirname, join } from "@std/path";
-import { runStageCommand } from "../build/run_stage_command.ts";
+import { runStageCommand } from "../build/build_stage.ts";
 import type { CommandResult } from "../../host/run_command.ts";
 import type { Series } from "./load_series.ts";
 import type { SeriesAuthor } from "./series_author.ts";

@@ -3,14 +3,12 @@ import { basename, join, normalize, relative } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { withFileLock } from "../../host/file_lock.ts";
 import { planKernel } from "../build/build_kernel.ts";
-import { inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
+import { inStage, type OnBuildProgress, runStageCommand } from "../build/build_stage.ts";
 import { compileKernel } from "../build/compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
-import { digestOf } from "../digest.ts";
+import { digestOf } from "../../host/digest.ts";
 import { applyTree, type TreeEdits } from "../source/kernel_tree.ts";
 import { makeCommand, type MakeOptions } from "../build/make_command.ts";
-import { runStageCommand } from "../build/run_stage_command.ts";
 import type { Series } from "./load_series.ts";
 
 /** Settings of {@linkcode withSeriesTree}. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { ignoreMissing } from "../../host/ignore_missing.ts";
 import { BuildError } from "../build/build_error.ts";
 
 /** What a kernel tree has of the checkpoint patch. */
@@ -103,9 +104,4 @@ function hooksOf(patch: string): Hook[] {
 /** A line without what may differ: white space, and the number in a table of system calls. */
 function normalLine(line: string): string {
   return line.trim().replaceAll(/\s+/g, " ").replace(/^\d+ /, "NR ");
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-  throw error;
 }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
+import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { withFileLock } from "../../host/file_lock.ts";
 import { requireTools } from "../../host/find_tool.ts";
+import { removeIfThere } from "../../host/ignore_missing.ts";
 import { type CommandResult, runCommand } from "../../host/run_command.ts";
 import { BuildError } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
+import {
+  type OnBuildProgress,
+  type StageReport,
+  stageReport,
+  tellingEverySecond,
+  withStageLock,
+} from "../build/build_stage.ts";
 
 /** Suites of Debian whose kernel is of a series. */
 const SUITES: ReadonlyMap<string, string> = new Map([
@@ -50,9 +57,9 @@ export async function fetchDebianSource(series: string, options: FetchDebianOpti
       hint: `known are ${[...SUITES.keys()].join(", ")}`,
     });
   }
-  const report = (message: string, seconds = 0) => options.onProgress?.({ stage: "fetch", message, seconds });
-  const onWait = (pid: string) => report(`waiting for process ${pid}, which fetches the same package`);
-  return await withFileLock(join(home, `${name}.lock`), async () => {
+  const report = stageReport("fetch", options.onProgress);
+  const lock = { doing: "fetches the same package", report };
+  return await withStageLock(join(home, `${name}.lock`), lock, async () => {
     if (await exists(tarball)) return tarball;
     const { run = runCommand, keyring = KEYRING } = options;
     if (run === runCommand) await requireTools(["apt-get", "dpkg-deb"]);
@@ -64,7 +71,6 @@ export async function fetchDebianSource(series: string, options: FetchDebianOpti
       });
     }
     const directory = join(home, `${name}.partial`);
-    await removeTree(directory);
     try {
       await fetchPackage({ name, suite, directory, keyring, run, report });
       report(`taking ${name}.tar.xz out of its package`);
@@ -72,9 +78,9 @@ export async function fetchDebianSource(series: string, options: FetchDebianOpti
       await Deno.rename(join(directory, "root", "usr", "src", `${name}.tar.xz`), tarball);
       return tarball;
     } finally {
-      await removeTree(directory);
+      await removeIfThere(directory);
     }
-  }, { onWait });
+  });
 }
 
 async function fetchPackage({ name, suite, directory, keyring, run, report }: {
@@ -83,29 +89,23 @@ async function fetchPackage({ name, suite, directory, keyring, run, report }: {
   directory: string;
   keyring: string;
   run: typeof runCommand;
-  report: (message: string, seconds?: number) => void;
+  report: StageReport;
 }): Promise<void> {
   const tried: string[] = [];
   for (const mirror of MIRRORS) {
-    await removeTree(directory);
+    await removeIfThere(directory);
     const config = await writeAptConfig({ directory, mirror, suite, keyring });
     const env = { APT_CONFIG: config, DEBIAN_FRONTEND: "noninteractive" };
     const message = `fetching Debian's ${name} (${suite}) from ${mirror}`;
-    const start = performance.now();
-    report(message);
-    const timer = setInterval(() => {
-      const megabytes = (bytesBelow(join(directory, "download")) / 1e6).toFixed(0);
-      report(`${message}, ${megabytes} MB`, (performance.now() - start) / 1000);
-    }, 1000);
-    try {
-      const options = { env, keepLines: 8, cwd: join(directory, "download") };
-      let result = await run(["apt-get", "update", "--error-on=any"], options);
-      if (result.code === 0) result = await run(["apt-get", "download", name], options);
-      if (result.code === 0) return;
-      tried.push(`${mirror} ${suite}: ${complaint(result)}`);
-    } finally {
-      clearInterval(timer);
-    }
+    const download = join(directory, "download");
+    const tell = () => report(`${message}, ${(bytesBelow(download) / 1e6).toFixed(0)} MB`);
+    const result = await tellingEverySecond(tell, async () => {
+      const options = { env, keepLines: 8, cwd: download };
+      const updated = await run(["apt-get", "update", "--error-on=any"], options);
+      return updated.code === 0 ? await run(["apt-get", "download", name], options) : updated;
+    });
+    if (result.code === 0) return;
+    tried.push(`${mirror} ${suite}: ${complaint(result)}`);
   }
   throw new BuildError({
     stage: "fetch",
@@ -158,12 +158,8 @@ async function writeAptConfig({ directory, mirror, suite, keyring }: {
 async function unpackPackage(name: string, directory: string, run: typeof runCommand): Promise<void> {
   for await (const { name: file } of Deno.readDir(join(directory, "download"))) {
     if (!file.startsWith(`${name}_`) || !file.endsWith(".deb")) continue;
-    const { code, lines } = await run([
-      "dpkg-deb",
-      "--extract",
-      join(directory, "download", file),
-      join(directory, "root"),
-    ]);
+    const paths = [join(directory, "download", file), join(directory, "root")];
+    const { code, lines } = await run(["dpkg-deb", "--extract", ...paths]);
     if (code === 0) return;
     throw new BuildError({ stage: "fetch", problem: `dpkg-deb cannot unpack ${file}`, lines });
   }
@@ -176,14 +172,4 @@ function bytesBelow(directory: string): number {
     if (isFile) bytes += Deno.statSync(join(directory, name)).size;
   }
   return bytes;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-async function removeTree(path: string): Promise<void> {
-  await Deno.remove(path, { recursive: true }).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT
+import { exists } from "@std/fs";
 import { basename, join } from "@std/path";
 import { requireTools } from "../../host/find_tool.ts";
-import { withFileLock } from "../../host/file_lock.ts";
-import { BuildError, inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
-import { digestOf } from "../digest.ts";
+import { removeIfThere } from "../../host/ignore_missing.ts";
+import { BuildError } from "../build/build_error.ts";
+import {
+  inStage,
+  type OnBuildProgress,
+  runStageCommand,
+  type StageReport,
+  stageReport,
+  tellingEverySecond,
+  withStageLock,
+} from "../build/build_stage.ts";
+import { digestOf } from "../../host/digest.ts";
 import { type FetchDebianOptions, fetchDebianSource } from "./fetch_debian_source.ts";
-import { runStageCommand } from "../build/run_stage_command.ts";
 
 /** Where a kernel's source comes from. */
 export type KernelSource =
@@ -66,10 +74,7 @@ async function identifyDebian(
       hint: `it comes with the Debian package linux-source-${series}`,
     });
   });
-  const key = (await digestOf([basename(path), String(info.size), String(info.mtime?.getTime())])).slice(
-    0,
-    12,
-  );
+  const key = await shortDigest([basename(path), String(info.size), String(info.mtime?.getTime())]);
   return { description: basename(path), series, treeKey: `debian-${series}-${key}`, contentKey: key, path };
 }
 
@@ -81,8 +86,7 @@ async function identifyDirectory(
   });
   const series = await readSeries(real);
   for (const leftover of [".config", "include/config"]) {
-    const present = await Deno.lstat(join(real, leftover)).then(() => true, () => false);
-    if (!present) continue;
+    if (!await exists(join(real, leftover))) continue;
     throw new BuildError({
       stage: "fetch",
       problem: `${real} has ${leftover} in it: a kernel was configured inside the source tree`,
@@ -90,9 +94,13 @@ async function identifyDirectory(
     });
   }
   const manifest = listFiles(real);
-  const contentKey = (await digestOf(manifest)).slice(0, 12);
-  const treeKey = `directory-${series}-${(await digestOf([real])).slice(0, 12)}`;
+  const contentKey = await shortDigest(manifest);
+  const treeKey = `directory-${series}-${await shortDigest([real])}`;
   return { description: real, series, treeKey, contentKey, path: real, manifest, asIs };
+}
+
+async function shortDigest(parts: readonly string[]): Promise<string> {
+  return (await digestOf(parts)).slice(0, 12);
 }
 
 async function readSeries(tree: string): Promise<string> {
@@ -133,12 +141,6 @@ export function pathOf(line: string): string {
   return line.split(" ").slice(3).join(" ");
 }
 
-/** Settings of {@linkcode fetchSource}. */
-export interface FetchOptions {
-  cacheDir: string;
-  onProgress?: OnBuildProgress;
-}
-
 /**
  * Stage `fetch`: makes the pristine source available as a directory, unpacking a tarball once.
  *
@@ -146,47 +148,38 @@ export interface FetchOptions {
  * @throws {BuildError} of stage `fetch`. An interrupted or failed unpacking leaves nothing under the final
  * name.
  */
-export async function fetchSource(source: IdentifiedSource, options: FetchOptions): Promise<string> {
+export async function fetchSource(
+  source: IdentifiedSource,
+  { cacheDir, onProgress }: { cacheDir: string; onProgress?: OnBuildProgress | undefined },
+): Promise<string> {
   if (source.manifest !== undefined) return source.path;
-  const target = join(options.cacheDir, "src", source.treeKey);
-  const exists = () => Deno.stat(target).then(() => true, () => false);
-  if (await exists()) return target;
-  const report = (message: string, seconds = 0) => options.onProgress?.({ stage: "fetch", message, seconds });
-  await inStage("fetch", () =>
-    withFileLock(`${target}.lock`, async () => {
-      if (!await exists()) await unpack(source.path, target, report);
-    }, { onWait: (pid) => report(`waiting for process ${pid}, which unpacks the same source`) }));
+  const target = join(cacheDir, "src", source.treeKey);
+  if (await exists(target)) return target;
+  const report = stageReport("fetch", onProgress);
+  await inStage(
+    "fetch",
+    () =>
+      withStageLock(`${target}.lock`, { doing: "unpacks the same source", report }, async () => {
+        if (!await exists(target)) await unpack(source.path, target, report);
+      }),
+  );
   return target;
 }
 
-async function unpack(
-  tarball: string,
-  target: string,
-  report: (message: string, seconds?: number) => void,
-): Promise<void> {
+async function unpack(tarball: string, target: string, report: StageReport): Promise<void> {
   await requireTools(["tar", "xz"]);
   const partial = `${target}.partial`;
-  await Deno.remove(partial, { recursive: true }).catch(() => {});
+  await removeIfThere(partial);
   await Deno.mkdir(partial, { recursive: true });
-  const start = performance.now();
-  const message = `unpacking ${basename(tarball)}`;
-  report(message);
-  const timer = setInterval(() => report(message, (performance.now() - start) / 1000), 1000);
+  const options = ["--extract", "--xz", "--strip-components=1", "--no-same-owner", `--directory=${partial}`];
   try {
-    await runStageCommand("fetch", [
-      "tar",
-      "--extract",
-      "--xz",
-      "--strip-components=1",
-      "--no-same-owner",
-      `--directory=${partial}`,
-      `--file=${tarball}`,
-    ], { outputDir: partial });
+    await tellingEverySecond(
+      () => report(`unpacking ${basename(tarball)}`),
+      () => runStageCommand("fetch", ["tar", ...options, `--file=${tarball}`], { outputDir: partial }),
+    );
     await Deno.rename(partial, target);
   } catch (error) {
-    await Deno.remove(partial, { recursive: true }).catch(() => {});
+    await removeIfThere(partial);
     throw error;
-  } finally {
-    clearInterval(timer);
   }
 }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 import { dirname, join } from "@std/path";
 import { requireTools } from "../../host/find_tool.ts";
-import { BuildError, inStage } from "../build/build_error.ts";
-import type { OnBuildProgress } from "../build/build_progress.ts";
+import { ignoreMissing, removeIfThere } from "../../host/ignore_missing.ts";
+import { BuildError } from "../build/build_error.ts";
+import {
+  inStage,
+  type OnBuildProgress,
+  runStageCommand,
+  type StageReport,
+  stageReport,
+} from "../build/build_stage.ts";
 import { editFiles, type OverlayEdit, type OverlayFiles, patchedFiles } from "./kernel_overlay.ts";
 import { type IdentifiedSource, listFiles, pathOf } from "./kernel_source.ts";
-import { runStageCommand } from "../build/run_stage_command.ts";
 
 /** What is to be laid over the pristine source. */
 export interface TreeEdits {
@@ -16,7 +22,7 @@ export interface TreeEdits {
 }
 
 /** Settings of {@linkcode applyTree}. */
-export interface ApplyOptions {
+interface ApplyOptions {
   source: IdentifiedSource;
   /** The directory that stage `fetch` gave. */
   pristine: string;
@@ -24,7 +30,7 @@ export interface ApplyOptions {
   /** Name of the working tree below `trees` in the cache. */
   treeName: string;
   cacheDir: string;
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /** What the tree was last made from; kept beside it. */
@@ -47,18 +53,16 @@ interface TreeState {
  */
 export function applyTree(options: ApplyOptions): Promise<string> {
   return inStage("apply", async () => {
-    const start = performance.now();
-    const report = (message: string) =>
-      options.onProgress?.({ stage: "apply", message, seconds: (performance.now() - start) / 1000 });
+    const report = stageReport("apply", options.onProgress);
     report("laying overlay and hooks over the source");
     const wanted = await wantedFiles(options);
     const tree = join(options.cacheDir, "trees", options.treeName);
-    const state = await readState(tree) ?? await plantTree(options, tree, report);
-    if (state.contentKey !== options.source.contentKey) await followDirectory(options, tree);
+    const state = await readState(tree) ?? await createLinkTree(options, tree, report);
+    if (state.contentKey !== options.source.contentKey) await syncSource(options, tree);
     const edited = [...new Set([...state.edited, ...wanted.keys()])].toSorted();
     // Written before the files are, so that an interrupted run leaves no edit that nobody remembers.
     await writeState(tree, { contentKey: options.source.contentKey, edited });
-    for (const file of edited) await settleFile({ file, tree, pristine: options.pristine, wanted });
+    for (const file of edited) await syncFile(file, { tree, pristine: options.pristine, wanted });
     await writeState(tree, { contentKey: options.source.contentKey, edited: [...wanted.keys()] });
     return tree;
   });
@@ -84,7 +88,7 @@ export async function wantedFiles(
 ): Promise<Map<string, Uint8Array>> {
   const hooked = await hookedFiles({ pristine, hooks: edits.hooks, cacheDir });
   for (const file of edits.overlay.keys()) {
-    if (!await exists(join(pristine, file)) && !hooked.has(file)) continue;
+    if (!await isThere(join(pristine, file)) && !hooked.has(file)) continue;
     throw new BuildError({
       stage: "apply",
       problem: `overlay file ${file} exists in the kernel already`,
@@ -114,16 +118,8 @@ async function hookedFiles(
       await Deno.mkdir(dirname(join(scratch, file)), { recursive: true });
       await Deno.copyFile(join(pristine, file), join(scratch, file)).catch(ignoreMissing);
     }
-    await runStageCommand("apply", [
-      "patch",
-      "--strip=1",
-      "--fuzz=0",
-      "--batch",
-      "--forward",
-      "--no-backup-if-mismatch",
-      `--directory=${scratch}`,
-      `--input=${patchFile}`,
-    ]);
+    const options = ["--strip=1", "--fuzz=0", "--batch", "--forward", "--no-backup-if-mismatch"];
+    await runStageCommand("apply", ["patch", ...options, `--directory=${scratch}`, `--input=${patchFile}`]);
     const results = files.map(async (file) => [file, await Deno.readFile(join(scratch, file))] as const);
     return new Map(await Promise.all(results));
   } finally {
@@ -132,13 +128,13 @@ async function hookedFiles(
 }
 
 /** Makes the tree from nothing: every file a hard link to the pristine one. */
-async function plantTree(
+async function createLinkTree(
   { source, pristine }: ApplyOptions,
   tree: string,
-  report: (message: string) => void,
+  report: StageReport,
 ): Promise<TreeState> {
   report("making the working tree");
-  await Deno.remove(tree, { recursive: true }).catch(ignoreMissing);
+  await removeIfThere(tree);
   const manifest = source.manifest ?? listFiles(pristine);
   const made = new Set<string>();
   for (const file of manifest.map(pathOf)) {
@@ -160,9 +156,7 @@ async function plantTree(
  */
 export async function removeTree(tree: string): Promise<void> {
   // First of all what says that the tree is whole.
-  await Deno.remove(`${tree}.json`).catch(ignoreMissing);
-  await Deno.remove(`${tree}.manifest`).catch(ignoreMissing);
-  await Deno.remove(tree, { recursive: true }).catch(ignoreMissing);
+  for (const path of [`${tree}.json`, `${tree}.manifest`, tree]) await removeIfThere(path);
 }
 
 function linkOrCopy(from: string, to: string): void {
@@ -180,18 +174,18 @@ function linkOrCopy(from: string, to: string): void {
 /**
  * Takes changes of a source directory over into its tree. Changed files get a new time, whatever theirs is.
  */
-async function followDirectory({ source, pristine }: ApplyOptions, tree: string): Promise<void> {
+async function syncSource({ source, pristine }: ApplyOptions, tree: string): Promise<void> {
   const now = source.manifest ?? [];
   const before = new Set((await Deno.readTextFile(`${tree}.manifest`)).split("\n"));
   const present = new Set(now.map(pathOf));
   for (const file of [...before].map(pathOf)) {
-    if (!present.has(file)) await Deno.remove(join(tree, file)).catch(ignoreMissing);
+    if (!present.has(file)) await removeIfThere(join(tree, file));
   }
   for (const line of now.filter((line) => !before.has(line))) {
     const [from, to] = [join(pristine, pathOf(line)), join(tree, pathOf(line))];
     await Deno.mkdir(dirname(to), { recursive: true });
     if (line.startsWith("l")) {
-      await Deno.remove(to).catch(ignoreMissing);
+      await removeIfThere(to);
       await Deno.symlink(await Deno.readLink(from), to);
     } else {
       await replaceFile(to, await Deno.readFile(from), (await Deno.stat(from)).mode ?? 0o644);
@@ -201,18 +195,14 @@ async function followDirectory({ source, pristine }: ApplyOptions, tree: string)
 }
 
 /** Makes one file of the tree what it must be, touching it only when its contents differ. */
-async function settleFile(
-  { file, tree, pristine, wanted }: {
-    file: string;
-    tree: string;
-    pristine: string;
-    wanted: ReadonlyMap<string, Uint8Array>;
-  },
+async function syncFile(
+  file: string,
+  { tree, pristine, wanted }: { tree: string; pristine: string; wanted: ReadonlyMap<string, Uint8Array> },
 ): Promise<void> {
   const target = join(tree, file);
   const original = join(pristine, file);
   const contents = wanted.get(file) ?? await Deno.readFile(original).catch(() => undefined);
-  if (contents === undefined) return await Deno.remove(target).catch(ignoreMissing);
+  if (contents === undefined) return await removeIfThere(target);
   const present = await Deno.readFile(target).catch(() => undefined);
   if (present !== undefined && equalBytes(present, contents)) return;
   const mode = await Deno.stat(original).then((info) => info.mode ?? 0o644, () => 0o644);
@@ -231,10 +221,7 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
-function exists(path: string): Promise<boolean> {
+/** Whether a file is there, or a link that leads nowhere. */
+function isThere(path: string): Promise<boolean> {
   return Deno.lstat(path).then(() => true, () => false);
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { ExpectedError } from "../host/errors.ts";
+import { ExpectedError } from "./errors.ts";
 
 /** What the dynamic linker would want to know of an ELF file. */
 export interface ElfFile {
