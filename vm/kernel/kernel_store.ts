@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { exists } from "@std/fs";
 import { join } from "@std/path";
+import { removeIfThere } from "../host/ignore_missing.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { inStage, runStageCommand } from "./build/build_stage.ts";
 import type { KernelFlavour } from "./config/kernel_flavour.ts";
@@ -62,7 +63,7 @@ function inDirectory(directory: string, info: KernelInfo): StoredKernel {
 }
 
 /** Settings of {@linkcode storeKernel}. */
-export interface StoreOptions {
+interface StoreOptions {
   cacheDir: string;
   key: string;
   buildDir: string;
@@ -101,7 +102,7 @@ export function storeKernel(options: StoreOptions): Promise<StoredKernel> {
       await Deno.writeTextFile(join(partial, "info.json"), JSON.stringify(full, null, 2) + "\n");
       await Deno.chmod(partial, 0o755);
       const directory = join(store, key);
-      await Deno.remove(directory, { recursive: true }).catch(() => {});
+      await removeIfThere(directory);
       await Deno.rename(partial, directory);
       await prune(store);
       return inDirectory(directory, full);

@@ -3,11 +3,10 @@ import { exists } from "@std/fs";
 import { basename, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { cacheDirectory } from "../../host/cache_directory.ts";
-import { withFileLock } from "../../host/file_lock.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { runCommand } from "../../host/run_command.ts";
 import { BuildError } from "./build_error.ts";
-import { inStage, type OnBuildProgress } from "./build_stage.ts";
+import { inStage, type OnBuildProgress, stageReport, withStageLock } from "./build_stage.ts";
 import { halfPatchError, patchOfTree } from "../source/carried_patch.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
@@ -55,9 +54,9 @@ export interface KernelBuildOptions {
   /** Edits that make this kernel wrong on purpose. */
   mutate?: readonly OverlayEdit[];
   /** Parallel compiler jobs; as many as there are CPUs by default. */
-  jobs?: number;
+  jobs?: number | undefined;
   cacheDir?: string;
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /** Digests of the parts of what goes into a kernel, to tell which of them changed. */
@@ -117,8 +116,7 @@ export async function defaultFragments(
   series: string,
 ): Promise<string[]> {
   const paths = fragmentNames(arch, flavour, series).map((name) => ownPath("config", `${name}.config`));
-  const present = await Promise.all(paths.map((path) => exists(path)));
-  return paths.filter((_, index) => present[index]);
+  return (await Promise.all(paths.map(async (path) => await exists(path) ? [path] : []))).flat();
 }
 
 /** The directory of the project's own kernel files. */
@@ -146,21 +144,15 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
   const stored = await findStored(cacheDir, plan.key);
   if (stored !== undefined) return finish(stored, true);
 
-  const seconds = 0;
-  const onWait = (pid: string) =>
-    options.onProgress?.({
-      stage: "apply",
-      message: `waiting for process ${pid}, which builds a kernel`,
-      seconds,
-    });
+  const lock = { doing: "builds a kernel", report: stageReport("apply", options.onProgress) };
   return await inStage(
     "apply",
     () =>
-      withFileLock(join(cacheDir, "trees", `${plan.treeName}.lock`), async () => {
+      withStageLock(join(cacheDir, "trees", `${plan.treeName}.lock`), lock, async () => {
         const meanwhile = await findStored(cacheDir, plan.key);
         if (meanwhile !== undefined) return finish(meanwhile, true);
         return finish(await runStages(plan, { ...options, cacheDir }), false);
-      }, { onWait }),
+      }),
   );
 }
 
@@ -197,13 +189,11 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     ...needed ? ["whole configuration"] : [],
   ]);
   // Kernels of one set of fragments share a build directory; one of the user's has one of its own.
-  const fragmentsDigest =
-    (await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path))))
-      .slice(0, 6);
+  const fragmentsDigest = await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path)));
   const edits = { overlay, hooks, mutate };
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
-  const buildName = `${source.treeKey}-${arch}-${fragmentsDigest}`;
+  const buildName = `${source.treeKey}-${arch}-${fragmentsDigest.slice(0, 6)}`;
   const mutations = mutate.flatMap(({ file, find, replace }) => [file, find, replace]);
   const short = async (parts: readonly (string | Uint8Array)[]) => (await digestOf(parts)).slice(0, 12);
   const digests = {
@@ -212,20 +202,8 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     config: await short([formatKernelConfig(config), ...flavourMakeVariables(flavour)]),
   };
   return {
-    ...{
-      arch,
-      flavour,
-      source,
-      patch,
-      edits,
-      config,
-      needed,
-      compiler,
-      key: key.slice(0, 32),
-      digests,
-      treeName,
-      buildName,
-    },
+    ...{ arch, flavour, source, patch, edits, config, needed, compiler, key: key.slice(0, 32) },
+    ...{ digests, treeName, buildName },
   };
 }
 
@@ -282,10 +260,10 @@ async function identifyCompiler(): Promise<string> {
 
 async function runStages(
   plan: KernelPlan,
-  { cacheDir, jobs, onProgress }: { cacheDir: string; jobs?: number; onProgress?: OnBuildProgress },
+  { cacheDir, jobs, onProgress }: KernelBuildOptions & { cacheDir: string },
 ): Promise<StoredKernel> {
   const start = performance.now();
-  const common = { cacheDir, ...(onProgress === undefined ? {} : { onProgress }) };
+  const common = { cacheDir, onProgress };
   const { source, edits, arch, flavour, treeName } = plan;
   const pristine = await fetchSource(source, common);
   const tree = await applyTree({ ...common, source, pristine, edits, treeName });
@@ -295,31 +273,16 @@ async function runStages(
     await Deno.mkdir(join(cacheDir, "logs"), { recursive: true });
     await Deno.writeTextFile(logPath, "");
   });
-  const make = {
-    ...{ ...common, tree, buildDir, arch, logPath, variables: flavourMakeVariables(flavour) },
-    ...(jobs === undefined ? {} : { jobs }),
-  };
-  await configureKernel({
-    ...make,
-    config: plan.config,
-    needed: plan.needed,
-    kconfigKey: await kconfigKey(plan),
-  });
-  const bootFile = await compileKernel({
-    ...make,
-    needsBzImage: await needsBzImage({ tree, arch, config: plan.config, isWhole: plan.needed !== undefined }),
-  });
+  const { config, needed, compiler } = plan;
+  const make = { ...common, tree, buildDir, arch, logPath, jobs, variables: flavourMakeVariables(flavour) };
+  await configureKernel({ ...make, config, needed, kconfigKey: await kconfigKey(plan) });
+  const kernel = { tree, arch, config, isWhole: needed !== undefined };
+  const bootFile = await compileKernel({ ...make, needsBzImage: await needsBzImage(kernel) });
   const seconds = (performance.now() - start) / 1000;
   const syscalls = await syscallNumbersOf(tree);
   const info = {
+    ...{ arch, flavour, source: source.description, compiler, seconds, tree, buildDir },
     ...syscalls === undefined ? {} : { syscalls },
-    arch,
-    flavour,
-    source: source.description,
-    compiler: plan.compiler,
-    seconds,
-    tree,
-    buildDir,
   };
   return await storeKernel({ cacheDir, key: plan.key, buildDir, bootFile, logPath, info });
 }

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { inStage, type OnBuildProgress, runStageCommand } from "./build_stage.ts";
+import {
+  inStage,
+  type OnBuildProgress,
+  runStageCommand,
+  stageReport,
+  tellingEverySecond,
+} from "./build_stage.ts";
 import { makeCommand, type MakeOptions } from "./make_command.ts";
 
 /** Settings of {@linkcode compileKernel}. */
-export interface CompileOptions extends MakeOptions {
+interface CompileOptions extends MakeOptions {
   /** Whether the kernel's own boot code is needed, since QEMU cannot enter vmlinux. */
   needsBzImage: boolean;
   logPath: string;
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /** A line of make's that stands for one step: two spaces, a short word in capitals, a file. */
@@ -29,27 +35,22 @@ export function compileKernel(options: CompileOptions): Promise<string> {
     const { buildDir, logPath, onProgress, needsBzImage } = options;
     const { argv, env } = await makeCommand(options, needsBzImage ? "bzImage" : "vmlinux");
     const expectedSteps = Number(await Deno.readTextFile(join(buildDir, STEPS_FILE)).catch(() => "0"));
-    const start = performance.now();
-    let [steps, told] = [0, -1];
-    const report = (message: string) => {
-      const seconds = (performance.now() - start) / 1000;
-      if (seconds - told < 0.25) return;
-      told = seconds;
-      const known = expectedSteps === 0 ? {} : { expectedSteps };
-      onProgress?.({ stage: "build", message, seconds, steps, ...known });
+    const report = stageReport("build", onProgress);
+    let [steps, toldAt] = [0, -Infinity];
+    const tell = (message: string) => {
+      if (performance.now() - toldAt < 250) return;
+      toldAt = performance.now();
+      report(message, { steps, ...(expectedSteps === 0 ? {} : { expectedSteps }) });
     };
-    report("starting make");
-    const timer = setInterval(() => report("compiling"), 1000);
     const onLine = (line: string) => {
       if (!STEP.test(line)) return;
       steps++;
-      report(line.trim().replace(/ +/, " "));
+      tell(line.trim().replace(/ +/, " "));
     };
-    try {
-      await runStageCommand("build", argv, { env, logPath, onLine, outputDir: buildDir });
-    } finally {
-      clearInterval(timer);
-    }
+    await tellingEverySecond(
+      () => tell(steps === 0 ? "starting make" : "compiling"),
+      () => runStageCommand("build", argv, { env, logPath, onLine, outputDir: buildDir }),
+    );
     if (steps > expectedSteps) await Deno.writeTextFile(join(buildDir, STEPS_FILE), String(steps));
     return join(buildDir, needsBzImage ? "arch/x86/boot/bzImage" : "vmlinux");
   });

@@ -4,7 +4,7 @@ import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { findTool } from "../../host/find_tool.ts";
 
 /** Host tools that any kernel build needs. */
-export const BUILD_TOOLS: readonly string[] = [
+export const BUILD_TOOLS = [
   "make",
   "gcc",
   "ld",
@@ -14,7 +14,7 @@ export const BUILD_TOOLS: readonly string[] = [
   "bc",
   "nice",
   "setpriv",
-];
+] as const;
 
 /** What every call of the kernel's make needs to know. */
 export interface MakeOptions {
@@ -25,7 +25,7 @@ export interface MakeOptions {
   /** Further variables for make, `NAME=value`. */
   variables?: readonly string[];
   /** Number of parallel jobs; as many as there are CPUs by default. */
-  jobs?: number;
+  jobs?: number | undefined;
 }
 
 /**
@@ -41,22 +41,11 @@ export async function makeCommand(
   const ccache = await findTool("ccache") === undefined ? "" : "ccache ";
   const argv: [string, ...string[]] = [
     // make must not outlive us, and lets everything else on the machine go first.
-    "setpriv",
-    "--pdeathsig",
-    "TERM",
-    "nice",
-    "-n",
-    "10",
-    "make",
-    `--directory=${tree}`,
-    `O=${buildDir}`,
+    ...["setpriv", "--pdeathsig", "TERM", "nice", "-n", "10"] as const,
+    ...["make", `--directory=${tree}`, `O=${buildDir}`],
     `ARCH=${arch === "x86_64" ? "x86_64" : "i386"}`,
-    `CC=${ccache}gcc`,
-    `HOSTCC=${ccache}gcc`,
-    "LOCALVERSION=",
-    ...variables,
-    `--jobs=${jobs}`,
-    ...targets,
+    ...[`CC=${ccache}gcc`, `HOSTCC=${ccache}gcc`, "LOCALVERSION="],
+    ...[...variables, `--jobs=${jobs}`, ...targets],
   ];
   const env = {
     KBUILD_BUILD_TIMESTAMP: "Thu Jan  1 00:00:00 UTC 1970",

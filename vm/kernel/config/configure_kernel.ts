@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { basename, join } from "@std/path";
 import { BuildError } from "../build/build_error.ts";
-import { inStage, type OnBuildProgress, runStageCommand } from "../build/build_stage.ts";
+import { inStage, type OnBuildProgress, runStageCommand, stageReport } from "../build/build_stage.ts";
 import { digestOf } from "../../host/digest.ts";
 import {
-  type DroppedOption,
   droppedOptions,
   formatKernelConfig,
   type KernelConfig,
@@ -13,10 +12,10 @@ import {
 } from "./kernel_config.ts";
 import { listFiles, pathOf } from "../source/kernel_source.ts";
 import { makeCommand, type MakeOptions } from "../build/make_command.ts";
-import { missingOptions, type NeededFor, type NeededOption, neededText } from "./needed_options.ts";
+import { missingOptions, type NeededFor, neededText } from "./needed_options.ts";
 
 /** Settings of {@linkcode configureKernel}. */
-export interface ConfigureOptions extends MakeOptions {
+interface ConfigureOptions extends MakeOptions {
   /** What is asked for on top of `tinyconfig`; with `needed`, a whole configuration of the user's. */
   config: KernelConfig;
   /** What a configuration of the user's must have when Kconfig is done with it. */
@@ -24,7 +23,7 @@ export interface ConfigureOptions extends MakeOptions {
   /** Changes when any Kconfig file of the tree may have changed. */
   kconfigKey: string;
   logPath: string;
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /**
@@ -38,17 +37,15 @@ export interface ConfigureOptions extends MakeOptions {
 export function configureKernel(options: ConfigureOptions): Promise<void> {
   return inStage("configure", async () => {
     const { buildDir, config, arch, kconfigKey } = options;
-    const start = performance.now();
+    const report = stageReport("configure", options.onProgress);
     const dotConfig = join(buildDir, ".config");
     const stamp = join(buildDir, ".ckptest-config");
     const wanted = formatKernelConfig(config);
-    const done = await Deno.readTextFile(dotConfig).then(
-      (text) => digestOf([arch, wanted, kconfigKey, text]),
-      () => "",
-    );
+    const digest = (text: string) => digestOf([arch, wanted, kconfigKey, text]);
+    const done = await Deno.readTextFile(dotConfig).then(digest, () => "");
     if (done !== "" && done === await Deno.readTextFile(stamp).catch(() => undefined)) return;
 
-    options.onProgress?.({ stage: "configure", message: "configuring", seconds: 0 });
+    report("configuring");
     await Deno.mkdir(buildDir, { recursive: true });
     await Deno.remove(stamp).catch(() => {});
     if (options.needed) {
@@ -61,16 +58,9 @@ export function configureKernel(options: ConfigureOptions): Promise<void> {
     await runMake(options, "olddefconfig");
     const text = await Deno.readTextFile(dotConfig);
     const final = parseKernelConfig(text, dotConfig);
-    if (options.needed) {
-      const missing = missingOptions(final, options.needed);
-      if (missing.length > 0) throw await missingError(options, missing);
-    } else {
-      const dropped = droppedOptions(config, final);
-      if (dropped.length > 0) throw await droppedError(options, dropped);
-    }
-    await Deno.writeTextFile(stamp, await digestOf([arch, wanted, kconfigKey, text]));
-    const seconds = (performance.now() - start) / 1000;
-    options.onProgress?.({ stage: "configure", message: `${config.size} options kept`, seconds });
+    await checkOptions(options, final);
+    await Deno.writeTextFile(stamp, await digest(text));
+    report(`${config.size} options kept`);
   });
 }
 
@@ -79,36 +69,33 @@ async function runMake(options: ConfigureOptions, target: string): Promise<void>
   await runStageCommand("configure", argv, { env, logPath: options.logPath, outputDir: options.buildDir });
 }
 
-async function droppedError(options: ConfigureOptions, dropped: DroppedOption[]): Promise<BuildError> {
-  const lines: string[] = [];
-  for (const { name, wanted, found } of dropped) {
-    lines.push(`${name}: wanted ${wanted}, got ${found}`);
-    lines.push(...(await explain(options.tree, name.replace(/^CONFIG_/, ""))).map((line) => `    ${line}`));
+/** @throws {BuildError} naming each option that the final configuration must have and does not, and what it needs */
+async function checkOptions(options: ConfigureOptions, final: KernelConfig): Promise<void> {
+  const { config, needed, tree, logPath } = options;
+  const lacking = needed
+    ? missingOptions(final, needed).map((option) => ({ name: option.name, text: neededText(option) }))
+    : droppedOptions(config, final).map(({ name, wanted, found }) => ({
+      name,
+      text: `${name}: wanted ${wanted}, got ${found}`,
+    }));
+  if (lacking.length === 0) return;
+  const detail: string[] = [];
+  for (const { name, text } of lacking) {
+    const told = await explain(tree, name.replace(/^CONFIG_/, ""));
+    detail.push(text, ...told.map((line) => `    ${line}`));
   }
-  const count = dropped.length === 1 ? "1 requested option" : `${dropped.length} requested options`;
-  return new BuildError({
+  const count = (what: string) => `${lacking.length} ${what}${lacking.length === 1 ? "" : "s"}`;
+  const names = lacking.map(({ name }) => name).join(", ");
+  throw new BuildError({
     stage: "configure",
-    problem: `${count} did not survive olddefconfig: ${dropped.map(({ name }) => name).join(", ")}`,
-    hint: "an unmet dependency, another member of the same choice, or something that selects it; see below",
-    detail: lines.slice(0, 60),
-    logPath: options.logPath,
-  });
-}
-
-async function missingError(options: ConfigureOptions, missing: NeededOption[]): Promise<BuildError> {
-  const lines: string[] = [];
-  for (const option of missing) {
-    lines.push(neededText(option));
-    const told = await explain(options.tree, option.name.replace(/^CONFIG_/, ""));
-    lines.push(...told.map((line) => `    ${line}`));
-  }
-  const count = missing.length === 1 ? "1 needed option" : `${missing.length} needed options`;
-  return new BuildError({
-    stage: "configure",
-    problem: `the configuration lacks ${count}: ${missing.map(({ name }) => name).join(", ")}`,
-    hint: "set them; where one is set and gone after olddefconfig, something that it depends on is missing",
-    detail: lines.slice(0, 60),
-    logPath: options.logPath,
+    problem: needed
+      ? `the configuration lacks ${count("needed option")}: ${names}`
+      : `${count("requested option")} did not survive olddefconfig: ${names}`,
+    hint: needed
+      ? "set them; where one is set and gone after olddefconfig, something that it depends on is missing"
+      : "an unmet dependency, another member of the same choice, or something that selects it; see below",
+    detail: detail.slice(0, 60),
+    logPath,
   });
 }
 
