@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-import type { JudgedFindings } from "../../vm/kernel/patches/accept_findings.ts";
-import type { LintFinding, LintReport } from "../../vm/kernel/patches/lint_finding.ts";
+import {
+  type JudgedFindings,
+  type LintFinding,
+  type LintReport,
+} from "../../vm/kernel/patches/accept_findings.ts";
 
 /** What the kernel's style checkers found, for people: one line a tool, below it what it found. */
 export function lintLines(reports: readonly LintReport[], judged: JudgedFindings): string[] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals } from "@std/assert";
-import type { LintFinding } from "../../vm/kernel/patches/lint_finding.ts";
+import type { LintFinding } from "../../vm/kernel/patches/accept_findings.ts";
 import { lintLines } from "./lint_lines.ts";
 
 const FINDING: LintFinding = { tool: "checkpatch", type: "ENOSYS", file: "a.c", line: 3, text: "wrong" };

@@ -5,8 +5,12 @@
 import { assertEquals } from "@std/assert";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import type { OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
-import { acceptFindings, readAcceptedFindings } from "../../vm/kernel/patches/accept_findings.ts";
-import type { LintFinding, LintTool } from "../../vm/kernel/patches/lint_finding.ts";
+import {
+  acceptFindings,
+  type LintFinding,
+  type LintTool,
+  readAcceptedFindings,
+} from "../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../vm/kernel/patches/load_series.ts";
 

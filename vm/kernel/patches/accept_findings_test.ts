@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
-import { acceptFindings, readAcceptedFindings } from "./accept_findings.ts";
-import type { AcceptedFinding, LintFinding } from "./lint_finding.ts";
+import {
+  type AcceptedFinding,
+  acceptFindings,
+  type LintFinding,
+  readAcceptedFindings,
+} from "./accept_findings.ts";
 
 const FINDING: LintFinding = { tool: "checkpatch", type: "ENOSYS", file: "a.c", line: 3, text: "no" };
 const ENTRY: AcceptedFinding = { tool: "checkpatch", type: "ENOSYS", file: "a.c", count: 1, reason: "so" };

@@ -7,7 +7,7 @@ import type { Series } from "./load_series.ts";
 import { createSeriesGit, type SeriesGit } from "./series_git.ts";
 
 /** Settings of {@linkcode applySeries}. */
-export interface ApplySeriesOptions {
+interface ApplySeriesOptions {
   series: Series;
   /** Paths of the mails, in order; a cover letter is passed over. */
   mails: readonly string[];

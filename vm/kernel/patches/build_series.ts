@@ -5,7 +5,7 @@ import { checkObjects } from "./check_objects.ts";
 import { type SeriesTree, type SeriesTreeOptions, withSeriesTree } from "./series_tree.ts";
 
 /** A kernel that was built after one of the patches. */
-export interface BuiltPatch {
+interface BuiltPatch {
   arch: KernelArch;
   /** From 1 on. */
   number: number;
@@ -15,7 +15,7 @@ export interface BuiltPatch {
 }
 
 /** Settings of {@linkcode buildSeries}. */
-export interface BuildSeriesOptions extends SeriesTreeOptions {
+interface BuildSeriesOptions extends SeriesTreeOptions {
   arches: readonly KernelArch[];
   onBuilt?: (built: BuiltPatch) => void;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { BuildError } from "../build/build_error.ts";
-import type { LintFinding, LintReport } from "./lint_finding.ts";
+import type { LintFinding, LintReport } from "./accept_findings.ts";
 import type { SeriesTree } from "./series_tree.ts";
 
 /** What make is told for each of the tools that see the port as the compiler sees it. */
@@ -11,7 +11,7 @@ const CALLS = {
 } as const;
 
 /** Settings of {@linkcode checkObjects}. */
-export interface CheckObjectsOptions {
+interface CheckObjectsOptions {
   tree: SeriesTree;
   tool: keyof typeof CALLS;
   arches: readonly KernelArch[];

@@ -8,7 +8,7 @@ import { createSeriesGit } from "./series_git.ts";
 import type { SeriesMessage } from "./series_plan.ts";
 
 /** Settings of {@linkcode exportSeries}. */
-export interface ExportSeriesOptions {
+interface ExportSeriesOptions {
   series: Series;
   author: SeriesAuthor;
   /** Made if need be. It may hold an earlier series, which is replaced, and nothing else. */
@@ -39,15 +39,15 @@ export function exportSeries(options: ExportSeriesOptions): Promise<string[]> {
       await git.run(0, "config", "branch.series.description", about);
       const { lines } = await git.run(
         0,
-        "format-patch",
-        "--quiet",
-        "--cover-letter",
-        "--cover-from-description=subject",
-        "--no-signature",
-        "--zero-commit", // nobody has these commits
-        "--full-index",
-        "--no-renames",
-        `--output-directory=${outDir}`,
+        ...[
+          "format-patch",
+          "--quiet",
+          "--cover-letter",
+          "--cover-from-description=subject",
+          "--no-signature",
+        ],
+        // Nobody has these commits.
+        ...["--zero-commit", "--full-index", "--no-renames", `--output-directory=${outDir}`],
         "pristine..series",
       );
       if (lines.length > 0) {

@@ -5,24 +5,23 @@ import { requireTools } from "../../host/find_tool.ts";
 import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import { checkObjects } from "./check_objects.ts";
 import { exportSeries, withScratch } from "./export_series.ts";
-import type { LintReport, LintTool } from "./lint_finding.ts";
+import type { LintReport, LintTool } from "./accept_findings.ts";
 import type { Series } from "./load_series.ts";
-import { runCheckpatch } from "./run_checkpatch.ts";
-import { runKernelDoc } from "./run_kernel_doc.ts";
+import { runCheckpatch, runKernelDoc } from "./style_checkers.ts";
 import { withSeriesTree } from "./series_tree.ts";
 
 /** All tools, in the order in which they run. */
-export const LINT_TOOLS: readonly LintTool[] = ["checkpatch", "kernel-doc", "sparse", "W=1"];
+const LINT_TOOLS: readonly LintTool[] = ["checkpatch", "kernel-doc", "sparse", "W=1"];
 
 /** Settings of {@linkcode lintSeries}. */
-export interface LintSeriesOptions {
+interface LintSeriesOptions {
   series: Series;
   cacheDir: string;
   /** What the tools that compile are run for. */
   arches: readonly KernelArch[];
   /** All of them by default. */
   tools?: readonly LintTool[];
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /** What is looked at is not sent, so its sender does not matter. */
@@ -31,7 +30,7 @@ const SENDER = { name: "ckptest", email: "ckptest@example.org", date: "0 +0000" 
 /**
  * Runs the kernel's style checkers on the finished port.
  *
- * @returns what each tool found, in the order of {@linkcode LINT_TOOLS}.
+ * @returns what each tool found, in the order in which they ran.
  * @throws {MissingToolError} when one of them is not installed.
  * @throws {BuildError} when the port cannot be read or compiled.
  */

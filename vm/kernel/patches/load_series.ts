@@ -22,13 +22,13 @@ export interface Series {
 }
 
 /** Settings of {@linkcode loadSeries}. */
-export interface LoadSeriesOptions {
+interface LoadSeriesOptions {
   /** Major and minor version of Debian's kernel, such as `6.1`. */
   series: string;
   cacheDir: string;
   /** Edits that make the port wrong on purpose. */
   mutate?: readonly OverlayEdit[];
-  onProgress?: OnBuildProgress;
+  onProgress?: OnBuildProgress | undefined;
 }
 
 /**

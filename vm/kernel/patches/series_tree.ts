@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { basename, join, normalize, relative } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
-import { withFileLock } from "../../host/file_lock.ts";
 import { planKernel } from "../build/build_kernel.ts";
-import { inStage, type OnBuildProgress, runStageCommand } from "../build/build_stage.ts";
+import {
+  inStage,
+  type OnBuildProgress,
+  runStageCommand,
+  stageReport,
+  withStageLock,
+} from "../build/build_stage.ts";
 import { compileKernel } from "../build/compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
 import { digestOf } from "../../host/digest.ts";
@@ -18,23 +23,16 @@ export interface SeriesTreeOptions {
   onProgress?: OnBuildProgress | undefined;
 }
 
-/** What a compiler or checker has to say of a line. */
-export interface Diagnostic {
-  /** Path from the root of the kernel tree. */
-  file: string;
-  line: number;
-  text: string;
-}
-
 /** What a compilation printed. */
-export interface ObjectReport {
-  diagnostics: Diagnostic[];
+interface ObjectReport {
+  /** What compiler or checker had to say of a line; paths are from the root of the kernel tree. */
+  diagnostics: { file: string; line: number; text: string }[];
   /** Paths of the sources that were looked at. */
   sources: string[];
 }
 
 /** One call of {@linkcode SeriesTree.makeObjects}. */
-export interface MakeObjectsOptions {
+interface MakeObjectsOptions {
   arch: KernelArch;
   /** Index of the patch after which the tree is looked at. */
   index: number;
@@ -59,17 +57,15 @@ export async function withSeriesTree<T>(
   await Deno.symlink("../ccache", join(workDir, "ccache")).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
-  const onWait = (pid: string) =>
-    options.onProgress?.({
-      stage: "apply",
-      message: `waiting for process ${pid}, which builds a series`,
-      seconds: 0,
-    });
-  return await withFileLock(
-    join(workDir, "trees", `${options.series.source.treeKey}.lock`),
-    () => use(new SeriesTree(options, workDir)),
-    { onWait },
-  );
+  const lock = { doing: "builds a series", report: stageReport("apply", options.onProgress) };
+  const path = join(workDir, "trees", `${options.series.source.treeKey}.lock`);
+  return await withStageLock(path, lock, () => use(new SeriesTree(options, workDir)));
+}
+
+/** A tree that is configured, as make and those who call it want it described. */
+interface PreparedTree extends MakeOptions {
+  logPath: string;
+  onProgress: OnBuildProgress | undefined;
 }
 
 /** A kernel tree that takes on the state after each patch. Made by {@linkcode withSeriesTree}. */
@@ -96,7 +92,7 @@ export class SeriesTree {
     const make = await this.#prepare(arch, index, "");
     // Kconfig warns of whatever our configuration changes in the one that it starts from.
     const { length } = await Deno.readTextFile(make.logPath);
-    await compileKernel({ ...make, ...this.#progress(), needsBzImage: false });
+    await compileKernel({ ...make, needsBzImage: false });
     const log = await Deno.readTextFile(make.logPath);
     return log.slice(length).split("\n").filter((line) => /\bwarning: /i.test(line));
   }
@@ -134,36 +130,26 @@ export class SeriesTree {
   }
 
   /** Brings tree and configuration up to date. */
-  async #prepare(
-    arch: KernelArch,
-    index: number,
-    suffix: string,
-  ): Promise<MakeOptions & { logPath: string }> {
+  async #prepare(arch: KernelArch, index: number, suffix: string): Promise<PreparedTree> {
     const { source, pristine, stages } = this.#series;
-    const cacheDir = this.#workDir;
+    const { treeKey, series } = source;
+    const [cacheDir, onProgress] = [this.#workDir, this.#onProgress];
     const { config } = await planKernel({
       arch,
-      source: { kind: "debian", series: source.series },
+      source: { kind: "debian", series },
       cacheDir: this.#cacheDir,
     });
     const edits = this.#edits(index);
-    const tree = await applyTree({
-      source,
-      pristine,
-      edits,
-      treeName: source.treeKey,
-      cacheDir,
-      ...this.#progress(),
-    });
-    const name = `${source.treeKey}-${arch}${suffix}`;
+    const tree = await applyTree({ source, pristine, edits, treeName: treeKey, cacheDir, onProgress });
+    const name = `${treeKey}-${arch}${suffix}`;
     const logPath = join(cacheDir, "logs", `${name}.log`);
     await inStage("configure", () => Deno.writeTextFile(logPath, ""));
-    const make = { tree, buildDir: join(cacheDir, "build", name), arch, cacheDir, logPath };
+    const make = { tree, buildDir: join(cacheDir, "build", name), arch, cacheDir, logPath, onProgress };
     const kconfig = [...stages[index] ?? []].filter(([file]) => basename(file).startsWith("Kconfig"));
     const wanted = new Map(config);
     if (!edits.overlay.has("checkpoint/Kconfig")) wanted.delete("CONFIG_CR_CHECKPOINT");
     const kconfigKey = await digestOf([source.contentKey, ...kconfig.flat()]);
-    await configureKernel({ ...make, config: wanted, kconfigKey, ...this.#progress() });
+    await configureKernel({ ...make, config: wanted, kconfigKey });
     return make;
   }
 
@@ -177,10 +163,6 @@ export class SeriesTree {
       else mutate.push({ file, find: original, replace: text });
     }
     return { overlay, hooks: { path: "the series", text: "" }, mutate };
-  }
-
-  #progress(): { onProgress?: OnBuildProgress } {
-    return this.#onProgress === undefined ? {} : { onProgress: this.#onProgress };
   }
 
   /** Compilers name files as make named them: whole, or from the build directory. */
