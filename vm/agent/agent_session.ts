@@ -156,21 +156,29 @@ export class AgentSession {
     return (await this.#read("zombie", [], { pid: "number" })).pid;
   }
 
-  /** Files of /proc/PID by name, and `pages`: address and entry of pagemap for each page that is present or swapped. */
+  /**
+   * Files of /proc/PID by name, and `pages`: address and entry of pagemap for each page that is present or swapped. A
+   * name that ends in `?` may be of a file that the kernel does not have, and is then not in the answer.
+   */
   observe(pid: number, what: readonly string[]): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     return this.#ask("observe", [["pid", pid], ["what", what.join(",")]], (answer) => {
-      for (const name of what) blobOf(answer, name);
+      for (const name of what) if (!name.endsWith("?")) blobOf(answer, name);
       return answer.blobs;
     });
   }
 
   /**
    * The registers of a process as a tracer sees them; it is left as it was, stopped or not. `gpr`: `struct
-   * user_regs_struct` of the guest's kernel; `xstate`, or what there is in its place: the regset NT_X86_XSTATE;
+   * user_regs_struct` of the guest's kernel; `xstate`: the regset NT_X86_XSTATE, or in its place `fpxregs` or `fpregs`;
    * `debugreg`: eight words; `tls`: three `struct user_desc`.
+   *
+   * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it
    */
-  registers(pid: number): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return this.#ask("regs", [["pid", pid]], (answer) => {
+  registers(
+    pid: number,
+    { fpu = true }: { fpu?: boolean } = {},
+  ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    return this.#ask("regs", [["pid", pid], ["fpu", fpu ? undefined : 0]], (answer) => {
       for (const name of ["gpr", "debugreg", "tls"]) blobOf(answer, name);
       return answer.blobs;
     });

@@ -103,7 +103,11 @@ export function guestCompileCommand(
   arch: GuestProgramArch,
   sourceDirectory: string,
 ): readonly [string, ...string[]] {
-  const sources = [...COMMON, ...(program === "target" ? TARGET : AGENT)];
+  const sources = [
+    ...COMMON,
+    ...(program === "target" ? TARGET : AGENT),
+    ...(program === "agent-host" ? ["agent/old_kernel.c"] : []),
+  ];
   return [
     "gcc",
     arch === "i386" ? "-m32" : "-m64",

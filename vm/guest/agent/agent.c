@@ -10,6 +10,7 @@
 #include "boot.h"
 #include "channel.h"
 #include "command.h"
+#include "old_kernel.h"
 #include "process.h"
 #include "../common/syscall.h"
 
@@ -46,18 +47,14 @@ static void run_command(const struct command *command)
 	reply_error(ENOSYS, "no such command");
 }
 
-#ifndef CKPTEST_HOST_TEST
-
 // Kernels hand parameters that they do not know to the first process, as its environment.
-static bool wants_serial(const unsigned long *stack)
+static bool is_told(const unsigned long *stack, const char *word)
 {
 	for (const unsigned long *at = stack + 1 + stack[0] + 1; *at != 0; at++)
-		if (text_equal((const char *)*at, "CKPTEST_CHANNEL=serial"))
+		if (text_equal((const char *)*at, word))
 			return true;
 	return false;
 }
-
-#endif
 
 __attribute__((noreturn)) void start(const unsigned long *stack);
 
@@ -71,13 +68,15 @@ void start(const unsigned long *stack)
 	if (stack[0] != 4)
 		fatal("usage: agent CONTROL-SOCKET DATA-SOCKET ROOT", 0);
 	boot_on_host((char **)(stack + 1), &control, &data);
+	if (is_told(stack, "CKPTEST_KERNEL=2.6.28"))
+		old_kernel_start();
 #else
 	if (SYS(getpid) != 1) {
 		SYS(exit_group, 2);
 		__builtin_unreachable();
 	}
 	boot_mount_all();
-	if (wants_serial(stack))
+	if (is_told(stack, "CKPTEST_CHANNEL=serial"))
 		control = data = boot_open_serial();
 	else
 		boot_open_ports(&control, &data);

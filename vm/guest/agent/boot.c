@@ -147,20 +147,22 @@ int boot_open_serial(void)
 	return (int)fd;
 }
 
-// The page that every untouched private page reads from; 0 when the kernel does not tell.
+// The frame of the page that every untouched private page reads from; 0 when the kernel does not tell, or has none:
+// from 2.6.24 to 2.6.31 each gets one of its own.
 static u64 zero_page_frame(void)
 {
-	u64 entry = 0;
-	volatile const u8 *page = sys_map_anonymous(PAGE_BYTES, false);
+	u64 entries[2] = { 0, 1 };
+	volatile const u8 *pages = sys_map_anonymous(2 * PAGE_BYTES, false);
 	long fd = SYS(open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return 0;
-	(void)*page;
-	sys_pread((int)fd, &entry, sizeof(entry), (unsigned long)page / PAGE_BYTES * sizeof(entry));
+	(void)pages[0];
+	(void)pages[PAGE_BYTES];
+	sys_pread((int)fd, entries, sizeof(entries), (unsigned long)pages / PAGE_BYTES * sizeof(entries[0]));
 	SYS(close, fd);
-	SYS(munmap, page, PAGE_BYTES);
-	return entry & ((1ULL << 55) - 1);
+	SYS(munmap, pages, 2 * PAGE_BYTES);
+	return entries[0] == entries[1] ? entries[0] & ((1ULL << 55) - 1) : 0;
 }
 
 void boot_say_hello(void)

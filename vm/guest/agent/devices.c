@@ -16,6 +16,7 @@ struct device {
 
 // Their numbers never change (Documentation/admin-guide/devices.txt).
 static const struct device FIXED[] = {
+	{ "mem", S_IFCHR | 0640, 1, 1 },
 	{ "null", S_IFCHR | 0666, 1, 3 },    { "zero", S_IFCHR | 0666, 1, 5 },	 { "full", S_IFCHR | 0666, 1, 7 },
 	{ "random", S_IFCHR | 0666, 1, 8 },  { "urandom", S_IFCHR | 0666, 1, 9 }, { "kmsg", S_IFCHR | 0644, 1, 11 },
 	{ "tty", S_IFCHR | 0666, 5, 0 },     { "console", S_IFCHR | 0600, 5, 1 }, { "ttyS0", S_IFCHR | 0600, 4, 64 },

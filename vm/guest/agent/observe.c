@@ -5,6 +5,7 @@
 #include "channel.h"
 #include "command.h"
 #include "procfs.h"
+#include "tracer.h"
 #include "../common/syscall.h"
 
 #define PAGE_PRESENT (1ULL << 63)
@@ -102,7 +103,8 @@ static long list_range(struct page_list *list, u64 start, u64 end)
 		for (; start < end && start < list->behind; start += PAGE_BYTES) {
 			u64 entry = list->buffers->entries[(size_t)((start - list->first) / PAGE_BYTES)];
 
-			if ((entry & (PAGE_PRESENT | PAGE_SWAPPED)) == 0)
+			// i386 kernels before 2.6.30 fill in the lower half alone, which is 0 in others of such a page.
+			if ((entry & (PAGE_PRESENT | PAGE_SWAPPED)) == 0 && (u32)entry == 0)
 				continue;
 			if (list->count == RECORDS_PER_WRITE)
 				flush_pages(list);
@@ -182,12 +184,18 @@ static long send_pages(int pid)
 	return error;
 }
 
-static long send_proc_file(int pid, const char *name)
+// One that ends in `?` has no blob where the kernel has no such file.
+static long send_proc_file(int pid, char *name)
 {
+	size_t last = text_length(name) - 1;
+	bool is_optional = name[last] == '?';
+
+	if (is_optional)
+		name[last] = '\0';
 	long fd = proc_open(pid, name);
 
 	if (fd < 0)
-		return fd;
+		return is_optional && fd == -ENOENT && proc_state(pid) != '\0' ? 0 : fd;
 	long error = blob_of_file(name, (int)fd, ~0ULL);
 
 	SYS(close, fd);
@@ -223,11 +231,22 @@ void command_observe(const struct command *command)
 #define HASHES_PER_ROUND 1024
 #define UNREADABLE (~0ULL)
 
-static u64 page_hash(int memory, u64 address)
+// The memory of a process. Before Linux 3.3 its tracer alone may read it.
+struct memory {
+	int fd;
+	struct visit visit;
+	bool is_visited;
+};
+
+static u64 page_hash(struct memory *memory, int pid, u64 address)
 {
 	u8 *page = channel_buffer;
-	long length = memory < 0 ? memory : sys_pread(memory, page, PAGE_BYTES, address);
+	long length = memory->fd < 0 ? memory->fd : sys_pread(memory->fd, page, PAGE_BYTES, address);
 
+	if (length == -ESRCH && !memory->is_visited && tracer_visit(&memory->visit, pid) == 0) {
+		memory->is_visited = true;
+		length = sys_pread(memory->fd, page, PAGE_BYTES, address);
+	}
 	if (length != (long)PAGE_BYTES)
 		return UNREADABLE;
 	return hash_of(page, PAGE_BYTES);
@@ -246,7 +265,8 @@ void command_pagehash(const struct command *command)
 
 	if (!command_need_number(command, "count", &count) || !command_pid(command, &pid))
 		return;
-	long memory = proc_open(pid, "mem");
+	long error = proc_open(pid, "mem");
+	struct memory memory = { .fd = (int)error };
 
 	hash_start(&addresses);
 	blob_start(&blob, "pagehash");
@@ -256,18 +276,20 @@ void command_pagehash(const struct command *command)
 		data_read(words, part * 8);
 		hash_update(&addresses, words, part * 8);
 		for (size_t i = 0; i < part; i++)
-			words[i] = page_hash((int)memory, words[i]);
+			words[i] = page_hash(&memory, pid, words[i]);
 		blob_write(&blob, words, part * 8);
 		count -= part;
 	}
 	blob_end(&blob);
-	if (memory >= 0)
-		SYS(close, memory);
+	if (memory.is_visited)
+		error = tracer_leave(&memory.visit);
+	if (memory.fd >= 0)
+		SYS(close, memory.fd);
 	const char *expected = command_text(command, "hash");
 
 	text_hex(&text, hash_finish(&addresses), 16);
-	if (memory >= 0 && expected != NULL && !text_equal(expected, text_end(&text)))
+	if (error >= 0 && expected != NULL && !text_equal(expected, text_end(&text)))
 		reply_error(EBADMSG, "the addresses do not have the digest that was announced");
 	else
-		reply_result(memory, "mem");
+		reply_result(error, "mem");
 }

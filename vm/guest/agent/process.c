@@ -245,7 +245,13 @@ void command_quiesce(const struct command *command)
 			answer_exited(pid);
 			return;
 		}
-		if (proc_read(pid, "syscall", calls[look], sizeof(calls[look])) < 0 || proc_state(pid) != 'S')
+		long length = proc_read(pid, "syscall", calls[look], sizeof(calls[look]));
+
+		if (length == -ENOENT && proc_state(pid) != '\0') {
+			reply_error(length, "syscall in /proc/PID (Linux 2.6.27, CONFIG_HAVE_ARCH_TRACEHOOK)");
+			return;
+		}
+		if (length < 0 || proc_state(pid) != 'S')
 			calls[look][0] = '\0';
 		if (calls[look][0] != '\0' && text_equal(calls[0], calls[1])) {
 			reply_start("ok");

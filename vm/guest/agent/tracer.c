@@ -12,18 +12,22 @@
 #include "command.h"
 #include "process.h"
 #include "procfs.h"
+#include "tracer.h"
 #include "../common/syscall.h"
 
 #ifdef __x86_64__
 #define GENERAL_REGISTERS 27
+#define FPREGS_BYTES 512
 #define FIRST_TLS_ENTRY 12
 #define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)
 #else
 #define GENERAL_REGISTERS 17
+#define FPREGS_BYTES 108
 #define FIRST_TLS_ENTRY 6
 #define DEBUG_REGISTERS_OFFSET 252
 #endif
 
+#define FXSAVE_BYTES 512
 #define DEBUG_REGISTERS 8
 #define TLS_ENTRIES 3
 
@@ -82,6 +86,31 @@ static long seize(int pid)
 	return error;
 }
 
+static long attach(int pid)
+{
+	long error = SYS(ptrace, PTRACE_ATTACH, pid, 0, 0);
+
+	return error < 0 ? error : wait_for_trap(pid, false);
+}
+
+long tracer_visit(struct visit *visit, int pid)
+{
+	visit->pid = pid;
+	visit->was_attached = pid == attached_pid;
+	visit->was_stopped = proc_is_stopped(pid);
+	if (visit->was_attached)
+		return 0;
+	long error = seize(pid);
+
+	// Linux 3.4 brought PTRACE_SEIZE.
+	return error == -EIO ? attach(pid) : error;
+}
+
+long tracer_leave(const struct visit *visit)
+{
+	return visit->was_attached ? 0 : detach(visit->pid, visit->was_stopped);
+}
+
 // Has a process that is seized carry out one instruction.
 static long step(int pid)
 {
@@ -127,9 +156,7 @@ void command_attach(const struct command *command)
 		if (error >= 0 && text_equal(how, "singlestep"))
 			error = step(pid);
 	} else if (text_equal(how, "attach")) {
-		error = SYS(ptrace, PTRACE_ATTACH, pid, 0, 0);
-		if (error >= 0)
-			error = wait_for_trap(pid, false);
+		error = attach(pid);
 	}
 	if (error >= 0)
 		attached_pid = pid;
@@ -200,15 +227,35 @@ static void send_tls(int pid)
 	blob_of("tls", slots, sizeof(slots));
 }
 
-static long send_all(int pid)
+static long send_requested(int pid, const char *name, long request, size_t length)
+{
+	long error = SYS(ptrace, request, pid, 0, channel_buffer);
+
+	if (error >= 0)
+		blob_of(name, channel_buffer, length);
+	return error;
+}
+
+static long send_fpu(int pid)
+{
+	long error = send_set(pid, "xstate", NT_X86_XSTATE);
+
+	// A CPU without XSAVE has no such set; its FXSAVE or FSAVE image is another.
+	if (error == -ENODEV || error == -EINVAL)
+		return send_set(pid, "fpregs", NT_PRFPREG);
+	if (error != -EIO)
+		return error;
+	// Linux 2.6.34 brought PTRACE_GETREGSET. Not every CPU has FXSAVE, and not every kernel tells of it by this.
+	error = send_requested(pid, "fpxregs", PTRACE_GETFPXREGS, FXSAVE_BYTES);
+	return error < 0 ? send_requested(pid, "fpregs", PTRACE_GETFPREGS, FPREGS_BYTES) : error;
+}
+
+static long send_all(int pid, bool with_fpu)
 {
 	long error = send_general(pid);
 
-	if (error >= 0)
-		error = send_set(pid, "xstate", NT_X86_XSTATE);
-	// A CPU without XSAVE has no such set; its FXSAVE or FSAVE image is another.
-	if (error == -ENODEV || error == -EINVAL)
-		error = send_set(pid, "fpregs", NT_PRFPREG);
+	if (error >= 0 && with_fpu)
+		error = send_fpu(pid);
 	if (error >= 0)
 		error = send_debug(pid);
 	if (error >= 0)
@@ -216,23 +263,24 @@ static long send_all(int pid)
 	return error;
 }
 
-// The registers of a process, which is left as it was: attached to, stopped, or neither.
+// The registers of a process, which is left as it was: attached to, stopped, or neither. fpu=0: but for those of the
+// FPU, since a kernel of 2008 counts a task as one that uses it as soon as somebody asks.
 void command_regs(const struct command *command)
 {
+	struct visit visit;
+	u64 fpu = 1;
 	int pid;
 
-	if (!command_pid(command, &pid))
+	if (!command_pid(command, &pid) || !command_number(command, "fpu", &fpu))
 		return;
-	bool was_attached = pid == attached_pid;
-	bool was_stopped = proc_is_stopped(pid);
-	long error = was_attached ? 0 : seize(pid);
+	long error = tracer_visit(&visit, pid);
 
 	if (error < 0) {
 		reply_error(error, "PTRACE_SEIZE");
 		return;
 	}
-	error = send_all(pid);
-	long left = was_attached ? 0 : detach(pid, was_stopped);
+	error = send_all(pid, fpu != 0);
+	long left = tracer_leave(&visit);
 
 	reply_result(error >= 0 ? left : error, "regs");
 }

@@ -9,8 +9,16 @@
 
 long sys_call(long nr, long a, long b, long c, long d, long e, long f);
 
+#ifdef CKPTEST_HOST_TEST
+// An older kernel may stand in between: agent/old_kernel.c.
+long old_kernel_call(long nr, long a, long b, long c, long d, long e, long f);
+#define SYS_CALL old_kernel_call
+#else
+#define SYS_CALL sys_call
+#endif
+
 #define SYS_PADDED(nr, a, b, c, d, e, f, ...) \
-	sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+	SYS_CALL(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 // SYS(name, arguments...): missing arguments are zero.
 #define SYS(name, ...) SYS_PADDED(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
