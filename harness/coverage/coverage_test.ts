@@ -6,7 +6,7 @@ import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "./coverage.ts";
 import { coveragePage } from "./coverage_page.ts";
-import { parseGcov } from "./parse_gcov.ts";
+import { parseGcov } from "./read_coverage.ts";
 import { explainLines, readUnreachableLines } from "./unreachable.ts";
 
 /** What gcov prints of a file of two lines with code, and of a header that nobody asked for. */

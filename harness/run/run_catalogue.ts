@@ -4,7 +4,7 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import type { LastWordsOptions } from "../triage/await_last_words.ts";
+import type { DrainOptions } from "../triage/drain_console.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
 import { type LogPart, LogReader } from "../triage/log_reader.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
@@ -50,7 +50,7 @@ export interface CatalogueOptions {
   /** Ends the run; whoever aborts it also sees to it that a guest that is waited for is lost. */
   readonly signal?: AbortSignal | undefined;
   /** How long a lost guest is listened to. */
-  readonly lastWords?: LastWordsOptions;
+  readonly drain?: DrainOptions;
 }
 
 const REPEAT = 1;
@@ -157,7 +157,7 @@ class CatalogueRun {
       try {
         guest = await this.#options.startGuest();
         this.#options.onGuest?.(guest);
-        const log = new LogReader(guest, this.#options.lastWords);
+        const log = new LogReader(guest, this.#options.drain);
         await this.#addBoot(guest, log);
         if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 }, reproduced: false });
         return { guest, log };
@@ -233,7 +233,7 @@ class CatalogueRun {
       return await this.#broken(
         base,
         error,
-        isLost ? await log.readLastWords() : await readToEnd(log, scenario),
+        isLost ? await log.drain() : await readToEnd(log, scenario),
       );
     }
     const end = await readToEnd(log, scenario);
@@ -338,7 +338,7 @@ class CatalogueRun {
       throwIfInterrupted(this.#options.signal);
       // A check that could not be made has not found that all is well.
       if (!(error instanceof ExpectedError)) return this.#add(faultResult(base, error, guest.consoleText()));
-      part = await log.readLastWords();
+      part = await log.drain();
       this.#add(await this.#broken(base, error, part));
     }
     if (part.splats.length > 0) await this.#addLate(session, part);
@@ -380,7 +380,7 @@ async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & 
     return await log.readToMark(`end of ${scenario.name}`);
   } catch (error) {
     if (!(error instanceof GuestLostError)) throw error;
-    return { ...await log.readLastWords(), lost: error };
+    return { ...await log.drain(), lost: error };
   }
 }
 

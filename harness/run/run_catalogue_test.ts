@@ -119,7 +119,7 @@ async function run(
       const outcome = outcomes(name, time, guest as unknown as FakeGuest);
       return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
     },
-    lastWords: { mostMs: 100, quietMs: 10 },
+    drain: { maxMs: 100, quietMs: 10 },
     ...options,
   });
   return { results, started: guests.started, open: guests.open };

@@ -3,13 +3,13 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { beforeGuestEnds } from "./guest/end_guest.ts";
 import type { Guest } from "./guest/guest.ts";
-import { lookForLeaks } from "../check/leaks/look_for_leaks.ts";
+import { finalLeakCheck } from "../check/leaks/final_leak_check.ts";
 import type { PreparedGuest } from "./guest/prepare_guest.ts";
 import { runCatalogue } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";
 import { type RunnerOptions, scenarioRunner } from "./case/scenario_runner.ts";
 import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_allowlist.ts";
-import { splatDecoder } from "../triage/splat_decoder.ts";
+import { splatDecoder } from "../triage/decode_frames.ts";
 
 /** What {@linkcode runPlatform} adds to the run. */
 export interface PlatformRunOptions extends RunnerOptions {
@@ -34,7 +34,7 @@ export async function runPlatform(
   const allowlist = await readSplatAllowlist();
   const vmlinux = prepared.build?.vmlinux;
   const finalCheck = async (guest: Guest): Promise<string> => {
-    const leaks = await lookForLeaks(guest);
+    const leaks = await finalLeakCheck(guest);
     if (leaks === "") report.note(`${name}: no page and no object has leaked`);
     return leaks;
   };

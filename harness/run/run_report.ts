@@ -14,8 +14,7 @@ import type { Reruns, ScenarioResult } from "./scenario_result.ts";
 import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./run_result.ts";
 import { scenarioRecord } from "./scenario_record.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats } from "../triage/distinct_splats.ts";
-import { splatText } from "../triage/splat_text.ts";
+import { distinctSplats, splatText } from "../triage/splat_text.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
 
 /** What the report says of the kernel that scenarios run on. */

@@ -2,7 +2,7 @@
 
 import { requireTools } from "../../vm/host/find_tool.ts";
 import { runCommand } from "../../vm/host/run_command.ts";
-import type { StackFrame } from "./splat.ts";
+import type { Splat, StackFrame } from "./splat.ts";
 
 /** Where a stack entry is in the source. */
 export interface FramePlace {
@@ -148,4 +148,22 @@ function placeOf(line: string): string | undefined {
     "",
   )
     .replaceAll("/./", "/");
+}
+
+/** Frames that are decoded of a stack: the report shows fewer. */
+const MAX_FRAMES = 32;
+
+/**
+ * Makes the function that finds the source lines of splats of one kernel. A stack that was decoded once is
+ * not decoded again: a splat may come with every scenario.
+ */
+export function splatDecoder(vmlinux: string): (splat: Splat) => Promise<DecodedFrames> {
+  const known = new Map<string, Promise<DecodedFrames>>();
+  return (splat) => {
+    const frames = splat.frames.slice(0, MAX_FRAMES);
+    const key = frames.map(({ function: name, offset, exact }) => `${name}+${offset}${exact}`).join(" ");
+    const decoded = known.get(key) ?? decodeFrames(vmlinux, frames);
+    known.set(key, decoded);
+    return decoded;
+  };
 }

@@ -2,7 +2,7 @@
 
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import type { Guest } from "../run/guest/guest.ts";
-import { awaitLastWords, type LastWordsOptions } from "./await_last_words.ts";
+import { drainConsole, type DrainOptions, within } from "./drain_console.ts";
 import { parseSplats } from "./parse_splats.ts";
 import type { Splat } from "./splat.ts";
 
@@ -29,16 +29,16 @@ const SETTLE_MS = 20;
 export class LogReader {
   readonly #guest: Guest;
   readonly #markMs: number;
-  readonly #lastWords: LastWordsOptions;
+  readonly #drainOptions: DrainOptions;
   #from: number;
   #marks = 0;
 
   /** @param options `from`: where the first piece begins, an offset of the console; its beginning by default */
-  constructor(guest: Guest, options: LastWordsOptions & { markMs?: number; from?: number } = {}) {
+  constructor(guest: Guest, options: DrainOptions & { markMs?: number; from?: number } = {}) {
     this.#guest = guest;
     this.#from = options.from ?? 0;
     this.#markMs = options.markMs ?? MARK_MS;
-    this.#lastWords = options;
+    this.#drainOptions = options;
   }
 
   /**
@@ -51,13 +51,13 @@ export class LogReader {
     const isWhole = await this.#setMark(label);
     const part = this.#next();
     if (part.splats.every(({ isComplete }) => isComplete)) return { ...this.#take(part), isWhole };
-    await awaitLastWords(this.#guest, this.#from, this.#lastWords);
+    await drainConsole(this.#guest, this.#from, this.#drainOptions);
     return { ...this.#take(this.#next()), isWhole };
   }
 
-  /** The piece up to the end of a guest that is lost, with a time for what it still has to say. */
-  async readLastWords(): Promise<LogPart> {
-    await awaitLastWords(this.#guest, this.#from, this.#lastWords);
+  /** The piece up to the end of a guest that is lost, whose console is drained first. */
+  async drain(): Promise<LogPart> {
+    await drainConsole(this.#guest, this.#from, this.#drainOptions);
     return this.#take(this.#next());
   }
 
@@ -96,10 +96,7 @@ export class LogReader {
     while (!this.#guest.consoleText(start).includes(`${mark}\n`)) {
       const left = end - performance.now();
       if (left <= 0 || hasEnded) return false;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, left);
-      await Promise.race([this.#guest.consoleGrown, ended, promise]);
-      clearTimeout(timer);
+      await within(left, [this.#guest.consoleGrown, ended]);
     }
     return true;
   }

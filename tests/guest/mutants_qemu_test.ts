@@ -30,7 +30,7 @@ for (const planted of PLANTED) {
 
 const FUZZ_SEED = 1;
 const FUZZ_PROGRAMS = 1000;
-const MOST_STEPS = 5;
+const MAX_STEPS = 5;
 
 for (const planted of PLANTED.filter(({ fuzz }) => fuzz)) {
   Deno.test(`random programs find ${planted.name} and are made small`, async () => {
@@ -39,8 +39,8 @@ for (const planted of PLANTED.filter(({ fuzz }) => fuzz)) {
     const steps = failure?.scenario.steps?.filter(({ op }) => op !== "stop") ?? [];
     assert(failure, `one of ${FUZZ_PROGRAMS} programs of seed ${FUZZ_SEED} sees it`);
     assert(
-      steps.length <= MOST_STEPS,
-      `at most ${MOST_STEPS} steps in ${JSON.stringify(failure.scenario.steps, null, 2)}`,
+      steps.length <= MAX_STEPS,
+      `at most ${MAX_STEPS} steps in ${JSON.stringify(failure.scenario.steps, null, 2)}`,
     );
     console.log(`${planted.name}: program ${programs}, ${steps.map(({ op }) => op).join(", ")}`);
   });

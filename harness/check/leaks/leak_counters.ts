@@ -24,7 +24,7 @@ export interface LeakCounters {
 export const MANY_CALLS = 100;
 
 const KIB = 1024;
-const MOST_OF_CACHES = 2 * 1024 * 1024;
+const MAX_CACHES = 2 * 1024 * 1024;
 /** The smallest leak of a call that must show in the kernel's objects, in bytes. */
 const SMALLEST_OBJECT = 64;
 
@@ -51,13 +51,13 @@ export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters>
 /** What of a target's memory is not free again when the target is gone: more than caches that were warmed up. */
 export function lostMemory(before: LeakCounters, after: LeakCounters): Finding[] {
   const lost = before.free - after.free;
-  if (before.isWatched || lost <= MOST_OF_CACHES) return [];
+  if (before.isWatched || lost <= MAX_CACHES) return [];
   return [{
     id: "E_LEAK",
     verdict: "mismatch",
     path: "checkpoint(2)",
     message: "the target is gone, and its memory is not free",
-    expected: `at most ${MOST_OF_CACHES} bytes less than before it`,
+    expected: `at most ${MAX_CACHES} bytes less than before it`,
     actual: `${lost} less`,
   }];
 }

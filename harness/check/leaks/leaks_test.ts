@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { nameScenarios } from "./kmemleak.ts";
+import { lastPidOf, nameScenarios } from "./final_leak_check.ts";
 import { leakedPages, pageLeakFindings, unmappedAnonymousPages } from "./page_leaks.ts";
-import { leakingFunction, parsePageReferences } from "./page_references.ts";
-import { lastPidOf } from "./process_log.ts";
+import { leakingFunction, parsePageReferences } from "./check_page_leaks.ts";
 
 Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {
   const [MMAP, ANON, SWAPCACHE] = [1n << 11n, 1n << 12n, 1n << 13n];

@@ -11,7 +11,7 @@ import {
   type VirtualMachineOptions,
 } from "../../../vm/qemu/virtual_machine.ts";
 import type { Terminal } from "../../report/terminal.ts";
-import { withLastWords } from "../../triage/with_last_words.ts";
+import { withDrainedConsole } from "../../triage/drain_console.ts";
 import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
 
@@ -83,7 +83,7 @@ export async function startVirtualGuest(
     }
     return new VirtualGuest(machine, session, performance.now() - begin);
   } catch (error) {
-    const lost = await withLastWords(error, machine);
+    const lost = await withDrainedConsole(error, machine);
     await machine.close();
     throw lost;
   } finally {
