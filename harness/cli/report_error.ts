@@ -7,6 +7,7 @@ import {
   EXIT_STATUS,
   type ExitStatus,
   ExpectedError,
+  InterruptedError,
   isSystemError,
   UsageError,
 } from "../../vm/host/errors.ts";
@@ -35,9 +36,9 @@ export interface FailedCommand {
  * other one that it is ckptest's own, and where its stack trace is.
  */
 export async function reportError(error: unknown, command: FailedCommand): Promise<ErrorReport> {
-  if (error instanceof Deno.errors.BrokenPipe) {
-    return { status: EXIT_STATUS.brokenPipe, text: undefined, problem: error.message };
-  }
+  const isUnread = error instanceof Deno.errors.BrokenPipe ||
+    (error instanceof InterruptedError && error.status === EXIT_STATUS.brokenPipe);
+  if (isUnread) return { status: EXIT_STATUS.brokenPipe, text: undefined, problem: error.message };
   const foreseen = foreseenText(error);
   if (foreseen === undefined) return await reportUnforeseen(error, command);
   const usage = error instanceof UsageError ? `\nusage: ckptest ${command.synopsis}` : "";

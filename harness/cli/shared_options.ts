@@ -50,6 +50,19 @@ export const OUT_OPTION = {
   out: { value: "DIR", help: "where the results go; a new directory below the cache by default" },
 } satisfies OptionSpecs;
 
+/** The same of a run that can be interrupted. */
+export const RUN_OUT_OPTIONS = {
+  ...OUT_OPTION,
+  resume: { help: "go on with the run that was interrupted in the directory of --out" },
+} satisfies OptionSpecs;
+
+/** The command line of a run, for the one that goes on with it: without what says where. */
+export function argsToResume({ args }: ParsedOptions): string[] {
+  return args.filter((arg, at) =>
+    arg !== "--resume" && arg !== "--out" && args[at - 1] !== "--out" && !arg.startsWith("--out=")
+  );
+}
+
 /**
  * The platforms that a command line asks for.
  *

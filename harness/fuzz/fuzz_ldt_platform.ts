@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { describeCall } from "../../lib/x86/random_calls.ts";
+import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "./fuzz_settings.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import type { Terminal } from "../report/terminal.ts";
 import {
@@ -11,6 +12,7 @@ import {
   runLdtFuzz,
 } from "./run_ldt_fuzz.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
+import { throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { encodeProgram } from "../../vm/agent/target_program.ts";
 import type { Guest } from "../run/guest/guest.ts";
@@ -19,7 +21,7 @@ import { parseSplats } from "../triage/parse_splats.ts";
 /** Judges the LDT model on one platform. */
 export async function fuzzLdtPlatform(
   prepared: PreparedGuest,
-  options: Pick<LdtFuzzOptions, "seed" | "count" | "onProgress" | "tamper">,
+  options: Pick<LdtFuzzOptions, "seed" | "count" | "skip" | "onProgress" | "tamper">,
 ): Promise<LdtFuzzResult> {
   const { kernelWordSize: kernel, targetWordSize: target } = prepared.compileTarget;
   await using guest = new LdtGuest(prepared);
@@ -32,24 +34,22 @@ export async function fuzzLdtPlatform(
 }
 
 /** The lines that say how it went. */
-export function ldtFuzzReport(
-  result: LdtFuzzResult,
-  { platform, seed, count }: { platform: string; seed: number; count: number },
-): string[] {
+export function ldtFuzzReport(result: LdtFuzzResult, platform: string, settings: FuzzSettings): string[] {
   const { sequences, steps, checks, milliseconds, failure } = result;
-  if (!failure) {
-    const rate = Math.round(sequences / (milliseconds / 60_000));
+  if (result.stopped) return stoppedLines(platform, settings, sequences);
+  if (failure) {
     return [
-      `ok    ${platform}: ${sequences} LDT sequences as the kernel does them, ${rate} sequences a minute`,
-      `      ${steps.modify_ldt} calls of modify_ldt, ${steps.load} loads of a selector, ` +
-      `${steps.fork} forks, ${steps.exec} execs; ${checks} results compared`,
+      `FAIL  ${platform}: LDT sequence ${failure.index} of seed ${settings.seed}, ${failure.drawn} calls, ` +
+      `made small in ${result.shrinks} runs:`,
+      ...failureLines(failure),
+      `      reproduce: ${fuzzCommandLine(platform, settings)}`,
     ];
   }
+  const rate = Math.round((sequences - settings.skip) / (milliseconds / 60_000));
   return [
-    `FAIL  ${platform}: LDT sequence ${failure.index} of seed ${seed}, ${failure.drawn} calls, ` +
-    `made small in ${result.shrinks} runs:`,
-    ...failureLines(failure),
-    `      reproduce: deno task ckptest fuzz --ldt --arch ${platform} --seed ${seed} --count ${count}`,
+    `ok    ${platform}: ${sequences} LDT sequences as the kernel does them, ${rate} sequences a minute`,
+    `      ${steps.modify_ldt} calls of modify_ldt, ${steps.load} loads of a selector, ` +
+    `${steps.fork} forks, ${steps.exec} execs; ${checks} results compared`,
   ];
 }
 
@@ -64,22 +64,21 @@ function failureLines({ calls, mismatch, alone }: LdtFailure): string[] {
   ];
 }
 
-/** Runs the sequences with progress on the terminal; says whether all agree. */
+/** Runs the sequences with progress on the terminal; undefined when all agree. */
 export async function fuzzLdt(
   prepared: PreparedGuest,
-  { terminal, seed, count }: { terminal: Terminal; seed: number; count: number },
-): Promise<boolean> {
-  const platform = prepared.platform.name;
-  terminal.result(`# ${platform}: ${prepared.kernelName}, seed ${seed}, ${count} LDT sequences`);
-  const result = await fuzzLdtPlatform(prepared, {
-    seed,
-    count,
-    onProgress: (done) =>
-      terminal.status(`${platform}: LDT sequence ${done} of ${count}`, `${platform}: running`),
-  });
+  terminal: Terminal,
+  settings: FuzzSettings,
+): Promise<[] | undefined> {
+  const { platform: { name }, kernelName } = prepared;
+  const { seed, count, skip } = settings;
+  terminal.result(`# ${name}: ${kernelName}, seed ${seed}, ${count} LDT sequences`);
+  const onProgress = (done: number): void =>
+    terminal.status(`${name}: LDT sequence ${done} of ${count}`, `${name}: running`);
+  const result = await fuzzLdtPlatform(prepared, { seed, count, skip, onProgress });
   terminal.clearStatus();
-  for (const line of ldtFuzzReport(result, { platform, seed, count })) terminal.result(line);
-  return result.failure === undefined;
+  for (const line of ldtFuzzReport(result, name, settings)) terminal.result(line);
+  return result.failure && [];
 }
 
 /** Hundreds of sequences take a second or two; a busy machine may need much more. */
@@ -89,15 +88,16 @@ const DEADLINE_MS = 300_000;
  * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
  */
 export class LdtGuest implements AsyncDisposable {
-  readonly #prepared: Pick<PreparedGuest, "startGuest" | "targetPath">;
+  readonly #prepared: Pick<PreparedGuest, "startGuest" | "targetPath" | "signal">;
   #guest: Guest | undefined;
 
-  constructor(prepared: Pick<PreparedGuest, "startGuest" | "targetPath">) {
+  constructor(prepared: Pick<PreparedGuest, "startGuest" | "targetPath" | "signal">) {
     this.#prepared = prepared;
   }
 
   /** Runs a program of the target to its end. */
   async execute(ops: readonly TargetOp[]): Promise<LdtAnswer> {
+    throwIfInterrupted(this.#prepared.signal);
     const guest = this.#guest ??= await this.#prepared.startGuest();
     const mark = guest.consoleMark;
     try {
@@ -107,6 +107,7 @@ export class LdtGuest implements AsyncDisposable {
       await this[Symbol.asyncDispose]();
       return { ...answer, complaint: splats.join("; ") };
     } catch (error) {
+      throwIfInterrupted(this.#prepared.signal);
       if (!(error instanceof GuestLostError)) throw error;
       await this[Symbol.asyncDispose]();
       return { complaint: error.message };

@@ -5,7 +5,7 @@ import { type Finding, findingText } from "../../lib/image/finding.ts";
 import { parseScenario, type Scenario, type Step } from "../../lib/model/scenario.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { HarnessFault } from "../run/harness_fault.ts";
-import { ExpectedError } from "../../vm/host/errors.ts";
+import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import type { CommandFinding } from "../cli/command_outcome.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
@@ -20,12 +20,17 @@ export interface FuzzOptions {
   readonly count: number;
   /** Whether tracers and other holders take part. */
   readonly tracers?: boolean;
+  /** Programs at the beginning that are drawn and not run. */
+  readonly skip?: number;
   readonly onProgress?: (done: number) => void;
 }
 
 /** What random programs found. */
 export interface FuzzResult {
+  /** How many passed, those that were skipped among them; with a failure the number of the one that failed. */
   readonly programs: number;
+  /** Whether it was interrupted. */
+  readonly stopped: boolean;
   /** Programs that were run to find the smallest one. */
   readonly shrinks: number;
   readonly milliseconds: number;
@@ -44,9 +49,13 @@ class MismatchFound extends Error {
 export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Promise<FuzzResult> {
   const run = scenarioRunner(prepared);
   const begin = performance.now();
+  const { skip = 0 } = options;
+  const { signal } = prepared;
   let guest: Guest | undefined;
+  let drawn = 0;
   let done = 0;
   let failed = false;
+  let stopped = false;
   const property = fc.asyncProperty(
     stepsArbitrary({
       target: prepared.compileTarget,
@@ -54,14 +63,24 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
       tracers: options.tracers ?? false,
     }),
     async (steps) => {
+      // Nothing that comes after an interruption is run: else it would be taken for a smaller failure.
+      if (stopped) return;
+      if (++drawn <= skip) return void done++;
+      stopped = signal?.aborted ?? false;
+      throwIfInterrupted(signal);
       guest ??= await prepared.startGuest();
-      const findings = await findingsOf(guest, scenarioOf(steps), run);
+      const findings = await findingsOf(guest, scenarioOf(steps), run).catch((error) => {
+        stopped = signal?.aborted ?? false;
+        throwIfInterrupted(signal);
+        throw error;
+      });
       if (findings.length > 0) {
         failed = true;
         await guest[Symbol.asyncDispose]();
         guest = undefined;
       }
       if (!failed) options.onProgress?.(++done);
+      stopped = signal?.aborted ?? false;
       if (findings.length > 0) throw new MismatchFound(findings.map(({ text }) => text).join("\n"));
     },
   );
@@ -73,11 +92,12 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
     });
     const steps = details.counterexample?.[0];
     const base = {
-      programs: details.numRuns,
+      programs: stopped ? done : details.numRuns,
+      stopped,
       shrinks: details.numShrinks,
       milliseconds: performance.now() - begin,
     };
-    if (!details.failed || !steps) return { ...base, failure: undefined };
+    if (stopped || !details.failed || !steps) return { ...base, failure: undefined };
     if (!(details.errorInstance instanceof MismatchFound)) throw details.errorInstance;
     const scenario = scenarioOf(steps);
     await using fresh = await prepared.startGuest();

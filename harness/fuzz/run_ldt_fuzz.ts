@@ -4,6 +4,7 @@ import type { TargetOp } from "../../lib/model/target_op.ts";
 import type { LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import { drawLdtCalls, type LdtCall, shrinkCalls } from "../../lib/x86/random_calls.ts";
 import { decodeResults } from "../../vm/agent/target_program.ts";
+import { InterruptedError } from "../../vm/host/errors.ts";
 import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
 
 /** What came of a program: its results file as far as it was written, or why nothing can be said. */
@@ -15,12 +16,15 @@ export type LdtAnswer =
 export interface LdtFuzzOptions {
   readonly seed: number;
   readonly count: number;
+  /** Sequences at the beginning that are left out. */
+  readonly skip?: number;
   /** The kernel and the kind of program that carry the sequences out. */
   readonly model: LdtModelOptions;
   /** Word size of the target program. */
   readonly wordSize: 4 | 8;
   /**
    * Carries a program out. A guest that is lost is a complaint, and must be replaced before the next program.
+   * An InterruptedError ends it all.
    */
   readonly execute: (ops: readonly TargetOp[]) => Promise<LdtAnswer>;
   /** Sequences in one program; 200 when not given. */
@@ -53,8 +57,10 @@ export interface LdtFailure {
 
 /** What random sequences showed. */
 export interface LdtFuzzResult {
-  /** Sequences that were judged. */
+  /** Sequences that agree, those that were left out among them. */
   readonly sequences: number;
+  /** Whether it was interrupted. */
+  readonly stopped: boolean;
   /** Steps in them by kind. */
   readonly steps: Readonly<Record<LdtCall["call"], number>>;
   /** Results that were compared. */
@@ -80,26 +86,34 @@ export function drawSequence(seed: number, index: number): LdtCall[] {
  */
 export async function runLdtFuzz(options: LdtFuzzOptions): Promise<LdtFuzzResult> {
   const begin = performance.now();
-  const { count, batch = BATCH } = options;
+  const { count, batch = BATCH, skip = 0 } = options;
   const steps = { modify_ldt: 0, fork: 0, exec: 0, load: 0 };
   let checks = 0;
-  for (let first = 0; first < count; first += batch) {
-    const length = Math.min(batch, count - first);
-    const sequences = Array.from({ length }, (_, i) => drawSequence(options.seed, first + i));
-    const programs = sequences.map((calls, id) => compile(calls, id, options));
-    const failed = judge(programs, await options.execute(programs.flatMap(({ ops }) => ops)));
-    const passed = failed?.index ?? length;
-    for (const call of sequences.slice(0, passed).flat()) steps[call.call]++;
-    for (const program of programs.slice(0, passed)) checks += program.checks.length;
-    const result = { sequences: first + passed, steps, checks };
-    if (failed) {
-      const { shrinks, ...failure } = await makeSmall(sequences, { ...options, first, failed });
-      return { ...result, shrinks, failure, milliseconds: performance.now() - begin };
+  let done = Math.min(skip, count);
+  const resultOf = (rest: Pick<LdtFuzzResult, "shrinks" | "failure" | "stopped">): LdtFuzzResult => {
+    return { sequences: done, steps, checks, ...rest, milliseconds: performance.now() - begin };
+  };
+  try {
+    for (let first = done; first < count; first += batch) {
+      const length = Math.min(batch, count - first);
+      const sequences = Array.from({ length }, (_, i) => drawSequence(options.seed, first + i));
+      const programs = sequences.map((calls, id) => compile(calls, id, options));
+      const failed = judge(programs, await options.execute(programs.flatMap(({ ops }) => ops)));
+      const passed = failed?.index ?? length;
+      for (const call of sequences.slice(0, passed).flat()) steps[call.call]++;
+      for (const program of programs.slice(0, passed)) checks += program.checks.length;
+      done = first + passed;
+      if (failed) {
+        const { shrinks, ...failure } = await makeSmall(sequences, { ...options, first, failed });
+        return resultOf({ shrinks, failure, stopped: false });
+      }
+      options.onProgress?.(done);
     }
-    options.onProgress?.(result.sequences);
+  } catch (error) {
+    if (!(error instanceof InterruptedError)) throw error;
+    return resultOf({ shrinks: 0, failure: undefined, stopped: true });
   }
-  const milliseconds = performance.now() - begin;
-  return { sequences: count, steps, checks, shrinks: 0, failure: undefined, milliseconds };
+  return resultOf({ shrinks: 0, failure: undefined, stopped: false });
 }
 
 function compile(calls: readonly LdtCall[], id: number, options: LdtFuzzOptions): LdtProgram {

@@ -7,7 +7,14 @@ import { loadAccessRights, loadSegmentLimit, segmentLoadFault } from "../../lib/
 import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import { describeCall, type LdtCall } from "../../lib/x86/random_calls.ts";
 import { ldtFuzzReport } from "./fuzz_ldt_platform.ts";
-import { drawSequence, type LdtAnswer, type LdtFuzzOptions, runLdtFuzz } from "./run_ldt_fuzz.ts";
+import { InterruptedError } from "../../vm/host/errors.ts";
+import {
+  drawSequence,
+  type LdtAnswer,
+  type LdtFuzzOptions,
+  type LdtFuzzResult,
+  runLdtFuzz,
+} from "./run_ldt_fuzz.ts";
 
 const NATIVE: LdtModelOptions = { dialect: "port", wordSize: 8 };
 const REGISTERS = ["es", "ss", "ds", "fs", "gs"] as const;
@@ -173,15 +180,40 @@ Deno.test("runLdtFuzz() says so when a sequence fails only among others", async 
 
 Deno.test("ldtFuzzReport() shows the calls, what differs and how to run it again", async () => {
   const tamper = wrong(({ limit }) => ({ limit: (limit & 0xfff0ffff) >>> 0 }));
-  const run = { platform: "i386", seed: 5, count: 60 };
-  const text = ldtFuzzReport(await runLdtFuzz(options({ tamper })), run).join("\n");
+  const settings = { seed: 5, count: 60, skip: 0, ldt: true, tracers: false, others: ["--ldt"] };
+  const report = (result: LdtFuzzResult) => ldtFuzzReport(result, "i386", settings);
+  const text = report(await runLdtFuzz(options({ tamper }))).join("\n");
   assert(text.startsWith("FAIL  i386: LDT sequence "), text);
   for (
-    const part of ["modify_ldt(0x11, {entry 0", "expected 0x", "actual   0x", "--ldt --arch i386 --seed 5"]
+    const part of [
+      "modify_ldt(0x11, {entry 0",
+      "expected 0x",
+      "actual   0x",
+      "fuzz --arch i386 --seed 5 --count 60 --ldt",
+    ]
   ) {
     assert(text.includes(part), `${part} in ${text}`);
   }
-  assert(ldtFuzzReport(await runLdtFuzz(options()), run)[0]!.startsWith("ok    i386: 60 LDT sequences"));
+  assert(report(await runLdtFuzz(options()))[0]!.startsWith("ok    i386: 60 LDT sequences"));
+});
+
+Deno.test("runLdtFuzz() that is interrupted says how far it came, and goes on from there", async () => {
+  let programs = 0;
+  const execute = (ops: readonly TargetOp[]): Promise<LdtAnswer> =>
+    ++programs > 2
+      ? Promise.reject(new InterruptedError("interrupted by SIGINT"))
+      : Promise.resolve(new ScriptedKernel(NATIVE).run(ops));
+  const first = await runLdtFuzz(options({ execute, batch: 10 }));
+  assertEquals([first.stopped, first.sequences, first.failure], [true, 20, undefined]);
+  const settings = { seed: 5, count: 60, skip: 0, ldt: true, tracers: false, others: ["--ldt"] };
+  assertEquals(ldtFuzzReport(first, "i386", settings), [
+    "stopped i386: 20 LDT sequences passed, up to 20 of 60",
+    "go on with: deno task ckptest fuzz --arch i386 --seed 5 --count 60 --skip 20 --ldt",
+  ]);
+  const rest = await runLdtFuzz(options({ skip: 20 }));
+  assertEquals([rest.stopped, rest.sequences], [false, 60]);
+  const whole = await runLdtFuzz(options());
+  assertEquals(rest.checks + first.checks, whole.checks);
 });
 
 Deno.test("drawSequence() does not depend on how many are drawn, and differs from seed to seed", () => {

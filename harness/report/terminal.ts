@@ -17,14 +17,28 @@ function mayColour(stream: { isTerminal(): boolean }): boolean {
 export class Terminal {
   readonly #statusOnTerminal = Deno.stderr.isTerminal();
   readonly #colour = mayColour(Deno.stdout);
+  /** Told once that nobody reads standard output any more, which is silent from then on; by default that is thrown. */
+  onBrokenPipe: ((error: Error) => void) | undefined;
+  #isUnread = false;
   #status = "";
   #lastPlain = "";
 
   /** Writes a line of the result. */
   result(line: string): void {
     this.#clearStatus();
-    write(Deno.stdout, `${line}\n`);
+    this.#print(`${line}\n`);
     this.#drawStatus();
+  }
+
+  #print(text: string): void {
+    if (this.#isUnread) return;
+    try {
+      write(Deno.stdout, text);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe && this.onBrokenPipe)) throw error;
+      this.#isUnread = true;
+      this.onBrokenPipe(error);
+    }
   }
 
   /** Writes a line about what went on, beside the result. */

@@ -3,7 +3,7 @@
 import { walk } from "@std/fs";
 import { basename, join } from "@std/path";
 import { parseScenario, type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
-import { UsageError } from "../../vm/host/errors.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 
 /** Where the project's own scenarios lie. */
 export const SCENARIO_DIRECTORY: string = join(
@@ -14,18 +14,27 @@ export const SCENARIO_DIRECTORY: string = join(
   "scenarios",
 );
 
+const FILES = new WeakMap<Scenario, string>();
+
+/** The file that a scenario was read from. */
+export function scenarioFile(scenario: Scenario): string | undefined {
+  return FILES.get(scenario);
+}
+
 /**
  * Reads one scenario; its name is the file's.
  *
- * @throws {UsageError} when the file cannot be read or does not say what a scenario must
+ * @throws {ExpectedError} when the file cannot be read or does not say what a scenario must
  */
 export async function readScenario(path: string): Promise<Scenario> {
   try {
-    return parseScenario(JSON.parse(await Deno.readTextFile(path)), path);
+    const scenario = parseScenario(JSON.parse(await Deno.readTextFile(path)), path);
+    FILES.set(scenario, path);
+    return scenario;
   } catch (error) {
-    if (error instanceof ScenarioError) throw new UsageError(error.message);
-    if (error instanceof SyntaxError) throw new UsageError(`${path} is not JSON: ${error.message}`);
-    if (error instanceof Deno.errors.NotFound) throw new UsageError(`${path}: no such scenario file`);
+    if (error instanceof ScenarioError) throw new ExpectedError(error.message);
+    if (error instanceof SyntaxError) throw new ExpectedError(`${path} is not JSON: ${error.message}`);
+    if (error instanceof Deno.errors.NotFound) throw new ExpectedError(`${path}: no such scenario file`);
     throw error;
   }
 }

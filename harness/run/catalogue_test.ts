@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
-import { UsageError } from "../../vm/host/errors.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import { parsePlatforms, PLATFORMS } from "./platform.ts";
 
 async function withFile(text: string, use: (path: string) => Promise<unknown>): Promise<void> {
@@ -29,13 +29,16 @@ Deno.test("readScenario() names the scenario after its file", async () => {
 Deno.test("readScenario() names a file that is missing, no JSON, or no scenario", async () => {
   await assertRejects(
     () => readScenario("/nowhere/x.json"),
-    UsageError,
+    ExpectedError,
     "/nowhere/x.json: no such scenario file",
   );
-  await withFile("{", (path) => assertRejects(() => readScenario(path), UsageError, `${path} is not JSON`));
+  await withFile(
+    "{",
+    (path) => assertRejects(() => readScenario(path), ExpectedError, `${path} is not JSON`),
+  );
   await withFile(
     "{}",
-    (path) => assertRejects(() => readScenario(path), UsageError, `${path}: $.about: expected a sentence`),
+    (path) => assertRejects(() => readScenario(path), ExpectedError, `${path}: $.about: expected a sentence`),
   );
 });
 
@@ -55,7 +58,7 @@ Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
   assertEquals(names(undefined, "debug"), ["x86_64-debug:debug", "i386-debug:debug"]);
   assertEquals(names("x86_64-fault,i386", "debug"), ["x86_64-fault:fault", "i386-debug:debug"]);
   assertEquals(names("compat-debug"), ["compat-debug:debug"]);
-  assertThrows(() => names("x86_64", "fast"), UsageError, `plain, debug, fault: found "fast"`);
+  assertThrows(() => names("x86_64", "fast"), ExpectedError, `plain, debug, fault: found "fast"`);
 });
 
 Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
@@ -71,8 +74,8 @@ Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
   ]);
   assertEquals(names("x86_64@6.1"), ["x86_64 6.1"]);
   assertEquals(names("all", "6.12").length, PLATFORMS.length);
-  assertThrows(() => names("x86_64", "6.2"), UsageError, `--series takes 5.10, 6.1, 6.12: found "6.2"`);
-  assertThrows(() => names("x86_64@2.6.28"), UsageError, `found "2.6.28"`);
+  assertThrows(() => names("x86_64", "6.2"), ExpectedError, `--series takes 5.10, 6.1, 6.12: found "6.2"`);
+  assertThrows(() => names("x86_64@2.6.28"), ExpectedError, `found "2.6.28"`);
 });
 
 Deno.test("parsePlatforms() knows every kernel, and names one that it does not know", () => {
@@ -85,7 +88,7 @@ Deno.test("parsePlatforms() knows every kernel, and names one that it does not k
     try {
       parsePlatforms({ arch: wrong, fallback: "x86_64" });
     } catch (error) {
-      assert(error instanceof UsageError);
+      assert(error instanceof ExpectedError);
       message = error.message;
     }
     assert(message.includes("x86_64, i386, i386-pae, compat"), `"${wrong}": ${message}`);

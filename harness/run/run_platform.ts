@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { beforeGuestEnds } from "./guest/end_guest.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import type { Guest } from "./guest/guest.ts";
 import { finalLeakCheck } from "../check/leaks/final_leak_check.ts";
 import type { PreparedGuest } from "./guest/prepare_guest.ts";
@@ -43,6 +43,7 @@ export async function runPlatform(
     runScenario: scenarioRunner(prepared, options),
     skipReason: prepared.skipReason,
     repeat,
+    signal: prepared.signal,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
     ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux) },
     ...flavour === "debug" ? { finalCheck } : {},
@@ -59,5 +60,29 @@ function kernelOf({ platform, build }: PreparedGuest): AllowedOn {
     arch: platform.name,
     ...build ? { flavour: build.flavour } : {},
     ...series === undefined ? {} : { series },
+  };
+}
+
+/**
+ * Has something done with each guest before it ends. A guest that was lost by then can tell nothing more:
+ * that is no error of its own.
+ */
+function beforeGuestEnds(
+  startGuest: () => Promise<Guest>,
+  work: (guest: Guest) => Promise<void>,
+): () => Promise<Guest> {
+  return async () => {
+    const guest = await startGuest();
+    const end = guest[Symbol.asyncDispose].bind(guest);
+    guest[Symbol.asyncDispose] = async () => {
+      try {
+        await work(guest);
+      } catch (error) {
+        if (!(error instanceof ExpectedError)) throw error;
+      } finally {
+        await end();
+      }
+    };
+    return guest;
   };
 }

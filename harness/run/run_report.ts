@@ -3,19 +3,21 @@
 import { ensureDir } from "@std/fs";
 import { join, relative } from "@std/path";
 import { addCounts, type ByteCounts } from "../../lib/compare/byte_account.ts";
-import { type Finding, findingText } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
-import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../../vm/host/errors.ts";
-import { formatBytes, formatCount, formatSeconds } from "../report/format_quantity.ts";
-import type { Reruns, ScenarioResult } from "./scenario_result.ts";
-import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult } from "./run_result.ts";
-import { scenarioRecord } from "./scenario_record.ts";
-import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats, splatText } from "../triage/splat_text.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
+import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
+import { formatCount, formatSeconds } from "../report/format_quantity.ts";
+import type { Terminal } from "../report/terminal.ts";
+import { distinctSplats, type SplatSource } from "../triage/splat_text.ts";
+import { FailureFiles } from "./failure_files.ts";
+import { readRunResult } from "./read_run_result.ts";
+import { failureLines, resultLine, wasRun } from "./result_text.ts";
+import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult, type ScenarioRecord } from "./run_result.ts";
+import { scenarioRecord } from "./scenario_record.ts";
+import type { ScenarioResult } from "./scenario_result.ts";
 
 /** What the report says of the kernel that scenarios run on. */
 export interface ReportedPlatform {
@@ -28,68 +30,76 @@ export interface ReportedPlatform {
   readonly kernelOptions?: readonly string[];
 }
 
-/** How many scenarios ended how. */
-export interface RunCounts {
-  readonly passed: number;
-  readonly failed: number;
-  readonly lost: number;
-  readonly skipped: number;
+/** How a report is opened. */
+export interface RunReportOptions {
+  /** Where the results go; a new directory below the cache by default. */
+  readonly directory: string | undefined;
+  readonly terminal: Terminal;
+  /** What runs this again, behind `deno task`. */
+  readonly task: readonly string[];
+  /** The options of the run, for the command that goes on with it; undefined where nothing can. */
+  readonly args?: readonly string[];
+  /** Whether the directory holds a run that was interrupted, and this one is to go on with it. */
+  readonly resume?: boolean;
 }
 
-const encoder = new TextEncoder();
-/** Directory for what the guest had answered when ckptest itself failed. */
-const ANSWERS = "answers";
-const FINDINGS_SHOWN = 6;
-const SPLATS_SHOWN = 3;
-
-/** The exit status that tells them. */
-export function exitStatusOf(counts: RunCounts): ExitStatus {
+/** The exit status that tells how many scenarios ended how. */
+export function exitStatusOf(counts: RunResult["counts"]): ExitStatus {
   if (counts.failed > 0) return EXIT_STATUS.testFailed;
   if (counts.lost > 0) return EXIT_STATUS.guestLost;
   return counts.passed > 0 ? EXIT_STATUS.pass : EXIT_STATUS.nothingRan;
 }
 
-/** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte account. */
+/** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte coverage. */
 export class RunReport {
   /** Where the results go. */
   readonly directory: string;
+  readonly #options: RunReportOptions;
   readonly #terminal: Terminal;
-  readonly #task: readonly string[];
-  readonly #results: { platform: string; result: ScenarioResult; directory: string | undefined }[] = [];
+  readonly #before: RunResult | undefined;
+  readonly #records: ScenarioRecord[] = [];
+  readonly #splats: SplatSource[] = [];
   readonly #kernels = new Map<string, RunKernel>();
   readonly #kernelOptions = new Map<string, readonly string[]>();
-  readonly #started = new Date();
+  readonly #begin = Date.now();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
-  readonly #files: Promise<void>[] = [];
+  readonly #files: FailureFiles;
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
-  readonly #directories = new Set<string>();
-  #images = 0;
+  readonly #faults = new Set<string>();
+  #notRun = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
-  constructor(directory: string, terminal: Terminal, task: readonly string[] = ["test:qemu"]) {
+  constructor(directory: string, options: RunReportOptions, before: RunResult | undefined) {
     this.directory = directory;
-    this.#terminal = terminal;
-    this.#task = task;
+    this.#options = options;
+    this.#terminal = options.terminal;
+    this.#files = new FailureFiles(directory);
+    this.#before = before;
+    if (!before) return;
+    // What was lost is run again.
+    this.#records.push(...before.results.filter(({ status }) => status !== "lost"));
+    addCounts(this.#bytes, before.bytes);
+    for (const [name, sum] of Object.entries(before.volatile)) this.#volatile.set(name, { ...sum });
   }
 
   /**
-   * Makes the directory for the results; a new one below the cache when none is named.
+   * Makes the directory for the results, or reads what an interrupted run has left there.
    *
-   * @param task what shows a failure again, behind `deno task`
+   * @throws {UsageError} when that cannot be
    */
-  static async open(
-    directory: string | undefined,
-    terminal: Terminal,
-    task?: readonly string[],
-  ): Promise<RunReport> {
+  static async open(options: RunReportOptions): Promise<RunReport> {
+    const { directory, resume = false } = options;
+    if (resume && directory === undefined) throw new UsageError("option --resume goes with --out DIR");
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
+    const before = resume ? await readRunResult(join(path, "results.json")) : undefined;
+    if (typeof before === "string") throw new UsageError(`option --resume: ${before}`);
     await ensureDir(path).catch((error) => {
       throw new UsageError(`no directory for the results, ${path}: ${error.message}`);
     });
-    return new RunReport(path, terminal, task);
+    return new RunReport(path, options, before);
   }
 
   /**
@@ -99,6 +109,13 @@ export class RunReport {
    */
   beginPlatform(reported: ReportedPlatform, how = ""): void {
     const { name, kernelName, acceleratorReason, build, kernelOptions = [] } = reported;
+    const before = this.#before?.kernels.find(({ platform }) => platform === name);
+    if (before && (before.key !== build?.key || before.name !== kernelName)) {
+      throw new UsageError(
+        `option --resume: ${this.directory} has results of another kernel for ${name} ` +
+          `(expected ${kernelName} as it is now, found ${before.name}): run it anew`,
+      );
+    }
     this.#kernelOptions.set(name, kernelOptions);
     this.#kernels.set(name, {
       platform: name,
@@ -108,6 +125,15 @@ export class RunReport {
     });
     const what = how === "" ? kernelName : `${kernelName}, ${how}`;
     this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
+  }
+
+  /** The scenarios that have no result yet of the run that this one goes on with. */
+  rest(platform: string, scenarios: readonly Scenario[]): readonly Scenario[] {
+    if (!this.#before) return scenarios;
+    const done = this.#records.filter((record) => record.platform === platform && record.phase === undefined);
+    const names = new Set(done.map(({ scenario }) => scenario));
+    if (names.size > 0) this.#terminal.result(`${platform}: ${names.size} scenarios are finished`);
+    return scenarios.filter(({ name }) => !names.has(name));
   }
 
   /** Notes that a guest was started. */
@@ -131,191 +157,144 @@ export class RunReport {
   /** Prints a scenario's line, and what went wrong below it. */
   result(platform: string, result: ScenarioResult): void {
     const isFailure = wasRun(result) && result.status !== "pass";
-    const directory = isFailure ? this.#directoryFor(platform, result) : undefined;
-    this.#results.push({ platform, result, directory });
+    const directory = isFailure ? this.#files.keep(platform, result) : undefined;
+    const reproduce = this.#reproduce(platform, result);
+    const record = {
+      ...{ platform, ...scenarioRecord(result), reproduce },
+      ...directory === undefined ? {} : { files: relative(this.directory, directory) },
+    };
+    this.#records.push(record);
+    const { scenario, phase, splats } = result;
+    this.#splats.push({ platform, result: { scenario, splats, ...phase && { phase } } });
+    if (result.fault) this.#faults.add(scenario);
+    if (result.status === "lost" && !wasRun(result)) this.#notRun++;
     // Nothing but allowed splats at boot or between scenarios: named at the end.
-    if (!isCounted(result)) return;
+    if (!isCounted(record)) return;
     const stops = result.outcome?.stops ?? [];
     for (const stop of stops) {
-      this.#images++;
       addCounts(this.#bytes, stop.counts);
       for (const [name, { bytes, reason }] of stop.volatile) {
         const sum = this.#volatile.get(name) ?? { bytes: 0, reason };
         this.#volatile.set(name, { bytes: sum.bytes + bytes, reason });
       }
     }
-    const word = { pass: "ok  ", fail: "FAIL", skip: "skip", lost: "LOST" }[result.status];
-    const style = result.status === "lost" ? "fail" : result.status;
-    const pages = stops.reduce((sum, stop) => sum + stop.pages, 0);
-    const bytes = stops.reduce((sum, stop) => sum + stop.image.length, 0);
-    const columns = [
-      this.#terminal.style(word, style),
-      platform.padEnd(8),
-      nameOf(result).padEnd(26),
-      `${pages} pages`.padStart(11),
-      formatBytes(bytes).padStart(10),
-      formatSeconds(result.milliseconds).padStart(8),
-    ];
-    this.#terminal.result(
-      columns.join("  ") + (result.reason && !wasRun(result) ? `  ${result.reason}` : ""),
-    );
-    for (const { label, notes = [] } of stops) {
-      for (const note of notes) this.#terminal.result(`      ${label}: ${note}`);
-    }
-    if (directory !== undefined) this.#failure(platform, result, directory);
-  }
-
-  #failure(platform: string, result: ScenarioResult, directory: string): void {
-    const print = (line: string): void => this.#terminal.result(`      ${line}`);
-    const findings = [
-      ...result.outcome?.findings ?? [],
-      ...result.outcome?.stops.flatMap((stop) =>
-        stop.findings.map((f) => ({ ...f, path: `${stop.label}: ${f.path}` }))
-      ) ??
-        [],
-    ];
-    for (const finding of findings.slice(0, FINDINGS_SHOWN)) print(findingText(finding));
-    if (findings.length > FINDINGS_SHOWN) print(`... and ${findings.length - FINDINGS_SHOWN} more findings`);
-    if (result.reason) result.reason.split("\n").forEach(print);
-    const splats = result.splats.filter(({ allowed }) => !allowed);
-    for (const splat of splats.slice(0, SPLATS_SHOWN)) splatText(splat).forEach(print);
-    if (splats.length > SPLATS_SHOWN) print(`... and ${splats.length - SPLATS_SHOWN} more splats`);
-    if (result.reruns) rerunText(result.reruns, splats.length > 0).forEach(print);
-    print(`reproduce: ${this.#reproduce(platform, result)}`);
-    print(`kept in:   ${directory}${splats.length > 0 ? " (kernel.log is the whole log)" : ""}`);
-    const kept = this.#keep(directory, result, findings);
-    // Reported by close(), with the counts.
-    kept.catch(() => {});
-    this.#files.push(kept);
-  }
-
-  /** A directory of its own for each failure: a guest may fail to boot more than once. */
-  #directoryFor(platform: string, { scenario, phase }: ScenarioResult): string {
-    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
-    const path = join(this.directory, platform, name);
-    let free = path;
-    for (let n = 2; this.#directories.has(free); n++) free = `${path}.${n}`;
-    this.#directories.add(free);
-    return free;
-  }
-
-  async #keep(directory: string, result: ScenarioResult, findings: readonly Finding[]): Promise<void> {
-    await ensureDir(directory);
-    const write = (name: string, text: string): Promise<void> =>
-      writeWhole(join(directory, name), encoder.encode(text));
-    await write("findings.json", `${JSON.stringify(findings, null, 2)}\n`);
-    await write("kernel.log", result.kernelLog);
-    await write("guest-command.txt", `${result.guestCommand}\n`);
-    for (const stop of result.outcome?.stops ?? []) {
-      await writeWhole(join(directory, `${stop.label}.ckpt`), stop.image);
-    }
-    const { fault } = result;
-    if (!fault) return;
-    await write("error.txt", `${fault.trace}\n`);
-    if (fault.inputs.size > 0) await ensureDir(join(directory, ANSWERS));
-    for (const [name, bytes] of fault.inputs) await writeWhole(join(directory, ANSWERS, name), bytes);
-  }
-
-  /** Prints the counts and the byte account; the last line is `N passed, N failed`. */
-  async close(): Promise<RunResult> {
-    const count = (status: string): number =>
-      this.#results.filter(({ result }) => result.status === status && isCounted(result)).length;
-    const counts = {
-      passed: count("pass"),
-      failed: count("fail"),
-      lost: count("lost"),
-      skipped: count("skip"),
-    };
-    const { total, predicted, observed, volatile, unexplained } = this.#bytes;
     const print = (line: string): void => this.#terminal.result(line);
+    print(resultLine(platform, result, this.#terminal));
+    for (const { label, notes = [] } of stops) for (const note of notes) print(`      ${label}: ${note}`);
+    if (directory === undefined) return;
+    for (const line of failureLines(result)) print(`      ${line}`);
+    print(`      reproduce: ${reproduce}`);
+    const hasSplat = splats.some(({ allowed }) => !allowed);
+    print(`      kept in:   ${directory}${hasSplat ? " (kernel.log is the whole log)" : ""}`);
+  }
+
+  /**
+   * Does the work of the run and closes the report, also when the work ends early: what has a result is kept.
+   *
+   * @throws what ended the work
+   */
+  async during(signal: AbortSignal, work: () => Promise<void>): Promise<RunResult> {
+    try {
+      await work();
+      throwIfInterrupted(signal);
+    } catch (error) {
+      await this.close(signal.aborted ? String(signal.reason) : "by an error");
+      throw error;
+    }
+    return await this.close();
+  }
+
+  /**
+   * Prints the counts and the byte coverage; the last line is `N passed, N failed`.
+   *
+   * @param stopped why the run ends before its time
+   */
+  async close(stopped?: string): Promise<RunResult> {
     this.#terminal.clearStatus();
-    const result = this.#summary(counts);
+    const result = this.#summary(stopped);
     const text = `${JSON.stringify(result, null, 2)}\n`;
-    this.#files.push(writeWhole(join(this.directory, "results.json"), encoder.encode(text)));
-    const [unwritten] = (await Promise.allSettled(this.#files)).filter(({ status }) => status === "rejected");
+    this.#files.add(writeWhole(join(this.directory, "results.json"), new TextEncoder().encode(text)));
+    const written = this.#files.settled();
+    await written.catch(() => {});
+    this.#printSummary(result);
+    await written;
+    return result;
+  }
+
+  #printSummary({ counts, bytes, volatile, results, stopped }: RunResult): void {
+    const print = (line: string): void => this.#terminal.result(line);
+    const images = results.filter(isCounted).reduce((sum, { stops }) => sum + stops.length, 0);
     print("");
-    print(`${this.#images} images, ${formatCount(total)} bytes:`);
-    print(`  predicted   ${formatCount(predicted)}`);
-    print(`  observed    ${formatCount(observed)}`);
-    print(`  volatile    ${formatCount(volatile)}`);
-    for (const [name, { bytes, reason }] of this.#volatile) {
+    print(`${images} images, ${formatCount(bytes.total)} bytes:`);
+    print(`  predicted   ${formatCount(bytes.predicted)}`);
+    print(`  observed    ${formatCount(bytes.observed)}`);
+    print(`  volatile    ${formatCount(bytes.volatile)}`);
+    for (const [name, { bytes, reason }] of Object.entries(volatile)) {
       print(`    ${name}: ${formatCount(bytes)} (${reason})`);
     }
-    print(`  unexplained ${formatCount(unexplained)}`);
-    const boots = this.#bootTimes.sort((a, b) => a - b);
+    print(`  unexplained ${formatCount(bytes.unexplained)}`);
+    const boots = this.#bootTimes.toSorted((a, b) => a - b);
     const median = boots[boots.length >> 1];
     if (median !== undefined) {
       print(`${boots.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
     }
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
-    for (const line of distinctSplats(this.#results)) print(line);
+    for (const line of distinctSplats(this.#splats)) print(line);
     if (counts.lost > 0) {
-      const notRun = this.#results.filter(({ result }) => result.status === "lost" && !wasRun(result)).length;
-      const rest = notRun > 0 ? `, ${notRun} scenarios not run` : "";
-      print(`${counts.lost - notRun} guests lost${rest} (counted as failed)`);
+      const rest = this.#notRun > 0 ? `, ${this.#notRun} scenarios not run` : "";
+      print(`${counts.lost - this.#notRun} guests lost${rest} (counted as failed)`);
     }
-    const faults = new Set(
-      this.#results.filter(({ result }) => result.fault).map(({ result }) => result.scenario),
-    );
-    if (faults.size > 0) {
-      const what = faults.size === 1 ? "1 scenario" : `${faults.size} scenarios`;
+    if (this.#faults.size > 0) {
+      const what = this.#faults.size === 1 ? "1 scenario" : `${this.#faults.size} scenarios`;
       print(`${what} failed by an error of ckptest itself: please report, with the files that were kept`);
     }
-    if (this.#results.length === 0) print("no scenario matched: nothing ran");
+    if (stopped !== undefined) {
+      print(`stopped: ${stopped}`);
+      const { args, task } = this.#options;
+      const again = args && ["deno", "task", ...task, ...args, "--resume", "--out", this.directory];
+      if (again) print(`go on with: ${shellJoin(again)}`);
+    } else if (results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
-    if (unwritten?.status === "rejected") throw unwritten.reason;
-    return result;
   }
 
   /** The command that shows a result again. */
   #reproduce(platform: string, { phase, scenario }: ScenarioResult): string {
     const filter = phase === "boot" ? [] : ["--filter", scenario];
     const kernel = this.#kernelOptions.get(platform) ?? [];
-    return shellJoin(["deno", "task", ...this.#task, "--arch", platform, ...kernel, ...filter]);
+    return shellJoin(["deno", "task", ...this.#options.task, "--arch", platform, ...kernel, ...filter]);
   }
 
-  #summary(counts: RunCounts): RunResult {
+  #summary(stopped: string | undefined): RunResult {
+    const before = this.#before;
+    const count = (status: string): number =>
+      this.#records.filter((record) => record.status === status && isCounted(record)).length;
     return {
       schema: RUN_RESULT_SCHEMA,
-      started: this.#started.toISOString(),
-      milliseconds: Date.now() - this.#started.getTime(),
+      started: before?.started ?? new Date(this.#begin).toISOString(),
+      milliseconds: (before?.milliseconds ?? 0) + Date.now() - this.#begin,
       kernels: [...this.#kernels.values()],
       boots: {
-        count: this.#bootTimes.length,
-        milliseconds: Math.round(this.#bootTimes.reduce((sum, time) => sum + time, 0)),
+        count: (before?.boots?.count ?? 0) + this.#bootTimes.length,
+        milliseconds: (before?.boots?.milliseconds ?? 0) +
+          Math.round(this.#bootTimes.reduce((sum, time) => sum + time, 0)),
       },
-      counts,
+      counts: {
+        passed: count("pass"),
+        failed: count("fail"),
+        lost: count("lost"),
+        skipped: count("skip"),
+      },
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
-      results: this.#results.map(({ platform, result, directory }) => ({
-        platform,
-        ...scenarioRecord(result),
-        reproduce: this.#reproduce(platform, result),
-        ...directory === undefined ? {} : { files: relative(this.directory, directory) },
-      })),
+      results: this.#records,
+      ...stopped === undefined ? {} : { stopped },
     };
   }
 }
 
 /** False for results of no scenario in which nothing failed. */
-function isCounted({ phase, status }: ScenarioResult): boolean {
+function isCounted({ phase, status }: ScenarioRecord): boolean {
   return phase === undefined || status !== "pass";
-}
-
-/** False for scenarios that were skipped, or left over when no guest booted any more. */
-function wasRun({ status, guestCommand }: ScenarioResult): boolean {
-  return status !== "skip" && guestCommand !== "";
-}
-
-function nameOf({ scenario, phase }: ScenarioResult): string {
-  return phase === "afterwards" ? `${scenario} (afterwards)` : scenario;
-}
-
-/** What the runs alone gave; with a splat, whether it was the same one. */
-function rerunText({ runs, failed, sameSplat }: Reruns, hadSplat: boolean): string[] {
-  const again = failed > 0 ? "again" : "not again";
-  const same = hadSplat && failed > 0 ? `, ${sameSplat} of them with the same splat` : "";
-  return [`run alone in a fresh guest it failed ${again}: reproduced ${failed} of ${runs}${same}`];
 }

@@ -72,7 +72,7 @@ async function report(
     style: (text: string) => text,
   } as unknown as Terminal;
   try {
-    const it = await RunReport.open(`${dir}/out`, terminal);
+    const it = await RunReport.open({ directory: `${dir}/out`, terminal, task: ["test:qemu"] });
     it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
     for (const one of results) it.result("x86_64", one);
     await use(`${dir}/out`, lines, () => it.close());
@@ -235,7 +235,11 @@ Deno.test("RunReport names a file that it cannot write, after the counts", async
   try {
     await Deno.writeTextFile(`${dir}/file`, "");
     const terminal = {} as Terminal;
-    await assertRejects(() => RunReport.open(`${dir}/file/x`, terminal), UsageError, `${dir}/file/x`);
+    await assertRejects(
+      () => RunReport.open({ directory: `${dir}/file/x`, terminal, task: [] }),
+      UsageError,
+      `${dir}/file/x`,
+    );
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

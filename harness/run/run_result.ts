@@ -25,6 +25,8 @@ export interface RunResult {
   /** Volatile bytes by name. */
   readonly volatile: Readonly<Record<string, { readonly bytes: number; readonly reason: string }>>;
   readonly results: readonly ScenarioRecord[];
+  /** Why it ended before its time; `run --resume` goes on with it. */
+  readonly stopped?: string;
 }
 
 /** A kernel of a run. */

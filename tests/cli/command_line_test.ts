@@ -2,7 +2,7 @@
 /**
  * The command line as a user runs it, as far as it needs no guest: exit status, and what is printed where.
  */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
@@ -126,6 +126,28 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
   await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
   await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+});
+
+Deno.test("a scenario that cannot be compiled is named before anything is built", async () => {
+  const steps = [{ op: "mprotect", area: "none", pages: "all", prot: "r" }, { op: "stop", label: "x" }];
+  await Deno.writeTextFile(
+    join(dir, "wrong.json"),
+    JSON.stringify({ about: "A scenario of a test.", steps }),
+  );
+  for (const args of [["run", "--out", "wrong-out"], ["run", "--arch", "compat,i386", "--self"]]) {
+    const { code, stdout, stderr } = await run([...args, "--scenario", "wrong.json"]);
+    assertEquals([code, stdout], [2, ""], stderr);
+    assertMatch(
+      stderr,
+      /^ckptest run: 1 scenario cannot be compiled for \w+:\n {2}wrong\.json: \$\.steps\[0\] \(mprotect\)/,
+    );
+  }
+  const made = await Array.fromAsync(Deno.readDir(join(dir, "cache", "ckptest")));
+  assertEquals(
+    made.map(({ name }) => name).filter((name) => ["trees", "build", "store", "runs"].includes(name)),
+    [],
+  );
+  await assertRejects(() => Deno.stat(join(dir, "wrong-out")), Deno.errors.NotFound);
 });
 
 Deno.test("a program that cannot be checkpointed is one line, before any kernel is built", async () => {

@@ -5,11 +5,8 @@ import { join } from "@std/path";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
-import {
-  type PreparedGuest,
-  prepareGuest,
-  type PrepareOptions,
-} from "../../harness/run/guest/prepare_guest.ts";
+import type { GuestRequest } from "../../harness/run/guest/plan_guest.ts";
+import { type PreparedGuest, prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { runPlatform } from "../../harness/run/run_platform.ts";
 import type { ScenarioResult } from "../../harness/run/scenario_result.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
@@ -45,7 +42,7 @@ function summary(results: readonly ScenarioResult[]): [string, string, number][]
 }
 
 /** The plain kernel under another name: a ready kernel with its configuration beside it. */
-async function asFile(options: Partial<PrepareOptions>, use: (path: string) => Promise<void>): Promise<void> {
+async function asFile(options: Partial<GuestRequest>, use: (path: string) => Promise<void>): Promise<void> {
   const { build } = await prepareGuest(platform, { terminal, ...options });
   const directory = await Deno.makeTempDir();
   try {

@@ -54,12 +54,37 @@ export class UsageError extends ExpectedError {
 export class InterruptedError extends ExpectedError {
   override name = "InterruptedError";
 
+  /** @param reason the reason of the signal that was aborted */
+  constructor(reason: unknown) {
+    super(String(reason), { cause: reason });
+  }
+
   override get status(): ExitStatus {
-    return EXIT_STATUS.interrupted;
+    return this.cause instanceof Deno.errors.BrokenPipe ? EXIT_STATUS.brokenPipe : EXIT_STATUS.interrupted;
   }
 }
 
 /** @throws {InterruptedError} saying why, once the signal has come */
 export function throwIfInterrupted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new InterruptedError(String(signal.reason));
+  if (signal?.aborted) throw new InterruptedError(signal.reason);
+}
+
+/**
+ * Waits for work, but not longer than until the signal comes: the work then ends with this process.
+ *
+ * @throws {InterruptedError} saying why
+ */
+export async function untilInterrupted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return await work;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(new InterruptedError(signal.reason));
+  promise.catch(() => {});
+  work.catch(() => {});
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  try {
+    return await Promise.race([promise, work]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }

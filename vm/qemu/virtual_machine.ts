@@ -203,6 +203,8 @@ export class QemuProcess {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      // Ctrl-C in the terminal is for us, who then end it in good order.
+      detached: true,
     }).spawn();
     this.exited = this.#watch();
     this.#accident = this.#firstAccident();

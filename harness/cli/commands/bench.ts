@@ -4,7 +4,9 @@ import { measureDumpSpeed, medianRate, speedScenario } from "../../bench/dump_sp
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { ARCH_OPTION, platformsOption } from "../shared_options.ts";
-import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { planGuests } from "../../run/guest/plan_guest.ts";
+import { preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const DEFAULT_PAGES = 8192;
@@ -28,10 +30,15 @@ export const benchCommand: Command = {
     const rounds = options.number("rounds", { min: 1, max: 1000 }) ?? DEFAULT_ROUNDS;
     const withGdb = !options.flag("no-gdb");
     const terminal = new Terminal();
+    using interrupt = onInterrupt(terminal);
     const scenario = speedScenario(pages);
-    for (const platform of platformsOption(options, { fallback: "x86_64" })) {
-      const scenarios = withGdb ? [scenario] : [];
-      const prepared = await prepareGuest(platform, { terminal, scenarios, memoryMiB: MEMORY_MIB });
+    const plans = await planGuests(platformsOption(options, { fallback: "x86_64" }), {
+      ...{ terminal, signal: interrupt.signal, memoryMiB: MEMORY_MIB },
+      scenarios: withGdb ? [scenario] : [],
+    });
+    for (const plan of plans) {
+      const { platform } = plan;
+      const prepared = await preparePlanned(plan);
       await using guest = await prepared.startGuest();
       terminal.status(`${platform.name}: measuring`);
       const timings = await measureDumpSpeed(guest, prepared, { scenario, pages, rounds, withGdb });

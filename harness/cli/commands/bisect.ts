@@ -17,7 +17,7 @@ import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
-import { onInterrupt } from "../../nightly/run/on_interrupt.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -80,9 +80,7 @@ async function bisect(options: ParsedOptions, directory: BisectDirectory): Promi
       `${history.get(bad).name} (bad), to ${directory.path}`,
   );
   if (saved.runs.length > 0) terminal.result(`${saved.runs.length} runs are finished`);
-  using interrupt = onInterrupt((name) =>
-    terminal.note(`${name}: ending what runs; finished runs are kept. Once more ends at once.`)
-  );
+  using interrupt = onInterrupt(terminal);
   await using tree = await BisectTree.take({ ...prepared.tree, cacheDir });
   const outcome = await runBisect({
     ...{ saved, history, directory, tree, terminal, signal: interrupt.signal, runner: CKPTEST_RUNNER },

@@ -9,6 +9,7 @@ import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.
 import { formatBytes, formatCount } from "../../report/format_quantity.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
 import { runProgram } from "../../run/case/run_program.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -39,8 +40,10 @@ export const checkpointCommand: Command = {
     const machines = platform.kernel === "x86_64" ? [EM_X86_64, EM_386] : [EM_386];
     const files = await programClosure(path, { machines });
     const terminal = new Terminal();
+    using interrupt = onInterrupt(terminal);
     const prepared = await prepareGuest(platform, {
       terminal,
+      signal: interrupt.signal,
       accelerator: options.string("accel"),
       files,
     });

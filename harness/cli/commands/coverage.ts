@@ -10,7 +10,7 @@ import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from 
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
-import { EXIT_STATUS } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
 import { newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
@@ -22,7 +22,9 @@ import {
   OUT_OPTION,
   platformsOption,
 } from "../shared_options.ts";
-import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { planGuests } from "../../run/guest/plan_guest.ts";
+import { preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -44,37 +46,44 @@ export const coverageCommand: Command = {
     const swept = filters.length > 0 ? scenarios : faultScenarios(catalogue);
     const sources = await readSources();
     const terminal = new Terminal();
-    const report = await RunReport.open(options.string("out"), terminal, ["ckptest", "coverage"]);
+    using interrupt = onInterrupt(terminal);
+    const { signal } = interrupt;
+    const plans = await planGuests(scenarios.length > 0 ? platforms : [], {
+      ...{ terminal, signal, scenarios: catalogue },
+      accelerator: options.string("accel"),
+    });
+    const task = ["ckptest", "coverage"];
+    const report = await RunReport.open({ directory: options.string("out"), terminal, task });
     const coverage: Coverage = new Map();
     const tally = newFaultTally();
-    for (const platform of scenarios.length > 0 ? platforms : []) {
-      const settings = { terminal, accelerator: options.string("accel"), scenarios: catalogue };
-      const prepared = await prepareGuest(platform, settings);
-      const atGuestEnd = async ({ agent }: Guest): Promise<void> => {
-        addCoverage(coverage, await readCoverage(agent, prepared.build!, [...sources.keys()]));
-      };
-      report.beginPlatform({ ...prepared, name: platform.name });
-      await runPlatform(prepared, scenarios, report, { atGuestEnd });
-      if (platform.kernel === "x86_64") {
-        // A CPU without FSGSBASE has the bases of segments in descriptors alone.
-        const old = await prepareGuest(platform, { ...settings, append: ["nofsgsbase"] });
-        report.beginPlatform({ ...old, name: platform.name }, "with nofsgsbase");
-        await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
+    let isFull = false;
+    const { counts } = await report.during(signal, async () => {
+      for (const plan of plans) {
+        throwIfInterrupted(signal);
+        const { platform: { name, kernel }, request } = plan;
+        const prepared = await preparePlanned(plan);
+        const atGuestEnd = async ({ agent }: Guest): Promise<void> => {
+          addCoverage(coverage, await readCoverage(agent, prepared.build!, [...sources.keys()]));
+        };
+        report.beginPlatform({ ...prepared, name });
+        await runPlatform(prepared, scenarios, report, { atGuestEnd });
+        if (kernel === "x86_64") {
+          // A CPU without FSGSBASE has the bases of segments in descriptors alone.
+          const old = await preparePlanned({ ...plan, request: { ...request, append: ["nofsgsbase"] } });
+          report.beginPlatform({ ...old, name }, "with nofsgsbase");
+          await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
+        }
+        report.beginPlatform({ ...prepared, name }, "with faults");
+        await runPlatform(prepared, swept, report, {
+          atGuestEnd,
+          secondCheck: (guest) => (seen) =>
+            sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
+        });
       }
-      report.beginPlatform({ ...prepared, name: platform.name }, "with faults");
-      await runPlatform(prepared, swept, report, {
-        atGuestEnd,
-        secondCheck: (guest) => (seen) =>
-          sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
-      });
-    }
-    const isFull = await reportCoverage({
-      coverage,
-      sources,
-      report,
-      names: platforms.map(({ name }) => name),
+      throwIfInterrupted(signal);
+      const names = platforms.map(({ name }) => name);
+      isFull = await reportCoverage({ coverage, sources, report, names });
     });
-    const { counts } = await report.close();
     const status = exitStatusOf(counts);
     return status === EXIT_STATUS.pass && filters.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
   },

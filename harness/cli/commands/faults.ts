@@ -3,21 +3,24 @@
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import { faultScenarios, sweepSkipReason } from "../../check/faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
 import { givenOptions } from "../parse_options.ts";
 import {
   ACCELERATOR_OPTION,
   ARCH_OPTION,
+  argsToResume,
   FILTER_OPTION,
   FILTER_WORDS,
   kernelSourceOption,
-  OUT_OPTION,
   platformsOption,
+  RUN_OUT_OPTIONS,
   SOURCE_OPTIONS,
 } from "../shared_options.ts";
-import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { planGuests } from "../../run/guest/plan_guest.ts";
+import { preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -35,7 +38,7 @@ export const faultsCommand: Command = {
     sites: { help: "print each allocation that was failed, and how often" },
     ...SOURCE_OPTIONS,
     ...ACCELERATOR_OPTION,
-    ...OUT_OPTION,
+    ...RUN_OUT_OPTIONS,
   },
   words: FILTER_WORDS,
   async run(options) {
@@ -48,35 +51,45 @@ export const faultsCommand: Command = {
     const catalogue = await readCatalogue();
     const scenarios = filters.length > 0 ? filterScenarios(catalogue, filters) : faultScenarios(catalogue);
     const terminal = new Terminal();
-    const report = await RunReport.open(options.string("out"), terminal, ["ckptest", "faults"]);
+    using interrupt = onInterrupt(terminal);
+    const { signal } = interrupt;
+    const plans = await planGuests(scenarios.length > 0 ? platforms : [], {
+      ...{ terminal, signal, scenarios },
+      accelerator: options.string("accel"),
+      source: kernelSourceOption(options),
+    });
+    const report = await RunReport.open({
+      directory: options.string("out"),
+      terminal,
+      task: ["ckptest", "faults"],
+      args: argsToResume(options),
+      resume: options.flag("resume"),
+    });
     const tally = newFaultTally();
-    for (const platform of scenarios.length > 0 ? platforms : []) {
-      const accelerator = options.string("accel");
-      const prepared = await prepareGuest(platform, {
-        terminal,
-        accelerator,
-        source: kernelSourceOption(options),
-        scenarios,
-      });
-      report.beginPlatform({
-        ...prepared,
-        name: platform.name,
-        kernelOptions: givenOptions(options, SOURCE_OPTIONS),
-      });
-      const skipReason = (scenario: Scenario): string | undefined =>
-        prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
-      await runPlatform({ ...prepared, skipReason }, scenarios, report, {
-        secondCheck: (guest) => (seen) =>
-          sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
-      });
-    }
-    const { faults, sites, outcomes } = tally;
-    report.note(`${faults} faults at ${sites.size} allocation sites: ${formatOutcomes(outcomes)}`);
-    if (options.flag("sites")) {
-      for (const [site, times] of [...sites].toSorted()) report.note(`  ${times} x ${site}`);
-    }
-    const { counts } = await report.close();
+    const { counts } = await report.during(signal, async () => {
+      try {
+        for (const plan of plans) {
+          throwIfInterrupted(signal);
+          const prepared = await preparePlanned(plan);
+          const { name } = plan.platform;
+          report.beginPlatform({ ...prepared, name, kernelOptions: givenOptions(options, SOURCE_OPTIONS) });
+          const skipReason = (scenario: Scenario): string | undefined =>
+            prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
+          await runPlatform({ ...prepared, skipReason }, report.rest(name, scenarios), report, {
+            secondCheck: (guest) => (seen) =>
+              sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
+          });
+        }
+      } finally {
+        const { faults, sites, outcomes } = tally;
+        report.note(`${faults} faults at ${sites.size} allocation sites: ${formatOutcomes(outcomes)}`);
+        for (const [site, times] of options.flag("sites") ? [...sites].toSorted() : []) {
+          report.note(`  ${times} x ${site}`);
+        }
+      }
+    });
     // A sweep without a fault shows nothing, whatever passed.
-    return faults === 0 && counts.failed + counts.lost === 0 ? EXIT_STATUS.nothingRan : exitStatusOf(counts);
+    const isEmpty = tally.faults === 0 && !options.flag("resume");
+    return isEmpty && counts.failed + counts.lost === 0 ? EXIT_STATUS.nothingRan : exitStatusOf(counts);
   },
 };

@@ -2,8 +2,9 @@
 
 import type { Command } from "../command.ts";
 import type { CommandFinding } from "../command_outcome.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
+import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "../../fuzz/fuzz_settings.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import {
   ACCELERATOR_OPTION,
@@ -13,15 +14,17 @@ import {
   SOURCE_OPTIONS,
 } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
-import type { Platform } from "../../run/platform.ts";
-import type { ParsedOptions } from "../parse_options.ts";
+import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 import { readPlantedErrors } from "../../mutants.ts";
-import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { planGuests } from "../../run/guest/plan_guest.ts";
+import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const DEFAULT_COUNT = 1000;
 const DEFAULT_LDT_COUNT = 10_000;
 const MAX = 0x7fff_ffff;
+const MAX_FINDINGS = 8;
 /** Without those that only calls of other tasks have a use for. */
 const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
 
@@ -41,6 +44,7 @@ export const fuzzCommand: Command = {
       value: "N",
       help: `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
     },
+    skip: { value: "N", help: "draw the first N programs and do not run them, as after an interruption" },
     ...ARCH_OPTION,
     plant: { value: "NAME", help: "plant that error of fixtures/mutants.json in the kernel first" },
     ...USER_KERNEL,
@@ -48,70 +52,82 @@ export const fuzzCommand: Command = {
     ...ACCELERATOR_OPTION,
   },
   async run(options) {
+    const settings = fuzzSettings(options);
+    const terminal = new Terminal();
+    using interrupt = onInterrupt(terminal);
+    const { signal } = interrupt;
+    const plans = await planGuests(platformsOption(options, { fallback: "x86_64" }), {
+      ...userKernelOptions(options),
+      ...{ terminal, signal },
+      accelerator: options.string("accel"),
+      source: kernelSourceOption(options),
+      mutate: await plantedEdits(options.string("plant")),
+    });
     const failures: CommandFinding[][] = [];
-    for (const platform of platformsOption(options, { fallback: "x86_64" })) {
-      const findings = await fuzzPlatform(platform, options);
+    for (const plan of plans) {
+      throwIfInterrupted(signal);
+      const prepared = await preparePlanned(plan);
+      const findings = settings.ldt
+        ? await fuzzLdt(prepared, terminal, settings)
+        : await fuzzPlatform(prepared, terminal, settings);
       if (findings) failures.push(findings);
     }
+    throwIfInterrupted(signal);
     const status = failures.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass;
     return { status, findings: failures.flat() };
   },
 };
 
+function fuzzSettings(options: ParsedOptions): FuzzSettings {
+  const { seed: _seed, count: _count, skip: _skip, arch: _arch, ...others } = fuzzCommand.options!;
+  const ldt = options.flag("ldt");
+  const tracers = options.flag("tracers");
+  if (ldt && tracers) throw new UsageError("--tracers has no meaning with --ldt");
+  return {
+    ldt,
+    tracers,
+    seed: options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX,
+    count: options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT),
+    skip: options.number("skip", { min: 0, max: MAX }) ?? 0,
+    others: givenOptions(options, others),
+  };
+}
+
 /** What a failing program shows; undefined when all passed. */
 async function fuzzPlatform(
-  platform: Platform,
-  options: ParsedOptions,
+  prepared: PreparedGuest,
+  terminal: Terminal,
+  settings: FuzzSettings,
 ): Promise<CommandFinding[] | undefined> {
-  const terminal = new Terminal();
-  const seed = options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX;
-  const ldt = options.flag("ldt");
-  if (ldt && options.flag("tracers")) throw new UsageError("--tracers has no meaning with --ldt");
-  const user = userKernelOptions(options);
-  if (user.self && options.flag("tracers")) {
-    throw new UsageError("--tracers needs other tasks than --self has");
-  }
-  const count = options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT);
-  const prepared = await prepareGuest(platform, {
-    terminal,
-    accelerator: options.string("accel"),
-    ...user,
-    source: kernelSourceOption(options),
-    mutate: await plantedEdits(options.string("plant")),
-  });
-  if (ldt) return await fuzzLdt(prepared, { terminal, seed, count }) ? undefined : [];
-  const kernel = [prepared.kernelName, ...prepared.notes].join("; ");
-  terminal.result(`# ${platform.name}: ${kernel}, seed ${seed}, ${count} programs`);
+  const { platform: { name }, kernelName, notes } = prepared;
+  const { seed, count } = settings;
+  terminal.result(`# ${name}: ${[kernelName, ...notes].join("; ")}, seed ${seed}, ${count} programs`);
   const result = await runFuzz(prepared, {
-    seed,
-    count,
-    tracers: options.flag("tracers"),
-    onProgress: (done) =>
-      terminal.status(`${platform.name}: program ${done} of ${count}`, `${platform.name}: running`),
+    ...settings,
+    onProgress: (done) => terminal.status(`${name}: program ${done} of ${count}`, `${name}: running`),
   });
   terminal.clearStatus();
-  const rate = Math.round(result.programs / (result.milliseconds / 60_000));
+  if (result.stopped) {
+    for (const line of stoppedLines(name, settings, result.programs)) terminal.result(line);
+    return undefined;
+  }
   if (!result.failure) {
-    terminal.result(`ok    ${platform.name}: ${result.programs} programs passed, ${rate} programs a minute`);
+    const rate = Math.round((result.programs - settings.skip) / (result.milliseconds / 60_000));
+    terminal.result(`ok    ${name}: ${result.programs} programs passed, ${rate} programs a minute`);
     return undefined;
   }
   const { scenario, findings } = result.failure;
-  terminal.result(
-    `FAIL  ${platform.name}: program ${result.programs}, made small in ${result.shrinks} steps:`,
-  );
+  terminal.result(`FAIL  ${name}: program ${result.programs}, made small in ${result.shrinks} steps:`);
   const { name: _name, ...text } = scenario;
   terminal.result(JSON.stringify(text, null, 2));
-  for (const { text } of findings.slice(0, 8)) terminal.result(`      ${text}`);
+  for (const { text } of findings.slice(0, MAX_FINDINGS)) terminal.result(`      ${text}`);
   if (findings.length === 0) {
     terminal.result("      run alone in a fresh guest it passes: the failure depends on what ran before");
   }
   terminal.result(
     `      save the scenario as fixtures/scenarios/NAME.json, then: deno task test:qemu --filter NAME`,
   );
-  terminal.result(
-    `      reproduce: deno task ckptest fuzz --arch ${platform.name} --seed ${seed} --count ${count}` +
-      (options.flag("tracers") ? " --tracers" : ""),
-  );
+  terminal.result(`      reproduce: ${fuzzCommandLine(name, settings)}`);
   return [...findings];
 }
 

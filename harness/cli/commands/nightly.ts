@@ -11,8 +11,9 @@ import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { readDurations } from "../../nightly/plan/job_durations.ts";
 import { exitStatusOfNight, printNight } from "../../nightly/nightly_summary.ts";
-import { onInterrupt } from "../../nightly/run/on_interrupt.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { parseBytes, parseSeconds } from "../../nightly/plan/parse_quantity.ts";
+import { checkScenarios } from "../../nightly/plan/check_scenarios.ts";
 import { planNight } from "../../nightly/plan/plan_run.ts";
 import { printPlan } from "../../nightly/plan/print_plan.ts";
 import { pruneOld } from "../../nightly/run/prune_old.ts";
@@ -22,6 +23,7 @@ import { parseShard } from "../../nightly/plan/shard_jobs.ts";
 import { writePage } from "../../nightly/write_page.ts";
 import type { ParsedOptions } from "../parse_options.ts";
 import { FILTER_OPTION } from "../shared_options.ts";
+import { readCatalogue } from "../../run/catalogue.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const KEEP_DAYS = 30;
@@ -81,6 +83,7 @@ export const nightlyCommand: Command = {
       printPlan(plan, durations, terminal);
       return EXIT_STATUS.pass;
     }
+    await checkScenarios(plan, await readCatalogue());
     const nights = join(stateDirectory(), "nights");
     const out = options.string("out");
     const resume = options.flag("resume");
@@ -92,9 +95,7 @@ export const nightlyCommand: Command = {
     terminal.result(
       `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`,
     );
-    using interrupt = onInterrupt((name) =>
-      terminal.note(`${name}: ending what runs; finished jobs are kept. Once more ends at once.`)
-    );
+    using interrupt = onInterrupt(terminal);
     const result = await runNight({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
       ...{ runner: CKPTEST_RUNNER, wait: options.flag("wait") },

@@ -8,16 +8,19 @@ import { givenOptions } from "../parse_options.ts";
 import {
   ACCELERATOR_OPTION,
   ARCH_OPTION,
+  argsToResume,
   FILTER_OPTION,
   FILTER_WORDS,
   FLAVOUR_OPTION,
   kernelSourceOption,
-  OUT_OPTION,
   platformsOption,
+  RUN_OUT_OPTIONS,
   SOURCE_OPTIONS,
 } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
-import { type PreparedGuest, prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { planGuests } from "../../run/guest/plan_guest.ts";
+import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -44,7 +47,7 @@ export const runCommand: Command = {
       value: "N",
       help: "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
     },
-    ...OUT_OPTION,
+    ...RUN_OUT_OPTIONS,
     "bisect-status": {
       help: "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
     },
@@ -67,38 +70,41 @@ export const runCommand: Command = {
     const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
     const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
+    const platforms = platformsOption(options, {
+      fallback: user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
+    });
+    if (user.kernelFile !== undefined && platforms.length > 1) {
+      throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
+    }
     const terminal = new Terminal();
-    const report = await RunReport.open(options.string("out"), terminal);
-    if (scenarios.length > 0) {
-      const platforms = platformsOption(options, {
-        fallback: user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
-      });
-      if (user.kernelFile !== undefined && platforms.length > 1) {
-        throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
-      }
-      const accelerator = options.string("accel");
+    using interrupt = onInterrupt(terminal);
+    const { signal } = interrupt;
+    const request = { ...user, source, scenarios, terminal, signal, accelerator: options.string("accel") };
+    const plans = await planGuests(scenarios.length > 0 ? platforms : [], request);
+    const report = await RunReport.open({
+      directory: options.string("out"),
+      terminal,
+      task: ["test:qemu"],
+      args: argsToResume(options),
+      resume: options.flag("resume"),
+    });
+    const result = await report.during(signal, async () => {
       const all: PreparedGuest[] = [];
+      const kernelOptions = givenOptions(options, { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS });
       // One kernel build at a time uses all processors; guests have one processor each and run side by side.
-      for (const platform of platforms) {
-        const prepared = await prepareGuest(platform, {
-          terminal,
-          accelerator,
-          ...user,
-          source,
-          scenarios,
-        });
+      for (const plan of plans) {
+        const prepared = await preparePlanned(plan);
         const { name } = prepared.platform;
-        const how = prepared.notes.join("; ");
-        report.beginPlatform({
-          ...prepared,
-          name,
-          kernelOptions: givenOptions(options, { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }),
-        }, how);
+        report.beginPlatform({ ...prepared, name, kernelOptions }, prepared.notes.join("; "));
         all.push(prepared);
       }
-      await Promise.all(all.map((prepared) => runPlatform(prepared, scenarios, report, { repeat })));
-    }
-    const result = await report.close();
+      const runs = all.map((prepared) =>
+        runPlatform(prepared, report.rest(prepared.platform.name, scenarios), report, { repeat })
+      );
+      // One that fails does not leave the others' guests behind.
+      await Promise.allSettled(runs);
+      await Promise.all(runs);
+    });
     if (!options.flag("bisect-status")) return exitStatusOf(result.counts);
     const verdict = bisectVerdict(result, options.list("failure"));
     terminal.result(`${verdict.word}: ${verdict.text}`);

@@ -7,7 +7,7 @@ import type { RunResult } from "../../run/run_result.ts";
 import { describeJob, NightDirectory } from "./run_directory.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
-import { readRunResult } from "../read_run_result.ts";
+import { readRunResult } from "../../run/read_run_result.ts";
 import type { JobEnd } from "./job_runner.ts";
 
 /** Name of the file in a job's directory that holds all that it wrote. */

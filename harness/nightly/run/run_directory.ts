@@ -7,7 +7,7 @@ import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import { NIGHTLY_RESULT_SCHEMA } from "../nightly_result.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
-import { readRunResult } from "../read_run_result.ts";
+import { readRunResult } from "../../run/read_run_result.ts";
 
 /** The file of the page for people. */
 export const PAGE = "report.html";

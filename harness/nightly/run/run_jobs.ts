@@ -7,7 +7,7 @@ import type { NightlyJob } from "../nightly_result.ts";
 import type { JobEnd, JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
 import { missingJob, type NightDirectory } from "./run_directory.ts";
-import { INTERRUPT_SIGNALS } from "./on_interrupt.ts";
+import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
 import type { NightTemp } from "./job_temp.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";

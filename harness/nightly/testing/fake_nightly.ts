@@ -10,7 +10,7 @@
  */
 import { History } from "../history/history.ts";
 import { exitStatusOfNight, printNight } from "../nightly_summary.ts";
-import { onInterrupt } from "../run/on_interrupt.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runNight } from "../run/run_nightly.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
@@ -20,7 +20,7 @@ if (import.meta.main) {
   const parsed = JSON.parse(script) as FakeScript;
   using history = await History.open(path);
   const terminal = new Terminal();
-  using interrupt = onInterrupt((name) => terminal.note(name));
+  using interrupt = onInterrupt(terminal);
   const result = await runNight({
     ...{ directory, history, terminal, signal: interrupt.signal, slots: 2, durations: new Map() },
     ...{ resume: true, runner: fakeRunner(parsed) },

@@ -33,7 +33,7 @@ export function scenarioRunner(
   options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
   const known = new WeakMap<Guest, { kernel: Promise<GuestKernel>; recorder: AnswerRecorder }>();
-  const run = async (guest: Guest, named: Scenario): Promise<CaseOutcome> => {
+  const run = async (guest: Guest, scenario: Scenario): Promise<CaseOutcome> => {
     let found = known.get(guest);
     if (!found) {
       found = { kernel: guestKernel(guest, prepared), recorder: new AnswerRecorder(guest) };
@@ -41,7 +41,6 @@ export function scenarioRunner(
     }
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
     const kernel = await found.kernel;
-    const scenario = prepared.self ? selfScenario(named) : named;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
     return await found.recorder.record((recorded) => runOne(recorded, scenario, kernel));
   };
@@ -51,7 +50,8 @@ export function scenarioRunner(
     if (scenario.program) {
       return await runProgram(guest, scenario.program, { kernel, secondCheck });
     }
-    const compiled = compileScenario(scenario, prepared.compileTarget);
+    const compiled = prepared.compiled.get(scenario) ??
+      compileScenario(prepared.self ? selfScenario(scenario) : scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
       ...options.onCheckpoint ? { onCheckpoint: options.onCheckpoint } : {},
       secondCheck,

@@ -4,55 +4,18 @@
  * of its files.
  */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
-import type { Guest, GuestAgent } from "../guest/guest.ts";
-import type { PreparedGuest } from "../guest/prepare_guest.ts";
-import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
+import type { Guest } from "../guest/guest.ts";
 import { HarnessFault } from "../harness_fault.ts";
-import { PLATFORMS } from "../platform.ts";
+import { fakeAgent, fakePrepared, RECORDED } from "../testing/fake_guest.ts";
 import { scenarioRunner } from "./scenario_runner.ts";
 
-const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
-const { raw, image, kernel, compileTarget } = await unpackRecordedCase(await Deno.readFile(FILE));
+const { raw, image } = RECORDED;
 const SCENARIO = { name: "sh", about: "A shell.", program: { argv: ["/bin/sh"] as const } };
-const PREPARED = {
-  platform: PLATFORMS[0]!,
-  self: false,
-  checkpointNr: compileTarget.checkpointNr,
-  compileTarget,
-  targetPath: "/target",
-  filesOf: new Map(),
-} as unknown as PreparedGuest;
+const PREPARED = fakePrepared(() => Promise.reject(new Error("no guest is started here")));
 
-/** A guest whose agent answers as a real one did once, but for some files of /proc/PID. */
-function fakeGuest(files: Readonly<Record<string, string>>, others: Partial<GuestAgent> = {}): Guest {
-  const agent: Partial<GuestAgent> = {
-    info: {
-      ...{ release: "6.1.0", version: kernel.version, machine: kernel.machine, wordSize: 8 },
-      zeroPageFrame: kernel.zeroFrame,
-    } as GuestAgent["info"],
-    readFile: () => Promise.resolve(new TextEncoder().encode("flags\t\t: fpu\n")),
-    clean: () => Promise.resolve(),
-    exec: () => Promise.resolve({ pid: raw.pid, stderr: "/work/stderr" }) as ReturnType<GuestAgent["exec"]>,
-    quiesce: () => Promise.resolve({ state: "S", syscall: "0" }),
-    stop: () => Promise.resolve(),
-    observe: (_, names) =>
-      Promise.resolve(
-        new Map(names.map((name) => {
-          const text = files[name];
-          const file = raw.proc.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
-          return [name, text === undefined ? file.slice() : new TextEncoder().encode(text)];
-        })),
-      ),
-    checkpoint: () =>
-      Promise.resolve(checkpointReply({ image, secondsBefore: raw.t0, secondsAfter: raw.t1 })),
-    registers: () =>
-      Promise.resolve(new Map([...raw.registers].map(([name, bytes]) => [name, bytes.slice()]))),
-    pageHash: (_, addresses) => Promise.resolve(new BigUint64Array(addresses.length)),
-    ...others,
-  };
-  return { agent } as unknown as Guest;
+function fakeGuest(...args: Parameters<typeof fakeAgent>): Guest {
+  return { agent: fakeAgent(...args) } as unknown as Guest;
 }
 
 Deno.test("a judge that fails on an answer of the guest is a fault that keeps image and observation", async () => {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { selfSkipReason } from "../../../lib/model/self_scenario.ts";
-import { chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import { cachedInitramfs, type InitramfsEntry, withParents } from "../../../vm/initramfs/initramfs.ts";
+import { untilInterrupted } from "../../../vm/host/errors.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
-import type { Terminal } from "../../report/terminal.ts";
-import { type Platform } from "../platform.ts";
-import { scenarioFiles } from "../scenario_files.ts";
+import { compileCatalogue, type CompiledCatalogue } from "../compile_catalogue.ts";
+import type { Platform } from "../platform.ts";
 import { configAt, unmetNeed } from "../unmet_needs.ts";
 import type { Guest } from "./guest.ts";
-import { compileTargetOf, guestPrograms } from "./guest_programs.ts";
+import { guestPrograms } from "./guest_programs.ts";
 import { kernelText } from "./kernel_build_line.ts";
-import { buildKernelFor, type BuildRequest } from "./platform_kernel.ts";
+import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
+import { buildKernelFor } from "./platform_kernel.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
-import { examineKernelFile, modelSeries } from "./user_kernel.ts";
+import { scenarioFiles } from "./scenario_files.ts";
+import { modelSeries } from "./user_kernel.ts";
 import { startVirtualGuest } from "./virtual_guest.ts";
 
 const MEMORY = 256 << 20;
@@ -48,101 +48,97 @@ export interface PreparedGuest {
   readonly checkpointNr: number;
   /** What scenarios are compiled for. */
   readonly compileTarget: CompileTarget;
+  /** The scenarios that were compiled for it before. */
+  readonly compiled: CompiledCatalogue;
   /** Path of the target in the guest. */
   readonly targetPath: string;
   /** By the name of a scenario, the host's files that must be in the guest before it runs. */
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly skipReason: (scenario: Scenario) => string | undefined;
   readonly startGuest: () => Promise<Guest>;
+  /** Ends every guest. */
+  readonly signal: AbortSignal | undefined;
 }
 
-/** How {@linkcode prepareGuest} is called. */
-export interface PrepareOptions extends BuildRequest {
-  readonly terminal: Terminal;
-  readonly accelerator?: string | undefined;
-  /** Scenarios that will run. */
-  readonly scenarios?: readonly Scenario[];
-  /** Files of the host that must be in the guest. */
-  readonly files?: readonly ClosureFile[];
-  readonly memoryMiB?: number | undefined;
-  /** Kernel parameters beyond the usual ones. */
-  readonly append?: readonly string[];
-  /** Numbers of the system call; found out by default. */
-  readonly syscall?: SyscallNumbers | undefined;
-  /** Whether tasks can only checkpoint themselves. */
-  readonly self?: boolean;
-  /** By whose rules images are judged; by default as their head says, where the kernel is not the project's. */
-  readonly dialect?: Dialect | undefined;
-  /** A ready vmlinux (with a PVH entry) or bzImage, in place of our own build. */
-  readonly kernelFile?: string | undefined;
+/** Plans a guest and prepares it at once: for callers that need one guest alone. */
+export async function prepareGuest(platform: Platform, request: GuestRequest): Promise<PreparedGuest> {
+  return await preparePlanned(await planGuest(platform, request));
 }
 
-/** Builds or finds kernel, agent, target and initramfs of an architecture, and chooses the accelerator. */
-export async function prepareGuest(named: Platform, options: PrepareOptions): Promise<PreparedGuest> {
-  const { terminal, self = false } = options;
-  const user = options.kernelFile === undefined ? undefined : await examineKernelFile({
-    path: options.kernelFile,
-    platform: named,
-    channel: options.channel,
-    hasNumber: options.syscall !== undefined,
-  });
-  const build = user ? undefined : await buildKernelFor(named, terminal, options);
+/** Builds or finds kernel, agent, target and initramfs of a guest that was planned. */
+export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
+  const { request, userKernel: user, accelerator: { accelerator, reason } } = plan;
+  const { terminal, scenarios = [], files = [], self = false, signal } = request;
+  const build = user
+    ? undefined
+    : await untilInterrupted(signal, buildKernelFor(plan.platform, terminal, request));
   const built = build && modelSeries(build.info.release);
   const release = user?.release ?? build!.info.release;
-  const platform = user?.platform ?? (built ? { ...named, series: built.series } : named);
-  const channel = user?.channel ?? options.channel ?? "virtio";
-  const kernel = build?.bootFile ?? options.kernelFile!;
+  const platform = built ? { ...plan.platform, series: built.series } : plan.platform;
+  const channel = user?.channel ?? request.channel ?? "virtio";
+  const kernel = build?.bootFile ?? request.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
-  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, options.files ?? []));
-  const wanted = (options.scenarios ?? []).filter((scenario) => skipReason(scenario, platform) === undefined);
-  const { filesOf, missing } = await scenarioFiles(wanted, platform, (message) => terminal.status(message));
-  const { accelerator, reason } = await chooseAccelerator(
-    options.accelerator === undefined ? {} : { accel: options.accelerator },
-  );
-  const memory = (filesOf.size + (options.files?.length ?? 0) > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
+  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
+  const known = { platform, config: undefined, release: undefined };
+  const wanted = scenarios.filter((scenario) => unmetNeed(scenario, known) === undefined);
+  const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
+  const { filesOf, missing } = await untilInterrupted(signal, found);
+  const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
   const startGuest = () =>
-    startVirtualGuest(platform, terminal, {
+    startVirtualGuest(platform, { terminal, signal }, {
       accelerator,
       kernel,
       initrd,
-      memoryMiB: options.memoryMiB ?? memory >> 20,
-      append: options.append ?? [],
+      memoryMiB: request.memoryMiB ?? memory >> 20,
+      append: request.append ?? [],
       channel,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
     });
-  const compileTarget = await compileTargetOf(platform);
   const targetOf = (numbers: SyscallNumbers) => ({
-    ...compileTarget,
+    ...plan.target,
+    series: platform.series,
     checkpointNr: numbers[platform.target],
   });
-  const syscall = options.syscall ?? build?.info.syscalls;
-  const isKnown = build !== undefined && !(self && options.source?.kind === "directory");
+  const syscall = request.syscall ?? build?.info.syscalls;
+  const isKnown = build !== undefined && !(self && request.source?.kind === "directory");
   const { numbers, dialect, notes } = isKnown
-    ? { numbers: syscall ?? PORT_NUMBERS, dialect: options.dialect ?? "port", notes: [] }
-    : await askKernel(startGuest, { syscall, dialect: options.dialect, targetOf, self }).catch((error) => {
-      const isGuessed = config === undefined && options.channel === undefined && channel === "virtio";
+    ? { numbers: syscall ?? PORT_NUMBERS, dialect: request.dialect ?? "port", notes: [] }
+    : await askKernel(startGuest, { syscall, dialect: request.dialect, targetOf, self }).catch((error) => {
+      const isGuessed = config === undefined && request.channel === undefined && channel === "virtio";
       if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
       throw error;
     });
+  const compileTarget = { ...targetOf(numbers), dialect };
+  // The kernel may turn out to be another one than was planned with.
+  const isAsPlanned = entriesOf(compileTarget) === entriesOf(plan.target);
   return {
     platform,
-    kernelName: build ? kernelText(build, options.source) : `Linux ${user!.release} (${kernel})`,
+    kernelName: build ? kernelText(build, request.source) : `Linux ${user!.release} (${kernel})`,
     notes: [...user?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
     self,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
     checkpointNr: numbers[platform.kernel === "x86_64" ? "x86_64" : "i386"],
-    compileTarget: { ...targetOf(numbers), dialect },
+    compileTarget,
+    compiled: isAsPlanned
+      ? plan.compiled
+      : compileCatalogue(scenarios, { platform, target: compileTarget, self }),
     targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
       unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??
         (self ? selfSkipReason(scenario) : undefined),
     startGuest,
+    signal,
   };
+}
+
+/** A target as text, to be compared. */
+function entriesOf(target: CompileTarget): string {
+  return Object.entries(target).map(String).toSorted().join();
 }
 
 async function askKernel(startGuest: () => Promise<Guest>, question: KernelQuestion): Promise<KernelAnswer> {
@@ -153,10 +149,6 @@ async function askKernel(startGuest: () => Promise<Guest>, question: KernelQuest
 /** Whether an image of a scenario goes to a directory that guest and host share. */
 function writesToShare({ steps = [] }: Scenario): boolean {
   return steps.some((step) => step.op === "stop" && step.to?.mount === "9p");
-}
-
-function skipReason(scenario: Scenario, platform: Platform): string | undefined {
-  return unmetNeed(scenario, { platform, config: undefined, release: undefined });
 }
 
 async function initramfsEntries(

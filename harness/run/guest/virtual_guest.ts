@@ -2,6 +2,7 @@
 
 import { AgentSession, BOOT_DEADLINE_MS, type GuestLink } from "../../../vm/agent/agent_session.ts";
 import { SerialLine } from "../../../vm/agent/serial_line.ts";
+import { throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { slowdown } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
@@ -57,15 +58,24 @@ export class VirtualGuest implements Guest {
   }
 }
 
-/** Starts a guest, and waits for its agent. */
+/**
+ * Starts a guest, and waits for its agent. The signal ends it, then and later.
+ *
+ * @throws {InterruptedError} once the signal has come
+ */
 export async function startVirtualGuest(
   { name, flavour }: Platform,
-  terminal: Terminal,
+  { terminal, signal }: { terminal: Terminal; signal?: AbortSignal | undefined },
   machineOptions: VirtualMachineOptions & { channel: GuestChannel },
 ): Promise<Guest> {
   const { channel } = machineOptions;
+  throwIfInterrupted(signal);
   const begin = performance.now();
   const machine = await startVirtualMachine(machineOptions);
+  const end = (): void => void machine.close();
+  signal?.addEventListener("abort", end);
+  machine.exited.then(() => signal?.removeEventListener("abort", end));
+  if (signal?.aborted) end();
   const bootDeadlineMs = BOOT_DEADLINE_MS * slowdown(flavour);
   const notice = setTimeout(() => {
     const limit = `${bootDeadlineMs / 1000} s at most`;
@@ -83,6 +93,8 @@ export async function startVirtualGuest(
     }
     return new VirtualGuest(machine, session, performance.now() - begin);
   } catch (error) {
+    if (signal?.aborted) await machine.close();
+    throwIfInterrupted(signal);
     const lost = await withDrainedConsole(error, machine);
     await machine.close();
     throw lost;

@@ -49,7 +49,7 @@ export function compileKernel(options: CompileOptions): Promise<string> {
     };
     await tellingEverySecond(
       () => tell(steps === 0 ? "starting make" : "compiling"),
-      () => runStageCommand("build", argv, { env, logPath, onLine, outputDir: buildDir }),
+      () => runStageCommand("build", argv, { env, logPath, onLine, outputDir: buildDir, detached: true }),
     );
     if (steps > expectedSteps) await Deno.writeTextFile(join(buildDir, STEPS_FILE), String(steps));
     return join(buildDir, needsBzImage ? "arch/x86/boot/bzImage" : "vmlinux");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-import type { ProgramScenario, Scenario } from "../../lib/model/scenario.ts";
-import { debianRoot, DebianRootError } from "../../vm/initramfs/debian_root.ts";
-import { MissingToolError } from "../../vm/host/find_tool.ts";
-import { type ClosureFile, ProgramClosureError } from "../../vm/initramfs/program_closure.ts";
-import { GDB } from "../check/gcore.ts";
-import type { Platform } from "./platform.ts";
-import { programFiles } from "./guest/program_files.ts";
+import type { ProgramScenario, Scenario } from "../../../lib/model/scenario.ts";
+import { debianRoot, DebianRootError } from "../../../vm/initramfs/debian_root.ts";
+import { MissingToolError } from "../../../vm/host/find_tool.ts";
+import { type ClosureFile, ProgramClosureError } from "../../../vm/initramfs/program_closure.ts";
+import { GDB } from "../../check/gcore.ts";
+import type { Platform } from "../platform.ts";
+import { programFiles } from "./program_files.ts";
 
 /**
  * The host's files that scenarios need in the guest, and for each scenario that lacks one of them the reason.

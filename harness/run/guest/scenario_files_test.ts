@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals } from "@std/assert";
-import type { Scenario } from "../../lib/model/scenario.ts";
-import { PLATFORMS } from "./platform.ts";
+import type { Scenario } from "../../../lib/model/scenario.ts";
+import { PLATFORMS } from "../platform.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 
 const ABOUT = "A scenario of this test.";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { RUN_RESULT_SCHEMA, type RunResult } from "../run/run_result.ts";
+import { RUN_RESULT_SCHEMA, type RunResult } from "./run_result.ts";
 
 /** Reads a `results.json`; gives a sentence on what is wrong with it when it is none. */
 export async function readRunResult(path: string): Promise<RunResult | string> {

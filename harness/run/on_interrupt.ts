@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+
+import type { Terminal } from "../report/terminal.ts";
+
+/** Signals that end a command in good order. */
+export const INTERRUPT_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Tells of what asks us to end. */
+export interface Interrupt extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Listens for Ctrl-C and its like, and for standard output that nobody reads any more; the second Ctrl-C ends the
+ * process at once, as it would without us.
+ */
+export function onInterrupt(terminal: Terminal): Interrupt {
+  const controller = new AbortController();
+  const stop = (): void => {
+    for (const [name, listener] of listeners) Deno.removeSignalListener(name, listener);
+    listeners.clear();
+    terminal.onBrokenPipe = undefined;
+  };
+  const listeners = new Map(INTERRUPT_SIGNALS.map((name) => [name, (): void => {
+    for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
+    listeners.clear();
+    terminal.note(`${name}: ending what runs; what is finished is kept. Once more ends at once.`);
+    controller.abort(`interrupted by ${name}`);
+  }]));
+  for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
+  terminal.onBrokenPipe = (error) => controller.abort(error);
+  return { signal: controller.signal, [Symbol.dispose]: stop };
+}
