@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
-import { walk } from "@std/fs";
+import { exists, walk } from "@std/fs";
 import { basename, join, relative } from "@std/path";
 import type { KernelArch } from "../../lib/abi/arch.ts";
-import { cacheDirectory } from "../host/cache_directory.ts";
+import { cacheDirectory, markAsUsed } from "../host/cache_directory.ts";
 import { digestOf } from "../host/digest.ts";
 import { runCommand } from "../host/run_command.ts";
 import { shellJoin } from "../host/shell_quote.ts";
@@ -150,7 +150,7 @@ export async function buildGuestProgram(
   const path = join(directory, program);
   if (await exists(path)) {
     // Programs that nobody uses are removed in the end.
-    await Deno.utime(directory, new Date(), new Date()).catch(() => {});
+    await markAsUsed(directory);
     return path;
   }
   await Deno.mkdir(directory, { recursive: true });
@@ -200,15 +200,6 @@ function compilerVersion(): Promise<string> {
   // A compiler that was missing may have been installed meanwhile.
   version.catch(() => version = undefined);
   return version;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** Paths of a guest's programs. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { ExpectedError } from "../host/errors.ts";
+import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { cacheDirectory } from "../host/cache_directory.ts";
 import { withFileLock } from "../host/file_lock.ts";
@@ -78,19 +79,12 @@ async function fetchPackages({ home, arch, packages, run }: {
     ].join("\n"),
   );
   const env = { APT_CONFIG: join(home, "apt.conf"), DEBIAN_FRONTEND: "noninteractive" };
-  const install = [
-    "--yes",
-    "--download-only",
-    "--no-install-recommends",
-    "-o",
-    "Debug::NoLocking=true",
-    ...packages,
-  ];
-  let result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
-  if (result.code === 0) return;
+  const options = ["--yes", "--download-only", "--no-install-recommends", "-o", "Debug::NoLocking=true"];
+  const install = () => run(["apt-get", "install", ...options, ...packages], { env, keepLines: 8 });
+  if ((await install()).code === 0) return;
   // The first time there are no package lists yet, later they may be old.
   await run(["apt-get", "update"], { env });
-  result = await run(["apt-get", "install", ...install], { env, keepLines: 8 });
+  const result = await install();
   if (result.code !== 0) {
     throw new DebianRootError(`apt-get cannot get ${packages.join(", ")}: ${result.lines.join("; ")}`);
   }
@@ -105,8 +99,4 @@ async function unpackNew(home: string, root: string, run: typeof runCommand): Pr
     if (code !== 0) throw new DebianRootError(`dpkg-deb cannot unpack ${name}: ${lines.join("; ")}`);
     await Deno.writeTextFile(mark, "");
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { cacheDirectory } from "../host/cache_directory.ts";
+import { cacheDirectory, markAsUsed, pruneDirectory } from "../host/cache_directory.ts";
+import { concatBytes } from "../host/digest.ts";
+import { writeWhole } from "../host/write_whole.ts";
 
 /**
  * Something in an initial RAM file system. Directories that lead to it must be entries of their own, before
@@ -37,14 +39,7 @@ export function writeCpio(entries: readonly InitramfsEntry[]): Uint8Array<ArrayB
   checkPaths(entries);
   const blocks = entries.map((entry, index) => encodeEntry(entry, index + 1));
   blocks.push(encodeRecord({ name: TRAILER, mode: 0, inode: 0, links: 1, data: new Uint8Array() }));
-  const length = blocks.reduce((sum, block) => sum + block.length, 0);
-  const archive = new Uint8Array(length);
-  let at = 0;
-  for (const block of blocks) {
-    archive.set(block, at);
-    at += block.length;
-  }
-  return archive;
+  return concatBytes(blocks);
 }
 
 /**
@@ -82,36 +77,17 @@ export async function cachedInitramfs(
   const path = join(directory, `${digest}.cpio`);
   const present = await Deno.stat(path).catch(() => undefined);
   if (present?.size === archive.length) {
-    await Deno.utime(path, new Date(), new Date()).catch(() => {});
+    await markAsUsed(path);
     return path;
   }
   await Deno.mkdir(directory, { recursive: true });
-  const partial = await Deno.makeTempFile({ dir: directory, prefix: ".partial-" });
-  try {
-    await Deno.writeFile(partial, archive);
-    await Deno.chmod(partial, 0o644);
-    await Deno.rename(partial, path);
-  } catch (error) {
-    await Deno.remove(partial).catch(() => {});
-    throw error;
-  }
-  await prune(directory);
+  await writeWhole(path, archive);
+  await pruneDirectory(directory, { keep: KEEP, counts: (name) => name.endsWith(".cpio") });
   return path;
 }
 
 /** Archives that are kept; beyond that the least recently used goes. */
 const KEEP = 32;
-
-async function prune(directory: string): Promise<void> {
-  const files: { path: string; used: number }[] = [];
-  for await (const { name } of Deno.readDir(directory)) {
-    if (!name.endsWith(".cpio")) continue;
-    const path = join(directory, name);
-    files.push({ path, used: (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ?? 0 });
-  }
-  files.sort((a, b) => b.used - a.used);
-  for (const { path } of files.slice(KEEP)) await Deno.remove(path).catch(() => {});
-}
 
 function nameOf({ path }: InitramfsEntry): string {
   return path.replace(/^\/+/, "").replace(/\/+$/, "");
@@ -134,37 +110,25 @@ function checkPaths(entries: readonly InitramfsEntry[]): void {
 }
 
 function encodeEntry(entry: InitramfsEntry, inode: number): Uint8Array {
-  const { kind, mode } = entry;
-  const name = nameOf(entry);
-  const none = new Uint8Array();
+  const { kind, mode = kind === "device" ? 0o600 : 0o755 } = entry;
+  const record = { name: nameOf(entry), inode, links: 1, data: new Uint8Array() };
   switch (kind) {
-    case "file": {
+    case "file":
+      return encodeRecord({ ...record, mode: TYPE_BITS.file | mode, data: entry.data });
+    case "directory":
+      return encodeRecord({ ...record, mode: TYPE_BITS.directory | mode, links: 2 });
+    case "symlink":
       return encodeRecord({
-        name,
-        mode: TYPE_BITS.file | (mode ?? 0o755),
-        inode,
-        links: 1,
-        data: entry.data,
+        ...record,
+        mode: TYPE_BITS.symlink | 0o777,
+        data: new TextEncoder().encode(entry.target),
       });
-    }
-    case "directory": {
-      return encodeRecord({ name, mode: TYPE_BITS.directory | (mode ?? 0o755), inode, links: 2, data: none });
-    }
-    case "symlink": {
-      const data = new TextEncoder().encode(entry.target);
-      return encodeRecord({ name, mode: TYPE_BITS.symlink | 0o777, inode, links: 1, data });
-    }
-    case "device": {
-      const device = [entry.major, entry.minor] as const;
+    case "device":
       return encodeRecord({
-        name,
-        mode: TYPE_BITS[entry.type] | (mode ?? 0o600),
-        inode,
-        links: 1,
-        data: none,
-        device,
+        ...record,
+        mode: TYPE_BITS[entry.type] | mode,
+        device: [entry.major, entry.minor],
       });
-    }
   }
 }
 
@@ -186,19 +150,10 @@ function encodeRecord({ name, mode, inode, links, data, device = [0, 0] }: CpioR
   }
   const encodedName = new TextEncoder().encode(`${name}\0`);
   const [uid, gid, time, check] = [0, 0, 0, 0];
+  const home = [0, 0]; // the device that it lies on
   const fields = [
-    inode,
-    mode,
-    uid,
-    gid,
-    links,
-    time,
-    data.length,
-    0,
-    0,
-    ...device,
-    encodedName.length,
-    check,
+    ...[inode, mode, uid, gid, links, time, data.length],
+    ...[...home, ...device, encodedName.length, check],
   ];
   const header = "070701" + fields.map((field) => field.toString(16).padStart(8, "0")).join("");
   const dataAt = align4(HEADER_LENGTH + encodedName.length);

@@ -147,19 +147,14 @@ async function findLibrary(
     const elf = await readLibrary(`${root}${name}`, user.elf);
     return elf === undefined ? undefined : { path: name, elf, guestPath: name };
   }
-  for (const directory of ownDirectories(user, program)) {
+  const own = ownDirectories(user, program);
+  for (const directory of [...own, ...configured]) {
     const path = join(directory, name);
     const elf = await readLibrary(`${root}${path}`, user.elf);
-    if (elf !== undefined) return { path, elf, guestPath: path };
-  }
-  for (const directory of configured) {
-    const path = join(directory, name);
-    const elf = await readLibrary(`${root}${path}`, user.elf);
-    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place
-    // there.
-    if (elf !== undefined) {
-      return { path, elf, guestPath: BUILT_IN.test(directory) ? path : join("/lib", name) };
-    }
+    if (elf === undefined) continue;
+    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place there.
+    const isFound = own.includes(directory) || BUILT_IN.test(directory);
+    return { path, elf, guestPath: isFound ? path : join("/lib", name) };
   }
   return undefined;
 }

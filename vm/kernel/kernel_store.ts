@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { exists } from "@std/fs";
 import { join } from "@std/path";
+import { markAsUsed, pruneDirectory } from "../host/cache_directory.ts";
 import { removeIfThere } from "../host/ignore_missing.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { inStage, runStageCommand } from "./build/build_stage.ts";
@@ -47,7 +48,7 @@ export async function findStored(cacheDir: string, key: string): Promise<StoredK
   const directory = join(cacheDir, "store", key);
   const text = await Deno.readTextFile(join(directory, "info.json")).catch(() => undefined);
   if (text === undefined) return undefined;
-  await Deno.utime(directory, new Date(), new Date()).catch(() => {});
+  await markAsUsed(directory);
   return inDirectory(directory, JSON.parse(text) as KernelInfo);
 }
 
@@ -83,7 +84,8 @@ export function storeKernel(options: StoreOptions): Promise<StoredKernel> {
   const { cacheDir, key, buildDir, bootFile, logPath, info } = options;
   const store = join(cacheDir, "store");
   const work = async () => {
-    await removeAbandoned(store);
+    // What a killed process left half-filled: nobody fills one now, as we hold the lock.
+    await pruneDirectory(store, { keep: 0, counts: (name) => name.startsWith(PARTIAL) });
     const partial = await Deno.makeTempDir({ dir: store, prefix: PARTIAL });
     try {
       const release = (await Deno.readTextFile(join(buildDir, "include/config/kernel.release"))).trim();
@@ -104,7 +106,7 @@ export function storeKernel(options: StoreOptions): Promise<StoredKernel> {
       const directory = join(store, key);
       await removeIfThere(directory);
       await Deno.rename(partial, directory);
-      await prune(store);
+      await pruneDirectory(store, { keep: KEEP, counts: (name) => !name.startsWith(".") });
       return inDirectory(directory, full);
     } catch (error) {
       await Deno.remove(partial, { recursive: true }).catch(() => {});
@@ -134,24 +136,3 @@ async function copyCoverageNotes(buildDir: string, to: string): Promise<void> {
 }
 
 const PARTIAL = ".partial-";
-
-/**
- * Removes what a killed process left half-filled. The caller holds the store's lock: nobody fills one now.
- */
-async function removeAbandoned(store: string): Promise<void> {
-  for await (const { name } of Deno.readDir(store)) {
-    if (name.startsWith(PARTIAL)) await Deno.remove(join(store, name), { recursive: true });
-  }
-}
-
-async function prune(store: string): Promise<void> {
-  const entries: { path: string; used: number }[] = [];
-  for await (const { name } of Deno.readDir(store)) {
-    if (name.startsWith(".")) continue;
-    const path = join(store, name);
-    const info = await Deno.stat(path).catch(() => undefined);
-    entries.push({ path, used: info?.mtime?.getTime() ?? 0 });
-  }
-  entries.sort((a, b) => b.used - a.used);
-  for (const { path } of entries.slice(KEEP)) await Deno.remove(path, { recursive: true }).catch(() => {});
-}
