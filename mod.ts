@@ -83,16 +83,9 @@ export {
   type PredictedArea,
   predictedBytes,
   type PredictedPage,
-  type Refusal,
   type StopPrediction,
 } from "./lib/model/predict_stop.ts";
-export type {
-  SegmentRegisterName,
-  SegmentWords,
-  Step,
-  StopWords,
-  UntilCheck,
-} from "./lib/model/steps/steps.ts";
+export type { Refusal } from "./lib/model/refusal.ts";
 export * from "./lib/model/scenario.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./lib/x86/ldt_model.ts";
 export { TlsModel, type TlsModelOptions, type TlsResult, type UserDescAccess } from "./lib/x86/tls_model.ts";
@@ -107,7 +100,7 @@ export type { FormatOptions } from "./lib/image/dialect.ts";
 export type { CompileTarget } from "./lib/model/state/model_state.ts";
 export type { PageBase, PageContent } from "./lib/model/state/page_content.ts";
 export type { PageCount, PageSet } from "./lib/model/state/page_set.ts";
-export type { RegisterPrediction, XstatePart } from "./lib/model/steps/register.ts";
+export type { RegisterPrediction, XstatePart } from "./lib/model/state/register_block.ts";
 export type { Busy, ExpectedResult, OpArgument, TargetOp } from "./lib/model/target_op.ts";
 export type {
   CopiedPage,

@@ -108,7 +108,10 @@ export function keysOf<Key extends string>(table: Readonly<Record<Key, unknown>>
 
 /** A whole number within bounds. */
 export function integer(least: number, most: number): v.GenericSchema<number> {
-  const expected = `a whole number from ${least} to ${most}`;
+  return bounded(least, most, `a whole number from ${least} to ${most}`);
+}
+
+function bounded(least: number, most: number, expected: string): v.GenericSchema<number> {
   return v.pipe(
     v.number(expected),
     v.integer(expected),
@@ -139,12 +142,19 @@ export function wordSet<const Options extends readonly string[]>(
   return v.pipe(schema, v.check((words) => new Set(words).size === words.length, "each word once"));
 }
 
-/** A value that one of two schemas takes; `expected` is told where the kind of the value is wrong. */
+/** A value that one of some schemas takes; `expected` is told where the kind of the value is wrong. */
 export function either<const Schemas extends readonly v.GenericSchema[]>(
   expected: string,
   ...schemas: Schemas
 ): v.UnionSchema<Schemas, string> {
   return v.union(schemas, expected);
+}
+
+/** A whole number within bounds, or a string of a certain form. */
+export function numberOrText(
+  { least, most, pattern, expected }: { least: number; most: number; pattern: string; expected: string },
+): v.GenericSchema<number | string> {
+  return either(expected, bounded(least, most, expected), text(new RegExp(`^(?:${pattern})$`), expected));
 }
 
 /**

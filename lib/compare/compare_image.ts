@@ -3,7 +3,7 @@
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";
-import type { Refusal } from "../model/predict_stop.ts";
+import type { Refusal } from "../model/refusal.ts";
 import type { ByteCounts } from "./byte_account.ts";
 import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
 import { MemoryComparison } from "./compare_memory.ts";

@@ -14,7 +14,7 @@ import {
   variant,
   wordSet,
 } from "../schema.ts";
-import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./steps/fields.ts";
+import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./fields.ts";
 
 /** Flags of open(2) that an output may have. */
 export const OPEN_FLAGS = [

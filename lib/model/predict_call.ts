@@ -2,11 +2,11 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG, RAM_DISK_SIZE } from "../abi/arch.ts";
 import type { ActionWords, CallFields, CallWords, OutputWords } from "./call.ts";
+import { type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { withStore } from "./state/page_content.ts";
-import { type StopPrediction, stopPrediction } from "./predict_stop.ts";
-import { applyTracer } from "./tracer.ts";
 import { VM } from "./state/vm_flag_rules.ts";
+import { applyTracer } from "./tracer.ts";
 
 /** An action with what the model knows of its object. */
 export type PlannedAction = ActionWords & {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-import { errnoNumber } from "../abi/errno.ts";
+import type { CpuRegister } from "../x86/registers.ts";
+import { type Refusal, refuse } from "./refusal.ts";
 import type { Area } from "./state/address_space.ts";
-import type { ModelState } from "./state/model_state.ts";
 import { nameBytes } from "./state/file_model.ts";
+import type { ModelState } from "./state/model_state.ts";
 import { contentBytes, type PageContent } from "./state/page_content.ts";
-import { predictRegisters, type RegisterPrediction } from "./steps/register.ts";
+import type { RegisterPrediction } from "./state/register_block.ts";
 import { mergeablePages, zeroPages } from "./state/same_pages.ts";
+import { VM } from "./state/vm_flag_rules.ts";
 import {
   type CopiedPage,
   copiedPages,
@@ -15,7 +17,6 @@ import {
   type TracerWords,
   type TracerWork,
 } from "./tracer.ts";
-import { VM } from "./state/vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
 export interface PredictedArea {
@@ -31,23 +32,6 @@ export interface PredictedArea {
   readonly pgoff: number;
   /** The name that the FNAME record must hold; undefined for anonymous memory. */
   readonly path: string | undefined;
-}
-
-/** Why the kernel code refuses: what the call returns, and where the image ends. */
-export interface Refusal {
-  /** Name of the errno. */
-  readonly name: string;
-  /** Its number. */
-  readonly errno: number;
-  /** The first page of the area that cannot be saved; undefined when nothing at all is written. */
-  readonly atPage: number | undefined;
-  /**
-   * The page of that area that cannot be read, where that is the reason: the record of the area, and all chunks that
-   * are full before it is come to, are in the image.
-   */
-  readonly page?: number;
-  /** The reason, in words. */
-  readonly why: string;
 }
 
 /** What the steps imply for one image. Whatever it does not mention is for the observation to judge. */
@@ -171,10 +155,6 @@ function unreadablePage(
   return undefined;
 }
 
-function refuse(name: string, atPage: number | undefined, why: string): Refusal {
-  return { name, errno: errnoNumber(name), atPage, why };
-}
-
 /** Why an area cannot be saved: cr_vma_type and cr_fill_fname of the port, in the order of their checks. */
 function areaRefusal({ flags, file }: Area): [errno: string, why: string] | undefined {
   if ((flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) return ["ENOSYS", "is shared"];
@@ -185,6 +165,15 @@ function areaRefusal({ flags, file }: Area): [errno: string, why: string] | unde
   // PATH_MAX counts the NUL.
   if (file && nameBytes(file.path).length > 4095) return ["ENAMETOOLONG", "maps a file with too long a name"];
   return undefined;
+}
+
+/**
+ * What the model says of registers at a stop: those that a step set, and selectors that were loaded before.
+ */
+function predictRegisters(state: ModelState): RegisterPrediction {
+  const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
+  const set = state.registers?.prediction;
+  return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }
 
 /** The bytes of a predicted page. */

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../abi/arch.ts";
 import { nameBytes } from "./state/file_model.ts";
+import { MAP_FIXED_NOREPLACE } from "./state/mmap_flags.ts";
+import { addressOf } from "./state/page_set.ts";
 import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, OpArgument, ResultRole, TargetOp } from "./target_op.ts";
 
@@ -50,6 +53,28 @@ export class ProgramBuilder {
       options.expected,
       { role: ROLES[name] },
     );
+  }
+
+  /** Maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
+  mmap(
+    { page, pages, prot, flags, fd, offset }: {
+      page: number;
+      pages: number;
+      prot: number;
+      flags: number;
+      fd: OpArgument;
+      offset: number;
+    },
+  ): void {
+    const wide = this.wordSize === 8;
+    this.syscall(wide ? "mmap" : "mmap2", [
+      addressOf(page),
+      addressOf(pages),
+      BigInt(prot),
+      BigInt(flags | MAP_FIXED_NOREPLACE),
+      fd,
+      BigInt(wide ? offset * PAGE_SIZE : offset),
+    ], { expected: addressOf(page) });
   }
 
   /** Puts bytes at an offset of the scratch memory and returns the argument that points to them. */

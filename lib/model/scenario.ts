@@ -3,11 +3,12 @@
 import * as v from "valibot";
 import { KERNEL_ARCHES, TARGET_ARCHES } from "../abi/arch.ts";
 import { KERNEL_SERIES } from "../abi/series.ts";
-import { described, either, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
-import { ABSOLUTE_PATH, ERRNO_NAME, ID } from "./steps/fields.ts";
+import { described, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
+import { ABSOLUTE_PATH, ERRNO_NAME, SETUP_STEP } from "./fields.ts";
 import { type Step, STEP_LIST } from "./steps/steps.ts";
 
-export type { SegmentFlag, Step, StepOf, UntilCheck } from "./steps/steps.ts";
+export type { SetupStep, WaitCondition } from "./fields.ts";
+export type { Step, StepOf } from "./steps/steps.ts";
 
 const NEEDS = object({
   kernel: optional(described("Kernel architectures.", list(oneOf(KERNEL_ARCHES), 1))),
@@ -18,18 +19,6 @@ const NEEDS = object({
   )),
   series: optional(described("Kernel series that have what it is about.", list(oneOf(KERNEL_SERIES), 1))),
 });
-
-const SETUP_WORDS =
-  `{"write": PATH, "value": TEXT}, {"swap": "ram"}, {"swap": "loop"} or {"uid": N, "gid": N}`;
-const SETUP_STEP = either(
-  SETUP_WORDS,
-  object({
-    write: v.pipe(ABSOLUTE_PATH, v.regex(/^\/(sys|proc)\//, "a file of /sys or /proc")),
-    value: v.string("the text that is written"),
-  }),
-  object({ swap: oneOf(["ram", "loop"]) }),
-  object({ uid: ID, gid: ID }),
-);
 
 const PROGRAM = object({
   argv: described(
@@ -112,9 +101,6 @@ function stopsOf(steps: readonly Step[]): string[] {
 
 /** What a scenario needs of the guest. */
 export type ScenarioNeeds = v.InferOutput<typeof NEEDS>;
-
-/** What the agent does as root before the target starts. */
-export type SetupStep = v.InferOutput<typeof SETUP_STEP>;
 
 /** A real program: its arguments, what it needs, and what the call must do to it. */
 export type ProgramScenario = v.InferOutput<typeof PROGRAM>;

@@ -132,7 +132,7 @@ Deno.test("parseScenario() refuses numbers that are out of range or not whole", 
   refusedStep({ op: "become", uid: 2 ** 32 - 1 }, "uid: expected a whole number from 0 to 4294967294");
   refusedStep({ op: "set_thread_area", entry: -3 }, "entry: expected a whole number from -2");
   refusedStep({ op: "read_ldt", bytes: 65537 }, "bytes: expected a whole number from 0 to 65536");
-  refusedStep({ op: "selector", selector: 0x10000 }, "selector: expected a whole number from 0 to 65535");
+  refusedStep({ op: "selector", selector: 0x10000 }, "selector: expected a selector: 16 bits");
   refusedStep({ op: "modify_ldt", entries: 0, base: "0x100000000" }, "base: expected 32 bits such as");
 });
 
@@ -141,13 +141,16 @@ Deno.test("parseScenario() refuses words of a stop that are none", () => {
     refused({ steps: [{ ...STOP, ...words }] }, `$.steps[0].${message}`);
   stop({ expect: "EFOO" }, `expect: expected "ok", the name of an errno, or one of SIGKILL`);
   stop({ merged: "pagess" }, `merged: expected one of pages, zeros too, found "pagess"`);
-  stop({ until: [{ fil: "/proc/meminfo" }] }, "until[0].file: expected an absolute path");
+  stop({ waitFor: [{ fil: "/proc/meminfo" }] }, "waitFor[0].file: expected an absolute path");
   stop(
-    { until: [{ file: "/proc/meminfo", fil: "x" }] },
-    `until[0].fil: expected one of the keys file, match, lacks`,
+    { waitFor: [{ file: "/proc/meminfo", fil: "x" }] },
+    `waitFor[0].fil: expected one of the keys file, matching, notMatching`,
   );
-  stop({ until: [{ file: "/proc/meminfo" }] }, `until[0]: expected "match", "lacks" or both`);
-  stop({ until: [{ file: "/proc/meminfo", match: "(" }] }, "until[0].match: expected a regular expression");
+  stop({ waitFor: [{ file: "/proc/meminfo" }] }, `waitFor[0]: expected "matching", "notMatching" or both`);
+  stop(
+    { waitFor: [{ file: "/proc/meminfo", matching: "(" }] },
+    "waitFor[0].matching: expected a regular expression",
+  );
 });
 
 Deno.test("parseScenario() takes a program with all that it may have", () => {

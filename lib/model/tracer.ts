@@ -4,15 +4,14 @@ import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
 import type { KernelSeries } from "../abi/series.ts";
-import { described, either, integer, keysOf, list, object, oneOf, optional, text } from "../schema.ts";
-import { ERRNO_NAME } from "./steps/fields.ts";
+import { described, keysOf, list, numberOrText, object, oneOf, optional, text } from "../schema.ts";
+import { ERRNO_NAME } from "./fields.ts";
+import type { Refusal } from "./refusal.ts";
 import type { ModelState } from "./state/model_state.ts";
-import { type PageCount, pageCount } from "./state/page_set.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
-import type { Refusal } from "./predict_stop.ts";
-import { addressOf } from "./steps/step_context.ts";
-import type { Busy } from "./target_op.ts";
+import { addressOf, type PageCount, pageCount } from "./state/page_set.ts";
 import { VM } from "./state/vm_flag_rules.ts";
+import type { Busy } from "./target_op.ts";
 
 const HOLDS = [
   "stopped",
@@ -37,15 +36,15 @@ const STRANGERS = {
 
 const OFFSET = String.raw`0x[\da-f]+|\d+`;
 const PLACE = String.raw`[^:]+:(?:[^:+]+|chunk\+\d+)(?:\+(?:${OFFSET}))?`;
-const VALUE_WORDS = `a number, "0x..." or a place in an area, "NAME:PAGE+OFFSET"`;
 
 const DEBUG_SETTING = object({
   register: oneOf(["dr0", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7"]),
-  value: either(
-    VALUE_WORDS,
-    integer(0, Number.MAX_SAFE_INTEGER),
-    text(new RegExp(`^(?:${OFFSET}|${PLACE})$`), VALUE_WORDS),
-  ),
+  value: numberOrText({
+    least: 0,
+    most: Number.MAX_SAFE_INTEGER,
+    pattern: `${OFFSET}|${PLACE}`,
+    expected: `a number, "0x..." or a place in an area, "NAME:PAGE+OFFSET"`,
+  }),
   expect: optional(described("The errno that PTRACE_POKEUSER must give.", ERRNO_NAME)),
 });
 

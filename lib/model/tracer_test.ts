@@ -71,7 +71,7 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
     [{ debug: [{ register: "dr8", value: 0 }] }, "debug[0].register: expected one of dr0"],
     [{ debug: [{ register: "dr0", value: "x" }] }, "debug[0].value: expected a number"],
     [{ debug: [{ register: "dr0", value: "b:1" }] }, `No area "b"`],
-    [{ debug: [{ register: "dr0", value: -1 }] }, "debug[0].value: expected a whole number from 0"],
+    [{ debug: [{ register: "dr0", value: -1 }] }, "debug[0].value: expected a number"],
     [
       { debug: [{ register: "dr0", valu: 0 }] },
       "debug[0].valu: expected one of the keys register, value, expect",

@@ -20,7 +20,7 @@ Deno.test("the examples in mod.ts run, without any permission", async () => {
 
 /** Files of schemas, whose types are inferred: tools that do not run TypeScript's checker do not see them. */
 const SCHEMA_FILES =
-  /\/lib\/(schema|model\/(call|call_pid|tracer|target_op|scenario|steps\/\w+|state\/\w+))\.ts:/;
+  /\/lib\/(schema|model\/(call|call_pid|tracer|target_op|scenario|fields|steps\/\w+|state\/\w+))\.ts:/;
 
 /** What a tool complains of, but for types that are inferred from schemas. */
 function complaints(output: string): string[] {

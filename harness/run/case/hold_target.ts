@@ -118,12 +118,12 @@ async function freeze(agent: GuestAgent, pid: number, hold: "frozen" | "frozen a
   await agent.writeFile(`${GROUP}/cgroup.procs`, String(pid));
   await agent.writeFile(`${GROUP}/cgroup.freeze`, "1");
   if (hold === "frozen") await agent.cont(pid);
-  const isFrozen = { file: `${GROUP}/cgroup.events`, match: "^frozen 1$" };
+  const isFrozen = { file: `${GROUP}/cgroup.events`, matching: "^frozen 1$" };
   const state = hold === "frozen" ? "S" : "T";
   return {
     findings: [
       ...await awaitState(agent, pid, state),
-      ...await awaitConditions(agent, { pid, until: [isFrozen], waitsForMerge: false }),
+      ...await awaitConditions(agent, { pid, waitFor: [isFrozen], waitsForMerge: false }),
     ],
     async release() {
       // Out of its group a process is thawed, and may end at once.
@@ -145,8 +145,8 @@ async function mountCgroups(agent: GuestAgent): Promise<void> {
 }
 
 function awaitState(agent: GuestAgent, pid: number, state: string): Promise<Finding[]> {
-  const until = [{ file: `/proc/${pid}/status`, match: `^State:\\s${state}` }];
-  return awaitConditions(agent, { pid, until, waitsForMerge: false });
+  const waitFor = [{ file: `/proc/${pid}/status`, matching: `^State:\\s${state}` }];
+  return awaitConditions(agent, { pid, waitFor, waitsForMerge: false });
 }
 
 function debugFinding(register: number, value: bigint, [expected, actual]: [number, number]): Finding {

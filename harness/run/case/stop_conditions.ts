@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Finding } from "../../../lib/image/finding.ts";
-import type { UntilCheck } from "../../../lib/model/scenario.ts";
+import type { WaitCondition } from "../../../lib/model/scenario.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 const DEADLINE_MS = 10_000;
@@ -17,7 +17,7 @@ const SCANS_TO_MERGE = 3;
 /** How {@linkcode awaitConditions} waits; tests have a clock of their own. */
 export interface WaitOptions {
   readonly pid: number;
-  readonly until: readonly UntilCheck[];
+  readonly waitFor: readonly WaitCondition[];
   readonly waitsForMerge: boolean;
   readonly deadlineMs?: number;
 }
@@ -25,7 +25,7 @@ export interface WaitOptions {
 /** Waits, within bounds, until what a stop wants is so. What does not come true is a finding. */
 export async function awaitConditions(agent: GuestAgent, options: WaitOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const { pid, until, waitsForMerge, deadlineMs = DEADLINE_MS } = options;
+  const { pid, waitFor, waitsForMerge, deadlineMs = DEADLINE_MS } = options;
   if (waitsForMerge) {
     const scans = async (): Promise<number> => Number(await read(agent, KSM_SCANS));
     const wanted = await scans() + SCANS_TO_MERGE;
@@ -33,14 +33,14 @@ export async function awaitConditions(agent: GuestAgent, options: WaitOptions): 
       findings.push(finding(KSM_SCANS, `at least ${wanted}`, await read(agent, KSM_SCANS)));
     }
   }
-  for (const check of until) {
+  for (const check of waitFor) {
     const path = check.file.replaceAll("{pid}", String(pid));
     let text = "";
     const isSo = async (): Promise<boolean> => meets(text = await read(agent, path), check);
     if (!await holds(isSo, deadlineMs)) {
       const wanted = [
-        ...check.match === undefined ? [] : [`/${check.match}/`],
-        ...check.lacks === undefined ? [] : [`no /${check.lacks}/`],
+        ...check.matching === undefined ? [] : [`/${check.matching}/`],
+        ...check.notMatching === undefined ? [] : [`no /${check.notMatching}/`],
       ];
       findings.push(finding(path, wanted.join(" and "), text.slice(0, 2000)));
     }
@@ -49,9 +49,9 @@ export async function awaitConditions(agent: GuestAgent, options: WaitOptions): 
 }
 
 /** Whether a text is as a check wants it. */
-export function meets(text: string, { match, lacks }: UntilCheck): boolean {
-  return (match === undefined || new RegExp(match, "m").test(text)) &&
-    (lacks === undefined || !new RegExp(lacks, "m").test(text));
+export function meets(text: string, { matching, notMatching }: WaitCondition): boolean {
+  return (matching === undefined || new RegExp(matching, "m").test(text)) &&
+    (notMatching === undefined || !new RegExp(notMatching, "m").test(text));
 }
 
 async function read(agent: GuestAgent, path: string): Promise<string> {

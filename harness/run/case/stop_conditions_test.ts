@@ -14,20 +14,20 @@ function agentWith(files: Record<string, string[]>): GuestAgent {
   return { readFile } as unknown as GuestAgent;
 }
 
-const WAIT = { pid: 7, until: [], waitsForMerge: false, deadlineMs: 200 };
+const WAIT = { pid: 7, waitFor: [], waitsForMerge: false, deadlineMs: 200 };
 
 Deno.test("meets() wants a match, or that there is none", () => {
-  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "^b: 2$" }), true);
-  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "^b: 1$" }), false);
-  assertEquals(meets("a: 1\n", { file: "x", lacks: "b" }), true);
-  assertEquals(meets("a: 1\nb: 2\n", { file: "x", match: "a", lacks: "b" }), false);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "^b: 2$" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "^b: 1$" }), false);
+  assertEquals(meets("a: 1\n", { file: "x", notMatching: "b" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "a", notMatching: "b" }), false);
 });
 
 Deno.test("awaitConditions() waits until a file is as it must be, and says when it never is", async () => {
-  const until = [{ file: "/proc/{pid}/maps", lacks: "vdso" }];
+  const waitFor = [{ file: "/proc/{pid}/maps", notMatching: "vdso" }];
   const agent = agentWith({ "/proc/7/maps": ["[vdso]", "[vdso]", "[stack]"] });
-  assertEquals(await awaitConditions(agent, { ...WAIT, until }), []);
-  const never = await awaitConditions(agentWith({ "/proc/7/maps": ["[vdso]"] }), { ...WAIT, until });
+  assertEquals(await awaitConditions(agent, { ...WAIT, waitFor }), []);
+  const never = await awaitConditions(agentWith({ "/proc/7/maps": ["[vdso]"] }), { ...WAIT, waitFor });
   assertEquals(never.map(({ id, path, expected, actual }) => [id, path, expected, actual]), [
     ["E_SETUP", "/proc/7/maps", "no /vdso/", "[vdso]"],
   ]);

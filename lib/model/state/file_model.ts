@@ -6,6 +6,9 @@ import { fillContent, type PageContent, ZERO_CONTENT } from "./page_content.ts";
 /** What backs a mapping that has a file. */
 export type FileKind = "regular" | "memfd" | "zero" | "mem";
 
+/** Files that no step makes. */
+export const DEVICES = { "/dev/zero": "zero", "/dev/mem": "mem" } as const;
+
 /** How {@linkcode FileModel} is made. */
 export interface FileModelOptions {
   /** The path as the target's root sees it; bytes that are no text are written %xx. */

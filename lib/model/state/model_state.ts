@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../abi/dialect.ts";
 import { pagesPerChunk } from "../../abi/arch.ts";
+import type { Dialect } from "../../abi/dialect.ts";
 import type { KernelSeries } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
+import type { SetupStep } from "../fields.ts";
 import { AddressSpace } from "./address_space.ts";
-import type { Credentials } from "../steps/credential.ts";
-import { type FileKind, FileModel } from "./file_model.ts";
+import { DEVICES, FileModel } from "./file_model.ts";
 import { pageRuns, type PageSet } from "./page_set.ts";
-import type { RegisterSetting } from "../steps/register.ts";
-import type { SetupStep } from "../scenario.ts";
+import type { RegisterSetting } from "./register_block.ts";
 
 /** What steps are compiled for. */
 export interface CompileTarget {
@@ -29,6 +28,15 @@ export interface CompileTarget {
   readonly series?: KernelSeries;
   /** Whose kernel code answers the call; `port` when not given. */
   readonly dialect?: Dialect;
+}
+
+/** Who a target is for those who want to look into it (ptrace_may_access, kernel/ptrace.c). */
+export interface Credentials {
+  /** The only user and group it has. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Whether its owner may look. */
+  readonly dumpable: boolean;
 }
 
 /** A named range of pages; its pages are numbered from `start` whatever becomes of them. */
@@ -208,7 +216,7 @@ export class ModelState {
 
   /** A file that a scenario made, or a device. */
   file(name: string): FileModel {
-    const device = DEVICES[name];
+    const device = Object.hasOwn(DEVICES, name) ? DEVICES[name as keyof typeof DEVICES] : undefined;
     let file = this.files.get(name);
     if (!file && device) {
       file = new FileModel({ kind: device, path: name, pages: 0, seed: 0, fillAddress: 0 });
@@ -220,5 +228,3 @@ export class ModelState {
     return file;
   }
 }
-
-const DEVICES: Readonly<Record<string, FileKind>> = { "/dev/zero": "zero", "/dev/mem": "mem" };

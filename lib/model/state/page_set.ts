@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
+
 /**
  * A number of pages in a scenario: a number, or a sum of terms such as "chunk+1" or "2chunk-1", where `chunk`
  * is the number of pages in a full page-array chunk of the kernel (2048 on x86-64, 4096 on i386), so that one
@@ -17,6 +19,16 @@ export type PageSet = number | string;
 export interface PageRun {
   readonly first: number;
   readonly count: number;
+}
+
+/** The address of a page number. */
+export function addressOf(page: number): bigint {
+  return BigInt(page) * PAGE_SIZE_BIG;
+}
+
+/** Address and length in bytes of a run: the first two arguments of most system calls about memory. */
+export function addressRange({ first, count }: PageRun): [address: bigint, length: bigint] {
+  return [addressOf(first), addressOf(count)];
 }
 
 const TERM = /^(?:(\d+)|(\d*)chunk)$/;

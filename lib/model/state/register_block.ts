@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import type { CpuRegister } from "../../x86/registers.ts";
+
 /**
  * The general registers of a register block, in the block's order: that of the kernel's `struct
  * user_regs_struct`.
@@ -82,4 +84,28 @@ function word(value: bigint, where: string): bigint {
     throw new RangeError(`${where}: expected a value of 64 bits, found ${value}`);
   }
   return BigInt.asUintN(64, value);
+}
+
+/** Bytes of the FPU state that a step set. */
+export interface XstatePart {
+  /** Name of the register. */
+  readonly name: string;
+  /** Offset in the register set NT_X86_XSTATE (or NT_PRFPREG). */
+  readonly offset: number;
+  /** What stands there. */
+  readonly bytes: Uint8Array;
+}
+
+/** What registers must hold at a stop. Registers that are not named are for the observation to judge. */
+export interface RegisterPrediction {
+  /** General and segment registers by name. */
+  readonly general: ReadonlyMap<CpuRegister, bigint>;
+  /** Parts of the FPU state. */
+  readonly xstate: readonly XstatePart[];
+}
+
+/** A register block for the next stop, and what it makes the model predict. */
+export interface RegisterSetting {
+  readonly block: RegisterBlock;
+  readonly prediction: RegisterPrediction;
 }

@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
+import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
+import { OUTCOME } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
-import { populate, requireAccess } from "./memory.ts";
 import { flagBits, MADV, MCL } from "../state/mmap_flags.ts";
-import { addressOf, SLOTS, type StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
+import { addressRange, type PageRun } from "../state/page_set.ts";
 import { VM, vmFlagsAfterMadvise } from "../state/vm_flag_rules.ts";
+import { AREA_PAGES, defineStep, sinceWords } from "./define_step.ts";
+import { populate, requireAccess } from "./pages.ts";
+import { SLOTS, type StepContext } from "./step_context.ts";
 
-/** madvise(2). */
-export function madviseStep(step: StepOf<"madvise">, context: StepContext): void {
-  const { state, builder } = context;
-  const advice = MADV[step.advice];
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    // A call that fails half way has populated some pages: no scenario wants that.
-    if (step.advice === "populate_read") requireAccess(context, { first, count }, VM.READ, "read");
-    if (step.advice === "populate_write") requireAccess(context, { first, count }, VM.WRITE, "write");
-    const areas = state.space.areas.filter((area) => area.start < first + count && area.end > first);
-    const refusal = areas.some((area) => refusesAdvice(area, step.advice)) ? "EINVAL" : undefined;
-    if ((step.expect ?? "ok") !== (refusal ?? "ok")) {
-      throw new SyntaxError(`the step expects "${step.expect ?? "ok"}", the model "${refusal ?? "ok"}"`);
-    }
-    const expected = refusal ? BigInt(-errnoNumber(refusal)) : 0n;
-    builder.syscall("madvise", [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(advice)], {
-      expected,
-    });
-    if (!refusal) advise(context, { first, count, advice: step.advice });
-  }
-}
+/** Advice that is younger than Linux 2.6.27. */
+const SINCE_ADVICE: Readonly<Record<string, string>> = {
+  hwpoison: "2.6.32",
+  mergeable: "2.6.32",
+  unmergeable: "2.6.32",
+  hugepage: "2.6.38",
+  nohugepage: "2.6.38",
+  dontdump: "3.4",
+  dodump: "3.4",
+  free: "4.5",
+  wipeonfork: "4.14",
+  keeponfork: "4.14",
+  cold: "5.4",
+  pageout: "5.4",
+  populate_read: "5.14",
+  populate_write: "5.14",
+};
 
 /** madvise_vma_behavior (mm/madvise.c): what an area cannot be advised. */
 function refusesAdvice(area: Area, advice: string): boolean {
@@ -48,10 +47,7 @@ function refusesAdvice(area: Area, advice: string): boolean {
   }
 }
 
-function advise(
-  context: StepContext,
-  { first, count, advice }: { first: number; count: number; advice: string },
-): void {
+function advise(context: StepContext, { first, count }: PageRun, advice: string): void {
   const { space, swap } = context.state;
   const end = first + count;
   if (advice === "dontneed") space.dropPages(first, end);
@@ -67,65 +63,117 @@ function advise(
 const FAILING_DISK = "/sys/block/loop0/make-it-fail";
 const O_WRONLY = 1n;
 
-/**
- * Pages go to swap, and from then on the swap device cannot be read. They must have been read back from swap before,
- * and be settled: then they go at once, since what they hold lies there already.
- */
-export function breakSwapStep(step: StepOf<"break_swap">, { state, builder }: StepContext): void {
-  if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    const advice = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, BigInt(MADV.pageout)];
-    builder.syscall("madvise", advice, { expected: 0n });
-    state.space.breakPages(first, first + count, "EFAULT");
-  }
-  const fd = { slot: SLOTS.file };
-  builder.syscall("open", [builder.scratchString(0, FAILING_DISK), O_WRONLY, 0n], { keep: SLOTS.file });
-  builder.syscall("write", [fd, builder.scratchString(0, "1"), 1n], { expected: 1n });
-  builder.syscall("close", [fd], { expected: 0n });
-}
-
-/** mlock(2), mlock2(2) with MLOCK_ONFAULT, and munlock(2). */
-export function mlockStep(step: StepOf<"mlock" | "munlock">, context: StepContext): void {
-  const { state, builder } = context;
-  const onFault = step.op === "mlock" && (step.flags ?? []).includes("onfault");
-  const add = step.op === "munlock" ? 0n : onFault ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    const range = [addressOf(first), BigInt(count) * PAGE_SIZE_BIG];
-    state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, add) }));
-    const populates = step.op === "mlock" && !onFault;
-    // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).
-    const isWhole = !populates || populate(context, first, count, { stopsAtError: true });
-    const expected = isWhole ? 0n : BigInt(-errnoNumber("ENOMEM"));
-    if (onFault) builder.syscall("mlock2", [...range, 1n], { expected });
-    else builder.syscall(step.op, range, { expected });
-  }
-}
-
-/** mlockall(2): areas that are there (and populated at once, unless on fault), those to come, or both. */
-export function mlockAllStep(step: StepOf<"mlockall">, context: StepContext): void {
-  const { state, builder } = context;
-  const flags = flagBits(step.flags, MCL);
-  builder.syscall("mlockall", [BigInt(flags)], { expected: 0n });
-  const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
-  state.defaultFlags = step.flags.includes("future") ? lock : 0n;
-  if (!step.flags.includes("current")) return;
-  for (const { start, end } of [...state.space.areas]) {
-    state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, lock) }));
-    if (lock === VM.LOCKED) populate(context, start, end - start);
-  }
-}
-
-/** munlockall(2). */
-export function munlockAllStep(_step: StepOf<"munlockall">, { state, builder }: StepContext): void {
-  builder.syscall("munlockall", [], { expected: 0n });
-  state.defaultFlags = 0n;
-  for (const { start, end } of [...state.space.areas]) {
-    state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
-  }
-}
-
 /** mlock_fixup (mm/mlock.c): VM_SPECIAL and huge TLB areas are left alone. */
 function withLock(flags: bigint, lock: bigint): bigint {
   if ((flags & (VM.IO | VM.DONTEXPAND | VM.PFNMAP | VM.HUGETLB)) !== 0n) return flags;
   return (flags & ~(VM.LOCKED | VM.LOCKONFAULT)) | lock;
 }
+
+/** The steps of this family. */
+export const ADVICE_STEPS = [
+  defineStep({
+    op: "madvise",
+    about: "madvise(2).",
+    fields: { ...AREA_PAGES, advice: oneOf(keysOf(MADV)), expect: optional(OUTCOME) },
+    apply(step, context) {
+      const { state, builder } = context;
+      const advice = MADV[step.advice];
+      for (const run of state.runs(step.area, step.pages)) {
+        // A call that fails half way has populated some pages: no scenario wants that.
+        if (step.advice === "populate_read") requireAccess(context, run, VM.READ, "read");
+        if (step.advice === "populate_write") requireAccess(context, run, VM.WRITE, "write");
+        const end = run.first + run.count;
+        const areas = state.space.areas.filter((area) => area.start < end && area.end > run.first);
+        const refusal = areas.some((area) => refusesAdvice(area, step.advice)) ? "EINVAL" : undefined;
+        if ((step.expect ?? "ok") !== (refusal ?? "ok")) {
+          throw new SyntaxError(`the step expects "${step.expect ?? "ok"}", the model "${refusal ?? "ok"}"`);
+        }
+        const expected = refusal ? BigInt(-errnoNumber(refusal)) : 0n;
+        builder.syscall("madvise", [...addressRange(run), BigInt(advice)], { expected });
+        if (!refusal) advise(context, run, step.advice);
+      }
+    },
+    since: ({ advice }) => sinceWords(SINCE_ADVICE, [advice]),
+  }),
+  defineStep({
+    op: "break_swap",
+    about: "Pages go to swap, and from then on the swap device cannot be read. They must have been read " +
+      "back from swap before, and be settled: then they go at once, since what they hold lies there " +
+      "already.",
+    fields: AREA_PAGES,
+    apply(step, { state, builder }) {
+      if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
+      for (const run of state.runs(step.area, step.pages)) {
+        builder.syscall("madvise", [...addressRange(run), BigInt(MADV.pageout)], { expected: 0n });
+        state.space.breakPages(run.first, run.first + run.count, "EFAULT");
+      }
+      const fd = { slot: SLOTS.file };
+      builder.syscall("open", [builder.scratchString(0, FAILING_DISK), O_WRONLY, 0n], { keep: SLOTS.file });
+      builder.syscall("write", [fd, builder.scratchString(0, "1"), 1n], { expected: 1n });
+      builder.syscall("close", [fd], { expected: 0n });
+    },
+  }),
+  defineStep({
+    op: "mlock",
+    about: "mlock(2), or mlock2(2) with MLOCK_ONFAULT.",
+    fields: { ...AREA_PAGES, flags: optional(wordSet(["onfault"])) },
+    apply(step, context) {
+      const { state, builder } = context;
+      const onFault = step.flags?.includes("onfault") ?? false;
+      const add = onFault ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
+      for (const run of state.runs(step.area, step.pages)) {
+        const { first, count } = run;
+        state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, add) }));
+        // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).
+        const isWhole = onFault || populate(context, first, count, { stopsAtError: true });
+        const expected = isWhole ? 0n : BigInt(-errnoNumber("ENOMEM"));
+        if (onFault) builder.syscall("mlock2", [...addressRange(run), 1n], { expected });
+        else builder.syscall("mlock", addressRange(run), { expected });
+      }
+    },
+    since: ({ flags }) => sinceWords({ onfault: "4.4" }, flags),
+  }),
+  defineStep({
+    op: "munlock",
+    about: "munlock(2).",
+    fields: AREA_PAGES,
+    apply(step, { state, builder }) {
+      for (const run of state.runs(step.area, step.pages)) {
+        const { first, count } = run;
+        state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
+        builder.syscall("munlock", addressRange(run), { expected: 0n });
+      }
+    },
+  }),
+  defineStep({
+    op: "mlockall",
+    about:
+      "mlockall(2): areas that are there (and populated at once, unless on fault), those to come, or both.",
+    fields: { flags: wordSet(keysOf(MCL)) },
+    apply(step, context) {
+      const { state, builder } = context;
+      const flags = flagBits(step.flags, MCL);
+      builder.syscall("mlockall", [BigInt(flags)], { expected: 0n });
+      const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
+      state.defaultFlags = step.flags.includes("future") ? lock : 0n;
+      if (!step.flags.includes("current")) return;
+      for (const { start, end } of [...state.space.areas]) {
+        state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, lock) }));
+        if (lock === VM.LOCKED) populate(context, start, end - start);
+      }
+    },
+    since: ({ flags }) => sinceWords({ onfault: "4.4" }, flags),
+  }),
+  defineStep({
+    op: "munlockall",
+    about: "munlockall(2).",
+    fields: {},
+    apply(_step, { state, builder }) {
+      builder.syscall("munlockall", [], { expected: 0n });
+      state.defaultFlags = 0n;
+      for (const { start, end } of [...state.space.areas]) {
+        state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
+      }
+    },
+  }),
+] as const;

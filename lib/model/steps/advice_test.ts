@@ -31,12 +31,12 @@ function swappedPages(steps: Step[], setup = RAM): number[] {
   return [...prediction.pages].filter(([, page]) => page.swapped).map(([page]) => page - start);
 }
 
-Deno.test("madviseStep() drops pages that are not needed and keeps those that are only cold", () => {
+Deno.test("madvise drops pages that are not needed and keeps those that are only cold", () => {
   assertEquals(pagesIn(predictSteps([area(), write, advise("dontneed", "1..2")]), "a"), [0, 3]);
   assertEquals(pagesIn(predictSteps([area(), write, advise("cold", "1..2")]), "a"), [0, 1, 2, 3]);
 });
 
-Deno.test("madviseStep() pages out what only this process has, where there is swap", () => {
+Deno.test("madvise pages out what only this process has, where there is swap", () => {
   const steps = [area(), write, advise("pageout", "1..2")];
   assertEquals(swappedPages(steps), [1, 2]);
   assertEquals(swappedPages(steps, []), []);
@@ -47,7 +47,7 @@ Deno.test("madviseStep() pages out what only this process has, where there is sw
   assertEquals(swappedPages([...shared, own, advise("pageout", "all")]), [2]);
 });
 
-Deno.test("madviseStep() brings pages back when they are read, written or checkpointed", () => {
+Deno.test("madvise brings pages back when they are read, written or checkpointed", () => {
   const out = [area(), write, advise("pageout", "all")];
   assertEquals(swappedPages([...out, { op: "read", area: "a", pages: "1" }]), [0, 2, 3]);
   assertEquals(swappedPages([...out, { op: "poke", area: "a", page: 2, value: 1 }]), [0, 1, 3]);
@@ -55,7 +55,7 @@ Deno.test("madviseStep() brings pages back when they are read, written or checkp
   assertEquals(swappedPages([...out, stop, { op: "stop", label: "second" }]), []);
 });
 
-Deno.test("madviseStep() discards, keeps and swaps pages that may be freed, as they were used", () => {
+Deno.test("madvise discards, keeps and swaps pages that may be freed, as they were used", () => {
   const freed = [area(), write, advise("free", "0..2"), { op: "write", area: "a", pages: "1" } as const];
   const once = [...freed, advise("pageout", "all")];
   assertEquals(pagesIn(predictSteps(once, { setup: RAM }), "a"), [1, 3]);
@@ -65,7 +65,7 @@ Deno.test("madviseStep() discards, keeps and swaps pages that may be freed, as t
   assertEquals(pagesIn(predictSteps(out, { setup: RAM }), "a"), [0, 2, 3]);
 });
 
-Deno.test("madviseStep() does not guess what a slow swap device has done", () => {
+Deno.test("madvise does not guess what a slow swap device has done", () => {
   const setup: SetupStep[] = [{ swap: "loop" }];
   const steps = [area(), write, advise("pageout", "all"), { op: "read", area: "a", pages: "0" } as const];
   assertEquals(pagesIn(predictSteps(steps, { setup }), "a"), [0, 1, 2, 3]);
@@ -76,7 +76,7 @@ Deno.test("madviseStep() does not guess what a slow swap device has done", () =>
   );
 });
 
-Deno.test("madviseStep() predicts what the kernel refuses, and nothing changes", () => {
+Deno.test("madvise predicts what the kernel refuses, and nothing changes", () => {
   const steps = [area(["locked"]), advise("dontneed", "all", "EINVAL")];
   assertEquals(expectedOf(compileSteps(steps), "madvise"), [-22n]);
   assertEquals(pagesIn(predictSteps(steps), "a").length, 6);
@@ -84,7 +84,7 @@ Deno.test("madviseStep() predicts what the kernel refuses, and nothing changes",
   assertThrows(() => predictSteps([area(), advise("dontneed", "all", "EINVAL")]), ScenarioError, "ok");
 });
 
-Deno.test("mlockStep() makes pages present, but not on fault", () => {
+Deno.test("mlock makes pages present, but not on fault", () => {
   const flags = (steps: Step[]) => predictSteps(steps).areas[0]!.flags & (VM.LOCKED | VM.LOCKONFAULT);
   const now: Step[] = [area(), { op: "mlock", area: "a", pages: "all" }];
   assertEquals(pagesIn(predictSteps(now), "a").length, 6);
@@ -95,7 +95,7 @@ Deno.test("mlockStep() makes pages present, but not on fault", () => {
   assertEquals(flags([...later, { op: "munlock", area: "a", pages: "all" }]), 0n);
 });
 
-Deno.test("mlockStep() fails at what cannot be made present, and the lock stays", () => {
+Deno.test("mlock fails at what cannot be made present, and the lock stays", () => {
   const steps: Step[] = [area(), { op: "mprotect", area: "a", pages: "2", prot: "none" }, {
     op: "mlock",
     area: "a",
@@ -106,7 +106,7 @@ Deno.test("mlockStep() fails at what cannot be made present, and the lock stays"
   assertEquals(predictSteps(steps).areas.every(({ flags }) => (flags & VM.LOCKED) !== 0n), true);
 });
 
-Deno.test("mprotectStep() gives locked memory that becomes writable its own pages, but not on fault", () => {
+Deno.test("mprotect gives locked memory that becomes writable its own pages, but not on fault", () => {
   const steps = (flags: "onfault"[]): Step[] => [{ op: "mmap", area: "a", pages: 4, prot: "r" }, {
     op: "mlock",
     area: "a",
@@ -117,7 +117,7 @@ Deno.test("mprotectStep() gives locked memory that becomes writable its own page
   assertEquals(pagesIn(predictSteps(steps(["onfault"])), "a"), []);
 });
 
-Deno.test("mlockAllStep() locks what is there, what comes, or both; a child starts without", () => {
+Deno.test("mlockall locks what is there, what comes, or both; a child starts without", () => {
   const later: Step = { op: "mmap", area: "b", pages: 2 };
   const locked = (steps: Step[]) =>
     predictSteps(steps).areas.filter(({ flags }) => (flags & VM.LOCKED) !== 0n).map(({ label }) => label);
@@ -129,7 +129,7 @@ Deno.test("mlockAllStep() locks what is there, what comes, or both; a child star
   assertEquals(locked([area(), future, { op: "fork", subject: "child" }, later]), []);
 });
 
-Deno.test("breakSwapStep() and MADV_HWPOISON make pages that cannot be read, and the image ends before them", () => {
+Deno.test("break_swap and MADV_HWPOISON make pages that cannot be read, and the image ends before them", () => {
   const setup: SetupStep[] = [{ swap: "loop" }];
   const steps: Step[] = [
     area(),

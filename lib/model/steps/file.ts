@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { PAGE_SIZE } from "../../abi/arch.ts";
+import { integer, oneOf, optional } from "../../schema.ts";
+import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
-import { emitMmap } from "./memory.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
 import { fillContent } from "../state/page_content.ts";
-import { pageCount } from "../state/page_set.ts";
-import { addressOf, defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
+import { addressOf, pageCount } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
+import { defineStep } from "./define_step.ts";
+import { defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
 
 const O_RDONLY = 0n;
 const O_RDWR = 2n;
@@ -42,26 +43,6 @@ function memfdSlot({ state }: StepContext, file: FileModel): number {
   return SLOTS.free + memfds.indexOf(file);
 }
 
-/**
- * Makes a file in the target's working directory and fills it through a shared mapping that goes away again.
- */
-export function fileStep(step: StepOf<"file">, context: StepContext): void {
-  const { state, builder, index } = context;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const seed = step.seed ?? defaultSeed(index);
-  const path = `${state.workingDirectory}/${step.file}`;
-  if (state.files.get(step.file)?.unlinked === false) {
-    throw new RangeError(`There is a "${step.file}" already`);
-  }
-  const name = builder.scratchString(0, usablePath(context, path));
-  builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
-  const fd = { slot: SLOTS.file };
-  builder.syscall("ftruncate", [fd, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
-  const start = fillThroughMap(context, { fd, offset: 0, pages, seed });
-  builder.syscall("close", [fd], { expected: 0n });
-  state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * PAGE_SIZE }));
-}
-
 /** Fills pages of an open file; gives the page at which they were mapped, from which the contents follow. */
 function fillThroughMap(
   context: StepContext,
@@ -71,109 +52,164 @@ function fillThroughMap(
   const start = state.place(Math.max(pages, 1));
   if (pages === 0) return start;
   const prot = PROT.r | PROT.w;
-  emitMmap(context, { page: start, pages, prot, flags: MAP_FLAGS.shared, fd, offset });
+  builder.mmap({ page: start, pages, prot, flags: MAP_FLAGS.shared, fd, offset });
   builder.emit({ op: "fill", address: addressOf(start), pages, seed, stride: 1 });
-  builder.syscall("munmap", [addressOf(start), BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
+  builder.syscall("munmap", [addressOf(start), addressOf(pages)], { expected: 0n });
   return start;
 }
 
-/**
- * Writes to the file itself, so that its pages in the page cache are dirty: no mapping's own page changes.
- */
-export function writeFileStep(step: StepOf<"write_file">, context: StepContext): void {
-  const { state, builder, index } = context;
-  const file = state.file(step.file);
-  const seed = step.seed ?? defaultSeed(index);
-  const fd = openFile(context, file);
-  for (const { first, count } of state.fileRuns(file, step.pages)) {
-    const start = fillThroughMap(context, { fd, offset: first, pages: count, seed });
-    for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * PAGE_SIZE));
-  }
-  builder.syscall("close", [fd], { expected: 0n });
-}
-
-/** memfd_create(2): a file without a place in any directory. Its descriptor stays open. */
-export function memfdStep(step: StepOf<"memfd">, context: StepContext): void {
-  const { state, builder } = context;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const file = new FileModel({ kind: "memfd", path: `/memfd:${step.file}`, pages, seed: 0, fillAddress: 0 });
-  state.files.set(step.file, file);
-  const slot = memfdSlot(context, file);
-  builder.syscall("memfd_create", [builder.scratchString(0, step.file), 0n], { keep: slot });
-  builder.syscall("ftruncate", [{ slot }, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
-}
-
-/** ftruncate(2): pages past the new end are gone from every private mapping too, copied ones included. */
-export function truncateStep(step: StepOf<"truncate">, context: StepContext): void {
-  const { state, builder } = context;
-  const file = state.file(step.file);
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const fd = openFile(context, file);
-  builder.syscall("ftruncate", [fd, BigInt(pages) * PAGE_SIZE_BIG], { expected: 0n });
-  builder.syscall("close", [fd], { expected: 0n });
-  file.truncate(pages);
-  for (const area of state.space.areas) {
-    if (area.file !== file) continue;
-    const firstGone = area.start + Math.max(0, pages - area.pgoff);
-    if (firstGone < area.end) state.space.dropPages(firstGone, area.end);
-  }
-}
-
-/** unlink(2): a mapping of the file has no name that still leads to it, even if another hard link does. */
-export function unlinkStep(step: StepOf<"unlink">, { state, builder }: StepContext): void {
-  const file = state.file(step.file);
-  builder.syscall("unlink", [builder.scratchString(0, file.path)], { expected: 0n });
-  file.unlink();
-}
-
-/** rename(2): a mapping shows the new name; a file that had that name before has none from then on. */
-export function renameStep(step: StepOf<"rename">, { state, builder }: StepContext): void {
-  const file = state.file(step.file);
-  const path = `${state.workingDirectory}/${step.to}`;
-  const from = builder.scratchString(0, file.path);
-  const to = builder.scratchString(8192, path);
-  builder.syscall("rename", [from, to], { expected: 0n });
-  state.files.get(step.to)?.unlink();
-  file.rename(path);
-  state.files.delete(step.file);
-  state.files.set(step.to, file);
-}
-
-/** link(2): a second name for the file. Mappings show the name by which the file was opened. */
-export function linkStep(step: StepOf<"link">, { state, builder }: StepContext): void {
-  const file = state.file(step.file);
-  const from = builder.scratchString(0, file.path);
-  const to = builder.scratchString(8192, `${state.workingDirectory}/${step.to}`);
-  builder.syscall("link", [from, to], { expected: 0n });
-}
-
-/** Makes a directory and goes into it, as often as asked. */
-export function chdirStep(step: StepOf<"chdir">, { state, builder }: StepContext): void {
-  for (let i = 0; i < (step.times ?? 1); i++) {
-    const name = builder.scratchString(0, step.directory);
-    builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
-    builder.syscall("chdir", [name], { expected: 0n });
-    state.workingDirectory += `/${step.directory}`;
-  }
-}
-
-/**
- * chroot(2) to a new directory of the working directory: the target's own program is outside from then on. With
- * `bind` the old root is mounted there, so that the target can start its program anew from within.
- *
- * @throws {SyntaxError} for `bind` outside of a mount namespace of the target's own, which would outlive it
- */
-export function chrootStep(step: StepOf<"chroot">, { state, builder }: StepContext): void {
-  const MS_BIND = 4096n;
-  const name = builder.scratchString(0, step.directory);
-  builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
-  if (step.bind === "/") {
-    if (!state.hasOwnMounts) {
-      throw new SyntaxError(`"bind" needs a mount namespace of the target's own: unshare it first`);
-    }
-    builder.syscall("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n], { expected: 0n });
-  }
-  builder.syscall("chroot", [name], { expected: 0n });
-  state.hasOtherRoot = true;
-  state.root += `${state.workingDirectory}/${step.directory}`;
-}
+/** The steps of this family. */
+export const FILE_STEPS = [
+  defineStep({
+    op: "file",
+    about: "Makes a file in the target's working directory and fills it through a shared mapping that " +
+      "goes away again.",
+    fields: { file: FILE_NAME, pages: PAGE_COUNT, seed: optional(SEED) },
+    apply(step, context) {
+      const { state, builder, index } = context;
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const seed = step.seed ?? defaultSeed(index);
+      const path = `${state.workingDirectory}/${step.file}`;
+      if (state.files.get(step.file)?.unlinked === false) {
+        throw new RangeError(`There is a "${step.file}" already`);
+      }
+      const name = builder.scratchString(0, usablePath(context, path));
+      builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
+      const fd = { slot: SLOTS.file };
+      builder.syscall("ftruncate", [fd, addressOf(pages)], { expected: 0n });
+      const start = fillThroughMap(context, { fd, offset: 0, pages, seed });
+      builder.syscall("close", [fd], { expected: 0n });
+      state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * PAGE_SIZE }));
+    },
+  }),
+  defineStep({
+    op: "write_file",
+    about: "Writes to the file itself, so that its pages in the page cache are dirty: no mapping's own " +
+      "page changes.",
+    fields: { file: FILE_NAME, pages: PAGE_SET, seed: optional(SEED) },
+    apply(step, context) {
+      const { state, builder, index } = context;
+      const file = state.file(step.file);
+      const seed = step.seed ?? defaultSeed(index);
+      const fd = openFile(context, file);
+      for (const { first, count } of state.fileRuns(file, step.pages)) {
+        const start = fillThroughMap(context, { fd, offset: first, pages: count, seed });
+        for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * PAGE_SIZE));
+      }
+      builder.syscall("close", [fd], { expected: 0n });
+    },
+  }),
+  defineStep({
+    op: "memfd",
+    about: "memfd_create(2): a file without a place in any directory. Its descriptor stays open.",
+    fields: { file: FILE_NAME, pages: PAGE_COUNT },
+    apply(step, context) {
+      const { state, builder } = context;
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const file = new FileModel({
+        kind: "memfd",
+        path: `/memfd:${step.file}`,
+        pages,
+        seed: 0,
+        fillAddress: 0,
+      });
+      state.files.set(step.file, file);
+      const slot = memfdSlot(context, file);
+      builder.syscall("memfd_create", [builder.scratchString(0, step.file), 0n], { keep: slot });
+      builder.syscall("ftruncate", [{ slot }, addressOf(pages)], { expected: 0n });
+    },
+    since: () => [{ release: "3.17", what: "by memfd_create" }],
+  }),
+  defineStep({
+    op: "truncate",
+    about:
+      "ftruncate(2): pages past the new end are gone from every private mapping too, copied ones included.",
+    fields: { file: FILE_NAME, pages: PAGE_COUNT },
+    apply(step, context) {
+      const { state, builder } = context;
+      const file = state.file(step.file);
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const fd = openFile(context, file);
+      builder.syscall("ftruncate", [fd, addressOf(pages)], { expected: 0n });
+      builder.syscall("close", [fd], { expected: 0n });
+      file.truncate(pages);
+      for (const area of state.space.areas) {
+        if (area.file !== file) continue;
+        const firstGone = area.start + Math.max(0, pages - area.pgoff);
+        if (firstGone < area.end) state.space.dropPages(firstGone, area.end);
+      }
+    },
+  }),
+  defineStep({
+    op: "unlink",
+    about:
+      "unlink(2): a mapping of the file has no name that still leads to it, even if another hard link does.",
+    fields: { file: FILE_NAME },
+    apply(step, { state, builder }) {
+      const file = state.file(step.file);
+      builder.syscall("unlink", [builder.scratchString(0, file.path)], { expected: 0n });
+      file.unlink();
+    },
+  }),
+  defineStep({
+    op: "rename",
+    about: "rename(2): a mapping shows the new name; a file that had that name before has none from then on.",
+    fields: { file: FILE_NAME, to: FILE_NAME },
+    apply(step, { state, builder }) {
+      const file = state.file(step.file);
+      const path = `${state.workingDirectory}/${step.to}`;
+      const from = builder.scratchString(0, file.path);
+      const to = builder.scratchString(8192, path);
+      builder.syscall("rename", [from, to], { expected: 0n });
+      state.files.get(step.to)?.unlink();
+      file.rename(path);
+      state.files.delete(step.file);
+      state.files.set(step.to, file);
+    },
+  }),
+  defineStep({
+    op: "link",
+    about: "link(2): a second name for the file. Mappings show the name by which the file was opened.",
+    fields: { file: FILE_NAME, to: FILE_NAME },
+    apply(step, { state, builder }) {
+      const file = state.file(step.file);
+      const from = builder.scratchString(0, file.path);
+      const to = builder.scratchString(8192, `${state.workingDirectory}/${step.to}`);
+      builder.syscall("link", [from, to], { expected: 0n });
+    },
+  }),
+  defineStep({
+    op: "chdir",
+    about: "Makes a directory and goes into it, as often as asked.",
+    fields: { directory: FILE_NAME, times: optional(integer(1, 100)) },
+    apply(step, { state, builder }) {
+      for (let i = 0; i < (step.times ?? 1); i++) {
+        const name = builder.scratchString(0, step.directory);
+        builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
+        builder.syscall("chdir", [name], { expected: 0n });
+        state.workingDirectory += `/${step.directory}`;
+      }
+    },
+  }),
+  defineStep({
+    op: "chroot",
+    about: "chroot(2) to a new directory of the working directory: the target's own program is outside " +
+      "from then on. With `bind` the old root is mounted there, so that the target can start its " +
+      "program anew from within.",
+    fields: { directory: FILE_NAME, bind: optional(oneOf(["/"])) },
+    apply(step, { state, builder }) {
+      const MS_BIND = 4096n;
+      const name = builder.scratchString(0, step.directory);
+      builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
+      if (step.bind === "/") {
+        if (!state.hasOwnMounts) {
+          throw new SyntaxError(`"bind" needs a mount namespace of the target's own: unshare it first`);
+        }
+        builder.syscall("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n], { expected: 0n });
+      }
+      builder.syscall("chroot", [name], { expected: 0n });
+      state.hasOtherRoot = true;
+      state.root += `${state.workingDirectory}/${step.directory}`;
+    },
+  }),
+] as const;

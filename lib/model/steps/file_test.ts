@@ -16,7 +16,7 @@ Deno.test("nameBytes() takes UTF-8 and escaped bytes", () => {
   assertEquals([...nameBytes("aé%ff%00%zz")], [0x61, 0xc3, 0xa9, 0xff, 0x00, 0x25, 0x7a, 0x7a]);
 });
 
-Deno.test("fileStep() gives pages their words, which a copy starts from", () => {
+Deno.test("file gives pages their words, which a copy starts from", () => {
   const prediction = predictSteps([file, map, { op: "poke", area: "a", page: 1, value: 9 }]);
   const page = [...prediction.pages.values()][0]!.content;
   assertEquals(page.base.kind === "fill" && page.base.seed, 7);
@@ -24,7 +24,7 @@ Deno.test("fileStep() gives pages their words, which a copy starts from", () => 
   assertEquals(prediction.areas[0]!.path, "/work/data");
 });
 
-Deno.test("writeFileStep() changes the file, and no copy of its pages", () => {
+Deno.test("write_file changes the file, and no copy of its pages", () => {
   const store: Step = { op: "write_file", file: "data", pages: "1..2", seed: 9 };
   const seeds = predictSteps([
     file,
@@ -39,7 +39,7 @@ Deno.test("writeFileStep() changes the file, and no copy of its pages", () => {
   assertEquals(bases, [7, 9]);
 });
 
-Deno.test("truncateStep() drops copies past the end; extended, the file has zeros there", () => {
+Deno.test("truncate drops copies past the end; extended, the file has zeros there", () => {
   const cut: Step = { op: "truncate", file: "data", pages: 2 };
   const write: Step = { op: "write", area: "a", pages: "all" };
   assertEquals(pagesIn(predictSteps([file, map, write, cut]), "a"), [0, 1]);
@@ -53,7 +53,7 @@ Deno.test("truncateStep() drops copies past the end; extended, the file has zero
   assertThrows(() => predictSteps([file, map, cut, write]), ScenarioError, "past the end");
 });
 
-Deno.test("unlinkStep(), renameStep() and memfdStep() leave files that cannot be named", () => {
+Deno.test("unlink, rename and memfd leave files that cannot be named", () => {
   assertEquals(refusal([file, map, { op: "unlink", file: "data" }], "ENOENT")?.errno, 2);
   const other: Step = { op: "file", file: "other", pages: 1 };
   assertEquals(refusal([file, other, map, { op: "rename", file: "other", to: "data" }], "ENOENT")?.errno, 2);
@@ -64,7 +64,7 @@ Deno.test("unlinkStep(), renameStep() and memfdStep() leave files that cannot be
   assertThrows(() => predictSteps([file, file]), ScenarioError, "already");
 });
 
-Deno.test("chdirStep() and chrootStep() change what a path is", () => {
+Deno.test("chdir and chroot change what a path is", () => {
   const deep: Step = { op: "chdir", directory: "d".repeat(250), times: 16 };
   const path = predictSteps([deep, file, map]).areas[0]!.path!;
   assertEquals(path.length, 5 + 16 * 251 + 5);
@@ -73,7 +73,7 @@ Deno.test("chdirStep() and chrootStep() change what a path is", () => {
   assertEquals(refusal([{ op: "chroot", directory: "jail" }], "EBADF")?.atPage, 0);
 });
 
-Deno.test("mmapStep() takes /dev/zero as anonymous memory with a file", () => {
+Deno.test("mmap takes /dev/zero as anonymous memory with a file", () => {
   const zero: Step = { op: "mmap", area: "a", pages: 4, file: "/dev/zero", offset: 3 };
   const { areas, pages } = predictSteps([zero, { op: "write", area: "a", pages: "3", seed: 1 }]);
   const page = areas[0]!.start + 3;

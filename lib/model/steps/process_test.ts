@@ -9,7 +9,7 @@ const map: Step = { op: "mmap", area: "a", pages: 4 };
 const write: Step = { op: "write", area: "a", pages: "0..1" };
 const ldt: Step = { op: "modify_ldt", entries: "3", limit: 1, flags: ["32bit"] };
 
-Deno.test("forkStep() gives a child what fork copies", () => {
+Deno.test("fork gives a child what fork copies", () => {
   const child: Step = { op: "fork", subject: "child" };
   const wiped: Step = { op: "madvise", area: "a", pages: "0", advice: "wipeonfork" };
   const steps: Step[] = [
@@ -32,7 +32,7 @@ Deno.test("forkStep() gives a child what fork copies", () => {
   assertEquals(prediction.ldt.length, 32);
 });
 
-Deno.test("inChildStep() runs steps in a child and leaves the parent as it was", () => {
+Deno.test("in_child runs steps in a child and leaves the parent as it was", () => {
   const inChild: Step = {
     op: "in_child",
     steps: [{ op: "munmap", area: "a", pages: "0" }, ldt, { op: "mmap", area: "b", pages: 1 }],
@@ -62,7 +62,7 @@ Deno.test("inChildStep() runs steps in a child and leaves the parent as it was",
   );
 });
 
-Deno.test("execStep() leaves nothing of the address space, LDT and TLS", () => {
+Deno.test("exec leaves nothing of the address space, LDT and TLS", () => {
   const tls: Step = { op: "set_thread_area", entry: 0, base: 1, limit: 1, flags: ["32bit"] };
   const prediction = predictSteps([map, write, ldt, tls, { op: "exec" }, {
     op: "mmap",
@@ -73,7 +73,7 @@ Deno.test("execStep() leaves nothing of the address space, LDT and TLS", () => {
   assertEquals(prediction.tls.every((byte) => byte === 0), true);
 });
 
-Deno.test("shmStep() and threadStep() make targets that are refused", () => {
+Deno.test("shm and thread make targets that are refused", () => {
   const refused = (steps: Step[], expect: string) =>
     predictSteps([...steps, { op: "stop", label: "x", expect }]).refusal;
   const shm = refused([map, { op: "shm", area: "s", pages: 2 }], "ENOSYS");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { SIGNALS } from "../../abi/signals.ts";
+import { oneOf, record, text } from "../../schema.ts";
 import type { CpuRegister } from "../../x86/registers.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
 import type { ModelState } from "../state/model_state.ts";
@@ -9,35 +10,12 @@ import {
   BLOCK_SELECTORS,
   encodeRegisterBlock,
   type RegisterBlock,
+  type XstatePart,
 } from "../state/register_block.ts";
+import { syscallNumber } from "../syscall_numbers.ts";
+import { defineStep } from "./define_step.ts";
 import { selectorNumber } from "./selector.ts";
 import type { StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
-import { syscallNumber } from "../syscall_numbers.ts";
-
-/** Bytes of the FPU state that a step set. */
-export interface XstatePart {
-  /** Name of the register. */
-  readonly name: string;
-  /** Offset in the register set NT_X86_XSTATE (or NT_PRFPREG). */
-  readonly offset: number;
-  /** What stands there. */
-  readonly bytes: Uint8Array;
-}
-
-/** What registers must hold at a stop. Registers that are not named are for the observation to judge. */
-export interface RegisterPrediction {
-  /** General and segment registers by name. */
-  readonly general: ReadonlyMap<CpuRegister, bigint>;
-  /** Parts of the FPU state. */
-  readonly xstate: readonly XstatePart[];
-}
-
-/** A register block for the next stop, and what it makes the model predict. */
-export interface RegisterSetting {
-  readonly block: RegisterBlock;
-  readonly prediction: RegisterPrediction;
-}
 
 /** Where register blocks lie in the target's scratch memory. */
 const BLOCK_OFFSET = 0x10000;
@@ -55,62 +33,12 @@ function range(prefix: string, count: number): string[] {
 const VECTOR_NAMES = ["fcw", "mxcsr", ...range("st", 8), ...range("xmm", 16), ...range("ymm", 16)];
 
 /** Registers that a scenario may set on one architecture or another. */
-export const REGISTER_NAMES: readonly string[] = [
+const REGISTER_NAMES: readonly string[] = [
   ...new Set([...SETTABLE[8], ...SETTABLE[4], "flags", ...BLOCK_SELECTORS, ...VECTOR_NAMES]),
 ];
 
 const IF_AND_FIXED = 0x202n;
 const SETTABLE_FLAGS = 0x240cd5n; // CF PF AF ZF SF DF OF AC ID
-
-/** Sets registers for the next stop: general ones, flags, selectors, x87, SSE and AVX state. */
-export function registersStep(step: StepOf<"registers">, { state, builder }: StepContext): void {
-  const values = new Map(
-    Object.entries(step.values).map(([name, text]) => [
-      name,
-      /^[a-z]+:/.test(text) ? BigInt(selectorNumber(state, text)) : BigInt(text),
-    ]),
-  );
-  const take = (names: readonly string[]): [string, bigint][] =>
-    names.flatMap((name): [string, bigint][] => {
-      const value = values.get(name);
-      values.delete(name);
-      return value === undefined ? [] : [[name, value]];
-    });
-  const general = take(SETTABLE[builder.wordSize]);
-  const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
-  if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
-    throw new RangeError(
-      `flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`,
-    );
-  }
-  const selectors = take(BLOCK_SELECTORS);
-  const xstate = xstateOf(take(VECTOR_NAMES));
-  if (values.size > 0) {
-    throw new SyntaxError(
-      `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
-    );
-  }
-  state.registers = {
-    block: {
-      general: Object.fromEntries(general),
-      flags,
-      selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
-      ...(xstate ? { xstate: xstate.block } : {}),
-    },
-    prediction: {
-      general: new Map([
-        ...general as [CpuRegister, bigint][],
-        ["flags", flags],
-        ...selectors as [CpuRegister, bigint][],
-        ...afterKill(state, builder.wordSize),
-      ]),
-      xstate: xstate?.parts ?? [],
-    },
-  };
-  for (const [name, value] of selectors) {
-    if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
-  }
-}
 
 /** What the call that stops the target leaves in registers: its number, its result, and the signal. */
 function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigint][] {
@@ -125,15 +53,6 @@ export function emitRegisters({ state, builder }: StepContext): number | undefin
   if (!state.registers) return undefined;
   builder.scratch(BLOCK_OFFSET, encodeRegisterBlock(state.registers.block));
   return BLOCK_OFFSET;
-}
-
-/**
- * What the model says of registers at a stop: those that a step set, and selectors that were loaded before.
- */
-export function predictRegisters(state: ModelState): RegisterPrediction {
-  const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
-  const set = state.registers?.prediction;
-  return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }
 
 const DEFAULT_FCW = 0x37fn;
@@ -184,3 +103,65 @@ function littleEndian(name: string, value: bigint, length: number): Uint8Array {
   }
   return Uint8Array.from({ length }, (_, i) => Number(value >> BigInt(8 * i) & 0xffn));
 }
+
+/** The steps of this family. */
+export const REGISTER_STEPS = [
+  defineStep({
+    op: "registers",
+    about: "Sets registers for the next stop: general ones, flags, selectors, x87, SSE and AVX state.",
+    fields: {
+      values: record(
+        oneOf(REGISTER_NAMES),
+        text(/^(?:0x[\da-fA-F]{1,64}|\d+|(?:ldt|tls):\d{1,4})$/, `a number such as "0x1f80", or "ldt:ENTRY"`),
+      ),
+    },
+    apply(step, { state, builder }) {
+      const values = new Map(
+        Object.entries(step.values).map(([name, text]) => [
+          name,
+          /^[a-z]+:/.test(text) ? BigInt(selectorNumber(state, text)) : BigInt(text),
+        ]),
+      );
+      const take = (names: readonly string[]): [string, bigint][] =>
+        names.flatMap((name): [string, bigint][] => {
+          const value = values.get(name);
+          values.delete(name);
+          return value === undefined ? [] : [[name, value]];
+        });
+      const general = take(SETTABLE[builder.wordSize]);
+      const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
+      if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
+        throw new RangeError(
+          `flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`,
+        );
+      }
+      const selectors = take(BLOCK_SELECTORS);
+      const xstate = xstateOf(take(VECTOR_NAMES));
+      if (values.size > 0) {
+        throw new SyntaxError(
+          `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
+        );
+      }
+      state.registers = {
+        block: {
+          general: Object.fromEntries(general),
+          flags,
+          selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
+          ...(xstate ? { xstate: xstate.block } : {}),
+        },
+        prediction: {
+          general: new Map([
+            ...general as [CpuRegister, bigint][],
+            ["flags", flags],
+            ...selectors as [CpuRegister, bigint][],
+            ...afterKill(state, builder.wordSize),
+          ]),
+          xstate: xstate?.parts ?? [],
+        },
+      };
+      for (const [name, value] of selectors) {
+        if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
+      }
+    },
+  }),
+] as const;

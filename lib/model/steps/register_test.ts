@@ -8,7 +8,7 @@ function registers(values: Record<string, string>): Step {
   return { op: "registers", values };
 }
 
-Deno.test("registersStep() predicts registers, flags and what the call that stops leaves", () => {
+Deno.test("registers predicts registers, flags and what the call that stops leaves", () => {
   const { general } = predictSteps([registers({ r8: "0x1234", flags: "0x1" })]).registers;
   assertEquals([general.get("r8"), general.get("flags"), general.get("r9")], [0x1234n, 0x203n, undefined]);
   assertEquals([general.get("ax"), general.get("orig_ax"), general.get("si")], [0n, 62n, 19n]);
@@ -16,7 +16,7 @@ Deno.test("registersStep() predicts registers, flags and what the call that stop
   assertEquals([small.get("si"), small.get("orig_ax"), small.get("cx")], [5n, 37n, 19n]);
 });
 
-Deno.test("registersStep() lays out FPU, SSE and AVX state", () => {
+Deno.test("registers lays out FPU, SSE and AVX state", () => {
   const parts = (values: Record<string, string>) =>
     new Map(predictSteps([registers(values)]).registers.xstate.map((part) => [part.name, part]));
   const sse = parts({ xmm3: "0x0102", mxcsr: "0x7f80" });
@@ -29,7 +29,7 @@ Deno.test("registersStep() lays out FPU, SSE and AVX state", () => {
   assertEquals([avx.get("ymm1, upper half")?.offset, avx.get("ymm1, upper half")?.bytes[15]], [592, 0xab]);
 });
 
-Deno.test("registersStep() is for one stop, and puts the block into the scratch memory", () => {
+Deno.test("registers is for one stop, and puts the block into the scratch memory", () => {
   const stop = (label: string): Step => ({ op: "stop", label });
   const compiled = compileSteps([registers({ r8: "1", fs: "ldt:2" }), stop("first"), stop("second")]);
   const stops = compiled.ops.filter((op) => op.op === "stop");
@@ -41,7 +41,7 @@ Deno.test("registersStep() is for one stop, and puts the block into the scratch 
   assertEquals([...second!.prediction.registers.general], [["fs", 23n]]);
 });
 
-Deno.test("registersStep() refuses what cannot be kept or does not fit", () => {
+Deno.test("registers refuses what cannot be kept or does not fit", () => {
   assertThrows(
     () => predictSteps([registers({ cx: "1" })]),
     ScenarioError,

@@ -2,33 +2,25 @@
 
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
+import { optional, wordSet } from "../../schema.ts";
+import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
-import { fillRuns, populate } from "./memory.ts";
 import { protBits } from "../state/mmap_flags.ts";
-import { pageCount } from "../state/page_set.ts";
-import { addressOf, type StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
+import { addressOf, pageCount } from "../state/page_set.ts";
 import { VM, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
+import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
+import { fillRuns, populate } from "./pages.ts";
+import type { StepContext } from "./step_context.ts";
 
 const MREMAP_MAYMOVE = 1n;
 const MREMAP_FIXED = 2n;
 const MREMAP_DONTUNMAP = 4n;
 
-/** mremap(2): with `to` moved to a place of the model's choosing, without it grown or shrunk where it is. */
-export function mremapStep(step: StepOf<"mremap">, context: StepContext): void {
-  const { state } = context;
-  const run = state.runs(step.area, step.pages);
-  if (run.length !== 1) throw new RangeError(`mremap takes one run of pages: found "${step.pages}"`);
-  const { first, count } = run[0]!;
-  const area = state.space.areaAt(first);
-  if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
-  const size = step.size === undefined ? count : pageCount(step.size, state.pagesPerChunk);
-  const move = { area, first, count, size, keepsSource: step.flags !== undefined };
-  if (step.to === undefined) return resizeInPlace(move, step.area, context);
-  const to = state.place(size);
-  moveArea({ ...move, to, label: step.to }, context);
-  state.names.set(step.to, { start: to, pages: size });
-}
+/** Before, the page fault handler refused user accesses more than 64 KiB below the stack pointer. */
+const FAR_BELOW_SP: Since = {
+  release: "5.0",
+  what: "by an access far below the stack pointer",
+};
 
 interface Move {
   readonly area: Area;
@@ -47,8 +39,8 @@ function resizeInPlace({ area, first, count, size }: Move, name: string, context
   }
   builder.syscall("mremap", [
     addressOf(first),
-    BigInt(count) * PAGE_SIZE_BIG,
-    BigInt(size) * PAGE_SIZE_BIG,
+    addressOf(count),
+    addressOf(size),
     0n,
   ], { expected: addressOf(first) });
   const end = first + size;
@@ -67,8 +59,8 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   const { space } = state;
   builder.syscall("mremap", [
     addressOf(first),
-    BigInt(count) * PAGE_SIZE_BIG,
-    BigInt(size) * PAGE_SIZE_BIG,
+    addressOf(count),
+    addressOf(size),
     MREMAP_MAYMOVE | MREMAP_FIXED | (keepsSource ? MREMAP_DONTUNMAP : 0n),
     addressOf(to),
   ], { expected: addressOf(to) });
@@ -94,83 +86,131 @@ function leftBehind(old: Area, whole: Area, series?: KernelSeries): Area {
   return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
 }
 
-/** brk(2): makes the heap so many pages long, or as long as that from then on. */
-export function brkStep(step: StepOf<"brk">, context: StepContext): void {
-  const { state, builder } = context;
-  const { space } = state;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const start = Number(state.target.heapStart / PAGE_SIZE_BIG);
-  const before = state.names.get(step.area);
-  if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
-  const oldPages = state.heapPages;
-  for (let page = start + pages; page < start + oldPages; page++) {
-    if (!space.areaAt(page)) {
-      throw new RangeError("the end of the heap is not mapped: brk would not lower it");
-    }
-  }
-  const end = addressOf(start + pages);
-  builder.syscall("brk", [end], { expected: end });
-  if (pages < oldPages) space.unmap(start + pages, start + oldPages);
-  const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: [], readOnlyFile: false }) | state.defaultFlags;
-  if (pages > oldPages) {
-    const from = start + oldPages;
-    space.map({ label: step.area, start: from, end: start + pages, flags, pgoff: from });
-    if ((flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, from, pages - oldPages);
-  }
-  state.heapPages = pages;
-  state.names.set(step.area, { start, pages });
-}
-
-/** Grows the stack by writing below it: pages count upwards from the lowest one written. */
-export function stackStep(step: StepOf<"stack">, context: StepContext): void {
-  const { state } = context;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const INITIAL_STACK_PAGES = 40;
-  const start = Number(state.target.stackTop / PAGE_SIZE_BIG) - INITIAL_STACK_PAGES - pages;
-  state.names.set(step.area, { start, pages });
-  fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
-}
-
-/** Grows a MAP_GROWSDOWN area by writing to the pages right below it. */
-export function growDownStep(step: StepOf<"grow_down">, context: StepContext): void {
-  const { state } = context;
-  const pages = pageCount(step.pages, state.pagesPerChunk);
-  const first = state.runs(step.area, 0)[0]!.first;
-  const area = state.space.areaAt(first);
-  if (!area || area.start !== first || (area.flags & VM.GROWSDOWN) === 0n) {
-    throw new RangeError(`Area "${step.area}" cannot grow down: map it with the flag growsdown`);
-  }
-  const start = first - pages;
-  const seed = step.seed;
-  // expand_downwards (mm/mmap.c) makes the anon_vma, and moves vm_pgoff down with the start.
-  const grown = { start, pgoff: area.pgoff - pages, hasAnonVma: true };
-  state.space.change(area.start, area.end, (old) => ({ ...old, ...grown }));
-  state.names.set(step.as, { start, pages });
-  // From the top down, as a stack grows: each store is right below what is mapped.
-  for (let page = first - 1; page >= start; page--) {
-    fillRuns(context, [{ first: page, count: 1 }], seed, "written below a growing area");
-  }
-}
-
-/**
- * Unmaps [vvar], the pages right below [vdso]: in Linux 6.1 four of them (arch/x86/entry/vdso/vdso-layout.lds.S).
- */
-export function munmapVvarStep(_step: StepOf<"munmap_vvar">, { builder }: StepContext): void {
-  const plus = BigInt(-VVAR_BYTES);
-  builder.emitWithResult(
-    { op: "auxv", type: AT_SYSINFO_EHDR, plus, keep: VDSO_SLOT },
-    "auxv AT_SYSINFO_EHDR",
-  );
-  builder.syscall("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)], { expected: 0n });
-}
-
 const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
 const VVAR_BYTES = 0x4000;
 
-/** Unmaps [vdso], wherever the kernel put it: nothing else lies within 16 pages above. */
-export function munmapVdsoStep(_step: StepOf<"munmap_vdso">, { builder, state }: StepContext): void {
-  builder.emitWithResult({ op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT }, "auxv AT_SYSINFO_EHDR");
-  builder.syscall("munmap", [{ slot: VDSO_SLOT }, 0x10000n], { expected: 0n });
-  for (const [key, { place }] of state.copied) if (place === "vdso") state.copied.delete(key);
-}
+/** The steps of this family. */
+export const REMAP_STEPS = [
+  defineStep({
+    op: "mremap",
+    about:
+      "mremap(2): with `to` moved to a place of the model's choosing, without it grown or shrunk where it is.",
+    fields: {
+      ...AREA_PAGES,
+      to: optional(NAME),
+      size: optional(PAGE_COUNT),
+      flags: optional(wordSet(["dontunmap"])),
+    },
+    apply(step, context) {
+      const { state } = context;
+      const run = state.runs(step.area, step.pages);
+      if (run.length !== 1) throw new RangeError(`mremap takes one run of pages: found "${step.pages}"`);
+      const { first, count } = run[0]!;
+      const area = state.space.areaAt(first);
+      if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
+      const size = step.size === undefined ? count : pageCount(step.size, state.pagesPerChunk);
+      const move = { area, first, count, size, keepsSource: step.flags !== undefined };
+      if (step.to === undefined) return resizeInPlace(move, step.area, context);
+      const to = state.place(size);
+      moveArea({ ...move, to, label: step.to }, context);
+      state.names.set(step.to, { start: to, pages: size });
+    },
+    since: ({ flags }) => sinceWords({ dontunmap: "5.7" }, flags),
+  }),
+  defineStep({
+    op: "brk",
+    about: "brk(2): makes the heap so many pages long, or as long as that from then on.",
+    fields: { area: NAME, pages: PAGE_COUNT },
+    apply(step, context) {
+      const { state, builder } = context;
+      const { space } = state;
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const start = Number(state.target.heapStart / PAGE_SIZE_BIG);
+      const before = state.names.get(step.area);
+      if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
+      const oldPages = state.heapPages;
+      for (let page = start + pages; page < start + oldPages; page++) {
+        if (!space.areaAt(page)) {
+          throw new RangeError("the end of the heap is not mapped: brk would not lower it");
+        }
+      }
+      const end = addressOf(start + pages);
+      builder.syscall("brk", [end], { expected: end });
+      if (pages < oldPages) space.unmap(start + pages, start + oldPages);
+      const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: [], readOnlyFile: false }) |
+        state.defaultFlags;
+      if (pages > oldPages) {
+        const from = start + oldPages;
+        space.map({ label: step.area, start: from, end: start + pages, flags, pgoff: from });
+        if ((flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, from, pages - oldPages);
+      }
+      state.heapPages = pages;
+      state.names.set(step.area, { start, pages });
+    },
+  }),
+  defineStep({
+    op: "stack",
+    about: "Grows the stack by writing below it: pages count upwards from the lowest one written.",
+    fields: { area: NAME, pages: PAGE_COUNT, seed: optional(SEED) },
+    apply(step, context) {
+      const { state } = context;
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const INITIAL_STACK_PAGES = 40;
+      const start = Number(state.target.stackTop / PAGE_SIZE_BIG) - INITIAL_STACK_PAGES - pages;
+      state.names.set(step.area, { start, pages });
+      fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
+    },
+    since: () => [FAR_BELOW_SP],
+  }),
+  defineStep({
+    op: "grow_down",
+    about: "Grows a MAP_GROWSDOWN area by writing to the pages right below it.",
+    fields: { area: NAME, pages: PAGE_COUNT, as: NAME, seed: optional(SEED) },
+    apply(step, context) {
+      const { state } = context;
+      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const first = state.runs(step.area, 0)[0]!.first;
+      const area = state.space.areaAt(first);
+      if (!area || area.start !== first || (area.flags & VM.GROWSDOWN) === 0n) {
+        throw new RangeError(`Area "${step.area}" cannot grow down: map it with the flag growsdown`);
+      }
+      const start = first - pages;
+      const seed = step.seed;
+      // expand_downwards (mm/mmap.c) makes the anon_vma, and moves vm_pgoff down with the start.
+      const grown = { start, pgoff: area.pgoff - pages, hasAnonVma: true };
+      state.space.change(area.start, area.end, (old) => ({ ...old, ...grown }));
+      state.names.set(step.as, { start, pages });
+      // From the top down, as a stack grows: each store is right below what is mapped.
+      for (let page = first - 1; page >= start; page--) {
+        fillRuns(context, [{ first: page, count: 1 }], seed, "written below a growing area");
+      }
+    },
+    since: () => [FAR_BELOW_SP],
+  }),
+  defineStep({
+    op: "munmap_vvar",
+    about:
+      "Unmaps [vvar], the pages right below [vdso]: in Linux 6.1 four of them (arch/x86/entry/vdso/vdso-layout.lds.S).",
+    fields: {},
+    apply(_step, { builder }) {
+      const plus = BigInt(-VVAR_BYTES);
+      builder.emitWithResult(
+        { op: "auxv", type: AT_SYSINFO_EHDR, plus, keep: VDSO_SLOT },
+        "auxv AT_SYSINFO_EHDR",
+      );
+      builder.syscall("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)], { expected: 0n });
+    },
+    since: () => [{ release: "3.16", what: "of a vvar mapping" }],
+  }),
+  defineStep({
+    op: "munmap_vdso",
+    about: "Unmaps [vdso], wherever the kernel put it: nothing else lies within 16 pages above.",
+    fields: {},
+    apply(_step, { builder, state }) {
+      builder.emitWithResult({ op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT }, "auxv AT_SYSINFO_EHDR");
+      builder.syscall("munmap", [{ slot: VDSO_SLOT }, 0x10000n], { expected: 0n });
+      for (const [key, { place }] of state.copied) if (place === "vdso") state.copied.delete(key);
+    },
+  }),
+] as const;

@@ -11,7 +11,7 @@ function find(steps: Step[], label: string) {
   return predictSteps(steps).areas.filter((area) => area.label === label);
 }
 
-Deno.test("mremapStep() moves pages, and vm_pgoff stays where they were made", () => {
+Deno.test("mremap moves pages, and vm_pgoff stays where they were made", () => {
   const steps: Step[] = [map, write, { op: "mremap", area: "a", pages: "all", to: "b", size: 10 }];
   const [moved] = find(steps, "b");
   assertEquals(find(steps, "a"), []);
@@ -22,7 +22,7 @@ Deno.test("mremapStep() moves pages, and vm_pgoff stays where they were made", (
   assertEquals(find(untouched, "b")[0]!.pgoff, find(untouched, "b")[0]!.start);
 });
 
-Deno.test("mremapStep() leaves an empty area behind with dontunmap", () => {
+Deno.test("mremap leaves an empty area behind with dontunmap", () => {
   const steps: Step[] = [map, write, {
     op: "mremap",
     area: "a",
@@ -37,7 +37,7 @@ Deno.test("mremapStep() leaves an empty area behind with dontunmap", () => {
   assertEquals(find(again, "c")[0]!.pgoff, find(again, "c")[0]!.start);
 });
 
-Deno.test("mremapStep() grows and shrinks in place", () => {
+Deno.test("mremap grows and shrinks in place", () => {
   const grown: Step[] = [map, { op: "mremap", area: "a", pages: "all", size: 12 }, {
     op: "write",
     area: "a",
@@ -53,7 +53,7 @@ Deno.test("mremapStep() grows and shrinks in place", () => {
   );
 });
 
-Deno.test("mremapStep() takes the move of a locked area as a reason to make it present", () => {
+Deno.test("mremap takes the move of a locked area as a reason to make it present", () => {
   const steps: Step[] = [map, { op: "mlock", area: "a", pages: "all" }, {
     op: "mremap",
     area: "a",
@@ -64,7 +64,7 @@ Deno.test("mremapStep() takes the move of a locked area as a reason to make it p
   assertEquals(pagesIn(predictSteps(steps), "b").length, 9);
 });
 
-Deno.test("brkStep() grows and shrinks the heap from where the target's .bss ends", () => {
+Deno.test("brk grows and shrinks the heap from where the target's .bss ends", () => {
   const brk = (pages: number): Step => ({ op: "brk", area: "heap", pages });
   const steps: Step[] = [brk(6), { op: "write", area: "heap", pages: "all" }, brk(2), brk(4)];
   assertEquals(expectedOf(compileSteps(steps), "brk(0x5"), [0x506000n, 0x502000n, 0x504000n]);
@@ -78,7 +78,7 @@ Deno.test("brkStep() grows and shrinks the heap from where the target's .bss end
   assertThrows(() => predictSteps([brk(6), gone, brk(5)]), ScenarioError, "end of the heap is not mapped");
 });
 
-Deno.test("growDownStep() moves the start of an area down, with its vm_pgoff", () => {
+Deno.test("grow_down moves the start of an area down, with its vm_pgoff", () => {
   const down: Step = { op: "mmap", area: "a", pages: 4, flags: ["growsdown"], gap: 512 };
   const [before] = find([down], "a");
   const [after] = find([down, { op: "grow_down", area: "a", pages: 3, as: "low" }], "a");

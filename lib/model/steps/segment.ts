@@ -1,20 +1,45 @@
 // SPDX-License-Identifier: MIT
 
+import type * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
+import { described, integer, numberOrText, oneOf, optional, wordSet } from "../../schema.ts";
 import { encodeUserDesc, type UserDesc, ZERO_USER_DESC } from "../../x86/user_desc.ts";
+import { PAGE_SET, WORD } from "../fields.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { pageRuns } from "../state/page_set.ts";
-import type { StepContext } from "./step_context.ts";
-import { SEGMENT_CONTENTS, type SegmentWords, type StepOf } from "./steps.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
+import { defineStep } from "./define_step.ts";
+import type { StepContext } from "./step_context.ts";
+
+/** Bits of a user_desc in words; `pages`: the limit is in pages. */
+const SEGMENT_FLAGS = ["32bit", "readonly", "pages", "not_present", "useable", "long"] as const;
+
+/** The `contents` field of a user_desc. */
+const SEGMENT_CONTENTS = ["data", "expand_down", "code", "conforming"] as const;
+
+const MAX_LDT_BYTES = 0x10000;
+
+const SEGMENT_NUMBER = numberOrText({
+  least: 0,
+  most: 0xffff_ffff,
+  pattern: String.raw`0x[\da-fA-F]{1,8}|entry|area:.+`,
+  expected:
+    `32 bits such as 4096 or "0x1000", "entry" for the entry's number, or "area:NAME" for its address`,
+});
+
+/** The fields of a user_desc. */
+const SEGMENT = {
+  base: optional(described("Base address; 0 when not given.", SEGMENT_NUMBER)),
+  limit: optional(described("Limit; 0 when not given.", SEGMENT_NUMBER)),
+  contents: optional(described("Kind of segment; data when not given.", oneOf(SEGMENT_CONTENTS))),
+  flags: optional(described("Bits that are set.", wordSet(SEGMENT_FLAGS))),
+};
+
+type SegmentSpec = v.InferOutput<v.StrictObjectSchema<typeof SEGMENT, undefined>>;
 
 const LDT_ENTRIES_LIMIT = 0x10000;
 
-/**
- * A base or limit: a number, a hexadecimal string, "entry" for the entry number, or "area:NAME" for its
- * address.
- */
 function segmentNumber(state: ModelState, value: number | string | undefined, entryNumber: number): number {
   if (value === "entry") return entryNumber >>> 0;
   if (typeof value === "string" && value.startsWith("area:")) {
@@ -24,7 +49,7 @@ function segmentNumber(state: ModelState, value: number | string | undefined, en
 }
 
 /** The user_desc of a step's words for one entry. */
-function userDesc(state: ModelState, words: SegmentWords, entryNumber: number): UserDesc {
+function userDesc(state: ModelState, words: SegmentSpec, entryNumber: number): UserDesc {
   const contents = SEGMENT_CONTENTS.indexOf(words.contents ?? "data");
   const flags = words.flags ?? [];
   return {
@@ -42,32 +67,6 @@ function userDesc(state: ModelState, words: SegmentWords, entryNumber: number): 
   };
 }
 
-/** modify_ldt(2), once for each entry; refusals are predicted as well. */
-export function modifyLdtStep(step: StepOf<"modify_ldt">, { state, builder }: StepContext): void {
-  const func = step.func ?? 0x11;
-  for (const { first, count } of pageRuns(step.entries, LDT_ENTRIES_LIMIT, state.pagesPerChunk)) {
-    for (let entry = first; entry < first + count; entry++) {
-      const varied = (step.vary ?? []).filter((_, bit) => ((entry - first) >> bit & 1) === 1);
-      const words = { ...step, flags: [...step.flags ?? [], ...varied] };
-      const bytes = encodeUserDesc(userDesc(state, words, entry));
-      const { result } = state.ldt.modifyLdt(func, bytes, 16n);
-      builder.syscall("modify_ldt", [BigInt(func), builder.scratch(0, bytes), 16n], { expected: result });
-    }
-  }
-}
-
-/** modify_ldt(2) that reads: what it returns, and every byte that it writes. */
-export function readLdtStep(step: StepOf<"read_ldt">, { state, builder }: StepContext): void {
-  const MARK = 0xa5;
-  const before = new Uint8Array(step.bytes).fill(MARK);
-  const { result, data } = state.ldt.modifyLdt(step.func ?? 0, before, BigInt(step.bytes));
-  const buffer = builder.scratch(0, before);
-  builder.syscall("modify_ldt", [BigInt(step.func ?? 0), buffer, BigInt(step.bytes)], { expected: result });
-  const after = before.slice();
-  after.set(data ?? []);
-  builder.report(buffer, step.bytes, `${step.bytes} bytes read by modify_ldt`, after);
-}
-
 /** A native x86-64 program has no TLS entries of its own but by the 32-bit system call table. */
 function threadAreaCall(
   { builder }: StepContext,
@@ -83,29 +82,82 @@ function threadAreaCall(
   builder.emitWithResult(op, `${name}() by int $0x80`, options.expected);
 }
 
-/**
- * set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, -2 is below
- * the first.
- */
-export function setThreadAreaStep(step: StepOf<"set_thread_area">, context: StepContext): void {
-  const { state, builder } = context;
-  const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;
-  const bytes = encodeUserDesc(userDesc(state, step, entry));
-  const { result, userDesc: written } = state.tls.setThreadArea(bytes);
-  const argument = builder.scratch(0, bytes);
-  threadAreaCall(context, "set_thread_area", { argument, expected: result });
-  if (written) builder.report(argument, written.length, "user_desc after set_thread_area", written);
-}
-
-/** get_thread_area(2): what it returns, and the user_desc that it fills. */
-export function getThreadAreaStep(step: StepOf<"get_thread_area">, context: StepContext): void {
-  const { state, builder } = context;
-  const bytes = encodeUserDesc({
-    ...ZERO_USER_DESC,
-    entryNumber: (state.tls.options.firstSlot + step.entry) >>> 0,
-  });
-  const { result, userDesc: written } = state.tls.getThreadArea(bytes);
-  const argument = builder.scratch(0, bytes);
-  threadAreaCall(context, "get_thread_area", { argument, expected: result });
-  builder.report(argument, bytes.length, "user_desc after get_thread_area", written ?? bytes);
-}
+/** The steps of this family. */
+export const SEGMENT_STEPS = [
+  defineStep({
+    op: "modify_ldt",
+    about: "modify_ldt(2), once for each entry; refusals are predicted as well.",
+    fields: {
+      entries: PAGE_SET,
+      func: optional(WORD),
+      vary: optional(described(
+        "Flags that vary from entry to entry of a range: bit k of the place in it decides on word k.",
+        wordSet(SEGMENT_FLAGS),
+      )),
+      ...SEGMENT,
+    },
+    apply(step, { state, builder }) {
+      const func = step.func ?? 0x11;
+      for (const { first, count } of pageRuns(step.entries, LDT_ENTRIES_LIMIT, state.pagesPerChunk)) {
+        for (let entry = first; entry < first + count; entry++) {
+          const varied = (step.vary ?? []).filter((_, bit) => ((entry - first) >> bit & 1) === 1);
+          const words = { ...step, flags: [...step.flags ?? [], ...varied] };
+          const bytes = encodeUserDesc(userDesc(state, words, entry));
+          const { result } = state.ldt.modifyLdt(func, bytes, 16n);
+          builder.syscall("modify_ldt", [BigInt(func), builder.scratch(0, bytes), 16n], { expected: result });
+        }
+      }
+    },
+  }),
+  defineStep({
+    op: "read_ldt",
+    about: "modify_ldt(2) that reads: what it returns, and every byte that it writes.",
+    fields: { func: optional(WORD), bytes: integer(0, MAX_LDT_BYTES) },
+    apply(step, { state, builder }) {
+      const MARK = 0xa5;
+      const before = new Uint8Array(step.bytes).fill(MARK);
+      const { result, data } = state.ldt.modifyLdt(step.func ?? 0, before, BigInt(step.bytes));
+      const buffer = builder.scratch(0, before);
+      builder.syscall("modify_ldt", [BigInt(step.func ?? 0), buffer, BigInt(step.bytes)], {
+        expected: result,
+      });
+      const after = before.slice();
+      after.set(data ?? []);
+      builder.report(buffer, step.bytes, `${step.bytes} bytes read by modify_ldt`, after);
+    },
+  }),
+  defineStep({
+    op: "set_thread_area",
+    about: "set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, " +
+      "-2 is below the first.",
+    fields: {
+      entry: described("From 0; -1 lets the kernel choose, -2 is below the first.", integer(-2, 8191)),
+      ...SEGMENT,
+    },
+    apply(step, context) {
+      const { state, builder } = context;
+      const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;
+      const bytes = encodeUserDesc(userDesc(state, step, entry));
+      const { result, userDesc: written } = state.tls.setThreadArea(bytes);
+      const argument = builder.scratch(0, bytes);
+      threadAreaCall(context, "set_thread_area", { argument, expected: result });
+      if (written) builder.report(argument, written.length, "user_desc after set_thread_area", written);
+    },
+  }),
+  defineStep({
+    op: "get_thread_area",
+    about: "get_thread_area(2): what it returns, and the user_desc that it fills.",
+    fields: { entry: integer(-2, 8191) },
+    apply(step, context) {
+      const { state, builder } = context;
+      const bytes = encodeUserDesc({
+        ...ZERO_USER_DESC,
+        entryNumber: (state.tls.options.firstSlot + step.entry) >>> 0,
+      });
+      const { result, userDesc: written } = state.tls.getThreadArea(bytes);
+      const argument = builder.scratch(0, bytes);
+      threadAreaCall(context, "get_thread_area", { argument, expected: result });
+      builder.report(argument, bytes.length, "user_desc after get_thread_area", written ?? bytes);
+    },
+  }),
+] as const;

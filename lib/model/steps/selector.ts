@@ -2,6 +2,7 @@
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { SIGNALS } from "../../abi/signals.ts";
+import { described, keysOf, numberOrText, oneOf, optional } from "../../schema.ts";
 import {
   LAR_DEFINED_BITS,
   loadAccessRights,
@@ -12,13 +13,22 @@ import {
 } from "../../x86/descriptor.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { contentBytes } from "../state/page_content.ts";
-import { type StepContext } from "./step_context.ts";
-import type { SegmentRegisterName, StepOf } from "./steps.ts";
 import { VM } from "../state/vm_flag_rules.ts";
+import { defineStep } from "./define_step.ts";
+import type { StepContext } from "./step_context.ts";
 
 const SIGBUS = BigInt(SIGNALS.SIGBUS);
 const SIGSEGV = BigInt(SIGNALS.SIGSEGV);
-const REGISTERS: Readonly<Record<SegmentRegisterName, number>> = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 };
+const REGISTERS = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 } as const;
+
+type SegmentRegisterName = keyof typeof REGISTERS;
+
+const SELECTOR = {
+  least: 0,
+  most: 0xffff,
+  pattern: String.raw`0x[\da-fA-F]{1,4}|(?:ldt|tls):\d{1,4}`,
+  expected: `a selector: 16 bits, "ldt:ENTRY" or "tls:ENTRY"`,
+};
 
 /** A selector in a scenario: a number, or "ldt:5" or "tls:0" for an entry, with privilege level 3. */
 export function selectorNumber(state: ModelState, text: number | string): number {
@@ -26,29 +36,16 @@ export function selectorNumber(state: ModelState, text: number | string): number
   const index = Number(match?.[2]);
   if (match?.[1] === "ldt") return index << 3 | 7;
   if (match) return (state.tls.options.firstSlot + index) << 3 | 3;
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
-  throw new SyntaxError(
-    `A selector must be 16 bits, "ldt:ENTRY" or "tls:ENTRY": found ${JSON.stringify(text)}`,
-  );
+  return Number(text);
 }
 
 /** The descriptor that a selector names, as far as the model knows it: an LDT or a TLS entry. */
-export function descriptorOf(state: ModelState, selector: number): SegmentDescriptor | undefined {
+function descriptorOf(state: ModelState, selector: number): SegmentDescriptor | undefined {
   const index = selector >>> 3;
   if ((selector & 4) !== 0) return index < state.ldt.nrEntries ? state.ldt.entry(index) : undefined;
   const { firstSlot } = state.tls.options;
   if (index >= firstSlot && index < firstSlot + 3) return state.tls.slot(index);
   throw new RangeError(`Selector 0x${selector.toString(16)} names no entry that the model knows`);
-}
-
-/** LAR and LSL: what the processor itself says of a descriptor, or of a range of them. */
-export function selectorStep(step: StepOf<"selector">, context: StepContext): void {
-  const range = /^(ldt|tls):(\d+)\.\.(\d+)$/.exec(String(step.selector));
-  if (!range) return loadRights(selectorNumber(context.state, step.selector), context);
-  for (let index = Number(range[2]); index <= Number(range[3]); index++) {
-    loadRights(selectorNumber(context.state, `${range[1]}:${index}`), context);
-  }
 }
 
 function loadRights(selector: number, { state, builder }: StepContext): void {
@@ -60,27 +57,6 @@ function loadRights(selector: number, { state, builder }: StepContext): void {
   const mask = rights === undefined ? {} : { mask: BigInt(LAR_DEFINED_BITS) };
   builder.emitWithResult({ op: "lar", selector }, `lar ${name}`, BigInt(rights ?? -1), mask);
   builder.emitWithResult({ op: "lsl", selector }, `lsl ${name}`, BigInt(limit ?? -1));
-}
-
-/** Loads a selector, so that the processor sets the accessed bit, and reads a byte through it if asked to. */
-export function loadSegmentStep(step: StepOf<"load_segment">, { state, builder }: StepContext): void {
-  const register = REGISTERS[step.register];
-  const selector = selectorNumber(state, step.selector);
-  const offset = Number(step.read ?? 0);
-  const fault = loadFault(state, selector, step.register);
-  const access = step.read !== undefined;
-  const read = { selector, register: step.register, offset };
-  const result = fault ?? (access ? byteThrough(state, read) : 0n);
-  const orElse = fault === undefined && access ? byteThrough(state, { ...read, ignoresLimit: true }) : result;
-  builder.emitWithResult(
-    { op: "segload", selector, register, offset, access },
-    `load 0x${selector.toString(16)} into ${step.register}` + (access ? `, read at ${offset}` : ""),
-    result,
-    { orElse },
-  );
-  if (fault !== undefined) return;
-  state.ldt.selectorLoaded(selector, step.register);
-  if (step.register === "fs" || step.register === "gs") state.selectors.set(step.register, selector);
 }
 
 /** The signal, negative, that a load ends with: the target catches it. */
@@ -120,3 +96,64 @@ function byteThrough(
   state.space.readPage(page);
   return BigInt(contentBytes(state.space.contentAt(page))[address % PAGE_SIZE]!);
 }
+
+/** The steps of this family. */
+export const SELECTOR_STEPS = [
+  defineStep({
+    op: "selector",
+    about: "LAR and LSL: what the processor itself says of a descriptor, or of a range of them.",
+    fields: {
+      selector: numberOrText({
+        ...SELECTOR,
+        pattern: String.raw`${SELECTOR.pattern}|(?:ldt|tls):\d{1,4}\.\.\d{1,4}`,
+        expected: `${SELECTOR.expected}, or a range such as "ldt:0..31"`,
+      }),
+    },
+    apply(step, context) {
+      const range = /^(ldt|tls):(\d+)\.\.(\d+)$/.exec(String(step.selector));
+      if (!range) return loadRights(selectorNumber(context.state, step.selector), context);
+      for (let index = Number(range[2]); index <= Number(range[3]); index++) {
+        loadRights(selectorNumber(context.state, `${range[1]}:${index}`), context);
+      }
+    },
+  }),
+  defineStep({
+    op: "load_segment",
+    about:
+      "Loads a selector, so that the processor sets the accessed bit, and reads a byte through it if asked to.",
+    fields: {
+      register: oneOf(keysOf(REGISTERS)),
+      selector: numberOrText(SELECTOR),
+      read: optional(described(
+        "Reads the byte at this offset through it.",
+        numberOrText({
+          least: 0,
+          most: 0xffff_ffff,
+          pattern: String.raw`0x[\da-fA-F]{1,8}`,
+          expected: `an offset such as 4096 or "0x1000"`,
+        }),
+      )),
+    },
+    apply(step, { state, builder }) {
+      const register = REGISTERS[step.register];
+      const selector = selectorNumber(state, step.selector);
+      const offset = Number(step.read ?? 0);
+      const fault = loadFault(state, selector, step.register);
+      const access = step.read !== undefined;
+      const read = { selector, register: step.register, offset };
+      const result = fault ?? (access ? byteThrough(state, read) : 0n);
+      const orElse = fault === undefined && access
+        ? byteThrough(state, { ...read, ignoresLimit: true })
+        : result;
+      builder.emitWithResult(
+        { op: "segload", selector, register, offset, access },
+        `load 0x${selector.toString(16)} into ${step.register}` + (access ? `, read at ${offset}` : ""),
+        result,
+        { orElse },
+      );
+      if (fault !== undefined) return;
+      state.ldt.selectorLoaded(selector, step.register);
+      if (step.register === "fs" || step.register === "gs") state.selectors.set(step.register, selector);
+    },
+  }),
+] as const;

@@ -22,7 +22,7 @@ function load(
   return { op: "load_segment", register: "fs", selector, ...more };
 }
 
-Deno.test("selectorStep() predicts LAR and LSL, and that neither sees what is not there", () => {
+Deno.test("selector predicts LAR and LSL, and that neither sees what is not there", () => {
   const compiled = compileSteps([
     entry("1", { base: "0x1000" }),
     ...[0, 1, 2].map((index): Step => ({
@@ -34,14 +34,14 @@ Deno.test("selectorStep() predicts LAR and LSL, and that neither sees what is no
   assertEquals(expectedOf(compiled, "lsl"), [-1n, 0xffn, -1n]);
 });
 
-Deno.test("modifyLdtStep() varies flags from entry to entry, and selectorStep() takes ranges", () => {
+Deno.test("modify_ldt varies flags from entry to entry, and selector takes ranges", () => {
   const vary: Step = { op: "modify_ldt", entries: "4..7", limit: 1, vary: ["32bit", "pages"] };
   const compiled = compileSteps([vary, { op: "selector", selector: "ldt:4..7" }]);
   assertEquals(expectedOf(compiled, "lar"), [0xf300n, 0x40f300n, 0x80f300n, 0xc0f300n]);
   assertEquals(expectedOf(compiled, "lsl"), [1n, 1n, 0x1fffn, 0x1fffn]);
 });
 
-Deno.test("loadSegmentStep() predicts faults and what stays loaded", () => {
+Deno.test("load_segment predicts faults and what stays loaded", () => {
   const compiled = compileSteps([
     entry("0", { flags: ["32bit", "not_present"] }),
     entry("1"),
@@ -62,7 +62,7 @@ Deno.test("loadSegmentStep() predicts faults and what stays loaded", () => {
   );
 });
 
-Deno.test("loadSegmentStep() predicts the byte that is read through a segment", () => {
+Deno.test("load_segment predicts the byte that is read through a segment", () => {
   const low: Step = { op: "mmap", area: "low", pages: 2, flags: ["low"] };
   const write: Step = { op: "write", area: "low", pages: "all", seed: 3 };
   const steps = (

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
-import { addressOf, type StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
+import { oneOf } from "../../schema.ts";
+import { NAME } from "../fields.ts";
+import { addressOf } from "../state/page_set.ts";
 import { VM } from "../state/vm_flag_rules.ts";
+import { AREA_PAGES, defineStep } from "./define_step.ts";
+import type { StepContext } from "./step_context.ts";
 
 // include/uapi/linux/userfaultfd.h: _IOWR(0xAA, ...) of structs of u64.
 const UFFDIO_API = 0xc018aa3fn;
@@ -16,53 +18,6 @@ const WRITEPROTECT_MODE_WP = 1n;
 const O_CLOEXEC = 0o2000000n;
 const UFFD_SLOT = 5;
 
-/**
- * Registers pages with a new userfaultfd, whose descriptor stays open. Nobody reads it: a fault there would
- * hang.
- */
-export function uffdStep(step: StepOf<"uffd">, context: StepContext): void {
-  const { state, builder } = context;
-  const mode = REGISTER_MODE[step.mode];
-  builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
-  control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
-  const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_REGISTER, [addressOf(first), BigInt(count) * PAGE_SIZE_BIG, mode, 0n]);
-    state.space.change(first, first + count, (area) => ({ ...area, flags: area.flags | add }));
-  }
-}
-
-/** UFFDIO_COPY: pages come into being with the contents of the first pages of another area. */
-export function uffdPlaceStep(step: StepOf<"uffd_place">, context: StepContext): void {
-  const { state, index } = context;
-  let source = state.range(step.from).start;
-  for (const { first, count } of state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_COPY, [
-      addressOf(first),
-      addressOf(source),
-      BigInt(count) * PAGE_SIZE_BIG,
-      0n,
-      0n,
-    ]);
-    for (let i = 0; i < count; i++) {
-      const content = state.space.contentAt(source + i);
-      state.space.setPage(first + i, content, `placed by UFFDIO_COPY in step ${index + 1}`);
-    }
-    source += count;
-  }
-}
-
-/** UFFDIO_WRITEPROTECT of pages that are there: they stay as they are. */
-export function uffdProtectStep(step: StepOf<"uffd_protect">, context: StepContext): void {
-  for (const { first, count } of context.state.runs(step.area, step.pages)) {
-    control(context, UFFDIO_WRITEPROTECT, [
-      addressOf(first),
-      BigInt(count) * PAGE_SIZE_BIG,
-      WRITEPROTECT_MODE_WP,
-    ]);
-  }
-}
-
 function control({ builder }: StepContext, request: bigint, words: readonly bigint[]): void {
   const bytes = new Uint8Array(words.length * 8);
   const view = new DataView(bytes.buffer);
@@ -70,3 +25,62 @@ function control({ builder }: StepContext, request: bigint, words: readonly bigi
   const argument = builder.scratch(0, bytes);
   builder.syscall("ioctl", [{ slot: UFFD_SLOT }, request, argument], { expected: 0n });
 }
+
+/** The steps of this family. */
+export const UFFD_STEPS = [
+  defineStep({
+    op: "uffd",
+    about:
+      "Registers pages with a new userfaultfd, whose descriptor stays open. Nobody reads it: a fault there would hang.",
+    fields: { ...AREA_PAGES, mode: oneOf(["missing", "wp"]) },
+    apply(step, context) {
+      const { state, builder } = context;
+      const mode = REGISTER_MODE[step.mode];
+      builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
+      control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
+      const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
+      for (const { first, count } of state.runs(step.area, step.pages)) {
+        control(context, UFFDIO_REGISTER, [addressOf(first), addressOf(count), mode, 0n]);
+        state.space.change(first, first + count, (area) => ({ ...area, flags: area.flags | add }));
+      }
+    },
+    since: ({ mode }) => [{ release: mode === "wp" ? "5.7" : "4.3", what: mode }],
+  }),
+  defineStep({
+    op: "uffd_place",
+    about: "UFFDIO_COPY: pages come into being with the contents of the first pages of another area.",
+    fields: { ...AREA_PAGES, from: NAME },
+    apply(step, context) {
+      const { state, index } = context;
+      let source = state.range(step.from).start;
+      for (const { first, count } of state.runs(step.area, step.pages)) {
+        control(context, UFFDIO_COPY, [
+          addressOf(first),
+          addressOf(source),
+          addressOf(count),
+          0n,
+          0n,
+        ]);
+        for (let i = 0; i < count; i++) {
+          const content = state.space.contentAt(source + i);
+          state.space.setPage(first + i, content, `placed by UFFDIO_COPY in step ${index + 1}`);
+        }
+        source += count;
+      }
+    },
+  }),
+  defineStep({
+    op: "uffd_protect",
+    about: "UFFDIO_WRITEPROTECT of pages that are there: they stay as they are.",
+    fields: AREA_PAGES,
+    apply(step, context) {
+      for (const { first, count } of context.state.runs(step.area, step.pages)) {
+        control(context, UFFDIO_WRITEPROTECT, [
+          addressOf(first),
+          addressOf(count),
+          WRITEPROTECT_MODE_WP,
+        ]);
+      }
+    },
+  }),
+] as const;

@@ -13,7 +13,7 @@ const source: Step[] = [{ op: "mmap", area: "src", pages: 2 }, {
 }];
 const map: Step = { op: "mmap", area: "a", pages: 6 };
 
-Deno.test("uffdStep() marks areas, and pages are there once they are placed", () => {
+Deno.test("uffd marks areas, and pages are there once they are placed", () => {
   const steps: Step[] = [...source, map, { op: "uffd", area: "a", pages: "2..5", mode: "missing" }, {
     op: "uffd_place",
     area: "a",
@@ -32,7 +32,7 @@ Deno.test("uffdStep() marks areas, and pages are there once they are placed", ()
   );
 });
 
-Deno.test("uffdStep() is nothing that a child has", () => {
+Deno.test("uffd is nothing that a child has", () => {
   const steps: Step[] = [map, { op: "uffd", area: "a", pages: "all", mode: "wp" }];
   assertEquals(predictSteps(steps).areas[0]!.flags & VM.UFFD_WP, VM.UFFD_WP);
   assertEquals(predictSteps([...steps, { op: "fork", subject: "child" }]).areas[0]!.flags & VM.UFFD_WP, 0n);

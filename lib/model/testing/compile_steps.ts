@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import { type CompiledScenario, compileScenario } from "../compile_scenario.ts";
-import type { CompileTarget } from "../state/model_state.ts";
 import type { StopPrediction } from "../predict_stop.ts";
 import { parseScenario, type SetupStep, type Step } from "../scenario.ts";
+import type { CompileTarget } from "../state/model_state.ts";
 
 /** A 64-bit target for tests. */
 export const X86_64: CompileTarget = {

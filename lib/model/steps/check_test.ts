@@ -22,7 +22,7 @@ Deno.test("checkAllPages() has the target look at every page that it can read, i
   assertEquals(checks([map, { op: "read", area: "a", pages: "all" }]), []);
 });
 
-Deno.test("checkStep() looks between two stops, and what is moved or stored to is hashed", () => {
+Deno.test("check looks between two stops, and what is moved or stored to is hashed", () => {
   const steps: Step[] = [map, { op: "write", area: "a", pages: "0..1" }, { op: "stop", label: "x" }, {
     op: "check",
     area: "a",
@@ -33,7 +33,7 @@ Deno.test("checkStep() looks between two stops, and what is moved or stored to i
   assertEquals(checks([map, { op: "write", area: "a", pages: "0..1" }, moved]), ["hash 2"]);
 });
 
-Deno.test("checkStep() expects another hash of other pages", () => {
+Deno.test("check expects another hash of other pages", () => {
   const hash = (value: number) =>
     compileSteps([map, { op: "poke", area: "a", page: 1, value }]).results.find(({ what }) =>
       what.startsWith("hash")

@@ -3,22 +3,16 @@
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { BlockHash } from "../../compare/block_hash.ts";
 import { contentBytes, type PageContent } from "../state/page_content.ts";
-import { addressOf, type StepContext } from "./step_context.ts";
-import type { StepOf } from "./steps.ts";
+import { addressOf } from "../state/page_set.ts";
 import { VM } from "../state/vm_flag_rules.ts";
-
-/** The target looks itself whether pages still hold what the model says. */
-export function checkStep(step: StepOf<"check">, context: StepContext): void {
-  for (const { first, count } of context.state.runs(step.area, step.pages)) {
-    checkPages(context, first, first + count);
-  }
-}
+import { AREA_PAGES, defineStep } from "./define_step.ts";
+import type { StepContext } from "./step_context.ts";
 
 /**
  * Has the target check every page that the model knows and that it can read: what a checkpoint must leave as
  * it was. Pages that it cannot read, whether it may or not, or that shared memory holds, are left out.
  */
-export function checkAllPages(context: StepContext): void {
+export function checkAllPages(context: Pick<StepContext, "state" | "builder">): void {
   const { space } = context.state;
   const readable = [...space.pages].filter(([, { unreadable }]) => unreadable === undefined);
   const pages = readable.map(([page]) => page).sort((a, b) => a - b);
@@ -37,7 +31,7 @@ export function checkAllPages(context: StepContext): void {
   }
 }
 
-function checkPages(context: StepContext, start: number, end: number): void {
+function checkPages(context: Pick<StepContext, "state" | "builder">, start: number, end: number): void {
   const { state, builder } = context;
   for (let page = start; page < end;) {
     const content = state.space.contentAt(page);
@@ -66,7 +60,7 @@ function checkPages(context: StepContext, start: number, end: number): void {
 }
 
 /** What the target's hash of whole pages must give: the lower 63 bits of the digest. */
-function hashOfPages({ state }: StepContext, start: number, end: number): bigint {
+function hashOfPages({ state }: Pick<StepContext, "state">, start: number, end: number): bigint {
   const hash = new BlockHash();
   for (let page = start; page < end; page++) hash.update(contentBytes(state.space.contentAt(page)));
   const [a, b] = hash.lanes();
@@ -78,3 +72,17 @@ function fillSeed({ base, stores }: PageContent, page: number): number | undefin
   const isOwnFill = base.kind === "fill" && base.address === page * PAGE_SIZE && stores.length === 0;
   return isOwnFill ? base.seed : undefined;
 }
+
+/** The steps of this family. */
+export const CHECK_STEPS = [
+  defineStep({
+    op: "check",
+    about: "The target looks itself whether pages still hold what the model says.",
+    fields: AREA_PAGES,
+    apply(step, context) {
+      for (const { first, count } of context.state.runs(step.area, step.pages)) {
+        checkPages(context, first, first + count);
+      }
+    },
+  }),
+] as const;

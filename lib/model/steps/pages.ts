@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+
+import { PAGE_SIZE } from "../../abi/arch.ts";
+import { describeContent, fillContent } from "../state/page_content.ts";
+import { addressOf, type PageRun } from "../state/page_set.ts";
+import { populateWrites, VM } from "../state/vm_flag_rules.ts";
+import { defaultSeed, type StepContext } from "./step_context.ts";
+
+/**
+ * Makes pages present as MAP_POPULATE, mlockall and mlock do (mm_populate, mm/gup.c). Pages that cannot be
+ * are left out, but `stopsAtError` ends there.
+ *
+ * @returns whether all pages could be made present
+ */
+export function populate(
+  { state: { space } }: StepContext,
+  first: number,
+  count: number,
+  { stopsAtError = false }: { stopsAtError?: boolean } = {},
+): boolean {
+  let whole = true;
+  for (let page = first; page < first + count; page++) {
+    const area = space.areaAt(page);
+    const isPossible = area && (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n &&
+      !(area.file && area.pgoff + page - area.start >= area.file.pages);
+    if (isPossible) {
+      // A write fault gives a page of its own to whoever shares one.
+      const why = space.pages.get(page)?.why ?? "populated by a write fault";
+      if (populateWrites(area.flags)) space.setPage(page, space.contentAt(page), why);
+      else space.readPage(page);
+    } else {
+      whole = false;
+      if (stopsAtError) return false;
+    }
+  }
+  return whole;
+}
+
+/** Fills pages with the generator's words. */
+export function fillRuns(
+  { state, builder, index }: StepContext,
+  runs: readonly PageRun[],
+  stepSeed: number | undefined,
+  verb: string,
+): void {
+  const seed = stepSeed ?? defaultSeed(index);
+  for (const { first, count } of runs) {
+    builder.emit({ op: "fill", address: addressOf(first), pages: count, seed, stride: 1 });
+    for (let page = first; page < first + count; page++) {
+      const content = fillContent(seed, page * PAGE_SIZE);
+      state.space.setPage(page, content, `${verb} by step ${index + 1}: ${describeContent(content)}`);
+    }
+  }
+}
+
+/** Makes sure that the target can read or write pages. */
+export function requireAccess(
+  { state }: StepContext,
+  run: PageRun,
+  flag: bigint,
+  what: "read" | "write",
+): void {
+  for (let page = run.first; page < run.first + run.count; page++) {
+    const area = state.space.areaAt(page);
+    if (!area) throw new RangeError(`Page 0x${page.toString(16)} is not mapped: it cannot be ${what}`);
+    // Execute-only memory is readable on x86 without protection keys, write-only memory always.
+    const readable = VM.READ | VM.WRITE | VM.EXEC;
+    if ((area.flags & (flag === VM.READ ? readable : flag)) === 0n) {
+      throw new RangeError(`Area "${area.label}" cannot be ${what}: its protection forbids it`);
+    }
+    // The last page of the run in this area decides: the file ends somewhere before it, or not at all.
+    const last = Math.min(area.end, run.first + run.count) - 1;
+    if (area.file && area.pgoff + last - area.start >= area.file.pages) {
+      throw new RangeError(
+        `Page 0x${last.toString(16)} of "${area.label}" lies past the end of its file: SIGBUS`,
+      );
+    }
+    page = last;
+  }
+}
