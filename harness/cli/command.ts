@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { ExitStatus } from "../../vm/host/errors.ts";
-import type { CommandReport } from "./command_outcome.ts";
+import type { CommandReport } from "../run/command_outcome.ts";
 import type { ArgumentSpecs, ParsedOptions } from "./parse_options.ts";
 
 /** One command: its usage lines, what it takes, and what it does. */

@@ -3,7 +3,7 @@
 import type { Command } from "./command.ts";
 import { optionsHelp, parseOptions } from "./parse_options.ts";
 import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
-import { type CommandOutcome, writeOutcome } from "./command_outcome.ts";
+import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
 import { bisectStatusOf } from "../bisect/bisect_status.ts";
 
 /** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */

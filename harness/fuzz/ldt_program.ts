@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { SIGNALS } from "../../lib/abi/signals.ts";
-import { blockHash } from "../../lib/compare/block_hash.ts";
+import { blockHash } from "../../lib/abi/block_hash.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
 import {

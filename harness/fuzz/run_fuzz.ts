@@ -6,7 +6,7 @@ import { parseScenario, type Scenario, type Step } from "../../lib/model/scenari
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { HarnessFault } from "../run/harness_fault.ts";
 import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
-import type { CommandFinding } from "../cli/command_outcome.ts";
+import type { CommandFinding } from "../run/command_outcome.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import { isClean } from "../run/scenario_result.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { blockHash } from "../../lib/compare/block_hash.ts";
+import { blockHash } from "../../lib/abi/block_hash.ts";
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
 import { loadAccessRights, loadSegmentLimit, segmentLoadFault } from "../../lib/x86/descriptor.ts";
 import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount } from "./format_quantity.ts";
+import { formatCount } from "../run/format_quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, someNames } from "../nightly/history/group_changes.ts";
 import { formatDuration } from "./format_duration.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { blockHashHex } from "../../lib/compare/block_hash.ts";
+import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
 import type { OpenReport } from "./open_report.ts";
 import type { Splat, SplatKind, StackFrame } from "./splat.ts";

@@ -8,7 +8,7 @@ import { VMA_TYPE } from "../image/structs.ts";
 import { nameBytes } from "../model/state/file_model.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
 import type { Refusal } from "../model/refusal.ts";
-import { blockHash } from "./block_hash.ts";
+import { blockHash } from "../abi/block_hash.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { expectedMemory, type ExpectedVma } from "./expected_memory.ts";
 import {

@@ -9,8 +9,33 @@ import { dirname, fromFileUrl, normalize, relative } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** Rooms from the bottom up: a file imports from its own room and those before it. */
-const ROOMS = ["lib", "fixtures", "vm", "harness", "mod.ts", "tests"];
+/**
+ * The layers from the bottom up: a file imports from its own layer and those before it. Within a top folder types may
+ * be imported from anywhere: they say what a thing is given, not what it does.
+ */
+const LAYERS = [
+  ...["lib/std", "lib/schema.ts", "lib/abi", "lib/x86", "lib/image", "lib/model", "lib/compare"],
+  "fixtures",
+  ...["vm/host", "vm/kernel", "vm/qemu", "vm/initramfs", "vm/agent"],
+  ...[
+    "harness/mutants.ts",
+    "harness/triage",
+    "harness/check",
+    "harness/run",
+    "harness/faults",
+    "harness/fuzz",
+  ],
+  ...[
+    "harness/bench",
+    "harness/nightly",
+    "harness/report",
+    "harness/coverage",
+    "harness/bisect",
+    "harness/cli",
+  ],
+  "mod.ts",
+  "tests",
+];
 
 /** Global names that reach outside: files, processes, the network, the clock, the console, chance. */
 const IMPURE_GLOBALS = new Set([
@@ -59,7 +84,13 @@ function pathInProject(filename: string): string {
   return filename.startsWith("/") ? relative(ROOT, filename) : normalize(filename);
 }
 
-function roomOf(path: string): string {
+/** Index of the layer of a file, or of the file that it tests; -1 when it has none. */
+function layerOf(file: string): number {
+  const path = file.replace(/_test\.ts$/, ".ts");
+  return LAYERS.findIndex((layer) => path === layer || path.startsWith(`${layer}/`));
+}
+
+function topOf(path: string): string {
   return path.split("/")[0] ?? path;
 }
 
@@ -68,41 +99,52 @@ function isPureFile(filename: string): boolean {
   return path.startsWith("lib/") && !path.startsWith("lib/std/") && !path.endsWith("_test.ts");
 }
 
-type ImportCheck = (specifier: string, filename: string) => string | undefined;
+/** An import or export of something of another module. */
+interface ImportSite {
+  specifier: string;
+  filename: string;
+  /** Whether only types are imported. */
+  isType: boolean;
+}
 
 /** A rule about what may be imported: `check` answers with the complaint, or with nothing. */
-function importRule(check: ImportCheck): Deno.lint.Rule {
+function importRule(check: (site: ImportSite) => string | undefined): Deno.lint.Rule {
   return {
     create(context) {
-      function look(source: Deno.lint.Node | null): void {
+      const { filename } = context;
+      function look(source: Deno.lint.Node | null, isType = false): void {
         if (source?.type !== "Literal" || typeof source.value !== "string") return;
-        const complaint = check(source.value, context.filename);
+        const complaint = check({ specifier: source.value, filename, isType });
         if (complaint !== undefined) context.report({ node: source, message: complaint });
       }
       return {
-        ImportDeclaration: (node) => look(node.source),
-        ExportNamedDeclaration: (node) => look(node.source),
-        ExportAllDeclaration: (node) => look(node.source),
-        ImportExpression: (node) => look(node.source),
+        ImportDeclaration: ({ source, importKind, specifiers }) => {
+          const areTypes = specifiers.every((one) =>
+            one.type === "ImportSpecifier" && one.importKind === "type"
+          );
+          look(source, importKind === "type" || specifiers.length > 0 && areTypes);
+        },
+        ExportNamedDeclaration: ({ source, exportKind }) => look(source, exportKind === "type"),
+        ExportAllDeclaration: ({ source, exportKind }) => look(source, exportKind === "type"),
+        ImportExpression: ({ source }) => look(source),
       };
     },
   };
 }
 
-function checkLayering(specifier: string, filename: string): string | undefined {
+function checkLayering({ specifier, filename, isType }: ImportSite): string | undefined {
   if (!specifier.startsWith(".")) return undefined;
   const path = pathInProject(filename);
-  const from = roomOf(path);
-  const to = roomOf(normalize(`${dirname(path)}/${specifier}`));
-  const fromLevel = ROOMS.indexOf(from);
-  const toLevel = ROOMS.indexOf(to);
-  if (fromLevel < 0) return undefined;
-  if (toLevel < 0) return `"${from}" cannot import "${specifier}": it leads to no room of the project`;
-  if (toLevel <= fromLevel) return undefined;
-  return `"${from}" cannot import from "${to}": imports run ${ROOMS.join(" <- ")}`;
+  const target = normalize(`${dirname(path)}/${specifier}`);
+  const [from, to] = [layerOf(path), layerOf(target)];
+  if (to < 0) return `"${target}" lies in no layer: ${LAYERS.join(" <- ")}`;
+  if (from < 0) return `"${path}" lies in no layer: ${LAYERS.join(" <- ")}`;
+  const isInside = topOf(path) === topOf(target);
+  if (to <= from || isInside && (isType || /_test\.ts$|\/testing\//.test(path))) return undefined;
+  return `"${LAYERS[from]}" cannot import from "${LAYERS[to]}": imports run ${LAYERS.join(" <- ")}`;
 }
 
-function checkSpecifier(specifier: string, filename: string): string | undefined {
+function checkSpecifier({ specifier, filename }: ImportSite): string | undefined {
   const path = pathInProject(filename);
   if (/^(jsr|npm|https?):/.test(specifier) && !path.startsWith("lib/std/")) {
     return `Import "${specifier}" by a name from the imports of deno.json`;

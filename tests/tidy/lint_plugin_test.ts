@@ -21,37 +21,59 @@ const CASES: RuleCase[] = [
     rule: "layering",
     path: "lib/image/decode.ts",
     bad: [
-      `import { a } from "../../vm/qmp.ts"`,
-      `import type { A } from "../../harness/a.ts"`,
+      `import { a } from "../../vm/qemu/qmp.ts"`,
+      `import type { A } from "../../harness/cli/a.ts"`,
       `export * from "../../tests/a.ts"`,
       `export { a } from "../../mod.ts"`,
-      `await import("../../vm/qmp.ts")`,
+      `await import("../../vm/host/a.ts")`,
       `import { a } from "../../docs/a.ts"`,
+      `import { a } from "../new/a.ts"`,
+      `import { a } from "../model/a.ts"`,
+      `import { type A, b } from "../compare/a.ts"`,
+      `import "../compare/a.ts"`,
     ],
     good: [
       `import { a } from "../abi/a.ts"`,
       `import { a } from "./a.ts"`,
       `import { a } from "@std/path"`,
       `export const a = "../../vm/qmp.ts"`,
+      `import type { A } from "../model/a.ts"`,
+      `import { type A, type B } from "../model/a.ts"`,
+      `export type { A } from "../model/a.ts"`,
     ],
   },
   {
     rule: "layering",
-    path: "vm/kernel/build.ts",
-    bad: [`import { a } from "../../harness/a.ts"`],
-    good: [`import { a } from "../../lib/image/decode.ts"`, `import { a } from "../qmp.ts"`],
+    path: "lib/image/decode_test.ts",
+    bad: [`import { a } from "../../vm/host/a.ts"`],
+    good: [`import { a } from "../compare/a.ts"`],
   },
   {
     rule: "layering",
-    path: "harness/main.ts",
-    bad: [`import { a } from "../tests/a.ts"`, `import { a } from "../mod.ts"`],
-    good: [`import { a } from "../vm/a.ts"`, `import { a } from "../fixtures/scenarios/a.ts"`],
+    path: "vm/kernel/build.ts",
+    bad: [`import { a } from "../../harness/cli/a.ts"`, `import { a } from "../agent/a.ts"`],
+    good: [`import { a } from "../../lib/image/decode.ts"`, `import { a } from "../host/a.ts"`],
   },
+  {
+    rule: "layering",
+    path: "harness/nightly/a.ts",
+    bad: [
+      `import { a } from "../../tests/a.ts"`,
+      `import { a } from "../../mod.ts"`,
+      `import { a } from "../cli/a.ts"`,
+    ],
+    good: [
+      `import { a } from "../../vm/host/a.ts"`,
+      `import { a } from "../../fixtures/a.ts"`,
+      `import { a } from "../run/a.ts"`,
+    ],
+  },
+  { rule: "layering", path: "harness/new/a.ts", bad: [`import { a } from "../run/a.ts"`], good: [] },
   {
     rule: "layering",
     path: "tests/a_test.ts",
     bad: [],
-    good: [`import { a } from "../harness/main.ts"`, `import { a } from "../mod.ts"`],
+    good: [`import { a } from "../harness/cli/main.ts"`, `import { a } from "../mod.ts"`],
   },
   {
     rule: "specifiers",
@@ -180,5 +202,5 @@ Deno.test("each rule of the plugin is tested with something that it refuses", ()
 
 Deno.test("paths under the project's root count as paths from there", () => {
   const path = new URL("../../lib/a.ts", import.meta.url).pathname;
-  assertEquals(complaints("layering", path, `import "../vm/a.ts"`), [`"../vm/a.ts"`]);
+  assertEquals(complaints("layering", path, `import "../vm/host/a.ts"`), [`"../vm/host/a.ts"`]);
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { ERRNO, type ErrnoName, MAX_ERRNO } from "../../lib/abi/errno.ts";
 import { SIGNALS } from "../../lib/abi/signals.ts";
-import { blockHashHex } from "../../lib/compare/block_hash.ts";
+import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { type SyscallName, syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import { type Fields, type FieldsOf, fieldsOf, type FieldSpec, readFields } from "./agent_protocol.ts";
 import {

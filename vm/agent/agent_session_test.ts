@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { AgentError, AgentSession, type SessionOptions } from "./agent_session.ts";
-import { blockHashHex } from "../../lib/compare/block_hash.ts";
+import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { LineQueue } from "./byte_channel.ts";
-import { linkOver, type MemoryConnection, memoryConnections } from "./memory_link.ts";
+import { linkOver, type MemoryConnection, memoryConnections } from "./testing/memory_link.ts";
 import { GuestLostError, type GuestLostReason } from "../qemu/guest_lost_error.ts";
 
 const HELLO = "hello protocol=2 arch=x86_64 word_size=8 release=6.1.192 version=%231%20SMP machine=x86_64 " +

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { errnoName } from "../../lib/abi/errno.ts";
-import { BlockHash, blockHashHex } from "../../lib/compare/block_hash.ts";
+import { BlockHash, blockHashHex } from "../../lib/abi/block_hash.ts";
 import { GuestLostError, type GuestLostReason } from "../qemu/guest_lost_error.ts";
 import {
   type Fields,

@@ -2,12 +2,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { AgentError } from "./agent_session.ts";
-import { BlockHash } from "../../lib/compare/block_hash.ts";
+import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { withDeadline } from "../host/deadline.ts";
 import { GuestLostError } from "../qemu/guest_lost_error.ts";
 import { decodeResults, encodeProgram, RELEASE_OFFSET } from "./target_program.ts";
 import { LineQueue, writeAll } from "./byte_channel.ts";
-import { canStartHostAgent, STAND_IN_NR, startAgentProcess, startHostAgent } from "./host_agent.ts";
+import { canStartHostAgent, STAND_IN_NR, startAgentProcess, startHostAgent } from "./testing/host_agent.ts";
 import {
   agentTest,
   ARCHES,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
-import { BlockHash } from "../../lib/compare/block_hash.ts";
+import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { fillPage } from "../../lib/model/state/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { AgentError } from "./agent_session.ts";
-import { canStartHostAgent, STAND_IN_NR, startHostAgent } from "./host_agent.ts";
+import { canStartHostAgent, STAND_IN_NR, startHostAgent } from "./testing/host_agent.ts";
 import { type Arch, ARCHES, AREA, comesToState, mapArea, NR, runToStop } from "./testing/host_agent_case.ts";
 
 // The agent on a kernel of 2008, as far as one can be made up: vm/guest/agent/old_kernel.c says what is missing.

@@ -3,9 +3,9 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { fillPage } from "../../lib/model/state/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { AgentError } from "./agent_session.ts";
-import { BlockHash } from "../../lib/compare/block_hash.ts";
+import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { BLOCK_REGISTERS, decodeResults, encodeProgram, encodeRegisterBlock } from "./target_program.ts";
-import { canStartHostAgent, startHostAgent } from "./host_agent.ts";
+import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
 import { agentTest, AREA, mapArea, NR, runToEnd, runToStop } from "./testing/host_agent_case.ts";
 
 agentTest("stores and loads do what the model computes", async (session, arch) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { BlockHash } from "../../lib/compare/block_hash.ts";
+import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { type ByteConnection, writeAll } from "./byte_channel.ts";
 
 /**

@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type ByteConnection, writeAll } from "./byte_channel.ts";
 import { type GuestProgramArch } from "../initramfs/build_guest.ts";
-import { canStartHostAgent, startHostAgent } from "./host_agent.ts";
-import { memoryConnections } from "./memory_link.ts";
+import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
+import { memoryConnections } from "./testing/memory_link.ts";
 import { frameOf, FrameReader, SerialLine } from "./serial_line.ts";
 
 /** Bytes in which flags and escapes come up often. */

@@ -11,8 +11,8 @@ import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
-import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
-import { newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
+import { faultScenarios } from "../../faults/fault_scenarios.ts";
+import { newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import {
   ACCELERATOR_OPTION,

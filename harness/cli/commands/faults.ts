@@ -4,8 +4,8 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
-import { faultScenarios, sweepSkipReason } from "../../check/faults/fault_scenarios.ts";
-import { formatOutcomes, newFaultTally, sweepFaults } from "../../check/faults/sweep_faults.ts";
+import { faultScenarios, sweepSkipReason } from "../../faults/fault_scenarios.ts";
+import { formatOutcomes, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
 import { givenOptions } from "../parse_options.ts";
 import {
   ACCELERATOR_OPTION,

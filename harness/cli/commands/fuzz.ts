@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Command } from "../command.ts";
-import type { CommandFinding } from "../command_outcome.ts";
+import type { CommandFinding } from "../../run/command_outcome.ts";
 import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "../../fuzz/fuzz_settings.ts";

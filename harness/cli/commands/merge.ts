@@ -7,7 +7,7 @@ import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeNights } from "../../nightly/merge_runs.ts";
 import { exitStatusOfNight, jobLine, printNight } from "../../nightly/nightly_summary.ts";
-import { writePage } from "../../nightly/write_page.ts";
+import { writePage } from "../../report/write_page.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 /** `merge`: shards to one night. */

@@ -2,7 +2,7 @@
 
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import { faultScenarios } from "../../check/faults/fault_scenarios.ts";
+import { faultScenarios } from "../../faults/fault_scenarios.ts";
 import { filterScenarios } from "../../run/catalogue.ts";
 import { compileCatalogue } from "../../run/compile_catalogue.ts";
 import { compileTargetOf } from "../../run/guest/guest_programs.ts";

@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
 import { type CommandResult, runCommand } from "../../../vm/host/run_command.ts";
-import { type CommandOutcome, readOutcome } from "../../cli/command_outcome.ts";
+import { type CommandOutcome, readOutcome } from "../../run/command_outcome.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 

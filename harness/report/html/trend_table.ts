@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount } from "../format_quantity.ts";
+import { formatCount } from "../../run/format_quantity.ts";
 import { medianOf } from "../../nightly/history/compare_history.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
 import { formatDuration } from "../format_duration.ts";

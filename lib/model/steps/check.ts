@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { BlockHash } from "../../compare/block_hash.ts";
+import { BlockHash } from "../../abi/block_hash.ts";
 import { contentBytes, type PageContent } from "../state/page_content.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../state/vm_flag_rules.ts";

@@ -2,7 +2,7 @@
 import type { TargetOp } from "../../../lib/model/target_op.ts";
 import { type AgentSession } from "../agent_session.ts";
 import { decodeResults, encodeProgram, type TargetResult } from "../target_program.ts";
-import { canStartHostAgent, startHostAgent } from "../host_agent.ts";
+import { canStartHostAgent, startHostAgent } from "./host_agent.ts";
 import type { TargetEvent } from "../agent_types.ts";
 
 // The agent and the target as real processes, on this machine's kernel: all but the boot and the call

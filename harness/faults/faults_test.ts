@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { syntheticImage } from "../../../lib/image/testing/synthetic_image.ts";
-import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
-import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
-import type { Step } from "../../../lib/model/scenario.ts";
-import type { Guest } from "../../run/guest/guest.ts";
-import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
+import { syntheticImage } from "../../lib/image/testing/synthetic_image.ts";
+import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import { checkpointReply } from "../../vm/agent/testing/checkpoint_reply.ts";
+import type { Step } from "../../lib/model/scenario.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
 import { formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./sweep_faults.ts";
 import { sweepSkipReason } from "./fault_scenarios.ts";
 import { faultSites, siteName } from "./fault_site.ts";

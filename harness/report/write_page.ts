@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { htmlReport } from "../report/html_report.ts";
-import { readResultTree } from "../report/read_result_tree.ts";
-import type { Terminal } from "../report/terminal.ts";
+import { htmlReport } from "./html_report.ts";
+import { readResultTree } from "./read_result_tree.ts";
+import type { Terminal } from "./terminal.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
-import { PAGE } from "./run/run_directory.ts";
+import { PAGE } from "../nightly/run/run_directory.ts";
 
 /**
  * Writes the page of a night, `report.html`, into its directory. Whatever prevents that is a note: the outcome of the

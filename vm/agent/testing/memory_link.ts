@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-import type { GuestLink } from "./agent_session.ts";
-import { DeadlineError, withDeadline } from "../host/deadline.ts";
-import { GuestLostError } from "../qemu/guest_lost_error.ts";
-import type { ByteConnection } from "./byte_channel.ts";
+import type { GuestLink } from "../agent_session.ts";
+import { DeadlineError, withDeadline } from "../../host/deadline.ts";
+import { GuestLostError } from "../../qemu/guest_lost_error.ts";
+import type { ByteConnection } from "../byte_channel.ts";
 
 /** One direction of a stream in memory. */
 class MemoryStream {

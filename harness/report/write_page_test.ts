@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { printNight } from "./nightly_summary.ts";
-import { NightFixture } from "./testing/nightly_fixture.ts";
+import { printNight } from "../nightly/nightly_summary.ts";
+import { NightFixture } from "../nightly/testing/nightly_fixture.ts";
 import { writePage } from "./write_page.ts";
 
 const SCRIPT = { "6.1/x86_64/plain/catalogue": { scenarios: { one: "fail" } } } as const;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { AgentSession, type GuestLink } from "./agent_session.ts";
-import { withDeadline } from "../host/deadline.ts";
-import { buildGuestProgram, type GuestProgramArch } from "../initramfs/build_guest.ts";
-import type { ByteConnection } from "./byte_channel.ts";
+import { AgentSession, type GuestLink } from "../agent_session.ts";
+import { withDeadline } from "../../host/deadline.ts";
+import { buildGuestProgram, type GuestProgramArch } from "../../initramfs/build_guest.ts";
+import type { ByteConnection } from "../byte_channel.ts";
 import { linkOver } from "./memory_link.ts";
-import { makeTempDirectory } from "../host/temp_directory.ts";
+import { makeTempDirectory } from "../../host/temp_directory.ts";
 
 /**
  * An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests.

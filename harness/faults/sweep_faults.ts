@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
-import { errnoName } from "../../../lib/abi/errno.ts";
-import { sameImageFindings, truncatedImageFindings } from "../../../lib/compare/truncated_image.ts";
-import { parsePagemap } from "../../../lib/compare/pagemap.ts";
-import type { Finding } from "../../../lib/image/finding.ts";
-import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
-import { adviseProcess, type MemoryRange } from "../../run/case/call_actions.ts";
-import type { Guest } from "../../run/guest/guest.ts";
-import type { ObservedCheckpoint } from "../../run/case/observe_checkpoint.ts";
-import type { StopOutcome } from "../../run/case/case_outcome.ts";
-import { LogReader } from "../../triage/log_reader.ts";
-import { changesBetween, OBSERVED_FOR_CHANGES } from "../target_changes.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
+import { errnoName } from "../../lib/abi/errno.ts";
+import { sameImageFindings, truncatedImageFindings } from "../../lib/compare/truncated_image.ts";
+import { parsePagemap } from "../../lib/compare/pagemap.ts";
+import type { Finding } from "../../lib/image/finding.ts";
+import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import { adviseProcess, type MemoryRange } from "../run/case/call_actions.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
+import type { StopOutcome } from "../run/case/case_outcome.ts";
+import { LogReader } from "../triage/log_reader.ts";
+import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
 /** What sweeps have found so far. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { isOwnFunction } from "../../triage/stack_frame.ts";
+import { isOwnFunction } from "../triage/stack_frame.ts";
 
 /** Where a fault was injected: the way from our code to what failed. */
 export interface FaultSite {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Scenario, Step } from "../../../lib/model/scenario.ts";
+import type { Scenario, Step } from "../../lib/model/scenario.ts";
 
 /**
  * Scenarios that together come to every allocation of the call: records alone, pages to be brought in from
