@@ -50,7 +50,7 @@ const CHILD_STEPS = [
 ] as const;
 
 /** Every kind of step. */
-const STEPS = [...CHILD_STEPS, ...STOP_STEPS] as const;
+export const STEPS = [...CHILD_STEPS, ...STOP_STEPS] as const;
 
 /** What a step does to the target; one object a system call or a group of stores. */
 export type Step = v.InferOutput<(typeof STEPS)[number]["schema"]>;
