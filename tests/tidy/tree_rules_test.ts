@@ -155,3 +155,7 @@ Deno.test("every path that a page of the project names exists", () => {
 Deno.test("something sets each option of the project", () => {
   assertEquals(unsetOptions(GRAPH), []);
 });
+
+Deno.test("the project has no cycle of imports", () => {
+  assertEquals(importCycles(GRAPH), []);
+});
