@@ -5,7 +5,8 @@ import { PLATFORM_NAMES, type PlatformName } from "../../lib/abi/arch.ts";
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { MatrixSuite } from "../nightly/plan/matrix.ts";
+import { isGitUrl } from "../../vm/host/run_git.ts";
+import type { CkptestSuite } from "../nightly/plan/matrix.ts";
 import { parseSeconds } from "../nightly/plan/parse_quantity.ts";
 import type { OptionSpecs, ParsedOptions } from "../cli/parse_options.ts";
 
@@ -40,7 +41,7 @@ export interface BisectRequest {
   readonly source: BisectSource;
   readonly platform: PlatformName;
   readonly flavour: KernelFlavour;
-  readonly suite: MatrixSuite;
+  readonly suite: CkptestSuite;
   /** Wanted probability that the answer is right. */
   readonly confidence: number;
   readonly maxRuns: number;
@@ -74,13 +75,13 @@ export const REQUEST_OPTIONS = {
     help: "go on until the answer is right with that probability; 0.99 by default",
   },
   runs: { value: "N", help: "most runs of one change, 30 by default" },
-  deadline: { value: "TIME", help: "a run is ended after that; 1h by default" },
+  deadline: { value: "TIME", help: "a run and its build are ended after that; 2h by default" },
 } satisfies OptionSpecs;
 
 const SUITES = ["catalogue", "faults", "fuzz"] as const;
 const DEFAULT_CONFIDENCE = 0.99;
 const DEFAULT_RUNS = 30;
-const DEFAULT_DEADLINE = "1h";
+const DEFAULT_DEADLINE = "2h";
 const MAX = 0x7fff_ffff;
 
 /** Reads what is asked for from a command line. @throws {UsageError} naming the option */
@@ -134,12 +135,11 @@ function sourceOf(options: ParsedOptions): BisectSource {
   if (good === undefined || bad === undefined) {
     throw new UsageError(`option --${good === undefined ? "good" : "bad"} is missing: which commit is it?`);
   }
-  const isUrl = /^[a-z+]+:\/\/|^[\w.-]+@[\w.-]+:/.test(repository!);
-  const place = isUrl ? repository! : resolve(repository!);
+  const place = isGitUrl(repository!) ? repository! : resolve(repository!);
   return { kind: "git", repository: place, good, bad, firstParent: options.flag("first-parent") };
 }
 
-function suiteOf(options: ParsedOptions): MatrixSuite {
+function suiteOf(options: ParsedOptions): CkptestSuite {
   const kind = options.choice("suite", SUITES) ?? "catalogue";
   const filter = options.list("filter");
   const count = options.number("count", { min: 1, max: MAX });

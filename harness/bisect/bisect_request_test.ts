@@ -17,7 +17,7 @@ Deno.test("a bisect of patches needs their directory alone", () => {
   assertEquals(parse("--patches", "/p"), {
     source: { kind: "patches", directory: "/p", base: { kind: "debian", series: "6.1" } },
     ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
-    ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 3600 },
+    ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 7200 },
   });
   const { source, suite } = parse("--patches", "/p", "--kernel-tree", "/k", "--good", "6", "--filter", "a");
   assertEquals(source, {

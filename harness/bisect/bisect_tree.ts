@@ -1,114 +1,77 @@
 // SPDX-License-Identifier: MIT
 
-import { dirname, join } from "@std/path";
-import { lutimesSync } from "node:fs";
-import { identifySource } from "../../vm/kernel/source/kernel_source.ts";
-import { runCommand } from "../../vm/host/run_command.ts";
+import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { GitRepository } from "./git_repository.ts";
+import { removeIfThere } from "../../vm/host/ignore_missing.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
+import { gitCommand, runGit } from "../../vm/host/run_git.ts";
 
-/** What {@linkcode BisectTree.take} takes. */
-export interface BisectTreeOptions {
-  readonly cacheDir: string;
-  readonly repository: GitRepository;
+/** What a work tree is made from. */
+export interface TreeSource {
+  /** Directory of a repository's objects; they are only read. */
+  readonly objects: string;
   /**
    * For a repository that holds only some files of a kernel: its first commit, and the source tree that the
    * others come from, which is only read.
    */
-  readonly base?: { readonly commit: string; readonly path: string };
+  readonly base?: { readonly commit: string; readonly path: string } | undefined;
 }
 
-/** A file of a commit. */
-interface GitFile {
-  readonly mode: string;
-  readonly blob: string;
-}
-
-/** So many bisects may be under way at once. */
+/** Bisects that may be under way at once. */
 const MAX_TREES = 64;
-const PATHS_AT_ONCE = 500;
-const SUBMODULE = "160000";
-const EXECUTABLE = "100755";
-/** Seconds since 1970: the year 1980. */
-const EARLIEST = 315_532_800;
 
 /**
- * A source tree that takes on the state of one commit after the other, so that each build is an incremental
- * one. It lies below `bisect` in the cache, under one of a few names: the compiler's cache knows what was
- * compiled there before.
- *
- * A file's time is made from its contents: kernels are found in the store by sizes and times of their files.
+ * A work tree of git's below `bisect` in the cache, with references and a bisect of its own: nothing is written to
+ * the user's repository. It has one of a few names, since the compiler's cache knows what was compiled there before.
  */
 export class BisectTree implements AsyncDisposable {
-  /** The tree. It must not be written to. */
+  /** The tree. Nobody but git may write to it. */
   readonly path: string;
-  readonly #directory: string;
-  readonly #options: BisectTreeOptions;
   readonly #lock: Deno.FsFile;
-  #baseFiles: ReadonlyMap<string, GitFile> | undefined;
 
   /** Use {@linkcode BisectTree.take}. */
-  constructor(directory: string, options: BisectTreeOptions, lock: Deno.FsFile) {
+  constructor(directory: string, lock: Deno.FsFile) {
     this.path = join(directory, "linux");
-    this.#directory = directory;
-    this.#options = options;
     this.#lock = lock;
   }
 
-  /** Takes the first tree that nobody else works with. */
-  static async take(options: BisectTreeOptions): Promise<BisectTree> {
+  /**
+   * Takes the first tree that nobody else works with, and makes it anew unless it was made for this bisect.
+   *
+   * @param owner names the bisect
+   */
+  static async take(
+    source: TreeSource,
+    { cacheDir, owner }: { cacheDir: string; owner: string },
+  ): Promise<BisectTree> {
     for (let number = 1; number <= MAX_TREES; number++) {
-      const directory = join(options.cacheDir, "bisect", String(number));
+      const directory = join(cacheDir, "bisect", String(number));
       await Deno.mkdir(directory, { recursive: true });
       const lock = await Deno.open(join(directory, ".lock"), { write: true, create: true });
-      if (await lock.tryLock(true)) return new BisectTree(directory, options, lock);
-      lock.close();
+      if (!await lock.tryLock(true)) {
+        lock.close();
+        continue;
+      }
+      const tree = new BisectTree(directory, lock);
+      await tree.#prepare(source, owner);
+      return tree;
     }
     throw new UsageError(`${MAX_TREES} bisects are under way: wait for one of them`);
   }
 
-  /** Makes the tree that of a commit. Only files that differ are written, and those are new files. */
-  async moveTo(commit: string): Promise<void> {
-    const at = await this.#readPosition();
-    if (at === commit) return;
-    // Whoever is killed here leaves a tree that nobody takes for one of a commit.
-    await Deno.remove(this.#positionPath).catch(ignoreMissing);
-    const { base, repository } = this.#options;
-    const start = at ?? await this.#plant();
-    const [before, after] = [
-      start === undefined ? new Map() : await this.#filesOf(start),
-      await this.#filesOf(commit),
-    ];
-    const env = { GIT_INDEX_FILE: join(this.#directory, "index") };
-    await repository.run(["read-tree", commit], env);
-    const changed = [...after].filter(([path, file]) => !isSameFile(before.get(path), file));
-    const baseFiles = base === undefined ? undefined : this.#baseFiles ??= await this.#filesOf(base.commit);
-    const asInBase = changed.filter(([path, file]) => isSameFile(baseFiles?.get(path), file));
-    const written = changed.filter(([path, file]) => !isSameFile(baseFiles?.get(path), file));
-    for (const path of before.keys()) if (!after.has(path)) await this.#removeFile(path);
-    for (const [path] of asInBase) await this.#linkFromBase(path);
-    await this.#checkOut(written, { env, all: start === undefined });
-    await Deno.writeTextFile(this.#positionPath, JSON.stringify({ ...this.#origin, commit }));
+  /** Runs git in the tree and gives what it prints. @throws {GitError} */
+  async git(...args: string[]): Promise<string> {
+    return (await runGit(args, { cwd: this.path })).trimEnd();
   }
 
-  /** Removes the tree and what was built in it. */
+  /** git in the tree, to be spawned. */
+  gitCommand(args: readonly string[], pipes: Parameters<typeof gitCommand>[1]): Deno.Command {
+    return gitCommand(args, { ...pipes, cwd: this.path });
+  }
+
+  /** Removes the tree. What was built of it stays in the cache: the next one is compiled upon that. */
   async remove(): Promise<void> {
-    const { cacheDir } = this.#options;
-    const source = await identifySource({ kind: "directory", path: this.path }, { cacheDir }).catch(() =>
-      undefined
-    );
-    // The name of the tree ends in a digest of its path; what is made from it bears that, too.
-    const digest = source?.treeKey.split("-").at(-1);
-    await Deno.remove(this.#positionPath).catch(ignoreMissing);
-    await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
-    if (digest === undefined) return;
-    for (const place of ["trees", "build"]) {
-      const directory = join(cacheDir, place);
-      for await (const { name } of Deno.readDir(directory)) {
-        const own = name.startsWith("directory-") && name.includes(`-${digest}`) && !name.endsWith(".lock");
-        if (own) await Deno.remove(join(directory, name), { recursive: true });
-      }
-    }
+    await removeIfThere(this.path);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -116,97 +79,33 @@ export class BisectTree implements AsyncDisposable {
     return Promise.resolve();
   }
 
-  get #positionPath(): string {
-    return join(this.#directory, "position.json");
-  }
-
-  /** What the tree is made from. */
-  get #origin(): { repository: string; base: string } {
-    const { repository, base } = this.#options;
-    return {
-      repository: repository.directory,
-      base: base === undefined ? "" : `${base.commit} ${base.path}`,
-    };
-  }
-
-  async #readPosition(): Promise<string | undefined> {
-    const text = await Deno.readTextFile(this.#positionPath).catch(() => "{}");
-    const { repository, base, commit } = JSON.parse(text) as Record<string, string>;
-    return repository === this.#origin.repository && base === this.#origin.base ? commit : undefined;
-  }
-
-  /** Makes the tree anew: empty, or that of the base; then it gives the commit that it is at. */
-  async #plant(): Promise<string | undefined> {
-    const { base } = this.#options;
-    await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
-    if (base === undefined) {
-      await Deno.mkdir(this.path, { recursive: true });
-      return undefined;
+  async #prepare({ objects, base }: TreeSource, owner: string): Promise<void> {
+    const mark = join(this.path, ".git", "ckptest-bisect");
+    const text = JSON.stringify([owner, objects, base]);
+    const isOurs = await Deno.readTextFile(mark).catch(() => "") === text;
+    // Whoever is killed while git writes files leaves its lock, and then this fails.
+    if (isOurs && await this.git("reset", "--quiet", "--hard").then(() => true, () => false)) return;
+    await removeIfThere(this.path);
+    if (base) await copyTree(base.path, this.path);
+    else await Deno.mkdir(this.path, { recursive: true });
+    await this.git("init", "--quiet");
+    await Deno.writeTextFile(join(this.path, ".git", "objects", "info", "alternates"), `${objects}\n`);
+    if (base) {
+      await this.git("reset", "--quiet", "--hard", base.commit);
+      await this.git("checkout", "--quiet", "--detach");
     }
-    const linked = await runCommand(["cp", "--archive", "--link", base.path, this.path]);
-    if (linked.code !== 0) {
-      // Another file system, or somebody else's files where hard links are protected.
-      await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
-      const copied = await runCommand(["cp", "--archive", "--reflink=auto", base.path, this.path]);
-      if (copied.code !== 0) throw new UsageError(`${base.path} cannot be copied: ${copied.lines.at(-1)}`);
-    }
-    await Deno.remove(join(this.path, ".git"), { recursive: true }).catch(ignoreMissing);
-    return base.commit;
-  }
-
-  async #filesOf(commit: string): Promise<Map<string, GitFile>> {
-    const text = await this.#options.repository.run(["ls-tree", "-r", "-z", "--full-tree", commit]);
-    const files = new Map<string, GitFile>();
-    for (const entry of text.split("\0")) {
-      const [, mode, blob, path] = /^(\d+) \w+ ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
-      if (path !== undefined && mode !== SUBMODULE) files.set(path, { mode: mode!, blob: blob! });
-    }
-    return files;
-  }
-
-  async #checkOut(
-    files: readonly (readonly [string, GitFile])[],
-    { env, all }: { env: Record<string, string>; all: boolean },
-  ): Promise<void> {
-    const { repository } = this.#options;
-    // Paths begin at the work tree, wherever we are.
-    const command = ["--work-tree", this.path, "checkout-index", "-f", `--prefix=${this.path}/`];
-    if (all) await repository.run([...command, "-a"], env);
-    for (let from = 0; from < files.length && !all; from += PATHS_AT_ONCE) {
-      const paths = files.slice(from, from + PATHS_AT_ONCE).map(([path]) => path);
-      await repository.run([...command, "--", ...paths], env);
-    }
-    for (const [path, file] of files) {
-      const seconds = timeOf(file);
-      lutimesSync(join(this.path, path), seconds, seconds);
-    }
-  }
-
-  async #linkFromBase(path: string): Promise<void> {
-    const [from, to] = [join(this.#options.base!.path, path), join(this.path, path)];
-    await Deno.remove(to).catch(ignoreMissing);
-    await Deno.mkdir(dirname(to), { recursive: true });
-    const { code, lines } = await runCommand(["cp", "--archive", "--link", from, to]);
-    if (code === 0) return;
-    const copied = await runCommand(["cp", "--archive", from, to]);
-    if (copied.code !== 0) throw new UsageError(`${from} cannot be copied: ${lines.at(-1)}`);
-  }
-
-  async #removeFile(path: string): Promise<void> {
-    await Deno.remove(join(this.path, path)).catch(ignoreMissing);
+    await Deno.writeTextFile(mark, text);
   }
 }
 
-function isSameFile(a: GitFile | undefined, b: GitFile): boolean {
-  return a !== undefined && a.mode === b.mode && a.blob === b.blob;
-}
-
-/** A time between 1980 and 2015 that stands for contents and mode, in seconds with milliseconds. */
-function timeOf({ mode, blob }: GitFile): number {
-  const contents = Number.parseInt(blob.slice(0, 10), 16);
-  return EARLIEST + (contents + Number(mode === EXECUTABLE)) / 1000;
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
+/** A copy of hard links where that can be: git never writes through one, but replaces the file. */
+async function copyTree(from: string, to: string): Promise<void> {
+  const linked = await runCommand(["cp", "--archive", "--link", from, to]);
+  if (linked.code !== 0) {
+    // Another file system, or somebody else's files where hard links are protected.
+    await removeIfThere(to);
+    const copied = await runCommand(["cp", "--archive", "--reflink=auto", from, to]);
+    if (copied.code !== 0) throw new UsageError(`${from} cannot be copied: ${copied.lines.at(-1)}`);
+  }
+  await removeIfThere(join(to, ".git"));
 }

@@ -1,155 +1,81 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { exists } from "@std/fs";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import { listFiles } from "../../vm/kernel/source/kernel_source.ts";
-import { BisectTree } from "./bisect_tree.ts";
-import { makeSeriesRepository } from "./series_repository.ts";
+import { listFiles, pathOf } from "../../vm/kernel/source/kernel_source.ts";
+import { BisectTree, type TreeSource } from "./bisect_tree.ts";
+import { commitPatches } from "./patch_series.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 
 /** Names and contents of all files below a directory. */
 async function contentsOf(directory: string): Promise<Record<string, string>> {
-  const contents: Record<string, string> = {};
-  for (const line of listFiles(directory)) {
-    const path = line.split(" ").slice(3).join(" ");
-    const { isSymlink } = await Deno.lstat(join(directory, path));
-    contents[path] = isSymlink
-      ? `-> ${await Deno.readLink(join(directory, path))}`
-      : await Deno.readTextFile(join(directory, path));
-  }
-  return contents;
+  const files = listFiles(directory).map(pathOf);
+  const texts = await Promise.all(files.map((file) => Deno.readTextFile(join(directory, file))));
+  return Object.fromEntries(files.map((file, index) => [file, texts[index]!]));
 }
 
-Deno.test("a tree takes on the state of each commit, and the same state has the same times", async () => {
-  await using fixture = await GitFixture.make();
-  const [cacheDir, { repository }] = [join(fixture.path, "cache"), fixture];
-  await Deno.mkdir(join(fixture.work, "d"));
-  await Deno.symlink("../a", join(fixture.work, "d", "link"));
-  const first = await fixture.commit("first", { "a": "1", "b c": "1", "d/e": "1", "x": "file" });
-  const second = await fixture.commit("second", { "a": "2", "b c": null, "x": null, "x/y": "directory" });
-  await Deno.chmod(join(fixture.work, "a"), 0o755);
-  const third = await fixture.commit("third", { "new": "3" });
-  const manifests: string[][] = [];
-  for (const commits of [[first, second, third, first], [third, first]]) {
-    await using tree = await BisectTree.take({ cacheDir, repository });
-    for (const commit of commits) {
-      await tree.moveTo(commit);
-      await fixture.git("checkout", "--quiet", commit);
-      assertEquals(await contentsOf(tree.path), await contentsOf(fixture.work), commit);
-    }
-    manifests.push(listFiles(tree.path));
-    if (commits.length === 2) {
-      await tree.moveTo(second);
-      const before = listFiles(tree.path);
-      await tree.moveTo(third);
-      // A new mode alone is a change, too.
-      assertNotEquals(
-        before.find((line) => line.endsWith(" a")),
-        listFiles(tree.path).find((l) => l.endsWith(" a")),
-      );
-      assertEquals((await Deno.stat(join(tree.path, "a"))).mode! & 0o111, 0o111);
-    }
-    await Deno.remove(join(cacheDir, "bisect"), { recursive: true });
-  }
-  assertEquals(manifests[0], manifests[1]);
-});
+function objectsOf(fixture: GitFixture): TreeSource {
+  return { objects: join(fixture.work, ".git", "objects") };
+}
 
-Deno.test("what was killed on its way to a commit is made anew", async () => {
+Deno.test("each bisect has a tree of its own, which it finds again as it was", async () => {
   await using fixture = await GitFixture.make();
-  const [cacheDir, { repository }] = [join(fixture.path, "cache"), fixture];
-  const first = await fixture.commit("first", { a: "1", b: "1" });
-  const second = await fixture.commit("second", { a: "2" });
+  const cacheDir = join(fixture.path, "cache");
+  const commit = await fixture.commit("first", { "a": "1", "d/b": "1" });
+  const [source, path] = [objectsOf(fixture), join(fixture.path, "cache", "bisect", "1", "linux")];
   {
-    await using tree = await BisectTree.take({ cacheDir, repository });
-    await tree.moveTo(first);
-    await Deno.remove(join(tree.path, "..", "position.json"));
-    await Deno.writeTextFile(join(tree.path, "b"), "half written");
-    await Deno.writeTextFile(join(tree.path, "left"), "over");
+    await using first = await BisectTree.take(source, { cacheDir, owner: "one" });
+    await using second = await BisectTree.take(source, { cacheDir, owner: "two" });
+    assertEquals(first.path, path);
+    assertNotEquals(second.path, path);
+    await first.git("checkout", "--quiet", "--detach", commit);
+    assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
   }
-  await using tree = await BisectTree.take({ cacheDir, repository });
-  await tree.moveTo(second);
-  assertEquals(await contentsOf(tree.path), { a: "2", b: "1" });
-});
-
-Deno.test("two bisects at once have trees of their own", async () => {
-  await using fixture = await GitFixture.make();
-  const options = { cacheDir: join(fixture.path, "cache"), repository: fixture.repository };
-  await using first = await BisectTree.take(options);
-  let path = "";
+  const { ino } = await Deno.stat(join(path, "a"));
+  // Whoever was killed behind the files, but before HEAD, has a tree that differs from its commit.
+  await Deno.writeTextFile(join(path, "d", "b"), "half written");
   {
-    await using second = await BisectTree.take(options);
-    assertNotEquals(first.path, path = second.path);
+    await using _again = await BisectTree.take(source, { cacheDir, owner: "one" });
+    assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
+    assertEquals((await Deno.stat(join(path, "a"))).ino, ino);
   }
-  await using third = await BisectTree.take(options);
-  assertEquals(third.path, path);
+  await Deno.writeTextFile(join(path, ".git", "index.lock"), "");
+  await Deno.writeTextFile(join(path, "left"), "over");
+  await using anew = await BisectTree.take(source, { cacheDir, owner: "one" });
+  assertEquals(await contentsOf(path), {});
+  await anew.git("checkout", "--quiet", "--detach", commit);
+  assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
 });
 
 Deno.test("patches are laid over a kernel that is never written to", async () => {
   await using fixture = await GitFixture.make();
-  const base = join(fixture.path, "base");
-  const patches = join(fixture.path, "patches");
+  const [base, patches] = [join(fixture.path, "base"), join(fixture.path, "patches")];
   await fixture.commit("base", { "Makefile": "all:\n", "kernel/a.c": "1\n", "kernel/b.c": "1\n" });
-  await Deno.mkdir(patches);
   await fixture.git("clone", "--quiet", fixture.work, base);
   await fixture.commit("one", { "kernel/a.c": "2\n", "kernel/new.c": "new\n" });
   await fixture.commit("two", { "kernel/b.c": null, "kernel/new.c": "newer\n" });
-  await fixture.commit("three", { "kernel/a.c": "1\n" });
-  await fixture.git("format-patch", "--quiet", `--output-directory=${patches}`, "HEAD~3");
-  const before = await contentsOf(base);
-  const times = listFiles(base);
-  const { repository, changes } = await makeSeriesRepository({
-    ...{ patches, base, directory: join(fixture.path, "series") },
-  });
-  const options = {
-    cacheDir: join(fixture.path, "cache"),
-    repository,
-    base: { commit: changes[0]!.id, path: base },
+  await fixture.git("format-patch", "--quiet", `--output-directory=${patches}`, "HEAD~2");
+  const [before, times] = [await contentsOf(base), listFiles(base)];
+  const directory = join(fixture.path, "series");
+  const commits = await commitPatches({ patches, base, directory });
+  const source = {
+    objects: join(directory, ".git", "objects"),
+    base: { commit: commits[0]!.id, path: base },
   };
-  await using tree = await BisectTree.take(options);
-  for (
-    const [index, expected] of [[2, { "kernel/b.c": undefined, "kernel/new.c": "newer\n" }], [0, {}], [1, {
-      "kernel/a.c": "2\n",
-      "kernel/new.c": "new\n",
-    }]] as const
-  ) {
-    await tree.moveTo(changes[index]!.id);
-    const wanted = Object.entries({
-      ...before,
-      ...(index === 2 ? { "kernel/a.c": "2\n" } : {}),
-      ...expected,
-    });
-    assertEquals(
-      await contentsOf(tree.path),
-      Object.fromEntries(wanted.filter(([, text]) => text !== undefined)),
-    );
+  await using tree = await BisectTree.take(source, { cacheDir: join(fixture.path, "cache"), owner: "one" });
+  assertEquals(await contentsOf(tree.path), before);
+  const { "kernel/b.c": _, ...rest } = before;
+  const states = [
+    { ...rest, "kernel/a.c": "2\n", "kernel/new.c": "newer\n" },
+    { ...before, "kernel/a.c": "2\n", "kernel/new.c": "new\n" },
+    before,
+  ];
+  for (const [index, expected] of states.entries()) {
+    await tree.git("checkout", "--quiet", "--detach", commits[2 - index]!.id);
+    assertEquals(await contentsOf(tree.path), expected);
   }
-  await tree.moveTo(changes[0]!.id);
-  assertEquals(listFiles(tree.path), times);
-  assertEquals(await contentsOf(base), before);
-  assertEquals(listFiles(base), times);
-  const shared = await Deno.stat(join(tree.path, "Makefile"));
-  assertEquals(shared.ino, (await Deno.stat(join(base, "Makefile"))).ino);
-});
-
-Deno.test("remove() takes the tree away, with what was built in it", async () => {
-  await using fixture = await GitFixture.make();
-  const cacheDir = join(fixture.path, "cache");
-  const commit = await fixture.commit("a kernel", { Makefile: "VERSION = 6\nPATCHLEVEL = 1\n" });
-  await using tree = await BisectTree.take({ cacheDir, repository: fixture.repository });
-  await tree.moveTo(commit);
-  const { identifySource } = await import("../../vm/kernel/source/kernel_source.ts");
-  const { treeKey } = await identifySource({ kind: "directory", path: tree.path }, { cacheDir });
-  for (
-    const name of [`trees/${treeKey}`, `trees/${treeKey}-debug`, `build/${treeKey}-x86_64-abc`, "build/other"]
-  ) {
-    await Deno.mkdir(join(cacheDir, name), { recursive: true });
-  }
-  await Deno.writeTextFile(join(cacheDir, "trees", `${treeKey}.json`), "{}");
-  await tree.remove();
-  assertEquals((await Array.fromAsync(Deno.readDir(join(cacheDir, "trees")))).map(({ name }) => name), []);
-  assertEquals((await Array.fromAsync(Deno.readDir(join(cacheDir, "build")))).map(({ name }) => name), [
-    "other",
-  ]);
-  assert(!await exists(tree.path));
+  assertEquals([await contentsOf(base), listFiles(base)], [before, times]);
+  // The files that no patch touches take no room.
+  const [own, theirs] = await Promise.all([tree.path, base].map((path) => Deno.stat(join(path, "Makefile"))));
+  assertEquals(own!.ino, theirs!.ino);
 });

@@ -3,96 +3,85 @@
 import { join } from "@std/path";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { formatDuration } from "../nightly/plan/parse_quantity.ts";
-import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
 import type { Terminal } from "../report/terminal.ts";
 import type { BisectRequest } from "./bisect_request.ts";
-import type { BisectResult, BisectStep } from "./bisect_result.ts";
-import type { Change } from "./change_history.ts";
-import { missProbability } from "./failure_rate.ts";
+import type { Change } from "./bisect_state.ts";
+import { missProbability } from "./confidence.ts";
+import type { BisectRun, Evidence } from "./evidence.ts";
+import type { EndedBisect } from "./run_bisect.ts";
+import { type Failure, verdictOfRun } from "./run_outcome.ts";
 
-/** Prints all steps of a bisect, and what it found. */
-export function printBisect(result: BisectResult, directory: string, terminal: Terminal): void {
-  const { steps, status, seconds, failure, firstBad, confidence, problem } = result;
+/** Prints all changes that were tried, and what was found. */
+export async function printBisect(
+  { answer, evidence, describe }: EndedBisect,
+  { request, directory, terminal }: { request: BisectRequest; directory: string; terminal: Terminal },
+): Promise<void> {
+  const { firstBad, confidence, failure, problem } = answer;
   const print = (line: string): void => terminal.result(line);
-  print(
-    `\n${steps.length} ${steps.length === 1 ? "change" : "changes"} tried, in ${formatDuration(seconds)}:`,
-  );
-  for (const step of steps) print(`  ${stepLine(step)}`);
+  print("\nchanges tried:");
+  for (const id of evidence.tried) print(`  ${changeLine(await describe(id), evidence)}`);
   print("");
   if (failure) print(`failure: ${failure.scenario}: ${failure.text}`);
-  if (status === "refused") {
-    print(terminal.style(`no answer: ${problem}`, "fail"));
-    return;
-  }
-  print(rateText(result));
-  if (status === "several") {
-    const why = firstBad.length === 0
-      ? "no change fits: runs contradict each other"
-      : `one of these ${firstBad.length}`;
-    print(terminal.style(`first bad change: ${why}; the others were skipped`, "fail"));
-  }
-  for (const change of firstBad) printChange(change, result.request, terminal);
-  const last = steps.findLast(({ verdict, change }) =>
-    verdict === "bad" && firstBad.at(-1)?.id === change.id
-  );
-  const files = last?.runs.findLast(({ failures }) => failures.length > 0)?.files;
-  if (files !== undefined) print(`  failing run: ${join(directory, files)}`);
-  print(`confidence: ${percent(confidence)} (asked for: ${percent(result.request.confidence)})`);
-}
-
-/** The command that shows a change. */
-export function showCommand({ id, name }: Change, { source }: BisectRequest): string {
-  return source.kind === "git"
-    ? shellJoin(["git", "-C", source.repository, "show", id])
-    : shellJoin(["cat", join(source.directory, name)]);
-}
-
-function printChange(change: Change, request: BisectRequest, terminal: Terminal): void {
-  const { name, title, author, date } = change;
-  const { source, platform, flavour, suite } = request;
-  const print = (line: string): void => terminal.result(line);
-  print(terminal.style(`first bad change: ${source.kind === "git" ? change.id : name}`, "bold"));
-  print(`  title:   ${title}`);
-  print(`  author:  ${author}`);
-  print(`  date:    ${date}`);
-  print(`  show it: ${showCommand(change, request)}`);
-  if (source.kind === "git" && suite.kind === "catalogue" && source.repository.startsWith("/")) {
-    const tree = `../linux-${name}`;
-    const filter = suite.filter.flatMap((text) => ["--filter", text]);
-    const on = ["--arch", platform, ...(flavour === "plain" ? [] : ["--flavour", flavour]), ...filter];
+  if (problem) return print(terminal.style(`no answer: ${problem.text}`, "fail"));
+  print(rateText(evidence));
+  if (firstBad.length !== 1) {
     print(
-      `  see it:  ${
-        shellJoin(["git", "-C", source.repository, "worktree", "add", "--detach", tree, change.id])
-      }`,
-    );
-    print(
-      `           ${
-        shellJoin(["deno", "task", "test:qemu", "--kernel-tree", join(source.repository, tree), ...on])
-      }`,
+      terminal.style(`first bad change: one of these ${firstBad.length}; the others were skipped`, "fail"),
     );
   }
+  const { source } = request;
+  for (const { id, name, title, author, date } of firstBad) {
+    const isPatch = source.kind === "patches";
+    const show = isPatch
+      ? ["cat", join(source.directory, name)]
+      : ["git", "-C", source.repository, "show", id];
+    print(terminal.style(`first bad change: ${isPatch ? name : id}`, "bold"));
+    print(`  title:   ${title}\n  author:  ${author}\n  date:    ${date}\n  show it: ${shellJoin(show)}`);
+  }
+  const last = evidence.runsOf(firstBad.at(-1)?.id ?? "").findLast(({ failures }) => failures.length > 0);
+  if (last) print(`  failing run: ${join(directory, last.files)}`);
+  print(`confidence: ${percent(confidence)} (asked for: ${percent(request.confidence)})`);
+}
+
+/** One line on a run. */
+export function runLine({ name, title }: Change, run: BisectRun, wanted: Failure | undefined): string {
+  const { failures, seconds } = run;
+  const failure = failures.find(({ scenario }) => scenario === wanted?.scenario) ?? failures[0];
+  const verdict = wanted ? verdictOfRun(run, wanted) : run.skip ?? (failure ? "fail" : "pass");
+  const word = typeof verdict === "string" ? verdict : "skip";
+  const head = `${word.padEnd(4)}  ${nameOf(name, title)} (${formatDuration(seconds)})`;
+  if (word === "pass") return head;
+  return `${head}\n      ${
+    typeof verdict === "string" ? `${failure?.scenario}: ${failure?.text}` : verdict.text
+  }`;
+}
+
+function changeLine({ id, name, title }: Change, evidence: Evidence): string {
+  const runs = evidence.runsOf(id);
+  const failed = runs.filter(({ failures }) => failures.length > 0).length;
+  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
+  const verdict = evidence.verdict(id) ?? "undecided";
+  const [word, what] = typeof verdict === "string"
+    ? [verdict, `${failed} of ${runs.length} runs failed`]
+    : ["skipped", verdict.text];
+  return `${word.padEnd(9)}  ${nameOf(name, title)}  ${formatDuration(seconds)}  ${what}`;
+}
+
+/** Names of patches say what they do. */
+function nameOf(name: string, title: string): string {
+  return name.includes("-") || name === "0" ? name : `${name}  ${title}`;
 }
 
 /** What the confidence rests on. */
-function rateText({ rate, steps, request }: BisectResult): string {
-  const { failed, runs } = rate;
-  const goods = steps.filter(({ verdict }) => verdict === "good");
-  const fewest = Math.min(...goods.map((step) => step.runs.length));
+function rateText(evidence: Evidence): string {
+  const { rate: { failed, runs } } = evidence;
+  const goods = evidence.tried.filter((id) => evidence.verdict(id) === "good");
+  const fewest = Math.min(...goods.map((id) => evidence.count(id, "pass")));
   const how = failed === runs ? "each time" : `in ${failed} of ${runs} runs`;
-  const miss = goods.length === 0
-    ? ""
-    : `; a bad change passes ${fewest === 1 ? "once" : `${fewest} times in a row`} with a probability of ` +
-      `${percent(missProbability(fewest, rate))} at most`;
-  return `rate:    it showed ${how} (${runs} runs) on bad changes${miss} [${nameOfSuite(request.suite)}]`;
-}
-
-function stepLine({ change, verdict, reason, runs }: BisectStep): string {
-  const failed = runs.filter(({ failures }) => failures.length > 0).length;
-  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
-  const count = `${failed} of ${runs.length} runs failed`;
-  const what = verdict === "skipped" ? reason : count;
-  const title = change.name.includes("-") || change.name === "0" ? "" : `  ${change.title}`;
-  return `${verdict.padEnd(9)}  ${change.name}${title}  ${formatDuration(seconds)}  ${what}`;
+  if (goods.length === 0) return `rate:    it showed ${how} (${runs} runs) on bad changes`;
+  return `rate:    it showed ${how} (${runs} runs) on bad changes; a bad change passes ` +
+    `${fewest === 1 ? "once" : `${fewest} times in a row`} with a probability of ` +
+    `${percent(missProbability(fewest, evidence.rate))} at most`;
 }
 
 function percent(share: number): string {

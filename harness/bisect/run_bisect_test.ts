@@ -2,25 +2,46 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import type { Terminal } from "../report/terminal.ts";
-import type { FakeScript } from "../nightly/testing/fake_jobs.ts";
-import { type BisectResult, exitStatusOfBisect } from "./bisect_result.ts";
-import { printBisect } from "./print_bisect.ts";
-import { fakeBisect, type FakeBisectOptions } from "./testing/fake_bisect.ts";
+import type { JobRunner } from "../nightly/run/job_runner.ts";
+import { type BisectAnswer, type BisectState, exitStatusOfBisect, readBisectState } from "./bisect_state.ts";
+import {
+  fakeBisect,
+  type FakeBisectOptions,
+  type FakeKernel,
+  fakeKernelRunner,
+  FINDING,
+  plainKernel,
+} from "./testing/fake_bisect.ts";
+import { GitFixture } from "./testing/git_fixture.ts";
 
 const PROGRAM = fromFileUrl(new URL("./testing/fake_bisect.ts", import.meta.url));
 const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
 
-class Fixture implements AsyncDisposable {
-  readonly path: string;
+/** What came of a bisect. */
+interface Ended {
+  readonly answer: BisectAnswer;
+  readonly status: number;
+  /** Titles of the first bad changes. */
+  readonly titles: readonly string[];
+  /** How often each change ran, by its number, in the order of the first run. */
+  readonly runs: ReadonlyMap<number, number>;
+  readonly state: BisectState;
+}
+
+/** A repository with a commit for each state of its file `state`, the good end first. */
+class Bisects implements AsyncDisposable {
+  readonly fixture: GitFixture;
+  readonly commits: string[] = [];
   readonly lines: string[] = [];
   readonly terminal: Terminal;
+  #bisects = 0;
 
-  constructor(path: string) {
-    this.path = path;
+  constructor(fixture: GitFixture) {
+    this.fixture = fixture;
     this.terminal = {
-      result: (line: string) => void this.lines.push(...line.split("\n")),
+      result: (text: string) => void this.lines.push(...text.split("\n")),
       note: () => {},
       status: () => {},
       clearStatus: () => {},
@@ -28,137 +49,186 @@ class Fixture implements AsyncDisposable {
     } as unknown as Terminal;
   }
 
-  static async make(): Promise<Fixture> {
-    return new Fixture(await Deno.makeTempDir({ prefix: "ckptest-bisect-" }));
+  static async make(states: readonly string[]): Promise<Bisects> {
+    const bisects = new Bisects(await GitFixture.make());
+    for (const [index, state] of states.entries()) {
+      bisects.commits.push(await bisects.fixture.commit(`change ${index}`, { state, index: String(index) }));
+    }
+    return bisects;
   }
 
-  /** Runs a bisect to its end, and prints it. */
-  async end(options: Omit<FakeBisectOptions, "path">) {
-    const outcome = await fakeBisect({ path: this.path, terminal: this.terminal, ...options });
-    if (typeof outcome === "string") throw new Error(outcome);
-    printBisect(outcome.result, this.path, this.terminal);
-    return { ...outcome, status: exitStatusOfBisect(outcome.standing), text: this.lines.join("\n") };
+  get options(): FakeBisectOptions {
+    return {
+      ...{ repository: this.fixture.work, good: this.commits[0]!, bad: this.commits.at(-1)! },
+      ...{ path: join(this.fixture.path, "bisect"), cacheDir: join(this.fixture.path, "cache") },
+      terminal: this.terminal,
+    };
   }
 
-  async readResult(): Promise<BisectResult> {
-    return JSON.parse(await Deno.readTextFile(`${this.path}/bisect.json`));
+  /** Runs a bisect to its end in a directory of its own, or goes on with one. */
+  async end(changes: Partial<FakeBisectOptions> = {}): Promise<Ended> {
+    const path = join(this.fixture.path, `bisect${this.#bisects++}`);
+    const ended = await fakeBisect({ ...this.options, path, ...changes });
+    if (typeof ended === "string") throw new Error(ended);
+    const { answer, evidence } = ended;
+    const titles = answer.firstBad.map(({ title }) => title);
+    const runs = evidence.tried.map((id): [number, number] => [
+      this.commits.indexOf(id),
+      evidence.runsOf(id).length,
+    ]);
+    return {
+      answer,
+      titles,
+      status: exitStatusOfBisect(answer),
+      runs: new Map(runs),
+      state: (await readBisectState(changes.path ?? path))!,
+    };
+  }
+
+  get text(): string {
+    return this.lines.join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
+    await this.fixture[Symbol.asyncDispose]();
   }
 }
 
-/** A result without its times. */
-function steadyPart({ seconds: _, steps, ...rest }: BisectResult): unknown {
+/** So many that pass, then so many that fail. */
+function line(passing: number, failing: number): string[] {
+  return [...Array(passing).fill("pass"), ...Array(failing).fill("fail")];
+}
+
+/** What is the same in each bisect over the same changes. */
+function steadyPart({ answer, runs }: BisectState): unknown {
   return {
-    ...rest,
-    steps: steps.map(({ runs, ...step }) => ({
-      ...step,
-      runs: runs.map(({ seconds: _seconds, buildSeconds: _buildSeconds, ...run }) => run),
-    })),
+    answer,
+    runs: runs.map(({ change, failures, passed, skip }) => ({ change, failures, passed, skip })),
   };
 }
 
 Deno.test("a bisect names the first bad change, how sure that is, and how to see it", async () => {
-  await using fixture = await Fixture.make();
-  const { result, status, text } = await fixture.end({ changes: 9, firstBad: 7 });
-  assertEquals(status, 0);
-  assertEquals(result.status, "found");
-  assertEquals(result.firstBad.map(({ name }) => name), ["0007-change.patch"]);
-  assert(result.confidence >= 0.99);
-  assertEquals(await fixture.readResult(), JSON.parse(JSON.stringify(result)));
+  await using bisects = await Bisects.make(line(6, 3));
+  const before = await bisects.fixture.git("for-each-ref");
+  const { status, titles, runs, answer, state } = await bisects.end();
+  assertEquals([status, titles], [0, ["change 6"]]);
+  assertEquals([...runs.keys()], [8, 0, 4, 6, 5]);
+  assert(answer.confidence >= 0.99);
+  assertEquals(state.answer, JSON.parse(JSON.stringify(answer)));
   for (
-    const line of [
-      "first bad change: 0007-change.patch",
-      "  title:   change 7",
+    const expected of [
+      `first bad change: ${bisects.commits[6]}`,
+      "  title:   change 6",
       "  author:  Ada Byron <ada@example.org>",
-      "  date:    2026-01-01T00:00:00+00:00",
-      "  show it: cat patches/0007-change.patch",
+      `  show it: git -C ${bisects.fixture.work} show ${bisects.commits[6]}`,
     ]
-  ) assert(fixture.lines.includes(line), text);
-  assertMatch(text, /^confidence: 99\.\d+ % \(asked for: 99\.0 %\)$/m);
-  assertMatch(text, /^ {2}bad +0007-change\.patch .*1 of 1 runs failed$/m);
-  assert(!await exists(`${fixture.path}/runs/001/partial`));
-  const files = /failing run: (.+)$/m.exec(text)?.[1] ?? "";
-  assert(await exists(`${files}/log.txt`), files);
+  ) assert(bisects.lines.includes(expected), bisects.text);
+  assertMatch(bisects.text, /^confidence: 99\.\d+ % \(asked for: 99\.0 %\)$/m);
+  assertMatch(bisects.text, /^ {2}bad {8}[0-9a-f]{12} {2}change 6 .*1 of 1 runs failed$/m);
+  const files = /failing run: (.+)$/m.exec(bisects.text)?.[1] ?? "";
+  assert(await exists(`${files}/results.json`), files);
+  // What git knows of it is its own log, and no reference of the user's is new.
+  const log = await Deno.readTextFile(join(bisects.fixture.path, "bisect0", "bisect.log"));
+  assertMatch(log, /^# first bad commit: \[\w+\] change 6$/m);
+  assertEquals(await bisects.fixture.git("for-each-ref"), before);
 });
 
-Deno.test("changes that do not build are named with the reason, and may be the first bad one", async () => {
-  await using fixture = await Fixture.make();
-  const script: FakeScript = { "5": { scenarios: {}, build: 3 } };
-  const { result, status, text } = await fixture.end({ changes: 8, firstBad: 5, script });
-  assertEquals(status, 1);
-  assertEquals(result.status, "several");
-  assertEquals(result.firstBad.map(({ id }) => id), ["5", "6"]);
-  assertStringIncludes(text, "first bad change: one of these 2; the others were skipped");
-  assertMatch(text, /skipped +0005-change\.patch .*does not build: built/);
+Deno.test("a change that does not build is passed over, and may be the first bad one", async () => {
+  await using bisects = await Bisects.make([...line(4, 0), "unbuilt", ...line(0, 4)]);
+  const { status, titles } = await bisects.end();
+  assertEquals([status, titles], [1, ["change 4", "change 5"]]);
+  assertStringIncludes(bisects.text, "first bad change: one of these 2; the others were skipped");
+  assertMatch(bisects.text, /skipped .*change 4 .*does not build: no rule to make it/);
 });
 
-Deno.test("an end that does not build or boot, or is not what was said of it, is refused", async () => {
-  const refuse = async (script: FakeScript, firstBad = 3) => {
-    await using fixture = await Fixture.make();
-    const { status, result } = await fixture.end({ changes: 4, firstBad, script });
-    assertEquals(result.firstBad, []);
-    return `${status}: ${result.problem}`;
+Deno.test("an end that does not build or run, or is not what was said of it, is refused", async () => {
+  await using bisects = await Bisects.make(["pass", "pass", "fail", "fail", "skip", "unbuilt"]);
+  const refuse = async (good: number, bad: number) => {
+    const ends = { good: bisects.commits[good]!, bad: bisects.commits[bad]! };
+    const { status, titles, answer } = await bisects.end(ends);
+    assertEquals(titles, []);
+    return `${status}: ${answer.problem?.text.replace(/^\w+ /, "")}`;
   };
-  assertMatch(await refuse({ "4": { build: 3 } }), /^3: 0004-change\.patch does not build: built$/);
-  assertMatch(await refuse({ "0": { scenarios: {}, status: 5 } }), /^5: 0000-change\.patch /);
-  assertMatch(await refuse({ "4": { status: 4, says: "panic" } }), /^4: 0004-change\.patch /);
-  assertEquals(await refuse({}, 9), "2: 0004-change.patch is not bad: it passed 10 of 10 runs");
-  assertMatch(await refuse({}, 0), /^2: 0000-change\.patch is not good: one fails there, too/);
+  assertEquals(await refuse(0, 5), "3: does not build: no rule to make it");
+  assertMatch(await refuse(0, 4), /^5: one was skipped/);
+  assertEquals(await refuse(0, 1), "2: is not bad: it passed 10 of 10 runs");
+  assertMatch(await refuse(2, 3), /^2: is not good: one fails there, too/);
 });
 
-Deno.test("what is finished before an interruption is not run again", async () => {
-  await using fixture = await Fixture.make();
-  const controller = new AbortController();
-  const stop = (line: string) => void (line.startsWith("pass") && controller.abort("interrupted by SIGINT"));
-  const terminal = { ...fixture.terminal, result: stop } as Terminal;
-  const options = { path: fixture.path, changes: 9, firstBad: 7 };
-  assertEquals(
-    await fakeBisect({ ...options, terminal, signal: controller.signal }),
-    "interrupted by SIGINT",
-  );
-  assert(!await exists(`${fixture.path}/bisect.json`));
-  const { result } = await fixture.end(options);
-  await using undisturbed = await Fixture.make();
-  assertEquals(steadyPart(result), steadyPart((await undisturbed.end(options)).result));
-  const lines = fixture.lines.filter((line) => /^(pass|fail) /.test(line));
-  const runs = result.steps.reduce((sum, step) => sum + step.runs.length, 0);
-  assertEquals(lines.length, runs - 4);
+Deno.test("a change that fails in another way is skipped", async () => {
+  await using bisects = await Bisects.make(["pass", "other", "fail"]);
+  const other = { status: "fail", findings: [{ ...FINDING, id: "E_OTHER" }] } as const;
+  const kernel: FakeKernel = (state) => state === "other" ? other : plainKernel(state);
+  assertEquals((await bisects.end({ kernel })).titles, ["change 1", "change 2"]);
+  assertMatch(bisects.text, /skipped .*change 1 .*fails in another way: mismatch E_OTHER/);
 });
 
-Deno.test("killed at ten random moments and resumed, a bisect ends as an undisturbed one", async () => {
-  await using killed = await Fixture.make();
-  await using undisturbed = await Fixture.make();
-  const start = (path: string) =>
-    new Deno.Command("deno", {
-      args: ["run", "-q", `--config=${CONFIG}`, "-P=test", PROGRAM, path, "40", "14"],
-      env: { NO_COLOR: "1", TMPDIR: undisturbed.path },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-  const begin = performance.now();
-  const { code, stderr } = await start(undisturbed.path).output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
-  const whole = performance.now() - begin;
-  const moments: string[] = [];
-  for (let kill = 0; kill < 10; kill++) {
-    const child = start(killed.path);
-    const moment = Math.random() * whole;
-    moments.push(moment.toFixed(0));
-    await new Promise((resolve) => setTimeout(resolve, moment));
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It was at its end.
-    }
-    await child.output();
+Deno.test("of a failure that comes and goes a change is run until it is sure", async () => {
+  await using bisects = await Bisects.make(["pass", "pass", "fail", "end"]);
+  // The bad end fails in every second run, the others in every third one.
+  const kernel: FakeKernel = (state, nth) => {
+    const fails = state === "end" ? nth % 2 === 1 : state === "fail" && nth % 3 === 2;
+    return plainKernel(fails ? "fail" : "pass");
+  };
+  const sum = (runs: ReadonlyMap<number, number>): number => [...runs.values()].reduce((a, b) => a + b);
+  const { titles, answer, runs } = await bisects.end({ kernel });
+  assertEquals(titles, ["change 2"]);
+  assert(answer.confidence >= 0.99 && answer.rate.failed < answer.rate.runs, JSON.stringify(answer));
+  assertEquals([runs.get(3), runs.get(2)], [8, 3]);
+  assert(runs.get(1)! > 5, JSON.stringify([...runs]));
+  assert(sum((await bisects.end({ kernel, request: { confidence: 0.6 } })).runs) < sum(runs));
+});
+
+Deno.test("a change that was taken to be good and then fails is taken back, with what was made on it", async () => {
+  await using bisects = await Bisects.make(["pass", "pass", "late", "late", "late", "fail"]);
+  // Twice as often as a failure asks for that showed each time so far.
+  const kernel: FakeKernel = (state, nth) =>
+    plainKernel(state === "late" ? (nth < 6 ? "pass" : "fail") : state);
+  const { titles, runs } = await bisects.end({ kernel, request: { confidence: 0.9999 } });
+  assertEquals(titles, ["change 2"]);
+  assertEquals(Math.max(...[2, 3, 4].map((id) => runs.get(id) ?? 0)), 7, JSON.stringify([...runs]));
+});
+
+Deno.test("stopped anywhere, a bisect goes on where it was and ends as an undisturbed one", async () => {
+  await using bisects = await Bisects.make(line(3, 3));
+  const { state: expected } = await bisects.end();
+  const runs = expected.runs.length;
+  for (const [stopAfter, how] of [[2, "throw"], [5, "abort"], [runs - 1, "throw"]] as const) {
+    const path = join(bisects.fixture.path, `stopped-${stopAfter}`);
+    const controller = new AbortController();
+    const kernels = fakeKernelRunner();
+    let ran = 0;
+    const runner: JobRunner = {
+      ...kernels,
+      run: async (job, place) => {
+        if (ran++ === stopAfter && how === "throw") throw new Error("killed");
+        if (ran > stopAfter) controller.abort("interrupted by SIGINT");
+        return await kernels.run(job, place);
+      },
+    };
+    const options = { ...bisects.options, path, runner, signal: controller.signal };
+    const said = await fakeBisect(options).catch((error: Error) => error.message);
+    assertEquals(said, how === "throw" ? "killed" : "interrupted by SIGINT");
+    // The log in the bisect's directory is enough, and so is the tree.
+    if (how === "abort") await Deno.remove(bisects.options.cacheDir, { recursive: true });
+    const { state } = await bisects.end({ path });
+    assertEquals(steadyPart(state), steadyPart(expected), `after ${stopAfter} runs`);
+    assertEquals(state.runs.length, runs, "finished runs are not run again");
   }
-  assertEquals((await start(killed.path).output()).code, 0);
-  const message = `killed after ${moments.join(", ")} ms`;
-  const result = await killed.readResult();
-  assertEquals(result.firstBad.map(({ id }) => id), ["14"]);
-  assertEquals(steadyPart(result), steadyPart(await undisturbed.readResult()), message);
+});
+
+Deno.test("killed, a bisect leaves no git behind that goes on, and can be resumed", async () => {
+  await using bisects = await Bisects.make(line(3, 3));
+  const { repository, good, bad, path, cacheDir } = bisects.options;
+  const child = new Deno.Command("deno", {
+    args: ["run", "-q", `--config=${CONFIG}`, "-P=test", PROGRAM, repository, good, bad, path, cacheDir],
+    env: { NO_COLOR: "1", TMPDIR: bisects.fixture.path },
+    ...{ stdin: "null", stdout: "null", stderr: "null" },
+  }).spawn();
+  while (!await exists(join(path, "bisect.log"))) await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill("SIGKILL");
+  await child.status;
+  const { state } = await bisects.end({ path });
+  assertEquals(state.answer?.firstBad.map(({ title }) => title), ["change 3"]);
+  assertEquals(steadyPart(state), steadyPart((await bisects.end()).state));
 });

@@ -16,7 +16,7 @@ export interface Failure {
 
 /** Why a run says nothing of the failure. */
 export interface SkipReason {
-  readonly kind: "build" | "boot" | "guest lost" | "deadline" | "nothing ran" | "other";
+  readonly kind: "build" | "boot" | "guest lost" | "deadline" | "nothing ran" | "other failure" | "other";
   readonly text: string;
 }
 
@@ -80,7 +80,7 @@ export function verdictOfRun(
   const { scenario } = wanted;
   if (failures.some((failure) => isSameFailure(failure, wanted))) return "fail";
   const other = failures.find((failure) => failure.scenario === scenario);
-  if (other) return { kind: "other", text: `fails in another way: ${other.text}` };
+  if (other) return { kind: "other failure", text: `fails in another way: ${other.text}` };
   if (passed.includes(scenario)) return "pass";
   const why = skipped.includes(scenario) ? "was skipped" : "did not run";
   return { kind: "nothing ran", text: `${scenario} ${why}` };

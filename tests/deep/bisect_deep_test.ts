@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import type { BisectResult } from "../../harness/bisect/bisect_result.ts";
+import { readBisectState } from "../../harness/bisect/bisect_state.ts";
 import { brokenAndMended, harmlessPatch, plantingPatch, writePlantedSeries } from "./planted_series.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
@@ -48,13 +48,14 @@ Deno.test("bisect names the patch with an error, passes over one that does not c
     assertEquals(code, 0, text);
     assertMatch(text, /^1 runs are finished$/m);
     assertMatch(text, /^first bad change: 0008-checkpoint-be-quicker\.patch$/m);
-    const result: BisectResult = JSON.parse(await Deno.readTextFile(join(out, "bisect.json")));
-    assertEquals(result.firstBad.map(({ title }) => title), ["checkpoint: be quicker"]);
-    assertEquals(result.good.name, "0006-x86-syscalls-wire-up-checkpoint-2.patch");
-    assertEquals(result.failure?.keys.includes("E_FIELD"), true, JSON.stringify(result.failure));
-    assert(result.confidence >= 0.9);
-    const skipped = result.steps.filter(({ verdict }) => verdict === "skipped");
-    assertEquals(skipped.map(({ change }) => change.title), ["checkpoint: tidy up"]);
+    const state = await readBisectState(out);
+    const { firstBad = [], failure, confidence = 0 } = state?.answer ?? {};
+    assertEquals(firstBad.map(({ title }) => title), ["checkpoint: be quicker"]);
+    assertEquals(state?.patches[state.good], "0006-x86-syscalls-wire-up-checkpoint-2.patch");
+    assertEquals(failure?.keys.includes("E_FIELD"), true, JSON.stringify(failure));
+    assert(confidence >= 0.9);
+    const unbuilt = state?.runs.filter(({ skip }) => skip?.kind === "build") ?? [];
+    assertEquals(unbuilt.map(({ change }) => state?.patches[change]), ["0009-checkpoint-tidy-up.patch"]);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -2,8 +2,8 @@
 
 import { join } from "@std/path";
 import { readPlantedErrors } from "../../harness/mutants.ts";
-import { runGit } from "../../harness/bisect/git_repository.ts";
-import { makeSeriesRepository } from "../../harness/bisect/series_repository.ts";
+import { commitPatches } from "../../harness/bisect/patch_series.ts";
+import { runGit } from "../../vm/host/run_git.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { editFiles, type OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 import { exportSeries } from "../../vm/kernel/patches/export_series.ts";
@@ -48,7 +48,7 @@ export async function writePlantedSeries(directory: string, further: readonly Fu
   await exportSeries({ series, author: AUTHOR, outDir: directory, cacheDir });
   const scratch = await Deno.makeTempDir({ prefix: "ckptest-planted-" });
   try {
-    await makeSeriesRepository({ patches: directory, base: series.pristine, directory: scratch });
+    await commitPatches({ patches: directory, base: series.pristine, directory: scratch });
     const env = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
     const git = (...args: string[]) => runGit(args, { cwd: scratch, env });
     const identity = ["-c", `user.name=${AUTHOR.name}`, "-c", `user.email=${AUTHOR.email}`];

@@ -1,66 +1,112 @@
 // SPDX-License-Identifier: MIT
 /**
- * A bisect over scripted changes, as a program that can be killed and run again:
+ * A bisect over a real repository with a function in place of kernels, also as a program that can be killed and run
+ * again:
  *
- *     fake_bisect.ts DIRECTORY CHANGES FIRST_BAD
- *
- * Each run is a shell that takes a tenth of a second. The third change does not build.
+ *     fake_bisect.ts REPOSITORY GOOD BAD DIRECTORY CACHE
  *
  * @module
  */
-import { fakeJob, fakeRunner, type FakeScript } from "../../nightly/testing/fake_jobs.ts";
+import { join } from "@std/path";
+import { EXIT_STATUS, type ExitStatus } from "../../../vm/host/errors.ts";
+import { writeOutcome } from "../../../harness/run/command_outcome.ts";
+import type { JobEnd, JobPlace, JobRunner } from "../../nightly/run/job_runner.ts";
+import { fakeRunResult } from "../../nightly/testing/fake_jobs.ts";
 import { Terminal } from "../../report/terminal.ts";
-import { BisectDirectory, type SavedBisect } from "../bisect_directory.ts";
-import { type BisectOutcome, runBisect, type RunBisectOptions } from "../run_bisect.ts";
-import { scriptedLine } from "./scripted_history.ts";
+import type { ScenarioRecord } from "../../run/run_result.ts";
+import type { BisectRequest } from "../bisect_request.ts";
+import { readBisectState, writeBisectState } from "../bisect_state.ts";
+import { BisectTree } from "../bisect_tree.ts";
+import { prepareBisect, reopenBisect } from "../prepare_bisect.ts";
+import { printBisect } from "../print_bisect.ts";
+import { type EndedBisect, runBisect } from "../run_bisect.ts";
 
-/** How a scripted bisect differs from a plain one. */
-export interface FakeBisectOptions extends Partial<RunBisectOptions> {
-  readonly path: string;
-  readonly changes: number;
-  readonly firstBad: number;
-  /** By number of the change, what is not plain pass and fail. */
-  readonly script?: FakeScript;
-  readonly seconds?: number;
+/** What a run of the kernel comes to, by the contents of the tree's file `state`. */
+export type FakeKernel = (state: string, nth: number) => "unbuilt" | Partial<ScenarioRecord>;
+
+/** The file `state` says it: `unbuilt`, or what becomes of the only scenario. */
+export function plainKernel(state: string): ReturnType<FakeKernel> {
+  if (state === "unbuilt") return "unbuilt";
+  return state === "fail" ? { status: "fail", findings: [FINDING] } : { status: state as "pass" };
 }
 
-/** Begins or resumes a bisect of scripted changes. */
-export async function fakeBisect(options: FakeBisectOptions): Promise<BisectOutcome | string> {
-  const { path, changes, firstBad, script = {}, seconds = 0.02, ...rest } = options;
-  const directory = new BisectDirectory(path);
-  const history = scriptedLine(changes);
-  const saved: SavedBisect = await directory.read() ?? {
-    started: "2026-01-01T00:00:00.000Z",
-    request: {
-      source: { kind: "patches", directory: "patches", base: { kind: "debian", series: "6.1" } },
-      ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
-      ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 60 },
+/** The finding of a failure. */
+export const FINDING = {
+  id: "E_ONE",
+  verdict: "mismatch",
+  path: "task[0]",
+  message: "one is wrong",
+} as const;
+
+/** A runner that needs no process. */
+export function fakeKernelRunner(kernel: FakeKernel = plainKernel): JobRunner {
+  const times = new Map<string, number>();
+  return {
+    build: () => Promise.reject(new Error("runs build what they need")),
+    async run({ command }, place) {
+      if (command.kind === "test") throw new Error("no command of ckptest");
+      const tree = command.args[command.args.indexOf("--kernel-tree") + 1]!;
+      const state = (await Deno.readTextFile(join(tree, "state"))).trim();
+      const change = await Deno.readTextFile(join(tree, "index"));
+      const nth = times.get(change) ?? 0;
+      times.set(change, nth + 1);
+      const record = kernel(state, nth);
+      if (record === "unbuilt") return await end(place, EXIT_STATUS.buildFailed, "no rule to make it");
+      const result = fakeRunResult("linux/x86_64/plain/catalogue", { one: record.status ?? "pass" });
+      const results = [{ ...result.results[0]!, ...record }];
+      await Deno.writeTextFile(join(place.out, "results.json"), JSON.stringify({ ...result, results }));
+      return await end(place, record.status === "fail" ? EXIT_STATUS.testFailed : EXIT_STATUS.pass);
     },
-    ...{ good: "0", bad: String(changes), runs: [] },
   };
-  await directory.write(saved);
-  const jobs: FakeScript = Object.fromEntries(
-    history.changes.map(({ id, name }) => {
-      const status = Number(id) >= firstBad ? "fail" : "pass";
-      return [
-        `${name}/x86_64/plain/catalogue`,
-        script[id] ?? { scenarios: { one: status }, seconds, build: 0 },
-      ];
-    }),
-  );
-  return await runBisect({
-    ...{ saved, history, directory, terminal: new Terminal(), signal: new AbortController().signal },
-    tree: { path: "tree", moveTo: () => Promise.resolve() },
-    plan: ({ name }) => fakeJob(`${name}/x86_64/plain/catalogue`, jobs[`${name}/x86_64/plain/catalogue`]!),
-    runner: fakeRunner(jobs),
-    ...rest,
+}
+
+async function end({ outcomePath }: JobPlace, status: ExitStatus, problem?: string): Promise<JobEnd> {
+  const outcome = { status, ...(status === EXIT_STATUS.pass ? {} : { problem }) };
+  await writeOutcome(outcomePath, outcome);
+  return { argv: [], code: status, signal: null, seconds: 0.1, lines: [], outcome };
+}
+
+/** How a bisect differs from a plain one. */
+export interface FakeBisectOptions {
+  readonly repository: string;
+  readonly good: string;
+  readonly bad: string;
+  /** The bisect's directory; when one lies there, it goes on. */
+  readonly path: string;
+  readonly cacheDir: string;
+  readonly request?: Partial<BisectRequest>;
+  readonly kernel?: FakeKernel;
+  readonly runner?: JobRunner;
+  readonly terminal?: Terminal;
+  readonly signal?: AbortSignal;
+}
+
+/** Begins or resumes a bisect, and prints its end. */
+export async function fakeBisect(options: FakeBisectOptions): Promise<EndedBisect | string> {
+  const { repository, good, bad, path, cacheDir, terminal = new Terminal() } = options;
+  const before = await readBisectState(path);
+  const places = { directory: path, cacheDir };
+  const { state, source } = before ? await reopenBisect(before, places) : await prepareBisect({
+    source: { kind: "git", repository, good, bad, firstParent: false },
+    ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
+    ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 60 },
+    ...options.request,
+  }, places);
+  await Deno.mkdir(path, { recursive: true });
+  await writeBisectState(path, state);
+  await using tree = await BisectTree.take(source, { cacheDir, owner: path });
+  const ended = await runBisect({
+    ...{ state, directory: path, tree, terminal },
+    runner: options.runner ?? fakeKernelRunner(options.kernel),
+    signal: options.signal ?? new AbortController().signal,
   });
+  if (typeof ended === "object") {
+    await printBisect(ended, { request: state.request, directory: path, terminal });
+  }
+  return ended;
 }
 
 if (import.meta.main) {
-  const [path = "", changes, firstBad] = Deno.args;
-  const script: FakeScript = { "3": { scenarios: { one: "pass" }, build: 3 } };
-  const plain = { path, changes: Number(changes), firstBad: Number(firstBad), seconds: 0.1 };
-  const outcome = await fakeBisect({ ...plain, script });
-  console.log(typeof outcome === "string" ? outcome : outcome.result.status);
+  const [repository = "", good = "", bad = "", path = "", cacheDir = ""] = Deno.args;
+  await fakeBisect({ repository, good, bad, path, cacheDir });
 }

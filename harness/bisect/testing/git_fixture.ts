@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { dirname, join } from "@std/path";
-import { GitRepository, runGit } from "../git_repository.ts";
+import { runGit } from "../../../vm/host/run_git.ts";
 
 /** Files by path; null removes one. */
 export type FileChanges = Readonly<Record<string, string | null>>;
@@ -28,10 +28,6 @@ export class GitFixture implements AsyncDisposable {
   /** The working tree. */
   get work(): string {
     return join(this.path, "work");
-  }
-
-  get repository(): GitRepository {
-    return new GitRepository(join(this.work, ".git"), this.work);
   }
 
   async git(...args: string[]): Promise<string> {

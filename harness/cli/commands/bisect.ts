@@ -5,20 +5,23 @@ import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { DISK_FULL_HINT } from "../../../vm/kernel/build/build_error.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
-import { BisectDirectory, type SavedBisect } from "../../bisect/bisect_directory.ts";
 import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "../../bisect/bisect_request.ts";
-import { exitStatusOfBisect } from "../../bisect/bisect_result.ts";
+import {
+  type BisectState,
+  exitStatusOfBisect,
+  readBisectState,
+  writeBisectState,
+} from "../../bisect/bisect_state.ts";
 import { BisectTree } from "../../bisect/bisect_tree.ts";
-import { prepareBisect } from "../../bisect/prepare_bisect.ts";
+import { prepareBisect, reopenBisect } from "../../bisect/prepare_bisect.ts";
 import { printBisect } from "../../bisect/print_bisect.ts";
 import { runBisect } from "../../bisect/run_bisect.ts";
-import { planChange } from "../../bisect/run_change.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
-import { stateDirectory } from "../../nightly/run/state_directory.ts";
+import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 
@@ -33,27 +36,25 @@ export const bisectCommand: Command = {
     ...REQUEST_OPTIONS,
     out: {
       value: "DIR",
-      help: "where state, logs and bisect.json go; by default a new directory, or with --resume the last",
+      help:
+        "where bisect.json, git's log and the files of the runs go; a new directory, or with --resume the last",
     },
     resume: { help: "go on with an interrupted bisect; other options need not be given again" },
   },
   async run(options) {
-    const isNew = !options.flag("resume");
-    if (isNew) await checkRequest(parseBisectRequest(options));
-    const directory = new BisectDirectory(await placeOf(options));
-    await Deno.mkdir(directory.path, { recursive: true }).catch((error: Error) => {
-      throw new UsageError(`no directory for the bisect, ${directory.path}: ${error.message}`);
+    const request = options.flag("resume") ? undefined : parseBisectRequest(options);
+    if (request) await checkRequest(request);
+    const directory = await placeOf(options);
+    await Deno.mkdir(directory, { recursive: true }).catch((error: Error) => {
+      throw new UsageError(`no directory for the bisect, ${directory}: ${error.message}`);
     });
     const onWait = (holder: string): void => {
       throw new UsageError(
-        `another bisect (process ${holder}) works in ${directory.path}: name another with --out`,
+        `another bisect (process ${holder}) works in ${directory}: name another with --out`,
       );
     };
-    try {
-      return await withFileLock(join(directory.path, ".lock"), () => bisect(options, directory), { onWait });
-    } finally {
-      if (isNew) await directory.removeIfUnused();
-    }
+    const work = () => bisect(request, options, directory);
+    return await withFileLock(join(directory, ".lock"), work, { onWait });
   },
 };
 
@@ -65,79 +66,66 @@ async function checkRequest({ suite }: BisectRequest): Promise<void> {
   throw new UsageError(`option --filter: no scenario's name contains ${suite.filter.join(" or ")}`);
 }
 
-async function bisect(options: ParsedOptions, directory: BisectDirectory): Promise<ExitStatus> {
+/** @param request undefined to go on with the bisect of the directory */
+async function bisect(
+  request: BisectRequest | undefined,
+  options: ParsedOptions,
+  directory: string,
+): Promise<ExitStatus> {
   const cacheDir = cacheDirectory();
-  const before = await readBefore(options, directory);
-  const request = before?.request ?? parseBisectRequest(options);
+  const places = { directory, cacheDir };
   const terminal = new Terminal();
-  const prepared = await prepareBisect(request, { directory: directory.path, cacheDir, ends: before });
-  const { history, good, bad } = prepared;
-  const saved = before ?? { started: new Date().toISOString(), request, good, bad, runs: [] };
-  await directory.write(saved);
-  const count = history.changes.length - 1;
-  terminal.result(
-    `# ${count} ${count === 1 ? "change" : "changes"} from ${history.get(good).name} (good) to ` +
-      `${history.get(bad).name} (bad), to ${directory.path}`,
-  );
-  if (saved.runs.length > 0) terminal.result(`${saved.runs.length} runs are finished`);
+  const before = await readBisectState(directory);
+  checkState(before, { request, options, directory });
+  const { state, source } = before
+    ? await reopenBisect(before, places)
+    : await prepareBisect(request!, places);
+  await writeBisectState(directory, state);
+  const nameOf = (id: string): string => state.patches[id] ?? id.slice(0, 12);
+  terminal.result(`# from ${nameOf(state.good)} (good) to ${nameOf(state.bad)} (bad), to ${directory}`);
+  if (state.runs.length > 0) terminal.result(`${state.runs.length} runs are finished`);
   using interrupt = onInterrupt(terminal);
-  await using tree = await BisectTree.take({ ...prepared.tree, cacheDir });
-  const outcome = await runBisect({
-    ...{ saved, history, directory, tree, terminal, signal: interrupt.signal, runner: CKPTEST_RUNNER },
-    plan: (change) => planChange(request, { change, path: tree.path }),
-  });
-  if (typeof outcome === "string") {
-    terminal.result(`stopped: ${outcome}`);
-    const again = ["deno", "task", "ckptest", "bisect", "--resume", "--out", directory.path];
-    terminal.result(`go on with: ${shellJoin(again)}`);
-    return outcome === DISK_FULL_HINT ? EXIT_STATUS.usage : EXIT_STATUS.testFailed;
-  }
-  terminal.status("bisect: removing the tree");
-  await tree.remove();
+  await using tree = await BisectTree.take(source, { cacheDir, owner: directory });
+  const { signal } = interrupt;
+  const ended = await runBisect({ state, directory, tree, terminal, signal, runner: CKPTEST_RUNNER });
   terminal.clearStatus();
-  printBisect(outcome.result, directory.path, terminal);
-  return exitStatusOfBisect(outcome.standing);
+  if (typeof ended === "string") {
+    terminal.result(`stopped: ${ended}`);
+    const again = ["deno", "task", "ckptest", "bisect", "--resume", "--out", directory];
+    terminal.result(`go on with: ${shellJoin(again)}`);
+    return ended === DISK_FULL_HINT ? EXIT_STATUS.usage : EXIT_STATUS.testFailed;
+  }
+  await tree.remove();
+  await printBisect(ended, { request: state.request, directory, terminal });
+  return exitStatusOfBisect(ended.answer);
 }
 
-/** What an interrupted bisect has found out; undefined when this is a new one. */
-async function readBefore(
-  options: ParsedOptions,
-  directory: BisectDirectory,
-): Promise<SavedBisect | undefined> {
-  const before = await directory.read();
-  if (!options.flag("resume")) {
-    if (!before) return undefined;
+/** Whether the directory holds what is asked for: a bisect to resume, or none. */
+function checkState(
+  state: BisectState | undefined,
+  { request, options, directory }: {
+    request: BisectRequest | undefined;
+    options: ParsedOptions;
+    directory: string;
+  },
+): void {
+  if (request && state) {
     throw new UsageError(
-      `${directory.path} holds a bisect: go on with it (--resume), or name another place (--out)`,
+      `${directory} holds a bisect: go on with it (--resume), or name another place (--out)`,
     );
   }
-  if (!before) throw new UsageError(`${directory.path} holds no bisect to resume`);
+  if (request) return;
+  if (!state) throw new UsageError(`${directory} holds no bisect to resume`);
   const isGiven = givenOptions(options, REQUEST_OPTIONS).length > 0;
-  if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(before.request)) {
-    throw new UsageError(
-      `${directory.path} holds a bisect with other options: give --resume and --out alone`,
-    );
+  if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(state.request)) {
+    throw new UsageError(`${directory} holds a bisect with other options: give --resume and --out alone`);
   }
-  return before;
 }
 
 async function placeOf(options: ParsedOptions): Promise<string> {
   const out = options.string("out");
   if (out !== undefined) return resolve(out);
   const bisects = join(stateDirectory(), "bisects");
-  if (!options.flag("resume")) {
-    const time = new Date().toISOString().replaceAll(/[:.]/g, "");
-    return join(bisects, `${time}-${Deno.pid}`);
-  }
-  const names: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(bisects)) names.push(name);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  const last = names.sort().at(-1);
-  if (last === undefined) {
-    throw new UsageError(`there is no bisect to resume in ${bisects}: name it with --out`);
-  }
-  return join(bisects, last);
+  if (options.flag("resume")) return await newestBelow(bisects, "bisect");
+  return join(bisects, `${new Date().toISOString().replaceAll(/[:.]/g, "")}-${Deno.pid}`);
 }

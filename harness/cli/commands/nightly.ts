@@ -7,7 +7,7 @@ import type { Command } from "../command.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes } from "../../run/format_quantity.ts";
 import { History } from "../../nightly/history/history.ts";
-import { stateDirectory } from "../../nightly/run/state_directory.ts";
+import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { readDurations } from "../../nightly/plan/job_durations.ts";
 import { exitStatusOfNight, printNight } from "../../nightly/nightly_summary.ts";
@@ -90,7 +90,7 @@ export const nightlyCommand: Command = {
     const directory = out !== undefined
       ? resolve(out)
       : resume
-      ? await lastNight(nights)
+      ? await newestBelow(nights, "nightly run")
       : join(nights, plan.id);
     terminal.result(
       `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`,
@@ -138,19 +138,4 @@ function keepOption(options: ParsedOptions): { keepDays: number; keepBytes: numb
     throw new UsageError(`option --keep-bytes takes a size such as 500M or 20G: found "${text}"`);
   }
   return options.flag("keep-all") ? undefined : { keepDays, keepBytes };
-}
-
-/** The directory of the last night, which is to be resumed. */
-async function lastNight(nights: string): Promise<string> {
-  const names: string[] = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(nights)) if (isDirectory) names.push(name);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  const last = names.sort().at(-1);
-  if (last === undefined) {
-    throw new UsageError(`there is no night to resume in ${nights}: name it with --out`);
-  }
-  return join(nights, last);
 }

@@ -33,11 +33,13 @@ export type MatrixKernel =
     | { readonly kind: "file"; readonly path: string }
   );
 
-/** A suite with its options. */
-export type MatrixSuite =
+/** A suite that is a command of ckptest, with its options. */
+export type CkptestSuite =
   | { readonly kind: "catalogue" | "faults"; readonly filter: readonly string[] }
-  | { readonly kind: "fuzz"; readonly count: number; readonly seed: number }
-  | { readonly kind: "mutants" | "corruptions" };
+  | { readonly kind: "fuzz"; readonly count: number; readonly seed: number };
+
+/** A suite with its options. */
+export type MatrixSuite = CkptestSuite | { readonly kind: "mutants" | "corruptions" };
 
 /** The kinds of {@linkcode MatrixSuite}. */
 export const SUITES = ["catalogue", "faults", "fuzz", "mutants", "corruptions"] as const;

@@ -9,7 +9,7 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import type { JobDigests } from "../nightly_result.ts";
 import type { JobRequest } from "./expand_matrix.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
-import type { MatrixSuite } from "./matrix.ts";
+import type { CkptestSuite, MatrixSuite } from "./matrix.ts";
 import { KernelPlanError, planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { JobCommand, PlannedJob } from "./planned_job.ts";
 
@@ -116,18 +116,27 @@ function unfitReason(suite: MatrixSuite, on: NonNullable<JobRequest["on"]>): str
 function commandOf(
   suite: MatrixSuite,
   platform: string,
-  { flavour, options }: { flavour: string; options: readonly string[] },
+  kernel: { flavour: string; options: readonly string[] },
 ): JobCommand {
-  const kernel = ["--arch", platform, "--flavour", flavour, ...options];
+  return "filter" in suite || suite.kind === "fuzz"
+    ? suiteCommand(suite, platform, kernel)
+    : testCommand(suite, kernel.flavour);
+}
+
+/** What runs a suite on a kernel, by the command line of ckptest. */
+export function suiteCommand(
+  suite: CkptestSuite,
+  platform: string,
+  { flavour, options }: { flavour: string; options: readonly string[] },
+): JobCommand & { kind: "ckptest" } {
   if (suite.kind === "fuzz") {
     const name = flavour === "plain" ? platform : `${platform}-${flavour}`;
     const draw = ["--seed", String(suite.seed), "--count", String(suite.count)];
-    const args = ["fuzz", "--arch", name, ...options, ...draw];
-    return { kind: "ckptest", args, writesResults: false };
+    return { kind: "ckptest", args: ["fuzz", "--arch", name, ...options, ...draw], writesResults: false };
   }
-  if (!("filter" in suite)) return testCommand(suite, flavour);
   const name = suite.kind === "faults" ? "faults" : "run";
   const filters = suite.filter.flatMap((text) => ["--filter", text]);
+  const kernel = ["--arch", platform, "--flavour", flavour, ...options];
   return { kind: "ckptest", args: [name, ...kernel, ...filters], writesResults: true };
 }
 

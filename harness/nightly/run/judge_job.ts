@@ -16,53 +16,64 @@ export const JOB_LOG = "log.txt";
 const TAIL_LINES = 40;
 const NAMES_SHOWN = 4;
 
-/** A job that came to its end. */
-export interface EndedJob {
-  readonly job: PlannedJob;
-  readonly result: JobEnd;
-  /** Directory with its files. */
-  readonly directory: string;
-  /** True when it was ended because it took too long. */
-  readonly late: boolean;
+/** What the end of a job's process means. */
+export interface JudgedEnd {
+  /** Undefined when it passed. */
+  readonly kind: JobFailureKind | undefined;
+  /** Why it failed, in a line. */
+  readonly reason?: string;
+  readonly run?: RunResult;
 }
 
-/** What became of a job. */
-export async function judgeJob({ job, result, directory, late }: EndedJob): Promise<NightlyJob> {
-  const files = NightDirectory.filesOf(job.name);
-  const base = { ...describeJob(job), seconds: result.seconds, reused: false, files };
-  const hasResults = job.command.kind === "ckptest" && job.command.writesResults;
-  const read = hasResults ? await readRunResult(join(directory, "results.json")) : undefined;
-  const run = typeof read === "string" ? undefined : read;
-  const withRun = run ? { ...base, run } : base;
+/** Reads what a process has told and left in its directory. */
+export async function endOfJob(
+  end: JobEnd,
+  { out, hasResults = false, late = false, deadlineSeconds = 0 }: {
+    out: string;
+    /** Whether it writes a `results.json`. */
+    hasResults?: boolean;
+    /** Whether it was ended because it took too long. */
+    late?: boolean;
+    deadlineSeconds?: number;
+  },
+): Promise<JudgedEnd> {
+  const read = hasResults ? await readRunResult(join(out, "results.json")) : undefined;
   const unread = typeof read === "string" ? read : undefined;
-  const kind = late ? "deadline" : failureKind(result, unread !== undefined);
-  if (kind === undefined) return { ...withRun, status: "pass" };
-  const reason = late
-    ? `not at its end after ${formatDuration(job.deadlineSeconds)}`
-    : (kind === "crash" && result.code === EXIT_STATUS.pass ? unread : undefined) ?? reasonOf(result, run) ??
-      `ended with status ${result.code}`;
-  return {
-    ...withRun,
-    status: "fail",
-    reason,
-    failure: {
-      kind,
-      exitStatus: result.code,
-      logTail: result.lines.slice(-TAIL_LINES),
-      log: `${files}/${JOB_LOG}`,
-    },
-  };
+  const run = typeof read === "string" ? undefined : read;
+  const results = run ? { run } : {};
+  if (late) {
+    return {
+      kind: "deadline",
+      reason: `not at its end after ${formatDuration(deadlineSeconds)}`,
+      ...results,
+    };
+  }
+  const kind = failureKind(end, unread !== undefined);
+  if (kind === undefined) return { kind, ...results };
+  const missing = end.code === EXIT_STATUS.pass ? unread : undefined;
+  const reason = missing ?? reasonOf(end, run) ?? `ended with status ${end.code}`;
+  return { kind, reason, ...results };
+}
+
+/** What a job came to. */
+export async function judgeJob(
+  { job, end, directory, late }: { job: PlannedJob; end: JobEnd; directory: string; late: boolean },
+): Promise<NightlyJob> {
+  const { command, deadlineSeconds } = job;
+  const hasResults = command.kind === "ckptest" && command.writesResults;
+  const { kind, reason, run } = await endOfJob(end, { out: directory, hasResults, late, deadlineSeconds });
+  const files = NightDirectory.filesOf(job.name);
+  const base = { ...describeJob(job), seconds: end.seconds, reused: false, files, ...(run ? { run } : {}) };
+  if (kind === undefined) return { ...base, status: "pass" };
+  return { ...base, status: "fail", reason: reason!, failure: failureOf(kind, end, `${files}/${JOB_LOG}`) };
 }
 
 /** A job whose kernel could not be built. */
-export function unbuiltJob(job: PlannedJob, result: JobEnd, log: string): NightlyJob {
+export function unbuiltJob(job: PlannedJob, end: JobEnd, log: string): NightlyJob {
   return {
-    ...describeJob(job),
-    status: "fail",
-    reason: reasonOf(result, undefined) ?? `status ${result.code}`,
-    failure: { kind: "build", exitStatus: result.code, logTail: result.lines.slice(-TAIL_LINES), log },
-    seconds: 0,
-    reused: false,
+    ...{ ...describeJob(job), status: "fail", seconds: 0, reused: false },
+    reason: reasonOf(end, undefined) ?? `status ${end.code}`,
+    failure: failureOf("build", end, log),
     files: NightDirectory.filesOf(job.name),
   };
 }
@@ -103,6 +114,10 @@ function failureKind({ outcome }: JobEnd, lacksResults: boolean): JobFailureKind
   if (outcome === undefined) return "crash";
   const kind = KINDS[outcome.status];
   return lacksResults && (kind === undefined || kind === "test") ? "crash" : kind;
+}
+
+function failureOf(kind: JobFailureKind, end: JobEnd, log: string): NonNullable<NightlyJob["failure"]> {
+  return { kind, exitStatus: end.code, logTail: end.lines.slice(-TAIL_LINES), log };
 }
 
 /** What says most: the scenarios that failed, what the job told us, or the end of its log. */

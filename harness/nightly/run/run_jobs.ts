@@ -212,7 +212,7 @@ class JobScheduler {
     const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
     const judged = await this.#cutShort(result)
       ? undefined
-      : await judgeJob({ job, result, directory: out, late: deadline.aborted });
+      : await judgeJob({ job, end: result, directory: out, late: deadline.aborted });
     const suspect = judged?.status === "fail" && judged.failure?.kind !== "test";
     if (judged && !(suspect && await this.#diskFull())) return judged;
     this.#cutSeconds += result.seconds;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { ExpectedError } from "../../../vm/host/errors.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { isAbsolute, join } from "@std/path";
 
 /**
@@ -17,4 +18,20 @@ export function stateDirectory(env: (name: string) => string | undefined = (n) =
     throw new ExpectedError("no place for the history: neither XDG_STATE_HOME nor HOME is set");
   }
   return join(home, ".local", "state", "ckptest");
+}
+
+/**
+ * The last one of the directories below a place, whose names begin with a time.
+ *
+ * @param what they are, for the message
+ * @throws {UsageError} when there is none
+ */
+export async function newestBelow(place: string, what: string): Promise<string> {
+  const entries = await Array.fromAsync(Deno.readDir(place)).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  });
+  const last = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name).sort().at(-1);
+  if (last !== undefined) return join(place, last);
+  throw new UsageError(`there is no ${what} to resume in ${place}: name it with --out`);
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 
 import { dirname, join } from "@std/path";
-import { patchedFiles } from "../../vm/kernel/source/kernel_overlay.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { Change } from "./change_history.ts";
-import { GitError, GitRepository, runGit } from "./git_repository.ts";
+import { ignoreMissing, removeIfThere } from "../../vm/host/ignore_missing.ts";
+import { GitError, runGit } from "../../vm/host/run_git.ts";
+import { patchedFiles } from "../../vm/kernel/source/kernel_overlay.ts";
 
-/** A series of patches as commits. */
-export interface SeriesRepository {
-  readonly repository: GitRepository;
-  /** The first one is the kernel without any of the patches. */
-  readonly changes: readonly Change[];
+/** A patch of a series as a commit. */
+export interface PatchCommit {
+  readonly id: string;
+  /** Name of the file; `0` is the kernel without any patch. */
+  readonly name: string;
 }
 
 const PATCH = /^(\d{4})-.+\.(patch|diff|mbox)$/;
@@ -26,10 +26,8 @@ export async function listPatches(directory: string): Promise<string[]> {
     throw new UsageError(`option --patches: ${directory} cannot be read: ${(error as Error).message}`);
   }
   const patches = names.filter((name) => PATCH.test(name) && !name.startsWith(COVER)).sort();
-  if (patches.length === 0) {
-    throw new UsageError(`option --patches: expected files NNNN-*.patch in ${directory}, found none`);
-  }
-  return patches;
+  if (patches.length > 0) return patches;
+  throw new UsageError(`option --patches: expected files NNNN-*.patch in ${directory}, found none`);
 }
 
 /**
@@ -38,19 +36,24 @@ export async function listPatches(directory: string): Promise<string[]> {
  *
  * @param directory an empty or missing one, for the repository
  * @param base the kernel's source; it is only read
+ * @returns the commits, that of the kernel without any patch first
  * @throws {UsageError} naming the patch that does not apply
  */
-export async function makeSeriesRepository(
+export async function commitPatches(
   { patches, base, directory }: { patches: string; base: string; directory: string },
-): Promise<SeriesRepository> {
+): Promise<PatchCommit[]> {
   const names = await listPatches(patches);
   const texts = await Promise.all(names.map((name) => Deno.readTextFile(join(patches, name))));
-  await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
+  await removeIfThere(directory);
   await Deno.mkdir(directory, { recursive: true });
   const git = (...args: string[]) => runGit(args, { cwd: directory, env: ENVIRONMENT });
+  const commit = async (title: string): Promise<void> => {
+    await git("add", "--all", "--force");
+    await git("commit", "--quiet", "--allow-empty", "--no-verify", `--message=${title}`);
+  };
   await git("init", "--quiet", "--initial-branch=series");
   for (const file of new Set(texts.flatMap(touchedFiles))) await copyInto(base, directory, file);
-  await commit(git, BASE_TITLE);
+  await commit(BASE_TITLE);
   for (const [index, name] of names.entries()) {
     const path = join(patches, name);
     try {
@@ -58,45 +61,28 @@ export async function makeSeriesRepository(
         await git("am", "--quiet", "--keep-non-patch", "--committer-date-is-author-date", path);
       } else {
         await git("apply", path);
-        await commit(git, name.replace(/^\d+-|\.\w+$/g, ""));
+        await commit(name.replace(/^\d+-|\.\w+$/g, ""));
       }
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      const behind = index === 0 ? base : `${base} with ${index} of the patches`;
-      throw new UsageError(`${path} does not apply to ${behind}: ${error.message}`);
+      const before = index === 0 ? base : `${base} with ${index} of the patches`;
+      throw new UsageError(`${path} does not apply to ${before}: ${error.message}`);
     }
   }
-  const repository = new GitRepository(join(directory, ".git"), patches);
-  return { repository, changes: await readSeriesChanges(repository, names) };
-}
-
-/** The changes of a repository that {@linkcode makeSeriesRepository} made. */
-export async function readSeriesChanges(
-  repository: GitRepository,
-  names: readonly string[],
-): Promise<Change[]> {
-  const commits = (await repository.run(["rev-list", "--reverse", "series"])).trim().split("\n");
-  if (commits.length !== names.length + 1) {
-    throw new UsageError(
-      `${repository.directory}: expected ${names.length + 1} commits, found ${commits.length}`,
-    );
-  }
-  const changes = await repository.changesBetween(commits[0]!, commits.at(-1)!, false);
-  return changes.map((change, index) => ({ ...change, name: index === 0 ? "0" : names[index - 1]! }));
+  const ids = (await git("rev-list", "--reverse", "series")).trim().split("\n");
+  return ids.map((id, index) => ({ id, name: index === 0 ? "0" : names[index - 1]! }));
 }
 
 /**
- * The change that a user names: by the patch's number or file name; 0 is none of them.
+ * The patch that a user names: by its number or file name; 0 is none of them.
  *
  * @throws {UsageError} naming the option
  */
-export function patchNamed(changes: readonly Change[], text: string, option: string): Change {
-  const wanted = changes.find(({ name }, index) =>
-    name === text || (index > 0 && /^\d+$/.test(text) && Number(name.slice(0, 4)) === Number(text)) ||
-    (index === 0 && /^0+$/.test(text))
-  );
+export function patchNamed(commits: readonly PatchCommit[], text: string, option: string): PatchCommit {
+  const number = /^\d+$/.test(text) ? Number(text) : undefined;
+  const wanted = commits.find(({ name }) => name === text || Number(name.slice(0, 4)) === number);
   if (wanted) return wanted;
-  const last = changes.at(-1)!.name;
+  const last = commits.at(-1)!.name;
   throw new UsageError(
     `option ${option}: expected 0, or the number or file name of a patch up to ${last}, found "${text}"`,
   );
@@ -114,11 +100,6 @@ const ENVIRONMENT = {
   GIT_COMMITTER_DATE: "@0 +0000",
 };
 
-async function commit(git: (...args: string[]) => Promise<string>, title: string): Promise<void> {
-  await git("add", "--all", "--force");
-  await git("commit", "--quiet", "--allow-empty", "--no-verify", `--message=${title}`);
-}
-
 /** Every file that a patch speaks of, also those that it only renames or whose mode it changes. */
 function touchedFiles(patch: string): string[] {
   const headers = patch.matchAll(/^diff --git a\/(\S+) b\/(\S+)$/gm);
@@ -126,14 +107,9 @@ function touchedFiles(patch: string): string[] {
 }
 
 async function copyInto(base: string, directory: string, file: string): Promise<void> {
-  const to = join(directory, file);
+  const [from, to] = [join(base, file), join(directory, file)];
   await Deno.mkdir(dirname(to), { recursive: true });
-  const from = join(base, file);
   const isLink = await Deno.lstat(from).then(({ isSymlink }) => isSymlink, () => false);
   if (isLink) await Deno.symlink(await Deno.readLink(from), to);
   else await Deno.copyFile(from, to).catch(ignoreMissing);
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { likelihood, missProbability, passesNeeded } from "./failure_rate.ts";
+import { likelihood, missProbability, passesNeeded } from "./confidence.ts";
 
 /** The same by numeric integration over the rate: what the closed forms must give. */
 function integrate(f: (rate: number) => number): number {

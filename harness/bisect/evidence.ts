@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+
+import { answerConfidence, type FailureRate, passesNeeded } from "./confidence.ts";
+import {
+  type Failure,
+  isSameFailure,
+  type RunOutcome,
+  type SkipReason,
+  verdictOfRun,
+} from "./run_outcome.ts";
+
+/** One run of the suite on the kernel after one change. */
+export interface BisectRun extends RunOutcome {
+  /** Id of the change. */
+  readonly change: string;
+  /** With the building. */
+  readonly seconds: number;
+  /** Directory of its files, from that of the bisect. */
+  readonly files: string;
+}
+
+/** What {@linkcode Evidence} rests on. */
+export interface EvidenceInput {
+  /** Ids of the ends. */
+  readonly good: string;
+  readonly bad: string;
+  readonly runs: readonly BisectRun[];
+  /** Of each change that ran, the ids of itself and of all those that it was made on, back to the good end. */
+  readonly contains: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Wanted probability that the answer is right, below 1. */
+  readonly confidence: number;
+  /** A change is run so often at most. */
+  readonly maxRuns: number;
+}
+
+/** Runs of the bad end from which the failure's rate is taken. */
+const RUNS_AT_BAD = 3;
+/** As many failures tell the rate of a failure that comes and goes. */
+const FAILURES_WHEN_FLAKY = 4;
+/** The bad end is refused when it passes so often. */
+const MAX_PASSES_AT_BAD = 10;
+/** So many runs that say nothing make a change one that is skipped: a single one may be the machine's fault. */
+const MAX_INFRA_FAILURES = 2;
+
+/**
+ * What the runs of a bisect say, and nothing else: so one that was killed goes on where it was.
+ *
+ * A change with one failing run is bad, one with enough passes is good. How many that is depends on how often the
+ * failure shows at bad changes.
+ */
+export class Evidence {
+  /** What is looked for: of the failures of the bad end the one that came most often and is not at the good end. */
+  readonly failure: Failure | undefined;
+  readonly rate: FailureRate;
+  /** Passes that make a change good. */
+  readonly needed: number;
+  readonly #input: EvidenceInput;
+  readonly #runs: ReadonlyMap<string, readonly BisectRun[]>;
+
+  constructor(input: EvidenceInput) {
+    this.#input = input;
+    this.#runs = Map.groupBy(input.runs, ({ change }) => change);
+    this.failure = this.#chooseFailure();
+    this.rate = this.#failureRate();
+    this.needed = passesNeeded(this.rate, 1 - input.confidence, input.maxRuns);
+  }
+
+  /** Ids of the changes that ran, in the order of the first run. */
+  get tried(): string[] {
+    return [...this.#runs.keys()];
+  }
+
+  /** The runs of a change. */
+  runsOf(id: string): readonly BisectRun[] {
+    return this.#runs.get(id) ?? [];
+  }
+
+  /** How many runs of a change showed the failure, or passed. */
+  count(id: string, verdict: "fail" | "pass"): number {
+    const { failure } = this;
+    if (!failure) return 0;
+    return this.runsOf(id).filter((run) => verdictOfRun(run, failure) === verdict).length;
+  }
+
+  /** Whether a change is good or bad, or why it cannot be judged; undefined when it is to be run again. */
+  verdict(id: string): "good" | "bad" | SkipReason | undefined {
+    if (this.count(id, "fail") > 0) return "bad";
+    if (this.failure && this.count(id, "pass") >= this.needed) return "good";
+    const { failure } = this;
+    const reasons = this.runsOf(id).map((run) => failure ? verdictOfRun(run, failure) : run.skip)
+      .filter((verdict) => typeof verdict === "object");
+    const unbuilt = reasons.find(({ kind }) => kind === "build");
+    return unbuilt ?? (reasons.length >= MAX_INFRA_FAILURES ? reasons.at(-1) : undefined);
+  }
+
+  /** Which end is to be run again, or what is wrong with one; undefined when both are as they were said to be. */
+  stepAtEnds(): { run: string } | { wrong: string; problem: SkipReason } | undefined {
+    const { good, bad, maxRuns } = this.#input;
+    const atBad = this.runsOf(bad);
+    const failing = atBad.filter(({ failures }) => failures.length > 0);
+    const unusable = this.verdict(bad);
+    if (failing.length === 0) {
+      if (typeof unusable === "object") return { wrong: bad, problem: unusable };
+      if (atBad.length < Math.min(maxRuns, MAX_PASSES_AT_BAD)) return { run: bad };
+      const text = `is not bad: it passed ${atBad.length} of ${atBad.length} runs`;
+      return { wrong: bad, problem: { kind: "other failure", text } };
+    }
+    const atGood = this.runsOf(good);
+    const shown = atGood.length > 0 ? this.count(bad, "fail") : failing.length;
+    const told = atBad.filter(({ skip }) => !skip).length;
+    const isRateKnown = told >= RUNS_AT_BAD && (shown === told || shown >= FAILURES_WHEN_FLAKY);
+    if (this.failure && !isRateKnown && atBad.length < maxRuns && typeof unusable !== "object") {
+      return { run: bad };
+    }
+    if (atGood.length === 0) return { run: good };
+    if (!this.failure) {
+      const [same] = atGood.flatMap(({ failures }) => failures);
+      const text = `is not good: ${same?.scenario} fails there, too: ${same?.text}`;
+      return { wrong: good, problem: { kind: "other failure", text } };
+    }
+    const verdict = this.verdict(good);
+    if (verdict === undefined) return { run: good };
+    return typeof verdict === "object" ? { wrong: good, problem: verdict } : undefined;
+  }
+
+  /**
+   * The probability that the first bad change is one of these.
+   *
+   * @param all ids of all changes from the good end to the bad one
+   */
+  confidence(answer: readonly string[], all: readonly string[]): number {
+    const tried = this.tried.map((id) => ({
+      contains: this.#input.contains.get(id) ?? new Set([id]),
+      failed: this.count(id, "fail"),
+      passed: this.count(id, "pass"),
+    }));
+    return answerConfidence(answer, { all, tried });
+  }
+
+  /**
+   * The good change on which an answer rests and which has the fewest passes; undefined when none may be run again.
+   *
+   * @param goods ids of changes that were taken to be good
+   */
+  weakest(goods: readonly string[]): string | undefined {
+    const last = goods.filter((id) => !goods.some((other) => other !== id && this.contains(other, id)));
+    const passes = (id: string): number => this.count(id, "pass");
+    return last.filter((id) => this.runsOf(id).length < this.#input.maxRuns)
+      .toSorted((a, b) => passes(a) - passes(b))[0];
+  }
+
+  /** Whether a change that ran is, or was made on, another one. */
+  contains(id: string, other: string): boolean {
+    return id === other || this.#input.contains.get(id)?.has(other) === true;
+  }
+
+  #chooseFailure(): Failure | undefined {
+    const { good, bad } = this.#input;
+    const old = this.runsOf(good).flatMap(({ failures }) => failures);
+    const all = this.runsOf(bad).flatMap(({ failures }) => failures);
+    const count = (wanted: Failure): number => all.filter((one) => isSameFailure(one, wanted)).length;
+    return all.filter((one) => !old.some((other) => isSameFailure(one, other)))
+      .toSorted((a, b) => count(b) - count(a))[0];
+  }
+
+  /** How often the failure shows, by all changes that are bad or were made on a bad one. */
+  #failureRate(): FailureRate {
+    const bads = this.tried.filter((id) => this.count(id, "fail") > 0);
+    const counted = this.tried.filter((id) => bads.some((bad) => this.contains(id, bad)));
+    const sum = (verdict: "fail" | "pass"): number =>
+      counted.reduce((all, id) => all + this.count(id, verdict), 0);
+    return { failed: sum("fail"), runs: sum("fail") + sum("pass") };
+  }
+}
