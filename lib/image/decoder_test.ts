@@ -55,7 +55,7 @@ Deno.test("decodeBytes() names each node by its place", () => {
     "task[0]/vma[0]/fname",
   ]);
   assertEquals(paths.slice(-10), [
-    "task[0]/vma[5]/pgarr[0]",
+    "task[0]/vma[6]/pgarr[0]",
     "task[0]/mm_context",
     "task[0]/mm_context/ldt",
     "task[0]/thread",

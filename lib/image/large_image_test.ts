@@ -9,6 +9,7 @@ import { RW_FLAGS, syntheticImage } from "./testing/synthetic_image.ts";
 
 const MIB = 1 << 20;
 const START = 0x1000_0000n;
+const CODE = { start: 0x400000n, end: 0x402000n, flags: 0x75n };
 const PIECE = new Uint8Array(64 * 1024).fill(0x5a);
 
 /** A PGARR record and the addresses after it. */
@@ -33,8 +34,8 @@ async function* largeImage(
   onPiece: () => void,
 ): AsyncGenerator<Uint8Array> {
   const vma = { start: START, end: START + BigInt(pages * PAGE_SIZE), flags: RW_FLAGS, pgoff: START >> 12n };
-  const { nodes } = readNodes(syntheticImage({ wordSize, vmas: [vma] }));
-  const end = nodes.findIndex((node) => isRecord(node, "PGARR"));
+  const { nodes } = readNodes(syntheticImage({ wordSize, vmas: [CODE, vma] }));
+  const end = nodes.findLastIndex((node) => isRecord(node, "PGARR"));
   yield await Promise.resolve(encode(nodes.slice(0, end)));
   const full = pagesPerChunk(wordSize);
   for (let first = 0; first < pages; first += full) {
@@ -67,7 +68,7 @@ for (const wordSize of [8, 4] as const) {
 Deno.test("checkImage() is quick for 32 MiB", () => {
   const pages = Array.from({ length: 8192 }, (_, i) => START + BigInt(i * PAGE_SIZE));
   const vma = { start: START, end: START + 0x1000_0000n, flags: RW_FLAGS, pgoff: START >> 12n, pages };
-  const bytes = syntheticImage({ vmas: [vma] });
+  const bytes = syntheticImage({ vmas: [CODE, vma] });
   checkImage(bytes);
   const start = performance.now();
   assertEquals(checkImage(bytes), []);

@@ -75,7 +75,7 @@ export const OPAQUE_BITS: readonly OpaqueBits[] = [
   { where: "pids", mask: ALL, why: "pids of parents and groups, and padding", dialect: "v11" },
   { where: "TASK.state", mask: 3n, why: "v11 takes tasks that sleep", dialect: "v11" },
   { where: "TASK.exit_code", mask: 0xffffn, why: "any exit code" },
-  { where: "TASK.exit_signal", mask: 0x7fn, why: "any signal" },
+  { where: "TASK.exit_signal", mask: 0xffn, why: "any signal, or what clone(2) takes for one" },
   {
     where: "TASK._padding",
     mask: ALL,

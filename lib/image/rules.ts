@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { decodeBytes, type DecodeOptions, decodeStream } from "./decoder.ts";
-import type { FormatOptions } from "./dialect.ts";
 import type { Finding } from "./finding.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 import type { ImageNode, RecordNode } from "./nodes.ts";
-import { isStruct, type RecordDesc, type RecordName, RECORDS } from "./records.ts";
+import { fieldsOf, type RecordDesc, RECORDS } from "./records.ts";
 import { AsPostedRules } from "./rules/as_posted_rules.ts";
 import { checkCpu, checkFsGsBase } from "./rules/cpu_rules.ts";
 import { checkLdt, checkMmContext, checkThread, checkTls } from "./rules/descriptor_rules.ts";
@@ -13,18 +12,14 @@ import { checkHead, checkHeadArch, checkTail } from "./rules/head_rules.ts";
 import { checkFname, checkMapCount, checkMm, VmaRules } from "./rules/mm_rules.ts";
 import { OrderRules } from "./rules/order_rules.ts";
 import { PageRules } from "./rules/page_rules.ts";
-import { hex, newTaskContext, Reporter, RuleContext } from "./rules/rule_context.ts";
+import { type CheckOptions, hex, RuleContext, TaskContext } from "./rules/rule_context.ts";
 import { checkComm, checkTask } from "./rules/task_rules.ts";
 import { checkXstate } from "./rules/xstate_rules.ts";
 
-/** How to check. */
-export interface CheckOptions extends FormatOptions {
-  /** Findings of one id at most, 20 when left out; the last of them counts the rest. */
-  readonly limit?: number;
-}
+export type { CheckOptions } from "./rules/rule_context.ts";
 
-/** Records whose `parent` is the pid of their task. */
-const HAS_PID: ReadonlySet<RecordName> = new Set(["MM", "THREAD", "CPU", "FILES", "X86_FSGSBASE"]);
+/** `PID_MAX_LIMIT` less one (include/linux/threads.h). */
+const LAST_PID = 0x3f_ffff;
 
 /**
  * Checks an image node by node, as it is decoded. It keeps nothing of an image's size.
@@ -32,18 +27,18 @@ const HAS_PID: ReadonlySet<RecordName> = new Set(["MM", "THREAD", "CPU", "FILES"
  * All broken rules are reported, not just the first. Contents of pages are not looked at.
  */
 export class RuleChecker {
-  readonly #reporter: Reporter;
   readonly #context: RuleContext;
   readonly #order: OrderRules;
   readonly #pages: PageRules;
   readonly #vmas = new VmaRules();
   readonly #asPosted: AsPostedRules;
   readonly #files: FilesRules;
+  /** The first bytes after TAIL, and how many there are in all. */
+  #trailing: { readonly node: ImageNode; length: number } | undefined;
 
   /** A checker for one image. */
   constructor(options: CheckOptions = {}) {
-    this.#reporter = new Reporter(options.limit ?? 20);
-    this.#context = new RuleContext(this.#reporter, options);
+    this.#context = new RuleContext(options);
     this.#order = new OrderRules(this.#context);
     this.#pages = new PageRules(this.#context);
     this.#asPosted = new AsPostedRules(this.#context);
@@ -52,44 +47,47 @@ export class RuleChecker {
 
   /** Takes the next node. */
   visit(node: ImageNode): void {
-    const context = this.#context;
     switch (node.kind) {
       case "record":
         return this.#record(node);
       case "pages":
         return this.#pages.pages(node);
       case "ldt":
-        return checkLdt(node, context);
+        return checkLdt(node, this.#context);
       case "tls":
-        return checkTls(node, context);
+        return checkTls(node, this.#context);
       case "xstate":
-        return checkXstate(node, context);
+        return checkXstate(node, this.#context);
       case "pids":
         return this.#files.pids(node);
-      case "unknown": {
-        const message = `skipped a record of unknown type ${node.header.type}`;
-        return context.report("N_UNKNOWN_RECORD", node, { message, actual: `${node.header.len} bytes` });
-      }
+      case "unknown":
+        return this.#order.unknown(node);
       case "trailing":
-        return context.report(context.isPort ? "E_TRAILING" : "N_TRAILING", node, {
-          message: "bytes after TAIL",
-          expected: "the end",
-          actual: `${node.length} bytes`,
-        });
+        this.#trailing ??= { node, length: 0 };
+        this.#trailing.length += node.length;
     }
   }
 
-  /** The end: all findings, in the order of the image. */
+  /** The end: all findings, in the order of the image. `isCut`: it could not be decoded to its end. */
   finish(isCut = false): Finding[] {
+    const context = this.#context;
     this.#pages.finish(isCut);
-    this.#files.finish();
-    return this.#reporter.findings();
+    if (!isCut) this.#files.finish();
+    if (this.#trailing !== undefined) {
+      const report = {
+        message: "bytes after TAIL",
+        expected: "the end",
+        actual: `${this.#trailing.length} bytes`,
+      };
+      context.report(context.isPort ? "E_TRAILING" : "N_TRAILING", this.#trailing.node, report);
+    }
+    return context.findings();
   }
 
   #record(node: RecordNode): void {
     const context = this.#context;
     if (node.name === "HEAD") context.start(node);
-    if (node.name === "TASK") context.task = newTaskContext();
+    if (node.name === "TASK") context.task = new TaskContext();
     this.#order.visit(node);
     this.#checkParent(node);
     if (context.isPort) this.#checkPadding(node);
@@ -136,41 +134,30 @@ export class RuleChecker {
 
   #checkParent(node: RecordNode): void {
     const { parent } = node.header;
-    const { task } = this.#context;
+    const { task, isPort } = this.#context;
+    const { parent: kind }: RecordDesc = RECORDS[node.name];
     // FD_DATA is judged with its FD_ENT.
-    if (node.name === "FD_DATA") return;
-    if (!HAS_PID.has(node.name)) {
-      return this.#expectParent(node, node.name === "MM_CONTEXT" ? "its objref, 0" : "0", 0);
+    if (kind === "objref") return;
+    if (kind === "pid" && task.pid === undefined) {
+      task.pid = parent;
+      // A v11 image may be of a task that its writer cannot see.
+      if (parent <= LAST_PID && (parent > 0 || !isPort)) return;
+      const values = { expected: `1 to ${LAST_PID}`, actual: hex(parent), at: 4 };
+      return this.#context.report("E_PARENT", node, { message: "no pid", ...values });
     }
-    if (task.pid !== undefined) return this.#expectParent(node, `pid ${task.pid}`, task.pid);
-    task.pid = parent;
-    // A v11 image may be of a task that its writer cannot see.
-    const good = parent <= 0x3f_ffff && (parent > 0 || !this.#context.isPort);
-    if (!good) {
-      this.#context.report("E_PARENT", node, {
-        message: "no pid",
-        expected: "1 to 4194303",
-        actual: hex(parent),
-        at: 4,
-      });
-    }
-  }
-
-  #expectParent(node: RecordNode, words: string, expected: number): void {
-    const { parent } = node.header;
-    if (parent === expected) return;
-    const values = { expected: words, actual: String(parent) };
-    this.#context.report("E_PARENT", node, { message: `wrong parent of ${node.name}`, ...values, at: 4 });
+    const wanted = kind === "pid" ? task.pid : 0;
+    if (parent === wanted) return;
+    const words = node.name === "MM_CONTEXT" ? "its objref, 0" : kind === "pid" ? `pid ${wanted}` : "0";
+    const values = { expected: words, actual: String(parent), at: 4 };
+    this.#context.report("E_PARENT", node, { message: `wrong parent of ${node.name}`, ...values });
   }
 
   #checkPadding(node: RecordNode): void {
-    const { payload }: RecordDesc = RECORDS[node.name];
-    if (!isStruct(payload)) return;
     const fields = node.fields as Readonly<Record<string, number | bigint>>;
-    for (const { name, padding } of payload.fields) {
+    for (const { name, padding } of fieldsOf(node.name)) {
       if (padding === undefined || fields[name] === 0) continue;
-      const values = { expected: "0x0", actual: hex(fields[name] ?? 0) };
-      this.#context.reportField("E_PADDING", node, name, { message: "unused bytes are not zero", ...values });
+      const report = { message: "unused bytes are not zero", expected: "0x0" };
+      this.#context.reportField("E_PADDING", node, name, report);
     }
   }
 }
@@ -179,23 +166,21 @@ export class RuleChecker {
  * Checks nodes against the rules of the format.
  *
  * @param nodes from {@linkcode decodeBytes} or an image's `nodes`
- * @throws {MalformedImageError} what the iterable throws
+ * @returns what is wrong; an error of the decoder is the last finding, after those about what came before
  */
 export function checkNodes(nodes: Iterable<ImageNode>, options: CheckOptions = {}): Finding[] {
   const checker = new RuleChecker(options);
-  for (const node of nodes) checker.visit(node);
+  try {
+    for (const node of nodes) checker.visit(node);
+  } catch (error) {
+    return withMalformed(checker.finish(true), error);
+  }
   return checker.finish();
 }
 
 /** Decodes and checks. What cannot be decoded is the last finding, after those about what came before. */
 export function checkImage(bytes: Uint8Array, options: CheckOptions & DecodeOptions = {}): Finding[] {
-  const checker = new RuleChecker(options);
-  try {
-    for (const node of decodeBytes(bytes, options)) checker.visit(node);
-  } catch (error) {
-    return withMalformed(checker.finish(true), error);
-  }
-  return checker.finish();
+  return checkNodes(decodeBytes(bytes, options), options);
 }
 
 /** The same for an image that comes in pieces; it holds one chunk at a time. */

@@ -29,7 +29,6 @@ Deno.test("checkImage() finds nothing wrong with good images of the port", () =>
     { hasXsave: false },
     segments(),
     { ...segments(), wordSize: 4, hasXsave: false },
-    { vmas: [] },
   ];
   for (const options of samples) {
     assertEquals(checkImage(syntheticImage(options)), [], JSON.stringify(options));
@@ -39,7 +38,8 @@ Deno.test("checkImage() finds nothing wrong with good images of the port", () =>
 Deno.test("checkImage() names what a v11 image has as posted, once each, as notes", () => {
   const pages = Array.from({ length: 6200 }, (_, i) => START + BigInt(i) * 4096n);
   const vma = { start: START, end: START + 6300n * 4096n, flags: RW_FLAGS, pgoff: START >> 12n, pages };
-  const findings = checkImage(syntheticImage({ dialect: "v11", ...segments(), vmas: [vma] }));
+  const code = { start: 0x400000n, end: 0x402000n, flags: 0x75n };
+  const findings = checkImage(syntheticImage({ dialect: "v11", ...segments(), vmas: [code, vma] }));
   assertEquals(worstVerdict(findings), undefined);
   assertEquals(findings.map(({ id }) => id), [
     "N_STALE_PADDING",
@@ -146,6 +146,37 @@ Deno.test("an image that is cut, or has a huge nr_pages, is not said to count fr
         new DataView(image.buffer).setBigUint64(offset + 8, value, true);
         assertEquals(said(image), [], `nr_pages ${value} at ${offset}`);
       }
+    }
+  }
+});
+
+Deno.test("an unknown extension record is a note where such may stand, if it is allowed, and a fault elsewhere", () => {
+  const ids = (bytes: Uint8Array): string[] => checkImage(bytes, { allowUnknown: true }).map(({ id }) => id);
+  const bytes = syntheticImage({ unknownType: 1500 });
+  const { nodes } = readNodes(bytes);
+  const extension = nodes.find((node) => node.kind === "unknown")!;
+  assertEquals(checkImage(bytes).map(({ id }) => id), ["E_UNKNOWN_RECORD"]);
+  assertEquals(ids(bytes), ["N_UNKNOWN_RECORD"]);
+  bytes[extension.offset + 4]! ^= 1;
+  assertEquals(ids(bytes), ["E_PARENT", "N_UNKNOWN_RECORD"]);
+  bytes[extension.offset + 4]! ^= 1;
+  for (const name of ["HEAD_ARCH", "TASK", "VMA", "PGARR", "MM_CONTEXT", "THREAD"] as const) {
+    const rest = nodes.filter((node) => node !== extension);
+    rest.splice(rest.findIndex((node) => isRecord(node, name)) + 1, 0, extension);
+    const found = checkImage(encode(rest), { allowUnknown: true }).map(({ id }) => id);
+    assert(found.includes("E_ORDER"), `after ${name}: ${found.join(" ")}`);
+  }
+});
+
+Deno.test("one bit of a type that makes it unknown hides nothing, even where unknown records are allowed", () => {
+  const bytes = syntheticImage();
+  for (const { kind, offset, path } of readNodes(bytes).nodes) {
+    if (kind !== "record") continue;
+    for (const bit of [10, 11, 12, 13, 14]) {
+      const image = bytes.slice();
+      image[offset + (bit >> 3)]! ^= 1 << (bit & 7);
+      const verdict = worstVerdict(checkImage(image, { allowUnknown: true }));
+      assert(verdict !== undefined, `bit ${bit} of the type of ${path}`);
     }
   }
 });

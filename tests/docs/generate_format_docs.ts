@@ -136,8 +136,10 @@ const PAGE_TABLES: readonly (readonly [string, KernelArch, boolean])[] = [
 ];
 
 function ruleList(): string {
-  const rows = Object.entries(RULES).map(([id, { verdict, doc }]) => [`\`${id}\``, verdict, doc]);
-  return table(["id", "verdict", "found when"], rows);
+  const rows = Object.entries(RULES).map(([id, { verdict, doc, dialects, source }]) => {
+    return [`\`${id}\``, verdict, doc, dialects.length > 1 ? "both" : dialects[0] ?? "", source];
+  });
+  return table(["id", "verdict", "found when", "dialect", "because of"], rows);
 }
 
 function opaqueBits(): string {

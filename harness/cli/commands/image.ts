@@ -37,6 +37,9 @@ export const imageCommand: Command = {
     },
     dialect: { value: "NAME", help: "v11 or port, in place of what the image says" },
     offset: { value: "N", help: "where the image starts in the file" },
+    "allow-unknown": {
+      help: "check: records of unknown types are notes where extensions may stand, no faults",
+    },
   },
   async run(options) {
     const [action, path, ...more] = options.words;
@@ -98,7 +101,8 @@ async function checkImageFile(path: string, options: ParsedOptions): Promise<Exi
   const manifest = options.string("manifest");
   if (manifest !== undefined) return await checkWithManifest(path, manifest, options);
   const file = await openImage(path);
-  const findings = await checkImageStream(file.readable, decodeOptions(options));
+  const allowUnknown = options.flag("allow-unknown");
+  const findings = await checkImageStream(file.readable, { ...decodeOptions(options), allowUnknown });
   return showFindings(path, findings, { json: options.flag("json") });
 }
 

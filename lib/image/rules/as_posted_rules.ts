@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { RecordNode, RecordNodeOf } from "../nodes.ts";
-import { isStruct, type RecordDesc, RECORDS } from "../records.ts";
+import { fieldsOf } from "../records.ts";
 import { dataView } from "../struct_codec.ts";
 import { hasBreakpoint } from "./cpu_rules.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
@@ -22,19 +22,12 @@ export class AsPostedRules {
   /** Takes the next record. */
   visit(node: RecordNode): void {
     if (node.name === "TASK") this.#firstVma = true;
-    this.#checkPadding(node);
+    const fields = node.fields as Readonly<Record<string, number | bigint>>;
+    for (const { name, padding } of fieldsOf(node.name)) {
+      if (padding) this.#check(node, name, BigInt(fields[name] ?? 0), this.#predictPadding(node));
+    }
     if (node.name === "VMA") this.#firstVma = false;
     if (node.name === "CPU") this.#checkCpu(node);
-  }
-
-  #checkPadding(node: RecordNode): void {
-    const { payload }: RecordDesc = RECORDS[node.name];
-    if (!isStruct(payload)) return;
-    const fields = node.fields as Readonly<Record<string, number | bigint>>;
-    for (const { name, padding } of payload.fields) {
-      if (padding === undefined) continue;
-      this.#check(node, name, BigInt(fields[name] ?? 0), this.#predictPadding(node));
-    }
   }
 
   #predictPadding(node: RecordNode): bigint | undefined {
@@ -54,55 +47,52 @@ export class AsPostedRules {
   }
 
   #checkCpu(node: RecordNodeOf<"CPU">): void {
-    const { task, revision } = this.#context;
-    const { fields } = node;
-    if (revision === 1 && task.thread !== undefined && task.vma !== undefined && task.mm !== undefined) {
-      const { vm_start, vm_end, vm_page_prot } = task.vma.fields;
-      const { brk, start_stack, arg_start, arg_end } = task.mm.fields;
+    const { task: { thread, vma, mm }, revision } = this.#context;
+    const { fs, gs, uses_debug, debugreg7, ...fields } = node.fields;
+    if (revision === 1 && thread !== undefined && vma !== undefined && mm !== undefined) {
       const stale = {
-        r15: dataView(task.thread.payload).getBigUint64(0, true),
-        r14: vm_start,
-        r13: vm_end,
-        r12: vm_page_prot,
-        r11: brk,
-        r10: start_stack,
-        r9: arg_start,
-        r8: arg_end,
+        r15: dataView(thread.payload).getBigUint64(0, true),
+        r14: vma.fields.vm_start,
+        r13: vma.fields.vm_end,
+        r12: vma.fields.vm_page_prot,
+        r11: mm.fields.brk,
+        r10: mm.fields.start_stack,
+        r9: mm.fields.arg_start,
+        r8: mm.fields.arg_end,
       };
       for (const [name, value] of Object.entries(stale)) {
         this.#check(node, name, fields[name as keyof typeof stale], value);
       }
     }
-    this.#context.reportField("N_FS_NOT_SAVED", node, "fs", {
-      message: "fs is the kernel's, the task's is lost: as posted",
-      actual: hex(fields.fs & 0xffffn),
-    });
-    if (fields.fs > 0xffffn || fields.gs > 0xffffn) {
-      this.#context.reportField("N_SELECTOR_HIGH", node, "gs", {
-        message: "only 16 bits of fs and gs are written: as posted",
-        actual: `fs ${hex(fields.fs)}, gs ${hex(fields.gs)}`,
-      });
+    const note = (
+      id: "N_FS_NOT_SAVED" | "N_SELECTOR_HIGH" | "N_USES_DEBUG",
+      field: string,
+      text: string[],
+    ): void => {
+      const [message = "", actual = ""] = text;
+      this.#context.reportField(id, node, field, { message: `${message}: as posted`, actual });
+    };
+    note("N_FS_NOT_SAVED", "fs", ["fs is the kernel's, the task's is lost", hex(fs & 0xffffn)]);
+    if (fs > 0xffffn || gs > 0xffffn) {
+      note("N_SELECTOR_HIGH", "gs", [
+        "only 16 bits of fs and gs are written",
+        `fs ${hex(fs)}, gs ${hex(gs)}`,
+      ]);
     }
-    if (fields.uses_debug !== (hasBreakpoint(fields.debugreg7) ? 1 : 0)) {
-      this.#context.reportField("N_USES_DEBUG", node, "uses_debug", {
-        message: "tests a bit number for a bit, so it tells nothing of breakpoints: as posted",
-        actual: `${fields.uses_debug} with dr7 ${hex(fields.debugreg7)}`,
-      });
+    if (uses_debug !== (hasBreakpoint(debugreg7) ? 1 : 0)) {
+      const message = "tests a bit number for a bit, so it tells nothing of breakpoints";
+      note("N_USES_DEBUG", "uses_debug", [message, `${uses_debug} with dr7 ${hex(debugreg7)}`]);
     }
   }
 
   #check(node: RecordNode, field: string, value: bigint, predicted: bigint | undefined): void {
+    const actual = hex(value);
     if (predicted !== undefined && value !== predicted) {
-      return this.#context.reportField("E_PADDING", node, field, {
-        message: "unused bytes do not hold what the code as posted leaves there",
-        expected: hex(predicted),
-        actual: hex(value),
-      });
+      const message = "unused bytes do not hold what the code as posted leaves there";
+      this.#context.reportField("E_PADDING", node, field, { message, expected: hex(predicted), actual });
+    } else if (value !== 0n) {
+      const message = "unused bytes hold what the buffer held before: as posted";
+      this.#context.reportField("N_STALE_PADDING", node, field, { message, actual });
     }
-    if (value === 0n) return;
-    this.#context.reportField("N_STALE_PADDING", node, field, {
-      message: "unused bytes hold what the buffer held before: as posted",
-      actual: hex(value),
-    });
   }
 }

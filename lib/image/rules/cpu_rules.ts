@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
+import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { DebugRegisters, DR6_AT_REST } from "../../x86/debug_registers.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
 // EFLAGS: always set are bit 1 and, in a program, IF.
 const FLAGS_SET = 0x202n;
 // CF PF AF ZF SF TF DF OF NT RF AC ID: what a program can have set.
-const FLAGS_FREE = 0x1n | 0x4n | 0x10n | 0x40n | 0x80n | 0x100n | 0x400n | 0x800n | 0x4000n | 0x10000n |
-  0x40000n | 0x200000n;
+const FLAGS_FREE = 0x25_4dd5n;
 /** iopl() of old kernels changes them; since 5.5 it is emulated. */
 const FLAGS_IOPL = 0x3000n;
 
-/** DR6 at rest, and the bits that events set: B0 to B3, BD, BS, BT. */
-const DR6_AT_REST = 0xffff_0ff0n;
+/** Bits of DR6 that events set: B0 to B3, BD, BS, BT. */
 const DR6_EVENTS = 0xe00fn;
 const DR7_ENABLE = 0xffn;
 
@@ -20,59 +20,78 @@ const SELECTORS = {
   8: { cs: [0x33n, 0x23n], ss: [0x2bn] },
   4: { cs: [0x73n], ss: [0x7bn] },
 } as const;
+/** GDT entries beside TLS that a program may load into data segment registers, by word size; the null one is 0. */
+const DATA_ENTRIES = { 8: [0, 4, 5, 6, 15], 4: [0, 14, 15, 27, 28] } as const;
 const TABLE_LDT = 4n;
+/** The page that stands in no VMA and is emulated (arch/x86/entry/vsyscall). */
+const VSYSCALL = 0xffff_ffff_ff60_0000n;
 
 const GENERAL = ["bp", "bx", "ax", "cx", "dx", "si", "di", "orig_ax", "ip", "sp"] as const;
 const HIGH_GENERAL = ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8"] as const;
 const SEGMENTS = ["cs", "ss", "ds", "es", "fs", "gs"] as const;
-const DEBUG = ["debugreg0", "debugreg1", "debugreg2", "debugreg3", "debugreg6", "debugreg7"] as const;
+const BREAKPOINTS = ["debugreg0", "debugreg1", "debugreg2", "debugreg3"] as const;
 
 type Cpu = RecordNodeOf<"CPU">;
 
-/** CPU: widths, selectors, flags, debug registers. */
-export function checkCpu(node: RecordNodeOf<"CPU">, context: RuleContext): void {
+/** CPU: widths, selectors, flags, addresses, debug registers. */
+export function checkCpu(node: Cpu, context: RuleContext): void {
   checkWidths(node, context);
   checkSelectors(node, context);
   checkFlags(node, context);
+  checkAddresses(node, context);
+  checkSelf(node, context);
   checkDebug(node, context);
   const { used_math } = node.fields;
-  const good = context.isPort ? used_math === 1 : used_math <= 1;
-  if (good) return;
-  const values = { expected: context.isPort ? "1" : "0 or 1", actual: hex(used_math) };
-  context.reportField("E_USED_MATH", node, "used_math", { message: "impossible used_math", ...values });
+  if (context.isPort ? used_math === 1 : used_math <= 1) return;
+  const expected = context.isPort ? "1" : "0 or 1";
+  context.reportField("E_USED_MATH", node, "used_math", { message: "impossible used_math", expected });
 }
 
 function checkWidths(node: Cpu, context: RuleContext): void {
-  const wide = (name: keyof Cpu["fields"], limit: bigint): void => {
-    const value = BigInt(node.fields[name]);
-    if (value <= limit) return;
-    const values = { expected: limit === 0n ? "0" : `at most ${hex(limit)}`, actual: hex(value) };
-    context.reportField("E_CPU_WIDTH", node, name, { message: "more bits than the register has", ...values });
+  const wide = (names: readonly (keyof Cpu["fields"])[], limit: bigint): void => {
+    for (const name of names) {
+      if (BigInt(node.fields[name]) <= limit) continue;
+      const expected = limit === 0n ? "0" : `at most ${hex(limit)}`;
+      context.reportField("E_CPU_WIDTH", node, name, {
+        message: "more bits than the register has",
+        expected,
+      });
+    }
   };
   if (context.format.wordSize === 4) {
-    for (const name of [...GENERAL, ...DEBUG]) wide(name, 0xffff_ffffn);
+    wide([...GENERAL, ...BREAKPOINTS], 0xffff_ffffn);
     // v11 leaves stale bytes in these: see as_posted_rules.ts.
-    if (context.isPort) { for (const name of HIGH_GENERAL) wide(name, 0n); }
+    if (context.isPort) wide(HIGH_GENERAL, 0n);
   }
-  for (const name of SEGMENTS) {
-    // v11 reads fs and gs of the task itself into 16 of the 64 bits.
-    if (context.isPort || (name !== "fs" && name !== "gs")) wide(name, 0xffffn);
-  }
-  for (const name of ["debugreg6", "debugreg7"] as const) wide(name, 0xffff_ffffn);
+  // v11 reads fs and gs of the task itself into 16 of the 64 bits.
+  wide(context.isPort ? SEGMENTS : SEGMENTS.slice(0, 4), 0xffffn);
+  wide(["debugreg6", "debugreg7"], 0xffff_ffffn);
 }
 
 function checkSelectors(node: Cpu, context: RuleContext): void {
-  const allowed = SELECTORS[context.format.wordSize];
+  const { wordSize } = context.format;
   for (const name of ["cs", "ss"] as const) {
     const value = node.fields[name];
-    const known: readonly bigint[] = allowed[name];
+    const known: readonly bigint[] = SELECTORS[wordSize][name];
     const isLocal = (value & 7n) === 7n && hasLdtEntry(Number(value >> 3n), context);
-    if (known.includes(value) || isLocal || isTls(name, value, context)) continue;
+    // A stack in a TLS segment is possible, code is not.
+    const isTls = name === "ss" && (value & 7n) === 3n && isTlsEntry(value, context);
+    if (known.includes(value) || isLocal || isTls) continue;
+    const expected = `${known.map(hex).join(" or ")}, or an entry of the LDT that is not empty`;
     context.reportField("E_CPU_SELECTOR", node, name, {
       message: `no program can run with this ${name}`,
-      expected: `${known.map(hex).join(" or ")}, or an entry of the LDT that is not empty`,
-      actual: hex(value),
+      expected,
     });
+  }
+  const entries: readonly number[] = DATA_ENTRIES[wordSize];
+  // v11 does not save fs, and leaves bits of gs as they were.
+  for (const name of context.isPort ? SEGMENTS.slice(2) : ["ds", "es"] as const) {
+    const value = node.fields[name];
+    // An entry of the LDT may be gone, and the selector still there: only the next load would notice.
+    if (value > 0xffffn || (value & TABLE_LDT) !== 0n) continue;
+    if (entries.includes(Number(value >> 3n)) || isTlsEntry(value, context)) continue;
+    const message = "no program can load this selector";
+    context.reportField("N_CPU_SELECTOR", node, name, { message });
   }
 }
 
@@ -81,46 +100,93 @@ function hasLdtEntry(index: number, context: RuleContext): boolean {
   return bytes !== undefined && bytes.some((byte) => byte !== 0);
 }
 
-/** A stack in a TLS segment is possible, code is not. */
-function isTls(name: "cs" | "ss", value: bigint, context: RuleContext): boolean {
-  const index = (value >> 3n) - BigInt(context.abi.firstTlsSlot);
-  return name === "ss" && (value & 3n) === 3n && (value & TABLE_LDT) === 0n && index >= 0n &&
-    index < BigInt(context.abi.tlsEntries);
+function isTlsEntry(selector: bigint, { abi }: RuleContext): boolean {
+  const index = Number(selector >> 3n) - abi.firstTlsSlot;
+  return (selector & TABLE_LDT) === 0n && index >= 0 && index < abi.tlsEntries;
 }
 
 function checkFlags(node: Cpu, context: RuleContext): void {
   const { flags } = node.fields;
   const free = context.isPort ? FLAGS_FREE : FLAGS_FREE | FLAGS_IOPL;
   if ((flags & ~free) === FLAGS_SET) return;
-  const wrong = (flags & ~free) ^ FLAGS_SET;
-  context.reportField("E_CPU_FLAGS", node, "flags", {
-    message: `bits ${hex(wrong)} are not a program's to change`,
-    expected: hex((flags & free) | FLAGS_SET),
-    actual: hex(flags),
-  });
+  const message = `bits ${hex((flags & ~free) ^ FLAGS_SET)} are not a program's to change`;
+  context.reportField("E_CPU_FLAGS", node, "flags", { message, expected: hex((flags & free) | FLAGS_SET) });
+}
+
+/** Whether all bits from that of the sign up are alike, with five-level page tables at most. */
+function isCanonical(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(57, address)) === address;
+}
+
+/**
+ * Where the program is. A wild jump and a stack that is full show in a debugger before they kill: only what no jump
+ * reaches is impossible. A segment of the LDT or TLS has a base of its own, and is left alone.
+ */
+function checkAddresses(node: Cpu, context: RuleContext): void {
+  const { ip, sp, cs, ss } = node.fields;
+  const { wordSize } = context.format;
+  const { areas, code } = context.task;
+  const isFlatCode = (SELECTORS[wordSize].cs as readonly bigint[]).includes(cs);
+  // What lies beyond 32 bits was reported as too wide.
+  const isNarrow = wordSize === 4 && (ip > 0xffff_ffffn || sp > 0xffff_ffffn);
+  if (isNarrow || context.task.mm === undefined) return;
+  if (!isCanonical(ip) || (cs === 0x23n && ip > 0xffff_ffffn && wordSize === 8)) {
+    const expected = cs === 0x23n ? "at most 32 bits" : "bits 56 to 63 all alike";
+    context.reportField("E_CPU_IP", node, "ip", { message: "no code can be there", expected });
+  } else if (isFlatCode && code.lacks(ip) && ip - ip % PAGE_SIZE_BIG !== VSYSCALL) {
+    context.reportField("N_CPU_IP", node, "ip", { message: "in no mapping that can be executed" });
+  }
+  // The first push of an empty stack goes below its end.
+  const isFlatStack = (SELECTORS[wordSize].ss as readonly bigint[]).includes(ss);
+  if (isFlatStack && areas.lacks(sp) && (sp === 0n || areas.lacks(sp - 1n))) {
+    context.reportField("N_CPU_SP", node, "sp", { message: "in no mapping" });
+  }
+}
+
+/** A task that saves itself is in checkpoint(2), and saves what the call returns to it after a restart. */
+function checkSelf(node: Cpu, context: RuleContext): void {
+  if (!context.isPort || context.task.task?.fields.state !== 0) return;
+  context.expectField("E_CPU_SELF", node, "ax", 0n);
+  if (BigInt.asIntN(32, node.fields.orig_ax) >= 0n) return;
+  const message = "a task that saves itself, and is in no system call";
+  context.reportField("E_CPU_SELF", node, "orig_ax", { message, expected: "the number of a system call" });
 }
 
 function checkDebug(node: Cpu, context: RuleContext): void {
-  const { debugreg4, debugreg5, debugreg6, debugreg7, uses_debug } = node.fields;
-  context.expectField("E_CPU_DEBUG", node, "debugreg4", debugreg4, 0n);
-  context.expectField("E_CPU_DEBUG", node, "debugreg5", debugreg5, 0n);
+  const { debugreg6, debugreg7, uses_debug } = node.fields;
+  context.expectField("E_CPU_DEBUG", node, "debugreg4", 0n);
+  context.expectField("E_CPU_DEBUG", node, "debugreg5", 0n);
   if (uses_debug > 1) {
-    const values = { expected: "0 or 1", actual: hex(uses_debug) };
-    context.reportField("E_CPU_DEBUG", node, "uses_debug", { message: "neither true nor false", ...values });
+    const message = "neither true nor false";
+    context.reportField("E_CPU_DEBUG", node, "uses_debug", { message, expected: "0 or 1" });
   }
   // v11 saves what the hardware has, whoever set it.
   if (!context.isPort) return;
   const rest = debugreg6 & 0xffff_ffffn & ~DR6_EVENTS;
   if (rest !== 0n && rest !== DR6_AT_REST) {
-    const values = { expected: hex(DR6_AT_REST), actual: hex(debugreg6) };
-    context.reportField("E_CPU_DEBUG", node, "debugreg6", { message: "reserved bits of DR6", ...values });
+    const message = "reserved bits of DR6";
+    context.reportField("E_CPU_DEBUG", node, "debugreg6", { message, expected: hex(DR6_AT_REST) });
   }
+  checkBreakpoints(node, context);
   const expected = debugreg7 === 0n ? 0 : 1;
   if (uses_debug > 1 || uses_debug === expected) return;
-  context.reportField("E_CPU_DEBUG", node, "uses_debug", {
-    message: `debugreg7 is ${hex(debugreg7)}`,
-    expected: String(expected),
-    actual: String(uses_debug),
+  const message = `debugreg7 is ${hex(debugreg7)}`;
+  context.reportField("E_CPU_DEBUG", node, "uses_debug", { message, expected: String(expected) });
+}
+
+/** Each breakpoint is one that ptrace() takes; where it is not enabled, its kind may be that of another time. */
+function checkBreakpoints(node: Cpu, context: RuleContext): void {
+  const { fields } = node;
+  BREAKPOINTS.forEach((name, i) => {
+    const slot = new DebugRegisters(context.format.wordSize);
+    const isAddress = fields[name] === 0n || slot.set(i, fields[name]) === 0;
+    const bits = fields.debugreg7 & (3n << BigInt(2 * i) | 0xfn << BigInt(16 + 4 * i));
+    const isEnabled = (bits & DR7_ENABLE) !== 0n;
+    if (isAddress && (!isEnabled || slot.set(7, bits) === 0)) return;
+    const message = isAddress
+      ? `no tracer can enable it so: debugreg7 is ${hex(fields.debugreg7)}`
+      : "no tracer can set a breakpoint there";
+    context.reportField("E_CPU_DEBUG", node, name, { message });
   });
 }
 
@@ -129,12 +195,20 @@ export function hasBreakpoint(debugreg7: bigint): boolean {
   return (debugreg7 & DR7_ENABLE) !== 0n;
 }
 
-/** X86_FSGSBASE: canonical addresses, of five-level page tables at most. */
+/** X86_FSGSBASE: canonical addresses. */
 export function checkFsGsBase(node: RecordNodeOf<"X86_FSGSBASE">, context: RuleContext): void {
+  if (context.format.wordSize === 4) {
+    const message = "a 32-bit kernel does not know these bases";
+    return context.report("E_FSGSBASE", node, { message, expected: "no such record", actual: "one" });
+  }
   for (const name of ["fsbase", "gsbase"] as const) {
     const value = node.fields[name];
-    if (BigInt.asUintN(64, BigInt.asIntN(57, value)) === value) continue;
-    const values = { expected: "bits 56 to 63 all alike", actual: hex(value) };
-    context.reportField("E_FSGSBASE", node, name, { message: "not a canonical address", ...values });
+    if (!isCanonical(value)) {
+      const expected = "bits 56 to 63 all alike";
+      context.reportField("E_FSGSBASE", node, name, { message: "not a canonical address", expected });
+    } else if (value >= context.abi.userLimit) {
+      const expected = `below ${hex(context.abi.userLimit)}`;
+      context.reportField("N_FSGSBASE", node, name, { message: "outside user space", expected });
+    }
   }
 }

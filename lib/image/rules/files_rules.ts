@@ -36,7 +36,7 @@ export class FilesRules {
         this.#files = node;
         this.#entries = 0;
         this.#entry = undefined;
-        return this.#context.expectField("E_MM_OBJREF", node, "objref", node.fields.objref, 0);
+        return this.#context.expectField("E_MM_OBJREF", node, "objref", 0);
       case "FD_ENT":
         this.#closeEntry();
         return this.#openEntry(node);
@@ -50,43 +50,36 @@ export class FilesRules {
   /** Takes the table after TREE. */
   pids(node: PidsNode): void {
     this.#pids = node;
-    node.entries.forEach((entry, i) => {
-      const bad = entry.vpid <= 0 || entry.vtgid <= 0 || entry.vppid < 0;
-      if (!bad) return;
-      const actual = `pid ${entry.vpid}, group ${entry.vtgid}, parent ${entry.vppid}`;
+    node.entries.forEach(({ vpid, vtgid, vppid }, i) => {
+      if (vpid > 0 && vtgid > 0 && vppid >= 0) return;
+      const actual = `pid ${vpid}, group ${vtgid}, parent ${vppid}`;
       this.#context.report("E_TREE_PIDS", node, { message: `entry ${i} is impossible`, actual, at: 16 * i });
     });
   }
 
   /** The end of the image. */
   finish(): void {
-    const tree = this.#tree;
-    if (tree === undefined || tree.fields.tasks_nr === this.#tasks) return;
-    this.#context.reportField("E_TREE_COUNT", tree, "tasks_nr", {
-      message: "not the number of TASK records",
-      expected: String(this.#tasks),
-      actual: String(tree.fields.tasks_nr),
-    });
+    if (this.#tree === undefined || this.#tree.fields.tasks_nr === this.#tasks) return;
+    const report = { message: "not the number of TASK records", expected: String(this.#tasks) };
+    this.#context.reportField("E_TREE_COUNT", this.#tree, "tasks_nr", report);
   }
 
   #checkPid(node: RecordNodeOf<"MM">): void {
     const listed = this.#pids?.entries[this.#tasks - 1]?.vpid;
     if (listed === undefined || listed === node.header.parent) return;
     const values = { expected: String(listed), actual: String(node.header.parent) };
-    this.#context.report("E_TREE_PIDS", node, {
-      message: "not the pid that TREE lists for this task",
-      ...values,
-    });
+    const message = "not the pid that TREE lists for this task";
+    this.#context.report("E_TREE_PIDS", node, { message, ...values });
   }
 
   #openEntry(node: RecordNodeOf<"FD_ENT">): void {
     const { fd, objref, close_on_exec } = node.fields;
     const before = this.#entry?.fields.fd ?? -1;
-    if (fd <= before) this.#wrongEntry(node, "fd", "not above the one before", `above ${before}`, fd);
-    if (objref === 0) this.#wrongEntry(node, "objref", "no object", "1 or more", objref);
-    if (close_on_exec > 1) {
-      this.#wrongEntry(node, "close_on_exec", "neither true nor false", "0 or 1", close_on_exec);
-    }
+    const wrong = (field: string, message: string, expected: string): void =>
+      this.#context.reportField("E_FD_ENTRY", node, field, { message, expected });
+    if (fd <= before) wrong("fd", "not above the one before", `above ${before}`);
+    if (objref === 0) wrong("objref", "no object", "1 or more");
+    if (close_on_exec > 1) wrong("close_on_exec", "neither true nor false", "0 or 1");
     this.#entry = node;
     this.#entries++;
     this.#hasData = false;
@@ -100,24 +93,21 @@ export class FilesRules {
     const isNew = !this.#objects.has(objref);
     this.#objects.add(objref);
     if (isNew === this.#hasData) return;
-    const what = isNew ? "first seen, without FD_DATA" : "seen before, with FD_DATA again";
-    this.#wrongEntry(entry, "objref", what, isNew ? "FD_DATA" : "no FD_DATA", objref);
+    const message = isNew ? "first seen, without FD_DATA" : "seen before, with FD_DATA again";
+    const expected = isNew ? "FD_DATA" : "no FD_DATA";
+    this.#context.reportField("E_FD_ENTRY", entry, "objref", { message, expected });
   }
 
   #data(node: RecordNodeOf<"FD_DATA">): void {
     this.#hasData = true;
-    const { fd_type } = node.fields;
-    if (!FD_TYPES.includes(fd_type)) {
-      const values = { expected: FD_TYPES.join(" or "), actual: String(fd_type) };
-      this.#context.reportField("E_FD_TYPE", node, "fd_type", {
-        message: "unknown type of open file",
-        ...values,
-      });
+    if (!FD_TYPES.includes(node.fields.fd_type)) {
+      const report = { message: "unknown type of open file", expected: FD_TYPES.join(" or ") };
+      this.#context.reportField("E_FD_TYPE", node, "fd_type", report);
     }
     const objref = this.#entry?.fields.objref;
     if (objref === undefined || node.header.parent === objref) return;
-    const values = { expected: String(objref), actual: String(node.header.parent) };
-    this.#context.report("E_PARENT", node, { message: "not the objref of the descriptor", ...values, at: 4 });
+    const values = { expected: String(objref), actual: String(node.header.parent), at: 4 };
+    this.#context.report("E_PARENT", node, { message: "not the objref of the descriptor", ...values });
   }
 
   #closeFiles(): void {
@@ -126,20 +116,7 @@ export class FilesRules {
     const files = this.#files;
     this.#files = undefined;
     if (files === undefined || files.fields.nfds === this.#entries) return;
-    this.#context.reportField("E_FD_COUNT", files, "nfds", {
-      message: "not the number of FD_ENT records",
-      expected: String(this.#entries),
-      actual: String(files.fields.nfds),
-    });
-  }
-
-  #wrongEntry(
-    node: RecordNodeOf<"FD_ENT">,
-    field: string,
-    message: string,
-    expected: string,
-    actual: number,
-  ): void {
-    this.#context.reportField("E_FD_ENTRY", node, field, { message, expected, actual: String(actual) });
+    const report = { message: "not the number of FD_ENT records", expected: String(this.#entries) };
+    this.#context.reportField("E_FD_COUNT", files, "nfds", report);
   }
 }

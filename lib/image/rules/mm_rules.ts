@@ -2,13 +2,14 @@
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describePageProt, pageProt, type PageProtOptions } from "../../abi/page_prot.ts";
 import { vmFlagNames, type VmFlagTable } from "../../abi/vm_flags.ts";
-import { VMA_TYPE } from "../structs.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
+import { VMA_TYPE } from "../structs.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
 /** vm_flags of the vdso in 2.6.28: READ EXEC MAYREAD MAYWRITE MAYEXEC DONTEXPAND ALWAYSDUMP. */
-const VDSO_FLAGS_2_6_28 = 0x0404_0075n;
+export const VDSO_FLAGS_2_6_28 = 0x0404_0075n;
+const EXEC = 4n;
 
 const MM_AREAS = [
   ["start_code", "end_code"],
@@ -18,40 +19,50 @@ const MM_AREAS = [
   ["env_start", "env_end"],
 ] as const;
 
+type Mm = RecordNodeOf<"MM">;
+type Vma = RecordNodeOf<"VMA">;
+
 /** MM: references and areas. */
-export function checkMm(node: RecordNodeOf<"MM">, context: RuleContext): void {
+export function checkMm(node: Mm, context: RuleContext): void {
   const { fields } = node;
   context.task.mm = node;
-  context.expectField("E_MM_OBJREF", node, "objref", fields.objref, 0);
+  context.expectField("E_MM_OBJREF", node, "objref", 0);
   const limit = context.abi.userLimit;
   for (const [start, end] of MM_AREAS) {
-    if (fields[start] > fields[end]) {
-      context.reportField("E_MM_RANGE", node, end, {
-        message: `${end} lies below ${start}`,
-        expected: `at least ${hex(fields[start])}`,
-        actual: hex(fields[end]),
-      });
-    }
+    if (fields[start] <= fields[end]) continue;
+    const expected = `at least ${hex(fields[start])}`;
+    context.reportField("E_MM_RANGE", node, end, { message: `${end} lies below ${start}`, expected });
   }
   for (const name of [...MM_AREAS.flat(), "start_stack"] as const) {
     if (fields[name] <= limit) continue;
-    context.reportField("E_MM_RANGE", node, name, {
-      message: "outside user space",
-      expected: `at most ${hex(limit)}`,
-      actual: hex(fields[name]),
-    });
+    const expected = `at most ${hex(limit)}`;
+    context.reportField("E_MM_RANGE", node, name, { message: "outside user space", expected });
   }
 }
 
-/** After the last VMA: were there as many as MM said? */
+/** After the last VMA: were there as many as MM said, and do its areas lie in them? */
 export function checkMapCount(context: RuleContext): void {
-  const { mm, vmas } = context.task;
-  if (mm === undefined || mm.fields.map_count === vmas) return;
-  context.reportField("E_MAP_COUNT", mm, "map_count", {
-    message: "not the number of VMA records",
-    expected: String(vmas),
-    actual: String(mm.fields.map_count),
-  });
+  const { mm, vmas, areas } = context.task;
+  if (mm === undefined) return;
+  const { fields } = mm;
+  if (fields.map_count !== vmas) {
+    const values = { expected: String(vmas), actual: String(fields.map_count) };
+    context.reportField("E_MAP_COUNT", mm, "map_count", {
+      message: "not the number of VMA records",
+      ...values,
+    });
+    return;
+  }
+  const message = "in no mapping: the program has unmapped or moved it";
+  for (const [start, end] of MM_AREAS) {
+    // Between two segments of a program there may be a hole; the page in which the heap starts may be of the data.
+    if (start === "start_brk" || fields[start] >= fields[end]) continue;
+    if (areas.lacks(fields[start])) context.reportField("N_MM_UNMAPPED", mm, start, { message });
+    else if (areas.lacks(fields[end] - 1n)) context.reportField("N_MM_UNMAPPED", mm, end, { message });
+  }
+  const isHeap = fields.brk - fields.start_brk >= PAGE_SIZE_BIG;
+  if (isHeap && areas.lacks(fields.brk - 1n)) context.reportField("N_MM_UNMAPPED", mm, "brk", { message });
+  if (areas.lacks(fields.start_stack)) context.reportField("N_MM_UNMAPPED", mm, "start_stack", { message });
 }
 
 /** The kinds of page table that the VMAs seen so far allow: with or without NX, PAE or not. */
@@ -59,20 +70,24 @@ export class VmaRules {
   #models: readonly PageProtOptions[] | undefined;
 
   /** VMA: bounds, type, flags, protection. */
-  visit(node: RecordNodeOf<"VMA">, context: RuleContext): void {
+  visit(node: Vma, context: RuleContext): void {
+    const { vm_start, vm_end, vm_flags } = node.fields;
+    const { task, flags } = context;
     checkBounds(node, context);
     checkType(node, context);
     checkOffset(node, context);
-    if (context.flags !== undefined) {
-      checkFlags(node, context.flags, context);
-      this.#checkProt(node, context.flags, context);
+    if (flags !== undefined) {
+      checkFlags(node, flags, context);
+      this.#checkProt(node, flags, context);
     }
-    context.task.vmas++;
-    context.task.vma = node;
-    if (node.fields.vm_end > context.task.lastEnd) context.task.lastEnd = node.fields.vm_end;
+    task.vmas++;
+    task.vma = node;
+    if (vm_end > task.lastEnd) task.lastEnd = vm_end;
+    task.areas.add(vm_start, vm_end);
+    if ((vm_flags & EXEC) !== 0n) task.code.add(vm_start, vm_end);
   }
 
-  #checkProt(node: RecordNodeOf<"VMA">, flags: VmFlagTable, context: RuleContext): void {
+  #checkProt(node: Vma, flags: VmFlagTable, context: RuleContext): void {
     const { vm_flags, vm_page_prot } = node.fields;
     this.#models ??= protModels(flags, context.format.wordSize);
     const fitting = this.#models.filter((model) => pageProt(vm_flags, model) === vm_page_prot);
@@ -94,99 +109,101 @@ function protModels({ series }: VmFlagTable, wordSize: 4 | 8): PageProtOptions[]
   return [{ series, arch: "i386" }, { series, arch: "i386-pae" }];
 }
 
-function checkBounds(node: RecordNodeOf<"VMA">, context: RuleContext): void {
+function checkBounds(node: Vma, context: RuleContext): void {
   const { vm_start, vm_end } = node.fields;
-  for (const [name, value] of [["vm_start", vm_start], ["vm_end", vm_end]] as const) {
-    if (value % PAGE_SIZE_BIG === 0n) continue;
-    const values = { expected: "a multiple of 0x1000", actual: hex(value) };
-    context.reportField("E_VMA_ALIGN", node, name, { message: "not on a page boundary", ...values });
+  const limit = context.abi.userLimit;
+  const { lastEnd } = context.task;
+  for (const name of ["vm_start", "vm_end"] as const) {
+    if (node.fields[name] % PAGE_SIZE_BIG === 0n) continue;
+    const expected = "a multiple of 0x1000";
+    context.reportField("E_VMA_ALIGN", node, name, { message: "not on a page boundary", expected });
   }
   if (vm_start >= vm_end) {
-    const values = { expected: `above ${hex(vm_start)}`, actual: hex(vm_end) };
+    const expected = `above ${hex(vm_start)}`;
     context.reportField("E_VMA_RANGE", node, "vm_end", {
       message: "the VMA ends before it starts",
-      ...values,
+      expected,
     });
   }
-  const limit = context.abi.userLimit;
   if (vm_end > limit) {
-    const values = { expected: `at most ${hex(limit)}`, actual: hex(vm_end) };
+    const expected = `at most ${hex(limit)}`;
     context.reportField("E_VMA_RANGE", node, "vm_end", {
       message: "the VMA ends outside user space",
-      ...values,
+      expected,
     });
   }
-  if (vm_start < context.task.lastEnd) {
-    const values = { expected: `at least ${hex(context.task.lastEnd)}`, actual: hex(vm_start) };
+  if (vm_start < lastEnd) {
+    const expected = `at least ${hex(lastEnd)}`;
     context.reportField("E_VMA_ORDER", node, "vm_start", {
       message: "below the end of the VMA before",
-      ...values,
+      expected,
     });
   }
 }
 
-function checkType(node: RecordNodeOf<"VMA">, context: RuleContext): void {
+function checkType(node: Vma, context: RuleContext): void {
   const { vma_type, vm_flags } = node.fields;
-  const known: number[] = context.isPort
-    ? [VMA_TYPE.ANON, VMA_TYPE.FILE, VMA_TYPE.SPECIAL]
-    : [VMA_TYPE.ANON, VMA_TYPE.FILE];
+  const { ANON, FILE, SPECIAL } = VMA_TYPE;
+  const known: number[] = context.isPort ? [ANON, FILE, SPECIAL] : [ANON, FILE];
   if (!known.includes(vma_type)) {
     const values = { expected: known.join(", "), actual: String(vma_type) };
     context.reportField("E_VMA_TYPE", node, "vma_type", { message: "unknown type of VMA", ...values });
   }
-  if (!context.isPort && vma_type === VMA_TYPE.ANON && vm_flags === VDSO_FLAGS_2_6_28) {
+  if (!context.isPort && vma_type === ANON && vm_flags === VDSO_FLAGS_2_6_28) {
     context.report("N_VDSO_AS_ANON", node, { message: "the vdso is saved as anonymous memory: as posted" });
   }
 }
 
-function checkOffset(node: RecordNodeOf<"VMA">, context: RuleContext): void {
+function checkOffset(node: Vma, context: RuleContext): void {
   const { vma_type, vm_pgoff, vm_start, vm_end } = node.fields;
-  const pages = vm_end > vm_start ? (vm_end - vm_start) / PAGE_SIZE_BIG : 0n;
-  let limit: bigint;
-  if (vma_type === VMA_TYPE.SPECIAL) limit = 0n;
-  // An anonymous mapping has the page number that it had when it was made, wherever it was moved since.
-  else if (vma_type === VMA_TYPE.ANON) limit = context.abi.userLimit / PAGE_SIZE_BIG + 1n;
-  else limit = 1n << (context.format.wordSize === 8 ? 52n : 32n);
-  const top = vma_type === VMA_TYPE.SPECIAL ? vm_pgoff : vm_pgoff + pages;
-  if (top <= limit) return;
+  const isSpecial = vma_type === VMA_TYPE.SPECIAL;
+  const pages = isSpecial || vm_end <= vm_start ? 0n : (vm_end - vm_start) / PAGE_SIZE_BIG;
+  const limit = isSpecial
+    ? 0n
+    // An anonymous mapping has the page number that it had when it was made, wherever it was moved since.
+    : vma_type === VMA_TYPE.ANON
+    ? context.abi.userLimit / PAGE_SIZE_BIG + 1n
+    : 1n << (context.format.wordSize === 8 ? 52n : 32n);
+  if (vm_pgoff + pages <= limit) return;
   context.reportField("E_PGOFF", node, "vm_pgoff", {
     message: "vm_pgoff is too large for this type of VMA",
     expected: limit === 0n ? "0" : `at most ${hex(limit > pages ? limit - pages : 0n)}`,
-    actual: hex(vm_pgoff),
   });
 }
 
+/** Flags of mappings that are refused, and those that only mappings made by the kernel may have. */
+const REFUSED = ["SHARED", "MAYSHARE", "HUGETLB", "NONLINEAR"];
+const KERNELS_OWN = ["IO", "PFNMAP", "MIXEDMAP", "PAT", "SHADOW_STACK"];
+/** Flags that cannot stand together. */
+const EXCLUDING = [["HUGEPAGE", "NOHUGEPAGE"], ["ACCOUNT", "NORESERVE"]] as const;
+
 /** Why these flags cannot be, or undefined. */
-function flagFault(node: RecordNodeOf<"VMA">, table: VmFlagTable, isPort: boolean): string | undefined {
+function flagFault(node: Vma, table: VmFlagTable, isPort: boolean): string | undefined {
   const { vm_flags, vma_type } = node.fields;
-  const has = (...names: string[]): boolean =>
-    names.some((name) => (vm_flags & (table.bits[name] ?? 0n)) !== 0n);
-  const names = (flags: bigint): string => vmFlagNames(flags, table).join(" ");
+  const has = (name: string): boolean => (vm_flags & (table.bits[name] ?? 0n)) !== 0n;
   const unknown = vm_flags & ~table.known;
   if (unknown !== 0n) return `bits ${hex(unknown)} are unknown in Linux ${table.series}`;
-  for (const name of ["SHARED", "MAYSHARE", "HUGETLB", "NONLINEAR"]) {
-    if (has(name)) return `a mapping with ${name} is refused, never saved`;
-  }
   const isSpecial = vma_type === VMA_TYPE.SPECIAL;
-  for (const name of isPort ? ["IO", "PFNMAP", "MIXEDMAP", "PAT"] : ["IO"]) {
-    if (has(name) && !isSpecial) return `a mapping with ${name} is refused, never saved`;
-  }
+  const refused = [...REFUSED, ...isSpecial ? [] : isPort ? KERNELS_OWN : ["IO"]].find(has);
+  if (refused !== undefined) return `a mapping with ${refused} is refused, never saved`;
   const may = (vm_flags >> 4n) & 7n;
-  if ((vm_flags & 7n & ~may) !== 0n) return `${names(vm_flags & 7n & ~may)} without the MAY bit for it`;
+  const lacking = vm_flags & 7n & ~may;
+  if (lacking !== 0n) return `${vmFlagNames(lacking, table).join(" ")} without the MAY bit for it`;
   if (has("SEQ_READ") && has("RAND_READ")) return "SEQ_READ and RAND_READ exclude each other";
   if (!isSpecial && (may & 1n) === 0n) return "a private mapping always has MAYREAD";
   if (!isPort) return undefined;
   if (!isSpecial && (may & 2n) === 0n) return "a private mapping always has MAYWRITE";
+  if (isSpecial && !has("DONTEXPAND")) return "a mapping that the kernel made always has DONTEXPAND";
   if (has("SYNC")) return "SYNC is for shared mappings only";
   if (has("LOCKONFAULT") && !has("LOCKED")) return "LOCKONFAULT without LOCKED";
-  if (has("HUGEPAGE") && has("NOHUGEPAGE")) return "HUGEPAGE and NOHUGEPAGE exclude each other";
-  if (has("ACCOUNT") && has("NORESERVE")) return "ACCOUNT and NORESERVE exclude each other";
+  const pair = EXCLUDING.find((names) => names.every(has));
+  if (pair !== undefined) return `${pair.join(" and ")} exclude each other`;
   if (has("UFFD_MINOR") && vma_type === VMA_TYPE.ANON) return "UFFD_MINOR is for mappings of files only";
   if (has("WIPEONFORK") && vma_type !== VMA_TYPE.ANON) return "WIPEONFORK is for anonymous mappings only";
   return undefined;
 }
 
-function checkFlags(node: RecordNodeOf<"VMA">, table: VmFlagTable, context: RuleContext): void {
+function checkFlags(node: Vma, table: VmFlagTable, context: RuleContext): void {
   const message = flagFault(node, table, context.isPort);
   if (message === undefined) return;
   const { vm_flags } = node.fields;
@@ -194,11 +211,12 @@ function checkFlags(node: RecordNodeOf<"VMA">, table: VmFlagTable, context: Rule
   context.reportField("E_VM_FLAGS", node, "vm_flags", { message, actual });
 }
 
-/** FNAME: an absolute path and its NUL. */
+/** FNAME: an absolute path as d_path() makes it, and its NUL. */
 export function checkFname(node: RecordNodeOf<"FNAME">, context: RuleContext): void {
   const { payload } = node;
   const end = payload.indexOf(0);
-  const actual = JSON.stringify(displayText(payload));
+  const text = displayText(payload);
+  const actual = JSON.stringify(text);
   if (end !== payload.length - 1) {
     context.report("E_FNAME", node, {
       message: end < 0 ? "a name without NUL" : "a NUL inside the name",
@@ -208,11 +226,12 @@ export function checkFname(node: RecordNodeOf<"FNAME">, context: RuleContext): v
     });
   } else if (payload[0] !== 0x2f) {
     context.report("E_FNAME", node, { message: "not an absolute path", expected: "/...", actual, at: 8 });
+  } else if (text !== "/" && text.split("/").slice(1).some((name) => ["", ".", ".."].includes(name))) {
+    const expected = "names between the slashes";
+    context.report("E_FNAME", node, { message: "no file has this path", expected, actual, at: 8 });
   }
-  if (!context.isPort && displayText(payload).endsWith(" (deleted)")) {
-    context.report("N_DELETED_NAME", node, {
-      message: "an unlinked file, or one of that very name: as posted nothing tells them apart",
-      actual,
-    });
+  if (!context.isPort && text.endsWith(" (deleted)")) {
+    const message = "an unlinked file, or one of that very name: as posted nothing tells them apart";
+    context.report("N_DELETED_NAME", node, { message, actual });
   }
 }

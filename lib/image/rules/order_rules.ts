@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
-import { VMA_TYPE } from "../structs.ts";
-import type { RecordNode } from "../nodes.ts";
+import type { RecordNode, UnknownNode } from "../nodes.ts";
 import type { RecordName } from "../records.ts";
+import { VMA_TYPE } from "../structs.ts";
 import type { RuleContext } from "./rule_context.ts";
 
-/** What may follow a record. */
-function successors(last: RecordNode, context: RuleContext): readonly RecordName[] {
-  const { isPort, format, revision } = context;
-  const hasFiles = !isPort && revision > 1;
-  const afterFiles: RecordName[] = ["FD_ENT", "THREAD"];
+/** An extension record that is known: what it is called. It stands behind the other records of its task. */
+const EXTENSIONS: Readonly<Record<number, string>> = {};
+
+/** What may follow a record; FNAME and BUFFER depend on what stands before them, too. */
+function successors(last: RecordNode, { isPort, format, revision }: RuleContext): readonly RecordName[] {
+  const isLater = !isPort && revision > 1;
+  const end: readonly RecordName[] = isLater ? ["TASK", "TAIL"] : ["TAIL"];
   switch (last.name) {
     case "HEAD":
       return ["HEAD_ARCH"];
     case "HEAD_ARCH":
-      return !isPort && revision > 1 ? ["TASK", "TREE"] : ["TASK"];
+      return isLater ? ["TASK", "TREE"] : ["TASK"];
     case "TREE":
       return ["TASK"];
     case "TASK":
@@ -27,28 +29,24 @@ function successors(last: RecordNode, context: RuleContext): readonly RecordName
     case "PGARR":
       return last.fields.nr_pages === 0n ? ["VMA", "MM_CONTEXT"] : ["PGARR"];
     case "MM_CONTEXT":
-      return hasFiles ? ["FILES", "THREAD"] : ["THREAD"];
+      return isLater ? ["FILES", "THREAD"] : ["THREAD"];
     case "FILES":
+      return ["FD_ENT", "THREAD"];
     case "FD_ENT":
-      return last.name === "FD_ENT" ? [...afterFiles, "FD_DATA"] : afterFiles;
+      return ["FD_ENT", "THREAD", "FD_DATA"];
     case "FD_DATA":
       return ["FNAME"];
     case "THREAD":
       return ["CPU"];
     case "CPU":
-      return isPort && format.wordSize === 8 ? ["X86_FSGSBASE"] : afterTask(context);
+      return isPort && format.wordSize === 8 ? ["X86_FSGSBASE"] : end;
     case "X86_FSGSBASE":
-      return afterTask(context);
-    // What may follow these depends on what stands before them: see OrderRules.
+      return end;
     case "FNAME":
     case "BUFFER":
     case "TAIL":
       return [];
   }
-}
-
-function afterTask(context: RuleContext): readonly RecordName[] {
-  return !context.isPort && context.revision > 1 ? ["TASK", "TAIL"] : ["TAIL"];
 }
 
 /** Judges the order of records. */
@@ -64,7 +62,8 @@ export class OrderRules {
 
   /** Takes the next record. */
   visit(node: RecordNode): void {
-    if (!this.#allowed.includes(node.name)) this.#wrong(node);
+    const isOfOthers = node.name === "X86_FSGSBASE" && this.#context.format.wordSize === 4;
+    if (!this.#allowed.includes(node.name) && !isOfOthers) this.#wrong(node);
     if (node.name === "FNAME") {
       this.#allowed = this.#last?.name === "FD_DATA" ? ["FD_ENT", "THREAD"] : ["PGARR"];
     } else if (node.name !== "BUFFER") {
@@ -73,29 +72,45 @@ export class OrderRules {
     this.#last = node;
   }
 
+  /** Takes a record of an unknown type: extension records stand behind all others of a task, and name its pid. */
+  unknown(node: UnknownNode): void {
+    const context = this.#context;
+    const { type, len, parent } = node.header;
+    const name = EXTENSIONS[type];
+    const values = { expected: "a type that is known", actual: `type ${type}, ${len} bytes` };
+    if (name === undefined && !context.options.allowUnknown) {
+      const message = "an extension record of an unknown type";
+      return context.report("E_UNKNOWN_RECORD", node, { message, ...values });
+    }
+    if (!this.#allowed.includes("TAIL")) {
+      const [message, expected] = ["an extension record among others", this.#allowed.join(" or ")];
+      context.report("E_ORDER", node, { message, expected, actual: `type ${type}` });
+    }
+    if (parent !== context.task.pid) {
+      const report = { expected: `pid ${context.task.pid}`, actual: String(parent), at: 4 };
+      context.report("E_PARENT", node, { message: "wrong parent of an extension record", ...report });
+    }
+    if (name === undefined) context.report("N_UNKNOWN_RECORD", node, { message: "not looked at", ...values });
+  }
+
   #wrong(node: RecordNode): void {
     const last = this.#last;
-    const expected = this.#allowed.length === 0 ? "nothing" : this.#allowed.join(" or ");
     const context = this.#context;
-    const values = { expected, actual: node.name };
-    const message = `wrong record after ${last?.path ?? "the start"}`;
-    if (node.name === "FNAME" && last?.name === "VMA") {
-      const type = last.fields.vma_type;
-      return context.report("E_FNAME_UNEXPECTED", node, {
-        message: `a name for a VMA of type ${type}`,
-        ...values,
-      });
+    const allowed = this.#allowed;
+    const values = { expected: allowed.length === 0 ? "nothing" : allowed.join(" or "), actual: node.name };
+    const isFileVma = last?.name === "VMA" && last.fields.vma_type === VMA_TYPE.FILE;
+    if (last?.name === "VMA" && node.name === "FNAME") {
+      const message = `a name for a VMA of type ${last.fields.vma_type}`;
+      return context.report("E_FNAME_UNEXPECTED", node, { message, ...values });
     }
-    if (last?.name === "FD_DATA" || (last?.name === "VMA" && last.fields.vma_type === VMA_TYPE.FILE)) {
+    if (last?.name === "FD_DATA" || isFileVma) {
       return context.report("E_FNAME_MISSING", last, { message: `no name after ${last.path}`, ...values });
     }
-    if (last?.name === "PGARR" || last?.name === "VMA" || last?.name === "FNAME") {
-      const inVma = last.name !== "PGARR" || last.fields.nr_pages !== 0n;
-      if (inVma && node.name !== "PGARR" && this.#allowed.includes("PGARR")) {
-        const words = "the contents of the VMA do not end with a PGARR of 0";
-        return context.report("E_PGARR_END", last, { message: words, ...values });
-      }
+    if (last !== undefined && allowed.includes("PGARR")) {
+      const message = "the contents of the VMA do not end with a PGARR of 0";
+      return context.report("E_PGARR_END", last, { message, ...values });
     }
+    const message = `wrong record after ${last?.path ?? "the start"}`;
     context.report("E_ORDER", node, { message, ...values });
   }
 }

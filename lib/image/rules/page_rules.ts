@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, pagesPerChunk } from "../../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../nodes.ts";
+import type { RuleId } from "../rule_ids.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
 const PAGE_MASK = BigInt(PAGE_SIZE - 1);
@@ -62,35 +63,23 @@ export class PageRules {
   #checkAddresses(node: PagesNode): void {
     const { vaddrs, wordSize } = node;
     const { vm_start: start, vm_end: end } = this.#context.task.vma?.fields ?? { vm_start: 0n, vm_end: 0n };
+    const wrong = (id: RuleId, i: number, what: string, expected: string): void => {
+      const message = `address of page ${i} is ${what}`;
+      this.#context.report(id, node, { message, expected, actual: hex(vaddrs[i] ?? 0n), at: i * wordSize });
+    };
     let last = this.#last;
     for (let i = 0; i < vaddrs.length; i++) {
       const address = vaddrs[i] ?? 0n;
-      const at = i * wordSize;
       if ((address & PAGE_MASK) !== 0n) {
-        this.#wrongAddress("E_PAGE_ALIGN", node, i, at, "not on a page boundary", "a multiple of 0x1000");
+        wrong("E_PAGE_ALIGN", i, "not on a page boundary", "a multiple of 0x1000");
       }
       if (address < start || address >= end) {
-        const expected = `${hex(start)} to ${hex(end - 1n)}`;
-        this.#wrongAddress("E_PAGE_RANGE", node, i, at, "outside the VMA", expected);
+        wrong("E_PAGE_RANGE", i, "outside the VMA", `${hex(start)} to ${hex(end - 1n)}`);
       }
-      if (address <= last) {
-        this.#wrongAddress("E_PAGE_ORDER", node, i, at, "not above the one before", `above ${hex(last)}`);
-      }
+      if (address <= last) wrong("E_PAGE_ORDER", i, "not above the one before", `above ${hex(last)}`);
       last = address;
     }
     this.#last = last;
-  }
-
-  #wrongAddress(
-    id: "E_PAGE_ALIGN" | "E_PAGE_RANGE" | "E_PAGE_ORDER",
-    node: PagesNode,
-    index: number,
-    at: number,
-    what: string,
-    expected: string,
-  ): void {
-    const actual = hex(node.vaddrs[index] ?? 0n);
-    this.#context.report(id, node, { message: `address of page ${index} is ${what}`, expected, actual, at });
   }
 
   /** Judges the chunk that waits. A header without pages at the end of a cut image tells nothing. */

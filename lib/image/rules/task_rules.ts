@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { TASK_COMM_LENGTH } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
-import { LAST_SIGNAL } from "../../abi/signals.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
@@ -17,39 +16,39 @@ const STATES: Readonly<Record<KernelSeries, readonly number[]>> = {
   "6.12": [0, 0x104, 0x8, 0x2001, 0x8000],
 };
 
-/** exit_signal of a thread that is not the leader of its group. */
+/** CSIGNAL of include/uapi/linux/sched.h: clone(2) takes any byte, though there are 64 signals only. */
+const MOST_EXIT_SIGNAL = 0xff;
+/** exit_signal of a thread that is not the leader of its group. The port refuses processes of several threads. */
 const NO_SIGNAL = 0xffff_ffff;
 
 /** TASK: state, exit fields, length of comm. */
 export function checkTask(node: RecordNodeOf<"TASK">, context: RuleContext): void {
-  const { state, exit_state, exit_code, exit_signal, task_comm_len } = node.fields;
-  context.task.comm = { length: task_comm_len, node };
+  const { state, exit_code, exit_signal } = node.fields;
+  context.task.task = node;
   const states = STATES[context.flags?.series ?? "6.1"];
   if (!states.includes(state)) {
-    context.reportField("E_TASK_STATE", node, "state", {
-      message: "no task in this state can be checkpointed",
-      expected: states.map(hex).join(", "),
-      actual: hex(state),
-    });
+    const message = "no task in this state can be checkpointed";
+    context.reportField("E_TASK_STATE", node, "state", { message, expected: states.map(hex).join(", ") });
   }
-  context.expectField("E_TASK_EXIT", node, "exit_state", exit_state, 0);
+  context.expectField("E_TASK_EXIT", node, "exit_state", 0);
   if (exit_code > 0xffff) {
-    const values = { expected: "at most 0xffff", actual: hex(exit_code) };
-    context.reportField("E_TASK_EXIT", node, "exit_code", { message: "impossible exit code", ...values });
+    const message = "impossible exit code";
+    context.reportField("E_TASK_EXIT", node, "exit_code", { message, expected: "at most 0xffff" });
   }
-  if (exit_signal > LAST_SIGNAL && exit_signal !== NO_SIGNAL) {
-    const values = { expected: `at most ${LAST_SIGNAL}`, actual: hex(exit_signal) };
-    context.reportField("E_TASK_EXIT", node, "exit_signal", { message: "no such signal", ...values });
+  if (exit_signal > MOST_EXIT_SIGNAL && (context.isPort || exit_signal !== NO_SIGNAL)) {
+    const message = exit_signal === NO_SIGNAL ? "a thread that leads no process" : "no such signal";
+    const expected = `at most ${MOST_EXIT_SIGNAL}`;
+    context.reportField("E_TASK_EXIT", node, "exit_signal", { message, expected, actual: hex(exit_signal) });
   }
-  context.expectField("E_COMM", node, "task_comm_len", task_comm_len, TASK_COMM_LENGTH);
+  context.expectField("E_COMM", node, "task_comm_len", TASK_COMM_LENGTH);
 }
 
 /** STRING: the task's comm. */
 export function checkComm(node: RecordNodeOf<"STRING">, context: RuleContext): void {
   const { payload } = node;
-  const expected = context.task.comm?.length ?? TASK_COMM_LENGTH;
-  if (payload.length !== expected) {
-    const values = { expected: String(expected), actual: String(payload.length) };
+  const length = context.task.task?.fields.task_comm_len ?? TASK_COMM_LENGTH;
+  if (payload.length !== length) {
+    const values = { expected: String(length), actual: String(payload.length) };
     context.report("E_COMM", node, { message: "not as long as task_comm_len says", ...values, at: 2 });
   }
   const end = payload.indexOf(0);
@@ -64,9 +63,10 @@ export function checkComm(node: RecordNodeOf<"STRING">, context: RuleContext): v
     const actual = hex(payload[at - 8] ?? 0);
     return context.report("E_COMM", node, { message: "bytes after the NUL", expected: "0x0", actual, at });
   }
+  const actual = JSON.stringify(displayText(payload.subarray(end + 1 + rest)));
   context.report("N_COMM_TAIL", node, {
     message: "bytes of an older comm after the NUL: as posted",
-    actual: JSON.stringify(displayText(payload.subarray(end + 1 + rest))),
+    actual,
     at,
   });
 }

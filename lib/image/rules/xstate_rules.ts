@@ -1,107 +1,73 @@
 // SPDX-License-Identifier: MIT
+import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
 import type { XstateNode } from "../nodes.ts";
+import type { RuleId } from "../rule_ids.ts";
 import { dataView } from "../struct_codec.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
 // Offsets in the FXSAVE and XSAVE areas (arch/x86/include/asm/fpu/types.h).
-const MXCSR = 24;
-const MXCSR_MASK = 28;
-const ST_SPACE = 32;
-const XMM_SPACE = 160;
 const LEGACY_PADDING = 416;
 /** In the regset: XCR0, then zeros (include/uapi/asm/ptrace-abi.h, "software usable bytes"). */
-const SOFTWARE_BYTES = 464;
-const XSAVE_HEADER = 512;
-const XCOMP_BV = 520;
-const HEADER_RESERVED = 528;
-const EXTENDED = 576;
-const AVX_SIZE = 256;
+const SOFTWARE_BYTES = FXSAVE_FIELDS.software.offset;
+const XCOMP_BV = XSAVE_HEADER.offset + 8;
+const HEADER_RESERVED = XSAVE_HEADER.offset + 16;
+const EXTENDED = AVX_COMPONENT.offset;
+const AVX_END = EXTENDED + AVX_COMPONENT.size;
 
 const FP = 1n;
 const SSE = 2n;
 const AVX = 4n;
 const DEFAULT_MXCSR_MASK = 0xffbf;
+/** Bytes of the state where no component but these is enabled: others stand where CPUID says. */
+const SIZES: ReadonlyMap<bigint, number> = new Map([[FP | SSE, EXTENDED], [FP | SSE | AVX, AVX_END]]);
 
 /** The raw FPU state: an FXSAVE or an uncompacted XSAVE area. */
 export function checkXstate(node: XstateNode, context: RuleContext): void {
+  const { bytes } = node;
   const arch = context.headArch?.fields;
-  if (arch === undefined || arch.has_fxsr === 0 || node.bytes.length < XSAVE_HEADER) return;
-  const view = dataView(node.bytes);
-  const mask = view.getUint32(MXCSR_MASK, true) || DEFAULT_MXCSR_MASK;
-  const mxcsr = view.getUint32(MXCSR, true);
+  if (arch === undefined || arch.has_fxsr === 0 || bytes.length < FXSAVE_SIZE) return;
+  const view = dataView(bytes);
+  const mask = view.getUint32(FXSAVE_FIELDS.mxcsrMask.offset, true) || DEFAULT_MXCSR_MASK;
+  const at = FXSAVE_FIELDS.mxcsr.offset;
+  const mxcsr = view.getUint32(at, true);
   if ((mxcsr & ~mask) !== 0) {
-    const values = { expected: `only bits of ${hex(mask)}`, actual: hex(mxcsr) };
-    context.report("E_XSTATE_MXCSR", node, { message: "reserved bits of MXCSR", ...values, at: MXCSR });
+    const values = { expected: `only bits of ${hex(mask)}`, actual: hex(mxcsr), at };
+    context.report("E_XSTATE_MXCSR", node, { message: "reserved bits of MXCSR", ...values });
   }
-  if (arch.has_xsave === 0 || node.bytes.length < EXTENDED) return;
-  checkHeader(node, view, context);
-  // v11 saves the raw area; the regset, which the port saves, is stricter.
-  if (context.isPort) checkRegset(node, view, context);
-}
-
-function checkHeader(node: XstateNode, view: DataView, context: RuleContext): void {
+  if (arch.has_xsave === 0 || bytes.length < EXTENDED) return;
   const compaction = view.getBigUint64(XCOMP_BV, true);
   if (compaction !== 0n) {
-    const values = { expected: "0", actual: hex(compaction) };
-    context.report("E_XSTATE_COMPACTED", node, { message: "xcomp_bv is set", ...values, at: XCOMP_BV });
+    const values = { expected: "0", actual: hex(compaction), at: XCOMP_BV };
+    context.report("E_XSTATE_COMPACTED", node, { message: "xcomp_bv is set", ...values });
   }
-  expectZero(
-    "E_XSTATE_RESERVED",
-    node,
-    HEADER_RESERVED,
-    EXTENDED,
-    "reserved bytes of the XSAVE header",
-    context,
-  );
-}
-
-function checkRegset(node: XstateNode, view: DataView, context: RuleContext): void {
-  expectZero(
-    "E_XSTATE_RESERVED",
-    node,
-    LEGACY_PADDING,
-    SOFTWARE_BYTES,
-    "padding of the FXSAVE area",
-    context,
-  );
+  const expectZero = (id: RuleId, from: number, to: number, what: string): void => {
+    const bad = bytes.subarray(from, to).findIndex((byte) => byte !== 0);
+    if (bad < 0) return;
+    const values = { expected: "0x0", actual: hex(bytes[from + bad] ?? 0), at: from + bad };
+    context.report(id, node, { message: `${what}: byte ${from + bad}`, ...values });
+  };
+  expectZero("E_XSTATE_RESERVED", HEADER_RESERVED, EXTENDED, "reserved bytes of the XSAVE header");
+  // v11 saves the raw area; the regset, which the port saves, is stricter.
+  if (!context.isPort) return;
+  expectZero("E_XSTATE_RESERVED", LEGACY_PADDING, SOFTWARE_BYTES, "padding of the FXSAVE area");
+  expectZero("E_XSTATE_RESERVED", SOFTWARE_BYTES + 8, FXSAVE_SIZE, "unused software bytes");
   const enabled = view.getBigUint64(SOFTWARE_BYTES, true);
-  expectZero("E_XSTATE_RESERVED", node, SOFTWARE_BYTES + 8, XSAVE_HEADER, "unused software bytes", context);
-  if (
-    (enabled & (FP | SSE)) !== (FP | SSE) ||
-    ((enabled & AVX) !== 0n && node.bytes.length < EXTENDED + AVX_SIZE)
-  ) {
-    const values = { expected: "x87 and SSE, and room for the rest", actual: hex(enabled) };
-    context.report("E_XSTATE_FEATURES", node, { message: "impossible XCR0", ...values, at: SOFTWARE_BYTES });
+  const [actual, size] = [hex(enabled), SIZES.get(enabled)];
+  if ((enabled & (FP | SSE)) !== (FP | SSE) || ((enabled & AVX) !== 0n && bytes.length < AVX_END)) {
+    const values = { expected: "x87 and SSE, and room for the rest", actual, at: SOFTWARE_BYTES };
+    context.report("E_XSTATE_FEATURES", node, { message: "impossible XCR0", ...values });
+  } else if (size !== undefined && size !== bytes.length) {
+    const values = { expected: `${size} bytes`, actual: `${bytes.length} bytes` };
+    context.report("E_XSTATE_SIZE", node, { message: `not the size of XCR0 ${actual}`, ...values });
   }
-  const present = view.getBigUint64(XSAVE_HEADER, true);
+  const present = view.getBigUint64(XSAVE_HEADER.offset, true);
   if ((present & ~enabled) !== 0n) {
-    const values = { expected: `only bits of XCR0 ${hex(enabled)}`, actual: hex(present) };
-    const message = "components that are not enabled";
-    context.report("E_XSTATE_FEATURES", node, { message, ...values, at: XSAVE_HEADER });
+    const values = { expected: `only bits of XCR0 ${actual}`, actual: hex(present), at: XSAVE_HEADER.offset };
+    context.report("E_XSTATE_FEATURES", node, { message: "components that are not enabled", ...values });
   }
+  const { st, xmm } = FXSAVE_FIELDS;
   const initial = "initial state of a component that xfeatures has not";
-  if ((present & FP) === 0n) expectZero("E_XSTATE_INIT", node, ST_SPACE, XMM_SPACE, initial, context);
-  if ((present & SSE) === 0n) expectZero("E_XSTATE_INIT", node, XMM_SPACE, LEGACY_PADDING, initial, context);
-  if ((enabled & AVX) !== 0n && (present & AVX) === 0n) {
-    expectZero("E_XSTATE_INIT", node, EXTENDED, EXTENDED + AVX_SIZE, initial, context);
-  }
-}
-
-function expectZero(
-  id: "E_XSTATE_RESERVED" | "E_XSTATE_INIT",
-  node: XstateNode,
-  from: number,
-  to: number,
-  what: string,
-  context: RuleContext,
-): void {
-  const bad = node.bytes.subarray(from, to).findIndex((byte) => byte !== 0);
-  if (bad < 0) return;
-  const at = from + bad;
-  context.report(id, node, {
-    message: `${what}: byte ${at}`,
-    expected: "0x0",
-    actual: hex(node.bytes[at] ?? 0),
-    at,
-  });
+  if ((present & FP) === 0n) expectZero("E_XSTATE_INIT", st.offset, xmm.offset, initial);
+  if ((present & SSE) === 0n) expectZero("E_XSTATE_INIT", xmm.offset, LEGACY_PADDING, initial);
+  if ((enabled & ~present & AVX) !== 0n) expectZero("E_XSTATE_INIT", EXTENDED, AVX_END, initial);
 }

@@ -26,15 +26,16 @@ function section(text: string, heading: string): string[] {
 }
 
 Deno.test("dumpImage() shows the address space as a table", () => {
-  assertEquals(section(dump({}), "Address space: 6 mappings"), [
-    "  range                      perm  type     pages  saved  pgoff  name",
-    "  000000400000-000000402000  r-xp  file         2      0    0x0  /bin/target",
-    "  000000402000-000000403000  rw-p  file         1      1    0x2  /bin/target  {ACCOUNT}",
-    "  000000403000-000000406000  rw-p  anon         3      2  0x403  [heap]  {ACCOUNT}",
-    "  000000500000-000000501000  ---p  anon         1      0  0x500",
-    "  7ffff7ffa000-7ffff7ffe000  r--p  special      4      0    0x0  [vvar]",
+  assertEquals(section(dump({}), "Address space: 7 mappings"), [
+    "  range                      perm  type     pages  saved    pgoff  name",
+    "  000000400000-000000402000  r-xp  file         2      0      0x0  /bin/target",
+    "  000000402000-000000403000  rw-p  file         1      1      0x2  /bin/target  {ACCOUNT}",
+    "  000000403000-000000406000  rw-p  anon         3      2    0x403  [heap]  {ACCOUNT}",
+    "  000000500000-000000501000  ---p  anon         1      0    0x500",
+    "  0000b0000000-0000b0002000  rw-p  anon         2      0  0xb0000  [stack]  {GROWSDOWN ACCOUNT}",
+    "  7ffff7ffa000-7ffff7ffe000  r--p  special      4      0      0x0  [vvar]",
     "      {PFNMAP IO DONTEXPAND DONTDUMP no MAYWRITE no MAYEXEC}",
-    "  7ffff7ffe000-7ffff8000000  r-xp  special      2      0    0x0  [vdso]  {DONTEXPAND}",
+    "  7ffff7ffe000-7ffff8000000  r-xp  special      2      0      0x0  [vdso]  {DONTEXPAND}",
   ]);
 });
 
@@ -98,7 +99,7 @@ Deno.test("dumpTree() lists every node with its offset, and fields on demand", (
   assertEquals(lines[0], "           0 +232       head: HEAD type=1 len=224 parent=0");
   assert(lines.some((line) => line.endsWith('vma[0]/fname: FNAME type=5 len=12 parent=0 "/bin/target"')));
   assert(lines.some((line) => line.includes("thread/tls: raw: 3 descriptors")));
-  assert(dumpTree(image, { fields: true }).includes("    .map_count = 6\n"));
+  assert(dumpTree(image, { fields: true }).includes("    .map_count = 7\n"));
 });
 
 Deno.test("dumpTree() lists what there is of a broken image", () => {

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+
+/** More mappings than a process has, unless it was made to have them. What is beyond is not remembered. */
+const MOST_AREAS = 1 << 17;
+
+/** The mappings of a task, for rules about addresses: areas that touch are one. Its memory is bounded. */
+export class Areas {
+  readonly #starts: bigint[] = [];
+  readonly #ends: bigint[] = [];
+  #isComplete = true;
+
+  /** Adds one above all before; anything else makes the areas useless. */
+  add(start: bigint, end: bigint): void {
+    const last = this.#ends.length - 1;
+    if (last >= 0 && this.#ends[last] === start) this.#ends[last] = end;
+    else if (last >= MOST_AREAS || start >= end || (last >= 0 && start < this.#ends[last]!)) {
+      this.#isComplete = false;
+    } else {
+      this.#starts.push(start);
+      this.#ends.push(end);
+    }
+  }
+
+  /** Whether an address lies in none of them; false when not all of them are known. */
+  lacks(address: bigint): boolean {
+    if (!this.#isComplete) return false;
+    let [low, high] = [0, this.#starts.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#starts[middle]! <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 || address >= this.#ends[low - 1]!;
+  }
+}
