@@ -1,33 +1,56 @@
 // SPDX-License-Identifier: MIT
 
-import { join } from "@std/path";
-import type { OverlayEdit } from "../vm/kernel/source/kernel_overlay.ts";
+import { fromFileUrl } from "@std/path";
+import * as v from "valibot";
+import { NAME } from "../lib/model/fields.ts";
+import { described, list, object, optional, text } from "../lib/schema.ts";
+import { readJson } from "../vm/host/read_json.ts";
 
-/** An error to be planted in the kernel code, and the finding that must give it away. */
-export interface PlantedError {
-  readonly name: string;
-  readonly about: string;
-  /** Which error of the code as posted it brings back: its number in docs/review.md, without the B. */
-  readonly bug?: string;
-  /** The platform that gives it away, as `--arch` names it; x86_64 by default. */
-  readonly platform?: string;
-  readonly edits: readonly OverlayEdit[];
-  /** The scenario that sees it. */
-  readonly scenario: string;
-  /**
-   * The finding's id, a part of its path, and a part of what was found; the id `lost` stands for a guest that
-   * hangs.
-   */
-  readonly finding: { readonly id: string; readonly path: string; readonly actual?: string };
-  /** The line of the edited file that the kernel's report must name. */
-  readonly at?: { readonly file: string; readonly line: string };
-  /** Whether random programs must find it too, and be made small. */
-  readonly fuzz: boolean;
-}
+const SOME_TEXT = text(/[^]/, "a text");
+const FILE = described("Path in the kernel tree.", text(/^[\w./-]+$/, "a path in the kernel tree"));
 
-const PATH = join(import.meta.dirname ?? ".", "..", "fixtures", "mutants.json");
+/** Errors to be planted in the kernel code, each with the finding that must give it away. */
+export const MUTANTS = list(object({
+  name: text(/^\w+$/, "letters, digits and underscores"),
+  about: described("What is wrong, in a sentence.", text(/\.$/, "a sentence")),
+  bug: optional(described(
+    "Which error of the code as posted it brings back: its number in docs/review.md, without the B.",
+    text(/^\d+[a-z]?$/, `a number such as "5" or "5b"`),
+  )),
+  platform: optional(described(
+    "The platform that gives it away, as --arch names it; x86_64 by default.",
+    text(/^[\w.@-]+$/, "the name of a platform"),
+  )),
+  edits: list(
+    object({
+      file: FILE,
+      find: described("Text that must occur exactly once.", SOME_TEXT),
+      replace: v.string("a text"),
+    }),
+    1,
+  ),
+  scenario: described("The scenario that sees it.", NAME),
+  finding: described(
+    "The finding's id, a part of its path, and a part of what was found; the id lost is a guest that hangs.",
+    object({
+      id: text(/^(?:E_[A-Z0-9_]+|lost)$/, `the id of a finding, or "lost"`),
+      path: SOME_TEXT,
+      actual: optional(SOME_TEXT),
+    }),
+  ),
+  at: optional(described(
+    "The line of the edited file that the kernel's report must name.",
+    object({ file: FILE, line: SOME_TEXT }),
+  )),
+  fuzz: described("Whether random programs must find it too, and be made small.", v.boolean("true or false")),
+}));
 
-/** Reads the planted errors of the fixtures. */
-export async function readPlantedErrors(): Promise<PlantedError[]> {
-  return JSON.parse(await Deno.readTextFile(PATH)) as PlantedError[];
+/** One of {@linkcode MUTANTS}. */
+export type Mutant = v.InferOutput<typeof MUTANTS>[number];
+
+const PATH = fromFileUrl(new URL("../fixtures/mutants.json", import.meta.url));
+
+/** Reads the mutants of the fixtures. */
+export async function readMutants(path: string = PATH): Promise<readonly Mutant[]> {
+  return await readJson(path, MUTANTS);
 }

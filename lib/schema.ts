@@ -142,12 +142,26 @@ export function wordSet<const Options extends readonly string[]>(
   return v.pipe(schema, v.check((words) => new Set(words).size === words.length, "each word once"));
 }
 
-/** A value that one of some schemas takes; `expected` is told where the kind of the value is wrong. */
+/**
+ * A value that one of some schemas takes; `expected` is told where the kind of the value is wrong. If one of them alone
+ * takes objects, it says what is wrong about an object.
+ */
 export function either<const Schemas extends readonly v.GenericSchema[]>(
   expected: string,
   ...schemas: Schemas
 ): v.UnionSchema<Schemas, string> {
-  return v.union(schemas, expected);
+  const union = v.union(schemas, expected);
+  const [forObjects, ...more] = schemas.filter(({ type }) => type === "strict_object" || type === "variant");
+  if (forObjects === undefined || more.length > 0) return union;
+  const isObject = (value: unknown): boolean =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  return {
+    ...union,
+    "~run": (dataset, config) => {
+      const schema = isObject(dataset.value) ? forObjects : union;
+      return schema["~run"](dataset, config) as ReturnType<typeof union["~run"]>;
+    },
+  };
 }
 
 /** A whole number within bounds, or a string of a certain form. */

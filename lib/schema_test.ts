@@ -78,6 +78,22 @@ Deno.test("parseJson() names file, JSON path, expected and found", () => {
   }
 });
 
+Deno.test("either() says what is wrong about an object, where one of its schemas alone takes objects", () => {
+  const schema = either("a word or an object", oneOf(["a", "b"]), object({ size: integer(0, 9) }));
+  assertEquals<unknown>(parseJson(schema, "a", { file: "f" }), "a");
+  assertThrows(
+    () => parseJson(schema, "c", { file: "f" }),
+    SchemaError,
+    `expected a word or an object, found "c"`,
+  );
+  assertThrows(() => parseJson(schema, 3, { file: "f" }), SchemaError, "f: $: expected a word or an object");
+  assertThrows(
+    () => parseJson(schema, { size: 10 }, { file: "f" }),
+    SchemaError,
+    "f: $.size: expected a whole",
+  );
+});
+
 Deno.test("parseJson() tells of every mistake, a line each, in an error of the class asked for", () => {
   const value = { name: "", shapes: [{ kind: "circle", radius: 10 }] };
   const error = assertThrows(() => parseJson(DRAWING, value, { file: "f", error: RangeError }), RangeError);

@@ -2,12 +2,13 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { parseJson } from "../../lib/schema.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "./coverage.ts";
 import { coveragePage } from "./coverage_page.ts";
 import { parseGcov } from "./read_coverage.ts";
-import { explainLines, readUnreachableLines } from "./unreachable.ts";
+import { explainLines, readUnreachableLines, UNREACHABLE_LINES } from "./unreachable.ts";
 
 /** What gcov prints of a file of two lines with code, and of a header that nobody asked for. */
 function gcov(first: number, second: number): string {
@@ -69,4 +70,13 @@ Deno.test("coveragePage() shows counts, marks lines, and escapes the source", ()
   }
   const explained = new Map([[PATH, new Map([[3, "never"]])]]);
   assertStringIncludes(coveragePage({ title: "", coverage, sources: SOURCES, explained }), "-- never");
+});
+
+Deno.test("an explained line that is not as it must be is refused, with its place", () => {
+  const line = { file: "a.c", text: "x;", reason: "r" };
+  const parse = (change: object) => parseJson(UNREACHABLE_LINES, [{ ...line, ...change }], { file: "u" });
+  assertEquals(parse({}), [line]);
+  assertThrows(() => parse({ text: " x;" }), SyntaxError, "u: $[0].text: expected a line without blanks");
+  assertThrows(() => parse({ reason: "" }), SyntaxError, "u: $[0].reason: expected a reason");
+  assertThrows(() => parse({ line: 3 }), SyntaxError, "u: $[0].line: expected one of the keys file, text, ");
 });

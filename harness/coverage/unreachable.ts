@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: MIT
 
-import { join } from "@std/path";
+import { fromFileUrl } from "@std/path";
+import type * as v from "valibot";
+import { described, list, object, optional, text } from "../../lib/schema.ts";
 import { UsageError } from "../../vm/host/errors.ts";
+import { readJson } from "../../vm/host/read_json.ts";
 import type { Coverage } from "./coverage.ts";
 
-/** A line that no test can make run, and why it is there all the same. */
-export interface UnreachableLine {
-  /** Path in the kernel tree. */
-  readonly file: string;
-  /** The line's text, without blanks around it. */
-  readonly text: string;
-  /** The lines before it, as many as it takes where the text alone occurs more than once. */
-  readonly after?: string;
-  readonly reason: string;
-}
+/** The list of lines that no test can make run, and why they are there all the same. */
+export const UNREACHABLE_LINES = list(object({
+  file: described("Path in the kernel tree.", text(/^[\w./-]+$/, "a path in the kernel tree")),
+  text: described(
+    "The line's text, without blanks around it.",
+    text(/^\S(.*\S)?$/, "a line without blanks around it"),
+  ),
+  after: optional(described(
+    "The lines before it, as many as it takes where the text alone occurs more than once.",
+    text(/\S/, "lines"),
+  )),
+  reason: text(/\S/, "a reason"),
+}));
 
-const PATH = join(import.meta.dirname ?? ".", "..", "..", "fixtures", "unreachable_lines.json");
+/** One of {@linkcode UNREACHABLE_LINES}. */
+export type UnreachableLine = v.InferOutput<typeof UNREACHABLE_LINES>[number];
 
-/** Reads the explained lines of the fixtures. */
-export async function readUnreachableLines(path: string = PATH): Promise<UnreachableLine[]> {
-  return JSON.parse(await Deno.readTextFile(path)) as UnreachableLine[];
+const PATH = fromFileUrl(new URL("../../fixtures/unreachable_lines.json", import.meta.url));
+
+/** Reads the explained lines of the fixtures. @throws {ExpectedError} naming file, place and mistake */
+export async function readUnreachableLines(path: string = PATH): Promise<readonly UnreachableLine[]> {
+  return await readJson(path, UNREACHABLE_LINES);
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { UsageError } from "../../vm/host/errors.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import { parseSplats } from "./parse_splats.ts";
 import { allowedBy, parseSplatAllowlist, readSplatAllowlist } from "./splat_allowlist.ts";
 
@@ -26,7 +26,7 @@ Deno.test("parseSplatAllowlist() takes entries up to their last day", () => {
 Deno.test("parseSplatAllowlist() names an entry that has expired, and its reason", () => {
   assertThrows(
     () => parse({ ...GOOD, expires: "2030-06-29" }),
-    UsageError,
+    ExpectedError,
     `list.json: the entry for "WARNING in f" expired on 2030-06-29 (today is 2030-06-30)`,
   );
 });
@@ -35,25 +35,32 @@ Deno.test("parseSplatAllowlist() says what is wrong with an entry", () => {
   const { reason: _reason, ...noReason } = GOOD;
   const { expires: _expires, ...noDate } = GOOD;
   const wrong: [unknown, string][] = [
-    [7, "entry 0: expected an object, found number"],
-    [{ ...GOOD, titel: "x" }, `entry 0: unknown key "titel"`],
-    [{ ...GOOD, fingerprint: "0".repeat(16) }, `entry 0: expected either "title" or "fingerprint"`],
-    [{ reason: "r", expires: "2031-01-01" }, `entry 0: expected either "title" or "fingerprint"`],
-    [{ fingerprint: "XYZ", reason: "r", expires: "2031-01-01" }, "16 hexadecimal digits"],
-    [noReason, `entry 0: expected a "reason"`],
-    [{ ...GOOD, reason: " " }, `entry 0: expected "reason" to be a text`],
-    [noDate, `entry 0: expected a date "expires"`],
-    [{ ...GOOD, expires: "2031-02-30" }, `expected "expires" as YYYY-MM-DD, found "2031-02-30"`],
-    [{ ...GOOD, expires: "soon" }, `expected "expires" as YYYY-MM-DD, found "soon"`],
-    [{ ...GOOD, needs: { cpu: "x" } }, `entry 0: needs: unknown key "cpu"`],
-    [{ ...GOOD, needs: { arch: 3 } }, `entry 0: needs: expected "arch" to be a text`],
+    [7, "$[0]: expected an object, found 7"],
+    [{ ...GOOD, titel: "x" }, `$[0].titel: expected one of the keys title, `],
+    [{ ...GOOD, fingerprint: "0".repeat(16) }, `$[0]: expected either "title" or "fingerprint"`],
+    [{ reason: "r", expires: "2031-01-01" }, `$[0]: expected either "title" or "fingerprint"`],
+    [
+      { fingerprint: "XYZ", reason: "r", expires: "2031-01-01" },
+      "$[0].fingerprint: expected 16 hexadecimal digits",
+    ],
+    [noReason, "$[0].reason: expected a text, found nothing"],
+    [{ ...GOOD, reason: " " }, `$[0].reason: expected a text, found " "`],
+    [noDate, "$[0].expires: expected a date as YYYY-MM-DD, found nothing"],
+    [{ ...GOOD, expires: "2031-02-30" }, `$[0].expires: expected a date as YYYY-MM-DD, found "2031-02-30"`],
+    [{ ...GOOD, expires: "soon" }, `$[0].expires: expected a date as YYYY-MM-DD, found "soon"`],
+    [{ ...GOOD, needs: { cpu: "x" } }, `$[0].needs.cpu: expected one of the keys arch, flavour, series`],
+    [{ ...GOOD, needs: { arch: 3 } }, `$[0].needs.arch: expected a text, found 3`],
   ];
-  for (const [entry, message] of wrong) assertThrows(() => parse(entry), UsageError, message);
-  assertThrows(() => parse(GOOD, GOOD), UsageError, "entry 1 is the same as entry 0");
+  for (const [entry, message] of wrong) assertThrows(() => parse(entry), ExpectedError, message);
+  assertThrows(
+    () => parse(GOOD, GOOD),
+    ExpectedError,
+    "list.json: $: expected entries that differ in title, fingerprint or needs",
+  );
   assertThrows(
     () => parseSplatAllowlist({}, { file: "list.json", today: "2030-01-01" }),
-    UsageError,
-    "expected a list of entries, found object",
+    ExpectedError,
+    "list.json: $: expected a list, found {}",
   );
 });
 
@@ -74,9 +81,13 @@ Deno.test("readSplatAllowlist() reads the project's list, and names a file that 
   const file = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(file, "[");
-    await assertRejects(() => readSplatAllowlist("2030-01-01", file), UsageError, `${file} is no JSON`);
+    await assertRejects(
+      () => readSplatAllowlist("2030-01-01", file),
+      ExpectedError,
+      `${file}: $: expected JSON`,
+    );
   } finally {
     await Deno.remove(file);
   }
-  await assertRejects(() => readSplatAllowlist("2030-01-01", file), UsageError, `${file} cannot be read`);
+  await assertRejects(() => readSplatAllowlist("2030-01-01", file), ExpectedError, `${file} cannot be read`);
 });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { assert } from "@std/assert";
-import { readPlantedErrors } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants.ts";
 import { expectedFinding, placesToName, runPlanted } from "../guest/run_mutant.ts";
 
 /** Errors that plain kernels do not give away: they need one with KASAN and the like, or one in which things break. */
-const PLANTED = (await readPlantedErrors()).filter(({ platform }) => platform?.includes("-"));
+const PLANTED = (await readMutants()).filter(({ platform }) => platform?.includes("-"));
 
 for (const planted of PLANTED) {
   Deno.test(`${planted.platform} gives away ${planted.name}, and the line where there is one to tell`, async () => {

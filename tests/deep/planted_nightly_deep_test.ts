@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { readPlantedErrors } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants.ts";
 import type { NightlyChange } from "../../harness/nightly/nightly_result.ts";
 import { RealNights } from "./real_nightly.ts";
 
@@ -14,7 +14,7 @@ const JOBS = [{
 }];
 
 Deno.test("an error that comes into the kernel code is a new failure on the right job, until it is gone", async () => {
-  const planted = (await readPlantedErrors()).find(({ name }) => name === PLANTED);
+  const planted = (await readMutants()).find(({ name }) => name === PLANTED);
   assert(planted?.platform === "i386");
   await using nights = await RealNights.make(JOBS);
   const [on64, on32] = ["x86_64", "i386"].map((name) => `6.1/${name}/plain/catalogue-registers_+minimal`);

@@ -11,6 +11,10 @@ import type * as v from "valibot";
 import { ERRNO_NAME, FILE_NAME, NAME, OUTCOME, PAGE_COUNT, PAGE_SET } from "../../lib/model/fields.ts";
 import { SCENARIO } from "../../lib/model/scenario.ts";
 import { STEPS } from "../../lib/model/steps/steps.ts";
+import { UNREACHABLE_LINES } from "../../harness/coverage/unreachable.ts";
+import { MUTANTS } from "../../harness/mutants.ts";
+import { MATRIX } from "../../harness/nightly/plan/matrix.ts";
+import { SPLAT_ALLOWLIST } from "../../harness/triage/splat_allowlist.ts";
 
 interface SchemaFile {
   /** What the file is about, for whoever opens it. */
@@ -31,6 +35,10 @@ const SCHEMAS: Readonly<Record<string, SchemaFile>> = {
       ...Object.fromEntries(STEPS.map(({ op, schema }) => [`step ${op}`, schema])),
     },
   },
+  nightly: { title: "What a nightly run of ckptest does (docs/nightly.md)", schema: MATRIX },
+  mutants: { title: "Errors to be planted in the kernel code", schema: MUTANTS },
+  splat_allowlist: { title: "Complaints of the kernel that fail nothing", schema: SPLAT_ALLOWLIST },
+  unreachable_lines: { title: "Lines of the kernel code that no test can run", schema: UNREACHABLE_LINES },
 };
 
 /** The path of a schema file. */

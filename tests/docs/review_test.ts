@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
-import { readPlantedErrors } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants.ts";
 import { RULES } from "../../lib/image/rule_ids.ts";
 
 /** What each remark and each error of 2008 is called in docs/review.md. */
@@ -29,7 +29,7 @@ function namesAfter(cell: string, word: RegExp): string[] {
 /** What is wrong with the last column of a row of docs/review.md. */
 async function proofProblems(cell: string): Promise<string[]> {
   const scenarios = new Set((await readCatalogue()).map(({ name }) => name));
-  const planted = new Set((await readPlantedErrors()).map(({ name }) => name));
+  const planted = new Set((await readMutants()).map(({ name }) => name));
   const named = [
     ...namesAfter(cell, /^\s*scenario/).map((name) => [name, scenarios.has(name)] as const),
     ...namesAfter(cell, /^\s*planted/).map((name) => [name, planted.has(name)] as const),
@@ -58,7 +58,7 @@ Deno.test("proofProblems() finds a row with nothing behind it, and a name of not
 
 Deno.test("every planted error of 2008 is named by the row of its number", async () => {
   const rows = new Map((await tableRows("review.md")).map(([id, , , shown]) => [id, shown ?? ""]));
-  for (const { name, bug } of await readPlantedErrors()) {
+  for (const { name, bug } of await readMutants()) {
     if (bug !== undefined) {
       assert(rows.get(`B${bug}`)?.includes(`\`${name}\``), `B${bug} does not name ${name}`);
     }

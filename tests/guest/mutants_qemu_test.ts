@@ -2,14 +2,14 @@
 
 import { assert } from "@std/assert";
 import { runFuzz } from "../../harness/fuzz/run_fuzz.ts";
-import { readPlantedErrors } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
 import { expectedFinding, runPlanted } from "./run_mutant.ts";
 
 /** Errors that plain kernels give away; debug kernels have a suite of their own. */
-const PLANTED = (await readPlantedErrors()).filter(({ platform }) => !platform?.includes("-"));
+const PLANTED = (await readMutants()).filter(({ platform }) => !platform?.includes("-"));
 
 for (const planted of PLANTED) {
   Deno.test(`the suite gives away a kernel with ${planted.name}`, async () => {

@@ -4,7 +4,7 @@ import { fromFileUrl } from "@std/path";
 import { type Finding, findingText } from "../../lib/image/finding.ts";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
 import { parsePlatforms } from "../../harness/run/platform.ts";
-import type { PlantedError } from "../../harness/mutants.ts";
+import type { Mutant } from "../../harness/mutants.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { runPlatform } from "../../harness/run/run_platform.ts";
 import type { ScenarioResult } from "../../harness/run/scenario_result.ts";
@@ -24,7 +24,7 @@ export interface PlantedRun {
  *
  * @throws {Error} when there is no such scenario
  */
-export async function runPlanted(planted: PlantedError): Promise<PlantedRun> {
+export async function runPlanted(planted: Mutant): Promise<PlantedRun> {
   const scenarios = (await readCatalogue()).filter(({ name }) => name === planted.scenario);
   if (scenarios.length !== 1) throw new Error(`fixtures/scenarios has no ${planted.scenario}`);
   const [platform] = parsePlatforms({ arch: planted.platform, fallback: "x86_64" });
@@ -53,7 +53,7 @@ export async function runPlanted(planted: PlantedError): Promise<PlantedRun> {
 
 /** The finding by which a planted error must be given away; undefined when it was not. */
 export function expectedFinding(
-  { finding }: PlantedError,
+  { finding }: Mutant,
   { findings, results }: Pick<PlantedRun, "findings" | "results">,
 ): Finding | undefined {
   const lost = results.find(({ status }) => status === "lost");
@@ -67,7 +67,7 @@ export function expectedFinding(
 }
 
 /** Where the line lies that must be named, as `FILE:LINE` of the edited file; all places that it occurs at. */
-export async function placesToName({ edits, at }: PlantedError): Promise<string[]> {
+export async function placesToName({ edits, at }: Mutant): Promise<string[]> {
   if (!at) return [];
   const overlay = await readOverlay(fromFileUrl(new URL("../../vm/kernel/overlay", import.meta.url)));
   const edited = await editFiles(edits, (file) => Promise.resolve(overlay.get(file)));

@@ -15,7 +15,7 @@ import {
 } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { givenOptions, type ParsedOptions } from "../parse_options.ts";
-import { readPlantedErrors } from "../../mutants.ts";
+import { readMutants } from "../../mutants.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
@@ -133,7 +133,7 @@ async function fuzzPlatform(
 
 async function plantedEdits(name: string | undefined) {
   if (name === undefined) return [];
-  const all = await readPlantedErrors();
+  const all = await readMutants();
   const found = all.find((planted) => planted.name === name);
   if (!found) {
     throw new UsageError(

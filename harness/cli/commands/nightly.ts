@@ -17,7 +17,7 @@ import { checkScenarios } from "../../nightly/plan/check_scenarios.ts";
 import { planNight } from "../../nightly/plan/plan_run.ts";
 import { printPlan } from "../../nightly/plan/print_plan.ts";
 import { pruneOld } from "../../nightly/run/prune_old.ts";
-import { DEFAULT_MATRIX } from "../../nightly/plan/read_matrix.ts";
+import { DEFAULT_MATRIX } from "../../nightly/plan/matrix.ts";
 import { runNight } from "../../nightly/run/run_nightly.ts";
 import { parseShard } from "../../nightly/plan/shard_jobs.ts";
 import { writePage } from "../../report/write_page.ts";

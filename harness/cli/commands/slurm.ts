@@ -8,7 +8,7 @@ import { expandMatrix } from "../../nightly/plan/expand_matrix.ts";
 import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
 import { parseSeconds } from "../../nightly/plan/parse_quantity.ts";
-import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/read_matrix.ts";
+import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/matrix.ts";
 import { arrayArguments, mergeArguments, submitNight } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import type { ParsedOptions } from "../parse_options.ts";

@@ -1,7 +1,120 @@
 // SPDX-License-Identifier: MIT
 
-import type { PlatformName } from "../../../lib/abi/arch.ts";
-import type { KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
+import { basename, dirname, fromFileUrl, isAbsolute, resolve } from "@std/path";
+import * as v from "valibot";
+import { PLATFORM_NAMES, type PlatformName } from "../../../lib/abi/arch.ts";
+import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
+import {
+  described,
+  either,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  parseJson,
+  text,
+  variant,
+} from "../../../lib/schema.ts";
+import { digestOf } from "../../../vm/host/digest.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
+import { KERNEL_FLAVOURS, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
+import { parseJsonc } from "./parse_jsonc.ts";
+import { parseSeconds } from "./parse_quantity.ts";
+
+/** The project's own matrix. */
+export const DEFAULT_MATRIX = fromFileUrl(new URL("../../../fixtures/nightly.json", import.meta.url));
+
+/** Seconds after which a job is ended, unless the matrix says otherwise. */
+const DEADLINE = 4 * 3600;
+const MAX = 0x7fff_ffff;
+const KERNEL_KINDS = ["debian", "git", "directory", "file"] as const;
+
+const SOME_TEXT = text(/./, "a text");
+const PATH = text(/./, "a path");
+const ABOUT = optional(SOME_TEXT);
+const TIME = "a time such as 30min or 4h";
+const DEADLINE_TEXT = optional(described(
+  "After so long a job is ended; 4h by default.",
+  v.pipe(v.string(TIME), v.check((value) => (parseSeconds(value) ?? 0) > 0, TIME)),
+));
+
+const KERNEL = v.pipe(
+  object({
+    debian: optional(described("A kernel that is built here, by its series.", oneOf(PORTED_SERIES))),
+    git: optional(described("A repository; paths begin at the matrix.", PATH)),
+    ref: optional(text(/^[^-]/, "a branch, a tag or a commit")),
+    directory: optional(described("A kernel tree.", PATH)),
+    file: optional(described("A ready kernel.", PATH)),
+    name: optional(described(
+      "What jobs call it.",
+      text(/^\w[\w.+-]*$/, "letters, digits, dots, plus and hyphens"),
+    )),
+  }),
+  v.check(
+    (kernel) => KERNEL_KINDS.filter((kind) => kernel[kind] !== undefined).length === 1,
+    `one of ${KERNEL_KINDS.join(", ")}`,
+  ),
+  v.check(
+    ({ git, ref }) => (git === undefined) === (ref === undefined),
+    `"ref" beside "git" and nothing else`,
+  ),
+);
+
+/** The kinds of {@linkcode MatrixSuite}. */
+const SUITES = ["catalogue", "faults", "fuzz", "mutants", "corruptions"] as const;
+const FILTER = { filter: optional(list(SOME_TEXT, 1)) };
+
+const SUITE = either(
+  `one of ${SUITES.join(", ")}, or an object with "suite"`,
+  oneOf(SUITES),
+  variant<SuiteSpec>("suite", [
+    object({ suite: v.literal("catalogue", ""), ...FILTER }),
+    object({ suite: v.literal("faults", ""), ...FILTER }),
+    object({
+      suite: v.literal("fuzz", ""),
+      count: optional(integer(1, MAX)),
+      seed: optional(integer(0, MAX)),
+    }),
+    object({ suite: v.literal("mutants", "") }),
+    object({ suite: v.literal("corruptions", "") }),
+  ]),
+);
+
+interface SuiteSpec {
+  readonly suite: typeof SUITES[number];
+  readonly filter?: readonly string[];
+  readonly count?: number;
+  readonly seed?: number;
+}
+
+const EXCLUDE = v.pipe(
+  object({
+    kernel: optional(SOME_TEXT),
+    platform: optional(SOME_TEXT),
+    flavour: optional(SOME_TEXT),
+    suite: optional(SOME_TEXT),
+  }),
+  v.check((rule) => Object.keys(rule).length > 0, "at least one of kernel, platform, flavour, suite"),
+);
+
+const PRODUCT = object({
+  about: ABOUT,
+  kernels: list(KERNEL, 1),
+  platforms: list(oneOf(PLATFORM_NAMES), 1),
+  flavours: optional(list(oneOf(KERNEL_FLAVOURS), 1)),
+  suites: list(SUITE, 1),
+  deadline: DEADLINE_TEXT,
+});
+
+/** What a matrix file holds: every suite on every flavour of every kernel for every platform of each job. */
+export const MATRIX = object({
+  $schema: optional(v.string("the path of the JSON schema")),
+  about: ABOUT,
+  deadline: DEADLINE_TEXT,
+  jobs: list(PRODUCT, 1),
+  exclude: optional(described("Jobs to be left out: those on which all that is given fits.", list(EXCLUDE))),
+});
 
 /** What a matrix says: which suites on which kernels. */
 export interface Matrix {
@@ -27,7 +140,7 @@ export interface MatrixProduct {
 export type MatrixKernel =
   & { readonly name: string }
   & (
-    | { readonly kind: "debian"; readonly series: string }
+    | { readonly kind: "debian"; readonly series: PortedSeries }
     | { readonly kind: "git"; readonly repository: string; readonly ref: string }
     | { readonly kind: "directory"; readonly path: string }
     | { readonly kind: "file"; readonly path: string }
@@ -41,13 +154,63 @@ export type CkptestSuite =
 /** A suite with its options. */
 export type MatrixSuite = CkptestSuite | { readonly kind: "mutants" | "corruptions" };
 
-/** The kinds of {@linkcode MatrixSuite}. */
-export const SUITES = ["catalogue", "faults", "fuzz", "mutants", "corruptions"] as const;
-
 /** Jobs to be left out: those on which all that is given fits. */
-export interface MatrixExclude {
-  readonly kernel?: string;
-  readonly platform?: string;
-  readonly flavour?: string;
-  readonly suite?: string;
+export type MatrixExclude = v.InferOutput<typeof EXCLUDE>;
+
+/**
+ * Reads a matrix file: JSON with comments.
+ *
+ * @throws {UsageError} naming the file, the place in it, what was expected and what was found
+ */
+export async function readMatrix(path: string): Promise<Matrix> {
+  const text = await Deno.readTextFile(path).catch((error: Error) => {
+    throw new UsageError(`${path}: the matrix cannot be read: ${error.message}`);
+  });
+  return await parseMatrix(text, path);
+}
+
+/** What {@linkcode readMatrix} makes of a text; paths in it begin at the directory of `path`. */
+export async function parseMatrix(text: string, path: string): Promise<Matrix> {
+  let value: unknown;
+  try {
+    value = parseJsonc(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UsageError(`${path}: ${error.message}`);
+    throw error;
+  }
+  const { deadline, jobs, exclude = [] } = parseJson(MATRIX, value, { file: path, error: UsageError });
+  const products = jobs.map((product): MatrixProduct => ({
+    kernels: product.kernels.map((kernel) => kernelOf(kernel, dirname(path))),
+    platforms: product.platforms,
+    flavours: product.flavours ?? ["plain"],
+    suites: product.suites.map((suite) => suiteOf(typeof suite === "string" ? { suite } : suite)),
+    deadlineSeconds: parseSeconds(product.deadline ?? deadline ?? "") ?? DEADLINE,
+  }));
+  const digest = (await digestOf([JSON.stringify(value)])).slice(0, 32);
+  return { path, digest, products, exclude };
+}
+
+function kernelOf(
+  { debian, git, ref = "", directory, file, name }: v.InferOutput<typeof KERNEL>,
+  base: string,
+): MatrixKernel {
+  const path = (text: string): string => isAbsolute(text) ? text : resolve(base, text);
+  if (debian !== undefined) return { kind: "debian", series: debian, name: name ?? debian };
+  if (git !== undefined) {
+    const isUrl = /^[a-z+]+:\/\/|^[\w.-]+@[\w.-]+:/.test(git);
+    return { kind: "git", repository: isUrl ? git : path(git), ref, name: name ?? nameFrom(ref) };
+  }
+  const place = directory ?? file ?? "";
+  const kind = directory === undefined ? "file" : "directory";
+  return { kind, path: path(place), name: name ?? nameFrom(basename(place)) };
+}
+
+/** A name that can be part of a job's name, and so of a path. */
+function nameFrom(text: string): string {
+  return text.replaceAll(/[^\w.+-]/g, "-").replace(/^[.-]+/, "") || "kernel";
+}
+
+function suiteOf({ suite, filter = [], count = 1000, seed = 1 }: SuiteSpec): MatrixSuite {
+  if (suite === "mutants" || suite === "corruptions") return { kind: suite };
+  return suite === "fuzz" ? { kind: suite, count, seed } : { kind: suite, filter };
 }

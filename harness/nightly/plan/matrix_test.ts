@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "./expand_matrix.ts";
-import { DEFAULT_MATRIX, parseMatrix, readMatrix } from "./read_matrix.ts";
+import { DEFAULT_MATRIX, parseMatrix, readMatrix } from "./matrix.ts";
 
 const PRODUCT = { kernels: [{ debian: "6.1" }], platforms: ["x86_64"], suites: ["catalogue"] };
 
@@ -73,10 +73,13 @@ Deno.test("comments do not change a matrix's digest, words do", async () => {
 
 Deno.test("a mistake in a matrix is named with file, place, what was expected and what was found", async () => {
   const product = (change: Record<string, unknown>) => ({ jobs: [{ ...PRODUCT, ...change }] });
-  await refuse([], "dir/m.json: expected an object, found []");
-  await refuse({ jobs: [], x: 1 }, `dir/m.json: expected only about, deadline, jobs, exclude, found "x"`);
-  await refuse({}, "dir/m.json: jobs: expected a list, found nothing");
-  await refuse({ jobs: [] }, "dir/m.json: jobs: expected a list of at least one");
+  await refuse([], "dir/m.json: $: expected an object, found []");
+  await refuse(
+    { jobs: [], x: 1 },
+    `dir/m.json: $.x: expected one of the keys $schema, about, deadline, jobs, exclude, found "x"`,
+  );
+  await refuse({}, "dir/m.json: $.jobs: expected a list of at least 1, found nothing");
+  await refuse({ jobs: [] }, "dir/m.json: $.jobs: expected a list of at least 1");
   await refuse(product({ platforms: ["arm"] }), `jobs[0].platforms[0]: expected one of x86_64, i386`);
   await refuse(product({ flavours: ["hot"] }), `jobs[0].flavours[0]: expected one of plain, debug, fault`);
   await refuse(
@@ -88,14 +91,17 @@ Deno.test("a mistake in a matrix is named with file, place, what was expected an
     "kernels[0]: expected one of debian, git, directory, file, found {}",
   );
   await refuse(product({ kernels: [{ debian: "6.1", file: "x" }] }), "kernels[0]: expected one of debian");
-  await refuse(product({ kernels: [{ git: "x" }] }), "kernels[0].ref: expected a branch, a tag or a commit");
+  await refuse(
+    product({ kernels: [{ git: "x" }] }),
+    `kernels[0]: expected "ref" beside "git" and nothing else`,
+  );
   await refuse(
     product({ kernels: [{ git: "x", ref: "--upload-pack=x" }] }),
     "kernels[0].ref: expected a branch",
   );
   await refuse(
     product({ kernels: [{ file: "x", ref: "y" }] }),
-    `kernels[0].ref: expected no ref beside "file"`,
+    `kernels[0]: expected "ref" beside "git" and nothing else`,
   );
   await refuse(product({ kernels: [{ file: "x", name: "../y" }] }), "kernels[0].name: expected letters");
   await refuse(product({ suites: ["all"] }), "suites[0]: expected one of catalogue, faults");
@@ -103,12 +109,15 @@ Deno.test("a mistake in a matrix is named with file, place, what was expected an
     product({ suites: [{ suite: "fuzz", count: 0 }] }),
     "suites[0].count: expected a whole number",
   );
-  await refuse(product({ suites: [{ suite: "fuzz", filter: ["x"] }] }), `expected only suite, count, seed`);
+  await refuse(
+    product({ suites: [{ suite: "fuzz", filter: ["x"] }] }),
+    `suites[0].filter: expected one of the keys suite, count, seed`,
+  );
   await refuse(
     product({ deadline: "soon" }),
     `jobs[0].deadline: expected a time such as 30min or 4h, found "soon"`,
   );
-  await refuse({ jobs: [PRODUCT], deadline: 5 }, "m.json: deadline: expected a time");
+  await refuse({ jobs: [PRODUCT], deadline: 5 }, "m.json: $.deadline: expected a time");
   await refuse({ jobs: [PRODUCT], exclude: [{}] }, "exclude[0]: expected at least one of kernel, platform");
   await assertRejects(() => parseMatrix("{ nope", "m.json"), UsageError, "m.json: line 1, column 3");
   await assertRejects(() => readMatrix("none/m.json"), UsageError, "none/m.json: the matrix cannot be read");

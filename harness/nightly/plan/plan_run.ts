@@ -7,7 +7,7 @@ import type { History } from "../history/history.ts";
 import { recordedDurations } from "./job_durations.ts";
 import { planJobs } from "./plan_jobs.ts";
 import { type NightlyPlan, PLAN_SCHEMA } from "./planned_job.ts";
-import { DEFAULT_MATRIX, readMatrix } from "./read_matrix.ts";
+import { DEFAULT_MATRIX, readMatrix } from "./matrix.ts";
 import { type Shard, shardJobs } from "./shard_jobs.ts";
 
 /** What {@linkcode planNight} takes. */

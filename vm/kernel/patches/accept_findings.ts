@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
-import { join } from "@std/path";
+
+import { fromFileUrl } from "@std/path";
+import * as v from "valibot";
+import { described, integer, list, object, oneOf, text } from "../../../lib/schema.ts";
+import { readJson } from "../../host/read_json.ts";
 
 /** The tools that look at the port. */
-export type LintTool = "checkpatch" | "kernel-doc" | "sparse" | "W=1";
+const LINT_TOOLS = ["checkpatch", "kernel-doc", "sparse", "W=1"] as const;
+
+/** One of {@linkcode LINT_TOOLS}. */
+export type LintTool = (typeof LINT_TOOLS)[number];
 
 /** Something that a tool does not like. */
 export interface LintFinding {
@@ -26,15 +33,16 @@ export interface LintReport {
   elsewhere: number;
 }
 
+const ACCEPTED_FINDINGS = list(object({
+  tool: oneOf(LINT_TOOLS),
+  type: v.string("the tool's name for it"),
+  file: text(/\S/, "a path"),
+  count: described("How many there are.", integer(1, 1_000_000)),
+  reason: text(/\S/, "a reason"),
+}));
+
 /** A finding that is known and is to stay. */
-export interface AcceptedFinding {
-  tool: LintTool;
-  type: string;
-  file: string;
-  /** How many there are. */
-  count: number;
-  reason: string;
-}
+export type AcceptedFinding = v.InferOutput<typeof ACCEPTED_FINDINGS>[number];
 
 /** Findings held against the list of those that are to stay. */
 export interface JudgedFindings {
@@ -46,9 +54,8 @@ export interface JudgedFindings {
 }
 
 /** Reads the project's own list, `accepted_findings.json`. */
-export async function readAcceptedFindings(): Promise<AcceptedFinding[]> {
-  const path = join(import.meta.dirname ?? ".", "accepted_findings.json");
-  return JSON.parse(await Deno.readTextFile(path)) as AcceptedFinding[];
+export async function readAcceptedFindings(): Promise<readonly AcceptedFinding[]> {
+  return await readJson(fromFileUrl(new URL("accepted_findings.json", import.meta.url)), ACCEPTED_FINDINGS);
 }
 
 /**

@@ -19,17 +19,29 @@ const PATCH = { ...COVER, name: "first", files: [] };
 
 Deno.test("readSeriesPlan() names what is wrong with a plan", async () => {
   const region = (rest: object) => ({ cover: COVER, patches: [PATCH], regions: [{ file: "a.c", ...rest }] });
-  await assertRefused(region({ patch: "none", text: "x" }), `region of a.c: no patch "none"`);
+  await assertRefused(
+    region({ patch: "none", text: "x" }),
+    "$.regions: expected regions of patches that there are",
+  );
   await assertRefused(
     region({ patch: "first", text: "x", from: "y" }),
-    `expected "text", or "from" and "to"`,
+    `$.regions[0]: expected "text", or "from" and "to"`,
   );
   await assertRefused(region({ patch: "first", from: "y" }), `expected "text", or "from" and "to"`);
-  await assertRefused({ cover: COVER, patches: [PATCH, PATCH], regions: [] }, "two patches of one name");
+  await assertRefused(
+    { cover: COVER, patches: [PATCH, PATCH], regions: [] },
+    "$.patches: expected patches whose names differ",
+  );
   const long = { ...PATCH, body: ["x".repeat(76)] };
-  await assertRefused({ cover: COVER, patches: [long], regions: [] }, "more than 75 columns");
+  await assertRefused(
+    { cover: COVER, patches: [long], regions: [] },
+    "$.patches[0].body[0]: expected a line of at most 75 columns",
+  );
   const silent = { ...COVER, body: [] };
-  await assertRefused({ cover: silent, patches: [], regions: [] }, "subject or body is empty");
+  await assertRefused(
+    { cover: silent, patches: [], regions: [] },
+    "$.cover.body: expected a list of at least 1",
+  );
 });
 
 Deno.test("readSeriesPlan() says that a kernel has no series", async () => {

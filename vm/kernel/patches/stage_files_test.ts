@@ -38,8 +38,8 @@ Deno.test("stageFiles() refuses a plan that does not fit the files", () => {
   assertRefused(planOf(), new Map([["a.c", ""]]), "the port does not touch b.c");
   assertRefused(planOf(), new Map([...FINISHED, ["c.c", ""]]), "no patch brings c.c");
   const twice = planOf();
-  twice.patches[2]?.files.push("a.c");
-  assertRefused(twice, FINISHED, "a.c is named twice");
+  const patches = twice.patches.map((patch, index) => index === 2 ? { ...patch, files: ["a.c"] } : patch);
+  assertRefused({ ...twice, patches }, FINISHED, "a.c is named twice");
 });
 
 Deno.test("stageFiles() refuses a region that is not found once, not in order, or not of use", () => {
