@@ -6,7 +6,7 @@ import { ignoreMissing } from "../../vm/host/ignore_missing.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { FailureRate } from "./confidence.ts";
-import type { BisectRun } from "./evidence.ts";
+import type { BisectRun, Evidence } from "./evidence.ts";
 import type { Failure, SkipReason } from "./run_outcome.ts";
 
 /** The file of a bisect in its directory. */
@@ -55,6 +55,13 @@ export interface Change {
   readonly author: string;
   /** When it was written, as ISO 8601. */
   readonly date: string;
+}
+
+/** How a bisect ended. */
+export interface EndedBisect {
+  readonly answer: BisectAnswer;
+  readonly evidence: Evidence;
+  readonly describe: (id: string) => Promise<Change>;
 }
 
 /** Reads what a bisect has found out so far; undefined when none has begun in the directory. */

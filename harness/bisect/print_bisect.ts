@@ -5,10 +5,9 @@ import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { formatDuration } from "../nightly/plan/parse_quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import type { BisectRequest } from "./bisect_request.ts";
-import type { Change } from "./bisect_state.ts";
+import type { Change, EndedBisect } from "./bisect_state.ts";
 import { missProbability } from "./confidence.ts";
 import type { BisectRun, Evidence } from "./evidence.ts";
-import type { EndedBisect } from "./run_bisect.ts";
 import { type Failure, verdictOfRun } from "./run_outcome.ts";
 
 /** Prints all changes that were tried, and what was found. */

@@ -29,9 +29,12 @@ export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
   const { run, jobs, history, own } = input;
   const trends: Record<string, TrendPoint[]> = {};
   const changes: NightlyChange[] = [];
+  const here = { id: run.id, started: run.started };
   for (const job of jobs) {
     const past = history.jobHistory(job.name, own);
-    changes.push(...compareJob({ job, run, past, pastScenarios: history.scenarioHistory(job.name, own) }));
+    changes.push(
+      ...compareJob({ job, run: here, past, pastScenarios: history.scenarioHistory(job.name, own) }),
+    );
     const points = past.filter(({ status }) => status !== "missing").map((
       { run, status, seconds, bytes },
     ) => ({
@@ -39,7 +42,7 @@ export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
       ...(bytes ? { bytes } : {}),
     }));
     const { status, seconds } = job;
-    const now = { run: { id: run.id, started: run.started }, status, seconds };
+    const now = { run: here, status, seconds };
     trends[job.name] = [...points, { ...now, ...(job.run ? { bytes: job.run.bytes } : {}) }].slice(
       -TREND_POINTS,
     );

@@ -1,176 +1,186 @@
 // SPDX-License-Identifier: MIT
 
-import type { ByteCounts } from "../../lib/compare/byte_account.ts";
-import type { RunResult } from "../run/run_result.ts";
+import * as v from "valibot";
+import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import type { FileFormat } from "../../vm/host/versioned_json.ts";
+import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
-/** Raised when what `nightly.json` of a result directory says changes its meaning. */
-export const NIGHTLY_RESULT_SCHEMA = 1;
-
-/**
- * The file of a night, `nightly.json` in its directory: the jobs of its plan, what came of each, and what that
- * is compared with the nights before. A merge of shards writes the same.
- */
-export interface NightlyResult {
-  readonly schema: typeof NIGHTLY_RESULT_SCHEMA;
-  readonly run: NightlyRun;
-  /** Jobs, not scenarios. Every job of the plan is in one of the three. */
-  readonly counts: { readonly passed: number; readonly failed: number; readonly missing: number };
-  /** Scenarios of all jobs that have a RunResult. */
-  readonly scenarios: RunResult["counts"];
-  /** Every job of the plan, in its order; those that did not run are there with the status `missing`. */
-  readonly jobs: readonly NightlyJob[];
-  /** What is not as in the last good run, the worst first; scenarios that pass as ever are not listed. */
-  readonly changes: readonly NightlyChange[];
-  /** Per job name its latest runs, oldest first and this one included: for trends. */
-  readonly trends: Readonly<Record<string, readonly TrendPoint[]>>;
-}
-
-/** A night as such. */
-export interface NightlyRun {
+const RUN = object({
   /** Name of the run in the history; sorts by the time it began. */
-  readonly id: string;
+  id: TEXT,
   /** When it began, as Date.toISOString() writes it. */
-  readonly started: string;
-  readonly milliseconds: number;
+  started: TEXT,
+  milliseconds: NUMBER,
   /** The matrix file, and its digest. */
-  readonly matrix: { readonly path: string; readonly digest: string };
+  matrix: object({ path: TEXT, digest: TEXT }),
   /** Which part of the plan this run was to do; undefined for all of it, and after a merge. */
-  readonly shard?: { readonly index: number; readonly of: number };
+  shard: optional(object({ index: NUMBER, of: NUMBER })),
   /** Directories that a merge took together. */
-  readonly merged?: readonly string[];
+  merged: optional(list(TEXT)),
   /** False when the run was stopped before its end: by the budget, by Ctrl-C, by a full disk. */
-  readonly complete: boolean;
+  complete: v.boolean("true or false"),
   /** Why it was stopped. */
-  readonly stopped?: string;
+  stopped: optional(TEXT),
   /** How many kernels the jobs needed, and how they came by them; undefined after a merge. */
-  readonly kernels?: { readonly built: number; readonly cached: number; readonly failed: number };
+  kernels: optional(object({ built: NUMBER, cached: NUMBER, failed: NUMBER })),
   /** How many processes could run side by side; undefined after a merge. */
-  readonly slots?: number;
+  slots: optional(NUMBER),
   /**
    * Seconds of these processes by what they were spent on: `planning`, `kernel builds`, `boots` of guests,
    * `scenarios`, `rest of the jobs`, the name of a suite that knows no scenarios, `jobs cut short`, `waiting`. The
    * sum is `milliseconds` times `slots`.
    */
-  readonly spent: Readonly<Record<string, number>>;
-}
+  spent: record(v.string(), NUMBER),
+});
 
-/** What became of a job. */
-export type JobStatus = "pass" | "fail" | "missing";
-
-/** Why a job failed as a whole. `test` is a job that ran to its end and found something. */
-export type JobFailureKind =
-  | "test"
-  | "plan"
-  | "build"
-  | "guest lost"
-  | "deadline"
-  | "nothing ran"
-  | "usage"
-  | "crash"
-  | "merge conflict";
-
-/** A job of the plan: one suite on one kernel. */
-export interface NightlyJob {
-  /** `KERNEL/PLATFORM/FLAVOUR/SUITE`, such as `6.1/x86_64/debug/catalogue`. Unique in a plan. */
-  readonly name: string;
-  readonly kernel: string;
-  readonly platform: string;
-  readonly flavour: string;
-  /** `catalogue`, `faults`, `fuzz-SEEDxCOUNT`, `mutants`, `corruptions`. */
-  readonly suite: string;
-  /** Digest of all that decides the outcome; undefined when the job could not be planned. */
-  readonly digest?: string;
-  readonly digests?: JobDigests;
-  readonly status: JobStatus;
-  /** In a line: why it failed, or why it did not run. */
-  readonly reason?: string;
-  readonly failure?: JobFailure;
-  /** 0 when it did not run. */
-  readonly seconds: number;
-  /** True when the result is of an earlier run with the same digest (`--resume`). */
-  readonly reused: boolean;
-  /** What the job's `results.json` says; undefined for suites without one and for jobs that failed early. */
-  readonly run?: RunResult;
-  /** The command that runs this job alone. */
-  readonly reproduce: string;
-  /** Directory of the job's files, relative to that of `nightly.json`; undefined when there is none. */
-  readonly files?: string;
-}
+/** Names of what decides the outcome of a job, each with a digest of its own. */
+export const DIGEST_NAMES = [
+  "source",
+  "patch",
+  "config",
+  "kernel",
+  "harness",
+  "scenarios",
+  "options",
+] as const;
 
 /** Digests of what decides the outcome of a job, each under a name that a person knows. */
-export interface JobDigests {
+export const DIGESTS = object({
   /** Kernel source; undefined for a ready kernel, whose file is `kernel`. */
-  readonly source?: string;
+  source: optional(TEXT),
   /** Overlay, hooks and edits. */
-  readonly patch?: string;
-  readonly config?: string;
+  patch: optional(TEXT),
+  config: optional(TEXT),
   /** The whole kernel, compiler included. */
-  readonly kernel?: string;
+  kernel: optional(TEXT),
   /** The harness: its TypeScript, the guest's C, deno.json. */
-  readonly harness: string;
-  /** The scenarios, planted errors or corruptions that the suite takes. */
-  readonly scenarios: string;
+  harness: TEXT,
+  /** The scenarios, mutants or corruptions that the suite takes. */
+  scenarios: TEXT,
   /** Options of the suite, and the versions of Deno and QEMU. */
-  readonly options: string;
-}
+  options: TEXT,
+});
 
-/** How a job failed. */
-export interface JobFailure {
-  readonly kind: JobFailureKind;
-  readonly exitStatus?: number;
+const JOB_STATUS = oneOf(["pass", "fail", "missing"]);
+
+const FAILURE = object({
+  /** `test` is a job that ran to its end and found something; in others the job failed as a whole. */
+  kind: oneOf([
+    ...["test", "plan", "build", "guest lost", "deadline", "nothing ran", "usage", "crash"] as const,
+    "merge conflict",
+  ]),
+  exitStatus: optional(NUMBER),
   /** Last lines of what it wrote; the whole of it is in `log`. */
-  readonly logTail: readonly string[];
+  logTail: list(TEXT),
   /** Path of the log, relative to the directory of `nightly.json`. */
-  readonly log?: string;
-}
+  log: optional(TEXT),
+});
 
-/** How something differs from the nights before. */
-export type ChangeKind =
-  | "new failure"
-  | "still failing"
-  | "flaky"
-  | "missing"
-  | "slower"
-  | "fixed"
-  | "conflict";
+/** A job of the plan, one suite on one kernel; in `job.json` it lacks `run`. */
+export const NIGHTLY_JOB = object({
+  /** `KERNEL/PLATFORM/FLAVOUR/SUITE`, such as `6.1/x86_64/debug/catalogue`. Unique in a plan. */
+  name: TEXT,
+  kernel: TEXT,
+  platform: TEXT,
+  flavour: TEXT,
+  /** `catalogue`, `faults`, `fuzz-SEEDxCOUNT`, `mutants`, `corruptions`. */
+  suite: TEXT,
+  /** Digest of all that decides the outcome; undefined when the job could not be planned. */
+  digest: optional(TEXT),
+  digests: optional(DIGESTS),
+  status: JOB_STATUS,
+  /** In a line: why it failed, or why it did not run. */
+  reason: optional(TEXT),
+  failure: optional(FAILURE),
+  /** 0 when it did not run. */
+  seconds: NUMBER,
+  /** True when the result is of an earlier run with the same digest (`--resume`). */
+  reused: v.boolean("true or false"),
+  /** What the job's `results.json` says; undefined for suites without one and for jobs that failed early. */
+  run: optional(RUN_RESULT),
+  /** The command that runs this job alone. */
+  reproduce: TEXT,
+  /** Directory of the job's files, relative to that of `nightly.json`; undefined when there is none. */
+  files: optional(TEXT),
+});
 
-/** A run of the history. */
-export interface RunReference {
-  readonly id: string;
-  readonly started: string;
-}
+const REFERENCE = object({ id: TEXT, started: TEXT });
 
-/** A job, or one scenario of it, that is not as it was. */
-export interface NightlyChange {
-  readonly kind: ChangeKind;
-  readonly job: string;
+const CHANGED_DIGEST = object({
+  name: oneOf(DIGEST_NAMES),
+  before: optional(TEXT),
+  after: optional(TEXT),
+});
+
+const CHANGE = object({
+  /** How it differs from the runs before. */
+  kind: oneOf(["new failure", "still failing", "flaky", "missing", "slower", "fixed", "conflict"]),
+  job: TEXT,
   /** Undefined when the job as a whole is meant. */
-  readonly scenario?: string;
+  scenario: optional(TEXT),
   /** The first run in which it failed without a pass since: of `new failure` this one. */
-  readonly since?: RunReference;
+  since: optional(REFERENCE),
   /** The last run in which it passed; undefined when none is known. */
-  readonly lastGood?: RunReference;
+  lastGood: optional(REFERENCE),
   /** What differs between `lastGood` and the run `since`, by name; empty when nothing does. */
-  readonly changed: readonly ChangedDigest[];
+  changed: list(CHANGED_DIGEST),
   /** Of `slower`. */
-  readonly duration?: { readonly seconds: number; readonly median: number; readonly samples: number };
+  duration: optional(object({ seconds: NUMBER, median: NUMBER, samples: NUMBER })),
   /** In a line, for people. */
-  readonly text: string;
+  text: TEXT,
   /** The command that shows it. */
-  readonly reproduce: string;
-}
+  reproduce: TEXT,
+});
 
+const TREND_POINT = object({ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: optional(BYTES) });
+
+/** Raised when what `nightly.json` says changes its meaning. */
+export const NIGHTLY_RESULT_SCHEMA = 1;
+
+/**
+ * The file of a nightly run, `nightly.json` in its directory: the jobs of its plan, how each ended, and how that
+ * compares with the runs before. A merge of shards writes the same.
+ */
+export const NIGHTLY_RESULT = object({
+  schema: v.literal(NIGHTLY_RESULT_SCHEMA, `${NIGHTLY_RESULT_SCHEMA}`),
+  run: RUN,
+  /** Jobs, not scenarios. Every job of the plan is in one of the three. */
+  counts: object({ passed: NUMBER, failed: NUMBER, missing: NUMBER }),
+  /** Scenarios of all jobs that have a RunResult. */
+  scenarios: SCENARIO_COUNTS,
+  /** Every job of the plan, in its order; those that did not run are there with the status `missing`. */
+  jobs: list(NIGHTLY_JOB),
+  /** What is not as in the last good run, the worst first; scenarios that pass as ever are not listed. */
+  changes: list(CHANGE),
+  /** Per job name its latest runs, oldest first and this one included: for trends. */
+  trends: record(v.string(), list(TREND_POINT)),
+});
+
+/** What {@linkcode NIGHTLY_RESULT} lets through. */
+export type NightlyResult = Readonly<v.InferOutput<typeof NIGHTLY_RESULT>>;
+/** A nightly run as such. */
+export type NightlyRun = Readonly<v.InferOutput<typeof RUN>>;
+/** A job of the plan, and how it ended. */
+export type NightlyJob = Readonly<v.InferOutput<typeof NIGHTLY_JOB>>;
+/** How a job ended. */
+export type JobStatus = NightlyJob["status"];
+/** Why a job failed. */
+export type JobFailureKind = v.InferOutput<typeof FAILURE>["kind"];
+/** What {@linkcode DIGESTS} lets through. */
+export type JobDigests = Readonly<v.InferOutput<typeof DIGESTS>>;
+/** A job, or one scenario of it, that is not as it was. */
+export type NightlyChange = Readonly<v.InferOutput<typeof CHANGE>>;
+/** How something differs from the runs before. */
+export type ChangeKind = NightlyChange["kind"];
 /** One of {@linkcode JobDigests} that is not what it was. */
-export interface ChangedDigest {
-  readonly name: keyof JobDigests;
-  readonly before: string | undefined;
-  readonly after: string | undefined;
-}
-
+export type ChangedDigest = Readonly<v.InferOutput<typeof CHANGED_DIGEST>>;
+/** A run of the history. */
+export type RunReference = Readonly<v.InferOutput<typeof REFERENCE>>;
 /** A job in one run of the history. */
-export interface TrendPoint {
-  readonly run: RunReference;
-  readonly status: JobStatus;
-  readonly seconds: number;
-  readonly bytes?: ByteCounts;
-}
+export type TrendPoint = Readonly<v.InferOutput<typeof TREND_POINT>>;
+
+/** The format of `nightly.json`. */
+export const NIGHTLY_RESULT_FORMAT: FileFormat<typeof NIGHTLY_RESULT> = {
+  schema: NIGHTLY_RESULT,
+  version: NIGHTLY_RESULT_SCHEMA,
+};

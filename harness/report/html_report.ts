@@ -101,9 +101,9 @@ function header(problems: readonly Problem[], tree: ResultTree): Markup {
   const merged = run.merged ? `, merged from ${run.merged.length} directories` : "";
   const kernels = [...new Set(tree.jobs.flatMap((job) => job.kernels.map(({ name }) => name)))];
   return markup`<header>
-<p class="kicker">ckptest, ${kind} ${kind === "night" ? run.id : ""} of ${shortTime(run.started)} UTC, took ${
-    formatDuration(run.milliseconds / 1000)
-  }${place}${merged}</p>
+<p class="kicker">ckptest, ${kind === "nightly" ? `nightly run ${run.id}` : "run"} of ${
+    shortTime(run.started)
+  } UTC, took ${formatDuration(run.milliseconds / 1000)}${place}${merged}</p>
 <h1>${headline(problems, tree)}</h1>
 ${
     run.complete

@@ -3,7 +3,7 @@
 import { type ResultTree, scenarioFindings } from "./result_tree.ts";
 
 /** Raised when the lines change their meaning; docs/reports.md says what they hold. */
-export const JSONL_SCHEMA = 1;
+export const JSONL_SCHEMA = 2;
 
 /**
  * Results as JSON lines, an event a line: `run`, then for each job `job`, its `kernel`s, its `scenario`s, each

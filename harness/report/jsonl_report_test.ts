@@ -19,7 +19,7 @@ Deno.test("jsonlReport() begins with run, ends with end, and has a line for ever
   assertEquals([first.event, first.schema, first.kind, first.id], [
     "run",
     JSONL_SCHEMA,
-    "night",
+    "nightly",
     "20261124-0100",
   ]);
   const last = events.at(-1) ?? {};
@@ -50,7 +50,7 @@ Deno.test("jsonlReport() keeps one event a line whatever the texts hold", () => 
 Deno.test("textReport() says what broke, since when, where, whether it is real, and the command", async () => {
   const text = textReport(await recordedTree("nightly"));
   const [first] = text.split("\n");
-  assertEquals(first, "night 20261124-0100, 2 h: 5 of 10 jobs passed, 4 failed, 1 did not run");
+  assertEquals(first, "nightly run 20261124-0100, 2 h: 5 of 10 jobs passed, 4 failed, 1 did not run");
   const block = text.split("\n\n").find((part) => part.includes("ldt_one"));
   assertEquals(block?.split("\n"), [
     "NEW FAILURE  ldt_one: the LDT: byte 6 differs from the predicted one",

@@ -2,18 +2,18 @@
 
 import { join, normalize } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
+import { parseVersioned } from "../../vm/host/versioned_json.ts";
+import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
+import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
 import { imagePicture } from "./image_picture.ts";
 import {
   type KeptFiles,
-  parseNightlyResult,
-  parseRunResult,
   type ReportJob,
   type ReportScenario,
   type ResultTree,
-  treeOfNight,
+  treeOfNightlyRun,
   treeOfRun,
 } from "./result_tree.ts";
-import { ShapeError } from "./shape.ts";
 
 /** Kernel logs are read from this many bytes before their end: what counts is there. */
 const MAX_LOG_BYTES = 1 << 20;
@@ -31,21 +31,12 @@ const MAX_FAILURES = 200;
  */
 export async function readResultTree(path: string): Promise<ResultTree> {
   const { file, directory } = await findResultFile(path);
-  let text: string;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
-  }
-  let tree: ResultTree;
-  try {
-    tree = file.endsWith("nightly.json")
-      ? treeOfNight(parseNightlyResult(text, file))
-      : treeOfRun(parseRunResult(text, file));
-  } catch (error) {
-    if (error instanceof ShapeError) throw new UsageError(error.message);
-    throw error;
-  }
+  const text = await Deno.readTextFile(file).catch((error: Error) => {
+    throw new UsageError(`${file} cannot be read: ${error.message}`);
+  });
+  const tree = file.endsWith("nightly.json")
+    ? treeOfNightlyRun(parseVersioned(text, file, NIGHTLY_RESULT_FORMAT))
+    : treeOfRun(parseVersioned(text, file, RUN_RESULT_FORMAT));
   return await withKeptFiles(tree, directory);
 }
 

@@ -4,27 +4,18 @@ import { addCounts, type ByteCounts } from "../../lib/compare/byte_account.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import {
   type JobDigests,
-  NIGHTLY_RESULT_SCHEMA,
   type NightlyChange,
   type NightlyJob,
   type NightlyResult,
   type NightlyRun,
   type TrendPoint,
 } from "../nightly/nightly_result.ts";
-import {
-  RUN_RESULT_SCHEMA,
-  type RunKernel,
-  type RunResult,
-  type ScenarioRecord,
-  type SplatRecord,
-} from "../run/run_result.ts";
+import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord } from "../run/run_result.ts";
 import type { ImagePicture } from "./image_picture.ts";
-import { NIGHTLY_SHAPE, RUN_SHAPE } from "./result_shapes.ts";
-import { checkShape, ShapeError } from "./shape.ts";
 
 /** Results in the one form that every report is written from: those of a run, or of a night. */
 export interface ResultTree {
-  readonly kind: "run" | "night";
+  readonly kind: "run" | "nightly";
   readonly run: Omit<NightlyRun, "matrix"> & { readonly matrix?: NightlyRun["matrix"] };
   /** Jobs of a night; of a single run its platforms. */
   readonly jobs: readonly ReportJob[];
@@ -64,59 +55,6 @@ export interface KeptFiles {
   readonly pictures: readonly ImagePicture[];
   /** What could not be read or was left out, and why. */
   readonly notes: readonly string[];
-}
-
-/**
- * Reads the text of a `results.json`.
- *
- * @param name the file, for messages
- * @throws {ShapeError} when it is no JSON, of another schema, or lacks something
- */
-export function parseRunResult(text: string, name: string): RunResult {
-  return parseResult(text, name, { schema: RUN_RESULT_SCHEMA, shape: RUN_SHAPE }) as RunResult;
-}
-
-/**
- * Reads the text of a `nightly.json`.
- *
- * @param name the file, for messages
- * @throws {ShapeError} when it is no JSON, of another schema, or lacks something
- */
-export function parseNightlyResult(text: string, name: string): NightlyResult {
-  const shape = { schema: NIGHTLY_RESULT_SCHEMA, shape: NIGHTLY_SHAPE };
-  const result = parseResult(text, name, shape) as NightlyResult;
-  result.jobs.forEach(({ run }, index) => {
-    if (run !== undefined && run.schema !== RUN_RESULT_SCHEMA) {
-      throw wrongSchema(`${name}: jobs[${index}].run`, RUN_RESULT_SCHEMA, run.schema);
-    }
-  });
-  return result;
-}
-
-function parseResult(
-  text: string,
-  name: string,
-  { schema, shape }: { schema: number; shape: Parameters<typeof checkShape>[1] },
-): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new ShapeError(`${name}: no JSON: ${(error as Error).message}`);
-  }
-  const found = typeof value === "object" && value !== null
-    ? (value as { schema?: unknown }).schema
-    : undefined;
-  if (found !== schema) throw wrongSchema(name, schema, found);
-  checkShape(value, shape, `${name}: `);
-  return value;
-}
-
-function wrongSchema(where: string, expected: number, found: unknown): ShapeError {
-  const word = found === undefined ? "none" : JSON.stringify(found);
-  return new ShapeError(
-    `${where}: expected schema ${expected}, found ${word}: it was written by another version of ckptest`,
-  );
 }
 
 /** The tree of a single run: a job for each of its platforms. */
@@ -171,8 +109,8 @@ function platformJob(result: RunResult, name: string): ReportJob {
   };
 }
 
-/** The tree of a night. */
-export function treeOfNight(night: NightlyResult): ResultTree {
+/** The tree of a nightly run. */
+export function treeOfNightlyRun(night: NightlyResult): ResultTree {
   const bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   const volatile: Record<string, { bytes: number; reason: string }> = {};
   for (const { run } of night.jobs) {
@@ -190,7 +128,7 @@ export function treeOfNight(night: NightlyResult): ResultTree {
     scenarios: withTitles(run?.results ?? []),
   }));
   const { run, counts, scenarios, changes, trends } = night;
-  return { kind: "night", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
+  return { kind: "nightly", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
 }
 
 function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {

@@ -3,49 +3,56 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
+import { parseVersioned } from "../../vm/host/versioned_json.ts";
+import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
+import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
 import { listProblems, realityText } from "./problems.ts";
 import { readResultTree } from "./read_result_tree.ts";
-import { parseNightlyResult, parseRunResult, treeOfRun } from "./result_tree.ts";
+import { treeOfRun } from "./result_tree.ts";
 import { recordedTree, singleRun } from "./testing/sample_tree.ts";
-import { ShapeError } from "./shape.ts";
 
 async function nightlyText(): Promise<string> {
   return await Deno.readTextFile(new URL("../../fixtures/results/nightly/nightly.json", import.meta.url));
 }
 
-Deno.test("parseRunResult() refuses what is no result of its schema, and says where and why", () => {
-  const refuse = (value: unknown, message: RegExp): void => {
+Deno.test("a results.json that is none of its version is refused with file, path, expected and found", () => {
+  const refuse = (value: unknown, message: string): void => {
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    const error = assertThrows(() => parseRunResult(text, "a/results.json"), ShapeError);
-    assertMatch(error.message, message);
+    assertThrows(
+      () => parseVersioned(text, "a/results.json", RUN_RESULT_FORMAT),
+      UsageError,
+      `a/results.json: ${message}`,
+    );
   };
   const run = singleRun();
-  refuse("{", /^a\/results\.json: no JSON/);
-  refuse("[]", /expected schema 1, found none/);
-  refuse("null", /expected schema 1, found none/);
+  refuse("{", "$: expected JSON, found ");
+  refuse("[]", "$.schema: expected 1, found nothing: it was written by another version of ckptest");
+  refuse("null", "$.schema: expected 1, found nothing");
   // The form before the schema.
-  refuse({ counts: {}, results: [{ arch: "x86_64" }] }, /expected schema 1, found none: .*another version/);
-  refuse({ ...run, schema: 2 }, /expected schema 1, found 2/);
-  refuse({ ...run, results: undefined }, /^a\/results\.json: results: expected a list, found nothing/);
-  refuse({ ...run, kernels: {} }, /kernels: expected a list, found {}/);
+  refuse({ counts: {}, results: [{ arch: "x86_64" }] }, "$.schema: expected 1, found nothing");
+  refuse({ ...run, schema: 2 }, "$.schema: expected 1, found 2");
+  refuse({ ...run, results: undefined }, "$.results: expected a list, found nothing");
+  refuse({ ...run, kernels: {} }, "$.kernels: expected a list, found {}");
   refuse(
     { ...run, results: [{ ...run.results[0], status: "ok" }] },
-    /results\[0\]\.status: expected one of "pass", "fail", "skip", "lost", found "ok"/,
+    '$.results[0].status: expected one of pass, fail, skip, lost, found "ok"',
   );
-  refuse({ ...run, volatile: { constructor: 3 } }, /volatile\.constructor: expected an object, found 3/);
-  assertEquals(parseRunResult(JSON.stringify(run), "x"), run);
+  refuse({ ...run, volatile: { toString: 3 } }, "$.volatile.toString: expected an object, found 3");
+  refuse({ ...run, milliseconds: "1" }, '$.milliseconds: expected a number, found "1"');
+  refuse({ ...run, result: [] }, "$.result: expected one of the keys schema, started, milliseconds, ");
+  assertEquals(parseVersioned(JSON.stringify(run), "x", RUN_RESULT_FORMAT), run);
 });
 
-Deno.test("parseNightlyResult() refuses a night, or a run within it, of another schema", async () => {
-  const night = JSON.parse(await nightlyText());
-  const refuse = (value: unknown, message: RegExp): void => {
-    const error = assertThrows(() => parseNightlyResult(JSON.stringify(value), "nightly.json"), ShapeError);
-    assertMatch(error.message, message);
+Deno.test("a nightly.json of another version, or a run within it, is refused", async () => {
+  const nightly = JSON.parse(await nightlyText());
+  const refuse = (value: unknown, message: string): void => {
+    const parse = () => parseVersioned(JSON.stringify(value), "nightly.json", NIGHTLY_RESULT_FORMAT);
+    assertThrows(parse, UsageError, `nightly.json: ${message}`);
   };
-  refuse({ ...night, schema: 7 }, /nightly\.json: expected schema 1, found 7/);
-  const jobs = [{ ...night.jobs[0], run: { ...night.jobs[0].run, schema: 3 } }];
-  refuse({ ...night, jobs }, /jobs\[0\]\.run: expected schema 1, found 3/);
-  refuse({ ...night, trends: { a: [{}] } }, /trends\.a\[0\]\.run: expected an object, found nothing/);
+  refuse({ ...nightly, schema: 7 }, "$.schema: expected 1, found 7");
+  const jobs = [{ ...nightly.jobs[0], run: { ...nightly.jobs[0].run, schema: 3 } }];
+  refuse({ ...nightly, jobs }, "$.jobs[0].run.schema: expected 1, found 3");
+  refuse({ ...nightly, trends: { a: [{}] } }, "$.trends.a[0].run: expected a value, found nothing");
 });
 
 Deno.test("readResultTree() says what it expected when there are no results", async () => {
@@ -57,7 +64,7 @@ Deno.test("readResultTree() says what it expected when there are no results", as
     await Deno.writeTextFile(join(directory, "other.json"), "{}");
     assertMatch((await message(join(directory, "other.json"))).message, /expected a directory, or a file/);
     await Deno.writeTextFile(join(directory, "results.json"), '{"schema":9}');
-    assertMatch((await message(directory)).message, /results.json: expected schema 1, found 9/);
+    assertMatch((await message(directory)).message, /results.json: \$\.schema: expected 1, found 9/);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -13,7 +13,9 @@ export function textReport(tree: ResultTree): string {
   const { run, bytes } = tree;
   const problems = listProblems(tree);
   const lines = [
-    `${tree.kind} ${run.id}, ${formatDuration(run.milliseconds / 1000)}: ${verdictText(tree)}`,
+    `${tree.kind === "nightly" ? "nightly run" : "run"} ${run.id}, ${
+      formatDuration(run.milliseconds / 1000)
+    }: ${verdictText(tree)}`,
     ...(run.complete ? [] : [`stopped before its end: ${run.stopped ?? "no reason was recorded"}`]),
     `scenarios: ${scenarioText(tree)}`,
     `bytes: ${formatCount(bytes.total)}, ${formatCount(bytes.unexplained)} of them unexplained`,
@@ -32,7 +34,7 @@ export function textReport(tree: ResultTree): string {
 /** How the jobs ended, in a line. */
 export function verdictText({ counts, jobs, kind }: ResultTree): string {
   const { passed, failed, missing } = counts;
-  const name = (kind === "night" ? "job" : "platform") + (jobs.length === 1 ? "" : "s");
+  const name = (kind === "nightly" ? "job" : "platform") + (jobs.length === 1 ? "" : "s");
   if (jobs.length === 0) return "nothing ran";
   if (failed === 0 && missing === 0) return `${jobs.length === 1 ? "" : "all "}${passed} ${name} passed`;
   return [

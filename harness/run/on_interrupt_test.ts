@@ -128,7 +128,7 @@ Deno.test("--resume wants a directory with results of the same kernel", async ()
     };
     assertStringIncludes(
       await failing("--resume"),
-      `option --resume: ${directory}/out/results.json was not written`,
+      `${directory}/out/results.json was not written`,
     );
     assertEquals((await start(directory).output()).code, 0);
     const path = `${directory}/out/results.json`;

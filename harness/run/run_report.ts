@@ -13,9 +13,14 @@ import { formatCount, formatSeconds } from "./format_quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats, type SplatSource } from "../triage/splat_text.ts";
 import { FailureFiles } from "./failure_files.ts";
-import { readRunResult } from "./read_run_result.ts";
 import { failureLines, resultLine, wasRun } from "./result_text.ts";
-import { RUN_RESULT_SCHEMA, type RunKernel, type RunResult, type ScenarioRecord } from "./run_result.ts";
+import {
+  readRunResult,
+  RUN_RESULT_SCHEMA,
+  type RunKernel,
+  type RunResult,
+  type ScenarioRecord,
+} from "./run_result.ts";
 import { scenarioRecord } from "./scenario_record.ts";
 import type { ScenarioResult } from "./scenario_result.ts";
 
@@ -95,7 +100,6 @@ export class RunReport {
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
     const before = resume ? await readRunResult(join(path, "results.json")) : undefined;
-    if (typeof before === "string") throw new UsageError(`option --resume: ${before}`);
     await ensureDir(path).catch((error) => {
       throw new UsageError(`no directory for the results, ${path}: ${error.message}`);
     });

@@ -1,87 +1,127 @@
 // SPDX-License-Identifier: MIT
 
-import type { ByteCounts } from "../../lib/compare/byte_account.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import * as v from "valibot";
+import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import { UsageError } from "../../vm/host/errors.ts";
+import { type FileFormat, readVersioned } from "../../vm/host/versioned_json.ts";
+
+/** Parts that the schemas of results have in common. */
+export const TEXT: v.GenericSchema<string> = v.string("a text");
+/** A number of anything. */
+export const NUMBER: v.GenericSchema<number> = v.pipe(v.number("a number"), v.finite("a finite number"));
+/** How many bytes of images are explained by what (lib/compare). */
+export const BYTES = object({
+  total: NUMBER,
+  predicted: NUMBER,
+  observed: NUMBER,
+  volatile: NUMBER,
+  unexplained: NUMBER,
+});
+/** Scenarios by how they ended. */
+export const SCENARIO_COUNTS = object({ passed: NUMBER, failed: NUMBER, lost: NUMBER, skipped: NUMBER });
+
+const FINDING = object({
+  id: TEXT,
+  verdict: oneOf(["malformed", "invalid", "mismatch", "note"]),
+  path: TEXT,
+  offset: optional(NUMBER),
+  message: TEXT,
+  expected: optional(TEXT),
+  actual: optional(TEXT),
+});
+
+const SPLAT = object({
+  kind: TEXT,
+  title: TEXT,
+  fingerprint: TEXT,
+  /** Frames as `function+offset (file:line)`, innermost first. */
+  frames: list(TEXT),
+  /** The report as it was in the log. */
+  lines: list(TEXT),
+  /** Why it fails nothing, for one that the allowlist covers. */
+  allowed: optional(TEXT),
+});
+
+const STOP = object({
+  label: TEXT,
+  bytes: NUMBER,
+  pages: NUMBER,
+  counts: BYTES,
+  findings: list(FINDING),
+});
+
+const SCENARIO = object({
+  platform: TEXT,
+  scenario: TEXT,
+  /** Set where the result is of the boot of a guest, or of what the kernel said after the scenario's end. */
+  phase: optional(oneOf(["boot", "afterwards"])),
+  status: oneOf(["pass", "fail", "skip", "lost"]),
+  /** Why it was skipped or lost. */
+  reason: optional(TEXT),
+  /** How often it failed when it was run again alone, of how many times. */
+  reproduced: optional(object({ times: NUMBER, of: NUMBER })),
+  milliseconds: NUMBER,
+  /** Findings that belong to no image. */
+  findings: list(FINDING),
+  splats: list(SPLAT),
+  stops: list(STOP),
+  /** The command that shows it again. */
+  reproduce: TEXT,
+  /** Directory with its files (images, kernel.log, findings.json), relative to that of `results.json`. */
+  files: optional(TEXT),
+});
+
+const KERNEL = object({
+  /** Name of the platform: architecture, and flavour behind a hyphen. */
+  platform: TEXT,
+  /** In words, such as `Linux 6.1.192`. */
+  name: TEXT,
+  /** Digest of all that went into it; undefined for a kernel that was given as a file. */
+  key: optional(TEXT),
+  /** Digests of source, patch (overlay, hooks and edits) and configuration. */
+  digests: optional(object({ source: TEXT, patch: TEXT, config: TEXT })),
+  accelerator: TEXT,
+});
 
 /** Raised when what `results.json` says changes its meaning. */
 export const RUN_RESULT_SCHEMA = 1;
 
-/** The file of a run, `results.json`: what ran, on which kernels, and what came of it. */
-export interface RunResult {
-  readonly schema: typeof RUN_RESULT_SCHEMA;
+/** The file of a run, `results.json`: what ran, on which kernels, and how it ended. */
+export const RUN_RESULT = object({
+  schema: v.literal(RUN_RESULT_SCHEMA, `${RUN_RESULT_SCHEMA}`),
   /** When it began, as Date.toISOString() writes it. */
-  readonly started: string;
-  readonly milliseconds: number;
-  readonly kernels: readonly RunKernel[];
+  started: TEXT,
+  milliseconds: NUMBER,
+  kernels: list(KERNEL),
   /** Guests that were started, and what that took, from QEMU to the agent's hello. */
-  readonly boots?: { readonly count: number; readonly milliseconds: number };
-  readonly counts: {
-    readonly passed: number;
-    readonly failed: number;
-    readonly lost: number;
-    readonly skipped: number;
-  };
-  readonly bytes: ByteCounts;
+  boots: optional(object({ count: NUMBER, milliseconds: NUMBER })),
+  counts: SCENARIO_COUNTS,
+  bytes: BYTES,
   /** Volatile bytes by name. */
-  readonly volatile: Readonly<Record<string, { readonly bytes: number; readonly reason: string }>>;
-  readonly results: readonly ScenarioRecord[];
+  volatile: record(v.string(), object({ bytes: NUMBER, reason: TEXT })),
+  results: list(SCENARIO),
   /** Why it ended before its time; `run --resume` goes on with it. */
-  readonly stopped?: string;
-}
+  stopped: optional(TEXT),
+});
 
+/** What {@linkcode RUN_RESULT} lets through. */
+export type RunResult = Readonly<v.InferOutput<typeof RUN_RESULT>>;
 /** A kernel of a run. */
-export interface RunKernel {
-  /** Name of the platform: architecture, and flavour behind a hyphen. */
-  readonly platform: string;
-  /** In words, such as `Linux 6.1.192`. */
-  readonly name: string;
-  /** Digest of all that went into it; undefined for a kernel that was given as a file. */
-  readonly key?: string;
-  /** Digests of source, patch (overlay, hooks and edits) and configuration. */
-  readonly digests?: { readonly source: string; readonly patch: string; readonly config: string };
-  readonly accelerator: string;
-}
-
-/** What became of one scenario on one platform. */
-export interface ScenarioRecord {
-  readonly platform: string;
-  readonly scenario: string;
-  /** Set where the result is of the boot of a guest, or of what the kernel said after the scenario's end. */
-  readonly phase?: "boot" | "afterwards";
-  readonly status: "pass" | "fail" | "skip" | "lost";
-  /** Why it was skipped or lost. */
-  readonly reason?: string;
-  /** How often it failed when it was run again alone, of how many times. */
-  readonly reproduced?: { readonly times: number; readonly of: number };
-  readonly milliseconds: number;
-  /** Findings that belong to no image. */
-  readonly findings: readonly Finding[];
-  readonly splats: readonly SplatRecord[];
-  readonly stops: readonly StopRecord[];
-  /** The command that shows it again. */
-  readonly reproduce: string;
-  /** Directory with its files (images, kernel.log, findings.json), relative to that of `results.json`. */
-  readonly files?: string;
-}
-
-/** One image of a scenario. */
-export interface StopRecord {
-  readonly label: string;
-  readonly bytes: number;
-  readonly pages: number;
-  readonly counts: ByteCounts;
-  readonly findings: readonly Finding[];
-}
-
+export type RunKernel = Readonly<v.InferOutput<typeof KERNEL>>;
+/** How one scenario ended on one platform. */
+export type ScenarioRecord = Readonly<v.InferOutput<typeof SCENARIO>>;
 /** One complaint of the kernel. */
-export interface SplatRecord {
-  readonly kind: string;
-  readonly title: string;
-  readonly fingerprint: string;
-  /** Frames as `function+offset (file:line)`, innermost first. */
-  readonly frames: readonly string[];
-  /** The report as it was in the log. */
-  readonly lines: readonly string[];
-  /** Why it fails nothing, for one that the allowlist covers. */
-  readonly allowed?: string;
+export type SplatRecord = Readonly<v.InferOutput<typeof SPLAT>>;
+
+/** The format of `results.json`. */
+export const RUN_RESULT_FORMAT: FileFormat<typeof RUN_RESULT> = {
+  schema: RUN_RESULT,
+  version: RUN_RESULT_SCHEMA,
+};
+
+/** Reads a `results.json`. @throws {UsageError} saying what is wrong with it, or that there is none */
+export async function readRunResult(path: string): Promise<RunResult> {
+  const result = await readVersioned(path, RUN_RESULT_FORMAT);
+  if (result) return result;
+  throw new UsageError(`${path} was not written`);
 }

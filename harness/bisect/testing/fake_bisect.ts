@@ -15,11 +15,11 @@ import { fakeRunResult } from "../../nightly/testing/fake_jobs.ts";
 import { Terminal } from "../../report/terminal.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import type { BisectRequest } from "../bisect_request.ts";
-import { readBisectState, writeBisectState } from "../bisect_state.ts";
+import { type EndedBisect, readBisectState, writeBisectState } from "../bisect_state.ts";
 import { BisectTree } from "../bisect_tree.ts";
 import { prepareBisect, reopenBisect } from "../prepare_bisect.ts";
 import { printBisect } from "../print_bisect.ts";
-import { type EndedBisect, runBisect } from "../run_bisect.ts";
+import { runBisect } from "../run_bisect.ts";
 
 /** What a run of the kernel comes to, by the contents of the tree's file `state`. */
 export type FakeKernel = (state: string, nth: number) => "unbuilt" | Partial<ScenarioRecord>;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import type {
-  ChangedDigest,
-  ChangeKind,
-  JobDigests,
-  NightlyChange,
-  NightlyJob,
-  RunReference,
+import {
+  type ChangedDigest,
+  type ChangeKind,
+  DIGEST_NAMES,
+  type JobDigests,
+  type NightlyChange,
+  type NightlyJob,
+  type RunReference,
 } from "../nightly_result.ts";
 import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
@@ -220,9 +221,11 @@ export function medianOf(numbers: readonly number[]): number | undefined {
 }
 
 function changedDigests(before: Partial<JobDigests>, after: Partial<JobDigests>): ChangedDigest[] {
-  const names = ["source", "patch", "config", "kernel", "harness", "scenarios", "options"] as const;
-  return names.filter((name) => before[name] !== after[name])
-    .map((name) => ({ name, before: before[name], after: after[name] }));
+  return DIGEST_NAMES.filter((name) => before[name] !== after[name]).map((name) => ({
+    name,
+    ...(before[name] === undefined ? {} : { before: before[name] }),
+    ...(after[name] === undefined ? {} : { after: after[name] }),
+  }));
 }
 
 /** What changed, in words. A kernel that is made of changed parts needs no mention. */

@@ -3,7 +3,14 @@
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import type { JobDigests, JobStatus, NightlyJob, NightlyRun, TrendPoint } from "../nightly_result.ts";
+import {
+  DIGEST_NAMES,
+  type JobDigests,
+  type JobStatus,
+  type NightlyJob,
+  type NightlyRun,
+  type TrendPoint,
+} from "../nightly_result.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./history_schema.ts";
 
@@ -36,8 +43,7 @@ export interface HistoryRun {
   readonly whole: boolean;
 }
 
-const DIGESTS = ["source", "patch", "config", "kernel", "harness", "scenarios", "options"] as const;
-const COLUMNS = DIGESTS.map((name) => `${name}_digest`);
+const COLUMNS = DIGEST_NAMES.map((name) => `${name}_digest`);
 /** How long one run waits for the other to write. */
 const BUSY_MS = 20_000;
 /** Runs that are looked at. */
@@ -105,7 +111,7 @@ export class History implements Disposable {
           job.run?.kernels.map(({ name }) => name).join(", ") ?? null,
           job.run ? JSON.stringify(job.run.bytes) : null,
           job.digest ?? null,
-          ...DIGESTS.map((name) => digests[name] ?? null),
+          ...DIGEST_NAMES.map((name) => digests[name] ?? null),
         ],
       );
       for (const { scenario, status, milliseconds } of mergedScenarios(job)) {
@@ -147,7 +153,7 @@ export class History implements Disposable {
       seconds: Number(row.seconds),
       digest: text(row.digest),
       digests: Object.fromEntries(
-        DIGESTS.map((name) => [name, row[`${name}_digest`]]).filter(([, value]) => value !== null),
+        DIGEST_NAMES.map((name) => [name, row[`${name}_digest`]]).filter(([, value]) => value !== null),
       ),
       bytes: row.bytes === null ? undefined : JSON.parse(String(row.bytes)),
     }));

@@ -62,7 +62,7 @@ const KERNEL = v.pipe(
 );
 
 /** The kinds of {@linkcode MatrixSuite}. */
-const SUITES = ["catalogue", "faults", "fuzz", "mutants", "corruptions"] as const;
+export const SUITES = ["catalogue", "faults", "fuzz", "mutants", "corruptions"] as const;
 const FILTER = { filter: optional(list(SOME_TEXT, 1)) };
 
 const SUITE = either(

@@ -1,52 +1,67 @@
 // SPDX-License-Identifier: MIT
 
-import type { JobDigests } from "../nightly_result.ts";
-import type { MatrixSuite } from "./matrix.ts";
-
-/** Raised when what `plan.json` says changes its meaning. */
-export const PLAN_SCHEMA = 1;
-
-/** A job that is ready to run, or the reason why it cannot. */
-export interface PlannedJob {
-  readonly name: string;
-  readonly kernel: string;
-  readonly platform: string;
-  readonly flavour: string;
-  readonly suite: string;
-  readonly suiteKind: MatrixSuite["kind"];
-  readonly deadlineSeconds: number;
-  /** Digest of all that decides the outcome; undefined when the job cannot be planned. */
-  readonly digest?: string;
-  readonly digests?: JobDigests;
-  /** Why it cannot be planned. */
-  readonly problem?: string;
-  /** Names the kernel to be built first; jobs that have it in common share it. */
-  readonly buildKey?: string;
-  /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
-  readonly buildArgs?: readonly string[];
-  /** The command that runs this job alone. */
-  readonly reproduce: string;
-  /** How it is run. */
-  readonly command: JobCommand;
-}
+import * as v from "valibot";
+import { list, object, oneOf, optional, variant } from "../../../lib/schema.ts";
+import type { FileFormat } from "../../../vm/host/versioned_json.ts";
+import { NUMBER, TEXT } from "../../run/run_result.ts";
+import { DIGESTS } from "../nightly_result.ts";
+import { SUITES } from "./matrix.ts";
 
 /** What runs a job: the command line of ckptest, or a test file. */
 export type JobCommand =
   | { readonly kind: "ckptest"; readonly args: readonly string[]; readonly writesResults: boolean }
   | { readonly kind: "test"; readonly file: string; readonly permissions: string };
 
-/** The file `plan.json` of a night: all jobs, and which of them this run is to do. */
-export interface NightlyPlan {
-  readonly schema: typeof PLAN_SCHEMA;
+const COMMAND = variant<JobCommand>("kind", [
+  object({ kind: v.literal("ckptest"), args: list(TEXT), writesResults: v.boolean("true or false") }),
+  object({ kind: v.literal("test"), file: TEXT, permissions: TEXT }),
+]);
+
+const PLANNED_JOB = object({
+  name: TEXT,
+  kernel: TEXT,
+  platform: TEXT,
+  flavour: TEXT,
+  suite: TEXT,
+  suiteKind: oneOf(SUITES),
+  deadlineSeconds: NUMBER,
+  /** Digest of all that decides the outcome; undefined when the job cannot be planned. */
+  digest: optional(TEXT),
+  digests: optional(DIGESTS),
+  /** Why it cannot be planned. */
+  problem: optional(TEXT),
+  /** Names the kernel to be built first; jobs that have it in common share it. */
+  buildKey: optional(TEXT),
+  /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
+  buildArgs: optional(list(TEXT)),
+  /** The command that runs this job alone. */
+  reproduce: TEXT,
+  /** How it is run. */
+  command: COMMAND,
+});
+
+/** Raised when what `plan.json` says changes its meaning. */
+export const PLAN_SCHEMA = 1;
+
+const PLAN = object({
+  schema: v.literal(PLAN_SCHEMA, `${PLAN_SCHEMA}`),
   /** Name of the run in the history. */
-  readonly id: string;
-  readonly started: string;
-  readonly matrix: { readonly path: string; readonly digest: string };
-  readonly shard?: { readonly index: number; readonly of: number };
+  id: TEXT,
+  started: TEXT,
+  matrix: object({ path: TEXT, digest: TEXT }),
+  shard: optional(object({ index: NUMBER, of: NUMBER })),
   /** Whether the selected jobs are all that the matrix has: no `--only`, no `--filter`, no shard. */
-  readonly whole: boolean;
+  whole: v.boolean("true or false"),
   /** Every job of the matrix that was asked for, of all shards. */
-  readonly jobs: readonly PlannedJob[];
+  jobs: list(PLANNED_JOB),
   /** Names of those that this run is to do, in the plan's order. */
-  readonly selected: readonly string[];
-}
+  selected: list(TEXT),
+});
+
+/** A job that is ready to run, or the reason why it cannot. */
+export type PlannedJob = Readonly<v.InferOutput<typeof PLANNED_JOB>>;
+/** The file `plan.json` of a nightly run: all jobs, and which of them this run is to do. */
+export type NightlyPlan = Readonly<v.InferOutput<typeof PLAN>>;
+
+/** The format of `plan.json`. */
+export const PLAN_FORMAT: FileFormat<typeof PLAN> = { schema: PLAN, version: PLAN_SCHEMA };

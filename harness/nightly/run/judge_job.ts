@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { EXIT_STATUS, type ExitStatus } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
-import type { RunResult } from "../../run/run_result.ts";
+import { readRunResult, type RunResult } from "../../run/run_result.ts";
 import { describeJob, NightDirectory } from "./run_directory.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
-import { readRunResult } from "../../run/read_run_result.ts";
 import type { JobEnd } from "./job_runner.ts";
 
 /** Name of the file in a job's directory that holds all that it wrote. */
@@ -37,9 +36,13 @@ export async function endOfJob(
     deadlineSeconds?: number;
   },
 ): Promise<JudgedEnd> {
-  const read = hasResults ? await readRunResult(join(out, "results.json")) : undefined;
-  const unread = typeof read === "string" ? read : undefined;
-  const run = typeof read === "string" ? undefined : read;
+  let [run, unread]: [RunResult | undefined, string | undefined] = [undefined, undefined];
+  try {
+    if (hasResults) run = await readRunResult(join(out, "results.json"));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    unread = error.message;
+  }
   const results = run ? { run } : {};
   if (late) {
     return {

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir, exists } from "@std/fs";
+import { ensureDir } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
-import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
-import { NIGHTLY_RESULT_SCHEMA } from "../nightly_result.ts";
-import { writeWhole } from "../../../vm/host/write_whole.ts";
-import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
-import { readRunResult } from "../../run/read_run_result.ts";
+import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
+import { readVersioned } from "../../../vm/host/versioned_json.ts";
+import { writeJson } from "../../../vm/host/write_whole.ts";
+import { RUN_RESULT_FORMAT } from "../../run/run_result.ts";
+import {
+  NIGHTLY_JOB,
+  NIGHTLY_RESULT_FORMAT,
+  type NightlyJob,
+  type NightlyResult,
+} from "../nightly_result.ts";
+import { type NightlyPlan, PLAN_FORMAT, type PlannedJob } from "../plan/planned_job.ts";
 
 /** The file of the page for people. */
 export const PAGE = "report.html";
@@ -30,37 +36,27 @@ export class NightDirectory {
 
   /** What a night that was interrupted has planned; undefined when there is none. */
   async readPlan(): Promise<NightlyPlan | undefined> {
-    const path = join(this.path, "plan.json");
-    const plan = await readJson(path) as NightlyPlan | undefined;
-    if (plan !== undefined && plan.schema !== PLAN_SCHEMA) {
-      throw new UsageError(`${path}: expected a plan of schema ${PLAN_SCHEMA}, found ${plan.schema}`);
-    }
-    return plan;
+    return await readVersioned(join(this.path, "plan.json"), PLAN_FORMAT);
   }
 
   async writePlan(plan: NightlyPlan): Promise<void> {
     await ensureDir(this.path);
-    await this.#write("plan.json", plan);
+    await writeJson(join(this.path, "plan.json"), plan);
   }
 
   async readResult(): Promise<NightlyResult | undefined> {
-    const path = join(this.path, "nightly.json");
-    const result = await readJson(path) as NightlyResult | undefined;
-    if (result !== undefined && result.schema !== NIGHTLY_RESULT_SCHEMA) {
-      throw new UsageError(`${path}: expected schema ${NIGHTLY_RESULT_SCHEMA}, found ${result.schema}`);
-    }
-    return result;
+    return await readVersioned(join(this.path, "nightly.json"), NIGHTLY_RESULT_FORMAT);
   }
 
   async writeResult(result: NightlyResult): Promise<void> {
-    await Deno.remove(join(this.path, "partial"), { recursive: true }).catch(ignoreNotFound);
-    await this.#write("nightly.json", result);
+    await removeIfThere(join(this.path, "partial"));
+    await writeJson(join(this.path, "nightly.json"), result);
   }
 
   /** Removes the result of an earlier part of the night, and what unfinished jobs left. */
   async removeUnfinished(): Promise<void> {
-    for (const name of ["nightly.json", PAGE]) await Deno.remove(join(this.path, name)).catch(ignoreNotFound);
-    await Deno.remove(join(this.path, "partial"), { recursive: true }).catch(ignoreNotFound);
+    for (const name of ["nightly.json", PAGE]) await removeIfThere(join(this.path, name));
+    await removeIfThere(join(this.path, "partial"));
   }
 
   /** The file for what the build of a kernel writes, from the directory of the night. */
@@ -68,7 +64,7 @@ export class NightDirectory {
     await ensureDir(join(this.path, "builds"));
     const log = `builds/${key}.log`;
     for (const old of [log, `builds/${key}.json`]) {
-      await Deno.remove(join(this.path, old)).catch(ignoreNotFound);
+      await removeIfThere(join(this.path, old));
     }
     return log;
   }
@@ -76,14 +72,14 @@ export class NightDirectory {
   /** An empty directory for a job that begins. */
   async beginJob(name: string): Promise<string> {
     const partial = this.#partial(name);
-    await Deno.remove(partial, { recursive: true }).catch(ignoreNotFound);
+    await removeIfThere(partial);
     await ensureDir(partial);
     return partial;
   }
 
   /** Removes the directory of a job that did not come to its end. */
   async dropJob(name: string): Promise<void> {
-    await Deno.remove(this.#partial(name), { recursive: true }).catch(ignoreNotFound);
+    await removeIfThere(this.#partial(name));
   }
 
   /** Gives the directory of a job its name. */
@@ -91,29 +87,26 @@ export class NightDirectory {
     const partial = this.#partial(job.name);
     const { run: _inItsOwnFile, ...rest } = job;
     await ensureDir(partial);
-    await writeWhole(join(partial, "job.json"), encode(rest));
+    await writeJson(join(partial, "job.json"), rest);
     const path = join(this.path, NightDirectory.filesOf(job.name));
     await ensureDir(dirname(path));
-    await Deno.remove(path, { recursive: true }).catch(ignoreNotFound);
+    await removeIfThere(path);
     await Deno.rename(partial, path);
   }
 
   /** A job that finished, or undefined. */
   async readJob(name: string): Promise<NightlyJob | undefined> {
     const directory = join(this.path, NightDirectory.filesOf(name));
-    const job = await readJson(join(directory, "job.json")) as NightlyJob | undefined;
-    const results = join(directory, "results.json");
-    if (job === undefined || !await exists(results)) return job;
-    const run = await readRunResult(results);
-    return typeof run === "string" ? job : { ...job, run };
+    const job = await readVersioned(join(directory, "job.json"), { schema: NIGHTLY_JOB });
+    // What a job left that crashed is nothing to go by.
+    const run = await readVersioned(join(directory, "results.json"), RUN_RESULT_FORMAT).catch((error) => {
+      if (!(error instanceof UsageError)) throw error;
+    });
+    return job && run ? { ...job, run } : job;
   }
 
   #partial(name: string): string {
     return join(this.path, "partial", name.replaceAll("/", "_"));
-  }
-
-  async #write(name: string, value: unknown): Promise<void> {
-    await writeWhole(join(this.path, name), encode(value));
   }
 }
 
@@ -132,22 +125,4 @@ export function describeJob(
     ...(digest === undefined ? {} : { digest }),
     ...(digests === undefined ? {} : { digests }),
   };
-}
-
-function encode(value: unknown): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    if (error instanceof SyntaxError) throw new UsageError(`${path} is not JSON: ${error.message}`);
-    throw error;
-  }
-}
-
-function ignoreNotFound(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
