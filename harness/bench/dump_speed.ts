@@ -7,7 +7,7 @@ import { encodeProgram } from "../../vm/agent/target_program.ts";
 import { runGdb } from "../check/gcore.ts";
 import type { Guest, GuestAgent } from "../run/guest/guest.ts";
 import { wordBytes } from "../run/case/call_actions.ts";
-import { installFiles } from "../run/guest/install_files.ts";
+import { installFiles } from "../run/guest/scenario_files.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
 /** Nanoseconds that one way took to write out a process's memory, and how much it wrote. */

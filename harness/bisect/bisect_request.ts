@@ -50,32 +50,26 @@ export interface BisectRequest {
 
 /** Options of {@linkcode parseBisectRequest}. */
 export const REQUEST_OPTIONS = {
-  git: { value: "REPOSITORY", help: "a kernel's git repository, as a path or URL; it is only read" },
-  patches: {
-    value: "DIR",
-    help: "patches NNNN-*.patch as git format-patch and deno task kernel:series write them",
-  },
-  good: {
-    value: "REF",
-    help: "a commit that is good; of patches the number or file name of one, 0 for none of them; " +
-      "the first patch with all of the checkpoint code by default",
-  },
-  bad: { value: "REF", help: "a commit or patch that is bad; the last patch by default" },
-  "first-parent": { help: "what a merge brought is one change" },
-  series: { value: "NAME", help: "the kernel that patches are for: 5.10, 6.1 (default) or 6.12 of Debian" },
-  "kernel-tree": { value: "DIR", help: "or the source tree that they are for; it is only read" },
-  suite: { value: "NAME", help: "catalogue (default), faults or fuzz" },
-  filter: { value: "TEXT", many: true, help: "only scenarios whose name contains TEXT" },
-  count: { value: "N", help: "programs of the suite fuzz, 1000 by default" },
-  seed: { value: "N", help: "which programs, 1 by default" },
-  arch: { value: "NAME", help: "x86_64 (default), i386, i386-pae or compat" },
-  flavour: { value: "NAME", help: "plain (default), debug or fault" },
-  confidence: {
-    value: "P",
-    help: "go on until the answer is right with that probability; 0.99 by default",
-  },
-  runs: { value: "N", help: "most runs of one change, 30 by default" },
-  deadline: { value: "TIME", help: "a run and its build are ended after that; 2h by default" },
+  git: ["REPOSITORY", "a kernel's git repository, as a path or URL; it is only read"],
+  patches: ["DIR", "patches NNNN-*.patch as git format-patch and deno task kernel:series write them"],
+  good: [
+    "REF",
+    "a commit that is good; of patches the number or file name of one, 0 for none of them; " +
+    "the first patch with all of the checkpoint code by default",
+  ],
+  bad: ["REF", "a commit or patch that is bad; the last patch by default"],
+  "first-parent": "what a merge brought is one change",
+  series: ["NAME", "the kernel that patches are for: 5.10, 6.1 (default) or 6.12 of Debian"],
+  "kernel-tree": ["DIR", "or the source tree that they are for; it is only read"],
+  suite: ["NAME", "catalogue (default), faults or fuzz"],
+  filter: ["TEXT...", "only scenarios whose name contains TEXT"],
+  count: ["N", "programs of the suite fuzz, 1000 by default"],
+  seed: ["N", "which programs, 1 by default"],
+  arch: ["NAME", "x86_64 (default), i386, i386-pae or compat"],
+  flavour: ["NAME", "plain (default), debug or fault"],
+  confidence: ["P", "go on until the answer is right with that probability; 0.99 by default"],
+  runs: ["N", "most runs of one change, 30 by default"],
+  deadline: ["TIME", "a run and its build are ended after that; 2h by default"],
 } satisfies OptionSpecs;
 
 const SUITES = ["catalogue", "faults", "fuzz"] as const;

@@ -4,16 +4,13 @@ import { parseArgs } from "@std/cli/parse-args";
 import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 
-/** An option of a command. */
-export interface OptionSpec {
-  /** What stands for its value in the help; an option without it is a flag. */
-  readonly value?: string;
-  /** Whether it may be given more than once. */
-  readonly many?: boolean;
-  readonly help: string;
-}
+/** An option of a command: its help, behind what stands for its value; a flag has none. */
+export type OptionSpec = string | readonly [value: string, help: string];
 
-/** Options by their names, without the hyphens, in the order of the help. */
+/**
+ * Options by their names, without the hyphens, in the order of the help. One whose value ends with "..." may be given
+ * more than once.
+ */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
 /** What a command line may hold. */
@@ -32,12 +29,16 @@ export interface ParsedOptions {
   readonly words: readonly string[];
   readonly rest: readonly string[];
   string(name: string): string | undefined;
+  /** The value of an option that must be there. */
+  required(name: string): string;
   list(name: string): readonly string[];
   flag(name: string): boolean;
   /** A whole number in a range. */
   number(name: string, range: { min: number; max: number }): number | undefined;
   /** One of a few words. */
   choice<const T extends string>(name: string, choices: readonly T[]): T | undefined;
+  /** What a function makes of a value, which is undefined for one that is not `what` the option takes. */
+  parsed<T>(name: string, parse: (text: string) => T | undefined, what: string): T | undefined;
 }
 
 /**
@@ -47,12 +48,12 @@ export interface ParsedOptions {
  */
 export function parseOptions(args: readonly string[], specs: ArgumentSpecs): ParsedOptions {
   const options = Object.entries(specs.options ?? {});
-  const valued = options.filter(([, { value }]) => value !== undefined).map(([name]) => name);
+  const valued = options.filter(([, spec]) => typeof spec !== "string").map(([name]) => name);
   const parsed = parseArgs([...args], {
     // "_" are the words: one that looks like a number stays as it is.
     string: [...valued, "_"],
     collect: valued,
-    boolean: options.filter(([, { value }]) => value === undefined).map(([name]) => name),
+    boolean: options.filter(([, spec]) => typeof spec === "string").map(([name]) => name),
     "--": specs.rest ?? false,
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`unknown option ${arg.split("=")[0]}`);
@@ -63,31 +64,34 @@ export function parseOptions(args: readonly string[], specs: ArgumentSpecs): Par
   const list = (name: string): string[] => (parsed[name] as string[] | undefined) ?? [];
   for (const name of valued) {
     if (list(name).includes("")) throw new UsageError(`option --${name} needs a value`);
-    if (list(name).length > 1 && !specs.options?.[name]?.many) {
+    if (list(name).length > 1 && !specs.options![name]![0]!.endsWith("...")) {
       throw new UsageError(`option --${name} may be given once`);
     }
   }
   const string = (name: string): string | undefined => list(name)[0];
+  const parse = <T>(name: string, parse: (text: string) => T | undefined, what: string): T | undefined => {
+    const text = string(name);
+    if (text === undefined) return undefined;
+    const value = parse(text);
+    if (value === undefined) throw new UsageError(`option --${name} ${what}: found "${text}"`);
+    return value;
+  };
   return {
-    args,
-    words,
-    rest: (parsed["--"] as string[] | undefined) ?? [],
-    string,
-    list,
+    ...{ args, words, rest: (parsed["--"] as string[] | undefined) ?? [], string, list },
+    required: (name) => {
+      const text = string(name);
+      if (text === undefined) throw new UsageError(`option --${name} is missing`);
+      return text;
+    },
     flag: (name) => parsed[name] === true,
     number: (name, { min, max }) => {
-      const text = string(name);
-      if (text === undefined) return undefined;
-      const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-      if (value >= min && value <= max) return value;
-      throw new UsageError(`option --${name} must be a whole number from ${min} to ${max}: found "${text}"`);
+      const isInRange = (text: string): boolean => /^\d+$/.test(text) && +text >= min && +text <= max;
+      const number = (text: string): number | undefined => isInRange(text) ? Number(text) : undefined;
+      return parse(name, number, `must be a whole number from ${min} to ${max}`);
     },
-    choice: (name, choices) => {
-      const text = string(name);
-      const found = choices.find((choice) => choice === text);
-      if (text === undefined || found !== undefined) return found;
-      throw new UsageError(`option --${name} takes ${choices.join(", ")}: found "${text}"`);
-    },
+    choice: (name, choices) =>
+      parse(name, (text) => choices.find((choice) => choice === text), `takes ${choices.join(", ")}`),
+    parsed: (name, make, what) => parse(name, make, `takes ${what}`),
   };
 }
 
@@ -95,10 +99,9 @@ export function parseOptions(args: readonly string[], specs: ArgumentSpecs): Par
 export function optionsHelp({ options = {}, words = {} }: ArgumentSpecs): string[] {
   const lines = [
     ...Object.entries(words),
-    ...Object.entries(options).map(([name, { value, many, help }]) => [
-      value === undefined ? `--${name}` : `--${name} ${value}`,
-      many ? `${help} (may be repeated)` : help,
-    ]),
+    ...Object.entries(options).map(([name, spec]) =>
+      typeof spec === "string" ? [`--${name}`, spec] : [`--${name} ${spec[0]}`, spec[1]]
+    ),
   ];
   const width = Math.max(0, ...lines.map(([what]) => what!.length));
   return lines.map(([what, help]) => `${what!.padEnd(width)}  ${help}`);
@@ -109,9 +112,9 @@ const PATHS: ReadonlySet<string> = new Set(["DIR", "FILE"]);
 
 /** The options of a command line out of a table, with whole paths: for another command line. */
 export function givenOptions(options: ParsedOptions, specs: OptionSpecs): string[] {
-  return Object.entries(specs).flatMap(([name, { value }]) =>
-    value === undefined
-      ? options.flag(name) ? [`--${name}`] : []
-      : options.list(name).flatMap((given) => [`--${name}`, PATHS.has(value) ? resolve(given) : given])
-  );
+  return Object.entries(specs).flatMap(([name, spec]) => {
+    if (typeof spec === "string") return options.flag(name) ? [`--${name}`] : [];
+    const isPath = PATHS.has(spec[0].replace("...", ""));
+    return options.list(name).flatMap((given) => [`--${name}`, isPath ? resolve(given) : given]);
+  });
 }

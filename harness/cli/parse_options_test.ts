@@ -2,14 +2,14 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import { optionsHelp, parseOptions } from "./parse_options.ts";
+import { type ArgumentSpecs, optionsHelp, parseOptions } from "./parse_options.ts";
 
-const NAMES = {
+const NAMES: ArgumentSpecs = {
   options: {
-    out: { value: "DIR", help: "" },
-    count: { value: "N", help: "" },
-    filter: { value: "TEXT", many: true, help: "" },
-    json: { help: "" },
+    out: ["DIR", ""],
+    count: ["N", ""],
+    filter: ["TEXT...", ""],
+    json: "",
   },
   words: {},
   rest: true,
@@ -70,11 +70,11 @@ Deno.test("number() takes whole numbers in range alone", () => {
 
 Deno.test("parseOptions() names a word where a command takes none", () => {
   assertThrows(
-    () => parseOptions(["--json", "x"], { options: NAMES.options, rest: true }),
+    () => parseOptions(["--json", "x"], { options: NAMES.options!, rest: true }),
     UsageError,
     `unexpected word "x"`,
   );
-  assertEquals(parseOptions(["--", "x"], { options: NAMES.options, rest: true }).rest, ["x"]);
+  assertEquals(parseOptions(["--", "x"], { options: NAMES.options!, rest: true }).rest, ["x"]);
 });
 
 Deno.test("choice() takes one of a few words", () => {
@@ -84,11 +84,24 @@ Deno.test("choice() takes one of a few words", () => {
 });
 
 Deno.test("optionsHelp() has a line for each word and option, in columns", () => {
-  const options = { out: { value: "DIR", help: "where" }, x: { help: "why" } };
+  const options = { out: ["DIR", "where"], x: "why" } as const;
   assertEquals(optionsHelp({ words: { "FILE": "what" }, options }), [
     "FILE       what",
     "--out DIR  where",
     "--x        why",
   ]);
-  assertEquals(optionsHelp(NAMES)[2], "--filter TEXT   (may be repeated)");
+  assertEquals(optionsHelp(NAMES)[2], "--filter TEXT...  ");
+});
+
+Deno.test("required() and parsed() name an option that is missing, and what it takes", () => {
+  const options = parseOptions(["--out", "3 m"], NAMES);
+  assertEquals([options.required("out"), options.parsed("out", (text) => text.length, "a time")], ["3 m", 3]);
+  assertThrows(() => options.required("count"), UsageError, "option --count is missing");
+  const none = (): undefined => undefined;
+  assertThrows(
+    () => options.parsed("out", none, "a time"),
+    UsageError,
+    'option --out takes a time: found "3 m"',
+  );
+  assertEquals(options.parsed("count", none, "a time"), undefined);
 });

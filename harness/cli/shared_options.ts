@@ -8,7 +8,7 @@ import type { OptionSpecs, ParsedOptions } from "./parse_options.ts";
 
 /** Which scenarios. */
 export const FILTER_OPTION = {
-  filter: { value: "TEXT", many: true, help: "only scenarios whose name contains TEXT" },
+  filter: ["TEXT...", "only scenarios whose name contains TEXT"],
 } satisfies OptionSpecs;
 
 /** The words of commands that take filters without `--filter`, too. */
@@ -16,44 +16,41 @@ export const FILTER_WORDS = { "TEXT": "the same as --filter TEXT" };
 
 /** Which architectures. */
 export const ARCH_OPTION = {
-  arch: { value: "LIST", help: "platforms, separated by commas, or all" },
+  arch: ["LIST", "platforms, separated by commas, or all"],
 } satisfies OptionSpecs;
 
 /** The kind of kernel. */
 export const FLAVOUR_OPTION = {
-  flavour: {
-    value: "NAME",
-    help: "plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
-  },
+  flavour: ["NAME", "plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)"],
 } satisfies OptionSpecs;
 
 /** Which kernel source is built. */
 export const SOURCE_OPTIONS = {
-  series: {
-    value: "LIST",
-    help: "kernel series, separated by commas: 5.10, 6.1 (default), 6.12; from Debian's source packages",
-  },
-  "kernel-tree": {
-    value: "DIR",
-    help: "a kernel source tree in place of Debian's; the patch goes into a copy, unless the tree has it",
-  },
-  "as-is": { help: "build the tree of --kernel-tree without looking for the patch or adding it" },
+  series: [
+    "LIST",
+    "kernel series, separated by commas: 5.10, 6.1 (default), 6.12; from Debian's source packages",
+  ],
+  "kernel-tree": [
+    "DIR",
+    "a kernel source tree in place of Debian's; the patch goes into a copy, unless the tree has it",
+  ],
+  "as-is": "build the tree of --kernel-tree without looking for the patch or adding it",
 } satisfies OptionSpecs;
 
 /** How guests run. */
 export const ACCELERATOR_OPTION = {
-  accel: { value: "NAME", help: "kvm or tcg, in place of the probe" },
+  accel: ["NAME", "kvm or tcg, in place of the probe"],
 } satisfies OptionSpecs;
 
 /** Where results go. */
 export const OUT_OPTION = {
-  out: { value: "DIR", help: "where the results go; a new directory below the cache by default" },
+  out: ["DIR", "where the results go; a new directory below the cache by default"],
 } satisfies OptionSpecs;
 
 /** The same of a run that can be interrupted. */
 export const RUN_OUT_OPTIONS = {
   ...OUT_OPTION,
-  resume: { help: "go on with the run that was interrupted in the directory of --out" },
+  resume: "go on with the run that was interrupted in the directory of --out",
 } satisfies OptionSpecs;
 
 /** The command line of a run, for the one that goes on with it: without what says where. */

@@ -24,30 +24,19 @@ export interface UserKernel {
 
 /** Options that describe a user kernel. */
 export const USER_KERNEL_OPTIONS = {
-  bzimage: {
-    value: "FILE",
-    help: "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build",
-  },
-  kernel: { value: "FILE", help: "the same as --bzimage" },
-  "kernel-config": {
-    value: "FILE",
-    help: "a whole .config for the kernel that is built, in place of the project's",
-  },
-  syscall: {
-    value: "NR",
-    help: "the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
-  },
-  channel: {
-    value: "NAME",
-    help: "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
-  },
-  self: {
-    help: "for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
-  },
-  dialect: {
-    value: "NAME",
-    help: "judge images as port or as v11, the code posted in 2008; by the revision in their head otherwise",
-  },
+  bzimage: ["FILE", "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build"],
+  kernel: ["FILE", "the same as --bzimage"],
+  "kernel-config": ["FILE", "a whole .config for the kernel that is built, in place of the project's"],
+  syscall: [
+    "NR",
+    "the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
+  ],
+  channel: ["NAME", "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)"],
+  self: "for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
+  dialect: [
+    "NAME",
+    "judge images as port or as v11, the code posted in 2008; by the revision in their head otherwise",
+  ],
 } satisfies OptionSpecs;
 
 /**

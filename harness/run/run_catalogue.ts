@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
@@ -24,6 +23,7 @@ import {
   type ScenarioResult,
   skippedResult,
   splatFindings,
+  TRUNCATED_LOG,
   unrunResult,
 } from "./scenario_result.ts";
 
@@ -56,9 +56,9 @@ export interface CatalogueOptions {
 const REPEAT = 1;
 const REPEAT_AFTER_SPLAT = 2;
 /** Scenarios in which a splat is reproduced before others with it are believed without. */
-const REPRODUCED_ENOUGH = 3;
+const MAX_REPRODUCED = 3;
 /** Boots that fail one after another before the rest of the scenarios is given up. */
-const BOOTS = 2;
+const MAX_BOOTS = 2;
 
 /**
  * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
@@ -152,7 +152,7 @@ class CatalogueRun {
   /** Boots a guest; what its kernel says until then is a result of its own if it is a complaint. */
   async #start(): Promise<Session | undefined> {
     let lost: ScenarioResult | undefined;
-    for (let boot = 0; boot < BOOTS && this.#bootFailure === undefined; boot++) {
+    for (let boot = 0; boot < MAX_BOOTS && this.#bootFailure === undefined; boot++) {
       let guest: Guest | undefined;
       try {
         guest = await this.#options.startGuest();
@@ -270,7 +270,7 @@ class CatalogueRun {
   async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
     const prints = failingSplats(first.splats).map(({ fingerprint }) => fingerprint);
     const isKnown = prints.length > 0 &&
-      prints.every((print) => (this.#reproduced.get(print) ?? 0) >= REPRODUCED_ENOUGH);
+      prints.every((print) => (this.#reproduced.get(print) ?? 0) >= MAX_REPRODUCED);
     const times = this.#options.repeat ??
       (isKnown ? 0 : prints.length > 0 ? REPEAT_AFTER_SPLAT : REPEAT);
     let [runs, failed, sameSplat] = [0, 0, 0];
@@ -393,10 +393,3 @@ function haveSameSplat(a: ScenarioResult, b: ScenarioResult): boolean {
 function isEndOfAgent({ title }: Splat): boolean {
   return /^kernel panic: Attempted to kill init/.test(title);
 }
-
-const TRUNCATED_LOG: Finding = {
-  id: "E_KERNEL_LOG",
-  verdict: "mismatch",
-  path: "kernel log",
-  message: "the console did not show a line that was written to the log: what the kernel said may be missing",
-};

@@ -11,7 +11,7 @@ import { writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./format_quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats, type SplatSource } from "../triage/splat_text.ts";
+import { distinctSplats, frameText, type SplatSource } from "../triage/splat_text.ts";
 import { FailureFiles } from "./failure_files.ts";
 import { failureLines, resultLine, wasRun } from "./result_text.ts";
 import {
@@ -20,9 +20,9 @@ import {
   type RunKernel,
   type RunResult,
   type ScenarioRecord,
+  type SplatRecord,
 } from "./run_result.ts";
-import { scenarioRecord } from "./scenario_record.ts";
-import type { ScenarioResult } from "./scenario_result.ts";
+import type { ReportedSplat, ScenarioResult } from "./scenario_result.ts";
 
 /** What the report says of the kernel that scenarios run on. */
 export interface ReportedPlatform {
@@ -301,4 +301,36 @@ export class RunReport {
 /** False for results of no scenario in which nothing failed. */
 function isCounted({ phase, status }: ScenarioRecord): boolean {
   return phase === undefined || status !== "pass";
+}
+
+/** What is kept of a scenario's result, but for what only the report knows. */
+function scenarioRecord(
+  result: ScenarioResult,
+): Omit<ScenarioRecord, "platform" | "reproduce" | "files"> {
+  const { scenario, phase, status, reason, reruns, milliseconds, outcome, splats } = result;
+  return {
+    scenario,
+    ...phase === undefined ? {} : { phase },
+    status,
+    ...reason === undefined ? {} : { reason },
+    ...reruns === undefined ? {} : { reproduced: { times: reruns.failed, of: reruns.runs } },
+    milliseconds: Math.round(milliseconds),
+    findings: outcome?.findings ?? [],
+    splats: splats.map(splatRecord),
+    stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
+      ...{ label, bytes: image.length, counts, pages, findings },
+    })) ?? [],
+  };
+}
+
+function splatRecord({ splat, decoded, allowed }: ReportedSplat): SplatRecord {
+  const { kind, title, fingerprint, lines } = splat;
+  return {
+    ...{ kind, title, fingerprint, lines },
+    frames: splat.frames.map((frame, index) => {
+      const places = decoded?.frames[index]?.places ?? [];
+      return places.length === 0 ? frameText(frame) : `${frameText(frame)} (${places.join(", inlined by ")})`;
+    }),
+    ...allowed === undefined ? {} : { allowed: allowed.reason },
+  };
 }

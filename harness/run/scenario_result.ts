@@ -115,3 +115,11 @@ export function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
   }));
   return [...complaints, ...splats.flatMap(({ fault }) => fault ? [fault.toFinding()] : [])];
 }
+
+/** A piece of the kernel log without its end. */
+export const TRUNCATED_LOG: Finding = {
+  id: "E_KERNEL_LOG",
+  verdict: "mismatch",
+  path: "kernel log",
+  message: "the console did not show a line that was written to the log: what the kernel said may be missing",
+};

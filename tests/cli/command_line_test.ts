@@ -106,14 +106,14 @@ Deno.test("mistakes in the commands for nights are named as well", async () => {
   await assertMistake([...night, "--keep-bytes", "much"], "option --keep-bytes takes a size");
   await assertMistake([...night, "--durations", "none"], "option --durations takes the nightly.json");
   await assertMistake(["nightly", "--history", "garbage.ckpt"], "garbage.ckpt: the history cannot be opened");
-  await assertMistake(["slurm", "--out", "night"], "slurm needs --shards N");
-  await assertMistake(["slurm", "--shards", "2"], "slurm needs --out DIR");
+  await assertMistake(["slurm", "--out", "night"], "option --shards is missing");
+  await assertMistake(["slurm", "--shards", "2"], "option --out is missing");
   const slurm = ["slurm", "--history", "history.sqlite", "--out", "night", "--shards"];
   await assertMistake([...slurm, "0"], "option --shards must be a whole number from 1 to 9999");
   await assertMistake([...slurm, "2", "--matrix", "none.json"], "none.json: the matrix cannot be read");
   await assertMistake([...slurm, "2", "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64");
   await assertMistake([...slurm, "2", "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
-  await assertMistake(["merge", "shard1"], "merge needs --out DIR");
+  await assertMistake(["merge", "shard1"], "option --out is missing");
   await assertMistake(["merge", "--out", "night"], "merge needs the directories");
   const merge = ["merge", "--history", "history.sqlite", "--out", "night", "shard1"];
   await assertMistake(merge, "shard1 is no directory of a night: expected a plan.json in it");

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { checkWithGcore } from "../../harness/check/gcore.ts";
-import { installFiles } from "../../harness/run/guest/install_files.ts";
+import { installFiles } from "../../harness/run/guest/scenario_files.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { runProgram } from "../../harness/run/case/run_program.ts";

@@ -20,10 +20,10 @@ export const benchCommand: Command = {
     "speed of the call, in one guest: against a plain copy of the pages, and against gdb's gcore",
   ],
   options: {
-    pages: { value: "N", help: `dirty pages of the process; ${DEFAULT_PAGES} by default` },
-    rounds: { value: "N", help: `how often each is measured; ${DEFAULT_ROUNDS} by default` },
+    pages: ["N", `dirty pages of the process; ${DEFAULT_PAGES} by default`],
+    rounds: ["N", `how often each is measured; ${DEFAULT_ROUNDS} by default`],
     ...ARCH_OPTION,
-    "no-gdb": { help: "without gdb, which has to be fetched and copied into the guest" },
+    "no-gdb": "without gdb, which has to be fetched and copied into the guest",
   },
   async run(options) {
     const pages = options.number("pages", { min: 1, max: 1 << 15 }) ?? DEFAULT_PAGES;

@@ -34,12 +34,11 @@ export const bisectCommand: Command = {
   ],
   options: {
     ...REQUEST_OPTIONS,
-    out: {
-      value: "DIR",
-      help:
-        "where bisect.json, git's log and the files of the runs go; a new directory, or with --resume the last",
-    },
-    resume: { help: "go on with an interrupted bisect; other options need not be given again" },
+    out: [
+      "DIR",
+      "where bisect.json, git's log and the files of the runs go; a new directory, or with --resume the last",
+    ],
+    resume: "go on with an interrupted bisect; other options need not be given again",
   },
   async run(options) {
     const request = options.flag("resume") ? undefined : parseBisectRequest(options);

@@ -25,8 +25,8 @@ export const checkpointCommand: Command = {
     "run a program of this host in the guest until it waits, stop it, checkpoint it, pull the image out, check it",
   ],
   options: {
-    out: { value: "FILE", help: "where the image goes; PROGRAM.ckpt in this directory by default" },
-    arch: { value: "NAME", help: "the kernel; x86_64 by default" },
+    out: ["FILE", "where the image goes; PROGRAM.ckpt in this directory by default"],
+    arch: ["NAME", "the kernel; x86_64 by default"],
     ...ACCELERATOR_OPTION,
   },
   rest: true,

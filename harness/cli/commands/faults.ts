@@ -34,8 +34,8 @@ export const faultsCommand: Command = {
   options: {
     ...FILTER_OPTION,
     ...ARCH_OPTION,
-    flavour: { value: "NAME", help: "fault (the default) or debug; plain kernels have no fault injection" },
-    sites: { help: "print each allocation that was failed, and how often" },
+    flavour: ["NAME", "fault (the default) or debug; plain kernels have no fault injection"],
+    sites: "print each allocation that was failed, and how often",
     ...SOURCE_OPTIONS,
     ...ACCELERATOR_OPTION,
     ...RUN_OUT_OPTIONS,

@@ -30,16 +30,11 @@ export const imageCommand: Command = {
     "tree FILE": "every record with its offset",
   },
   options: {
-    json: { help: "the same as JSON" },
-    manifest: {
-      value: "FILE",
-      help: "check a v11 image against what its program did, too; prints what explains its bytes",
-    },
-    dialect: { value: "NAME", help: "v11 or port, in place of what the image says" },
-    offset: { value: "N", help: "where the image starts in the file" },
-    "allow-unknown": {
-      help: "check: records of unknown types are notes where extensions may stand, no faults",
-    },
+    json: "the same as JSON",
+    manifest: ["FILE", "check a v11 image against what its program did, too; prints what explains its bytes"],
+    dialect: ["NAME", "v11 or port, in place of what the image says"],
+    offset: ["N", "where the image starts in the file"],
+    "allow-unknown": "check: records of unknown types are notes where extensions may stand, no faults",
   },
   async run(options) {
     const [action, path, ...more] = options.words;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { buildKernelFor, isKernelCached } from "../../run/guest/platform_kernel.ts";
-import { kernelBuildLine } from "../../run/guest/kernel_build_line.ts";
+import { buildKernelFor, isKernelCached, kernelBuildLine } from "../../run/guest/platform_kernel.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { FLAVOUR_OPTION, kernelSourceOption, platformsOption, SOURCE_OPTIONS } from "../shared_options.ts";
@@ -15,15 +14,12 @@ export const kernelCommand: Command = {
     "fetch, patch, configure and build the guest kernels, or find them in the cache",
   ],
   options: {
-    arch: { value: "LIST", help: "kernels, separated by commas: x86_64, i386, i386-pae, or all" },
+    arch: ["LIST", "kernels, separated by commas: x86_64, i386, i386-pae, or all"],
     ...FLAVOUR_OPTION,
-    cached: { help: "build nothing: status 5 unless the cache has them all" },
+    cached: "build nothing: status 5 unless the cache has them all",
     ...SOURCE_OPTIONS,
-    "kernel-config": { value: "FILE", help: "a whole .config, in place of the project's" },
-    channel: {
-      value: "NAME",
-      help: "virtio, or serial: a kernel with a second serial port in place of virtio",
-    },
+    "kernel-config": ["FILE", "a whole .config, in place of the project's"],
+    channel: ["NAME", "virtio, or serial: a kernel with a second serial port in place of virtio"],
   },
   async run(options) {
     const source = kernelSourceOption(options);

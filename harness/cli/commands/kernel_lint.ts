@@ -3,12 +3,17 @@
 import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
-import { acceptFindings, readAcceptedFindings } from "../../../vm/kernel/patches/accept_findings.ts";
+import {
+  acceptFindings,
+  type JudgedFindings,
+  type LintFinding,
+  type LintReport,
+  readAcceptedFindings,
+} from "../../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { lintLines } from "../lint_lines.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { showProgress } from "./kernel_series.ts";
@@ -20,11 +25,8 @@ export const kernelLintCommand: Command = {
     "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
   ],
   options: {
-    series: { value: "6.1", help: "the kernel that the code is for" },
-    arch: {
-      value: "LIST",
-      help: "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
-    },
+    series: ["6.1", "the kernel that the code is for"],
+    arch: ["LIST", "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)"],
   },
   async run(options) {
     const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" });
@@ -48,3 +50,25 @@ export const kernelLintCommand: Command = {
     return clean ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
   },
 };
+
+/** What the kernel's style checkers found, for people: one line a tool, below it what it found. */
+export function lintLines(reports: readonly LintReport[], judged: JudgedFindings): string[] {
+  const lines: string[] = [];
+  for (const { tool, looked, elsewhere } of reports) {
+    const rejected = judged.rejected.filter((finding) => finding.tool === tool);
+    const accepted = judged.accepted.filter(({ finding }) => finding.tool === tool);
+    const counts = [
+      `${rejected.length} found`,
+      ...(accepted.length > 0 ? [`${accepted.length} accepted`] : []),
+      ...(elsewhere > 0 ? [`${elsewhere} in files of the kernel's`] : []),
+    ];
+    lines.push(`${tool.padEnd(12)}${counts.join(", ")} (${looked})`);
+    lines.push(...rejected.map((finding) => `  ${show(finding)}`));
+    lines.push(...accepted.map(({ finding, reason }) => `  accepted: ${show(finding)}\n    since ${reason}`));
+  }
+  return [...lines, ...judged.stale.map((text) => `out of date  ${text}`)];
+}
+
+function show({ file, line, type, text }: LintFinding): string {
+  return `${file}:${line}: ${type === "" ? "" : `${type}: `}${text}`;
+}

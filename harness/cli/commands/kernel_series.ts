@@ -21,22 +21,18 @@ export const kernelSeriesCommand: Command = {
     "write the kernel code as a series of patches, as git format-patch does",
   ],
   options: {
-    out: { value: "DIR", help: "where the patches go; a series that is there is replaced" },
-    series: { value: "6.1", help: "the kernel that they are for" },
-    author: {
-      value: "WHO",
-      help: "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
-    },
-    date: {
-      value: "TIME",
-      help: "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
-    },
-    check: { help: "build the kernel after each patch" },
-    arch: { value: "LIST", help: "for --check: x86_64, i386, i386-pae (default x86_64,i386)" },
+    out: ["DIR", "where the patches go; a series that is there is replaced"],
+    series: ["6.1", "the kernel that they are for"],
+    author: [
+      "WHO",
+      "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
+    ],
+    date: ["TIME", "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default"],
+    check: "build the kernel after each patch",
+    arch: ["LIST", "for --check: x86_64, i386, i386-pae (default x86_64,i386)"],
   },
   async run(options) {
-    const outDir = options.string("out");
-    if (outDir === undefined) throw new UsageError("option --out is missing: where shall the patches go?");
+    const outDir = options.required("out");
     if (options.string("arch") !== undefined && !options.flag("check")) {
       throw new UsageError("option --arch goes with --check: patches are the same for all");
     }

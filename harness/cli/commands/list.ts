@@ -7,7 +7,7 @@ import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 /** `list`: the catalogue. */
 export const listCommand: Command = {
   usage: ["list [--json]", "list the scenarios of the catalogue and what each of them shows"],
-  options: { json: { help: "the scenarios themselves, as JSON" } },
+  options: { json: "the scenarios themselves, as JSON" },
   async run(options) {
     const scenarios = await readCatalogue();
     if (options.flag("json")) {

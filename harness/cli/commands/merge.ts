@@ -18,12 +18,11 @@ export const mergeCommand: Command = {
   ],
   words: { "DIR...": "the directories of the shards" },
   options: {
-    out: { value: "DIR", help: "where the merged night goes: an empty directory or a new one" },
-    history: { value: "FILE", help: "the history to compare with and to add the shards to" },
+    out: ["DIR", "where the merged night goes: an empty directory or a new one"],
+    history: ["FILE", "the history to compare with and to add the shards to"],
   },
   async run(options) {
-    const out = options.string("out");
-    if (out === undefined) throw new UsageError("merge needs --out DIR");
+    const out = options.required("out");
     if (options.words.length === 0) throw new UsageError("merge needs the directories of at least one night");
     const directories = options.words.map((path) => resolve(path));
     const terminal = new Terminal();

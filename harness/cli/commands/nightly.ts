@@ -4,7 +4,7 @@ import { join, resolve } from "@std/path";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { formatBytes } from "../../run/format_quantity.ts";
 import { History } from "../../nightly/history/history.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
@@ -27,7 +27,7 @@ import { readCatalogue } from "../../run/catalogue.ts";
 import { Terminal } from "../../report/terminal.ts";
 
 const KEEP_DAYS = 30;
-const KEEP_BYTES = "20G";
+const KEEP_BYTES = 20 * 2 ** 30;
 /** The history is small: it outlives the files. */
 const HISTORY_DAYS = 400;
 
@@ -38,33 +38,27 @@ export const nightlyCommand: Command = {
     "run suites over kernels, architectures and flavours, and say what is not as it was",
   ],
   options: {
-    matrix: { value: "FILE", help: "what to run; fixtures/nightly.json by default" },
-    only: { value: "TEXT", many: true, help: "only jobs whose name contains TEXT" },
+    matrix: ["FILE", "what to run; fixtures/nightly.json by default"],
+    only: ["TEXT...", "only jobs whose name contains TEXT"],
     ...FILTER_OPTION,
-    list: { help: "print the jobs, with what is known of each, and run none" },
-    shard: { value: "I/N", help: "only the I-th of N parts of about the same duration" },
-    durations: {
-      value: "FILE",
-      help: "the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by",
-    },
-    budget: { value: "TIME", help: "start no job that would end later than that, such as 90min or 2h" },
-    jobs: { value: "N", help: "processes side by side; as many as there are processors by default" },
-    resume: { help: "go on with an interrupted night: finished jobs are kept" },
-    wait: { help: "wait when another run works in the directory" },
-    out: {
-      value: "DIR",
-      help: "where the results go; by default a new directory, or with --resume the last one",
-    },
-    history: { value: "FILE", help: "the history; history.sqlite in the state directory by default" },
-    "keep-days": {
-      value: "N",
-      help: `remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
-    },
-    "keep-bytes": { value: "SIZE", help: `remove the oldest of them beyond that; ${KEEP_BYTES} by default` },
-    "keep-all": { help: "remove nothing" },
+    list: "print the jobs, with what is known of each, and run none",
+    shard: ["I/N", "only the I-th of N parts of about the same duration"],
+    durations: [
+      "FILE",
+      "the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by",
+    ],
+    budget: ["TIME", "start no job that would end later than that, such as 90min or 2h"],
+    jobs: ["N", "processes side by side; as many as there are processors by default"],
+    resume: "go on with an interrupted night: finished jobs are kept",
+    wait: "wait when another run works in the directory",
+    out: ["DIR", "where the results go; by default a new directory, or with --resume the last one"],
+    history: ["FILE", "the history; history.sqlite in the state directory by default"],
+    "keep-days": ["N", `remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`],
+    "keep-bytes": ["SIZE", `remove the oldest of them beyond that; 20G by default`],
+    "keep-all": "remove nothing",
   },
   async run(options) {
-    const budget = timeOption(options, "budget");
+    const budget = options.parsed("budget", parseSeconds, "a time such as 90min or 2h");
     const keep = keepOption(options);
     const shard = options.string("shard");
     const slots = options.number("jobs", { min: 1, max: 1024 }) ?? navigator.hardwareConcurrency;
@@ -121,21 +115,8 @@ export const nightlyCommand: Command = {
   },
 };
 
-function timeOption(options: ParsedOptions, name: string): number | undefined {
-  const text = options.string(name);
-  const seconds = text === undefined ? 0 : parseSeconds(text);
-  if (seconds === undefined) {
-    throw new UsageError(`option --${name} takes a time such as 90min or 2h: found "${text}"`);
-  }
-  return text === undefined ? undefined : seconds;
-}
-
 function keepOption(options: ParsedOptions): { keepDays: number; keepBytes: number } | undefined {
   const keepDays = options.number("keep-days", { min: 1, max: 36_500 }) ?? KEEP_DAYS;
-  const text = options.string("keep-bytes") ?? KEEP_BYTES;
-  const keepBytes = parseBytes(text);
-  if (keepBytes === undefined) {
-    throw new UsageError(`option --keep-bytes takes a size such as 500M or 20G: found "${text}"`);
-  }
+  const keepBytes = options.parsed("keep-bytes", parseBytes, "a size such as 500M or 20G") ?? KEEP_BYTES;
   return options.flag("keep-all") ? undefined : { keepDays, keepBytes };
 }

@@ -18,10 +18,7 @@ export const predictCommand: Command = {
   ],
   words: { SCENARIO: "a name of the catalogue, or a scenario file" },
   options: {
-    arch: {
-      value: "NAME",
-      help: "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it",
-    },
+    arch: ["NAME", "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"],
   },
   async run(options) {
     const [name, ...more] = options.words;

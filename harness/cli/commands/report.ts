@@ -32,12 +32,9 @@ export const reportCommand: Command = {
   ],
   words: { DIR: "a directory with nightly.json or results.json, or one of these files" },
   options: {
-    format: {
-      value: "NAME",
-      help: "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)",
-    },
-    out: { value: "FILE", help: "where to write it; standard output by default" },
-    origin: { value: "NAME", help: "the name that KCIDB knows the CI system by; ckptest by default" },
+    format: ["NAME", "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)"],
+    out: ["FILE", "where to write it; standard output by default"],
+    origin: ["NAME", "the name that KCIDB knows the CI system by; ckptest by default"],
   },
   async run(options) {
     const [path, ...more] = options.words;

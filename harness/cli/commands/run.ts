@@ -37,25 +37,19 @@ export const runCommand: Command = {
   ],
   options: {
     ...FILTER_OPTION,
-    scenario: { value: "FILE", many: true, help: "run that scenario file in place of the catalogue" },
+    scenario: ["FILE...", "run that scenario file in place of the catalogue"],
     ...ARCH_OPTION,
     ...FLAVOUR_OPTION,
     ...SOURCE_OPTIONS,
     ...ACCELERATOR_OPTION,
     ...USER_KERNEL_OPTIONS,
-    repeat: {
-      value: "N",
-      help: "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
-    },
+    repeat: ["N", "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)"],
     ...RUN_OUT_OPTIONS,
-    "bisect-status": {
-      help: "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
-    },
-    failure: {
-      value: "TEXT",
-      many: true,
-      help: "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
-    },
+    "bisect-status": "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
+    failure: [
+      "TEXT...",
+      "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
+    ],
   },
   words: FILTER_WORDS,
   async run(options) {

@@ -24,44 +24,32 @@ export const slurmCommand: Command = {
     "queue a night on a Slurm cluster: an array of shards, and a job that merges them",
   ],
   options: {
-    shards: { value: "N", help: "into how many parts of about the same duration the night is cut" },
-    out: { value: "DIR", help: "where shards, logs and the merged night go; all nodes must see it" },
-    matrix: { value: "FILE", help: "what to run; fixtures/nightly.json by default" },
-    only: { value: "TEXT", many: true, help: "only jobs whose name contains TEXT" },
+    shards: ["N", "into how many parts of about the same duration the night is cut"],
+    out: ["DIR", "where shards, logs and the merged night go; all nodes must see it"],
+    matrix: ["FILE", "what to run; fixtures/nightly.json by default"],
+    only: ["TEXT...", "only jobs whose name contains TEXT"],
     ...FILTER_OPTION,
-    budget: { value: "TIME", help: "each shard starts no job that would end later than that" },
-    sbatch: { value: "OPTION", many: true, help: "an option of sbatch, as in --sbatch=--partition=night" },
-    "shard-sbatch": {
-      value: "OPTION",
-      many: true,
-      help: "the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8",
-    },
-    restarts: { value: "N", help: `how often a shard goes on after its time limit; ${RESTARTS} by default` },
-    cache: {
-      value: "DIR",
-      help: "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here",
-    },
-    history: {
-      value: "FILE",
-      help: "the history to compare with and to add to; history.sqlite in the state directory",
-    },
-    durations: {
-      value: "FILE",
-      help: "the nightly.json whose durations shards are cut by, in place of the history",
-    },
-    resume: { help: "queue a night of DIR again: finished jobs are kept" },
-    print: { help: "print the commands, and queue nothing" },
+    budget: ["TIME", "each shard starts no job that would end later than that"],
+    sbatch: ["OPTION...", "an option of sbatch, as in --sbatch=--partition=night"],
+    "shard-sbatch": ["OPTION...", "the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8"],
+    restarts: ["N", `how often a shard goes on after its time limit; ${RESTARTS} by default`],
+    cache: ["DIR", "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here"],
+    history: ["FILE", "the history to compare with and to add to; history.sqlite in the state directory"],
+    durations: ["FILE", "the nightly.json whose durations shards are cut by, in place of the history"],
+    resume: "queue a night of DIR again: finished jobs are kept",
+    print: "print the commands, and queue nothing",
   },
   async run(options) {
-    const shards = options.number("shards", { min: 1, max: 9999 });
-    const out = options.string("out");
-    if (shards === undefined) throw new UsageError("slurm needs --shards N");
-    if (out === undefined) throw new UsageError("slurm needs --out DIR");
+    options.required("shards");
+    const shards = options.number("shards", { min: 1, max: 9999 })!;
+    const out = options.required("out");
     const history = resolve(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
     const cache = options.string("cache");
+    options.parsed("budget", parseSeconds, "a time such as 90min or 2h");
+    const budget = options.string("budget");
     const night = {
       ...{ shards, history, directory: resolve(out), durations: await durationsOf(options, history) },
-      ...{ nightly: jobOptions(options), running: runningOptions(options) },
+      ...{ nightly: jobOptions(options), running: budget === undefined ? [] : ["--budget", budget] },
       ...{ sbatch: options.list("sbatch"), shardSbatch: options.list("shard-sbatch") },
       ...{ resume: options.flag("resume"), cache: cache === undefined ? undefined : resolve(cache) },
       restarts: options.number("restarts", { min: 0, max: 1000 }) ?? RESTARTS,
@@ -85,14 +73,6 @@ function jobOptions(options: ParsedOptions): string[] {
     ...matrix === undefined ? [] : ["--matrix", resolve(matrix)],
     ...["only", "filter"].flatMap((name) => options.list(name).flatMap((text) => [`--${name}`, text])),
   ];
-}
-
-function runningOptions(options: ParsedOptions): string[] {
-  const budget = options.string("budget");
-  if (budget !== undefined && parseSeconds(budget) === undefined) {
-    throw new UsageError(`option --budget takes a time such as 90min or 2h: found "${budget}"`);
-  }
-  return budget === undefined ? [] : ["--budget", budget];
 }
 
 /** Reads matrix and history here, so that a mistake is told now and not by each shard. */

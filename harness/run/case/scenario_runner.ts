@@ -11,7 +11,7 @@ import type { ResultItem } from "../../check/check_results.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { gcoreCheck } from "../../check/gcore.ts";
 import type { Guest } from "../guest/guest.ts";
-import { installFiles } from "../guest/install_files.ts";
+import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { Platform } from "../platform.ts";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals } from "@std/assert";
-import type { LintFinding } from "../../vm/kernel/patches/accept_findings.ts";
-import { lintLines } from "./lint_lines.ts";
+import type { LintFinding } from "../../../vm/kernel/patches/accept_findings.ts";
+import { lintLines } from "./kernel_lint.ts";
 
 const FINDING: LintFinding = { tool: "checkpatch", type: "ENOSYS", file: "a.c", line: 3, text: "wrong" };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { kernelBuildLine, kernelText } from "./kernel_build_line.ts";
+import { kernelBuildLine, kernelText } from "./platform_kernel.ts";
 
 Deno.test("the line of a kernel says whether it was built or found", () => {
   const info = { release: "6.1.0", arch: "i386", source: "s", compiler: "c", seconds: 1 };
