@@ -72,13 +72,15 @@ export * from "./lib/image/struct_desc.ts";
 export * from "./lib/model/compile_scenario.ts";
 export type {
   ActionKind,
-  ActionWords,
+  ActionSpec,
   CallFields,
-  CallWords,
+  CallSpec,
   OutputKind,
-  OutputWords,
+  OutputSpec,
 } from "./lib/model/call.ts";
-export type { CallOutcome, CallPlan, PlannedAction } from "./lib/model/predict_call.ts";
+export type { PlannedAction, TargetFate } from "./lib/model/blocked_actions.ts";
+export type { CallPid } from "./lib/model/call_pid.ts";
+export type { CallOutcome, CallPlan } from "./lib/model/predict_call.ts";
 export {
   type PredictedArea,
   predictedBytes,
@@ -105,11 +107,10 @@ export type { Busy, ExpectedResult, OpArgument, TargetOp } from "./lib/model/tar
 export type {
   CopiedPage,
   DebugSetting,
-  Hold,
+  StoppedBy,
   TracerPoke,
-  TracerWords,
+  TracerSpec,
   TracerWork,
-  Whom,
 } from "./lib/model/tracer.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
 export * from "./lib/compare/v11/compare_v11_image.ts";

@@ -33,7 +33,7 @@ export function checkCall(
     findings.push(...wholeFindings(made.image, reference, made.reply));
   } else if (plan.outcome.written === "part") {
     // What a target that runs on has changed meanwhile is in the image from then on.
-    const certain = plan.target === "continued" ? plan.during[0]?.at : undefined;
+    const certain = plan.target === "continued" ? plan.whileBlocked[0]?.at : undefined;
     const images = partsOf(made.image, plan.caller.times);
     findings.push(
       ...images.flatMap((image) => truncatedImageFindings(image, reference, certain)).slice(0, MAX_FINDINGS),

@@ -49,7 +49,7 @@ function ids(given: Given): string[] {
       alarm: 0,
     },
     output: { kind: "pipe" },
-    during: given.target === "continued"
+    whileBlocked: given.target === "continued"
       ? [{ at: 5000, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
       : [],
     outcome: { name: "ok", written: "whole", sees: "before", why: "", ...given.outcome },

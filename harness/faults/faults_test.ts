@@ -105,7 +105,7 @@ Deno.test("sweepSkipReason() leaves out what no sweep would look at", () => {
   const reason = (step: Step): string | undefined =>
     sweepSkipReason({ name: "x", about: "", steps: [{ op: "mmap", area: "a", pages: 1 }, step] });
   assertEquals(reason({ op: "stop", label: "x" }), undefined);
-  assertStringIncludes(reason({ op: "self", label: "x" }) ?? "", "no plain stop");
+  assertStringIncludes(reason({ op: "stop", label: "x", call: { pid: "self" } }) ?? "", "no plain stop");
   assertStringIncludes(reason({ op: "stop", label: "x", expect: "ENOSYS" }) ?? "", "no plain stop");
 });
 

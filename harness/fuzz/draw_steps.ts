@@ -164,11 +164,11 @@ function drawLock(choice: Choice, draft: Draft): Step | undefined {
 function inChild(make: StepMaker): StepMaker {
   return (choice, draft) => {
     const step = make(choice, draft);
-    return step && step.op !== "stop" && step.op !== "self" ? { op: "in_child", steps: [step] } : undefined;
+    return step && step.op !== "stop" ? { op: "in_child", steps: [step] } : undefined;
   };
 }
 
-const HOLDS = ["stopped", "traced", "attached", "frozen", "frozen and stopped"] as const;
+const STOPPERS = ["signal", "seize", "attach", "freezer", "freezer and signal"] as const;
 
 /**
  * A stop at which somebody writes to memory, sets a breakpoint, or holds the target in another way. Breakpoints
@@ -180,7 +180,7 @@ function drawTracedStop({ area, first, count, extra }: Choice, draft: Draft): St
   const at = `${drawn.name}:${first % drawn.pages}+${count * 64 + extra}`;
   const label = `stop ${draft.steps.length}`;
   const what = (first + count + extra) % 3;
-  if (what === 0) return { op: "stop", label, hold: HOLDS[extra % HOLDS.length]! };
+  if (what === 0) return { op: "stop", label, stoppedBy: STOPPERS[extra % STOPPERS.length]! };
   if (what === 1) {
     const number = extra % 4;
     const enable = 1 << (2 * number + count % 2);
@@ -195,7 +195,7 @@ function drawTracedStop({ area, first, count, extra }: Choice, draft: Draft): St
   }
   const bytes = (extra * 4 + 1).toString(16).padStart(2, "0").repeat(1 + count % 4);
   const poke = [{ at, bytes }, ...(extra % 4 === 0 ? [{ at: `vdso+${first}`, bytes: "cc" }] : [])];
-  return { op: "stop", label, poke, hold: HOLDS[extra % HOLDS.length]! };
+  return { op: "stop", label, poke, stoppedBy: STOPPERS[extra % STOPPERS.length]! };
 }
 
 /** Step kinds, the frequent ones more than once. */

@@ -21,9 +21,9 @@ Deno.test("stepsArbitrary() lets tracers at a program only where they are asked 
   const words = (stops: ReturnType<typeof stopsOf>) => ({
     debug: stops.filter(({ debug }) => debug).length,
     poke: stops.filter(({ poke }) => poke).length,
-    hold: stops.filter(({ hold }) => hold && hold !== "stopped").length,
+    stoppedBy: stops.filter(({ stoppedBy = "signal" }) => stoppedBy !== "signal").length,
   });
-  assertEquals(words(stopsOf({ tracers: false })), { debug: 0, poke: 0, hold: 0 });
+  assertEquals(words(stopsOf({ tracers: false })), { debug: 0, poke: 0, stoppedBy: 0 });
   const traced = words(stopsOf({ tracers: true }));
   assert(Object.values(traced).every((count) => count > 10), `${SEED}: ${JSON.stringify(traced)}`);
 });

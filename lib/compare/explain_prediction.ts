@@ -120,15 +120,15 @@ function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[]
     );
   }
   if (root !== "") lines.push(`  names of files are from the target's root directory ${root} on`);
-  if (tracer.hold !== "stopped") lines.push(`  the target is ${tracer.hold}`);
-  if (tracer.whom !== undefined) lines.push(`  the call is given the pid of another: ${tracer.whom}`);
+  if (tracer.stoppedBy !== "signal") lines.push(`  the target is stopped by: ${tracer.stoppedBy}`);
+  if (tracer.busy) lines.push(`  the target is busy: ${tracer.busy}`);
   return lines;
 }
 
 function explainState({ self, tracer, prediction: { taskState } }: CompiledStop): string {
   return self
     ? "predicted: a self checkpoint runs, 0"
-    : `predicted: ${tracer.hold}, 0x${taskState.toString(16)}`;
+    : `predicted: stopped by ${tracer.stoppedBy}, 0x${taskState.toString(16)}`;
 }
 
 function explainDebug({ prediction: { debug } }: CompiledStop): Record<string, string> {

@@ -4,7 +4,6 @@ import * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import {
   described,
-  either,
   integer,
   list,
   type Merged,
@@ -14,6 +13,7 @@ import {
   variant,
   wordSet,
 } from "../schema.ts";
+import { CALL_PID } from "./call_pid.ts";
 import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./fields.ts";
 
 /** Flags of open(2) that an output may have. */
@@ -40,14 +40,9 @@ const CALL = object({
   uid: optional(described("User id of the caller; its only one.", ID)),
   gid: optional(described("Group id of the caller; its only one.", ID)),
   flags: optional(described("The third argument.", WORD)),
-  pid: optional(described(
-    "Whose process: the target's, kthreadd's, the agent's, nobody's, a thread's of the target, or a number.",
-    either(
-      "target, kthread, init, none, thread or a negative number",
-      oneOf(["target", "kthread", "init", "none", "thread"]),
-      integer(-(2 ** 31), -1),
-    ),
-  )),
+  pid: optional(
+    described(`Whose pid it is given; by default the target's. "self": the target calls.`, CALL_PID),
+  ),
   times: optional(described(
     "How often the same caller calls, one time after the other; a leak shows in hundreds.",
     integer(1, 10_000),
@@ -68,13 +63,15 @@ const SIZE = {
     described("Bytes that fit into a pipe or are asked for as a socket's buffer.", integer(1, 2 ** 20)),
   ),
 };
-const CLOSES = {
-  closes: optional(described("The reader goes away after so many bytes; 0: there was never one.", BYTES)),
+const READER = {
+  readerClosesAfter: optional(
+    described("The reader goes away after so many bytes; 0: there was never one.", BYTES),
+  ),
 };
 const FILE = {
   position: optional(described("File position before the call.", BYTES)),
-  holds: optional(described("Bytes in the file before the call.", integer(0, 2 ** 24))),
-  limit: optional(described("RLIMIT_FSIZE of the caller.", BYTES)),
+  initialSize: optional(described("Bytes in the file before the call.", integer(0, 2 ** 24))),
+  rlimitFsize: optional(described("RLIMIT_FSIZE of the caller.", BYTES)),
 };
 
 function output<const Kind extends string, const Entries extends v.ObjectEntries>(
@@ -92,16 +89,16 @@ const NONBLOCK: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK"]);
 const OUTPUTS = [
   output("pipe", {
     ...SIZE,
-    ...CLOSES,
+    ...READER,
     flags: optional(described("Of the end that is written to.", NONBLOCK)),
   }),
-  output("socket", { ...SIZE, ...CLOSES }),
+  output("socket", { ...SIZE, ...READER }),
   output("memfd", { ...FILE, seals: optional(described("Seals of the memfd.", wordSet(SEALS))) }),
   output("file", {
     path: described("The file, which is made unless its directory is one of the system.", ABSOLUTE_PATH),
     flags: optional(described("Flags of open(2); O_WRONLY by default.", wordSet(OPEN_FLAGS))),
     ...FILE,
-    space: optional(described(
+    fsSize: optional(described(
       "Bytes of the tmpfs, a whole number of pages, that is mounted for the file.",
       v.pipe(
         integer(PAGE_SIZE, 2 ** 30),
@@ -157,28 +154,28 @@ const ACTIONS = [
 ] as const;
 
 /** Who calls checkpoint(2) and with what. What is not said is root's plain call for the target. */
-export type CallWords = v.InferOutput<typeof CALL>;
+export type CallSpec = v.InferOutput<typeof CALL>;
 
 /** Where the image goes to; `none` is a descriptor that is not open, a socket a stream of a UNIX pair. */
-export type OutputWords = Merged<v.InferOutput<(typeof OUTPUTS)[number]>>;
+export type OutputSpec = Merged<v.InferOutput<(typeof OUTPUTS)[number]>>;
 
 /** Of what kind a descriptor is. */
-export type OutputKind = OutputWords["kind"];
+export type OutputKind = OutputSpec["kind"];
 
 /** Something that happens while the call is blocked in a write. */
-export type ActionWords = Merged<v.InferOutput<(typeof ACTIONS)[number]>>;
+export type ActionSpec = Merged<v.InferOutput<(typeof ACTIONS)[number]>>;
 
 /** What happens, in a word. */
-export type ActionKind = ActionWords["do"];
+export type ActionKind = ActionSpec["do"];
 
 /** The keys of a stop that say how the call is made. */
 export const CALL_FIELDS = {
   call: optional(described("Who calls, with what.", CALL)),
-  to: optional(described("Where to.", variant<OutputWords>("kind", OUTPUTS))),
-  during: optional(described(
-    "What happens meanwhile, in the order of the places in the image.",
+  to: optional(described("Where to.", variant<OutputSpec>("kind", OUTPUTS))),
+  whileBlocked: optional(described(
+    "What happens while the call waits for its reader, in the order of the places in the image.",
     v.pipe(
-      list(variant<ActionWords>("do", ACTIONS), 1),
+      list(variant<ActionSpec>("do", ACTIONS), 1),
       v.check(
         (actions) => actions.every(({ at }, index) => index === 0 || actions[index - 1]!.at <= at),
         `actions whose "at" does not go down`,
@@ -190,14 +187,14 @@ export const CALL_FIELDS = {
 /** The keys of a stop that say how the call is made. */
 export interface CallFields {
   /** Who calls, with what. */
-  readonly call?: CallWords;
+  readonly call?: CallSpec;
   /** Where to. */
-  readonly to?: OutputWords;
-  /** What happens meanwhile. */
-  readonly during?: readonly ActionWords[];
+  readonly to?: OutputSpec;
+  /** What happens while it waits for its reader. */
+  readonly whileBlocked?: readonly ActionSpec[];
 }
 
 /** A stop makes more than the plain call. */
-export function hasCallFields({ call, to, during }: CallFields): boolean {
-  return call !== undefined || to !== undefined || during !== undefined;
+export function hasCallFields({ call, to, whileBlocked }: CallFields): boolean {
+  return [call, to, whileBlocked].some((field) => field !== undefined);
 }

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE, PAGE_SIZE_BIG, RAM_DISK_SIZE } from "../abi/arch.ts";
-import type { ActionWords, CallFields, CallWords, OutputWords } from "./call.ts";
-import { type StopPrediction, stopPrediction } from "./predict_stop.ts";
+import { RAM_DISK_SIZE } from "../abi/arch.ts";
+import {
+  applyAction,
+  bytesBefore,
+  changesImage,
+  type EarlyEnd,
+  endByAction,
+  fateOf,
+  planAction,
+  type PlannedAction,
+  type TargetFate,
+} from "./blocked_actions.ts";
+import type { CallFields, CallSpec, OutputSpec } from "./call.ts";
+import { pidProblem, type Problem } from "./call_pid.ts";
+import { checkExpectation, type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import type { ModelState } from "./state/model_state.ts";
-import { withStore } from "./state/page_content.ts";
-import { VM } from "./state/vm_flag_rules.ts";
-import { applyTracer } from "./tracer.ts";
-
-/** An action with what the model knows of its object. */
-export type PlannedAction = ActionWords & {
-  /** First byte of the area, or of the page of a poke. */
-  readonly address: bigint;
-  /** Bytes of the area. */
-  readonly length: number;
-  /** The file's path as the target's root sees it. */
-  readonly path: string;
-  /** The path that it gets. */
-  readonly newPath: string;
-};
+import type { TracerSpec, TracerWork } from "./tracer.ts";
 
 /** How a call must end. */
 export interface CallOutcome {
@@ -35,38 +33,29 @@ export interface CallOutcome {
 /** A call that a stop describes: how it is made and what must come of it. */
 export interface CallPlan {
   /** Who calls, with what. */
-  readonly caller: Required<CallWords>;
+  readonly caller: Required<CallSpec>;
   /** Where to. */
-  readonly output: OutputWords;
-  /** What happens meanwhile. */
-  readonly during: readonly PlannedAction[];
+  readonly output: OutputSpec;
+  /** What happens while it waits for its reader. */
+  readonly whileBlocked: readonly PlannedAction[];
   /** How it must end. */
   readonly outcome: CallOutcome;
-  /**
-   * What becomes of the target meanwhile: nothing (`same`), it stays stopped but is changed by an action, it
-   * runs on, or it ends.
-   */
-  readonly target: "same" | "changed" | "continued" | "killed";
+  /** What becomes of the target meanwhile; `busy`: it is not stopped at all, and goes on. */
+  readonly target: TargetFate | "busy";
   /** What a plain checkpoint must give after the call, where the target is still stopped. */
   readonly after: StopPrediction | undefined;
 }
 
-/** Bytes of a RAM disk: CONFIG_BLK_DEV_RAM_SIZE. */
 /** Bytes of a pipe that says nothing else, while something happens: as little as can be. */
 const SMALL_PIPE = 4096;
 /** More than an image that a scenario writes to a disk. */
-const MOST_OF_AN_IMAGE = 16 * 1024 * 1024;
-/** More than what records, program and stack of a target take in an image. */
-const MOST_BESIDES_AREAS = 512 * 1024;
+const MAX_DISK_IMAGE = 16 * 1024 * 1024;
+/** What is not said is root's plain call. */
+const PLAIN: Required<CallSpec> = {
+  ...{ uid: 0, gid: 0, flags: 0, pid: "target", times: 1, signals: "ignored", alarm: 0 },
+};
 
-type Problem = readonly [name: string, why: string];
-
-/** Where an image ends early: after this many bytes at the earliest. */
-interface Cut {
-  readonly name: string;
-  readonly at: number;
-  readonly why: string;
-}
+type CalledStop = CallFields & TracerSpec & { readonly expect?: string };
 
 /**
  * Predicts a call that is more than the plain one, in the documented order of refusals, and changes the model as what
@@ -77,61 +66,90 @@ interface Cut {
  */
 export function predictCall(
   state: ModelState,
-  step: CallFields & { readonly expect?: string },
-  plain: StopPrediction,
+  step: CalledStop,
+  { plain, work }: { readonly plain: StopPrediction; readonly work: TracerWork },
 ): CallPlan {
-  const caller = {
-    ...{ uid: 0, gid: 0, flags: 0, pid: "target" as const, times: 1, signals: "ignored" as const, alarm: 0 },
-    ...step.call,
-  };
+  const caller = { ...PLAIN, ...step.call };
   const output = outputOf(step);
-  const during = (step.during ?? []).map((action) => plannedAction(state, action));
-  const early = earlyProblem(state, { caller, output, plain });
+  const whileBlocked = (step.whileBlocked ?? []).map((action) => planAction(state, action));
+  const early = earlyProblem(state, { caller, output, plain, work });
   const outcome = early
     ? { name: early[0], why: early[1], written: "nothing" as const, sees: "before" as const }
-    : lateOutcome(state, { caller, output, plain, during });
-  const expected = step.expect ?? "ok";
-  if (expected !== outcome.name) {
+    : lateOutcome(state, { caller, output, plain, whileBlocked });
+  checkExpectation(step.expect, outcome);
+  if (early && whileBlocked.length > 0) {
+    throw new SyntaxError("nothing can happen while a call is refused at once");
+  }
+  const fate = fateOf(whileBlocked);
+  if (fate === "continued" && (work.stoppedBy !== "signal" || work.copied.length > 0)) {
     throw new SyntaxError(
-      `the scenario expects "${expected}" but the model predicts "${outcome.name}"` +
-        (outcome.why ? `: ${outcome.why}` : ""),
+      `"cont" is for a target that a signal has stopped, without breakpoints in text or vdso`,
     );
   }
-  if (early && during.length > 0) throw new SyntaxError("nothing can happen while a call is refused at once");
-  const target = fateOf(during);
-  for (const action of during) applyAction(state, action);
-  const after = target === "same" || target === "changed"
-    ? stopPrediction(state, {}, applyTracer(state, {}))
-    : undefined;
-  return { caller, output, during, outcome, target, after };
+  for (const action of whileBlocked) applyAction(state, action);
+  const isStopped = !work.busy && (fate === "same" || fate === "changed");
+  const after = isStopped ? stopPrediction(state, {}, work) : undefined;
+  return { caller, output, whileBlocked, outcome, target: work.busy ? "busy" : fate, after };
+}
+
+/**
+ * Why the call of a target that checkpoints itself is refused before anything of the target is looked at.
+ *
+ * @throws {SyntaxError} when the stop says of another task what the target itself cannot do
+ */
+export function selfProblem({ call, to, whileBlocked, ...step }: CalledStop): Problem | undefined {
+  const { pid: _, flags, ...more } = { ...call };
+  const { debug, poke, stoppedBy, busy } = step;
+  const others = { ...more, whileBlocked, debug, poke, stoppedBy, busy };
+  const word = Object.entries(others).find(([, value]) => value !== undefined)?.[0];
+  if (word !== undefined || (to !== undefined && to.kind !== "none")) {
+    throw new SyntaxError(
+      `a target that makes the call itself says "flags" and "to": {"kind": "none"} of it: found "${
+        word ?? "to"
+      }"`,
+    );
+  }
+  return argumentProblem({ ...PLAIN, flags: flags ?? 0 }, to);
 }
 
 /** While something happens the pipe is small, and so is what the kernel is ahead of its reader. */
-function outputOf({ to, during }: CallFields): OutputWords {
+function outputOf({ to, whileBlocked }: CallFields): OutputSpec {
   const output = to ?? { kind: "pipe" };
-  const small = output.kind === "pipe" && (during !== undefined || (output.closes ?? 0) > 0);
+  const small = output.kind === "pipe" && (whileBlocked !== undefined || (output.readerClosesAfter ?? 0) > 0);
   return small && output.size === undefined ? { ...output, size: SMALL_PIPE } : output;
 }
 
 interface Situation {
-  readonly caller: Required<CallWords>;
-  readonly output: OutputWords;
+  readonly caller: Required<CallSpec>;
+  readonly output: OutputSpec;
   readonly plain: StopPrediction;
-  readonly during?: readonly PlannedAction[];
 }
 
-/** What is refused before a byte is written, in the order of the kernel's checks. */
-function earlyProblem(state: ModelState, { caller, output, plain }: Situation): Problem | undefined {
-  if (caller.flags !== 0) return ["EINVAL", "flags are not 0"];
-  const problem = outputProblem(output) ?? processProblem(state, caller);
-  if (problem) return problem;
-  const { refusal } = plain;
+/** What is refused before a byte is written, in the order of the man page. */
+function earlyProblem(
+  state: ModelState,
+  { caller, output, plain: { refusal }, work: { busy } }: Situation & { readonly work: TracerWork },
+): Problem | undefined {
+  const { pid, uid, gid } = caller;
+  if (pid === "thread" && state.sharedWith !== "thread") {
+    throw new SyntaxError(`"pid": "thread" needs a target with a thread`);
+  }
+  const problem = argumentProblem(caller, output) ??
+    pidProblem(pid, { uid, gid, target: state.credentials });
+  if (problem || pid !== "target") return problem;
+  if (busy) return ["EBUSY", `the target is neither stopped nor frozen: ${busy}`];
   return refusal && refusal.atPage === undefined ? [refusal.name, refusal.why] : undefined;
 }
 
-function outputProblem({ kind, flags = [], path = "" }: OutputWords): Problem | undefined {
+function argumentProblem(
+  { flags }: Required<CallSpec>,
+  { kind, flags: openFlags = [], path = "" }: OutputSpec = { kind: "pipe" },
+): Problem | undefined {
+  if (flags !== 0) return ["EINVAL", "flags are not 0"];
   if (kind === "none") return ["EBADF", "the descriptor is not open"];
-  if (flags.includes("O_RDONLY") || flags.includes("O_PATH")) return ["EBADF", "not open for writing"];
+  if (openFlags.includes("O_RDONLY") || openFlags.includes("O_PATH")) {
+    return ["EBADF", "not open for writing"];
+  }
   if (kind === "epoll" || kind === "eventfd" || kind === "signalfd") {
     return ["EINVAL", `the kernel cannot write to an ${kind} descriptor`];
   }
@@ -140,176 +158,65 @@ function outputProblem({ kind, flags = [], path = "" }: OutputWords): Problem | 
   return isOdd ? ["EINVAL", "the kernel cannot write to this file"] : undefined;
 }
 
-function processProblem(state: ModelState, { uid, gid, pid }: Required<CallWords>): Problem | undefined {
-  const isRoot = uid === 0;
-  switch (pid) {
-    case "target": {
-      const { uid: owner, gid: group, dumpable } = state.credentials;
-      const mayAttach = isRoot || (uid === owner && gid === group && dumpable);
-      return mayAttach ? undefined : ["EPERM", "the caller may not ptrace-attach to the target"];
-    }
-    case "kthread":
-      return isRoot ? ["EINVAL", "it is a kernel thread"] : ["EPERM", "it is root's"];
-    case "init":
-      return isRoot ? ["EBUSY", "it runs"] : ["EPERM", "it is root's"];
-    case "thread":
-      if (state.sharedWith !== "thread") {
-        throw new SyntaxError(`"pid": "thread" needs a target with a thread`);
-      }
-      return ["ESRCH", "a thread's id is no process's"];
-    default:
-      if (typeof pid === "number" && pid >= 0) {
-        throw new SyntaxError(`"pid" must be a word or a negative number: found ${pid}`);
-      }
-      return ["ESRCH", "there is no such process"];
-  }
-}
-
-function lateOutcome(state: ModelState, situation: Required<Situation>): CallOutcome {
-  const { output, plain: { refusal }, during } = situation;
+function lateOutcome(
+  state: ModelState,
+  { caller, output, plain: { refusal }, whileBlocked }: Situation & Pick<CallPlan, "whileBlocked">,
+): CallOutcome {
   const bound = bytesBefore(state, refusal?.atPage ?? Number.POSITIVE_INFINITY);
-  const cuts = [writeCut(situation), ...during.map((action) => actionCut(state, action, output))]
-    .filter((cut) => cut !== undefined);
-  const sees = during.some((action) => changesImage(state, action, output)) ? "after" : "before";
-  const pauses = during.map(({ at }) => at + (output.size ?? 0));
-  for (const at of [...cuts.map((cut) => cut.at), ...pauses]) {
+  const ends = [
+    endOfWriting(caller, output),
+    ...whileBlocked.map((action) => endByAction(state, action, output)),
+  ].filter((end) => end !== undefined);
+  const sees = whileBlocked.some((action) => changesImage(state, action, output)) ? "after" : "before";
+  const pauses = whileBlocked.map(({ at }) => at + (output.size ?? 0));
+  for (const at of [...ends.map((end) => end.at), ...pauses]) {
     if (at >= bound && at > 0) {
       throw new SyntaxError(
         `what happens at byte ${at} may come too late: ${bound} bytes are sure to be written`,
       );
     }
   }
-  if (cuts.length > 1) {
-    throw new SyntaxError(`which comes first, ${cuts.map(({ name }) => name).join(" or ")}?`);
+  if (ends.length > 1) {
+    throw new SyntaxError(`which comes first, ${ends.map(({ name }) => name).join(" or ")}?`);
   }
-  const [cut] = cuts;
-  if (cut) return { name: cut.name, why: cut.why, written: cut.at === 0 ? "nothing" : "part", sees };
+  const [end] = ends;
+  const last = whileBlocked.at(-1);
+  if (last && output.kind !== "pipe" && output.kind !== "socket") {
+    throw new SyntaxError(
+      `a call waits for the reader of a pipe or a socket: found "kind": "${output.kind}"`,
+    );
+  }
+  if (end && last && last.at > Math.max(end.at, 1)) {
+    throw new SyntaxError(`the call is over before byte ${last.at}: ${end.name} at byte ${end.at}`);
+  }
+  if (end) return { name: end.name, why: end.why, written: end.at === 0 ? "nothing" : "part", sees };
   if (refusal) return { name: refusal.name, why: refusal.why, written: "part", sees };
   return { name: "ok", why: "", written: "whole", sees };
 }
 
 /** Where writing fails. */
-function writeCut({ caller, output }: Situation): Cut | undefined {
-  const { kind, closes, limit, position = 0, seals = [], holds = 0, space, path = "", flags = [] } = output;
+function endOfWriting(caller: Required<CallSpec>, output: OutputSpec): EarlyEnd | undefined {
+  const { kind, readerClosesAfter, rlimitFsize, position = 0, seals = [], fsSize, path, flags = [] } = output;
   const fatal = caller.signals === "fatal";
-  const start = flags.includes("O_APPEND") ? holds : position;
+  const start = flags.includes("O_APPEND") ? output.initialSize ?? 0 : position;
   if (caller.alarm > 0) return { name: "EINTR", at: 1, why: "signals for the caller" };
-  if (closes !== undefined) {
+  if (readerClosesAfter !== undefined) {
     // A socket whose peer had bytes left to read says ECONNRESET first. In the midst of pages that is the end of a
     // write of which a part was done, and told by its length alone; the next one says EPIPE.
-    return { name: fatal ? "SIGPIPE" : "EPIPE", at: closes, why: "nobody reads" };
+    return { name: fatal ? "SIGPIPE" : "EPIPE", at: readerClosesAfter, why: "nobody reads" };
   }
   if (kind === "pipe" && flags.includes("O_NONBLOCK")) {
     return { name: "EAGAIN", at: output.size ?? 65536, why: "the pipe is full" };
   }
-  if (limit !== undefined) {
-    return { name: fatal ? "SIGXFSZ" : "EFBIG", at: Math.max(limit - start, 0), why: "RLIMIT_FSIZE" };
+  if (rlimitFsize !== undefined) {
+    return { name: fatal ? "SIGXFSZ" : "EFBIG", at: Math.max(rlimitFsize - start, 0), why: "RLIMIT_FSIZE" };
   }
   if (seals.includes("F_SEAL_WRITE")) return { name: "EPERM", at: 0, why: "the memfd is sealed" };
-  if (space !== undefined) return { name: "ENOSPC", at: space - start, why: "the file system is full" };
+  if (fsSize !== undefined) return { name: "ENOSPC", at: fsSize - start, why: "the file system is full" };
   const left = RAM_DISK_SIZE - start;
   // A disk with more room than the image needs is as good as any.
-  if (path === "/dev/ram0" && left < MOST_OF_AN_IMAGE) {
+  if (path === "/dev/ram0" && left < MAX_DISK_IMAGE) {
     return { name: "ENOSPC", at: left, why: "the disk has an end" };
   }
   return undefined;
-}
-
-/** Where an action ends the call. */
-function actionCut(state: ModelState, action: PlannedAction, output: OutputWords): Cut | undefined {
-  // What is at 0 has let the kernel fill the pipe.
-  const at = Math.max(action.at, 1);
-  switch (action.do) {
-    case "kill":
-    case "cont":
-      return { name: "EBUSY", at, why: "the target did not remain stopped" };
-    case "unregister":
-      // What comes later is as it is then: an image of one moment.
-      return isAhead(state, action, output)
-        ? undefined
-        : { name: "EBUSY", at, why: "the address space changed" };
-    case "signal":
-      return action.handled === true
-        ? { name: "EINTR", at, why: "a signal for the caller" }
-        : { name: action.signal ?? "SIGKILL", at, why: "a signal ends the caller" };
-    case "unlink":
-      return isAhead(state, action, output)
-        ? { name: "ENOENT", at, why: "a mapped file was unlinked" }
-        : undefined;
-    default:
-      return undefined;
-  }
-}
-
-function changesImage(state: ModelState, action: PlannedAction, output: OutputWords): boolean {
-  const kinds = ["poke", "rename", "unregister"] as const;
-  return kinds.some((kind) => kind === action.do) && isAhead(state, action, output);
-}
-
-/** Whether the image has yet to come to the object of an action when it happens; throws when that is not sure. */
-function isAhead(state: ModelState, action: PlannedAction, output: OutputWords): boolean {
-  const page = Number(action.address / PAGE_SIZE_BIG);
-  const before = bytesBefore(state, page);
-  if (action.at + (output.size ?? 0) < before) return true;
-  if (action.at > bytesBefore(state, page + 1) * 1.01 + MOST_BESIDES_AREAS) return false;
-  throw new SyntaxError(
-    `whether byte ${action.at} of the image comes before ${action.do} matters: ${before} bytes surely do`,
-  );
-}
-
-/** The least that an image has before the contents of a page. */
-function bytesBefore(state: ModelState, page: number): number {
-  return [...state.space.pages.keys()].filter((one) => one < page).length * PAGE_SIZE;
-}
-
-function plannedAction(state: ModelState, action: ActionWords): PlannedAction {
-  const planned = { address: 0n, length: 0, path: "", newPath: "" };
-  const kind = action.do;
-  if (kind === "unlink" || kind === "rename") {
-    const file = state.file(needed(action, "file"));
-    const area = state.space.areas.find((one) => one.file === file);
-    if (!area) throw new SyntaxError(`${kind}: the file "${action.file}" must be mapped`);
-    const { path } = file;
-    const newPath = `${path.slice(0, path.lastIndexOf("/"))}/${
-      kind === "rename" ? needed(action, "to") : ""
-    }`;
-    return { ...action, ...planned, address: BigInt(area.start) * PAGE_SIZE_BIG, path, newPath };
-  }
-  if (kind === "poke" || kind === "pageout" || kind === "cold" || kind === "unregister") {
-    const range = state.range(needed(action, "area"));
-    const first = range.start + (action.page ?? 0);
-    return { ...action, ...planned, address: BigInt(first) * PAGE_SIZE_BIG, length: range.pages * PAGE_SIZE };
-  }
-  return { ...action, ...planned };
-}
-
-function needed(action: ActionWords, key: "file" | "to" | "area"): string {
-  const value = action[key];
-  if (value === undefined) throw new SyntaxError(`"${action.do}" needs "${key}"`);
-  return value;
-}
-
-function fateOf(during: readonly ActionWords[]): CallPlan["target"] {
-  const kinds = new Set(during.map((action) => action.do));
-  if (kinds.has("kill")) return "killed";
-  if (kinds.has("cont")) return "continued";
-  const changing = ["poke", "pageout", "cold", "unlink", "rename", "unregister"] as const;
-  return changing.some((kind) => kinds.has(kind)) ? "changed" : "same";
-}
-
-/** What an action changes about the target, for all that comes after it. */
-function applyAction(state: ModelState, action: PlannedAction): void {
-  const page = Number(action.address / PAGE_SIZE_BIG);
-  if (action.do === "poke") {
-    const content = withStore(state.space.contentAt(page), 0, Uint8Array.of(action.value ?? 0));
-    state.space.setPage(page, content, "written to through /proc/PID/mem");
-  } else if (action.do === "unlink") {
-    state.file(needed(action, "file")).unlink();
-  } else if (action.do === "rename") {
-    state.file(needed(action, "file")).rename(action.newPath);
-  } else if (action.do === "unregister") {
-    const flags = VM.UFFD_MISSING | VM.UFFD_WP;
-    const end = page + action.length / PAGE_SIZE;
-    state.space.change(page, end, (area) => ({ ...area, flags: area.flags & ~flags }));
-  }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import type { CallFields, CallWords, OutputWords } from "./call.ts";
+import type { CallFields, CallSpec, OutputSpec } from "./call.ts";
 import type { CallPlan } from "./predict_call.ts";
 import { ScenarioError, type SetupStep, type Step } from "./scenario.ts";
+import type { TracerSpec } from "./tracer.ts";
 import { compileSteps } from "./testing/compile_steps.ts";
 
 const AREA: Step[] = [{ op: "mmap", area: "a", pages: 64, prot: "rw" }, {
@@ -18,19 +19,21 @@ interface Given {
   readonly setup?: readonly SetupStep[];
 }
 
-function plan(fields: CallFields & { expect?: string }, { steps = AREA, setup = [] }: Given = {}): CallPlan {
+type Fields = CallFields & TracerSpec;
+
+function plan(fields: Fields & { expect?: string }, { steps = AREA, setup = [] }: Given = {}): CallPlan {
   const compiled = compileSteps([...steps, { op: "stop", label: "s", ...fields }], { setup });
   return compiled.stops.at(-1)!.call!;
 }
 
 /** The predicted name, found by stating another one. */
-function predicted(fields: CallFields, given?: Given): string {
+function predicted(fields: Fields, given?: Given): string {
   const error = assertThrows(() => plan({ ...fields, expect: "ENOTTY" }, given), ScenarioError);
   return /predicts "(\w+)"/.exec(error.message)?.[1] ?? error.message;
 }
 
 Deno.test("the first of several refusals counts, in the order of the man page", () => {
-  const all: CallWords = { flags: 1, pid: "none", uid: 5 };
+  const all: CallSpec = { flags: 1, pid: "none", uid: 5 };
   const threads: Step[] = [...AREA, { op: "thread", kind: "thread" }];
   const expected: [CallFields, string][] = [
     [{ call: all, to: { kind: "none" } }, "EINVAL"],
@@ -52,6 +55,53 @@ Deno.test("the first of several refusals counts, in the order of the man page", 
   }
 });
 
+Deno.test("what stops the target, or does not, comes where the man page has it", () => {
+  const user = { uid: 5, gid: 5 };
+  const threads: Step[] = [...AREA, { op: "thread", kind: "thread" }];
+  const expected: [Fields, string][] = [
+    [{ busy: "running", call: { flags: 1 }, to: { kind: "none" } }, "EINVAL"],
+    [{ busy: "running", to: { kind: "none" } }, "EBADF"],
+    [{ busy: "running", to: { kind: "epoll" } }, "EINVAL"],
+    [{ busy: "running", call: { pid: "none" } }, "ESRCH"],
+    [{ busy: "running", call: user }, "EPERM"],
+    [{ busy: "vfork" }, "EBUSY"],
+    [{ stoppedBy: "seize", to: { kind: "none" } }, "EBADF"],
+    [{ stoppedBy: "seize", call: user }, "EPERM"],
+    [{ stoppedBy: "freezer", call: { uid: 0 } }, "EOPNOTSUPP"],
+  ];
+  for (const [fields, name] of expected) {
+    assertEquals(predicted(fields, { steps: threads }), name, JSON.stringify(fields));
+  }
+});
+
+Deno.test("a tracer's words and a call that fails late go together", () => {
+  const debug = [{ register: "dr0", value: "a:1" }] as const;
+  const poke = [{ at: "a:2", bytes: "cc" }, { at: "vdso+0x10", bytes: "cc" }];
+  const steps: Step[] = [{ op: "mmap", area: "a", pages: 64 }, { op: "write", area: "a", pages: "all" }];
+  const killed = [{ at: 0, do: "kill" }] as const;
+  const given = { steps };
+  const both = plan({ debug, poke, stoppedBy: "seize", call: { uid: 0 }, to: { kind: "memfd" } }, given);
+  assertEquals([both.after?.taskState, both.after?.copied.length, both.after?.debug[0]], [
+    8,
+    2,
+    BigInt(both.after!.areas[0]!.start + 1) * 4096n,
+  ]);
+  assertEquals(plan({ stoppedBy: "freezer", whileBlocked: killed, expect: "EBUSY" }, given).target, "killed");
+  const cont = [{ at: 0, do: "cont" }] as const;
+  assertEquals(plan({ whileBlocked: cont, expect: "EBUSY" }, given).target, "continued");
+  for (const fields of [{ stoppedBy: "seize" }, { poke }] as const) {
+    const error = assertThrows(
+      () => plan({ ...fields, whileBlocked: cont, expect: "EBUSY" }, given),
+      ScenarioError,
+    );
+    assertEquals(
+      error.message.includes(`"cont" is for a target that a signal has stopped`),
+      true,
+      error.message,
+    );
+  }
+});
+
 Deno.test("who may look into a target may checkpoint it", () => {
   const owner = { call: { uid: 1000, gid: 1000 } };
   const kept: Step[] = [...AREA, { op: "dumpable", value: 0 }];
@@ -70,14 +120,14 @@ Deno.test("who may look into a target may checkpoint it", () => {
 });
 
 Deno.test("where writing fails, the errno is the output's, or a signal ends the caller", () => {
-  const fatal: CallWords = { signals: "fatal" };
+  const fatal: CallSpec = { signals: "fatal" };
   const file = { kind: "file", path: "/work/x" } as const;
-  const expected: [OutputWords, string, string][] = [
-    [{ kind: "pipe", closes: 0 }, "EPIPE", "SIGPIPE"],
-    [{ kind: "socket", closes: 5000 }, "EPIPE", "SIGPIPE"],
+  const expected: [OutputSpec, string, string][] = [
+    [{ kind: "pipe", readerClosesAfter: 0 }, "EPIPE", "SIGPIPE"],
+    [{ kind: "socket", readerClosesAfter: 5000 }, "EPIPE", "SIGPIPE"],
     [{ kind: "pipe", flags: ["O_NONBLOCK"], size: 8192 }, "EAGAIN", "EAGAIN"],
-    [{ ...file, limit: 100_000 }, "EFBIG", "SIGXFSZ"],
-    [{ ...file, space: 65_536 }, "ENOSPC", "ENOSPC"],
+    [{ ...file, rlimitFsize: 100_000 }, "EFBIG", "SIGXFSZ"],
+    [{ ...file, fsSize: 65_536 }, "ENOSPC", "ENOSPC"],
     [{ kind: "memfd", seals: ["F_SEAL_WRITE"] }, "EPERM", "EPERM"],
     [{ kind: "file", path: "/dev/ram0", position: 0x4000000 - 4096 }, "ENOSPC", "ENOSPC"],
     [{ kind: "file", path: "/dev/ram0", position: 4096 }, "ok", "ok"],
@@ -103,15 +153,29 @@ Deno.test("what happens meanwhile has one outcome, or the scenario is refused", 
     area: "b",
     pages: "all",
   }];
-  const unlink = (at: number) => ({ during: [{ at, do: "unlink", file: "f" }] } as const);
+  const unlink = (at: number) => ({ whileBlocked: [{ at, do: "unlink", file: "f" }] } as const);
   assertEquals(predicted(unlink(0), { steps: [...AREA, ...file] }), "ENOENT");
   assertEquals(predicted(unlink(700_000), { steps: [...file, ...large] }), "ok");
   const unsure = predicted(unlink(300_000), { steps: [...file, ...large] });
   assertEquals(unsure.includes("whether byte 300000 of the image comes before unlink"), true, unsure);
-  const late = predicted({ during: [{ at: 300_000, do: "kill" }] });
+  const late = predicted({ whileBlocked: [{ at: 300_000, do: "kill" }] });
   assertEquals(late.includes("may come too late: 262144 bytes are sure"), true, late);
-  const two = predicted({ during: [{ at: 0, do: "kill" }], to: { kind: "pipe", closes: 5000 } });
+  const two = predicted({
+    whileBlocked: [{ at: 0, do: "kill" }],
+    to: { kind: "pipe", readerClosesAfter: 5000 },
+  });
   assertEquals(two.includes("which comes first, EPIPE or EBUSY"), true, two);
+  const over = predicted({
+    whileBlocked: [{ at: 9000, do: "nothing" }],
+    to: { kind: "pipe", readerClosesAfter: 5000 },
+  });
+  assertEquals(over.includes("the call is over before byte 9000: EPIPE at byte 5000"), true, over);
+  const unread = predicted({ whileBlocked: [{ at: 0, do: "nothing" }], to: { kind: "memfd" } });
+  assertEquals(
+    unread.includes(`waits for the reader of a pipe or a socket: found "kind": "memfd"`),
+    true,
+    unread,
+  );
   const never = plan.bind(undefined, { expect: "ESRCH", call: { pid: "none" }, ...unlink(0) });
   assertThrows(() => never({ steps: [...AREA, ...file] }), ScenarioError, "nothing can happen");
   const unmapped = predicted(unlink(0), { steps: [...AREA, file[0]!] });
@@ -119,12 +183,15 @@ Deno.test("what happens meanwhile has one outcome, or the scenario is refused", 
 });
 
 Deno.test("what an action changes is in the prediction of what comes after it", () => {
-  const poked = plan({ during: [{ at: 0, do: "poke", area: "a", page: 63, value: 7 }] });
+  const poked = plan({ whileBlocked: [{ at: 0, do: "poke", area: "a", page: 63, value: 7 }] });
   assertEquals([poked.outcome.sees, poked.target], ["after", "changed"]);
   const stores = [...poked.after!.pages.values()].map(({ content }) => content.stores.length);
   assertEquals(stores.reduce((sum, count) => sum + count), 1);
-  assertEquals(plan({ during: [{ at: 0, do: "kill" }], expect: "EBUSY" }).after, undefined);
+  assertEquals(plan({ whileBlocked: [{ at: 0, do: "kill" }], expect: "EBUSY" }).after, undefined);
   const signal = { at: 0, do: "signal", signal: "SIGTERM" } as const;
-  assertEquals(plan({ during: [signal], expect: "SIGTERM" }).target, "same");
-  assertEquals(plan({ during: [{ ...signal, handled: true }], expect: "EINTR" }).outcome.written, "part");
+  assertEquals(plan({ whileBlocked: [signal], expect: "SIGTERM" }).target, "same");
+  assertEquals(
+    plan({ whileBlocked: [{ ...signal, handled: true }], expect: "EINTR" }).outcome.written,
+    "part",
+  );
 });

@@ -8,15 +8,8 @@ import type { ModelState } from "./state/model_state.ts";
 import { contentBytes, type PageContent } from "./state/page_content.ts";
 import type { RegisterPrediction } from "./state/register_block.ts";
 import { mergeablePages, zeroPages } from "./state/same_pages.ts";
+import { type CopiedPage, copiedPages, taskState, type TracerWork } from "./tracer.ts";
 import { VM } from "./state/vm_flag_rules.ts";
-import {
-  type CopiedPage,
-  copiedPages,
-  taskState,
-  tracerRefusal,
-  type TracerWords,
-  type TracerWork,
-} from "./tracer.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
 export interface PredictedArea {
@@ -70,37 +63,26 @@ export interface PredictedPage {
   readonly swapped?: boolean;
 }
 
-/**
- * The prediction for the state as it is now.
- *
- * @throws {SyntaxError} when the scenario states an outcome that the model does not predict
- */
-export function predictStop(
-  state: ModelState,
-  step: { expect?: string; merged?: "pages" | "zeros too" } & TracerWords,
-  work: TracerWork,
-): StopPrediction {
-  const prediction = stopPrediction(state, step, work);
-  const { refusal } = prediction;
-  if ((step.expect ?? "ok") !== (refusal?.name ?? "ok")) {
-    throw new SyntaxError(
-      `the scenario expects "${step.expect ?? "ok"}" but the model predicts "${refusal?.name ?? "ok"}"` +
-        (refusal ? `: ${refusal.why}` : ""),
-    );
-  }
-  return prediction;
+/** @throws {SyntaxError} when the scenario states another outcome than the model predicts */
+export function checkExpectation(
+  expected = "ok",
+  { name, why }: { readonly name: string; readonly why: string } = { name: "ok", why: "" },
+): void {
+  if (expected === name) return;
+  throw new SyntaxError(
+    `the scenario expects "${expected}" but the model predicts "${name}"${why && `: ${why}`}`,
+  );
 }
 
-/** The same for a stop that states no outcome. */
+/** What a plain checkpoint gives in the state as it is now. */
 export function stopPrediction(
   state: ModelState,
-  step: { merged?: "pages" | "zeros too" } & TracerWords,
+  step: { merged?: "pages" | "zeros too" },
   work: TracerWork,
 ): StopPrediction {
   if (step.merged === "zeros too") {
     for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
   }
-  const refusal = tracerRefusal(step) ?? predictRefusal(state);
   return {
     areas: state.space.areas.map(predictedArea),
     pages: new Map(state.space.pages),
@@ -111,8 +93,8 @@ export function stopPrediction(
     debug: state.debug.words(),
     copied: copiedPages(state, work),
     root: state.root,
-    taskState: taskState(step, state.target.series),
-    refusal,
+    taskState: taskState(work.stoppedBy, state.target.series),
+    refusal: predictRefusal(state),
   };
 }
 

@@ -81,7 +81,7 @@ export const SCENARIO = v.pipe(
     v.partialCheck(
       [["steps"]],
       ({ steps = [] }) => steps.length === 0 || stopsOf(steps).length > 0,
-      `a list with a "stop" or "self" step (else nothing is checkpointed)`,
+      `a list with a "stop" step (else nothing is checkpointed)`,
     ),
     ["steps"],
   ),
@@ -96,7 +96,7 @@ export const SCENARIO = v.pipe(
 );
 
 function stopsOf(steps: readonly Step[]): string[] {
-  return steps.flatMap((step) => step.op === "stop" || step.op === "self" ? [step.label] : []);
+  return steps.flatMap((step) => step.op === "stop" ? [step.label] : []);
 }
 
 /** What a scenario needs of the guest. */

@@ -31,7 +31,7 @@ Deno.test("parseScenario() refuses what no scenario is", () => {
   refused({}, `$: expected "steps" or a "program"`);
   refused({ steps: [STOP], program: { argv: ["/bin/sh"] } }, `$: expected "steps" or a "program"`);
   refused({ steps: [] }, "$.steps: expected a list of at least 1");
-  refused({ steps: [{ op: "exec" }] }, `$.steps: expected a list with a "stop" or "self" step`);
+  refused({ steps: [{ op: "exec" }] }, `$.steps: expected a list with a "stop" step`);
   refused({ steps: [STOP, STOP] }, "$.steps: expected stops whose labels differ");
   refused({ steps: [STOP], judge: "criu" }, `$.judge: expected "gcore", found "criu"`);
 });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
+import { isSelf } from "./call_pid.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Step } from "./steps/steps.ts";
 
-/** Words of a stop that a target can do without another task. */
+/** What a stop can say of a target that calls for itself. */
 const SELF_WORDS = ["op", "label", "expect"];
 
 /** Why a scenario cannot be run where tasks only checkpoint themselves; undefined when it can. */
@@ -20,7 +21,7 @@ export function selfSkipReason({ program, judge, setup = [], steps = [] }: Scena
     return `needs ${outside}: it chooses the registers of the stop`;
   }
   for (const step of steps) {
-    if (step.op !== "stop") continue;
+    if (step.op !== "stop" || isSelf(step.call?.pid)) continue;
     const word = Object.keys(step).find((key) => !SELF_WORDS.includes(key));
     if (word !== undefined) return `needs ${outside}: its stop says "${word}"`;
   }
@@ -29,6 +30,8 @@ export function selfSkipReason({ program, judge, setup = [], steps = [] }: Scena
 
 /** The same scenario with every checkpoint made by the target itself. */
 export function selfScenario(scenario: Scenario): Scenario {
-  const steps = scenario.steps?.map((step): Step => step.op === "stop" ? { ...step, op: "self" } : step);
+  const steps = scenario.steps?.map((step): Step =>
+    step.op === "stop" && step.call === undefined ? { ...step, call: { pid: "self" } } : step
+  );
   return steps === undefined ? scenario : { ...scenario, steps };
 }

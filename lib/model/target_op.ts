@@ -6,8 +6,11 @@
  */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
-/** What a busy target does in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
-export type Busy = "running" | "sleeping" | "vfork";
+/** What a busy target can do in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
+export const BUSY = ["running", "sleeping", "vfork"] as const;
+
+/** One of {@linkcode BUSY}. */
+export type Busy = (typeof BUSY)[number];
 
 /**
  * One operation of the target program (`vm/guest/target/target.c`). An op with `keep` stores its result in that slot

@@ -6,33 +6,34 @@ import { errnoNumber } from "../abi/errno.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import { described, keysOf, list, numberOrText, object, oneOf, optional, text } from "../schema.ts";
 import { ERRNO_NAME } from "./fields.ts";
-import type { Refusal } from "./refusal.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
 import { addressOf, type PageCount, pageCount } from "./state/page_set.ts";
+import { BUSY, type Busy } from "./target_op.ts";
 import { VM } from "./state/vm_flag_rules.ts";
-import type { Busy } from "./target_op.ts";
 
-const HOLDS = [
-  "stopped",
-  "traced",
-  "attached",
-  "stepped",
-  "frozen",
-  "frozen and stopped",
-  "running",
-  "sleeping",
-  "vfork parent",
-] as const;
-
-/** What the call says of a process that is none to checkpoint: cr_get_task and cr_task_access of the port. */
-const STRANGERS = {
-  "zombie": ["ESRCH", "the process is a zombie: it has no memory any more"],
-  "dead pid": ["ESRCH", "the process was waited for: nobody has the pid"],
-  "no such pid": ["ESRCH", "nobody has the pid"],
-  "thread id": ["ESRCH", "the id is of a thread that does not lead its process"],
-  "kernel thread": ["EINVAL", "the pid is a kernel thread's"],
+/**
+ * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by SIGSTOP; by a
+ * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, or one instruction later; by the cgroup v2 freezer,
+ * which also freezes what a signal has stopped.
+ */
+const TASK_STATES = {
+  "signal": 0x104,
+  "seize": 0x8,
+  "attach": 0x8,
+  "singlestep": 0x8,
+  "freezer": 0x2001,
+  "freezer and signal": 0x104,
 } as const;
+
+/** The same in Linux 5.10: TASK_TRACED had TASK_WAKEKILL in it until 5.18, TASK_FREEZABLE came with 6.1. */
+const TASK_STATES_5_10: Readonly<Record<keyof typeof TASK_STATES, number>> = {
+  ...TASK_STATES,
+  "seize": 0x108,
+  "attach": 0x108,
+  "singlestep": 0x108,
+  "freezer": 0x1,
+};
 
 const OFFSET = String.raw`0x[\da-f]+|\d+`;
 const PLACE = String.raw`[^:]+:(?:[^:+]+|chunk\+\d+)(?:\+(?:${OFFSET}))?`;
@@ -59,16 +60,16 @@ const POKE = object({
   bytes: text(/^([\da-f]{2}){1,64}$/, "1 to 64 bytes as pairs of hexadecimal digits"),
 });
 
-/** The keys of a stop that say what tracers and other holders of the target do. */
+/** The keys of a stop that say what tracers do, and what stops the target. */
 export const TRACER_FIELDS = {
   debug: optional(described("Debug registers to set, in order.", list(DEBUG_SETTING, 1))),
   poke: optional(
     described("Memory to write past its protection, as a debugger sets breakpoints.", list(POKE, 1)),
   ),
-  hold: optional(described(`Who holds the target, or what it does; "stopped" when not given.`, oneOf(HOLDS))),
-  whom: optional(
-    described("Whose pid the call is given; the target's when not given.", oneOf(keysOf(STRANGERS))),
+  stoppedBy: optional(
+    described(`What stops the target; "signal" when not given.`, oneOf(keysOf(TASK_STATES))),
   ),
+  busy: optional(described("What the target does in place of stopping.", oneOf(BUSY))),
 };
 
 /** A debug register that a tracer sets before the checkpoint. */
@@ -77,27 +78,19 @@ export type DebugSetting = v.InferOutput<typeof DEBUG_SETTING>;
 /** Bytes that a debugger writes into the target before the checkpoint. */
 export type TracerPoke = v.InferOutput<typeof POKE>;
 
-/** What the target is held by, or does, while it is checkpointed. */
-export type Hold = (typeof HOLDS)[number];
+/** What stops the target. */
+export type StoppedBy = keyof typeof TASK_STATES;
 
-/** Whose pid the call is given in place of the target's. */
-export type Whom = keyof typeof STRANGERS;
-
-/** What a stop can say of a tracer and other holders of the target. */
-export interface TracerWords {
+/** What a stop can say of a tracer and of what stops the target. */
+export interface TracerSpec {
   /** Debug registers to set, in order. */
   readonly debug?: readonly DebugSetting[];
   /** Memory to write past its protection. */
   readonly poke?: readonly TracerPoke[];
-  /** Who holds it; "stopped" when not given. */
-  readonly hold?: Hold;
-  /** Whose pid the call is given. */
-  readonly whom?: Whom;
-}
-
-/** A stop says something of a tracer or another holder. */
-export function hasTracerWords({ debug, poke, hold, whom }: TracerWords): boolean {
-  return [debug, poke, hold, whom].some((word) => word !== undefined);
+  /** What stops the target; "signal" when not given. */
+  readonly stoppedBy?: StoppedBy;
+  /** What it does in place of stopping. */
+  readonly busy?: Busy;
 }
 
 /** A page outside of all areas that a debugger's write has made the target's own. */
@@ -118,83 +111,38 @@ export interface TracerWork {
   readonly pokes: readonly { readonly address: bigint; readonly bytes: Uint8Array }[];
   /** Bytes to write to pages outside of areas; they are taken out again after the checkpoint. */
   readonly copied: readonly CopiedPage[];
-  /** Who holds it meanwhile. */
-  readonly hold: Hold;
-  /** Whose pid the call is given; undefined for the target's. */
-  readonly whom: Whom | undefined;
+  /** What stops it meanwhile. */
+  readonly stoppedBy: StoppedBy;
+  /** What it does in place of stopping. */
+  readonly busy: Busy | undefined;
 }
 
-const BUSY: Partial<Record<Hold, Busy>> = {
-  running: "running",
-  sleeping: "sleeping",
-  "vfork parent": "vfork",
-};
-
-type HeldStates = Readonly<Partial<Record<Hold, number>>>;
-
-/** What `__state` of the task holds (include/linux/sched.h), where it is held by somebody. */
-const TASK_STATES: HeldStates = {
-  "stopped": 0x104,
-  "traced": 0x8,
-  "attached": 0x8,
-  "stepped": 0x8,
-  "frozen": 0x2001,
-  "frozen and stopped": 0x104,
-};
-
-/** The same in Linux 5.10: TASK_TRACED had TASK_WAKEKILL in it until 5.18, TASK_FREEZABLE came with 6.1. */
-const TASK_STATES_5_10: HeldStates = {
-  ...TASK_STATES,
-  "traced": 0x108,
-  "attached": 0x108,
-  "stepped": 0x108,
-  "frozen": 0x1,
-};
-
 /**
- * Applies a stop's tracer words to the model.
+ * Applies to the model what a stop says of tracers.
  *
  * @throws {SyntaxError} or RangeError naming the word, what was expected and what was found
  */
-export function applyTracer(state: ModelState, words: TracerWords): TracerWork {
-  const { hold = "stopped", whom } = words;
-  const hasWork = words.debug !== undefined || words.poke !== undefined;
-  if ((hasWork || whom !== undefined) && busyOf(hold)) {
-    throw new SyntaxError(
-      `"debug", "poke" and "whom" are for a target that is held: found "hold": "${hold}"`,
-    );
+export function applyTracer(state: ModelState, spec: TracerSpec): TracerWork {
+  const { stoppedBy = "signal", busy } = spec;
+  const word = (["debug", "poke", "stoppedBy"] as const).find((key) => spec[key] !== undefined);
+  if (busy !== undefined && word !== undefined) {
+    throw new SyntaxError(`"${word}" is for a target that is stopped: found "busy": "${busy}"`);
   }
-  const debug = (words.debug ?? []).map((setting, i) => applyDebug(state, setting, `"debug" ${i + 1}`));
-  if (hold === "stepped") state.debug.step();
-  const pokes = (words.poke ?? []).map((poke, i) => applyPoke(state, poke, `"poke" ${i + 1}`));
+  const debug = (spec.debug ?? []).map((setting, i) => applyDebug(state, setting, `"debug" ${i + 1}`));
+  if (stoppedBy === "singlestep") state.debug.step();
+  const pokes = (spec.poke ?? []).map((poke, i) => applyPoke(state, poke, `"poke" ${i + 1}`));
   return {
     debug,
     pokes: pokes.filter((poke) => "address" in poke),
     copied: pokes.filter((poke) => "place" in poke),
-    hold,
-    whom,
+    stoppedBy,
+    busy,
   };
 }
 
-/** What the target does in place of stopping. */
-export function busyOf(hold: Hold): Busy | undefined {
-  return BUSY[hold];
-}
-
-/** The refusal that the words alone lead to. */
-export function tracerRefusal({ hold = "stopped", whom }: TracerWords): Refusal | undefined {
-  const [name, why] = whom !== undefined
-    ? STRANGERS[whom]
-    : busyOf(hold)
-    ? ["EBUSY", `the target is neither stopped nor frozen: ${hold}`]
-    : [];
-  return name === undefined ? undefined : { name, errno: errnoNumber(name), atPage: undefined, why: why! };
-}
-
-/** The TASK record's state of a target that is held, in a kernel of a series (6.1 when not given). */
-export function taskState({ hold = "stopped" }: TracerWords, series?: KernelSeries): number {
-  const states = series === "5.10" ? TASK_STATES_5_10 : TASK_STATES;
-  return states[hold] ?? 0;
+/** The TASK record's state of a stopped target, in a kernel of a series (6.1 when not given). */
+export function taskState(stoppedBy: StoppedBy, series?: KernelSeries): number {
+  return (series === "5.10" ? TASK_STATES_5_10 : TASK_STATES)[stoppedBy];
 }
 
 function wrong(where: string, expected: string, found: unknown): never {

@@ -36,37 +36,45 @@ Deno.test("poke words change a page whatever its protection, and keep pages outs
   assertEquals(predictSteps([...steps, { op: "munmap_vdso" }, { op: "stop", label: "last" }]).copied, []);
 });
 
-Deno.test("hold and whom words say who holds the target, and what the call must return", () => {
-  const states = ["stopped", "traced", "attached", "frozen", "frozen and stopped"].map((hold) =>
-    predictSteps([stop({ hold })]).taskState
-  );
-  assertEquals(states, [0x104, 0x8, 0x8, 0x2001, 0x104]);
-  const older = (["stopped", "traced", "attached", "stepped", "frozen"] as const).map((hold) =>
-    taskState({ hold }, "5.10")
-  );
-  assertEquals(older, [0x104, 0x108, 0x108, 0x108, 0x1]);
-  const refusals = [
-    { hold: "running", expect: "EBUSY" },
-    { hold: "vfork parent", expect: "EBUSY" },
-    { whom: "zombie", expect: "ESRCH" },
-    { whom: "kernel thread", expect: "EINVAL" },
-  ].map((words) => predictSteps([stop(words)]).refusal);
-  assertEquals(refusals.map((refusal) => [refusal?.name, refusal?.atPage]), [
-    ["EBUSY", undefined],
-    ["EBUSY", undefined],
-    ["ESRCH", undefined],
-    ["EINVAL", undefined],
+Deno.test("what stops the target is in the state of its task", () => {
+  const ways = ["signal", "seize", "attach", "singlestep", "freezer", "freezer and signal"] as const;
+  const states = ways.map((stoppedBy) => predictSteps([stop({ stoppedBy })]).taskState);
+  assertEquals(states, [0x104, 0x8, 0x8, 0x8, 0x2001, 0x104]);
+  assertEquals(ways.map((way) => taskState(way, "5.10")), [0x104, 0x108, 0x108, 0x108, 0x1, 0x104]);
+});
+
+Deno.test("a busy target is called for once, and its pages stay where they are", () => {
+  const swapped: Step[] = [MAP, { op: "write", area: "a", pages: 0 }, {
+    op: "madvise",
+    area: "a",
+    pages: 0,
+    advice: "pageout",
+  }];
+  const setup = [{ swap: "ram" as const }];
+  const busy = stop({ busy: "sleeping", expect: "EBUSY" });
+  const { stops } = compileSteps([...swapped, busy, { op: "stop", label: "later" }], { setup });
+  const { call } = stops[0]!;
+  assertEquals([call?.outcome.name, call?.outcome.written, call?.target, call?.after], [
+    "EBUSY",
+    "nothing",
+    "busy",
+    undefined,
   ]);
+  assertEquals([...stops[1]!.prediction.pages.values()].map(({ swapped }) => swapped), [true]);
 });
 
 Deno.test("tracer words that make no sense are refused, naming the place", () => {
   const cases: [Record<string, unknown>, string][] = [
-    [{ hold: "gone" }, "$.steps[1].hold: expected one of stopped, "],
-    [{ whom: "me" }, "$.steps[1].whom: expected one of zombie, "],
-    [{ hold: "running" }, `the scenario expects "ok" but the model predicts "EBUSY"`],
+    [{ stoppedBy: "gone" }, "$.steps[1].stoppedBy: expected one of signal, "],
+    [{ busy: "bee" }, "$.steps[1].busy: expected one of running, "],
+    [{ busy: "running" }, `the scenario expects "ok" but the model predicts "EBUSY"`],
     [
-      { hold: "sleeping", expect: "EBUSY", poke: [{ at: "a:0", bytes: "cc" }] },
-      `are for a target that is held: found "hold": "sleeping"`,
+      { busy: "sleeping", expect: "EBUSY", poke: [{ at: "a:0", bytes: "cc" }] },
+      `"poke" is for a target that is stopped: found "busy": "sleeping"`,
+    ],
+    [
+      { busy: "sleeping", expect: "EBUSY", stoppedBy: "signal" },
+      `"stoppedBy" is for a target that is stopped`,
     ],
     [{ debug: [{ register: "dr8", value: 0 }] }, "debug[0].register: expected one of dr0"],
     [{ debug: [{ register: "dr0", value: "x" }] }, "debug[0].value: expected a number"],
@@ -99,11 +107,6 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
       JSON.stringify(words),
     );
   }
-  assertThrows(
-    () => compileSteps([{ ...stop({}), op: "self", hold: "traced" } as unknown as Step]),
-    ScenarioError,
-    "$.steps[0].hold: expected one of the keys op, label, ",
-  );
   const wide = stop({ debug: [{ register: "dr0", value: "0x100000000" }] });
   assertThrows(() => compileSteps([wide], { target: I386 }), ScenarioError, "a word of 32 bits");
   assertThrows(
@@ -125,9 +128,4 @@ Deno.test("a root directory of the target's own needs a mount namespace to be bo
     predictSteps([...unshared.slice(0, 2), { op: "stop", label: "x", expect: "EBADF" }]).refusal?.name,
     "EBADF",
   );
-});
-
-Deno.test("a stop cannot both describe its call and have a tracer", () => {
-  const both: Step = { op: "stop", label: "both", hold: "traced", to: { kind: "memfd" } };
-  assertThrows(() => compileSteps([both]), ScenarioError, "found both");
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { SIGNALS } from "../../../lib/abi/signals.ts";
-import type { PlannedAction } from "../../../lib/model/predict_call.ts";
+import type { PlannedAction } from "../../../lib/model/blocked_actions.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { OpenFlag, OutputWords } from "../../../lib/model/call.ts";
+import type { OpenFlag, OutputSpec } from "../../../lib/model/call.ts";
 import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import type { GuestAgent } from "../guest/guest.ts";
@@ -49,14 +49,14 @@ const MFD_CLOEXEC_AND_SEALING = 3;
  *
  * @throws {AgentError} when the guest cannot
  */
-export async function openOutput(agent: GuestAgent, words: OutputWords): Promise<OpenOutput> {
-  switch (words.kind) {
+export async function openOutput(agent: GuestAgent, spec: OutputSpec): Promise<OpenOutput> {
+  switch (spec.kind) {
     case "none":
       return { options: { fd: "none" }, finish: () => Promise.resolve(undefined) };
     case "pipe":
-      return await openPair(agent, words, await openPipe(agent, words));
+      return await openPair(agent, spec, await openPipe(agent, spec));
     case "socket":
-      return await openPair(agent, words, await openSockets(agent, words));
+      return await openPair(agent, spec, await openSockets(agent, spec));
     case "epoll":
       return only(agent, (await agent.call("epoll_create1", O_CLOEXEC)).result);
     case "eventfd":
@@ -64,13 +64,13 @@ export async function openOutput(agent: GuestAgent, words: OutputWords): Promise
     case "signalfd":
       return only(agent, (await agent.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
     case "memfd":
-      return await fileOutput(agent, words, await openMemfd(agent, words));
+      return await fileOutput(agent, spec, await openMemfd(agent, spec));
     case "file":
-      return await fileOutput(agent, words, await openFile(agent, words));
+      return await fileOutput(agent, spec, await openFile(agent, spec));
   }
 }
 
-async function openPipe(agent: GuestAgent, { size, flags }: OutputWords): Promise<[number, number]> {
+async function openPipe(agent: GuestAgent, { size, flags }: OutputSpec): Promise<[number, number]> {
   const { bytes } = await agent.call("pipe2", new Uint8Array(8), O_CLOEXEC);
   const [reader, writer] = descriptors(bytes);
   if (size !== undefined) await agent.call("fcntl", writer, F_SETPIPE_SZ, size);
@@ -78,7 +78,7 @@ async function openPipe(agent: GuestAgent, { size, flags }: OutputWords): Promis
   return [reader, writer];
 }
 
-async function openSockets(agent: GuestAgent, { size }: OutputWords): Promise<[number, number]> {
+async function openSockets(agent: GuestAgent, { size }: OutputSpec): Promise<[number, number]> {
   const type = SOCK_STREAM | O_CLOEXEC;
   const { bytes } = await agent.call("socketpair", AF_UNIX, type, 0, new Uint8Array(8));
   const [reader, writer] = descriptors(bytes);
@@ -98,10 +98,10 @@ function descriptors({ buffer, byteOffset }: Uint8Array): [number, number] {
 /** The agent reads the one end, unless it is to go away before anything is written. */
 async function openPair(
   agent: GuestAgent,
-  { closes }: OutputWords,
+  { readerClosesAfter }: OutputSpec,
   [reader, fd]: [number, number],
 ): Promise<OpenOutput> {
-  if (closes !== 0) return { options: { fd, reader }, finish: () => Promise.resolve(undefined) };
+  if (readerClosesAfter !== 0) return { options: { fd, reader }, finish: () => Promise.resolve(undefined) };
   await agent.call("close", reader);
   return only(agent, fd);
 }
@@ -136,29 +136,33 @@ interface OpenFile {
   readonly path: string;
 }
 
-async function openMemfd(agent: GuestAgent, { seals = [], holds = 0 }: OutputWords): Promise<OpenFile> {
+async function openMemfd(agent: GuestAgent, { seals = [], initialSize = 0 }: OutputSpec): Promise<OpenFile> {
   const { result: fd } = await agent.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
-  if (holds > 0) await agent.call("write", fd, filler(holds), holds);
+  if (initialSize > 0) await agent.call("write", fd, filler(initialSize), initialSize);
   await agent.call("lseek", fd, 0, SEEK_SET);
   await agent.call("fcntl", fd, F_ADD_SEALS, seals.reduce((bits, seal) => bits | SEAL_BITS[seal], 0));
   return { fd, path: `/proc/1/fd/${fd}` };
 }
 
-async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile> {
-  const { path = "", flags = ["O_WRONLY"], holds, space, mount } = words;
+async function openFile(agent: GuestAgent, spec: OutputSpec): Promise<OpenFile> {
+  const { path = "", flags = ["O_WRONLY"], initialSize, fsSize, mount } = spec;
   const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY");
-  if (space !== undefined || mount !== undefined) {
+  if (fsSize !== undefined || mount !== undefined) {
     const directory = path.slice(0, path.lastIndexOf("/"));
     await agent.mkdir(directory);
     await agent.mount(
       mount === undefined
-        ? { type: "tmpfs", directory, data: `size=${space}` }
+        ? { type: "tmpfs", directory, data: `size=${fsSize}` }
         : { type: "9p", source: SHARE_TAG, directory, data: "trans=virtio,version=9p2000.L" },
     );
   }
-  if (holds !== undefined) await agent.writeFile(path, filler(holds));
+  if (initialSize !== undefined) await agent.writeFile(path, filler(initialSize));
   // A file of the host is still there from the last scenario.
-  const making = !isMade || flags.includes("O_PATH") ? 0 : holds === undefined ? O_CREAT | O_TRUNC : O_CREAT;
+  const making = !isMade || flags.includes("O_PATH")
+    ? 0
+    : initialSize === undefined
+    ? O_CREAT | O_TRUNC
+    : O_CREAT;
   const bits = flagBits(flags) | O_CLOEXEC | making;
   const { result: fd } = await agent.call("open", path, bits, 0o600);
   return { fd, path };
@@ -166,16 +170,16 @@ async function openFile(agent: GuestAgent, words: OutputWords): Promise<OpenFile
 
 async function fileOutput(
   agent: GuestAgent,
-  { kind, position, limit, holds = 0, flags = [] }: OutputWords,
+  { kind, position, rlimitFsize, initialSize = 0, flags = [] }: OutputSpec,
   { fd, path }: OpenFile,
 ): Promise<OpenOutput> {
   if (position !== undefined) await agent.call("lseek", fd, position, SEEK_SET);
   const isSeekable = path.startsWith("/dev/ram") || path.startsWith("/work/") || kind === "memfd";
   const isFile = isSeekable && !flags.includes("O_PATH") && !flags.includes("O_DIRECTORY");
   const before = position ?? 0;
-  const start = flags.includes("O_APPEND") ? holds : before;
+  const start = flags.includes("O_APPEND") ? initialSize : before;
   return {
-    options: { fd, rlimitFsize: limit },
+    options: { fd, rlimitFsize },
     finish: async () => {
       if (!isFile) {
         await agent.call("close", fd);
@@ -189,12 +193,12 @@ async function fileOutput(
         path,
         length === undefined ? { offset: start } : { offset: start, length },
       );
-      const written = holds > start ? withoutOldEnd(image, holds - start, after - start) : image;
-      const old = await agent.readFile(path, { offset: 0, length: Math.min(holds, start) });
+      const written = initialSize > start ? withoutOldEnd(image, initialSize - start, after - start) : image;
+      const old = await agent.readFile(path, { offset: 0, length: Math.min(initialSize, start) });
       await agent.call("close", fd);
       const oldEnd = image.subarray(written.length);
-      const whole = filler(holds);
-      const isUnharmed = isSame(old, whole.subarray(0, Math.min(holds, start))) &&
+      const whole = filler(initialSize);
+      const isUnharmed = isSame(old, whole.subarray(0, Math.min(initialSize, start))) &&
         isSame(oldEnd, whole.subarray(start + written.length));
       return { image: written, start, before, after, isUnharmed };
     },

@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import type { CallPid } from "../../../lib/model/call_pid.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-
-/** Whose pid a call can be given. */
-export type CallPid =
-  | "target"
-  | "init"
-  | "kthread"
-  | "thread"
-  | "zombie"
-  | "reaped"
-  | "none"
-  | number;
 
 /** What is known where a call is made. */
 export interface PidContext {
@@ -36,6 +26,8 @@ export async function resolvePid(
   switch (pid) {
     case "target":
       return target;
+    case "self":
+      return 0;
     case "init":
       return INIT;
     case "kthread":

@@ -11,10 +11,10 @@ Deno.test("resolvePid() gives the pid that a word stands for", async () => {
     checkpoint: () => Promise.resolve(checkpointReply({ caller: 81 })),
   } as Partial<GuestAgent> as GuestAgent;
   const context = { checkpointNr: 390, pid: 70, thread: 71 };
-  const words = ["target", "init", "kthread", "thread", "zombie", "reaped", "none", -5] as const;
+  const words = ["target", "self", "init", "kthread", "thread", "zombie", "reaped", "none", -5] as const;
   const pids = [];
   for (const word of words) pids.push(await resolvePid(agent, word, context));
-  assertEquals(pids, [70, 1, 2, 71, 80, 81, 4_194_304, -5]);
+  assertEquals(pids, [70, 0, 1, 2, 71, 80, 81, 4_194_304, -5]);
   await assertRejects(
     () => resolvePid(agent, "thread", { ...context, thread: undefined }),
     RangeError,

@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: MIT
 
+import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { placeOf } from "../../../lib/compare/expected_memory.ts";
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
-import { errnoName } from "../../../lib/abi/errno.ts";
-import { busyOf, type TracerWork } from "../../../lib/model/tracer.ts";
+import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
-/** How the agent attaches. */
-const ATTACH = { traced: "seize", attached: "attach", stepped: "singlestep" } as const;
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/held`;
-const EBUSY = 16;
+const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D" } as const;
 
-/** A target that is held as a stop wants it. */
+/** A target that is in the state that a stop wants. */
 export interface HeldTarget {
   /** What did not come to be. */
   readonly findings: readonly Finding[];
   /** Takes breakpoints out, lets go of the target, and lets it run on. */
   readonly release: () => Promise<void>;
+  /** Forgets a target that has ended. */
+  readonly forget: () => Promise<void>;
 }
 
+type Held = Omit<HeldTarget, "forget"> & Partial<Pick<HeldTarget, "forget">>;
+
 /**
- * Does what a stop says of a tracer and other holders: sets debug registers, writes to memory, and holds the
- * target in the way that is wanted, instead of by its SIGSTOP alone.
+ * Does what a stop says of tracers, and of what stops the target in place of its SIGSTOP alone: sets debug registers,
+ * writes to memory, traces or freezes.
  *
  * @param event the target's stop, or its word that it goes on in another way
  */
@@ -44,13 +46,14 @@ export async function holdTarget(
   }
   for (const { address, bytes } of work.pokes) await agent.poke(pid, address, bytes);
   const restore = await pokeCopied(agent, pid, work);
-  const { findings: unmet, release } = await hold(agent, event, work);
+  const held = await hold(agent, event, work);
   return {
-    findings: [...findings, ...unmet],
+    findings: [...findings, ...held.findings],
     async release() {
       for (const { address, bytes } of restore) await agent.poke(pid, address, bytes);
-      await release();
+      await held.release();
     },
+    forget: held.forget ?? (() => Promise.resolve()),
   };
 }
 
@@ -73,29 +76,24 @@ async function pokeCopied(
   return restore;
 }
 
-interface Held {
-  readonly findings: readonly Finding[];
-  readonly release: () => Promise<void>;
-}
-
 async function hold(
   agent: GuestAgent,
   { pid, scratch }: Extract<TargetEvent, { kind: "stop" }>,
-  { hold }: TracerWork,
+  { busy, stoppedBy }: TracerWork,
 ): Promise<Held> {
-  const busy = busyOf(hold);
   if (busy) {
-    const state = { "running": "R", "sleeping": "S", vfork: "D" }[busy];
     return {
-      findings: await awaitState(agent, pid, state),
+      findings: await awaitState(agent, pid, BUSY_STATES[busy]),
       release: async () => void await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1)),
     };
   }
-  switch (hold) {
-    case "traced":
-    case "attached":
-    case "stepped":
-      await agent.attach(pid, ATTACH[hold]);
+  switch (stoppedBy) {
+    case "signal":
+      return { findings: [], release: () => agent.cont(pid) };
+    case "seize":
+    case "attach":
+    case "singlestep":
+      await agent.attach(pid, stoppedBy);
       return {
         findings: await awaitState(agent, pid, "t"),
         async release() {
@@ -103,34 +101,33 @@ async function hold(
           await agent.cont(pid);
         },
       };
-    case "frozen":
-    case "frozen and stopped":
-      return await freeze(agent, pid, hold);
-    default:
-      return { findings: [], release: () => agent.cont(pid) };
+    case "freezer":
+    case "freezer and signal":
+      return await freeze(agent, pid, stoppedBy === "freezer and signal");
   }
 }
 
 /** Freezes the target by the cgroup v2 freezer. One that is not to be stopped goes on into the freezer. */
-async function freeze(agent: GuestAgent, pid: number, hold: "frozen" | "frozen and stopped"): Promise<Held> {
+async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promise<Held> {
   await mountCgroups(agent);
   await agent.mkdir(GROUP);
   await agent.writeFile(`${GROUP}/cgroup.procs`, String(pid));
   await agent.writeFile(`${GROUP}/cgroup.freeze`, "1");
-  if (hold === "frozen") await agent.cont(pid);
+  if (!isStopped) await agent.cont(pid);
   const isFrozen = { file: `${GROUP}/cgroup.events`, matching: "^frozen 1$" };
-  const state = hold === "frozen" ? "S" : "T";
+  const forget = () => agent.writeFile(`${GROUP}/cgroup.freeze`, "0");
   return {
     findings: [
-      ...await awaitState(agent, pid, state),
+      ...await awaitState(agent, pid, isStopped ? "T" : "S"),
       ...await awaitConditions(agent, { pid, waitFor: [isFrozen], waitsForMerge: false }),
     ],
     async release() {
       // Out of its group a process is thawed, and may end at once.
       await agent.writeFile(`${CGROUPS}/cgroup.procs`, String(pid));
-      await agent.writeFile(`${GROUP}/cgroup.freeze`, "0");
-      if (hold !== "frozen") await agent.cont(pid);
+      await forget();
+      if (isStopped) await agent.cont(pid);
     },
+    forget,
   };
 }
 
@@ -140,7 +137,7 @@ async function mountCgroups(agent: GuestAgent): Promise<void> {
   try {
     await agent.mount({ type: "cgroup2", directory: CGROUPS });
   } catch (error) {
-    if (!(error instanceof AgentError) || error.errno !== EBUSY) throw error;
+    if (!(error instanceof AgentError) || error.errno !== ERRNO.EBUSY) throw error;
   }
 }
 

@@ -8,7 +8,7 @@ import type { GuestAgent } from "../guest/guest.ts";
 import { holdTarget } from "./hold_target.ts";
 
 const STOP = { kind: "stop", pid: 7, label: 0, scratch: 0x5000n, resumeAddress: 0n } as const;
-const NOTHING: TracerWork = { whom: undefined, debug: [], pokes: [], copied: [], hold: "stopped" };
+const NOTHING: TracerWork = { debug: [], pokes: [], copied: [], stoppedBy: "signal", busy: undefined };
 const MAPS = [
   "00400000-00402000 r-xp 00000000 00:02 17 /target",
   "7fff1000-7fff3000 r-xp 00000000 00:00 0 [vdso]",
@@ -72,12 +72,12 @@ Deno.test("holdTarget() tells of a debug register that has another outcome than 
 });
 
 Deno.test("holdTarget() traces, and lets go before the target goes on", async () => {
-  for (const [hold, how] of [["traced", "seize"], ["attached", "attach"]] as const) {
+  for (const stoppedBy of ["seize", "attach", "singlestep"] as const) {
     const { agent, calls } = scripted();
-    const held = await holdTarget(agent, STOP, { ...NOTHING, hold });
+    const held = await holdTarget(agent, STOP, { ...NOTHING, stoppedBy });
     assertEquals(held.findings, []);
     await held.release();
-    assertEquals(calls, [`attach 7 ${how}`, "readFile /proc/7/status", "detach 7", "cont 7"]);
+    assertEquals(calls, [`attach 7 ${stoppedBy}`, "readFile /proc/7/status", "detach 7", "cont 7"]);
   }
 });
 
@@ -85,7 +85,7 @@ Deno.test("holdTarget() freezes in a cgroup, and moves the target out of it to t
   const busy = () => Promise.reject(new AgentError("mount", 16, "/cgroup"));
   const states = { readFile: () => Promise.resolve(new TextEncoder().encode("State:\tS (x)\nfrozen 1\n")) };
   const { agent, calls } = scripted({ mount: busy, ...states });
-  const held = await holdTarget(agent, STOP, { ...NOTHING, hold: "frozen" });
+  const held = await holdTarget(agent, STOP, { ...NOTHING, stoppedBy: "freezer" });
   assertEquals(held.findings, []);
   await held.release();
   assertEquals(calls.filter((call) => !/^(readFile|mkdir|mount)/.test(call)), [
@@ -97,7 +97,7 @@ Deno.test("holdTarget() freezes in a cgroup, and moves the target out of it to t
   ]);
   const refused = scripted({ mount: () => Promise.reject(new AgentError("mount", 19, "/cgroup")) });
   await assertRejects(
-    () => holdTarget(refused.agent, STOP, { ...NOTHING, hold: "frozen and stopped" }),
+    () => holdTarget(refused.agent, STOP, { ...NOTHING, stoppedBy: "freezer and signal" }),
     AgentError,
     "errno 19",
   );
@@ -107,7 +107,7 @@ Deno.test("holdTarget() releases a busy target by a word in its scratch memory",
   const { agent, calls } = scripted({
     readFile: () => Promise.resolve(new TextEncoder().encode("State:\tD (disk sleep)\n")),
   });
-  const held = await holdTarget(agent, STOP, { ...NOTHING, hold: "vfork parent" });
+  const held = await holdTarget(agent, STOP, { ...NOTHING, busy: "vfork" });
   await held.release();
   assertEquals([held.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
 });

@@ -9,6 +9,7 @@ import { type FileEnd, openOutput } from "./call_output.ts";
 import { type PidContext, resolvePid } from "./call_pid.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
 
 /** A call that a stop described, carried out. */
@@ -47,22 +48,21 @@ export async function makeCall(
   options: MakeCallOptions,
 ): Promise<MadeCall> {
   const { pid } = options;
-  const isUntouched = plan.target === "same";
-  // From here on a page that somebody looks at shows it.
-  if (isUntouched) await agent.writeFile(`/proc/${pid}/clear_refs`, "1");
+  const isUntouched = plan.target === "same" || plan.target === "busy";
+  // From here on a page that somebody looks at shows it. A busy target uses its own.
+  if (plan.target === "same") await agent.writeFile(`/proc/${pid}/clear_refs`, "1");
   const before = isUntouched ? await agent.observe(pid, OBSERVED_FOR_CHANGES) : new Map();
-  const { findings: leaks, ...made } = plan.caller.times >= MANY_CALLS
-    ? await callInRounds(agent, plan, options)
-    : { ...await openAndCall(agent, plan, options), findings: [] };
+  const call = plan.caller.times >= MANY_CALLS ? callInRounds : openAndCall;
+  const made = await call(agent, plan, options);
   const changes = isUntouched ? changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES)) : [];
-  return { ...made, image: made.file?.image ?? made.image, findings: [...leaks, ...changes] };
+  return { ...made, image: made.file?.image ?? made.image, findings: [...made.findings, ...changes] };
 }
 
 async function openAndCall(
   agent: GuestAgent,
   plan: CallPlan,
   options: MakeCallOptions,
-): Promise<Omit<MadeCall, "findings">> {
+): Promise<MadeCall> {
   const named = await resolvePid(agent, plan.caller.pid, options);
   const output = await openOutput(agent, plan.output);
   const made = await runCall(agent, plan, { ...options, ...output.options, named });
@@ -79,8 +79,10 @@ async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCall
   for (let round = 1;; round++) {
     const before = await readLeakCounters(agent);
     const made = await openAndCall(agent, plan, options);
-    const findings = leakFindings(before, await readLeakCounters(agent), plan.caller.times);
-    if (findings.length === 0 || round === MAX_ROUNDS) return { ...made, findings };
+    const leaks = leakFindings(before, await readLeakCounters(agent), plan.caller.times);
+    if (leaks.length === 0 || round === MAX_ROUNDS) {
+      return { ...made, findings: [...made.findings, ...leaks] };
+    }
   }
 }
 
@@ -92,22 +94,29 @@ async function runCall(
   agent: GuestAgent,
   plan: CallPlan,
   options: RunOptions,
-): Promise<Omit<MadeCall, "file" | "findings">> {
-  const { output, during } = plan;
-  const closes = output.closes !== undefined && output.closes > 0 ? output.closes : undefined;
+): Promise<Omit<MadeCall, "file">> {
+  const { output: { readerClosesAfter = 0, ...output }, whileBlocked } = plan;
   // Reading from a pipe that does not block its writer would be a race.
   const isLate = output.flags?.includes("O_NONBLOCK") === true && output.kind === "pipe";
-  const pauses = [...new Set([...during.map(({ at }) => at), ...(closes === undefined ? [] : [closes])])];
+  const places = [...whileBlocked.map(({ at }) => at), ...readerClosesAfter > 0 ? [readerClosesAfter] : []];
+  const pauses = [...new Set(places)].sort((a, b) => a - b);
   if (isLate && pauses.length === 0) pauses.push(0);
   let event: TargetEvent | undefined;
   const others: CheckpointResult[] = [];
+  const findings: Finding[] = [];
   let reply = await agent.checkpoint({ ...callOptions(plan, options), pauseAt: pauses[0] });
   const parts = [reply.image ?? new Uint8Array(0)];
   for (const [index, at] of pauses.entries()) {
     const { paused } = reply;
-    if (!paused) break;
+    if (!paused) {
+      if (plan.outcome.written === "nothing") break;
+      findings.push(
+        callFinding("E_OVER", "the call must wait for its reader", `at byte ${at}`, "it is over"),
+      );
+      break;
+    }
     let wait = isLate;
-    for (const action of during.filter((one) => one.at === at)) {
+    for (const action of whileBlocked.filter((one) => one.at === at)) {
       const { userfaultfd, pid, checkpointNr } = options;
       const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd });
       event = result.event ?? event;
@@ -118,17 +127,17 @@ async function runCall(
     reply = await agent.resume({
       handle: paused.handle,
       pauseAt: pauses[index + 1],
-      closeReader: at === closes ? 1 : undefined,
+      closeReader: at === readerClosesAfter && at > 0 ? 1 : undefined,
       waitMs: wait ? LONGEST_WAIT_MS : undefined,
     });
     parts.push(reply.image ?? new Uint8Array(0));
   }
-  return { reply, image: concatenated(parts), others, event };
+  return { reply, image: concatenated(parts), others, event, findings };
 }
 
 function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
-  const { caller: { uid, gid, flags, times, signals, alarm }, during } = plan;
-  const signal = during.find((action) => action.do === "signal" && action.handled === true)?.signal;
+  const { caller: { uid, gid, flags, times, signals, alarm }, whileBlocked } = plan;
+  const signal = whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal;
   return {
     nr: options.checkpointNr,
     pid: options.named,

@@ -83,7 +83,11 @@ async function make(
 }
 
 Deno.test("makeCall() looks for touched pages, opens the output, calls and closes", async () => {
-  const { said } = await make({ call: { uid: 5 }, expect: "EPERM", to: { kind: "pipe", closes: 0 } });
+  const { said } = await make({
+    call: { uid: 5 },
+    expect: "EPERM",
+    to: { kind: "pipe", readerClosesAfter: 0 },
+  });
   assertEquals(said, [
     "write /proc/70/clear_refs",
     `pipe2([8],524288)`,
@@ -95,33 +99,36 @@ Deno.test("makeCall() looks for touched pages, opens the output, calls and close
 });
 
 Deno.test("makeCall() stops reading where something happens, and puts the image together", async () => {
-  const during = [{ at: 0, do: "nothing" }, { at: 100, do: "nothing" }] as const;
-  const { said, made } = await make({ during });
+  const whileBlocked = [{ at: 0, do: "nothing" }, { at: 100, do: "nothing" }] as const;
+  const { said, made } = await make({ whileBlocked });
   assertEquals(said.slice(-2), ["resume 100 - -", "resume - - -"]);
   assertEquals([made.image.length, made.image[0], made.image[999]], [1000, 100, 900 & 0xff]);
-  const signal = await make({ during: [{ at: 7, do: "signal", signal: "SIGTERM" }], expect: "SIGTERM" });
+  const signal = await make({
+    whileBlocked: [{ at: 7, do: "signal", signal: "SIGTERM" }],
+    expect: "SIGTERM",
+  });
   assertEquals(signal.said.slice(-2), ["signal 99 15", "resume - - 2000"]);
-  const closed = await make({ to: { kind: "pipe", closes: 50 }, expect: "EPIPE" });
+  const closed = await make({ to: { kind: "pipe", readerClosesAfter: 50 }, expect: "EPIPE" });
   assertEquals(closed.said.at(-1), "resume - close -");
   const full = await make({ to: { kind: "pipe", flags: ["O_NONBLOCK"], size: 8192 }, expect: "EAGAIN" });
   assertEquals(full.said.at(-1), "resume - - 2000");
 });
 
 Deno.test("makeCall() carries out actions on the target, and tells what it did next", async () => {
-  const killed = await make({ during: [{ at: 0, do: "kill" }], expect: "EBUSY" });
+  const killed = await make({ whileBlocked: [{ at: 0, do: "kill" }], expect: "EBUSY" });
   assertEquals(killed.said.slice(-3), ["signal 70 9", "event", "resume - - -"]);
   assertEquals(killed.made.event, { kind: "signal", pid: PID, signal: 9 });
   // Nobody looks at what has changed about a target that was changed on purpose.
   assertEquals(killed.said[0]?.startsWith("write"), false);
-  const poked = await make({ during: [{ at: 0, do: "poke", area: "a", page: 63, value: 3 }] });
+  const poked = await make({ whileBlocked: [{ at: 0, do: "poke", area: "a", page: 63, value: 3 }] });
   const address = 0x100003f000n;
   assertEquals(poked.said.slice(-2, -1), [`poke 70 ${address} 03`]);
-  const { made } = await make({ during: [{ at: 0, do: "checkpoint" }] });
+  const { made } = await make({ whileBlocked: [{ at: 0, do: "checkpoint" }] });
   assertEquals(made.others.length, 1);
 });
 
 Deno.test("makeCall() brings an image home from a file, and says whether its surroundings are unharmed", async () => {
-  const to = { kind: "file", path: "/work/d/image", position: 10, holds: 20, space: 40960 } as const;
+  const to = { kind: "file", path: "/work/d/image", position: 10, initialSize: 20, fsSize: 40960 } as const;
   const { said, made } = await make({ to, expect: "ENOSPC" }, { results: { lseek: 40 } });
   assertEquals(said.slice(1, 5), [
     "mkdir /work/d",

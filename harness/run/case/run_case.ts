@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Finding } from "../../../lib/image/finding.ts";
-import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
-import { busyOf } from "../../../lib/model/tracer.ts";
+import type { CompiledScenario } from "../../../lib/model/compile_scenario.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { checkResults, type ResultItem } from "../../check/check_results.ts";
@@ -11,7 +10,7 @@ import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { CaseOutcome, StopOutcome } from "./case_outcome.ts";
 import { setUpCase } from "./case_setup.ts";
 import { holdTarget } from "./hold_target.ts";
-import { callStop, checkpointStop, refusedStop, type StopOptions } from "./run_stop.ts";
+import { callStop, checkpointStop, type StopOptions } from "./run_stop.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
 /**
@@ -83,16 +82,16 @@ async function runStops(
     const resultOf = (role: ResultRole): bigint | undefined =>
       results.findLast((_, at) => compiled.results[at]?.role === role)?.value;
     const context: StopOptions = { ...options, pid: event.pid, resultOf, ownBytes };
-    const run = isCallRefused(stop) ? refusedStop : checkpointStop;
-    const plain = await run(agent, stop, context);
-    stops.push(plain);
-    if (stop.self) ownBytes += plain.image.length;
+    const plain = stop.tracer.busy ? undefined : await checkpointStop(agent, stop, context);
+    if (plain) stops.push(plain);
+    if (stop.self) ownBytes += plain?.image.length ?? 0;
     event = undefined;
     if (stop.call) {
       const called = await callStop(agent, { ...stop, call: stop.call }, context, plain);
       stops.push(...called.stops);
       event = called.event;
       if (stop.call.target === "killed") {
+        await held.forget();
         if (event?.kind !== "signal") {
           findings.push(targetLost("its end", event ? describeEvent(event) : "none"));
         }
@@ -108,11 +107,6 @@ async function runStops(
     findings.push(...checkResults(options.decodeResults(await agent.results()), compiled.results));
   }
   return { stops, findings };
-}
-
-/** Whether the call is refused for the target's sake, before anything of the target is looked at. */
-function isCallRefused({ tracer }: CompiledStop): boolean {
-  return tracer.whom !== undefined || busyOf(tracer.hold) !== undefined;
 }
 
 function describeEvent(event: TargetEvent): string {

@@ -29,6 +29,7 @@ interface Script {
   /** What the second look at /proc/PID shows. */
   after?: ReadonlyMap<string, Uint8Array>;
   checkpoint?: () => Promise<CheckpointResult>;
+  others?: Partial<GuestAgent>;
 }
 
 const STOP: TargetEvent = { kind: "stop", pid, label: 0, scratch: 0n, resumeAddress: 0n };
@@ -77,6 +78,8 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
     cont: () => said("cont", undefined),
     info: { wordSize: 8 } as GuestAgent["info"],
     writeFile: () => said("writeFile", undefined),
+    poke: (_, __, bytes) => said("poke", bytes),
+    ...script.others,
   };
   return { agent, calls };
 }
@@ -105,24 +108,23 @@ function ids({ findings, stops }: CaseOutcome): string[] {
   return [...findings, ...stops.flatMap((stop) => stop.findings)].map(({ id }) => id);
 }
 
-Deno.test("runCase() wants a call for a pid that is nobody's to be refused without a byte", async () => {
-  const [stop] = COMPILED.stops;
-  const refusal = { name: "ESRCH", errno: 3, atPage: undefined, why: "nobody has the pid" };
-  const compiled = {
-    ...COMPILED,
-    stops: [{
-      ...stop!,
-      tracer: { ...stop!.tracer, whom: "no such pid" as const },
-      prediction: { ...stop!.prediction, refusal },
-    }],
+Deno.test("runCase() calls once for a busy target, without a look at registers, and wants a refusal", async () => {
+  const steps = RECORDED.scenario.steps!.map((step) =>
+    step.op === "stop" ? { ...step, expect: "EBUSY", busy: "running" as const } : step
+  );
+  const compiled = compileScenario({ ...RECORDED.scenario, steps }, RECORDED.compileTarget);
+  const refused = { result: -16n, errno: 16, length: 0, image: new Uint8Array(0) };
+  const status: Partial<GuestAgent> = {
+    readFile: () => Promise.resolve(new TextEncoder().encode("State:\tR (running)\n")),
+    call: () => Promise.resolve({ result: 0, bytes: new Uint8Array(8) }),
   };
-  const refused = { result: -3n, errno: 3, length: 0, image: new Uint8Array(0) };
-  const { outcome, calls } = await play({ reply: refused }, compiled);
-  assertEquals([ids(outcome), calls.includes("registers")], [[], false]);
-  assertEquals(ids((await play({ reply: { ...refused, result: -1n, errno: 1 } }, compiled)).outcome), [
-    "E_RETURN",
-  ]);
-  const wrote = await play({ reply: { ...refused, length: 3, image: new Uint8Array(3) } }, compiled);
+  const { outcome, calls } = await play({ reply: refused, others: status }, compiled);
+  assertEquals([ids(outcome), outcome.stops.map(({ label }) => label)], [[], ["stopped"]]);
+  assertEquals(["registers", "writeFile", "cont"].filter((call) => calls.includes(call)), []);
+  assertEquals(calls.filter((call) => call === "poke").length, 1);
+  const other = await play({ reply: { ...refused, result: -1n, errno: 1 }, others: status }, compiled);
+  assertEquals(ids(other.outcome), ["E_RETURN"]);
+  const wrote = await play({ reply: { ...refused, image: new Uint8Array(3) }, others: status }, compiled);
   assertEquals(ids(wrote.outcome), ["E_REFUSED_OUTPUT"]);
 });
 

@@ -7,17 +7,9 @@ import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { checkCall } from "../../check/check_call.ts";
 import { checkImage } from "../../check/check_image.ts";
-import { checkNothingWritten, checkReply } from "../../check/check_reply.ts";
-import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
+import { checkReply } from "../../check/check_reply.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { resolvePid } from "./call_pid.ts";
-import {
-  type GuestKernel,
-  refusedOutcome,
-  type SecondCheck,
-  type StopOutcome,
-  stopOutcome,
-} from "./case_outcome.ts";
+import { type GuestKernel, type SecondCheck, type StopOutcome, stopOutcome } from "./case_outcome.ts";
 import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 
@@ -78,42 +70,15 @@ export async function checkpointStop(
 }
 
 /**
- * A call for a process that cannot be checkpointed as it is. Its registers cannot be asked for then, and no
- * image needs them: it must return the errno, write nothing, and change nothing about the target.
+ * Makes the call that a stop describes, and a plain one after it where the target is still stopped.
+ *
+ * @param plain what the plain call before it gave; undefined for a busy target, whose registers cannot be asked for
  */
-export async function refusedStop(
-  agent: GuestAgent,
-  { label, prediction: { refusal }, tracer: { whom } }: CompiledStop,
-  { kernel, pid, resultOf }: StopOptions,
-): Promise<StopOutcome> {
-  const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
-  const nr = kernel.checkpointNr;
-  const thread = Number(resultOf("thread") ?? 0);
-  const named = whom ? await resolvePid(agent, WHOM[whom], { pid, thread, checkpointNr: nr }) : pid;
-  const reply = await agent.checkpoint({ nr, pid: named });
-  const changes = changesBetween(before, await agent.observe(pid, OBSERVED_FOR_CHANGES));
-  const image = reply.image ?? new Uint8Array(0);
-  return refusedOutcome(label, image, [
-    ...checkReply(reply, refusal!, kernel.dialect),
-    ...changes,
-    ...checkNothingWritten(image),
-  ]);
-}
-
-const WHOM = {
-  "zombie": "zombie",
-  "dead pid": "reaped",
-  "no such pid": 0x7fff_ffff,
-  "thread id": "thread",
-  "kernel thread": "kthread",
-} as const;
-
-/** Makes the call that a stop describes, and a plain one after it where the target is still stopped. */
 export async function callStop(
   agent: GuestAgent,
   { call: plan, ...stop }: CompiledStop & { readonly call: CallPlan },
   options: StopOptions,
-  plain: StopOutcome,
+  plain: StopOutcome | undefined,
 ): Promise<{ stops: StopOutcome[]; event: TargetEvent | undefined }> {
   const { pid, kernel: { checkpointNr, dialect }, resultOf } = options;
   const numberOf = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
@@ -127,11 +92,12 @@ export async function callStop(
     { ...stop, label: `${stop.label}, afterwards`, prediction }
   );
   const after = plan.after && await checkpointStop(agent, afterwards(plan.after), options);
+  const before = plain?.image ?? new Uint8Array(0);
   const call = {
     ...accountOfCall(plan, made.image, plain),
-    label: `${stop.label}, call`,
+    label: plain ? `${stop.label}, call` : stop.label,
     image: made.image,
-    findings: checkCall(plan, made, { before: plain.image, after: after?.image, dialect }),
+    findings: checkCall(plan, made, { before, after: after?.image, dialect }),
   };
   return { stops: after ? [call, after] : [call], event: made.event };
 }
@@ -143,9 +109,11 @@ export async function callStop(
 function accountOfCall(
   { outcome: { written } }: CallPlan,
   { length }: Uint8Array,
-  plain: StopOutcome,
+  plain: StopOutcome | undefined,
 ): Pick<StopOutcome, "counts" | "volatile" | "pages"> {
-  if (written === "whole") return { counts: plain.counts, volatile: plain.volatile, pages: plain.pages };
+  if (plain && written === "whole") {
+    return { counts: plain.counts, volatile: plain.volatile, pages: plain.pages };
+  }
   const counts = { total: length, predicted: 0, observed: length, volatile: 0, unexplained: 0 };
   return { counts, volatile: new Map(), pages: 0 };
 }

@@ -6,6 +6,7 @@ import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { dialectOfRevision } from "../../../lib/image/dialect.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
+import type { Step } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { candidateNumbers, PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { encodeProgram } from "../../../vm/agent/target_program.ts";
@@ -113,7 +114,7 @@ async function probeImage(
   agent: GuestAgent,
   { nr, self, compileTarget }: { nr: number; self: boolean; compileTarget: CompileTarget },
 ): Promise<Probe> {
-  const steps = [{ op: self ? "self" : "stop", label: "probe" } as const];
+  const steps: Step[] = [{ op: "stop", label: "probe", ...self ? { call: { pid: "self" } } : {} }];
   const { ops } = compileScenario({ name: "probe", about: "", steps }, compileTarget);
   await agent.program(encodeProgram(ops));
   const pid = await agent.spawn({ path: "/target" });

@@ -19,7 +19,7 @@ export interface CompiledStop {
   readonly waitFor: readonly WaitCondition[];
   /** Whether it waits until ksmd has scanned everything. */
   readonly waitsForMerge: boolean;
-  /** What a tracer and other holders do to the target at this stop. */
+  /** What a tracer does to the target at this stop, and what stops it. */
   readonly tracer: TracerWork;
   /** What the image must be. */
   readonly prediction: StopPrediction;

@@ -28,7 +28,7 @@ export function compileSteps(
   steps: readonly Step[],
   { target = X86_64, setup }: TestOptions = {},
 ): CompiledScenario {
-  const stops = steps.some(({ op }) => op === "stop" || op === "self");
+  const stops = steps.some(({ op }) => op === "stop");
   const all = stops ? steps : [...steps, { op: "stop", label: "stopped" }];
   const scenario = { about: "a scenario of a test", ...(setup ? { setup } : {}), steps: all };
   return compileScenario(parseScenario(scenario, "test"), target);

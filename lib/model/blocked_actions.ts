@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
+import type { ActionKind, ActionSpec, OutputSpec } from "./call.ts";
+import type { ModelState } from "./state/model_state.ts";
+import { withStore } from "./state/page_content.ts";
+import { VM } from "./state/vm_flag_rules.ts";
+
+/** An action with what the model knows of its object. */
+export type PlannedAction = ActionSpec & {
+  /** First byte of the area, or of the page of a poke. */
+  readonly address: bigint;
+  /** Bytes of the area. */
+  readonly length: number;
+  /** The file's path as the target's root sees it. */
+  readonly path: string;
+  /** The path that it gets. */
+  readonly newPath: string;
+};
+
+/** Where an image ends early: after this many bytes at the earliest. */
+export interface EarlyEnd {
+  /** The errno, or the signal that ends the caller. */
+  readonly name: string;
+  readonly at: number;
+  readonly why: string;
+}
+
+/**
+ * What becomes of the target while the call is made: nothing (`same`), it stays stopped but is changed by an action, it
+ * runs on, or it ends.
+ */
+export type TargetFate = "same" | "changed" | "continued" | "killed";
+
+/** More than what records, program and stack of a target take in an image. */
+const MAX_BESIDES_AREAS = 512 * 1024;
+
+const CHANGING: readonly ActionKind[] = ["poke", "pageout", "cold", "unlink", "rename", "unregister"];
+const CHANGING_IMAGE: readonly ActionKind[] = ["poke", "rename", "unregister"];
+
+/** Looks up what an action is about. */
+export function planAction(state: ModelState, action: ActionSpec): PlannedAction {
+  const planned = { address: 0n, length: 0, path: "", newPath: "" };
+  const { file: name, area, to } = action;
+  if (name !== undefined) {
+    const file = state.file(name);
+    const mapped = state.space.areas.find((one) => one.file === file);
+    if (!mapped) throw new SyntaxError(`${action.do}: the file "${name}" must be mapped`);
+    const { path } = file;
+    const newPath = `${path.slice(0, path.lastIndexOf("/"))}/${to ?? ""}`;
+    return { ...action, ...planned, address: BigInt(mapped.start) * PAGE_SIZE_BIG, path, newPath };
+  }
+  if (area === undefined) return { ...action, ...planned };
+  const range = state.range(area);
+  const first = range.start + (action.page ?? 0);
+  return { ...action, ...planned, address: BigInt(first) * PAGE_SIZE_BIG, length: range.pages * PAGE_SIZE };
+}
+
+/** Where an action ends the call. */
+export function endByAction(
+  state: ModelState,
+  action: PlannedAction,
+  output: OutputSpec,
+): EarlyEnd | undefined {
+  // What is at 0 has let the kernel fill the pipe.
+  const at = Math.max(action.at, 1);
+  switch (action.do) {
+    case "kill":
+    case "cont":
+      return { name: "EBUSY", at, why: "the target did not remain stopped" };
+    case "unregister":
+      // What comes later is as it is then: an image of one moment.
+      return isAhead(state, action, output)
+        ? undefined
+        : { name: "EBUSY", at, why: "the address space changed" };
+    case "signal":
+      return action.handled === true
+        ? { name: "EINTR", at, why: "a signal for the caller" }
+        : { name: action.signal ?? "SIGKILL", at, why: "a signal ends the caller" };
+    case "unlink":
+      return isAhead(state, action, output)
+        ? { name: "ENOENT", at, why: "a mapped file was unlinked" }
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether the image shows what an action changed. */
+export function changesImage(state: ModelState, action: PlannedAction, output: OutputSpec): boolean {
+  return CHANGING_IMAGE.includes(action.do) && isAhead(state, action, output);
+}
+
+/** Whether the image has yet to come to the object of an action when it happens; throws when that is not sure. */
+function isAhead(state: ModelState, action: PlannedAction, output: OutputSpec): boolean {
+  const page = Number(action.address / PAGE_SIZE_BIG);
+  const before = bytesBefore(state, page);
+  if (action.at + (output.size ?? 0) < before) return true;
+  if (action.at > bytesBefore(state, page + 1) * 1.01 + MAX_BESIDES_AREAS) return false;
+  throw new SyntaxError(
+    `whether byte ${action.at} of the image comes before ${action.do} matters: ${before} bytes surely do`,
+  );
+}
+
+/** The least that an image has before the contents of a page. */
+export function bytesBefore(state: ModelState, page: number): number {
+  return [...state.space.pages.keys()].filter((one) => one < page).length * PAGE_SIZE;
+}
+
+/** What becomes of the target by some actions. */
+export function fateOf(actions: readonly ActionSpec[]): TargetFate {
+  const kinds = actions.map((action) => action.do);
+  if (kinds.includes("kill")) return "killed";
+  if (kinds.includes("cont")) return "continued";
+  return kinds.some((kind) => CHANGING.includes(kind)) ? "changed" : "same";
+}
+
+/** What an action changes about the target, for all that comes after it. */
+export function applyAction(
+  state: ModelState,
+  { file = "", value = 0, newPath, ...action }: PlannedAction,
+): void {
+  const page = Number(action.address / PAGE_SIZE_BIG);
+  if (action.do === "poke") {
+    const content = withStore(state.space.contentAt(page), 0, Uint8Array.of(value));
+    state.space.setPage(page, content, "written to through /proc/PID/mem");
+  } else if (action.do === "unlink") {
+    state.file(file).unlink();
+  } else if (action.do === "rename") {
+    state.file(file).rename(newPath);
+  } else if (action.do === "unregister") {
+    const flags = VM.UFFD_MISSING | VM.UFFD_WP;
+    const end = page + action.length / PAGE_SIZE;
+    state.space.change(page, end, (area) => ({ ...area, flags: area.flags & ~flags }));
+  }
+}
