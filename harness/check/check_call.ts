@@ -28,7 +28,9 @@ export function checkCall(
   const expected = { ...plan.outcome, times: plan.caller.times };
   const findings = [...checkReply(made.reply, expected, dialect), ...made.findings];
   findings.push(...outputFindings(plan, made));
-  const reference = plan.outcome.sees === "after" ? references.after ?? references.before : references.before;
+  const referenceOf = (sees: "before" | "after" = "before"): Uint8Array =>
+    sees === "after" ? references.after ?? references.before : references.before;
+  const reference = referenceOf(plan.outcome.sees);
   if (plan.outcome.written === "whole") {
     findings.push(...wholeFindings(made.image, reference, made.reply));
   } else if (plan.outcome.written === "part") {
@@ -39,9 +41,11 @@ export function checkCall(
       ...images.flatMap((image) => truncatedImageFindings(image, reference, certain)).slice(0, MAX_FINDINGS),
     );
   }
-  for (const other of made.others) {
+  for (const [index, other] of made.others.entries()) {
     findings.push(...checkReply(other, { name: "ok", why: "" }, dialect));
-    findings.push(...wholeFindings(other.image ?? new Uint8Array(0), references.before, other));
+    findings.push(
+      ...wholeFindings(other.image ?? new Uint8Array(0), referenceOf(plan.othersSee[index]), other),
+    );
   }
   return findings;
 }

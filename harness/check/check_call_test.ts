@@ -21,6 +21,7 @@ interface Given {
   image?: Uint8Array;
   file?: FileEnd;
   others?: readonly CheckpointResult[];
+  othersSee?: CallPlan["othersSee"];
   after?: Uint8Array;
 }
 
@@ -52,6 +53,7 @@ function ids(given: Given): string[] {
     whileBlocked: given.target === "continued"
       ? [{ at: 5000, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
       : [],
+    othersSee: given.othersSee ?? ["before", "before"],
     outcome: { name: "ok", written: "whole", sees: "before", why: "", ...given.outcome },
     target: given.target ?? "same",
     after: undefined,
@@ -92,7 +94,9 @@ Deno.test("checkCall() finds an image that is not the plain call's, or not of th
   assertEquals(ids({ reply: { secondsAfter: NOW - 1n } }), ["E_TIME"]);
   assertEquals(ids({ outcome: { sees: "after" }, after: changed(9000) }), ["E_OTHER_IMAGE"]);
   const other = { ...REPLY, image: changed(9000) };
-  assertEquals(ids({ others: [{ ...REPLY, image: IMAGE }, other] }), ["E_OTHER_IMAGE"]);
+  const others = [{ ...REPLY, image: IMAGE }, other];
+  assertEquals(ids({ others }), ["E_OTHER_IMAGE"]);
+  assertEquals(ids({ others, othersSee: ["before", "after"], after: changed(9000) }), []);
 });
 
 Deno.test("checkCall() wants the predicted end of the call and of others that were made meanwhile", () => {

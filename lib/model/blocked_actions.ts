@@ -36,6 +36,7 @@ export type TargetFate = "same" | "changed" | "continued" | "killed";
 const MAX_BESIDES_AREAS = 512 * 1024;
 
 const CHANGING: readonly ActionKind[] = ["poke", "pageout", "cold", "unlink", "rename", "unregister"];
+const ENDING: readonly ActionKind[] = ["kill", "cont", "unlink"];
 const CHANGING_IMAGE: readonly ActionKind[] = ["poke", "rename", "unregister"];
 
 /** Looks up what an action is about. */
@@ -89,6 +90,26 @@ export function endByAction(
 /** Whether the image shows what an action changed. */
 export function changesImage(state: ModelState, action: PlannedAction, output: OutputSpec): boolean {
   return CHANGING_IMAGE.includes(action.do) && isAhead(state, action, output);
+}
+
+/**
+ * Which state of the target each further checkpoint of it shows, in their order.
+ *
+ * @throws {SyntaxError} when one is made between two changes, or after its end
+ */
+export function othersSee(actions: readonly ActionSpec[]): ("before" | "after")[] {
+  const changes = actions.flatMap((action, index) => CHANGING_IMAGE.includes(action.do) ? [index] : []);
+  return actions.flatMap((action, index) => {
+    if (action.do !== "checkpoint") return [];
+    const earlier = changes.filter((change) => change < index).length;
+    const isEnded = actions.slice(0, index).some(({ do: kind }) => ENDING.includes(kind));
+    if (isEnded || (earlier > 0 && earlier < changes.length)) {
+      throw new SyntaxError(
+        `the "checkpoint" at byte ${action.at} must come before or after all that changes the target`,
+      );
+    }
+    return [earlier > 0 ? "after" : "before"];
+  });
 }
 
 /** Whether the image has yet to come to the object of an action when it happens; throws when that is not sure. */

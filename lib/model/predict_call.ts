@@ -8,6 +8,7 @@ import {
   type EarlyEnd,
   endByAction,
   fateOf,
+  othersSee,
   planAction,
   type PlannedAction,
   type TargetFate,
@@ -38,6 +39,8 @@ export interface CallPlan {
   readonly output: OutputSpec;
   /** What happens while it waits for its reader. */
   readonly whileBlocked: readonly PlannedAction[];
+  /** Which state of the target further checkpoints show that are made meanwhile. */
+  readonly othersSee: readonly CallOutcome["sees"][];
   /** How it must end. */
   readonly outcome: CallOutcome;
   /** What becomes of the target meanwhile; `busy`: it is not stopped at all, and goes on. */
@@ -89,7 +92,15 @@ export function predictCall(
   for (const action of whileBlocked) applyAction(state, action);
   const isStopped = !work.busy && (fate === "same" || fate === "changed");
   const after = isStopped ? stopPrediction(state, {}, work) : undefined;
-  return { caller, output, whileBlocked, outcome, target: work.busy ? "busy" : fate, after };
+  return {
+    caller,
+    output,
+    whileBlocked,
+    othersSee: othersSee(whileBlocked),
+    outcome,
+    target: work.busy ? "busy" : fate,
+    after,
+  };
 }
 
 /**

@@ -182,6 +182,20 @@ Deno.test("what happens meanwhile has one outcome, or the scenario is refused", 
   assertEquals(unmapped.includes("must be mapped"), true, unmapped);
 });
 
+Deno.test("a further checkpoint shows the target before or after all that changes it", () => {
+  const poke = (at: number) => ({ at, do: "poke", area: "a", page: 63 } as const);
+  const other = (at: number) => ({ at, do: "checkpoint" } as const);
+  assertEquals(plan({ whileBlocked: [other(0), poke(5), other(9)] }).othersSee, ["before", "after"]);
+  const cases = [
+    [[poke(0), other(5), poke(9)], "ok"],
+    [[{ at: 0, do: "kill" }, other(0)], "EBUSY"],
+  ] as const;
+  for (const [whileBlocked, expect] of cases) {
+    const message = "must come before or after all that changes the target";
+    assertThrows(() => plan({ whileBlocked, expect }), ScenarioError, message);
+  }
+});
+
 Deno.test("what an action changes is in the prediction of what comes after it", () => {
   const poked = plan({ whileBlocked: [{ at: 0, do: "poke", area: "a", page: 63, value: 7 }] });
   assertEquals([poked.outcome.sees, poked.target], ["after", "changed"]);
