@@ -124,7 +124,7 @@ async function run(command: string, args: readonly string[]): Promise<Uint8Array
 }
 
 /** How to compile a probe. */
-export interface ProbeOptions {
+interface ProbeOptions {
   /** `-m64` or `-m32`. */
   readonly flag: "-m64" | "-m32";
   /** Folder that mirrors the kernel tree, with the headers. */
@@ -134,7 +134,7 @@ export interface ProbeOptions {
 }
 
 /** What came of a probe: how many numbers were compared, and those that differ. */
-export interface ProbeResult {
+interface ProbeResult {
   readonly checked: number;
   readonly differences: readonly string[];
 }

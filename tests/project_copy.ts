@@ -41,7 +41,7 @@ export interface CommandOutcome {
 }
 
 /** How {@linkcode ProjectCopy.run} runs. */
-export interface RunOptions {
+interface RunOptions {
   env?: Record<string, string>;
   cwd?: string;
   /** A program and its first arguments, which gets the command as its last ones. */

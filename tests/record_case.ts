@@ -3,7 +3,7 @@
  * Records cases for the tests of `lib/compare`: boots a guest, runs a scenario, and keeps its image together
  * with everything that it was judged by, below `fixtures/recorded`.
  *
- *     deno run -P=vm tests/record_case.ts [PLATFORM:SCENARIO ...]
+ *     deno task fixtures:record [PLATFORM:SCENARIO ...]
  *
  * To be run again when the kernel code, the agent's answers or the model have changed on purpose.
  *
@@ -22,7 +22,7 @@ import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/re
 
 const RECORDED = fromFileUrl(new URL("../fixtures/recorded", import.meta.url));
 const ALL = ["x86_64:mixed", "compat:mixed_tls", "i386:mixed_tls"];
-const MOST_BYTES = 100 * 1024;
+const MAX_BYTES = 100 * 1024;
 
 async function record(name: string, kernelFile: string | undefined): Promise<void> {
   const [platformName = "", scenarioName = ""] = name.split(":");
@@ -48,8 +48,8 @@ async function record(name: string, kernelFile: string | undefined): Promise<voi
 async function write(name: string, recorded: RecordedCase): Promise<void> {
   const text = new Blob([formatRecordedCase(recorded)]);
   const packed = await new Response(text.stream().pipeThrough(new CompressionStream("gzip"))).bytes();
-  if (packed.length > MOST_BYTES) {
-    throw new Error(`${name} has ${packed.length} bytes: at most ${MOST_BYTES}`);
+  if (packed.length > MAX_BYTES) {
+    throw new Error(`${name} has ${packed.length} bytes: at most ${MAX_BYTES}`);
   }
   await Deno.mkdir(RECORDED, { recursive: true });
   await Deno.writeFile(join(RECORDED, `${name}.json.gz`), packed);

@@ -17,7 +17,7 @@ export interface LineCoverage {
 export type Coverage = Map<string, FileCoverage>;
 
 /** How many there are, and how many of them ran. */
-export interface Share {
+interface Share {
   readonly total: number;
   readonly reached: number;
 }

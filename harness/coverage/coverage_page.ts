@@ -4,7 +4,7 @@ import { escapeHtml } from "../report/html/markup.ts";
 import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare } from "./coverage.ts";
 
 /** What the page shows. */
-export interface CoveragePage {
+interface CoveragePage {
   /** What ran, and where. */
   readonly title: string;
   readonly coverage: Coverage;

@@ -3,7 +3,7 @@
 import { isOwnFunction } from "../triage/stack_frame.ts";
 
 /** Where a fault was injected: the way from our code to what failed. */
-export interface FaultSite {
+interface FaultSite {
   /** What failed: `failslab`, `fail_page_alloc` or `fail_usercopy`. */
   readonly kind: string;
   /** Functions with offsets, innermost first, from the allocation to the first one of the system call. */

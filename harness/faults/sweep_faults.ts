@@ -15,7 +15,7 @@ import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts
 import { faultSites, siteName } from "./fault_site.ts";
 
 /** What sweeps have found so far. */
-export interface FaultTally {
+interface FaultTally {
   /** Faults that came. */
   faults: number;
   /** How often a call with a fault gave which errno, or went on ("ok"). */
@@ -25,7 +25,7 @@ export interface FaultTally {
 }
 
 /** How {@linkcode sweepFaults} is called. */
-export interface FaultSweepOptions {
+interface FaultSweepOptions {
   readonly checkpointNr: number;
   readonly tally: FaultTally;
   /** Most calls for one image. */

@@ -19,7 +19,7 @@ interface Choice {
 }
 
 /** What random programs may use beyond memory that every kernel has. */
-export interface DrawOptions {
+interface DrawOptions {
   readonly target: CompileTarget;
   /** Whether a swap device is there, so that pages can be paged out. */
   readonly swap: boolean;

@@ -87,7 +87,7 @@ const DEADLINE_MS = 300_000;
 /**
  * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
  */
-export class LdtGuest implements AsyncDisposable {
+class LdtGuest implements AsyncDisposable {
   readonly #prepared: Pick<PreparedGuest, "startGuest" | "targetPath" | "signal">;
   #guest: Guest | undefined;
 

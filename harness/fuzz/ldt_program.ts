@@ -41,7 +41,7 @@ export interface LdtProgram {
 }
 
 /** For which kernel and which program {@linkcode compileLdtCalls} works. */
-export interface LdtCompileOptions {
+interface LdtCompileOptions {
   readonly model: LdtModelOptions;
   /** Word size of the target program. */
   readonly wordSize: 4 | 8;

@@ -15,7 +15,7 @@ import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 
 /** How many random programs, from which seed. */
-export interface FuzzOptions {
+interface FuzzOptions {
   readonly seed: number;
   readonly count: number;
   /** Whether tracers and other holders take part. */
@@ -26,7 +26,7 @@ export interface FuzzOptions {
 }
 
 /** What random programs found. */
-export interface FuzzResult {
+interface FuzzResult {
   /** How many passed, those that were skipped among them; with a failure the number of the one that failed. */
   readonly programs: number;
   /** Whether it was interrupted. */

@@ -35,7 +35,7 @@ export interface LdtFuzzOptions {
 }
 
 /** Where model and kernel part. */
-export interface LdtMismatch {
+interface LdtMismatch {
   /** Index of the call; the number of calls when all of them agree and what they left behind does not. */
   readonly step: number;
   readonly what: string;
@@ -221,7 +221,7 @@ async function makeSmall(
 }
 
 /** Mulberry32: uniform integers from 0 to 2^32 - 1, always the same ones from one seed. */
-export function seededRandom(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -232,6 +232,6 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** The seed of one of many sequences: it does not depend on how many are drawn. */
-export function seedOf(seed: number, index: number): number {
+function seedOf(seed: number, index: number): number {
   return (Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed ^ (seed >>> 15), 0x85ebca6b)) >>> 0;
 }

@@ -5,7 +5,7 @@ import { runCommand } from "../../vm/host/run_command.ts";
 import type { Splat, StackFrame } from "./splat.ts";
 
 /** Where a stack entry is in the source. */
-export interface FramePlace {
+interface FramePlace {
   /** `foo at fs/x.c:12`, the innermost inlined function first; empty where nothing is known. */
   readonly places: readonly string[];
 }

@@ -11,7 +11,7 @@ const CALM_SECONDS = 2;
 const MAX_FOREIGN = 40;
 
 /** What became of a line that was offered to a report. */
-export type Taken = "taken" | "last" | "refused";
+type Taken = "taken" | "last" | "refused";
 
 /** A report whose end has not come yet. */
 export class OpenReport {

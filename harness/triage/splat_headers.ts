@@ -3,7 +3,7 @@
 import type { SplatKind } from "./splat.ts";
 
 /** What a title is made from. */
-export interface TitleParts {
+interface TitleParts {
   /** The header's match. */
   readonly match: RegExpExecArray;
   /** The first function of the report that is not machinery; undefined when none was printed. */
@@ -70,7 +70,7 @@ function sanitizer(name: string): (parts: TitleParts) => string {
 }
 
 /** Text of a message with what differs from time to time taken out. */
-export function withoutNumbers(text: string): string {
+function withoutNumbers(text: string): string {
   return text.replace(/\b(0x)?[0-9a-f]{8,16}\b|\b0x[0-9a-f]+\b/g, "ADDR").replace(/\b\d+\b/g, "NUM").trim();
 }
 

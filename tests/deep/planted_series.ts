@@ -10,7 +10,7 @@ import { exportSeries } from "../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../vm/kernel/patches/load_series.ts";
 
 /** A patch behind those of the port. */
-export interface FurtherPatch {
+interface FurtherPatch {
   readonly title: string;
   readonly edits: readonly OverlayEdit[];
 }

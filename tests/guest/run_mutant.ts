@@ -12,7 +12,7 @@ import { Terminal } from "../../harness/report/terminal.ts";
 import { editFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 
 /** What a kernel with a planted error gave. */
-export interface PlantedRun {
+interface PlantedRun {
   readonly results: readonly ScenarioResult[];
   readonly findings: readonly Finding[];
   /** Lines of the kernel's source in stacks and findings, as `FILE:LINE`. */

@@ -12,7 +12,7 @@ const TRIES = 3;
 const POLL_MS = 100;
 
 /** What `scontrol show job` says of a job. */
-export interface SlurmJob {
+interface SlurmJob {
   readonly state: string;
   readonly exitCode: string;
   readonly restarts: number;

@@ -8,14 +8,14 @@
 import { dirname, normalize } from "@std/path";
 
 /** A module and its text. */
-export interface ModuleSource {
+interface ModuleSource {
   /** Path from the project's root. */
   path: string;
   text: string;
 }
 
 /** One import of another module of the project. */
-export interface ModuleImport {
+interface ModuleImport {
   /** Path of the imported module. */
   from: string;
   /** Names that are taken from it; `*` for all of them. */
@@ -23,13 +23,13 @@ export interface ModuleImport {
 }
 
 /** A field of an exported interface whose name ends in `Options`. */
-export interface OptionField {
+interface OptionField {
   interfaceName: string;
   name: string;
 }
 
 /** What a module takes and gives. */
-export interface Module {
+interface Module {
   path: string;
   /** The text without comments. */
   code: string;
@@ -61,6 +61,9 @@ function readModule({ path, text }: ModuleSource): Module {
   const plugin: Deno.lint.Plugin = { name: "tidy", rules: { read: { create: () => reader(module) } } };
   Deno.lint.runPlugin(plugin, path, text);
   // Modules that are run as programs of their own, or whose types are named in place.
+  for (const [path] of code.matchAll(/(?<=[}"])(?:lib|vm|harness|tests)\/[\w/]+\.ts\b/g)) {
+    module.imports.push({ from: path, names: [] });
+  }
   for (const [, specifier = ""] of code.matchAll(/(?:import\.meta\.resolve|new URL)\(\s*"(\.[^"]+\.ts)"/g)) {
     addImport(module, specifier, []);
   }

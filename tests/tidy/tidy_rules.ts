@@ -19,7 +19,7 @@ export interface ProjectFile {
 }
 
 /** One rule: what is wrong with the file, in words; nothing when all is well. */
-export type TidyRule = (file: ProjectFile) => string[];
+type TidyRule = (file: ProjectFile) => string[];
 
 const MAX_FILE_LINES = 700;
 // The formatter breaks code at 110; this is for what it cannot break, texts and names of tests.
@@ -68,7 +68,7 @@ function lines(text: string): string[] {
 /**
  * Each source file names its licence in its first lines; what becomes part of the kernel has the kernel's.
  */
-export function checkLicence(file: ProjectFile): string[] {
+function checkLicence(file: ProjectFile): string[] {
   if (!isSource(file) || isFixture(file)) return [];
   const head = lines(file.text ?? "").slice(0, 3).join("\n");
   const licence = /SPDX-License-Identifier: ([\w.+-]+)/.exec(head)?.[1];
@@ -78,14 +78,14 @@ export function checkLicence(file: ProjectFile): string[] {
 }
 
 /** Files stay short enough to be read in one go. */
-export function checkFileLength(file: ProjectFile): string[] {
+function checkFileLength(file: ProjectFile): string[] {
   if (!isSource(file) || isFixture(file)) return [];
   const count = lines(file.text ?? "").length;
   return count > MAX_FILE_LINES ? [`has ${count} lines: at most ${MAX_FILE_LINES}`] : [];
 }
 
 /** Lines of code fit a window. Tabs count as the kernel counts them. */
-export function checkLineWidth(file: ProjectFile): string[] {
+function checkLineWidth(file: ProjectFile): string[] {
   if (isFixture(file) || !/\.(ts|c|h|S|sh)$|^setup$|^\.ci\/run$/.test(file.path)) return [];
   return lines(file.text ?? "").flatMap((line, index) => {
     const columns = columnsOf(line);
@@ -104,26 +104,26 @@ function columnsOf(line: string): number {
 }
 
 /** The history stays light: no large files, whatever they are. */
-export function checkFileSize({ size }: ProjectFile): string[] {
+function checkFileSize({ size }: ProjectFile): string[] {
   return size > MAX_FILE_BYTES ? [`has ${size} bytes: at most ${MAX_FILE_BYTES}`] : [];
 }
 
 /** Only known names stand at the top of the tree. */
-export function checkTopLevel({ path }: ProjectFile): string[] {
+function checkTopLevel({ path }: ProjectFile): string[] {
   const top = path.split("/")[0] ?? "";
   const isDotfile = top.startsWith(".") && top === path;
   return TOP_LEVEL.has(top) || isDotfile ? [] : [`"${top}" is no known entry of the top folder`];
 }
 
 /** Programs are executable and say what runs them; nothing else is executable. */
-export function checkExecutable({ executable, text }: ProjectFile): string[] {
+function checkExecutable({ executable, text }: ProjectFile): string[] {
   const isProgram = text?.startsWith("#!") === true;
   if (executable === isProgram) return [];
   return [executable ? "is executable without a #! line" : "has a #! line and is not executable"];
 }
 
 /** A test file tests something of the project, and asserts. */
-export function checkTestFile({ path, text = "" }: ProjectFile): string[] {
+function checkTestFile({ path, text = "" }: ProjectFile): string[] {
   if (!path.endsWith("_test.ts")) return [];
   const complaints: string[] = [];
   if (!/\bDeno\.test\b/.test(text)) complaints.push("has no Deno.test");
@@ -137,7 +137,7 @@ export function checkTestFile({ path, text = "" }: ProjectFile): string[] {
 }
 
 /** Markdown pages have one title, at their top. */
-export function checkMarkdown({ path, text = "" }: ProjectFile): string[] {
+function checkMarkdown({ path, text = "" }: ProjectFile): string[] {
   if (!path.endsWith(".md")) return [];
   const prose = text.replace(/^(`{3,}|~{3,}).*?^\1/gms, "");
   const titles = prose.match(/^# .+$/gm) ?? [];
@@ -146,13 +146,13 @@ export function checkMarkdown({ path, text = "" }: ProjectFile): string[] {
 }
 
 /** Nothing depends on, or tells of, the machine that it was written on. */
-export function checkMachinePaths({ text = "" }: ProjectFile): string[] {
+function checkMachinePaths({ text = "" }: ProjectFile): string[] {
   const pattern = /\/work\/(main|shared|\.library)\b|\/tmp\/ck\b|\/root\/|\/home\/\w+\//g;
   return [...new Set(text.match(pattern) ?? [])].map((found) => `names a path of one machine: "${found}"`);
 }
 
 /** Text ends with a line end, has no blanks at line ends and no carriage returns. */
-export function checkWhitespace(file: ProjectFile): string[] {
+function checkWhitespace(file: ProjectFile): string[] {
   const { path, text } = file;
   if (text === undefined || text === "" || isFixture(file) || path.startsWith("LICENSES/")) return [];
   const complaints: string[] = [];

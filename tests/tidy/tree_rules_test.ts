@@ -48,6 +48,7 @@ import { no } from "./b.ts";\`; // import("./b.ts")
 const late = await import("./b.ts");
 let type: import("./c.ts").I;
 const program = import.meta.resolve("./c.ts");
+const other = \`\${ROOT}vm/d.ts\`;
 export const j = 1, k = 2;
 export abstract class L {}
 export async function m(): Promise<void> {}
@@ -62,7 +63,7 @@ export { o as p };
   const { imports, exports } = modules.get("lib/a.ts")!;
   assertEquals(imports.map(({ from, names }) => `${from} ${names}`), [
     ...["lib/b.ts b,C", "lib/c.ts E", "vm/d.ts *", "lib/b.ts g", "lib/c.ts *"],
-    ...["lib/c.ts ", "lib/b.ts *", "lib/c.ts I"],
+    ...["vm/d.ts ", "lib/c.ts ", "lib/b.ts *", "lib/c.ts I"],
   ]);
   assertEquals(exports, ["j", "k", "L", "m", "N", "p"]);
 });

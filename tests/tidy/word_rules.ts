@@ -8,7 +8,7 @@
 import type { ProjectFile } from "./tidy_rules.ts";
 
 /** A word that is not wanted. */
-export interface OldWord {
+interface OldWord {
   /** Matches it in text as {@linkcode spell} writes it, or in code as it stands. */
   pattern: RegExp;
   /** What to write in its place. */

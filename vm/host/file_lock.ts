@@ -2,7 +2,7 @@
 import { dirname } from "@std/path";
 
 /** Settings of {@linkcode withFileLock}. */
-export interface FileLockOptions {
+interface FileLockOptions {
   /** Called once when another process holds the lock; `holder` is its pid, or "?" when it did not say. */
   onWait?: (holder: string) => void;
   /** Time between two tries, in milliseconds. */

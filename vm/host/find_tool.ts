@@ -3,7 +3,7 @@ import { ExpectedError } from "./errors.ts";
 import { join } from "@std/path";
 
 /** Debian package of each tool that the harness runs on the host. */
-export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
+const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "addr2line": "binutils",
   "bc": "bc",
   "bison": "bison",

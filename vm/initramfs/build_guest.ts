@@ -15,7 +15,7 @@ export type GuestProgramArch = "x86_64" | "i386";
  * Programs that can be built from the sources in `vm/guest`. `agent-host` is the agent for tests without
  * a guest.
  */
-export type GuestProgram = "agent" | "target" | "agent-host";
+type GuestProgram = "agent" | "target" | "agent-host";
 
 const COMMON = ["common/syscall.c", "common/text.c", "common/hash.c"];
 const AGENT = [
@@ -124,7 +124,7 @@ export function guestCompileCommand(
 export const GUEST_SOURCES: string = join(import.meta.dirname ?? ".", "..", "guest");
 
 /** Settings of {@linkcode buildGuestProgram} and {@linkcode buildGuest}. */
-export interface BuildGuestOptions {
+interface BuildGuestOptions {
   /** Where the results are kept; `guest` in the cache directory by default. */
   cache?: string;
   /** Where the sources are; `GUEST_SOURCES` by default. */
@@ -203,7 +203,7 @@ function compilerVersion(): Promise<string> {
 }
 
 /** Paths of a guest's programs. */
-export interface GuestPrograms {
+interface GuestPrograms {
   agent: string;
   target: string;
   /** The i386 target, on an x86-64 kernel. */

@@ -12,7 +12,7 @@ export class DebianRootError extends ExpectedError {
 }
 
 /** Settings of {@linkcode debianRoot}. */
-export interface DebianRootOptions {
+interface DebianRootOptions {
   cacheDir?: string;
   onProgress?: (message: string) => void;
   /** Runs apt-get and dpkg-deb; tests have their own. */

@@ -18,7 +18,7 @@ export class ProgramClosureError extends ExpectedError {
 }
 
 /** How {@linkcode programClosure} is called. */
-export interface ClosureOptions {
+interface ClosureOptions {
   readonly configPath?: string;
   /** A directory that stands for `/`, with programs of another architecture for instance. */
   readonly root?: string;

@@ -9,7 +9,7 @@ import type { KernelFlavour } from "./config/kernel_flavour.ts";
 import type { SyscallNumbers } from "./syscall_numbers.ts";
 
 /** What is written down about a stored kernel. */
-export interface KernelInfo {
+interface KernelInfo {
   /** What `uname -r` will say. */
   release: string;
   arch: string;

@@ -14,7 +14,7 @@ export interface AcceleratorChoice {
 }
 
 /** Settings of {@linkcode chooseAccelerator}. */
-export interface AcceleratorOptions {
+interface AcceleratorOptions {
   /** What the user asked for: `auto` (the default), `kvm` or `tcg`. */
   accel?: string;
   /** Time that the probe has, in milliseconds. A working KVM needs a tenth of a second. */

@@ -6,7 +6,7 @@ import { shellJoin } from "../host/shell_quote.ts";
 export type GuestLostReason = "timeout" | "panic" | "qemu-exit" | "protocol";
 
 /** What is known at the moment when a guest is given up. */
-export interface GuestLostDetails {
+interface GuestLostDetails {
   reason: GuestLostReason;
   /** What was being waited for, in words that follow "waiting for". */
   awaited: string;

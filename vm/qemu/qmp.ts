@@ -2,7 +2,7 @@
 import { withDeadline } from "../host/deadline.ts";
 
 /** An event that QEMU sent of its own accord, such as SHUTDOWN. */
-export interface QmpEvent {
+interface QmpEvent {
   event: string;
   data?: Record<string, unknown>;
   timestamp: { seconds: number; microseconds: number };

@@ -18,7 +18,7 @@ export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "sh
 }
 
 /** How QEMU ended. */
-export interface QemuExit {
+interface QemuExit {
   code: number;
   signal: string | null;
   /** The end of what QEMU wrote to standard error and standard output. */
@@ -26,7 +26,7 @@ export interface QemuExit {
 }
 
 /** What is waited for, and how long at most. */
-export interface Wait {
+interface Wait {
   /** In words that follow "waiting for". */
   awaited: string;
   deadlineMs: number;
@@ -114,7 +114,7 @@ export class VirtualMachine implements AsyncDisposable {
 }
 
 /** The four streams to QEMU. */
-export type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
+type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
 
 /**
  * Starts QEMU and connects to it. The guest boots at once; that it is alive shows only when its agent speaks.
@@ -183,7 +183,7 @@ function closeAll(conns: Partial<Connections>): void {
 }
 
 /** QEMU as a process: its messages, its end, and waiting with an eye on both. */
-export class QemuProcess {
+class QemuProcess {
   readonly argv: readonly string[];
   readonly console: ConsoleLog;
   readonly exited: Promise<QemuExit>;

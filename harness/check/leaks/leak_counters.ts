@@ -6,7 +6,7 @@ import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { GuestAgent } from "../../run/guest/guest.ts";
 
 /** What the kernel counts of what it has given out. */
-export interface LeakCounters {
+interface LeakCounters {
   /** Open files: the first number of /proc/sys/fs/file-nr. */
   readonly files: number;
   /** Free pages of /proc/zoneinfo, those that a CPU keeps for itself included, in bytes. */

@@ -60,7 +60,7 @@ export interface KernelBuildOptions {
 }
 
 /** Digests of the parts of what goes into a kernel, to tell which of them changed. */
-export interface KernelDigests {
+interface KernelDigests {
   source: string;
   /** Overlay, hooks and mutations. */
   patch: string;
@@ -69,7 +69,7 @@ export interface KernelDigests {
 }
 
 /** Where the checkpoint code comes from: the source tree carries it, or it was added to a copy of the tree. */
-export type PatchOrigin = "carried" | "added";
+type PatchOrigin = "carried" | "added";
 
 /** A kernel that is ready to boot. */
 export interface KernelBuild extends StoredKernel {

@@ -7,7 +7,7 @@ import type { KernelConfig } from "../config/kernel_config.ts";
 const PVH_ENTRY = "arch/x86/platform/pvh/head.S";
 
 /** What {@linkcode needsBzImage} looks at. */
-export interface BootedKernel {
+interface BootedKernel {
   tree: string;
   arch: KernelArch;
   config: KernelConfig;

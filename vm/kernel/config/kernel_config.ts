@@ -4,7 +4,7 @@
 export type KernelConfig = ReadonlyMap<string, string>;
 
 /** A requested option that the final configuration does not have. */
-export interface DroppedOption {
+interface DroppedOption {
   name: string;
   wanted: string;
   /** The value that it has instead; `n` when it does not appear. */

@@ -23,7 +23,7 @@ export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: 
 }
 
 /** Files whose lines the `fault` flavour counts, by the name of their object without `.o`. */
-export const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
+const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
 
 /** Variables for the kernel's make, `NAME=value`. */
 export function flavourMakeVariables(flavour: KernelFlavour): string[] {

@@ -17,7 +17,7 @@ export interface NeededFor {
 }
 
 /** An option without which no scenario can run. */
-export interface NeededOption {
+interface NeededOption {
   readonly name: string;
   /** `y`, or the least number. */
   readonly wanted: "y" | number;

@@ -4,7 +4,7 @@ import { ignoreMissing } from "../../host/ignore_missing.ts";
 import { BuildError } from "../build/build_error.ts";
 
 /** What a kernel tree has of the checkpoint patch. */
-export interface CarriedPatch {
+interface CarriedPatch {
   /** `carried`: all of it; `absent`: nothing; `partial`: a half that neither builds nor can be completed. */
   readonly state: "carried" | "absent" | "partial";
   /** Files that the patch brings and hooks that it puts into existing files, as far as the tree has them. */
@@ -14,7 +14,7 @@ export interface CarriedPatch {
 }
 
 /** What the patch consists of. */
-export interface PatchParts {
+interface PatchParts {
   /** Paths of the files that it brings. */
   readonly files: Iterable<string>;
   /** The hooks, as a unified diff. */
