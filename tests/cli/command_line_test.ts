@@ -98,7 +98,7 @@ Deno.test("mistakes in the commands for nights are named as well", async () => {
   );
   const night = ["nightly", "--history", "history.sqlite"];
   await assertMistake([...night, "--matrix", "none.json"], "none.json: the matrix cannot be read");
-  const kernel = `matrix.json: jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
+  const kernel = `matrix.json: $.jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
   await assertMistake([...night, "--matrix", "matrix.json"], kernel);
   await assertMistake([...night, "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64/plain/catalogue");
   await assertMistake([...night, "--shard", "3/2"], `option --shard takes I/N`, `found "3/2"`);
@@ -198,6 +198,11 @@ Deno.test("a place that is missing is one line: HOME, TMPDIR, a cache that canno
   const night = await run(small, { TMPDIR: join(dir, "none") });
   assertMatch(night.stderr, /^ckptest nightly: no temporary directory below TMPDIR \(\S+\/none\): .*$/m);
   assertEquals(night.code, 2);
+  for (const args of [["checkpoint", "--", "/bin/sh"], ["run", "minimal"], ["fuzz"], ["faults", "minimal"]]) {
+    const { code, stderr } = await run(args, { TMPDIR: join(dir, "none") });
+    assertMatch(stderr, /^ckptest \w+: no temporary directory below TMPDIR \(\S+\/none\): .*\n$/);
+    assertEquals(code, 2);
+  }
   const cache = await run(["checkpoint", "--", "/bin/sh"], { XDG_CACHE_HOME: join(dir, "garbage.ckpt") });
   assertMatch(cache.stderr, /^ckptest checkpoint: .*garbage\.ckpt.*\n$/);
   assertEquals(cache.code, 2);
@@ -280,13 +285,13 @@ Deno.test("mistakes in report commands are named as well", async () => {
   await assertMistake(["report", night, "--out", "no/such/dir"], "no/such/dir cannot be written");
   await Deno.mkdir(join(dir, "old"));
   await Deno.writeTextFile(join(dir, "old", "results.json"), `{"counts":{},"results":[]}`);
-  await assertMistake(["report", "old"], "old/results.json: expected schema 1, found none");
+  await assertMistake(["report", "old"], "old/results.json: $.schema: expected 1, found nothing");
 });
 
 Deno.test("report writes every format to standard output, and with --out to a file", async () => {
   const night = join(ROOT, "fixtures", "results", "nightly");
   const starts = {
-    text: "night 20261124-0100",
+    text: "nightly run 20261124-0100",
     html: "<!doctype html>\n",
     junit: "<?xml ",
     ktap: "KTAP version 1\n",

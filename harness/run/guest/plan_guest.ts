@@ -4,6 +4,7 @@ import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
+import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";
 import type { SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { type AcceleratorChoice, chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import type { Terminal } from "../../report/terminal.ts";
@@ -57,6 +58,8 @@ export interface GuestPlan {
  */
 export async function planGuest(named: Platform, request: GuestRequest): Promise<GuestPlan> {
   const { kernelFile, scenarios = [], self = false, dialect } = request;
+  // Guests have their sockets there.
+  await Deno.remove(await makeTempDirectory("ckptest-plan-"));
   const accelerator = await chooseAccelerator(
     request.accelerator === undefined ? {} : { accel: request.accelerator },
   );
