@@ -102,11 +102,12 @@ export function splitArguments(args: readonly string[]): TestArguments {
 }
 
 /**
- * Sorts test files, given by their paths from the project's root, into groups that need the same permissions;
- * the largest group comes first.
+ * Sorts test files, given by their paths from the project's root, into groups that need the same permissions. The
+ * largest group and the slowest files come first, so that no long one is begun last.
  */
 export function groupFiles(files: readonly string[], suite: Suite = "host"): TestGroup[] {
-  const wanted = files.filter((file) => file.endsWith("_test.ts") && isInSuite(file, suite)).sort();
+  const wanted = files.filter((file) => file.endsWith("_test.ts") && isInSuite(file, suite)).sort()
+    .sort((a, b) => Number(isQuick(a)) - Number(isQuick(b)));
   const permissionsOf = (file: string) => runsInGuest(suite) ? "vm" : isPureTest(file) ? "lib" : "test";
   return ["lib", "test", "vm"]
     .map((permissions) => ({
@@ -120,8 +121,11 @@ export function groupFiles(files: readonly string[], suite: Suite = "host"): Tes
 function isInSuite(file: string, suite: Suite): boolean {
   if (file.endsWith("_qemu_test.ts")) return suite === "guest";
   if (file.endsWith("_deep_test.ts")) return suite === "deep";
-  const isQuick = !file.endsWith("_slow_test.ts") && /^(?!tests\/)|^tests\/tidy\//.test(file);
-  return suite === "host" || suite === "unit" && isQuick;
+  return suite === "host" || suite === "unit" && isQuick(file);
+}
+
+function isQuick(file: string): boolean {
+  return !file.endsWith("_slow_test.ts") && /^(?!tests\/)|^tests\/tidy\//.test(file);
 }
 
 function runsInGuest(suite: Suite): boolean {

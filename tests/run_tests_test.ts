@@ -129,21 +129,14 @@ Deno.test("groupFiles() keeps lib apart, and keeps to the suite", () => {
       "tests/tidy/h_test.ts",
     ],
   ];
+  const slow = ["tests/f_test.ts", "vm/g_slow_test.ts"];
+  const quick = ["lib/std/c_test.ts", "tests/tidy/h_test.ts", "vm/b_test.ts"];
   assertEquals(groupFiles(files), [
-    {
-      permissions: "test",
-      files: [
-        "lib/std/c_test.ts",
-        "tests/f_test.ts",
-        "tests/tidy/h_test.ts",
-        "vm/b_test.ts",
-        "vm/g_slow_test.ts",
-      ],
-    },
+    { permissions: "test", files: [...slow, ...quick] },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "unit"), [
-    { permissions: "test", files: ["lib/std/c_test.ts", "tests/tidy/h_test.ts", "vm/b_test.ts"] },
+    { permissions: "test", files: quick },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "guest"), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
