@@ -10,6 +10,8 @@ import { type PreparedGuest, prepareGuest } from "../../harness/run/guest/prepar
 import { runPlatform } from "../../harness/run/run_platform.ts";
 import type { ScenarioResult } from "../../harness/run/scenario_result.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { carriedPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { planKernel } from "../../vm/kernel/build/build_kernel.ts";
 import { fetchSource } from "../../vm/kernel/source/kernel_source.ts";
@@ -106,6 +108,7 @@ Deno.test("over a serial line, without virtio ports and devtmpfs, images are wha
     "minimal",
     "out_pipe_closed",
     "pages_chunk",
+    "refuse_dev_mem",
     "self_minimal",
   ];
   assertEquals(summary(await run(prepared, names)), names.map((name) => [name, "pass", 0]));
@@ -163,4 +166,72 @@ Deno.test("a kernel without the system call is refused in a sentence", async () 
       "has no checkpoint system call: number 386 gives ENOSYS",
     );
   });
+});
+
+Deno.test("a kernel whose first image has a revision of 2008 is judged as that code, unless told otherwise", async () => {
+  const revision = { file: "checkpoint/checkpoint.c", find: ".rev = CR_VERSION,", replace: ".rev = 3," };
+  await asFile({ mutate: [revision] }, async (kernelFile) => {
+    const dialectOf = async (options: Partial<GuestRequest>) => {
+      const { compileTarget, notes } = await prepareGuest(platform, { terminal, kernelFile, ...options });
+      return [compileTarget.dialect, notes.join()] as const;
+    };
+    const [found, notes] = await dialectOf({ self: true });
+    assertEquals(found, "v11");
+    assertStringIncludes(notes, "its images have revision 3");
+    assertEquals(await dialectOf({ self: true, dialect: "port" }), ["port", ""]);
+    assertStringIncludes((await dialectOf({}))[1], "whatever pid it is given: say --self");
+  });
+});
+
+/** An ELF file with a PVH entry that halts at once. */
+const SILENT = `
+  .section .note.Xen, "a", @note
+  .long 4, 4, 18
+  .asciz "Xen"
+  .long entry
+  .text
+  .globl entry
+entry: cli
+1: hlt
+  jmp 1b
+  .section .rodata
+  .asciz "Linux version 2.6.28 (nobody@nowhere) #1"
+`;
+
+Deno.test("a kernel that is silent at boot is given up within the deadline of a plain one, over a serial line too", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const kernelFile = join(directory, "vmlinux");
+    await Deno.writeTextFile(join(directory, "silent.S"), SILENT);
+    const link = ["-Wl,-Ttext-segment=0x100000", "-Wl,--build-id=none", "-Wl,-e,entry", "-o", kernelFile];
+    await runCommand([
+      "gcc",
+      "-m32",
+      "-nostdlib",
+      "-static",
+      "-no-pie",
+      ...link,
+      join(directory, "silent.S"),
+    ]);
+    const said: string[] = [];
+    const listening = {
+      status: (text: string) => void said.push(text),
+      clearStatus() {},
+    } as unknown as Terminal;
+    const i386 = PLATFORMS.find(({ name }) => name === "i386")!;
+    const error = await assertRejects(
+      () =>
+        prepareGuest(i386, {
+          terminal: listening,
+          kernelFile,
+          syscall: { x86_64: 333, i386: 333 },
+          self: true,
+        }),
+      GuestLostError,
+    );
+    assertStringIncludes(error.message, "nothing came within 30 s\nthe console is empty\nhint: ");
+    assertStringIncludes(said.join(), "waiting for the hello of its agent over serial (30 s at most)");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });

@@ -27,10 +27,12 @@ const MEMORY_FOR_PROGRAMS = 512 << 20;
 /** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
 const MEMORY_FOR_SHADOW = 512 << 20;
 
-/** Behind the error for a guest that says nothing. */
-const NO_CONFIG_HINT =
+/** Behind the error for a kernel whose agent was not heard of. */
+const NO_PORTS_HINT =
   "\nhint: this kernel came without its configuration; where it has no virtio ports built in, " +
   "--channel serial reaches the agent";
+const NO_CONSOLE_HINT = "\nhint: this kernel said nothing: its console is the first serial port, " +
+  "CONFIG_SERIAL_8250_CONSOLE=y; is it of the platform that --arch names?";
 
 /** A kernel with everything that runs on it, ready to be booted again and again. */
 export interface PreparedGuest {
@@ -106,8 +108,9 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { numbers, dialect, notes } = isKnown
     ? { numbers: syscall ?? PORT_NUMBERS, dialect: request.dialect ?? "port", notes: [] }
     : await askKernel(startGuest, { syscall, dialect: request.dialect, targetOf, self }).catch((error) => {
-      const isGuessed = config === undefined && request.channel === undefined && channel === "virtio";
-      if (isGuessed && error instanceof GuestLostError) error.message += NO_CONFIG_HINT;
+      if (!(error instanceof GuestLostError)) throw error;
+      if (error.consoleTail.trim() === "") error.message += NO_CONSOLE_HINT;
+      if (!config && !request.channel && channel === "virtio") error.message += NO_PORTS_HINT;
       throw error;
     });
   const compileTarget = { ...targetOf(numbers), dialect };
