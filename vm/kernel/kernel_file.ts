@@ -11,7 +11,7 @@ export interface KernelFile {
   readonly format: "bzImage" | "vmlinux";
   /** What `uname -r` will say, such as `6.6.30-mine`. */
   readonly release: string;
-  /** Bits of its words; undefined where an old bzImage without its configuration does not tell. */
+  /** Bits of its words, by its header; undefined where an old bzImage does not tell. */
   readonly bits: 32 | 64 | undefined;
   /** Its configuration, where it holds one (CONFIG_IKCONFIG) that could be unpacked. */
   readonly config: KernelConfig | undefined;
@@ -63,17 +63,13 @@ async function readBzImage(path: string, bytes: Uint8Array, view: DataView): Pro
     throw new KernelFileError(`${path}: expected a kernel version in the bzImage's header, found "${text}"`);
   }
   const protocol = view.getUint16(BOOT.version, true);
+  const bits = protocol < PROTOCOL_XLOADFLAGS
+    ? undefined
+    : view.getUint16(BOOT.xloadflags, true) & 1
+    ? 64
+    : 32;
   const vmlinux = protocol < PROTOCOL_PAYLOAD ? undefined : await unpackPayload(path, payloadOf(bytes, view));
-  const config = vmlinux && configIn(vmlinux, path);
-  const bits = protocol >= PROTOCOL_XLOADFLAGS
-    ? view.getUint16(BOOT.xloadflags, true) & 1 ? 64 : 32
-    : config && bitsOf(config);
-  return { format: "bzImage", release, bits, config };
-}
-
-/** Bits of the words of a kernel, by its configuration. */
-export function bitsOf(config: KernelConfig): 32 | 64 | undefined {
-  return config.get("CONFIG_X86_64") === "y" ? 64 : config.get("CONFIG_X86_32") === "y" ? 32 : undefined;
+  return { format: "bzImage", release, bits, config: vmlinux && configIn(vmlinux, path) };
 }
 
 function readVmlinux(path: string, bytes: Uint8Array): KernelFile {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import { dirname, join } from "@std/path";
+import type { KernelArch } from "../../../lib/abi/arch.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
-import { bitsOf, type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
+import { type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
 import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { isOlder } from "../../../lib/abi/release.ts";
 import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
@@ -44,12 +45,11 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
   });
   const { release } = file;
   const { config, where } = await configFor(path, file);
-  const wanted = platform.kernel === "x86_64" ? 64 : 32;
-  const bits = file.bits ?? (config && bitsOf(config));
-  if (bits !== undefined && bits !== wanted) {
+  const kinds = kernelArches(file.bits, config);
+  if (!kinds.includes(platform.kernel)) {
     throw new UsageError(
-      `option --bzimage: ${path} is a kernel of ${bits} bits: name its platform with --arch ` +
-        `(expected ${wanted} bits for ${platform.name})`,
+      `option --bzimage: ${path} is built for ${kinds.join(" or ")}: name it with --arch ` +
+        `(expected a kernel for ${platform.kernel}, as platform ${platform.name} has it)`,
     );
   }
   const channel = question.channel ?? channelFor(config, release);
@@ -81,6 +81,14 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
     channel,
     notes,
   };
+}
+
+/** What a kernel may be built for, by its configuration or its header. */
+function kernelArches(bits: 32 | 64 | undefined, config: KernelConfig | undefined): KernelArch[] {
+  const has = (option: string) => config?.get(option) === "y";
+  if (bits === 64 || has("CONFIG_X86_64")) return ["x86_64"];
+  if (has("CONFIG_X86_32")) return [has("CONFIG_X86_PAE") ? "i386-pae" : "i386"];
+  return [...bits === 32 ? [] : ["x86_64" as const], "i386", "i386-pae"];
 }
 
 /** The configuration of a kernel, and where it was found: beside it, at the top of its build directory, or in it. */

@@ -81,18 +81,18 @@ Deno.test("examineKernelFile() takes the serial port of a kernel without virtio 
   await assertRejects(asked, UsageError, "CONFIG_VIRTIO_CONSOLE: expected y, found not set");
 });
 
-Deno.test("examineKernelFile() refuses a kernel of other bits than its platform", async () => {
-  await assertRejects(() => examine({ release: "6.1.9", bits: 32 }), UsageError, "is a kernel of 32 bits");
+Deno.test("examineKernelFile() refuses a kernel of another platform", async () => {
+  const refuses = (kernel: FakeKernelFile, found: string, more: Parameters<typeof examine>[1] = {}) =>
+    assertRejects(() => examine(kernel, more), UsageError, `is built for ${found}: name it with --arch`);
+  await refuses({ release: "6.1.9", bits: 32 }, "i386 or i386-pae");
   // A header of 2008 does not tell; a configuration does, in the kernel or beside it.
   const old = { release: "2.6.28-rc7", protocol: 0x209 };
-  const config = "CONFIG_X86_32=y\n";
-  await assertRejects(() => examine({ ...old, config }), UsageError, "is a kernel of 32 bits");
-  await assertRejects(
-    () => examine(old, { beside: { ".config": config } }),
-    UsageError,
-    "is a kernel of 32 bits",
-  );
+  await refuses({ ...old, config: "CONFIG_X86_32=y\n" }, "i386");
+  await refuses(old, "i386-pae", { beside: { ".config": "CONFIG_X86_32=y\nCONFIG_X86_PAE=y\n" } });
   assertEquals((await examine(old)).channel, "serial");
+  const i386 = PLATFORMS.find(({ name }) => name === "i386")!;
+  await refuses({ ...old, config: "CONFIG_X86_64=y\n" }, "x86_64", { platform: i386 });
+  await refuses({ ...old, config: "CONFIG_X86_32=y\nCONFIG_X86_PAE=y\n" }, "i386-pae", { platform: i386 });
   await assertRejects(() => examine({ release: "rubbish" }), UsageError, "option --bzimage: ");
 });
 
