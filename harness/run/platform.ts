@@ -40,10 +40,6 @@ export function withSeries(platform: Platform, series: PortedSeries): Platform {
     : { ...platform, series, name: `${platform.name}@${series}` };
 }
 
-const KNOWN = KERNEL_FLAVOURS.flatMap((flavour) =>
-  PLATFORMS.map((platform) => withFlavour(platform, flavour))
-);
-
 /** How {@linkcode parsePlatforms} is called. */
 export interface PlatformOptions {
   /** What `--arch` says. */
@@ -62,45 +58,38 @@ export interface PlatformOptions {
  * @throws {UsageError} when one is not known
  */
 export function parsePlatforms(options: PlatformOptions): readonly Platform[] {
-  const all = (options.series ?? DEFAULT_SERIES).split(",").flatMap((name) => {
-    const series = seriesNamed(name, "option --series takes");
-    return platformsOf(options, series);
+  const { arch = options.fallback, flavour = "plain", series = DEFAULT_SERIES } = options;
+  const known = { flavour: knownOf(KERNEL_FLAVOURS, flavour, "option --flavour takes") };
+  const words = arch === "all" ? PLATFORM_NAMES : arch.split(",");
+  const all = series.split(",").flatMap((name) => {
+    const of = { ...known, series: knownOf(PORTED_SERIES, name, "option --series takes") };
+    return words.map((word) => parsePlatform(word, of));
   });
   // A platform that names its series itself comes once, whatever --series says.
   return [...new Map(all.map((platform) => [platform.name, platform])).values()];
 }
 
-function seriesNamed(name: string, where: string): PortedSeries {
-  const series = PORTED_SERIES.find((known) => known === name);
-  if (!series) throw new UsageError(`${where} ${PORTED_SERIES.join(", ")}: found "${name}"`);
-  return series;
+/** One word of `--arch`; what it does not say itself is as the other options say. */
+function parsePlatform(word: string, others: Pick<Platform, "flavour" | "series">): Platform {
+  const [name, series] = word.split("@", 2);
+  for (const platform of PLATFORMS) {
+    const flavour = KERNEL_FLAVOURS.find((flavour) => withFlavour(platform, flavour).name === name);
+    if (flavour === undefined) continue;
+    const of = series === undefined
+      ? others.series
+      : knownOf(PORTED_SERIES, series, `option --arch: behind "${name}@" comes one of`);
+    return withSeries(withFlavour(platform, flavour === "plain" ? others.flavour : flavour), of);
+  }
+  throw new UsageError(
+    `option --arch takes ${
+      PLATFORM_NAMES.join(", ")
+    }, each with -debug or -fault behind it, and @5.10 or @6.12, ` +
+      `or all: found "${word}"`,
+  );
 }
 
-function platformsOf(
-  { arch, fallback, flavour = "plain" }: PlatformOptions,
-  series: PortedSeries,
-): readonly Platform[] {
-  const wanted = arch ?? fallback;
-  const isFlavour = (name: string): name is KernelFlavour => KERNEL_FLAVOURS.includes(name as KernelFlavour);
-  if (!isFlavour(flavour)) {
-    throw new UsageError(`option --flavour takes ${KERNEL_FLAVOURS.join(", ")}: found "${flavour}"`);
-  }
-  if (wanted === "all") {
-    return PLATFORMS.map((platform) => withSeries(withFlavour(platform, flavour), series));
-  }
-  return wanted.split(",").map((word) => {
-    const [name, own] = word.split("@", 2);
-    const platform = KNOWN.find((known) => known.name === name);
-    if (!platform) {
-      throw new UsageError(
-        `option --arch takes ${
-          PLATFORM_NAMES.join(", ")
-        }, each with -debug or -fault behind it, and @5.10 or @6.12, or all: ` +
-          `found "${word}"`,
-      );
-    }
-    const flavoured = platform.flavour === "plain" ? withFlavour(platform, flavour) : platform;
-    const of = own === undefined ? series : seriesNamed(own, `option --arch: behind "${name}@" comes one of`);
-    return withSeries(flavoured, of);
-  });
+function knownOf<const T extends string>(all: readonly T[], name: string, where: string): T {
+  const found = all.find((known) => known === name);
+  if (found === undefined) throw new UsageError(`${where} ${all.join(", ")}: found "${name}"`);
+  return found;
 }

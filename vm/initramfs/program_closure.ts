@@ -192,21 +192,34 @@ export async function readLinkerConfig(path: string): Promise<string[]> {
     const include = /^include\s+(.*)$/.exec(line)?.[1];
     if (include !== undefined) {
       const pattern = resolve(dirname(path), include);
-      for (const file of await matching(pattern)) directories.push(...await readLinkerConfig(file));
+      for (const file of await expandPath(pattern)) directories.push(...await readLinkerConfig(file));
     } else if (isAbsolute(line)) directories.push(normalize(line));
   }
   return directories;
 }
 
-async function matching(pattern: string): Promise<string[]> {
-  const directory = dirname(pattern);
-  const parts = basename(pattern).split("*").map((part) => RegExp.escape(part));
-  const wanted = new RegExp(`^${parts.join(".*")}$`);
+/**
+ * The paths that a pattern stands for: `*` in a component is any part of a name. Empty when there is none.
+ */
+export async function expandPath(pattern: string): Promise<string[]> {
+  let paths = ["/"];
+  for (const part of pattern.split("/").filter((part) => part !== "")) {
+    paths = (await Promise.all(paths.map((path) => matches(path, part)))).flat();
+  }
+  return paths;
+}
+
+async function matches(directory: string, part: string): Promise<string[]> {
+  if (!part.includes("*")) {
+    const path = join(directory, part);
+    return await Deno.stat(path).then(() => [path], () => []);
+  }
+  const wanted = new RegExp(`^${part.split("*").map((text) => RegExp.escape(text)).join(".*")}$`);
   const names: string[] = [];
   try {
     for await (const { name } of Deno.readDir(directory)) if (wanted.test(name)) names.push(name);
   } catch {
-    // No such directory: nothing is included.
+    // Not a directory that we can read: nothing matches.
   }
   return names.toSorted().map((name) => join(directory, name));
 }

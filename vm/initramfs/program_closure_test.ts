@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ElfError, readElf } from "../host/elf_file.ts";
-import { programClosure, ProgramClosureError, readLinkerConfig } from "./program_closure.ts";
+import { expandPath, programClosure, ProgramClosureError, readLinkerConfig } from "./program_closure.ts";
 
 /** Runs a compiler or another tool; it must succeed. */
 async function run(cwd: string, ...argv: [string, ...string[]]): Promise<string> {
@@ -111,6 +111,27 @@ Deno.test("programClosure() takes programs and libraries from another root alone
     const library = own.find(({ path }) => path.includes("libc.so"));
     await Deno.remove(`${root}${library!.path}`);
     await assertRejects(() => programClosure("/bin/sh", { root }), ProgramClosureError, "libc.so");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("expandPath() takes * for any part of a name, in any component", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    for (const directory of ["py3.9", "py3.11/sub", "other"]) {
+      await Deno.mkdir(`${root}/${directory}`, { recursive: true });
+    }
+    const files = ["py3.9/os.py", "py3.11/os.py", "py3.11/sub/a.py", "other/os.py"];
+    for (const file of files) await Deno.writeTextFile(`${root}/${file}`, file);
+    const expand = async (pattern: string): Promise<string[]> =>
+      (await expandPath(`${root}/${pattern}`)).map((path) => path.slice(root.length + 1));
+    assertEquals(await expand("py3.*/os.py"), ["py3.11/os.py", "py3.9/os.py"]);
+    assertEquals(await expand("py3*11/*/a.py"), ["py3.11/sub/a.py"]);
+    assertEquals(await expand("other/os.py"), ["other/os.py"]);
+    assertEquals(await expand("py4.*/os.py"), []);
+    // A dot is a dot.
+    assertEquals(await expand("py3?9/*"), []);
   } finally {
     await Deno.remove(root, { recursive: true });
   }

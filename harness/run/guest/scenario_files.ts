@@ -5,13 +5,14 @@ import { debianRoot, DebianRootError } from "../../../vm/initramfs/debian_root.t
 import { MissingToolError } from "../../../vm/host/find_tool.ts";
 import {
   type ClosureFile,
+  expandPath,
   programClosure,
   ProgramClosureError,
 } from "../../../vm/initramfs/program_closure.ts";
 import { GDB } from "../../check/gcore.ts";
 import type { Platform } from "../platform.ts";
 import { walk } from "@std/fs";
-import { dirname, join } from "@std/path";
+import { dirname } from "@std/path";
 import { ElfError } from "../../../vm/host/elf_file.ts";
 import type { GuestAgent } from "./guest.ts";
 
@@ -94,32 +95,6 @@ export async function programFiles(
     throw new ProgramClosureError(`${error.message}${hint}`);
   }
   return [...found.values()];
-}
-
-/**
- * The paths that a pattern stands for: `*` in a component is any part of a name. Empty when there is none.
- */
-export async function expandPath(pattern: string): Promise<string[]> {
-  let paths = ["/"];
-  for (const part of pattern.split("/").filter((part) => part !== "")) {
-    paths = (await Promise.all(paths.map((path) => matches(path, part)))).flat();
-  }
-  return paths;
-}
-
-async function matches(directory: string, part: string): Promise<string[]> {
-  if (!part.includes("*")) {
-    const path = join(directory, part);
-    return await Deno.stat(path).then(() => [path], () => []);
-  }
-  const wanted = new RegExp(`^${part.split("*").map((text) => RegExp.escape(text)).join(".*")}$`);
-  const names: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(directory)) if (wanted.test(name)) names.push(name);
-  } catch {
-    // Not a directory that we can read: nothing matches.
-  }
-  return names.toSorted().map((name) => join(directory, name));
 }
 
 /** A file itself, or all files below a directory but Python's caches, which hold times that differ. */

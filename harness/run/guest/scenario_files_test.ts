@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { PLATFORMS } from "../platform.ts";
-import { expandPath, installFiles, programFiles, scenarioFiles } from "./scenario_files.ts";
+import { installFiles, programFiles, scenarioFiles } from "./scenario_files.ts";
 import { ProgramClosureError } from "../../../vm/initramfs/program_closure.ts";
 import type { GuestAgent } from "./guest.ts";
 
@@ -58,19 +58,6 @@ async function withTree(run: (root: string) => Promise<void>): Promise<void> {
     await Deno.remove(root, { recursive: true });
   }
 }
-
-Deno.test("expandPath() takes * for any part of a name, in any component", async () => {
-  await withTree(async (root) => {
-    const expand = async (pattern: string): Promise<string[]> =>
-      (await expandPath(`${root}/${pattern}`)).map((path) => path.slice(root.length + 1));
-    assertEquals(await expand("py3.*/os.py"), ["py3.11/os.py", "py3.9/os.py"]);
-    assertEquals(await expand("py3*11/*/a.py"), ["py3.11/sub/a.py"]);
-    assertEquals(await expand("other/os.py"), ["other/os.py"]);
-    assertEquals(await expand("py4.*/os.py"), []);
-    // A dot is a dot.
-    assertEquals(await expand("py3?9/*"), []);
-  });
-});
 
 Deno.test("programFiles() packs what a program opens by itself, whole directories too", async () => {
   await withTree(async (root) => {
