@@ -2,6 +2,17 @@
 
 import { ExpectedError } from "./errors.ts";
 
+/** Runs `use` with an empty directory below `parent`, which is made if need be, and removes it. */
+export async function withScratch<T>(parent: string, use: (directory: string) => Promise<T>): Promise<T> {
+  await Deno.mkdir(parent, { recursive: true });
+  const directory = await Deno.makeTempDir({ dir: parent, prefix: "scratch-" });
+  try {
+    return await use(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
 /**
  * Makes a directory for temporary files below TMPDIR, or /tmp.
  *

@@ -62,14 +62,8 @@ function buildInChild(fake: FakeKernel, { root, path }: { root: string; path: st
 
 /** Makes a tarball as Debian's source package has it, of a fake kernel. */
 async function packDebian(fake: FakeKernel, root: string): Promise<KernelBuildOptions["source"]> {
-  const args = [
-    "-cJf",
-    `${root}/linux-source-6.1.tar.xz`,
-    "--transform=s,^,linux-source-6.1/,",
-    "-C",
-    fake.source,
-    ".",
-  ];
+  const transform = "--transform=s,^,linux-source-6.1/,";
+  const args = ["-cJf", `${root}/linux-source-6.1.tar.xz`, transform, "-C", fake.source, "."];
   const { success } = await new Deno.Command("tar", { args }).output();
   assert(success);
   return { kind: "debian", series: "6.1", directory: root };

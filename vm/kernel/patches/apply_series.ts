@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { withScratch } from "../../host/temp_directory.ts";
 import { BuildError } from "../build/build_error.ts";
 import { inStage } from "../build/build_stage.ts";
-import { withScratch } from "./export_series.ts";
 import type { Series } from "./load_series.ts";
 import { createSeriesGit, type SeriesGit } from "./series_git.ts";
 
@@ -28,7 +28,7 @@ const COMMITTER = { name: "ckptest", email: "ckptest@localhost", date: "0 +0000"
 export function applySeries({ series, mails, cacheDir }: ApplySeriesOptions): Promise<void> {
   const patches = mails.filter((path) => !path.endsWith("-cover-letter.patch"));
   return inStage("apply", () =>
-    withScratch(cacheDir, async (scratch) => {
+    withScratch(join(cacheDir, "tmp"), async (scratch) => {
       if (patches.length !== series.stages.length) {
         const problem = `expected ${series.stages.length} patches, found ${patches.length}`;
         throw new BuildError({ stage: "apply", problem });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { withScratch } from "../../host/temp_directory.ts";
 import { BuildError } from "../build/build_error.ts";
 import { inStage } from "../build/build_stage.ts";
 import type { Series } from "./load_series.ts";
@@ -29,7 +30,7 @@ export function exportSeries(options: ExportSeriesOptions): Promise<string[]> {
   return inStage("apply", async () => {
     const { series, author, outDir, cacheDir } = options;
     await clearSeries(outDir);
-    return await withScratch(cacheDir, async (scratch) => {
+    return await withScratch(join(cacheDir, "tmp"), async (scratch) => {
       const git = await createSeriesGit(scratch, series, author);
       for (const [index, patch] of series.plan.patches.entries()) {
         await git.write(series.stages[index] ?? new Map());
@@ -56,18 +57,6 @@ export function exportSeries(options: ExportSeriesOptions): Promise<string[]> {
       return (await seriesFiles(outDir)).map((name) => join(outDir, name));
     });
   });
-}
-
-/** Runs `use` with an empty directory below the cache, and removes it. */
-export async function withScratch<T>(cacheDir: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const parent = join(cacheDir, "tmp");
-  await Deno.mkdir(parent, { recursive: true });
-  const scratch = await Deno.makeTempDir({ dir: parent, prefix: "series-" });
-  try {
-    return await use(scratch);
-  } finally {
-    await Deno.remove(scratch, { recursive: true });
-  }
 }
 
 function messageOf({ subject, body }: SeriesMessage): string {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { dirname, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
+import { withScratch } from "../../host/temp_directory.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import { checkObjects } from "./check_objects.ts";
-import { exportSeries, withScratch } from "./export_series.ts";
+import { exportSeries } from "./export_series.ts";
 import type { LintReport, LintTool } from "./accept_findings.ts";
 import type { Series } from "./load_series.ts";
 import { runCheckpatch, runKernelDoc } from "./style_checkers.ts";
@@ -49,7 +50,7 @@ export async function lintSeries(options: LintSeriesOptions): Promise<LintReport
 function runTool(tool: LintTool, options: LintSeriesOptions): Promise<LintReport> {
   const { series, cacheDir, arches } = options;
   if (tool === "checkpatch") {
-    return withScratch(cacheDir, async (outDir) => {
+    return withScratch(join(cacheDir, "tmp"), async (outDir) => {
       const mails = await exportSeries({ series, author: SENDER, outDir, cacheDir });
       return await runCheckpatch(series.pristine, mails);
     });
@@ -61,7 +62,7 @@ function runTool(tool: LintTool, options: LintSeriesOptions): Promise<LintReport
 
 function documentation(series: Series, cacheDir: string): Promise<LintReport> {
   const own = [...series.stages.at(-1) ?? []].filter(([file]) => !series.originals.has(file));
-  return withScratch(cacheDir, async (directory) => {
+  return withScratch(join(cacheDir, "tmp"), async (directory) => {
     for (const [file, text] of own) {
       await Deno.mkdir(dirname(join(directory, file)), { recursive: true });
       await Deno.writeTextFile(join(directory, file), text);

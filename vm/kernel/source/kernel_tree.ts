@@ -2,6 +2,7 @@
 import { dirname, join } from "@std/path";
 import { requireTools } from "../../host/find_tool.ts";
 import { ignoreMissing, removeIfThere } from "../../host/ignore_missing.ts";
+import { withScratch } from "../../host/temp_directory.ts";
 import { BuildError } from "../build/build_error.ts";
 import {
   inStage,
@@ -108,10 +109,7 @@ async function hookedFiles(
   const files = patchedFiles(hooks.text);
   if (files.length === 0) return new Map();
   await requireTools(["patch"]);
-  const parent = join(cacheDir, "tmp");
-  await Deno.mkdir(parent, { recursive: true });
-  const scratch = await Deno.makeTempDir({ dir: parent, prefix: "hooks-" });
-  try {
+  return await withScratch(join(cacheDir, "tmp"), async (scratch) => {
     const patchFile = join(scratch, ".hooks.patch");
     await Deno.writeTextFile(patchFile, hooks.text);
     for (const file of files) {
@@ -122,9 +120,7 @@ async function hookedFiles(
     await runStageCommand("apply", ["patch", ...options, `--directory=${scratch}`, `--input=${patchFile}`]);
     const results = files.map(async (file) => [file, await Deno.readFile(join(scratch, file))] as const);
     return new Map(await Promise.all(results));
-  } finally {
-    await Deno.remove(scratch, { recursive: true });
-  }
+  });
 }
 
 /** Makes the tree from nothing: every file a hard link to the pristine one. */
