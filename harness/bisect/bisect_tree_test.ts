@@ -75,7 +75,7 @@ Deno.test("patches are laid over a kernel that is never written to", async () =>
     assertEquals(await contentsOf(tree.path), expected);
   }
   assertEquals([await contentsOf(base), listFiles(base)], [before, times]);
-  // The files that no patch touches take no room.
+  // The files that no patch touches are links.
   const [own, theirs] = await Promise.all([tree.path, base].map((path) => Deno.stat(join(path, "Makefile"))));
   assertEquals(own!.ino, theirs!.ino);
 });

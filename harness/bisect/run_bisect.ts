@@ -8,13 +8,7 @@ import { writeWhole } from "../../vm/host/write_whole.ts";
 import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
 import type { Terminal } from "../report/terminal.ts";
-import {
-  type BisectAnswer,
-  type BisectState,
-  type Change,
-  type EndedBisect,
-  writeBisectState,
-} from "./bisect_state.ts";
+import { type BisectState, type Change, type EndedBisect, writeBisectState } from "./bisect_state.ts";
 import { BISECT_STATUS } from "./bisect_status.ts";
 import type { BisectTree } from "./bisect_tree.ts";
 import { type BisectRun, Evidence } from "./evidence.ts";

@@ -6,7 +6,7 @@ import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
 import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
 import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
-import { NightTemp } from "../nightly/run/job_temp.ts";
+import { JobTemp } from "../nightly/run/job_temp.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import { outcomeOfRun, type RunOutcome, skippedRun } from "./run_outcome.ts";
 
@@ -27,7 +27,7 @@ export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome | "
   const command = suiteCommand(suite, platform, { flavour, options: ["--kernel-tree", tree] });
   // What failed is run again by us.
   const args = suite.kind === "catalogue" ? [...command.args, "--repeat", "0"] : command.args;
-  await using temp = await NightTemp.make();
+  await using temp = await JobTemp.make();
   const deadline = AbortSignal.timeout(deadlineSeconds * 1000);
   const end = await runner.run({ name: "bisect", command: { ...command, args } }, {
     ...{ out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json"), tmp: temp.path },

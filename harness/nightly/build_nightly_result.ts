@@ -24,7 +24,7 @@ export interface NightlyResultInput {
 
 const TREND_POINTS = 30;
 
-/** Counts the jobs of a night and compares each with the past. */
+/** Counts the jobs of a nightly run and compares each with the past. */
 export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
   const { run, jobs, history, own } = input;
   const trends: Record<string, TrendPoint[]> = {};
@@ -66,7 +66,7 @@ export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
   };
 }
 
-/** Jobs that the last night of this matrix had and this one has not planned. */
+/** Jobs that the last nightly run of this matrix had and this one has not planned. */
 function goneJobs({ run, jobs, history, own }: NightlyResultInput): NightlyChange[] {
   const last = history.lastPlan(run.matrix.path, own);
   const here = new Set(jobs.map(({ name }) => name));

@@ -6,12 +6,12 @@ import { UsageError } from "../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
-import { describeJob, missingJob, NightDirectory } from "./run/run_directory.ts";
+import { describeJob, missingJob, RunDirectory } from "./run/run_directory.ts";
 import type { NightlyPlan, PlannedJob } from "./plan/planned_job.ts";
 
-/** What {@linkcode mergeNights} takes. */
+/** What {@linkcode mergeRuns} takes. */
 export interface MergeOptions {
-  /** Directories of nights: shards, whole ones, some that were cut short. */
+  /** Directories of nightly runs: shards, whole ones, some that were cut short. */
   readonly directories: readonly string[];
   /** An empty or absent directory. */
   readonly out: string;
@@ -21,23 +21,23 @@ export interface MergeOptions {
 /** A directory that is merged. */
 interface Part {
   readonly path: string;
-  readonly directory: NightDirectory;
+  readonly directory: RunDirectory;
   readonly plan: NightlyPlan;
   readonly result: NightlyResult | undefined;
   readonly jobs: ReadonlyMap<string, NightlyJob>;
 }
 
 /**
- * Makes one night of several. A job that is there twice with the same outcome counts once; with another outcome
+ * Makes one nightly run of several. A job that is there twice with the same outcome counts once; with another outcome
  * or other contents it fails as a conflict. A job of a plan that is nowhere is missing.
  *
- * @throws {UsageError} when a directory is no night, or `out` holds something
+ * @throws {UsageError} when a directory is no nightly run, or `out` holds something
  */
-export async function mergeNights({ directories, out, history }: MergeOptions): Promise<NightlyResult> {
+export async function mergeRuns({ directories, out, history }: MergeOptions): Promise<NightlyResult> {
   const parts = await Promise.all(directories.map(readPart));
   parts.sort((a, b) => a.plan.started < b.plan.started ? -1 : a.plan.started > b.plan.started ? 1 : 0);
   const [first] = parts;
-  if (!first) throw new UsageError("merge needs the directories of at least one night");
+  if (!first) throw new UsageError("merge needs the directories of at least one nightly run");
   checkPlans(parts);
   await makeEmpty(out);
   const planned = new Map<string, PlannedJob>();
@@ -62,7 +62,7 @@ export async function mergeNights({ directories, out, history }: MergeOptions): 
     ...{ run, jobs, history, wholeMatrix: false },
     own: [...parts.map(({ plan }) => plan.id), run.id],
   });
-  const directory = new NightDirectory(out);
+  const directory = new RunDirectory(out);
   const { shard: _ofOnePart, ...plan } = first.plan;
   await directory.writePlan({
     ...plan,
@@ -76,9 +76,9 @@ export async function mergeNights({ directories, out, history }: MergeOptions): 
 }
 
 async function readPart(path: string): Promise<Part> {
-  const directory = new NightDirectory(path);
+  const directory = new RunDirectory(path);
   const plan = await directory.readPlan();
-  if (!plan) throw new UsageError(`${path} is no directory of a night: expected a plan.json in it`);
+  if (!plan) throw new UsageError(`${path} is no directory of a nightly run: expected a plan.json in it`);
   const jobs = new Map<string, NightlyJob>();
   for (const name of plan.selected) {
     const job = await directory.readJob(name);
@@ -137,7 +137,7 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
 }
 
 async function copyJob(from: string, out: string, name: string): Promise<void> {
-  const files = NightDirectory.filesOf(name);
+  const files = RunDirectory.filesOf(name);
   await ensureDir(dirname(join(out, files)));
   await copy(join(from, files), join(out, files));
   const builds = join(from, "builds");
@@ -194,7 +194,7 @@ function sumSpent(parts: readonly Part[]): Record<string, number> {
   return spent;
 }
 
-/** Puts a night into the history that may have been of another machine; once. */
+/** Puts a nightly run into the history that may have been of another machine; once. */
 function importPart({ plan, jobs, result }: Part, history: History): void {
   history.beginRun(plan);
   for (const job of jobs.values()) history.recordJob(plan.id, job);

@@ -4,7 +4,7 @@ import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { accountJob } from "./time_breakdown.ts";
+import { jobBreakdown } from "./time_breakdown.ts";
 import { groupChanges, someNames } from "./history/group_changes.ts";
 import { formatDuration } from "./plan/parse_quantity.ts";
 
@@ -27,18 +27,18 @@ export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): str
   return [line, ...below.map((text) => `      ${text}`)].join("\n");
 }
 
-/** What {@linkcode printNight} takes beside the result. */
+/** What {@linkcode printNightly} takes beside the result. */
 export interface PrintOptions {
   readonly directory: string;
   readonly terminal: Terminal;
-  /** The command that goes on with a night that was stopped. */
+  /** The command that goes on with a nightly run that was stopped. */
   readonly resume?: string;
   /** The page, when it was written. */
   readonly page?: string | undefined;
 }
 
-/** Prints what a night came to; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
-export function printNight(result: NightlyResult, options: PrintOptions): void {
+/** Prints how a nightly run ended; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
+export function printNightly(result: NightlyResult, options: PrintOptions): void {
   const { directory, terminal, resume, page } = options;
   const { run, counts, jobs, scenarios } = result;
   const print = (line: string): void => terminal.result(line);
@@ -60,7 +60,7 @@ export function printNight(result: NightlyResult, options: PrintOptions): void {
   }
   const reused = jobs.filter((job) => job.reused).length;
   timeLines(result).forEach(print);
-  if (reused > 0) print(`${reused} jobs kept of an earlier part of the night`);
+  if (reused > 0) print(`${reused} jobs kept of an earlier part of the run`);
   const { passed, failed, lost, skipped } = scenarios;
   print(`scenarios: ${passed} passed, ${failed + lost} failed, ${skipped} skipped`);
   print(`results: ${directory}`);
@@ -72,7 +72,7 @@ export function printNight(result: NightlyResult, options: PrintOptions): void {
   );
 }
 
-/** How long the night took, what that was spent on, and by which jobs. */
+/** How long the run took, what that was spent on, and by which jobs. */
 function timeLines({ run, jobs }: NightlyResult): string[] {
   const textOf = (spent: Readonly<Record<string, number>>): string =>
     Object.entries(spent).filter(([, seconds]) => seconds >= 0.05).toSorted(([, a], [, b]) => b - a)
@@ -87,7 +87,7 @@ function timeLines({ run, jobs }: NightlyResult): string[] {
   const done = jobs.filter(({ reused, seconds }) => !reused && seconds > 0)
     .toSorted((a, b) => b.seconds - a.seconds);
   const longest = done.slice(0, JOBS_SHOWN).map((job) => {
-    const inside = accountJob(job);
+    const inside = jobBreakdown(job);
     const parts = Object.keys(inside).length > 1 ? ` (${textOf(inside)})` : "";
     return `  ${job.name} ${formatDuration(job.seconds)}${parts}`;
   });
@@ -111,8 +111,8 @@ function styleOf(kind: ChangeKind): "fail" | "skip" | "pass" {
   return kind === "new failure" || kind === "still failing" || kind === "conflict" ? "fail" : "skip";
 }
 
-/** The exit status of a night: what is missing is no pass. */
-export function exitStatusOfNight({ run, jobs, counts }: NightlyResult): ExitStatus {
+/** The exit status of a nightly run: what is missing is no pass. */
+export function exitStatusOfNightly({ run, jobs, counts }: NightlyResult): ExitStatus {
   if (run.stopped === DISK_FULL_HINT) return EXIT_STATUS.usage;
   const kinds = new Set(jobs.map(({ failure }) => failure?.kind).filter((kind) => kind !== undefined));
   if (counts.failed > 0) {

@@ -2,8 +2,8 @@
 
 import type { NightlyJob } from "./nightly_result.ts";
 
-/** What {@linkcode accountTime} takes. Times are in seconds. */
-export interface TimeAccountInput {
+/** What {@linkcode timeBreakdown} takes. Times are in seconds. */
+export interface TimeBreakdownInput {
   /** From the start of the command to the end of its last job. */
   readonly wall: number;
   /** How many processes could run side by side. */
@@ -20,7 +20,7 @@ export interface TimeAccountInput {
  * What the time of all processes side by side was spent on, in seconds. The sum is `wall` times `slots`, since what
  * nothing ran in is in it, too, as `waiting`.
  */
-export function accountTime(input: TimeAccountInput): Record<string, number> {
+export function timeBreakdown(input: TimeBreakdownInput): Record<string, number> {
   const { wall, slots, planning, builds, cutShort, jobs } = input;
   const spent = new Map<string, number>();
   const add = (name: string, seconds: number): void => void spent.set(name, (spent.get(name) ?? 0) + seconds);
@@ -29,7 +29,7 @@ export function accountTime(input: TimeAccountInput): Record<string, number> {
   add("jobs cut short", cutShort);
   for (const job of jobs) {
     if (job.reused) continue;
-    for (const [name, seconds] of Object.entries(accountJob(job))) add(name, seconds);
+    for (const [name, seconds] of Object.entries(jobBreakdown(job))) add(name, seconds);
   }
   const rounded = [...spent].map(([name, seconds]): [string, number] => [name, tenths(seconds)]);
   const known = rounded.reduce((sum, [, seconds]) => sum + seconds, 0);
@@ -39,7 +39,7 @@ export function accountTime(input: TimeAccountInput): Record<string, number> {
 }
 
 /** What the time of a job was spent on, in seconds: guests' boots, scenarios and the rest, or the suite as a whole. */
-export function accountJob({ run, seconds, suite }: NightlyJob): Record<string, number> {
+export function jobBreakdown({ run, seconds, suite }: NightlyJob): Record<string, number> {
   if (!run?.boots) return seconds > 0 ? { [suite]: seconds } : {};
   const boots = run.boots.milliseconds / 1000;
   const scenarios = run.results.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000;

@@ -2,7 +2,7 @@
 
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { NightlyJob } from "./nightly_result.ts";
-import { accountTime } from "./time_breakdown.ts";
+import { timeBreakdown } from "./time_breakdown.ts";
 import { fakeRunResult } from "./testing/fake_jobs.ts";
 
 const BASE = { kernel: "6.1", platform: "x86_64", flavour: "plain", reproduce: "", status: "pass" } as const;
@@ -17,8 +17,8 @@ const CATALOGUE: NightlyJob = {
 };
 const FUZZ: NightlyJob = { ...BASE, name: "b", suite: "fuzz-1x100", seconds: 40, reused: false };
 
-Deno.test("the account of a night adds up to its time, waiting included", () => {
-  const spent = accountTime({
+Deno.test("the breakdown of a nightly run adds up to its time, waiting included", () => {
+  const spent = timeBreakdown({
     ...{ wall: 60, slots: 2, planning: 1.5, builds: 20, cutShort: 0 },
     jobs: [CATALOGUE, FUZZ, { ...FUZZ, reused: true }],
   });
@@ -34,7 +34,7 @@ Deno.test("the account of a night adds up to its time, waiting included", () => 
   assertAlmostEquals(Object.values(spent).reduce((sum, seconds) => sum + seconds), 60 * 2);
 });
 
-Deno.test("the account names what was ended before its time, and no time below nothing", () => {
-  const spent = accountTime({ wall: 10, slots: 1, planning: 0, builds: 0, cutShort: 10.04, jobs: [] });
+Deno.test("the breakdown names what was ended before its time, and no time below nothing", () => {
+  const spent = timeBreakdown({ wall: 10, slots: 1, planning: 0, builds: 0, cutShort: 10.04, jobs: [] });
   assertEquals(spent, { "jobs cut short": 10 });
 });

@@ -41,7 +41,7 @@ export function htmlReport(tree: ResultTree): string {
     ["failures", "Failures in full", problems.length === 0 ? undefined : detailSection(problems)],
     ["scenarios", "Scenarios that did not pass everywhere", scenarios],
     ["trends", "Trends", trends],
-    ["bytes", "Byte account", bytesSection(tree)],
+    ["bytes", "Byte coverage", bytesSection(tree)],
     ["time", "Where the time went", timeSection(tree)],
   ];
   const present = sections.filter(([, , body]) => body !== undefined);

@@ -9,8 +9,8 @@ import { htmlReport } from "./html_report.ts";
 import { treeOfRun } from "./result_tree.ts";
 import { hostileTree, recordedTree, singleRun } from "./testing/sample_tree.ts";
 
-const night = await recordedTree("nightly");
-const page = htmlReport(night);
+const nightly = await recordedTree("nightly");
+const page = htmlReport(nightly);
 
 Deno.test("htmlReport() tells first what broke, since when, where, whether it is real, and the command", () => {
   const first = page.slice(page.indexOf("<header>"), page.indexOf('id="matrix"'));
@@ -27,7 +27,7 @@ Deno.test("htmlReport() tells first what broke, since when, where, whether it is
 
 Deno.test("htmlReport() has a cell for each job, linked to what is wrong with it", () => {
   const matrix = page.slice(page.indexOf('<section id="matrix">'), page.indexOf('<section id="changes">'));
-  assertEquals(matrix.match(/class="cell /g)?.length, night.jobs.length);
+  assertEquals(matrix.match(/class="cell /g)?.length, nightly.jobs.length);
   assertStringIncludes(matrix, "<b>2 failed</b><small>11 of 13, 1 skipped, 2 min 11 s</small>");
   assertStringIncludes(matrix, "<b>did not run</b>");
   assertStringIncludes(matrix, "<b>not built</b>");
@@ -80,25 +80,25 @@ Deno.test("htmlReport() says so when all is well, and does not speak of history 
 });
 
 Deno.test("htmlReport() says why a scenario was skipped, and that there was no run before", () => {
-  const [job] = night.jobs;
+  const [job] = nightly.jobs;
   const [scenario] = job?.scenarios ?? [];
   assert(job && scenario);
   const skipped = { ...scenario, status: "skip", reason: "needs a kernel of i386" } as const;
-  const first = { ...night, changes: [], jobs: [{ ...job, scenarios: [skipped] }], trends: {} };
+  const first = { ...nightly, changes: [], jobs: [{ ...job, scenarios: [skipped] }], trends: {} };
   const html = htmlReport(first);
   assertStringIncludes(html, '<td class="soft">needs a kernel of i386</td>');
   assertStringIncludes(html, "<p>There is no earlier run to compare with.</p>");
-  assertStringIncludes(htmlReport({ ...first, trends: night.trends }), "<p>Nothing is different from");
+  assertStringIncludes(htmlReport({ ...first, trends: nightly.trends }), "<p>Nothing is different from");
 });
 
 Deno.test("htmlReport() gives a job without a kernel a row of its own, and the middle of two durations", () => {
-  const [job] = night.jobs;
+  const [job] = nightly.jobs;
   assert(job);
   const point = (seconds: number) =>
     ({ run: { id: "x", started: "2026-01-01" }, status: "pass", seconds }) as const;
   const none = { kernel: "-", platform: "-", flavour: "-", kernels: [], scenarios: [], name: "corruptions" };
   const html = htmlReport({
-    ...night,
+    ...nightly,
     jobs: [{ ...job, ...none, suite: "corruptions", status: "pass" }],
     trends: { corruptions: [point(2), point(4)] },
   });
@@ -107,7 +107,7 @@ Deno.test("htmlReport() gives a job without a kernel a row of its own, and the m
 });
 
 Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names them all", () => {
-  const [job] = night.jobs;
+  const [job] = nightly.jobs;
   assert(job);
   const [broken] = job.scenarios.filter(({ status }) => status === "fail");
   assert(broken);
@@ -120,7 +120,7 @@ Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names
     splats: [{ ...splat, fingerprint: String(index) }],
     kept,
   }));
-  const large = htmlReport({ ...night, jobs: [{ ...job, scenarios }], changes: [], trends: {} });
+  const large = htmlReport({ ...nightly, jobs: [{ ...job, scenarios }], changes: [], trends: {} });
   assert(large.length < 1_000_000, `${large.length} characters`);
   assertStringIncludes(large, "the first 4840 lines are left out");
   assertStringIncludes(large, "The page is full: ");

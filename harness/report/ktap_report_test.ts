@@ -167,8 +167,8 @@ Deno.test({
     const clean = { crashed: 0, errors: 0 };
     const run = ktapReport(await recordedTree("run"));
     assertEquals(await parseByKernel(run), { passed: 12, failed: 3, skipped: 1, ...clean });
-    const night = ktapReport(await recordedTree("nightly"));
-    assertEquals(await parseByKernel(night), { passed: 60, failed: 7, skipped: 2, ...clean });
+    const text = ktapReport(await recordedTree("nightly"));
+    assertEquals(await parseByKernel(text), { passed: 60, failed: 7, skipped: 2, ...clean });
     assertEquals(await parseByKernel(ktapReport(hostileTree())), {
       passed: 0,
       failed: 1,

@@ -20,7 +20,7 @@ export interface Problem {
   readonly scenarios: readonly string[];
   /** What is wrong, in a line. */
   readonly headline: string;
-  /** How it compares with the nights before; `failing` when nothing is known of them. */
+  /** How it compares with the runs before; `failing` when nothing is known of them. */
   readonly state: Exclude<ChangeKind, "fixed" | "slower"> | "failing";
   readonly since?: RunReference;
   readonly lastGood?: RunReference;

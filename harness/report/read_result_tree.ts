@@ -23,7 +23,7 @@ const MAX_IMAGE_BYTES = 256 << 20;
 const MAX_FAILURES = 200;
 
 /**
- * Reads the results of a night (`nightly.json`) or of a run (`results.json`), and the files that were kept of
+ * Reads the results of a run (`results.json`) or of a nightly one (`nightly.json`), and the files that were kept of
  * failures.
  *
  * @param path the directory, or one of the two files

@@ -13,11 +13,11 @@ import {
 import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord } from "../run/run_result.ts";
 import type { ImagePicture } from "./image_picture.ts";
 
-/** Results in the one form that every report is written from: those of a run, or of a night. */
+/** Results in the one form that every report is written from: those of a run, or of a nightly one. */
 export interface ResultTree {
   readonly kind: "run" | "nightly";
   readonly run: Omit<NightlyRun, "matrix"> & { readonly matrix?: NightlyRun["matrix"] };
-  /** Jobs of a night; of a single run its platforms. */
+  /** Jobs of a nightly run; of a single run its platforms. */
   readonly jobs: readonly ReportJob[];
   readonly counts: NightlyResult["counts"];
   readonly scenarios: RunResult["counts"];
@@ -110,10 +110,10 @@ function platformJob(result: RunResult, name: string): ReportJob {
 }
 
 /** The tree of a nightly run. */
-export function treeOfNightlyRun(night: NightlyResult): ResultTree {
+export function treeOfNightlyRun(result: NightlyResult): ResultTree {
   const bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   const volatile: Record<string, { bytes: number; reason: string }> = {};
-  for (const { run } of night.jobs) {
+  for (const { run } of result.jobs) {
     if (!run) continue;
     addCounts(bytes, run.bytes);
     for (const [name, entry] of Object.entries(run.volatile)) {
@@ -121,13 +121,13 @@ export function treeOfNightlyRun(night: NightlyResult): ResultTree {
       volatile[name] = { bytes: sum + entry.bytes, reason: entry.reason };
     }
   }
-  const jobs = night.jobs.map(({ run, ...job }): ReportJob => ({
+  const jobs = result.jobs.map(({ run, ...job }): ReportJob => ({
     ...job,
     kernels: run?.kernels ?? [],
     ...(run && { started: run.started }),
     scenarios: withTitles(run?.results ?? []),
   }));
-  const { run, counts, scenarios, changes, trends } = night;
+  const { run, counts, scenarios, changes, trends } = result;
   return { kind: "nightly", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
 }
 

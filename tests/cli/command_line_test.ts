@@ -91,32 +91,35 @@ Deno.test("mistakes in a command line end with status 2 and are named", async ()
   await assertMistake(["run", "--out", "empty.ckpt/x", "minimal"], "empty.ckpt/x");
 });
 
-Deno.test("mistakes in the commands for nights are named as well", async () => {
+Deno.test("mistakes in the commands for nightly runs are named as well", async () => {
   await Deno.writeTextFile(
     join(dir, "matrix.json"),
-    `// a night\n{ "jobs": [{ "kernels": [{ "debian": "2.6" }] }] }`,
+    `// a nightly run\n{ "jobs": [{ "kernels": [{ "debian": "2.6" }] }] }`,
   );
-  const night = ["nightly", "--history", "history.sqlite"];
-  await assertMistake([...night, "--matrix", "none.json"], "none.json: the matrix cannot be read");
+  const nightly = ["nightly", "--history", "history.sqlite"];
+  await assertMistake([...nightly, "--matrix", "none.json"], "none.json: the matrix cannot be read");
   const kernel = `matrix.json: $.jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
-  await assertMistake([...night, "--matrix", "matrix.json"], kernel);
-  await assertMistake([...night, "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64/plain/catalogue");
-  await assertMistake([...night, "--shard", "3/2"], `option --shard takes I/N`, `found "3/2"`);
-  await assertMistake([...night, "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
-  await assertMistake([...night, "--keep-bytes", "much"], "option --keep-bytes takes a size");
-  await assertMistake([...night, "--durations", "none"], "option --durations takes the nightly.json");
+  await assertMistake([...nightly, "--matrix", "matrix.json"], kernel);
+  await assertMistake(
+    [...nightly, "--only", "sparc"],
+    "no job fits --only sparc: 5.10/x86_64/plain/catalogue",
+  );
+  await assertMistake([...nightly, "--shard", "3/2"], `option --shard takes I/N`, `found "3/2"`);
+  await assertMistake([...nightly, "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
+  await assertMistake([...nightly, "--keep-bytes", "much"], "option --keep-bytes takes a size");
+  await assertMistake([...nightly, "--durations", "none"], "option --durations takes the nightly.json");
   await assertMistake(["nightly", "--history", "garbage.ckpt"], "garbage.ckpt: the history cannot be opened");
-  await assertMistake(["slurm", "--out", "night"], "option --shards is missing");
+  await assertMistake(["slurm", "--out", "out"], "option --shards is missing");
   await assertMistake(["slurm", "--shards", "2"], "option --out is missing");
-  const slurm = ["slurm", "--history", "history.sqlite", "--out", "night", "--shards"];
+  const slurm = ["slurm", "--history", "history.sqlite", "--out", "out", "--shards"];
   await assertMistake([...slurm, "0"], "option --shards must be a whole number from 1 to 9999");
   await assertMistake([...slurm, "2", "--matrix", "none.json"], "none.json: the matrix cannot be read");
   await assertMistake([...slurm, "2", "--only", "sparc"], "no job fits --only sparc: 5.10/x86_64");
   await assertMistake([...slurm, "2", "--budget", "soon"], `option --budget takes a time`, `found "soon"`);
   await assertMistake(["merge", "shard1"], "option --out is missing");
-  await assertMistake(["merge", "--out", "night"], "merge needs the directories");
-  const merge = ["merge", "--history", "history.sqlite", "--out", "night", "shard1"];
-  await assertMistake(merge, "shard1 is no directory of a night: expected a plan.json in it");
+  await assertMistake(["merge", "--out", "out"], "merge needs the directories");
+  const merge = ["merge", "--history", "history.sqlite", "--out", "out", "shard1"];
+  await assertMistake(merge, "shard1 is no directory of a nightly run: expected a plan.json in it");
 });
 
 Deno.test("mistakes in other commands are named as well", async () => {
@@ -195,9 +198,9 @@ Deno.test("a place that is missing is one line: HOME, TMPDIR, a cache that canno
     `{ "jobs": [{ "kernels": [{ "debian": "6.1" }], "platforms": ["x86_64"], "suites": ["corruptions"] }] }`,
   );
   const small = ["nightly", "--matrix", "small.json", "--history", "h.sqlite", "--out", "n"];
-  const night = await run(small, { TMPDIR: join(dir, "none") });
-  assertMatch(night.stderr, /^ckptest nightly: no temporary directory below TMPDIR \(\S+\/none\): .*$/m);
-  assertEquals(night.code, 2);
+  const started = await run(small, { TMPDIR: join(dir, "none") });
+  assertMatch(started.stderr, /^ckptest nightly: no temporary directory below TMPDIR \(\S+\/none\): .*$/m);
+  assertEquals(started.code, 2);
   for (const args of [["checkpoint", "--", "/bin/sh"], ["run", "minimal"], ["fuzz"], ["faults", "minimal"]]) {
     const { code, stderr } = await run(args, { TMPDIR: join(dir, "none") });
     assertMatch(stderr, /^ckptest \w+: no temporary directory below TMPDIR \(\S+\/none\): .*\n$/);
@@ -267,9 +270,9 @@ Deno.test("list shows every scenario with its sentence, for people and as JSON",
 });
 
 Deno.test("mistakes in report commands are named as well", async () => {
-  const night = join(ROOT, "fixtures", "results", "nightly");
+  const nightly = join(ROOT, "fixtures", "results", "nightly");
   await assertMistake(["report"], `"report" takes one directory of results`, "usage: ckptest report DIR");
-  await assertMistake(["report", night, night], "takes one directory");
+  await assertMistake(["report", nightly, nightly], "takes one directory");
   await assertMistake(["report", "nowhere"], "nowhere: no such file or directory");
   await assertMistake(["report", "."], "found neither nightly.json nor results.json");
   await assertMistake(
@@ -277,19 +280,19 @@ Deno.test("mistakes in report commands are named as well", async () => {
     "expected a directory, or a file nightly.json or results.json",
   );
   await assertMistake(
-    ["report", night, "--format", "pdf"],
+    ["report", nightly, "--format", "pdf"],
     "option --format takes text, html",
     `found "pdf"`,
   );
-  await assertMistake(["report", night, "--origin", "My Lab"], "option --origin takes", `found "My Lab"`);
-  await assertMistake(["report", night, "--out", "no/such/dir"], "no/such/dir cannot be written");
+  await assertMistake(["report", nightly, "--origin", "My Lab"], "option --origin takes", `found "My Lab"`);
+  await assertMistake(["report", nightly, "--out", "no/such/dir"], "no/such/dir cannot be written");
   await Deno.mkdir(join(dir, "old"));
   await Deno.writeTextFile(join(dir, "old", "results.json"), `{"counts":{},"results":[]}`);
   await assertMistake(["report", "old"], "old/results.json: $.schema: expected 1, found nothing");
 });
 
 Deno.test("report writes every format to standard output, and with --out to a file", async () => {
-  const night = join(ROOT, "fixtures", "results", "nightly");
+  const nightly = join(ROOT, "fixtures", "results", "nightly");
   const starts = {
     text: "nightly run 20261124-0100",
     html: "<!doctype html>\n",
@@ -299,11 +302,11 @@ Deno.test("report writes every format to standard output, and with --out to a fi
     kcidb: `{\n  "version": {\n    "major": 5,\n    "minor": 3\n`,
   };
   for (const [format, start] of Object.entries(starts)) {
-    const { code, stdout, stderr } = await run(["report", night, "--format", format]);
+    const { code, stdout, stderr } = await run(["report", nightly, "--format", format]);
     assertEquals([code, stdout.slice(0, start.length), stderr], [0, start, ""]);
     const toFile = await run([
       "report",
-      join(night, "nightly.json"),
+      join(nightly, "nightly.json"),
       "--format",
       format,
       "--out",
@@ -312,7 +315,7 @@ Deno.test("report writes every format to standard output, and with --out to a fi
     assertEquals([toFile.code, toFile.stdout], [0, ""]);
     assertEquals(await Deno.readTextFile(join(dir, "report.out")), stdout);
   }
-  assertEquals((await run(["report", night])).stdout.slice(0, 5), "night");
+  assertEquals((await run(["report", nightly])).stdout.slice(0, 11), "nightly run");
 });
 
 Deno.test("image check calls a real image valid", async () => {

@@ -3,10 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { exists, walk } from "@std/fs";
 import { steadyPart } from "../../harness/nightly/testing/nightly_fixture.ts";
-import { RealNights } from "./real_nightly.ts";
+import { RealNightlyRuns } from "./real_nightly.ts";
 
 const KILLS = 10;
-/** How far a part may get, of a whole night: so that most kills find jobs that are done, and jobs that are not. */
+/** How far a part may get, of a whole run: so that most kills find jobs that are done, and jobs that are not. */
 const REACH = 0.5;
 const JOBS = [{
   kernels: [{ debian: "6.1" }],
@@ -19,18 +19,18 @@ const JOBS = [{
   ],
 }];
 
-Deno.test("killed ten times and resumed, a night of real jobs ends as an undisturbed one", async () => {
-  await using nights = await RealNights.make(JOBS);
+Deno.test("killed ten times and resumed, a nightly run of real jobs ends as an undisturbed one", async () => {
+  await using runs = await RealNightlyRuns.make(JOBS);
   // Whatever has to be built is built here.
-  await nights.finish("warm-up");
+  await runs.finish("warm-up");
   const begin = performance.now();
-  const expected = await nights.finish("undisturbed");
+  const expected = await runs.finish("undisturbed");
   const whole = performance.now() - begin;
   assertEquals(expected.result.counts, { passed: 12, failed: 0, missing: 0 }, expected.stdout);
 
   const moments: string[] = [];
   for (let kills = 0; kills < KILLS;) {
-    const child = await nights.start("killed");
+    const child = await runs.start("killed");
     const moment = Math.random() * whole * REACH;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, moment);
@@ -38,47 +38,47 @@ Deno.test("killed ten times and resumed, a night of real jobs ends as an undistu
     const first = await Promise.race([ended, promise]);
     clearTimeout(timer);
     if (first === "ended") continue;
-    assert((await nights.processes()).length > 0, "the night can be seen");
+    assert((await runs.processes()).length > 0, "the run can be seen");
     child.kill("SIGKILL");
     await ended;
     kills++;
-    moments.push(`${(moment / 1000).toFixed(1)} s, ${await finishedJobs(nights.pathOf("killed"))} jobs done`);
-    await nobodyLeft(nights);
+    moments.push(`${(moment / 1000).toFixed(1)} s, ${await finishedJobs(runs.pathOf("killed"))} jobs done`);
+    await nobodyLeft(runs);
   }
   const message = `killed after ${moments.join("; ")}`;
   console.log(`undisturbed ${(whole / 1000).toFixed(1)} s; ${message}`);
-  const resumed = await nights.finish("killed");
+  const resumed = await runs.finish("killed");
   assertEquals(resumed.code, expected.code, resumed.stdout + resumed.stderr);
   assertEquals(steadyPart(resumed.result), steadyPart(expected.result), message);
-  await nobodyLeft(nights);
+  await nobodyLeft(runs);
   assertEquals(
-    await filesBelow(`${nights.pathOf("killed")}/jobs`),
-    await filesBelow(`${nights.pathOf("undisturbed")}/jobs`),
+    await filesBelow(`${runs.pathOf("killed")}/jobs`),
+    await filesBelow(`${runs.pathOf("undisturbed")}/jobs`),
   );
-  assertEquals((await filesBelow(nights.pathOf("killed"))).filter((path) => /partial/.test(path)), []);
+  assertEquals((await filesBelow(runs.pathOf("killed"))).filter((path) => /partial/.test(path)), []);
 
-  // What a killed night has left in the place for temporary files goes when it is a minute old.
-  for await (const { name } of Deno.readDir(nights.temp)) {
+  // What a killed run has left in the place for temporary files goes when it is a minute old.
+  for await (const { name } of Deno.readDir(runs.temp)) {
     const old = new Date(Date.now() - 120_000);
-    await Deno.utime(`${nights.temp}/${name}`, old, old);
+    await Deno.utime(`${runs.temp}/${name}`, old, old);
   }
-  await nights.finish("killed");
-  assertEquals(await filesBelow(nights.temp), []);
+  await runs.finish("killed");
+  assertEquals(await filesBelow(runs.temp), []);
 });
 
 /** Whatever dies with its parent needs a moment for it. */
-async function nobodyLeft(nights: RealNights): Promise<void> {
+async function nobodyLeft(runs: RealNightlyRuns): Promise<void> {
   let left: string[] = [];
   for (let tries = 0; tries < 30; tries++) {
-    left = await nights.processes();
+    left = await runs.processes();
     if (left.length === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  assertEquals(left, [], "no process outlives the night by 3 s");
+  assertEquals(left, [], "no process outlives the run by 3 s");
 }
 
-async function finishedJobs(night: string): Promise<number> {
-  return (await filesBelow(night)).filter((path) => /^jobs\/.*\/job\.json$/.test(path)).length;
+async function finishedJobs(directory: string): Promise<number> {
+  return (await filesBelow(directory)).filter((path) => /^jobs\/.*\/job\.json$/.test(path)).length;
 }
 
 async function filesBelow(directory: string): Promise<string[]> {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readMutants } from "../../harness/mutants.ts";
 import type { NightlyChange } from "../../harness/nightly/nightly_result.ts";
-import { RealNights } from "./real_nightly.ts";
+import { RealNightlyRuns } from "./real_nightly.ts";
 
 /** An error that i386 alone shows, and the scenario that shows it. */
 const PLANTED = "user_fs_lost";
@@ -16,16 +16,16 @@ const JOBS = [{
 Deno.test("an error that comes into the kernel code is a new failure on the right job, until it is gone", async () => {
   const planted = (await readMutants()).find(({ name }) => name === PLANTED);
   assert(planted?.platform === "i386");
-  await using nights = await RealNights.make(JOBS);
+  await using runs = await RealNightlyRuns.make(JOBS);
   const [on64, on32] = ["x86_64", "i386"].map((name) => `6.1/${name}/plain/catalogue-registers_+minimal`);
 
-  const first = await nights.finish("first", { history: "one" });
+  const first = await runs.finish("first", { history: "one" });
   assertEquals(first.result.counts, { passed: 2, failed: 0, missing: 0 }, first.stdout);
   assertEquals(first.result.changes, []);
 
   const overlay = (edit: { file: string }) => `vm/kernel/overlay/${edit.file}`;
-  for (const edit of planted.edits) await nights.copy.edit({ ...edit, file: overlay(edit) });
-  const second = await nights.finish("second", { history: "one" });
+  for (const edit of planted.edits) await runs.copy.edit({ ...edit, file: overlay(edit) });
+  const second = await runs.finish("second", { history: "one" });
   assertEquals(second.code, 1, second.stdout);
   assertEquals(second.result.jobs.map(({ name, status }) => [name, status]), [[on64, "pass"], [
     on32,
@@ -42,10 +42,10 @@ Deno.test("an error that comes into the kernel code is a new failure on the righ
     assertMatch(change.text, /^passed last on .*; changed since: patch/);
   }
   assertStringIncludes(second.stdout, `new failure: ${on32} ${planted.scenario}: passed last on `);
-  assertStringIncludes(await Deno.readTextFile(`${nights.pathOf("second")}/report.html`), "new failure");
+  assertStringIncludes(await Deno.readTextFile(`${runs.pathOf("second")}/report.html`), "new failure");
 
-  for (const edit of planted.edits) await nights.copy.restore(overlay(edit));
-  const third = await nights.finish("third", { history: "one" });
+  for (const edit of planted.edits) await runs.copy.restore(overlay(edit));
+  const third = await runs.finish("third", { history: "one" });
   assertEquals(third.code, 0, third.stdout);
   assertEquals(third.result.run.kernels, { built: 0, cached: 2, failed: 0 });
   const fixed = third.result.changes.filter(({ kind }) => kind !== "slower");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Nights of real jobs in a copy of the project, with a state and temporary files of their own.
+ * Nightly runs of real jobs in a copy of the project, with a state and temporary files of their own.
  *
  * @module
  */
@@ -16,39 +16,39 @@ const LIST_PROCESSES = `for (glob "/proc/[0-9]*/cmdline") {
   print "$line\\n" if index($line, $ARGV[0]) >= 0;
 }`;
 
-/** A place for nights. */
-export class RealNights implements AsyncDisposable {
+/** A place for nightly runs. */
+export class RealNightlyRuns implements AsyncDisposable {
   readonly copy: ProjectCopy;
   readonly #matrix: string;
 
-  /** Use {@linkcode RealNights.make}. */
+  /** Use {@linkcode RealNightlyRuns.make}. */
   constructor(copy: ProjectCopy) {
     this.copy = copy;
     this.#matrix = `${copy.scratch}/matrix.json`;
   }
 
   /** @param jobs the `jobs` of the matrix */
-  static async make(jobs: readonly unknown[]): Promise<RealNights> {
-    const nights = new RealNights(await ProjectCopy.make());
-    await Deno.writeTextFile(nights.#matrix, JSON.stringify({ jobs }));
-    await Deno.mkdir(nights.temp);
-    return nights;
+  static async make(jobs: readonly unknown[]): Promise<RealNightlyRuns> {
+    const runs = new RealNightlyRuns(await ProjectCopy.make());
+    await Deno.writeTextFile(runs.#matrix, JSON.stringify({ jobs }));
+    await Deno.mkdir(runs.temp);
+    return runs;
   }
 
-  /** Where the processes of a night have their temporary files. */
+  /** Where the processes of a nightly run have their temporary files. */
   get temp(): string {
     return `${this.copy.scratch}/tmp`;
   }
 
-  /** The directory of a night. */
+  /** The directory of a nightly run. */
   pathOf(name: string): string {
     return `${this.copy.scratch}/${name}`;
   }
 
   /**
-   * Starts a night, or goes on with it.
+   * Starts a nightly run, or goes on with it.
    *
-   * @param name the night's directory, and the history that it is compared with
+   * @param name the run's directory, and the history that it is compared with
    */
   async start(name: string, { history = name }: { history?: string } = {}): Promise<Deno.ChildProcess> {
     const args = ["nightly", "--matrix", this.#matrix, "--out", this.pathOf(name), "--resume", "--keep-all"];
@@ -56,7 +56,7 @@ export class RealNights implements AsyncDisposable {
     return await this.copy.spawn(args, { env });
   }
 
-  /** Runs a night to its end. */
+  /** Runs a nightly run to its end. */
   async finish(
     name: string,
     options: { history?: string } = {},
@@ -67,7 +67,7 @@ export class RealNights implements AsyncDisposable {
     return { ...outcome, result: JSON.parse(json) };
   }
 
-  /** Command lines of processes that a night has started. */
+  /** Command lines of processes that a nightly run has started. */
   async processes(): Promise<string[]> {
     const { code, lines } = await runCommand(["perl", "-e", LIST_PROCESSES, this.copy.scratch]);
     assertEquals(code, 0, lines.join("\n"));

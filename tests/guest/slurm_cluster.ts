@@ -181,7 +181,7 @@ export class SlurmCluster implements AsyncDisposable {
       "MinJobAge=3600",
       node("n1", port + 1),
       node("n2", port + 2),
-      "PartitionName=night Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP",
+      "PartitionName=long Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP",
       "",
     ].join("\n");
   }

@@ -39,7 +39,7 @@ export interface StoredKernel {
 
 /**
  * Kernels that are kept, of some 25 MB each; beyond that the least recently used goes. One run of the planted errors
- * stores over thirty, and must not push out those of a night.
+ * stores over thirty, and must not push out those of a nightly run.
  */
 const KEEP = 120;
 

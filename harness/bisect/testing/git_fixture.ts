@@ -9,7 +9,7 @@ export type FileChanges = Readonly<Record<string, string | null>>;
 const ENVIRONMENT = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
 const IDENTITY = ["-c", "user.name=Ada Byron", "-c", "user.email=ada@example.org"];
 
-/** A repository in a new directory, with room beside it. */
+/** A repository in a new directory below one that has other files, too. */
 export class GitFixture implements AsyncDisposable {
   readonly path: string;
 

@@ -10,15 +10,15 @@ import { History } from "../../nightly/history/history.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { readDurations } from "../../nightly/plan/job_durations.ts";
-import { exitStatusOfNight, printNight } from "../../nightly/nightly_summary.ts";
+import { exitStatusOfNightly, printNightly } from "../../nightly/nightly_summary.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
 import { parseBytes, parseSeconds } from "../../nightly/plan/parse_quantity.ts";
 import { checkScenarios } from "../../nightly/plan/check_scenarios.ts";
-import { planNight } from "../../nightly/plan/plan_run.ts";
+import { planRun } from "../../nightly/plan/plan_run.ts";
 import { printPlan } from "../../nightly/plan/print_plan.ts";
 import { pruneOld } from "../../nightly/run/prune_old.ts";
 import { DEFAULT_MATRIX } from "../../nightly/plan/matrix.ts";
-import { runNight } from "../../nightly/run/run_nightly.ts";
+import { runNightly } from "../../nightly/run/run_nightly.ts";
 import { parseShard } from "../../nightly/plan/shard_jobs.ts";
 import { writePage } from "../../report/write_page.ts";
 import type { ParsedOptions } from "../parse_options.ts";
@@ -31,7 +31,7 @@ const KEEP_BYTES = 20 * 2 ** 30;
 /** The history is small: it outlives the files. */
 const HISTORY_DAYS = 400;
 
-/** `nightly`: a matrix of suites and kernels, compared with the nights before. */
+/** `nightly`: a matrix of suites and kernels, compared with the runs before. */
 export const nightlyCommand: Command = {
   usage: [
     "nightly [--matrix FILE] [--only TEXT]... [--shard I/N] [--budget TIME] [--resume] [--out DIR]",
@@ -49,11 +49,11 @@ export const nightlyCommand: Command = {
     ],
     budget: ["TIME", "start no job that would end later than that, such as 90min or 2h"],
     jobs: ["N", "processes side by side; as many as there are processors by default"],
-    resume: "go on with an interrupted night: finished jobs are kept",
+    resume: "go on with an interrupted run: finished jobs are kept",
     wait: "wait when another run works in the directory",
     out: ["DIR", "where the results go; by default a new directory, or with --resume the last one"],
     history: ["FILE", "the history; history.sqlite in the state directory by default"],
-    "keep-days": ["N", `remove older nights, runs, logs, kernels and trees; ${KEEP_DAYS} by default`],
+    "keep-days": ["N", `remove older runs, logs, kernels and trees; ${KEEP_DAYS} by default`],
     "keep-bytes": ["SIZE", `remove the oldest of them beyond that; 20G by default`],
     "keep-all": "remove nothing",
   },
@@ -65,7 +65,7 @@ export const nightlyCommand: Command = {
     const terminal = new Terminal();
     const begin = performance.now();
     using history = await History.open(options.string("history") ?? join(stateDirectory(), "history.sqlite"));
-    const { plan, durations } = await planNight({
+    const { plan, durations } = await planRun({
       matrixPath: options.string("matrix") ?? DEFAULT_MATRIX,
       only: options.list("only"),
       filter: options.list("filter"),
@@ -78,19 +78,19 @@ export const nightlyCommand: Command = {
       return EXIT_STATUS.pass;
     }
     await checkScenarios(plan, await readCatalogue());
-    const nights = join(stateDirectory(), "nights");
+    const runs = join(stateDirectory(), "nightly");
     const out = options.string("out");
     const resume = options.flag("resume");
     const directory = out !== undefined
       ? resolve(out)
       : resume
-      ? await newestBelow(nights, "nightly run")
-      : join(nights, plan.id);
+      ? await newestBelow(runs, "nightly run")
+      : join(runs, plan.id);
     terminal.result(
       `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`,
     );
     using interrupt = onInterrupt(terminal);
-    const result = await runNight({
+    const result = await runNightly({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds: budget },
       ...{ runner: CKPTEST_RUNNER, wait: options.flag("wait") },
       planSeconds: (performance.now() - begin) / 1000,
@@ -103,15 +103,15 @@ export const nightlyCommand: Command = {
       const pruned = await pruneOld({ ...dirs, ...keep, spare: [directory] });
       if (pruned.entries > 0) {
         terminal.note(
-          `removed ${pruned.entries} old nights, runs, kernels and trees (${formatBytes(pruned.bytes)})`,
+          `removed ${pruned.entries} old runs, kernels and trees (${formatBytes(pruned.bytes)})`,
         );
       }
     }
     const given = options.args.filter((arg) => arg !== "--resume");
     const place = out === undefined ? ["--out", directory] : [];
     const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
-    printNight(result, { directory, terminal, resume: again, page });
-    return exitStatusOfNight(result);
+    printNightly(result, { directory, terminal, resume: again, page });
+    return exitStatusOfNightly(result);
   },
 };
 

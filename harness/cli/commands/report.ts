@@ -24,11 +24,11 @@ const FORMATS: Readonly<Record<string, (tree: ResultTree, origin: string) => str
 
 const DEFAULT_ORIGIN = "ckptest";
 
-/** `report`: results of a run or of a night in another form; needs no guest. */
+/** `report`: results of a run or of a nightly one in another form; needs no guest. */
 export const reportCommand: Command = {
   usage: [
     "report DIR [--format text|html|junit|ktap|jsonl|kcidb] [--out FILE] [--origin NAME]",
-    "write the results of a run or of a night for a person, a browser, or another program",
+    "write the results of a run or of a nightly one for a person, a browser, or another program",
   ],
   words: { DIR: "a directory with nightly.json or results.json, or one of these files" },
   options: {

@@ -9,7 +9,7 @@ import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
 import { parseSeconds } from "../../nightly/plan/parse_quantity.ts";
 import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/matrix.ts";
-import { arrayArguments, mergeArguments, submitNight } from "../../nightly/slurm/submit_nightly.ts";
+import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import type { ParsedOptions } from "../parse_options.ts";
 import { FILTER_OPTION } from "../shared_options.ts";
@@ -17,26 +17,26 @@ import { Terminal } from "../../report/terminal.ts";
 
 const RESTARTS = 5;
 
-/** `slurm`: a night as jobs of a Slurm cluster. */
+/** `slurm`: a nightly run as jobs of a Slurm cluster. */
 export const slurmCommand: Command = {
   usage: [
     "slurm --shards N --out DIR [--matrix FILE] [--only TEXT]... [--sbatch OPTION]... [--resume]",
-    "queue a night on a Slurm cluster: an array of shards, and a job that merges them",
+    "queue a nightly run on a Slurm cluster: an array of shards, and a job that merges them",
   ],
   options: {
-    shards: ["N", "into how many parts of about the same duration the night is cut"],
-    out: ["DIR", "where shards, logs and the merged night go; all nodes must see it"],
+    shards: ["N", "into how many parts of about the same duration the run is cut"],
+    out: ["DIR", "where shards, logs and the merged nightly run go; all nodes must see it"],
     matrix: ["FILE", "what to run; fixtures/nightly.json by default"],
     only: ["TEXT...", "only jobs whose name contains TEXT"],
     ...FILTER_OPTION,
     budget: ["TIME", "each shard starts no job that would end later than that"],
-    sbatch: ["OPTION...", "an option of sbatch, as in --sbatch=--partition=night"],
+    sbatch: ["OPTION...", "an option of sbatch, as in --sbatch=--partition=long"],
     "shard-sbatch": ["OPTION...", "the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8"],
     restarts: ["N", `how often a shard goes on after its time limit; ${RESTARTS} by default`],
     cache: ["DIR", "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here"],
     history: ["FILE", "the history to compare with and to add to; history.sqlite in the state directory"],
     durations: ["FILE", "the nightly.json whose durations shards are cut by, in place of the history"],
-    resume: "queue a night of DIR again: finished jobs are kept",
+    resume: "queue a nightly run of DIR again: finished jobs are kept",
     print: "print the commands, and queue nothing",
   },
   async run(options) {
@@ -47,7 +47,7 @@ export const slurmCommand: Command = {
     const cache = options.string("cache");
     options.parsed("budget", parseSeconds, "a time such as 90min or 2h");
     const budget = options.string("budget");
-    const night = {
+    const run = {
       ...{ shards, history, directory: resolve(out), durations: await durationsOf(options, history) },
       ...{ nightly: jobOptions(options), running: budget === undefined ? [] : ["--budget", budget] },
       ...{ sbatch: options.list("sbatch"), shardSbatch: options.list("shard-sbatch") },
@@ -56,13 +56,13 @@ export const slurmCommand: Command = {
     };
     const terminal = new Terminal();
     if (options.flag("print")) {
-      terminal.result(shellJoin(["sbatch", ...arrayArguments(night)]));
-      terminal.result(shellJoin(["sbatch", ...mergeArguments(night, "ARRAY")]));
+      terminal.result(shellJoin(["sbatch", ...arrayArguments(run)]));
+      terminal.result(shellJoin(["sbatch", ...mergeArguments(run, "ARRAY")]));
       return EXIT_STATUS.pass;
     }
-    const { array, merge } = await submitNight(night);
-    terminal.result(`shards: job ${array}, tasks 1 to ${shards}; logs: ${join(night.directory, "logs")}`);
-    terminal.result(`merge: job ${merge}, after them; its night: ${join(night.directory, "night")}`);
+    const { array, merge } = await submitNightly(run);
+    terminal.result(`shards: job ${array}, tasks 1 to ${shards}; logs: ${join(run.directory, "logs")}`);
+    terminal.result(`merge: job ${merge}, after them; its result: ${join(run.directory, "merged")}`);
     return EXIT_STATUS.pass;
   },
 };

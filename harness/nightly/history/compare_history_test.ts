@@ -4,15 +4,15 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { ChangeKind, NightlyChange } from "../nightly_result.ts";
 import { medianOf } from "./compare_history.ts";
 import type { FakeJob } from "../testing/fake_jobs.ts";
-import { NightFixture } from "../testing/nightly_fixture.ts";
+import { NightlyFixture } from "../testing/nightly_fixture.ts";
 
 const NAME = "6.1/x86_64/plain/catalogue";
 
-/** Runs a job night after night and gives the changes of the last. */
-async function changesOf(nights: readonly FakeJob[]): Promise<readonly NightlyChange[]> {
-  await using fixture = await NightFixture.make();
+/** Runs a job again and again and gives the changes of the last. */
+async function changesOf(runs: readonly FakeJob[]): Promise<readonly NightlyChange[]> {
+  await using fixture = await NightlyFixture.make();
   let changes: readonly NightlyChange[] = [];
-  for (const job of nights) ({ changes } = await fixture.night({ [NAME]: job }));
+  for (const job of runs) ({ changes } = await fixture.run({ [NAME]: job }));
   return changes;
 }
 
@@ -31,7 +31,7 @@ Deno.test("a new failure names the run since when, the last good one, and what c
   const [change, ...others] = await changesOf([GOOD, GOOD, BAD]);
   assertEquals(others, []);
   assertEquals([change?.kind, change?.job, change?.scenario], ["new failure", NAME, "two"]);
-  assertEquals([change?.since?.id, change?.lastGood?.id], ["night2", "night1"]);
+  assertEquals([change?.since?.id, change?.lastGood?.id], ["run2", "run1"]);
   assertEquals(change?.changed, [
     { name: "patch", before: "p", after: "planted" },
     { name: "kernel", before: "k-p", after: "k-planted" },
@@ -50,15 +50,15 @@ Deno.test("a failure that goes on tells since when; what changed is what did so 
   const [change] = await changesOf([GOOD, BAD, { ...BAD, patch: "later" }]);
   assertEquals([change?.kind, change?.since?.id, change?.lastGood?.id], [
     "still failing",
-    "night1",
-    "night0",
+    "run1",
+    "run0",
   ]);
   assertEquals(change?.changed[0], { name: "patch", before: "p", after: "planted" });
 });
 
 Deno.test("what passes again is fixed", async () => {
   const [change] = await changesOf([GOOD, BAD, BAD, { ...GOOD, patch: "mended" }]);
-  assertEquals([change?.kind, change?.scenario, change?.since?.id], ["fixed", "two", "night1"]);
+  assertEquals([change?.kind, change?.scenario, change?.since?.id], ["fixed", "two", "run1"]);
   assertEquals(change?.changed[0], { name: "patch", before: "planted", after: "mended" });
 });
 
@@ -104,40 +104,40 @@ Deno.test("a skipped scenario neither passes nor fails", async () => {
 
 Deno.test("slower is a scenario that takes far longer than the median of enough runs", async () => {
   const taking = (seconds: number): FakeJob => ({ scenarios: { one: "pass" }, milliseconds: seconds * 1000 });
-  const nights = [2, 2.2, 1.8, 2.1, 9].map(taking);
-  const [change] = await changesOf([...nights, taking(8)]);
+  const runs = [2, 2.2, 1.8, 2.1, 9].map(taking);
+  const [change] = await changesOf([...runs, taking(8)]);
   assertEquals([change?.kind, change?.scenario], ["slower", "one"]);
   assertEquals(change?.duration, { seconds: 8, median: 2.1, samples: 5 });
-  assertEquals(await changesOf([...nights, taking(5)]), [], "2.4 times the median is no matter");
-  assertEquals(await changesOf([...nights.slice(1), taking(8)]), [], "four runs are too few");
+  assertEquals(await changesOf([...runs, taking(5)]), [], "2.4 times the median is no matter");
+  assertEquals(await changesOf([...runs.slice(1), taking(8)]), [], "four runs are too few");
   const quick = [0.2, 0.2, 0.2, 0.2, 0.2, 0.9].map(taking);
   assertEquals(await changesOf(quick), [], "0.7 seconds more are no matter");
 });
 
 Deno.test("a job that did not run is missing, and so is one that the matrix has no more", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const script = { [NAME]: GOOD, "corruptions": {} };
-  await fixture.night(script);
+  await fixture.run(script);
   const durations = new Map([[NAME, 9999]]);
-  const over = await fixture.night(script, { durations, budgetSeconds: 60 });
+  const over = await fixture.run(script, { durations, budgetSeconds: 60 });
   assertEquals(over.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
-  assertEquals(over.changes[0]?.lastGood?.id, "night0");
+  assertEquals(over.changes[0]?.lastGood?.id, "run0");
   assertStringIncludes(over.changes[0]?.text ?? "", "it ran last on 2026-01-01");
-  const gone = await fixture.night({ corruptions: {} });
+  const gone = await fixture.run({ corruptions: {} });
   assertEquals(gone.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
-  const less = await fixture.night({ corruptions: {} });
+  const less = await fixture.run({ corruptions: {} });
   assertEquals(less.changes, [], "it is told once");
-  await fixture.night(script);
-  const only = await fixture.night({ corruptions: {} }, { planned: { whole: false } });
+  await fixture.run(script);
+  const only = await fixture.run({ corruptions: {} }, { planned: { whole: false } });
   assertEquals(only.changes, [], "a selection is not told of what it leaves out");
 });
 
 Deno.test("trends hold the runs of a job, this one last", async () => {
-  await using fixture = await NightFixture.make();
-  await fixture.night({ [NAME]: GOOD });
-  const { trends } = await fixture.night({ [NAME]: BAD });
-  assertEquals(trends[NAME]?.map(({ run, status }) => [run.id, status]), [["night0", "pass"], [
-    "night1",
+  await using fixture = await NightlyFixture.make();
+  await fixture.run({ [NAME]: GOOD });
+  const { trends } = await fixture.run({ [NAME]: BAD });
+  assertEquals(trends[NAME]?.map(({ run, status }) => [run.id, status]), [["run0", "pass"], [
+    "run1",
     "fail",
   ]]);
   assert(trends[NAME]?.every(({ bytes }) => bytes?.total === 100));

@@ -19,7 +19,7 @@ Deno.test("groupChanges() takes together the scenarios of a job that changed ali
     BASE,
     { ...BASE, scenario: "three" },
     { ...BASE, scenario: "four", kind: "flaky" },
-    { ...BASE, scenario: "five", since: { id: "night1", started: "" } },
+    { ...BASE, scenario: "five", since: { id: "run1", started: "" } },
   ];
   assertEquals(groupChanges(changes).map(({ change, scenarios }) => [change.job, change.kind, scenarios]), [
     ["a", "new failure", ["one", "three"]],

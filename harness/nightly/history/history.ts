@@ -54,7 +54,7 @@ const SHARD_PLAN_HOURS = 20;
 type Row = Record<string, SQLInputValue>;
 
 /**
- * The nights of the past, in one SQLite file. Each write is a transaction: runs side by side wait for each other,
+ * The nightly runs of the past, in one SQLite file. Each write is a transaction: runs side by side wait for each other,
  * and a kill at any moment leaves what was written before.
  */
 export class History implements Disposable {

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { History } from "./history.ts";
 import { MIGRATIONS } from "./history_schema.ts";
-import { NightFixture } from "../testing/nightly_fixture.ts";
+import { NightlyFixture } from "../testing/nightly_fixture.ts";
 
 const RUN = { matrix: { path: "m.json", digest: "d" }, whole: true };
 const TABLE = "CREATE TABLE extra (x INTEGER) STRICT";
@@ -16,7 +16,7 @@ function job(name: string, status: "pass" | "fail" = "pass") {
 }
 
 Deno.test("a history is kept over openings, and writing the same twice changes nothing", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   for (let time = 0; time < 2; time++) {
     using history = await History.open(fixture.historyPath);
     history.beginRun({ ...RUN, id: "1", started: "2026-01-01" });
@@ -31,7 +31,7 @@ Deno.test("a history is kept over openings, and writing the same twice changes n
 });
 
 Deno.test("an older history is brought up to date and keeps what it holds; a newer one is refused", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   {
     using old = await History.open(fixture.historyPath);
     old.beginRun({ ...RUN, id: "1", started: "2026-01-01" });
@@ -50,7 +50,7 @@ Deno.test("an older history is brought up to date and keeps what it holds; a new
 });
 
 Deno.test("a migration that fails leaves the history as it was", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   (await History.open(fixture.historyPath))[Symbol.dispose]();
   const broken = [...MIGRATIONS, `${TABLE}; CREATE NONSENSE`];
   await assertRejects(() => History.open(fixture.historyPath, broken), UsageError, "cannot be opened");
@@ -59,7 +59,7 @@ Deno.test("a migration that fails leaves the history as it was", async () => {
 });
 
 Deno.test("a file that is no history is refused, and left alone", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const text = `${fixture.path}/text`;
   await Deno.writeTextFile(text, "not a database, but a text that is long enough to look at\n".repeat(100));
   await assertRejects(() => History.open(text), UsageError, `${text}: the history cannot be opened`);
@@ -71,7 +71,7 @@ Deno.test("a file that is no history is refused, and left alone", async () => {
 });
 
 Deno.test("two processes write to one history at once, and nothing is lost", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const script = `
     import { History } from ${JSON.stringify(import.meta.resolve("./history.ts"))};
     const [path, id] = Deno.args;
@@ -93,7 +93,7 @@ Deno.test("two processes write to one history at once, and nothing is lost", asy
 });
 
 Deno.test("shards of one plan are cut by the durations that the first of them saw", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   using history = await History.open(fixture.historyPath);
   const first = new Map([["a", 1], ["b", 2]]);
   assertEquals(history.shardDurations("plan", first), first);
@@ -102,7 +102,7 @@ Deno.test("shards of one plan are cut by the durations that the first of them sa
 });
 
 Deno.test("forget() removes old runs with all that belongs to them", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   using history = await History.open(fixture.historyPath);
   for (const started of ["2020-01-01T00:00:00.000Z", new Date().toISOString()]) {
     history.beginRun({ ...RUN, id: started, started });

@@ -5,7 +5,7 @@ import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 import type { History } from "../history/history.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
-import { NightDirectory } from "../run/run_directory.ts";
+import { RunDirectory } from "../run/run_directory.ts";
 
 /** The file of {@linkcode writeDurations}. */
 export const DURATIONS_FILE = "durations.json";
@@ -35,10 +35,10 @@ export function recordedDurations(history: History, names: readonly string[]): M
 export async function readDurations(path: string | undefined): Promise<Map<string, number> | undefined> {
   if (path === undefined) return undefined;
   if (basename(path) === DURATIONS_FILE) return await readDurationsFile(path);
-  const result = await new NightDirectory(dirname(path)).readResult();
+  const result = await new RunDirectory(dirname(path)).readResult();
   if (basename(path) !== "nightly.json" || !result) {
     throw new UsageError(
-      `option --durations takes the nightly.json of a night or a ${DURATIONS_FILE}: found "${path}"`,
+      `option --durations takes the nightly.json of a nightly run or a ${DURATIONS_FILE}: found "${path}"`,
     );
   }
   return new Map(

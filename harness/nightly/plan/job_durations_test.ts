@@ -4,13 +4,13 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { readDurations, writeDurations } from "./job_durations.ts";
-import { NightFixture } from "../testing/nightly_fixture.ts";
+import { NightlyFixture } from "../testing/nightly_fixture.ts";
 
-Deno.test("readDurations() takes the durations of a night, and those that were written for its shards", async () => {
-  await using fixture = await NightFixture.make();
-  const night = await fixture.night({ a: {}, b: {} }, { name: "one" });
+Deno.test("readDurations() takes the durations of a run, and those that were written for its shards", async () => {
+  await using fixture = await NightlyFixture.make();
+  const result = await fixture.run({ a: {}, b: {} }, { name: "one" });
   const durations = await readDurations(join(fixture.path, "one", "nightly.json"));
-  assertEquals(durations, new Map(night.jobs.map(({ name, seconds }) => [name, seconds])));
+  assertEquals(durations, new Map(result.jobs.map(({ name, seconds }) => [name, seconds])));
   const path = join(fixture.path, "durations.json");
   for (const written of [durations!, new Map<string, number>()]) {
     await writeDurations(path, written);
@@ -20,7 +20,7 @@ Deno.test("readDurations() takes the durations of a night, and those that were w
 });
 
 Deno.test("readDurations() says what is wrong with a file", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const path = join(fixture.path, "durations.json");
   const refused = async (text: string, expected: string): Promise<void> => {
     await Deno.writeTextFile(path, text);

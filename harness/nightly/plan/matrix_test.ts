@@ -19,7 +19,7 @@ async function refuse(value: unknown, says: string): Promise<void> {
   await assertRejects(() => parse(value), UsageError, says);
 }
 
-Deno.test("the project's own matrix has the jobs of the default night", async () => {
+Deno.test("the project's own matrix has the jobs of the default nightly run", async () => {
   assertEquals(expandMatrix(await readMatrix(DEFAULT_MATRIX)).map(({ name }) => name), [
     "5.10/x86_64/plain/catalogue",
     "5.10/i386/plain/catalogue",

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { parseJsonc } from "./parse_jsonc.ts";
 
 Deno.test("parseJsonc() takes comments away, but not out of strings", () => {
-  const text = `// a night\n{ /* two\nlines */ "a": "http://x/*y*/", // "b": 1\n"c": ["\\"//", 1 /**/] }`;
+  const text =
+    `// a nightly run\n{ /* two\nlines */ "a": "http://x/*y*/", // "b": 1\n"c": ["\\"//", 1 /**/] }`;
   assertEquals(parseJsonc(text), { a: "http://x/*y*/", c: ['"//', 1] });
 });
 

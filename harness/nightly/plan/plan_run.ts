@@ -10,8 +10,8 @@ import { type NightlyPlan, PLAN_SCHEMA } from "./planned_job.ts";
 import { DEFAULT_MATRIX, readMatrix } from "./matrix.ts";
 import { type Shard, shardJobs } from "./shard_jobs.ts";
 
-/** What {@linkcode planNight} takes. */
-export interface PlanNightOptions {
+/** What {@linkcode planRun} takes. */
+export interface PlanRunOptions {
   readonly matrixPath: string;
   /** Only jobs whose name contains one of these; all when there are none. */
   readonly only: readonly string[];
@@ -24,17 +24,17 @@ export interface PlanNightOptions {
 }
 
 /** A plan, and what its jobs took before. */
-export interface PlannedNight {
+export interface PlannedRun {
   readonly plan: NightlyPlan;
   readonly durations: ReadonlyMap<string, number>;
 }
 
 /**
- * Plans a night.
+ * Plans a nightly run.
  *
  * @throws {UsageError} when the matrix has a mistake, or no job's name fits `only`
  */
-export async function planNight(options: PlanNightOptions): Promise<PlannedNight> {
+export async function planRun(options: PlanRunOptions): Promise<PlannedRun> {
   const { only, filter, shard, history, shardDurations } = options;
   const matrix = await readMatrix(options.matrixPath);
   const all = expandMatrix(matrix, filter);

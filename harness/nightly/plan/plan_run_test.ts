@@ -5,19 +5,19 @@ import { UsageError } from "../../../vm/host/errors.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { fetchGitTree, GitTreeError } from "./git_tree.ts";
 import { History } from "../history/history.ts";
-import { planNight, type PlanNightOptions } from "./plan_run.ts";
+import { planRun, type PlanRunOptions } from "./plan_run.ts";
 import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
-import { NightFixture } from "../testing/nightly_fixture.ts";
+import { NightlyFixture } from "../testing/nightly_fixture.ts";
 
 async function planOf(
-  fixture: NightFixture,
+  fixture: NightlyFixture,
   jobs: unknown,
-  options: Partial<PlanNightOptions> = {},
+  options: Partial<PlanRunOptions> = {},
 ): Promise<NightlyPlan> {
   const matrixPath = `${fixture.path}/m.json`;
   await Deno.writeTextFile(matrixPath, JSON.stringify({ jobs }));
   using history = await History.open(fixture.historyPath);
-  const { plan } = await planNight({
+  const { plan } = await planRun({
     ...{ matrixPath, only: [], filter: [], shard: undefined, shardDurations: undefined, history },
     ...options,
   });
@@ -25,7 +25,7 @@ async function planOf(
 }
 
 /** A product whose kernel is a file. */
-async function product(fixture: NightFixture, change: Record<string, unknown> = {}): Promise<unknown> {
+async function product(fixture: NightlyFixture, change: Record<string, unknown> = {}): Promise<unknown> {
   await Deno.writeTextFile(`${fixture.path}/bzImage`, "a kernel");
   return {
     kernels: [{ file: "bzImage" }],
@@ -40,7 +40,7 @@ function command({ command }: PlannedJob): readonly string[] {
 }
 
 Deno.test("a job's command line says all that the matrix and the command line ask for", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const suites = ["catalogue", { suite: "fuzz", count: 7, seed: 3 }, "corruptions"];
   const { jobs, selected } = await planOf(fixture, [await product(fixture, { suites })], {
     filter: ["ldt_far"],
@@ -85,7 +85,7 @@ Deno.test("a job's command line says all that the matrix and the command line as
 });
 
 Deno.test("a job's digest speaks of all that decides its outcome, and of nothing else", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const digest = async (change = {}, options = {}) =>
     (await planOf(fixture, [await product(fixture, change)], options)).jobs[0]!;
   const first = await digest();
@@ -103,7 +103,7 @@ Deno.test("a job's digest speaks of all that decides its outcome, and of nothing
 });
 
 Deno.test("jobs that cannot be planned say why, by name, and the others are planned", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const { jobs } = await planOf(fixture, [
     { kernels: [{ file: "none" }, { directory: "." }], platforms: ["x86_64"], suites: ["catalogue"] },
     await product(fixture, { platforms: ["i386"], flavours: ["debug"] }),
@@ -122,7 +122,7 @@ Deno.test("jobs that cannot be planned say why, by name, and the others are plan
 });
 
 Deno.test("--only takes a part of a name, or a whole name alone", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const suites = ["catalogue", { suite: "catalogue", filter: ["ldt"] }];
   const names = async (...only: string[]) =>
     (await planOf(fixture, [await product(fixture, { suites })], { only })).selected;
@@ -139,12 +139,12 @@ Deno.test("--only takes a part of a name, or a whole name alone", async () => {
 });
 
 Deno.test("shards share the jobs of a plan, though the first records durations before the second is cut", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const platforms = ["x86_64", "i386", "i386-pae", "compat"];
   const part = async (index: number) =>
     await planOf(fixture, [await product(fixture, { platforms })], { shard: { index, of: 2 } });
   const first = await part(1);
-  await fixture.night(
+  await fixture.run(
     Object.fromEntries(
       first.jobs.map(({ name }, index) => [name, { scenarios: { one: "pass" }, seconds: index / 10 }]),
     ),
@@ -156,7 +156,7 @@ Deno.test("shards share the jobs of a plan, though the first records durations b
 });
 
 Deno.test("a git source is fetched by branch, tag or commit, once, and the repository is left alone", async () => {
-  await using fixture = await NightFixture.make();
+  await using fixture = await NightlyFixture.make();
   const repository = `${fixture.path}/linux`;
   const git = async (...args: string[]): Promise<string> => {
     const identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"];

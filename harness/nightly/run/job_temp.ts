@@ -3,34 +3,34 @@
 import { join } from "@std/path";
 import { ExpectedError } from "../../../vm/host/errors.ts";
 
-const PREFIX = "ckptest-night-";
+const PREFIX = "ckptest-jobs-";
 const LOCK = ".lock";
 /** Between making a directory and locking it. */
 const YOUNG_MS = 60_000;
 
 /**
- * A directory for the temporary files of all jobs of a night. It is locked while the night runs: what a killed
+ * A directory for the temporary files of all jobs of a nightly run. It is locked meanwhile: what a killed
  * one left behind is found by that and removed by the next.
  */
-export class NightTemp implements AsyncDisposable {
+export class JobTemp implements AsyncDisposable {
   readonly path: string;
   readonly #lock: Deno.FsFile;
 
-  /** Use {@linkcode NightTemp.make}. */
+  /** Use {@linkcode JobTemp.make}. */
   constructor(path: string, lock: Deno.FsFile) {
     this.path = path;
     this.#lock = lock;
   }
 
   /** Makes one below `base`, where `TMPDIR` says or in /tmp. */
-  static async make(base: string = Deno.env.get("TMPDIR") ?? "/tmp"): Promise<NightTemp> {
+  static async make(base: string = Deno.env.get("TMPDIR") ?? "/tmp"): Promise<JobTemp> {
     await removeAbandoned(base).catch((error) => {
       throw new ExpectedError(`no temporary directory below TMPDIR (${base}): ${error.message}`);
     });
     const path = await Deno.makeTempDir({ dir: base, prefix: PREFIX });
     const lock = await Deno.open(join(path, LOCK), { write: true, create: true });
     await lock.lock(true);
-    return new NightTemp(path, lock);
+    return new JobTemp(path, lock);
   }
 
   /** Runs work with a directory of its own, and removes that. */
@@ -68,7 +68,7 @@ async function removeAbandoned(base: string): Promise<void> {
       using lock = await Deno.open(join(path, LOCK), { write: true, create: true });
       if (await lock.tryLock(true)) await Deno.remove(path, { recursive: true });
     } catch {
-      // Another night removes it at the same time.
+      // Another nightly run removes it at the same time.
     }
   }
 }

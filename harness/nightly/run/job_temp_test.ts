@@ -2,22 +2,22 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "@std/fs";
-import { NightTemp } from "./job_temp.ts";
+import { JobTemp } from "./job_temp.ts";
 
-Deno.test("what a killed night left is removed by the next; what belongs to a running one stays", async () => {
+Deno.test("what a killed run left is removed by the next; what belongs to a running one stays", async () => {
   const base = await Deno.makeTempDir();
   try {
     const old = new Date(Date.now() - 600_000);
-    await Deno.mkdir(`${base}/ckptest-night-dead/job`, { recursive: true });
-    await Deno.mkdir(`${base}/ckptest-night-young`);
+    await Deno.mkdir(`${base}/ckptest-jobs-dead/job`, { recursive: true });
+    await Deno.mkdir(`${base}/ckptest-jobs-young`);
     await Deno.mkdir(`${base}/of-another-program`);
-    await using running = await NightTemp.make(base);
-    for (const path of [`${base}/ckptest-night-dead`, `${base}/of-another-program`, running.path]) {
+    await using running = await JobTemp.make(base);
+    for (const path of [`${base}/ckptest-jobs-dead`, `${base}/of-another-program`, running.path]) {
       await Deno.utime(path, old, old);
     }
-    await using next = await NightTemp.make(base);
-    assert(!await exists(`${base}/ckptest-night-dead`));
-    for (const name of ["ckptest-night-young", "of-another-program"]) {
+    await using next = await JobTemp.make(base);
+    assert(!await exists(`${base}/ckptest-jobs-dead`));
+    for (const name of ["ckptest-jobs-young", "of-another-program"]) {
       assert(await exists(`${base}/${name}`), name);
     }
     assert(await exists(running.path));

@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import { readRunResult, type RunResult } from "../../run/run_result.ts";
-import { describeJob, NightDirectory } from "./run_directory.ts";
+import { describeJob, RunDirectory } from "./run_directory.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 import type { JobEnd } from "./job_runner.ts";
@@ -65,7 +65,7 @@ export async function judgeJob(
   const { command, deadlineSeconds } = job;
   const hasResults = command.kind === "ckptest" && command.writesResults;
   const { kind, reason, run } = await endOfJob(end, { out: directory, hasResults, late, deadlineSeconds });
-  const files = NightDirectory.filesOf(job.name);
+  const files = RunDirectory.filesOf(job.name);
   const base = { ...describeJob(job), seconds: end.seconds, reused: false, files, ...(run ? { run } : {}) };
   if (kind === undefined) return { ...base, status: "pass" };
   return { ...base, status: "fail", reason: reason!, failure: failureOf(kind, end, `${files}/${JOB_LOG}`) };
@@ -77,7 +77,7 @@ export function unbuiltJob(job: PlannedJob, end: JobEnd, log: string): NightlyJo
     ...{ ...describeJob(job), status: "fail", seconds: 0, reused: false },
     reason: reasonOf(end, undefined) ?? `status ${end.code}`,
     failure: failureOf("build", end, log),
-    files: NightDirectory.filesOf(job.name),
+    files: RunDirectory.filesOf(job.name),
   };
 }
 

@@ -6,7 +6,7 @@ import { fromFileUrl } from "@std/path";
 import { DatabaseSync } from "node:sqlite";
 import type { NightlyResult } from "../nightly_result.ts";
 import type { FakeScript } from "../testing/fake_jobs.ts";
-import { NightFixture, steadyPart } from "../testing/nightly_fixture.ts";
+import { NightlyFixture, steadyPart } from "../testing/nightly_fixture.ts";
 
 const PROGRAM = fromFileUrl(new URL("../testing/fake_nightly.ts", import.meta.url));
 const CONFIG = fromFileUrl(new URL("../../../deno.json", import.meta.url));
@@ -26,7 +26,7 @@ const SCRIPT: FakeScript = Object.fromEntries(
 );
 
 interface Place {
-  readonly fixture: NightFixture;
+  readonly fixture: NightlyFixture;
   readonly name: string;
 }
 
@@ -61,8 +61,8 @@ function historyOf({ fixture, name }: Place): unknown {
   return { runs, jobs, scenarios, sound: db.prepare("PRAGMA integrity_check").get() };
 }
 
-Deno.test("killed ten times at random moments and resumed, a night ends as an undisturbed one", async () => {
-  await using fixture = await NightFixture.make();
+Deno.test("killed ten times at random moments and resumed, a nightly run ends as an undisturbed one", async () => {
+  await using fixture = await NightlyFixture.make();
   const tmp = `${fixture.path}/tmp`;
   await Deno.mkdir(tmp);
   const undisturbed = { fixture, name: "undisturbed" };
@@ -94,13 +94,13 @@ Deno.test("killed ten times at random moments and resumed, a night ends as an un
   assert(!await exists(`${fixture.path}/killed/partial`) || await isEmpty(`${fixture.path}/killed/partial`));
 });
 
-Deno.test("Ctrl-C lets a night end in good order: status, message, no temporary file", async () => {
-  await using fixture = await NightFixture.make();
+Deno.test("Ctrl-C lets a nightly run end in good order: status, message, no temporary file", async () => {
+  await using fixture = await NightlyFixture.make();
   const tmp = `${fixture.path}/tmp`;
   await Deno.mkdir(tmp);
-  const place = { fixture, name: "night" };
+  const place = { fixture, name: "one" };
   const child = start(place, tmp);
-  while (!await exists(`${fixture.path}/night/jobs`)) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (!await exists(`${fixture.path}/one/jobs`)) await new Promise((resolve) => setTimeout(resolve, 10));
   child.kill("SIGINT");
   const { code, stdout } = await child.output();
   const text = new TextDecoder().decode(stdout);
@@ -117,9 +117,9 @@ Deno.test("Ctrl-C lets a night end in good order: status, message, no temporary 
 });
 
 /** Whether there is a job with its name but without all of its files. */
-async function halfWritten(night: string): Promise<boolean> {
-  if (!await exists(`${night}/jobs`)) return false;
-  for await (const { path } of walk(`${night}/jobs`, { includeFiles: false, match: [/suite\d+$/] })) {
+async function halfWritten(directory: string): Promise<boolean> {
+  if (!await exists(`${directory}/jobs`)) return false;
+  for await (const { path } of walk(`${directory}/jobs`, { includeFiles: false, match: [/suite\d+$/] })) {
     if (!await exists(`${path}/job.json`)) return true;
     JSON.parse(await Deno.readTextFile(`${path}/job.json`));
   }

@@ -5,8 +5,8 @@ import { medianOf } from "../history/compare_history.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { RunState } from "./run_jobs.ts";
 
-/** Shows how far a night is: a line that is written over on a terminal, a line per stage elsewhere. */
-export class NightProgress implements Disposable {
+/** Shows how far a nightly run is: a line that is written over on a terminal, a line per stage elsewhere. */
+export class NightlyProgress implements Disposable {
   readonly #terminal: Terminal;
   readonly #durations: ReadonlyMap<string, number>;
   readonly #timer: ReturnType<typeof setInterval>;

@@ -17,7 +17,7 @@ export interface PrunableEntry {
 
 /** Where entries are looked for. */
 export interface PrunablePlaces {
-  /** Below it `nights`. */
+  /** Below it `nightly`. */
   readonly stateDir: string;
   /** Below it all else. */
   readonly cacheDir: string;
@@ -32,9 +32,9 @@ const FLAVOUR = /-(debug|fault)$/;
 /** What is being removed has such a name: cut short, it is nobody's, and the next pruning ends it. */
 const REMOVED = ".removed-";
 
-/** Nights, runs, logs, kernels, trees and whatever else ckptest keeps until it is pruned. */
+/** Runs, logs, kernels, trees and whatever else ckptest keeps until it is pruned. */
 export async function prunableEntries({ stateDir, cacheDir }: PrunablePlaces): Promise<PrunableEntry[]> {
-  const nights = await entriesOf(join(stateDir, "nights"), removeNight);
+  const nightly = await entriesOf(join(stateDir, "nightly"), removeRun);
   const store = join(cacheDir, "store");
   const kernels = await entriesOf(store, (path) => withFileLock(join(store, ".lock"), () => discard(path)));
   const unlocked = UNLOCKED.map((name) => entriesOf(join(cacheDir, name), discard));
@@ -42,7 +42,7 @@ export async function prunableEntries({ stateDir, cacheDir }: PrunablePlaces): P
     const root = join(cacheDir, name);
     return [treesOf(root), entriesOf(join(root, "build"), (path) => removeBuild(root, path))];
   });
-  return [nights, kernels, ...await Promise.all([...unlocked, ...built])].flat();
+  return [nightly, kernels, ...await Promise.all([...unlocked, ...built])].flat();
 }
 
 async function entriesOf(
@@ -54,7 +54,7 @@ async function entriesOf(
     const isOurs = name.startsWith(REMOVED);
     if (isSymlink || name.endsWith(".lock") || (name.startsWith(".") && !isOurs)) continue;
     const path = join(place, name);
-    // A night has its result renamed into it at its end, a build its kernel; what is found is touched.
+    // A nightly run has its result renamed into it at its end, a build its kernel; what is found is touched.
     const used = isOurs ? 0 : await timeOf(path);
     entries.push({ path, used, bytes: sizeOf(path), remove: () => remove(path) });
   }
@@ -91,7 +91,7 @@ async function removeBuild(root: string, path: string): Promise<boolean> {
   return await under(locks);
 }
 
-async function removeNight(path: string): Promise<boolean> {
+async function removeRun(path: string): Promise<boolean> {
   using lock = await Deno.open(join(path, ".lock"), { write: true, create: true });
   return await lock.tryLock(true) && await discard(path);
 }

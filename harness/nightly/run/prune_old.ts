@@ -20,7 +20,7 @@ export interface Pruned {
 const DAY_MS = 86_400_000;
 
 /**
- * Removes nights, runs, logs, kernels, trees and whatever else was not used for so many days, and then the oldest
+ * Removes runs, logs, kernels, trees and whatever else was not used for so many days, and then the oldest
  * until the rest fits. What was used within a day stays whatever its size, and so does what is in use.
  */
 export async function pruneOld(options: PruneOptions): Promise<Pruned> {
@@ -33,7 +33,7 @@ export async function pruneOld(options: PruneOptions): Promise<Pruned> {
   const removed = { entries: 0, bytes: 0 };
   for (const { used, bytes, remove } of entries) {
     if (now - used <= keepDays * DAY_MS && excess <= 0) continue;
-    // Not ours to remove, or gone meanwhile: the next night tries again.
+    // Not ours to remove, or gone meanwhile: the next nightly run tries again.
     if (!await remove().catch(() => false)) continue;
     excess -= bytes;
     removed.entries++;

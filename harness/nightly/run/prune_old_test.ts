@@ -37,8 +37,8 @@ async function left(
 }
 
 const AGES = {
-  "state/nights/a": 50,
-  "state/nights/b": 5,
+  "state/nightly/a": 50,
+  "state/nightly/b": 5,
   "cache/runs/c": 40,
   "cache/runs/d": 3,
   "cache/store/e": 31,
@@ -47,21 +47,28 @@ const AGES = {
   "cache/git/h": 60,
 };
 
-Deno.test("pruneOld() removes nights, runs and kernels that are so many days old, and nothing else", async () => {
-  assertEquals(await left(AGES, {}), ["state/nights/b", "cache/runs/d", "cache/store/f", "cache/src/g"]);
+Deno.test("pruneOld() removes runs and kernels that are so many days old, and nothing else", async () => {
+  assertEquals(await left(AGES, {}), [
+    "state/nightly/b",
+    "cache/runs/d",
+    "cache/store/f",
+    "cache/src/g",
+  ]);
   assertEquals((await left(AGES, { keepDays: 99 })).length, 8);
 });
 
 Deno.test("pruneOld() removes the oldest until the rest fits, but nothing of today", async () => {
   assertEquals(await left(AGES, { keepDays: 99, keepBytes: 3500 }), [
-    ...["state/nights/b", "cache/runs/d", "cache/store/f", "cache/src/g"],
+    ...["state/nightly/b", "cache/runs/d", "cache/store/f", "cache/src/g"],
   ]);
   assertEquals(await left(AGES, { keepDays: 99, keepBytes: 0 }), ["cache/store/f", "cache/src/g"]);
 });
 
-Deno.test("pruneOld() leaves alone what it is told to, and a night that is running", async () => {
-  assertEquals((await left(AGES, { spare: "state/nights/a" })).includes("state/nights/a"), true);
-  assertEquals(await left({ "state/nights/a": 50 }, { locked: "state/nights/a" }), ["state/nights/a"]);
+Deno.test("pruneOld() leaves alone what it is told to, and a nightly run that is running", async () => {
+  assertEquals((await left(AGES, { spare: "state/nightly/a" })).includes("state/nightly/a"), true);
+  assertEquals(await left({ "state/nightly/a": 50 }, { locked: "state/nightly/a" }), [
+    "state/nightly/a",
+  ]);
 });
 
 Deno.test("pruneOld() removes trees, builds, programs, archives and leftovers of all kinds", async () => {

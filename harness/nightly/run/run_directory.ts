@@ -19,22 +19,23 @@ import { type NightlyPlan, PLAN_FORMAT, type PlannedJob } from "../plan/planned_
 export const PAGE = "report.html";
 
 /**
- * The directory of a night: `plan.json`, `jobs/NAME/` of each finished job, `builds/KEY.log`, and `nightly.json` and
- * the page at the end. A job's directory gets its name when all is in it: what bears the name of a job is finished.
+ * The directory of a nightly run: `plan.json`, `jobs/NAME/` of each finished job, `builds/KEY.log`, and at the end
+ * `nightly.json` and the page. A job's directory gets its name when all is in it: what has the name of a job is
+ * finished.
  */
-export class NightDirectory {
+export class RunDirectory {
   readonly path: string;
 
   constructor(path: string) {
     this.path = path;
   }
 
-  /** Where a job of this name lies, from the directory of the night. */
+  /** Where a job of this name lies, from the directory of the run. */
   static filesOf(name: string): string {
     return `jobs/${name}`;
   }
 
-  /** What a night that was interrupted has planned; undefined when there is none. */
+  /** What a nightly run that was interrupted has planned; undefined when there is none. */
   async readPlan(): Promise<NightlyPlan | undefined> {
     return await readVersioned(join(this.path, "plan.json"), PLAN_FORMAT);
   }
@@ -53,13 +54,13 @@ export class NightDirectory {
     await writeJson(join(this.path, "nightly.json"), result);
   }
 
-  /** Removes the result of an earlier part of the night, and what unfinished jobs left. */
+  /** Removes the result of an earlier part of the run, and what unfinished jobs left. */
   async removeUnfinished(): Promise<void> {
     for (const name of ["nightly.json", PAGE]) await removeIfThere(join(this.path, name));
     await removeIfThere(join(this.path, "partial"));
   }
 
-  /** The file for what the build of a kernel writes, from the directory of the night. */
+  /** The file for what the build of a kernel writes, from the directory of the run. */
   async buildLog(key: string): Promise<string> {
     await ensureDir(join(this.path, "builds"));
     const log = `builds/${key}.log`;
@@ -88,7 +89,7 @@ export class NightDirectory {
     const { run: _inItsOwnFile, ...rest } = job;
     await ensureDir(partial);
     await writeJson(join(partial, "job.json"), rest);
-    const path = join(this.path, NightDirectory.filesOf(job.name));
+    const path = join(this.path, RunDirectory.filesOf(job.name));
     await ensureDir(dirname(path));
     await removeIfThere(path);
     await Deno.rename(partial, path);
@@ -96,7 +97,7 @@ export class NightDirectory {
 
   /** A job that finished, or undefined. */
   async readJob(name: string): Promise<NightlyJob | undefined> {
-    const directory = join(this.path, NightDirectory.filesOf(name));
+    const directory = join(this.path, RunDirectory.filesOf(name));
     const job = await readVersioned(join(directory, "job.json"), { schema: NIGHTLY_JOB });
     // What a job left that crashed is nothing to go by.
     const run = await readVersioned(join(directory, "results.json"), RUN_RESULT_FORMAT).catch((error) => {

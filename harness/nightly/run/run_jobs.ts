@@ -6,9 +6,9 @@ import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel
 import type { NightlyJob } from "../nightly_result.ts";
 import type { JobEnd, JobRunner } from "./job_runner.ts";
 import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
-import { missingJob, type NightDirectory } from "./run_directory.ts";
+import { missingJob, type RunDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
-import type { NightTemp } from "./job_temp.ts";
+import type { JobTemp } from "./job_temp.ts";
 import { formatDuration } from "../plan/parse_quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 
@@ -17,15 +17,15 @@ export interface RunJobsOptions {
   readonly jobs: readonly PlannedJob[];
   /** Jobs that finished before, by name. */
   readonly finished: ReadonlyMap<string, NightlyJob>;
-  readonly directory: NightDirectory;
-  readonly temp: NightTemp;
+  readonly directory: RunDirectory;
+  readonly temp: JobTemp;
   readonly runner: JobRunner;
   /** How many processes side by side. */
   readonly slots: number;
   /** Seconds that jobs took before, by name. */
   readonly durations: ReadonlyMap<string, number>;
   readonly budgetSeconds?: number | undefined;
-  /** Stops the night; its reason says why. */
+  /** Stops the run; its reason says why. */
   readonly signal: AbortSignal;
   readonly onFinish: (job: NightlyJob) => void;
   readonly onBuild: (key: string, build: { seconds: number; status: "pass" | "fail" }) => void;
@@ -48,7 +48,7 @@ export interface RunState {
 export interface JobsOutcome {
   /** One for each job, in their order. */
   readonly jobs: readonly NightlyJob[];
-  /** Why the night was stopped before its end. */
+  /** Why the run was stopped before its end. */
   readonly stopped: string | undefined;
   readonly buildSeconds: number;
   readonly kernels: { readonly built: number; readonly cached: number; readonly failed: number };
@@ -220,7 +220,7 @@ class JobScheduler {
   }
 
   /**
-   * Whether a process came to its end because the night does. A batch system sends its signal to every process
+   * Whether a process came to its end because the run does. A batch system sends its signal to every process
    * of a job at once, so that ours may come a moment later.
    */
   async #cutShort({ signal, outcome }: JobEnd): Promise<boolean> {
@@ -267,14 +267,14 @@ class JobScheduler {
       : `not started: ${of} had ${formatDuration(left)} left, it takes ${formatDuration(needs)}`;
   }
 
-  /** Stops the night when there is no room: what fails then says nothing. */
+  /** Stops the run when the disk is full: what fails then says nothing. */
   async #diskFull(): Promise<boolean> {
     if (!await isDiskNearlyFull(this.#options.directory.path)) return false;
     this.#halt(DISK_FULL_HINT);
     return true;
   }
 
-  /** A full disk ends the night as a signal does; any other error is thrown when nothing runs any more. */
+  /** A full disk ends the run as a signal does; any other error is thrown when nothing runs any more. */
   #fail(error: unknown): void {
     if (isDiskFull(error)) return this.#halt(DISK_FULL_HINT);
     this.#error ??= error;

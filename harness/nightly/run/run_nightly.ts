@@ -6,21 +6,21 @@ import { isDiskFull } from "../../../vm/kernel/build/build_error.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
-import { accountTime } from "../time_breakdown.ts";
+import { timeBreakdown } from "../time_breakdown.ts";
 import { buildNightlyResult } from "../build_nightly_result.ts";
 import type { History } from "../history/history.ts";
 import type { JobRunner } from "./job_runner.ts";
 import { TRIED_AGAIN } from "./judge_job.ts";
-import { NightDirectory } from "./run_directory.ts";
-import { NightProgress } from "./nightly_progress.ts";
+import { RunDirectory } from "./run_directory.ts";
+import { NightlyProgress } from "./nightly_progress.ts";
 import { jobLine } from "../nightly_summary.ts";
-import { NightTemp } from "./job_temp.ts";
+import { JobTemp } from "./job_temp.ts";
 import type { NightlyPlan } from "../plan/planned_job.ts";
 import { runJobs } from "./run_jobs.ts";
 
-/** What {@linkcode runNight} takes. */
-export interface RunNightOptions {
-  /** Id and time of start are those of the night that is resumed, if one is. */
+/** What {@linkcode runNightly} takes. */
+export interface RunNightlyOptions {
+  /** Id and time of start are those of the run that is resumed, if one is. */
   readonly plan: NightlyPlan;
   readonly directory: string;
   readonly resume: boolean;
@@ -32,7 +32,7 @@ export interface RunNightOptions {
   readonly slots: number;
   readonly durations: ReadonlyMap<string, number>;
   readonly budgetSeconds?: number | undefined;
-  /** What planning took, which is part of the night. */
+  /** What planning took, which is part of the run. */
   readonly planSeconds?: number;
   readonly signal: AbortSignal;
 }
@@ -41,9 +41,9 @@ export interface RunNightOptions {
  * Runs the selected jobs of a plan. Each finished job is kept at once, in the directory and in the history, so
  * that a kill at any moment loses what was running alone.
  *
- * @throws {UsageError} when another run works in the directory, or a night lies there that is not to be resumed
+ * @throws {UsageError} when another run works in the directory, or a nightly run lies there that is not to be resumed
  */
-export async function runNight(options: RunNightOptions): Promise<NightlyResult> {
+export async function runNightly(options: RunNightlyOptions): Promise<NightlyResult> {
   const { directory: path, wait = false, terminal } = options;
   await makeDirectory(path);
   const onWait = (holder: string): void => {
@@ -53,15 +53,15 @@ export async function runNight(options: RunNightOptions): Promise<NightlyResult>
   return await withFileLock(join(path, ".lock"), () => runLocked(options), { onWait });
 }
 
-async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
+async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   const begin = performance.now();
   const { history, resume, terminal, durations, slots, runner, signal, budgetSeconds } = options;
   const { planSeconds = 0 } = options;
-  const directory = new NightDirectory(options.directory);
+  const directory = new RunDirectory(options.directory);
   const before = await directory.readPlan();
   if (before && !resume) {
     throw new UsageError(
-      `${directory.path} holds a night: go on with it (--resume), or name another place (--out)`,
+      `${directory.path} holds a nightly run: go on with it (--resume), or name another place (--out)`,
     );
   }
   const plan = before ? { ...options.plan, id: before.id, started: before.started } : options.plan;
@@ -91,8 +91,8 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     record(() => history.recordJob(plan.id, job));
   }
   if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
-  await using temp = await NightTemp.make();
-  using progress = new NightProgress(terminal, durations);
+  await using temp = await JobTemp.make();
+  using progress = new NightlyProgress(terminal, durations);
   const planning = planSeconds + (performance.now() - begin) / 1000;
   const outcome = await runJobs({
     ...{ jobs, finished, directory, temp, runner, slots, durations, budgetSeconds, signal },
@@ -113,7 +113,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     ...(outcome.stopped === undefined ? {} : { stopped: outcome.stopped }),
     slots,
     kernels: outcome.kernels,
-    spent: accountTime({
+    spent: timeBreakdown({
       ...{ wall, slots, planning, jobs: outcome.jobs },
       builds: outcome.buildSeconds,
       cutShort: outcome.cutSeconds,
@@ -125,7 +125,7 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
     wholeMatrix: plan.whole,
   });
   await directory.writeResult(result).catch((error: Error) => {
-    // On a full disk the night was stopped for that: it is told below, and the finished jobs are there.
+    // On a full disk the run was stopped for that: it is told below, and the finished jobs are there.
     if (outcome.stopped === undefined || !isDiskFull(error)) throw error;
     terminal.note(error.message);
   });
@@ -134,6 +134,6 @@ async function runLocked(options: RunNightOptions): Promise<NightlyResult> {
 
 async function makeDirectory(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true }).catch((error: Error) => {
-    throw new UsageError(`no directory for the night, ${path}: ${error.message}`);
+    throw new UsageError(`no directory for the run, ${path}: ${error.message}`);
   });
 }

@@ -5,7 +5,7 @@ import { UsageError } from "../../../vm/host/errors.ts";
 import { isAbsolute, join } from "@std/path";
 
 /**
- * Where nights and their history are kept when no place is named: `$XDG_STATE_HOME/ckptest`, or
+ * Where nightly runs and their history are kept when no place is named: `$XDG_STATE_HOME/ckptest`, or
  * `~/.local/state/ckptest`. They cannot be made again, so they are not in the cache.
  *
  * @throws {ExpectedError} when neither variable is usable

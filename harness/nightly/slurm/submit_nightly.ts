@@ -8,8 +8,8 @@ import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
 import { DURATIONS_FILE, writeDurations } from "../plan/job_durations.ts";
 
-/** A night for a Slurm cluster. */
-export interface SlurmNight {
+/** A nightly run for a Slurm cluster. */
+export interface SlurmRun {
   /** Directory that every node sees under this name. */
   readonly directory: string;
   readonly shards: number;
@@ -29,39 +29,39 @@ export interface SlurmNight {
   readonly shardSbatch: readonly string[];
   /** `XDG_CACHE_HOME` of the jobs; that of the environment when undefined. */
   readonly cache?: string | undefined;
-  /** Whether a night that was submitted in the directory before goes on. */
+  /** Whether a nightly run of the directory goes on. */
   readonly resume: boolean;
 }
 
 /** Numbers of the jobs of Slurm. */
-export interface SubmittedNight {
+export interface SubmittedRun {
   readonly array: string;
   readonly merge: string;
 }
 
-/** The file in the directory of the night that says how it was cut. */
-const NIGHT_FILE = "slurm.json";
+/** The file in the directory of the run that says how it was cut. */
+const RUN_FILE = "slurm.json";
 const SCRIPTS = import.meta.dirname ?? ".";
 /** The checkout, without a slash at its end. */
 const CHECKOUT = resolve(PROJECT_ROOT);
 
 /**
- * Queues a night: an array of shards, and the merge that waits for their end, however they end.
+ * Queues a nightly run: an array of shards, and the merge that waits for their end, however they end.
  *
- * @throws {UsageError} when the directory holds another night, or sbatch refuses
+ * @throws {UsageError} when the directory holds another nightly run, or sbatch refuses
  * @throws {MissingToolError} when there is no sbatch
  */
-export async function submitNight(night: SlurmNight): Promise<SubmittedNight> {
+export async function submitNightly(run: SlurmRun): Promise<SubmittedRun> {
   if (await findTool("sbatch") === undefined) throw new MissingToolError(["sbatch"]);
-  await prepareDirectory(night);
-  const array = await sbatch(night, arrayArguments(night));
-  const merge = await sbatch(night, mergeArguments(night, array));
+  await prepareDirectory(run);
+  const array = await sbatch(run, arrayArguments(run));
+  const merge = await sbatch(run, mergeArguments(run, array));
   return { array, merge };
 }
 
 /** What sbatch is given for the array of shards. */
-export function arrayArguments(night: SlurmNight): string[] {
-  const { directory, shards, restarts, sbatch, shardSbatch, nightly, running } = night;
+export function arrayArguments(run: SlurmRun): string[] {
+  const { directory, shards, restarts, sbatch, shardSbatch, nightly, running } = run;
   return [
     ...["--parsable", `--array=1-${shards}`, `--output=${join(directory, "logs", "shard-%a.log")}`],
     ...sbatch,
@@ -73,7 +73,7 @@ export function arrayArguments(night: SlurmNight): string[] {
 }
 
 /** What sbatch is given for the merge. */
-export function mergeArguments({ directory, sbatch, history }: SlurmNight, array: string): string[] {
+export function mergeArguments({ directory, sbatch, history }: SlurmRun, array: string): string[] {
   return [
     ...["--parsable", `--dependency=afterany:${array}`, `--output=${join(directory, "logs", "merge.log")}`],
     ...sbatch,
@@ -82,17 +82,17 @@ export function mergeArguments({ directory, sbatch, history }: SlurmNight, array
 }
 
 async function prepareDirectory(
-  { directory, shards, nightly, durations, resume }: SlurmNight,
+  { directory, shards, nightly, durations, resume }: SlurmRun,
 ): Promise<void> {
-  const path = join(directory, NIGHT_FILE);
+  const path = join(directory, RUN_FILE);
   const cut = JSON.stringify({ schema: 1, shards, nightly }, null, 2);
   const before = await Deno.readTextFile(path).catch(ignoreNotFound);
   if (before === undefined && resume) {
-    throw new UsageError(`there is no night to resume in ${directory}: it has no ${NIGHT_FILE}`);
+    throw new UsageError(`there is no nightly run to resume in ${directory}: it has no ${RUN_FILE}`);
   }
   if (before !== undefined && !resume) {
     throw new UsageError(
-      `${directory} holds a night: go on with it (--resume), or name another place (--out)`,
+      `${directory} holds a nightly run: go on with it (--resume), or name another place (--out)`,
     );
   }
   if (before !== undefined && before.trim() !== cut) {
@@ -102,7 +102,7 @@ async function prepareDirectory(
     );
   }
   await ensureDir(join(directory, "logs")).catch((error: Error) => {
-    throw new UsageError(`no directory for the night, ${directory}: ${error.message}`);
+    throw new UsageError(`no directory for the run, ${directory}: ${error.message}`);
   });
   // Shards that ran were cut by these: others would move the jobs of those that did not.
   if (before === undefined) await writeDurations(join(directory, DURATIONS_FILE), durations);
@@ -114,7 +114,7 @@ function oneLine(json: string): string {
 }
 
 /** Submits a job in our whole environment, which Slurm hands on unless an option says otherwise. */
-async function sbatch({ cache }: SlurmNight, args: readonly string[]): Promise<string> {
+async function sbatch({ cache }: SlurmRun, args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command("sbatch", {
     args: [...args],
     env: cache === undefined ? {} : { XDG_CACHE_HOME: cache },

@@ -2,10 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { basename, isAbsolute } from "@std/path";
-import { arrayArguments, mergeArguments, type SlurmNight } from "./submit_nightly.ts";
+import { arrayArguments, mergeArguments, type SlurmRun } from "./submit_nightly.ts";
 
-const NIGHT: SlurmNight = {
-  ...{ directory: "/shared/night", shards: 4, restarts: 5, durations: new Map(), history: "/h.sqlite" },
+const RUN: SlurmRun = {
+  ...{ directory: "/shared/nightly", shards: 4, restarts: 5, durations: new Map(), history: "/h.sqlite" },
   ...{ nightly: ["--matrix", "/m.json"], running: ["--budget", "2h"], resume: false },
   ...{ sbatch: ["--partition=long"], shardSbatch: ["--array=1-4%2"] },
 };
@@ -17,22 +17,22 @@ function split(argv: readonly string[]): { options: string[]; script: string; wo
 }
 
 Deno.test("arrayArguments(): options of the user come last, so that they win", () => {
-  const { options, script, words } = split(arrayArguments(NIGHT));
+  const { options, script, words } = split(arrayArguments(RUN));
   assertEquals(options, [
-    ...["--parsable", "--array=1-4", "--output=/shared/night/logs/shard-%a.log"],
+    ...["--parsable", "--array=1-4", "--output=/shared/nightly/logs/shard-%a.log"],
     ...["--partition=long", "--array=1-4%2"],
   ]);
   assert(isAbsolute(script));
   assertEquals(basename(script), "shard.sbatch");
-  assertEquals(words.slice(1), ["/shared/night", "4", "5", "--matrix", "/m.json", "--budget", "2h"]);
+  assertEquals(words.slice(1), ["/shared/nightly", "4", "5", "--matrix", "/m.json", "--budget", "2h"]);
 });
 
 Deno.test("mergeArguments(): the merge waits for the end of all shards, however they end", () => {
-  const { options, script, words } = split(mergeArguments(NIGHT, "17"));
+  const { options, script, words } = split(mergeArguments(RUN, "17"));
   assertEquals(options, [
-    ...["--parsable", "--dependency=afterany:17", "--output=/shared/night/logs/merge.log"],
+    ...["--parsable", "--dependency=afterany:17", "--output=/shared/nightly/logs/merge.log"],
     "--partition=long",
   ]);
   assertEquals(basename(script), "merge.sbatch");
-  assertEquals(words.slice(1), ["/shared/night", "--history", "/h.sqlite"]);
+  assertEquals(words.slice(1), ["/shared/nightly", "--history", "/h.sqlite"]);
 });

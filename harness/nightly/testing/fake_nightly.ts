@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /**
- * A night of scripted jobs, as a program that can be killed:
+ * A nightly run of scripted jobs, as a program that can be killed:
  *
- *     fake_night.ts DIRECTORY HISTORY SCRIPT [JOB...]
+ *     fake_nightly.ts DIRECTORY HISTORY SCRIPT [JOB...]
  *
  * Each job is a shell that does what SCRIPT says of it; without JOB all of them run.
  *
  * @module
  */
 import { History } from "../history/history.ts";
-import { exitStatusOfNight, printNight } from "../nightly_summary.ts";
+import { exitStatusOfNightly, printNightly } from "../nightly_summary.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
-import { runNight } from "../run/run_nightly.ts";
+import { runNightly } from "../run/run_nightly.ts";
 import { Terminal } from "../../report/terminal.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
@@ -21,11 +21,11 @@ if (import.meta.main) {
   using history = await History.open(path);
   const terminal = new Terminal();
   using interrupt = onInterrupt(terminal);
-  const result = await runNight({
+  const result = await runNightly({
     ...{ directory, history, terminal, signal: interrupt.signal, slots: 2, durations: new Map() },
     ...{ resume: true, runner: fakeRunner(parsed) },
     plan: await fakePlan(parsed, { only }),
   });
-  printNight(result, { directory, terminal, resume: "the same" });
-  Deno.exitCode = exitStatusOfNight(result);
+  printNightly(result, { directory, terminal, resume: "the same" });
+  Deno.exitCode = exitStatusOfNightly(result);
 }

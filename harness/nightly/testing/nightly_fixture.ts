@@ -3,26 +3,26 @@
 import type { NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { History } from "../history/history.ts";
-import { runNight, type RunNightOptions } from "../run/run_nightly.ts";
+import { runNightly, type RunNightlyOptions } from "../run/run_nightly.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
-/** How {@linkcode NightFixture.night} differs from a plain night. */
-export interface NightChanges extends Partial<RunNightOptions> {
+/** How {@linkcode NightlyFixture.run} differs from a plain one. */
+export interface FixtureRunOptions extends Partial<RunNightlyOptions> {
   /** Directory below that of the fixture. */
   readonly name?: string;
   /** Options of {@linkcode fakePlan}. */
   readonly planned?: Parameters<typeof fakePlan>[1];
 }
 
-/** A directory with a history, for nights of scripted jobs. */
-export class NightFixture implements AsyncDisposable {
+/** A directory with a history, for nightly runs of scripted jobs. */
+export class NightlyFixture implements AsyncDisposable {
   readonly path: string;
   /** What was printed. */
   readonly lines: string[] = [];
   readonly terminal: Terminal;
-  #nights = 0;
+  #runs = 0;
 
-  /** Use {@linkcode NightFixture.make}. */
+  /** Use {@linkcode NightlyFixture.make}. */
   constructor(path: string) {
     this.path = path;
     this.terminal = {
@@ -34,20 +34,20 @@ export class NightFixture implements AsyncDisposable {
     } as unknown as Terminal;
   }
 
-  static async make(): Promise<NightFixture> {
-    return new NightFixture(await Deno.makeTempDir({ prefix: "ckptest-nights-" }));
+  static async make(): Promise<NightlyFixture> {
+    return new NightlyFixture(await Deno.makeTempDir({ prefix: "ckptest-nightly-" }));
   }
 
   get historyPath(): string {
     return `${this.path}/history.sqlite`;
   }
 
-  /** Runs a night; each is a day after the one before. */
-  async night(script: FakeScript, changes: NightChanges = {}): Promise<NightlyResult> {
-    const { name = `night${this.#nights}`, planned, ...rest } = changes;
-    const started = new Date(Date.UTC(2026, 0, 1 + this.#nights++)).toISOString();
+  /** Carries out a run; each is a day after the one before. */
+  async run(script: FakeScript, changes: FixtureRunOptions = {}): Promise<NightlyResult> {
+    const { name = `run${this.#runs}`, planned, ...rest } = changes;
+    const started = new Date(Date.UTC(2026, 0, 1 + this.#runs++)).toISOString();
     using history = await History.open(this.historyPath);
-    return await runNight({
+    return await runNightly({
       plan: await fakePlan(script, { started, id: name, ...planned }),
       directory: `${this.path}/${name}`,
       ...{ history, terminal: this.terminal, runner: fakeRunner(script), slots: 2, resume: false },
