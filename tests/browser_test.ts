@@ -35,7 +35,7 @@ function useLibrary(library: typeof here, work: Work): Record<string, unknown> {
   return {
     findings: library.checkImage(bytes),
     damage: library.checkImage(damaged).map(({ id, path }) => [id, path]),
-    dump: library.dumpImage(image),
+    dump: library.showImage(image.nodes),
     again: library.encode(image).every((byte, at) => byte === bytes[at]),
     ops: compiled.ops.length,
     prediction: compiled.stops.map((stop) =>

@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { permissionText } from "../../lib/abi/vm_flags.ts";
-import { vmaName } from "../../lib/image/show/dump.ts";
+import { vmaName } from "../../lib/image/show/show_image.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import { type CheckpointImage, readImage, type TaskImage, vmaPages } from "../../lib/image/image.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
@@ -89,7 +89,7 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
       start,
       end,
       permissions: permissionText(vm_flags),
-      name: vmaName(vma, task),
+      name: vmaName(vma.record, { fname: vma.fname, mm: task.mm }),
       pages: pageCount(start, end),
       saved: saved.size,
       differing: differing.length,

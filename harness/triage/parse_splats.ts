@@ -58,7 +58,7 @@ function withConsequences(reports: readonly OpenReport[]): OpenReport[] {
   for (const report of reports) {
     const cause = kept.at(-1);
     if (cause && report.lines.some(({ text }) => CONSEQUENCE.test(text))) {
-      cause.lines.push(...report.lines);
+      for (const line of report.lines) cause.lines.push(line);
       cause.isComplete = true;
     } else {
       kept.push(report);

@@ -92,7 +92,8 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
     ) {
       lines.push(`VMA ${range(area)} "${area.label}"`, "  not in the image: the call was refused before it");
     } else {
-      lines.push(...explainArea(area, stop, options));
+      // One line a page: too many to spread.
+      for (const line of explainArea(area, stop, options)) lines.push(line);
     }
   }
   if (refusal) return lines;

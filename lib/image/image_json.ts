@@ -1,111 +1,229 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE_BIG } from "../abi/arch.ts";
-import type { CheckpointImage, TaskImage } from "./image.ts";
-import { type VmaImage, vmaPageTotal } from "./image.ts";
-import type { RecordNode } from "./nodes.ts";
-import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
+import * as v from "valibot";
+import { PAGE_SIZE, PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
+import {
+  either,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  parseJson,
+  record,
+  SchemaError,
+  text,
+  variant,
+} from "../schema.ts";
+import { ImageWriter } from "./image_writer.ts";
+import type { ImageNode, PagesNode } from "./nodes.ts";
+import { fieldsOf, RECORD_NAMES, type RecordName } from "./records.ts";
 import { displayText } from "./struct_codec.ts";
+import type { AnyFields, FieldDesc } from "./struct_desc.ts";
 
 /** What JSON.stringify takes as it is. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | {
   readonly [key: string]: JsonValue;
 };
 
+/** How to write an image as JSON. */
+export interface JsonOptions {
+  /** Leave out the contents of pages: there is no way back then. */
+  readonly withoutPages?: boolean;
+}
+
+type JsonObject = { readonly [key: string]: JsonValue };
+/** Bytes as text when there is nothing behind it but zeros, else in hexadecimal. */
+type TextOrHex = { readonly text: string; readonly length: number } | { readonly hex: string };
+
+const RAW = ["ldt", "tls", "xstate", "pids", "trailing"] as const;
+
+/** The parts of an image as JSON has them. */
+type JsonNode =
+  & { readonly type: number; readonly parent: number; readonly hex?: string }
+  & (
+    | {
+      readonly kind: "record";
+      readonly name: RecordName;
+      readonly fields?: Readonly<Record<string, number | string | { readonly hex: string }>>;
+      readonly text?: string;
+      readonly length?: number;
+    }
+    | { readonly kind: "unknown" }
+    | {
+      readonly kind: "pages";
+      readonly wordSize: WordSize;
+      readonly pages: readonly (readonly [start: string, count: number])[];
+      readonly contents: string;
+    }
+    | { readonly kind: (typeof RAW)[number] }
+  );
+
+const BYTES = text(/^(?:[0-9a-f]{2})*$/, "bytes in hexadecimal");
+const WORD = text(/^0x[0-9a-f]{1,16}$/, "a 64-bit number such as 0x1000");
+const STRING = v.string("a string");
+const PLACE = { offset: optional(integer(0, Number.MAX_SAFE_INTEGER)), path: optional(STRING) };
+const HEADER = { type: integer(-0x8000, 0x7fff), parent: integer(0, 0xffff_ffff), ...PLACE };
+const VALUE = either("a number, a string or bytes", v.number(), v.string(), object({ hex: BYTES }));
+const NODE = variant<JsonNode>("kind", [
+  object({
+    ...{ kind: v.literal("record"), name: oneOf(RECORD_NAMES), ...HEADER },
+    ...{ fields: optional(record(STRING, VALUE)), hex: optional(BYTES) },
+    ...{ text: optional(STRING), length: optional(integer(0, 0x7fff)) },
+  }),
+  object({ kind: v.literal("unknown"), ...HEADER, hex: BYTES }),
+  object({
+    ...{ kind: v.literal("pages"), ...PLACE, wordSize: oneOf([4, 8]) },
+    pages: list(v.strictTuple([WORD, integer(1, 1 << 20)], "[first address, number of pages]")),
+    contents: text(/^[A-Za-z0-9+/]*={0,2}$/, "the contents of the pages in base64"),
+  }),
+  ...RAW.map((kind) => object({ kind: v.literal(kind), ...PLACE, hex: BYTES })),
+]);
+const IMAGE = object({ nodes: list(NODE) });
+
 function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Fields under their C names: 64-bit ones as 0x strings, text as text with escapes. */
-function fieldsToJson(node: RecordNode): Record<string, JsonValue> {
-  const { payload }: RecordDesc = RECORDS[node.name];
-  if (!isStruct(payload)) return { text: displayText(node.payload), length: node.payload.length };
-  const values = node.fields as Readonly<Record<string, number | bigint | Uint8Array>>;
-  return Object.fromEntries(payload.fields.map(({ name }) => {
-    const value = values[name] ?? 0;
-    if (value instanceof Uint8Array) return [name, displayText(value)];
-    return [name, typeof value === "bigint" ? `0x${value.toString(16)}` : value];
-  }));
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-function recordToJson(node: RecordNode): JsonValue {
-  return { offset: node.offset, parent: node.header.parent, ...fieldsToJson(node) };
+function toBase64(bytes: Uint8Array): string {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += 8192) {
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + 8192)));
+  }
+  return btoa(parts.join(""));
+}
+
+function textOrHex(bytes: Uint8Array): TextOrHex {
+  const end = bytes.indexOf(0);
+  const isText = end < 0 || bytes.subarray(end).every((byte) => byte === 0);
+  return isText ? { text: displayText(bytes), length: bytes.length } : { hex: toHex(bytes) };
+}
+
+/** The bytes of what displayText() made, with zeros up to a length. */
+function fromText(shown: string, length: number): Uint8Array {
+  const encoder = new TextEncoder();
+  const parts = shown.split(/(\\x[0-9a-f]{2})/);
+  const bytes = parts.flatMap((part, i) => i % 2 ? parseInt(part.slice(2), 16) : [...encoder.encode(part)]);
+  const out = new Uint8Array(length);
+  out.set(bytes);
+  return out;
+}
+
+function fieldToJson(value: number | bigint | Uint8Array): JsonValue {
+  if (typeof value === "bigint") return `0x${value.toString(16)}`;
+  if (typeof value === "number") return value;
+  const data = textOrHex(value);
+  return "text" in data ? data.text : data;
+}
+
+function fieldFromJson(
+  { type, size }: FieldDesc,
+  value: number | string | { readonly hex: string } | undefined,
+): unknown {
+  if (typeof value === "object") return fromHex(value.hex);
+  if (typeof value !== "string") return value;
+  if (type.startsWith("char")) return fromText(value, size);
+  return type === "u64" && /^0x[0-9a-f]+$/.test(value) ? BigInt(value) : value;
 }
 
 /** Addresses as ranges: [first, number of pages] each. */
-function pageRanges(vma: VmaImage): JsonValue[] {
+function pageRanges({ vaddrs }: PagesNode): JsonValue[] {
   const ranges: [bigint, number][] = [];
-  for (const { pages } of vma.chunks) {
-    for (const vaddr of pages?.vaddrs ?? []) {
-      const last = ranges.at(-1);
-      if (last !== undefined && last[0] + BigInt(last[1]) * PAGE_SIZE_BIG === vaddr) last[1]++;
-      else ranges.push([vaddr, 1]);
-    }
+  for (const vaddr of vaddrs) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[0] + BigInt(last[1]) * PAGE_SIZE_BIG === vaddr) last[1]++;
+    else ranges.push([vaddr, 1]);
   }
   return ranges.map(([start, count]) => [`0x${start.toString(16)}`, count]);
 }
 
-function vmaToJson(vma: VmaImage): JsonValue {
-  return {
-    ...(recordToJson(vma.record) as Record<string, JsonValue>),
-    ...(vma.fname && { name: displayText(vma.fname.payload) }),
-    chunks: vma.chunks.map(({ record, pages }) => ({
-      offset: record.offset,
-      nr_pages: `0x${record.fields.nr_pages.toString(16)}`,
-      pages: pages?.count ?? 0,
-    })),
-    pages: vmaPageTotal(vma),
-    pageRanges: pageRanges(vma),
-  };
-}
-
-function taskToJson(task: TaskImage): JsonValue {
-  return {
-    task: recordToJson(task.task),
-    comm: displayText(task.comm.payload),
-    mm: recordToJson(task.mm),
-    vmas: task.vmas.map(vmaToJson),
-    mmContext: recordToJson(task.mmContext),
-    ...(task.ldt && { ldt: toHex(task.ldt.bytes) }),
-    ...(task.files && {
-      files: task.files.entries.map(({ entry, data, fname }) => ({
-        ...fieldsToJson(entry),
-        ...(data && { data: fieldsToJson(data) }),
-        ...(fname && { name: displayText(fname.payload) }),
-      })),
-    }),
-    thread: recordToJson(task.thread),
-    ...(task.tls && { tls: toHex(task.tls.bytes) }),
-    cpu: recordToJson(task.cpu),
-    ...(task.xstate && { xstate: toHex(task.xstate.bytes) }),
-    ...(task.fsgsbase && { fsgsbase: recordToJson(task.fsgsbase) }),
-  };
+/**
+ * One part of an image as plain data for JSON. 64-bit numbers are 0x strings, raw blocks hexadecimal, page addresses
+ * ranges of [first address, number of pages], their contents base64.
+ */
+export function nodeToJson(node: ImageNode, { withoutPages = false }: JsonOptions = {}): JsonObject {
+  const { kind, offset, path } = node;
+  const place = { offset, path };
+  switch (node.kind) {
+    case "record": {
+      const { header: { type, parent }, name, payload } = node;
+      const values = node.fields as AnyFields;
+      const fields = fieldsOf(name).map(({ name }) => [name, fieldToJson(values[name] ?? 0)] as const);
+      const data = fields.length > 0 ? { fields: Object.fromEntries(fields) } : textOrHex(payload);
+      return { kind, name, type, parent, ...place, ...data };
+    }
+    case "unknown": {
+      const { type, parent } = node.header;
+      return { kind, type, parent, ...place, hex: toHex(node.payload) };
+    }
+    case "pages": {
+      const contents = withoutPages ? {} : { contents: toBase64(node.pages) };
+      return { kind, ...place, wordSize: node.wordSize, pages: pageRanges(node), ...contents };
+    }
+    default:
+      return { kind, ...place, hex: toHex(node.bytes) };
+  }
 }
 
 /**
- * An image as plain data for JSON: everything but the contents of pages. 64-bit numbers are 0x strings, raw
- * blocks hexadecimal strings, page addresses ranges of [first address, number of pages].
+ * An image as plain data for JSON, part by part: {@linkcode imageFromJson} goes back.
+ *
+ * @param nodes the parts of an image, or as many as could be decoded
  */
-export function imageToJson(image: CheckpointImage): JsonValue {
-  return {
-    dialect: image.dialect,
-    wordSize: image.wordSize,
-    start: image.start,
-    end: image.end,
-    head: recordToJson(image.head),
-    headArch: recordToJson(image.headArch),
-    ...(image.tree && {
-      tree: {
-        ...(recordToJson(image.tree.record) as Record<string, JsonValue>),
-        tasks: (image.tree.pids?.entries ?? []).map(({ vpid, vtgid, vppid }) => ({ vpid, vtgid, vppid })),
-      },
-    }),
-    tasks: image.tasks.map(taskToJson),
-    tail: recordToJson(image.tail),
-    unknown: image.unknown.map(({ offset, header, payload }) => ({
-      offset,
-      type: header.type,
-      payload: toHex(payload),
-    })),
-    trailing: image.trailing.length,
-  };
+export function imageToJson(nodes: Iterable<ImageNode>, options: JsonOptions = {}): JsonObject {
+  return { nodes: Array.from(nodes, (node) => nodeToJson(node, options)) };
+}
+
+function writePages(writer: ImageWriter, node: JsonNode & { readonly kind: "pages" }): void {
+  const contents = Uint8Array.from(atob(node.contents), (character) => character.charCodeAt(0));
+  const addresses = node.pages.flatMap(([start, count]) =>
+    Array.from({ length: count }, (_, i) => BigInt(start) + BigInt(i) * PAGE_SIZE_BIG)
+  );
+  if (contents.length !== addresses.length * PAGE_SIZE) {
+    throw new RangeError(
+      `${addresses.length} pages have ${addresses.length * PAGE_SIZE} bytes, not ${contents.length}`,
+    );
+  }
+  const pages = addresses.map((address, i) =>
+    [address, contents.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE)] as const
+  );
+  writer.pages(pages, node.wordSize);
+}
+
+function writeNode(writer: ImageWriter, node: JsonNode): void {
+  if (node.kind === "pages") return writePages(writer, node);
+  const hex = node.hex === undefined ? undefined : fromHex(node.hex);
+  if (node.kind === "unknown") return writer.bytes(undefined, hex!, node);
+  if (node.kind !== "record") return writer.raw(hex!);
+  const fields = fieldsOf(node.name);
+  if (fields.length === 0) {
+    return writer.bytes(node.name, hex ?? fromText(node.text ?? "", node.length ?? 0), node);
+  }
+  const values = fields.map((field) =>
+    [field.name, fieldFromJson(field, node.fields?.[field.name])] as const
+  );
+  writer.record(node.name, Object.fromEntries(values) as AnyFields, node);
+}
+
+/**
+ * The image that {@linkcode imageToJson} was made of, or another one where the data was changed: offsets and paths
+ * are not looked at.
+ *
+ * @param json parsed JSON
+ * @throws {SchemaError} naming the JSON path, what was expected and what was found
+ */
+export function imageFromJson(json: unknown): Uint8Array<ArrayBuffer> {
+  const writer = new ImageWriter();
+  parseJson(IMAGE, json, { file: "image" }).nodes.forEach((node, i) => {
+    try {
+      writeNode(writer, node);
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+      throw new SchemaError(`image: $.nodes[${i}]: ${error.message}`);
+    }
+  });
+  return writer.finish();
 }

@@ -2,9 +2,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { PAGE_SIZE, pagesPerChunk, type WordSize } from "../abi/arch.ts";
 import { encode } from "./encoder.ts";
+import { decodeStream } from "./decoder.ts";
 import { readNodes } from "./image.ts";
 import { isRecord } from "./nodes.ts";
 import { checkImage, checkImageStream } from "./rules.ts";
+import { ImagePrinter, showImage } from "./show/show_image.ts";
 import { RW_FLAGS, syntheticImage } from "./testing/synthetic_image.ts";
 
 const MIB = 1 << 20;
@@ -74,4 +76,28 @@ Deno.test("checkImage() is quick for 32 MiB", () => {
   assertEquals(checkImage(bytes), []);
   const elapsed = performance.now() - start;
   assert(elapsed < 300, `it took ${elapsed.toFixed(0)} ms`);
+});
+
+Deno.test("ImagePrinter needs little memory for 256 MiB", async () => {
+  const before = Deno.memoryUsage().rss;
+  let most = 0;
+  const printer = new ImagePrinter();
+  const image = largeImage(65_536, 8, () => most = Math.max(most, Deno.memoryUsage().rss));
+  const lines: string[] = [];
+  for await (const node of decodeStream(image, { reuseBuffers: true })) lines.push(...printer.visit(node));
+  lines.push(...printer.finish());
+  assert(lines.some((line) => line.endsWith("65536 pages (256.0 MiB)")), lines.at(-1));
+  const grown = (most - before) / MIB;
+  assert(grown < 100, `memory grew by ${grown.toFixed(0)} MiB`);
+});
+
+Deno.test("an image of 150,000 mappings is checked and shown, each on its line", () => {
+  const vmas = Array.from({ length: 150_000 }, (_, i) => {
+    const start = START + BigInt(2 * i * PAGE_SIZE);
+    return { start, end: start + BigInt(PAGE_SIZE), flags: RW_FLAGS };
+  });
+  const bytes = syntheticImage({ vmas: [CODE, ...vmas] });
+  assertEquals(checkImage(bytes), []);
+  const lines = showImage(readNodes(bytes).nodes).split("\n");
+  assertEquals(lines.filter((line) => line.includes("  anon  ")).length, 150_001);
 });

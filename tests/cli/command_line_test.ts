@@ -376,6 +376,36 @@ Deno.test("image show and tree say why they cannot show a file, and end with sta
   }
 });
 
+Deno.test("image show, tree and check end at the magic of a file that never ends, or is huge", async () => {
+  using file = await Deno.open(join(dir, "sparse.ckpt"), { create: true, write: true });
+  await file.truncate(20 * 2 ** 30);
+  for (const action of ["show", "tree", "check"]) {
+    for (const path of ["sparse.ckpt", "/dev/zero"]) {
+      const { code, stdout } = await run(["image", action, path]);
+      assertEquals(code, 1, stdout);
+      assertStringIncludes(stdout, "malformed E_MAGIC_HEAD head.magic at 8");
+    }
+  }
+});
+
+Deno.test("image show and tree show of an image that is cut what there is, then where and why it ends", async () => {
+  const whole = await Deno.readFile(join(dir, "x86_64-mixed.ckpt"));
+  await Deno.writeFile(join(dir, "part.ckpt"), whole.subarray(0, whole.length - 1000));
+  const shown = await run(["image", "show", "part.ckpt"]);
+  assertEquals(shown.code, 1);
+  for (const text of ["Address space:", "[heap]", "part.ckpt: malformed E_TRUNCATED task[0]/cpu"]) {
+    assertStringIncludes(shown.stdout, text);
+  }
+  const tree = await run(["image", "tree", "--fields", "part.ckpt"]);
+  assertEquals(tree.code, 1);
+  for (const text of [".map_count = ", "part.ckpt: malformed E_TRUNCATED"]) {
+    assertStringIncludes(tree.stdout, text);
+  }
+  const json = await run(["image", "show", "--json", "part.ckpt"]);
+  const { nodes, error } = JSON.parse(json.stdout);
+  assertEquals([json.code, nodes.at(0).name, error.id], [1, "HEAD", "E_TRUNCATED"]);
+});
+
 Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async () => {
   const plain = await run(["image", "show", "x86_64-mixed.ckpt"], { TERM: "xterm-256color" });
   const without = await run(["image", "show", "x86_64-mixed.ckpt"], { NO_COLOR: "1" });

@@ -3,11 +3,14 @@
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
 import { judgeV11Image } from "../../../lib/compare/v11/judge_v11_image.ts";
 import { parseV11Manifest } from "../../../lib/compare/v11/manifest.ts";
-import { dumpImage, dumpTree, imageToJson } from "../../../lib/image/show/dump.ts";
+import { decodeStream } from "../../../lib/image/decoder.ts";
 import { type Finding, findingText, worstVerdict } from "../../../lib/image/finding.ts";
-import { readImage } from "../../../lib/image/image.ts";
+import { nodeToJson } from "../../../lib/image/image_json.ts";
+import type { ImageNode } from "../../../lib/image/nodes.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { checkImageStream } from "../../../lib/image/rules.ts";
+import { ImagePrinter } from "../../../lib/image/show/show_image.ts";
+import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import type { ParsedOptions } from "../parse_options.ts";
@@ -17,6 +20,9 @@ const ACTIONS: Readonly<Record<string, (path: string, options: ParsedOptions) =>
   check: checkImageFile,
   tree: showTree,
 };
+
+/** Lines that are printed together. */
+const LINES_AT_ONCE = 500;
 
 /** `image`: looks at an image file; needs no guest. */
 export const imageCommand: Command = {
@@ -31,6 +37,8 @@ export const imageCommand: Command = {
   },
   options: {
     json: "the same as JSON",
+    contents: "show --json: with the contents of pages",
+    fields: "tree: with the fields of each record",
     manifest: ["FILE", "check a v11 image against what its program did, too; prints what explains its bytes"],
     dialect: ["NAME", "v11 or port, in place of what the image says"],
     offset: ["N", "where the image starts in the file"],
@@ -69,27 +77,55 @@ async function readFile(path: string): Promise<Uint8Array> {
   return new Uint8Array(await new Response(file.readable).arrayBuffer());
 }
 
-async function withImage(path: string, show: (bytes: Uint8Array) => string): Promise<ExitStatus> {
-  const bytes = await readFile(path);
+/** What turns the parts of an image into lines. */
+interface NodePrinter {
+  visit(node: ImageNode): string[];
+  finish?(finding: Finding | undefined): string[];
+}
+
+/** Prints an image as it is read, whatever its size; of a broken one what there is, then where and why it ends. */
+async function printImage(path: string, options: ParsedOptions, printer: NodePrinter): Promise<ExitStatus> {
+  const file = await openImage(path);
+  const lines: string[] = [];
+  const print = (more: readonly string[], atLeast = 1): void => {
+    for (const line of more) lines.push(line);
+    if (lines.length >= atLeast) console.log(lines.splice(0).join("\n"));
+  };
+  let finding: Finding | undefined;
   try {
-    console.log(show(bytes));
-    return EXIT_STATUS.pass;
+    for await (const node of decodeStream(file.readable, { ...decodeOptions(options), reuseBuffers: true })) {
+      print(printer.visit(node), LINES_AT_ONCE);
+    }
   } catch (error) {
     if (!(error instanceof MalformedImageError)) throw error;
-    console.log(`${path}: ${findingText(error.toFinding())}`);
-    return EXIT_STATUS.testFailed;
+    finding = error.toFinding();
   }
+  print(printer.finish?.(finding) ?? []);
+  if (finding === undefined) return EXIT_STATUS.pass;
+  if (!options.flag("json")) console.log(`${path}: ${findingText(finding)}`);
+  return EXIT_STATUS.testFailed;
 }
 
 function showImage(path: string, options: ParsedOptions): Promise<ExitStatus> {
-  return withImage(path, (bytes) => {
-    const image = readImage(bytes, decodeOptions(options));
-    return options.flag("json") ? JSON.stringify(imageToJson(image), null, 2) : dumpImage(image);
+  if (!options.flag("json")) return printImage(path, options, new ImagePrinter(decodeOptions(options)));
+  const withoutPages = !options.flag("contents");
+  let isFirst = true;
+  return printImage(path, options, {
+    visit(node) {
+      const json = JSON.stringify(nodeToJson(node, { withoutPages }));
+      const line = isFirst ? `{"nodes": [\n${json}` : `,${json}`;
+      isFirst = false;
+      return [line];
+    },
+    finish: (finding) => {
+      const error = finding === undefined ? "" : `, "error": ${JSON.stringify(finding)}`;
+      return [`${isFirst ? '{"nodes": [' : ""}]${error}}`];
+    },
   });
 }
 
 function showTree(path: string, options: ParsedOptions): Promise<ExitStatus> {
-  return withImage(path, (bytes) => dumpTree(readImage(bytes, decodeOptions(options))));
+  return printImage(path, options, new TreePrinter({ fields: options.flag("fields") }));
 }
 
 async function checkImageFile(path: string, options: ParsedOptions): Promise<ExitStatus> {

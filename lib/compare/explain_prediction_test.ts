@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+import { assert } from "@std/assert";
+import { compileSteps } from "../model/testing/compile_steps.ts";
+import { explainPrediction } from "./explain_prediction.ts";
+
+Deno.test("explainPrediction() explains more pages than a call can have arguments", () => {
+  const { stops } = compileSteps([
+    { op: "mmap", area: "a", pages: 300_000 },
+    { op: "write", area: "a", pages: "0-299999" },
+  ]);
+  const lines = explainPrediction(stops[0]!, { arch: "x86_64", series: "6.1" });
+  assert(lines.length > 300_000, `${lines.length} lines`);
+});
