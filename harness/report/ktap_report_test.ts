@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { walk } from "@std/fs";
+import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { ktapReport } from "./ktap_report.ts";
@@ -62,18 +62,12 @@ function parseKtap(text: string): KtapCounts {
 /** The parser of Linux 6.1, from a source in the cache: that of 5.10 is another. */
 async function kernelParser(): Promise<string | undefined> {
   const sources = join(cacheDirectory(), "src");
-  if (await runIfInstalled("python3", ["--version"]) === undefined) return undefined;
-  try {
-    for await (
-      const { path } of walk(sources, {
-        maxDepth: 6,
-        match: [/debian-6\.1-[^/]*\/.*kunit\/kunit_parser\.py$/],
-      })
-    ) {
-      return path;
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  if (await runIfInstalled("python3", ["--version"]) === undefined || !await exists(sources)) {
+    return undefined;
+  }
+  for await (const { name } of Deno.readDir(sources)) {
+    const path = join(sources, name, "tools/testing/kunit/kunit_parser.py");
+    if (name.startsWith("debian-6.1-") && await exists(path)) return path;
   }
   return undefined;
 }

@@ -52,8 +52,6 @@ async function copyEntry(from: string, to: string): Promise<void> {
 
 /** Options of {@linkcode walk}. */
 export interface WalkOptions {
-  /** How many levels to go down. Without it, all. */
-  maxDepth?: number;
   /** Whether files are listed. Default true. */
   includeFiles?: boolean;
   /** Whether directories are listed. Default true. */
@@ -76,7 +74,6 @@ export interface WalkEntry extends Deno.DirEntry {
 /** Lists the root and all that is below it, a directory before what it holds. */
 export async function* walk(root: string, options: WalkOptions = {}): AsyncIterableIterator<WalkEntry> {
   const { includeFiles = true, includeDirs = true, followSymlinks = false, exts, match, skip } = options;
-  const { maxDepth = Infinity } = options;
   let path = root;
   let info = await Deno.lstat(path);
   if (info.isSymlink && followSymlinks) {
@@ -91,8 +88,6 @@ export async function* walk(root: string, options: WalkOptions = {}): AsyncItera
     const { isFile, isDirectory, isSymlink } = info;
     yield { path, name: basename(path), isFile, isDirectory, isSymlink };
   }
-  if (!info.isDirectory || maxDepth < 1) return;
-  for await (const { name } of Deno.readDir(path)) {
-    yield* walk(join(path, name), { ...options, maxDepth: maxDepth - 1 });
-  }
+  if (!info.isDirectory) return;
+  for await (const { name } of Deno.readDir(path)) yield* walk(join(path, name), options);
 }
