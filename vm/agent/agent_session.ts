@@ -203,7 +203,11 @@ export class AgentSession {
   async setDebugRegister(pid: number, register: number, value: bigint): Promise<number> {
     const { wordSize } = this.info;
     const offset = DEBUG_REGISTERS[wordSize] + register * wordSize;
-    await this.attach(pid, "seize");
+    await this.attach(pid, "seize").catch((error) => {
+      // Linux 3.4 brought PTRACE_SEIZE.
+      if (!(error instanceof AgentError) || error.errno !== ERRNO.EIO) throw error;
+      return this.attach(pid, "attach");
+    });
     const { result } = await this.syscall(
       ...[syscallNumber("ptrace", wordSize), PTRACE_POKEUSER, pid, offset, value] as const,
     );

@@ -191,6 +191,12 @@ Deno.test("AgentSession.setDebugRegister() attaches, pokes the user area, and de
     assertEquals(await agent.answer("ok result=-22 bytes="), "syscall nr=101 n=6 n=9 n=904 n=5");
     assertEquals(await agent.answer("ok"), "detach pid=9");
     assertEquals(await set, 22);
+    const old = session.setDebugRegister(9, 0, 5n);
+    await agent.answer("err errno=5 what=seize");
+    assertEquals(await agent.answer("ok"), "attach pid=9 how=attach");
+    assertEquals(await agent.answer("ok result=0 bytes="), "syscall nr=101 n=6 n=9 n=848 n=5");
+    await agent.answer("ok");
+    assertEquals(await old, 0);
   });
 });
 

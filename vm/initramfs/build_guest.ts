@@ -21,6 +21,7 @@ const COMMON = ["common/syscall.c", "common/text.c", "common/hash.c"];
 const AGENT = [
   "agent/agent.c",
   "agent/boot.c",
+  "agent/caller.c",
   "agent/channel.c",
   "agent/checkpoint.c",
   "agent/command.c",

@@ -2,84 +2,38 @@
 // `checkpoint`: a child calls the system call under test, and its image goes to the host as it comes. With `pause_at`
 // the agent answers once that much of the image has been read: `paused` is the handle for `resume`, `caller` the
 // child's pid, which then sleeps in the call. Other commands work meanwhile.
-#include <asm/signal.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
-#include <linux/time.h>
 
+#include "caller.h"
 #include "channel.h"
 #include "command.h"
 #include "process.h"
 #include "procfs.h"
 #include "../common/syscall.h"
 
-#define IMAGE_FD 3
 #define MAX_CALLS 8
-#define RLIMIT_FSIZE 1
-#define SIG_IGNORE ((void *)1)
 #define PIPE_BYTES (1UL << 20)
-#define NEVER (~0ULL)
-
-struct settings {
-	u64 nr;
-	u64 pid;
-	u64 flags;
-	u64 uid;
-	u64 gid;
-	// How often the call is made; all must return the same.
-	u64 times;
-	// After this many microseconds, and again and again, SIGALRM comes, which has a handler.
-	u64 alarm;
-	u64 rlimit_fsize;
-	// This allocation of the caller, counted from the call on, fails; 0: none does.
-	u64 fail_nth;
-	// The caller has a handler for this signal; 0: for none.
-	u64 handled_signal;
-	// The agent stops reading after this many bytes, and the host goes on with other commands.
-	u64 pause_at;
-	// Descriptors of the agent in place of a pipe: what the caller gets, and where its image can be read
-	// (absent: nowhere).
-	u64 fd;
-	u64 reader;
-	bool no_descriptor;
-	// Whether SIGPIPE and SIGXFSZ are ignored.
-	bool ignores_signals;
-};
 
 static const struct option OPTIONS[] = {
-	OPTION(struct settings, nr),
-	OPTION(struct settings, pid),
-	OPTION(struct settings, flags),
-	OPTION(struct settings, uid),
-	OPTION(struct settings, gid),
-	OPTION(struct settings, times),
-	OPTION(struct settings, alarm),
-	OPTION(struct settings, rlimit_fsize),
-	OPTION(struct settings, fail_nth),
-	OPTION(struct settings, handled_signal),
-	OPTION(struct settings, pause_at),
-	OPTION(struct settings, reader),
-};
-
-// What the caller tells, in memory that it shares with the agent.
-struct outcome {
-	struct time real_before;
-	struct time real_after;
-	struct time before;
-	struct time after;
-	long result;
-	// A result of one of several calls that was another than the last one's; 0: none was.
-	long other_result;
-	// What write(2) said to a byte at an address of the kernel, after the call.
-	long probe;
-	bool returned;
-	bool fault_came;
+	OPTION(struct call_settings, nr),
+	OPTION(struct call_settings, pid),
+	OPTION(struct call_settings, flags),
+	OPTION(struct call_settings, uid),
+	OPTION(struct call_settings, gid),
+	OPTION(struct call_settings, times),
+	OPTION(struct call_settings, alarm),
+	OPTION(struct call_settings, rlimit_fsize),
+	OPTION(struct call_settings, fail_nth),
+	OPTION(struct call_settings, handled_signal),
+	OPTION(struct call_settings, pause_at),
+	OPTION(struct call_settings, reader),
 };
 
 // A call under way, from the command that made it to the one that tells its end.
 struct open_call {
-	struct settings settings;
-	struct outcome *outcome;
+	struct call_settings settings;
+	struct call_outcome *outcome;
 	int caller; // 0: none
 	int reader; // -1: nothing to read
 	u64 carried;
@@ -89,143 +43,6 @@ struct open_call {
 };
 
 static struct open_call open_calls[MAX_CALLS];
-
-static void ignore_signal(int signal)
-{
-	(void)signal;
-}
-
-#ifdef CKPTEST_HOST_TEST
-
-#define STAND_IN_NR 1000000
-
-// In place of the system call under test, on a machine that does not have it: writes so many bytes, byte i
-// being i modulo 251, in portions as a checkpoint might.
-static long stand_in(int fd, u64 length)
-{
-	static u8 portion[4096 + 44];
-	u64 done = 0;
-
-	for (u64 i = 0; done < length; i++) {
-		u64 left = length - done;
-		u64 wanted = i % 2 == 0 ? 44 : sizeof(portion);
-		size_t size = (size_t)(left < wanted ? left : wanted);
-
-		for (size_t k = 0; k < size; k++)
-			portion[k] = (u8)((u32)(done + k) % 251);
-		for (size_t at = 0; at < size;) {
-			long written = SYS(write, fd, portion + at, size - at);
-
-			if (written <= 0)
-				return written;
-			at += (size_t)written;
-		}
-		done += size;
-	}
-	return 1;
-}
-
-#endif
-
-// Arms the kernel's fault injection for this task: a descriptor for disarm_fault(), or a negative errno.
-static long arm_fault(u64 nth)
-{
-	char digits_bytes[24];
-	struct text digits = TEXT_IN(digits_bytes);
-	long fd = SYS(open, "/proc/thread-self/fail-nth", O_RDWR);
-
-	if (fd < 0)
-		return fd;
-	text_decimal(&digits, nth);
-	long error = SYS(write, fd, digits_bytes, digits.length);
-
-	return error < 0 ? error : fd;
-}
-
-// Disarms it. True if the fault came: the count has come down to 0.
-static bool disarm_fault(long fd)
-{
-	char digit = '?';
-	bool came = SYS(pread64, fd, &digit, 1, 0, 0) == 1 && digit == '0';
-
-	SYS(write, fd, "0", 1);
-	return came;
-}
-
-static long call_once(const struct settings *settings, int fd)
-{
-#ifdef CKPTEST_HOST_TEST
-	if (settings->nr == STAND_IN_NR)
-		return stand_in(fd, settings->flags);
-#endif
-	return sys_call((long)settings->nr, (long)settings->pid, fd, (long)settings->flags, 0, 0, 0);
-}
-
-// Whoever may still use addresses of the kernel after the call can have it write its own memory to a file.
-static long probe_kernel_address(void)
-{
-#ifdef __x86_64__
-	const void *address = (const void *)0xffffffff81000000UL;
-#else
-	const void *address = (const void *)0xc1000000UL;
-#endif
-	int fds[2];
-	long error = sys_pipe(fds, 0);
-
-	return error < 0 ? error : SYS(write, fds[1], address, 1);
-}
-
-// The caller: nothing open but the image, no handlers but the one that was asked for.
-__attribute__((noreturn)) static void call_and_exit(const struct settings *settings, int fd, struct outcome *outcome)
-{
-	if (fd >= 0 && fd != IMAGE_FD)
-		SYS(dup2, fd, IMAGE_FD);
-	sys_close_range(0, IMAGE_FD - 1);
-	sys_close_range(fd >= 0 ? IMAGE_FD + 1 : IMAGE_FD, ~0U);
-	if (settings->handled_signal != 0)
-		sys_sigaction((int)settings->handled_signal, ignore_signal, SA_RESTART);
-	if (settings->ignores_signals) {
-		sys_sigaction(SIGPIPE, SIG_IGNORE, 0);
-		sys_sigaction(SIGXFSZ, SIG_IGNORE, 0);
-	}
-	if (settings->rlimit_fsize != NEVER)
-		sys_set_limit(RLIMIT_FSIZE, settings->rlimit_fsize);
-	outcome->result = sys_set_ids((u32)settings->uid, (u32)settings->gid);
-	if (outcome->result < 0)
-		SYS(exit_group, 1);
-	if (settings->alarm != 0) {
-		long period[] = { 0, (long)settings->alarm, 0, (long)settings->alarm };
-
-		sys_sigaction(SIGALRM, ignore_signal, SA_RESTART);
-		SYS(setitimer, ITIMER_REAL, period, 0);
-	}
-	sys_clock(CLOCK_REALTIME, &outcome->real_before);
-	sys_clock(CLOCK_MONOTONIC, &outcome->before);
-	long fault = settings->fail_nth > 0 ? arm_fault(settings->fail_nth) : -1;
-
-	if (settings->fail_nth > 0 && fault < 0) {
-		outcome->result = fault;
-		SYS(exit_group, 1);
-	}
-	outcome->result = call_once(settings, fd >= 0 ? IMAGE_FD : -1);
-	// At once: whatever else the caller does allocates and copies, too.
-	outcome->fault_came = fault >= 0 && disarm_fault(fault);
-	for (u64 i = 1; i < settings->times; i++) {
-		long result = call_once(settings, fd >= 0 ? IMAGE_FD : -1);
-
-		if (result != outcome->result)
-			outcome->other_result = outcome->result;
-		outcome->result = result;
-	}
-	sys_clock(CLOCK_MONOTONIC, &outcome->after);
-	sys_clock(CLOCK_REALTIME, &outcome->real_after);
-	if (settings->alarm != 0)
-		SYS(setitimer, ITIMER_REAL, (long[4]){ 0 }, 0);
-	outcome->probe = probe_kernel_address();
-	outcome->returned = true;
-	SYS(exit_group, 0);
-	__builtin_unreachable();
-}
 
 // Waits until the caller sleeps, which it can in a write that nobody reads, or is over.
 static void wait_asleep(int caller)
@@ -274,7 +91,7 @@ static void answer_bytes(struct hash *hash)
 
 static void answer(const struct open_call *call, int caller, int status, struct hash *hash)
 {
-	const struct outcome *outcome = call->outcome;
+	const struct call_outcome *outcome = call->outcome;
 	s64 seconds = outcome->after.seconds - outcome->before.seconds;
 	s64 nanoseconds = outcome->after.nanoseconds - outcome->before.nanoseconds;
 
@@ -379,7 +196,7 @@ void checkpoint_forget_all(void)
 	}
 }
 
-static bool read_settings(const struct command *command, struct settings *settings)
+static bool read_settings(const struct command *command, struct call_settings *settings)
 {
 	const char *fd = command_text(command, "fd");
 	const char *signals = command_text(command, "signals");
@@ -392,7 +209,7 @@ static bool read_settings(const struct command *command, struct settings *settin
 }
 
 // fds[0] is what the agent reads (-1: nothing), fds[1] what the caller writes to.
-static long open_ends(const struct settings *settings, int fds[2])
+static long open_ends(const struct call_settings *settings, int fds[2])
 {
 	fds[0] = fds[1] = -1;
 	if (settings->no_descriptor)
@@ -412,7 +229,7 @@ static long open_ends(const struct settings *settings, int fds[2])
 
 static struct open_call *free_call(void)
 {
-	static struct outcome *outcomes;
+	static struct call_outcome *outcomes;
 
 	if (outcomes == NULL)
 		outcomes = sys_map_anonymous(PAGE_BYTES, true);
@@ -431,7 +248,7 @@ static struct open_call *free_call(void)
 
 void command_checkpoint(const struct command *command)
 {
-	struct settings settings = {
+	struct call_settings settings = {
 		.times = 1,
 		.rlimit_fsize = NEVER,
 		.pause_at = NEVER,
@@ -452,7 +269,7 @@ void command_checkpoint(const struct command *command)
 	long caller = SYS(fork);
 
 	if (caller == 0)
-		call_and_exit(&settings, fds[1], call->outcome);
+		caller_run(&settings, fds[1], call->outcome);
 	// A descriptor without a reader remains the host's.
 	if (fds[1] >= 0 && (settings.fd == NEVER || fds[0] >= 0))
 		SYS(close, fds[1]);
