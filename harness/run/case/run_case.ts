@@ -9,7 +9,7 @@ import { lostMemory, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { CaseOutcome, StopOutcome } from "./case_outcome.ts";
 import { setUpCase } from "./case_setup.ts";
-import { holdTarget } from "./hold_target.ts";
+import { prepareTarget } from "./prepare_target.ts";
 import { callStop, checkpointStop, type StopOptions } from "./run_stop.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
@@ -77,8 +77,8 @@ async function runStops(
       return { stops, findings };
     }
     findings.push(...await awaitConditions(agent, { ...stop, pid: event.pid }));
-    const held = await holdTarget(agent, event, stop.tracer);
-    findings.push(...held.findings);
+    const prepared = await prepareTarget(agent, event, stop.tracer);
+    findings.push(...prepared.findings);
     const resultOf = (role: ResultRole): bigint | undefined =>
       results.findLast((_, at) => compiled.results[at]?.role === role)?.value;
     const context: StopOptions = { ...options, pid: event.pid, resultOf, ownBytes };
@@ -91,14 +91,14 @@ async function runStops(
       stops.push(...called.stops);
       event = called.event;
       if (stop.call.target === "killed") {
-        await held.forget();
+        await prepared.forget();
         if (event?.kind !== "signal") {
           findings.push(targetLost("its end", event ? describeEvent(event) : "none"));
         }
         return { stops, findings };
       }
     }
-    if (!event) await held.release();
+    if (!event) await prepared.release();
   }
   const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));

@@ -5,7 +5,7 @@ import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { holdTarget } from "./hold_target.ts";
+import { prepareTarget } from "./prepare_target.ts";
 
 const STOP = { kind: "stop", pid: 7, label: 0, scratch: 0x5000n, resumeAddress: 0n } as const;
 const NOTHING: TracerWork = { debug: [], pokes: [], copied: [], stoppedBy: "signal", busy: undefined };
@@ -35,9 +35,9 @@ function scripted(answers: Partial<GuestAgent> = {}): { agent: GuestAgent; calls
   return { agent: agent as GuestAgent, calls };
 }
 
-Deno.test("holdTarget() sets registers first, then breakpoints, and takes out those outside of areas", async () => {
+Deno.test("prepareTarget() sets registers first, then breakpoints, and takes out those outside of areas", async () => {
   const { agent, calls } = scripted();
-  const held = await holdTarget(agent, STOP, {
+  const prepared = await prepareTarget(agent, STOP, {
     ...NOTHING,
     debug: [{ register: 7, value: 1n, errno: 0 }],
     pokes: [{ address: 0x1000n, bytes: Uint8Array.of(1) }],
@@ -46,8 +46,8 @@ Deno.test("holdTarget() sets registers first, then breakpoints, and takes out th
       { place: "text", offset: 4, bytes: Uint8Array.of(0xcd) },
     ],
   });
-  assertEquals(held.findings, []);
-  await held.release();
+  assertEquals(prepared.findings, []);
+  await prepared.release();
   assertEquals(calls, [
     "setDebugRegister 7 7 1",
     "poke 7 4096 01",
@@ -60,9 +60,9 @@ Deno.test("holdTarget() sets registers first, then breakpoints, and takes out th
   ]);
 });
 
-Deno.test("holdTarget() tells of a debug register that has another outcome than the model says", async () => {
+Deno.test("prepareTarget() tells of a debug register that has another outcome than the model says", async () => {
   const { agent } = scripted({ setDebugRegister: () => Promise.resolve(22) });
-  const { findings } = await holdTarget(agent, STOP, {
+  const { findings } = await prepareTarget(agent, STOP, {
     ...NOTHING,
     debug: [{ register: 0, value: 5n, errno: 0 }],
   });
@@ -71,43 +71,43 @@ Deno.test("holdTarget() tells of a debug register that has another outcome than 
   ]);
 });
 
-Deno.test("holdTarget() traces, and lets go before the target goes on", async () => {
+Deno.test("prepareTarget() traces, and lets go before the target goes on", async () => {
   for (const stoppedBy of ["seize", "attach", "singlestep"] as const) {
     const { agent, calls } = scripted();
-    const held = await holdTarget(agent, STOP, { ...NOTHING, stoppedBy });
-    assertEquals(held.findings, []);
-    await held.release();
+    const prepared = await prepareTarget(agent, STOP, { ...NOTHING, stoppedBy });
+    assertEquals(prepared.findings, []);
+    await prepared.release();
     assertEquals(calls, [`attach 7 ${stoppedBy}`, "readFile /proc/7/status", "detach 7", "cont 7"]);
   }
 });
 
-Deno.test("holdTarget() freezes in a cgroup, and moves the target out of it to thaw it", async () => {
+Deno.test("prepareTarget() freezes in a cgroup, and moves the target out of it to thaw it", async () => {
   const busy = () => Promise.reject(new AgentError("mount", 16, "/cgroup"));
   const states = { readFile: () => Promise.resolve(new TextEncoder().encode("State:\tS (x)\nfrozen 1\n")) };
   const { agent, calls } = scripted({ mount: busy, ...states });
-  const held = await holdTarget(agent, STOP, { ...NOTHING, stoppedBy: "freezer" });
-  assertEquals(held.findings, []);
-  await held.release();
+  const prepared = await prepareTarget(agent, STOP, { ...NOTHING, stoppedBy: "freezer" });
+  assertEquals(prepared.findings, []);
+  await prepared.release();
   assertEquals(calls.filter((call) => !/^(readFile|mkdir|mount)/.test(call)), [
-    "writeFile /cgroup/held/cgroup.procs 7",
-    "writeFile /cgroup/held/cgroup.freeze 1",
+    "writeFile /cgroup/frozen/cgroup.procs 7",
+    "writeFile /cgroup/frozen/cgroup.freeze 1",
     "cont 7",
     "writeFile /cgroup/cgroup.procs 7",
-    "writeFile /cgroup/held/cgroup.freeze 0",
+    "writeFile /cgroup/frozen/cgroup.freeze 0",
   ]);
   const refused = scripted({ mount: () => Promise.reject(new AgentError("mount", 19, "/cgroup")) });
   await assertRejects(
-    () => holdTarget(refused.agent, STOP, { ...NOTHING, stoppedBy: "freezer and signal" }),
+    () => prepareTarget(refused.agent, STOP, { ...NOTHING, stoppedBy: "freezer and signal" }),
     AgentError,
     "errno 19",
   );
 });
 
-Deno.test("holdTarget() releases a busy target by a word in its scratch memory", async () => {
+Deno.test("prepareTarget() releases a busy target by a word in its scratch memory", async () => {
   const { agent, calls } = scripted({
     readFile: () => Promise.resolve(new TextEncoder().encode("State:\tD (disk sleep)\n")),
   });
-  const held = await holdTarget(agent, STOP, { ...NOTHING, busy: "vfork" });
-  await held.release();
-  assertEquals([held.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
+  const prepared = await prepareTarget(agent, STOP, { ...NOTHING, busy: "vfork" });
+  await prepared.release();
+  assertEquals([prepared.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
 });

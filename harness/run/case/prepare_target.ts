@@ -12,11 +12,11 @@ import type { GuestAgent } from "../guest/guest.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
 const CGROUPS = "/cgroup";
-const GROUP = `${CGROUPS}/held`;
+const GROUP = `${CGROUPS}/frozen`;
 const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D" } as const;
 
 /** A target that is in the state that a stop wants. */
-export interface HeldTarget {
+export interface PreparedTarget {
   /** What did not come to be. */
   readonly findings: readonly Finding[];
   /** Takes breakpoints out, lets go of the target, and lets it run on. */
@@ -25,7 +25,7 @@ export interface HeldTarget {
   readonly forget: () => Promise<void>;
 }
 
-type Held = Omit<HeldTarget, "forget"> & Partial<Pick<HeldTarget, "forget">>;
+type Stopped = Omit<PreparedTarget, "forget"> & Partial<Pick<PreparedTarget, "forget">>;
 
 /**
  * Does what a stop says of tracers, and of what stops the target in place of its SIGSTOP alone: sets debug registers,
@@ -33,11 +33,11 @@ type Held = Omit<HeldTarget, "forget"> & Partial<Pick<HeldTarget, "forget">>;
  *
  * @param event the target's stop, or its word that it goes on in another way
  */
-export async function holdTarget(
+export async function prepareTarget(
   agent: GuestAgent,
   event: Extract<TargetEvent, { kind: "stop" }>,
   work: TracerWork,
-): Promise<HeldTarget> {
+): Promise<PreparedTarget> {
   const { pid } = event;
   const findings: Finding[] = [];
   for (const { register, value, errno } of work.debug) {
@@ -46,14 +46,14 @@ export async function holdTarget(
   }
   for (const { address, bytes } of work.pokes) await agent.poke(pid, address, bytes);
   const restore = await pokeCopied(agent, pid, work);
-  const held = await hold(agent, event, work);
+  const stopped = await bringToStop(agent, event, work);
   return {
-    findings: [...findings, ...held.findings],
+    findings: [...findings, ...stopped.findings],
     async release() {
       for (const { address, bytes } of restore) await agent.poke(pid, address, bytes);
-      await held.release();
+      await stopped.release();
     },
-    forget: held.forget ?? (() => Promise.resolve()),
+    forget: stopped.forget ?? (() => Promise.resolve()),
   };
 }
 
@@ -76,11 +76,12 @@ async function pokeCopied(
   return restore;
 }
 
-async function hold(
+/** Stops the target as it is wanted, or waits until it is as busy as it is wanted. */
+async function bringToStop(
   agent: GuestAgent,
   { pid, scratch }: Extract<TargetEvent, { kind: "stop" }>,
   { busy, stoppedBy }: TracerWork,
-): Promise<Held> {
+): Promise<Stopped> {
   if (busy) {
     return {
       findings: await awaitState(agent, pid, BUSY_STATES[busy]),
@@ -108,7 +109,7 @@ async function hold(
 }
 
 /** Freezes the target by the cgroup v2 freezer. One that is not to be stopped goes on into the freezer. */
-async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promise<Held> {
+async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promise<Stopped> {
   await mountCgroups(agent);
   await agent.mkdir(GROUP);
   await agent.writeFile(`${GROUP}/cgroup.procs`, String(pid));
