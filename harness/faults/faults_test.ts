@@ -81,11 +81,13 @@ function faultyGuest(image: Uint8Array, faults: number): Guest {
   return {
     agent,
     ended: never,
-    consoleGrown: never,
-    get consoleMark() {
-      return console.length;
+    console: {
+      grown: never,
+      get offset() {
+        return console.length;
+      },
+      text: (from = 0) => console.slice(from),
     },
-    consoleText: (from = 0) => console.slice(from),
   } as unknown as Guest;
 }
 

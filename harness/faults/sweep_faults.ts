@@ -77,7 +77,7 @@ export async function sweepFaults(
   const before = await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const findings: Finding[] = [];
   const outcomes = new Map<string, number>();
-  const log = new LogReader(guest, { from: guest.consoleMark });
+  const log = new LogReader(guest, { from: guest.console.offset });
   let nth = 1;
   for (;; nth++) {
     await swapOut();

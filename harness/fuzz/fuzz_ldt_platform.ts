@@ -99,10 +99,10 @@ class LdtGuest implements AsyncDisposable {
   async execute(ops: readonly TargetOp[]): Promise<LdtAnswer> {
     throwIfInterrupted(this.#prepared.signal);
     const guest = this.#guest ??= await this.#prepared.startGuest();
-    const mark = guest.consoleMark;
+    const mark = guest.console.offset;
     try {
       const answer = await runToEnd(guest, ops, this.#prepared.targetPath);
-      const splats = parseSplats(guest.consoleText(mark)).map(({ title }) => title);
+      const splats = parseSplats(guest.console.text(mark)).map(({ title }) => title);
       if (splats.length === 0) return answer;
       await this[Symbol.asyncDispose]();
       return { ...answer, complaint: splats.join("; ") };

@@ -117,10 +117,10 @@ async function findingsOf(
   scenario: Scenario,
   run: (guest: Guest, scenario: Scenario) => ReturnType<ReturnType<typeof scenarioRunner>>,
 ): Promise<CommandFinding[]> {
-  const mark = guest.consoleMark;
+  const mark = guest.console.offset;
   try {
     const outcome = await run(guest, scenario);
-    const splats = parseSplats(guest.consoleText(mark));
+    const splats = parseSplats(guest.console.text(mark));
     if (isClean(outcome) && splats.length === 0) return [];
     const findings: Finding[] = [...outcome.findings, ...outcome.stops.flatMap((stop) => stop.findings)];
     return [

@@ -18,7 +18,6 @@ import {
   faultResult,
   isClean,
   type ReportedSplat,
-  type Reruns,
   type ResultBase,
   type ScenarioResult,
   skippedResult,
@@ -138,7 +137,7 @@ class CatalogueRun {
       if (late) await this.#addLate(session, late);
     } catch (error) {
       const base = { scenario: name, phase: "afterwards", guestCommand: session.guest.command } as const;
-      this.#add(this.#faultOf(error, base, session.guest.consoleText()));
+      this.#add(this.#faultOf(error, base, session.guest.console.text()));
       await this.#throwAway();
     }
   }
@@ -159,7 +158,7 @@ class CatalogueRun {
         this.#options.onGuest?.(guest);
         const log = new LogReader(guest, this.#options.drain);
         await this.#addBoot(guest, log);
-        if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 }, reproduced: false });
+        if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 } });
         return { guest, log };
       } catch (error) {
         await guest?.[Symbol.asyncDispose]();
@@ -168,7 +167,7 @@ class CatalogueRun {
         const next = await this.#lostBoot(error);
         if (lost) {
           const sameSplat = Number(haveSameSplat(lost, next));
-          this.#add({ ...lost, reruns: { runs: 1, failed: 1, sameSplat }, reproduced: true });
+          this.#add({ ...lost, reruns: { runs: 1, failed: 1, sameSplat } });
           this.#bootFailure = error.message.split("\n", 1)[0];
         }
         lost = next;
@@ -185,7 +184,7 @@ class CatalogueRun {
       for (const { fingerprint } of splats) this.#bootSplats.add(fingerprint);
       if (isNew) this.#add(await this.#complained({ ...base, kernelLog: text }, splats));
     } catch (error) {
-      const fault = this.#faultOf(error, base, guest.consoleText());
+      const fault = this.#faultOf(error, base, guest.console.text());
       const isNew = !this.#bootSplats.has(fault.fault!.message);
       this.#bootSplats.add(fault.fault!.message);
       if (isNew) this.#add(fault);
@@ -208,7 +207,7 @@ class CatalogueRun {
 
   async #attempt({ guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
     const begin = performance.now();
-    const mark = guest.consoleMark;
+    const mark = guest.console.offset;
     const base = { scenario: scenario.name, guestCommand: guest.command };
     try {
       return {
@@ -216,7 +215,7 @@ class CatalogueRun {
         milliseconds: performance.now() - begin,
       };
     } catch (error) {
-      const fault = this.#faultOf(error, base, guest.consoleText(mark));
+      const fault = this.#faultOf(error, base, guest.console.text(mark));
       return { ...fault, milliseconds: performance.now() - begin };
     }
   }
@@ -284,8 +283,7 @@ class CatalogueRun {
       for (const print of prints) this.#reproduced.set(print, (this.#reproduced.get(print) ?? 0) + 1);
     }
     if (runs === 0) return first;
-    const reruns: Reruns = { runs, failed, sameSplat };
-    return { ...first, reruns, reproduced: failed > 0 };
+    return { ...first, reruns: { runs, failed, sameSplat } };
   }
 
   /** Undefined when no guest boots, or the run is interrupted. */
@@ -337,7 +335,7 @@ class CatalogueRun {
     } catch (error) {
       throwIfInterrupted(this.#options.signal);
       // A check that could not be made has not found that all is well.
-      if (!(error instanceof ExpectedError)) return this.#add(faultResult(base, error, guest.consoleText()));
+      if (!(error instanceof ExpectedError)) return this.#add(faultResult(base, error, guest.console.text()));
       part = await log.drain();
       this.#add(await this.#broken(base, error, part));
     }

@@ -29,7 +29,6 @@ function result(scenario: string, changes: Partial<ScenarioResult> = {}): Scenar
     milliseconds: 1500,
     kernelLog: "a log\n",
     splats: [],
-    reproduced: undefined,
     reruns: undefined,
     guestCommand: "qemu -m 1",
     ...changes,
@@ -38,7 +37,6 @@ function result(scenario: string, changes: Partial<ScenarioResult> = {}): Scenar
 
 const FAILED = result("bad", {
   status: "fail",
-  reproduced: true,
   reruns: { runs: 1, failed: 1, sameSplat: 0 },
   outcome: {
     stops: result("").outcome!.stops,
@@ -54,7 +52,6 @@ const LOST = result("gone", {
   status: "lost",
   reason: "guest lost (panic): two\nlines",
   outcome: undefined,
-  reproduced: false,
   reruns: { runs: 2, failed: 0, sameSplat: 0 },
 });
 

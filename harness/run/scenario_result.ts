@@ -46,9 +46,7 @@ export interface ScenarioResult {
   readonly kernelLog: string;
   /** Complaints in that log. */
   readonly splats: readonly ReportedSplat[];
-  /** For a scenario that failed or lost its guest: whether it did so again alone in a fresh guest. */
-  readonly reproduced: boolean | undefined;
-  /** Undefined when it was not run again. */
+  /** For a scenario that failed or lost its guest; undefined when it was not run again. */
   readonly reruns: Reruns | undefined;
   /** How the guest was started. */
   readonly guestCommand: string;
@@ -69,7 +67,6 @@ export function emptyResult(base: ResultBase): ScenarioResult {
     milliseconds: 0,
     kernelLog: "",
     splats: [],
-    reproduced: undefined,
     reruns: undefined,
   };
 }

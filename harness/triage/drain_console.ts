@@ -6,7 +6,7 @@ import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { VirtualMachine } from "../../vm/qemu/virtual_machine.ts";
 
 /** Whose console is drained: a guest, or what stands for one that never said hello. */
-type ConsoleSource = Pick<Guest, "consoleText" | "consoleGrown" | "ended">;
+type ConsoleSource = Pick<Guest, "console" | "ended">;
 
 /** How long {@linkcode drainConsole} waits. */
 export interface DrainOptions {
@@ -37,10 +37,10 @@ export async function drainConsole(
   let hasEnded = false;
   const ended = guest.ended.then(() => void (hasEnded = true));
   for (let left = maxMs; left > 0 && !hasEnded; left = end - performance.now()) {
-    const splats = parseSplats(guest.consoleText(from));
+    const splats = parseSplats(guest.console.text(from));
     const isWhole = splats.length > 0 && splats.every(({ isComplete }) => isComplete);
     let hasGrown = false;
-    const grew = guest.consoleGrown.then(() => void (hasGrown = true));
+    const grew = guest.console.grown.then(() => void (hasGrown = true));
     await within(isWhole ? Math.min(quietMs, left) : left, [grew, ended]);
     if (isWhole && !hasGrown) return;
     await within(Math.min(PAUSE_MS, Math.max(0, end - performance.now())), [ended]);
@@ -64,13 +64,7 @@ export async function withDrainedConsole(
 ): Promise<unknown> {
   if (!(error instanceof GuestLostError)) return error;
   const { console } = machine;
-  await drainConsole({
-    consoleText: (from) => console.text(from),
-    get consoleGrown() {
-      return console.grown;
-    },
-    ended: machine.exited,
-  }, 0);
+  await drainConsole({ console, ended: machine.exited }, 0);
   const { reason, awaited, detail, argv } = error;
   return new GuestLostError({
     ...{ reason, awaited, detail, argv },

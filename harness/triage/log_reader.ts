@@ -68,19 +68,19 @@ export class LogReader {
   }
 
   #next(): LogPart {
-    const text = this.#guest.consoleText(this.#from);
+    const text = this.#guest.console.text(this.#from);
     return { text, splats: text === "" ? [] : parseSplats(text), isWhole: true };
   }
 
   /** Nothing may have been awaited since the part was read. */
   #take(part: LogPart): LogPart {
-    this.#from = this.#guest.consoleMark;
+    this.#from = this.#guest.console.offset;
     return part;
   }
 
   async #setMark(label: string): Promise<boolean> {
     const mark = `ckptest: ${label} (${++this.#marks})`;
-    const start = this.#guest.consoleMark;
+    const start = this.#guest.console.offset;
     try {
       // A warning: what is milder does not reach the console.
       await this.#guest.agent.writeFile("/dev/kmsg", `<4>${mark}\n`);
@@ -93,10 +93,10 @@ export class LogReader {
     let hasEnded = false;
     const ended = this.#guest.ended.then(() => void (hasEnded = true));
     const end = performance.now() + this.#markMs;
-    while (!this.#guest.consoleText(start).includes(`${mark}\n`)) {
+    while (!this.#guest.console.text(start).includes(`${mark}\n`)) {
       const left = end - performance.now();
       if (left <= 0 || hasEnded) return false;
-      await within(left, [this.#guest.consoleGrown, ended]);
+      await within(left, [this.#guest.console.grown, ended]);
     }
     return true;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { AgentSession } from "../../../vm/agent/agent_session.ts";
+import type { ConsoleLog } from "../../../vm/qemu/console_log.ts";
 
 /** What the harness asks of the agent in a guest; tests play accidents with a scripted one. */
 export type GuestAgent = Pick<
@@ -44,12 +45,8 @@ export interface Guest extends AsyncDisposable {
   readonly bootMilliseconds: number;
   /** The command line that started it, quoted for a shell. */
   readonly command: string;
-  /** How many bytes the kernel log has so far: a mark for {@linkcode Guest.consoleText}. */
-  readonly consoleMark: number;
-  /** The kernel log from a mark on. */
-  consoleText(from?: number): string;
-  /** Settles when more of the kernel log comes; never rejects. */
-  readonly consoleGrown: Promise<void>;
+  /** The kernel log; its offset is a mark for what comes later. */
+  readonly console: Pick<ConsoleLog, "offset" | "text" | "grown">;
   /** Settles when the guest has ended and its console is read to the end; never rejects. */
   readonly ended: Promise<unknown>;
 }

@@ -23,39 +23,8 @@ const SLOW_BOOT_MS = 3000;
 const SERIAL_SLOWDOWN = 30;
 
 /** A guest in QEMU. */
-export class VirtualGuest implements Guest {
-  readonly agent: AgentSession;
-  readonly bootMilliseconds: number;
-  readonly command: string;
-  /** What it runs in. */
+export interface VirtualGuest extends Guest {
   readonly machine: VirtualMachine;
-
-  constructor(machine: VirtualMachine, agent: AgentSession, bootMilliseconds: number) {
-    this.bootMilliseconds = bootMilliseconds;
-    this.machine = machine;
-    this.agent = agent;
-    this.command = shellJoin(machine.argv);
-  }
-
-  get consoleMark(): number {
-    return this.machine.console.offset;
-  }
-
-  consoleText(from?: number): string {
-    return this.machine.console.text(from);
-  }
-
-  get consoleGrown(): Promise<void> {
-    return this.machine.console.grown;
-  }
-
-  get ended(): Promise<unknown> {
-    return this.machine.exited;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.machine.close();
-  }
 }
 
 /**
@@ -67,7 +36,7 @@ export async function startVirtualGuest(
   { name, flavour }: Platform,
   { terminal, signal }: { terminal: Terminal; signal?: AbortSignal | undefined },
   machineOptions: VirtualMachineOptions & { channel: GuestChannel },
-): Promise<Guest> {
+): Promise<VirtualGuest> {
   const { channel } = machineOptions;
   throwIfInterrupted(signal);
   const begin = performance.now();
@@ -91,7 +60,12 @@ export async function startVirtualGuest(
     if (flavour !== "plain") {
       await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
     }
-    return new VirtualGuest(machine, session, performance.now() - begin);
+    return {
+      ...{ machine, agent: session, console: machine.console, ended: machine.exited },
+      bootMilliseconds: performance.now() - begin,
+      command: shellJoin(machine.argv),
+      [Symbol.asyncDispose]: () => machine.close(),
+    };
   } catch (error) {
     if (signal?.aborted) await machine.close();
     throwIfInterrupted(signal);

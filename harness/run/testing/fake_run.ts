@@ -53,11 +53,13 @@ async function startGuest(signal: AbortSignal): Promise<Guest> {
       writeFile: (_, line) => Promise.resolve(void (text += String(line).slice(3))),
     }),
     ...{ bootMilliseconds: 1, command: "qemu", ended: lost.promise.catch(() => {}) },
-    get consoleMark() {
-      return text.length;
+    console: {
+      get offset() {
+        return text.length;
+      },
+      text: (from) => text.slice(from),
+      grown: Promise.resolve(),
     },
-    consoleText: (from) => text.slice(from),
-    consoleGrown: Promise.resolve(),
     [Symbol.asyncDispose]: async () => {
       await Deno.remove(directory, { recursive: true }).catch(() => {});
     },
