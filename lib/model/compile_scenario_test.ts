@@ -88,13 +88,49 @@ Deno.test("compileScenario() predicts a refusal and demands that the scenario st
 });
 
 Deno.test("compileScenario() names the step that cannot be", () => {
-  assertThrows(
-    () =>
-      predict([{ op: "mmap", area: "a", pages: 1, prot: "r" }, { op: "write", area: "a", pages: 0 }, STOP]),
-    ScenarioError,
-    `test: $.steps[1] (write): Area "a" cannot be write`,
-  );
-  assertThrows(() => predict([{ op: "write", area: "b", pages: 0 }, STOP]), ScenarioError, `No area "b"`);
+  const map: Step = { op: "mmap", area: "a", pages: 4 };
+  const file: Step = { op: "file", file: "f", pages: 4 };
+  const gone: Step[] = [file, { op: "unlink", file: "f" }];
+  const memfd: Step = { op: "memfd", file: "m", pages: 1 };
+  const watched: Step[] = [map, { op: "uffd", area: "a", pages: "all", mode: "missing" }];
+  const cases: [Step[], string][] = [
+    [[{ ...map, prot: "r" }, { op: "write", area: "a", pages: 0 }], `(write): Area "a" cannot be write`],
+    [[{ op: "write", area: "b", pages: 0 }], `(write): No area "b"`],
+    [[map, { op: "shm", area: "a", pages: 1 }], `(shm): Area "a" exists already`],
+    [[map, { op: "stack", area: "a", pages: 1 }], `(stack): Area "a" exists already`],
+    [[map, { op: "mremap", area: "a", pages: "all", to: "a" }], `(mremap): Area "a" exists already`],
+    [[{ op: "stack", area: "s", pages: 2048 }], "(stack): a stack has at most 1980 pages more"],
+    [
+      [map, { op: "poke", area: "a", page: 0, offset: 4095, size: 2, value: 1 }],
+      "(poke): a poke must stay within",
+    ],
+    [[map, { op: "poke", area: "a", page: 0, value: 256 }], "(poke): a value of 1 bytes: found 256"],
+    [[map, { op: "poke", area: "a", page: 0, value: -129 }], "(poke): a value of 1 bytes: found -129"],
+    [
+      [{ op: "mmap", area: "a", pages: 2 ** 24 }, { op: "write", area: "a", pages: "all" }],
+      "(write): The guest has not",
+    ],
+    [[{ ...file, pages: 2 ** 24 }], "(file): A file has at most 65536 pages here"],
+    [[{ ...map, pages: "9000chunk" }], "(mmap): A page count must be at most 16777216"],
+    [[file, file], `(file): There is a "f" already`],
+    [[file, { op: "link", file: "f", to: "f" }], `(link): There is a "f" already`],
+    [[file, { op: "link", file: "f", to: "g" }, { ...file, file: "g" }], `(file): There is a "g" already`],
+    [[...gone, { op: "unlink", file: "f" }], `(unlink): "f" has no name any more`],
+    [[...gone, { op: "truncate", file: "f", pages: 1 }], "(truncate): the file has no name any more"],
+    [[memfd, { op: "rename", file: "m", to: "n" }], `(rename): "m" is in no directory`],
+    [
+      [...watched, { op: "read", area: "a", pages: 0 }],
+      "(read): Page 0x1000000 is not there: its userfaultfd",
+    ],
+    [
+      [...watched, { op: "mlock", area: "a", pages: 0 }],
+      "(mlock): Page 0x1000000 is not there: its userfaultfd",
+    ],
+  ];
+  for (const [steps, message] of cases) {
+    const where = `test: $.steps[${steps.length - 1}] ${message}`;
+    assertThrows(() => predict([...steps, STOP]), ScenarioError, where);
+  }
 });
 
 Deno.test("compileScenario() keeps vm_pgoff of a moved area only if it was written", () => {

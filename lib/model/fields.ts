@@ -4,9 +4,8 @@ import * as v from "valibot";
 import { ERRNO } from "../abi/errno.ts";
 import { described, either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";
 import { nameBytes } from "./state/file_model.ts";
+import { MAX_PAGES } from "./state/page_set.ts";
 
-/** Pages of the largest user address space. */
-const MAX_PAGES = 2 ** 35;
 const MAX_NAME_BYTES = 255;
 
 const COUNT = String.raw`(?:\d+|\d*chunk)(?:[+-](?:\d+|\d*chunk))*`;

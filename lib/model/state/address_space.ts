@@ -47,6 +47,9 @@ export type UnreadableErrno = "EFAULT" | "EHWPOISON";
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
 export const HUGE_PAGES = 512;
 
+/** 1 GiB: more than a guest has. */
+export const MAX_PRESENT_PAGES = 2 ** 18;
+
 /** When a fault takes a transparent huge page (/sys/kernel/mm/transparent_hugepage/enabled). */
 export type HugePolicy = "never" | "madvise" | "always";
 
@@ -170,6 +173,7 @@ export class AddressSpace {
     const old = this.#pages.get(page);
     requireReadable(page, old);
     if (!old) this.#writeFault(page, area);
+    requireMemory(this.#pages.size);
     const isCopy = old?.shared || old?.swapped;
     this.#pages.set(page, {
       content,
@@ -250,6 +254,7 @@ export class AddressSpace {
     // do_huge_pmd_anonymous_page (mm/huge_memory.c) makes the anon_vma before it takes the huge zero page.
     if (area && !area.hasAnonVma && this.#takesHugePage(block, area)) this.#noteAnonVma(area);
     this.#populated.add(block);
+    requireMemory(this.#readTouched.size);
     this.#readTouched.add(page);
   }
 
@@ -332,6 +337,11 @@ export class AddressSpace {
     const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start };
     this.#areas.splice(this.#areas.indexOf(area), 1, { ...area, end: page }, upper);
   }
+}
+
+function requireMemory(pages: number): void {
+  if (pages < MAX_PRESENT_PAGES) return;
+  throw new RangeError(`The guest has not the memory for more than ${MAX_PRESENT_PAGES} pages`);
 }
 
 function requireReadable(page: number, anon: AnonPage | undefined): void {

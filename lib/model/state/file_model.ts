@@ -20,6 +20,9 @@ export interface FileModelOptions {
   readonly fillAddress: number;
 }
 
+/** 256 MiB: files of a guest lie in its memory. */
+const MAX_FILE_PAGES = 2 ** 16;
+
 /** A file that a scenario makes (whole pages of fill) or a device. Shared by every mapping of it. */
 export class FileModel {
   /** What it is. */
@@ -31,6 +34,9 @@ export class FileModel {
 
   constructor(options: FileModelOptions) {
     this.kind = options.kind ?? "regular";
+    if (options.pages > MAX_FILE_PAGES) {
+      throw new RangeError(`A file has at most ${MAX_FILE_PAGES} pages here: found ${options.pages}`);
+    }
     this.#path = options.path;
     this.#pages = options.pages;
     for (let index = 0; index < options.pages && this.kind === "regular"; index++) {

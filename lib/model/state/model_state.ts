@@ -54,6 +54,8 @@ export class ModelState {
   ldt: LdtModel;
   tls: TlsModel;
   readonly files = new Map<string, FileModel>();
+  /** Second names of files. */
+  readonly links = new Set<string>();
   readonly names = new Map<string, NamedRange>();
   readonly target: CompileTarget;
   readonly pagesPerChunk: number;
@@ -200,6 +202,16 @@ export class ModelState {
     return range;
   }
 
+  /**
+   * Gives pages a name.
+   *
+   * @throws {RangeError} when others have it
+   */
+  nameArea(name: string, range: NamedRange): void {
+    if (this.names.has(name)) throw new RangeError(`Area "${name}" exists already`);
+    this.names.set(name, range);
+  }
+
   /** The runs of pages that a step names, as absolute page numbers. */
   runs(area: string, set: PageSet): { first: number; count: number }[] {
     const { start, pages } = this.range(area);
@@ -226,5 +238,19 @@ export class ModelState {
       throw new RangeError(`No file "${name}": the files so far are ${[...this.files.keys()].join(", ")}`);
     }
     return file;
+  }
+
+  /** A file whose name in its directory still leads to it. */
+  namedFile(name: string): FileModel {
+    const file = this.file(name);
+    if (file.kind !== "regular") throw new RangeError(`"${name}" is in no directory`);
+    if (file.unlinked) throw new RangeError(`"${name}" has no name any more`);
+    return file;
+  }
+
+  /** @throws {RangeError} when a file has the name in the working directory */
+  requireNoFile(name: string): void {
+    const isTaken = this.links.has(name) || this.files.get(name)?.unlinked === false;
+    if (isTaken) throw new RangeError(`There is a "${name}" already`);
   }
 }

@@ -31,6 +31,9 @@ export function addressRange({ first, count }: PageRun): [address: bigint, lengt
   return [addressOf(first), addressOf(count)];
 }
 
+/** 64 GiB: no scenario maps more. */
+export const MAX_PAGES = 2 ** 24;
+
 const TERM = /^(?:(\d+)|(\d*)chunk)$/;
 
 /**
@@ -53,6 +56,9 @@ export function pageCount(text: PageCount, pagesPerChunk: number): number {
     sum += sign * (match[1] !== undefined ? Number(match[1]) : Number(match[2] || "1") * pagesPerChunk);
   }
   if (sum < 0) throw new SyntaxError(`A page count must not be negative: "${text}" is ${sum}`);
+  if (sum > MAX_PAGES) {
+    throw new SyntaxError(`A page count must be at most ${MAX_PAGES}: "${text}" is ${sum}`);
+  }
   return sum;
 }
 

@@ -14,7 +14,7 @@ import { defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
 const O_RDONLY = 0n;
 const O_RDWR = 2n;
 const O_RDWR_CREAT = 0x42n;
-const MOST_OF_A_PATH = 4095;
+const MAX_PATH_LENGTH = 4095;
 
 /** Opens a file (a memfd is open already) and gives its descriptor. The caller closes it. */
 export function openFile(context: StepContext, file: FileModel, readOnly = false): OpArgument {
@@ -23,6 +23,7 @@ export function openFile(context: StepContext, file: FileModel, readOnly = false
   if (file.kind === "memfd") {
     builder.syscall("dup", [{ slot: memfdSlot(context, file) }], { keep: SLOTS.file });
   } else {
+    if (file.unlinked) throw new RangeError("the file has no name any more by which it could be opened");
     const path = builder.scratchString(0, usablePath(context, file.path));
     builder.syscall("open", [path, readOnly ? O_RDONLY : O_RDWR, 0n], { keep: SLOTS.file });
   }
@@ -35,7 +36,7 @@ export function openFile(context: StepContext, file: FileModel, readOnly = false
  */
 function usablePath({ state }: StepContext, path: string): string {
   const prefix = `${state.workingDirectory}/`;
-  return path.length > MOST_OF_A_PATH && path.startsWith(prefix) ? path.slice(prefix.length) : path;
+  return path.length > MAX_PATH_LENGTH && path.startsWith(prefix) ? path.slice(prefix.length) : path;
 }
 
 function memfdSlot({ state }: StepContext, file: FileModel): number {
@@ -70,9 +71,7 @@ export const FILE_STEPS = [
       const pages = pageCount(step.pages, state.pagesPerChunk);
       const seed = step.seed ?? defaultSeed(index);
       const path = `${state.workingDirectory}/${step.file}`;
-      if (state.files.get(step.file)?.unlinked === false) {
-        throw new RangeError(`There is a "${step.file}" already`);
-      }
+      state.requireNoFile(step.file);
       const name = builder.scratchString(0, usablePath(context, path));
       builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
       const fd = { slot: SLOTS.file };
@@ -105,6 +104,7 @@ export const FILE_STEPS = [
     fields: { file: FILE_NAME, pages: PAGE_COUNT },
     apply(step, context) {
       const { state, builder } = context;
+      state.requireNoFile(step.file);
       const pages = pageCount(step.pages, state.pagesPerChunk);
       const file = new FileModel({
         kind: "memfd",
@@ -146,7 +146,7 @@ export const FILE_STEPS = [
       "unlink(2): a mapping of the file has no name that still leads to it, even if another hard link does.",
     fields: { file: FILE_NAME },
     apply(step, { state, builder }) {
-      const file = state.file(step.file);
+      const file = state.namedFile(step.file);
       builder.syscall("unlink", [builder.scratchString(0, file.path)], { expected: 0n });
       file.unlink();
     },
@@ -156,7 +156,7 @@ export const FILE_STEPS = [
     about: "rename(2): a mapping shows the new name; a file that had that name before has none from then on.",
     fields: { file: FILE_NAME, to: FILE_NAME },
     apply(step, { state, builder }) {
-      const file = state.file(step.file);
+      const file = state.namedFile(step.file);
       const path = `${state.workingDirectory}/${step.to}`;
       const from = builder.scratchString(0, file.path);
       const to = builder.scratchString(8192, path);
@@ -172,10 +172,12 @@ export const FILE_STEPS = [
     about: "link(2): a second name for the file. Mappings show the name by which the file was opened.",
     fields: { file: FILE_NAME, to: FILE_NAME },
     apply(step, { state, builder }) {
-      const file = state.file(step.file);
+      const file = state.namedFile(step.file);
+      state.requireNoFile(step.to);
       const from = builder.scratchString(0, file.path);
       const to = builder.scratchString(8192, `${state.workingDirectory}/${step.to}`);
       builder.syscall("link", [from, to], { expected: 0n });
+      state.links.add(step.to);
     },
   }),
   defineStep({

@@ -43,7 +43,6 @@ export const MEMORY_STEPS = [
     },
     apply(step, context) {
       const { state, builder } = context;
-      if (state.names.has(step.area)) throw new RangeError(`Area "${step.area}" exists already`);
       const pages = pageCount(step.pages, state.pagesPerChunk);
       const words = step.flags ?? [];
       const prot = protBits(step.prot ?? "rw");
@@ -60,7 +59,7 @@ export const MEMORY_STEPS = [
       if (file) builder.syscall("close", [fd], { expected: 0n });
       const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, isMemory: file?.kind === "mem" }) |
         state.defaultFlags;
-      state.names.set(step.area, { start, pages });
+      state.nameArea(step.area, { start, pages });
       state.space.map({
         label: step.area,
         start,
@@ -168,6 +167,9 @@ export const MEMORY_STEPS = [
       const size = step.size ?? 1;
       if (offset + size > PAGE_SIZE) {
         throw new RangeError(`a poke must stay within its page: found ${size} bytes at ${offset}`);
+      }
+      if (step.value < -(2 ** (8 * size - 1)) || step.value >= 2 ** (8 * size)) {
+        throw new RangeError(`a value of ${size} bytes: found ${step.value}`);
       }
       const bytes = new Uint8Array(8);
       new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(step.value)), true);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
+import type { AddressSpace } from "../state/address_space.ts";
 import { describeContent, fillContent } from "../state/page_content.ts";
 import { addressOf, type PageRun } from "../state/page_set.ts";
 import { populateWrites, VM } from "../state/vm_flag_rules.ts";
@@ -24,6 +25,7 @@ export function populate(
     const isPossible = area && (area.flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n &&
       !(area.file && area.pgoff + page - area.start >= area.file.pages);
     if (isPossible) {
+      if ((area.flags & VM.UFFD_MISSING) !== 0n) requirePresent(space, page, page + 1);
       // A write fault gives a page of its own to whoever shares one.
       const why = space.pages.get(page)?.why ?? "populated by a write fault";
       if (populateWrites(area.flags)) space.setPage(page, space.contentAt(page), why);
@@ -68,6 +70,9 @@ export function requireAccess(
     if ((area.flags & (flag === VM.READ ? readable : flag)) === 0n) {
       throw new RangeError(`Area "${area.label}" cannot be ${what}: its protection forbids it`);
     }
+    if ((area.flags & VM.UFFD_MISSING) !== 0n) {
+      requirePresent(state.space, page, Math.min(area.end, run.first + run.count));
+    }
     // The last page of the run in this area decides: the file ends somewhere before it, or not at all.
     const last = Math.min(area.end, run.first + run.count) - 1;
     if (area.file && area.pgoff + last - area.start >= area.file.pages) {
@@ -76,5 +81,13 @@ export function requireAccess(
       );
     }
     page = last;
+  }
+}
+
+/** A fault on a page that is not there would wait for the handler of the userfaultfd, and there is none. */
+function requirePresent(space: AddressSpace, start: number, end: number): void {
+  for (let page = start; page < end; page++) {
+    if (space.pages.has(page)) continue;
+    throw new RangeError(`Page 0x${page.toString(16)} is not there: its userfaultfd has no handler`);
   }
 }

@@ -90,7 +90,7 @@ export const PROCESS_STEPS = [
       builder.syscall("shmget", [0n, addressOf(pages), 0o1600n], { keep: SHM_SLOT });
       builder.syscall("shmat", [{ slot: SHM_SLOT }, addressOf(start), 0n], { expected: addressOf(start) });
       builder.syscall("shmctl", [{ slot: SHM_SLOT }, 0n, 0n], { expected: 0n });
-      state.names.set(step.area, { start, pages });
+      state.nameArea(step.area, { start, pages });
       const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: ["shared"], readOnlyFile: false });
       state.space.map({ label: step.area, start, end: start + pages, flags, pgoff: 0 });
     },

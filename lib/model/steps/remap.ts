@@ -22,6 +22,9 @@ const FAR_BELOW_SP: Since = {
   what: "by an access far below the stack pointer",
 };
 
+/** What RLIMIT_STACK's 8 MiB leave beside what the stack has from the start. */
+const MAX_STACK_PAGES = 1980;
+
 interface Move {
   readonly area: Area;
   readonly first: number;
@@ -114,7 +117,7 @@ export const REMAP_STEPS = [
       if (step.to === undefined) return resizeInPlace(move, step.area, context);
       const to = state.place(size);
       moveArea({ ...move, to, label: step.to }, context);
-      state.names.set(step.to, { start: to, pages: size });
+      state.nameArea(step.to, { start: to, pages: size });
     },
     since: ({ flags }) => sinceWords({ dontunmap: "5.7" }, flags),
   }),
@@ -158,7 +161,12 @@ export const REMAP_STEPS = [
       const pages = pageCount(step.pages, state.pagesPerChunk);
       const INITIAL_STACK_PAGES = 40;
       const start = Number(state.target.stackTop / PAGE_SIZE_BIG) - INITIAL_STACK_PAGES - pages;
-      state.names.set(step.area, { start, pages });
+      if (pages > MAX_STACK_PAGES) {
+        throw new RangeError(
+          `a stack has at most ${MAX_STACK_PAGES} pages more (RLIMIT_STACK): found ${pages}`,
+        );
+      }
+      state.nameArea(step.area, { start, pages });
       fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
     },
     since: () => [FAR_BELOW_SP],
@@ -180,7 +188,7 @@ export const REMAP_STEPS = [
       // expand_downwards (mm/mmap.c) makes the anon_vma, and moves vm_pgoff down with the start.
       const grown = { start, pgoff: area.pgoff - pages, hasAnonVma: true };
       state.space.change(area.start, area.end, (old) => ({ ...old, ...grown }));
-      state.names.set(step.as, { start, pages });
+      state.nameArea(step.as, { start, pages });
       // From the top down, as a stack grows: each store is right below what is mapped.
       for (let page = first - 1; page >= start; page--) {
         fillRuns(context, [{ first: page, count: 1 }], seed, "written below a growing area");
