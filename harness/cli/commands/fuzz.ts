@@ -31,7 +31,7 @@ const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = {
   usage: [
-    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--plant NAME]",
+    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--mutant NAME]",
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
   ],
   options: {
@@ -41,7 +41,7 @@ export const fuzzCommand: Command = {
     count: ["N", `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`],
     skip: ["N", "draw the first N programs and do not run them, as after an interruption"],
     ...ARCH_OPTION,
-    plant: ["NAME", "plant that error of fixtures/mutants.json in the kernel first"],
+    mutant: ["NAME", "on the kernel with that error of fixtures/mutants.json"],
     ...USER_KERNEL,
     ...SOURCE_OPTIONS,
     ...ACCELERATOR_OPTION,
@@ -56,7 +56,7 @@ export const fuzzCommand: Command = {
       ...{ terminal, signal },
       accelerator: options.string("accel"),
       source: kernelSourceOption(options),
-      mutate: await plantedEdits(options.string("plant")),
+      mutate: await mutantEdits(options.string("mutant")),
     });
     const failures: CommandFinding[][] = [];
     for (const plan of plans) {
@@ -126,14 +126,10 @@ async function fuzzPlatform(
   return [...findings];
 }
 
-async function plantedEdits(name: string | undefined) {
+async function mutantEdits(name: string | undefined) {
   if (name === undefined) return [];
   const all = await readMutants();
-  const found = all.find((planted) => planted.name === name);
-  if (!found) {
-    throw new UsageError(
-      `--plant takes one of ${all.map((planted) => planted.name).join(", ")}: found "${name}"`,
-    );
-  }
-  return found.edits;
+  const mutant = all.find((mutant) => mutant.name === name);
+  if (mutant) return mutant.edits;
+  throw new UsageError(`option --mutant takes ${all.map(({ name }) => name).join(", ")}: found "${name}"`);
 }
