@@ -66,21 +66,21 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
       // Nothing that comes after an interruption is run: else it would be taken for a smaller failure.
       if (stopped) return;
       if (++drawn <= skip) return void done++;
-      stopped = signal?.aborted ?? false;
-      throwIfInterrupted(signal);
-      guest ??= await prepared.startGuest();
-      const findings = await findingsOf(guest, scenarioOf(steps), run).catch((error) => {
+      const stopIfInterrupted = (): void => {
         stopped = signal?.aborted ?? false;
         throwIfInterrupted(signal);
-        throw error;
-      });
+      };
+      stopIfInterrupted();
+      guest ??= await prepared.startGuest();
+      const findings = await findingsOf(guest, scenarioOf(steps), run);
+      // What a guest shows that was ended meanwhile is no finding.
+      if (findings.length > 0) stopIfInterrupted();
       if (findings.length > 0) {
         failed = true;
         await guest[Symbol.asyncDispose]();
         guest = undefined;
       }
       if (!failed) options.onProgress?.(++done);
-      stopped = signal?.aborted ?? false;
       if (findings.length > 0) throw new MismatchFound(findings.map(({ text }) => text).join("\n"));
     },
   );
