@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Dialect } from "../abi/dialect.ts";
 import { readImage } from "./image.ts";
 import type { ImageNode } from "./nodes.ts";
-import { OPAQUE_BITS } from "./opaque_bits.ts";
+import { OPAQUE_BITS } from "./testing/opaque_bits.ts";
 import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
 import { checkImage } from "./rules.ts";
 import { DATA_DESCRIPTOR, syntheticImage, type SyntheticOptions } from "./testing/synthetic_image.ts";

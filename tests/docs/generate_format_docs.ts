@@ -10,7 +10,7 @@ import { abiOf, KERNEL_ARCHES, type KernelArch } from "../../lib/abi/arch.ts";
 import { pageProt } from "../../lib/abi/page_prot.ts";
 import { KERNEL_SERIES } from "../../lib/abi/series.ts";
 import { vmFlagTable } from "../../lib/abi/vm_flags.ts";
-import { OPAQUE_BITS } from "../../lib/image/opaque_bits.ts";
+import { OPAQUE_BITS } from "../../lib/image/testing/opaque_bits.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER, TAIL_MAGIC } from "../../lib/image/structs.ts";
 import {
   isStruct,
