@@ -65,7 +65,7 @@ export * from "./lib/image/image_json.ts";
 export * from "./lib/image/image_writer.ts";
 export * from "./lib/image/show/show_image.ts";
 export { TreePrinter } from "./lib/image/show/show_tree.ts";
-export * from "./lib/image/encoder.ts";
+export * from "./lib/image/image_writer.ts";
 export * from "./lib/image/finding.ts";
 export * from "./lib/image/image.ts";
 export * from "./lib/image/malformed_image_error.ts";

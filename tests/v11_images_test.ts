@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { encode } from "../lib/image/encoder.ts";
+import { encode } from "../lib/image/image_writer.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import { readImage, readNodes, vmaPageTotal } from "../lib/image/image.ts";
 import type { ImageNode } from "../lib/image/nodes.ts";

@@ -4,7 +4,7 @@ import { compareImage, type Comparison } from "../../lib/compare/compare_image.t
 import type { CompareOptions } from "../../lib/compare/comparison_context.ts";
 import { firstDifference } from "../../lib/compare/judge.ts";
 import { decodeBytes } from "../../lib/image/decoder.ts";
-import { encode } from "../../lib/image/encoder.ts";
+import { encode } from "../../lib/image/image_writer.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ImageNode } from "../../lib/image/nodes.ts";

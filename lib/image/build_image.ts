@@ -185,7 +185,8 @@ function writeVma(writer: ImageWriter, vma: VmaSpec, format: Format, padding: nu
   let done = 0;
   for (const [nrPages, count] of vma.chunks ?? chunksOf(pages.length, format)) {
     writer.record("PGARR", { nr_pages: nrPages });
-    writer.pages(pages.slice(done, done + count), format.wordSize);
+    const chunk = pages.slice(done, done + count);
+    writer.pages(chunk.map(([address]) => address), chunk.map(([, contents]) => contents), format.wordSize);
     done += count;
   }
   if (vma.open !== true) writer.record("PGARR", { nr_pages: 0n });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type DecodeOptions, Decoder, type Need, type Steps } from "./decode_steps.ts";
 import type { ImageNode } from "./nodes.ts";
+import { joinBytes } from "./struct_codec.ts";
 
 export type { DecodeOptions } from "./decode_steps.ts";
 
@@ -57,7 +58,7 @@ class ByteQueue {
     if (this.#filled < count && !isEnd) return undefined;
     const whole = this.#wanted.subarray(0, this.#filled);
     this.#wanted = undefined;
-    if (peek) this.#held = join(whole, this.#held);
+    if (peek) this.#held = joinBytes([whole, this.#held]);
     return whole;
   }
 
@@ -66,13 +67,6 @@ class ByteQueue {
     if (this.#scratch.length < count) this.#scratch = new Uint8Array(count);
     return this.#scratch;
   }
-}
-
-function join(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const all = new Uint8Array(first.length + second.length);
-  all.set(first);
-  all.set(second, first.length);
-  return all;
 }
 
 /** Runs the decoder over bytes that come in pieces. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { decodeBytes, decodeStream, ImageDecoderStream } from "./decoder.ts";
-import { encode } from "./encoder.ts";
-import { readImage, readNodes, vmaPages, vmaPageTotal } from "./image.ts";
+import { encode } from "./image_writer.ts";
+import { pageAt, readImage, readNodes, vmaPages, vmaPageTotal } from "./image.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 import { type ImageNode, isRecord } from "./nodes.ts";
 import { DATA_DESCRIPTOR, RW_FLAGS, syntheticImage, syntheticPage } from "./testing/synthetic_image.ts";
@@ -252,6 +252,24 @@ Deno.test("vmaPages() gives addresses, contents and their offsets", () => {
     assertEquals(contents, syntheticPage(vaddr));
     assertEquals(bytes.subarray(offset, offset + 4096), contents);
   }
+});
+
+Deno.test("pageAt() finds the page of an address, and nothing where the image has none", () => {
+  const vmas = [oneVma(4100, 5), { start: START + 0x200_0000n, end: START + 0x201_0000n, flags: RW_FLAGS }];
+  const bytes = syntheticImage({ vmas });
+  const task = readImage(bytes).tasks[0]!;
+  for (const page of [0n, 1n, 2047n, 2048n, 4095n, 4096n, 4099n]) {
+    const vaddr = START + page * 4096n;
+    for (const address of [vaddr, vaddr + 4095n]) {
+      const found = pageAt(task, address)!;
+      assertEquals([found.vaddr, bytes.subarray(found.offset, found.offset + 4096)], [
+        vaddr,
+        syntheticPage(vaddr),
+      ]);
+    }
+  }
+  const none = [0n, START - 1n, START + 4100n * 4096n, START + 4105n * 4096n, START + 0x200_0000n, 1n << 63n];
+  for (const address of none) assertEquals(pageAt(task, address), undefined, `0x${address.toString(16)}`);
 });
 
 Deno.test("readImage() refuses records in the wrong order", () => {

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE, type WordSize } from "../abi/arch.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
 import { decodeBytes, type DecodeOptions } from "./decoder.ts";
 import type { Dialect } from "../abi/dialect.ts";
 import { formatOfHead } from "./dialect.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
-import type {
-  ImageNode,
-  LdtNode,
-  PagesNode,
-  PidsNode,
-  RecordNode,
-  RecordNodeOf,
-  TlsNode,
-  UnknownNode,
-  XstateNode,
+import {
+  type ImageNode,
+  isRecord,
+  type LdtNode,
+  type PagesNode,
+  type PidsNode,
+  type RawNode,
+  type RecordNode,
+  type RecordNodeOf,
+  type TlsNode,
+  type UnknownNode,
+  type XstateNode,
 } from "./nodes.ts";
+import { joinBytes } from "./struct_codec.ts";
 
 /** One PGARR record and the pages after it. The last chunk of a VMA has `nr_pages` 0. */
 export interface ChunkImage {
@@ -115,7 +118,7 @@ export interface PageImage {
 /** Reads nodes one by one and builds the tree. */
 class TreeBuilder {
   readonly #nodes: readonly ImageNode[];
-  readonly unknown: UnknownNode[] = [];
+  readonly #unknown: UnknownNode[] = [];
   #at = 0;
   #lastPath = "head";
 
@@ -126,145 +129,105 @@ class TreeBuilder {
   #peek(): ImageNode | undefined {
     let node = this.#nodes[this.#at];
     while (node?.kind === "unknown") {
-      this.unknown.push(node);
+      this.#unknown.push(node);
       node = this.#nodes[++this.#at];
     }
     return node;
   }
 
-  record<N extends RecordNode["name"]>(name: N): RecordNodeOf<N> | undefined {
+  #record<N extends RecordNode["name"]>(name: N): RecordNodeOf<N> | undefined {
     const node = this.#peek();
-    if (node?.kind !== "record" || node.name !== name) return undefined;
+    if (!isRecord(node, name)) return undefined;
     this.#at++;
     this.#lastPath = node.path;
-    return node as RecordNode as RecordNodeOf<N>;
+    return node;
   }
 
-  required<N extends RecordNode["name"]>(name: N): RecordNodeOf<N> {
-    return this.record(name) ?? this.wrongOrder(name);
-  }
-
-  raw<K extends "pages" | "ldt" | "tls" | "xstate" | "pids">(
-    kind: K,
-  ): Extract<ImageNode, { kind: K }> | undefined {
-    const node = this.#peek();
-    if (node?.kind !== kind) return undefined;
-    this.#at++;
-    return node as Extract<ImageNode, { kind: K }>;
-  }
-
-  wrongOrder(expected: string): never {
+  #required<N extends RecordNode["name"]>(name: N): RecordNodeOf<N> {
+    const record = this.#record(name);
+    if (record !== undefined) return record;
     const node = this.#peek();
     throw new MalformedImageError({
       id: "E_ORDER",
       offset: node?.offset ?? 0,
       path: node?.path ?? this.#lastPath,
       what: `wrong record after ${this.#lastPath}`,
-      expected,
+      expected: name,
       actual: node === undefined ? "nothing" : node.kind === "record" ? node.name : node.kind,
     });
   }
 
-  chunk(): ChunkImage {
-    const record = this.required("PGARR");
-    const pages = this.raw("pages");
-    return pages === undefined ? { record } : { record, pages };
+  /** Raw bytes under their name, where there are any. */
+  #raw<K extends RawNode["kind"]>(kind: K): { readonly [Kind in K]?: Extract<RawNode, { kind: Kind }> } {
+    const node = this.#peek();
+    if (node?.kind !== kind) return {};
+    this.#at++;
+    return { [kind]: node } as { readonly [Kind in K]?: Extract<RawNode, { kind: Kind }> };
   }
 
-  vma(record: RecordNodeOf<"VMA">): VmaImage {
-    const fname = this.record("FNAME");
+  #vma(record: RecordNodeOf<"VMA">): VmaImage {
+    const fname = this.#record("FNAME");
     const chunks: ChunkImage[] = [];
-    let chunk = this.chunk();
-    while (chunk.record.fields.nr_pages !== 0n) {
-      chunks.push(chunk);
-      chunk = this.chunk();
+    for (;;) {
+      const pgarr = this.#required("PGARR");
+      const pages = this.#raw("pages");
+      if (pgarr.fields.nr_pages === 0n) return { record, ...fname && { fname }, chunks, endRecord: pgarr };
+      chunks.push({ record: pgarr, ...pages });
     }
-    return { record, ...(fname && { fname }), chunks, endRecord: chunk.record };
   }
 
-  files(): TaskImage["files"] {
-    const record = this.record("FILES");
-    if (record === undefined) return undefined;
+  #files(): { readonly files?: NonNullable<TaskImage["files"]> } {
+    const record = this.#record("FILES");
+    if (record === undefined) return {};
     const entries: FileImage[] = [];
-    for (let entry = this.record("FD_ENT"); entry !== undefined; entry = this.record("FD_ENT")) {
-      const data = this.record("FD_DATA");
-      const fname = this.record("FNAME");
-      entries.push({ entry, ...(data && { data }), ...(fname && { fname }) });
+    for (let entry = this.#record("FD_ENT"); entry !== undefined; entry = this.#record("FD_ENT")) {
+      const data = this.#record("FD_DATA");
+      const fname = this.#record("FNAME");
+      entries.push({ entry, ...data && { data }, ...fname && { fname } });
     }
-    return { record, entries };
+    return { files: { record, entries } };
   }
 
-  task(): TaskImage {
-    const task = this.required("TASK");
-    const comm = this.required("STRING");
-    const mm = this.required("MM");
+  #task(): TaskImage {
+    const task = this.#required("TASK");
+    const comm = this.#required("STRING");
+    const mm = this.#required("MM");
     const vmas: VmaImage[] = [];
-    for (let vma = this.record("VMA"); vma !== undefined; vma = this.record("VMA")) vmas.push(this.vma(vma));
-    const mmContext = this.required("MM_CONTEXT");
-    const ldt = this.raw("ldt");
-    const files = this.files();
-    const thread = this.required("THREAD");
-    const tls = this.raw("tls");
-    const cpu = this.required("CPU");
-    const xstate = this.raw("xstate");
-    const fsgsbase = this.record("X86_FSGSBASE");
+    for (let vma = this.#record("VMA"); vma !== undefined; vma = this.#record("VMA")) {
+      vmas.push(this.#vma(vma));
+    }
+    const mmContext = this.#required("MM_CONTEXT");
+    const ldt = this.#raw("ldt");
+    const files = this.#files();
+    const thread = this.#required("THREAD");
+    const tls = this.#raw("tls");
+    const cpu = this.#required("CPU");
+    const xstate = this.#raw("xstate");
+    const fsgsbase = this.#record("X86_FSGSBASE");
     return {
-      task,
-      comm,
-      mm,
-      vmas,
-      mmContext,
-      ...(ldt && { ldt }),
-      ...(files && { files }),
-      thread,
-      ...(tls && { tls }),
-      cpu,
-      ...(xstate && { xstate }),
-      ...(fsgsbase && { fsgsbase }),
+      ...{ task, comm, mm, vmas, mmContext, thread, cpu },
+      ...{ ...ldt, ...files, ...tls, ...xstate, ...fsgsbase && { fsgsbase } },
     };
   }
 
   image(options: DecodeOptions): CheckpointImage {
-    const head = this.required("HEAD");
-    const headArch = this.required("HEAD_ARCH");
-    const treeRecord = this.record("TREE");
-    const pids = this.raw("pids");
-    const tree = treeRecord && { record: treeRecord, ...(pids && { pids }) };
-    const tasks = [this.task()];
-    let tail = this.record("TAIL");
+    const head = this.#required("HEAD");
+    const headArch = this.#required("HEAD_ARCH");
+    const record = this.#record("TREE");
+    const tree = record && { tree: { record, ...this.#raw("pids") } };
+    const tasks = [this.#task()];
+    let tail = this.#record("TAIL");
     while (tail === undefined) {
-      tasks.push(this.task());
-      tail = this.record("TAIL");
+      tasks.push(this.#task());
+      tail = this.#record("TAIL");
     }
-    const { dialect, wordSize } = formatOfHead(head.fields, options);
-    const end = tail.offset + tail.length;
+    const trailing = this.#nodes.flatMap((node) => node.kind === "trailing" ? [node.bytes] : []);
     return {
-      dialect,
-      wordSize,
-      start: head.offset,
-      end,
-      head,
-      headArch,
-      ...(tree && { tree }),
-      tasks,
-      tail,
-      unknown: this.unknown,
-      trailing: joinTrailing(this.#nodes),
-      nodes: this.#nodes,
+      ...formatOfHead(head.fields, options),
+      ...{ start: head.offset, end: tail.offset + tail.length, head, headArch, ...tree, tasks, tail },
+      ...{ unknown: this.#unknown, trailing: joinBytes(trailing), nodes: this.#nodes },
     };
   }
-}
-
-function joinTrailing(nodes: readonly ImageNode[]): Uint8Array {
-  const parts = nodes.flatMap((node) => node.kind === "trailing" ? [node.bytes] : []);
-  if (parts.length === 1 && parts[0] !== undefined) return parts[0];
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /**
@@ -300,25 +263,44 @@ export function readNodes(
   return { nodes };
 }
 
-/** The pages of one chunk. */
-export function* chunkPages(pages: PagesNode): Generator<PageImage, void, void> {
-  for (let i = 0; i < pages.count; i++) {
-    yield {
-      vaddr: pages.vaddrs[i] ?? 0n,
-      bytes: pages.pages.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE),
-      offset: pages.pagesOffset + i * PAGE_SIZE,
-    };
-  }
-}
-
 /** The pages of a VMA in the image's order. */
 export function* vmaPages(vma: VmaImage): Generator<PageImage, void, void> {
   for (const { pages } of vma.chunks) {
-    if (pages !== undefined) yield* chunkPages(pages);
+    for (let i = 0; i < (pages?.count ?? 0); i++) yield pageOf(pages!, i);
   }
 }
 
 /** How many pages of a VMA the image holds. */
 export function vmaPageTotal(vma: VmaImage): number {
   return vma.chunks.reduce((sum, { pages }) => sum + (pages?.count ?? 0), 0);
+}
+
+/**
+ * The page that holds an address of a task, or undefined when the image has none: no mapping is there, or its page was
+ * never written. Mappings and pages are taken to be in order, as in every valid image.
+ */
+export function pageAt(task: TaskImage, address: bigint): PageImage | undefined {
+  const vma = task.vmas[lastIndex(task.vmas.length, (i) => task.vmas[i]!.record.fields.vm_start <= address)];
+  if (vma === undefined || address >= vma.record.fields.vm_end) return undefined;
+  const chunks = vma.chunks.flatMap(({ pages }) => pages ?? []);
+  const pages = chunks[lastIndex(chunks.length, (i) => chunks[i]!.vaddrs[0]! <= address)];
+  if (pages === undefined) return undefined;
+  const page = pageOf(pages, lastIndex(pages.count, (i) => pages.vaddrs[i]! <= address));
+  return address < page.vaddr + PAGE_SIZE_BIG ? page : undefined;
+}
+
+/** The last index for which a predicate holds that holds for all before; -1 for none. */
+function lastIndex(length: number, holds: (index: number) => boolean): number {
+  let [low, high] = [0, length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+function pageOf({ vaddrs, pages, pagesOffset }: PagesNode, index: number): PageImage {
+  const at = index * PAGE_SIZE;
+  return { vaddr: vaddrs[index] ?? 0n, bytes: pages.subarray(at, at + PAGE_SIZE), offset: pagesOffset + at };
 }

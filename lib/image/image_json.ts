@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import * as v from "valibot";
-import { PAGE_SIZE, PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
 import {
   either,
   integer,
@@ -31,7 +31,8 @@ export interface JsonOptions {
   readonly withoutPages?: boolean;
 }
 
-type JsonObject = { readonly [key: string]: JsonValue };
+/** An object of JSON. */
+export type JsonObject = { readonly [key: string]: JsonValue };
 /** Bytes as text when there is nothing behind it but zeros, else in hexadecimal. */
 type TextOrHex = { readonly text: string; readonly length: number } | { readonly hex: string };
 
@@ -182,15 +183,7 @@ function writePages(writer: ImageWriter, node: JsonNode & { readonly kind: "page
   const addresses = node.pages.flatMap(([start, count]) =>
     Array.from({ length: count }, (_, i) => BigInt(start) + BigInt(i) * PAGE_SIZE_BIG)
   );
-  if (contents.length !== addresses.length * PAGE_SIZE) {
-    throw new RangeError(
-      `${addresses.length} pages have ${addresses.length * PAGE_SIZE} bytes, not ${contents.length}`,
-    );
-  }
-  const pages = addresses.map((address, i) =>
-    [address, contents.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE)] as const
-  );
-  writer.pages(pages, node.wordSize);
+  writer.pages(addresses, [contents], node.wordSize);
 }
 
 function writeNode(writer: ImageWriter, node: JsonNode): void {

@@ -94,7 +94,10 @@ Deno.test("imageFromJson() takes what was changed, and names what it cannot take
   );
   const at = nodes.findIndex(({ kind }) => kind === "pages");
   refuse(`$.nodes[${at}].contents`, (all) => delete all[at]!.contents);
-  refuse(`$.nodes[${at}]: 2 pages have 8192 bytes, not 4096`, (all) => all[at]!.pages = [["0x402000", 2]]);
+  refuse(
+    `$.nodes[${at}]: 2 addresses need 2 pages, not 4096 bytes`,
+    (all) => all[at]!.pages = [["0x402000", 2]],
+  );
   assertThrows(() => imageFromJson([]), SchemaError, "$: expected an object");
 });
 

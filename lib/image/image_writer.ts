@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, type WordSize } from "../abi/arch.ts";
 import {
+  fieldsOf,
   isStruct,
   type Numbering,
   type RecordDesc,
@@ -9,7 +10,8 @@ import {
   RECORDS,
   recordType,
 } from "./records.ts";
-import { dataView, writeStruct } from "./struct_codec.ts";
+import type { ImageNode } from "./nodes.ts";
+import { dataView, joinBytes, writeStruct } from "./struct_codec.ts";
 import type { AnyFields, StructDesc } from "./struct_desc.ts";
 import { RECORD_HEADER } from "./structs.ts";
 
@@ -70,23 +72,27 @@ export class ImageWriter {
     this.bytes(name, payload);
   }
 
-  /** The raw bytes after a PGARR: addresses first, then pages. */
-  pages(pages: readonly (readonly [address: bigint, contents: Uint8Array])[], wordSize: WordSize): void {
-    const addresses = new Uint8Array(pages.length * wordSize);
-    const view = dataView(addresses);
-    pages.forEach(([address, contents], i) => {
-      const place = `page 0x${address.toString(16)}`;
-      if (contents.length !== PAGE_SIZE) {
-        throw new RangeError(`${place} has ${contents.length} bytes, not 4096`);
-      }
-      if (address >> BigInt(8 * wordSize)) {
-        throw new RangeError(`${place} does not fit into ${wordSize} bytes`);
-      }
+  /**
+   * The raw bytes after a PGARR: addresses first, then the contents of all pages.
+   *
+   * @throws {RangeError} when there is another number of addresses than of pages, or one that is too wide
+   */
+  pages(addresses: ArrayLike<bigint>, contents: readonly Uint8Array[], wordSize: WordSize): void {
+    const count = addresses.length;
+    const bytes = contents.reduce((sum, part) => sum + part.length, 0);
+    if (bytes !== count * PAGE_SIZE) {
+      throw new RangeError(`${count} addresses need ${count} pages, not ${bytes} bytes`);
+    }
+    const words = new Uint8Array(count * wordSize);
+    const view = dataView(words);
+    for (let i = 0; i < count; i++) {
+      const address = addresses[i] ?? 0n;
       if (wordSize === 8) view.setBigUint64(8 * i, address, true);
+      else if (address > 0xffff_ffffn) throw new RangeError(`0x${address.toString(16)} needs 8 bytes, not 4`);
       else view.setUint32(4 * i, Number(address), true);
-    });
-    this.#parts.push(addresses);
-    for (const [, contents] of pages) this.#parts.push(contents);
+    }
+    this.#parts.push(words);
+    for (const part of contents) this.#parts.push(part);
   }
 
   /** Bytes without a record header. */
@@ -96,12 +102,36 @@ export class ImageWriter {
 
   /** All of it. */
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of this.#parts) {
-      out.set(part, at);
-      at += part.length;
-    }
-    return out;
+    return joinBytes(this.#parts);
   }
+}
+
+function writeNode(writer: ImageWriter, node: ImageNode): void {
+  switch (node.kind) {
+    case "record":
+      return fieldsOf(node.name).length > 0
+        ? writer.record(node.name, node.fields, node.header)
+        : writer.bytes(node.name, node.payload, node.header);
+    case "unknown":
+      return writer.bytes(undefined, node.payload, node.header);
+    case "pages":
+      return writer.pages(node.vaddrs, [node.pages], node.wordSize);
+    default:
+      return writer.raw(node.bytes);
+  }
+}
+
+/**
+ * Encodes an image. What {@linkcode readImage} or {@linkcode decodeBytes} made comes out as the same bytes. Structs are
+ * written from their fields, so that a changed field changes the image.
+ *
+ * @param image an image, or nodes in order
+ * @throws {TypeError} {RangeError} for a field that cannot hold its value
+ */
+export function encode(
+  image: { readonly nodes: Iterable<ImageNode> } | Iterable<ImageNode>,
+): Uint8Array<ArrayBuffer> {
+  const writer = new ImageWriter();
+  for (const node of "nodes" in image ? image.nodes : image) writeNode(writer, node);
+  return writer.finish();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
 import { PAGE_SIZE, pagesPerChunk, type WordSize } from "../abi/arch.ts";
-import { encode } from "./encoder.ts";
+import { encode } from "./image_writer.ts";
 import { decodeStream } from "./decoder.ts";
 import { readNodes } from "./image.ts";
 import { isRecord } from "./nodes.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
 import { decodeBytes } from "./decoder.ts";
-import { encode } from "./encoder.ts";
+import { encode } from "./image_writer.ts";
 import { findingText, worstVerdict } from "./finding.ts";
 import { readNodes } from "./image.ts";
 import { isRecord } from "./nodes.ts";

@@ -81,6 +81,17 @@ export function dataView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Bytes one after the other, copied. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
 /** Bytes up to the first NUL, or all of them, as text: one character for each byte (Latin-1). */
 export function rawText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
@@ -89,7 +100,7 @@ export function rawText(bytes: Uint8Array): string {
   return text;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Bytes up to the first NUL, or all of them, as a person's text: printable UTF-8 stays, backslash and
@@ -99,7 +110,10 @@ export function displayText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   const text = end < 0 ? bytes : bytes.subarray(0, end);
   try {
-    return utf8.decode(text).replaceAll(/[\p{C}\\]/gu, (c) => escapeBytes(new TextEncoder().encode(c)));
+    return utf8.decode(text).replaceAll(
+      /[\p{C}\p{Zl}\p{Zp}\\]/gu,
+      (c) => escapeBytes(new TextEncoder().encode(c)),
+    );
   } catch {
     return rawText(text).replaceAll(/[^\x20-\x5b\x5d-\x7e]/g, (c) => escapeBytes([c.charCodeAt(0)]));
   }

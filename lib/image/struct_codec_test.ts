@@ -76,5 +76,7 @@ Deno.test("rawText() and displayText() end at the NUL, and only displayText() es
   const bytes = Uint8Array.of(0x61, 0x0a, 0xff, 0x5c, 0, 0x62);
   assertEquals(rawText(bytes), "a\n\xff\\");
   assertEquals(displayText(bytes), "a\\x0a\\xff\\x5c");
-  assertEquals(displayText(new TextEncoder().encode("é\u200b\\")), "é\\xe2\\x80\\x8b\\x5c");
+  const shown = (text: string): string => displayText(new TextEncoder().encode(text));
+  assertEquals(shown("é\u200b\\"), "é\\xe2\\x80\\x8b\\x5c");
+  assertEquals(shown("\ufeff\u2028\u2029"), "\\xef\\xbb\\xbf\\xe2\\x80\\xa8\\xe2\\x80\\xa9");
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { encode } from "./encoder.ts";
+import { encode } from "./image_writer.ts";
 import { readImage } from "./image.ts";
 import { isRecord } from "./nodes.ts";
 import { DATA_DESCRIPTOR, syntheticImage, type SyntheticOptions } from "./testing/synthetic_image.ts";
