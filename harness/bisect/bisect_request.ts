@@ -7,7 +7,7 @@ import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kern
 import { UsageError } from "../../vm/host/errors.ts";
 import { isGitUrl } from "../../vm/host/run_git.ts";
 import type { CkptestSuite } from "../nightly/plan/matrix.ts";
-import { parseSeconds } from "../nightly/plan/parse_quantity.ts";
+import { parseSeconds } from "../run/quantity.ts";
 import type { OptionSpecs, ParsedOptions } from "../cli/parse_options.ts";
 
 /** Where the changes come from. */

@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
-import { formatDuration } from "../nightly/plan/parse_quantity.ts";
+import { formatDuration } from "../run/quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import type { BisectRequest } from "./bisect_request.ts";
 import type { Change, EndedBisect } from "./bisect_state.ts";

@@ -6,7 +6,7 @@ import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts"
 import type { Terminal } from "../report/terminal.ts";
 import { jobBreakdown } from "./time_breakdown.ts";
 import { groupChanges, someNames } from "./history/group_changes.ts";
-import { formatDuration } from "./plan/parse_quantity.ts";
+import { formatDuration } from "../run/quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;

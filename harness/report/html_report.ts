@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount } from "../run/format_quantity.ts";
+import { formatCount, formatDuration } from "../run/quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, someNames } from "../nightly/history/group_changes.ts";
-import { formatDuration } from "./format_duration.ts";
 import { type Markup, Markup as MarkupText, markup } from "./html/markup.ts";
 import { legend } from "./html/address_space.ts";
 import { table } from "./html/table.ts";

@@ -103,7 +103,7 @@ Deno.test("htmlReport() gives a job without a kernel a row of its own, and the m
     trends: { corruptions: [point(2), point(4)] },
   });
   assertStringIncludes(html, '<th scope="row"><span class="soft">no kernel</span></th>');
-  assertStringIncludes(html, "4.00 s, median 3.00 s");
+  assertStringIncludes(html, "4.0 s, median 3.0 s");
 });
 
 Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names them all", () => {

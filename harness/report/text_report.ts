@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount } from "../run/format_quantity.ts";
-import { formatDuration } from "./format_duration.ts";
+import { formatCount, formatDuration } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
 

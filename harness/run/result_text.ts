@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type Finding, findingText } from "../../lib/image/finding.ts";
-import { formatBytes, formatSeconds } from "./format_quantity.ts";
+import { formatBytes, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { splatText } from "../triage/splat_text.ts";
 import type { Reruns, ScenarioResult } from "./scenario_result.ts";

@@ -9,7 +9,7 @@ import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "..
 import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { formatCount, formatSeconds } from "./format_quantity.ts";
+import { formatCount, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats, frameText, type SplatSource } from "../triage/splat_text.ts";
 import { FailureFiles } from "./failure_files.ts";

@@ -6,7 +6,7 @@ import { findTool } from "../../../vm/host/find_tool.ts";
 import { programClosure } from "../../../vm/initramfs/program_closure.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
-import { formatBytes, formatCount } from "../../run/format_quantity.ts";
+import { formatBytes, formatCount } from "../../run/quantity.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";

@@ -7,7 +7,7 @@ import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { expandMatrix } from "../../nightly/plan/expand_matrix.ts";
 import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
-import { parseSeconds } from "../../nightly/plan/parse_quantity.ts";
+import { parseSeconds } from "../../run/quantity.ts";
 import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/matrix.ts";
 import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";

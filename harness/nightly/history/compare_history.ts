@@ -10,7 +10,7 @@ import {
   type RunReference,
 } from "../nightly_result.ts";
 import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
-import { formatDuration } from "../plan/parse_quantity.ts";
+import { formatDuration } from "../../run/quantity.ts";
 
 /** A job of this run, and what is known of it. */
 export interface ComparedJob {

@@ -132,13 +132,6 @@ export class History implements Disposable {
     ]);
   }
 
-  /** Seconds that builds took, the latest first. */
-  buildSeconds(): number[] {
-    const sql = `SELECT seconds FROM builds JOIN runs ON run = id WHERE status = 'pass'
-      ORDER BY started DESC LIMIT 20`;
-    return this.#all(sql).map(({ seconds }) => Number(seconds));
-  }
-
   /** The earlier runs of a job, the oldest first; without those named. */
   jobHistory(name: string, without: readonly string[] = []): PastJob[] {
     const rows = this.#all(

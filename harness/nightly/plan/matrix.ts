@@ -20,7 +20,7 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { parseJsonc } from "./parse_jsonc.ts";
-import { parseSeconds } from "./parse_quantity.ts";
+import { parseSeconds } from "../../run/quantity.ts";
 
 /** The project's own matrix. */
 export const DEFAULT_MATRIX = fromFileUrl(new URL("../../../fixtures/nightly.json", import.meta.url));

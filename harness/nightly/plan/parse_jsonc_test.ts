@@ -21,12 +21,12 @@ Deno.test("parseJsonc() names the line and the column of a mistake", () => {
   const refuse = (text: string, says: string): void => {
     assertThrows(() => parseJsonc(text), SyntaxError, says);
   };
-  refuse('{\n  // x\n  "a": nope\n}', "line 3, column 8: expected a value, found nope");
-  refuse('{ "a": 1,\n /* no end', "line 2, column 2: the comment has no end");
-  refuse('{ "a": [1\n', "line 2, column 1: expected a comma or ], found the end");
-  refuse('{ "a": 1, }', "line 1, column 11: expected a name in quotes, found }");
-  refuse('{ "a": 1, "a": 2 }', "twice");
-  refuse('{ "a": "open }', "line 1, column 8: expected a value");
-  refuse("[1] 2", "line 1, column 5: expected the end, found 2");
-  refuse("", "expected a value, found the end");
+  refuse('{\n  // x\n  "a": nope\n}', "line 3, column 8: invalid symbol, found nope");
+  refuse('{ "a": 1,\n /* no end', "line 2, column 2: unexpected end of comment");
+  refuse('{ "a": [1\n', "line 2, column 1: close bracket expected, found the end");
+  refuse('{ "a": 1, }', "line 1, column 11: property name expected, found }");
+  refuse('{ "a": 1,\n"a": 2 }', 'line 2, column 1: the name "a" is there twice');
+  refuse('{ "a": "open }', "line 1, column 8: unexpected end of string");
+  refuse("[1] 2", "line 1, column 5: end of file expected, found 2");
+  refuse("", "value expected, found the end");
 });

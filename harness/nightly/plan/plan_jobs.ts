@@ -6,11 +6,12 @@ import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
+import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import type { JobDigests } from "../nightly_result.ts";
 import type { JobRequest } from "./expand_matrix.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
 import type { CkptestSuite, MatrixSuite } from "./matrix.ts";
-import { KernelPlanError, planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
+import { planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { JobCommand, PlannedJob } from "./planned_job.ts";
 
 /**
@@ -25,46 +26,39 @@ export async function planJobs(
 ): Promise<PlannedJob[]> {
   const harness = await harnessDigest();
   const versions = await toolVersions();
-  const kernels = new Map<string, Promise<PlannedKernel | KernelPlanError>>();
-  const jobs: PlannedJob[] = [];
-  for (const request of requests) {
-    const { suite } = request;
-    const finish = (rest: Rest) => finishJob(request, rest, reproduceOptions);
+  const kernels = new Map<string, Promise<PlannedKernel>>();
+  const kernelOf = ({ kernel, platform, flavour }: Place): Promise<PlannedKernel> => {
+    const { kernel: arch } = PLATFORM_ARCHES[platform];
+    const key = JSON.stringify([kernel, arch, flavour]);
+    const pending = kernels.get(key) ?? planMatrixKernel(kernel, arch, flavour);
+    kernels.set(key, pending);
+    return pending;
+  };
+  const planOne = async ({ suite, on }: JobRequest): Promise<JobPlan> => {
     const digestsOf = async (kernel: PlannedKernel["digests"]): Promise<JobDigests> => ({
       ...kernel,
       harness,
       scenarios: await digestOfFiles(await filesOf(suite)),
       options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
     });
-    if (!request.on) {
-      jobs.push(await finish({ digests: await digestsOf({}), command: testCommand(suite) }));
-      continue;
+    if (!on) return { digests: await digestsOf({}), command: testCommand(suite) };
+    try {
+      const { digests, options, isBuilt } = await kernelOf(on);
+      checkFit(suite, on);
+      const build = ["kernel", "--arch", PLATFORM_ARCHES[on.platform].kernel, "--flavour", on.flavour];
+      return {
+        digests: await digestsOf(digests),
+        command: commandOf(suite, on.platform, { flavour: on.flavour, options }),
+        ...(isBuilt ? { buildKey: digests.kernel!, buildArgs: [...build, ...options] } : {}),
+      };
+    } catch (error) {
+      if (!(error instanceof ExpectedError)) throw error;
+      return { problem: error.message, command: testCommand(suite) };
     }
-    const { kernel, platform, flavour } = request.on;
-    const { kernel: arch } = PLATFORM_ARCHES[platform];
-    const key = JSON.stringify([kernel, arch, flavour]);
-    const pending = kernels.get(key) ??
-      planMatrixKernel(kernel, arch, flavour).catch((error: unknown) => {
-        if (error instanceof KernelPlanError) return error;
-        throw error;
-      });
-    kernels.set(key, pending);
-    const plan = await pending;
-    const unfit = plan instanceof KernelPlanError ? plan.message : unfitReason(suite, request.on);
-    if (unfit !== undefined || plan instanceof KernelPlanError) {
-      jobs.push(await finish({ problem: unfit ?? "", command: testCommand(suite) }));
-      continue;
-    }
-    const of = ["--flavour", flavour, ...plan.options];
-    jobs.push(
-      await finish({
-        digests: await digestsOf(plan.digests),
-        command: commandOf(suite, platform, { flavour, options: plan.options }),
-        ...(plan.isBuilt
-          ? { buildKey: plan.digests.kernel!, buildArgs: ["kernel", "--arch", arch, ...of] }
-          : {}),
-      }),
-    );
+  };
+  const jobs: PlannedJob[] = [];
+  for (const request of requests) {
+    jobs.push(await finishJob(request, await planOne(request), reproduceOptions));
   }
   return jobs;
 }
@@ -76,14 +70,15 @@ const MUTANT_FILES = [
   "tests/guest/run_mutant.ts",
 ] as const;
 
-type Rest = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
+type Place = NonNullable<JobRequest["on"]>;
+type JobPlan = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
 
 async function finishJob(
   { name, on, suite, suiteName, deadlineSeconds }: JobRequest,
-  rest: Rest,
+  plan: JobPlan,
   reproduceOptions: readonly string[],
 ): Promise<PlannedJob> {
-  const { digests } = rest;
+  const { digests } = plan;
   const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
   return {
     name,
@@ -95,22 +90,22 @@ async function finishJob(
     reproduce: shellJoin(["deno", "task", "nightly", ...reproduceOptions, "--only", name]),
     deadlineSeconds,
     ...(digests ? { digest: (await digestOf(parts)).slice(0, 32) } : {}),
-    ...rest,
+    ...plan,
   };
 }
 
-/** Why a suite cannot run there. */
-function unfitReason(suite: MatrixSuite, on: NonNullable<JobRequest["on"]>): string | undefined {
-  const { kernel, platform, flavour } = on;
+/** @throws {UsageError} saying why a suite cannot run there */
+function checkFit(suite: MatrixSuite, { kernel, platform, flavour }: Place): void {
   if (suite.kind === "faults" && flavour === "plain") {
-    return "faults needs the flavour debug or fault: plain kernels have no fault injection";
+    throw new UsageError("faults needs the flavour debug or fault: plain kernels have no fault injection");
   }
-  if (suite.kind === "faults" && kernel.kind === "file") return "faults needs a kernel that is built here";
-  if (suite.kind !== "mutants") return undefined;
-  const own = kernel.kind === "debian" && kernel.series === DEFAULT_SERIES;
-  return own && platform === "x86_64" && flavour !== "fault"
-    ? undefined
-    : "mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone";
+  if (suite.kind === "faults" && kernel.kind === "file") {
+    throw new UsageError("faults needs a kernel that is built here");
+  }
+  const isDefault = kernel.kind === "debian" && kernel.series === DEFAULT_SERIES;
+  if (suite.kind === "mutants" && !(isDefault && platform === "x86_64" && flavour !== "fault")) {
+    throw new UsageError("mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone");
+  }
 }
 
 function commandOf(

@@ -2,14 +2,18 @@
 
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
+import { exists } from "@std/fs";
+import { join } from "@std/path";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
-import { BuildError } from "../../../vm/kernel/build/build_error.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
+import { withFileLock } from "../../../vm/host/file_lock.ts";
+import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
+import { runGit } from "../../../vm/host/run_git.ts";
 import { type KernelPlan, planKernel } from "../../../vm/kernel/build/build_kernel.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
 import { formatKernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { flavourMakeVariables, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { JobDigests } from "../nightly_result.ts";
-import { fetchGitTree, GitTreeError } from "./git_tree.ts";
 import type { MatrixKernel } from "./matrix.ts";
 
 /** A kernel of the matrix that can be had. */
@@ -21,50 +25,36 @@ export interface PlannedKernel {
   readonly isBuilt: boolean;
 }
 
-/** Why a kernel cannot be planned. */
-export class KernelPlanError extends Error {
-  override readonly name = "KernelPlanError";
-}
-
-/** The series that ckptest takes when none is named. */
-
 /**
  * Finds out which kernel an entry of the matrix means, without building it. Digests speak of contents alone: they
  * are the same on every machine.
  *
- * @throws {KernelPlanError} in a sentence: no such source, no hooks for its series, no such file
+ * @throws {ExpectedError} in a sentence: no such source, no hooks for its series, no such file
  */
 export async function planMatrixKernel(
   kernel: MatrixKernel,
   arch: KernelArch,
   flavour: KernelFlavour,
 ): Promise<PlannedKernel> {
-  try {
-    if (kernel.kind === "file") return await planFile(kernel.path, flavour);
-    if (kernel.kind === "git") {
-      const tree = await fetchGitTree({ ...kernel, cacheDir: cacheDirectory() });
-      const plan = await planKernel({ arch, flavour, source: { kind: "directory", path: tree.path } });
-      return await planned(plan, tree.commit, ["--kernel-tree", tree.path]);
-    }
-    if (kernel.kind === "directory") {
-      const plan = await planKernel({ arch, flavour, source: { kind: "directory", path: kernel.path } });
-      return await planned(plan, plan.source.contentKey, ["--kernel-tree", kernel.path]);
-    }
-    const plan = await planKernel({ arch, flavour, source: kernel });
-    const options = kernel.series === DEFAULT_SERIES ? [] : ["--series", kernel.series];
-    return await planned(plan, plan.source.contentKey, options);
-  } catch (error) {
-    if (error instanceof BuildError || error instanceof GitTreeError) {
-      throw new KernelPlanError(error.message);
-    }
-    throw error;
+  if (kernel.kind === "file") return await planFile(kernel.path, flavour);
+  if (kernel.kind === "git") {
+    const tree = await fetchGitTree({ ...kernel, cacheDir: cacheDirectory() });
+    const plan = await planKernel({ arch, flavour, source: { kind: "directory", path: tree.path } });
+    return await planned(plan, tree.commit, ["--kernel-tree", tree.path]);
   }
+  const plan = await planKernel({ arch, flavour, source: kernel });
+  const options = kernel.kind === "directory"
+    ? ["--kernel-tree", kernel.path]
+    : kernel.series === DEFAULT_SERIES
+    ? []
+    : ["--series", kernel.series];
+  return await planned(plan, plan.source.contentKey, options);
 }
 
 async function planFile(path: string, flavour: KernelFlavour): Promise<PlannedKernel> {
-  if (flavour !== "plain") throw new KernelPlanError(`a ready kernel has the flavour plain, not ${flavour}`);
+  if (flavour !== "plain") throw new UsageError(`a ready kernel has the flavour plain, not ${flavour}`);
   const file = await Deno.readFile(path).catch((error: Error) => {
-    throw new KernelPlanError(`the kernel ${path} cannot be read: ${error.message}`);
+    throw new UsageError(`the kernel ${path} cannot be read: ${error.message}`);
   });
   return { digests: { kernel: await digest([file]) }, options: ["--kernel", path], isBuilt: false };
 }
@@ -80,4 +70,47 @@ async function planned(plan: KernelPlan, source: string, options: readonly strin
 
 async function digest(parts: readonly (string | Uint8Array)[]): Promise<string> {
   return (await digestOf(parts)).slice(0, 32);
+}
+
+/**
+ * Fetches one commit of a repository, which is only read, into a directory below the cache; once per commit.
+ *
+ * @param repository path or URL
+ * @param ref branch, tag or full hash of a commit
+ * @throws {GitError} with what git said
+ */
+export async function fetchGitTree(
+  { repository, ref, cacheDir }: { repository: string; ref: string; cacheDir: string },
+): Promise<{ commit: string; path: string }> {
+  const commit = await commitOf(repository, ref);
+  const path = join(cacheDir, "git", commit);
+  if (!await exists(path)) {
+    await withFileLock(`${path}.lock`, async () => {
+      if (await exists(path)) return;
+      const partial = `${path}.partial`;
+      await removeIfThere(partial);
+      try {
+        await runGit(["init", "--quiet", partial]);
+        await runGit(["fetch", "--quiet", "--depth=1", repository, commit], { cwd: partial });
+        await runGit(["checkout", "--quiet", "--detach", "FETCH_HEAD"], { cwd: partial });
+        await Deno.rename(partial, path);
+      } finally {
+        await removeIfThere(partial);
+      }
+    });
+  }
+  // Trees that nobody uses are removed in the end.
+  await Deno.utime(path, new Date(), new Date()).catch(() => {});
+  return { commit, path };
+}
+
+async function commitOf(repository: string, ref: string): Promise<string> {
+  if (/^[0-9a-f]{40}$/.test(ref)) return ref;
+  const lines = (await runGit(["ls-remote", repository, ref, `${ref}^{}`])).trim().split("\n");
+  const found = new Map(lines.map((line) => line.split("\t").toReversed() as [string, string]));
+  // An annotated tag is an object of its own; its commit is what is behind it.
+  const names = [`refs/tags/${ref}^{}`, `refs/tags/${ref}`, `refs/heads/${ref}`, ref];
+  const commit = names.map((name) => found.get(name)).find((hash) => hash !== undefined);
+  if (commit === undefined) throw new UsageError(`${repository} has no branch or tag ${ref}`);
+  return commit;
 }

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
-import { fetchGitTree, GitTreeError } from "./git_tree.ts";
+import { fetchGitTree } from "./plan_kernel_job.ts";
 import { History } from "../history/history.ts";
 import { planRun, type PlanRunOptions } from "./plan_run.ts";
 import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
@@ -179,5 +179,5 @@ Deno.test("a git source is fetched by branch, tag or commit, once, and the repos
   }
   assertEquals(await git("status", "--porcelain"), "");
   const none = () => fetchGitTree({ repository, ref: "none", cacheDir });
-  await assertRejects(none, GitTreeError, "has no branch or tag none");
+  await assertRejects(none, UsageError, "has no branch or tag none");
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Terminal } from "../../report/terminal.ts";
-import { formatDuration } from "./parse_quantity.ts";
+import { formatDuration } from "../../run/quantity.ts";
 import type { NightlyPlan } from "./planned_job.ts";
 
 /** Prints the jobs of a plan: the name, what it took before, and the digest or what is wrong with it. */

@@ -5,7 +5,7 @@ import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/error
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import { readRunResult, type RunResult } from "../../run/run_result.ts";
 import { describeJob, RunDirectory } from "./run_directory.ts";
-import { formatDuration } from "../plan/parse_quantity.ts";
+import { formatDuration } from "../../run/quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 import type { JobEnd } from "./job_runner.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Terminal } from "../../report/terminal.ts";
 import { medianOf } from "../history/compare_history.ts";
-import { formatDuration } from "../plan/parse_quantity.ts";
+import { formatDuration } from "../../run/quantity.ts";
 import type { RunState } from "./run_jobs.ts";
 
 /** Shows how far a nightly run is: a line that is written over on a terminal, a line per stage elsewhere. */

@@ -13,7 +13,7 @@ Deno.test("the status line says what is done, failed, running, and how long the 
   const durations = new Map([["a", 100], ["b", 100], ["c", 600], ["d", 600]]);
   assertEquals(
     progressLine(STATE, durations, 40_000),
-    "nightly: 3 of 12 jobs done, 1 failed, 2 running, about 11 min left: a, b",
+    "nightly: 3 of 12 jobs done, 1 failed, 2 running, about 11 min 5 s left: a, b",
   );
   assertEquals(progressLine(STATE, new Map(), 0), "nightly: 3 of 12 jobs done, 1 failed, 2 running: a, b");
 });

@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: MIT
 
-import { prunableEntries, type PrunablePlaces } from "./prunable_entries.ts";
+import { basename, join } from "@std/path";
+import { tryFileLock, withFileLock } from "../../../vm/host/file_lock.ts";
+import { removeTree } from "../../../vm/kernel/source/kernel_tree.ts";
+
+/** Something in the state or cache directory that can be removed by itself. */
+interface PrunableEntry {
+  readonly path: string;
+  /** When it was last used, as Date.now() counts. */
+  readonly used: number;
+  /** What its removal frees: files that have other names elsewhere free nothing. */
+  readonly bytes: number;
+  /** Removes it; false when it is in use. */
+  readonly remove: () => Promise<boolean>;
+}
+
+/** Where entries are looked for. */
+interface PrunablePlaces {
+  /** Below it `nightly`. */
+  readonly stateDir: string;
+  /** Below it all else. */
+  readonly cacheDir: string;
+}
 
 /** What {@linkcode pruneOld} takes. */
 export interface PruneOptions extends PrunablePlaces {
@@ -40,4 +61,117 @@ export async function pruneOld(options: PruneOptions): Promise<Pruned> {
     removed.bytes += bytes;
   }
   return removed;
+}
+
+/** Directories of the cache whose entries nobody locks: what is used is touched. */
+const UNLOCKED = ["runs", "logs", "git", "guest", "initramfs", "tmp", "series/logs"];
+/** Directories that hold kernel trees and what is built of them. */
+const BUILD_ROOTS = ["", "series"];
+/** A tree of a flavour of its own has the name of the source and this. */
+const FLAVOUR = /-(debug|fault)$/;
+/** What is being removed has such a name: cut short, it is nobody's, and the next pruning ends it. */
+const REMOVED = ".removed-";
+
+/** Runs, logs, kernels, trees and whatever else ckptest keeps until it is pruned. */
+async function prunableEntries({ stateDir, cacheDir }: PrunablePlaces): Promise<PrunableEntry[]> {
+  const nightly = await entriesOf(join(stateDir, "nightly"), removeRun);
+  const store = join(cacheDir, "store");
+  const kernels = await entriesOf(store, (path) => withFileLock(join(store, ".lock"), () => discard(path)));
+  const unlocked = UNLOCKED.map((name) => entriesOf(join(cacheDir, name), discard));
+  const built = BUILD_ROOTS.flatMap((name) => {
+    const root = join(cacheDir, name);
+    return [treesOf(root), entriesOf(join(root, "build"), (path) => removeBuild(root, path))];
+  });
+  return [nightly, kernels, ...await Promise.all([...unlocked, ...built])].flat();
+}
+
+async function entriesOf(
+  place: string,
+  remove: (path: string) => Promise<boolean>,
+): Promise<PrunableEntry[]> {
+  const entries: PrunableEntry[] = [];
+  for (const { name, isSymlink } of await listOf(place)) {
+    const isOurs = name.startsWith(REMOVED);
+    if (isSymlink || name.endsWith(".lock") || (name.startsWith(".") && !isOurs)) continue;
+    const path = join(place, name);
+    // A nightly run has its result renamed into it at its end, a build its kernel; what is found is touched.
+    const used = isOurs ? 0 : await timeOf(path);
+    entries.push({ path, used, bytes: sizeOf(path), remove: () => remove(path) });
+  }
+  return entries;
+}
+
+/** The working trees below a directory; each begins with its state beside it, and is locked by name. */
+async function treesOf(root: string): Promise<PrunableEntry[]> {
+  const place = join(root, "trees");
+  const entries: PrunableEntry[] = [];
+  for (const { name, isDirectory } of await listOf(place)) {
+    if (!isDirectory) continue;
+    const path = join(place, name);
+    const times = await Promise.all([path, `${path}.json`, `${path}.lock`].map(timeOf));
+    const bytes = sizeOf(path) + sizeOf(`${path}.manifest`);
+    const remove = async (): Promise<boolean> =>
+      await tryFileLock(`${path}.lock`, async () => (await removeTree(path), true)) ?? false;
+    entries.push({ path, used: Math.max(...times), bytes, remove });
+  }
+  return entries;
+}
+
+/** A build directory is used by whoever holds the lock of a tree that it is built of. */
+async function removeBuild(root: string, path: string): Promise<boolean> {
+  const locks: string[] = [];
+  for (const { name } of await listOf(join(root, "trees"))) {
+    const source = name.endsWith(".lock") ? name.slice(0, -".lock".length).replace(FLAVOUR, "") : undefined;
+    if (source !== undefined && basename(path).startsWith(`${source}-`)) {
+      locks.push(join(root, "trees", name));
+    }
+  }
+  const under = async ([lock, ...rest]: readonly string[]): Promise<boolean> =>
+    lock === undefined ? await discard(path) : await tryFileLock(lock, () => under(rest)) ?? false;
+  return await under(locks);
+}
+
+async function removeRun(path: string): Promise<boolean> {
+  using lock = await Deno.open(join(path, ".lock"), { write: true, create: true });
+  return await lock.tryLock(true) && await discard(path);
+}
+
+/** Removes a file or directory; a directory at once for all who look for it, whenever this is cut short. */
+async function discard(path: string): Promise<boolean> {
+  const doomed = join(path, "..", `${REMOVED}${basename(path)}`);
+  if (!basename(path).startsWith(REMOVED)) await Deno.rename(path, doomed);
+  await Deno.remove(basename(path).startsWith(REMOVED) ? path : doomed, { recursive: true });
+  return true;
+}
+
+async function listOf(place: string): Promise<Deno.DirEntry[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(place));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+async function timeOf(path: string): Promise<number> {
+  const info = await Deno.lstat(path).catch(() => undefined);
+  return info?.mtime?.getTime() ?? 0;
+}
+
+/**
+ * Bytes of a file, or of all files below a directory; 0 of what is not there. Synchronous: a kernel tree has 80,000
+ * files, and this way takes a second.
+ */
+function sizeOf(path: string): number {
+  try {
+    const { isDirectory, size, nlink } = Deno.lstatSync(path);
+    if (!isDirectory) return (nlink ?? 1) > 1 ? 0 : size;
+    let bytes = 0;
+    for (const { name } of Deno.readDirSync(path)) bytes += sizeOf(`${path}/${name}`);
+    return bytes;
+  } catch (error) {
+    // Others remove what is theirs meanwhile.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return 0;
+  }
 }

@@ -9,7 +9,7 @@ import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
 import { missingJob, type RunDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
 import type { JobTemp } from "./job_temp.ts";
-import { formatDuration } from "../plan/parse_quantity.ts";
+import { formatDuration } from "../../run/quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 
 /** What {@linkcode runJobs} takes. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { formatBytes } from "../../run/format_quantity.ts";
+import { formatBytes } from "../../run/quantity.ts";
 import type { ImagePicture, LdtPicture, MappingPicture, PageCell } from "../image_picture.ts";
 import { type Markup, markup } from "./markup.ts";
 import { table } from "./table.ts";

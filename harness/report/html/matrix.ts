@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { formatDuration } from "../format_duration.ts";
+import { formatDuration } from "../../run/quantity.ts";
 import type { JobFailureKind } from "../../nightly/nightly_result.ts";
 import type { Problem } from "../problems.ts";
 import type { ReportJob, ReportScenario, ResultTree } from "../result_tree.ts";

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount } from "../../run/format_quantity.ts";
+import { formatCount, formatDuration } from "../../run/quantity.ts";
 import { medianOf } from "../../nightly/history/compare_history.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
-import { formatDuration } from "../format_duration.ts";
 import type { ResultTree } from "../result_tree.ts";
 import { type Markup, markup } from "./markup.ts";
 import { shortTime } from "./problem_section.ts";
