@@ -5,7 +5,7 @@ import { type Finding, findingText } from "../../lib/image/finding.ts";
 import { parseScenario, type Scenario, type Step } from "../../lib/model/scenario.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { HarnessFault } from "../run/harness_fault.ts";
-import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import type { CommandFinding } from "../run/command_outcome.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
@@ -55,7 +55,6 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   let drawn = 0;
   let done = 0;
   let failed = false;
-  let stopped = false;
   const property = fc.asyncProperty(
     stepsArbitrary({
       target: prepared.compileTarget,
@@ -63,18 +62,12 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
       tracers: options.tracers ?? false,
     }),
     async (steps) => {
-      // Nothing that comes after an interruption is run: else it would be taken for a smaller failure.
-      if (stopped) return;
       if (++drawn <= skip) return void done++;
-      const stopIfInterrupted = (): void => {
-        stopped = signal?.aborted ?? false;
-        throwIfInterrupted(signal);
-      };
-      stopIfInterrupted();
+      endIfInterrupted(signal);
       guest ??= await prepared.startGuest();
       const findings = await findingsOf(guest, scenarioOf(steps), run);
       // What a guest shows that was ended meanwhile is no finding.
-      if (findings.length > 0) stopIfInterrupted();
+      if (findings.length > 0) endIfInterrupted(signal);
       if (findings.length > 0) {
         failed = true;
         await guest[Symbol.asyncDispose]();
@@ -91,6 +84,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
       endOnFailure: false,
     });
     const steps = details.counterexample?.[0];
+    const { interrupted: stopped } = details;
     const base = {
       programs: stopped ? done : details.numRuns,
       stopped,
@@ -105,6 +99,11 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
   } finally {
     await guest?.[Symbol.asyncDispose]();
   }
+}
+
+/** Ends the drawing of programs, and the search for a smaller one. */
+function endIfInterrupted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new fc.PreconditionFailure(true);
 }
 
 function scenarioOf(steps: readonly Step[]): Scenario {

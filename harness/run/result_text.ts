@@ -18,8 +18,8 @@ export function findingsOf({ outcome }: ScenarioResult): Finding[] {
 }
 
 /** False for scenarios that were skipped, or left over when no guest booted any more. */
-export function wasRun({ status, guestCommand }: ScenarioResult): boolean {
-  return status !== "skip" && guestCommand !== "";
+export function wasRun({ status, guestCommand, fault }: ScenarioResult): boolean {
+  return status !== "skip" && (guestCommand !== "" || fault !== undefined);
 }
 
 /** The line of a scenario. */

@@ -99,12 +99,16 @@ class CatalogueRun {
   async run(scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
     try {
       for (const [index, scenario] of scenarios.entries()) {
-        throwIfInterrupted(this.#options.signal);
-        this.#options.onStart?.(scenario, index);
-        const reason = this.#options.skipReason(scenario);
-        this.#add(reason === undefined ? await this.#runOne(scenario) : skippedResult(scenario.name, reason));
+        const { name } = scenario;
+        await this.#guarded({ scenario: name }, async () => {
+          throwIfInterrupted(this.#options.signal);
+          this.#options.onStart?.(scenario, index);
+          const reason = this.#options.skipReason(scenario);
+          this.#add(reason === undefined ? await this.#runOne(scenario) : skippedResult(name, reason));
+        });
       }
-      await this.#finish();
+      const last = this.#session?.last;
+      if (last) await this.#guarded({ scenario: last.name, phase: "afterwards" }, () => this.#finish());
     } catch (error) {
       // The scenario that was interrupted has no result.
       if (!(error instanceof InterruptedError)) throw error;
@@ -114,13 +118,25 @@ class CatalogueRun {
     return this.#results;
   }
 
+  /** Does a part of the run; an error of ckptest itself is a result, and ends that part alone. */
+  async #guarded(base: Omit<ResultBase, "guestCommand">, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { command = "", console } = this.#session?.guest ?? {};
+      this.#add(this.#faultOf(error, { ...base, guestCommand: command }, console?.text() ?? ""));
+      await this.#throwAway();
+    }
+  }
+
   #add(result: ScenarioResult): void {
     this.#results.push(result);
     this.#options.onResult?.(result);
   }
 
   async #runOne(scenario: Scenario): Promise<ScenarioResult> {
-    if (this.#session?.last) await this.#readLate(this.#session, this.#session.last);
+    const late = this.#session?.last && this.#session.log.readComplaints();
+    if (late) await this.#addLate(this.#session!, late);
     this.#session ??= await this.#start();
     if (!this.#session) return unrunResult(scenario.name, this.#bootFailure ?? "no guest boots");
     const first = await this.#attempt(this.#session, scenario);
@@ -128,18 +144,6 @@ class CatalogueRun {
     if (first.status === "pass") return first;
     await this.#throwAway();
     return await this.#again(first, scenario);
-  }
-
-  /** Reads what the kernel said since the end of a scenario. */
-  async #readLate(session: Session, { name }: Scenario): Promise<void> {
-    try {
-      const late = session.log.readComplaints();
-      if (late) await this.#addLate(session, late);
-    } catch (error) {
-      const base = { scenario: name, phase: "afterwards", guestCommand: session.guest.command } as const;
-      this.#add(this.#faultOf(error, base, session.guest.console.text()));
-      await this.#throwAway();
-    }
   }
 
   async #throwAway(): Promise<void> {
@@ -334,8 +338,8 @@ class CatalogueRun {
       part = await log.readToMark("end of the run");
     } catch (error) {
       throwIfInterrupted(this.#options.signal);
+      if (!(error instanceof ExpectedError)) throw error;
       // A check that could not be made has not found that all is well.
-      if (!(error instanceof ExpectedError)) return this.#add(faultResult(base, error, guest.console.text()));
       part = await log.drain();
       this.#add(await this.#broken(base, error, part));
     }
