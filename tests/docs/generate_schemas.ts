@@ -13,7 +13,9 @@ import { SCENARIO } from "../../lib/model/scenario.ts";
 import { STEPS } from "../../lib/model/steps/steps.ts";
 import { UNREACHABLE_LINES } from "../../harness/coverage/unreachable.ts";
 import { MUTANTS } from "../../harness/mutants.ts";
+import { NIGHTLY_RESULT } from "../../harness/nightly/nightly_result.ts";
 import { MATRIX } from "../../harness/nightly/plan/matrix.ts";
+import { RUN_RESULT } from "../../harness/run/run_result.ts";
 import { SPLAT_ALLOWLIST } from "../../harness/triage/splat_allowlist.ts";
 
 interface SchemaFile {
@@ -38,6 +40,12 @@ const SCHEMAS: Readonly<Record<string, SchemaFile>> = {
   nightly: { title: "What a nightly run of ckptest does (docs/nightly.md)", schema: MATRIX },
   mutants: { title: "Errors to be planted in the kernel code", schema: MUTANTS },
   splat_allowlist: { title: "Complaints of the kernel that fail nothing", schema: SPLAT_ALLOWLIST },
+  results: { title: "results.json: what came of a run (docs/reports.md)", schema: RUN_RESULT },
+  nightly_results: {
+    title: "nightly.json in a run directory: what came of a nightly run (docs/reports.md)",
+    schema: NIGHTLY_RESULT,
+    definitions: { run: RUN_RESULT },
+  },
   unreachable_lines: { title: "Lines of the kernel code that no test can run", schema: UNREACHABLE_LINES },
 };
 
@@ -52,7 +60,7 @@ export function generateSchemas(): Record<string, string> {
     Object.entries(SCHEMAS).map(([name, { title, schema, definitions }]) => {
       const converted = toJsonSchema(schema, {
         definitions: definitions ?? {},
-        ignoreActions: ["check", "partial_check"],
+        ignoreActions: ["check", "partial_check", "finite"],
         overrideSchema: ({ valibotSchema, jsonSchema }) => recordOf(valibotSchema, jsonSchema),
       });
       const { $schema, ...rest } = converted;
@@ -64,9 +72,9 @@ export function generateSchemas(): Record<string, string> {
 /** The converter does not know records whose keys are words. */
 function recordOf(schema: unknown, converted: JsonSchema): JsonSchema | undefined {
   const { type, key, value } = schema as { type: string; key?: v.GenericSchema; value?: v.GenericSchema };
-  if (type !== "record" || key === undefined || value === undefined) return undefined;
+  if (type !== "record" || key?.type !== "picklist" || value === undefined) return undefined;
   const convert = (part: v.GenericSchema): JsonSchema => {
-    const { $schema: _, ...rest } = toJsonSchema(part, { ignoreActions: ["check"] });
+    const { $schema: _, ...rest } = toJsonSchema(part);
     return rest;
   };
   return { ...converted, type: "object", propertyNames: convert(key), additionalProperties: convert(value) };

@@ -4,9 +4,19 @@ import { assert, assertEquals } from "@std/assert";
 import { walk } from "@std/fs";
 import { fromFileUrl, normalize } from "@std/path";
 import { Ajv } from "ajv";
+import { parseJsonc } from "../../harness/nightly/plan/parse_jsonc.ts";
 import { generateSchemas, schemaPath } from "./generate_schemas.ts";
 
 const FIXTURES = fromFileUrl(new URL("../../fixtures/", import.meta.url));
+/** A file of each schema but that of scenarios. */
+const FILES: Readonly<Record<string, string>> = {
+  nightly: "nightly.json",
+  mutants: "mutants.json",
+  splat_allowlist: "splat_allowlist.json",
+  unreachable_lines: "unreachable_lines.json",
+  results: "results/run/results.json",
+  nightly_results: "results/nightly/nightly.json",
+};
 const ajv = new Ajv({ allowUnionTypes: true });
 
 Deno.test("the JSON schemas in fixtures are what `deno task schemas` writes", async () => {
@@ -21,6 +31,16 @@ Deno.test("every scenario file names its schema, and is as that says", async () 
     const scenario = JSON.parse(await Deno.readTextFile(path));
     assertEquals(normalize(`${path}/../${scenario.$schema}`), schemaPath("scenario"), path);
     assert(validate(scenario), `${path}: ${ajv.errorsText(validate.errors)}`);
+  }
+});
+
+Deno.test("the other files of fixtures are as their schemas say", async () => {
+  const schemas = generateSchemas();
+  for (const [name, file] of Object.entries(FILES)) {
+    const validate = ajv.compile(JSON.parse(schemas[name]!));
+    const value = parseJsonc(await Deno.readTextFile(`${FIXTURES}${file}`));
+    assert(validate(value), `${file}: ${ajv.errorsText(validate.errors)}`);
+    assert(!validate({ ...value as object, surplus: 1 }), `${file} may say anything`);
   }
 });
 

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
 
 import { basename, dirname } from "@std/path";
+import * as v from "valibot";
+import { object, record } from "../../../lib/schema.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 import type { History } from "../history/history.ts";
-import { writeWhole } from "../../../vm/host/write_whole.ts";
+import { readVersioned } from "../../../vm/host/versioned_json.ts";
+import { writeJson } from "../../../vm/host/write_whole.ts";
 import { RunDirectory } from "../run/run_directory.ts";
 
 /** The file of {@linkcode writeDurations}. */
 export const DURATIONS_FILE = "durations.json";
 /** Raised when what a durations.json says changes its meaning. */
 const DURATIONS_SCHEMA = 1;
+const DURATIONS = object({
+  schema: v.literal(DURATIONS_SCHEMA),
+  seconds: record(v.string(), v.pipe(v.number("a number above 0"), v.gtValue(0, "a number above 0"))),
+});
 /** Runs whose durations say how long the next one takes. */
 const RUNS = 7;
 
@@ -53,20 +60,11 @@ export async function readDurations(path: string | undefined): Promise<Map<strin
  * @throws {UsageError} when the file cannot be written
  */
 export async function writeDurations(path: string, durations: ReadonlyMap<string, number>): Promise<void> {
-  const file = { schema: DURATIONS_SCHEMA, seconds: Object.fromEntries(durations) };
-  await writeWhole(path, new TextEncoder().encode(`${JSON.stringify(file, null, 2)}\n`));
+  await writeJson(path, { schema: DURATIONS_SCHEMA, seconds: Object.fromEntries(durations) });
 }
 
 async function readDurationsFile(path: string): Promise<Map<string, number>> {
-  const expected = `expected {"schema": ${DURATIONS_SCHEMA}, "seconds": {JOB: NUMBER}}`;
-  try {
-    const { schema, seconds } = JSON.parse(await Deno.readTextFile(path)) ?? {};
-    const entries = Object.entries((seconds ?? undefined) as Record<string, unknown>);
-    if (schema !== DURATIONS_SCHEMA) throw new UsageError(`found schema ${schema}`);
-    const wrong = entries.find(([, value]) => typeof value !== "number" || !(value > 0));
-    if (wrong) throw new UsageError(`found ${wrong[0]}: ${JSON.stringify(wrong[1])}`);
-    return new Map(entries as [string, number][]);
-  } catch (error) {
-    throw new UsageError(`option --durations: ${path}: ${expected}: ${(error as Error).message}`);
-  }
+  const file = await readVersioned(path, { schema: DURATIONS, version: DURATIONS_SCHEMA });
+  if (!file) throw new UsageError(`option --durations: there is no ${path}`);
+  return new Map(Object.entries(file.seconds));
 }

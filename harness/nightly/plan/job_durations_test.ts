@@ -26,12 +26,15 @@ Deno.test("readDurations() says what is wrong with a file", async () => {
     await Deno.writeTextFile(path, text);
     await assertRejects(() => readDurations(path), UsageError, expected);
   };
-  await refused("{", `${path}: expected {"schema": 1, "seconds": {JOB: NUMBER}}`);
-  await refused("null", `expected {"schema": 1`);
-  await refused(`{"schema": 1}`, `expected {"schema": 1`);
-  await refused(`{"schema": 2, "seconds": {}}`, "found schema 2");
-  await refused(`{"schema": 1, "seconds": {"a": "soon"}}`, `found a: "soon"`);
-  await refused(`{"schema": 1, "seconds": {"a": -1}}`, "found a: -1");
+  await refused("{", `${path}: $: expected JSON`);
+  await refused("null", "$.schema: expected 1, found nothing");
+  await refused(`{"schema": 1}`, "$.seconds: expected an object, found nothing");
+  await refused(`{"schema": 2, "seconds": {}}`, "$.schema: expected 1, found 2");
+  await refused(
+    `{"schema": 1, "seconds": {"a": "soon"}}`,
+    `$.seconds.a: expected a number above 0, found "soon"`,
+  );
+  await refused(`{"schema": 1, "seconds": {"a": -1}}`, "$.seconds.a: expected a number above 0, found -1");
   await Deno.remove(path);
   await assertRejects(() => readDurations(path), UsageError, path);
 });
