@@ -3,7 +3,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import { kernelSourceOption, SOURCE_OPTIONS } from "./shared_options.ts";
+import {
+  argsToResume,
+  FILTER_OPTION,
+  kernelSourceOption,
+  RUN_OUT_OPTIONS,
+  SOURCE_OPTIONS,
+} from "./shared_options.ts";
 import { parseOptions } from "./parse_options.ts";
 
 Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platform", () => {
@@ -17,4 +23,11 @@ Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platf
     asIs: true,
   });
   assertThrows(() => source("--as-is"), UsageError, "--as-is needs --kernel-tree");
+});
+
+Deno.test("argsToResume() keeps everything but what says where the results go", () => {
+  const specs = { options: { ...FILTER_OPTION, ...RUN_OUT_OPTIONS }, words: {} };
+  const args = (...given: string[]) => argsToResume(parseOptions(given, specs));
+  assertEquals(args("--filter", "out", "--out", "a", "word"), ["--filter", "out", "word"]);
+  assertEquals(args("--out=a", "--resume", "--filter=x"), ["--filter=x"]);
 });
