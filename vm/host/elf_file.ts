@@ -21,11 +21,6 @@ export interface ElfFile {
   loadEnd: bigint;
 }
 
-/** A file is no ELF file that this project can use. */
-export class ElfError extends ExpectedError {
-  override readonly name = "ElfError";
-}
-
 const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
@@ -48,18 +43,18 @@ interface Segment {
  *
  * @param bytes the whole file.
  * @param name for errors.
- * @throws {ElfError} when it is no ELF file, of another byte order, or cut short.
+ * @throws {ExpectedError} when it is no ELF file, of another byte order, or cut short.
  */
 export function readElf(bytes: Uint8Array, name: string): ElfFile {
   if (bytes.length < 20 || bytes[0] !== 0x7f || String.fromCharCode(...bytes.subarray(1, 4)) !== "ELF") {
-    throw new ElfError(`${name}: not an ELF file`);
+    throw new ExpectedError(`${name}: not an ELF file`);
   }
-  if (bytes[5] !== 1) throw new ElfError(`${name}: expected a little-endian ELF file`);
+  if (bytes[5] !== 1) throw new ExpectedError(`${name}: expected a little-endian ELF file`);
   try {
     return new ElfReader(bytes).read();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new ElfError(`${name}: the ELF file is cut short or damaged`, { cause: error });
+    throw new ExpectedError(`${name}: the ELF file is cut short or damaged`, { cause: error });
   }
 }
 

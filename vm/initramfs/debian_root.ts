@@ -6,11 +6,6 @@ import { cacheDirectory } from "../host/cache_directory.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { runCommand } from "../host/run_command.ts";
 
-/** Packages of another architecture could not be had. */
-export class DebianRootError extends ExpectedError {
-  override readonly name = "DebianRootError";
-}
-
 /** Settings of {@linkcode debianRoot}. */
 interface DebianRootOptions {
   cacheDir?: string;
@@ -26,7 +21,7 @@ interface DebianRootOptions {
  *
  * @param packages names without architecture
  * @returns the directory, which stands for `/`
- * @throws {DebianRootError} with apt's words, without a network for instance
+ * @throws {ExpectedError} with apt's words, without a network for instance
  */
 export async function debianRoot(
   arch: "i386",
@@ -38,7 +33,7 @@ export async function debianRoot(
   return await withFileLock(join(home, "lock"), async () => {
     const missing: string[] = [];
     for (const name of packages.toSorted()) {
-      if (!/^[a-z0-9][a-z0-9.+-]+$/.test(name)) throw new DebianRootError(`no name of a package: "${name}"`);
+      if (!/^[a-z0-9][a-z0-9.+-]+$/.test(name)) throw new ExpectedError(`no name of a package: "${name}"`);
       if (!await exists(join(home, "installed", name))) missing.push(name);
     }
     if (missing.length === 0) return root;
@@ -86,7 +81,7 @@ async function fetchPackages({ home, arch, packages, run }: {
   await run(["apt-get", "update"], { env });
   const result = await install();
   if (result.code !== 0) {
-    throw new DebianRootError(`apt-get cannot get ${packages.join(", ")}: ${result.lines.join("; ")}`);
+    throw new ExpectedError(`apt-get cannot get ${packages.join(", ")}: ${result.lines.join("; ")}`);
   }
 }
 
@@ -96,7 +91,7 @@ async function unpackNew(home: string, root: string, run: typeof runCommand): Pr
     const mark = join(home, "unpacked", name);
     if (!name.endsWith(".deb") || await exists(mark)) continue;
     const { code, lines } = await run(["dpkg-deb", "--extract", join(archives, name), root]);
-    if (code !== 0) throw new DebianRootError(`dpkg-deb cannot unpack ${name}: ${lines.join("; ")}`);
+    if (code !== 0) throw new ExpectedError(`dpkg-deb cannot unpack ${name}: ${lines.join("; ")}`);
     await Deno.writeTextFile(mark, "");
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { debianRoot, DebianRootError } from "./debian_root.ts";
+import { debianRoot } from "./debian_root.ts";
 import type { CommandResult, RunCommandOptions } from "../host/run_command.ts";
+import { ExpectedError } from "../host/errors.ts";
 
 /** Plays apt-get and dpkg-deb: a package comes as one archive, with one file of its name. */
 class ScriptedApt {
@@ -83,14 +84,14 @@ Deno.test("debianRoot() says what apt said, and tries again the next time", asyn
     for (let times = 0; times < 2; times++) {
       await assertRejects(
         () => debianRoot("i386", ["bash"], { cacheDir, run: new ScriptedApt([false, false]).run }),
-        DebianRootError,
+        ExpectedError,
         "apt-get cannot get bash: E: Unable to locate package",
       );
     }
     const apt = new ScriptedApt([true, true]);
     await assertRejects(
       () => debianRoot("i386", ["--no-such"], { cacheDir, run: apt.run }),
-      DebianRootError,
+      ExpectedError,
       `no name of a package: "--no-such"`,
     );
     assertEquals(apt.calls, []);

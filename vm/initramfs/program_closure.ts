@@ -12,11 +12,6 @@ export interface ClosureFile {
   source: string;
 }
 
-/** A program cannot be taken into the guest. */
-export class ProgramClosureError extends ExpectedError {
-  override readonly name = "ProgramClosureError";
-}
-
 /** How {@linkcode programClosure} is called. */
 interface ClosureOptions {
   readonly configPath?: string;
@@ -45,23 +40,23 @@ const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr
  *
  * @param program a path, or a name to be looked up in PATH.
  * @returns the files, the program first, each once.
- * @throws {ProgramClosureError} when the program or one of its libraries is not there, or cannot run; it names both.
+ * @throws {ExpectedError} when the program or one of its libraries is not there, or cannot run; it names both.
  */
 export async function programClosure(program: string, options: ClosureOptions = {}): Promise<ClosureFile[]> {
   const { configPath = "/etc/ld.so.conf", root = "", machines } = options;
   const path = await findTool(`${root}${program}`);
-  if (path === undefined) throw new ProgramClosureError(`${program}: ${await whyNoProgram(program, root)}`);
+  if (path === undefined) throw new ExpectedError(`${program}: ${await whyNoProgram(program, root)}`);
   const source = resolve(path);
   const absolute = source.slice(root.length);
   const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source }]]);
   const bytes = await Deno.readFile(source).catch((error: Error) => {
-    throw new ProgramClosureError(`${program}: it cannot be read: ${error.message}`);
+    throw new ExpectedError(`${program}: it cannot be read: ${error.message}`);
   });
   const interpreter = scriptInterpreter(bytes);
   if (interpreter !== undefined) {
     const needed = await programClosure(interpreter, options).catch((error) => {
-      throw error instanceof ProgramClosureError
-        ? new ProgramClosureError(`${program}: its interpreter ${error.message}`)
+      throw error instanceof ExpectedError
+        ? new ExpectedError(`${program}: its interpreter ${error.message}`)
         : error;
     });
     for (const file of needed) files.set(file.path, file);
@@ -71,7 +66,7 @@ export async function programClosure(program: string, options: ClosureOptions = 
   if (machines && !machines.includes(elf.machine)) {
     const name = (machine: number): string => MACHINES[machine] ?? `machine ${machine}`;
     const expected = machines.map(name).join(" or ");
-    throw new ProgramClosureError(
+    throw new ExpectedError(
       `${program}: expected a program for ${expected}, found one for ${name(elf.machine)}`,
     );
   }
@@ -109,7 +104,7 @@ async function addLibraries(
   const { interpreter } = program.elf;
   if (interpreter !== undefined) {
     if (await findTool(`${root}${interpreter}`) === undefined) {
-      throw new ProgramClosureError(`${program.path}: its dynamic linker ${interpreter} is not on this host`);
+      throw new ExpectedError(`${program.path}: its dynamic linker ${interpreter} is not on this host`);
     }
     files.set(interpreter, { path: interpreter, source: `${root}${interpreter}` });
   }
@@ -125,7 +120,7 @@ async function addLibraries(
       loaded.add(name);
       const found = await findLibrary(name, { user, program, configured, root });
       if (found === undefined) {
-        throw new ProgramClosureError(`${user.path}: needs ${name}, which is not on this host`);
+        throw new ExpectedError(`${user.path}: needs ${name}, which is not on this host`);
       }
       files.set(found.guestPath, { path: found.guestPath, source: `${root}${found.path}` });
       queue.push(found);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ElfError, readElf } from "../host/elf_file.ts";
-import { expandPath, programClosure, ProgramClosureError, readLinkerConfig } from "./program_closure.ts";
+import { readElf } from "../host/elf_file.ts";
+import { expandPath, programClosure, readLinkerConfig } from "./program_closure.ts";
+import { ExpectedError } from "../host/errors.ts";
 
 /** Runs a compiler or another tool; it must succeed. */
 async function run(cwd: string, ...argv: [string, ...string[]]): Promise<string> {
@@ -39,7 +40,7 @@ Deno.test("programClosure() follows RUNPATH with $ORIGIN and libraries of librar
       assert(paths.includes(expected), expected);
     }
     await Deno.remove(`${dir}/lib/libb.so`);
-    await assertRejects(() => programClosure(`${dir}/main`), ProgramClosureError, "liba.so: needs libb.so");
+    await assertRejects(() => programClosure(`${dir}/main`), ExpectedError, "liba.so: needs libb.so");
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -60,12 +61,12 @@ Deno.test("programClosure() takes a static program alone, and a script with its 
 });
 
 Deno.test("programClosure() names a program that is not there or no program", async () => {
-  await assertRejects(() => programClosure("no-such-program"), ProgramClosureError, "no-such-program");
+  await assertRejects(() => programClosure("no-such-program"), ExpectedError, "no-such-program");
   const file = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(file, "just some text");
     await Deno.chmod(file, 0o755);
-    await assertRejects(() => programClosure(file), ElfError, "not an ELF file");
+    await assertRejects(() => programClosure(file), ExpectedError, "not an ELF file");
   } finally {
     await Deno.remove(file);
   }
@@ -76,7 +77,7 @@ Deno.test("readElf() refuses a file that is cut short", async () => {
   const whole = readElf(bytes, "sh");
   assert(whole.needed.includes("libc.so.6"), whole.needed.join(" "));
   for (const length of [30, 64, 200]) {
-    assertThrows(() => readElf(bytes.subarray(0, length), "cut"), ElfError, "cut");
+    assertThrows(() => readElf(bytes.subarray(0, length), "cut"), ExpectedError, "cut");
   }
 });
 
@@ -110,7 +111,7 @@ Deno.test("programClosure() takes programs and libraries from another root alone
     for (const { path, source } of moved) assertEquals(source, `${root}${path}`);
     const library = own.find(({ path }) => path.includes("libc.so"));
     await Deno.remove(`${root}${library!.path}`);
-    await assertRejects(() => programClosure("/bin/sh", { root }), ProgramClosureError, "libc.so");
+    await assertRejects(() => programClosure("/bin/sh", { root }), ExpectedError, "libc.so");
   } finally {
     await Deno.remove(root, { recursive: true });
   }

@@ -17,11 +17,6 @@ export interface KernelFile {
   readonly config: KernelConfig | undefined;
 }
 
-/** A file is no kernel that can be booted here. */
-export class KernelFileError extends ExpectedError {
-  override readonly name = "KernelFileError";
-}
-
 /** Offsets in a bzImage (Documentation/arch/x86/boot.rst). */
 const BOOT = {
   setupSectors: 0x1f1,
@@ -41,18 +36,18 @@ const PROTOCOL_XLOADFLAGS = 0x20c;
 /**
  * Reads a kernel.
  *
- * @throws {KernelFileError} naming the file, what was expected and what was found
+ * @throws {ExpectedError} naming the file, what was expected and what was found
  */
 export async function readKernelFile(path: string): Promise<KernelFile> {
   const bytes = await Deno.readFile(path).catch((error: Error) => {
-    throw new KernelFileError(`${path}: the kernel cannot be read: ${error.message}`);
+    throw new ExpectedError(`${path}: the kernel cannot be read: ${error.message}`);
   });
   const view = new DataView(bytes.buffer);
   if (bytes.length > 0x1000 && view.getUint32(BOOT.magic, true) === BOOT_MAGIC) {
     return await readBzImage(path, bytes, view);
   }
   if (bytes.length > 20 && view.getUint32(0) === 0x7f454c46) return readVmlinux(path, bytes);
-  throw new KernelFileError(`${path}: expected a bzImage or an ELF vmlinux, found neither`);
+  throw new ExpectedError(`${path}: expected a bzImage or an ELF vmlinux, found neither`);
 }
 
 async function readBzImage(path: string, bytes: Uint8Array, view: DataView): Promise<KernelFile> {
@@ -60,7 +55,7 @@ async function readBzImage(path: string, bytes: Uint8Array, view: DataView): Pro
   const text = offset === 0 ? "" : textAt(bytes, 0x200 + offset);
   const [release = ""] = text.split(" ");
   if (!/^\d+\.\d+/.test(release)) {
-    throw new KernelFileError(`${path}: expected a kernel version in the bzImage's header, found "${text}"`);
+    throw new ExpectedError(`${path}: expected a kernel version in the bzImage's header, found "${text}"`);
   }
   const protocol = view.getUint16(BOOT.version, true);
   const bits = protocol < PROTOCOL_XLOADFLAGS
@@ -77,7 +72,7 @@ function readVmlinux(path: string, bytes: Uint8Array): KernelFile {
   const at = indexOf(bytes, "Linux version ");
   const [, , release = ""] = at < 0 ? [] : textAt(bytes, at).split(" ");
   if (!/^\d+\.\d+/.test(release)) {
-    throw new KernelFileError(`${path}: expected an ELF file with "Linux version ...", found none in it`);
+    throw new ExpectedError(`${path}: expected an ELF file with "Linux version ...", found none in it`);
   }
   return { format: "vmlinux", release, bits, config: configIn(bytes, path) };
 }
@@ -98,7 +93,7 @@ async function unpackPayload(path: string, payload: Uint8Array): Promise<Uint8Ar
     if (begins("fd377a585a00")) return await unpackXz(payload.subarray(0, -4));
     if (begins("7f454c46")) return payload;
   } catch (error) {
-    throw new KernelFileError(`${path}: the kernel in it cannot be unpacked: ${(error as Error).message}`);
+    throw new ExpectedError(`${path}: the kernel in it cannot be unpacked: ${(error as Error).message}`);
   }
   return undefined;
 }

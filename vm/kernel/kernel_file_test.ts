@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertRejects } from "@std/assert";
 import { zstdCompressSync } from "node:zlib";
-import { KernelFileError, readKernelFile } from "./kernel_file.ts";
+import { readKernelFile } from "./kernel_file.ts";
 import { fakeBzImage, fakeVmlinux } from "./testing/fake_kernel_file.ts";
+import { ExpectedError } from "../host/errors.ts";
 
 async function read(bytes: Uint8Array) {
   const path = await Deno.makeTempFile();
@@ -57,7 +58,7 @@ Deno.test("readKernelFile() reads an ELF vmlinux", async () => {
 
 Deno.test("readKernelFile() says what is wrong with a file that is no kernel", async () => {
   const fails = (bytes: Uint8Array, message: string) =>
-    assertRejects(() => read(bytes), KernelFileError, message);
+    assertRejects(() => read(bytes), ExpectedError, message);
   await fails(new Uint8Array(5000), "expected a bzImage or an ELF vmlinux, found neither");
   await fails(new Uint8Array(0), "found neither");
   await fails(fakeVmlinux({ release: "none" }), `expected an ELF file with "Linux version`);
@@ -66,7 +67,7 @@ Deno.test("readKernelFile() says what is wrong with a file that is no kernel", a
   await fails(broken, "the kernel in it cannot be unpacked");
   await assertRejects(
     () => readKernelFile("/no/such"),
-    KernelFileError,
+    ExpectedError,
     "/no/such: the kernel cannot be read",
   );
 });

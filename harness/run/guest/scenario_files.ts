@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import type { ProgramScenario, Scenario } from "../../../lib/model/scenario.ts";
-import { debianRoot, DebianRootError } from "../../../vm/initramfs/debian_root.ts";
-import { MissingToolError } from "../../../vm/host/find_tool.ts";
-import {
-  type ClosureFile,
-  expandPath,
-  programClosure,
-  ProgramClosureError,
-} from "../../../vm/initramfs/program_closure.ts";
+import { debianRoot } from "../../../vm/initramfs/debian_root.ts";
+import { type ClosureFile, expandPath, programClosure } from "../../../vm/initramfs/program_closure.ts";
 import { GDB } from "../../check/gcore.ts";
 import type { Platform } from "../platform.ts";
 import { walk } from "@std/fs";
 import { dirname } from "@std/path";
-import { ElfError } from "../../../vm/host/elf_file.ts";
 import type { GuestAgent } from "./guest.ts";
+import { ExpectedError } from "../../../vm/host/errors.ts";
 
 /**
  * The host's files that scenarios need in the guest, and for each scenario that lacks one of them the reason.
@@ -42,7 +36,7 @@ export async function scenarioFiles(
       root = await debianRoot("i386", packagesOf(wanted), { onProgress });
     }
   } catch (error) {
-    if (!(error instanceof DebianRootError || error instanceof MissingToolError)) throw error;
+    if (!(error instanceof ExpectedError)) throw error;
     return { filesOf, missing: new Map(wanted.map(({ name }) => [name, error.message])) };
   }
   for (const scenario of wanted) {
@@ -50,7 +44,7 @@ export async function scenarioFiles(
       const files = await Promise.all(programsOf(scenario).map((program) => programFiles(program, { root })));
       filesOf.set(scenario.name, files.flat());
     } catch (error) {
-      if (!(error instanceof ProgramClosureError)) throw error;
+      if (!(error instanceof ExpectedError)) throw error;
       missing.set(scenario.name, error.message);
     }
   }
@@ -70,7 +64,7 @@ function packagesOf(scenarios: readonly Scenario[]): string[] {
  * Everything that a program of a scenario needs in the guest.
  *
  * @param options `root`: the directory that stands for `/` on this host; `/` itself when not given
- * @throws {ProgramClosureError} naming what this host lacks, and the package that holds it
+ * @throws {ExpectedError} naming what this host lacks, and the package that holds it
  */
 export async function programFiles(
   program: ProgramScenario,
@@ -81,7 +75,7 @@ export async function programFiles(
     for (const file of await programClosure(program.argv[0]!, { root })) found.set(file.path, file);
     for (const pattern of program.files ?? []) {
       const paths = await expandPath(`${root}${pattern}`);
-      if (paths.length === 0) throw new ProgramClosureError(`${pattern}: no such file on this host`);
+      if (paths.length === 0) throw new ExpectedError(`${pattern}: no such file on this host`);
       for (const path of paths) {
         for (const source of await filesBelow(path)) {
           const inGuest = source.slice(root.length);
@@ -90,9 +84,9 @@ export async function programFiles(
       }
     }
   } catch (error) {
-    if (!(error instanceof ProgramClosureError || error instanceof ElfError)) throw error;
+    if (!(error instanceof ExpectedError)) throw error;
     const hint = program.package === undefined ? "" : ` (Debian package ${program.package}; see ./setup)`;
-    throw new ProgramClosureError(`${error.message}${hint}`);
+    throw new ExpectedError(`${error.message}${hint}`);
   }
   return [...found.values()];
 }

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { PLATFORMS } from "../platform.ts";
 import { installFiles, programFiles, scenarioFiles } from "./scenario_files.ts";
-import { ProgramClosureError } from "../../../vm/initramfs/program_closure.ts";
 import type { GuestAgent } from "./guest.ts";
+import { ExpectedError } from "../../../vm/host/errors.ts";
 
 const ABOUT = "A scenario of this test.";
 
@@ -74,7 +74,7 @@ Deno.test("programFiles() names what the host lacks, and the package to install"
   for (const [argv, files] of [[["/bin/no-such"], []], [["/bin/sh"], ["/no/such/*.py"]]] as const) {
     await assertRejects(
       () => programFiles({ argv, files, package: "nothing" }),
-      ProgramClosureError,
+      ExpectedError,
       "on this host (Debian package nothing; see ./setup)",
     );
   }

@@ -3,12 +3,12 @@
 import { dirname, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
-import { type KernelFile, KernelFileError, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
+import { type KernelFile, readKernelFile } from "../../../vm/kernel/kernel_file.ts";
 import type { KernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { isOlder } from "../../../lib/abi/release.ts";
 import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
 import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
+import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { type Platform, withSeries } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";
 
@@ -41,7 +41,7 @@ export interface UserKernelRequest {
 export async function examineKernelFile(question: UserKernelRequest): Promise<UserKernelFile> {
   const { path, platform, hasNumber } = question;
   const file = await readKernelFile(path).catch((error) => {
-    throw error instanceof KernelFileError ? new UsageError(`option --bzimage: ${error.message}`) : error;
+    throw error instanceof ExpectedError ? new UsageError(`option --bzimage: ${error.message}`) : error;
   });
   const { release } = file;
   const { config, where } = await configFor(path, file);
