@@ -55,7 +55,7 @@ export * from "./lib/abi/page_prot.ts";
 export * from "./lib/abi/series.ts";
 export * from "./lib/abi/signals.ts";
 export * from "./lib/abi/vm_flags.ts";
-export * from "./lib/compare/byte_account.ts";
+export * from "./lib/compare/byte_coverage.ts";
 export * from "./lib/compare/compare_image.ts";
 export * from "./lib/compare/explain_prediction.ts";
 export * from "./lib/compare/observation.ts";
@@ -92,12 +92,15 @@ export {
   type StopPrediction,
 } from "./lib/model/predict_stop.ts";
 export type { Refusal } from "./lib/model/refusal.ts";
+export type { PredictedError } from "./lib/model/posted_errors.ts";
+export type { ProgramFacts } from "./lib/model/program_facts.ts";
 export * from "./lib/model/scenario.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./lib/x86/ldt_model.ts";
 export { TlsModel, type TlsModelOptions, type TlsResult, type UserDescAccess } from "./lib/x86/tls_model.ts";
 export * from "./lib/x86/descriptor.ts";
 export * from "./lib/x86/user_desc.ts";
-export type { CompareOptions } from "./lib/compare/comparison_context.ts";
+export type { CompareOptions, SelfCall } from "./lib/compare/comparison_context.ts";
+export type { KnownError } from "./lib/compare/finding_collector.ts";
 export type { PagemapEntry } from "./lib/compare/pagemap.ts";
 export type { MapsEntry, SmapsEntry } from "./lib/compare/proc_maps.ts";
 export type { ProcStat } from "./lib/compare/proc_stat.ts";
@@ -117,6 +120,3 @@ export type {
   TracerWork,
 } from "./lib/model/tracer.ts";
 export { CPU_REGISTER_FIELDS, type CpuRegister } from "./lib/x86/registers.ts";
-export * from "./lib/compare/v11/compare_v11_image.ts";
-export * from "./lib/compare/v11/judge_v11_image.ts";
-export * from "./lib/compare/v11/manifest.ts";

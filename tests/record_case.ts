@@ -18,7 +18,7 @@ import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
 import { isClean } from "../harness/run/scenario_result.ts";
 import { guestKernel, scenarioRunner } from "../harness/run/case/scenario_runner.ts";
 import { Terminal } from "../harness/report/terminal.ts";
-import { formatRecordedCase, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";
+import { packFixture, type RecordedCase } from "../lib/compare/testing/recorded_case.ts";
 
 const RECORDED = fromFileUrl(new URL("../fixtures/recorded", import.meta.url));
 const ALL = ["x86_64:mixed", "compat:mixed_tls", "i386:mixed_tls"];
@@ -46,8 +46,7 @@ async function record(name: string, kernelFile: string | undefined): Promise<voi
 }
 
 async function write(name: string, recorded: RecordedCase): Promise<void> {
-  const text = new Blob([formatRecordedCase(recorded)]);
-  const packed = await new Response(text.stream().pipeThrough(new CompressionStream("gzip"))).bytes();
+  const packed = await packFixture(recorded);
   if (packed.length > MAX_BYTES) {
     throw new Error(`${name} has ${packed.length} bytes: at most ${MAX_BYTES}`);
   }

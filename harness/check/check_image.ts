@@ -2,7 +2,7 @@
 
 import { compareImage, type Comparison } from "../../lib/compare/compare_image.ts";
 import type { CompareOptions } from "../../lib/compare/comparison_context.ts";
-import { firstDifference } from "../../lib/compare/judge.ts";
+import { firstDifference } from "../../lib/compare/finding_collector.ts";
 import { decodeBytes } from "../../lib/image/decoder.ts";
 import { encode } from "../../lib/image/image_writer.ts";
 import type { Finding } from "../../lib/image/finding.ts";
@@ -19,15 +19,22 @@ export function checkImage(image: Uint8Array, options: CompareOptions): Comparis
   const nodes: ImageNode[] = [];
   const keep = function* (): Generator<ImageNode> {
     if (image.length === 0 && refusal?.atPage === undefined && refusal) return;
-    for (const node of decodeBytes(image)) {
+    for (const node of decodeBytes(image, { dialect: options.dialect })) {
       nodes.push(node);
       yield node;
     }
   };
   const comparison = compareImage(keep(), image.length, options);
   const findings = [...comparison.findings, ...recodeFindings(nodes, image)];
-  if (!refusal) findings.push(...ruleFindings(nodes));
-  return { ...comparison, findings };
+  const knownErrors = new Map(comparison.knownErrors);
+  for (const finding of refusal ? [] : ruleFindings(nodes, options)) {
+    if (finding.verdict !== "note") findings.push(finding);
+    // In an image of the port nothing is excused.
+    else if (options.dialect === "v11") {
+      knownErrors.set(finding.id, { count: finding.count ?? 1, message: finding.message });
+    }
+  }
+  return { ...comparison, findings, knownErrors };
 }
 
 function recodeFindings(nodes: readonly ImageNode[], image: Uint8Array): Finding[] {
@@ -43,9 +50,9 @@ function recodeFindings(nodes: readonly ImageNode[], image: Uint8Array): Finding
   }];
 }
 
-function ruleFindings(nodes: readonly ImageNode[]): Finding[] {
+function ruleFindings(nodes: readonly ImageNode[], { dialect }: CompareOptions): Finding[] {
   try {
-    return checkNodes(nodes).filter((finding) => finding.verdict !== "note");
+    return checkNodes(nodes, { dialect });
   } catch (error) {
     // The comparison has reported that already.
     if (error instanceof MalformedImageError) return [];

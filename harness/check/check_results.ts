@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { hexBytes } from "../../lib/compare/judge.ts";
+import { hexBytes } from "../../lib/compare/finding_collector.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { ExpectedResult } from "../../lib/model/target_op.ts";
 

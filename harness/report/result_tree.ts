@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { addCounts, type ByteCounts } from "../../lib/compare/byte_account.ts";
+import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import {
   type JobDigests,

@@ -2,7 +2,7 @@
 
 import { ensureDir } from "@std/fs";
 import { join, relative } from "@std/path";
-import { addCounts, type ByteCounts } from "../../lib/compare/byte_account.ts";
+import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";

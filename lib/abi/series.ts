@@ -9,8 +9,11 @@ export type PortedSeries = (typeof PORTED_SERIES)[number];
 /** The series that is meant where none is named. */
 export const DEFAULT_SERIES: PortedSeries = "6.1";
 
+/** The series that the code of 2008 was posted for. */
+export const POSTED_SERIES = "2.6.28" as const;
+
 /** The kernels whose vm_flags, page protections and task states are known: the ported ones, and the original. */
-export const KERNEL_SERIES = ["2.6.28", ...PORTED_SERIES] as const;
+export const KERNEL_SERIES = [POSTED_SERIES, ...PORTED_SERIES] as const;
 
 /** One of {@linkcode KERNEL_SERIES}. */
 export type KernelSeries = (typeof KERNEL_SERIES)[number];

@@ -5,7 +5,7 @@ import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { CoreSegment, ElfCore } from "./elf_core.ts";
-import { firstDifference, hexBytes } from "./judge.ts";
+import { firstDifference, hexBytes } from "./finding_collector.ts";
 
 /** Memory that the core's writer could not read: it stands there as zeros, whatever it holds. */
 export interface UnreadRange {

@@ -4,11 +4,13 @@ import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";
 import type { Refusal } from "../model/refusal.ts";
-import type { ByteCounts } from "./byte_account.ts";
+import type { Dialect } from "../abi/dialect.ts";
+import { PostedLeftovers } from "../image/posted_leftovers.ts";
+import type { ByteCounts, Source } from "./byte_coverage.ts";
 import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
 import { MemoryComparison } from "./compare_memory.ts";
+import { compareCpu } from "./compare_cpu.ts";
 import {
-  compareCpu,
   compareFsGsBase,
   compareLdt,
   compareMmContext,
@@ -17,7 +19,7 @@ import {
   compareXstate,
 } from "./compare_x86.ts";
 import type { CompareOptions, ComparisonContext } from "./comparison_context.ts";
-import { Judge } from "./judge.ts";
+import { expected, type FieldExpectations, FindingCollector, type KnownError } from "./finding_collector.ts";
 
 /** What a comparison found. */
 export interface Comparison {
@@ -27,6 +29,10 @@ export interface Comparison {
   readonly findingCounts: ReadonlyMap<string, number>;
   /** Bytes by class. */
   readonly counts: ByteCounts;
+  /** Explained bytes by who explains them. */
+  readonly sources: ReadonlyMap<Source, number>;
+  /** Known errors of the code as posted, by id. */
+  readonly knownErrors: ReadonlyMap<string, KnownError>;
   /** Volatile bytes by name, with the reason. */
   readonly volatile: ReadonlyMap<string, { readonly bytes: number; readonly reason: string }>;
   /** Pages in the image. */
@@ -45,10 +51,14 @@ export function compareImage(
   length: number,
   options: CompareOptions,
 ): Comparison {
-  const judge = new Judge(length);
-  const context: ComparisonContext = { ...options, judge };
+  const collector = new FindingCollector(length);
+  const context: ComparisonContext = { ...options, collector };
+  const leftovers = options.dialect === "v11" ? new PostedLeftovers() : undefined;
   const memory = new MemoryComparison(context);
   const refusal = options.prediction?.refusal;
+  for (const { id, message, count } of refusal ? [] : options.prediction?.knownErrors ?? []) {
+    collector.note(id, message, count);
+  }
   let pages = 0;
   let truncated: MalformedImageError | undefined;
   let tail = false;
@@ -58,16 +68,17 @@ export function compareImage(
       end = node.offset + node.length;
       if (node.kind === "pages") pages += node.count;
       if (node.kind === "record" && node.name === "TAIL") tail = true;
+      if (leftovers && node.kind === "record") collector.unused = unusedFields(leftovers.next(node));
       compareNode(node, context, memory);
     }
   } catch (error) {
     if (!(error instanceof MalformedImageError)) throw error;
     truncated = error;
   }
-  if (!truncated && !tail && !refusal) missingTail(judge, length);
-  checkEnd({ judge, memory, refusal, truncated, length, end, tail });
-  for (const run of judge.account.unexplainedRuns()) {
-    judge.report({
+  if (!truncated && !tail && !refusal) missingTail(collector, length);
+  checkEnd({ collector, memory, refusal, truncated, length, end, tail, dialect: options.dialect });
+  for (const run of collector.coverage.unexplainedRuns()) {
+    collector.report({
       id: "E_UNEXPLAINED",
       path: "image",
       offset: run.offset,
@@ -75,21 +86,36 @@ export function compareImage(
     });
   }
   return {
-    findings: judge.findings,
-    findingCounts: judge.counts,
-    counts: judge.account.counts(),
-    volatile: judge.account.volatileNames,
+    findings: collector.findings,
+    findingCounts: collector.counts,
+    counts: collector.coverage.counts(),
+    sources: collector.coverage.bySource,
+    knownErrors: collector.knownErrors,
+    volatile: collector.coverage.volatileNames,
     pages,
   };
 }
 
-function missingTail(judge: Judge, length: number): void {
-  judge.report({ id: "E_TRUNCATED", path: "image", offset: length, message: "the image has no TAIL" });
+/** What the code as posted leaves in fields that it does not fill. */
+function unusedFields(leftovers: ReadonlyMap<string, bigint | undefined>): FieldExpectations {
+  const entries = [...leftovers].map(([name, value]) => [
+    name,
+    value !== undefined ? expected(value, "posted") : {
+      name: "bytes that are never filled",
+      reason: "what the buffer held before is not known of this revision",
+      accept: () => undefined,
+    },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+function missingTail(collector: FindingCollector, length: number): void {
+  collector.report({ id: "E_TRUNCATED", path: "image", offset: length, message: "the image has no TAIL" });
 }
 
 function checkEnd(
-  { judge, memory, refusal, truncated, length, end, tail }: {
-    judge: Judge;
+  { collector, memory, refusal, truncated, length, end, tail, dialect }: {
+    collector: FindingCollector;
     memory: MemoryComparison;
     refusal: Refusal | undefined;
     truncated: MalformedImageError | undefined;
@@ -97,14 +123,15 @@ function checkEnd(
     /** Where the last whole part of the image ends. */
     end: number;
     tail: boolean;
+    dialect: Dialect;
   },
 ): void {
   if (refusal?.atPage === undefined) {
     // What an image that breaks off does not hold follows from that: it is not listed.
     if (!refusal && !truncated) memory.end();
-    if (truncated && !(refusal && length === 0)) judge.findings.unshift(truncated.toFinding());
+    if (truncated && !(refusal && length === 0)) collector.findings.unshift(truncated.toFinding());
     if (refusal && length > 0) {
-      judge.report({
+      collector.report({
         id: "E_REFUSED_OUTPUT",
         path: "image",
         offset: 0,
@@ -116,15 +143,23 @@ function checkEnd(
     return;
   }
   if (!truncated || end === length) memory.end(refusal);
+  if (dialect === "v11") {
+    collector.note(
+      "N_PARTIAL_IMAGE",
+      `${refusal.name} ends the image ${
+        refusal.afterRecord ? "behind" : "before"
+      } the record of a VMA, without a mark`,
+    );
+  }
   // A refused image ends where the refused VMA's record, or the next chunk of it, would begin: whole records, no TAIL.
   if (tail) {
-    judge.report({
+    collector.report({
       id: "E_REFUSED_OUTPUT",
       path: "tail",
       message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
     });
   } else if (truncated && (truncated.id !== "E_TRUNCATED" || end !== length)) {
-    judge.findings.unshift(truncated.toFinding());
+    collector.findings.unshift(truncated.toFinding());
   }
 }
 

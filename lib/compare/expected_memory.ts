@@ -1,56 +1,48 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
+import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
-import type { PredictedArea, PredictedPage } from "../model/predict_stop.ts";
+import type { PredictedArea } from "../model/predict_stop.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { isAnonymousPage, type PagemapEntry } from "./pagemap.ts";
-import type { MapsEntry, SmapsEntry } from "./proc_maps.ts";
-
-/** A page that the image must hold: by the model's content, or by the hash of what /proc/PID/mem shows. */
-export interface ExpectedPage {
-  readonly page: number;
-  readonly predicted: PredictedPage | undefined;
-  /** Bytes of it that a debugger wrote, where all else of it is only observed. */
-  readonly written?: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
-}
-
-/** One VMA as the image must show it. Page numbers. */
-export interface ExpectedVma {
-  readonly start: number;
-  readonly end: number;
-  readonly entry: SmapsEntry;
-  /** vm_flags as smaps shows them. */
-  readonly flags: bigint;
-  /** The predicted areas that tile it; empty where the model says nothing. */
-  readonly areas: readonly PredictedArea[];
-  /** Ascending. */
-  readonly pages: readonly ExpectedPage[];
-}
+import { type ExpectedPage, type ExpectedPages, type ExpectedVma, reportPage } from "./expected_vma.ts";
+import { expectedPostedPages, postedFlags } from "./posted_memory.ts";
+import { type MapsEntry, nameOf, placeOf, type SmapsEntry } from "./proc_maps.ts";
 
 const PFN_MAPPED = 0x400n | 0x4000n;
 
 /**
  * The VMAs that an image must hold: boundaries from /proc/PID/smaps, pages from the model where steps made
- * the area and from /proc/PID/pagemap elsewhere. Where both speak and disagree the judge is told, since one
+ * the area and from /proc/PID/pagemap elsewhere. Where both speak and disagree it is reported, since one
  * of them is wrong.
  */
 export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
-  const { target, kernel, prediction } = context;
+  const { target, prediction } = context;
   const table = vmFlagTable(context.series, context.arch === "x86_64" ? 8 : 4);
   reportMapsAgainstSmaps(context);
   reportPageStates(context);
+  const pagesOf = context.dialect === "v11" ? expectedPostedPages(context) : portPages(context);
+  return target.smaps.map((entry) => {
+    const start = Number(entry.start) / PAGE_SIZE;
+    const end = Number(entry.end) / PAGE_SIZE;
+    const areas = (prediction?.areas ?? []).filter((area) => area.start < end && area.end > start);
+    const vma = { start, end, entry, areas, ...flagsOf(entry, areas, { context, table }) };
+    return { ...vma, ...pagesOf(vma) };
+  });
+}
+
+/** Gives the pages of VMAs, which must come in ascending order. */
+function portPages(
+  context: ComparisonContext,
+): (vma: Omit<ExpectedVma, keyof ExpectedPages>) => ExpectedPages {
+  const { target, kernel, prediction } = context;
   const seen = new Set(
     target.pagemap.filter((entry) => isAnonymousPage(entry, kernel.zeroFrame)).map((entry) => entry.page),
   );
   const sorted = [...new Set([...seen, ...(prediction?.pages.keys() ?? [])])].sort((a, b) => a - b);
   const copied = copiedPages(context, seen);
   let next = 0;
-  return target.smaps.map((entry) => {
-    const start = Number(entry.start / PAGE_SIZE_BIG);
-    const end = Number(entry.end / PAGE_SIZE_BIG);
-    const flags = flagsOf(entry, table);
-    const areas = (prediction?.areas ?? []).filter((area) => area.start < end && area.end > start);
+  return ({ start, end, areas, flags }) => {
     const pages: ExpectedPage[] = [];
     while (next < sorted.length && sorted[next]! < start) next++;
     for (; next < sorted.length && sorted[next]! < end; next++) {
@@ -58,8 +50,8 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
       const written = copied.get(sorted[next]!);
       if (expected) pages.push(written ? { ...expected, written } : expected);
     }
-    return { start, end, entry, flags, areas, pages };
-  });
+    return { pages, optional: 0 };
+  };
 }
 
 /**
@@ -67,17 +59,15 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
  * target's own, or the scenario did not make what it is about.
  */
 function copiedPages(
-  { judge, target, prediction }: ComparisonContext,
+  { collector, target, prediction }: ComparisonContext,
   seen: ReadonlySet<number>,
 ): ReadonlyMap<number, NonNullable<ExpectedPage["written"]>> {
   const pages = new Map<number, NonNullable<ExpectedPage["written"]>>();
   for (const { place, offset, bytes } of prediction?.copied ?? []) {
     const start = placeOf(place, target.smaps);
-    const page = start === undefined
-      ? undefined
-      : Number(start / PAGE_SIZE_BIG) + Math.floor(offset / PAGE_SIZE);
+    const page = start === undefined ? undefined : Number(start / 4096n) + Math.floor(offset / PAGE_SIZE);
     if (page === undefined || !seen.has(page)) {
-      judge.report({
+      collector.report({
         id: "E_ORACLES_DISAGREE",
         path: `${place}+0x${offset.toString(16)}`,
         message: "a debugger wrote there, but /proc/PID/pagemap shows no page of the target's own",
@@ -92,52 +82,43 @@ function copiedPages(
   return pages;
 }
 
-/**
- * Where a mapping that no step made starts: the vdso, or the executable one of the target's own program.
- *
- * @returns undefined where the target has none
- */
-export function placeOf(place: "vdso" | "text", maps: readonly MapsEntry[]): bigint | undefined {
-  const entry = place === "vdso"
-    ? maps.find(({ name }) => new TextDecoder("latin1").decode(name) === "[vdso]")
-    : maps.find(({ inode, perms }) => inode !== 0n && perms.includes("x"));
-  return entry?.start;
-}
-
 /** Both files show the same lines: one that differs was changed on its way, or the target ran in between. */
-function reportMapsAgainstSmaps({ judge, target: { maps, smaps } }: ComparisonContext): void {
+function reportMapsAgainstSmaps({ collector, target: { maps, smaps } }: ComparisonContext): void {
   for (let i = 0; i < Math.max(maps.length, smaps.length); i++) {
     const [expected, actual] = [lineOf(maps[i]), lineOf(smaps[i])];
     if (expected === actual) continue;
     const message = `/proc/PID/maps and smaps disagree about mapping ${i}`;
-    judge.report({ id: "E_ORACLES_DISAGREE", path: "/proc/PID/maps", message, expected, actual });
+    collector.report({ id: "E_ORACLES_DISAGREE", path: "/proc/PID/maps", message, expected, actual });
     return;
   }
 }
 
 function lineOf(entry: MapsEntry | undefined): string {
   if (!entry) return "nothing";
-  const { start, end, perms, offset, device, inode, name } = entry;
+  const { start, end, perms, offset, device, inode } = entry;
   const range = `${start.toString(16)}-${end.toString(16)}`;
-  return `${range} ${perms} ${offset.toString(16)} ${device} ${inode} ${
-    new TextDecoder("latin1").decode(name)
-  }`;
+  return `${range} ${perms} ${offset.toString(16)} ${device} ${inode} ${nameOf(entry)}`;
 }
 
 /** vm_flags as smaps shows them. Its "??" can be but one bit of an area of user space, VM_LOCKONFAULT. */
-function flagsOf(entry: SmapsEntry, table: VmFlagTable): bigint {
+function flagsOf(
+  entry: SmapsEntry,
+  areas: readonly PredictedArea[],
+  { context, table }: { context: ComparisonContext; table: VmFlagTable },
+): Pick<ExpectedVma, "flags" | "flagsBy"> {
+  if (context.dialect === "v11") return postedFlags(entry, areas, context);
   const { bits, unnamed } = parseSmapsVmFlags(entry.vmFlags.join(" "), table);
-  return unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits;
+  return { flags: unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits, flagsBy: "smaps" };
 }
 
 /**
  * Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be.
  */
-function reportPageStates({ judge, target, prediction }: ComparisonContext): void {
+function reportPageStates({ collector, target, prediction }: ComparisonContext): void {
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));
   const report = (page: number, expected: string, entry: PagemapEntry | undefined): void =>
-    judge.report({
+    collector.report({
       id: "E_ORACLES_DISAGREE",
       path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
       message: "/proc/PID/pagemap shows the page in another state than the steps imply",
@@ -171,15 +152,7 @@ function expectedPage(
   // Pages of VM_IO and VM_PFNMAP areas show no FILE bit, but are no pages of the target's own.
   const byPagemap = seen.has(page) && (flags & PFN_MAPPED) === 0n;
   const modelled = byModel !== undefined || areas.some((area) => area.start <= page && page < area.end);
-  if (modelled && (byModel !== undefined) !== byPagemap) {
-    context.judge.report({
-      id: "E_ORACLES_DISAGREE",
-      path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
-      message: `the model and /proc/PID/pagemap disagree on whether the page has contents of its own`,
-      expected: byModel ? `yes: ${byModel.why}` : "no: no step wrote it",
-      actual: byPagemap ? "yes" : "no",
-    });
-  }
+  if (modelled && (byModel !== undefined) !== byPagemap) reportPage(context, page, { byModel, byPagemap });
   if (modelled ? byModel === undefined : !byPagemap) return undefined;
   return { page, predicted: byModel };
 }

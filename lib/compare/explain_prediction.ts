@@ -7,7 +7,7 @@ import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
-import { hexBytes } from "./judge.ts";
+import { hexBytes } from "./finding_collector.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";

@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { type PagemapEntry, parsePagemap } from "./pagemap.ts";
-import { type MapsEntry, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
+import { type MapsEntry, nameOf, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
 import { parseProcStat, type ProcStat } from "./proc_stat.ts";
 
 /** What the kernel says of itself and its processor, once a boot. */
@@ -113,7 +113,7 @@ export function parseObservation(raw: RawObservation): TargetObservation {
 
 /** The gate page of x86-64 is shown in maps but is no VMA of the task. */
 function isOwnMapping(entry: MapsEntry): boolean {
-  return new TextDecoder("latin1").decode(entry.name) !== "[vsyscall]";
+  return nameOf(entry) !== "[vsyscall]";
 }
 
 function need(blobs: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {

@@ -29,9 +29,6 @@ export interface SmapsEntry extends MapsEntry {
 const MAPS_LINE =
   /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)(?: +(.*))?$/;
 
-// Names may hold any byte: Latin-1 keeps each byte as one character.
-const latin1 = new TextDecoder("latin1");
-
 /** Parses /proc/PID/maps. @throws {SyntaxError} naming the line that is not one */
 export function parseMaps(bytes: Uint8Array): MapsEntry[] {
   return lines(bytes).map(parseMapsLine);
@@ -54,8 +51,18 @@ export function parseSmaps(bytes: Uint8Array): SmapsEntry[] {
   return entries;
 }
 
+/** One character for each byte: names may hold any. */
+function textOf(bytes: Uint8Array): string {
+  const PIECE = 8192;
+  let text = "";
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    text += String.fromCharCode(...bytes.subarray(at, at + PIECE));
+  }
+  return text;
+}
+
 function lines(bytes: Uint8Array): string[] {
-  return latin1.decode(bytes).split("\n").filter((line) => line !== "");
+  return textOf(bytes).split("\n").filter((line) => line !== "");
 }
 
 function parseMapsLine(line: string): MapsEntry {
@@ -77,6 +84,11 @@ function parseMapsLine(line: string): MapsEntry {
   };
 }
 
+/** The name as text, one character a byte. */
+export function nameOf({ name }: MapsEntry): string {
+  return textOf(name);
+}
+
 /** Undoes seq_path's escaping of newlines: a backslash and three octal digits. */
 function unescapeName(text: string): Uint8Array {
   const bytes: number[] = [];
@@ -86,4 +98,16 @@ function unescapeName(text: string): Uint8Array {
     if (octal) i += 3;
   }
   return Uint8Array.from(bytes);
+}
+
+/**
+ * Where a mapping that no step made starts: the vdso, or the executable one of the target's own program.
+ *
+ * @returns undefined where the target has none
+ */
+export function placeOf(place: "vdso" | "text", maps: readonly MapsEntry[]): bigint | undefined {
+  const entry = place === "vdso"
+    ? maps.find((candidate) => nameOf(candidate) === "[vdso]")
+    : maps.find(({ inode, perms }) => inode !== 0n && perms.includes("x"));
+  return entry?.start;
 }

@@ -4,7 +4,7 @@ import { decodeBytes } from "../image/decoder.ts";
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import { HEAD, RECORD_HEADER } from "../image/structs.ts";
-import { firstDifference } from "./judge.ts";
+import { firstDifference } from "./finding_collector.ts";
 
 /** Where two images of the same target may differ: the time in their heads. */
 const TIME = HEAD.fields.find(({ name }) => name === "time")!;

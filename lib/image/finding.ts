@@ -22,6 +22,8 @@ export interface Finding {
   readonly expected?: string;
   /** What this one holds. */
   readonly actual?: string;
+  /** How many places there are, where one finding stands for all of them. */
+  readonly count?: number;
 }
 
 /** The worst verdict among findings, `note` not counted; undefined when the image is good. */
@@ -39,6 +41,7 @@ export function findingText(finding: Finding): string {
     finding.expected === undefined ? "" : `expected ${finding.expected}`,
     finding.actual === undefined ? "" : `got ${finding.actual}`,
   ].filter((text) => text !== "");
-  const tail = values.length === 0 ? "" : `: ${values.join(", ")}`;
+  const places = finding.count === undefined ? "" : ` (${finding.count} places)`;
+  const tail = `${places}${values.length === 0 ? "" : `: ${values.join(", ")}`}`;
   return `${finding.verdict} ${finding.id} ${finding.path}${at}: ${finding.message}${tail}`;
 }

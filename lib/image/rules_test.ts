@@ -47,7 +47,8 @@ Deno.test("checkImage() names what a v11 image has as posted, once each, as note
     "N_LDT_ALLOCATED",
     "N_FS_NOT_SAVED",
   ]);
-  assertEquals(findings[1]?.message, "nr_pages is cumulative from chunk 2 on: as posted (3 places)");
+  const [, { message, count } = {}] = findings;
+  assertEquals([message, count], ["nr_pages is cumulative from chunk 2 on: as posted", 3]);
 });
 
 Deno.test("the chunks of the code as posted are valid in v11, and a corrected writer's are not", () => {

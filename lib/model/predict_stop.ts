@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import type { CpuRegister } from "../x86/registers.ts";
-import { type Refusal, refuse } from "./refusal.ts";
+import { postedErrors, type PredictedError } from "./posted_errors.ts";
+import { portRefusal, postedRefusal, type Refusal } from "./refusal.ts";
 import type { Area } from "./state/address_space.ts";
-import { nameBytes } from "./state/file_model.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { contentBytes, type PageContent } from "./state/page_content.ts";
 import type { RegisterPrediction } from "./state/register_block.ts";
 import { mergeablePages, zeroPages } from "./state/same_pages.ts";
 import { type CopiedPage, copiedPages, taskState, type TracerWork } from "./tracer.ts";
-import { VM } from "./state/vm_flag_rules.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
 export interface PredictedArea {
@@ -49,6 +48,14 @@ export interface StopPrediction {
   readonly root: string;
   /** The TASK record's state of a target that does not checkpoint itself. */
   readonly taskState: number;
+  /** Whether the target has used the FPU: the code as posted saves its state only then. */
+  readonly usedFpu: boolean;
+  /** Whether mlockall has locked what no step made. */
+  readonly locksOwnMemory: boolean;
+  /** Whether there is swap, in which the code as posted loses pages. */
+  readonly hasSwap: boolean;
+  /** Known errors of the code as posted, or of its kernel, that show in the image by the steps alone. */
+  readonly knownErrors: readonly PredictedError[];
   /** Set when the call must fail. */
   readonly refusal: Refusal | undefined;
 }
@@ -74,86 +81,53 @@ export function checkExpectation(
   );
 }
 
-/** What a plain checkpoint gives in the state as it is now. */
+/**
+ * What a plain checkpoint gives in the state as it is now.
+ *
+ * @param step with `self`, the target makes it
+ */
 export function stopPrediction(
   state: ModelState,
-  step: { merged?: "pages" | "zeros too" },
+  step: { merged?: "pages" | "zeros too"; self?: boolean },
   work: TracerWork,
 ): StopPrediction {
   if (step.merged === "zeros too") {
     for (const page of zeroPages(state.space)) state.space.dropPages(page, page + 1);
   }
+  const isPosted = state.target.dialect === "v11";
   return {
-    areas: state.space.areas.map(predictedArea),
+    areas: state.space.areas.map((area) => predictedArea(area, state)),
     pages: new Map(state.space.pages),
     ldt: state.ldt.entries(),
     tls: state.tls.array(),
-    registers: predictRegisters(state),
+    registers: predictRegisters(state, { self: step.self === true }),
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
     debug: state.debug.words(),
     copied: copiedPages(state, work),
     root: state.root,
     taskState: taskState(work.stoppedBy, state.target.series),
-    refusal: predictRefusal(state),
+    usedFpu: state.fpu !== undefined,
+    locksOwnMemory: state.locksOwnMemory,
+    hasSwap: state.swap !== undefined,
+    knownErrors: isPosted ? postedErrors(state) : [],
+    refusal: isPosted ? postedRefusal(state) : portRefusal(state),
   };
 }
 
-function predictedArea(area: Area): PredictedArea {
+function predictedArea(area: Area, { target }: ModelState): PredictedArea {
   const { label, start, end, flags, pgoff, file } = area;
-  return { label, start, end, flags, pgoff, path: file?.path };
-}
-
-function predictRefusal(state: ModelState): Refusal | undefined {
-  if (state.sharedWith !== undefined) {
-    const why = state.sharedWith === "thread"
-      ? "the target has several threads"
-      : "another process shares its memory";
-    return refuse("EOPNOTSUPP", undefined, why);
-  }
-  if (state.hasOtherRoot) {
-    return refuse("EBADF", 0, "the target's own program lies outside its root directory");
-  }
-  for (const area of state.space.areas) {
-    const refused = areaRefusal(area);
-    if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
-    const page = unreadablePage(state, area);
-    if (page) {
-      const why = `page ${page.number - area.start} of area "${area.label}" cannot be read`;
-      return { ...refuse(page.errno, area.start, why), page: page.number };
-    }
-  }
-  return undefined;
-}
-
-/** The first page of an area that cannot be brought in. */
-function unreadablePage(
-  { space }: ModelState,
-  { start, end }: Area,
-): { number: number; errno: string } | undefined {
-  for (let number = start; number < end; number++) {
-    const errno = space.pages.get(number)?.unreadable;
-    if (errno !== undefined) return { number, errno };
-  }
-  return undefined;
-}
-
-/** Why an area cannot be saved: cr_vma_type and cr_fill_fname of the port, in the order of their checks. */
-function areaRefusal({ flags, file }: Area): [errno: string, why: string] | undefined {
-  if ((flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) return ["ENOSYS", "is shared"];
-  if ((flags & VM.HUGETLB) !== 0n) return ["ENOSYS", "is made of huge TLB pages"];
-  if ((flags & (VM.IO | VM.PFNMAP)) !== 0n) return ["ENOSYS", "is device memory"];
-  if (file?.kind === "memfd") return ["EBADF", "maps a file that is in no directory"];
-  if (file?.unlinked) return ["ENOENT", "maps a file without a name"];
-  // PATH_MAX counts the NUL.
-  if (file && nameBytes(file.path).length > 4095) return ["ENAMETOOLONG", "maps a file with too long a name"];
-  return undefined;
+  // d_path() says of a name that it is gone; the port refuses such a file.
+  const path = file?.unlinked && target.dialect === "v11" ? `${file.path} (deleted)` : file?.path;
+  return { label, start, end, flags, pgoff, path };
 }
 
 /**
- * What the model says of registers at a stop: those that a step set, and selectors that were loaded before.
+ * What the model says of registers at a stop: those that a step set, and selectors that were loaded before. A target
+ * that saves itself loads the registers of a step for the stop that follows.
  */
-function predictRegisters(state: ModelState): RegisterPrediction {
+function predictRegisters(state: ModelState, { self }: { self: boolean }): RegisterPrediction {
   const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
+  if (self) return { general: new Map(selectors), xstate: state.fpu ?? [] };
   const set = state.registers?.prediction;
   return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoNumber } from "../abi/errno.ts";
+import type { AddressSpace, Area } from "./state/address_space.ts";
+import { type FileModel, nameBytes } from "./state/file_model.ts";
+import type { ModelState } from "./state/model_state.ts";
+import { VM } from "./state/vm_flag_rules.ts";
 
 /** Why the kernel code refuses: what the call returns, and where the image ends. */
 export interface Refusal {
@@ -15,6 +19,8 @@ export interface Refusal {
    * are full before it is come to, are in the image.
    */
   readonly page?: number;
+  /** Set where the record of that area is still written: v11 looks for the file's name after it. */
+  readonly afterRecord?: true;
   /** The reason, in words. */
   readonly why: string;
 }
@@ -22,4 +28,71 @@ export interface Refusal {
 /** The refusal with an errno. */
 export function refuse(name: string, atPage: number | undefined, why: string): Refusal {
   return { name, errno: errnoNumber(name), atPage, why };
+}
+
+/** PATH_MAX counts the NUL. */
+function isTooLong({ path }: FileModel): boolean {
+  return nameBytes(path).length > 4095;
+}
+
+/** Why the port refuses, and where. */
+export function portRefusal({ sharedWith, hasOtherRoot, space }: ModelState): Refusal | undefined {
+  if (sharedWith !== undefined) {
+    const why = sharedWith === "thread"
+      ? "the target has several threads"
+      : "another process shares its memory";
+    return refuse("EOPNOTSUPP", undefined, why);
+  }
+  if (hasOtherRoot) return otherRoot();
+  for (const area of space.areas) {
+    const refused = areaRefusal(area);
+    if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
+    const unreadable = unreadableRefusal(space, area);
+    if (unreadable) return unreadable;
+  }
+  return undefined;
+}
+
+/**
+ * Why the code as posted refuses. It knows neither threads nor shared memory of processes, saves a file whose name
+ * is gone under that name, and looks for a name after it has written the record.
+ */
+export function postedRefusal({ hasOtherRoot, space }: ModelState): Refusal | undefined {
+  if (hasOtherRoot) return { ...otherRoot(), afterRecord: true };
+  for (const area of space.areas) {
+    const refused = areaRefusal({ ...area, file: undefined });
+    if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
+    if (area.file && isTooLong(area.file)) {
+      const why = `area "${area.label}" maps a file with too long a name`;
+      return { ...refuse("ENAMETOOLONG", area.start, why), afterRecord: true };
+    }
+    const unreadable = unreadableRefusal(space, area);
+    if (unreadable) return unreadable;
+  }
+  return undefined;
+}
+
+function otherRoot(): Refusal {
+  return refuse("EBADF", 0, "the target's own program lies outside its root directory");
+}
+
+/** The first page of an area that cannot be brought in. */
+function unreadableRefusal({ pages }: AddressSpace, { label, start, end }: Area): Refusal | undefined {
+  for (let page = start; page < end; page++) {
+    const errno = pages.get(page)?.unreadable;
+    if (errno === undefined) continue;
+    return { ...refuse(errno, start, `page ${page - start} of area "${label}" cannot be read`), page };
+  }
+  return undefined;
+}
+
+/** Why an area cannot be saved: cr_vma_type and cr_fill_fname of the port, in the order of their checks. */
+function areaRefusal({ flags, file }: Area): [errno: string, why: string] | undefined {
+  if ((flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) return ["ENOSYS", "is shared"];
+  if ((flags & VM.HUGETLB) !== 0n) return ["ENOSYS", "is made of huge TLB pages"];
+  if ((flags & (VM.IO | VM.PFNMAP)) !== 0n) return ["ENOSYS", "is device memory"];
+  if (file?.kind === "memfd") return ["EBADF", "maps a file that is in no directory"];
+  if (file?.unlinked) return ["ENOENT", "maps a file without a name"];
+  if (file && isTooLong(file)) return ["ENAMETOOLONG", "maps a file with too long a name"];
+  return undefined;
 }

@@ -19,9 +19,20 @@ export interface ElfFile {
   runpath: string[];
   /** First address after what is loaded, zero-filled memory included; 0 where nothing is. */
   loadEnd: bigint;
+  /** What is loaded, in the order of the program headers. */
+  loaded: readonly LoadedSegment[];
+}
+
+/** A segment that execve(2) maps. */
+export interface LoadedSegment {
+  readonly address: bigint;
+  readonly isExecutable: boolean;
+  /** Its bytes in the file: a view. */
+  readonly bytes: Uint8Array;
 }
 
 const PT_LOAD = 1;
+const PF_X = 1;
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
 const DT_NEEDED = 1n;
@@ -34,6 +45,7 @@ interface Segment {
   offset: number;
   address: bigint;
   size: number;
+  flags: number;
   /** First address after its zero-filled end. */
   end: bigint;
 }
@@ -79,6 +91,11 @@ class ElfReader {
       rpath: [],
       runpath: [],
       loadEnd: segments.reduce((end, s) => s.type === PT_LOAD && s.end > end ? s.end : end, 0n),
+      loaded: segments.filter(({ type }) => type === PT_LOAD).map(({ address, offset, size, flags }) => ({
+        address,
+        isExecutable: (flags & PF_X) !== 0,
+        bytes: this.#bytes.subarray(offset, offset + size),
+      })),
     };
     const interpreter = segments.find(({ type }) => type === PT_INTERP);
     if (interpreter !== undefined) file.interpreter = this.#string(interpreter.offset);
@@ -97,6 +114,7 @@ class ElfReader {
         offset: Number(this.#word(at + (this.#is64 ? 8 : 4))),
         address: this.#word(at + (this.#is64 ? 16 : 8)),
         size: Number(this.#word(at + (this.#is64 ? 32 : 16))),
+        flags: this.#view.getUint32(at + (this.#is64 ? 4 : 24), true),
         end: this.#word(at + (this.#is64 ? 16 : 8)) + this.#word(at + (this.#is64 ? 40 : 20)),
       };
     });

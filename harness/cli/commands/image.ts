@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import type { Comparison } from "../../../lib/compare/compare_image.ts";
-import { judgeV11Image } from "../../../lib/compare/v11/judge_v11_image.ts";
-import { parseV11Manifest } from "../../../lib/compare/v11/manifest.ts";
 import { decodeStream } from "../../../lib/image/decoder.ts";
 import { type Finding, findingText, worstVerdict } from "../../../lib/image/finding.ts";
 import { nodeToJson } from "../../../lib/image/image_json.ts";
@@ -39,7 +36,6 @@ export const imageCommand: Command = {
     json: "the same as JSON",
     contents: "show --json: with the contents of pages",
     fields: "tree: with the fields of each record",
-    manifest: ["FILE", "check a v11 image against what its program did, too; prints what explains its bytes"],
     dialect: ["NAME", "v11 or port, in place of what the image says"],
     offset: ["N", "where the image starts in the file"],
     "allow-unknown": "check: records of unknown types are notes where extensions may stand, no faults",
@@ -70,11 +66,6 @@ async function openImage(path: string): Promise<Deno.FsFile> {
   } catch (error) {
     throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);
   }
-}
-
-async function readFile(path: string): Promise<Uint8Array> {
-  using file = await openImage(path);
-  return new Uint8Array(await new Response(file.readable).arrayBuffer());
 }
 
 /** What turns the parts of an image into lines. */
@@ -129,53 +120,21 @@ function showTree(path: string, options: ParsedOptions): Promise<ExitStatus> {
 }
 
 async function checkImageFile(path: string, options: ParsedOptions): Promise<ExitStatus> {
-  const manifest = options.string("manifest");
-  if (manifest !== undefined) return await checkWithManifest(path, manifest, options);
   const file = await openImage(path);
   const allowUnknown = options.flag("allow-unknown");
   const findings = await checkImageStream(file.readable, { ...decodeOptions(options), allowUnknown });
-  return showFindings(path, findings, { json: options.flag("json") });
+  return showFindings(path, findings, options.flag("json"));
 }
 
-/** Against a manifest the whole image is read: fields are checked against what comes later. */
-async function checkWithManifest(path: string, from: string, options: ParsedOptions): Promise<ExitStatus> {
-  const { start } = decodeOptions(options);
-  const text = new TextDecoder().decode(await readFile(from));
-  const bytes = await readFile(path);
-  let comparison: Comparison;
-  try {
-    comparison = judgeV11Image(bytes, parseV11Manifest(text), start === undefined ? {} : { start });
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new UsageError(`${from} is no manifest of a v11 image: ${error.message}`);
-  }
-  return showFindings(path, comparison.findings, { json: options.flag("json"), comparison });
-}
-
-function showFindings(
-  path: string,
-  findings: readonly Finding[],
-  { json, comparison }: { json: boolean; comparison?: Comparison },
-): ExitStatus {
+function showFindings(path: string, findings: readonly Finding[], json: boolean): ExitStatus {
   const verdict = worstVerdict(findings);
-  const volatile = [...comparison?.volatile ?? []].map(([name, entry]) => ({ name, ...entry }));
   if (json) {
-    const account = comparison && { bytes: comparison.counts, volatile };
-    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings, ...account }, null, 2));
+    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));
   } else {
     for (const finding of findings) console.log(findingText(finding));
-    for (const { name, bytes, reason } of volatile) {
-      console.log(`volatile ${bytes} bytes: ${name} (${reason})`);
-    }
-    if (comparison) console.log(accountText(comparison));
     console.log(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
   }
   return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
-}
-
-function accountText({ counts: { total, predicted, observed, volatile, unexplained } }: Comparison): string {
-  return `${total} bytes: ${predicted} predicted, ${observed} observed, ${volatile} volatile, ` +
-    `${unexplained} unexplained`;
 }
 
 function notes(findings: readonly Finding[]): string {

@@ -3,7 +3,7 @@
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { KernelSeries } from "../../../lib/abi/series.ts";
-import type { ByteCounts } from "../../../lib/compare/byte_account.ts";
+import type { ByteCounts } from "../../../lib/compare/byte_coverage.ts";
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
@@ -17,8 +17,8 @@ export interface GuestKernel {
   readonly dialect: Dialect;
   /** Number of the system call for the agent. */
   readonly checkpointNr: number;
-  /** The same for a target that calls it itself, where that is another one. */
-  readonly targetNr?: number;
+  /** The revision that images of a v11 kernel have; 1 when not given. */
+  readonly revision?: number;
   readonly observed: KernelObservation;
 }
 
@@ -29,6 +29,10 @@ export interface StopOutcome {
   readonly findings: readonly Finding[];
   readonly counts: ByteCounts;
   readonly volatile: Comparison["volatile"];
+  /** Explained bytes by who explains them; nothing where no comparison was made. */
+  readonly sources?: Comparison["sources"];
+  /** Known errors of the code as posted, by id. */
+  readonly knownErrors?: Comparison["knownErrors"];
   readonly pages: number;
   /** What a second check counted, a line each. */
   readonly notes?: readonly string[];
@@ -48,10 +52,10 @@ export interface CaseOutcome {
 export async function stopOutcome(
   label: string,
   seen: ObservedCheckpoint,
-  { counts, volatile, pages, findings }: Comparison,
+  { counts, volatile, sources, knownErrors, pages, findings }: Comparison,
   secondCheck?: SecondCheck,
 ): Promise<StopOutcome> {
-  const outcome = { label, image: seen.image, findings, counts, volatile, pages };
+  const outcome = { label, image: seen.image, findings, counts, volatile, sources, knownErrors, pages };
   if (!secondCheck) return outcome;
   const { findings: more, notes = [] } = await secondCheck(seen);
   return { ...outcome, findings: [...findings, ...more], notes };

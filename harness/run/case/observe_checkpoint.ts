@@ -7,6 +7,9 @@ import {
   type TargetObservation,
 } from "../../../lib/compare/observation.ts";
 import { isAnonymousPage, parsePagemap } from "../../../lib/compare/pagemap.ts";
+import type { Dialect } from "../../../lib/abi/dialect.ts";
+import { decodeBytes } from "../../../lib/image/decoder.ts";
+import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
@@ -33,6 +36,8 @@ export interface ObserveOptions {
    * as its images lie one behind the other.
    */
   readonly own?: { readonly bytes: number; readonly result: bigint } | undefined;
+  /** `port` when not given. */
+  readonly dialect?: Dialect;
   readonly brk: bigint | undefined;
   readonly hashPage: (page: number) => boolean;
 }
@@ -49,12 +54,17 @@ export async function observeCheckpoint(
   // The thread's own stat: the process's shows the group's exit code in place of the task's
   // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
-  const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, "comm"]);
+  const isOld = options.dialect === "v11";
+  // Linux 2.6.28 has no comm, and its stat does not tell where arguments and environment lie.
+  const others = isOld ? ["auxv", "cmdline", "environ"] : ["comm"];
+  const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, ...others]);
   const reply = options.own
     ? await ownCheckpoint(agent, options.own)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
   const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
-  const registers = await agent.registers(pid);
+  const image = reply.image ?? new Uint8Array(0);
+  // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
+  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image) });
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))
       .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
@@ -71,7 +81,6 @@ export async function observeCheckpoint(
     t0: reply.secondsBefore,
     t1: reply.secondsAfter,
   };
-  const image = reply.image ?? new Uint8Array(0);
   const observation = parseObservation(raw);
   return { reply, image, observation, raw, changes: options.own ? [] : changesBetween(before, after) };
 }
@@ -97,4 +106,14 @@ async function ownCheckpoint(
     },
     ...{ secondsBefore: realtime - HOUR, secondsAfter: realtime, nanoseconds: 0n },
   };
+}
+
+/** Whether an image holds the state of the FPU, as far as it can be read. */
+function savesFpu(image: Uint8Array): boolean {
+  try {
+    for (const node of decodeBytes(image)) if (node.kind === "xstate") return true;
+  } catch (error) {
+    if (!(error instanceof MalformedImageError)) throw error;
+  }
+  return false;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
-import { placeOf } from "../../../lib/compare/expected_memory.ts";
+import { placeOf } from "../../../lib/compare/proc_maps.ts";
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { TracerWork } from "../../../lib/model/tracer.ts";

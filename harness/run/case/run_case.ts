@@ -81,7 +81,8 @@ async function runStops(
     findings.push(...prepared.findings);
     const resultOf = (role: ResultRole): bigint | undefined =>
       results.findLast((_, at) => compiled.results[at]?.role === role)?.value;
-    const context: StopOptions = { ...options, pid: event.pid, resultOf, ownBytes };
+    const { pid, scratch } = event;
+    const context: StopOptions = { ...options, target: compiled.target, pid, scratch, resultOf, ownBytes };
     const plain = stop.tracer.busy ? undefined : await checkpointStop(agent, stop, context);
     if (plain) stops.push(plain);
     if (stop.self) ownBytes += plain?.image.length ?? 0;

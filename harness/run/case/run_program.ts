@@ -55,8 +55,7 @@ export async function runProgram(
     kernel: kernel.observed,
     target: seen.observation,
     prediction: undefined,
-    self: false,
-    checkpointNr: kernel.checkpointNr,
+    self: undefined,
   });
   findings.push(...comparison.findings);
   return {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+import type { SelfCall } from "../../../lib/compare/comparison_context.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { StopPrediction } from "../../../lib/model/predict_stop.ts";
+import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
+import { SCRATCH_BYTES } from "../../../vm/agent/target_program.ts";
 import { checkCall } from "../../check/check_call.ts";
 import { checkImage } from "../../check/check_image.ts";
 import { checkReply } from "../../check/check_reply.ts";
@@ -16,7 +19,11 @@ import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint
 /** What is known where a target has stopped. */
 export interface StopOptions {
   readonly kernel: GuestKernel;
+  /** What the target was compiled for. */
+  readonly target: CompileTarget;
   readonly pid: number;
+  /** Address of the target's scratch memory. */
+  readonly scratch: bigint;
   /** The newest of the target's results with a role. */
   readonly resultOf: (role: ResultRole) => bigint | undefined;
   /** Bytes of images that the target wrote of itself before. */
@@ -30,8 +37,9 @@ export interface StopOptions {
 export async function checkpointStop(
   agent: GuestAgent,
   stop: CompiledStop,
-  { kernel, pid, resultOf, ownBytes, onCheckpoint, secondCheck }: StopOptions,
+  options: StopOptions,
 ): Promise<StopOutcome> {
+  const { kernel, pid, resultOf, ownBytes, onCheckpoint, secondCheck } = options;
   const { self, prediction } = stop;
   const { refusal, pages: modelled } = prediction;
   const seen = await observeCheckpoint(agent, {
@@ -39,6 +47,7 @@ export async function checkpointStop(
     checkpointNr: kernel.checkpointNr,
     zeroFrame: kernel.observed.zeroFrame,
     own: self ? { bytes: ownBytes, result: resultOf("checkpoint") ?? 0n } : undefined,
+    dialect: kernel.dialect,
     brk: resultOf("break"),
     // The model knows these pages to the byte: no need to ask the guest for them.
     hashPage: (page) => !modelled.has(page),
@@ -48,12 +57,13 @@ export async function checkpointStop(
     arch: kernel.arch,
     series: kernel.series,
     dialect: kernel.dialect,
+    revision: kernel.revision,
     kernel: kernel.observed,
     // Its own checkpoints name a target as it knows itself.
     target: self ? { ...seen.observation, pid: Number(resultOf("pid") ?? pid) } : seen.observation,
     prediction,
-    self,
-    checkpointNr: kernel.targetNr ?? kernel.checkpointNr,
+    self: self ? selfCall(stop, options) : undefined,
+    program: options.target.program,
   });
   const expected = refusal ?? { name: "ok", why: "" };
   const findings = [
@@ -68,6 +78,18 @@ export async function checkpointStop(
     self || refusal ? undefined : secondCheck,
   );
 }
+
+/** What a target passes when it checkpoints itself. */
+function selfCall({ passesZero }: CompiledStop, { target, pid, resultOf, scratch }: StopOptions): SelfCall {
+  return {
+    nr: target.checkpointNr,
+    args: [passesZero ? 0n : resultOf("pid") ?? BigInt(pid), OWN_IMAGE_FD, 0n],
+    scratch: { start: scratch, end: scratch + BigInt(SCRATCH_BYTES) },
+  };
+}
+
+/** Where a target writes images of itself. */
+const OWN_IMAGE_FD = 6n;
 
 /**
  * Makes the call that a stop describes, and a plain one after it where the target is still stopped.
@@ -94,7 +116,7 @@ export async function callStop(
   const after = plan.after && await checkpointStop(agent, afterwards(plan.after), options);
   const before = plain?.image ?? new Uint8Array(0);
   const call = {
-    ...accountOfCall(plan, made.image, plain),
+    ...coverageOfCall(plan, made.image, plain),
     label: plain ? `${stop.label}, call` : stop.label,
     image: made.image,
     findings: checkCall(plan, made, { before, after: after?.image, dialect }),
@@ -103,10 +125,10 @@ export async function callStop(
 }
 
 /**
- * The byte account of a call's image. A whole one is, byte for byte, that of the plain call; of a truncated one
+ * The byte coverage of a call's image. A whole one is, byte for byte, that of the plain call; of a truncated one
  * each byte is seen in that.
  */
-function accountOfCall(
+function coverageOfCall(
   { outcome: { written } }: CallPlan,
   { length }: Uint8Array,
   plain: StopOutcome | undefined,

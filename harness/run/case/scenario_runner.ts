@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import type { KernelSeries } from "../../../lib/abi/series.ts";
+import { type KernelSeries, POSTED_SERIES } from "../../../lib/abi/series.ts";
+import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { selfScenario } from "../../../lib/model/self_scenario.ts";
@@ -10,7 +11,7 @@ import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.t
 import type { ResultItem } from "../../check/check_results.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { gcoreCheck } from "../../check/gcore.ts";
-import type { Guest } from "../guest/guest.ts";
+import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
@@ -70,13 +71,13 @@ function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] 
 
 /** What a booted guest says of its kernel and processor. */
 export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
+  const dialect = prepared.compileTarget.dialect ?? "port";
   return {
     arch: prepared.platform.kernel,
-    series: seriesOf(guest.agent.info.release, prepared.platform),
-    dialect: prepared.compileTarget.dialect ?? "port",
+    series: dialect === "v11" ? POSTED_SERIES : seriesOf(guest.agent.info.release, prepared.platform),
+    dialect,
     checkpointNr: prepared.checkpointNr,
-    targetNr: prepared.compileTarget.checkpointNr,
-    observed: await observeKernel(guest),
+    observed: await observeKernel(guest.agent, dialect),
   };
 }
 
@@ -86,9 +87,11 @@ function seriesOf(release: string, { series, name }: Platform): KernelSeries {
   throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
 }
 
-async function observeKernel(guest: Guest): Promise<KernelObservation> {
-  const text = new TextDecoder().decode(await guest.agent.readFile("/proc/cpuinfo"));
+/** What a kernel says of itself; one of 2.6.28 has no zero page, whatever a page that was only read seems to be. */
+export async function observeKernel(agent: GuestAgent, dialect: Dialect): Promise<KernelObservation> {
+  const text = new TextDecoder().decode(await agent.readFile("/proc/cpuinfo"));
   const flags = /^flags\s*:\s*(.*)$/m.exec(text)?.[1] ?? "";
-  const { release, version, machine, zeroPageFrame } = guest.agent.info;
-  return { release, version, machine, zeroFrame: zeroPageFrame, cpuFlags: new Set(flags.split(" ")) };
+  const { release, version, machine, zeroPageFrame } = agent.info;
+  const zeroFrame = dialect === "v11" ? undefined : zeroPageFrame;
+  return { release, version, machine, zeroFrame, cpuFlags: new Set(flags.split(" ")) };
 }

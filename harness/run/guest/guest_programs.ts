@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, PAGE_SIZE_BIG, stackTop } from "../../../lib/abi/arch.ts";
+import { abiOf, stackTop } from "../../../lib/abi/arch.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
-import { readElf } from "../../../vm/host/elf_file.ts";
+import { readProgramFacts } from "../../../vm/initramfs/program_facts.ts";
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import type { Platform } from "../platform.ts";
 
@@ -17,12 +17,12 @@ export async function guestPrograms(platform: Platform): Promise<{ agent: string
 /** What scenarios are compiled for on a platform, with the number of the port's system call. */
 export async function compileTargetOf(platform: Platform): Promise<CompileTarget> {
   const { target } = await guestPrograms(platform);
-  // The heap starts on the page behind all that is loaded.
-  const { loadEnd } = readElf(await Deno.readFile(target), target);
+  const program = readProgramFacts(await Deno.readFile(target), target);
   return {
     kernelWordSize: abiOf(platform.kernel).wordSize,
     targetWordSize: platform.target === "x86_64" ? 8 : 4,
-    heapStart: (loadEnd + PAGE_SIZE_BIG - 1n) & -PAGE_SIZE_BIG,
+    heapStart: program.startBrk,
+    program,
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: PORT_NUMBERS[platform.target],
     series: platform.series,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { selfSkipReason } from "../../../lib/model/self_scenario.ts";
@@ -113,7 +114,8 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       if (!config && !request.channel && channel === "virtio") error.message += NO_PORTS_HINT;
       throw error;
     });
-  const compileTarget = { ...targetOf(numbers), dialect };
+  const series = dialect === "v11" ? POSTED_SERIES : platform.series;
+  const compileTarget = { ...targetOf(numbers), dialect, series };
   // The kernel may turn out to be another one than was planned with.
   const isAsPlanned = entriesOf(compileTarget) === entriesOf(plan.target);
   return {

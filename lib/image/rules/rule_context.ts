@@ -132,8 +132,8 @@ export class RuleContext {
       const count = words.get(finding) ?? 0;
       const listed = finding.verdict === "note" ? 1 : this.#limit;
       if (count <= listed) return finding;
-      const more = finding.verdict === "note" ? `${count} places` : `and ${count - listed} more of this kind`;
-      return { ...finding, message: `${finding.message} (${more})` };
+      if (finding.verdict === "note") return { ...finding, count };
+      return { ...finding, message: `${finding.message} (and ${count - listed} more of this kind)` };
     });
   }
 

@@ -63,6 +63,8 @@ const SHARED = VM.SHARED | VM.MAYSHARE;
 export class AddressSpace {
   /** Which faults take huge pages. */
   hugePolicy: HugePolicy = "never";
+  /** Whether a read of untouched memory makes a page of zeros (Linux 2.6.28), so that the area has had one. */
+  readsMakePages = false;
   #areas: Area[] = [];
   readonly #pages = new Map<number, AnonPage>();
   readonly #readTouched = new Set<number>();
@@ -91,6 +93,7 @@ export class AddressSpace {
   clone(): AddressSpace {
     const copy = new AddressSpace();
     copy.hugePolicy = this.hugePolicy;
+    copy.readsMakePages = this.readsMakePages;
     copy.#areas = [...this.#areas];
     for (const [page, anon] of this.#pages) copy.#pages.set(page, anon);
     for (const page of this.#readTouched) copy.#readTouched.add(page);
@@ -252,7 +255,8 @@ export class AddressSpace {
     const area = this.areaAt(page);
     const block = Math.floor(page / HUGE_PAGES);
     // do_huge_pmd_anonymous_page (mm/huge_memory.c) makes the anon_vma before it takes the huge zero page.
-    if (area && !area.hasAnonVma && this.#takesHugePage(block, area)) this.#noteAnonVma(area);
+    const makesPage = this.readsMakePages && (!area?.file || area.file.isZeroDevice);
+    if (area && !area.hasAnonVma && (makesPage || this.#takesHugePage(block, area))) this.#noteAnonVma(area);
     this.#populated.add(block);
     requireMemory(this.#readTouched.size);
     this.#readTouched.add(page);

@@ -2,15 +2,16 @@
 
 import { pagesPerChunk } from "../../abi/arch.ts";
 import type { Dialect } from "../../abi/dialect.ts";
-import type { KernelSeries } from "../../abi/series.ts";
+import { type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
 import type { SetupStep } from "../fields.ts";
+import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
 import { pageRuns, type PageSet } from "./page_set.ts";
-import type { RegisterSetting } from "./register_block.ts";
+import type { RegisterSetting, XstatePart } from "./register_block.ts";
 
 /** What steps are compiled for. */
 export interface CompileTarget {
@@ -28,6 +29,8 @@ export interface CompileTarget {
   readonly series?: KernelSeries;
   /** Whose kernel code answers the call; `port` when not given. */
   readonly dialect?: Dialect;
+  /** What the file of the target program tells; nothing where it is not known. */
+  readonly program?: ProgramFacts;
 }
 
 /** Who a target is for those who want to look into it (ptrace_may_access, kernel/ptrace.c). */
@@ -65,6 +68,12 @@ export class ModelState {
    * Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE).
    */
   defaultFlags = 0n;
+  /** Whether mlockall(MCL_CURRENT) has locked what no step made: program, stack and heap. */
+  locksOwnMemory = false;
+  /** Whether the LDT is that of a program before exec, as Linux 2.6.28 keeps it. */
+  keepsLdt = false;
+  /** What the FPU holds, once a stop has loaded registers; undefined while the target has not used it. */
+  fpu: readonly XstatePart[] | undefined;
   /** Pages from the start of the heap to the program break. */
   heapPages = 0;
   /** Set once the root directory is another than that of the target's own program. */
@@ -106,15 +115,17 @@ export class ModelState {
     this.#next = wide ? 0x1000000 : 0x20000;
     this.#end = wide ? 0x7000000 : 0xa0000;
     const { kernelWordSize: wordSize } = target;
-    this.ldt = new LdtModel({ dialect: "port", wordSize, compat: wordSize !== target.targetWordSize });
+    const { dialect = "port" } = target;
+    this.space.readsMakePages = target.series === POSTED_SERIES;
+    this.ldt = new LdtModel({ dialect, wordSize, compat: wordSize !== target.targetWordSize });
     this.debug = new DebugRegisters(wordSize);
-    this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize });
+    this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize, dialect });
   }
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
     const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot } = this;
-    const { workingDirectory, credentials, debug, root, hasOwnMounts } = this;
+    const { workingDirectory, credentials, debug, root, hasOwnMounts, locksOwnMemory, keepsLdt } = this;
     const copied = [...this.copied];
     const names = new Map(this.names);
     const selectors = new Map(this.selectors);
@@ -130,6 +141,8 @@ export class ModelState {
       heapPages,
       sharedWith,
       hasOtherRoot,
+      locksOwnMemory,
+      keepsLdt,
       workingDirectory,
       debug,
       root,
@@ -146,10 +159,12 @@ export class ModelState {
 
   /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
   exec(): void {
-    const { hugePolicy } = this.space;
+    const { hugePolicy, readsMakePages } = this.space;
     this.space = new AddressSpace();
     this.space.hugePolicy = hugePolicy;
+    this.space.readsMakePages = readsMakePages;
     this.ldt = this.ldt.exec();
+    this.keepsLdt = this.ldt.nrEntries > 0;
     this.tls = this.tls.exec();
     this.debug = this.debug.exec();
     this.copied.clear();
@@ -157,6 +172,8 @@ export class ModelState {
     this.sharedWith = undefined;
     this.credentials = { ...this.credentials, dumpable: true };
     this.defaultFlags = 0n;
+    this.locksOwnMemory = false;
+    this.fpu = undefined;
     this.heapPages = 0;
     this.registers = undefined;
     this.selectors.clear();

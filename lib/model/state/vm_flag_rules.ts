@@ -32,6 +32,10 @@ export const VM = {
   MERGEABLE: 0x80000000n,
 } as const;
 
+/** Bits that Linux 2.6.28 had, where later kernels have others. */
+const VM_RESERVED = 0x80000n;
+const VM_CAN_NONLINEAR = 0x8000000n;
+
 const RWX = VM.READ | VM.WRITE | VM.EXEC;
 const MAY_RWX = VM.MAYREAD | VM.MAYWRITE | VM.MAYEXEC;
 
@@ -42,8 +46,16 @@ export function vmProt(prot: number): bigint {
 
 /** What do_mmap (mm/mmap.c) makes of protection and mmap flags for a mapping that steps make. */
 export function vmFlagsOfMmap(
-  options: { prot: number; flags: readonly string[]; readOnlyFile: boolean; isMemory?: boolean },
+  options: {
+    prot: number;
+    flags: readonly string[];
+    readOnlyFile: boolean;
+    /** The file is /dev/mem, or one with pages of its own. */
+    file?: "memory" | "regular" | undefined;
+    series?: KernelSeries | undefined;
+  },
 ): bigint {
+  const isOld = options.series === "2.6.28";
   let flags = vmProt(options.prot) | MAY_RWX;
   if (options.flags.includes("shared")) {
     flags |= VM.SHARED | VM.MAYSHARE;
@@ -55,7 +67,11 @@ export function vmFlagsOfMmap(
   if (options.flags.includes("noreserve")) flags |= VM.NORESERVE;
   if (options.flags.includes("hugetlb")) flags |= VM.HUGETLB | VM.DONTEXPAND;
   // remap_pfn_range() (mm/memory.c), which mmap_mem() of /dev/mem calls.
-  if (options.isMemory) flags |= VM.IO | VM.PFNMAP | VM.DONTEXPAND | VM.DONTDUMP;
+  if (options.file === "memory") {
+    flags |= VM.IO | VM.PFNMAP | (isOld ? VM_RESERVED : VM.DONTEXPAND | VM.DONTDUMP);
+  }
+  // generic_file_mmap() (mm/filemap.c), until Linux 3.6.
+  if (options.file === "regular" && isOld) flags |= VM_CAN_NONLINEAR;
   // accountable_mapping(): private, writable, reserved memory counts against the commit limit.
   if ((flags & (VM.NORESERVE | VM.SHARED | VM.WRITE)) === VM.WRITE) flags |= VM.ACCOUNT;
   return flags;

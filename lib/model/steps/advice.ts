@@ -157,6 +157,7 @@ export const ADVICE_STEPS = [
       const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
       state.defaultFlags = step.flags.includes("future") ? lock : 0n;
       if (!step.flags.includes("current")) return;
+      state.locksOwnMemory = true;
       for (const { start, end } of [...state.space.areas]) {
         state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, lock) }));
         if (lock === VM.LOCKED) populate(context, start, end - start);
@@ -171,6 +172,7 @@ export const ADVICE_STEPS = [
     apply(_step, { state, builder }) {
       builder.syscall("munlockall", [], { expected: 0n });
       state.defaultFlags = 0n;
+      state.locksOwnMemory = false;
       for (const { start, end } of [...state.space.areas]) {
         state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
       }

@@ -57,7 +57,9 @@ export const MEMORY_STEPS = [
       const offset = step.offset ?? 0;
       builder.mmap({ page: start, pages, prot, flags, fd, offset });
       if (file) builder.syscall("close", [fd], { expected: 0n });
-      const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, isMemory: file?.kind === "mem" }) |
+      const kind = file?.kind === "mem" ? "memory" : file?.isZeroDevice ? undefined : file && "regular";
+      const { series } = state.target;
+      const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, file: kind, series }) |
         state.defaultFlags;
       state.nameArea(step.area, { start, pages });
       state.space.map({

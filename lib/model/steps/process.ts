@@ -16,6 +16,7 @@ import type { StepContext } from "./step_context.ts";
 /** dup_mmap (kernel/fork.c): what becomes of the areas in a child. */
 export function forkedSpace({ state }: StepContext): void {
   state.defaultFlags = 0n;
+  state.locksOwnMemory = false;
   for (const area of [...state.space.areas]) {
     if ((area.flags & VM.DONTCOPY) !== 0n) {
       state.space.unmap(area.start, area.end);

@@ -68,7 +68,7 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
     addressOf(to),
   ], { expected: addressOf(to) });
   // copy_vma (mm/mmap.c): anonymous memory keeps its vm_pgoff only if a page was ever made there.
-  const isAnonymous = !area.file || area.file.isZeroDevice;
+  const isAnonymous = !area.file || (area.file.isZeroDevice && state.target.series !== "2.6.28");
   const pgoff = isAnonymous && !area.hasAnonVma ? to : area.pgoff + first - area.start;
   const moved = { ...area, label, start: to, end: to + size, pgoff };
   if (size < count) space.dropPages(first + size, first + count);

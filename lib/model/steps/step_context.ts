@@ -13,6 +13,8 @@ export interface CompiledStop {
   readonly label: string;
   /** Whether the target checkpoints itself just before it stops (its image is in file descriptor 6). */
   readonly self: boolean;
+  /** Set when it passes 0 for its pid then. */
+  readonly passesZero?: true;
   /** How many results the target has reported when it stops here. */
   readonly resultsBefore: number;
   /** What the harness waits for before it looks at the target. */

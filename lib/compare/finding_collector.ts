@@ -4,15 +4,20 @@ import type { Finding } from "../image/finding.ts";
 import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { isStruct, RECORDS } from "../image/records.ts";
 import type { StructDesc } from "../image/struct_desc.ts";
-import { ByteAccount } from "./byte_account.ts";
-
-/** Where an expected value comes from. */
-export type Source = "predicted" | "observed";
+import { ByteCoverage, type Source, SOURCES } from "./byte_coverage.ts";
 
 /** What a field must hold, and who says so. */
 export interface FieldExpectation {
   readonly value: bigint | number | Uint8Array;
   readonly by: Source;
+}
+
+/** How often a known error of the code under test showed in an image. */
+export interface KnownError {
+  /** How many places of the image show it. */
+  readonly count: number;
+  /** What it is, in words. */
+  readonly message: string;
 }
 
 /**
@@ -23,6 +28,8 @@ export interface VolatileField {
   readonly name: string;
   readonly reason: string;
   readonly accept: (value: bigint) => string | undefined;
+  /** So many of its first bytes are known, as this source says. */
+  readonly known?: { readonly bytes: number; readonly by: Source };
 }
 
 /** What is expected of the fields of one record; a field without an entry stays unexplained. */
@@ -31,15 +38,30 @@ export type FieldExpectations = Readonly<Record<string, FieldExpectation | Volat
 const HEADER_SIZE = 8;
 const FINDINGS_PER_ID = 20;
 
-/** Collects findings and the byte account while an image is compared. */
-export class Judge {
+/** Collects findings and the byte coverage while an image is compared. */
+export class FindingCollector {
   readonly findings: Finding[] = [];
-  readonly account: ByteAccount;
+  readonly coverage: ByteCoverage;
+  /** What must stand in fields of the next record that nothing else is expected of. */
+  unused: FieldExpectations = {};
   readonly #perId = new Map<string, number>();
+  readonly #knownErrors = new Map<string, KnownError>();
 
   /** @param length bytes in the image */
   constructor(length: number) {
-    this.account = new ByteAccount(length);
+    this.coverage = new ByteCoverage(length);
+  }
+
+  /** Known errors by id, `N_...`: none of them fails. */
+  get knownErrors(): ReadonlyMap<string, KnownError> {
+    return this.#knownErrors;
+  }
+
+  /** Counts a known error of the code under test. */
+  note(id: string, message: string, count = 1): void {
+    if (count > 0) {
+      this.#knownErrors.set(id, { count: count + (this.#knownErrors.get(id)?.count ?? 0), message });
+    }
   }
 
   /** How many findings of each id there were, those beyond the limit included. */
@@ -68,12 +90,12 @@ export class Judge {
         actual: String(node.header.parent),
       });
     }
-    this.account.claim(node.offset, HEADER_SIZE, "predicted");
+    this.coverage.claim(node.offset, HEADER_SIZE, "format");
   }
 
   /**
    * Checks the fields of a record's payload and explains those that have an expectation. Padding must be
-   * zero where nothing else is expected of it.
+   * zero where nothing else is expected of it, here or of unused fields.
    */
   fields(node: RecordNode, expectations: FieldExpectations): void {
     const { payload } = RECORDS[node.name];
@@ -84,28 +106,34 @@ export class Judge {
       const offset = node.offset + HEADER_SIZE + field.offset;
       const path = `${node.path}.${field.name}`;
       const actual = found[field.name]!;
-      const expectation = expectations[field.name] ?? (field.padding ? PADDING : undefined);
+      const expectation = expectations[field.name] ?? this.unused[field.name] ??
+        (field.padding ? PADDING : undefined);
       if (expectation === undefined) continue;
       if ("accept" in expectation) {
         const wrong = expectation.accept(BigInt(actual as bigint | number));
-        if (wrong === undefined) this.account.claimVolatile(offset, field.size, expectation);
+        if (wrong === undefined) this.#claimVolatile(offset, field.size, expectation);
         else this.report({ id: "E_FIELD", path, offset, message: wrong, actual: show(actual) });
       } else if (sameValue(actual, expectation.value)) {
-        this.account.claim(offset, field.size, expectation.by);
+        this.coverage.claim(offset, field.size, expectation.by);
       } else {
-        this.account.claim(offset, field.size, expectation.by);
+        this.coverage.claim(offset, field.size, expectation.by);
         this.report({
           id: field.padding ? "E_PADDING" : "E_FIELD",
           path,
           offset,
           message: expectation === PADDING
             ? "unused bytes must be zero"
-            : `${field.doc}: not as ${expectation.by}`,
+            : `${field.doc}: not as ${SOURCES[expectation.by].kind} (${SOURCES[expectation.by].text})`,
           expected: show(expectation.value),
           actual: show(actual),
         });
       }
     }
+  }
+
+  #claimVolatile(offset: number, size: number, field: VolatileField): void {
+    if (field.known) this.coverage.claim(offset, field.known.bytes, field.known.by);
+    this.coverage.claimVolatile(offset, size, field);
   }
 
   /** Checks raw bytes; the first difference is shown with the bytes around it. */
@@ -115,7 +143,7 @@ export class Judge {
     actual: Uint8Array,
     expected: { bytes: Uint8Array; by: Source; id: string; what: string; unit?: number },
   ): void {
-    this.account.claim(offset, actual.length, expected.by);
+    this.coverage.claim(offset, actual.length, expected.by);
     const at = firstDifference(actual, expected.bytes);
     if (at < 0) return;
     const unit = expected.unit ?? 1;
@@ -125,7 +153,8 @@ export class Judge {
       id: expected.id,
       path: unit > 1 ? `${node.path}[${at / unit | 0}]` : node.path,
       offset: offset + at,
-      message: `${expected.what}: byte ${at} differs from the ${expected.by} one`,
+      message: `${expected.what}: byte ${at} differs from the ${SOURCES[expected.by].kind} one ` +
+        `(${SOURCES[expected.by].text})`,
       expected: `${
         hexBytes(expected.bytes.subarray(start, start + length))
       } (${expected.bytes.length} bytes)`,
@@ -134,16 +163,11 @@ export class Judge {
   }
 }
 
-const PADDING: FieldExpectation = { value: 0n, by: "predicted" };
+const PADDING: FieldExpectation = { value: 0n, by: "format" };
 
-/** An expectation that the model or the format states. */
-export function predicted(value: bigint | number | Uint8Array): FieldExpectation {
-  return { value, by: "predicted" };
-}
-
-/** An expectation that another kernel interface states. */
-export function observed(value: bigint | number | Uint8Array): FieldExpectation {
-  return { value, by: "observed" };
+/** Makes an expectation. */
+export function expected(value: bigint | number | Uint8Array, by: Source): FieldExpectation {
+  return { value, by };
 }
 
 function sameValue(actual: bigint | number | Uint8Array, expected: bigint | number | Uint8Array): boolean {
@@ -154,10 +178,25 @@ function sameValue(actual: bigint | number | Uint8Array, expected: bigint | numb
   return BigInt(actual) === BigInt(expected);
 }
 
+/** Bytes that are compared at a time, as words: that is four times as fast as byte by byte. */
+const BLOCK = 4096;
+
+/** The whole words from one offset up to another; a copy where they are not aligned. */
+function wordsOf(bytes: Uint8Array, start: number, end: number): Uint32Array {
+  const aligned = (bytes.byteOffset + start) % 4 === 0 ? bytes.subarray(start, end) : bytes.slice(start, end);
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, (end - start) >> 2);
+}
+
 /** Index of the first byte that differs (or that one side lacks), -1 when equal. */
 export function firstDifference(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  for (let at = 0; at < length; at += BLOCK) {
+    const end = Math.min(at + BLOCK, length);
+    const [left, right] = [wordsOf(a, at, end), wordsOf(b, at, end)];
+    let word = 0;
+    while (word < left.length && left[word] === right[word]) word++;
+    for (let i = at + 4 * word; i < end; i++) if (a[i] !== b[i]) return i;
+  }
   return a.length === b.length ? -1 : length;
 }
 

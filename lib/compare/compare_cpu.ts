@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+
+import type { RecordNodeOf } from "../image/nodes.ts";
+import {
+  CPU_DEBUG_FIELDS,
+  CPU_REGISTER_FIELDS,
+  cpuFieldsOf,
+  type CpuRegister,
+  decodeUserRegs,
+} from "../x86/registers.ts";
+import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
+import { expected, type FieldExpectation, type VolatileField } from "./finding_collector.ts";
+
+type Expectations = Record<string, FieldExpectation | VolatileField>;
+
+/** Selector of a 64-bit program's code, `__USER_CS`. */
+const USER_CS_64 = 0x33n;
+
+/** CPU: every register as ptrace shows it of the stopped target, and as a self checkpoint must find it. */
+export function compareCpu(node: RecordNodeOf<"CPU">, context: ComparisonContext): void {
+  const { collector, target, self, dialect } = context;
+  const shown = cpuFieldsOf(decodeUserRegs(target.gpr, context.arch === "x86_64" ? "x86_64" : "i386"));
+  const expectations: Expectations = {
+    ...shownRegisters(context, shown),
+    ...self ? selfRegisters(context, self, shown) : {},
+    ...expectedDebug(context),
+    used_math: usedMath(context),
+    ...dialect === "v11" ? postedRegisters(node, context, shown) : {},
+  };
+  if (dialect === "v11") { for (const name of NOT_ON_I386) delete expectations[name]; }
+  collector.header(node, target.pid);
+  collector.fields(node, expectations);
+}
+
+/** What the code as posted never assigns: the leftovers of other records stand there. */
+const NOT_ON_I386 = ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+
+function shownRegisters(context: ComparisonContext, shown: ReadonlyMap<CpuRegister, bigint>): Expectations {
+  const expectations: Expectations = {};
+  for (const name of CPU_REGISTER_FIELDS) {
+    const ptrace = shown.get(name)!;
+    const steps = context.prediction?.registers.general.get(name);
+    expectations[name] = steps === undefined ? expected(ptrace, "ptrace") : expected(steps, "steps");
+    if (!context.self && steps !== undefined) reportRegister(context, name, { steps, ptrace });
+  }
+  return expectations;
+}
+
+/** Where the arguments of a system call stand; the target passes six, the last three of them 0. */
+const ARGUMENTS = {
+  64: ["di", "si", "dx", "r10", "r8", "r9"],
+  32: ["bx", "cx", "dx", "si", "di", "bp"],
+} as const;
+/** IF and bit 1 are set in user mode, the arithmetic flags may be; no other one is. */
+const FIXED_FLAGS = 0x202n;
+const FREE_FLAGS = 0x8d5n;
+/** The call and the stop are made from one loop of the target, a few frames apart. */
+const NEAR = 4096n;
+
+/**
+ * The registers at the target's own call. ptrace shows those of the stop that follows; selectors stay, and
+ * what the call passes is known.
+ */
+function selfRegisters(
+  { program, arch }: ComparisonContext,
+  { nr, args }: SelfCall,
+  shown: ReadonlyMap<CpuRegister, bigint>,
+): Expectations {
+  const is64 = arch === "x86_64" && shown.get("cs") === USER_CS_64;
+  const free = (name: string, accept: VolatileField["accept"] = () => undefined): VolatileField => ({
+    name: `cpu.${name} of a self checkpoint`,
+    reason: "no other interface shows the registers at the call",
+    accept,
+  });
+  const stopped = shown.get("sp")!;
+  const expectations: Expectations = {
+    bp: free("bp"),
+    bx: free("bx"),
+    cx: free("cx"),
+    ip: {
+      ...free(
+        "ip",
+        (value) =>
+          program?.syscallReturns.has(value) === false
+            ? "no system call of the program ends there"
+            : undefined,
+      ),
+      ...program ? { known: { bytes: 8, by: "program" } } : {},
+    },
+    sp: free("sp", (value) => {
+      const distance = value > stopped ? value - stopped : stopped - value;
+      return value % 4n === 0n && distance < NEAR
+        ? undefined
+        : "it is not near where the target stopped right after";
+    }),
+    flags: free(
+      "flags",
+      (value) => (value & ~FREE_FLAGS) === FIXED_FLAGS ? undefined : "flags that user mode cannot have",
+    ),
+    ax: expected(0n, "rules"),
+    orig_ax: expected(nr, "steps"),
+  };
+  // On x86-64 the system call instruction itself overwrites two registers.
+  if (arch === "x86_64") { for (const name of NOT_ON_I386) expectations[name] = free(name); }
+  ARGUMENTS[is64 ? 64 : 32].forEach((name, index) => {
+    expectations[name] = expected(args[index] ?? 0n, "steps");
+  });
+  return expectations;
+}
+
+/** Debug registers: what tracers have set by the steps, else what ptrace shows of a program. */
+function expectedDebug(context: ComparisonContext): Expectations {
+  const { target, arch, prediction, dialect } = context;
+  const shown = words(target.debugRegisters, arch === "x86_64" ? 8 : 4);
+  // Linux 2.6.28 shows 0 until one is set, and the code as posted writes what the processor has.
+  if (dialect === "v11") return processorDebug(context, shown);
+  const steps = prediction?.debug;
+  const expectations: Expectations = {};
+  CPU_DEBUG_FIELDS.forEach((name, index) => {
+    const ptrace = shown[index] ?? 0n;
+    const by = index === 4 || index === 5 ? 0n : steps?.[index];
+    expectations[name] = by === undefined ? expected(ptrace, "ptrace") : expected(by, "steps");
+    if (by !== undefined) reportRegister(context, name, { steps: by, ptrace });
+  });
+  const usesDebug = (steps ?? shown)[7] ? 1 : 0;
+  expectations.uses_debug = expected(usesDebug, steps ? "steps" : "ptrace");
+  return expectations;
+}
+
+/** What debug registers hold after reset; nobody in a guest of 2008 sets one for a task that saves itself. */
+const AT_RESET = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
+
+function processorDebug(context: ComparisonContext, shown: readonly bigint[]): Expectations {
+  context.collector.note("N_DEBUG_LIVE", "debug registers are the processor's, not the task's: as posted");
+  const expectations: Expectations = { uses_debug: expected(0, "posted") };
+  CPU_DEBUG_FIELDS.forEach((name, index) => {
+    expectations[name] = expected(AT_RESET[index]!, "posted");
+    reportRegister(context, name, { steps: 0n, ptrace: shown[index] ?? 0n });
+  });
+  return expectations;
+}
+
+/** The port always saves FPU state; the code as posted does once the target has used the FPU. */
+function usedMath({ dialect, prediction }: ComparisonContext): FieldExpectation {
+  return dialect === "port" ? expected(1, "format") : expected(prediction?.usedFpu ? 1 : 0, "steps");
+}
+
+/** `__KERNEL_PERCPU`, which fs holds in a kernel for several processors. */
+const KERNEL_PERCPU = 0xd8n;
+
+/** Selectors that the code as posted writes by half. */
+function postedRegisters(
+  node: RecordNodeOf<"CPU">,
+  { collector, kernel }: ComparisonContext,
+  shown: ReadonlyMap<CpuRegister, bigint>,
+): Expectations {
+  const { fields } = node;
+  const half = (low: bigint, by: "posted" | "ptrace"): VolatileField => ({
+    name: "cpu.fs and cpu.gs above 16 bits",
+    reason: "only 16 bits are written as posted; the rest is what a register of the kernel held",
+    known: { bytes: 2, by },
+    accept: (value) => {
+      if ((value & 0xffffn) !== low) return `the low 16 bits must be 0x${low.toString(16)}`;
+      return fields.fs >> 16n === fields.gs >> 16n
+        ? undefined
+        : "fs and gs must have the same bits left over";
+    },
+  });
+  if (shown.get("fs") !== 0n) {
+    collector.note("N_FS_LOST", "the task's fs is not saved, the kernel's own is: as posted");
+  }
+  return {
+    fs: half(/\bSMP\b/.test(kernel.version) ? KERNEL_PERCPU : 0n, "posted"),
+    gs: half(shown.get("gs")!, "ptrace"),
+  };
+}
+
+function reportRegister(
+  { collector }: ComparisonContext,
+  name: string,
+  { steps, ptrace }: { steps: bigint; ptrace: bigint },
+): void {
+  if (steps === ptrace) return;
+  collector.report({
+    id: "E_ORACLES_DISAGREE",
+    path: `register ${name}`,
+    message: "ptrace shows another value than the steps imply",
+    expected: `0x${steps.toString(16)}`,
+    actual: `0x${ptrace.toString(16)}`,
+  });
+}
+
+function words(bytes: Uint8Array, size: 4 | 8): bigint[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from(
+    { length: bytes.length / size },
+    (_, i) => size === 8 ? view.getBigUint64(i * 8, true) : BigInt(view.getUint32(i * 4, true)),
+  );
+}

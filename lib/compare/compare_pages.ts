@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+
+import { abiOf, PAGE_SIZE } from "../abi/arch.ts";
+import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
+import { predictedBytes } from "../model/predict_stop.ts";
+import { decodeUserRegs } from "../x86/registers.ts";
+import { blockHash } from "../abi/block_hash.ts";
+import { chunkCounts } from "./chunk_counts.ts";
+import type { ComparisonContext } from "./comparison_context.ts";
+import { type ExpectedPage, type ExpectedVma, isModelled } from "./expected_vma.ts";
+import { expected, firstDifference, hexBytes } from "./finding_collector.ts";
+import { nameOf } from "./proc_maps.ts";
+
+const OWN_PAGES_OF_SELF = {
+  name: "pages of the target's own program in a self checkpoint",
+  reason: "its stack and variables went on changing until it stopped and could be looked at",
+};
+
+/** The few variables that change lie side by side in one page. */
+const PAGES_OF_VARIABLES = 1;
+
+/** A page of the image that the VMA has, and where its address stands. */
+interface SeenPage {
+  readonly page: number;
+  readonly path: string;
+  readonly offset: number;
+}
+
+/**
+ * Compares the contents of one VMA: pages are matched by their addresses. Which are missing or too many is
+ * said first; order and counts of chunks are judged by the pages that are there.
+ */
+export class PageComparison {
+  readonly #context: ComparisonContext;
+  readonly #vma: ExpectedVma;
+  readonly #path: string;
+  readonly #wanted: ReadonlyMap<number, ExpectedPage>;
+  readonly #seen: SeenPage[] = [];
+  readonly #records: RecordNodeOf<"PGARR">[] = [];
+  readonly #pagesSeen = new Set<number>();
+  /** Pages of the image in its order, those included that do not belong there. */
+  readonly #all: number[] = [];
+  #isExact = true;
+  /** Pages of the program's variables that changed after a checkpoint of the target by itself. */
+  #changedPages = 0;
+
+  /** @param path of the VMA's record */
+  constructor(context: ComparisonContext, vma: ExpectedVma, path: string) {
+    this.#context = context;
+    this.#vma = vma;
+    this.#path = path;
+    this.#wanted = new Map(vma.pages.map((page) => [page.page, page]));
+  }
+
+  /** PGARR: the number of pages in a chunk; judged when all chunks are known. */
+  pgarr(node: RecordNodeOf<"PGARR">): void {
+    this.#context.collector.header(node, 0);
+    this.#records.push(node);
+  }
+
+  /** The addresses and pages of a chunk. */
+  pages(node: PagesNode): void {
+    const { collector, dialect } = this.#context;
+    if (node.counted === "cumulative" && dialect === "port") this.#reportCumulative(node);
+    for (let i = 0; i < node.count; i++) {
+      const address = node.vaddrs[i]!;
+      const page = Number(address / BigInt(PAGE_SIZE));
+      const place = { page, path: `${node.path}/vaddr[${i}]`, offset: node.offset + i * node.wordSize };
+      const wanted = address % BigInt(PAGE_SIZE) === 0n ? this.#wanted.get(page) : undefined;
+      this.#all.push(page);
+      if (!wanted || this.#pagesSeen.has(page)) {
+        this.#reportExtra(place, address, wanted ? "the page is in the image twice" : this.#whyExtra(page));
+        continue;
+      }
+      collector.coverage.claim(place.offset, node.wordSize, wanted.predicted ? "steps" : "pagemap");
+      this.#pagesSeen.add(page);
+      this.#seen.push(place);
+      this.#page(node, i, wanted);
+    }
+  }
+
+  #reportCumulative(node: PagesNode): void {
+    this.#context.collector.report({
+      id: "E_CHUNK_COUNT",
+      path: node.path.replace(/\/pages$/, ".nr_pages"),
+      offset: node.offset - 8,
+      message: "the count goes on from chunk to chunk: it must be that of this chunk alone",
+      expected: String(node.count),
+    });
+  }
+
+  #reportExtra({ path, offset }: SeenPage, address: bigint, message: string): void {
+    this.#isExact = false;
+    const actual = `0x${address.toString(16)}`;
+    this.#context.collector.report({ id: "E_PAGE_EXTRA", path, offset, message, actual });
+  }
+
+  #whyExtra(page: number): string {
+    if (page < this.#vma.start || page >= this.#vma.end) return "the page lies outside its VMA";
+    const entry = this.#context.target.pagemap.find((candidate) => candidate.page === page);
+    if (!entry) return "the page was never touched";
+    if (entry.file || entry.isCut) return "the page is the file's own, clean";
+    return "the page is the zero page: it was only read";
+  }
+
+  #page(node: PagesNode, i: number, wanted: ExpectedPage): void {
+    const { collector } = this.#context;
+    const offset = node.pagesOffset + i * PAGE_SIZE;
+    const bytes = node.pages.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE);
+    const path = `${node.path}/page[${address(wanted.page)}]`;
+    if (wanted.knownError) collector.note(wanted.knownError.id, wanted.knownError.message);
+    if (!wanted.predicted) return this.#observedPage({ bytes, path, offset }, wanted);
+    collector.coverage.claim(offset, PAGE_SIZE, "steps");
+    const should = predictedBytes(wanted.predicted);
+    const at = firstDifference(bytes, should);
+    if (at < 0) return;
+    const start = at & ~15;
+    collector.report({
+      id: "E_PAGE_BYTES",
+      path,
+      offset: offset + at,
+      message: `byte ${at} of the page differs from what the steps imply (${wanted.predicted.why})`,
+      expected: hexBytes(should.subarray(start, start + 16)),
+      actual: hexBytes(bytes.subarray(start, start + 16)),
+    });
+  }
+
+  /** A page that no step made: its digest is that of what /proc/PID/mem shows. */
+  #observedPage(found: { bytes: Uint8Array; path: string; offset: number }, wanted: ExpectedPage): void {
+    const { collector, target } = this.#context;
+    const { bytes, path, offset } = found;
+    for (const written of wanted.written ?? []) this.#written(found, written);
+    const hash = target.pageHashes.get(wanted.page);
+    const [a, b] = blockHash(bytes);
+    const isEqual = hash && hash[0] === a && hash[1] === b;
+    if (hash && !isEqual && this.#goesOnChanging(wanted.page)) {
+      return collector.coverage.claimVolatile(offset, PAGE_SIZE, OWN_PAGES_OF_SELF);
+    }
+    collector.coverage.claim(offset, PAGE_SIZE, "memory");
+    if (isEqual) return;
+    collector.report({
+      id: "E_PAGE_BYTES",
+      path,
+      offset,
+      message: hash ? "the page differs from what /proc/PID/mem shows" : "/proc/PID/mem shows no such page",
+      expected: hash ? `hash ${hash.map(hex).join("")}` : "a page",
+      actual: `hash ${hex(a)}${hex(b)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
+    });
+  }
+
+  /**
+   * Whether the target writes to a page between a checkpoint of its own and its stop: the page of the program's
+   * variables in which it keeps count, which is none of the scratch memory, and the part of the stack that is in use.
+   */
+  #goesOnChanging(page: number): boolean {
+    const { self, target, arch } = this.#context;
+    if (!self) return false;
+    const at = BigInt(page) * BigInt(PAGE_SIZE);
+    if (nameOf(this.#vma.entry) !== "[stack]") {
+      const isMade = this.#vma.areas.some(({ start, end }) => start <= page && page < end);
+      const isScratch = at >= self.scratch.start && at < self.scratch.end;
+      return !isMade && !isScratch && this.#changedPages++ < PAGES_OF_VARIABLES;
+    }
+    const registers = decodeUserRegs(target.gpr, arch === "x86_64" ? "x86_64" : "i386");
+    return at >= registers.get("sp")! - BigInt(PAGE_SIZE);
+  }
+
+  /** Bytes that a debugger wrote, in a page whose other bytes are only observed. */
+  #written(
+    page: { bytes: Uint8Array; path: string; offset: number },
+    written: { offset: number; bytes: Uint8Array },
+  ): void {
+    const actual = page.bytes.subarray(written.offset, written.offset + written.bytes.length);
+    if (firstDifference(actual, written.bytes) < 0) return;
+    this.#context.collector.report({
+      id: "E_PAGE_BYTES",
+      path: page.path,
+      offset: page.offset + written.offset,
+      message: "what a debugger wrote to the page is not there",
+      expected: hexBytes(written.bytes),
+      actual: hexBytes(actual),
+    });
+  }
+
+  /**
+   * The VMA's contents are over.
+   *
+   * @param isWhole false where the image breaks off: what is not there, or not counted, follows from that
+   */
+  end(isWhole: boolean): void {
+    if (isWhole) this.#reportMissing();
+    this.#reportOrder();
+    this.#checkCounts(isWhole);
+  }
+
+  #reportMissing(): void {
+    const toCome = this.#pagesToCome();
+    const required = toCome.filter(({ isOptional }) => !isOptional);
+    for (const missing of required) if (!this.#pagesSeen.has(missing.page)) this.#reportPage(missing);
+    const refused = this.#vma.pages.slice(toCome.length).filter(({ page }) => this.#pagesSeen.has(page));
+    if (refused.length > 0) {
+      this.#context.collector.report({
+        id: "E_PAGE_REFUSED",
+        path: this.#path,
+        message: "a page that cannot be read, or one after it, was written",
+        expected: `${toCome.length} pages`,
+        actual: `${refused.length} more`,
+      });
+    }
+    const optional = this.#vma.pages.filter(({ page, isOptional }) =>
+      isOptional && this.#pagesSeen.has(page)
+    );
+    if (optional.length === this.#vma.optional) return;
+    this.#context.collector.report({
+      id: optional.length < this.#vma.optional ? "E_PAGE_MISSING" : "E_PAGE_EXTRA",
+      path: this.#path,
+      message: "smaps shows another number of copied pages than the image has",
+      expected: String(this.#vma.optional),
+      actual: String(optional.length),
+    });
+  }
+
+  #reportPage({ page, predicted }: ExpectedPage): void {
+    this.#isExact = false;
+    this.#context.collector.report({
+      id: "E_PAGE_MISSING",
+      path: this.#path,
+      message: predicted
+        ? `the page is not in the image (${predicted.why})`
+        : "the page is not in the image, though pagemap shows contents of its own",
+      expected: address(page),
+    });
+  }
+
+  /** The pages of a VMA that the image must hold: a chunk with a page that cannot be read never comes. */
+  #pagesToCome(): readonly ExpectedPage[] {
+    const { start, end, pages } = this.#vma;
+    const unreadable = this.#context.prediction?.refusal?.page;
+    if (unreadable === undefined || unreadable < start || unreadable >= end) return pages;
+    const before = pages.filter(({ page }) => page < unreadable).length;
+    return pages.slice(0, before - before % abiOf(this.#context.arch).pagesPerChunk);
+  }
+
+  /** Pages come in ascending order; one that does not is told, not all that follow it. */
+  #reportOrder(): void {
+    this.#seen.forEach(({ page, path, offset }, i) => {
+      const before = this.#seen[i - 1];
+      if (before === undefined || before.page < page) return;
+      this.#context.collector.report({
+        id: "E_PAGE_ORDER",
+        path,
+        offset,
+        message: `the page belongs before ${address(before.page)}, which the image has in front of it`,
+        actual: address(page),
+      });
+    });
+  }
+
+  /** Every chunk is full but the last; then comes a count of 0. */
+  #checkCounts(isWhole: boolean): void {
+    const { collector, dialect, arch, prediction } = this.#context;
+    // With a page missing or too many, the counts are those of the pages that are there.
+    const isAsExpected = this.#isExact && this.#vma.optional === 0;
+    const pages = isAsExpected ? this.#pagesToCome().map(({ page }) => page) : this.#all;
+    const counts = chunkCounts(pages, { dialect, end: this.#vma.end, perChunk: abiOf(arch).pagesPerChunk });
+    const by = prediction && isModelled(this.#vma) ? "steps" : "pagemap";
+    this.#records.forEach((node, i) => {
+      const count = isWhole ? BigInt(counts[i] ?? 0) : node.fields.nr_pages;
+      collector.fields(node, { nr_pages: expected(count, by) });
+    });
+  }
+}
+
+function address(page: number): string {
+  return `0x${(page * PAGE_SIZE).toString(16)}`;
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, "0");
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+
+import { isEmptyDescriptor, type SegmentDescriptor } from "../x86/descriptor.ts";
+import type { ModelState } from "./state/model_state.ts";
+
+/** A known error that a prediction has in it. */
+export interface PredictedError {
+  /** Stable id, `N_...`. */
+  readonly id: string;
+  /** What it is, in words. */
+  readonly message: string;
+  /** How many places of the image show it. */
+  readonly count: number;
+}
+
+/** The known errors that need the steps to be seen. */
+export function postedErrors({ ldt, tls, keepsLdt, sharedWith }: ModelState): PredictedError[] {
+  const entries = Array.from({ length: ldt.nrEntries }, (_, index) => ldt.entry(index));
+  const isUsed = (entry: SegmentDescriptor): boolean => !isEmptyDescriptor(entry);
+  const { firstSlot } = tls.options;
+  const slots = [0, 1, 2].map((index) => tls.slot(firstSlot + index));
+  const errors: PredictedError[] = [
+    {
+      id: "N_LDT_KEPT",
+      message: "exec kept the LDT of the program before (Linux before 4.15)",
+      count: keepsLdt ? 1 : 0,
+    },
+    {
+      id: "N_NOT_ACCESSED",
+      message: "entries lack the accessed bit until they are loaded (Linux before 4.15)",
+      count: [...entries, ...slots].filter((entry) => isUsed(entry) && (entry.type & 1) === 0).length,
+    },
+    {
+      id: "N_TLS_NOT_CLEARED",
+      message: "a user_desc of zeros made a segment of no bytes in place of an empty slot (Linux 2.6.28)",
+      count: slots.filter((slot) => isUsed(slot) && slot.base === 0 && slot.limit === 0).length,
+    },
+    {
+      id: "N_SHARED_MEMORY",
+      message: "the target shares its memory, which the code as posted does not look at",
+      count: sharedWith === undefined ? 0 : 1,
+    },
+  ];
+  return errors.filter(({ count }) => count > 0);
+}
