@@ -14,7 +14,7 @@ export class SchemaError extends SyntaxError {
 }
 
 /** How {@linkcode parseJson} tells of mistakes. */
-export interface ParseOptions {
+interface ParseOptions {
   /** What its errors begin with: the file. */
   readonly file: string;
   /** The class of its errors; {@linkcode SchemaError} by default. */

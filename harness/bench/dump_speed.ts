@@ -11,7 +11,7 @@ import { installFiles } from "../run/guest/scenario_files.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
 /** Nanoseconds that one way took to write out a process's memory, and how much it wrote. */
-export interface DumpTiming {
+interface DumpTiming {
   readonly way: "checkpoint" | "copy" | "gcore";
   readonly bytes: number;
   readonly nanoseconds: number;

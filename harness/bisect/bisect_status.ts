@@ -27,7 +27,7 @@ export function bisectStatusOf(status: ExitStatus): number {
 }
 
 /** What the results of a run say to a bisect, and why. */
-export interface BisectVerdict {
+interface BisectVerdict {
   readonly status: ExitStatus;
   readonly word: "good" | "bad" | "skip";
   readonly text: string;

@@ -37,7 +37,7 @@ export function passesNeeded(rate: FailureRate, allowed: number, max: number): n
 }
 
 /** The runs of a change. */
-export interface TriedChange {
+interface TriedChange {
   /** Ids of the change and of all those that it was made on, back to the good end. */
   readonly contains: ReadonlySet<string>;
   readonly failed: number;

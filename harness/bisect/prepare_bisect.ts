@@ -19,7 +19,7 @@ import { commitPatches, type PatchCommit, patchNamed } from "./patch_series.ts";
 const SERIES = "series";
 
 /** A bisect whose ends are known. */
-export interface PreparedBisect {
+interface PreparedBisect {
   readonly state: BisectState;
   readonly source: TreeSource;
 }

@@ -17,7 +17,7 @@ import type { SkipReason } from "./run_outcome.ts";
 import { runSuite } from "./run_suite.ts";
 
 /** What {@linkcode runBisect} takes. */
-export interface RunBisectOptions {
+interface RunBisectOptions {
   readonly state: BisectState;
   /** The bisect's: `bisect.json`, `bisect.log` as git gives it, and `runs/NUMBER` with the files of each run. */
   readonly directory: string;

@@ -11,7 +11,7 @@ import type { BisectRequest } from "./bisect_request.ts";
 import { outcomeOfRun, type RunOutcome, skippedRun } from "./run_outcome.ts";
 
 /** What {@linkcode runSuite} takes. */
-export interface RunSuiteOptions {
+interface RunSuiteOptions {
   readonly request: BisectRequest;
   /** The kernel's source. */
   readonly tree: string;

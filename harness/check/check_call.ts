@@ -9,7 +9,7 @@ import type { MadeCall } from "../run/case/make_call.ts";
 import { callFinding, checkNothingWritten, checkReply } from "./check_reply.ts";
 
 /** Images of the same target by plain calls, which are judged in full. */
-export interface ReferenceImages {
+interface ReferenceImages {
   /** Before the call. */
   readonly before: Uint8Array;
   /** After it; undefined when the target was no longer there. */

@@ -7,7 +7,7 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 
 /** How a call must end. */
-export interface ExpectedReply {
+interface ExpectedReply {
   /** "ok", an errno, or the signal that ends the caller. */
   readonly name: string;
   /** The reason of another end than "ok". */

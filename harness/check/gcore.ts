@@ -32,14 +32,14 @@ export const GDB: ProgramScenario = {
 };
 
 /** What the second judge says of an image. */
-export interface GcoreOutcome {
+interface GcoreOutcome {
   readonly findings: readonly Finding[];
   /** What was compared; undefined when there was no core. */
   readonly comparison: CoreComparison | undefined;
 }
 
 /** How {@linkcode checkWithGcore} is called. */
-export interface GcoreOptions {
+interface GcoreOptions {
   readonly pid: number;
   readonly image: Uint8Array;
   readonly deadlineMs?: number;

@@ -7,7 +7,7 @@ import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
 import { bisectStatusOf } from "../bisect/bisect_status.ts";
 
 /** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */
-export type Commands = Readonly<Record<string, () => Promise<Command>>>;
+type Commands = Readonly<Record<string, () => Promise<Command>>>;
 
 const COMMANDS: Commands = {
   run: async () => (await import("./commands/run.ts")).runCommand,

@@ -5,7 +5,7 @@ import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 
 /** An option of a command: its help, behind what stands for its value; a flag has none. */
-export type OptionSpec = string | readonly [value: string, help: string];
+type OptionSpec = string | readonly [value: string, help: string];
 
 /**
  * Options by their names, without the hyphens, in the order of the help. One whose value ends with "..." may be given

@@ -7,7 +7,7 @@ import { UsageError } from "../../vm/host/errors.ts";
 import type { OptionSpecs, ParsedOptions } from "./parse_options.ts";
 
 /** What a command line says of a user kernel: one that the project does not make itself. */
-export interface UserKernel {
+interface UserKernel {
   /** A ready kernel. */
   readonly kernelFile?: string | undefined;
   /** The configuration of the kernel that is built. */

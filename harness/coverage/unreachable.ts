@@ -22,7 +22,7 @@ export const UNREACHABLE_LINES = list(object({
 }));
 
 /** One of {@linkcode UNREACHABLE_LINES}. */
-export type UnreachableLine = v.InferOutput<typeof UNREACHABLE_LINES>[number];
+type UnreachableLine = v.InferOutput<typeof UNREACHABLE_LINES>[number];
 
 const PATH = fromFileUrl(new URL("../../fixtures/unreachable_lines.json", import.meta.url));
 

@@ -12,7 +12,7 @@ import { compareJob, sortChanges } from "./history/compare_history.ts";
 import type { History } from "./history/history.ts";
 
 /** What {@linkcode buildNightlyResult} takes. */
-export interface NightlyResultInput {
+interface NightlyResultInput {
   readonly run: NightlyRun;
   readonly jobs: readonly NightlyJob[];
   readonly history: History;

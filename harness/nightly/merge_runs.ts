@@ -10,7 +10,7 @@ import { describeJob, missingJob, RunDirectory } from "./run/run_directory.ts";
 import type { NightlyPlan, PlannedJob } from "./plan/planned_job.ts";
 
 /** What {@linkcode mergeRuns} takes. */
-export interface MergeOptions {
+interface MergeOptions {
   /** Directories of nightly runs: shards, whole ones, some that were cut short. */
   readonly directories: readonly string[];
   /** An empty or absent directory. */

@@ -28,7 +28,7 @@ export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): str
 }
 
 /** What {@linkcode printNightly} takes beside the result. */
-export interface PrintOptions {
+interface PrintOptions {
   readonly directory: string;
   readonly terminal: Terminal;
   /** The command that goes on with a nightly run that was stopped. */

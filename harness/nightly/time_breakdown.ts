@@ -3,7 +3,7 @@
 import type { NightlyJob } from "./nightly_result.ts";
 
 /** What {@linkcode timeBreakdown} takes. Times are in seconds. */
-export interface TimeBreakdownInput {
+interface TimeBreakdownInput {
   /** From the start of the command to the end of its last job. */
   readonly wall: number;
   /** How many processes could run side by side. */

@@ -52,7 +52,7 @@ export interface LdtPicture {
 }
 
 /** One descriptor. */
-export interface LdtEntryPicture {
+interface LdtEntryPicture {
   readonly index: number;
   /** As the image holds it, in hexadecimal; empty when it ends before. */
   readonly bytes: string;

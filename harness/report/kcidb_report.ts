@@ -12,7 +12,7 @@ import {
 } from "./result_tree.ts";
 
 /** The version of KCIDB's I/O schema that is written (kcidb_io/schema/v05_03.py of kernelci/kcidb-io). */
-export const KCIDB_VERSION = { major: 5, minor: 3 } as const;
+const KCIDB_VERSION = { major: 5, minor: 3 } as const;
 
 /** The most that a `log_excerpt` may hold, in characters. */
 export const KCIDB_LOG_LENGTH = 16384;
@@ -21,13 +21,13 @@ export const KCIDB_LOG_LENGTH = 16384;
 export const KCIDB_ORIGIN = /^[a-z0-9_]+$/;
 
 /** A test's outcome in KCIDB's words. */
-export type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
+type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
 
 /** An object of a KCIDB report, its keys as the schema has them. */
 export type KcidbObject = Readonly<Record<string, unknown>>;
 
 /** A KCIDB report. */
-export interface KcidbReport {
+interface KcidbReport {
   readonly version: typeof KCIDB_VERSION;
   readonly checkouts: readonly KcidbObject[];
   readonly builds: readonly KcidbObject[];

@@ -13,7 +13,7 @@ import { unmetNeed } from "./unmet_needs.ts";
 export type CompiledCatalogue = ReadonlyMap<Scenario, CompiledScenario>;
 
 /** What scenarios are compiled for. */
-export interface CompileRequest {
+interface CompileRequest {
   readonly platform: Platform;
   readonly target: CompileTarget;
   /** Whether every stop is a checkpoint of the target by itself. */

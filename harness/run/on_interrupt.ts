@@ -6,7 +6,7 @@ import type { Terminal } from "../report/terminal.ts";
 export const INTERRUPT_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Tells of what asks us to end. */
-export interface Interrupt extends Disposable {
+interface Interrupt extends Disposable {
   readonly signal: AbortSignal;
 }
 

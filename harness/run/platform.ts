@@ -29,7 +29,7 @@ export const PLATFORMS: readonly Platform[] = PLATFORM_NAMES.map((name) => ({
 }));
 
 /** A platform with a kernel of another flavour. */
-export function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
+function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
   return flavour === "plain" ? platform : { ...platform, flavour, name: `${platform.name}-${flavour}` };
 }
 
@@ -41,7 +41,7 @@ export function withSeries(platform: Platform, series: PortedSeries): Platform {
 }
 
 /** How {@linkcode parsePlatforms} is called. */
-export interface PlatformOptions {
+interface PlatformOptions {
   /** What `--arch` says. */
   readonly arch: string | undefined;
   /** What to take when it says nothing. */

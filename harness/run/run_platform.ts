@@ -12,7 +12,7 @@ import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_a
 import { splatDecoder } from "../triage/decode_frames.ts";
 
 /** What {@linkcode runPlatform} adds to the run. */
-export interface PlatformRunOptions extends RunnerOptions {
+interface PlatformRunOptions extends RunnerOptions {
   /** Done with each guest before it ends, unless it was lost. */
   readonly atGuestEnd?: (guest: Guest) => Promise<void>;
   /** How often what failed is run again. */
@@ -20,7 +20,7 @@ export interface PlatformRunOptions extends RunnerOptions {
 }
 
 /** Who is told of a run. */
-export type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
+type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
 
 /** Runs scenarios on one prepared kernel and reports each. */
 export async function runPlatform(

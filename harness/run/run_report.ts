@@ -25,7 +25,7 @@ import {
 import type { ReportedSplat, ScenarioResult } from "./scenario_result.ts";
 
 /** What the report says of the kernel that scenarios run on. */
-export interface ReportedPlatform {
+interface ReportedPlatform {
   readonly name: string;
   readonly kernelName: string;
   readonly acceleratorReason: string;
@@ -36,7 +36,7 @@ export interface ReportedPlatform {
 }
 
 /** How a report is opened. */
-export interface RunReportOptions {
+interface RunReportOptions {
   /** Where the results go; a new directory below the cache by default. */
   readonly directory: string | undefined;
   readonly terminal: Terminal;

@@ -8,7 +8,7 @@ import type { CaseOutcome } from "./case/case_outcome.ts";
 import { HarnessFault } from "./harness_fault.ts";
 
 /** How a scenario ended. `lost` says nothing about its image: the guest went away. */
-export type Status = "pass" | "fail" | "skip" | "lost";
+type Status = "pass" | "fail" | "skip" | "lost";
 
 /** What happened when a scenario was run again, each time alone in a fresh guest. */
 export interface Reruns {

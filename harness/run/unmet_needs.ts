@@ -18,7 +18,7 @@ export async function configAt(path: string): Promise<KernelConfig | undefined> 
 }
 
 /** What a scenario is to run on. */
-export interface NeedsContext {
+interface NeedsContext {
   readonly platform: Platform;
   /** Undefined where nobody knows it. */
   readonly config: KernelConfig | undefined;

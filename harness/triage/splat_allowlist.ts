@@ -2,7 +2,7 @@
 
 import { fromFileUrl } from "@std/path";
 import * as v from "valibot";
-import { described, list, object, optional, parseJson, text } from "../../lib/schema.ts";
+import { described, list, object, optional, text } from "../../lib/schema.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
 import { readJson } from "../../vm/host/read_json.ts";
 import type { Splat } from "./splat.ts";
@@ -61,21 +61,7 @@ export async function readSplatAllowlist(
   today: string = new Date().toISOString().slice(0, 10),
   file: string = ALLOWLIST_FILE,
 ): Promise<readonly AllowedSplat[]> {
-  return unexpired(await readJson(file, SPLAT_ALLOWLIST), { file, today });
-}
-
-/** As {@linkcode readSplatAllowlist}, of a parsed file. */
-export function parseSplatAllowlist(
-  value: unknown,
-  { file, today }: { file: string; today: string },
-): readonly AllowedSplat[] {
-  return unexpired(parseJson(SPLAT_ALLOWLIST, value, { file, error: ExpectedError }), { file, today });
-}
-
-function unexpired(
-  entries: readonly AllowedSplat[],
-  { file, today }: { file: string; today: string },
-): readonly AllowedSplat[] {
+  const entries = await readJson(file, SPLAT_ALLOWLIST);
   const expired = entries.find(({ expires }) => expires < today);
   if (!expired) return entries;
   throw new ExpectedError(

@@ -8,7 +8,7 @@ import type { CoreSegment, ElfCore } from "./elf_core.ts";
 import { firstDifference, hexBytes } from "./finding_collector.ts";
 
 /** Memory that the core's writer could not read: it stands there as zeros, whatever it holds. */
-export interface UnreadRange {
+interface UnreadRange {
   readonly start: bigint;
   readonly end: bigint;
 }

@@ -42,7 +42,7 @@ import { dataView, readStruct } from "./struct_codec.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";
 
 /** Bytes of a record header. */
-export const HEADER_SIZE = RECORD_HEADER.size;
+const HEADER_SIZE = RECORD_HEADER.size;
 const NO_BYTES = new Uint8Array(0);
 /** How often a wrong count is looked for, which may take 16 MiB each time. */
 const MOST_GUESSES = 8;

@@ -17,7 +17,7 @@ import { CALL_PID } from "./call_pid.ts";
 import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./fields.ts";
 
 /** Flags of open(2) that an output may have. */
-export const OPEN_FLAGS = [
+const OPEN_FLAGS = [
   "O_RDONLY",
   "O_WRONLY",
   "O_RDWR",
@@ -31,7 +31,7 @@ export const OPEN_FLAGS = [
 export type OpenFlag = (typeof OPEN_FLAGS)[number];
 
 /** Seals that a memfd may have. */
-export const SEALS = ["F_SEAL_GROW", "F_SEAL_WRITE"] as const;
+const SEALS = ["F_SEAL_GROW", "F_SEAL_WRITE"] as const;
 
 const MAX_BYTES = 2 ** 40;
 const BYTES = integer(0, MAX_BYTES);

@@ -57,7 +57,7 @@ export function isSelf(pid: CallPid | undefined): boolean {
 }
 
 /** Who calls, and whose process the target is. */
-export interface PidContext {
+interface PidContext {
   readonly uid: number;
   readonly gid: number;
   readonly target: { readonly uid: number; readonly gid: number; readonly dumpable: boolean };

@@ -8,7 +8,7 @@ import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, OpArgument, ResultRole, TargetOp } from "./target_op.ts";
 
 /** What a system call must return: a value, or undefined where any value will do. */
-export interface SyscallOptions {
+interface SyscallOptions {
   readonly expected?: bigint | undefined;
   /** Keeps the result in this slot. */
   readonly keep?: number;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import type { SegmentRegister } from "./descriptor.ts";
-import type { LdtModel, ModifyLdtResult } from "./ldt_model.ts";
 import {
   describeUserDesc,
   EMPTY_USER_DESC,
@@ -42,14 +41,6 @@ export interface DrawOptions {
   readonly processEvents?: boolean;
   /** Draw loads of LDT selectors. False when not given. */
   readonly loads?: boolean;
-}
-
-/** What `runLdtCalls` saw. */
-export interface LdtRun {
-  /** The LDT at the end. */
-  readonly model: LdtModel;
-  /** For each step its result; undefined for fork, exec and load. */
-  readonly results: readonly (ModifyLdtResult | undefined)[];
 }
 
 /** Says whether a sequence still shows the failure that is being shrunk. */
@@ -162,29 +153,6 @@ export function callArguments(call: ModifyLdtCall): { ptr: Uint8Array | "fault";
     ? new Uint8Array(READ_BUFFER_SIZE)
     : paddedUserDesc(pointer);
   return { ptr, bytecount };
-}
-
-/** Runs a sequence on a copy of `model`, which is not changed. */
-export function runLdtCalls(model: LdtModel, calls: readonly LdtCall[]): LdtRun {
-  let current = model.fork();
-  const results = calls.map((step): ModifyLdtResult | undefined => {
-    switch (step.call) {
-      case "modify_ldt": {
-        const { ptr, bytecount } = callArguments(step);
-        return current.modifyLdt(step.func, ptr, bytecount);
-      }
-      case "fork":
-        current = current.fork();
-        return undefined;
-      case "exec":
-        current = current.exec();
-        return undefined;
-      case "load":
-        current.selectorLoaded(step.selector, step.register);
-        return undefined;
-    }
-  });
-  return { model: current, results };
 }
 
 /** One line about a step, for a report. */

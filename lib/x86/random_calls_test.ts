@@ -9,9 +9,9 @@ import {
   type ModifyLdtCall,
   type Random32,
   READ_BUFFER_SIZE,
-  runLdtCalls,
   shrinkCalls,
 } from "./random_calls.ts";
+import { runLdtCalls } from "./testing/run_ldt_calls.ts";
 import { EMPTY_USER_DESC, isLdtEmpty, isLdtZero, type UserDesc, ZERO_USER_DESC } from "./user_desc.ts";
 
 const MODEL = new LdtModel({ dialect: "port", wordSize: 8 });

@@ -160,3 +160,7 @@ Deno.test("something sets each option of the project", () => {
 Deno.test("the project has no cycle of imports", () => {
   assertEquals(importCycles(GRAPH), []);
 });
+
+Deno.test("something imports each export of the project", () => {
+  assertEquals(unusedExports(GRAPH, ENTRIES), []);
+});

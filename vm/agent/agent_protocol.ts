@@ -45,7 +45,7 @@ export function unescapeValue(value: string): string {
 }
 
 /** A value of a command. `undefined` leaves the word out; a negative number goes as it is in a register. */
-export type FieldValue = string | number | bigint | undefined;
+type FieldValue = string | number | bigint | undefined;
 
 /** The words of a command in their order; a key may come more than once. */
 export type Fields = readonly (readonly [string, FieldValue])[];

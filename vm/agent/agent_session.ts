@@ -39,7 +39,7 @@ export interface SessionOptions {
 }
 
 /** Settings of one request. */
-export interface RequestOptions {
+interface RequestOptions {
   /** Longest wait for the answer, in milliseconds. */
   deadlineMs?: number | undefined;
 }

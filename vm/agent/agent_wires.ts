@@ -63,7 +63,7 @@ function shorten(command: string): string {
 }
 
 /** Takes the bytes that belong to one answer as they come. */
-export interface StreamTaker {
+interface StreamTaker {
   take: ByteSink;
   readonly length: number;
   /** Why the bytes are lost, though they came. */
@@ -188,7 +188,7 @@ function expectDigest(what: string, expected: string, actual: string): void {
 const FIRST_IMAGE_BYTES = 1 << 20;
 
 /** What was to take an image could not. The guest is well, and its answer was read to the end. */
-export class SinkError extends Error {
+class SinkError extends Error {
   override readonly name = "SinkError";
 }
 

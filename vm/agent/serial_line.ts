@@ -56,13 +56,13 @@ class Inbox {
 }
 
 /** How long a {@linkcode SerialLine} waits; for tests. */
-export interface SerialLineOptions {
+interface SerialLineOptions {
   /** Time without an acknowledgement after which frames are sent again, in milliseconds; it doubles each time. */
   readonly resendMs?: number;
 }
 
 /** What went over a line. */
-export interface SerialCounts {
+interface SerialCounts {
   /** Frames that arrived spoilt, or out of their turn. */
   rejected: number;
   /** Frames that were sent again. */

@@ -11,7 +11,7 @@ export {
 const OP_BYTES = 64;
 const ARGUMENTS = 7;
 /** Size of the target's scratch memory, in bytes. */
-export const SCRATCH_BYTES = 256 * 1024;
+const SCRATCH_BYTES = 256 * 1024;
 const SLOTS = 64;
 
 /** Codes of the ops; the other statement of them is `vm/guest/target/target.h`. */
@@ -194,7 +194,7 @@ export interface TargetResult {
 }
 
 /** The results file, taken apart. */
-export interface TargetResults {
+interface TargetResults {
   readonly results: readonly TargetResult[];
   /** Whether every op that yields a result has yielded one. False while the target is still on its way. */
   readonly complete: boolean;

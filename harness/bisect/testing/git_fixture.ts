@@ -4,7 +4,7 @@ import { dirname, join } from "@std/path";
 import { runGit } from "../../../vm/host/run_git.ts";
 
 /** Files by path; null removes one. */
-export type FileChanges = Readonly<Record<string, string | null>>;
+type FileChanges = Readonly<Record<string, string | null>>;
 
 const ENVIRONMENT = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
 const IDENTITY = ["-c", "user.name=Ada Byron", "-c", "user.email=ada@example.org"];

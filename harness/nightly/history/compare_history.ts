@@ -13,7 +13,7 @@ import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
 import { formatDuration } from "../../run/quantity.ts";
 
 /** A job of this run, and what is known of it. */
-export interface ComparedJob {
+interface ComparedJob {
   readonly job: NightlyJob;
   readonly run: RunReference;
   /** Its earlier runs, the oldest first. */
@@ -22,16 +22,16 @@ export interface ComparedJob {
 }
 
 /** When something is slower: more than `factor` times the median of at least so many, and by so many seconds. */
-export interface SlownessRule {
+interface SlownessRule {
   readonly factor: number;
   readonly seconds: number;
   readonly samples: number;
 }
 
 /** Of a job: what the machine does beside it moves its time, so the bounds are wide. */
-export const SLOW_JOB: SlownessRule = { factor: 1.6, seconds: 30, samples: 5 };
+const SLOW_JOB: SlownessRule = { factor: 1.6, seconds: 30, samples: 5 };
 /** Of a scenario, which takes a second or less: a shared processor may well hold it up for one. */
-export const SLOW_SCENARIO: SlownessRule = { factor: 3, seconds: 3, samples: 5 };
+const SLOW_SCENARIO: SlownessRule = { factor: 3, seconds: 3, samples: 5 };
 
 /** Kinds of changes, the worst first. */
 const ORDER: readonly ChangeKind[] = [

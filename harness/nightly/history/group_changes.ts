@@ -3,7 +3,7 @@
 import type { NightlyChange } from "../nightly_result.ts";
 
 /** Changes of one job that say the same: one thing happened, and many scenarios show it. */
-export interface ChangeGroup {
+interface ChangeGroup {
   /** The first of them. */
   readonly change: NightlyChange;
   /** Names of all scenarios; empty when the job as a whole is meant. */

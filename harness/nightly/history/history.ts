@@ -34,7 +34,7 @@ export interface PastScenario {
 }
 
 /** A run for {@linkcode History.beginRun}. */
-export interface HistoryRun {
+interface HistoryRun {
   readonly id: string;
   readonly started: string;
   readonly matrix: { readonly path: string; readonly digest: string };

@@ -127,7 +127,7 @@ export interface Matrix {
 }
 
 /** Every suite on every flavour of every kernel for every platform. */
-export interface MatrixProduct {
+interface MatrixProduct {
   readonly kernels: readonly MatrixKernel[];
   readonly platforms: readonly PlatformName[];
   readonly flavours: readonly KernelFlavour[];

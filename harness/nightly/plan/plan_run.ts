@@ -24,7 +24,7 @@ export interface PlanRunOptions {
 }
 
 /** A plan, and what its jobs took before. */
-export interface PlannedRun {
+interface PlannedRun {
   readonly plan: NightlyPlan;
   readonly durations: ReadonlyMap<string, number>;
 }

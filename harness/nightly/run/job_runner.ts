@@ -29,7 +29,7 @@ export interface JobEnd extends CommandResult {
 }
 
 /** What a runner needs of a job. */
-export type RunnableJob = Pick<PlannedJob, "name" | "command" | "buildArgs">;
+type RunnableJob = Pick<PlannedJob, "name" | "command" | "buildArgs">;
 
 /** Runs jobs, each in a process of its own that dies with this one. */
 export interface JobRunner {

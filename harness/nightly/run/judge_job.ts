@@ -16,7 +16,7 @@ const TAIL_LINES = 40;
 const NAMES_SHOWN = 4;
 
 /** What the end of a job's process means. */
-export interface JudgedEnd {
+interface JudgedEnd {
   /** Undefined when it passed. */
   readonly kind: JobFailureKind | undefined;
   /** Why it failed, in a line. */

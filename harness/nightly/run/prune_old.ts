@@ -24,7 +24,7 @@ interface PrunablePlaces {
 }
 
 /** What {@linkcode pruneOld} takes. */
-export interface PruneOptions extends PrunablePlaces {
+interface PruneOptions extends PrunablePlaces {
   readonly keepDays: number;
   /** For all that can be pruned, together. */
   readonly keepBytes: number;
@@ -33,7 +33,7 @@ export interface PruneOptions extends PrunablePlaces {
 }
 
 /** What was removed. */
-export interface Pruned {
+interface Pruned {
   readonly entries: number;
   readonly bytes: number;
 }

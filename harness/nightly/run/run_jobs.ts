@@ -13,7 +13,7 @@ import { formatDuration } from "../../run/quantity.ts";
 import type { PlannedJob } from "../plan/planned_job.ts";
 
 /** What {@linkcode runJobs} takes. */
-export interface RunJobsOptions {
+interface RunJobsOptions {
   readonly jobs: readonly PlannedJob[];
   /** Jobs that finished before, by name. */
   readonly finished: ReadonlyMap<string, NightlyJob>;
@@ -45,7 +45,7 @@ export interface RunState {
 }
 
 /** What came of the jobs. */
-export interface JobsOutcome {
+interface JobsOutcome {
   /** One for each job, in their order. */
   readonly jobs: readonly NightlyJob[];
   /** Why the run was stopped before its end. */

@@ -34,7 +34,7 @@ export interface SlurmRun {
 }
 
 /** Numbers of the jobs of Slurm. */
-export interface SubmittedRun {
+interface SubmittedRun {
   readonly array: string;
   readonly merge: string;
 }

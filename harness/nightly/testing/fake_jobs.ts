@@ -37,7 +37,7 @@ export interface FakeJob {
 }
 
 /** Gives a job, with what the script leaves out. */
-export async function fakeJob(name: string, job: FakeJob): Promise<PlannedJob> {
+async function fakeJob(name: string, job: FakeJob): Promise<PlannedJob> {
   const [kernel = "-", platform = "-", flavour = "-", suite = name] = name.split("/");
   const digests = {
     patch: job.patch ?? "p",

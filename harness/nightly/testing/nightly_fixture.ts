@@ -7,7 +7,7 @@ import { runNightly, type RunNightlyOptions } from "../run/run_nightly.ts";
 import { fakePlan, fakeRunner, type FakeScript } from "./fake_jobs.ts";
 
 /** How {@linkcode NightlyFixture.run} differs from a plain one. */
-export interface FixtureRunOptions extends Partial<RunNightlyOptions> {
+interface FixtureRunOptions extends Partial<RunNightlyOptions> {
   /** Directory below that of the fixture. */
   readonly name?: string;
   /** Options of {@linkcode fakePlan}. */

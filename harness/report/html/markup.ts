@@ -16,7 +16,7 @@ export class Markup {
 }
 
 /** What may stand in a template: text is escaped, nothing at all stands for undefined. */
-export type MarkupValue = string | number | Markup | undefined | readonly MarkupValue[];
+type MarkupValue = string | number | Markup | undefined | readonly MarkupValue[];
 
 /** Characters that a page cannot hold or that would be seen as nothing. */
 // deno-lint-ignore no-control-regex

@@ -33,7 +33,7 @@ const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
 };
 
 /** The state of a problem as a badge. */
-export function stateBadge(state: Problem["state"]): Markup {
+function stateBadge(state: Problem["state"]): Markup {
   return markup`<span class="badge ${STATE_STYLES[state]}">${state}</span>`;
 }
 

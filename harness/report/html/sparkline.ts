@@ -3,7 +3,7 @@
 import { type Markup, markup } from "./markup.ts";
 
 /** One value over time; `isBad` marks it. */
-export interface SparkPoint {
+interface SparkPoint {
   /** Undefined where there is none: the line has a gap. */
   readonly value: number | undefined;
   readonly isBad: boolean;

@@ -15,7 +15,7 @@ export function recordedTree(name: "run" | "nightly"): Promise<ResultTree> {
 }
 
 /** Text that breaks what is not escaped: of HTML, XML, KTAP, terminals and UTF-16. */
-export const HOSTILE_TEXT = "<script>alert(1)</script>\"'&]]>\0\x1b[31m\ud800" +
+const HOSTILE_TEXT = "<script>alert(1)</script>\"'&]]>\0\x1b[31m\ud800" +
   "\nok 1 # SKIP # Subtest: x\r]]>\uffff\nKernel panic - not syncing: VFS: x";
 
 /** A run of one scenario; `overrides` replaces parts of its record. */

@@ -6,7 +6,7 @@ import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agen
 import type { GuestAgent } from "../guest/guest.ts";
 
 /** What an action may need to know. */
-export interface ActionContext {
+interface ActionContext {
   readonly agent: GuestAgent;
   /** The target. */
   readonly pid: number;
@@ -18,7 +18,7 @@ export interface ActionContext {
 }
 
 /** What an action gave. */
-export interface ActionResult {
+interface ActionResult {
   /** What the target did next, where it ran on or ended. */
   readonly event?: TargetEvent;
   /** Another checkpoint of it. */

@@ -6,7 +6,7 @@ import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 /** An output that is open in the guest. */
-export interface OpenOutput {
+interface OpenOutput {
   /** For the agent's command. */
   readonly options: Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize">;
   /** Closes what the agent still has open, and says what the call left in a file; undefined: no file. */

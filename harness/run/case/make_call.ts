@@ -28,7 +28,7 @@ export interface MadeCall {
 }
 
 /** How {@linkcode makeCall} is called. */
-export interface MakeCallOptions extends PidContext {
+interface MakeCallOptions extends PidContext {
   /** The target's descriptor of its userfaultfd. */
   readonly userfaultfd: number | undefined;
 }

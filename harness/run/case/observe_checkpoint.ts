@@ -27,7 +27,7 @@ export interface ObservedCheckpoint {
 }
 
 /** How {@linkcode observeCheckpoint} is called. */
-export interface ObserveOptions {
+interface ObserveOptions {
   readonly pid: number;
   readonly checkpointNr: number;
   readonly zeroFrame: bigint | undefined;

@@ -17,7 +17,7 @@ import { observeCheckpoint } from "./observe_checkpoint.ts";
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
 /** How {@linkcode runProgram} is called. */
-export interface RunProgramOptions {
+interface RunProgramOptions {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;
 }

@@ -15,7 +15,7 @@ const KSM_SCANS = "/sys/kernel/mm/ksm/full_scans";
 const SCANS_TO_MERGE = 3;
 
 /** How {@linkcode awaitConditions} waits; tests have a clock of their own. */
-export interface WaitOptions {
+interface WaitOptions {
   readonly pid: number;
   readonly waitFor: readonly WaitCondition[];
   readonly waitsForMerge: boolean;

@@ -13,7 +13,7 @@ import { ExpectedError } from "../../../vm/host/errors.ts";
 /**
  * The host's files that scenarios need in the guest, and for each scenario that lacks one of them the reason.
  */
-export interface ScenarioFiles {
+interface ScenarioFiles {
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly missing: ReadonlyMap<string, string>;
 }

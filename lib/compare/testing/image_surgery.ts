@@ -8,7 +8,7 @@ import { isStruct, type RecordDesc, type RecordName, RECORDS } from "../../image
 const HEADER_SIZE = 8;
 
 /** A part of an image under the knife: what it was decoded as, and its bytes, which may be changed. */
-export interface ImagePart {
+interface ImagePart {
   readonly node: ImageNode;
   bytes: Uint8Array<ArrayBuffer>;
 }

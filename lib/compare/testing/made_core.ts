@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** A segment of a made core file. */
-export interface MadeSegment {
+interface MadeSegment {
   readonly start: bigint;
   readonly bytes: Uint8Array;
   /** Bytes of memory; those of the file when left out. */

@@ -21,7 +21,7 @@ export interface CheckOptions extends FormatOptions {
 }
 
 /** What a rule says when it is broken. */
-export interface Report {
+interface Report {
   /** In words. */
   readonly message: string;
   /** What a good image holds there. */
@@ -154,7 +154,7 @@ export class RuleContext {
 }
 
 /** A number as reports show it: small ones in decimal, others in hexadecimal too. */
-export function show(value: number | bigint): string {
+function show(value: number | bigint): string {
   return value < 10 ? String(value) : `${value} (0x${value.toString(16)})`;
 }
 

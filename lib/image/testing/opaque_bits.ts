@@ -2,7 +2,7 @@
 import type { Dialect } from "../../abi/dialect.ts";
 
 /** Bits of an image in which the rules of the format cannot see an error. */
-export interface OpaqueBits {
+interface OpaqueBits {
   /** `RECORD.field`, `RECORD` for each payload byte of a record without fields, or the kind of a raw node. */
   readonly where: string;
   /** The bits: of the field, of each of its bytes when it is text, of each address or descriptor. */

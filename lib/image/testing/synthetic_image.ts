@@ -85,7 +85,7 @@ function writeFiles(writer: ImageWriter, pid: number): void {
 }
 
 /** An FPU state at rest but for one byte of xmm0. */
-export function syntheticXstate(hasXsave: boolean): Uint8Array<ArrayBuffer> {
+function syntheticXstate(hasXsave: boolean): Uint8Array<ArrayBuffer> {
   const bytes = xstateAtRest(hasXsave);
   bytes[160] = 0x42;
   return bytes;

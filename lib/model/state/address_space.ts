@@ -23,7 +23,7 @@ export interface Area {
 }
 
 /** Why a page is, or is not, in an image. */
-export interface AnonPage {
+interface AnonPage {
   readonly content: PageContent;
   readonly why: string;
   /** Set when the page was written out to swap and not touched since. */
@@ -42,16 +42,16 @@ export interface AnonPage {
 }
 
 /** A swap device that fails, or memory that does (vm_fault_to_errno, include/linux/mm.h). */
-export type UnreadableErrno = "EFAULT" | "EHWPOISON";
+type UnreadableErrno = "EFAULT" | "EHWPOISON";
 
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
-export const HUGE_PAGES = 512;
+const HUGE_PAGES = 512;
 
 /** 1 GiB: more than a guest has. */
-export const MAX_PRESENT_PAGES = 2 ** 18;
+const MAX_PRESENT_PAGES = 2 ** 18;
 
 /** When a fault takes a transparent huge page (/sys/kernel/mm/transparent_hugepage/enabled). */
-export type HugePolicy = "never" | "madvise" | "always";
+type HugePolicy = "never" | "madvise" | "always";
 
 const SHARED = VM.SHARED | VM.MAYSHARE;
 

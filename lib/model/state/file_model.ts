@@ -4,13 +4,13 @@ import { PAGE_SIZE } from "../../abi/arch.ts";
 import { fillContent, type PageContent, ZERO_CONTENT } from "./page_content.ts";
 
 /** What backs a mapping that has a file. */
-export type FileKind = "regular" | "memfd" | "zero" | "mem";
+type FileKind = "regular" | "memfd" | "zero" | "mem";
 
 /** Files that no step makes. */
 export const DEVICES = { "/dev/zero": "zero", "/dev/mem": "mem" } as const;
 
 /** How {@linkcode FileModel} is made. */
-export interface FileModelOptions {
+interface FileModelOptions {
   /** The path as the target's root sees it; bytes that are no text are written %xx. */
   readonly path: string;
   readonly kind?: FileKind;

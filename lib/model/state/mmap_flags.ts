@@ -54,7 +54,7 @@ export const MADV = {
 export const PROTECTIONS = ["none", "r", "w", "x", "rw", "rx", "wx", "rwx"] as const;
 
 /** One of {@linkcode PROTECTIONS}. */
-export type Protection = (typeof PROTECTIONS)[number];
+type Protection = (typeof PROTECTIONS)[number];
 
 /** The bits of a protection. */
 export function protBits(protection: Protection): number {

@@ -34,7 +34,7 @@ export interface CompileTarget {
 }
 
 /** Who a target is for those who want to look into it (ptrace_may_access, kernel/ptrace.c). */
-export interface Credentials {
+interface Credentials {
   /** The only user and group it has. */
   readonly uid: number;
   readonly gid: number;
@@ -43,7 +43,7 @@ export interface Credentials {
 }
 
 /** A named range of pages; its pages are numbered from `start` whatever becomes of them. */
-export interface NamedRange {
+interface NamedRange {
   readonly start: number;
   readonly pages: number;
 }

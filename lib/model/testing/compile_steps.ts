@@ -18,7 +18,7 @@ export const X86_64: CompileTarget = {
 export const I386: CompileTarget = { ...X86_64, kernelWordSize: 4, targetWordSize: 4, stackTop: 0xc0000000n };
 
 /** How tests compile steps. */
-export interface TestOptions {
+interface TestOptions {
   readonly target?: CompileTarget;
   readonly setup?: readonly SetupStep[];
 }

@@ -10,7 +10,7 @@ import { makeTempDirectory } from "../../host/temp_directory.ts";
 /**
  * An agent that runs on this machine, in namespaces of its own, with unix sockets as its ports. For tests.
  */
-export interface AgentProcess extends AsyncDisposable {
+interface AgentProcess extends AsyncDisposable {
   readonly link: GuestLink;
   /** Settles when the agent has ended. */
   readonly status: Promise<Deno.CommandStatus>;
@@ -19,7 +19,7 @@ export interface AgentProcess extends AsyncDisposable {
 }
 
 /** An agent with a session. */
-export interface HostAgent extends AgentProcess {
+interface HostAgent extends AgentProcess {
   readonly session: AgentSession;
 }
 
@@ -32,7 +32,7 @@ export function canStartHostAgent(): boolean {
 }
 
 /** How an agent on this machine is talked to. */
-export interface HostAgentOptions {
+interface HostAgentOptions {
   /** Makes both channels of one connection, as over a serial line; by default there are two connections. */
   readonly serial?: (
     conn: ByteConnection,

@@ -62,7 +62,7 @@ const SERIES_PLAN = v.pipe(
 export type SeriesPlan = v.InferOutput<typeof SERIES_PLAN>;
 
 /** One patch of a series. */
-export type SeriesPatch = SeriesPlan["patches"][number];
+type SeriesPatch = SeriesPlan["patches"][number];
 
 /** The words of one mail of a series. */
 export type SeriesMessage = SeriesPlan["cover"];
