@@ -3,7 +3,7 @@
 import type { Dialect } from "../abi/dialect.ts";
 
 /** What the counts of a VMA's chunks depend on. */
-export interface ChunkCountOptions {
+interface ChunkCountOptions {
   readonly dialect: Dialect;
   /** Number of the first page after the VMA. */
   readonly end: number;

@@ -11,7 +11,7 @@ export {
 const OP_BYTES = 64;
 const ARGUMENTS = 7;
 /** Size of the target's scratch memory, in bytes. */
-const SCRATCH_BYTES = 256 * 1024;
+export const SCRATCH_BYTES = 256 * 1024;
 const SLOTS = 64;
 
 /** Codes of the ops; the other statement of them is `vm/guest/target/target.h`. */
