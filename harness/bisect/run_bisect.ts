@@ -49,6 +49,8 @@ class BisectDriver {
   /** How many changes are left, in git's words. */
   #left = "looking at the ends";
   #stopped: string | undefined;
+  /** What is checked out, where that is known. */
+  #head: string | undefined;
 
   constructor(options: RunBisectOptions) {
     this.#options = options;
@@ -122,9 +124,8 @@ class BisectDriver {
     const begin = performance.now();
     const change = await this.#describe(id);
     terminal.status(`bisect: ${change.name}; ${this.#left}`, change.name);
-    if (await this.#git("rev-parse", "--quiet", "--verify", "HEAD").catch(() => "") !== id) {
-      await this.#git("checkout", "--quiet", "--detach", id);
-    }
+    if (this.#head !== id) await this.#git("checkout", "--quiet", "--detach", id);
+    this.#head = id;
     const files = `runs/${String(this.#runs.length + 1).padStart(3, "0")}`;
     const out = join(directory, files);
     await removeIfThere(out);
@@ -151,6 +152,7 @@ class BisectDriver {
   async #startGit(): Promise<void> {
     const { good, bad } = this.#options.state;
     const log = await Deno.readTextFile(this.#logPath).catch(ignoreMissing);
+    this.#head = undefined;
     if (log === undefined) await this.#git("bisect", "start", ...this.#firstParent, bad, good);
     else if (await this.#git("bisect", "log").catch(() => "") !== log.trimEnd()) await this.#replay(log);
     await this.#log();
@@ -165,6 +167,7 @@ class BisectDriver {
 
   /** Ends with a status that is not 0 where only skipped changes are left. */
   async #replay(log: string): Promise<void> {
+    this.#head = undefined;
     await writeWhole(this.#logPath, `${log.trimEnd()}\n`);
     await this.#git("bisect", "replay", this.#logPath).catch(async (error) => {
       if (!(error instanceof GitError) || !await this.#firstBad()) throw error;
@@ -173,6 +176,7 @@ class BisectDriver {
 
   /** Lets git choose changes until it knows the first bad one, or none is left. */
   async #gitBisectRun(): Promise<void> {
+    this.#head = undefined;
     const args = ["bisect", "run", "sh", "-c", ASKING_COMMAND];
     const pipes = { stdin: "piped", stdout: "piped", stderr: "piped", detached: true } as const;
     const child = this.#options.tree.gitCommand(args, pipes).spawn();
@@ -200,7 +204,7 @@ class BisectDriver {
   /** Runs the change that git has checked out until it is judged; undefined when that was cut short. */
   async #judgeHead(): Promise<number | undefined> {
     await this.#log();
-    const id = await this.#git("rev-parse", "HEAD");
+    const id = this.#head = await this.#git("rev-parse", "HEAD");
     for (;;) {
       const verdict = (await this.#evidence()).verdict(id);
       if (verdict !== undefined) return BISECT_STATUS[typeof verdict === "string" ? verdict : "skip"];

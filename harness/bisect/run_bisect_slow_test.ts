@@ -51,9 +51,12 @@ class Bisects implements AsyncDisposable {
 
   static async make(states: readonly string[]): Promise<Bisects> {
     const bisects = new Bisects(await GitFixture.make());
-    for (const [index, state] of states.entries()) {
-      bisects.commits.push(await bisects.fixture.commit(`change ${index}`, { state, index: String(index) }));
-    }
+    bisects.commits.push(
+      ...await bisects.fixture.commits(states.map((state, index) => ({
+        title: `change ${index}`,
+        files: { state, index: String(index) },
+      }))),
+    );
     return bisects;
   }
 

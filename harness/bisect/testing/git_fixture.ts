@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { dirname, join } from "@std/path";
-import { runGit } from "../../../vm/host/run_git.ts";
+import { gitCommand, runGit } from "../../../vm/host/run_git.ts";
 
 /** Files by path; null removes one. */
 type FileChanges = Readonly<Record<string, string | null>>;
@@ -47,6 +47,25 @@ export class GitFixture implements AsyncDisposable {
     await this.git("add", "--all");
     await this.git("commit", "--quiet", "--allow-empty", `--message=${title}`);
     return await this.git("rev-parse", "HEAD");
+  }
+
+  /** Makes commits that are not checked out, by one process, and gives their hashes. */
+  async commits(
+    commits: readonly { title: string; files: Readonly<Record<string, string>> }[],
+  ): Promise<string[]> {
+    const data = (text: string): string => `data ${text.length}\n${text}\n`;
+    const stream = commits.map(({ title, files }) => [
+      "commit refs/heads/main\n",
+      `committer Ada Byron <ada@example.org> 1767222000 +0000\n${data(title)}`,
+      ...Object.entries(files).map(([path, text]) => `M 100644 inline ${path}\n${data(text)}`),
+    ]).flat().join("");
+    await Deno.writeTextFile(join(this.path, "stream"), stream);
+    const child = gitCommand(["fast-import", "--quiet"], { cwd: this.work, stdin: "piped" }).spawn();
+    const file = await Deno.open(join(this.path, "stream"));
+    await file.readable.pipeTo(child.stdin);
+    const { success } = await child.status;
+    if (!success) throw new Error("git fast-import failed");
+    return (await this.git("rev-list", "--reverse", "main")).split("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,9 +41,9 @@ Deno.test("a job of tests tells which one failed", async () => {
     assertEquals([good.code, good.outcome?.status], [0, 0], good.log);
     const bad = await run("bad", 'for (const n of "abc") Deno.test(n, () => { if (n !== "a") throw n; });');
     assertEquals(bad.outcome, { status: 1, problem: 'the test "b" failed, and 1 more' }, bad.log);
-    const broken = await run("broken", "const x: string = 1;");
+    const broken = await run("broken", "const x = ;");
     assertEquals(broken.outcome, undefined);
-    assertMatch(broken.log, /TS2322/);
+    assertMatch(broken.log, /not parsed|Expression expected/);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -10,10 +10,10 @@ import { NightlyFixture, steadyPart } from "../testing/nightly_fixture.ts";
 
 const PROGRAM = fromFileUrl(new URL("../testing/fake_nightly.ts", import.meta.url));
 const CONFIG = fromFileUrl(new URL("../../../deno.json", import.meta.url));
-const KILLS = 10;
-const JOBS = 24;
+const KILLS = 4;
+const JOBS = 16;
 
-/** Jobs of many kinds, a tenth of a second each. */
+/** Jobs of many kinds. */
 const SCRIPT: FakeScript = Object.fromEntries(
   Array.from({ length: JOBS }, (_, index) => [
     `${index % 3}/x86_64/plain/suite${index}`,
@@ -61,7 +61,7 @@ function historyOf({ fixture, name }: Place): unknown {
   return { runs, jobs, scenarios, sound: db.prepare("PRAGMA integrity_check").get() };
 }
 
-Deno.test("killed ten times at random moments and resumed, a nightly run ends as an undisturbed one", async () => {
+Deno.test("killed at random moments and resumed, a nightly run ends as an undisturbed one", async () => {
   await using fixture = await NightlyFixture.make();
   const tmp = `${fixture.path}/tmp`;
   await Deno.mkdir(tmp);

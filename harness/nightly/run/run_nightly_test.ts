@@ -172,7 +172,7 @@ Deno.test("a signal ends what runs, keeps what finished, and says how to go on",
 
 Deno.test("two runs do not work in one place", async () => {
   await using fixture = await NightlyFixture.make();
-  const slow = fixture.run({ slow: { seconds: 1.5 } }, { name: "one" });
+  const slow = fixture.run({ slow: { seconds: 0.6 } }, { name: "one" });
   while (!await exists(`${fixture.path}/one/partial/slow`)) await new Promise((done) => setTimeout(done, 20));
   const error = await assertRejects(() => fixture.run(GOOD, { name: "one", resume: true }), UsageError);
   assertMatch(error.message, /another run \(process \d+\) works in .*one: name another place/);
@@ -181,10 +181,10 @@ Deno.test("two runs do not work in one place", async () => {
 
 Deno.test("a run that waits begins when the other has left the place", async () => {
   await using fixture = await NightlyFixture.make();
-  const slow = fixture.run({ slow: { seconds: 1 } }, { name: "one" });
+  const slow = fixture.run({ slow: { seconds: 0.4 } }, { name: "one" });
   while (!await exists(`${fixture.path}/one/partial/slow`)) await new Promise((done) => setTimeout(done, 20));
   const changes = { name: "one", resume: true, wait: true };
-  const [first, second] = await Promise.all([slow, fixture.run({ slow: { seconds: 1 } }, changes)]);
+  const [first, second] = await Promise.all([slow, fixture.run({ slow: { seconds: 0.4 } }, changes)]);
   assertEquals([...first.jobs, ...second.jobs].map(({ reused }) => reused), [false, true]);
 });
 

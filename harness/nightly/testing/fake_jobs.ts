@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { join } from "@std/path";
+import { basename, join } from "@std/path";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../run/run_result.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
@@ -16,6 +16,7 @@ export type FakeScript = Readonly<Record<string, FakeJob>>;
 export interface FakeJob {
   /** Outcome of each scenario; without any it writes no results. */
   readonly scenarios?: Readonly<Record<string, ScenarioRecord["status"]>>;
+  /** How long its process takes; it needs none when not given. */
   readonly seconds?: number;
   /** What it ends with; by default what the scenarios say. */
   readonly status?: number;
@@ -85,43 +86,49 @@ export async function fakePlan(
   };
 }
 
-/** Runs scripted jobs: a shell each, that sleeps, speaks and ends as it is told. */
+/** Runs scripted jobs, each of which does as it is told. */
 export function fakeRunner(script: FakeScript): JobRunner {
   return {
     build: ({ name }, place) => {
       const { build: status = 0, cached = false, told } = script[name]!;
       const kernels = [{ platform: "x86_64", cached }];
-      return shell({ status, says: "built", told: { ...told, kernels } }, place);
+      return end({ status, says: "built", told: { ...told, kernels } }, place);
     },
     run: ({ name }, place) => {
       const { scenarios, milliseconds, ...job } = script[name]!;
       const results = scenarios && fakeRunResult(name, scenarios, milliseconds);
       const failed = Object.values(scenarios ?? {}).includes("fail") ? 1 : 0;
-      return shell({ status: failed, ...job, ...(results ? { results } : {}) }, place);
+      return end({ status: failed, ...job, ...(results ? { results } : {}) }, place);
     },
   };
 }
 
-/** As a job does: results and outcome come at its end, and whole; an error of its own leaves neither. */
-async function shell(
-  { status = 0, seconds = 0.02, says = "running", told, results }:
+/**
+ * As a job does: results and outcome come at its end, and whole; an error of its own leaves neither. What takes time is
+ * a process, anything else needs none.
+ */
+async function end(
+  { status = 0, seconds, says = "running", told, results }:
     & Pick<FakeJob, "status" | "seconds" | "says" | "told">
     & { results?: RunResult },
   { logPath, outcomePath, out, signal, tmp }: JobPlace,
 ): Promise<JobEnd> {
-  const moves: string[] = [];
-  const leave = async (name: string, to: string, value: unknown): Promise<void> => {
-    await Deno.writeTextFile(join(tmp, name), JSON.stringify(value));
-    moves.push(`mv '${tmp}/${name}' '${to}'`);
-  };
-  if (results) await leave("results.json", join(out, "results.json"), results);
-  if (status <= EXIT_STATUS.nothingRan) {
-    await leave("outcome.json", outcomePath, { schema: 1, status, ...told });
+  const files = new Map<string, unknown>();
+  if (results) files.set(join(out, "results.json"), results);
+  if (status <= EXIT_STATUS.nothingRan) files.set(outcomePath, { schema: 1, status, ...told });
+  if (seconds === undefined) {
+    await Deno.writeTextFile(logPath, `${says}\n`, { append: true });
+    for (const [path, value] of files) await Deno.writeTextFile(path, JSON.stringify(value));
+    const end = { argv: [], code: status, signal: null, seconds: 0.02, lines: says.split("\n") };
+    return { ...end, outcome: await readOutcome(outcomePath) };
   }
-  const text = [`echo "$0"`, `echo x >"${tmp}/left"`, `sleep ${seconds}`, ...moves, `exit ${status}`].join(
-    "; ",
-  );
-  const argv = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", text, says] as const;
+  const moves: string[] = [];
+  for (const [path, value] of files) {
+    await Deno.writeTextFile(join(tmp, basename(path)), JSON.stringify(value));
+    moves.push(`mv '${tmp}/${basename(path)}' '${path}'`);
+  }
+  const steps = [`echo "$0"`, `echo x >"${tmp}/left"`, `sleep ${seconds}`, ...moves, `exit ${status}`];
+  const argv = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", steps.join("; "), says] as const;
   const result = await runCommand(argv, { logPath, signal, detached: true });
   return { ...result, outcome: await readOutcome(outcomePath) };
 }
