@@ -16,8 +16,6 @@
 // Above every descriptor that a child is to have.
 #define FIRST_HIGH_FD 64
 
-static const char *const SEARCH_PATH[] = { "/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/" };
-
 // What a child becomes. Descriptor i of the child is fds[i] of the agent.
 struct launch {
 	const char *path;
@@ -79,28 +77,6 @@ static long place_fds(struct launch *launch)
 	return 0;
 }
 
-static long try_exec(const struct launch *launch)
-{
-	bool has_slash = false;
-	long error;
-
-	for (const char *c = launch->path; *c != '\0'; c++)
-		has_slash |= *c == '/';
-	if (has_slash)
-		return SYS(execve, launch->path, launch->arguments, launch->environment);
-	for (size_t i = 0; i < ARRAY_SIZE(SEARCH_PATH); i++) {
-		char bytes[256];
-		struct text path = TEXT_IN(bytes);
-
-		text_put(&path, SEARCH_PATH[i]);
-		text_put(&path, launch->path);
-		error = SYS(execve, text_end(&path), launch->arguments, launch->environment);
-		if (error != -ENOENT)
-			return error;
-	}
-	return -ENOENT;
-}
-
 struct launch_error {
 	long error;
 	const char *what;
@@ -123,7 +99,8 @@ static struct launch_error become(struct launch *launch)
 	error = sys_set_ids((u32)launch->uid, (u32)launch->gid);
 	if (error < 0)
 		return (struct launch_error){ error, "setresuid" };
-	return (struct launch_error){ try_exec(launch), "execve" };
+	error = SYS(execve, launch->path, launch->arguments, launch->environment);
+	return (struct launch_error){ error, "execve" };
 }
 
 // Forks and runs the program. The pid, or -1 after it has answered `err`.
