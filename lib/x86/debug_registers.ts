@@ -33,7 +33,7 @@ export class DebugRegisters {
   #dr6 = DR6_AT_REST;
   #dr7 = 0n;
 
-  /** @param wordSize of the kernel, in bytes */
+  /** `wordSize`: that of the kernel, in bytes. */
   constructor(wordSize: 4 | 8) {
     this.#wordSize = wordSize;
   }

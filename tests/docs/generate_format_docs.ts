@@ -19,7 +19,7 @@ import {
   type RecordName,
   RECORDS,
 } from "../../lib/image/records.ts";
-import { RULES } from "../../lib/image/rule_ids.ts";
+import { type RuleInfo, RULES } from "../../lib/image/rule_ids.ts";
 import type { StructDesc } from "../../lib/image/struct_desc.ts";
 
 /** Where the page lies. */
@@ -136,9 +136,10 @@ const PAGE_TABLES: readonly (readonly [string, KernelArch, boolean])[] = [
 ];
 
 function ruleList(): string {
-  const rows = Object.entries(RULES).map(([id, { verdict, doc, dialects, source }]) => {
-    return [`\`${id}\``, verdict, doc, dialects.length > 1 ? "both" : dialects[0] ?? "", source];
-  });
+  const rules: [string, RuleInfo][] = Object.entries(RULES);
+  const rows = rules.map((
+    [id, { verdict, doc, only, source }],
+  ) => [`\`${id}\``, verdict, doc, only ?? "both", source]);
   return table(["id", "verdict", "found when", "dialect", "because of"], rows);
 }
 
