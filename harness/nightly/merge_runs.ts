@@ -3,6 +3,7 @@
 import { copy, ensureDir } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
+import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
@@ -105,9 +106,7 @@ function checkPlans(parts: readonly Part[]): void {
 }
 
 async function makeEmpty(out: string): Promise<void> {
-  await ensureDir(out).catch((error: Error) => {
-    throw new UsageError(`no directory for the merge, ${out}: ${error.message}`);
-  });
+  await makeDirectory(out, "the merge");
   for await (const { name } of Deno.readDir(out)) {
     throw new UsageError(`--out takes an empty directory or a new one: ${out} holds ${name}`);
   }

@@ -4,6 +4,7 @@ import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
+import type { NightlyPlan } from "./plan/planned_job.ts";
 import { jobBreakdown } from "./time_breakdown.ts";
 import { groupChanges, someNames } from "./history/group_changes.ts";
 import { formatDuration } from "../run/quantity.ts";
@@ -25,6 +26,21 @@ export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): str
   const kind = job.failure && job.failure.kind !== "test" ? `${job.failure.kind}: ` : "";
   const below = [`${kind}${job.reason ?? ""}`, ...job.failure?.log ? [`log: ${job.failure.log}`] : []];
   return [line, ...below.map((text) => `      ${text}`)].join("\n");
+}
+
+/** Prints the jobs of a plan: the name, what it took before, and the digest or what is wrong with it. */
+export function printPlan(
+  { jobs, selected }: NightlyPlan,
+  durations: ReadonlyMap<string, number>,
+  terminal: Pick<Terminal, "result">,
+): void {
+  for (const { name, digest, problem } of jobs) {
+    if (!selected.includes(name)) continue;
+    const seconds = durations.get(name);
+    const time = seconds === undefined ? "unknown" : formatDuration(seconds);
+    const what = problem === undefined ? digest ?? "" : `cannot be planned: ${problem.split("\n")[0]}`;
+    terminal.result([name.padEnd(36), time.padStart(8), what].join("  "));
+  }
 }
 
 /** What {@linkcode printNightly} takes beside the result. */

@@ -2,10 +2,9 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { junitReport } from "./junit_report.ts";
+import { junitReport, xmlAttribute, xmlText } from "./junit_report.ts";
 import { runIfInstalled } from "./testing/run_if_installed.ts";
 import { hostileTree, recordedTree } from "./testing/sample_tree.ts";
-import { xmlAttribute, xmlText } from "./xml_text.ts";
 
 const SCHEMA = fromFileUrl(new URL("../../fixtures/reports/junit.xsd", import.meta.url));
 const HAS_XMLLINT = await runIfInstalled("xmllint", ["--version"]) !== undefined;

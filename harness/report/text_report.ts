@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { someNames } from "../nightly/history/group_changes.ts";
 import { formatCount, formatDuration } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
@@ -55,19 +56,14 @@ export function scenarioText({ scenarios: { passed, failed, lost, skipped } }: R
 
 function problemLines(problem: Problem): string[] {
   const { state, title, headline, scenarios, places, since, reproduce } = problem;
-  const shown = scenarios.length > 1 ? [`  ${someOf(scenarios)}`] : [];
+  const shown = scenarios.length > 1 ? [`  ${someNames(scenarios, MAX_PLACES)}`] : [];
   const names = [...new Set(places.map(({ job }) => job.name))];
   return [
     `${state.toUpperCase()}  ${title}: ${headline}`,
     ...shown,
-    `  on ${someOf(names)}`,
+    `  on ${someNames(names, MAX_PLACES)}`,
     ...(since ? [`  since ${since.started.slice(0, 16).replace("T", " ")} (${since.id})`] : []),
     `  real? ${realityText(problem)}`,
     `  ${reproduce}`,
   ];
-}
-
-function someOf(names: readonly string[]): string {
-  const more = names.length - MAX_PLACES;
-  return names.slice(0, MAX_PLACES).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir } from "@std/fs";
 import { join, relative } from "@std/path";
 import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
+import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
@@ -100,9 +100,7 @@ export class RunReport {
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
     const before = resume ? await readRunResult(join(path, "results.json")) : undefined;
-    await ensureDir(path).catch((error) => {
-      throw new UsageError(`no directory for the results, ${path}: ${error.message}`);
-    });
+    await makeDirectory(path, "the results");
     return new RunReport(path, options, before);
   }
 

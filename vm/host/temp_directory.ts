@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { ExpectedError } from "./errors.ts";
+import { ExpectedError, UsageError } from "./errors.ts";
 
 /** Runs `use` with an empty directory below `parent`, which is made if need be, and removes it. */
 export async function withScratch<T>(parent: string, use: (directory: string) => Promise<T>): Promise<T> {
@@ -25,4 +25,16 @@ export async function makeTempDirectory(prefix: string): Promise<string> {
     const place = Deno.env.get("TMPDIR") || "/tmp";
     throw new ExpectedError(`no temporary directory below TMPDIR (${place}): ${(error as Error).message}`);
   }
+}
+
+/**
+ * Makes a directory that a command line names, unless it is there.
+ *
+ * @param use what it is for, such as `the results`
+ * @throws {UsageError} when it cannot be made
+ */
+export async function makeDirectory(path: string, use: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true }).catch((error: Error) => {
+    throw new UsageError(`no directory for ${use}, ${path}: ${error.message}`);
+  });
 }

@@ -19,6 +19,7 @@ import { runBisect } from "../../bisect/run_bisect.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
 import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
+import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
@@ -44,9 +45,7 @@ export const bisectCommand: Command = {
     const request = options.flag("resume") ? undefined : parseBisectRequest(options);
     if (request) await checkRequest(request);
     const directory = await placeOf(options);
-    await Deno.mkdir(directory, { recursive: true }).catch((error: Error) => {
-      throw new UsageError(`no directory for the bisect, ${directory}: ${error.message}`);
-    });
+    await makeDirectory(directory, "the bisect");
     const onWait = (holder: string): void => {
       throw new UsageError(
         `another bisect (process ${holder}) works in ${directory}: name another with --out`,

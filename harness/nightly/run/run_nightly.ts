@@ -4,6 +4,7 @@ import { join } from "@std/path";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { isDiskFull } from "../../../vm/kernel/build/build_error.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
+import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { timeBreakdown } from "../time_breakdown.ts";
@@ -45,7 +46,7 @@ export interface RunNightlyOptions {
  */
 export async function runNightly(options: RunNightlyOptions): Promise<NightlyResult> {
   const { directory: path, wait = false, terminal } = options;
-  await makeDirectory(path);
+  await makeDirectory(path, "the run");
   const onWait = (holder: string): void => {
     if (wait) return terminal.note(`waiting for another run (process ${holder}) to leave ${path}`);
     throw new UsageError(`another run (process ${holder}) works in ${path}: name another place with --out`);
@@ -130,10 +131,4 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
     terminal.note(error.message);
   });
   return result;
-}
-
-async function makeDirectory(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true }).catch((error: Error) => {
-    throw new UsageError(`no directory for the run, ${path}: ${error.message}`);
-  });
 }

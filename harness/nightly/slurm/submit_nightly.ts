@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir } from "@std/fs";
 import { join, resolve } from "@std/path";
 import { findTool, MissingToolError } from "../../../vm/host/find_tool.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
+import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
 import { DURATIONS_FILE, writeDurations } from "../plan/job_durations.ts";
@@ -101,9 +101,7 @@ async function prepareDirectory(
         `found ${oneLine(cut)}`,
     );
   }
-  await ensureDir(join(directory, "logs")).catch((error: Error) => {
-    throw new UsageError(`no directory for the run, ${directory}: ${error.message}`);
-  });
+  await makeDirectory(join(directory, "logs"), "the run");
   // Shards that ran were cut by these: others would move the jobs of those that did not.
   if (before === undefined) await writeDurations(join(directory, DURATIONS_FILE), durations);
   await writeWhole(path, new TextEncoder().encode(`${cut}\n`));
