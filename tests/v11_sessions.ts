@@ -34,7 +34,7 @@ export async function replay(
   const options: CaseOptions = {
     kernel: {
       ...{ arch: "i386", series: "2.6.28", dialect: "v11", checkpointNr: CHECKPOINT },
-      observed: await observeKernel(agent, "v11"),
+      observed: await observeKernel(agent),
     },
     program: new Uint8Array(0),
     decodeResults: (bytes) =>

@@ -18,7 +18,7 @@ export interface GuestKernel {
   /** Number of the system call for the agent. */
   readonly checkpointNr: number;
   /** The revision that images of a v11 kernel have; 1 when not given. */
-  readonly revision?: number;
+  readonly revision?: number | undefined;
   readonly observed: KernelObservation;
 }
 

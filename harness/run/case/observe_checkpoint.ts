@@ -50,18 +50,19 @@ export async function observeCheckpoint(
   agent: GuestAgent,
   options: ObserveOptions,
 ): Promise<ObservedCheckpoint> {
-  const { pid } = options;
+  const { pid, own } = options;
   // The thread's own stat: the process's shows the group's exit code in place of the task's
   // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
   const isOld = options.dialect === "v11";
   // Linux 2.6.28 has no comm, and its stat does not tell where arguments and environment lie.
-  const others = isOld ? ["auxv", "cmdline", "environ"] : ["comm"];
+  const others = isOld ? ["auxv?", "cmdline?", "environ?"] : ["comm?"];
   const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, ...others]);
-  const reply = options.own
-    ? await ownCheckpoint(agent, options.own)
+  const reply = own
+    ? await ownCheckpoint(agent, own)
     : await agent.checkpoint({ nr: options.checkpointNr, pid });
-  const after = await agent.observe(pid, OBSERVED_FOR_CHANGES);
+  // A target's own call is over before anybody looks.
+  const after = own ? before : await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const image = reply.image ?? new Uint8Array(0);
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
   const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image) });
@@ -82,7 +83,7 @@ export async function observeCheckpoint(
     t1: reply.secondsAfter,
   };
   const observation = parseObservation(raw);
-  return { reply, image, observation, raw, changes: options.own ? [] : changesBetween(before, after) };
+  return { reply, image, observation, raw, changes: own ? [] : changesBetween(before, after) };
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */

@@ -63,8 +63,8 @@ function fakeAgent(script: Script): { agent: Partial<GuestAgent>; calls: string[
     observe: (_, names) => {
       const source = calls.includes("checkpoint") ? script.after ?? raw.proc : raw.proc;
       const file = (name: string): Uint8Array =>
-        source.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
-      return said("observe", new Map(names.map((name) => [name, file(name).slice()])));
+        source.get(name.endsWith("/stat") ? "stat" : name.replace("?", "")) ?? new Uint8Array(0);
+      return said("observe", new Map(names.map((name) => [name.replace("?", ""), file(name).slice()])));
     },
     checkpoint: () => said("checkpoint", undefined).then(script.checkpoint ?? (() => Promise.resolve(reply))),
     registers: () => said("registers", copyOf(raw.registers)),

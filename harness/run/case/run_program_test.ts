@@ -36,7 +36,9 @@ function guestWith(reply: Partial<CheckpointResult>, state = SLEEPS): { guest: G
     readFile: () => Promise.resolve(new TextEncoder().encode("no such option\n")),
     observe: (_, names) => {
       const file = (name: string): Uint8Array => raw.proc.get(name.endsWith("/stat") ? "stat" : name)!;
-      return Promise.resolve(new Map(names.map((name) => [name, new Uint8Array(file(name))])));
+      return Promise.resolve(
+        new Map(names.map((name) => name.replace("?", "")).map((name) => [name, new Uint8Array(file(name))])),
+      );
     },
     checkpoint: () =>
       Promise.resolve(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { type KernelSeries, POSTED_SERIES } from "../../../lib/abi/series.ts";
-import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { selfScenario } from "../../../lib/model/self_scenario.ts";
@@ -77,7 +76,8 @@ export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promis
     series: dialect === "v11" ? POSTED_SERIES : seriesOf(guest.agent.info.release, prepared.platform),
     dialect,
     checkpointNr: prepared.checkpointNr,
-    observed: await observeKernel(guest.agent, dialect),
+    revision: prepared.revision,
+    observed: await observeKernel(guest.agent),
   };
 }
 
@@ -87,11 +87,11 @@ function seriesOf(release: string, { series, name }: Platform): KernelSeries {
   throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
 }
 
-/** What a kernel says of itself; one of 2.6.28 has no zero page, whatever a page that was only read seems to be. */
-export async function observeKernel(agent: GuestAgent, dialect: Dialect): Promise<KernelObservation> {
+/** What a kernel says of itself; one of 2.6.28 has no zero page. */
+export async function observeKernel(agent: GuestAgent): Promise<KernelObservation> {
   const text = new TextDecoder().decode(await agent.readFile("/proc/cpuinfo"));
   const flags = /^flags\s*:\s*(.*)$/m.exec(text)?.[1] ?? "";
   const { release, version, machine, zeroPageFrame } = agent.info;
-  const zeroFrame = dialect === "v11" ? undefined : zeroPageFrame;
+  const zeroFrame = zeroPageFrame === 0n ? undefined : zeroPageFrame;
   return { release, version, machine, zeroFrame, cpuFlags: new Set(flags.split(" ")) };
 }

@@ -48,6 +48,8 @@ export interface PreparedGuest {
   readonly build: KernelBuild | undefined;
   readonly acceleratorReason: string;
   readonly checkpointNr: number;
+  /** The revision of its images, where the kernel was asked. */
+  readonly revision: number | undefined;
   /** What scenarios are compiled for. */
   readonly compileTarget: CompileTarget;
   /** The scenarios that were compiled for it before. */
@@ -74,9 +76,9 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const build = user
     ? undefined
     : await untilInterrupted(signal, buildKernelFor(plan.platform, terminal, request));
-  const built = build && modelSeries(build.info.release);
   const release = user?.release ?? build!.info.release;
-  const platform = built ? { ...plan.platform, series: built.series } : plan.platform;
+  const model = modelSeries(release);
+  const platform = { ...plan.platform, series: model.series };
   const channel = user?.channel ?? request.channel ?? "virtio";
   const kernel = build?.bootFile ?? request.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
@@ -106,14 +108,10 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   });
   const syscall = request.syscall ?? build?.info.syscalls;
   const isKnown = build !== undefined && !(self && request.source?.kind === "directory");
-  const { numbers, dialect, notes } = isKnown
+  const isGuessed = !config && !request.channel && channel === "virtio";
+  const { numbers, dialect, revision, notes }: KernelAnswer = isKnown
     ? { numbers: syscall ?? PORT_NUMBERS, dialect: request.dialect ?? "port", notes: [] }
-    : await askKernel(startGuest, { syscall, dialect: request.dialect, targetOf, self }).catch((error) => {
-      if (!(error instanceof GuestLostError)) throw error;
-      if (error.consoleTail.trim() === "") error.message += NO_CONSOLE_HINT;
-      if (!config && !request.channel && channel === "virtio") error.message += NO_PORTS_HINT;
-      throw error;
-    });
+    : await askKernel(startGuest, { syscall, dialect: request.dialect, targetOf, self }, isGuessed);
   const series = dialect === "v11" ? POSTED_SERIES : platform.series;
   const compileTarget = { ...targetOf(numbers), dialect, series };
   // The kernel may turn out to be another one than was planned with.
@@ -121,11 +119,16 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   return {
     platform,
     kernelName: build ? kernelText(build, request.source) : `Linux ${user!.release} (${kernel})`,
-    notes: [...user?.notes ?? [], ...built?.note === undefined ? [] : [built.note], ...notes],
+    notes: [
+      ...user?.notes ?? [],
+      ...dialect === "v11" || model.note === undefined ? [] : [model.note],
+      ...notes,
+    ],
     self,
     build,
     acceleratorReason: `${accelerator}: ${reason}`,
     checkpointNr: numbers[platform.kernel === "x86_64" ? "x86_64" : "i386"],
+    revision,
     compileTarget,
     compiled: isAsPlanned
       ? plan.compiled
@@ -145,9 +148,21 @@ function entriesOf(target: CompileTarget): string {
   return Object.entries(target).map(String).toSorted().join();
 }
 
-async function askKernel(startGuest: () => Promise<Guest>, question: KernelQuestion): Promise<KernelAnswer> {
-  await using guest = await startGuest();
-  return await probeKernel(guest.agent, question);
+/** Asks a kernel in a guest of its own. `isGuessed`: nobody knows whether it has virtio ports. */
+async function askKernel(
+  startGuest: () => Promise<Guest>,
+  question: KernelQuestion,
+  isGuessed: boolean,
+): Promise<KernelAnswer> {
+  try {
+    await using guest = await startGuest();
+    return await probeKernel(guest.agent, question);
+  } catch (error) {
+    if (!(error instanceof GuestLostError)) throw error;
+    if (error.consoleTail.trim() === "") error.message += NO_CONSOLE_HINT;
+    if (isGuessed) error.message += NO_PORTS_HINT;
+    throw error;
+  }
 }
 
 /** Whether an image of a scenario goes to a directory that guest and host share. */

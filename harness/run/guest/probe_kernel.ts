@@ -33,6 +33,8 @@ export interface KernelQuestion {
 export interface KernelAnswer {
   readonly numbers: SyscallNumbers;
   readonly dialect: Dialect;
+  /** The revision of its images; undefined where none was seen. */
+  readonly revision?: number | undefined;
   /** What the user should know of it, a sentence each. */
   readonly notes: readonly string[];
 }
@@ -49,7 +51,6 @@ export async function probeKernel(agent: GuestAgent, question: KernelQuestion): 
   const notes = syscall === undefined && nr !== PORT_NUMBERS.x86_64
     ? [`its system call has number ${nr}`]
     : [];
-  if (self && question.dialect !== undefined) return { numbers, dialect: question.dialect, notes };
   const probe = await probeImage(agent, { nr, self, compileTarget: targetOf(numbers) });
   if (probe.refusal !== undefined) {
     notes.push(
@@ -58,15 +59,16 @@ export async function probeKernel(agent: GuestAgent, question: KernelQuestion): 
         : `another task is refused with ${probe.refusal}: if tasks can only checkpoint themselves here, say --self`,
     );
   }
-  const { revision } = probe;
+  const revision = probe.image && revisionOf(probe.image, question.dialect);
   const found = revision === undefined ? undefined : dialectOfRevision(revision);
+  const dialect = question.dialect ?? found ?? "port";
   if (found === "v11") {
     notes.push(
-      `its images have revision ${revision}: they are judged as those of the code of 2008 (--dialect v11)`,
+      `its images have revision ${revision}, as those of the code of 2008: judged as dialect ${dialect}`,
     );
     if (!self) notes.push("that code checkpoints the caller, whatever pid it is given: say --self");
   }
-  return { numbers, dialect: question.dialect ?? found ?? "port", notes };
+  return { numbers, dialect, revision, notes };
 }
 
 /**
@@ -104,10 +106,10 @@ export async function findSyscall(
   return first;
 }
 
-/** What a checkpoint of a plain target gives: the revision of its image, or the name of the errno. */
+/** What a checkpoint of a plain target gives: an image, or the name of the errno. */
 interface Probe {
   readonly refusal?: string;
-  readonly revision?: number;
+  readonly image?: Uint8Array;
 }
 
 async function probeImage(
@@ -124,19 +126,22 @@ async function probeImage(
   await agent.clean();
   if (made.errno !== 0) return { refusal: errnoName(made.errno) };
   if (!made.image?.length) return { refusal: "an empty image" };
-  return { revision: revisionOf(made.image) };
+  return { image: made.image };
 }
 
-function revisionOf(image: Uint8Array): number {
+/** The revision in the head of an image; undefined for what is none, where the dialect is known without it. */
+function revisionOf(image: Uint8Array, dialect: Dialect | undefined): number | undefined {
   try {
     for (const node of decodeBytes(image)) {
       if (node.kind === "record" && node.name === "HEAD") return node.fields.rev;
     }
   } catch (error) {
     if (!(error instanceof MalformedImageError)) throw error;
-    throw new UsageError(
-      `the kernel's first image cannot be read, and --dialect does not say how: ${error.message}`,
-    );
+    if (dialect === undefined) {
+      throw new UsageError(
+        `the kernel's first image cannot be read, and --dialect does not say how: ${error.message}`,
+      );
+    }
   }
-  throw new UsageError("the kernel's first image has no HEAD: name its rules by --dialect");
+  return undefined;
 }

@@ -70,14 +70,14 @@ async function probe(made: Uint8Array | number, question: Partial<KernelQuestion
     checkpoint: () => (asked.push("other"), Promise.resolve({ errno, image })),
     clean: () => Promise.resolve(),
   } as unknown as GuestAgent;
-  const { dialect, notes } = await probeKernel(agent, {
+  const { dialect, revision, notes } = await probeKernel(agent, {
     syscall: undefined,
     dialect: undefined,
     self: true,
     targetOf: () => I386,
     ...question,
   });
-  return { dialect, notes, asked };
+  return { dialect, revision, notes, asked };
 }
 
 function v11(options: SyntheticOptions = {}): Uint8Array {
@@ -85,21 +85,22 @@ function v11(options: SyntheticOptions = {}): Uint8Array {
 }
 
 Deno.test("probeKernel() takes the dialect from the revision of the first image, and says so", async () => {
-  assertEquals(await probe(syntheticImage()), { dialect: "port", notes: [], asked: ["self"] });
+  const port = { dialect: "port" as const, revision: 100, notes: [], asked: ["self"] };
+  assertEquals(await probe(syntheticImage()), port);
   for (const revision of [1, 2, 3]) {
-    assertEquals(await probe(v11({ revision })), {
-      dialect: "v11",
-      notes: [
-        `its images have revision ${revision}: they are judged as those of the code of 2008 (--dialect v11)`,
-      ],
-      asked: ["self"],
-    });
+    const note = `its images have revision ${revision}, as those of the code of 2008: judged as dialect v11`;
+    assertEquals(await probe(v11({ revision })), { ...port, dialect: "v11", revision, notes: [note] });
   }
 });
 
-Deno.test("probeKernel() believes --dialect, and asks nothing then", async () => {
-  assertEquals(await probe(v11(), { dialect: "port" }), { dialect: "port", notes: [], asked: [] });
-  assertEquals(await probe(syntheticImage(), { dialect: "v11" }), { dialect: "v11", notes: [], asked: [] });
+Deno.test("probeKernel() believes --dialect, whatever the image says", async () => {
+  const { dialect, notes } = await probe(v11(), { dialect: "port" });
+  assertEquals([dialect, notes], ["port", [
+    "its images have revision 1, as those of the code of 2008: judged as dialect port",
+  ]]);
+  assertEquals((await probe(syntheticImage(), { dialect: "v11" })).dialect, "v11");
+  const unreadable = await probe(v11({ revision: 7 }), { dialect: "v11" });
+  assertEquals([unreadable.dialect, unreadable.revision, unreadable.notes], ["v11", undefined, []]);
 });
 
 Deno.test("probeKernel() advises --self where the call refuses others, or saves its caller instead", async () => {

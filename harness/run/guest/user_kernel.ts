@@ -20,7 +20,7 @@ export interface UserKernelFile {
   /** From the file beside it, or from the kernel itself. */
   readonly config: KernelConfig | undefined;
   readonly channel: GuestChannel;
-  /** What the user should know: which model, which channel and why. */
+  /** What the user should know: which channel and why. */
   readonly notes: readonly string[];
 }
 
@@ -72,8 +72,7 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
   if (question.channel === undefined && channel === "serial") {
     notes.push("the kernel has no virtio ports: the agent talks over a second serial port, slowly");
   }
-  const { series, note } = modelSeries(release);
-  if (note) notes.push(note);
+  const { series } = modelSeries(release);
   return {
     platform: withSeries({ ...platform, name: platform.name.split("@")[0]! }, series),
     release,

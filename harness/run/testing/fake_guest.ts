@@ -29,11 +29,13 @@ export function fakeAgent(
     stop: () => Promise.resolve(),
     observe: (_, names) =>
       Promise.resolve(
-        new Map(names.map((name) => {
-          const text = files[name];
-          const file = raw.proc.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
-          return [name, text === undefined ? file.slice() : new TextEncoder().encode(text)];
-        })),
+        new Map(
+          names.map((name) => name.replace("?", "")).map((name) => {
+            const text = files[name];
+            const file = raw.proc.get(name.endsWith("/stat") ? "stat" : name) ?? new Uint8Array(0);
+            return [name, text === undefined ? file.slice() : new TextEncoder().encode(text)];
+          }),
+        ),
       ),
     checkpoint: () =>
       Promise.resolve(checkpointReply({ image, secondsBefore: raw.t0, secondsAfter: raw.t1 })),
@@ -53,6 +55,7 @@ export function fakePrepared(
   return {
     ...{ platform: PLATFORMS[0]!, kernelName: "Linux 6.1.0", notes: [], self: false, build: undefined },
     ...{ acceleratorReason: "none: nothing runs", checkpointNr: compileTarget.checkpointNr, compileTarget },
+    revision: undefined,
     ...{ compiled: new Map(), targetPath: "/target", filesOf: new Map(), skipReason: () => undefined },
     ...{ startGuest, signal },
   };

@@ -82,7 +82,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 /** Files of /proc/PID; what the kernel does not have is left out. */
 function observed({ files }: SessionStop, names: readonly string[]): Map<string, Uint8Array<ArrayBuffer>> {
   const found = new Map<string, Uint8Array<ArrayBuffer>>();
-  for (const name of names) {
+  for (const name of names.map((name) => name.replace("?", ""))) {
     const bytes = name === "pages" ? listedPages(files) : files.get(name.endsWith("/stat") ? "stat" : name);
     if (bytes) found.set(name, bytes.slice());
   }
