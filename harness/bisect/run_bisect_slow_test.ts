@@ -19,7 +19,7 @@ import { GitFixture } from "./testing/git_fixture.ts";
 const PROGRAM = fromFileUrl(new URL("./testing/fake_bisect.ts", import.meta.url));
 const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
 
-/** What came of a bisect. */
+/** How a bisect ended. */
 interface Ended {
   readonly answer: BisectAnswer;
   readonly status: number;

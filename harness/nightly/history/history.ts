@@ -152,7 +152,7 @@ export class History implements Disposable {
     }));
   }
 
-  /** What became of the scenarios of a job in earlier runs, the oldest first; without the runs named. */
+  /** The scenarios of a job in earlier runs, the oldest first; without the runs named. */
   scenarioHistory(job: string, without: readonly string[] = []): PastScenario[] {
     const rows = this.#all(
       `SELECT scenarios.*, runs.started FROM scenarios JOIN runs ON run = id

@@ -44,7 +44,7 @@ export interface RunState {
   readonly slots: number;
 }
 
-/** What came of the jobs. */
+/** How the jobs ended. */
 interface JobsOutcome {
   /** One for each job, in their order. */
   readonly jobs: readonly NightlyJob[];
