@@ -96,7 +96,7 @@ export {
   type RecordName,
   RECORDS,
 } from "./lib/image/records.ts";
-export { type RuleId, type RuleInfo, RULES } from "./lib/image/rule_ids.ts";
+export { type RuleId, type RuleInfo, ruleInfo, type RuleRow, RULES } from "./lib/image/rule_ids.ts";
 export {
   checkImage,
   checkImageStream,

@@ -37,7 +37,7 @@ const ELSEWHERE = ["E_TRUNCATED", "N_UNKNOWN_RECORD", "N_HEAD_NO_NUL"];
 Deno.test("every fault that the rules know is caused by a corruption of the list", () => {
   const caused = new Set<string>(CORRUPTIONS.map(({ id }) => id));
   const missing = Object.keys(RULES).filter((id) =>
-    RULES[id as RuleId].source !== RULES.N_STALE_PADDING.source && !ELSEWHERE.includes(id) && !caused.has(id)
+    RULES[id as RuleId][1] !== RULES.N_STALE_PADDING[1] && !ELSEWHERE.includes(id) && !caused.has(id)
   );
   assertEquals(missing, []);
 });

@@ -42,7 +42,7 @@ export { KERNEL_ARCHES, type KernelArch } from "../abi/arch.ts";
 export type { Dialect } from "../abi/dialect.ts";
 export { KERNEL_SERIES, type KernelSeries } from "../abi/series.ts";
 export type { Finding, Verdict } from "../image/finding.ts";
-export { CPU_REGISTER_FIELDS, type CpuRegister } from "../x86/registers.ts";
+export { type CpuRegister, USER_REGS } from "../x86/registers.ts";
 export type { PredictedArea, PredictedPage, StopPrediction } from "../model/predict_stop.ts";
 export type { PredictedError } from "../model/posted_errors.ts";
 export type { ProgramFacts } from "../model/program_facts.ts";

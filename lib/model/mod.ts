@@ -37,7 +37,7 @@ import type { CompileTarget } from "./state/model_state.ts";
 
 export type { Dialect } from "../abi/dialect.ts";
 export { KERNEL_SERIES, type KernelSeries } from "../abi/series.ts";
-export { CPU_REGISTER_FIELDS, type CpuRegister } from "../x86/registers.ts";
+export { type CpuRegister, USER_REGS } from "../x86/registers.ts";
 export {
   type PredictedArea,
   predictedBytes,

@@ -3,66 +3,7 @@
 /** Architecture whose `struct user_regs_struct` is meant: that of the tracer that called PTRACE_GETREGS. */
 export type RegisterLayout = "x86_64" | "i386";
 
-/**
- * The registers of `struct user_regs_struct` in their order, each one native word: 27 of 8 bytes on x86-64
- * (arch/x86/include/asm/user_64.h), 17 of 4 bytes on i386 (user_32.h).
- */
-export const USER_REGS = {
-  x86_64: [
-    "r15",
-    "r14",
-    "r13",
-    "r12",
-    "bp",
-    "bx",
-    "r11",
-    "r10",
-    "r9",
-    "r8",
-    "ax",
-    "cx",
-    "dx",
-    "si",
-    "di",
-    "orig_ax",
-    "ip",
-    "cs",
-    "flags",
-    "sp",
-    "ss",
-    "fs_base",
-    "gs_base",
-    "ds",
-    "es",
-    "fs",
-    "gs",
-  ],
-  i386: [
-    "bx",
-    "cx",
-    "dx",
-    "si",
-    "di",
-    "bp",
-    "ax",
-    "ds",
-    "es",
-    "fs",
-    "gs",
-    "orig_ax",
-    "ip",
-    "cs",
-    "flags",
-    "sp",
-    "ss",
-  ],
-} as const;
-
-/** Bytes of `struct user_regs_struct`. */
-export const USER_REGS_SIZE = { x86_64: 216, i386: 68 } as const;
-
-/** The u64 fields of the CPU record that hold registers, in the record's order from offset 0. */
-export const CPU_REGISTER_FIELDS = [
+const WIDE = [
   "r15",
   "r14",
   "r13",
@@ -78,54 +19,38 @@ export const CPU_REGISTER_FIELDS = [
   "dx",
   "si",
   "di",
-  "orig_ax",
-  "ip",
-  "cs",
-  "flags",
-  "sp",
-  "ss",
-  "ds",
-  "es",
-  "fs",
-  "gs",
 ] as const;
+const REST = ["orig_ax", "ip", "cs", "flags", "sp", "ss"] as const;
+const DATA = ["ds", "es", "fs", "gs"] as const;
+
+/**
+ * The registers of `struct user_regs_struct` in their order, each one native word: 27 of 8 bytes on x86-64
+ * (arch/x86/include/asm/user_64.h), 17 of 4 bytes on i386 (user_32.h).
+ */
+export const USER_REGS = {
+  x86_64: [...WIDE, ...REST, "fs_base", "gs_base", ...DATA],
+  i386: ["bx", "cx", "dx", "si", "di", "bp", "ax", ...DATA, ...REST],
+} as const;
+
+/** Bytes of `struct user_regs_struct`. */
+export const USER_REGS_SIZE = { x86_64: 216, i386: 68 } as const;
+
+/** The u64 fields of the CPU record that hold registers, in the record's order from offset 0. */
+export const CPU_REGISTER_FIELDS: readonly CpuRegister[] = [...WIDE, ...REST, ...DATA];
 
 /** The u64 fields of the CPU record after those: 4 and 5 are always 0. */
-export const CPU_DEBUG_FIELDS = [
-  "debugreg0",
-  "debugreg1",
-  "debugreg2",
-  "debugreg3",
-  "debugreg4",
-  "debugreg5",
-  "debugreg6",
-  "debugreg7",
-] as const;
+export const CPU_DEBUG_FIELDS = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `debugreg${i}` as const);
 
 /** A register of the CPU record. */
-export type CpuRegister = typeof CPU_REGISTER_FIELDS[number];
+export type CpuRegister = Exclude<(typeof USER_REGS)["x86_64"][number], "fs_base" | "gs_base">;
 
 /** A register of `struct user_regs_struct`. */
 export type UserRegister = typeof USER_REGS[RegisterLayout][number];
 
 /** Flag bits by name; bits 12 and 13 are IOPL. Bit 1 is always set. */
 export const EFLAGS = {
-  CF: 0,
-  PF: 2,
-  AF: 4,
-  ZF: 6,
-  SF: 7,
-  TF: 8,
-  IF: 9,
-  DF: 10,
-  OF: 11,
-  NT: 14,
-  RF: 16,
-  VM: 17,
-  AC: 18,
-  VIF: 19,
-  VIP: 20,
-  ID: 21,
+  ...{ CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, TF: 8, IF: 9, DF: 10, OF: 11 },
+  ...{ NT: 14, RF: 16, VM: 17, AC: 18, VIF: 19, VIP: 20, ID: 21 },
 } as const;
 
 const SEGMENT_REGISTERS: ReadonlySet<string> = new Set(["cs", "ss", "ds", "es", "fs", "gs"]);

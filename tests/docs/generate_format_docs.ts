@@ -19,7 +19,7 @@ import {
   type RecordName,
   RECORDS,
 } from "../../lib/image/records.ts";
-import { type RuleInfo, RULES } from "../../lib/image/rule_ids.ts";
+import { type RuleId, ruleInfo, RULES } from "../../lib/image/rule_ids.ts";
 import type { StructDesc } from "../../lib/image/struct_desc.ts";
 
 /** Where the page lies. */
@@ -136,10 +136,10 @@ const PAGE_TABLES: readonly (readonly [string, KernelArch, boolean])[] = [
 ];
 
 function ruleList(): string {
-  const rules: [string, RuleInfo][] = Object.entries(RULES);
-  const rows = rules.map((
-    [id, { verdict, doc, only, source }],
-  ) => [`\`${id}\``, verdict, doc, only ?? "both", source]);
+  const rows = (Object.keys(RULES) as RuleId[]).map((id) => {
+    const { verdict, doc, only, source } = ruleInfo(id);
+    return [`\`${id}\``, verdict, doc, only ?? "both", source];
+  });
   return table(["id", "verdict", "found when", "dialect", "because of"], rows);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Finding } from "../../../lib/image/finding.ts";
-import { type RuleInfo, RULES } from "../../../lib/image/rule_ids.ts";
+import { type RuleRow, RULES } from "../../../lib/image/rule_ids.ts";
 import type { SplatRecord } from "../../run/run_result.ts";
 import { type Problem, type ProblemPlace, realityText } from "../problems.ts";
 import {
@@ -200,8 +200,8 @@ function breakable(path: string): Markup {
 
 /** What the finding says, and where the format has a rule of that name what breaks it. */
 function meaning({ id, message, verdict }: Finding): string {
-  const rule: RuleInfo | undefined = Object.hasOwn(RULES, id) ? RULES[id as keyof typeof RULES] : undefined;
-  return rule === undefined || verdict === "mismatch" ? message : `${message} (${rule.doc})`;
+  const rule: RuleRow | undefined = Object.hasOwn(RULES, id) ? RULES[id as keyof typeof RULES] : undefined;
+  return rule === undefined || verdict === "mismatch" ? message : `${message} (${rule[0]})`;
 }
 
 function splatText({ title, frames, lines, fingerprint, allowed }: SplatRecord): Markup {

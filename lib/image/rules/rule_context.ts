@@ -6,7 +6,7 @@ import { formatOfHead, type FormatOptions, type ImageFormat } from "../dialect.t
 import type { Finding, Verdict } from "../finding.ts";
 import type { NodeBase, RecordNode, RecordNodeOf } from "../nodes.ts";
 import { fieldOf } from "../records.ts";
-import { type RuleId, RULES } from "../rule_ids.ts";
+import { type RuleId, ruleInfo } from "../rule_ids.ts";
 import { displayText } from "../struct_codec.ts";
 import { Areas } from "./areas.ts";
 
@@ -143,7 +143,7 @@ export class RuleContext {
 
   #add(id: RuleId, finding: Omit<Finding, "id" | "verdict">): void {
     // What the decoder could pass over is invalid, whatever the id is to the decoder.
-    const verdict: Verdict = RULES[id].verdict === "note" ? "note" : "invalid";
+    const verdict: Verdict = ruleInfo(id).verdict === "note" ? "note" : "invalid";
     const count = (this.#counts.get(id)?.count ?? 0) + 1;
     // As-posted behaviour is named once, with the number of its places.
     const isListed = count <= (verdict === "note" ? 1 : this.#limit);
