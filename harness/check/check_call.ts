@@ -53,7 +53,7 @@ export function checkCall(
 /** What is in the output, and where its position is. */
 function outputFindings({ outcome: { written } }: CallPlan, { image, file, reply }: MadeCall): Finding[] {
   const findings: Finding[] = [];
-  if (written === "nothing") findings.push(...checkNothingWritten(image));
+  if (written === "nothing" || written === "discarded") findings.push(...checkNothingWritten(image));
   if (!file || reply.signal !== undefined) return findings;
   const position = image.length === 0 ? file.before : file.start + image.length;
   if (file.after !== position) {

@@ -23,8 +23,11 @@ import type { TracerSpec, TracerWork } from "./tracer.ts";
 export interface CallOutcome {
   /** "ok", an errno, or the signal that ends the caller. */
   readonly name: string;
-  /** What it leaves at its output: nothing at all, an image without its tail, or a whole image. */
-  readonly written: "nothing" | "part" | "whole";
+  /**
+   * What it leaves at its output: nothing at all, an image without its tail, a whole image, or nothing since the
+   * device keeps nothing of the whole image that was written.
+   */
+  readonly written: "nothing" | "part" | "whole" | "discarded";
   /** Which state of the target the image shows: that before what happened meanwhile, or that after it. */
   readonly sees: "before" | "after";
   /** The reason, in words. */
@@ -164,9 +167,10 @@ function argumentProblem(
   if (kind === "epoll" || kind === "eventfd" || kind === "signalfd") {
     return ["EINVAL", `the kernel cannot write to an ${kind} descriptor`];
   }
-  // drivers/char/mem.c and fs/proc: these files have a write operation for user space.
-  const isOdd = ["/dev/null", "/dev/zero", "/dev/full"].includes(path) || path.startsWith("/proc/");
-  return isOdd ? ["EINVAL", "the kernel cannot write to this file"] : undefined;
+  // drivers/char/mem.c and fs/proc: these files have a write operation for user space alone.
+  return path === "/dev/full" || path.startsWith("/proc/")
+    ? ["EINVAL", "the kernel cannot write to this file"]
+    : undefined;
 }
 
 function lateOutcome(
@@ -202,7 +206,9 @@ function lateOutcome(
   }
   if (end) return { name: end.name, why: end.why, written: end.at === 0 ? "nothing" : "part", sees };
   if (refusal) return { name: refusal.name, why: refusal.why, written: "part", sees };
-  return { name: "ok", why: "", written: "whole", sees };
+  // drivers/char/mem.c: both have write_iter, and forget what they are given.
+  const isDiscarded = output.path === "/dev/null" || output.path === "/dev/zero";
+  return { name: "ok", why: "", written: isDiscarded ? "discarded" : "whole", sees };
 }
 
 /** Where writing fails. */

@@ -43,10 +43,13 @@ export function portRefusal({ sharedWith, hasOtherRoot, space }: ModelState): Re
       : "another process shares its memory";
     return refuse("EOPNOTSUPP", undefined, why);
   }
-  if (hasOtherRoot) return otherRoot();
+  // cr_mm_survey: all mappings are looked at before anything is written.
+  if (hasOtherRoot) return { ...otherRoot(), atPage: undefined };
   for (const area of space.areas) {
     const refused = areaRefusal(area);
-    if (refused) return refuse(refused[0], area.start, `area "${area.label}" ${refused[1]}`);
+    if (refused) return refuse(refused[0], undefined, `area "${area.label}" ${refused[1]}`);
+  }
+  for (const area of space.areas) {
     const unreadable = unreadableRefusal(space, area);
     if (unreadable) return unreadable;
   }
@@ -93,6 +96,7 @@ function areaRefusal({ flags, file }: Area): [errno: string, why: string] | unde
   if ((flags & (VM.IO | VM.PFNMAP)) !== 0n) return ["ENOSYS", "is device memory"];
   if (file?.kind === "memfd") return ["EBADF", "maps a file that is in no directory"];
   if (file?.unlinked) return ["ENOENT", "maps a file without a name"];
+  if (file?.hidden) return ["EBADF", "maps a file that something is mounted over"];
   if (file && isTooLong(file)) return ["ENAMETOOLONG", "maps a file with too long a name"];
   return undefined;
 }

@@ -74,6 +74,9 @@ export class FileModel {
     return this.#unlinked;
   }
 
+  /** Set once something is mounted over it or its directory. */
+  hidden = false;
+
   /**
    * Records that the name under which it was opened is gone: unlink(2), or another file was renamed over it.
    */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { integer, oneOf, optional } from "../../schema.ts";
+import { described, integer, oneOf, optional } from "../../schema.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
@@ -190,6 +190,31 @@ export const FILE_STEPS = [
         builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
         builder.syscall("chdir", [name], { expected: 0n });
         state.workingDirectory += `/${step.directory}`;
+      }
+    },
+  }),
+  defineStep({
+    op: "mount_over",
+    about: "mount(2): another file is bound over the file, or an empty tmpfs mounted on its directory. " +
+      "Mappings of the file go on; its name leads elsewhere.",
+    fields: { file: FILE_NAME, with: optional(described("The other file.", FILE_NAME)) },
+    apply(step, { state, builder }) {
+      const MS_BIND = 4096n;
+      if (!state.hasOwnMounts) {
+        throw new SyntaxError("a mount needs a mount namespace of the target's own: unshare it first");
+      }
+      const { path } = state.file(step.file);
+      if (step.with === undefined) {
+        const type = builder.scratchString(0, "tmpfs");
+        const directory = builder.scratchString(8192, path.slice(0, path.lastIndexOf("/")));
+        builder.syscall("mount", [type, directory, type, 0n, 0n], { expected: 0n });
+        for (const file of state.files.values()) if (file.kind === "regular") file.hidden = true;
+      } else {
+        const other = builder.scratchString(0, state.file(step.with).path);
+        builder.syscall("mount", [other, builder.scratchString(8192, path), 0n, MS_BIND, 0n], {
+          expected: 0n,
+        });
+        state.file(step.file).hidden = true;
       }
     },
   }),

@@ -11,6 +11,9 @@
 #include <linux/checkpoint.h>
 #include <linux/dcache.h>
 #include <linux/err.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/path.h>
 #include <linux/rwsem.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -80,6 +83,35 @@ static int cr_write_string(struct cr_ctx *ctx, const char *str, int len)
 	return cr_write_obj(ctx, &h, str);
 }
 
+/* is the file, or a directory on the way to it, hidden by another mount? */
+static bool cr_is_hidden(const struct path *file, const struct path *root)
+{
+	struct path path = *file;
+	struct dentry *parent;
+	bool hidden = false;
+
+	path_get(&path);
+	while (!path_equal(&path, root)) {
+		hidden = path_is_mountpoint(&path);
+		if (hidden)
+			break;
+
+		/* its own mount hides nothing: go on above the mount point */
+		while (path.dentry == path.mnt->mnt_root) {
+			/* moved since __d_path() saw it */
+			hidden = !follow_up(&path);
+			if (hidden || path_equal(&path, root))
+				goto out;
+		}
+		parent = dget_parent(path.dentry);
+		dput(path.dentry);
+		path.dentry = parent;
+	}
+out:
+	path_put(&path);
+	return hidden;
+}
+
 /**
  * cr_fill_fname - return pathname of a given file
  * @path: path name
@@ -109,6 +141,9 @@ char *cr_fill_fname(const struct path *path, const struct path *root,
 	 */
 	if (d_unlinked(path->dentry))
 		return ERR_PTR(-ENOENT);
+	/* the name leads to what was mounted over the file */
+	if (cr_is_hidden(path, root))
+		return ERR_PTR(-EBADF);
 
 	*n = buf + *n - fname;
 	return fname;

@@ -10,9 +10,15 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
+#include <linux/task_work.h>
 #include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 18, 0)
+#include <linux/tracehook.h>
+#endif
 
 /* the kernel's version, part by part */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 13, 0)
@@ -28,11 +34,40 @@
 #define cr_fd_file(f)		((f).file)
 #endif
 
-/* raw scheduler state of a task */
+/* scheduler state of a task */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
 #define cr_task_state(t)	READ_ONCE((t)->__state)
+#define cr_wait_inactive(t, s)	wait_task_inactive(t, s)
 #else
-#define cr_task_state(t)	READ_ONCE((t)->state)
+/* each request of a tracer takes TASK_WAKEKILL away for as long as it lasts */
+static inline long cr_task_state(struct task_struct *t)
+{
+	long state = READ_ONCE(t->state);
+
+	return state & __TASK_TRACED ? TASK_TRACED : state;
+}
+
+static inline unsigned long cr_wait_inactive(struct task_struct *t, long state)
+{
+	unsigned long ncsw;
+
+	do {
+		ncsw = wait_task_inactive(t, READ_ONCE(t->state));
+	} while (!ncsw && state == TASK_TRACED && cr_task_state(t) == state &&
+		 !signal_pending(current));
+	return ncsw;
+}
+#endif
+
+/* do the work that others left for the caller to do */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+static inline void cr_notify_signal(void)
+{
+	clear_notify_signal();
+	task_work_run();
+}
+#else
+#define cr_notify_signal()	tracehook_notify_signal()
 #endif
 
 /* path by which user space knows a mapped file */
@@ -87,6 +122,13 @@ static inline bool cr_is_hole_entry(swp_entry_t entry)
 #define CR_VM_SHADOW_STACK	VM_SHADOW_STACK
 #else
 #define CR_VM_SHADOW_STACK	VM_NONE
+#endif
+
+/* a fault that has dropped the mmap lock though it was not to be tried again */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+#define CR_FAULT_COMPLETED	VM_FAULT_COMPLETED
+#else
+#define CR_FAULT_COMPLETED	0
 #endif
 
 #endif /* _CHECKPOINT_COMPAT_H */

@@ -29,15 +29,9 @@
 /*
  * utilities to alloc, free, and handle 'struct cr_pgarr' (page-arrays)
  *
- * The checkpoint context structure has two members for page-arrays:
- *   ctx->pgarr_list: list head of the page-array chain
- *   ctx->nr_pages: number of pages in all of them
- *
- * During checkpoint the chain tracks the pages to be dumped (page pointer and
- * virtual address). It has room for exactly one chunk and is allocated at the
- * beginning, because pages are collected where nothing can be allocated.
- * Page-arrays are filled in the order of the list. Before the next chunk, all
- * are reset but not freed (that is, dereference page pointers).
+ * The chain ctx->pgarr_list tracks the pages to be dumped, ctx->nr_pages of
+ * them. It has room for one chunk and is allocated at the beginning: pages are
+ * collected where nothing can be allocated. Before the next chunk all are reset.
  */
 
 /* free a single page-array object */
@@ -152,8 +146,7 @@ static bool cr_ctx_append_page(struct cr_ctx *ctx, unsigned long addr,
  * pages, whatever kind of private mapping they are in:
  *
  *  - in anonymous memory, all that were ever written to. Where a page was
- *    only read, or nothing at all was done, there is the zero page or none,
- *    and there will be after a restart;
+ *    only read, or nothing was done, a restart gives the same;
  *
  *  - in a private file mapping, the copies made when the task first wrote to
  *    a page. A page of the file itself need not be saved: the file has it.
@@ -164,9 +157,6 @@ static bool cr_ctx_append_page(struct cr_ctx *ctx, unsigned long addr,
  *
  * A page that is swapped out is anonymous, and has to be brought in. No other
  * page is made present.
- *
- * Selected pages are enlisted in the page-array chain, and written after the
- * locks are dropped.
  */
 
 /* results of the page table walk, besides errors; 0: the end was reached */
@@ -245,7 +235,7 @@ static int cr_walk_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 	int ret = 0;
 
 	cond_resched();
-	if (signal_pending(current))
+	if (task_sigpending(current))
 		return -EINTR;
 
 	ptl = pmd_trans_huge_lock(pmd, walk->vma);
@@ -277,120 +267,35 @@ static const struct mm_walk_ops cr_walk_ops = {
 	.pmd_entry = cr_walk_pmd,
 };
 
-/* bring in the page at @addr, as it is: nothing is written to it */
+/*
+ * Bring in the page at @addr, as it is: nothing is written to it. Drops the
+ * mmap lock, so that nobody waits for it until all of a chunk was read.
+ */
 static int cr_fault_page(struct vm_area_struct *vma, unsigned long addr)
 {
+	struct mm_struct *mm = vma->vm_mm;
 	/* REMOTE: protection keys of the caller have no say here */
-	vm_fault_t fault = handle_mm_fault(vma, addr, FAULT_FLAG_REMOTE, NULL);
+	vm_fault_t fault = handle_mm_fault(vma, addr, FAULT_FLAG_REMOTE |
+					   FAULT_FLAG_ALLOW_RETRY |
+					   FAULT_FLAG_KILLABLE |
+					   FAULT_FLAG_INTERRUPTIBLE, NULL);
 
+	if (fault & (VM_FAULT_RETRY | CR_FAULT_COMPLETED))
+		return 0;	/* the lock was dropped; look again */
+	mmap_read_unlock(mm);
 	if (!(fault & VM_FAULT_ERROR))
 		return 0;
 	return vm_fault_to_errno(fault, FOLL_HWPOISON) ?: -EFAULT;
 }
 
-/**
- * cr_private_vma_fill_pgarr - collect pages of a VMA for the next chunk
- * @ctx: checkpoint context
- * @vma: vma to scan
- * @start: start address (updated)
- *
- * Fills the page-array chain until it is full, or the end of @vma reached.
- * Called with the mmap lock held for reading.
- *
- * Return: 0, or an error.
+/*
+ * A VMA by what it is, not by where it is kept: that is the only way to meet
+ * it again after the mmap lock was dropped.
  */
-static int cr_private_vma_fill_pgarr(struct cr_ctx *ctx,
-				     struct vm_area_struct *vma,
-				     unsigned long *start)
-{
-	struct cr_walk w = { .ctx = ctx };
-	int ret;
-
-	for (;;) {
-		ret = walk_page_range(vma->vm_mm, *start, vma->vm_end,
-				      &cr_walk_ops, &w);
-		if (ret < 0)
-			return ret;
-
-		*start = ret ? w.next : vma->vm_end;
-		if (ret != CR_WALK_FAULT)
-			return 0;
-
-		ret = cr_fault_page(vma, *start);
-		if (ret)
-			return ret;
-	}
-}
-
-/* write the header of a chunk */
-static int cr_write_pgarr(struct cr_ctx *ctx, unsigned int nr_pages)
-{
-	struct cr_hdr h = {
-		.type = CR_HDR_PGARR,
-		.len = sizeof(struct cr_hdr_pgarr),
-	};
-	struct cr_hdr_pgarr hh = { .nr_pages = nr_pages };
-
-	return cr_write_obj(ctx, &h, &hh);
-}
-
-/* dump contents of pages: many with one call, and without a copy of ours */
-static int cr_write_pages(struct cr_ctx *ctx, struct page **pages,
-			  unsigned int nr)
-{
-	const unsigned int max = PAGE_SIZE / sizeof(*ctx->bvec);
-	struct iov_iter iter;
-	unsigned int i, n;
-	int ret;
-
-	for (; nr; nr -= n, pages += n) {
-		n = min(nr, max);
-		for (i = 0; i < n; i++) {
-			ctx->bvec[i].bv_page = pages[i];
-			ctx->bvec[i].bv_len = PAGE_SIZE;
-			ctx->bvec[i].bv_offset = 0;
-		}
-		iov_iter_bvec(&iter, WRITE, ctx->bvec, n, n * PAGE_SIZE);
-		ret = cr_write_iter(ctx, &iter);
-		if (ret)
-			return ret;
-	}
-
-	return 0;
-}
-
-/**
- * cr_vma_dump_pages - dump pages listed in the ctx page-array chain
- * @ctx: checkpoint context
- *
- * First dump all virtual addresses, followed by the contents of all pages.
- *
- * Return: 0, or an error.
- */
-static int cr_vma_dump_pages(struct cr_ctx *ctx)
-{
-	struct cr_pgarr *pgarr;
-	int ret;
-
-	ret = cr_write_pgarr(ctx, ctx->nr_pages);
-	if (ret)
-		return ret;
-
-	list_for_each_entry(pgarr, &ctx->pgarr_list, list) {
-		ret = cr_kwrite(ctx, pgarr->vaddrs,
-				pgarr->nr_used * sizeof(*pgarr->vaddrs));
-		if (ret)
-			return ret;
-	}
-
-	list_for_each_entry(pgarr, &ctx->pgarr_list, list) {
-		ret = cr_write_pages(ctx, pgarr->pages, pgarr->nr_used);
-		if (ret)
-			return ret;
-	}
-
-	return 0;
-}
+struct cr_vma {
+	struct cr_hdr_vma hh;
+	struct file *file;	/* with a reference */
+};
 
 /* what kind of VMA is it, for us? none: it cannot be saved */
 static int cr_vma_type(struct vm_area_struct *vma)
@@ -434,15 +339,6 @@ static int cr_vma_fill(struct vm_area_struct *vma, struct cr_hdr_vma *hh)
 	return 0;
 }
 
-/*
- * A VMA by what it is, not by where it is kept: that is the only way to meet
- * it again after the mmap lock was dropped.
- */
-struct cr_vma {
-	struct cr_hdr_vma hh;
-	struct file *file;	/* with a reference */
-};
-
 /* find the VMA again; NULL if it is not the same any more */
 static struct vm_area_struct *cr_vma_find(struct mm_struct *mm,
 					  const struct cr_vma *cv)
@@ -456,6 +352,105 @@ static struct vm_area_struct *cr_vma_find(struct mm_struct *mm,
 	return vma;
 }
 
+/*
+ * Collect pages of a VMA for the next chunk, from @start (updated) on, until
+ * there is no room for more or the end of the VMA is reached.
+ */
+static int cr_private_vma_fill_pgarr(struct cr_ctx *ctx,
+				     const struct cr_vma *cv,
+				     unsigned long *start)
+{
+	struct cr_walk w = { .ctx = ctx };
+	struct vm_area_struct *vma;
+	int ret;
+
+	do {
+		ret = cr_signal_check();
+		if (!ret)
+			ret = mmap_read_lock_killable(ctx->mm);
+		if (ret)
+			return ret;
+
+		vma = cr_vma_find(ctx->mm, cv);
+		ret = vma ? walk_page_range(ctx->mm, *start, cv->hh.vm_end,
+					    &cr_walk_ops, &w) : -EBUSY;
+		if (ret != CR_WALK_FAULT) {
+			mmap_read_unlock(ctx->mm);
+			if (ret >= 0)
+				*start = ret ? w.next : cv->hh.vm_end;
+			return min(ret, 0);
+		}
+
+		*start = w.next;
+		ret = cr_fault_page(vma, *start);
+	} while (!ret);
+
+	return ret;
+}
+
+/* write the header of a chunk */
+static int cr_write_pgarr(struct cr_ctx *ctx, unsigned int nr_pages)
+{
+	struct cr_hdr h = {
+		.type = CR_HDR_PGARR,
+		.len = sizeof(struct cr_hdr_pgarr),
+	};
+	struct cr_hdr_pgarr hh = { .nr_pages = nr_pages };
+
+	return cr_write_obj(ctx, &h, &hh);
+}
+
+/* dump contents of pages: many with one call, and without a copy of ours */
+static int cr_write_pages(struct cr_ctx *ctx, struct page **pages,
+			  unsigned int nr)
+{
+	const unsigned int max = PAGE_SIZE / sizeof(*ctx->bvec);
+	struct iov_iter iter;
+	unsigned int i, n;
+	int ret;
+
+	for (; nr; nr -= n, pages += n) {
+		n = min(nr, max);
+		for (i = 0; i < n; i++) {
+			ctx->bvec[i].bv_page = pages[i];
+			ctx->bvec[i].bv_len = PAGE_SIZE;
+			ctx->bvec[i].bv_offset = 0;
+		}
+		iov_iter_bvec(&iter, WRITE, ctx->bvec, n, n * PAGE_SIZE);
+		ret = cr_write_iter(ctx, &iter);
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
+/* dump all virtual addresses, followed by the contents of all pages */
+static int cr_vma_dump_pages(struct cr_ctx *ctx)
+{
+	struct cr_pgarr *pgarr;
+	int ret;
+
+	ret = cr_write_pgarr(ctx, ctx->nr_pages);
+	if (ret)
+		return ret;
+
+	list_for_each_entry(pgarr, &ctx->pgarr_list, list) {
+		ret = cr_kwrite(ctx, pgarr->vaddrs,
+				pgarr->nr_used * sizeof(*pgarr->vaddrs));
+		if (ret)
+			return ret;
+	}
+
+	list_for_each_entry(pgarr, &ctx->pgarr_list, list) {
+		ret = cr_write_pages(ctx, pgarr->pages, pgarr->nr_used);
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
 /* digest of a sequence of VMAs */
 static u32 cr_vma_hash(const struct cr_hdr_vma *hh, const struct file *file,
 		       u32 hash)
@@ -464,51 +459,23 @@ static u32 cr_vma_hash(const struct cr_hdr_vma *hh, const struct file *file,
 	return jhash(&file, sizeof(file), hash);
 }
 
-/**
- * cr_write_private_vma_contents - dump contents of a VMA with private memory
- * @ctx: checkpoint context
- * @cv: the vma
- *
- * Collect lists of pages that needs to be dumped, and corresponding
- * virtual addresses into ctx->pgarr_list page-array chain. Then dump
- * the addresses, followed by the page contents.
- *
- * Return: 0, or an error.
- */
+/* dump contents of a VMA with private memory */
 static int cr_write_private_vma_contents(struct cr_ctx *ctx,
 					 const struct cr_vma *cv)
 {
 	unsigned long addr = cv->hh.vm_start;
-	struct vm_area_struct *vma;
 	int ret = 0;
 
 	/*
-	 * Work iteratively, collecting and dumping at most CR_PGARR_CHUNK
-	 * in each round. Each iterations is divided into two steps:
+	 * In each round at most CR_PGARR_CHUNK pages are collected, with the
+	 * mmap lock held, and then written: a header that says how many, all
+	 * their addresses, all their contents. To write takes locks that come
+	 * before the mmap lock, and as long as it pleases the reader of a pipe.
 	 *
-	 * (1) scan: scan through the PTEs of the vma to collect the pages
-	 * to dump, while keeping a list of pages and their corresponding
-	 * addresses on ctx->pgarr_list.
-	 *
-	 * (2) dump: write out a header specifying how many pages, followed
-	 * by the addresses of all pages in ctx->pgarr_list, followed by
-	 * the actual contents of all pages. (Then, release the references
-	 * to the pages and reset the page-array chain).
-	 *
-	 * The mmap lock is held in step (1) only. To write takes locks that
-	 * come before it, and as long as it pleases the reader of a pipe.
-	 *
-	 * After dumping the entire contents, conclude with a header that
-	 * specifies 0 pages to mark the end of the contents.
+	 * A header that specifies 0 pages marks the end of the contents.
 	 */
 	while (addr < cv->hh.vm_end) {
-		ret = mmap_read_lock_killable(ctx->mm);
-		if (ret)
-			return ret;
-		vma = cr_vma_find(ctx->mm, cv);
-		ret = vma ? cr_private_vma_fill_pgarr(ctx, vma, &addr) : -EBUSY;
-		mmap_read_unlock(ctx->mm);
-
+		ret = cr_private_vma_fill_pgarr(ctx, cv, &addr);
 		if (!ret && ctx->nr_pages)
 			ret = cr_vma_dump_pages(ctx);
 		cr_pgarr_reset_all(ctx);
@@ -519,6 +486,46 @@ static int cr_write_private_vma_contents(struct cr_ctx *ctx,
 	}
 
 	return cr_write_pgarr(ctx, 0);
+}
+
+/**
+ * cr_mm_survey - can all of the address space be saved?
+ * @ctx: checkpoint context
+ *
+ * Asked before anything is written: what comes before a mapping that is
+ * refused may be gigabytes. All is asked again when its turn comes.
+ *
+ * Return: 0, or an error.
+ */
+int cr_mm_survey(struct cr_ctx *ctx)
+{
+	struct mm_struct *mm = ctx->mm;
+	struct vm_area_struct *vma;
+	struct cr_hdr_vma hh;
+	char *buf, *fname;
+	int ret, len;
+
+	buf = __getname();
+	if (!buf)
+		return -ENOMEM;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		goto out;
+	for (vma = find_vma(mm, 0); vma && !ret;
+	     vma = find_vma(mm, vma->vm_end)) {
+		ret = cr_vma_fill(vma, &hh);
+		if (ret || !vma->vm_file)
+			continue;
+		len = PATH_MAX;
+		fname = cr_fill_fname(cr_file_path(vma->vm_file), &ctx->root,
+				      buf, &len);
+		ret = PTR_ERR_OR_ZERO(fname);
+	}
+	mmap_read_unlock(mm);
+out:
+	__putname(buf);
+	return ret;
 }
 
 /* write the record of a VMA, and the name of the file in it */

@@ -11,7 +11,6 @@
 #include <linux/cgroup.h>
 #include <linux/checkpoint.h>
 #include <linux/errno.h>
-#include <linux/freezer.h>
 #include <linux/fs_struct.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -36,6 +35,33 @@
 static atomic_t cr_ctx_count = ATOMIC_INIT(0);
 
 /**
+ * cr_signal_check - is a signal waiting for the caller?
+ *
+ * Work that others left for the caller to do (io_uring, livepatch) also ends
+ * its waiting, though nobody sent it a signal: it is done here.
+ *
+ * Return: 0, or -EINTR.
+ */
+int cr_signal_check(void)
+{
+	if (!signal_pending(current))
+		return 0;
+	if (task_sigpending(current))
+		return -EINTR;
+
+	cr_notify_signal();
+	return 0;
+}
+
+/* did a wait end early? */
+static bool cr_is_interrupt(long ret)
+{
+	return ret == -EINTR || ret == -ERESTARTSYS ||
+	       ret == -ERESTARTNOINTR || ret == -ERESTARTNOHAND ||
+	       ret == -ERESTART_RESTARTBLOCK;
+}
+
+/**
  * cr_write_iter - write data from kernel space to the image
  * @ctx: checkpoint context
  * @data: what to write; left as it is
@@ -55,9 +81,11 @@ int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
 		struct iov_iter iter = *data;
 		loff_t pos = ctx->pos;
 		ssize_t n;
+		int ret;
 
-		if (signal_pending(current))
-			return -EINTR;
+		ret = cr_signal_check();
+		if (ret)
+			return ret;
 
 		/* how far a short write moves its iterator is not defined */
 		iov_iter_advance(&iter, done);
@@ -69,6 +97,8 @@ int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data)
 		if (n < 0) {
 			/* not moved, though O_APPEND went to the end of the file */
 			ctx->pos = pos;
+			if (cr_is_interrupt(n) && !task_sigpending(current))
+				continue;
 			return n;
 		}
 		if (n == 0)
@@ -104,8 +134,8 @@ static int cr_file_check(struct file *file)
 {
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
-	/* same conditions as in kernel_write() */
-	if (!file->f_op->write_iter || file->f_op->write)
+	/* that there is also ->write, as /dev/null has, does not matter here */
+	if (!file->f_op->write_iter)
 		return -EINVAL;
 	return 0;
 }
@@ -139,9 +169,12 @@ static struct task_struct *cr_get_task(pid_t pid)
  */
 bool cr_task_stopped(struct task_struct *t)
 {
-	if (task_is_stopped_or_traced(t) || frozen(t))
+	if (task_is_stopped_or_traced(t))
 		return true;
 	/*
+	 * Not frozen(): suspend and the freezer of cgroup v1 stop tasks in the
+	 * middle of system calls, whose registers are of no use.
+	 *
 	 * The mark of the cgroup freezer alone says little: a stopped task,
 	 * and one that waits in vfork(), bear it without being frozen.
 	 */
@@ -167,7 +200,7 @@ static int cr_task_wait(struct cr_ctx *ctx)
 
 	ctx->state = cr_task_state(t);
 	if (ctx->state == TASK_RUNNING || !cr_task_stopped(t) ||
-	    !wait_task_inactive(t, ctx->state))
+	    !cr_wait_inactive(t, ctx->state))
 		return -EBUSY;
 	ctx->switches = cr_task_switches(t);
 
@@ -287,13 +320,18 @@ static void cr_task_unpin(struct cr_ctx *ctx)
  *   EOPNOTSUPP	it has several threads, or shares its address space with
  *		another process: an image has room for one task
  *
- * Later errors leave an image without its tail:
+ * and for the first VMA that cannot be saved:
+ *
+ *   ENOSYS	it is shared memory, huge pages, device memory
+ *   EBADF	its file cannot be reached from the task's root directory, or
+ *		something is mounted over it
+ *   ENOENT	its file was unlinked
+ *   ENAMETOOLONG  its file's path does not fit into PATH_MAX bytes
+ *
+ * Later errors leave an image without its tail: the same, where it became so
+ * during the call, and
  *
  *   EBUSY	the task did not remain stopped, or its address space changed
- *   ENOSYS	a VMA that cannot be saved: shared, huge pages, device memory
- *   ENOENT	a mapped file was unlinked
- *   EBADF	a mapped file cannot be reached from the task's root directory
- *   ENAMETOOLONG  the path of a mapped file does not fit into PATH_MAX bytes
  *   EFAULT, EHWPOISON  a page of the task could not be read
  *   EINTR	a signal for the caller
  *   EIO, ENOSPC, EPIPE, EAGAIN, EFBIG ...  what writing to fd said
@@ -312,7 +350,9 @@ static int cr_checkpoint_task(struct cr_ctx *ctx)
 	if (!ret)
 		ret = cr_task_pin(ctx);
 	if (!ret) {
-		ret = do_checkpoint(ctx);
+		ret = cr_mm_survey(ctx);
+		if (!ret)
+			ret = do_checkpoint(ctx);
 		cr_task_unpin(ctx);
 	}
 
@@ -403,15 +443,8 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
 		ret = cr_checkpoint_pid(pid, cr_fd_file(f));
 	fdput_pos(f);
 
-	switch (ret) {
-	case 0:
+	if (!ret)
 		return atomic_inc_return(&cr_ctx_count);
-	case -ERESTARTSYS:
-	case -ERESTARTNOINTR:
-	case -ERESTARTNOHAND:
-	case -ERESTART_RESTARTBLOCK:
-		/* a restarted call would write a second image behind this one */
-		return -EINTR;
-	}
-	return ret;
+	/* a restarted call would write a second image behind this one */
+	return cr_is_interrupt(ret) ? -EINTR : ret;
 }

@@ -60,6 +60,7 @@ struct cr_ctx {
 	struct bio_vec *bvec;
 };
 
+int cr_signal_check(void);
 int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data);
 int cr_kwrite(struct cr_ctx *ctx, const void *buf, size_t count);
 
@@ -72,6 +73,7 @@ char *cr_fill_fname(const struct path *path, const struct path *root,
 int do_checkpoint(struct cr_ctx *ctx);
 
 int cr_write_mm(struct cr_ctx *ctx, struct task_struct *t);
+int cr_mm_survey(struct cr_ctx *ctx);
 int cr_mm_check(struct cr_ctx *ctx);
 
 /* provided by each architecture */

@@ -111,7 +111,7 @@ int cr_write_head_arch(struct cr_ctx *ctx, struct task_struct *t)
  */
 int cr_write_thread(struct cr_ctx *ctx, struct task_struct *t)
 {
-	const struct thread_struct *thread = &t->thread;
+	struct desc_struct tls[GDT_ENTRY_TLS_ENTRIES];
 	struct cr_hdr h = {
 		.type = CR_HDR_THREAD,
 		.len = sizeof(struct cr_hdr_thread),
@@ -119,19 +119,21 @@ int cr_write_thread(struct cr_ctx *ctx, struct task_struct *t)
 	};
 	struct cr_hdr_thread hh = {
 		.gdt_entry_tls_entries = GDT_ENTRY_TLS_ENTRIES,
-		.sizeof_tls_array = sizeof(thread->tls_array),
+		.sizeof_tls_array = sizeof(tls),
 	};
 	int i, ret;
 
+	/* a tracer may set entries between the writes: one look for both */
+	memcpy(tls, t->thread.tls_array, sizeof(tls));
 	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++)
-		hh.ntls += !desc_empty(&thread->tls_array[i]);
+		hh.ntls += !desc_empty(&tls[i]);
 
 	cr_debug("ntls %d\n", hh.ntls);
 
 	ret = cr_write_obj(ctx, &h, &hh);
 	if (ret || !hh.ntls)
 		return ret;
-	return cr_kwrite(ctx, thread->tls_array, sizeof(thread->tls_array));
+	return cr_kwrite(ctx, tls, sizeof(tls));
 }
 
 #ifdef CONFIG_X86_64
