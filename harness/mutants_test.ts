@@ -7,7 +7,7 @@ import { readCatalogue } from "./run/catalogue.ts";
 import { parseJson } from "../lib/schema.ts";
 import { MUTANTS, readMutants } from "./mutants.ts";
 
-Deno.test("every planted error fits the kernel code as it is, and names a scenario that there is", async () => {
+Deno.test("every mutant fits the kernel code as it is, and names a scenario that there is", async () => {
   const overlay = await readOverlay(fromFileUrl(new URL("../vm/kernel/overlay", import.meta.url)));
   const scenarios = new Set((await readCatalogue()).map(({ name }) => name));
   const names = new Set<string>();

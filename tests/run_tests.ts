@@ -22,7 +22,7 @@ import { exists, walk } from "@std/fs";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
-const ROOMS = ["lib", "vm", "harness", "tests"];
+const FOLDERS = ["lib", "vm", "harness", "tests"];
 const NOTHING_RAN = 5;
 const TEST_CASE_REGEXP = /<testcase name="([^"]*)"([^>]*)>(.*?)<\/testcase>/gs;
 
@@ -208,7 +208,9 @@ async function runInParallel(
 
 async function main(args: readonly string[]): Promise<number> {
   const { suite, paths, options } = splitArguments(args);
-  const roots = paths.length > 0 ? paths.map((path) => resolve(path)) : ROOMS.map((room) => join(ROOT, room));
+  const roots = paths.length > 0
+    ? paths.map((path) => resolve(path))
+    : FOLDERS.map((folder) => join(ROOT, folder));
   for (const root of roots) {
     if (await exists(root)) continue;
     console.error(`No such file or directory: "${root}"`);

@@ -78,7 +78,7 @@ async function report(
   }
 }
 
-Deno.test("RunReport prints a line for each scenario, the byte account, and the counts last", async () => {
+Deno.test("RunReport prints a line for each scenario, the byte coverage, and the counts last", async () => {
   const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });
   await report([result("good"), FAILED, skipped, LOST], async (_, lines, close) => {
     assertEquals((await close()).counts, { passed: 1, failed: 1, lost: 1, skipped: 1 });

@@ -76,8 +76,8 @@ export class OpenReport {
     // A line without a time among others with one is not the kernel's: no part of the report, and not its
     // end.
     const isForeign = !isReportLine(text);
-    const isStranger = line.time === undefined && this.lines.at(0)?.time !== undefined;
-    if (isForeign && !isStranger && this.#endsAtForeign()) return this.#end();
+    const hasNoTime = line.time === undefined && this.lines.at(0)?.time !== undefined;
+    if (isForeign && !hasNoTime && this.#endsAtForeign()) return this.#end();
     if (isForeign && ++this.#foreign > MAX_FOREIGN) return this.#end();
     this.lines.push(line);
     this.#look(text);

@@ -45,7 +45,7 @@ import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";
 const HEADER_SIZE = RECORD_HEADER.size;
 const NO_BYTES = new Uint8Array(0);
 /** How often a wrong count is looked for, which may take 16 MiB each time. */
-const MOST_GUESSES = 8;
+const MAX_GUESSES = 8;
 
 /** How to decode. */
 export interface DecodeOptions extends FormatOptions {
@@ -87,7 +87,7 @@ export class Decoder {
   #numbering: Numbering | undefined = "plain";
   #headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
   #chunks: ChunkState = newChunks(0n, 0n);
-  #guesses = MOST_GUESSES;
+  #guesses = MAX_GUESSES;
 
   /** A decoder for one image. */
   constructor(options: DecodeOptions) {

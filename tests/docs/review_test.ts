@@ -56,7 +56,7 @@ Deno.test("proofProblems() finds a row with nothing behind it, and a name of not
   assertEquals(await proofProblems("planted `minimal`"), ["minimal does not exist"]);
 });
 
-Deno.test("every planted error of 2008 is named by the row of its number", async () => {
+Deno.test("every mutant of an error of 2008 is named by the row of its number", async () => {
   const rows = new Map((await tableRows("review.md")).map(([id, , , shown]) => [id, shown ?? ""]));
   for (const { name, bug } of await readMutants()) {
     if (bug !== undefined) {

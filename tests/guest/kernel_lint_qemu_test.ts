@@ -17,9 +17,9 @@ import { loadSeries } from "../../vm/kernel/patches/load_series.ts";
 const SYS = "checkpoint/sys.c";
 
 /** What is left of the findings of some tools, on a port that was edited. */
-async function lint(tools: readonly LintTool[], mutate: OverlayEdit[] = []): Promise<LintFinding[]> {
+async function lint(tools: readonly LintTool[], mutations: OverlayEdit[] = []): Promise<LintFinding[]> {
   const cacheDir = cacheDirectory();
-  const series = await loadSeries({ series: "6.1", cacheDir, mutate });
+  const series = await loadSeries({ series: "6.1", cacheDir, mutations });
   const reports = await lintSeries({ series, cacheDir, arches: ["x86_64"], tools });
   const list = (await readAcceptedFindings()).filter(({ tool }) => tools.includes(tool));
   const { rejected, stale } = acceptFindings(reports.flatMap(({ findings }) => findings), list);
@@ -29,8 +29,8 @@ async function lint(tools: readonly LintTool[], mutate: OverlayEdit[] = []): Pro
 
 /** Asserts that a tool finds one thing in an edited file, and nothing else. */
 async function assertFound(tool: LintTool, edits: [string, string][], type: string): Promise<void> {
-  const mutate = edits.map(([find, replace]) => ({ file: SYS, find, replace }));
-  const findings = await lint([tool], mutate);
+  const mutations = edits.map(([find, replace]) => ({ file: SYS, find, replace }));
+  const findings = await lint([tool], mutations);
   assertEquals(findings.map((finding) => [finding.tool, finding.file, finding.type]), [[tool, SYS, type]]);
 }
 
@@ -47,8 +47,8 @@ Deno.test("kernel-doc finds a parameter that is not documented", async () => {
 });
 
 Deno.test("kernel-doc misses a function that a header declares and nothing documents", async () => {
-  const mutate = [{ file: SYS, find: "/**\n * cr_kwrite -", replace: "/*\n * cr_kwrite -" }];
-  const findings = await lint(["kernel-doc"], mutate);
+  const mutations = [{ file: SYS, find: "/**\n * cr_kwrite -", replace: "/*\n * cr_kwrite -" }];
+  const findings = await lint(["kernel-doc"], mutations);
   assertEquals(findings.map(({ file, text }) => [file, text]), [
     ["include/linux/checkpoint.h", "function cr_kwrite is declared here and documented nowhere"],
   ]);

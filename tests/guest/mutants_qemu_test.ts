@@ -34,7 +34,10 @@ const MAX_STEPS = 5;
 
 for (const planted of PLANTED.filter(({ fuzz }) => fuzz)) {
   Deno.test(`random programs find ${planted.name} and are made small`, async () => {
-    const prepared = await prepareGuest(PLATFORMS[0]!, { terminal: new Terminal(), mutate: planted.edits });
+    const prepared = await prepareGuest(PLATFORMS[0]!, {
+      terminal: new Terminal(),
+      mutations: planted.edits,
+    });
     const { failure, programs } = await runFuzz(prepared, { seed: FUZZ_SEED, count: FUZZ_PROGRAMS });
     const steps = failure?.scenario.steps?.filter(({ op }) => op !== "stop") ?? [];
     assert(failure, `one of ${FUZZ_PROGRAMS} programs of seed ${FUZZ_SEED} sees it`);

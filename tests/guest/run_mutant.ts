@@ -11,7 +11,7 @@ import type { ScenarioResult } from "../../harness/run/scenario_result.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
 import { editFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 
-/** What a kernel with a planted error gave. */
+/** What a mutant of the kernel gave. */
 interface PlantedRun {
   readonly results: readonly ScenarioResult[];
   readonly findings: readonly Finding[];
@@ -20,7 +20,7 @@ interface PlantedRun {
 }
 
 /**
- * Builds the kernel with a planted error, and runs the scenario that must see it.
+ * Builds a mutant of the kernel, and runs the scenario that must see it.
  *
  * @throws {Error} when there is no such scenario
  */
@@ -29,7 +29,7 @@ export async function runPlanted(planted: Mutant): Promise<PlantedRun> {
   if (scenarios.length !== 1) throw new Error(`fixtures/scenarios has no ${planted.scenario}`);
   const [platform] = parsePlatforms({ arch: planted.platform, fallback: "x86_64" });
   const terminal = new Terminal();
-  const prepared = await prepareGuest(platform!, { terminal, scenarios, mutate: planted.edits });
+  const prepared = await prepareGuest(platform!, { terminal, scenarios, mutations: planted.edits });
   const results: ScenarioResult[] = [];
   await runPlatform(prepared, scenarios, {
     guest() {},
@@ -51,7 +51,7 @@ export async function runPlanted(planted: Mutant): Promise<PlantedRun> {
   return { results, findings, places };
 }
 
-/** The finding by which a planted error must be given away; undefined when it was not. */
+/** The finding by which a mutant must be given away; undefined when it was not. */
 export function expectedFinding(
   { finding }: Mutant,
   { findings, results }: Pick<PlantedRun, "findings" | "results">,

@@ -121,7 +121,7 @@ Deno.test("over a serial line, without virtio ports and devtmpfs, images are wha
 });
 
 Deno.test("a kernel that lets tasks checkpoint only themselves is told, and --self runs what can be run", async () => {
-  await asFile({ mutate: [SELF_ONLY] }, async (kernelFile) => {
+  await asFile({ mutations: [SELF_ONLY] }, async (kernelFile) => {
     const plain = await prepareGuest(platform, { terminal, kernelFile });
     assertStringIncludes(plain.notes.join(), "another task is refused with EINVAL");
     const [failed] = await run(plain, ["ldt_one"]);
@@ -153,7 +153,7 @@ Deno.test("a kernel without the system call is refused in a sentence", async () 
     find: HEAD,
     replace: `\tif (current)\n\t\treturn -ENOSYS;\n${HEAD}`,
   };
-  await asFile({ mutate: [none] }, async (kernelFile) => {
+  await asFile({ mutations: [none] }, async (kernelFile) => {
     await assertRejects(
       () => prepareGuest(platform, { terminal, kernelFile }),
       UsageError,
@@ -170,7 +170,7 @@ Deno.test("a kernel without the system call is refused in a sentence", async () 
 
 Deno.test("a kernel whose first image has a revision of 2008 is judged as that code", async () => {
   const revision = { file: "checkpoint/checkpoint.c", find: ".rev = CR_VERSION,", replace: ".rev = 3," };
-  await asFile({ mutate: [revision] }, async (kernelFile) => {
+  await asFile({ mutations: [revision] }, async (kernelFile) => {
     const dialectOf = async (options: Partial<GuestRequest>) => {
       const { compileTarget, notes } = await prepareGuest(platform, { terminal, kernelFile, ...options });
       return [compileTarget.dialect, notes.join()] as const;

@@ -34,8 +34,17 @@ const SAMPLES: Record<string, { bad: ProjectFile[]; good: ProjectFile[] }> = {
     ],
   },
   checkFileLength: {
-    bad: [sample("lib/a.ts", "\n".repeat(701)), sample("vm/kernel/overlay/a.c", "\n".repeat(701))],
-    good: [sample("lib/a.ts", "\n".repeat(700)), sample("docs/a.md", "\n".repeat(2000))],
+    bad: [
+      sample("lib/a.ts", "\n".repeat(401)),
+      sample("lib/a_test.ts", "\n".repeat(701)),
+      sample("vm/kernel/overlay/a.c", "\n".repeat(701)),
+    ],
+    good: [
+      sample("lib/a.ts", "\n".repeat(400)),
+      sample("lib/a_test.ts", "\n".repeat(700)),
+      sample("vm/kernel/overlay/a.c", "\n".repeat(700)),
+      sample("docs/a.md", "\n".repeat(2000)),
+    ],
   },
   checkLineWidth: {
     bad: [sample("lib/a.ts", "x".repeat(121)), sample("vm/a.c", "\t".repeat(14) + "x".repeat(9))],

@@ -24,7 +24,7 @@ export const OLD_WORDS: readonly OldWord[] = [
   { pattern: /\blinger(s|ing)?\b/, better: "busy target" },
   { pattern: /\b[A-Z][a-z]+Words\b/, better: "...Spec", isName: true },
   { pattern: /\bnights?\b/, better: "nightly run" },
-  { pattern: /\brooms?\b/, better: "layer" },
+  { pattern: /\brooms\b/, better: "layers" },
   { pattern: /\blast words\b/, better: "console drain" },
   { pattern: /\blast look\b/, better: "final check" },
   { pattern: /\bMOST_\w+/, better: "MAX_...", isName: true },

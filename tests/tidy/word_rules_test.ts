@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
+import { projectFiles } from "./project_files.ts";
 import { OLD_WORDS, oldWords, spell } from "./word_rules.ts";
 
 /** For each old word, how it may come back; and what only looks like it. */
@@ -9,7 +10,7 @@ const SAMPLES: readonly [bad: string[], good: string[]][] = [
   [["linger", "lingerTarget", "LINGERING"], ["longer"]],
   [["CallWords", "TracerWords"], ["words", "WORDS", "countWords"]],
   [["night", "NightDirectory", "fake_night.ts", "mergeNights"], ["nightly", "NightlyResult", "tonight"]],
-  [["room", "ROOMS"], ["mushroom"]],
+  [["rooms", "ROOMS"], ["room for", "mushrooms"]],
   [["lastWords", "await_last_words", "last words"], ["last word"]],
   [["lastLook", "last look"], ["look at the last"]],
   [["MOST_BYTES"], ["ALMOST_FULL", "most_bytes"]],
@@ -46,4 +47,8 @@ Deno.test("oldWords() finds each old word however it is spelt, and in names of f
   const file = { text: "", size: 0, executable: false };
   assertEquals(oldWords({ path: "harness/await_last_words.ts", ...file }).length, 1);
   assertEquals(oldWords({ path: "CHANGELOG.md", ...file, text: "night" }), []);
+});
+
+Deno.test("no old word has come back", async () => {
+  assertEquals((await projectFiles()).flatMap(oldWords), []);
 });

@@ -38,7 +38,7 @@ export interface StoredKernel {
 }
 
 /**
- * Kernels that are kept, of some 25 MB each; beyond that the least recently used goes. One run of the planted errors
+ * Kernels that are kept, of some 25 MB each; beyond that the least recently used goes. One run of the mutants
  * stores over thirty, and must not push out those of a nightly run.
  */
 const KEEP = 120;

@@ -56,7 +56,7 @@ export const fuzzCommand: Command = {
       ...{ terminal, signal },
       accelerator: options.string("accel"),
       source: kernelSourceOption(options),
-      mutate: await mutantEdits(options.string("mutant")),
+      mutations: await mutantEdits(options.string("mutant")),
     });
     const failures: CommandFinding[][] = [];
     for (const plan of plans) {

@@ -17,7 +17,7 @@ import type { Platform } from "../platform.ts";
 /** What is built. */
 export interface BuildRequest {
   /** Edits that make the kernel wrong on purpose. */
-  readonly mutate?: readonly OverlayEdit[];
+  readonly mutations?: readonly OverlayEdit[];
   /** Debian's source of the platform's series by default. */
   readonly source?: KernelSource | undefined;
   /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
@@ -53,13 +53,13 @@ export async function isKernelCached(platform: Platform, request: BuildRequest =
 
 function buildOptions(
   { kernel: arch, target, flavour, series }: Platform,
-  { mutate = [], source, channel = "virtio", configFile }: BuildRequest,
+  { mutations = [], source, channel = "virtio", configFile }: BuildRequest,
 ): KernelBuildOptions {
   return {
     arch,
     flavour,
     source: source ?? { kind: "debian", series },
-    mutate,
+    mutations,
     moreFragments: channel === "serial" ? ["serial"] : [],
     configFile,
     bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },

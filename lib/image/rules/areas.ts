@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** More mappings than a process has, unless it was made to have them. What is beyond is not remembered. */
-const MOST_AREAS = 1 << 17;
+const MAX_AREAS = 1 << 17;
 
 /** The mappings of a task, for rules about addresses: areas that touch are one. Its memory is bounded. */
 export class Areas {
@@ -13,7 +13,7 @@ export class Areas {
   add(start: bigint, end: bigint): void {
     const last = this.#ends.length - 1;
     if (last >= 0 && this.#ends[last] === start) this.#ends[last] = end;
-    else if (last >= MOST_AREAS || start >= end || (last >= 0 && start < this.#ends[last]!)) {
+    else if (last >= MAX_AREAS || start >= end || (last >= 0 && start < this.#ends[last]!)) {
       this.#isComplete = false;
     } else {
       this.#starts.push(start);

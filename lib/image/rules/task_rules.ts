@@ -17,7 +17,7 @@ const STATES: Readonly<Record<KernelSeries, readonly number[]>> = {
 };
 
 /** CSIGNAL of include/uapi/linux/sched.h: clone(2) takes any byte, though there are 64 signals only. */
-const MOST_EXIT_SIGNAL = 0xff;
+const MAX_EXIT_SIGNAL = 0xff;
 /** exit_signal of a thread that is not the leader of its group. The port refuses processes of several threads. */
 const NO_SIGNAL = 0xffff_ffff;
 
@@ -35,9 +35,9 @@ export function checkTask(node: RecordNodeOf<"TASK">, context: RuleContext): voi
     const message = "impossible exit code";
     context.reportField("E_TASK_EXIT", node, "exit_code", { message, expected: "at most 0xffff" });
   }
-  if (exit_signal > MOST_EXIT_SIGNAL && (context.isPort || exit_signal !== NO_SIGNAL)) {
+  if (exit_signal > MAX_EXIT_SIGNAL && (context.isPort || exit_signal !== NO_SIGNAL)) {
     const message = exit_signal === NO_SIGNAL ? "a thread that leads no process" : "no such signal";
-    const expected = `at most ${MOST_EXIT_SIGNAL}`;
+    const expected = `at most ${MAX_EXIT_SIGNAL}`;
     context.reportField("E_TASK_EXIT", node, "exit_signal", { message, expected, actual: hex(exit_signal) });
   }
   context.expectField("E_COMM", node, "task_comm_len", TASK_COMM_LENGTH);

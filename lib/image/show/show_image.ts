@@ -16,7 +16,7 @@ import { hex, showTime } from "./show_tree.ts";
 /** Characters of a line. */
 const WIDTH = 110;
 /** Descriptors of a table, and types of unknown records, that are listed. */
-const MOST_LISTED = 64;
+const MAX_LISTED = 64;
 const EXEC = 4n;
 const TYPE_NAMES = new Map<number, string>(
   Object.entries(VMA_TYPE).map(([name, type]) => [type, name.toLowerCase()]),
@@ -92,10 +92,10 @@ export class ImagePrinter {
         return [
           "",
           "Tasks",
-          ...node.entries.slice(0, MOST_LISTED).map(({ vpid, vppid }) => `  ${vpid} of ${vppid}`),
+          ...node.entries.slice(0, MAX_LISTED).map(({ vpid, vppid }) => `  ${vpid} of ${vppid}`),
         ];
       case "unknown":
-        this.#unknown.push(...this.#unknown.length < MOST_LISTED ? [node.header.type] : []);
+        this.#unknown.push(...this.#unknown.length < MAX_LISTED ? [node.header.type] : []);
         return this.#endOfCpu();
     }
   }
@@ -322,7 +322,7 @@ function descriptorLines(bytes: Uint8Array, first: number): string[] {
   for (let at = 0; at + 8 <= bytes.length; at += 8) {
     const entry = bytes.subarray(at, at + 8);
     if (entry.every((byte) => byte === 0)) empty++;
-    else if (lines.length >= MOST_LISTED) more++;
+    else if (lines.length >= MAX_LISTED) more++;
     else lines.push(`  ${first + at / 8}: ${describeDescriptor(entry)}`);
   }
   return [...lines, ...more > 0 ? [`  and ${more} more`] : [], ...empty > 0 ? [`  ${empty} empty`] : []];

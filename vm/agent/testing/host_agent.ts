@@ -69,7 +69,7 @@ export async function startAgentProcess(
     hangUp,
     async [Symbol.asyncDispose]() {
       hangUp();
-      // An agent that does not notice is killed; its own kernel namespace ends with it.
+      // An agent that does not notice is killed; its namespace ends with it.
       await withDeadline(child.status, 2000, "the agent's end").catch(() => child.kill("SIGKILL"));
       await child.status;
       await Deno.remove(directory, { recursive: true });

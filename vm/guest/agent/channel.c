@@ -155,7 +155,7 @@ bool channel_pause(int fd, int ms)
 		return !serial_wait(CHANNEL_CONTROL, fd, ms);
 	if (SYS(poll, entries, ARRAY_SIZE(entries), ms) <= 0)
 		return true;
-	// A port that hung up may still hold the host's last words; the read tells.
+	// A port that hung up may still hold what the host sent last; the read tells.
 	if ((entries[0].revents & (POLLHUP | POLLIN)) == POLLHUP)
 		power_off();
 	return (entries[0].revents & POLLIN) == 0;

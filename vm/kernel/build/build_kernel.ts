@@ -52,7 +52,7 @@ export interface KernelBuildOptions {
   /** Names of more of the project's own fragments, without `.config`, laid over the others. */
   moreFragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
-  mutate?: readonly OverlayEdit[];
+  mutations?: readonly OverlayEdit[];
   /** Parallel compiler jobs; as many as there are CPUs by default. */
   jobs?: number | undefined;
   cacheDir?: string;
@@ -119,7 +119,7 @@ export async function defaultFragments(
   return (await Promise.all(paths.map(async (path) => await exists(path) ? [path] : []))).flat();
 }
 
-/** The directory of the project's own kernel files. */
+/** The directory of the files that the project adds to a kernel. */
 export const OWN_OVERLAY: string = ownPath("overlay");
 
 function ownPath(...parts: string[]): string {
@@ -163,7 +163,7 @@ export async function buildKernel(options: KernelBuildOptions): Promise<KernelBu
  * parsed.
  */
 export async function planKernel(options: KernelBuildOptions): Promise<KernelPlan> {
-  const { arch, flavour = "plain", mutate = [] } = options;
+  const { arch, flavour = "plain", mutations = [] } = options;
   const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
@@ -184,21 +184,21 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const key = await digestOf([
     ...[KEY_VERSION, arch, source.contentKey, hooks.text, formatKernelConfig(config), compiler],
     ...[...overlay].flat(),
-    ...mutate.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
+    ...mutations.flatMap(({ file, find, replace }) => ["edit", file, find, replace]),
     ...flavour === "plain" ? [] : ["flavour", flavour, ...flavourMakeVariables(flavour)],
     ...needed ? ["whole configuration"] : [],
   ]);
   // Kernels of one set of fragments share a build directory; one of the user's has one of its own.
   const fragmentsDigest = await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path)));
-  const edits = { overlay, hooks, mutate };
+  const edits = { overlay, hooks, mutations };
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
   const buildName = `${source.treeKey}-${arch}-${fragmentsDigest.slice(0, 6)}`;
-  const mutations = mutate.flatMap(({ file, find, replace }) => [file, find, replace]);
+  const changes = mutations.flatMap(({ file, find, replace }) => [file, find, replace]);
   const short = async (parts: readonly (string | Uint8Array)[]) => (await digestOf(parts)).slice(0, 12);
   const digests = {
     source: source.contentKey,
-    patch: await short([hooks.text, ...[...overlay].flat(), ...mutations]),
+    patch: await short([hooks.text, ...[...overlay].flat(), ...changes]),
     config: await short([formatKernelConfig(config), ...flavourMakeVariables(flavour)]),
   };
   return {

@@ -17,8 +17,8 @@ Deno.test("the project's kernel builds, and its debug information describes the 
 
 Deno.test("a kernel that does not compile is reported by stage, file and line", async () => {
   const find = "#include <linux/syscalls.h>\n";
-  const mutate = [{ file: "checkpoint/sys.c", find, replace: `${find}int broken(;\n` }];
-  const error = await assertRejects(() => buildKernel({ ...KERNEL, mutate }), BuildError);
+  const mutations = [{ file: "checkpoint/sys.c", find, replace: `${find}int broken(;\n` }];
+  const error = await assertRejects(() => buildKernel({ ...KERNEL, mutations }), BuildError);
   assertEquals(error.stage, "build");
   assertStringIncludes(error.message, "kernel build: make ended with exit status 2");
   assert(/checkpoint\/sys\.c:\d+:\d+: error: /.test(error.message), error.message);

@@ -148,10 +148,10 @@ Deno.test("buildKernel() builds a mutant under a key of its own and mends the tr
   await withFake(async (fake) => {
     const right = await build(fake);
     const edit = { file: "checkpoint/sys.c", find: "return 1", replace: "return 99" };
-    const wrong = await build(fake, { mutate: [edit] });
+    const wrong = await build(fake, { mutations: [edit] });
     assertNotEquals(wrong.key, right.key);
     assertNotEquals(await Deno.readFile(wrong.vmlinux), await Deno.readFile(right.vmlinux));
-    assert((await build(fake)).cached && (await build(fake, { mutate: [edit] })).cached);
+    assert((await build(fake)).cached && (await build(fake, { mutations: [edit] })).cached);
     const bytes = await Deno.readFile(right.vmlinux);
     await Deno.remove(`${fake.cacheDir}/store`, { recursive: true });
     const mended = await build(fake);
@@ -163,7 +163,7 @@ Deno.test("buildKernel() builds a mutant under a key of its own and mends the tr
 
 Deno.test("buildKernel() refuses an edit whose text is missing or not the only one", async () => {
   await withFake(async (fake) => {
-    const edit = (find: string, file = "checkpoint/sys.c") => ({ mutate: [{ file, find, replace: "x" }] });
+    const edit = (find: string, file = "checkpoint/sys.c") => ({ mutations: [{ file, find, replace: "x" }] });
     assertStringIncludes((await failure(fake, edit("nowhere"))).message, "found 0 times, expected once");
     assertStringIncludes((await failure(fake, edit("t"))).message, "checkpoint/sys.c: found 3 times");
     assertStringIncludes(

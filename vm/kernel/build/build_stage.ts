@@ -42,7 +42,7 @@ export async function tellingEverySecond<T>(tell: () => void, work: () => Promis
   }
 }
 
-/** Works with a lock, and tells whom it waits for. @param doing what the holder of the lock does */
+/** Works with a lock, and tells which process it waits for. @param doing what the holder of the lock does */
 export function withStageLock<T>(
   path: string,
   { doing, report }: { doing: string; report: StageReport },

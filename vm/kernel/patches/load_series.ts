@@ -27,7 +27,7 @@ interface LoadSeriesOptions {
   series: string;
   cacheDir: string;
   /** Edits that make the port wrong on purpose. */
-  mutate?: readonly OverlayEdit[];
+  mutations?: readonly OverlayEdit[];
   onProgress?: OnBuildProgress | undefined;
 }
 
@@ -37,13 +37,13 @@ interface LoadSeriesOptions {
  * @throws {BuildError} of stage `fetch` or `apply`.
  */
 export async function loadSeries(options: LoadSeriesOptions): Promise<Series> {
-  const { series, cacheDir, mutate = [] } = options;
+  const { series, cacheDir, mutations = [] } = options;
   const plan = await inStage("apply", () => readSeriesPlan(join(OWN_DIRECTORY, `${series}.json`)));
   const { source, edits } = await planKernel({
     arch: "x86_64", // the files of the port are the same for all
     source: { kind: "debian", series },
     cacheDir,
-    mutate,
+    mutations,
   });
   const pristine = await fetchSource(source, options);
   const finished = await inStage("apply", () => wantedFiles({ pristine, edits, cacheDir }));

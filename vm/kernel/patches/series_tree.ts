@@ -156,13 +156,13 @@ export class SeriesTree {
   #edits(index: number): TreeEdits {
     const encoder = new TextEncoder();
     const overlay = new Map<string, Uint8Array>();
-    const mutate: TreeEdits["mutate"][number][] = [];
+    const mutations: TreeEdits["mutations"][number][] = [];
     for (const [file, text] of this.#series.stages[index] ?? []) {
       const original = this.#series.originals.get(file);
       if (original === undefined) overlay.set(file, encoder.encode(text));
-      else mutate.push({ file, find: original, replace: text });
+      else mutations.push({ file, find: original, replace: text });
     }
-    return { overlay, hooks: { path: "the series", text: "" }, mutate };
+    return { overlay, hooks: { path: "the series", text: "" }, mutations };
   }
 
   /** Compilers name files as make named them: whole, or from the build directory. */

@@ -19,7 +19,7 @@ export interface TreeEdits {
   overlay: OverlayFiles;
   /** The hook patch's own path, for messages, and its text. */
   hooks: { path: string; text: string };
-  mutate: readonly OverlayEdit[];
+  mutations: readonly OverlayEdit[];
 }
 
 /** Settings of {@linkcode applyTree}. */
@@ -99,7 +99,7 @@ export async function wantedFiles(
   const wanted = new Map([...hooked, ...edits.overlay]);
   const read = async (file: string) =>
     wanted.get(file) ?? await Deno.readFile(join(pristine, file)).catch(() => undefined);
-  return new Map([...wanted, ...await editFiles(edits.mutate, read)]);
+  return new Map([...wanted, ...await editFiles(edits.mutations, read)]);
 }
 
 /** Applies the hook patch to copies of the files that it names. */
