@@ -13,7 +13,7 @@ import { synthesizeSession } from "../harness/run/case/testing/synthesize_sessio
 import { PLATFORMS } from "../harness/run/platform.ts";
 import { unmetNeed } from "../harness/run/unmet_needs.ts";
 import { PAGE_SIZE } from "../lib/abi/arch.ts";
-import { sourceText } from "../lib/compare/byte_coverage.ts";
+import { SOURCES } from "../lib/compare/byte_coverage.ts";
 import { unpackFixture } from "../lib/compare/testing/recorded_case.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import { compileScenario } from "../lib/model/compile_scenario.ts";
@@ -96,7 +96,9 @@ let caught = 0;
 
 function addUp({ stops }: CaseOutcome): void {
   for (const stop of stops) {
-    for (const [source, bytes] of stop.sources ?? []) coverage.add(sourceText(source), bytes);
+    for (const [source, bytes] of stop.sources ?? []) {
+      coverage.add(`${SOURCES[source].kind}: ${SOURCES[source].text}`, bytes);
+    }
     for (const [name, { bytes }] of stop.volatile) coverage.add(`volatile: ${name}`, bytes);
     for (const [id, { count, message }] of stop.knownErrors ?? []) knownErrors.add(`${id} ${message}`, count);
   }

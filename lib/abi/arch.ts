@@ -136,9 +136,3 @@ export function archOfMachine(machine: string): "x86_64" | "i386" | undefined {
   if (machine === "x86_64") return "x86_64";
   return /^i[3-6]86$/.test(machine) ? "i386" : undefined;
 }
-
-/** The constants for `utsname.machine` of an image's head, or undefined for a machine that is not x86. */
-export function abiOfMachine(machine: string): KernelAbi | undefined {
-  const arch = archOfMachine(machine);
-  return arch === undefined ? undefined : ABIS[arch];
-}

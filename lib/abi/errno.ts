@@ -51,7 +51,7 @@ export function errnoName(errno: number): string {
 }
 
 /** Whether an error is called that. */
-export function isErrnoName(name: string): name is ErrnoName {
+function isErrnoName(name: string): name is ErrnoName {
   return Object.hasOwn(ERRNO, name);
 }
 

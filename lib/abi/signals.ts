@@ -10,17 +10,6 @@ export const SIGNALS = {
   ...{ SIGSYS: 31 },
 } as const;
 
-/** The name of a signal. */
-export type SignalName = keyof typeof SIGNALS;
-
-/** `_NSIG`: the highest signal number; those from 32 on are the real-time ones. */
-export const LAST_SIGNAL = 64;
-
-/** The number of a signal by name, or undefined where no signal is called that. */
-export function signalNumber(name: string): number | undefined {
-  return Object.hasOwn(SIGNALS, name) ? SIGNALS[name as SignalName] : undefined;
-}
-
 /** The name of a signal by its number; `signal 40` for one that has no name. */
 export function signalName(number: number): string {
   return Object.entries(SIGNALS).find(([, one]) => one === number)?.[0] ?? `signal ${number}`;

@@ -135,21 +135,6 @@ export function vmFlagNames(flags: bigint, table: VmFlagTable): string[] {
 }
 
 /**
- * The bits that names stand for. A `VM_` prefix is allowed.
- *
- * @throws {RangeError} when the kernel has no such flag.
- */
-export function vmFlagBits(names: Iterable<string>, table: VmFlagTable): bigint {
-  let flags = 0n;
-  for (const name of names) {
-    const bit = table.bits[name.replace(/^VM_/, "")];
-    if (bit === undefined) throw new RangeError(`Linux ${table.series} has no vm_flags bit called ${name}`);
-    flags |= bit;
-  }
-  return flags;
-}
-
-/**
  * The bits that a VmFlags line of /proc/PID/smaps names, e.g. `rd wr mr mw me ac`. Codes that stand for
  * no single bit (`??`) are counted, not resolved: compare only the bits of `table.inSmaps`.
  *

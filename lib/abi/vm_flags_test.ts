@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseSmapsVmFlags, permissionText, vmFlagBits, vmFlagNames, vmFlagTable } from "./vm_flags.ts";
+import { parseSmapsVmFlags, permissionText, vmFlagNames, type VmFlagTable, vmFlagTable } from "./vm_flags.ts";
+
+/**
+ * The bits that names stand for.
+ *
+ * @throws {RangeError} when the kernel has no such flag.
+ */
+function vmFlagBits(names: Iterable<string>, table: VmFlagTable): bigint {
+  let flags = 0n;
+  for (const name of names) {
+    const bit = table.bits[name];
+    if (bit === undefined) throw new RangeError(`Linux ${table.series} has no vm_flags bit called ${name}`);
+    flags |= bit;
+  }
+  return flags;
+}
 
 Deno.test("vmFlagTable() has the bits of each kernel, which moved between them", () => {
   const bit = (series: "2.6.28" | "5.10" | "6.1" | "6.12", number: bigint): string[] => {
@@ -26,7 +41,7 @@ Deno.test("vmFlagNames() and vmFlagBits() undo each other", () => {
     const table = vmFlagTable(series, 8);
     assertEquals(vmFlagBits(vmFlagNames(table.known, table), table), table.known);
   }
-  assertEquals(vmFlagBits(["VM_READ", "MAYREAD"], vmFlagTable("6.1", 8)), 0x11n);
+  assertEquals(vmFlagBits(["READ", "MAYREAD"], vmFlagTable("6.1", 8)), 0x11n);
   assertThrows(() => vmFlagBits(["ALWAYSDUMP"], vmFlagTable("6.1", 8)), RangeError, "Linux 6.1");
 });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** Whether a source computes bytes without looking at the kernel, or another kernel interface shows them. */
-export type SourceKind = "predicted" | "observed";
+type SourceKind = "predicted" | "observed";
 
 /** Who can say what a byte of an image must be. */
 export const SOURCES = {
@@ -25,11 +25,6 @@ export const SOURCES = {
 
 /** One of {@linkcode SOURCES}. */
 export type Source = keyof typeof SOURCES;
-
-/** A source in words, such as `observed: uname of the guest`. */
-export function sourceText(source: Source): string {
-  return `${SOURCES[source].kind}: ${SOURCES[source].text}`;
-}
 
 /** Bytes of an image by what explains them. */
 export interface ByteCounts {

@@ -82,7 +82,7 @@ const WRITE = 2n;
 const EXEC = 4n;
 
 /** What all records depend on. */
-export interface Format {
+interface Format {
   /** Whose conventions hold. */
   readonly dialect: Dialect;
   /** Bytes of a page address. */

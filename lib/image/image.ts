@@ -235,7 +235,7 @@ class TreeBuilder {
  *
  * @throws {MalformedImageError} E_ORDER when records are missing, doubled or in the wrong order
  */
-export function imageOfNodes(nodes: readonly ImageNode[], options: DecodeOptions = {}): CheckpointImage {
+function imageOfNodes(nodes: readonly ImageNode[], options: DecodeOptions = {}): CheckpointImage {
   return new TreeBuilder(nodes).image(options);
 }
 
@@ -268,11 +268,6 @@ export function* vmaPages(vma: VmaImage): Generator<PageImage, void, void> {
   for (const { pages } of vma.chunks) {
     for (let i = 0; i < (pages?.count ?? 0); i++) yield pageOf(pages!, i);
   }
-}
-
-/** How many pages of a VMA the image holds. */
-export function vmaPageTotal(vma: VmaImage): number {
-  return vma.chunks.reduce((sum, { pages }) => sum + (pages?.count ?? 0), 0);
 }
 
 /**

@@ -160,7 +160,7 @@ export type CallSpec = v.InferOutput<typeof CALL>;
 export type OutputSpec = Merged<v.InferOutput<(typeof OUTPUTS)[number]>>;
 
 /** Of what kind a descriptor is. */
-export type OutputKind = OutputSpec["kind"];
+type OutputKind = OutputSpec["kind"];
 
 /** Something that happens while the call is blocked in a write. */
 export type ActionSpec = Merged<v.InferOutput<(typeof ACTIONS)[number]>>;

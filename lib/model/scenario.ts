@@ -100,7 +100,7 @@ function stopsOf(steps: readonly Step[]): string[] {
 }
 
 /** What a scenario needs of the guest. */
-export type ScenarioNeeds = v.InferOutput<typeof NEEDS>;
+type ScenarioNeeds = v.InferOutput<typeof NEEDS>;
 
 /** A real program: its arguments, what it needs, and what the call must do to it. */
 export type ProgramScenario = v.InferOutput<typeof PROGRAM>;

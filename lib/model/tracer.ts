@@ -73,13 +73,13 @@ export const TRACER_FIELDS = {
 };
 
 /** A debug register that a tracer sets before the checkpoint. */
-export type DebugSetting = v.InferOutput<typeof DEBUG_SETTING>;
+type DebugSetting = v.InferOutput<typeof DEBUG_SETTING>;
 
 /** Bytes that a debugger writes into the target before the checkpoint. */
-export type TracerPoke = v.InferOutput<typeof POKE>;
+type TracerPoke = v.InferOutput<typeof POKE>;
 
 /** What stops the target. */
-export type StoppedBy = keyof typeof TASK_STATES;
+type StoppedBy = keyof typeof TASK_STATES;
 
 /** What a stop can say of a tracer and of what stops the target. */
 export interface TracerSpec {

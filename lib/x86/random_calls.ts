@@ -34,7 +34,7 @@ export type LdtCall =
   | { readonly call: "load"; readonly selector: number; readonly register: SegmentRegister };
 
 /** What `drawLdtCalls` may draw. */
-export interface DrawOptions {
+interface DrawOptions {
   /** Steps of the sequence. */
   readonly count: number;
   /** Draw fork and exec events. True when not given. */
@@ -44,7 +44,7 @@ export interface DrawOptions {
 }
 
 /** Says whether a sequence still shows the failure that is being shrunk. */
-export type StillFails = (calls: readonly LdtCall[]) => boolean | Promise<boolean>;
+type StillFails = (calls: readonly LdtCall[]) => boolean | Promise<boolean>;
 
 const ENTRY_NUMBERS = [
   0,
@@ -121,7 +121,7 @@ export function drawLdtCalls(random: Random32, options: DrawOptions): LdtCall[] 
 }
 
 /** Draws a user_desc: a wholly random one, one near LDT_empty or LDT_zero, or one of boundary values. */
-export function drawUserDesc(random: Random32): UserDesc {
+function drawUserDesc(random: Random32): UserDesc {
   const entryNumber = drawEntryNumber(random);
   switch (random() % 4) {
     case 0:

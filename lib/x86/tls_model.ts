@@ -21,7 +21,7 @@ import {
 } from "./user_desc.ts";
 
 /** Thread-local descriptors that each thread has in the GDT (`GDT_ENTRY_TLS_ENTRIES`). */
-export const TLS_ENTRIES = 3;
+const TLS_ENTRIES = 3;
 
 /** Which kernel. */
 export interface TlsModelOptions {

@@ -30,7 +30,7 @@ export const FXSAVE_FIELDS = {
 } as const;
 
 /** Components of XSTATE_BV and XCR0 by bit. */
-export const XSTATE_COMPONENTS = [
+const XSTATE_COMPONENTS = [
   "x87",
   "SSE",
   "AVX",

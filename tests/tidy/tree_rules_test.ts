@@ -164,3 +164,7 @@ Deno.test("the project has no cycle of imports", () => {
 Deno.test("something imports each export of the project", () => {
   assertEquals(unusedExports(GRAPH, ENTRIES), []);
 });
+
+Deno.test("something needs each module of the project", () => {
+  assertEquals(unusedModules(GRAPH, ENTRIES), []);
+});
