@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** Architecture whose `struct user_regs_struct` is meant: that of the tracer that called PTRACE_GETREGS. */
-export type RegisterLayout = "x86_64" | "i386";
+type RegisterLayout = "x86_64" | "i386";
 
 const WIDE = [
   "r15",
@@ -48,7 +48,7 @@ export type CpuRegister = Exclude<(typeof USER_REGS)["x86_64"][number], "fs_base
 export type UserRegister = typeof USER_REGS[RegisterLayout][number];
 
 /** Flag bits by name; bits 12 and 13 are IOPL. Bit 1 is always set. */
-export const EFLAGS = {
+const EFLAGS = {
   ...{ CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, TF: 8, IF: 9, DF: 10, OF: 11 },
   ...{ NT: 14, RF: 16, VM: 17, AC: 18, VIF: 19, VIP: 20, ID: 21 },
 } as const;
