@@ -200,7 +200,8 @@ export class RunReport {
       await work();
       throwIfInterrupted(signal);
     } catch (error) {
-      await this.close(signal.aborted ? String(signal.reason) : "by an error");
+      if (signal.aborted) await this.close(String(signal.reason));
+      else if (this.#records.length > 0) await this.close("by an error");
       throw error;
     }
     return await this.close();

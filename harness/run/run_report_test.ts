@@ -57,7 +57,7 @@ const LOST = result("gone", {
 
 async function report(
   results: ScenarioResult[],
-  use: (dir: string, lines: string[], close: () => Promise<RunResult>) => Promise<void>,
+  use: (dir: string, lines: string[], close: () => Promise<RunResult>, it: RunReport) => Promise<void>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
   const lines: string[] = [];
@@ -72,7 +72,7 @@ async function report(
     const it = await RunReport.open({ directory: `${dir}/out`, terminal, task: ["test:qemu"] });
     it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
     for (const one of results) it.result("x86_64", one);
-    await use(`${dir}/out`, lines, () => it.close());
+    await use(`${dir}/out`, lines, () => it.close(), it);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -112,6 +112,20 @@ Deno.test("RunReport shows what failed, how to do it again, and keeps its files"
     const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
     assertEquals(results.results.map(({ status }: { status: string }) => status), ["fail", "lost"]);
   });
+});
+
+Deno.test("a run that an error ends keeps what has a result, and says nothing when there is none", async () => {
+  for (const results of [[result("good")], []]) {
+    await report(results, async (dir, lines, _, it) => {
+      const work = () => Promise.reject(new UsageError("the second kernel cannot be built"));
+      await assertRejects(() => it.during(new AbortController().signal, work), UsageError, "second kernel");
+      const isKept = await Deno.stat(`${dir}/results.json`).then(() => true, () => false);
+      assertEquals([isKept, lines.includes("stopped: by an error")], [
+        results.length > 0,
+        results.length > 0,
+      ]);
+    });
+  }
 });
 
 Deno.test("RunReport says that an error of ckptest itself failed a scenario, and keeps its inputs", async () => {

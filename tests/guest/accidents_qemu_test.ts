@@ -5,8 +5,9 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { join } from "@std/path";
-import { readScenario, SCENARIO_DIRECTORY } from "../../harness/run/catalogue.ts";
+import { join, relative } from "@std/path";
+import type { Scenario } from "../../lib/model/scenario.ts";
+import { readCatalogue, SCENARIO_DIRECTORY, scenarioFile } from "../../harness/run/catalogue.ts";
 import type { Guest, GuestAgent } from "../../harness/run/guest/guest.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { type PreparedGuest, prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
@@ -17,6 +18,7 @@ import type { VirtualGuest } from "../../harness/run/guest/virtual_guest.ts";
 import { runCommand } from "../../vm/host/run_command.ts";
 import { type CommandOutcome, ProjectCopy, type SourceEdit } from "../project_copy.ts";
 
+const CATALOGUE = await readCatalogue();
 const RUN = ["run", "--arch", "x86_64"];
 /** One small scenario, by its file: a filter may fit others. */
 const RUN_MINIMAL = [...RUN, ...scenarios("minimal")];
@@ -24,7 +26,14 @@ const CHECKPOINT_SHELL = ["checkpoint", "--out", "sh.ckpt", "--", "busybox", "sh
 
 /** Options for scenarios, by their files as seen from the scratch directory. */
 function scenarios(...names: string[]): string[] {
-  return names.flatMap((name) => ["--scenario", `../project/fixtures/scenarios/${name}.json`]);
+  const pathOf = (name: string): string => relative(SCENARIO_DIRECTORY, scenarioFile(scenarioNamed(name))!);
+  return names.flatMap((name) => ["--scenario", join("../project/fixtures/scenarios", pathOf(name))]);
+}
+
+function scenarioNamed(wanted: string): Scenario {
+  const scenario = CATALOGUE.find(({ name }) => name === wanted);
+  assert(scenario, wanted);
+  return scenario;
 }
 
 function said({ code, stdout, stderr }: CommandOutcome): string {
@@ -302,7 +311,7 @@ function bound(object: object, name: string | symbol): unknown {
 }
 
 Deno.test("a QEMU that is killed while the image streams loses the guest; alone the scenario passes", async () => {
-  const scenario = await readScenario(join(SCENARIO_DIRECTORY, "pages_2048.json"));
+  const scenario = scenarioNamed("pages_2048");
   const prepared = await prepareGuest(PLATFORMS[0]!, { terminal: new Terminal() });
   let started = 0;
   const [result] = await runCatalogue([scenario], {

@@ -214,10 +214,13 @@ interface GuestPrograms {
 /** Builds what a guest with this kernel needs. See {@linkcode buildGuestProgram} for what it throws. */
 export async function buildGuest(arch: KernelArch, options: BuildGuestOptions = {}): Promise<GuestPrograms> {
   const native: GuestProgramArch = arch === "x86_64" ? "x86_64" : "i386";
-  const [agent, target, target32] = await Promise.all([
+  const builds = [
     buildGuestProgram("agent", native, options),
     buildGuestProgram("target", native, options),
     native === "i386" ? undefined : buildGuestProgram("target", "i386", options),
-  ]);
+  ] as const;
+  // One that fails does not leave the others half done.
+  await Promise.allSettled(builds);
+  const [agent, target, target32] = await Promise.all(builds);
   return { agent, target, ...(target32 === undefined ? {} : { target32 }) };
 }

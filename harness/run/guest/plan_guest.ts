@@ -5,6 +5,8 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";
+import { requireTools } from "../../../vm/host/find_tool.ts";
+import { BUILD_TOOLS } from "../../../vm/kernel/build/make_command.ts";
 import type { SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { type AcceleratorChoice, chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import type { Terminal } from "../../report/terminal.ts";
@@ -58,6 +60,7 @@ export interface GuestPlan {
  */
 export async function planGuest(named: Platform, request: GuestRequest): Promise<GuestPlan> {
   const { kernelFile, scenarios = [], self = false, dialect } = request;
+  if (kernelFile === undefined) await requireTools(BUILD_TOOLS);
   // Guests have their sockets there.
   await Deno.remove(await makeTempDirectory("ckptest-plan-"));
   const accelerator = await chooseAccelerator(
