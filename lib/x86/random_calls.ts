@@ -46,73 +46,20 @@ interface DrawOptions {
 /** Says whether a sequence still shows the failure that is being shrunk. */
 type StillFails = (calls: readonly LdtCall[]) => boolean | Promise<boolean>;
 
-const ENTRY_NUMBERS = [
-  0,
-  1,
-  2,
-  5,
-  63,
-  100,
-  510,
-  511,
-  512,
-  513,
-  1023,
-  1024,
-  4095,
-  4096,
-  8189,
-  8190,
-  8191,
-  8192,
-  8193,
-  65535,
-  0x7fffffff,
-  0x80000000,
-  0xffffffff,
-] as const;
-const WORDS = [
-  0,
-  1,
-  0xfff,
-  0x1000,
-  0xffff,
-  0x10000,
-  0xfffff,
-  0x100000,
-  0xffffff,
-  0x1000000,
-  0x7fffffff,
-  0x80000000,
-  0xdeadbeef,
-  0xffffffff,
-] as const;
+const ENTRY_NUMBERS: readonly number[] = [
+  ...[0, 1, 2, 5, 63, 100, 510, 511, 512, 513, 1023, 1024, 4095, 4096, 8189, 8190, 8191, 8192, 8193],
+  ...[65535, 0x7fffffff, 0x80000000, 0xffffffff],
+];
+const WORDS: readonly number[] = [
+  ...[0, 1, 0xfff, 0x1000, 0xffff, 0x10000, 0xfffff, 0x100000, 0xffffff, 0x1000000, 0x7fffffff],
+  ...[0x80000000, 0xdeadbeef, 0xffffffff],
+];
 const OTHER_FUNCS = [3, 4, 0x10, 0x12, 0x21, 0x101, 0x7fffffff, -1, -17] as const;
 const WRITE_COUNTS = [0n, 1n, 8n, 15n, 17n, 32n, 0x100000010n, -1n] as const;
-const READ_COUNTS = [
-  0n,
-  1n,
-  7n,
-  8n,
-  9n,
-  15n,
-  16n,
-  39n,
-  40n,
-  41n,
-  127n,
-  128n,
-  129n,
-  2048n,
-  4095n,
-  4096n,
-  4097n,
-  65535n,
-  65536n,
-  65537n,
-  0x100000000n,
-  -1n,
-] as const;
+const READ_COUNTS: readonly bigint[] = [
+  ...[0n, 1n, 7n, 8n, 9n, 15n, 16n, 39n, 40n, 41n, 127n, 128n, 129n, 2048n, 4095n, 4096n, 4097n, 65535n],
+  ...[65536n, 65537n, 0x100000000n, -1n],
+];
 const REGISTERS = ["ds", "es", "fs", "gs", "ss"] as const;
 
 /** Draws a sequence of steps, biased to the boundaries of the kernel's checks. */
