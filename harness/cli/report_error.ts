@@ -50,10 +50,11 @@ export async function reportError(error: unknown, command: FailedCommand): Promi
 }
 
 function foreseenText(error: unknown): string | undefined {
-  if (error instanceof ExpectedError) return error.explanation;
   if (!(error instanceof Error)) return undefined;
-  if (isDiskFull(error)) return `${error.message}\nhint: ${DISK_FULL_HINT}`;
-  return error instanceof ScenarioError || isSystemError(error) ? error.message : undefined;
+  const text = error instanceof ExpectedError ? error.explanation : error.message;
+  if (isDiskFull(error) && !text.includes(DISK_FULL_HINT)) return `${text}\nhint: ${DISK_FULL_HINT}`;
+  const isForeseen = error instanceof ExpectedError || error instanceof ScenarioError || isSystemError(error);
+  return isForeseen || isDiskFull(error) ? text : undefined;
 }
 
 async function reportUnforeseen(error: unknown, command: FailedCommand): Promise<ErrorReport> {
