@@ -31,7 +31,7 @@ export const GDB: ProgramScenario = {
   ],
 };
 
-/** What the second judge says of an image. */
+/** What gdb says of an image. */
 interface GcoreOutcome {
   readonly findings: readonly Finding[];
   /** What was compared; undefined when there was no core. */
@@ -70,7 +70,7 @@ export async function checkWithGcore(agent: GuestAgent, options: GcoreOptions): 
     const nothing = comparison.compared === 0 ? [noCore("no page of the image is in the core")] : [];
     return { findings: [...comparison.findings, ...nothing], comparison };
   } catch (error) {
-    // That the image is malformed is another judge's finding.
+    // That the image is malformed is another check's finding.
     if (error instanceof MalformedImageError) return { findings: [], comparison: undefined };
     if (error instanceof ElfCoreError) return { findings: [noCore(error.message)], comparison: undefined };
     throw error;
@@ -87,7 +87,7 @@ function noCore(actual: string): Finding {
   };
 }
 
-/** The second judge of a scenario with `"judge": "gcore"`. */
+/** The second check of a scenario with `"judge": "gcore"`. */
 export function gcoreCheck(agent: GuestAgent): SecondCheck {
   return async ({ raw: { pid }, image }) => {
     const { findings, comparison } = await checkWithGcore(agent, { pid, image });

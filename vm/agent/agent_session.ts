@@ -102,9 +102,9 @@ export class AgentSession {
   }
 
   /** Sends the program of the next target: a new file, since a target may still read the old one. */
-  async program(bytes: Uint8Array, options?: RequestOptions): Promise<void> {
+  async program(bytes: Uint8Array): Promise<void> {
     await this.call("unlink", PROGRAM_PATH).catch(unless("ENOENT"));
-    await this.writeFile(PROGRAM_PATH, bytes, options);
+    await this.writeFile(PROGRAM_PATH, bytes);
   }
 
   /** Starts the target with the program that was sent last; gives its pid. `/work` is emptied first. */
@@ -137,8 +137,8 @@ export class AgentSession {
   }
 
   /** Stops a process with SIGSTOP and waits until it has stopped. */
-  stop(pid: number, options?: RequestOptions): Promise<void> {
-    return this.#ask("stop", [["pid", pid]], () => {}, options);
+  stop(pid: number): Promise<void> {
+    return this.#ask("stop", [["pid", pid]], () => {});
   }
 
   /** Lets a stopped process go on. */
@@ -314,21 +314,20 @@ export class AgentSession {
   /** A file of the guest, or `length` bytes of it from `offset` on, as far as there are any. */
   readFile(
     path: string,
-    options: RequestOptions & { offset?: number; length?: number } = {},
+    { offset, length }: { offset?: number; length?: number } = {},
   ): Promise<Uint8Array> {
-    const { offset, length, ...request } = options;
     const fields: Fields = [["path", path], ["offset", offset], ["length", length]];
-    return this.#ask("readfile", fields, (answer) => blobOf(answer, "file"), request);
+    return this.#ask("readfile", fields, (answer) => blobOf(answer, "file"));
   }
 
   /**
    * Writes a file in the guest, which may be run as a program. Serves for switches under /proc and /sys,
    * too.
    */
-  writeFile(path: string, content: Uint8Array | string, options?: RequestOptions): Promise<void> {
+  writeFile(path: string, content: Uint8Array | string): Promise<void> {
     const payload = typeof content === "string" ? new TextEncoder().encode(content) : content;
     const fields: Fields = [["path", path], ["length", payload.length], ["hash", blockHashHex(payload)]];
-    return this.#exchange({ word: "writefile", fields, payload, ...options }, () => {});
+    return this.#exchange({ word: "writefile", fields, payload }, () => {});
   }
 
   /** Makes a directory; one that is there already will do. */
@@ -342,8 +341,8 @@ export class AgentSession {
   }
 
   /** Kills everything but the agent and empties the directories of targets and their results. */
-  clean(options?: RequestOptions): Promise<void> {
-    return this.#ask("clean", [], () => {}, options);
+  clean(): Promise<void> {
+    return this.#ask("clean", [], () => {});
   }
 
   #read<S extends FieldSpec>(word: string, fields: Fields, spec: S): Promise<FieldsOf<S>> {

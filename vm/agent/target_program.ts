@@ -14,54 +14,70 @@ const ARGUMENTS = 7;
 export const SCRATCH_BYTES = 256 * 1024;
 const SLOTS = 64;
 
-/** Codes of the ops; the other statement of them is `vm/guest/target/target.h`. */
-const CODES: Record<TargetOp["op"], number> = {
-  syscall: 1,
-  fill: 2,
-  read: 3,
-  zero: 4,
-  poke: 5,
-  data: 6,
-  fork: 7,
-  join: 8,
-  stop: 9,
-  exit: 10,
-  report: 11,
-  lar: 12,
-  lsl: 13,
-  segload: 14,
-  thread: 15,
-  check: 16,
-  hash: 17,
-  getpid: 18,
-  syscall32: 19,
-  auxv: 20,
-  exec: 21,
+const BUSY = { running: 1, sleeping: 2, vfork: 3 } as const;
+const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
+
+type OpNamed<Name extends TargetOp["op"]> = Extract<TargetOp, { op: Name }>;
+
+/**
+ * How an op is encoded: its code (the other statement of it is `vm/guest/target/target.h`), whether a result of it is
+ * appended to the results file, and its arguments a[0], a[1]...
+ */
+type OpFormat<Name extends TargetOp["op"]> = readonly [
+  code: number,
+  hasResult: boolean,
+  args: (op: OpNamed<Name>) => readonly OpArgument[],
+];
+
+const FORMATS: { readonly [Name in TargetOp["op"]]: OpFormat<Name> } = {
+  syscall: [1, true, callArguments],
+  fill: [2, false, fillArguments],
+  read: [3, false, (op) => [op.address, BigInt(op.pages), 0n, BigInt(op.stride)]],
+  zero: [4, false, rangeArguments],
+  poke: [5, false, (op) => [op.address, BigInt(op.size), op.value]],
+  data: [6, false, dataArguments],
+  fork: [7, true, (op) => [BigInt(FORK_MODES[op.mode]), BigInt(op.id)]],
+  join: [8, false, (op) => [0n, BigInt(op.id)]],
+  stop: [9, false, stopArguments],
+  exit: [10, false, (op) => [BigInt(op.code)]],
+  report: [11, true, rangeArguments],
+  lar: [12, true, (op) => [BigInt(op.selector)]],
+  lsl: [13, true, (op) => [BigInt(op.selector)]],
+  segload: [14, true, (op) => [
+    ...[BigInt(op.selector), BigInt(op.register), BigInt(op.offset), op.access ? 1n : 0n],
+  ]],
+  thread: [15, true, (op) => [op.kind === "thread" ? 0n : 1n]],
+  check: [16, true, fillArguments],
+  hash: [17, true, rangeArguments],
+  getpid: [18, true, () => []],
+  syscall32: [19, true, callArguments],
+  auxv: [20, true, (op) => [BigInt(op.type), op.plus ?? 0n]],
+  exec: [21, true, () => []],
 };
 
-/** Ops whose result is appended to the results file. */
-const WITH_RESULT: ReadonlySet<TargetOp["op"]> = new Set([
-  "syscall",
-  "fork",
-  "report",
-  "lar",
-  "lsl",
-  "segload",
-  "thread",
-  "check",
-  "hash",
-  "getpid",
-  "syscall32",
-  "auxv",
-  "exec",
-]);
+function callArguments({ nr, args }: OpNamed<"syscall" | "syscall32">): readonly OpArgument[] {
+  return [BigInt(nr), ...args];
+}
 
-const BUSY = { running: 1, sleeping: 2, vfork: 3 } as const;
+function fillArguments({ address, pages, seed, stride }: OpNamed<"fill" | "check">): readonly OpArgument[] {
+  return [address, BigInt(pages), BigInt(seed >>> 0), BigInt(stride)];
+}
+
+function rangeArguments({ address, length }: OpNamed<"zero" | "report" | "hash">): readonly OpArgument[] {
+  return [address, BigInt(length)];
+}
+
+function stopArguments({ label, killNr, registers, busy }: OpNamed<"stop">): readonly OpArgument[] {
+  const block = registers === undefined ? 0n : { scratch: registers };
+  return [BigInt(label), BigInt(killNr), block, busy === undefined ? 0n : BigInt(BUSY[busy])];
+}
+
+function formatOf(op: TargetOp): OpFormat<TargetOp["op"]> {
+  return FORMATS[op.op] as OpFormat<TargetOp["op"]>;
+}
 
 /** Where in the scratch memory the host writes anything but 0 to let a busy target go on. */
 export const RELEASE_OFFSET = SCRATCH_BYTES - 8;
-
-const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
 
 /**
  * Encodes a program as the byte stream that the target reads.
@@ -89,6 +105,7 @@ function padded(length: number): number {
 }
 
 function encodeOp(op: TargetOp, view: DataView, where: string): void {
+  const [code, , argumentsOf] = formatOf(op);
   const args = argumentsOf(op);
   if (args.length > ARGUMENTS) {
     throw new RangeError(`${where}: at most ${ARGUMENTS - 1} arguments, found ${args.length - 1}`);
@@ -110,59 +127,11 @@ function encodeOp(op: TargetOp, view: DataView, where: string): void {
     }
   });
   if ("keep" in op && op.keep !== undefined) flags |= 1 << 30 | below(op.keep, SLOTS, `${where}, keep`) << 24;
-  view.setUint32(0, CODES[op.op], true);
+  view.setUint32(0, code, true);
   view.setUint32(4, flags >>> 0, true);
 }
 
-/** The arguments a[0], a[1]... of an op. */
-function argumentsOf(op: TargetOp): readonly OpArgument[] {
-  switch (op.op) {
-    case "syscall":
-    case "syscall32":
-      return [BigInt(op.nr), ...op.args];
-    case "fill":
-    case "check":
-      return [op.address, BigInt(op.pages), BigInt(op.seed >>> 0), BigInt(op.stride)];
-    case "read":
-      return [op.address, BigInt(op.pages), 0n, BigInt(op.stride)];
-    case "zero":
-    case "report":
-    case "hash":
-      return [op.address, BigInt(op.length)];
-    case "poke":
-      return [op.address, BigInt(op.size), op.value];
-    case "data":
-      return dataArguments(op);
-    case "fork":
-      return [BigInt(FORK_MODES[op.mode]), BigInt(op.id)];
-    case "join":
-      return [0n, BigInt(op.id)];
-    case "stop":
-      return [
-        BigInt(op.label),
-        BigInt(op.killNr),
-        0n,
-        op.registers === undefined ? 0n : { scratch: op.registers },
-        op.busy === undefined ? 0n : BigInt(BUSY[op.busy]),
-      ];
-    case "exit":
-      return [BigInt(op.code)];
-    case "lar":
-    case "lsl":
-      return [BigInt(op.selector)];
-    case "segload":
-      return [BigInt(op.selector), BigInt(op.register), BigInt(op.offset), op.access ? 1n : 0n];
-    case "thread":
-      return [op.kind === "thread" ? 0n : 1n];
-    case "auxv":
-      return [BigInt(op.type), op.plus ?? 0n];
-    case "getpid":
-    case "exec":
-      return [];
-  }
-}
-
-function dataArguments({ offset, bytes }: Extract<TargetOp, { op: "data" }>): readonly bigint[] {
+function dataArguments({ offset, bytes }: OpNamed<"data">): readonly bigint[] {
   if (offset < 0 || offset + bytes.length > SCRATCH_BYTES) {
     throw new RangeError(
       `data of ${bytes.length} bytes at scratch offset ${offset}: the scratch memory has ${SCRATCH_BYTES} bytes`,
@@ -213,7 +182,7 @@ export function decodeResults(ops: readonly TargetOp[], bytes: Uint8Array): Targ
   let index = 0;
   while (index < ops.length) {
     const op = ops[index] as TargetOp;
-    if (WITH_RESULT.has(op.op)) {
+    if (formatOf(op)[1]) {
       if (reader.atEnd) return { results, complete: false };
       const result = reader.take(index, op);
       results.push(result);

@@ -62,7 +62,7 @@ Deno.test("encodeProgram() puts each op's arguments where the target looks for t
     assertEquals(opAt(encodeProgram([op]), 0), { code, flags: 0, a }, op.op);
   }
   const withBlock = opAt(encodeProgram([{ op: "stop", label: 1, killNr: 62, registers: 128 }]), 0);
-  assertEquals([withBlock.flags, withBlock.a[3]], [1 << 3, 128n]);
+  assertEquals([withBlock.flags, withBlock.a[2]], [1 << 2, 128n]);
 });
 
 Deno.test("encodeProgram() lets the bytes of a data op follow it, padded to 8", () => {

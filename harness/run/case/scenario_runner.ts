@@ -23,7 +23,7 @@ import { runProgram } from "./run_program.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
 export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
-  /** A second judge of every stop, in place of the one that a scenario names. */
+  /** A second check of every stop, in place of the one that a scenario names. */
   readonly secondCheck?: (guest: Guest) => SecondCheck;
 }
 

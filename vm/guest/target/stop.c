@@ -183,13 +183,13 @@ static u64 outer_pid(u64 own)
 	return length > 0 ? pid : own;
 }
 
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 busy)
+void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy)
 {
-	u64 self = pid != 0 ? pid : (u64)SYS(getpid);
+	u64 self = (u64)SYS(getpid);
 	struct event event = {
 		.kind = busy == BUSY_NOT ? EVENT_STOPPING : EVENT_BUSY,
 		.label = label,
-		.pid = pid != 0 ? pid : outer_pid(self),
+		.pid = outer_pid(self),
 		.scratch = (unsigned long)target_scratch,
 		.resume_address = (unsigned long)stop_resume,
 	};

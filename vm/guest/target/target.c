@@ -245,8 +245,8 @@ static bool run_without_result(const struct op *op)
 			target_die(0);
 		return true;
 	case OP_STOP:
-		target_stop((u32)argument(op, 0), argument(op, 1), argument(op, 2),
-			    (const void *)(unsigned long)argument(op, 3), argument(op, 4));
+		target_stop((u32)argument(op, 0), argument(op, 1), (const void *)(unsigned long)argument(op, 2),
+			    argument(op, 3));
 		return true;
 	case OP_EXIT:
 		target_die((int)argument(op, 0));

@@ -95,7 +95,7 @@ s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
 
 // stop.c: tells the agent, then stops this process, or goes on in a way of busy.c. `block` may be NULL.
-void target_stop(u32 label, u64 kill_nr, u64 pid, const void *block, u64 busy);
+void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy);
 
 // busy.c. The release word is cleared before the agent hears of it.
 enum { BUSY_NOT = 0, BUSY_RUNNING = 1, BUSY_SLEEPING = 2, BUSY_VFORK = 3 };
