@@ -35,6 +35,7 @@ export async function replay(
     kernel: {
       ...{ arch: "i386", series: "2.6.28", dialect: "v11", checkpointNr: CHECKPOINT },
       observed: await observeKernel(agent),
+      revision: session.kernel.revision,
     },
     program: new Uint8Array(0),
     decodeResults: (bytes) =>

@@ -190,6 +190,18 @@ for (const { name } of [...Deno.readDirSync(FIXTURES)].sort((a, b) => a.name < b
   });
 }
 
+Deno.test("images of revisions 2 and 3 are judged, too, where the kernel is known to write them", async () => {
+  const scenario = (await readCatalogue()).find(({ name }) => name === "mixed_tls")!;
+  for (const revision of [2, 3]) {
+    const kernel = { ...SYNTHETIC_KERNEL, revision };
+    const session = synthesizeSession(selfScenario(scenario), kernel, compileTargetOf(kernel));
+    assertPasses(session, await replay(session));
+    const asFirst = allFindings(await replay({ ...session, kernel: SYNTHETIC_KERNEL }));
+    assertEquals(asFirst.filter(({ path }) => path === "head.rev").length, session.stops.length);
+    assert(asFirst.some(({ id }) => id === "E_UNEXPLAINED"));
+  }
+});
+
 Deno.test("every scenario that a target of 2008 can do by itself is judged by the model of its kernel", async () => {
   const platform = PLATFORMS.find(({ name }) => name === "i386")!;
   const needs = { platform, config: undefined, release: SYNTHETIC_KERNEL.release };

@@ -72,10 +72,9 @@ function defaultVmas(wordSize: WordSize, dialect: Dialect): readonly SyntheticVm
 /** Where the default mappings have the parts of a program. */
 const DEFAULT_MM = { end_code: 0x401500n, start_data: 0x402000n, end_data: 0x402345n, brk: 0x405800n };
 
-function writeFiles(writer: ImageWriter, pid: number): void {
+/** FILES of a task with three descriptors and two objects behind them, which are counted on from `base`. */
+export function writeFiles(writer: ImageWriter, pid: number, base = 0): void {
   writer.record("FILES", { objref: 0, nfds: 3 }, { parent: pid });
-  // Objects are counted through all tasks.
-  const base = 2 * (pid - PID);
   [[0, base + 1], [1, base + 1], [5, base + 2]].forEach(([fd = 0, objref = 0], i) => {
     writer.record("FD_ENT", { fd, objref, close_on_exec: i === 2 ? 1 : 0 });
     if (i === 1) return;
@@ -119,7 +118,7 @@ export function syntheticImage(options: SyntheticOptions = {}): Uint8Array<Array
   for (let pid = PID; pid < PID + tasks; pid++) {
     const { ldt = new Uint8Array(0), tls = new Uint8Array(24) } = options;
     const fsgsbase = { fsbase: 0x405010n };
-    const afterLdt = files ? () => writeFiles(writer, pid) : undefined;
+    const afterLdt = files ? () => writeFiles(writer, pid, 2 * (pid - PID)) : undefined;
     const mm = options.vmas === undefined ? DEFAULT_MM : {};
     writeTask(writer, { pid, mm, vmas, ldt, tls, xstate, fsgsbase }, format, afterLdt);
   }

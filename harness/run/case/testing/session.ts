@@ -22,6 +22,8 @@ export interface SessionKernel {
   readonly release: string;
   readonly version: string;
   readonly machine: string;
+  /** The revision of the format that its images have; 1 when not given. */
+  readonly revision?: number;
   readonly cpuinfo: Uint8Array;
   /** The target's ELF file. */
   readonly target: Uint8Array;

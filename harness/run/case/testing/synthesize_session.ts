@@ -12,6 +12,7 @@ import { chunkCounts } from "../../../../lib/compare/chunk_counts.ts";
 import { HEAD_MAGIC, TAIL_MAGIC } from "../../../../lib/image/structs.ts";
 import { VMA_TYPE } from "../../../../lib/image/structs.ts";
 import { xstateAtRest } from "../../../../lib/image/build_image.ts";
+import { writeFiles } from "../../../../lib/image/testing/synthetic_image.ts";
 import { ImageWriter } from "../../../../lib/image/image_writer.ts";
 import { type CompiledStop, compileScenario } from "../../../../lib/model/compile_scenario.ts";
 import { predictedBytes } from "../../../../lib/model/predict_stop.ts";
@@ -283,7 +284,8 @@ interface ImageParts extends Parts {
 function imageOf(stop: CompiledStop, parts: ImageParts): Uint8Array<ArrayBuffer> {
   const { prediction: { refusal, ldt, tls } } = stop;
   const { maps, kernel } = parts;
-  const writer = new ImageWriter();
+  const { revision = 1 } = kernel;
+  const writer = new ImageWriter(revision === 3 ? "tree" : "plain");
   if (refusal && refusal.atPage === undefined) return writer.finish();
   writeHead(writer, kernel);
   const mm = mmFields(parts);
@@ -300,6 +302,7 @@ function imageOf(stop: CompiledStop, parts: ImageParts): Uint8Array<ArrayBuffer>
   const ntls = [0, 8, 16].filter((at) => tls.subarray(at, at + 8).some((byte) => byte !== 0)).length;
   writer.record("MM_CONTEXT", { ldt_entry_size: 8, nldt: ldt.length / 8 });
   writer.raw(ldt);
+  if (revision > 1) writeFiles(writer, PID);
   writer.record("THREAD", { gdt_entry_tls_entries: 3, sizeof_tls_array: 24, ntls }, { parent: PID });
   if (ntls > 0) writer.raw(tls);
   const last = maps.at(-1)!;
@@ -316,17 +319,24 @@ function imageOf(stop: CompiledStop, parts: ImageParts): Uint8Array<ArrayBuffer>
   return writer.finish();
 }
 
-function writeHead(writer: ImageWriter, { release, version, machine }: SessionKernel): void {
+function writeHead(
+  writer: ImageWriter,
+  { release, version, machine, revision = 1 }: SessionKernel,
+): void {
   const field = (text: string): Uint8Array => {
     const bytes = new Uint8Array(64);
     encoder.encodeInto(text, bytes);
     return bytes;
   };
   writer.record("HEAD", {
-    ...{ magic: HEAD_MAGIC, major: 2, minor: 6, patch: 28, rev: 1, time: SECONDS, flags: 1n },
+    ...{ magic: HEAD_MAGIC, major: 2, minor: 6, patch: 28, rev: revision, time: SECONDS, flags: 1n },
     ...{ release: field(release), version: field(version), machine: field(machine) },
   });
   writer.record("HEAD_ARCH", { has_fxsr: 1, has_xsave: 1, xstate_size: 576, _padding: 0xfe });
+  if (revision === 3) {
+    writer.record("TREE", { tasks_nr: 1 });
+    writer.raw(new Uint8Array(Uint32Array.of(PID, PID, 1, 0).buffer));
+  }
   writer.record("TASK", { exit_signal: 17, task_comm_len: 16, _padding: Number(SECONDS >> 32n) });
   writer.text("STRING", "target", 16);
 }
