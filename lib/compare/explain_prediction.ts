@@ -68,7 +68,9 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   const lines = [
     `stop "${stop.label}"${stop.self ? ", checkpointed by itself" : ""}`,
     ...explainTracer(stop),
+    ...explainCall(stop),
   ];
+  if (stop.tracer.busy) return lines;
   if (refusal) {
     const { atPage, page = atPage } = refusal;
     const where = page === undefined ? "before a byte is written" : `at ${address(page)}`;
@@ -102,6 +104,19 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
   return [...lines, ...explainRecord("TAIL")];
+}
+
+/** How the call that the stop describes ends. */
+function explainCall({ call }: CompiledStop): string[] {
+  if (!call) return [];
+  const { name, why, written, sees } = call.outcome;
+  const image = {
+    nothing: "before a byte is written",
+    part: "and leaves a beginning of the image",
+    discarded: "and the device keeps nothing",
+    whole: `and leaves the image of the target ${sees} what happens meanwhile`,
+  };
+  return [`  the call that the stop describes returns ${name} ${image[written]}${why && `: ${why}`}`];
 }
 
 /** What is done to the target before the call, and who holds it. */
