@@ -13,14 +13,14 @@ const FILE = described("Path in the kernel tree.", text(/^[\w./-]+$/, "a path in
 export const MUTANTS = list(object({
   name: text(/^\w+$/, "letters, digits and underscores"),
   about: described("What is wrong, in a sentence.", text(/\.$/, "a sentence")),
-  bug: optional(described(
-    "Which error of the code as posted it brings back: its number in docs/review.md, without the B.",
+  bug: optional(
     text(/^\d+[a-z]?$/, `a number such as "5" or "5b"`),
-  )),
-  platform: optional(described(
-    "The platform that gives it away, as --arch names it; x86_64 by default.",
+    "Which error of the code as posted it brings back: its number in docs/review.md, without the B.",
+  ),
+  platform: optional(
     text(/^[\w.@-]+$/, "the name of a platform"),
-  )),
+    "The platform that gives it away, as --arch names it; x86_64 by default.",
+  ),
   edits: list(
     object({
       file: FILE,
@@ -38,10 +38,10 @@ export const MUTANTS = list(object({
       actual: optional(SOME_TEXT),
     }),
   ),
-  at: optional(described(
-    "The line of the edited file that the kernel's report must name.",
+  at: optional(
     object({ file: FILE, line: SOME_TEXT }),
-  )),
+    "The line of the edited file that the kernel's report must name.",
+  ),
   fuzz: described("Whether random programs must find it too, and be made small.", v.boolean("true or false")),
 }));
 

@@ -64,11 +64,13 @@ function noList<Schema extends v.GenericSchema>(schema: Schema): Schema {
   };
 }
 
-/** A key that may be absent. */
+/** A key that may be absent, with a description, which an editor shows. */
 export function optional<const Schema extends v.GenericSchema>(
   schema: Schema,
+  description?: string,
 ): v.ExactOptionalSchema<Schema, undefined> {
-  return v.exactOptional(schema);
+  const told = description === undefined ? schema : described(description, schema);
+  return v.exactOptional(told as unknown as Schema);
 }
 
 /** The same schema with a description, which an editor shows. */

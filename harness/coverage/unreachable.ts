@@ -14,10 +14,10 @@ export const UNREACHABLE_LINES = list(object({
     "The line's text, without blanks around it.",
     text(/^\S(.*\S)?$/, "a line without blanks around it"),
   ),
-  after: optional(described(
-    "The lines before it, as many as it takes where the text alone occurs more than once.",
+  after: optional(
     text(/\S/, "lines"),
-  )),
+    "The lines before it, as many as it takes where the text alone occurs more than once.",
+  ),
   reason: text(/\S/, "a reason"),
 }));
 

@@ -11,21 +11,21 @@ const SOME_TEXT = text(/\S/, "a text");
 const DATE = "a date as YYYY-MM-DD";
 
 const ALLOWED_ON = object({
-  arch: optional(described("As --arch names it: x86_64, i386, i386-pae, compat.", SOME_TEXT)),
-  flavour: optional(described("The configuration: plain, debug.", SOME_TEXT)),
-  series: optional(described("The kernel's series, such as 6.1.", SOME_TEXT)),
+  arch: optional(SOME_TEXT, "As --arch names it: x86_64, i386, i386-pae, compat."),
+  flavour: optional(SOME_TEXT, "The configuration: plain, debug."),
+  series: optional(SOME_TEXT, "The kernel's series, such as 6.1."),
 });
 
 const ALLOWED_SPLAT = v.pipe(
   object({
-    title: optional(described("The whole title; either this or the fingerprint is there.", SOME_TEXT)),
+    title: optional(SOME_TEXT, "The whole title; either this or the fingerprint is there."),
     fingerprint: optional(text(/^[0-9a-f]{16}$/, "16 hexadecimal digits")),
     reason: SOME_TEXT,
     expires: described(
       "The last day on which it counts, in UTC.",
       v.pipe(text(/^\d{4}-\d{2}-\d{2}$/, DATE), v.check(isDate, DATE)),
     ),
-    needs: optional(described("Kernels that it is for; each that is given must be equal.", ALLOWED_ON)),
+    needs: optional(ALLOWED_ON, "Kernels that it is for; each that is given must be equal."),
   }),
   v.check(
     ({ title, fingerprint }) => (title === undefined) !== (fingerprint === undefined),

@@ -37,41 +37,32 @@ const MAX_BYTES = 2 ** 40;
 const BYTES = integer(0, MAX_BYTES);
 
 const CALL = object({
-  uid: optional(described("User id of the caller; its only one.", ID)),
-  gid: optional(described("Group id of the caller; its only one.", ID)),
-  flags: optional(described("The third argument.", WORD)),
-  pid: optional(
-    described(`Whose pid it is given; by default the target's. "self": the target calls.`, CALL_PID),
-  ),
-  times: optional(described(
-    "How often the same caller calls, one time after the other; a leak shows in hundreds.",
+  uid: optional(ID, "User id of the caller; its only one."),
+  gid: optional(ID, "Group id of the caller; its only one."),
+  flags: optional(WORD, "The third argument."),
+  pid: optional(CALL_PID, `Whose pid it is given; by default the target's. "self": the target calls.`),
+  times: optional(
     integer(1, 10_000),
-  )),
-  signals: optional(described(
-    "What SIGPIPE and SIGXFSZ do to the caller.",
-    oneOf(["ignored", "fatal"]),
-  )),
-  alarm: optional(described(
+    "How often the same caller calls, one time after the other; a leak shows in hundreds.",
+  ),
+  signals: optional(oneOf(["ignored", "fatal"]), "What SIGPIPE and SIGXFSZ do to the caller."),
+  alarm: optional(
+    integer(1, 60_000_000),
     "Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; " +
       "the first of these signals must come before the end of the image.",
-    integer(1, 60_000_000),
-  )),
+  ),
 });
 
 const SIZE = {
-  size: optional(
-    described("Bytes that fit into a pipe or are asked for as a socket's buffer.", integer(1, 2 ** 20)),
-  ),
+  size: optional(integer(1, 2 ** 20), "Bytes that fit into a pipe or are asked for as a socket's buffer."),
 };
 const READER = {
-  readerClosesAfter: optional(
-    described("The reader goes away after so many bytes; 0: there was never one.", BYTES),
-  ),
+  readerClosesAfter: optional(BYTES, "The reader goes away after so many bytes; 0: there was never one."),
 };
 const FILE = {
-  position: optional(described("File position before the call.", BYTES)),
-  initialSize: optional(described("Bytes in the file before the call.", integer(0, 2 ** 24))),
-  rlimitFsize: optional(described("RLIMIT_FSIZE of the caller.", BYTES)),
+  position: optional(BYTES, "File position before the call."),
+  initialSize: optional(integer(0, 2 ** 24), "Bytes in the file before the call."),
+  rlimitFsize: optional(BYTES, "RLIMIT_FSIZE of the caller."),
 };
 
 function output<const Kind extends string, const Entries extends v.ObjectEntries>(
@@ -90,22 +81,22 @@ const OUTPUTS = [
   output("pipe", {
     ...SIZE,
     ...READER,
-    flags: optional(described("Of the end that is written to.", NONBLOCK)),
+    flags: optional(NONBLOCK, "Of the end that is written to."),
   }),
   output("socket", { ...SIZE, ...READER }),
-  output("memfd", { ...FILE, seals: optional(described("Seals of the memfd.", wordSet(SEALS))) }),
+  output("memfd", { ...FILE, seals: optional(wordSet(SEALS), "Seals of the memfd.") }),
   output("file", {
     path: described("The file, which is made unless its directory is one of the system.", ABSOLUTE_PATH),
-    flags: optional(described("Flags of open(2); O_WRONLY by default.", wordSet(OPEN_FLAGS))),
+    flags: optional(wordSet(OPEN_FLAGS), "Flags of open(2); O_WRONLY by default."),
     ...FILE,
-    fsSize: optional(described(
-      "Bytes of the tmpfs, a whole number of pages, that is mounted for the file.",
+    fsSize: optional(
       v.pipe(
         integer(PAGE_SIZE, 2 ** 30),
         v.multipleOf(PAGE_SIZE, `a whole number of pages of ${PAGE_SIZE} bytes`),
       ),
-    )),
-    mount: optional(described("What is mounted for the file: a directory of the host.", oneOf(["9p"]))),
+      "Bytes of the tmpfs, a whole number of pages, that is mounted for the file.",
+    ),
+    mount: optional(oneOf(["9p"]), "What is mounted for the file: a directory of the host."),
   }),
   output("epoll", {}),
   output("eventfd", {}),
@@ -133,11 +124,11 @@ const ACTIONS = [
   /** SIGCONT for the target. */
   action("cont", {}),
   action("signal", {
-    signal: optional(described("For the caller.", oneOf(["SIGKILL", "SIGTERM", "SIGUSR1"]))),
-    handled: optional(described(
-      "Whether the caller has a handler, which restarts system calls.",
+    signal: optional(oneOf(["SIGKILL", "SIGTERM", "SIGUSR1"]), "For the caller."),
+    handled: optional(
       v.boolean("true or false"),
-    )),
+      "Whether the caller has a handler, which restarts system calls.",
+    ),
   }),
   /** A byte written through /proc/PID/mem. */
   action("poke", { ...AREA, page: optional(integer(0, 2 ** 35)), value: optional(integer(0, 255)) }),
@@ -170,10 +161,9 @@ export type ActionKind = ActionSpec["do"];
 
 /** The keys of a stop that say how the call is made. */
 export const CALL_FIELDS = {
-  call: optional(described("Who calls, with what.", CALL)),
-  to: optional(described("Where to.", variant<OutputSpec>("kind", OUTPUTS))),
-  whileBlocked: optional(described(
-    "What happens while the call waits for its reader, in the order of the places in the image.",
+  call: optional(CALL, "Who calls, with what."),
+  to: optional(variant<OutputSpec>("kind", OUTPUTS), "Where to."),
+  whileBlocked: optional(
     v.pipe(
       list(variant<ActionSpec>("do", ACTIONS), 1),
       v.check(
@@ -181,7 +171,8 @@ export const CALL_FIELDS = {
         `actions whose "at" does not go down`,
       ),
     ),
-  )),
+    "What happens while the call waits for its reader, in the order of the places in the image.",
+  ),
 };
 
 /** The keys of a stop that say how the call is made. */

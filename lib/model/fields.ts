@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { ERRNO } from "../abi/errno.ts";
-import { described, either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";
+import { either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";
 import { nameBytes } from "./state/file_model.ts";
 import { MAX_PAGES } from "./state/page_set.ts";
 
@@ -76,8 +76,8 @@ export const OUTCOME = v.picklist(
 export const WAIT_CONDITION = v.pipe(
   object({
     file: text(/^\/[^\0]+$/, "an absolute path; {pid} in it is the target's pid"),
-    matching: optional(described("What the text must match.", regularExpression())),
-    notMatching: optional(described("What it must not match.", regularExpression())),
+    matching: optional(regularExpression(), "What the text must match."),
+    notMatching: optional(regularExpression(), "What it must not match."),
   }),
   v.check(
     ({ matching, notMatching }) => matching !== undefined || notMatching !== undefined,

@@ -55,6 +55,11 @@ export class ProgramBuilder {
     );
   }
 
+  /** Adds a system call that must return 0. */
+  succeed(name: SyscallName, args: readonly OpArgument[]): void {
+    this.syscall(name, args, { expected: 0n });
+  }
+
   /** Maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
   mmap(
     { page, pages, prot, flags, fd, offset }: {

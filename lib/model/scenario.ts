@@ -11,13 +11,13 @@ export type { SetupStep, WaitCondition } from "./fields.ts";
 export type { Step, StepOf } from "./steps/steps.ts";
 
 const NEEDS = object({
-  kernel: optional(described("Kernel architectures.", list(oneOf(KERNEL_ARCHES), 1))),
-  target: optional(described("Target architectures.", list(oneOf(TARGET_ARCHES), 1))),
-  config: optional(described(
-    "Kernel options that must be built in.",
+  kernel: optional(list(oneOf(KERNEL_ARCHES), 1), "Kernel architectures."),
+  target: optional(list(oneOf(TARGET_ARCHES), 1), "Target architectures."),
+  config: optional(
     list(text(/^CONFIG_[A-Z0-9_]+$/, `a kernel option such as "CONFIG_KSM"`), 1),
-  )),
-  series: optional(described("Kernel series that have what it is about.", list(oneOf(KERNEL_SERIES), 1))),
+    "Kernel options that must be built in.",
+  ),
+  series: optional(list(oneOf(KERNEL_SERIES), 1), "Kernel series that have what it is about."),
 });
 
 const PROGRAM = object({
@@ -31,22 +31,20 @@ const PROGRAM = object({
       ),
     ),
   ),
-  package: optional(described(
-    "The Debian package that holds it.",
+  package: optional(
     text(/^[a-z0-9][a-z0-9+.-]+$/, "the name of a Debian package"),
-  )),
-  files: optional(described(
+    "The Debian package that holds it.",
+  ),
+  files: optional(
+    list(ABSOLUTE_PATH),
     "Files and directories of the host that it opens by itself, packed at the same path; * stands for any part " +
       "of a name, so that a version need not be named.",
-    list(ABSOLUTE_PATH),
-  )),
-  env: optional(described(
-    "Environment variables besides PATH and HOME.",
-    record(text(/^[A-Za-z_]\w*$/, "the name of a variable"), text(/^[^\0]*$/, "a string")),
-  )),
-  refused: optional(
-    described("The errno that the call must refuse it with, before it writes a byte.", ERRNO_NAME),
   ),
+  env: optional(
+    record(text(/^[A-Za-z_]\w*$/, "the name of a variable"), text(/^[^\0]*$/, "a string")),
+    "Environment variables besides PATH and HOME.",
+  ),
+  refused: optional(ERRNO_NAME, "The errno that the call must refuse it with, before it writes a byte."),
 });
 
 const ABOUT = "a sentence that says what the scenario shows";
@@ -56,22 +54,22 @@ export const SCENARIO = v.pipe(
   object({
     $schema: optional(v.string("the path of the JSON schema")),
     about: described("What it shows, in a sentence.", v.pipe(v.string(ABOUT), v.minLength(10, ABOUT))),
-    needs: optional(described(
-      "What must be there for it to run; a need that is not met is a named skip, never a pass.",
+    needs: optional(
       NEEDS,
-    )),
-    setup: optional(described(
+      "What must be there for it to run; a need that is not met is a named skip, never a pass.",
+    ),
+    setup: optional(
+      list(SETUP_STEP),
       "What the agent does as root before the target starts, and undoes after it ended: a file written (the old " +
         "value is written back), a swap device, which is either written to at once (ram) or by way of the swap " +
         "cache (loop), or who the target is started as.",
-      list(SETUP_STEP),
-    )),
-    steps: optional(described("What the target does.", STEP_LIST)),
-    program: optional(described("A real program in place of steps, judged by observation alone.", PROGRAM)),
-    judge: optional(described(
-      "A second judge of each image that is not the target's own: gdb dumps the same stopped process.",
+    ),
+    steps: optional(STEP_LIST, "What the target does."),
+    program: optional(PROGRAM, "A real program in place of steps, judged by observation alone."),
+    judge: optional(
       oneOf(["gcore"]),
-    )),
+      "A second judge of each image that is not the target's own: gdb dumps the same stopped process.",
+    ),
   }),
   v.check(
     ({ steps, program }) => (steps === undefined) !== (program === undefined),

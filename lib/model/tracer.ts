@@ -46,7 +46,7 @@ const DEBUG_SETTING = object({
     pattern: `${OFFSET}|${PLACE}`,
     expected: `a number, "0x..." or a place in an area, "NAME:PAGE+OFFSET"`,
   }),
-  expect: optional(described("The errno that PTRACE_POKEUSER must give.", ERRNO_NAME)),
+  expect: optional(ERRNO_NAME, "The errno that PTRACE_POKEUSER must give."),
 });
 
 const POKE = object({
@@ -62,14 +62,10 @@ const POKE = object({
 
 /** The keys of a stop that say what tracers do, and what stops the target. */
 export const TRACER_FIELDS = {
-  debug: optional(described("Debug registers to set, in order.", list(DEBUG_SETTING, 1))),
-  poke: optional(
-    described("Memory to write past its protection, as a debugger sets breakpoints.", list(POKE, 1)),
-  ),
-  stoppedBy: optional(
-    described(`What stops the target; "signal" when not given.`, oneOf(keysOf(TASK_STATES))),
-  ),
-  busy: optional(described("What the target does in place of stopping.", oneOf(BUSY))),
+  debug: optional(list(DEBUG_SETTING, 1), "Debug registers to set, in order."),
+  poke: optional(list(POKE, 1), "Memory to write past its protection, as a debugger sets breakpoints."),
+  stoppedBy: optional(oneOf(keysOf(TASK_STATES)), `What stops the target; "signal" when not given.`),
+  busy: optional(oneOf(BUSY), "What the target does in place of stopping."),
 };
 
 /** A debug register that a tracer sets before the checkpoint. */

@@ -5,7 +5,6 @@ import * as v from "valibot";
 import { PLATFORM_NAMES, type PlatformName } from "../../../lib/abi/arch.ts";
 import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
 import {
-  described,
   either,
   integer,
   list,
@@ -34,22 +33,19 @@ const SOME_TEXT = text(/./, "a text");
 const PATH = text(/./, "a path");
 const ABOUT = optional(SOME_TEXT);
 const TIME = "a time such as 30min or 4h";
-const DEADLINE_TEXT = optional(described(
-  "After so long a job is ended; 4h by default.",
+const DEADLINE_TEXT = optional(
   v.pipe(v.string(TIME), v.check((value) => (parseSeconds(value) ?? 0) > 0, TIME)),
-));
+  "After so long a job is ended; 4h by default.",
+);
 
 const KERNEL = v.pipe(
   object({
-    debian: optional(described("A kernel that is built here, by its series.", oneOf(PORTED_SERIES))),
-    git: optional(described("A repository; paths begin at the matrix.", PATH)),
+    debian: optional(oneOf(PORTED_SERIES), "A kernel that is built here, by its series."),
+    git: optional(PATH, "A repository; paths begin at the matrix."),
     ref: optional(text(/^[^-]/, "a branch, a tag or a commit")),
-    directory: optional(described("A kernel tree.", PATH)),
-    file: optional(described("A ready kernel.", PATH)),
-    name: optional(described(
-      "What jobs call it.",
-      text(/^\w[\w.+-]*$/, "letters, digits, dots, plus and hyphens"),
-    )),
+    directory: optional(PATH, "A kernel tree."),
+    file: optional(PATH, "A ready kernel."),
+    name: optional(text(/^\w[\w.+-]*$/, "letters, digits, dots, plus and hyphens"), "What jobs call it."),
   }),
   v.check(
     (kernel) => KERNEL_KINDS.filter((kind) => kernel[kind] !== undefined).length === 1,
@@ -113,7 +109,7 @@ export const MATRIX = object({
   about: ABOUT,
   deadline: DEADLINE_TEXT,
   jobs: list(PRODUCT, 1),
-  exclude: optional(described("Jobs to be left out: those on which all that is given fits.", list(EXCLUDE))),
+  exclude: optional(list(EXCLUDE), "Jobs to be left out: those on which all that is given fits."),
 });
 
 /** What a matrix says: which suites on which kernels. */

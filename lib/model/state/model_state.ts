@@ -10,7 +10,7 @@ import type { SetupStep } from "../fields.ts";
 import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
-import { pageRuns, type PageSet } from "./page_set.ts";
+import { type PageCount, pageCount, pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterSetting, XstatePart } from "./register_block.ts";
 
 /** What steps are compiled for. */
@@ -59,7 +59,7 @@ export class ModelState {
   readonly files = new Map<string, FileModel>();
   /** Second names of files. */
   readonly links = new Set<string>();
-  readonly names = new Map<string, NamedRange>();
+  names = new Map<string, NamedRange>();
   readonly target: CompileTarget;
   readonly pagesPerChunk: number;
   /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
@@ -87,11 +87,11 @@ export class ModelState {
   /** What the registers hold at the next stop, where a step set them. */
   registers: RegisterSetting | undefined;
   /** Selectors that were loaded into FS and GS and stay there. */
-  readonly selectors = new Map<"fs" | "gs", number>();
+  selectors = new Map<"fs" | "gs", number>();
   /** The debug registers as tracers have left them. */
   debug: DebugRegisters;
   /** Pages outside of all areas that a debugger wrote to, by place and page. */
-  readonly copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
+  copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
   /** Who the target is. */
@@ -124,37 +124,15 @@ export class ModelState {
 
   /** Runs something on a copy of what fork copies, and forgets what it did to the copy. */
   inCopy(run: () => void): void {
-    const { space, ldt, tls, defaultFlags, heapPages, sharedWith, hasOtherRoot } = this;
-    const { workingDirectory, credentials, debug, root, hasOwnMounts, locksOwnMemory, keepsLdt } = this;
-    const copied = [...this.copied];
-    const names = new Map(this.names);
-    const selectors = new Map(this.selectors);
-    this.space = space.clone();
-    this.ldt = ldt.fork();
-    this.tls = tls.fork();
+    const before = { ...this };
+    this.space = this.space.clone();
+    this.ldt = this.ldt.fork();
+    this.tls = this.tls.fork();
+    this.copied = new Map(this.copied);
+    this.names = new Map(this.names);
+    this.selectors = new Map(this.selectors);
     run();
-    Object.assign(this, {
-      space,
-      ldt,
-      tls,
-      defaultFlags,
-      heapPages,
-      sharedWith,
-      hasOtherRoot,
-      locksOwnMemory,
-      keepsLdt,
-      workingDirectory,
-      debug,
-      root,
-      hasOwnMounts,
-      credentials,
-    });
-    this.copied.clear();
-    for (const [name, page] of copied) this.copied.set(name, page);
-    this.names.clear();
-    for (const [name, range] of names) this.names.set(name, range);
-    this.selectors.clear();
-    for (const [name, selector] of selectors) this.selectors.set(name, selector);
+    Object.assign(this, before);
   }
 
   /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
@@ -227,6 +205,11 @@ export class ModelState {
   nameArea(name: string, range: NamedRange): void {
     if (this.names.has(name)) throw new RangeError(`Area "${name}" exists already`);
     this.names.set(name, range);
+  }
+
+  /** The value of a page count. */
+  pageCount(text: PageCount): number {
+    return pageCount(text, this.pagesPerChunk);
   }
 
   /** The runs of pages that a step names, as absolute page numbers. */

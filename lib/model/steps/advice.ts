@@ -97,20 +97,20 @@ export const ADVICE_STEPS = [
   }),
   defineStep({
     op: "break_swap",
-    about: "Pages go to swap, and from then on the swap device cannot be read. They must have been read " +
-      "back from swap before, and be settled: then they go at once, since what they hold lies there " +
-      "already.",
+    about: "Pages go to swap, whose device cannot be read from then on.",
     fields: AREA_PAGES,
     apply(step, { state, builder }) {
+      // They must have been read back from swap before, and be settled: then they go at once, since what they hold
+      // lies there already.
       if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
       for (const run of state.runs(step.area, step.pages)) {
-        builder.syscall("madvise", [...addressRange(run), BigInt(MADV.pageout)], { expected: 0n });
+        builder.succeed("madvise", [...addressRange(run), BigInt(MADV.pageout)]);
         state.space.breakPages(run.first, run.first + run.count, "EFAULT");
       }
       const fd = { slot: SLOTS.file };
       builder.syscall("open", [builder.scratchString(0, FAILING_DISK), O_WRONLY, 0n], { keep: SLOTS.file });
       builder.syscall("write", [fd, builder.scratchString(0, "1"), 1n], { expected: 1n });
-      builder.syscall("close", [fd], { expected: 0n });
+      builder.succeed("close", [fd]);
     },
   }),
   defineStep({
@@ -141,19 +141,18 @@ export const ADVICE_STEPS = [
       for (const run of state.runs(step.area, step.pages)) {
         const { first, count } = run;
         state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
-        builder.syscall("munlock", addressRange(run), { expected: 0n });
+        builder.succeed("munlock", addressRange(run));
       }
     },
   }),
   defineStep({
     op: "mlockall",
-    about:
-      "mlockall(2): areas that are there (and populated at once, unless on fault), those to come, or both.",
+    about: "mlockall(2): what is there (populated unless on fault), what is to come, or both.",
     fields: { flags: wordSet(keysOf(MCL)) },
     apply(step, context) {
       const { state, builder } = context;
       const flags = flagBits(step.flags, MCL);
-      builder.syscall("mlockall", [BigInt(flags)], { expected: 0n });
+      builder.succeed("mlockall", [BigInt(flags)]);
       const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
       state.defaultFlags = step.flags.includes("future") ? lock : 0n;
       if (!step.flags.includes("current")) return;
@@ -170,7 +169,7 @@ export const ADVICE_STEPS = [
     about: "munlockall(2).",
     fields: {},
     apply(_step, { state, builder }) {
-      builder.syscall("munlockall", [], { expected: 0n });
+      builder.succeed("munlockall", []);
       state.defaultFlags = 0n;
       state.locksOwnMemory = false;
       for (const { start, end } of [...state.space.areas]) {

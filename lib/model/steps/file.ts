@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { described, integer, oneOf, optional } from "../../schema.ts";
+import { integer, oneOf, optional } from "../../schema.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
 import { fillContent } from "../state/page_content.ts";
-import { addressOf, pageCount } from "../state/page_set.ts";
+import { addressOf } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defineStep } from "./define_step.ts";
 import { defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
@@ -55,7 +55,7 @@ function fillThroughMap(
   const prot = PROT.r | PROT.w;
   builder.mmap({ page: start, pages, prot, flags: MAP_FLAGS.shared, fd, offset });
   builder.emit({ op: "fill", address: addressOf(start), pages, seed, stride: 1 });
-  builder.syscall("munmap", [addressOf(start), addressOf(pages)], { expected: 0n });
+  builder.succeed("munmap", [addressOf(start), addressOf(pages)]);
   return start;
 }
 
@@ -63,28 +63,26 @@ function fillThroughMap(
 export const FILE_STEPS = [
   defineStep({
     op: "file",
-    about: "Makes a file in the target's working directory and fills it through a shared mapping that " +
-      "goes away again.",
+    about: "Makes a file in the working directory and fills it through a shared mapping.",
     fields: { file: FILE_NAME, pages: PAGE_COUNT, seed: optional(SEED) },
     apply(step, context) {
       const { state, builder, index } = context;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const seed = step.seed ?? defaultSeed(index);
       const path = `${state.workingDirectory}/${step.file}`;
       state.requireNoFile(step.file);
       const name = builder.scratchString(0, usablePath(context, path));
       builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
       const fd = { slot: SLOTS.file };
-      builder.syscall("ftruncate", [fd, addressOf(pages)], { expected: 0n });
+      builder.succeed("ftruncate", [fd, addressOf(pages)]);
       const start = fillThroughMap(context, { fd, offset: 0, pages, seed });
-      builder.syscall("close", [fd], { expected: 0n });
+      builder.succeed("close", [fd]);
       state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * PAGE_SIZE }));
     },
   }),
   defineStep({
     op: "write_file",
-    about: "Writes to the file itself, so that its pages in the page cache are dirty: no mapping's own " +
-      "page changes.",
+    about: "Writes to the file itself: pages of the page cache change, no mapping's own ones do.",
     fields: { file: FILE_NAME, pages: PAGE_SET, seed: optional(SEED) },
     apply(step, context) {
       const { state, builder, index } = context;
@@ -95,7 +93,7 @@ export const FILE_STEPS = [
         const start = fillThroughMap(context, { fd, offset: first, pages: count, seed });
         for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * PAGE_SIZE));
       }
-      builder.syscall("close", [fd], { expected: 0n });
+      builder.succeed("close", [fd]);
     },
   }),
   defineStep({
@@ -105,7 +103,7 @@ export const FILE_STEPS = [
     apply(step, context) {
       const { state, builder } = context;
       state.requireNoFile(step.file);
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const file = new FileModel({
         kind: "memfd",
         path: `/memfd:${step.file}`,
@@ -116,22 +114,21 @@ export const FILE_STEPS = [
       state.files.set(step.file, file);
       const slot = memfdSlot(context, file);
       builder.syscall("memfd_create", [builder.scratchString(0, step.file), 0n], { keep: slot });
-      builder.syscall("ftruncate", [{ slot }, addressOf(pages)], { expected: 0n });
+      builder.succeed("ftruncate", [{ slot }, addressOf(pages)]);
     },
     since: () => [{ release: "3.17", what: "by memfd_create" }],
   }),
   defineStep({
     op: "truncate",
-    about:
-      "ftruncate(2): pages past the new end are gone from every private mapping too, copied ones included.",
+    about: "ftruncate(2): pages past the new end are gone from private mappings, copied ones too.",
     fields: { file: FILE_NAME, pages: PAGE_COUNT },
     apply(step, context) {
       const { state, builder } = context;
       const file = state.file(step.file);
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const fd = openFile(context, file);
-      builder.syscall("ftruncate", [fd, addressOf(pages)], { expected: 0n });
-      builder.syscall("close", [fd], { expected: 0n });
+      builder.succeed("ftruncate", [fd, addressOf(pages)]);
+      builder.succeed("close", [fd]);
       file.truncate(pages);
       for (const area of state.space.areas) {
         if (area.file !== file) continue;
@@ -142,12 +139,11 @@ export const FILE_STEPS = [
   }),
   defineStep({
     op: "unlink",
-    about:
-      "unlink(2): a mapping of the file has no name that still leads to it, even if another hard link does.",
+    about: "unlink(2): mappings have no name that leads to the file, even if a hard link does.",
     fields: { file: FILE_NAME },
     apply(step, { state, builder }) {
       const file = state.namedFile(step.file);
-      builder.syscall("unlink", [builder.scratchString(0, file.path)], { expected: 0n });
+      builder.succeed("unlink", [builder.scratchString(0, file.path)]);
       file.unlink();
     },
   }),
@@ -160,7 +156,7 @@ export const FILE_STEPS = [
       const path = `${state.workingDirectory}/${step.to}`;
       const from = builder.scratchString(0, file.path);
       const to = builder.scratchString(8192, path);
-      builder.syscall("rename", [from, to], { expected: 0n });
+      builder.succeed("rename", [from, to]);
       state.files.get(step.to)?.unlink();
       file.rename(path);
       state.files.delete(step.file);
@@ -176,7 +172,7 @@ export const FILE_STEPS = [
       state.requireNoFile(step.to);
       const from = builder.scratchString(0, file.path);
       const to = builder.scratchString(8192, `${state.workingDirectory}/${step.to}`);
-      builder.syscall("link", [from, to], { expected: 0n });
+      builder.succeed("link", [from, to]);
       state.links.add(step.to);
     },
   }),
@@ -187,17 +183,16 @@ export const FILE_STEPS = [
     apply(step, { state, builder }) {
       for (let i = 0; i < (step.times ?? 1); i++) {
         const name = builder.scratchString(0, step.directory);
-        builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
-        builder.syscall("chdir", [name], { expected: 0n });
+        builder.succeed("mkdir", [name, 0o755n]);
+        builder.succeed("chdir", [name]);
         state.workingDirectory += `/${step.directory}`;
       }
     },
   }),
   defineStep({
     op: "mount_over",
-    about: "mount(2): another file is bound over the file, or an empty tmpfs mounted on its directory. " +
-      "Mappings of the file go on; its name leads elsewhere.",
-    fields: { file: FILE_NAME, with: optional(described("The other file.", FILE_NAME)) },
+    about: "mount(2): hides a file behind another one, or its directory behind an empty tmpfs.",
+    fields: { file: FILE_NAME, with: optional(FILE_NAME, "The other file.") },
     apply(step, { state, builder }) {
       const MS_BIND = 4096n;
       if (!state.hasOwnMounts) {
@@ -207,13 +202,11 @@ export const FILE_STEPS = [
       if (step.with === undefined) {
         const type = builder.scratchString(0, "tmpfs");
         const directory = builder.scratchString(8192, path.slice(0, path.lastIndexOf("/")));
-        builder.syscall("mount", [type, directory, type, 0n, 0n], { expected: 0n });
+        builder.succeed("mount", [type, directory, type, 0n, 0n]);
         for (const file of state.files.values()) if (file.kind === "regular") file.hidden = true;
       } else {
         const other = builder.scratchString(0, state.file(step.with).path);
-        builder.syscall("mount", [other, builder.scratchString(8192, path), 0n, MS_BIND, 0n], {
-          expected: 0n,
-        });
+        builder.succeed("mount", [other, builder.scratchString(8192, path), 0n, MS_BIND, 0n]);
         state.file(step.file).hidden = true;
       }
     },
@@ -227,14 +220,14 @@ export const FILE_STEPS = [
     apply(step, { state, builder }) {
       const MS_BIND = 4096n;
       const name = builder.scratchString(0, step.directory);
-      builder.syscall("mkdir", [name, 0o755n], { expected: 0n });
+      builder.succeed("mkdir", [name, 0o755n]);
       if (step.bind === "/") {
         if (!state.hasOwnMounts) {
           throw new SyntaxError(`"bind" needs a mount namespace of the target's own: unshare it first`);
         }
-        builder.syscall("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n], { expected: 0n });
+        builder.succeed("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n]);
       }
-      builder.syscall("chroot", [name], { expected: 0n });
+      builder.succeed("chroot", [name]);
       state.hasOtherRoot = true;
       state.root += `${state.workingDirectory}/${step.directory}`;
     },

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { described, either, integer, keysOf, oneOf, optional, wordSet } from "../../schema.ts";
+import { either, integer, keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { FILE_NAME, NAME, NUMBER, PAGE_COUNT, SEED } from "../fields.ts";
 import { DEVICES } from "../state/file_model.ts";
 import { flagBits, MAP_ANONYMOUS, MAP_FLAGS, protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { describeContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
-import { addressOf, addressRange, pageCount } from "../state/page_set.ts";
+import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM, vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
 import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, defineStep, sinceWords } from "./define_step.ts";
@@ -28,22 +28,22 @@ export const MEMORY_STEPS = [
       pages: PAGE_COUNT,
       prot: optional(oneOf(PROTECTIONS)),
       flags: optional(wordSet(keysOf(MMAP_WORDS))),
-      file: optional(described(
-        `A file of a "file" or "memfd" step, or a device.`,
+      file: optional(
         either(
           `a plain file name, or one of ${keysOf(DEVICES).join(", ")}`,
           oneOf(keysOf(DEVICES)),
           FILE_NAME,
         ),
-      )),
-      offset: optional(described("Pages of the file that are left out.", integer(0, 2 ** 31))),
-      after: optional(described("Maps right behind that area instead of with a gap.", NAME)),
-      align: optional(described("Aligns the start to so many pages.", integer(1, 2 ** 20))),
-      gap: optional(described("Leaves so many pages free below.", integer(0, 2 ** 20))),
+        `A file of a "file" or "memfd" step, or a device.`,
+      ),
+      offset: optional(integer(0, 2 ** 31), "Pages of the file that are left out."),
+      after: optional(NAME, "Maps right behind that area instead of with a gap."),
+      align: optional(integer(1, 2 ** 20), "Aligns the start to so many pages."),
+      gap: optional(integer(0, 2 ** 20), "Leaves so many pages free below."),
     },
     apply(step, context) {
       const { state, builder } = context;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const words = step.flags ?? [];
       const prot = protBits(step.prot ?? "rw");
       const start = state.place(pages, step);
@@ -56,7 +56,7 @@ export const MEMORY_STEPS = [
       else flags |= MAP_ANONYMOUS;
       const offset = step.offset ?? 0;
       builder.mmap({ page: start, pages, prot, flags, fd, offset });
-      if (file) builder.syscall("close", [fd], { expected: 0n });
+      if (file) builder.succeed("close", [fd]);
       const kind = file?.kind === "mem" ? "memory" : file?.isZeroDevice ? undefined : file && "regular";
       const { series } = state.target;
       const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, file: kind, series }) |
@@ -81,7 +81,7 @@ export const MEMORY_STEPS = [
     fields: AREA_PAGES,
     apply(step, { state, builder }) {
       for (const run of state.runs(step.area, step.pages)) {
-        builder.syscall("munmap", addressRange(run), { expected: 0n });
+        builder.succeed("munmap", addressRange(run));
         state.space.unmap(run.first, run.first + run.count);
       }
     },
@@ -96,7 +96,7 @@ export const MEMORY_STEPS = [
       for (const run of context.state.runs(step.area, step.pages)) {
         const { first } = run;
         const end = first + run.count;
-        context.builder.syscall("mprotect", [...addressRange(run), BigInt(prot)], { expected: 0n });
+        context.builder.succeed("mprotect", [...addressRange(run), BigInt(prot)]);
         const before = space.areas.filter((area) => area.start < end && area.end > first);
         space.change(first, end, (area) => {
           const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
@@ -163,7 +163,7 @@ export const MEMORY_STEPS = [
     },
     apply(step, context) {
       const { state, builder, index } = context;
-      const page = state.range(step.area).start + pageCount(step.page, state.pagesPerChunk);
+      const page = state.range(step.area).start + state.pageCount(step.page);
       requireAccess(context, { first: page, count: 1 }, VM.WRITE, "write");
       const offset = step.offset ?? 0;
       const size = step.size ?? 1;

@@ -6,7 +6,7 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { either, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
 import { protBits } from "../state/mmap_flags.ts";
-import { addressOf, pageCount } from "../state/page_set.ts";
+import { addressOf } from "../state/page_set.ts";
 import { VM, vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { SYSCALL_NAMES } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
@@ -55,8 +55,7 @@ function expectation(expect: number | string | undefined): bigint | undefined {
 export const PROCESS_STEPS = [
   defineStep({
     op: "fork",
-    about: "fork(2): parent and child then share every anonymous page copy-on-write; one of them is the " +
-      "subject from here on.",
+    about: "fork(2): both share every anonymous page; one of them is the subject from here on.",
     fields: { subject: oneOf(["child", "parent"]) },
     apply(step, context) {
       const { state, builder, index } = context;
@@ -85,12 +84,12 @@ export const PROCESS_STEPS = [
     fields: { area: NAME, pages: PAGE_COUNT },
     apply(step, { state, builder }) {
       const SHM_SLOT = 4;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       // The alignment that i386 and x86-64 want is a page.
       const start = state.place(pages);
       builder.syscall("shmget", [0n, addressOf(pages), 0o1600n], { keep: SHM_SLOT });
       builder.syscall("shmat", [{ slot: SHM_SLOT }, addressOf(start), 0n], { expected: addressOf(start) });
-      builder.syscall("shmctl", [{ slot: SHM_SLOT }, 0n, 0n], { expected: 0n });
+      builder.succeed("shmctl", [{ slot: SHM_SLOT }, 0n, 0n]);
       state.nameArea(step.area, { start, pages });
       const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: ["shared"], readOnlyFile: false });
       state.space.map({ label: step.area, start, end: start + pages, flags, pgoff: 0 });
@@ -118,7 +117,7 @@ export const PROCESS_STEPS = [
     fields: { namespace: oneOf(["mount", "pid", "uts"]) },
     apply(step, { state, builder }) {
       const flags = NAMESPACES[step.namespace];
-      builder.syscall("unshare", [flags], { expected: 0n });
+      builder.succeed("unshare", [flags]);
       if (step.namespace === "mount") state.hasOtherRoot = state.hasOwnMounts = true;
     },
     since: ({ namespace }) => sinceWords({ pid: "3.8" }, [namespace]),
@@ -153,14 +152,13 @@ export const PROCESS_STEPS = [
   }),
   defineStep({
     op: "become",
-    about:
-      "setresgid(2) and setresuid(2): becomes another user, and with that nobody's to look into but root's.",
+    about: "setresgid(2) and setresuid(2): becomes a user that only root may look into.",
     fields: { uid: ID, gid: optional(ID) },
     apply(step, { state, builder }) {
       if (state.credentials.uid !== 0) throw new RangeError("Only root can become another user");
       const { uid, gid = uid } = step;
-      builder.syscall("setresgid", [BigInt(gid), BigInt(gid), BigInt(gid)], { expected: 0n });
-      builder.syscall("setresuid", [BigInt(uid), BigInt(uid), BigInt(uid)], { expected: 0n });
+      builder.succeed("setresgid", [BigInt(gid), BigInt(gid), BigInt(gid)]);
+      builder.succeed("setresuid", [BigInt(uid), BigInt(uid), BigInt(uid)]);
       // commit_creds (kernel/cred.c): where an effective id changed.
       const changed = uid !== 0 || gid !== state.credentials.gid;
       state.credentials = { uid, gid, dumpable: state.credentials.dumpable && !changed };
@@ -171,7 +169,7 @@ export const PROCESS_STEPS = [
     about: "prctl(PR_SET_DUMPABLE).",
     fields: { value: oneOf([0, 1]) },
     apply(step, { state, builder }) {
-      builder.syscall("prctl", [PR_SET_DUMPABLE, BigInt(step.value)], { expected: 0n });
+      builder.succeed("prctl", [PR_SET_DUMPABLE, BigInt(step.value)]);
       state.credentials = { ...state.credentials, dumpable: step.value === 1 };
     },
   }),

@@ -6,7 +6,7 @@ import { optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
 import { protBits } from "../state/mmap_flags.ts";
-import { addressOf, pageCount } from "../state/page_set.ts";
+import { addressOf } from "../state/page_set.ts";
 import { VM, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
 import { fillRuns, populate } from "./pages.ts";
@@ -97,8 +97,7 @@ const VVAR_BYTES = 0x4000;
 export const REMAP_STEPS = [
   defineStep({
     op: "mremap",
-    about:
-      "mremap(2): with `to` moved to a place of the model's choosing, without it grown or shrunk where it is.",
+    about: "mremap(2): with 'to' it moves, without it grows or shrinks where it is.",
     fields: {
       ...AREA_PAGES,
       to: optional(NAME),
@@ -112,7 +111,7 @@ export const REMAP_STEPS = [
       const { first, count } = run[0]!;
       const area = state.space.areaAt(first);
       if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
-      const size = step.size === undefined ? count : pageCount(step.size, state.pagesPerChunk);
+      const size = step.size === undefined ? count : state.pageCount(step.size);
       const move = { area, first, count, size, keepsSource: step.flags !== undefined };
       if (step.to === undefined) return resizeInPlace(move, step.area, context);
       const to = state.place(size);
@@ -128,7 +127,7 @@ export const REMAP_STEPS = [
     apply(step, context) {
       const { state, builder } = context;
       const { space } = state;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const start = Number(state.target.heapStart / PAGE_SIZE_BIG);
       const before = state.names.get(step.area);
       if (before && before.start !== start) throw new RangeError(`Area "${step.area}" exists already`);
@@ -158,7 +157,7 @@ export const REMAP_STEPS = [
     fields: { area: NAME, pages: PAGE_COUNT, seed: optional(SEED) },
     apply(step, context) {
       const { state } = context;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const INITIAL_STACK_PAGES = 40;
       const start = Number(state.target.stackTop / PAGE_SIZE_BIG) - INITIAL_STACK_PAGES - pages;
       if (pages > MAX_STACK_PAGES) {
@@ -177,7 +176,7 @@ export const REMAP_STEPS = [
     fields: { area: NAME, pages: PAGE_COUNT, as: NAME, seed: optional(SEED) },
     apply(step, context) {
       const { state } = context;
-      const pages = pageCount(step.pages, state.pagesPerChunk);
+      const pages = state.pageCount(step.pages);
       const first = state.runs(step.area, 0)[0]!.first;
       const area = state.space.areaAt(first);
       if (!area || area.start !== first || (area.flags & VM.GROWSDOWN) === 0n) {
@@ -198,16 +197,16 @@ export const REMAP_STEPS = [
   }),
   defineStep({
     op: "munmap_vvar",
-    about:
-      "Unmaps [vvar], the pages right below [vdso]: in Linux 6.1 four of them (arch/x86/entry/vdso/vdso-layout.lds.S).",
+    about: "Unmaps [vvar], the pages right below [vdso].",
     fields: {},
     apply(_step, { builder }) {
+      // Four of them in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S.
       const plus = BigInt(-VVAR_BYTES);
       builder.emitWithResult(
         { op: "auxv", type: AT_SYSINFO_EHDR, plus, keep: VDSO_SLOT },
         "auxv AT_SYSINFO_EHDR",
       );
-      builder.syscall("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)], { expected: 0n });
+      builder.succeed("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)]);
     },
     since: () => [{ release: "3.16", what: "of a vvar mapping" }],
   }),
@@ -217,7 +216,7 @@ export const REMAP_STEPS = [
     fields: {},
     apply(_step, { builder, state }) {
       builder.emitWithResult({ op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT }, "auxv AT_SYSINFO_EHDR");
-      builder.syscall("munmap", [{ slot: VDSO_SLOT }, 0x10000n], { expected: 0n });
+      builder.succeed("munmap", [{ slot: VDSO_SLOT }, 0x10000n]);
       for (const [key, { place }] of state.copied) if (place === "vdso") state.copied.delete(key);
     },
   }),

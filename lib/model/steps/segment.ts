@@ -30,10 +30,10 @@ const SEGMENT_NUMBER = numberOrText({
 
 /** The fields of a user_desc. */
 const SEGMENT = {
-  base: optional(described("Base address; 0 when not given.", SEGMENT_NUMBER)),
-  limit: optional(described("Limit; 0 when not given.", SEGMENT_NUMBER)),
-  contents: optional(described("Kind of segment; data when not given.", oneOf(SEGMENT_CONTENTS))),
-  flags: optional(described("Bits that are set.", wordSet(SEGMENT_FLAGS))),
+  base: optional(SEGMENT_NUMBER, "Base address; 0 when not given."),
+  limit: optional(SEGMENT_NUMBER, "Limit; 0 when not given."),
+  contents: optional(oneOf(SEGMENT_CONTENTS), "Kind of segment; data when not given."),
+  flags: optional(wordSet(SEGMENT_FLAGS), "Bits that are set."),
 };
 
 type SegmentSpec = v.InferOutput<v.StrictObjectSchema<typeof SEGMENT, undefined>>;
@@ -90,10 +90,10 @@ export const SEGMENT_STEPS = [
     fields: {
       entries: PAGE_SET,
       func: optional(WORD),
-      vary: optional(described(
-        "Flags that vary from entry to entry of a range: bit k of the place in it decides on word k.",
+      vary: optional(
         wordSet(SEGMENT_FLAGS),
-      )),
+        "Flags that vary from entry to entry of a range: bit k of the place in it decides on word k.",
+      ),
       ...SEGMENT,
     },
     apply(step, { state, builder }) {
@@ -128,8 +128,7 @@ export const SEGMENT_STEPS = [
   }),
   defineStep({
     op: "set_thread_area",
-    about: "set_thread_area(2): a TLS entry of the GDT. Entries count from 0; -1 lets the kernel choose, " +
-      "-2 is below the first.",
+    about: "set_thread_area(2): a TLS entry of the GDT.",
     fields: {
       entry: described("From 0; -1 lets the kernel choose, -2 is below the first.", integer(-2, 8191)),
       ...SEGMENT,

@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { SIGNALS } from "../../abi/signals.ts";
-import { described, keysOf, numberOrText, oneOf, optional } from "../../schema.ts";
+import { keysOf, numberOrText, oneOf, optional } from "../../schema.ts";
 import {
   LAR_DEFINED_BITS,
   loadAccessRights,
@@ -119,22 +119,22 @@ export const SELECTOR_STEPS = [
   }),
   defineStep({
     op: "load_segment",
-    about:
-      "Loads a selector, so that the processor sets the accessed bit, and reads a byte through it if asked to.",
+    about: "Loads a selector, and reads a byte through it if asked to.",
     fields: {
       register: oneOf(keysOf(REGISTERS)),
       selector: numberOrText(SELECTOR),
-      read: optional(described(
-        "Reads the byte at this offset through it.",
+      read: optional(
         numberOrText({
           least: 0,
           most: 0xffff_ffff,
           pattern: String.raw`0x[\da-fA-F]{1,8}`,
           expected: `an offset such as 4096 or "0x1000"`,
         }),
-      )),
+        "Reads the byte at this offset through it.",
+      ),
     },
     apply(step, { state, builder }) {
+      // The load makes the processor set the accessed bit.
       const register = REGISTERS[step.register];
       const selector = selectorNumber(state, step.selector);
       const offset = Number(step.read ?? 0);

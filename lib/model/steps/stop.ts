@@ -48,11 +48,9 @@ export const STOP_STEPS = [
     about: "The target stops, and another task checkpoints it; or it checkpoints itself, and stops after it.",
     fields: {
       label: described("Name of the stop.", NAME),
-      expect: optional(described(`"ok", or how the call must fail.`, OUTCOME)),
-      waitFor: optional(
-        described("What must be so before the target is looked at.", list(WAIT_CONDITION, 1)),
-      ),
-      merged: optional(described("Waits for the scans of ksmd.", oneOf(["pages", "zeros too"]))),
+      expect: optional(OUTCOME, `"ok", or how the call must fail.`),
+      waitFor: optional(list(WAIT_CONDITION, 1), "What must be so before the target is looked at."),
+      merged: optional(oneOf(["pages", "zeros too"]), "Waits for the scans of ksmd."),
       ...TRACER_FIELDS,
       ...CALL_FIELDS,
     },

@@ -23,15 +23,14 @@ function control({ builder }: StepContext, request: bigint, words: readonly bigi
   const view = new DataView(bytes.buffer);
   words.forEach((word, index) => view.setBigUint64(index * 8, word, true));
   const argument = builder.scratch(0, bytes);
-  builder.syscall("ioctl", [{ slot: UFFD_SLOT }, request, argument], { expected: 0n });
+  builder.succeed("ioctl", [{ slot: UFFD_SLOT }, request, argument]);
 }
 
 /** The steps of this family. */
 export const UFFD_STEPS = [
   defineStep({
     op: "uffd",
-    about:
-      "Registers pages with a new userfaultfd, whose descriptor stays open. Nobody reads it: a fault there would hang.",
+    about: "Registers pages with a new userfaultfd. Nobody reads it: a fault there would hang.",
     fields: { ...AREA_PAGES, mode: oneOf(["missing", "wp"]) },
     apply(step, context) {
       const { state, builder } = context;

@@ -19,7 +19,7 @@ const REGION = v.pipe(
     text: optional(v.string("a text")),
     from: optional(v.string("a text")),
     to: optional(v.string("a text")),
-    instead: optional(described("What stands in its place before that patch.", v.string("a text"))),
+    instead: optional(v.string("a text"), "What stands in its place before that patch."),
   }),
   v.check(
     ({ text, from, to }) =>
