@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join, relative } from "@std/path";
-import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
+import { addCounts, type ByteCounts, type Source, SOURCES } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
@@ -69,6 +69,8 @@ export class RunReport {
   readonly #begin = Date.now();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
+  readonly #sources = new Map<Source, number>();
+  readonly #knownErrors = new Map<string, { count: number; message: string }>();
   readonly #files: FailureFiles;
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
@@ -87,6 +89,7 @@ export class RunReport {
     this.#records.push(...before.results.filter(({ status }) => status !== "lost"));
     addCounts(this.#bytes, before.bytes);
     for (const [name, sum] of Object.entries(before.volatile)) this.#volatile.set(name, { ...sum });
+    for (const [id, sum] of Object.entries(before.knownErrors ?? {})) this.#knownErrors.set(id, { ...sum });
   }
 
   /**
@@ -179,6 +182,12 @@ export class RunReport {
         const sum = this.#volatile.get(name) ?? { bytes: 0, reason };
         this.#volatile.set(name, { bytes: sum.bytes + bytes, reason });
       }
+      for (const [source, bytes] of stop.sources ?? []) {
+        this.#sources.set(source, (this.#sources.get(source) ?? 0) + bytes);
+      }
+      for (const [id, { count, message }] of stop.knownErrors ?? []) {
+        this.#knownErrors.set(id, { count: count + (this.#knownErrors.get(id)?.count ?? 0), message });
+      }
     }
     const print = (line: string): void => this.#terminal.result(line);
     print(resultLine(platform, result, this.#terminal));
@@ -236,6 +245,16 @@ export class RunReport {
       print(`    ${name}: ${formatCount(bytes)} (${reason})`);
     }
     print(`  unexplained ${formatCount(bytes.unexplained)}`);
+    if (this.#knownErrors.size > 0) {
+      print("explained by:");
+      for (const [source, count] of [...this.#sources].sort(([, a], [, b]) => b - a)) {
+        print(`  ${formatCount(count)} ${SOURCES[source].text}`);
+      }
+      print("known errors of the code as posted, which fail nothing:");
+      for (const [id, { count, message }] of this.#knownErrors) {
+        print(`  ${id} ${formatCount(count)} times: ${message}`);
+      }
+    }
     const boots = this.#bootTimes.toSorted((a, b) => a - b);
     const median = boots[boots.length >> 1];
     if (median !== undefined) {
@@ -291,6 +310,7 @@ export class RunReport {
       },
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
+      ...this.#knownErrors.size > 0 ? { knownErrors: Object.fromEntries(this.#knownErrors) } : {},
       results: this.#records,
       ...stopped === undefined ? {} : { stopped },
     };

@@ -255,3 +255,29 @@ Deno.test("RunReport names a file that it cannot write, after the counts", async
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("RunReport names known errors of a v11 kernel, and who explains its bytes", async () => {
+  const posted = result("self_minimal");
+  const stop = {
+    ...posted.outcome!.stops[0]!,
+    sources: new Map([["stat", 2], ["posted", 6]] as const),
+    knownErrors: new Map([["N_STALE_PADDING", { count: 3, message: "unused bytes keep what was there" }]]),
+  };
+  const twice = [posted, result("self_memory")].map((one) => ({
+    ...one,
+    outcome: { stops: [stop], findings: [] },
+  }));
+  await report(twice, async (_dir, lines, close) => {
+    const { knownErrors, counts } = await close();
+    const at = lines.indexOf("explained by:");
+    assertEquals(lines.slice(at, at + 5), [
+      "explained by:",
+      "  12 the code as posted",
+      "  4 /proc/PID/stat",
+      "known errors of the code as posted, which fail nothing:",
+      "  N_STALE_PADDING 6 times: unused bytes keep what was there",
+    ]);
+    assertEquals(knownErrors?.N_STALE_PADDING?.count, 6);
+    assertEquals([counts.passed, counts.failed, lines.at(-1)], [2, 0, "2 passed, 0 failed"]);
+  });
+});

@@ -99,6 +99,8 @@ export const RUN_RESULT = object({
   bytes: BYTES,
   /** Volatile bytes by name. */
   volatile: record(v.string(), object({ bytes: NUMBER, reason: TEXT })),
+  /** Known errors of the code as posted in 2008, by id: they fail nothing. */
+  knownErrors: optional(record(v.string(), object({ count: NUMBER, message: TEXT }))),
   results: list(SCENARIO),
   /** Why it ended before its time; `run --resume` goes on with it. */
   stopped: optional(TEXT),

@@ -13,7 +13,7 @@ Deno.test("explainPrediction() explains more pages than a call can have argument
   assert(lines.length > 200_000, `${lines.length} lines`);
 });
 
-Deno.test("explainPrediction() says how a call ends that a stop describes, and nothing of a busy target's image", () => {
+Deno.test("explainPrediction() says how a described call ends, and nothing of a busy target's image", () => {
   const explained = (stop: Record<string, unknown>) => {
     const area: Step[] = [{ op: "mmap", area: "a", pages: 4 }, { op: "write", area: "a", pages: "all" }];
     const { stops } = compileSteps([...area, { op: "stop", label: "s", ...stop } as Step]);
