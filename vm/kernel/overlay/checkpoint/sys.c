@@ -37,9 +37,6 @@ static atomic_t cr_ctx_count = ATOMIC_INIT(0);
 /**
  * cr_signal_check - is a signal waiting for the caller?
  *
- * Work that others left for the caller to do (io_uring, livepatch) also ends
- * its waiting, though nobody sent it a signal: it is done here.
- *
  * Return: 0, or -EINTR.
  */
 int cr_signal_check(void)
@@ -49,6 +46,10 @@ int cr_signal_check(void)
 	if (task_sigpending(current))
 		return -EINTR;
 
+	/*
+	 * Nobody sent a signal: others (io_uring, livepatch) left work for the
+	 * caller to do, and end its waiting so that it is done.
+	 */
 	cr_notify_signal();
 	return 0;
 }
