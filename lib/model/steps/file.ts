@@ -201,9 +201,9 @@ export const FILE_STEPS = [
       const { path } = state.file(step.file);
       if (step.with === undefined) {
         const type = builder.scratchString(0, "tmpfs");
-        const directory = builder.scratchString(8192, path.slice(0, path.lastIndexOf("/")));
-        builder.succeed("mount", [type, directory, type, 0n, 0n]);
-        for (const file of state.files.values()) if (file.kind === "regular") file.hidden = true;
+        const directory = path.slice(0, path.lastIndexOf("/"));
+        builder.succeed("mount", [type, builder.scratchString(8192, directory), type, 0n, 0n]);
+        for (const file of state.files.values()) file.hidden ||= file.path.startsWith(`${directory}/`);
       } else {
         const other = builder.scratchString(0, state.file(step.with).path);
         builder.succeed("mount", [other, builder.scratchString(8192, path), 0n, MS_BIND, 0n]);

@@ -85,3 +85,27 @@ Deno.test("mmap takes /dev/zero as anonymous memory with a file", () => {
   const moved = predictSteps([zero, { op: "mremap", area: "a", pages: "all", to: "b" }]).areas[0]!;
   assertEquals(moved.pgoff, moved.start);
 });
+
+Deno.test("mount_over hides the file, or all files below its directory, and no others", () => {
+  const own: Step[] = [{ op: "unshare", namespace: "mount" }, { op: "exec" }, file, map];
+  const deep: Step[] = [
+    { op: "chdir", directory: "d" },
+    { op: "file", file: "below", pages: 1 },
+    { op: "mmap", area: "b", pages: 1, file: "below" },
+  ];
+  const outcome = (...steps: Step[]) => refusal([...own, ...deep, ...steps], "EBADF")?.why;
+  const gone: Step = { op: "munmap", area: "b", pages: "all" };
+  assertEquals(outcome({ op: "mount_over", file: "data" })?.includes(`"a"`), true);
+  assertEquals(
+    outcome({ op: "mount_over", file: "data" }, { op: "munmap", area: "a", pages: "all" })?.includes(`"b"`),
+    true,
+  );
+  assertEquals(outcome({ op: "mount_over", file: "below" })?.includes(`"b"`), true);
+  assertEquals(outcome({ op: "mount_over", file: "data", with: "below" })?.includes(`"a"`), true);
+  assertEquals(predictSteps([...own, ...deep, { op: "mount_over", file: "below" }, gone]).refusal, undefined);
+  assertThrows(
+    () => predictSteps([file, { op: "mount_over", file: "data" }]),
+    ScenarioError,
+    "unshare it first",
+  );
+});
