@@ -14,7 +14,6 @@ export interface QemuSockets {
   control: string;
   data: string;
   console: string;
-  qmp: string;
 }
 
 /** Everything that decides how QEMU is started. */
@@ -97,7 +96,6 @@ export function qemuArguments(options: QemuOptions): string[] {
     ...isSerial ? [] : VIRTIO_PORTS,
     // The console is the first serial port: the kernel log and nothing else.
     ...[...socket("console", sockets.console), "-serial", "chardev:console"],
-    ...[...socket("qmp", sockets.qmp), "-mon", "chardev=qmp,mode=control"],
     ...isSerial ? ["-serial", "chardev:control"] : [],
     ...share === undefined ? [] : sharedDirectory(share),
   ];

@@ -6,7 +6,7 @@ const OPTIONS: QemuOptions = {
   accelerator: "tcg",
   kernel: "/k/vmlinux",
   initrd: "/k/initrd",
-  sockets: { control: "/s/control", data: "/s/data", console: "/s/console", qmp: "/s/qmp" },
+  sockets: { control: "/s/control", data: "/s/data", console: "/s/console" },
 };
 
 /** The value after an option; the option must occur once. */
@@ -48,13 +48,12 @@ Deno.test("qemuArguments() shares a directory only when asked, and lets the gues
 });
 
 Deno.test("qemuArguments() connects out to every socket, with commas in paths doubled", () => {
-  const args = qemuArguments({ ...OPTIONS, sockets: { ...OPTIONS.sockets, qmp: "/a,b/qmp" } });
+  const args = qemuArguments({ ...OPTIONS, sockets: { ...OPTIONS.sockets, console: "/a,b/console" } });
   const chardevs = args.filter((arg) => arg.startsWith("socket,"));
   assertEquals(chardevs, [
     "socket,id=control,path=/s/control,server=off",
     "socket,id=data,path=/s/data,server=off",
-    "socket,id=console,path=/s/console,server=off",
-    "socket,id=qmp,path=/a,,b/qmp,server=off",
+    "socket,id=console,path=/a,,b/console,server=off",
   ]);
 });
 

@@ -5,7 +5,6 @@ import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions, type QemuSockets } from "./qemu_arguments.ts";
-import { QmpClient } from "./qmp.ts";
 import { baseEnvironment } from "../host/run_command.ts";
 import { makeTempDirectory } from "../host/temp_directory.ts";
 
@@ -35,11 +34,11 @@ interface Wait {
 /** Time for a kernel to finish its report after it said that it cannot go on, in milliseconds. */
 const CONSOLE_DRAIN_MS = 200;
 const START_DEADLINE_MS = 15_000;
-/** Time between QMP `quit` and SIGKILL, in milliseconds. */
+/** Time between SIGTERM and SIGKILL, in milliseconds. */
 const QUIT_MS = 2_000;
 /** Bytes of QEMU's own messages that are kept. */
 const STDERR_LIMIT = 16 * 1024;
-const SOCKET_NAMES = ["control", "data", "console", "qmp"] as const;
+const SOCKET_NAMES = ["control", "data", "console"] as const;
 
 /**
  * A running guest. Dispose of it with `await using` or {@linkcode VirtualMachine.close}. QEMU ends with this
@@ -52,7 +51,6 @@ export class VirtualMachine implements AsyncDisposable {
   readonly data: Deno.Conn;
   /** The kernel log. */
   readonly console: ConsoleLog;
-  readonly qmp: QmpClient;
   /** Process id of QEMU. */
   readonly pid: number;
   /** Program and arguments of QEMU. */
@@ -65,10 +63,9 @@ export class VirtualMachine implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** Takes over what {@linkcode startVirtualMachine} made. */
-  constructor(process: QemuProcess, conns: Connections, qmp: QmpClient, share?: string) {
+  constructor(process: QemuProcess, conns: Connections, share?: string) {
     this.control = conns.control;
     this.data = conns.data;
-    this.qmp = qmp;
     this.console = process.console;
     this.pid = process.pid;
     this.argv = process.argv;
@@ -99,10 +96,10 @@ export class VirtualMachine implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.qmp.execute("quit", {}, QUIT_MS).catch(() => {});
+    this.#process.kill("SIGTERM");
     await withDeadline(this.exited, QUIT_MS, "QEMU's end").catch(() => {});
-    await this.#process.kill();
-    await this.qmp.close();
+    this.#process.kill("SIGKILL");
+    await this.exited;
     closeAll(this.#conns);
     if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
   }
@@ -113,7 +110,7 @@ export class VirtualMachine implements AsyncDisposable {
   }
 }
 
-/** The four streams to QEMU. */
+/** The streams to QEMU. */
 type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
 
 /**
@@ -146,11 +143,10 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
     }
     const conns = partial as Connections;
     process.readConsole(conns.console);
-    const wait = { awaited: "QEMU's control socket", deadlineMs: startDeadlineMs };
-    const qmp = await process.waitFor(wait, QmpClient.connect(conns.qmp, startDeadlineMs));
-    return new VirtualMachine(process, conns, qmp, share);
+    return new VirtualMachine(process, conns, share);
   } catch (error) {
-    await process?.kill();
+    process?.kill("SIGKILL");
+    await process?.exited;
     closeAll(partial);
     if (share !== undefined) await Deno.remove(share, { recursive: true });
     throw error;
@@ -252,14 +248,13 @@ class QemuProcess {
     return new GuestLostError({ reason, awaited, detail, consoleTail: this.console.tail(), argv: this.argv });
   }
 
-  /** Kills it if it still lives, and waits for its end. */
-  async kill(): Promise<void> {
+  /** Sends it a signal if it still lives. */
+  kill(signal: Deno.Signal): void {
     try {
-      if (this.#exit === undefined) this.#child.kill("SIGKILL");
+      if (this.#exit === undefined) this.#child.kill(signal);
     } catch {
       // It ended in between.
     }
-    await this.exited;
   }
 
   async #watch(): Promise<QemuExit> {

@@ -4,7 +4,7 @@ import { POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { selfSkipReason } from "../../../lib/model/self_scenario.ts";
-import { cachedInitramfs, type InitramfsEntry, withParents } from "../../../vm/initramfs/initramfs.ts";
+import { cachedInitramfs, type InitramfsEntry } from "../../../vm/initramfs/initramfs.ts";
 import { untilInterrupted } from "../../../vm/host/errors.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
@@ -178,11 +178,8 @@ async function initramfsEntries(
   const files = new Map<string, string>([["/init", agent], ["/target", target]]);
   for (const { path, source } of programs) files.set(path, source);
   const entries: InitramfsEntry[] = ["/dev", "/proc", "/sys", "/run", "/work", "/tmp"].map((path) => ({
-    kind: "directory",
     path,
   }));
-  for (const [path, source] of files) {
-    entries.push({ kind: "file", path, mode: 0o755, data: await Deno.readFile(source) });
-  }
-  return withParents(entries);
+  for (const [path, source] of files) entries.push({ path, data: await Deno.readFile(source) });
+  return entries;
 }

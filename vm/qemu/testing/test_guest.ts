@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { type InitramfsEntry, writeCpio } from "../../initramfs/initramfs.ts";
+import { writeCpio } from "../../initramfs/initramfs.ts";
 import { runCommand } from "../../host/run_command.ts";
 
 /**
@@ -69,7 +69,7 @@ export async function makeTestInitramfs(directory: string): Promise<string> {
   const path = join(directory, "initramfs");
   await Deno.writeFile(
     path,
-    writeCpio([...BASE, { kind: "file", path: "init", data: await Deno.readFile(program) }]),
+    writeCpio([{ path: "dev" }, { path: "init", data: await Deno.readFile(program) }]),
   );
   return path;
 }
@@ -77,11 +77,6 @@ export async function makeTestInitramfs(directory: string): Promise<string> {
 /** An initramfs without a first process: the kernel panics. */
 export async function makeEmptyInitramfs(directory: string): Promise<string> {
   const path = join(directory, "empty");
-  await Deno.writeFile(path, writeCpio(BASE));
+  await Deno.writeFile(path, writeCpio([{ path: "dev" }]));
   return path;
 }
-
-const BASE: readonly InitramfsEntry[] = [
-  { kind: "directory", path: "dev" },
-  { kind: "device", path: "dev/console", type: "char", major: 5, minor: 1 },
-];
