@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { LDT_ENTRIES } from "../../lib/abi/arch.ts";
 import { SIGNALS } from "../../lib/abi/signals.ts";
 import { blockHash } from "../../lib/abi/block_hash.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
@@ -11,7 +12,7 @@ import {
   segmentLoadFault,
   type SegmentRegister,
 } from "../../lib/x86/descriptor.ts";
-import { LDT_ENTRIES, LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
+import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import {
   callArguments,
   describeCall,

@@ -2,7 +2,7 @@
 
 import type { LdtNode, RecordNodeOf, TlsNode, XstateNode } from "../image/nodes.ts";
 import { encodeDescriptor } from "../x86/descriptor.ts";
-import { fillLdt } from "../x86/fill_ldt.ts";
+import { fillLdt } from "../x86/descriptor.ts";
 import { decodeUserRegs } from "../x86/registers.ts";
 import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";

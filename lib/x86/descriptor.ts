@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { Dialect } from "../abi/dialect.ts";
+import type { UserDesc } from "./user_desc.ts";
 
 /** Bytes of one descriptor in an LDT or GDT (`LDT_ENTRY_SIZE`). */
 export const DESCRIPTOR_SIZE = 8;
@@ -31,44 +33,6 @@ export interface SegmentDescriptor {
   readonly d: boolean;
   /** The limit counts 4 KiB units. */
   readonly g: boolean;
-}
-
-/** What the bits of a descriptor mean to the processor. */
-export interface DescriptorView {
-  /** What it is; `empty` means 8 zero bytes. */
-  readonly kind: "empty" | "data" | "code" | "system";
-  /** For instance `data read-write expand-down` or `system: LDT`. */
-  readonly typeName: string;
-  /** Address of the first byte, 32 bits. */
-  readonly base: number;
-  /** The limit in bytes with the granularity applied: 0 to 0xffffffff, inclusive. */
-  readonly limitInBytes: number;
-  /** Offsets that may be used, both inclusive; undefined when there is none. */
-  readonly offsets: { readonly first: number; readonly last: number } | undefined;
-  /** The unit of the limit as stored: a byte or 4 KiB. */
-  readonly granularity: "byte" | "page";
-  /** Operand and address size, of a data segment that of the stack pointer; undefined for system ones. */
-  readonly bits: 16 | 32 | 64 | undefined;
-  /** Descriptor privilege level, 0 to 3. */
-  readonly dpl: number;
-  /** Whether it may be loaded. */
-  readonly present: boolean;
-  /** Whether it was loaded, or says so from the start. */
-  readonly accessed: boolean;
-  /** Data, or code that may be read. */
-  readonly readable: boolean;
-  /** Data that may be written. */
-  readonly writable: boolean;
-  /** Data whose valid offsets lie above the limit. */
-  readonly expandDown: boolean;
-  /** Code that less privileged code may enter. */
-  readonly conforming: boolean;
-  /** Available for software. */
-  readonly avl: boolean;
-  /** The L bit. */
-  readonly longMode: boolean;
-  /** A gate, TSS or LDT. */
-  readonly system: boolean;
 }
 
 /** Segment registers, by the names that `struct user_regs_struct` uses. */
@@ -149,35 +113,35 @@ export function encodeDescriptor(descriptor: SegmentDescriptor): Uint8Array<Arra
   return bytes;
 }
 
+/**
+ * The descriptor that the kernel makes of a `user_desc`: `fill_ldt` of arch/x86/include/asm/desc.h.
+ * Since 4.15 the accessed bit is preset, so that the table can be mapped read-only; before, the processor set
+ * it on the first load. L is 0 in both, whatever lm says.
+ *
+ * @param oldMode modify_ldt function 1: AVL is forced to 0
+ */
+export function fillLdt(
+  info: UserDesc,
+  { dialect, oldMode = false }: { readonly dialect: Dialect; readonly oldMode?: boolean },
+): SegmentDescriptor {
+  const accessed = dialect === "port" ? 1 : 0;
+  return {
+    base: info.baseAddr,
+    limit: info.limit & 0xfffff,
+    type: (info.contents << 2) | (info.readExecOnly ? 0 : 2) | accessed,
+    s: true,
+    dpl: 3,
+    p: !info.segNotPresent,
+    avl: info.useable && !oldMode,
+    l: false,
+    d: info.seg32bit,
+    g: info.limitInPages,
+  };
+}
+
 /** Tells whether all 8 bytes are zero, as `desc_empty` of the kernel does. */
 export function isEmptyDescriptor(descriptor: SegmentDescriptor): boolean {
   return descriptor.base === 0 && descriptor.limit === 0 && accessRights(descriptor) === 0;
-}
-
-/** Explains a descriptor. */
-export function viewDescriptor(descriptor: SegmentDescriptor): DescriptorView {
-  const { type, s, base, g, dpl, p, avl, l } = descriptor;
-  const kind = isEmptyDescriptor(descriptor) ? "empty" : !s ? "system" : (type & 8) !== 0 ? "code" : "data";
-  const expandDown = kind === "data" && (type & 4) !== 0;
-  return {
-    kind,
-    typeName: nameType(kind, type),
-    base,
-    limitInBytes: scaledLimit(descriptor),
-    offsets: validOffsets(descriptor),
-    granularity: g ? "page" : "byte",
-    bits: sizeInBits(kind, descriptor),
-    dpl,
-    present: p,
-    accessed: s && (type & 1) !== 0,
-    readable: kind === "data" || (kind === "code" && (type & 2) !== 0),
-    writable: kind === "data" && (type & 2) !== 0,
-    expandDown,
-    conforming: kind === "code" && (type & 4) !== 0,
-    avl,
-    longMode: l,
-    system: kind === "system",
-  };
 }
 
 /**
@@ -186,22 +150,24 @@ export function viewDescriptor(descriptor: SegmentDescriptor): DescriptorView {
  * @throws {RangeError} when fewer than 8 bytes are there.
  */
 export function describeDescriptor(bytes: Uint8Array, offset = 0): string {
-  const view = viewDescriptor(decodeDescriptor(bytes, offset));
-  if (view.kind === "empty") return "empty";
+  const descriptor = decodeDescriptor(bytes, offset);
+  if (isEmptyDescriptor(descriptor)) return "empty";
+  const { type, s, base, dpl, p, avl, l, d, g } = descriptor;
   const words = [
-    view.typeName,
-    `base ${hex32(view.base)}`,
-    `limit ${hex32(view.limitInBytes)} (${view.granularity})`,
+    typeName(descriptor),
+    `base ${hex32(base)}`,
+    `limit ${hex32(scaledLimit(descriptor))} (${g ? "page" : "byte"})`,
   ];
-  if (view.expandDown) {
-    const { offsets } = view;
+  if (isExpandDown(descriptor)) {
+    const offsets = validOffsets(descriptor);
     words.push(offsets ? `offsets ${hex32(offsets.first)}..${hex32(offsets.last)}` : "no valid offset");
   }
-  if (view.bits !== undefined) words.push(`${view.bits}-bit`);
-  words.push(`DPL ${view.dpl}`, view.present ? "present" : "not present");
-  if (view.accessed) words.push("accessed");
-  if (view.avl) words.push("AVL");
-  if (view.longMode && view.bits !== 64) words.push("L");
+  const isLong = isCode(descriptor) && l && !d;
+  if (s) words.push(isLong ? "64-bit" : d ? "32-bit" : "16-bit");
+  words.push(`DPL ${dpl}`, p ? "present" : "not present");
+  if (s && (type & 1) !== 0) words.push("accessed");
+  if (avl) words.push("AVL");
+  if (l && !isLong) words.push("L");
   return words.join(", ");
 }
 
@@ -232,20 +198,18 @@ export function segmentLoadFault(
   register: SegmentRegister,
   use: SelectorUse = {},
 ): "GP" | "NP" | "SS" | undefined {
-  const rpl = use.rpl ?? 3;
-  const view = viewDescriptor(descriptor);
-  if (!descriptor.s) return "GP";
+  const { rpl = 3, longMode = false } = use;
+  const { type, s, dpl, p, l, d } = descriptor;
+  const isOfCode = isCode(descriptor);
+  const hasBit1 = (type & 2) !== 0;
+  if (!s) return "GP";
   if (register === "ss") {
-    if (rpl !== 3 || descriptor.dpl !== 3 || !view.writable) return "GP";
-    return descriptor.p ? undefined : "SS";
+    if (rpl !== 3 || dpl !== 3 || isOfCode || !hasBit1) return "GP";
+    return p ? undefined : "SS";
   }
-  if (register === "cs") {
-    if (view.kind !== "code" || rpl < 3 || (!view.conforming && descriptor.dpl !== 3)) return "GP";
-    if (use.longMode && descriptor.l && descriptor.d) return "GP";
-  } else if (!view.readable || (!view.conforming && descriptor.dpl < 3)) {
-    return "GP";
-  }
-  return descriptor.p ? undefined : "NP";
+  if (!isConforming(descriptor) && dpl !== 3) return "GP";
+  if (register === "cs" ? !isOfCode || rpl < 3 || (longMode && l && d) : isOfCode && !hasBit1) return "GP";
+  return p ? undefined : "NP";
 }
 
 /** Bits 8 to 23 of the second 32-bit word without the limit: type, S, DPL, P, AVL, L, D/B, G. */
@@ -264,30 +228,34 @@ function scaledLimit({ limit, g }: SegmentDescriptor): number {
   return g ? limit * 4096 + 4095 : limit;
 }
 
-function validOffsets(descriptor: SegmentDescriptor): DescriptorView["offsets"] {
+/** The offsets that may be used, both inclusive; undefined when there is none. */
+export function validOffsets(
+  descriptor: SegmentDescriptor,
+): { readonly first: number; readonly last: number } | undefined {
   const limit = scaledLimit(descriptor);
-  const expandDown = descriptor.s && (descriptor.type & 0xc) === 4;
-  if (!expandDown) return isEmptyDescriptor(descriptor) ? undefined : { first: 0, last: limit };
+  if (isEmptyDescriptor(descriptor)) return undefined;
+  if (!isExpandDown(descriptor)) return { first: 0, last: limit };
   const top = descriptor.d ? 0xffffffff : 0xffff;
   return limit < top ? { first: limit + 1, last: top } : undefined;
 }
 
-function sizeInBits(kind: DescriptorView["kind"], { l, d }: SegmentDescriptor): DescriptorView["bits"] {
-  if (kind === "code" && l && !d) return 64;
-  return kind === "code" || kind === "data" ? (d ? 32 : 16) : undefined;
+function isCode({ s, type }: SegmentDescriptor): boolean {
+  return s && (type & 8) !== 0;
 }
 
-function nameType(kind: DescriptorView["kind"], type: number): string {
-  switch (kind) {
-    case "empty":
-      return "empty";
-    case "system":
-      return `system: ${SYSTEM_TYPES[type]}`;
-    case "code":
-      return `code ${(type & 2) !== 0 ? "readable" : "execute-only"}${(type & 4) !== 0 ? " conforming" : ""}`;
-    case "data":
-      return `data ${(type & 2) !== 0 ? "read-write" : "read-only"}${(type & 4) !== 0 ? " expand-down" : ""}`;
-  }
+function isConforming({ s, type }: SegmentDescriptor): boolean {
+  return s && (type & 0xc) === 0xc;
+}
+
+function isExpandDown({ s, type }: SegmentDescriptor): boolean {
+  return s && (type & 0xc) === 4;
+}
+
+function typeName({ s, type }: SegmentDescriptor): string {
+  if (!s) return `system: ${SYSTEM_TYPES[type]}`;
+  const [bit1, bit2] = [(type & 2) !== 0, (type & 4) !== 0];
+  if ((type & 8) === 0) return `data ${bit1 ? "read-write" : "read-only"}${bit2 ? " expand-down" : ""}`;
+  return `code ${bit1 ? "readable" : "execute-only"}${bit2 ? " conforming" : ""}`;
 }
 
 /** The checks that LAR and LSL make before they look at what is asked. */
@@ -298,9 +266,8 @@ function isVisible(
 ): boolean {
   const { s, type, dpl } = descriptor;
   if (!s && !systemTypes[longMode ? "long" : "legacy"].includes(type)) return false;
-  const conforming = s && (type & 0xc) === 0xc;
   // CPL is 3 here, so that the requested privilege level can never raise the demand.
-  return conforming || dpl >= Math.max(3, rpl);
+  return isConforming(descriptor) || dpl >= Math.max(3, rpl);
 }
 
 function checkField(name: string, value: number, maximum: number): void {

@@ -4,13 +4,15 @@ import {
   decodeDescriptor,
   describeDescriptor,
   encodeDescriptor,
+  fillLdt,
   isEmptyDescriptor,
   loadAccessRights,
   loadSegmentLimit,
   type SegmentDescriptor,
   segmentLoadFault,
-  viewDescriptor,
+  validOffsets,
 } from "./descriptor.ts";
+import { decodeUserDesc, type UserDesc, ZERO_USER_DESC } from "./user_desc.ts";
 
 const FLAT_DATA: SegmentDescriptor = {
   base: 0,
@@ -96,8 +98,13 @@ Deno.test("isEmptyDescriptor() is true for 8 zero bytes only", () => {
   }
 });
 
-Deno.test("viewDescriptor() names each of the 16 code and data types", () => {
-  const names = Array.from({ length: 16 }, (_, type) => viewDescriptor({ ...FLAT_DATA, type }).typeName);
+/** What is said of a descriptor, from its type on. */
+function words(change: Partial<SegmentDescriptor>): string[] {
+  return describeDescriptor(encodeDescriptor({ ...FLAT_DATA, ...change })).split(", ");
+}
+
+Deno.test("describeDescriptor() names each of the 16 code and data types", () => {
+  const names = Array.from({ length: 16 }, (_, type) => words({ type })[0]);
   const plain = [
     "data read-only",
     "data read-write",
@@ -110,29 +117,30 @@ Deno.test("viewDescriptor() names each of the 16 code and data types", () => {
   ];
   // Bit 0 says accessed and changes no name.
   assertEquals(names, plain.flatMap((name) => [name, name]));
-  assertEquals(viewDescriptor({ ...FLAT_DATA, type: 2 }).accessed, false);
-  assertEquals(viewDescriptor({ ...FLAT_DATA, type: 3 }).accessed, true);
+  assertEquals([2, 3].map((type) => words({ type }).includes("accessed")), [false, true]);
 });
 
-Deno.test("viewDescriptor() applies the granularity to the limit", () => {
-  assertEquals(viewDescriptor(FLAT_DATA).limitInBytes, 0xffffffff);
-  assertEquals(viewDescriptor({ ...FLAT_DATA, limit: 0 }).limitInBytes, 0xfff);
-  assertEquals(viewDescriptor({ ...FLAT_DATA, g: false }).limitInBytes, 0xfffff);
+Deno.test("describeDescriptor() applies the granularity to the limit", () => {
+  assertEquals(words({})[2], "limit 0xffffffff (page)");
+  assertEquals(words({ limit: 0 })[2], "limit 0x00000fff (page)");
+  assertEquals(words({ g: false })[2], "limit 0x000fffff (byte)");
 });
 
-Deno.test("viewDescriptor() gives the offsets of an expand-down segment above its limit", () => {
+Deno.test("validOffsets() gives the offsets of an expand-down segment above its limit", () => {
   const down = { ...FLAT_DATA, type: 7, limit: 0x10, g: false };
-  assertEquals(viewDescriptor(down).offsets, { first: 0x11, last: 0xffffffff });
-  assertEquals(viewDescriptor({ ...down, d: false }).offsets, { first: 0x11, last: 0xffff });
-  assertEquals(viewDescriptor({ ...down, limit: 0xffff, d: false }).offsets, undefined);
-  assertEquals(viewDescriptor({ ...down, type: 3 }).offsets, { first: 0, last: 0x10 });
+  assertEquals(validOffsets(down), { first: 0x11, last: 0xffffffff });
+  assertEquals(validOffsets({ ...down, d: false }), { first: 0x11, last: 0xffff });
+  assertEquals(validOffsets({ ...down, limit: 0xffff, d: false }), undefined);
+  assertEquals(validOffsets({ ...down, type: 3 }), { first: 0, last: 0x10 });
+  assertEquals(validOffsets(decodeDescriptor(new Uint8Array(8))), undefined);
 });
 
-Deno.test("viewDescriptor() tells 16, 32 and 64 bits apart", () => {
-  assertEquals(viewDescriptor(FLAT_DATA).bits, 32);
-  assertEquals(viewDescriptor({ ...FLAT_DATA, d: false }).bits, 16);
-  assertEquals(viewDescriptor({ ...FLAT_CODE, d: false, l: true }).bits, 64);
-  assertEquals(viewDescriptor({ ...FLAT_DATA, s: false }).bits, undefined);
+Deno.test("describeDescriptor() tells 16, 32 and 64 bits apart", () => {
+  const bits = (change: Partial<SegmentDescriptor>) => words(change).filter((word) => word.endsWith("-bit"));
+  assertEquals(bits({}), ["32-bit"]);
+  assertEquals(bits({ d: false }), ["16-bit"]);
+  assertEquals(bits({ ...FLAT_CODE, d: false, l: true }), ["64-bit"]);
+  assertEquals(bits({ s: false }), []);
 });
 
 Deno.test("describeDescriptor() says in one line what a person wants to know", () => {
@@ -208,4 +216,41 @@ Deno.test("segmentLoadFault() tells which exception a load raises", () => {
   assertEquals(segmentLoadFault(FLAT_CODE, "cs"), undefined);
   assertEquals(segmentLoadFault({ ...FLAT_CODE, p: false }, "cs"), "NP");
   assertEquals(segmentLoadFault({ ...FLAT_CODE, l: true }, "cs", { longMode: true }), "GP");
+});
+
+function filled(change: Partial<UserDesc>, options: Parameters<typeof fillLdt>[1]): string {
+  return encodeDescriptor(fillLdt({ ...ZERO_USER_DESC, ...change }, options)).toHex();
+}
+
+Deno.test("fillLdt() makes the bytes that a 6.1 kernel was seen to make", () => {
+  const flat = { baseAddr: 0x1000, limit: 0xfffff, seg32bit: true, limitInPages: true };
+  assertEquals(filled(flat, { dialect: "port" }), "ffff001000f3cf00");
+  const old = { baseAddr: 0x2000, limit: 0x10, seg32bit: true, limitInPages: true, useable: true };
+  assertEquals(filled(old, { dialect: "port", oldMode: true }), "1000002000f3c000");
+});
+
+Deno.test("fillLdt() makes the bytes that a 2.6.28 kernel was seen to make", () => {
+  const flat = { baseAddr: 0x08048000, limit: 0xfffff, seg32bit: true, limitInPages: true, useable: true };
+  assertEquals(filled(flat, { dialect: "v11", oldMode: true }), "ffff008004f2cf08");
+  assertEquals(filled(flat, { dialect: "v11" }), "ffff008004f2df08");
+});
+
+Deno.test("fillLdt() is one formula of bits for every value of the flags", () => {
+  for (let flags = 0; flags < 256; flags++) {
+    const bytes = new Uint8Array(16).fill(0xff);
+    new DataView(bytes.buffer).setUint32(4, 0x9abcdef0, true);
+    new DataView(bytes.buffer).setUint32(8, 0xfff54321, true);
+    new DataView(bytes.buffer).setUint32(12, flags, true);
+    const bit = (number: number): number => (flags >> number) & 1;
+    for (const dialect of ["port", "v11"] as const) {
+      for (const oldMode of [false, true]) {
+        const type = ((flags >> 1) & 3) << 2 | (bit(3) ^ 1) << 1 | Number(dialect === "port");
+        const access = type | 0x70 | (bit(5) ^ 1) << 7;
+        const high = 5 | (oldMode ? 0 : bit(6)) << 4 | bit(0) << 6 | bit(4) << 7;
+        const expected = [0x21, 0x43, 0xf0, 0xde, 0xbc, access, high, 0x9a];
+        const found = [...encodeDescriptor(fillLdt(decodeUserDesc(bytes), { dialect, oldMode }))];
+        assertEquals(found, expected, `${dialect} ${oldMode} flags ${flags}`);
+      }
+    }
+  }
 });

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: MIT
 import type { Dialect } from "../abi/dialect.ts";
-import { PAGE_SIZE } from "../abi/arch.ts";
+import { LDT_ENTRIES, PAGE_SIZE } from "../abi/arch.ts";
 import { ERRNO } from "../abi/errno.ts";
 import {
   decodeDescriptor,
-  describeDescriptor,
   DESCRIPTOR_SIZE,
   encodeDescriptor,
-  isEmptyDescriptor,
+  fillLdt,
   type SegmentDescriptor,
   segmentLoadFault,
   type SegmentRegister,
 } from "./descriptor.ts";
-import { fillLdt } from "./fill_ldt.ts";
 import { decodeUserDesc, isLdtEmpty, USER_DESC_SIZE, type UserDesc, type UserMemory } from "./user_desc.ts";
-
-/** Most entries that an LDT can have (`LDT_ENTRIES`). */
-export const LDT_ENTRIES = 8192;
 
 /** Entries of a page; the 2.6.28 kernel allocates by that number. */
 const ENTRIES_PER_PAGE = PAGE_SIZE / DESCRIPTOR_SIZE;
@@ -136,18 +131,6 @@ export class LdtModel {
     return true;
   }
 
-  /** A line about the size, then one for each entry that is not empty, with its selector at RPL 3. */
-  describe(): string[] {
-    const lines = [`LDT: ${this.nrEntries} entries, ${this.nrEntries * DESCRIPTOR_SIZE} bytes`];
-    for (let index = 0; index < this.nrEntries; index++) {
-      if (isEmptyDescriptor(this.entry(index))) continue;
-      const selector = ((index << 3) | 7).toString(16).padStart(4, "0");
-      const text = describeDescriptor(this.#table, index * DESCRIPTOR_SIZE);
-      lines.push(`entry ${index} (selector 0x${selector}): ${text}`);
-    }
-    return lines;
-  }
-
   /** `read_ldt`: pretends that the table goes on with zeros up to 64 KiB, and says that it read them. */
   #readLdt(ptr: UserMemory, bytecount: bigint): ModifyLdtResult {
     if (this.nrEntries === 0) return this.#success(0, new Uint8Array(0));
@@ -209,9 +192,7 @@ export class LdtModel {
   }
 
   #success(value: number, data?: Uint8Array): ModifyLdtResult {
-    return data === undefined
-      ? { result: BigInt(value), errno: 0 }
-      : { result: BigInt(value), errno: 0, data };
+    return { result: BigInt(value), errno: 0, ...data && { data } };
   }
 
   #failure(errno: number): ModifyLdtResult {

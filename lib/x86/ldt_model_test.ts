@@ -220,13 +220,3 @@ Deno.test("LdtModel.entry() refuses an index beyond the table", () => {
   assertThrows(() => model.entry(1), RangeError, "0 to below 1, found 1");
   assertThrows(() => model.entry(-1), RangeError);
 });
-
-Deno.test("LdtModel.describe() shows the size and each entry that is not empty", () => {
-  const model = new LdtModel(PORT);
-  write(model, { ...FLAT, entryNumber: 3 });
-  assertEquals(model.describe(), [
-    "LDT: 4 entries, 32 bytes",
-    "entry 3 (selector 0x001f): data read-write, base 0x00001000, limit 0xffffffff (page), 32-bit, DPL 3, " +
-    "present, accessed",
-  ]);
-});

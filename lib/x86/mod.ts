@@ -34,6 +34,6 @@ export type { Dialect } from "../abi/dialect.ts";
 export { DebugRegisters } from "./debug_registers.ts";
 export * from "./descriptor.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./ldt_model.ts";
-export { TlsModel, type TlsModelOptions, type TlsResult, type UserDescAccess } from "./tls_model.ts";
+export { TlsModel, type TlsModelOptions, type TlsResult } from "./tls_model.ts";
 export * from "./user_desc.ts";
-export { decodeXstate, describeXstate, type Xstate } from "./xstate.ts";
+export { describeXstate } from "./xstate.ts";

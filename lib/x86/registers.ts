@@ -32,9 +32,6 @@ export const USER_REGS = {
   i386: ["bx", "cx", "dx", "si", "di", "bp", "ax", ...DATA, ...REST],
 } as const;
 
-/** Bytes of `struct user_regs_struct`. */
-export const USER_REGS_SIZE = { x86_64: 216, i386: 68 } as const;
-
 /** The u64 fields of the CPU record that hold registers, in the record's order from offset 0. */
 export const CPU_REGISTER_FIELDS: readonly CpuRegister[] = [...WIDE, ...REST, ...DATA];
 
@@ -61,12 +58,12 @@ const KNOWN_FLAGS = Object.values(EFLAGS).reduce((mask, bit) => mask | (1n << Bi
  * @throws {RangeError} when `bytes` has another length than that struct.
  */
 export function decodeUserRegs(bytes: Uint8Array, layout: RegisterLayout): Map<UserRegister, bigint> {
-  const size = USER_REGS_SIZE[layout];
+  const word = layout === "x86_64" ? 8 : 4;
+  const size = word * USER_REGS[layout].length;
   if (bytes.length !== size) {
     throw new RangeError(`user_regs_struct of ${layout}: expected ${size} bytes, found ${bytes.length}`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-  const word = layout === "x86_64" ? 8 : 4;
   return new Map(USER_REGS[layout].map((name, index): [UserRegister, bigint] => {
     const offset = index * word;
     return [name, word === 8 ? view.getBigUint64(offset, true) : BigInt(view.getUint32(offset, true))];

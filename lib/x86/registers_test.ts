@@ -8,13 +8,12 @@ import {
   describeEflags,
   describeSelector,
   USER_REGS,
-  USER_REGS_SIZE,
   type UserRegister,
 } from "./registers.ts";
 
-Deno.test("USER_REGS and USER_REGS_SIZE agree on the size of the struct", () => {
-  assertEquals(USER_REGS.x86_64.length * 8, USER_REGS_SIZE.x86_64);
-  assertEquals(USER_REGS.i386.length * 4, USER_REGS_SIZE.i386);
+Deno.test("USER_REGS has the size of the struct", () => {
+  assertEquals(USER_REGS.x86_64.length * 8, 216);
+  assertEquals(USER_REGS.i386.length * 4, 68);
   assertEquals(new Set(USER_REGS.x86_64).size, 27);
   assertEquals(new Set(USER_REGS.i386).size, 17);
 });

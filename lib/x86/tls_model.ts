@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
+import { TLS_ENTRIES } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
 import { ERRNO } from "../abi/errno.ts";
 import {
   decodeDescriptor,
-  describeDescriptor,
   DESCRIPTOR_SIZE,
   encodeDescriptor,
+  fillLdt,
   isEmptyDescriptor,
   type SegmentDescriptor,
 } from "./descriptor.ts";
-import { fillLdt } from "./fill_ldt.ts";
 import {
   decodeUserDesc,
   encodeUserDesc,
@@ -19,9 +19,6 @@ import {
   type UserDesc,
   type UserMemory,
 } from "./user_desc.ts";
-
-/** Thread-local descriptors that each thread has in the GDT (`GDT_ENTRY_TLS_ENTRIES`). */
-const TLS_ENTRIES = 3;
 
 /** Which kernel. */
 export interface TlsModelOptions {
@@ -43,16 +40,10 @@ export interface TlsResult {
   readonly userDesc?: Uint8Array;
 }
 
-/** How the memory of a user_desc can be used. */
-export interface UserDescAccess {
-  /** It can be read but not written. */
-  readonly readOnly?: boolean;
-}
-
 /**
- * The TLS array of one thread as a state machine over set_thread_area(2), get_thread_area(2), their ptrace
- * requests, the NT_386_TLS register set, fork and exec, after arch/x86/kernel/tls.c. A native x86-64 program
- * has neither system call (ENOSYS, no entry in syscall_64.tbl), but its tracer has the requests.
+ * The TLS array of one thread as a state machine over set_thread_area(2), get_thread_area(2), fork and exec,
+ * after arch/x86/kernel/tls.c. A native x86-64 program has neither system call (ENOSYS, no entry in
+ * syscall_64.tbl).
  */
 export class TlsModel {
   /** What the model was made with. */
@@ -89,38 +80,31 @@ export class TlsModel {
     return decodeDescriptor(this.#array, this.#offset(number));
   }
 
-  /** set_thread_area(2). Entry number -1 takes the first empty slot and is replaced by its number. */
-  setThreadArea(ptr: UserMemory, access: UserDescAccess = {}): TlsResult {
-    return this.#set(-1, ptr, { ...access, canAllocate: true });
+  /**
+   * set_thread_area(2): `do_set_thread_area`. Entry number -1 takes the first empty slot and is replaced by its
+   * number, which is written back before the slot is set.
+   */
+  setThreadArea(ptr: UserMemory): TlsResult {
+    if (ptr === "fault" || ptr.length < USER_DESC_SIZE) return failure(ERRNO.EFAULT);
+    const info = decodeUserDesc(ptr);
+    if (!this.#isOkay(info)) return failure(ERRNO.EINVAL);
+    const isAllocated = info.entryNumber === 0xffff_ffff;
+    const free = this.#slots().findIndex(isEmptyDescriptor);
+    if (isAllocated && free === -1) return failure(ERRNO.ESRCH);
+    const index = isAllocated ? this.options.firstSlot + free : info.entryNumber;
+    if (!this.#isSlot(index)) return failure(ERRNO.EINVAL);
+    this.#array.set(this.#descriptorBytes(info), this.#offset(index));
+    const userDesc = isAllocated && { userDesc: encodeUserDesc({ ...info, entryNumber: index }) };
+    return { result: 0n, errno: 0, ...userDesc };
   }
 
-  /** get_thread_area(2): fills the user_desc whose entry number names the slot. */
-  getThreadArea(ptr: UserMemory, access: UserDescAccess = {}): TlsResult {
-    return this.#get(-1, ptr, access);
-  }
-
-  /** PTRACE_SET_THREAD_AREA: as the system call, with the slot as argument, and it allocates nothing. */
-  ptraceSetThreadArea(slot: number, ptr: UserMemory): TlsResult {
-    return (slot | 0) < 0 ? failure(ERRNO.EIO) : this.#set(slot | 0, ptr, { canAllocate: false });
-  }
-
-  /** PTRACE_GET_THREAD_AREA. */
-  ptraceGetThreadArea(slot: number, ptr: UserMemory, access: UserDescAccess = {}): TlsResult {
-    return (slot | 0) < 0 ? failure(ERRNO.EIO) : this.#get(slot | 0, ptr, access);
-  }
-
-  /** What CLONE_SETTLS does to the new thread: it allocates nothing. Call it on `fork()`'s result. */
-  cloneSetTls(ptr: UserMemory): TlsResult {
-    return this.#set(-1, ptr, { canAllocate: false });
-  }
-
-  /** The NT_386_TLS register set: three user_desc, 48 bytes, as an ELF core of a 32-bit program has them. */
-  regset(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(TLS_ENTRIES * USER_DESC_SIZE);
-    for (let index = 0; index < TLS_ENTRIES; index++) {
-      bytes.set(encodeUserDesc(this.#userDesc(this.options.firstSlot + index)), index * USER_DESC_SIZE);
-    }
-    return bytes;
+  /** get_thread_area(2), `do_get_thread_area`: fills the user_desc whose entry number names the slot. */
+  getThreadArea(ptr: UserMemory): TlsResult {
+    if (ptr === "fault" || ptr.length < 4) return failure(ERRNO.EFAULT);
+    const index = new DataView(ptr.buffer, ptr.byteOffset).getInt32(0, true);
+    if (!this.#isSlot(index)) return failure(ERRNO.EINVAL);
+    if (ptr.length < USER_DESC_SIZE) return failure(ERRNO.EFAULT);
+    return { result: 0n, errno: 0, userDesc: encodeUserDesc(this.#userDesc(index)) };
   }
 
   /** The TLS array of a new thread or process: a copy. */
@@ -133,55 +117,6 @@ export class TlsModel {
   /** The TLS array after exec: empty in both dialects (flush_thread). */
   exec(): TlsModel {
     return new TlsModel(this.options);
-  }
-
-  /** One line for each slot that is not empty, with its selector at RPL 3. */
-  describe(): string[] {
-    const lines: string[] = [];
-    this.#slots().forEach((descriptor, index) => {
-      if (isEmptyDescriptor(descriptor)) return;
-      const slot = this.options.firstSlot + index;
-      const selector = ((slot << 3) | 3).toString(16).padStart(4, "0");
-      const text = describeDescriptor(this.#array, index * DESCRIPTOR_SIZE);
-      lines.push(`TLS ${index} (GDT slot ${slot}, selector 0x${selector}): ${text}`);
-    });
-    return lines;
-  }
-
-  /** `do_set_thread_area`: an allocated number is written back before the slot is set. */
-  #set(
-    slot: number,
-    ptr: UserMemory,
-    options: UserDescAccess & { readonly canAllocate: boolean },
-  ): TlsResult {
-    if (ptr === "fault" || ptr.length < USER_DESC_SIZE) return failure(ERRNO.EFAULT);
-    const info = decodeUserDesc(ptr);
-    if (!this.#isOkay(info)) return failure(ERRNO.EINVAL);
-    let index = slot === -1 ? info.entryNumber | 0 : slot;
-    let userDesc: Uint8Array | undefined;
-    if (index === -1 && options.canAllocate) {
-      const free = this.#slots().findIndex(isEmptyDescriptor);
-      if (free === -1) return failure(ERRNO.ESRCH);
-      index = this.options.firstSlot + free;
-      if (options.readOnly) return failure(ERRNO.EFAULT);
-      userDesc = ptr.slice(0, USER_DESC_SIZE);
-      new DataView(userDesc.buffer, userDesc.byteOffset).setUint32(0, index, true);
-    }
-    if (!this.#isSlot(index)) return failure(ERRNO.EINVAL);
-    this.#array.set(this.#descriptorBytes(info), this.#offset(index));
-    return userDesc ? { result: 0n, errno: 0, userDesc } : { result: 0n, errno: 0 };
-  }
-
-  /** `do_get_thread_area`. */
-  #get(slot: number, ptr: UserMemory, access: UserDescAccess): TlsResult {
-    let index = slot;
-    if (slot === -1) {
-      if (ptr === "fault" || ptr.length < 4) return failure(ERRNO.EFAULT);
-      index = new DataView(ptr.buffer, ptr.byteOffset).getInt32(0, true);
-    }
-    if (!this.#isSlot(index)) return failure(ERRNO.EINVAL);
-    if (ptr === "fault" || ptr.length < USER_DESC_SIZE || access.readOnly) return failure(ERRNO.EFAULT);
-    return { result: 0n, errno: 0, userDesc: encodeUserDesc(this.#userDesc(index)) };
   }
 
   /** `tls_desc_okay`, which came after 2.6.28: 32-bit present data segments, or a request to clear. */

@@ -5,7 +5,7 @@ import { kernelSeries } from "../../abi/series.ts";
 import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
 import { describeDescriptor } from "../../x86/descriptor.ts";
 import { describeEflags, describeSelector } from "../../x86/registers.ts";
-import { decodeXstate, describeXstate } from "../../x86/xstate.ts";
+import { describeXstate } from "../../x86/xstate.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "../dialect.ts";
 import type { ImageNode, RecordNode, RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
@@ -339,7 +339,7 @@ function systemCall(origAx: bigint, ax: bigint): string {
 function fpuLines(bytes: Uint8Array | undefined, arch: "x86_64" | "i386", isUsed: boolean): string[] {
   if (bytes === undefined) return [isUsed ? "  missing" : "  none saved"];
   try {
-    return describeXstate(decodeXstate(bytes, arch)).map((line) => `  ${line}`);
+    return describeXstate(bytes, arch).map((line) => `  ${line}`);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return [`  ${bytes.length} bytes: ${error.message}`];

@@ -9,7 +9,7 @@ import {
   loadSegmentLimit,
   type SegmentDescriptor,
   segmentLoadFault,
-  viewDescriptor,
+  validOffsets,
 } from "../../x86/descriptor.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { contentBytes } from "../state/page_content.ts";
@@ -85,7 +85,7 @@ function byteThrough(
     // In 64-bit mode limits do not count, and bases only those of FS and GS.
     if (register !== "fs" && register !== "gs") base = 0;
   } else if (!ignoresLimit) {
-    const valid = descriptor && viewDescriptor(descriptor).offsets;
+    const valid = descriptor && validOffsets(descriptor);
     if (!valid || offset < valid.first || offset > valid.last) return isStack ? -SIGBUS : -SIGSEGV;
   }
   const wrap = state.target.targetWordSize === 8 ? 2 ** 53 : 2 ** 32;
