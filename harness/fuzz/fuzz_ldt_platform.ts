@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { describeCall } from "../../lib/x86/random_calls.ts";
+import { describeCall } from "./ldt_calls.ts";
 import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "./fuzz_settings.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import type { Terminal } from "../report/terminal.ts";

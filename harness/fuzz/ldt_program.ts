@@ -19,7 +19,7 @@ import {
   type LdtCall,
   type ModifyLdtCall,
   READ_BUFFER_SIZE,
-} from "../../lib/x86/random_calls.ts";
+} from "./ldt_calls.ts";
 import { encodeUserDesc } from "../../lib/x86/user_desc.ts";
 
 /** What one result of the target must be. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+import fc from "fast-check";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import type { LdtModelOptions } from "../../lib/x86/ldt_model.ts";
-import { drawLdtCalls, type LdtCall, shrinkCalls } from "../../lib/x86/random_calls.ts";
 import { decodeResults } from "../../vm/agent/target_program.ts";
 import { InterruptedError } from "../../vm/host/errors.ts";
+import { LDT_CALLS, type LdtCall } from "./ldt_calls.ts";
 import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
 
 /** What came of a program: its results file as far as it was written, or why nothing can be said. */
@@ -72,12 +73,10 @@ export interface LdtFuzzResult {
 }
 
 const BATCH = 200;
-const MAX_STEPS = 40;
 
 /** Draws one sequence of a seed. */
 export function drawSequence(seed: number, index: number): LdtCall[] {
-  const random = seededRandom(seedOf(seed, index));
-  return drawLdtCalls(random, { count: 1 + random() % MAX_STEPS, loads: true });
+  return fc.sample(LDT_CALLS, { seed: seedOf(seed, index), numRuns: 1 })[0]!;
 }
 
 /**
@@ -183,55 +182,36 @@ async function makeSmall(
   sequences: readonly (readonly LdtCall[])[],
   options: LdtFuzzOptions & { first: number; failed: FailedSequence },
 ): Promise<LdtFailure & { shrinks: number }> {
-  const { first, failed } = options;
+  const { first, failed, seed } = options;
   let shrinks = 0;
-  let mismatch: LdtMismatch | undefined;
-  const stillFails = async (calls: readonly LdtCall[]): Promise<boolean> => {
+  let mismatch = failed.mismatch;
+  let error: unknown;
+  const property = fc.asyncProperty(LDT_CALLS, async (calls) => {
+    if (error !== undefined) return;
     shrinks++;
     const program = compile(calls, 0, options);
-    const found = judge([program], await options.execute(program.ops));
+    const answer = await options.execute(program.ops).catch((caught: unknown) => void (error = caught));
+    const found = answer && judge([program], answer);
     if (found) mismatch = found.mismatch;
-    return found !== undefined;
-  };
+    return found === undefined;
+  });
   // A process that dies shows up late: the sequence may be one before. With a complaint it may be any.
   const order = [failed.index, ...sequences.keys().filter((index) => index < failed.index)];
   for (const index of order) {
-    const calls = sequences[index]!;
-    if (!await stillFails(calls)) continue;
-    const small = await shrinkCalls(calls, stillFails);
+    // Draws the very sequence of drawSequence().
+    const once = { seed: seedOf(seed, first + index), numRuns: 1, unbiased: true };
+    const { counterexample } = await fc.check(property, once);
+    if (error !== undefined) throw error;
+    if (!counterexample) continue;
     // The last program that failed is the smallest: every smaller one passed.
-    return {
-      index: first + index,
-      drawn: calls.length,
-      calls: small,
-      mismatch: mismatch!,
-      alone: true,
-      shrinks,
-    };
+    const [calls] = counterexample;
+    return { index: first + index, drawn: sequences[index]!.length, calls, mismatch, alone: true, shrinks };
   }
   const calls = sequences[failed.index]!;
-  return {
-    index: first + failed.index,
-    drawn: calls.length,
-    calls,
-    mismatch: failed.mismatch,
-    alone: false,
-    shrinks,
-  };
-}
-
-/** Mulberry32: uniform integers from 0 to 2^32 - 1, always the same ones from one seed. */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
+  return { index: first + failed.index, drawn: calls.length, calls, mismatch, alone: false, shrinks };
 }
 
 /** The seed of one of many sequences: it does not depend on how many are drawn. */
 function seedOf(seed: number, index: number): number {
-  return (Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed ^ (seed >>> 15), 0x85ebca6b)) >>> 0;
+  return Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed ^ (seed >>> 15), 0x85ebca6b);
 }

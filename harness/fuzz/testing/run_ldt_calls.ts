@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import type { LdtModel, ModifyLdtResult } from "../ldt_model.ts";
-import { callArguments, type LdtCall } from "../random_calls.ts";
+import type { LdtModel, ModifyLdtResult } from "../../../lib/x86/ldt_model.ts";
+import { callArguments, type LdtCall } from "../ldt_calls.ts";
 
 /** What `runLdtCalls` saw. */
 interface LdtRun {

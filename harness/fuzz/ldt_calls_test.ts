@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
-import { LdtModel } from "./ldt_model.ts";
+import fc from "fast-check";
+import { LdtModel } from "../../lib/x86/ldt_model.ts";
 import {
   callArguments,
   describeCall,
-  drawLdtCalls,
+  LDT_CALLS,
   type LdtCall,
   type ModifyLdtCall,
-  type Random32,
   READ_BUFFER_SIZE,
-  shrinkCalls,
-} from "./random_calls.ts";
+} from "./ldt_calls.ts";
 import { runLdtCalls } from "./testing/run_ldt_calls.ts";
-import { EMPTY_USER_DESC, isLdtEmpty, isLdtZero, type UserDesc, ZERO_USER_DESC } from "./user_desc.ts";
+import { isLdtEmpty, isLdtZero, type UserDesc, ZERO_USER_DESC } from "../../lib/x86/user_desc.ts";
 
 const MODEL = new LdtModel({ dialect: "port", wordSize: 8 });
 
-/** Mulberry32: enough for these tests. */
-function seeded(seed: number): Random32 {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
+/** At least as many calls as wanted. */
+function draw(seed: number, count: number): LdtCall[] {
+  return fc.sample(LDT_CALLS, { seed, numRuns: count }).flat().slice(0, count);
 }
 
 function writeCall(change: Partial<UserDesc>, func = 0x11): ModifyLdtCall {
@@ -37,15 +30,8 @@ function userDescs(calls: readonly LdtCall[]): UserDesc[] {
   );
 }
 
-Deno.test("drawLdtCalls() draws the same from the same seed and other calls from another", () => {
-  const draw = (seed: number): string[] =>
-    drawLdtCalls(seeded(seed), { count: 50, loads: true }).map(describeCall);
-  assertEquals(draw(1), draw(1));
-  assert(draw(1).join() !== draw(2).join());
-});
-
-Deno.test("drawLdtCalls() reaches the boundaries of every check within 3000 steps", () => {
-  const calls = drawLdtCalls(seeded(3), { count: 3000, loads: true });
+Deno.test("LDT_CALLS reach the boundaries of every check within 3000 steps", () => {
+  const calls = draw(3, 3000);
   assertEquals(calls.length, 3000);
   const kinds = new Set(calls.map((step) => step.call));
   assertEquals([...kinds].sort(), ["exec", "fork", "load", "modify_ldt"]);
@@ -65,15 +51,10 @@ Deno.test("drawLdtCalls() reaches the boundaries of every check within 3000 step
   assert(infos.some(isLdtEmpty) && infos.some(isLdtZero));
 });
 
-Deno.test("drawLdtCalls() leads the model to every result it has", () => {
-  const { results } = runLdtCalls(MODEL, drawLdtCalls(seeded(4), { count: 3000, processEvents: false }));
-  const errnos = new Set(results.map((result) => result?.errno));
-  assertEquals([...errnos].sort(), [0, 14, 22, 38]);
-});
-
-Deno.test("drawLdtCalls() leaves out what is not asked for", () => {
-  const calls = drawLdtCalls(seeded(5), { count: 2000, processEvents: false });
-  assertEquals([...new Set(calls.map((step) => step.call))], ["modify_ldt"]);
+Deno.test("LDT_CALLS lead the model to every result it has", () => {
+  const { results } = runLdtCalls(MODEL, draw(4, 3000));
+  const errnos = new Set(results.flatMap((result) => result?.errno ?? []));
+  assertEquals([...errnos].sort((a, b) => a - b), [0, 14, 22, 38]);
 });
 
 Deno.test("runLdtCalls() leaves its model alone and follows the child and exec", () => {
@@ -113,34 +94,30 @@ Deno.test("describeCall() writes each step on one line", () => {
   ]);
 });
 
-Deno.test("shrinkCalls() leaves one call when base bits 24 to 31 are lost", async () => {
-  const calls = drawLdtCalls(seeded(6), { count: 200, processEvents: false });
-  const shrunk = await shrinkCalls(calls, (steps) => {
+/** The least sequence for which something does not hold. */
+function smallest(seed: number, holds: (calls: readonly LdtCall[]) => boolean): readonly LdtCall[] {
+  const property = fc.property(LDT_CALLS, (calls) => holds(calls));
+  return fc.check(property, { seed, numRuns: 500 }).counterexample![0];
+}
+
+Deno.test("LDT_CALLS are made small to one call when base bits 24 to 31 are lost", () => {
+  const shrunk = smallest(6, (steps) => {
     const { model } = runLdtCalls(MODEL, steps);
     return Array.from({ length: model.nrEntries }, (_, index) => model.entry(index))
-      .some(({ base }) => base > 0xffffff);
+      .every(({ base }) => base <= 0xffffff);
   });
   assertEquals(shrunk.length, 1);
   const [info] = userDescs(shrunk);
-  assertEquals(info, { ...ZERO_USER_DESC, baseAddr: 0x1000000, seg32bit: true });
+  assertEquals([info?.entryNumber, info?.limit, info?.contents], [0, 0, 0]);
+  assert(info!.baseAddr > 0xffffff);
 });
 
-Deno.test("shrinkCalls() keeps the steps that only fail together", async () => {
-  const calls = drawLdtCalls(seeded(7), { count: 120 });
-  const shrunk = await shrinkCalls(calls, (steps) => {
+Deno.test("LDT_CALLS that only fail together are kept", () => {
+  const shrunk = smallest(7, (steps) => {
     const fork = steps.findIndex((step) => step.call === "fork");
-    return fork > 0 && userDescs(steps.slice(0, fork)).some((info) => info.entryNumber >= 512);
+    return fork <= 0 || userDescs(steps.slice(0, fork)).every((info) => info.entryNumber < 512);
   });
   assertEquals(shrunk.length, 2);
   assertEquals(userDescs(shrunk)[0]?.entryNumber, 512);
   assertEquals(shrunk[1], { call: "fork" });
-});
-
-Deno.test("shrinkCalls() returns a sequence that does not fail as it is, and accepts a promise", async () => {
-  const calls: LdtCall[] = [writeCall(EMPTY_USER_DESC, 1), { call: "fork" }];
-  assertEquals(await shrinkCalls(calls, () => Promise.resolve(false)), calls);
-  assertEquals(await shrinkCalls(calls, (steps) => Promise.resolve(steps.length > 1)), [
-    writeCall({ seg32bit: true }),
-    { call: "fork" },
-  ]);
 });
