@@ -83,11 +83,7 @@ export {
   nodeToJson,
 } from "./lib/image/image_json.ts";
 export { encode, ImageWriter, type WrittenFields, type WrittenHeader } from "./lib/image/image_writer.ts";
-export {
-  type MalformedId,
-  type MalformedImageDetails,
-  MalformedImageError,
-} from "./lib/image/malformed_image_error.ts";
+export { type MalformedFinding, MalformedImageError } from "./lib/image/malformed_image_error.ts";
 export * from "./lib/image/nodes.ts";
 export {
   type Numbering,

@@ -98,7 +98,11 @@ for (const name of names ?? []) {
     const start = STARTS[name] ?? 0;
     const cut = CUT[name];
     const { nodes, error } = readNodes(bytes, { start });
-    assertEquals([error?.id, error?.path, error?.offset], [cut && "E_TRUNCATED", cut?.path, cut?.offset]);
+    assertEquals([error?.finding.id, error?.finding.path, error?.finding.offset], [
+      cut && "E_TRUNCATED",
+      cut?.path,
+      cut?.offset,
+    ]);
     assert(nodes.length > 0 || name === "einval_flags");
     const again = encode(nodes);
     assertEquals(again.length, bytes.length - start);

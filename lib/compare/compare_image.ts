@@ -129,7 +129,7 @@ function checkEnd(
   if (refusal?.atPage === undefined) {
     // What an image that breaks off does not hold follows from that: it is not listed.
     if (!refusal && !truncated) memory.end();
-    if (truncated && !(refusal && length === 0)) collector.findings.unshift(truncated.toFinding());
+    if (truncated && !(refusal && length === 0)) collector.findings.unshift(truncated.finding);
     if (refusal && length > 0) {
       collector.report({
         id: "E_REFUSED_OUTPUT",
@@ -158,8 +158,8 @@ function checkEnd(
       path: "tail",
       message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
     });
-  } else if (truncated && (truncated.id !== "E_TRUNCATED" || end !== length)) {
-    collector.findings.unshift(truncated.toFinding());
+  } else if (truncated && (truncated.finding.id !== "E_TRUNCATED" || end !== length)) {
+    collector.findings.unshift(truncated.finding);
   }
 }
 

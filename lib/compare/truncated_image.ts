@@ -73,7 +73,7 @@ function isTruncated(image: Uint8Array): boolean {
     for (const _ of decodeBytes(image));
     return false;
   } catch (error) {
-    if (error instanceof MalformedImageError) return error.id === "E_TRUNCATED";
+    if (error instanceof MalformedImageError) return error.finding.id === "E_TRUNCATED";
     throw error;
   }
 }

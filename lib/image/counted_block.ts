@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import { LDT_ENTRIES, LDT_ENTRY_SIZE, TLS_ENTRIES } from "../abi/arch.ts";
-import type { MalformedId } from "./malformed_image_error.ts";
 import type { RecordNode } from "./nodes.ts";
 import {
   isStruct,
@@ -11,29 +10,53 @@ import {
   RECORDS,
   recordType,
 } from "./records.ts";
+import type { RuleId } from "./rule_ids.ts";
 import { dataView, readStruct } from "./struct_codec.ts";
 import { PIDS, RECORD_HEADER } from "./structs.ts";
 
 /** Most tasks of an image: the largest pid of a kernel of 2008. */
-export const TASK_LIMIT = 32768;
+const TASK_LIMIT = 32768;
 
 /** Bytes of the raw TLS descriptors. */
 export const TLS_ARRAY_SIZE: number = TLS_ENTRIES * LDT_ENTRY_SIZE;
 
-/** The raw bytes after records: what they are, what counts them, in which units, and what may follow. */
+/**
+ * The raw bytes after records: what they are, what counts them up to which number, which field has the bytes of a
+ * unit, how many units there can be, and what may follow.
+ */
 export const BLOCKS = {
   TREE: {
-    ...{ kind: "pids", text: "the table of tasks", field: "tasks_nr", id: "E_TREE_COUNT" },
-    ...{ unit: PIDS.size, most: TASK_LIMIT, next: ["TASK"] },
+    kind: "pids",
+    text: "the table of tasks",
+    field: "tasks_nr",
+    id: "E_TREE_COUNT",
+    limit: TASK_LIMIT,
+    unit: PIDS.size,
+    most: TASK_LIMIT,
+    next: ["TASK"],
   },
   PGARR: { kind: "pages", text: "the pages of a chunk", field: "nr_pages", id: "E_CHUNK_COUNT" },
   MM_CONTEXT: {
-    ...{ kind: "ldt", text: "the LDT", field: "nldt", id: "E_LDT_COUNT" },
-    ...{ unit: LDT_ENTRY_SIZE, most: LDT_ENTRIES, next: ["FILES", "THREAD"] },
+    kind: "ldt",
+    text: "the LDT",
+    field: "nldt",
+    id: "E_LDT_COUNT",
+    limit: LDT_ENTRIES,
+    size: ["ldt_entry_size", "E_LDT_SIZE"],
+    unit: LDT_ENTRY_SIZE,
+    most: LDT_ENTRIES,
+    next: ["FILES", "THREAD"],
   },
   THREAD: {
-    ...{ kind: "tls", text: "the TLS array", field: "ntls", id: "E_TLS_COUNT" },
-    ...{ unit: TLS_ARRAY_SIZE, most: 1, next: ["CPU"] },
+    kind: "tls",
+    text: "the TLS array",
+    field: "ntls",
+    id: "E_TLS_COUNT",
+    limit: TLS_ENTRIES,
+    size: ["sizeof_tls_array", "E_TLS_SIZE"],
+    unit: TLS_ARRAY_SIZE,
+    most: 1,
+    next: ["CPU"],
   },
   CPU: { kind: "xstate", text: "the FPU state", field: "used_math", id: "E_USED_MATH", most: 1 },
 } as const;
@@ -51,7 +74,7 @@ export interface CountedBlock {
   /** The field. */
   readonly field: string;
   /** What a wrong count is called. */
-  readonly id: MalformedId;
+  readonly id: RuleId;
   /** How many units were read. */
   readonly count: number;
   /** What the field counts beside these: chunks before this one, as posted. */

@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: MIT
-import { LDT_ENTRIES, LDT_ENTRY_SIZE, PAGE_SIZE, TLS_ENTRIES } from "../abi/arch.ts";
-import {
-  chunkLimit,
-  type ChunkReading,
-  chunkReadings,
-  type ChunkState,
-  isPlausible,
-  newChunks,
-  tooManyPages,
-} from "./chunk_count.ts";
-import { formatOfHead, type FormatOptions, type ImageFormat } from "./dialect.ts";
-import { ImagePath } from "./image_path.ts";
-import {
-  type MalformedId,
-  type MalformedImageDetails,
-  MalformedImageError,
-} from "./malformed_image_error.ts";
+import { PAGE_SIZE } from "../abi/arch.ts";
+import { ChunkCounter, type ChunkReading } from "./chunk_counter.ts";
 import {
   type BlockOwner,
   BLOCKS,
   BY_SIZE,
   type CountedBlock,
   isHeaderAt,
-  TASK_LIMIT,
-  TLS_ARRAY_SIZE,
   trueCount,
 } from "./counted_block.ts";
+import { formatOfHead, type FormatOptions, type ImageFormat } from "./dialect.ts";
+import { ImagePath } from "./image_path.ts";
+import { type MalformedFinding, MalformedImageError } from "./malformed_image_error.ts";
 import type { ImageNode, RecordHeader, RecordNode, RecordNodeOf } from "./nodes.ts";
 import {
   fieldOf,
@@ -65,14 +51,8 @@ export interface Need {
 /** What the decoder yields: what it needs and what it found. It is answered with bytes. */
 export type Steps<T> = Generator<Need | ImageNode, T, Uint8Array>;
 
-type Fault = Omit<MalformedImageDetails, "offset"> & { readonly offset?: number };
-
 /** What is wrong with a field of a record that was read. */
-interface FieldFault {
-  readonly id: MalformedId;
-  readonly what: string;
-  readonly expected: string;
-}
+type FieldFault = Pick<MalformedFinding, "id" | "message" | "expected">;
 
 /**
  * The decoder as a state machine without input of its own. The order of records is not its business but for
@@ -86,7 +66,7 @@ export class Decoder {
   #format: ImageFormat = { dialect: "port", wordSize: 8 };
   #numbering: Numbering | undefined = "plain";
   #headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
-  #chunks: ChunkState = newChunks(0n, 0n);
+  #chunks = new ChunkCounter(this.#format);
   #guesses = MAX_GUESSES;
 
   /** A decoder for one image. */
@@ -111,7 +91,12 @@ export class Decoder {
   *#magic(): Steps<void> {
     const start = yield { kind: "need", count: HEADER_SIZE + 8, peek: true };
     if (start.length < HEADER_SIZE + 8) {
-      this.#fail({ id: "E_TRUNCATED", path: "head", what: "the image ends", ...needHave(16, start.length) });
+      this.#fail({
+        id: "E_TRUNCATED",
+        path: "head",
+        message: "the image ends",
+        ...needHave(16, start.length),
+      });
     }
     const view = dataView(start);
     const magic = view.getBigUint64(HEADER_SIZE, true);
@@ -121,7 +106,9 @@ export class Decoder {
         id: "E_MAGIC_HEAD",
         offset: this.#offset + HEADER_SIZE,
         path: "head.magic",
-        what: isSwapped ? "the image is big-endian; only little-endian ones exist" : "not a checkpoint image",
+        message: isSwapped
+          ? "the image is big-endian; only little-endian ones exist"
+          : "not a checkpoint image",
         expected: hex(HEAD_MAGIC),
         actual: hex(magic),
       });
@@ -129,7 +116,7 @@ export class Decoder {
     const { type } = readStruct(RECORD_HEADER, view);
     if (type === RECORDS.HEAD.type) return;
     const actual = NAMES_BY_TYPE.plain.get(type) ?? `type ${type}`;
-    this.#fail({ id: "E_ORDER", path: "head", what: "wrong first record", expected: "HEAD", actual });
+    this.#fail({ id: "E_ORDER", path: "head", message: "wrong first record", expected: "HEAD", actual });
   }
 
   /** Reads one record and what follows it raw. */
@@ -148,9 +135,9 @@ export class Decoder {
     if (name === undefined && !(isPort && header.type >= FIRST_PORT_TYPE)) {
       const [path, actual] = [`after ${after}`, String(header.type)];
       const expected = "a record type of the format";
-      this.#fail({ id: "E_TYPE", offset, path, what: "unknown record type", expected, actual });
+      this.#fail({ id: "E_TYPE", offset, path, message: "unknown record type", expected, actual });
     }
-    const path = name === undefined ? this.#path.nextUnknown() : this.#path.next(name);
+    const path = this.#path.next(name ?? "unknown");
     this.#checkLength(name, header, offset, path);
     const what = `the image ends in ${name === undefined ? "a" : "the"} ${name ?? "unknown"} record`;
     const payload = yield* this.#take(header.len, path, what);
@@ -171,15 +158,15 @@ export class Decoder {
   #checkLength(name: RecordName | undefined, { len }: RecordHeader, at: number, path: string): void {
     const [offset, actual] = [at + 2, String(len)];
     if (len < 0) {
-      const [what, expected] = ["negative length", "0 or more"];
-      this.#fail({ id: "E_LEN_NEGATIVE", offset, path, what, expected, actual });
+      const [message, expected] = ["negative length", "0 or more"];
+      this.#fail({ id: "E_LEN_NEGATIVE", offset, path, message, expected, actual });
     }
     if (name === undefined) return;
     const { payload }: RecordDesc = RECORDS[name];
     const [min, max] = isStruct(payload) ? [payload.size, payload.size] : [payload.min, payload.max];
     if (len >= min && len <= max) return;
     const expected = min === max ? String(min) : `${min} to ${max}`;
-    this.#fail({ id: "E_LEN", offset, path, what: `wrong length of ${name}`, expected, actual });
+    this.#fail({ id: "E_LEN", offset, path, message: `wrong length of ${name}`, expected, actual });
   }
 
   /** Yields a record, learns from it, and reads the raw bytes that belong to it. */
@@ -189,112 +176,78 @@ export class Decoder {
       this.#format = formatOfHead(node.fields, { ...this.#options, payloadOffset });
       if (this.#format.dialect === "v11" && node.fields.rev > 1) this.#numbering = undefined;
     } else if (node.name === "VMA") {
-      const { vm_start, vm_end } = node.fields;
-      this.#chunks = vm_end > vm_start ? newChunks(vm_start, vm_end) : newChunks(0n, 0n);
+      this.#chunks = new ChunkCounter(this.#format, node.fields);
     } else if (node.name === "HEAD_ARCH") {
       this.#headArch = node;
     }
     yield node;
     switch (node.name) {
-      case "TREE":
-        return yield* this.#pids(node);
       case "PGARR":
         return yield* this.#pages(node);
+      case "TREE":
       case "MM_CONTEXT":
-        return yield* this.#ldt(node);
       case "THREAD":
-        return yield* this.#tls(node);
+        return yield* this.#units(node);
       case "CPU":
         return yield* this.#xstate(node);
     }
   }
 
-  *#pids(node: RecordNodeOf<"TREE">): Steps<void> {
-    const count = node.fields.tasks_nr;
-    if (count > TASK_LIMIT) {
-      const fault: FieldFault = {
-        id: "E_TREE_COUNT",
-        what: "too many tasks",
-        expected: `at most ${TASK_LIMIT}`,
-      };
-      this.#failField(node, "tasks_nr", fault);
-    }
-    const [place, bytes] = yield* this.#block(node, count);
-    const view = dataView(bytes);
-    const entries = Array.from({ length: count }, (_, i) => readStruct(PIDS, view, i * PIDS.size));
-    if (count > 0) yield { kind: "pids", ...place, entries, bytes };
-  }
-
   *#pages(node: RecordNodeOf<"PGARR">): Steps<void> {
     const nrPages = node.fields.nr_pages;
-    const chunks = this.#chunks;
     const { wordSize } = this.#format;
-    const isEnd = nrPages === 0n;
     const none: ChunkReading = { count: 0, counted: "absolute" };
-    const { count, counted } = isEnd ? none : yield* this.#reading(node, chunks);
+    const { count, counted } = nrPages === 0n ? none : yield* this.#reading(node);
     const [place, bytes] = yield* this.#block(node, count, {
       unit: wordSize + PAGE_SIZE,
-      most: chunkLimit(wordSize),
-      base: counted === "cumulative" ? Number(chunks.previous) : 0,
+      most: this.#chunks.limit,
+      base: counted === "cumulative" ? Number(this.#chunks.previous) : 0,
       next: ["PGARR"],
     });
-    if (isEnd) this.#chunks = newChunks(chunks.start, chunks.end);
-    chunks.previous = nrPages;
-    chunks.emitted += BigInt(count);
-    if (count === 0) return;
     const vaddrs = readAddresses(bytes, count, wordSize);
-    chunks.lastAddress = vaddrs[count - 1] ?? 0n;
+    this.#chunks.next(nrPages, vaddrs);
+    if (count === 0) return;
     const pagesOffset = place.offset + count * wordSize;
     const pages = bytes.subarray(count * wordSize);
     yield { kind: "pages", ...place, wordSize, count, counted, vaddrs, pagesOffset, pages };
   }
 
   /** How many pages a PGARR really announces. */
-  *#reading(node: RecordNodeOf<"PGARR">, chunks: ChunkState): Steps<ChunkReading> {
+  *#reading(node: RecordNodeOf<"PGARR">): Steps<ChunkReading> {
     const { wordSize, dialect } = this.#format;
-    const readings = chunkReadings(node.fields.nr_pages, chunks, this.#format);
+    const { nr_pages } = node.fields;
+    const readings = this.#chunks.readings(nr_pages);
     const [first, second] = readings;
-    if (first === undefined) this.#tooManyPages(node, chunks);
-    const isOwn = first.counted === "absolute" === (dialect === "port") || chunks.previous === 0n;
+    if (first === undefined) this.#failField(node, "nr_pages", this.#chunks.tooMany(nr_pages));
+    const isOwn = first.counted === "absolute" === (dialect === "port") || this.#chunks.previous === 0n;
     if (isOwn && (second === undefined || first.count === second.count)) return first;
     const most = Math.max(first.count, second?.count ?? 0);
     const ahead = yield { kind: "need", count: most * wordSize, peek: true };
-    const fitting = readings.find((reading) => isPlausible(reading, ahead, chunks, wordSize));
+    const fitting = readings.find((reading) => this.#chunks.isPlausible(reading, ahead));
     // The other dialect's way to count is believed only where what follows agrees.
-    return fitting ?? (isOwn ? first : this.#tooManyPages(node, chunks));
+    return fitting ?? (isOwn ? first : this.#failField(node, "nr_pages", this.#chunks.tooMany(nr_pages)));
   }
 
-  #tooManyPages(node: RecordNodeOf<"PGARR">, chunks: ChunkState): never {
-    const { nr_pages } = node.fields;
-    this.#failField(node, "nr_pages", tooManyPages(nr_pages, chunks, this.#format.wordSize));
-  }
-
-  *#ldt(node: RecordNodeOf<"MM_CONTEXT">): Steps<void> {
-    const { nldt: count, ldt_entry_size } = node.fields;
-    if (count < 0 || count > LDT_ENTRIES) {
-      const expected = `0 to ${LDT_ENTRIES}`;
-      this.#failField(node, "nldt", { id: "E_LDT_COUNT", what: "impossible size of the LDT", expected });
+  /** The table of tasks, the LDT, the TLS entries. */
+  *#units(node: RecordNodeOf<"TREE" | "MM_CONTEXT" | "THREAD">): Steps<void> {
+    const { field, id, limit, text, most, unit, ...block } = BLOCKS[node.name];
+    const values = node.fields as Readonly<Record<string, number>>;
+    const number = values[field]!;
+    if (number < 0 || number > limit) {
+      const fault = { id, message: `impossible size of ${text}`, expected: `0 to ${limit}` };
+      this.#failField(node, field, fault);
     }
-    if (count > 0 && ldt_entry_size !== LDT_ENTRY_SIZE) {
-      const what = "wrong size of an LDT entry";
-      this.#failField(node, "ldt_entry_size", { id: "E_LDT_SIZE", what, expected: String(LDT_ENTRY_SIZE) });
+    if (number > 0 && "size" in block && values[block.size[0]] !== unit) {
+      const message = `wrong size of ${text}`;
+      this.#failField(node, block.size[0], { id: block.size[1], message, expected: String(unit) });
     }
+    const count = Math.min(number, most);
     const [place, bytes] = yield* this.#block(node, count);
-    if (count > 0) yield { kind: "ldt", ...place, count, bytes };
-  }
-
-  *#tls(node: RecordNodeOf<"THREAD">): Steps<void> {
-    const { ntls, sizeof_tls_array: size } = node.fields;
-    if (ntls < 0 || ntls > TLS_ENTRIES) {
-      const what = "impossible count of TLS entries";
-      this.#failField(node, "ntls", { id: "E_TLS_COUNT", what, expected: `0 to ${TLS_ENTRIES}` });
-    }
-    if (ntls > 0 && size !== TLS_ARRAY_SIZE) {
-      const what = "wrong size of the TLS array";
-      this.#failField(node, "sizeof_tls_array", { id: "E_TLS_SIZE", what, expected: String(TLS_ARRAY_SIZE) });
-    }
-    const [place, bytes] = yield* this.#block(node, ntls > 0 ? 1 : 0);
-    if (ntls > 0) yield { kind: "tls", ...place, bytes };
+    if (count === 0) return;
+    if (block.kind !== "pids") return void (yield { kind: block.kind, ...place, bytes });
+    const view = dataView(bytes);
+    const entries = Array.from({ length: count }, (_, i) => readStruct(PIDS, view, i * PIDS.size));
+    yield { kind: "pids", ...place, entries, bytes };
   }
 
   *#xstate(node: RecordNodeOf<"CPU">): Steps<void> {
@@ -323,7 +276,7 @@ export class Decoder {
     const bytes = length === 0 ? NO_BYTES : yield { kind: "need", count: length, peek: false };
     if (bytes.length < length) {
       this.#failCount({ ...block, bytes }, NO_BYTES);
-      const end = { offset: offset + bytes.length, path, what: `the image ends in ${text}` };
+      const end = { offset: offset + bytes.length, path, message: `the image ends in ${text}` };
       this.#fail({ id: "E_TRUNCATED", ...end, ...needHave(length, bytes.length) });
     }
     this.#offset += length;
@@ -354,16 +307,16 @@ export class Decoder {
     const found = trueCount(block, ahead, this.#numbering ?? "plain");
     if (found === undefined) return;
     const { node, field, id, base = 0, unit } = block;
-    const what = `${found.name} stands behind ${found.count * unit} bytes of what it counts`;
-    this.#failField(node, field, { id, what, expected: String(base + found.count) });
+    const message = `${found.name} stands behind ${found.count * unit} bytes of what it counts`;
+    this.#failField(node, field, { id, message, expected: String(base + found.count) });
   }
 
-  *#take(count: number, path: string, what: string): Steps<Uint8Array> {
+  *#take(count: number, path: string, message: string): Steps<Uint8Array> {
     if (count === 0) return NO_BYTES;
     const bytes = yield { kind: "need", count, peek: false };
     if (bytes.length < count) {
       const offset = this.#offset + bytes.length;
-      this.#fail({ id: "E_TRUNCATED", offset, path, what, ...needHave(count, bytes.length) });
+      this.#fail({ id: "E_TRUNCATED", offset, path, message, ...needHave(count, bytes.length) });
     }
     this.#offset += count;
     return bytes;
@@ -375,8 +328,9 @@ export class Decoder {
     this.#fail({ ...fault, offset, path: `${node.path}.${field}`, actual });
   }
 
-  #fail(fault: Fault): never {
-    throw new MalformedImageError({ ...fault, offset: fault.offset ?? this.#offset });
+  /** Ends the image, here unless the fault names another offset. */
+  #fail(fault: FieldFault & Pick<MalformedFinding, "path" | "actual"> & { readonly offset?: number }): never {
+    throw new MalformedImageError({ offset: this.#offset, ...fault });
   }
 }
 

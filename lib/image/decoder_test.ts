@@ -128,7 +128,7 @@ Deno.test("cut at every byte, an image is E_TRUNCATED in the record that is cut"
     // In its header a record has no name yet: the one before is named.
     const inHeader = (broken.kind === "record" || broken.kind === "unknown") && cut < broken.offset + 8;
     const path = inHeader && before !== undefined ? before.path : broken.path;
-    assertEquals([error.id, error.path, error.offset], [
+    assertEquals([error.finding.id, error.finding.path, error.finding.offset], [
       "E_TRUNCATED",
       path,
       cut === 0 || broken.path === "head" && cut < 16 ? 0 : cut,
@@ -178,12 +178,12 @@ Deno.test("a huge nr_pages is refused before anything is read", () => {
   assert(pgarr !== undefined);
   new DataView(bytes.buffer).setBigUint64(pgarr.offset + 8, 1n << 40n, true);
   const error = assertThrows(() => readImage(bytes), MalformedImageError);
-  assertEquals([error.id, error.path, error.offset], [
+  assertEquals([error.finding.id, error.finding.path, error.finding.offset], [
     "E_CHUNK_COUNT",
     "task[0]/vma[0]/pgarr[0].nr_pages",
     pgarr.offset + 8,
   ]);
-  assertEquals([error.details.expected, error.details.actual], [
+  assertEquals([error.finding.expected, error.finding.actual], [
     "at most 2 (of the 2 pages of the VMA)",
     "1099511627776",
   ]);
@@ -192,7 +192,7 @@ Deno.test("a huge nr_pages is refused before anything is read", () => {
 Deno.test("a chunk that would need too much memory is refused", () => {
   const vma = { ...oneVma(0, 100_000), pages: [], chunks: [[5000n, 0]] as const };
   const error = assertThrows(() => readImage(syntheticImage({ vmas: [vma] })), MalformedImageError);
-  assertEquals([error.id, error.details.expected], ["E_CHUNK_SIZE", "at most 4096"]);
+  assertEquals([error.finding.id, error.finding.expected], ["E_CHUNK_SIZE", "at most 4096"]);
 });
 
 Deno.test("patch 12's record numbers are told from patch 10's by the first record", () => {
@@ -219,7 +219,10 @@ Deno.test("unknown records from 1001 up are skipped in the port only", () => {
       dialect: "v11",
     }] as const
   ) {
-    assertEquals(assertThrows(() => readImage(syntheticImage(options)), MalformedImageError).id, "E_TYPE");
+    assertEquals(
+      assertThrows(() => readImage(syntheticImage(options)), MalformedImageError).finding.id,
+      "E_TYPE",
+    );
   }
 });
 
@@ -230,7 +233,7 @@ Deno.test("dialect and word size come from the head and can be overridden", () =
   assertThrows(() => readImage(bytes, { wordSize: 8 }), MalformedImageError);
   const foreign = syntheticImage();
   foreign.set(new TextEncoder().encode("aarch64"), 8 + 160);
-  assertEquals(assertThrows(() => readImage(foreign), MalformedImageError).id, "E_MACHINE");
+  assertEquals(assertThrows(() => readImage(foreign), MalformedImageError).finding.id, "E_MACHINE");
   assertEquals(readImage(foreign, { wordSize: 8 }).wordSize, 8);
 });
 
@@ -277,7 +280,7 @@ Deno.test("readImage() refuses records in the wrong order", () => {
   const { nodes } = readNodes(bytes);
   const without = nodes.filter((node) => !isRecord(node, "MM"));
   const error = assertThrows(() => readImage(encode(without)), MalformedImageError);
-  assertEquals([error.id, error.details.expected, error.details.actual], ["E_ORDER", "MM", "VMA"]);
+  assertEquals([error.finding.id, error.finding.expected, error.finding.actual], ["E_ORDER", "MM", "VMA"]);
 });
 
 Deno.test("ImageDecoderStream gives the nodes, and ends with the error of an image that is cut", async () => {

@@ -52,7 +52,7 @@ export function formatOfHead(
       id: "E_VERSION",
       offset: at + 14,
       path: "head.rev",
-      what: "unknown revision of the format",
+      message: "unknown revision of the format",
       expected: `1 to ${LAST_V11_REVISION} (v11), or ${FIRST_PORT_REVISION} and up (port)`,
       actual: String(head.rev),
     });
@@ -64,7 +64,7 @@ export function formatOfHead(
       id: "E_MACHINE",
       offset: at + 160,
       path: "head.machine",
-      what: "the machine decides the size of page addresses, and this one is unknown",
+      message: "the machine decides the size of page addresses, and this one is unknown",
       expected: "x86_64 or i386 to i686",
       actual: JSON.stringify(displayText(head.machine)),
     });

@@ -151,7 +151,7 @@ class TreeBuilder {
       id: "E_ORDER",
       offset: node?.offset ?? 0,
       path: node?.path ?? this.#lastPath,
-      what: `wrong record after ${this.#lastPath}`,
+      message: `wrong record after ${this.#lastPath}`,
       expected: name,
       actual: node === undefined ? "nothing" : node.kind === "record" ? node.name : node.kind,
     });

@@ -3,17 +3,14 @@ import type { RecordName } from "./records.ts";
 
 /** Makes the path of each record from the records before it. */
 export class ImagePath {
-  #task = -1;
-  #vma = -1;
-  #pgarr = -1;
-  #fd = -1;
-  #buffer = -1;
-  #unknown = -1;
-  /** What an FNAME belongs to. */
-  #named = "";
+  #tasks = 0;
+  /** Records of each kind in the task so far; chunks in the mapping. */
+  readonly #counts = new Map<string, number>();
+  /** The mapping or the open file that FNAME, FD_DATA and PGARR belong to. */
+  #owner = "";
 
-  /** Path of the next record. Counts it. */
-  next(name: RecordName): string {
+  /** Path of the next record, `unknown` for one of a type that has no name. Counts it. */
+  next(name: RecordName | "unknown"): string {
     switch (name) {
       case "HEAD":
       case "HEAD_ARCH":
@@ -21,49 +18,43 @@ export class ImagePath {
       case "TAIL":
         return name.toLowerCase();
       case "TASK":
-        return this.#nextTask();
+        this.#counts.clear();
+        this.#owner = "";
+        return `task[${this.#tasks++}]`;
       case "STRING":
         return this.#inTask("comm");
       case "VMA":
-        this.#vma++;
-        this.#pgarr = -1;
-        return this.#named = this.#inTask(`vma[${this.#vma}]`);
-      case "PGARR":
-        return `${this.#inTask(`vma[${this.#vma}]`)}/pgarr[${++this.#pgarr}]`;
-      case "FNAME":
-        return this.#named === "" ? this.#inTask("fname") : `${this.#named}/fname`;
+        this.#counts.delete("pgarr");
+        return this.#owner = this.#inTask(this.#indexed("vma"));
       case "FD_ENT":
-        this.#fd++;
-        return this.#named = this.#inTask(`files/fd[${this.#fd}]`);
+        return this.#owner = this.#inTask(`files/${this.#indexed("fd")}`);
+      case "PGARR":
+        return this.#owned(this.#indexed("pgarr"));
+      case "FNAME":
+        return this.#owned("fname");
       case "FD_DATA":
-        return this.#inTask(`files/fd[${this.#fd}]/data`);
-      case "BUFFER":
-        return this.#inTask(`buffer[${++this.#buffer}]`);
+        return this.#owned("data");
       case "X86_FSGSBASE":
         return this.#inTask("fsgsbase");
+      case "BUFFER":
+      case "unknown":
+        return this.#inTask(this.#indexed(name.toLowerCase()));
       default:
         return this.#inTask(name.toLowerCase());
     }
   }
 
-  /** Path of the next record of a type that has no name. */
-  nextUnknown(): string {
-    return this.#inTask(`unknown[${++this.#unknown}]`);
+  #indexed(kind: string): string {
+    const count = this.#counts.get(kind) ?? 0;
+    this.#counts.set(kind, count + 1);
+    return `${kind}[${count}]`;
   }
 
-  #nextTask(): string {
-    this.#task++;
-    this.#vma =
-      this.#pgarr =
-      this.#fd =
-      this.#buffer =
-      this.#unknown =
-        -1;
-    this.#named = "";
-    return `task[${this.#task}]`;
+  #owned(rest: string): string {
+    return this.#owner === "" ? this.#inTask(rest) : `${this.#owner}/${rest}`;
   }
 
   #inTask(rest: string): string {
-    return this.#task < 0 ? rest : `task[${this.#task}]/${rest}`;
+    return this.#tasks === 0 ? rest : `task[${this.#tasks - 1}]/${rest}`;
   }
 }

@@ -73,10 +73,7 @@ export interface PagesNode extends NodeBase {
 }
 
 /** The raw descriptors after MM_CONTEXT, 8 bytes each. */
-export interface LdtNode extends BytesNode<"ldt"> {
-  /** Number of descriptors. */
-  readonly count: number;
-}
+export type LdtNode = BytesNode<"ldt">;
 
 /** The raw TLS descriptors after THREAD, 24 bytes: GDT slots 6 to 8 of i386, 12 to 14 of x86-64. */
 export type TlsNode = BytesNode<"tls">;
@@ -84,22 +81,10 @@ export type TlsNode = BytesNode<"tls">;
 /** The raw FPU state after CPU. */
 export type XstateNode = BytesNode<"xstate">;
 
-/** One entry of the table after TREE: the ids of a task in its pid namespace. */
-export interface PidEntry {
-  /** Its pid. */
-  readonly vpid: number;
-  /** Its thread group. */
-  readonly vtgid: number;
-  /** The pid of its parent. */
-  readonly vppid: number;
-  /** Unused. */
-  readonly _padding: number;
-}
-
 /** The raw table of ids after TREE, 16 bytes for each task. */
 export interface PidsNode extends BytesNode<"pids"> {
-  /** The table, decoded. */
-  readonly entries: readonly PidEntry[];
+  /** The table, decoded: pid, thread group, pid of the parent. */
+  readonly entries: readonly Readonly<Record<"vpid" | "vtgid" | "vppid" | "_padding", number>>[];
 }
 
 /** Bytes after TAIL, which belong to no record. Long ones come as several nodes. */

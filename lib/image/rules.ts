@@ -200,6 +200,6 @@ export async function checkImageStream(
 /** Adds the error that stopped the decoder, in place of a finding of the rules about the same. */
 function withMalformed(findings: readonly Finding[], error: unknown): Finding[] {
   if (!(error instanceof MalformedImageError)) throw error;
-  const { id, path } = error;
-  return [...findings.filter((finding) => finding.id !== id || finding.path !== path), error.toFinding()];
+  const { id, path } = error.finding;
+  return [...findings.filter((finding) => finding.id !== id || finding.path !== path), error.finding];
 }

@@ -89,7 +89,7 @@ async function printImage(path: string, options: ParsedOptions, printer: NodePri
     }
   } catch (error) {
     if (!(error instanceof MalformedImageError)) throw error;
-    finding = error.toFinding();
+    finding = error.finding;
   }
   print(printer.finish?.(finding) ?? []);
   if (finding === undefined) return EXIT_STATUS.pass;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { LDT_ENTRY_SIZE } from "../../abi/arch.ts";
 import { describePageProt } from "../../abi/page_prot.ts";
 import { kernelSeries } from "../../abi/series.ts";
 import { vmFlagNames, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
@@ -55,9 +56,8 @@ function nodeText(node: ImageNode): string {
       }`;
     }
     case "ldt":
-      return `raw: ${node.count} descriptors`;
     case "tls":
-      return "raw: 3 descriptors";
+      return `raw: ${node.length / LDT_ENTRY_SIZE} descriptors`;
     case "pids":
       return `raw: ${node.entries.length} entries`;
     case "xstate":
