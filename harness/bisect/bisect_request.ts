@@ -1,52 +1,66 @@
 // SPDX-License-Identifier: MIT
 
 import { resolve } from "@std/path";
-import { PLATFORM_NAMES, type PlatformName } from "../../lib/abi/arch.ts";
+import * as v from "valibot";
+import { PLATFORM_NAMES } from "../../lib/abi/arch.ts";
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../lib/abi/series.ts";
-import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import { either, integer, list, object, oneOf, optional } from "../../lib/schema.ts";
+import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { isGitUrl } from "../../vm/host/run_git.ts";
-import type { CkptestSuite } from "../nightly/plan/matrix.ts";
 import { parseSeconds } from "../run/quantity.ts";
+import { NUMBER, TEXT } from "../run/run_result.ts";
 import type { OptionSpecs, ParsedOptions } from "../cli/parse_options.ts";
 
-/** Where the changes come from. */
-export type BisectSource =
-  | {
-    readonly kind: "git";
-    /** Absolute path, or URL. */
-    readonly repository: string;
-    readonly good: string;
-    readonly bad: string;
-    /** Whether what a merge brought counts as one change. */
-    readonly firstParent: boolean;
-  }
-  | {
-    readonly kind: "patches";
-    /** Directory of `NNNN-*.patch`. */
-    readonly directory: string;
-    /** The kernel that they are for. */
-    readonly base:
-      | { readonly kind: "debian"; readonly series: string }
-      | { readonly kind: "directory"; readonly path: string };
-    /**
-     * Numbers or file names; by default the first patch with all of the checkpoint code, and the last one.
-     */
-    readonly good?: string;
-    readonly bad?: string;
-  };
+const SUITES = ["catalogue", "faults", "fuzz"] as const;
+const MAX = 0x7fff_ffff;
+
+const GIT = object({
+  kind: oneOf(["git"]),
+  /** Absolute path, or URL. */
+  repository: TEXT,
+  good: TEXT,
+  bad: TEXT,
+  /** Whether what a merge brought counts as one change. */
+  firstParent: v.boolean("true or false"),
+});
+
+const PATCHES = object({
+  kind: oneOf(["patches"]),
+  /** Directory of `NNNN-*.patch`. */
+  directory: TEXT,
+  /** The kernel that they are for. */
+  base: either(
+    "a kernel",
+    object({ kind: oneOf(["debian"]), series: oneOf(PORTED_SERIES) }),
+    object({ kind: oneOf(["directory"]), path: TEXT }),
+  ),
+  /** Numbers or file names; by default the first patch with all of the checkpoint code, and the last one. */
+  good: optional(TEXT),
+  bad: optional(TEXT),
+});
 
 /** What a bisect is asked to do. */
-export interface BisectRequest {
-  readonly source: BisectSource;
-  readonly platform: PlatformName;
-  readonly flavour: KernelFlavour;
-  readonly suite: CkptestSuite;
+export const REQUEST = object({
+  /** Where the changes come from. */
+  source: either("commits or patches", GIT, PATCHES),
+  platform: oneOf(PLATFORM_NAMES),
+  flavour: oneOf(KERNEL_FLAVOURS),
+  suite: either(
+    "a suite",
+    object({ kind: oneOf(["catalogue", "faults"]), filter: list(TEXT) }),
+    object({ kind: oneOf(["fuzz"]), count: integer(1, MAX), seed: integer(0, MAX) }),
+  ),
   /** Wanted probability that the answer is right. */
-  readonly confidence: number;
-  readonly maxRuns: number;
-  readonly deadlineSeconds: number;
-}
+  confidence: NUMBER,
+  maxRuns: NUMBER,
+  deadlineSeconds: NUMBER,
+});
+
+/** What {@linkcode REQUEST} lets through. */
+export type BisectRequest = Readonly<v.InferOutput<typeof REQUEST>>;
+/** Where the changes come from. */
+export type BisectSource = BisectRequest["source"];
 
 /** Options of {@linkcode parseBisectRequest}. */
 export const REQUEST_OPTIONS = {
@@ -72,12 +86,6 @@ export const REQUEST_OPTIONS = {
   deadline: ["TIME", "a run and its build are ended after that; 2h by default"],
 } satisfies OptionSpecs;
 
-const SUITES = ["catalogue", "faults", "fuzz"] as const;
-const DEFAULT_CONFIDENCE = 0.99;
-const DEFAULT_RUNS = 30;
-const DEFAULT_DEADLINE = "2h";
-const MAX = 0x7fff_ffff;
-
 /** Reads what is asked for from a command line. @throws {UsageError} naming the option */
 export function parseBisectRequest(options: ParsedOptions): BisectRequest {
   const flavour = options.choice("flavour", KERNEL_FLAVOURS) ?? "plain";
@@ -87,19 +95,18 @@ export function parseBisectRequest(options: ParsedOptions): BisectRequest {
       "--suite faults needs --flavour debug or fault: plain kernels have no fault injection",
     );
   }
-  const deadline = options.string("deadline") ?? DEFAULT_DEADLINE;
-  const deadlineSeconds = parseSeconds(deadline);
-  if (!deadlineSeconds) {
-    throw new UsageError(`option --deadline takes a time such as 90s or 30min: found "${deadline}"`);
-  }
   return {
     source: sourceOf(options),
     platform: options.choice("arch", PLATFORM_NAMES) ?? "x86_64",
-    ...{ flavour, suite, deadlineSeconds },
-    confidence: confidenceOf(options.string("confidence")),
-    maxRuns: options.number("runs", { min: 1, max: 1000 }) ?? DEFAULT_RUNS,
+    ...{ flavour, suite },
+    confidence: options.parsed("confidence", parseConfidence, "a number from 0.5 to 0.9999") ?? 0.99,
+    maxRuns: options.number("runs", { min: 1, max: 1000 }) ?? 30,
+    deadlineSeconds: options.parsed("deadline", parseDeadline, "a time such as 90s or 30min") ?? 7200,
   };
 }
+
+/** Options that go with one source alone. */
+const SOURCE_OPTIONS = { git: ["first-parent"], patches: ["series", "kernel-tree"] } as const;
 
 function sourceOf(options: ParsedOptions): BisectSource {
   const [repository, directory] = [options.string("git"), options.string("patches")];
@@ -108,8 +115,10 @@ function sourceOf(options: ParsedOptions): BisectSource {
     const found = repository === undefined ? "neither" : "both";
     throw new UsageError(`expected either --git or --patches: found ${found}`);
   }
+  const [mine, others] = directory === undefined ? ["git", "patches"] as const : ["patches", "git"] as const;
+  const odd = SOURCE_OPTIONS[others].find((name) => options.flag(name) || options.string(name) !== undefined);
+  if (odd !== undefined) throw new UsageError(`option --${odd} goes with --${others}, not with --${mine}`);
   if (directory !== undefined) {
-    if (options.flag("first-parent")) throw new UsageError("option --first-parent goes with --git");
     const path = options.string("kernel-tree");
     if (path !== undefined && options.string("series") !== undefined) {
       throw new UsageError("expected either --series or --kernel-tree: found both");
@@ -123,9 +132,6 @@ function sourceOf(options: ParsedOptions): BisectSource {
       ...(bad === undefined ? {} : { bad }),
     };
   }
-  for (const name of ["series", "kernel-tree"]) {
-    if (options.string(name) !== undefined) throw new UsageError(`option --${name} goes with --patches`);
-  }
   if (good === undefined || bad === undefined) {
     throw new UsageError(`option --${good === undefined ? "good" : "bad"} is missing: which commit is it?`);
   }
@@ -133,7 +139,7 @@ function sourceOf(options: ParsedOptions): BisectSource {
   return { kind: "git", repository: place, good, bad, firstParent: options.flag("first-parent") };
 }
 
-function suiteOf(options: ParsedOptions): CkptestSuite {
+function suiteOf(options: ParsedOptions): BisectRequest["suite"] {
   const kind = options.choice("suite", SUITES) ?? "catalogue";
   const filter = options.list("filter");
   const count = options.number("count", { min: 1, max: MAX });
@@ -148,9 +154,12 @@ function suiteOf(options: ParsedOptions): CkptestSuite {
   return { kind, filter };
 }
 
-function confidenceOf(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_CONFIDENCE;
+function parseConfidence(text: string): number | undefined {
   const value = /^0?\.\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= 0.5 && value <= 0.9999) return value;
-  throw new UsageError(`option --confidence must be a number from 0.5 to 0.9999: found "${text}"`);
+  return value >= 0.5 && value <= 0.9999 ? value : undefined;
+}
+
+/** 0 is none. */
+function parseDeadline(text: string): number | undefined {
+  return parseSeconds(text) || undefined;
 }

@@ -47,8 +47,8 @@ Deno.test("options that are wrong or do not fit together are named", () => {
     "--arch",
     "arm",
   );
-  refused("must be a number from 0.5 to 0.9999", "--patches", "/p", "--confidence", "1");
-  refused("must be a number from 0.5 to 0.9999", "--patches", "/p", "--confidence", "0.1");
+  refused("takes a number from 0.5 to 0.9999", "--patches", "/p", "--confidence", "1");
+  refused("takes a number from 0.5 to 0.9999", "--patches", "/p", "--confidence", "0.1");
   refused("--suite faults needs --flavour", "--patches", "/p", "--suite", "faults");
   refused("option --seed goes with --suite fuzz", "--patches", "/p", "--seed", "1");
   refused("option --filter goes with", "--patches", "/p", "--suite", "fuzz", "--filter", "a");

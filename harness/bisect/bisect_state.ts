@@ -1,99 +1,109 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../../vm/host/errors.ts";
-import { ignoreMissing } from "../../vm/host/ignore_missing.ts";
+import * as v from "valibot";
+import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
-import type { BisectRequest } from "./bisect_request.ts";
-import type { FailureRate } from "./confidence.ts";
-import type { BisectRun, Evidence } from "./evidence.ts";
-import type { Failure, SkipReason } from "./run_outcome.ts";
+import { NUMBER, TEXT } from "../run/run_result.ts";
+import { REQUEST } from "./bisect_request.ts";
 
-/** The file of a bisect in its directory. */
-const STATE_FILE = "bisect.json";
-/** Raised when what it says changes its meaning. */
-const STATE_SCHEMA = 2;
+const SKIP = object({
+  kind: oneOf(["build", "boot", "guest lost", "deadline", "nothing ran", "other failure", "other"]),
+  text: TEXT,
+});
 
-/** What a bisect knows: after an interruption it goes on from this and from git's own log. */
-export interface BisectState {
-  /** When it began, as Date.toISOString() writes it. */
-  readonly started: string;
-  readonly request: BisectRequest;
-  /** Ids of the ends: names of branches move. */
-  readonly good: string;
-  readonly bad: string;
-  /** Names of patches by the ids of their commits, the kernel without any of them first. */
-  readonly patches: Readonly<Record<string, string>>;
-  readonly runs: readonly BisectRun[];
-  /** Undefined until the end. */
-  readonly answer?: BisectAnswer;
-}
+const FAILURE = object({
+  scenario: TEXT,
+  /** Ids of findings, and titles of complaints of the kernel behind `splat: `. */
+  keys: list(TEXT),
+  /** Whether the guest was lost. */
+  lost: v.boolean("true or false"),
+  /** In a line. */
+  text: TEXT,
+});
 
-/** What a bisect found. */
-export interface BisectAnswer {
-  /** The first bad change, or all that may be it when the others could not be tried; oldest first. */
-  readonly firstBad: readonly Change[];
-  /** Probability that the first bad change is among them. */
-  readonly confidence: number;
-  /** The failure that was looked for. */
-  readonly failure?: Failure | undefined;
-  /** How often it showed at bad changes. */
-  readonly rate: FailureRate;
-  /** Why there is no answer: an end is not what it was said to be. */
-  readonly problem?: SkipReason | undefined;
-}
+const OUTCOME = {
+  /** Set when it says nothing. */
+  skip: optional(SKIP),
+  /** Names of scenarios. */
+  passed: list(TEXT),
+  skipped: list(TEXT),
+  failures: list(FAILURE),
+};
 
-/** A change of a kernel: a commit, or a patch of a series. */
-export interface Change {
+const RUN = object({
+  /** Id of the change. */
+  change: TEXT,
+  ...OUTCOME,
+  /** With the building. */
+  seconds: NUMBER,
+  /** Directory of its files, from that of the bisect. */
+  files: TEXT,
+});
+
+const CHANGE = object({
   /** Hash of the commit. */
-  readonly id: string;
+  id: TEXT,
   /** What people call it: a short hash, or the file name of a patch. */
-  readonly name: string;
+  name: TEXT,
   /** First line of its message. */
-  readonly title: string;
+  title: TEXT,
   /** `NAME <EMAIL>`. */
-  readonly author: string;
+  author: TEXT,
   /** When it was written, as ISO 8601. */
-  readonly date: string;
-}
+  date: TEXT,
+});
 
-/** How a bisect ended. */
-export interface EndedBisect {
-  readonly answer: BisectAnswer;
-  readonly evidence: Evidence;
-  readonly describe: (id: string) => Promise<Change>;
-}
+const ANSWER = object({
+  /** The first bad change, or all that may be it when the others could not be tried; oldest first. */
+  firstBad: list(CHANGE),
+  /** Probability that the first bad change is among them. */
+  confidence: NUMBER,
+  /** The failure that was looked for. */
+  failure: optional(FAILURE),
+  /** Runs of bad changes that showed the failure, and all that could have shown it. */
+  rate: object({ failed: NUMBER, runs: NUMBER }),
+  /** Why there is no answer: an end is not what it was said to be. */
+  problem: optional(SKIP),
+});
+
+/** Raised when what `bisect.json` says changes its meaning. */
+const VERSION = 3;
+
+const STATE = object({
+  schema: v.literal(VERSION, `${VERSION}`),
+  request: REQUEST,
+  /** Ids of the ends: names of branches move. */
+  good: TEXT,
+  bad: TEXT,
+  /** Names of patches by the ids of their commits, the kernel without any of them first. */
+  patches: record(v.string(), TEXT),
+  runs: list(RUN),
+  answer: optional(ANSWER),
+});
+
+/** Why a run says nothing of the failure. */
+export type SkipReason = Readonly<v.InferOutput<typeof SKIP>>;
+/** A failing scenario, with what it can be told from others by. */
+export type Failure = Readonly<v.InferOutput<typeof FAILURE>>;
+/** One run of the suite on the kernel after one change. */
+export type BisectRun = Readonly<v.InferOutput<typeof RUN>>;
+/** What one run of a suite says of the kernel. */
+export type RunOutcome = Omit<BisectRun, "change" | "seconds" | "files">;
+/** A change of a kernel: a commit, or a patch of a series. */
+export type Change = Readonly<v.InferOutput<typeof CHANGE>>;
+/** What a bisect found. */
+export type BisectAnswer = Readonly<v.InferOutput<typeof ANSWER>>;
+/** What a bisect knows: after an interruption it goes on from this alone. */
+export type BisectState = Omit<Readonly<v.InferOutput<typeof STATE>>, "schema">;
 
 /** Reads what a bisect has found out so far; undefined when none has begun in the directory. */
 export async function readBisectState(directory: string): Promise<BisectState | undefined> {
-  const path = join(directory, STATE_FILE);
-  const text = await Deno.readTextFile(path).catch(ignoreMissing);
-  if (text === undefined) return undefined;
-  const { schema, ...state } = JSON.parse(text);
-  if (schema === STATE_SCHEMA) return state;
-  throw new UsageError(`${path}: expected schema ${STATE_SCHEMA}, found ${schema}`);
+  return await readVersioned(join(directory, "bisect.json"), { schema: STATE, version: VERSION });
 }
 
 /** Keeps what a bisect knows. */
 export async function writeBisectState(directory: string, state: BisectState): Promise<void> {
-  await writeJson(join(directory, STATE_FILE), { schema: STATE_SCHEMA, ...state });
-}
-
-/** What a bisect ends with: 0 only when it names one change. */
-export function exitStatusOfBisect({ firstBad, problem }: BisectAnswer): ExitStatus {
-  switch (problem?.kind) {
-    case undefined:
-      return firstBad.length === 1 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
-    case "build":
-      return EXIT_STATUS.buildFailed;
-    case "boot":
-    case "guest lost":
-      return EXIT_STATUS.guestLost;
-    case "nothing ran":
-      return EXIT_STATUS.nothingRan;
-    case "other failure":
-      return EXIT_STATUS.usage;
-    default:
-      return EXIT_STATUS.testFailed;
-  }
+  await writeJson(join(directory, "bisect.json"), { ...state, schema: VERSION });
 }

@@ -2,27 +2,26 @@
 
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { RunResult } from "../run/run_result.ts";
+import type { BisectAnswer } from "./bisect_state.ts";
 import { outcomeOfRun } from "./run_outcome.ts";
 
-/** Exit statuses as `git bisect run` reads them (git-bisect(1)): from 128 on it stops. */
-export const BISECT_STATUS = { good: 0, bad: 1, skip: 125, stop: 128 } as const;
-
 /**
- * The exit status of a command under `--bisect-status`. After a mistake in the command line or an error of ckptest
- * itself nothing is known of the kernel, and the next commit would fare no better: the bisect stops.
+ * The exit status of a command under `--bisect-status`, as `git bisect run` reads it (git-bisect(1)): good, bad, skip,
+ * or from 128 on stop. After a mistake in the command line or an error of ckptest itself nothing is known of the kernel,
+ * and the next commit would fare no better: the bisect stops.
  */
 export function bisectStatusOf(status: ExitStatus): number {
   switch (status) {
     case EXIT_STATUS.pass:
-      return BISECT_STATUS.good;
+      return 0;
     case EXIT_STATUS.testFailed:
     case EXIT_STATUS.guestLost:
-      return BISECT_STATUS.bad;
+      return 1;
     case EXIT_STATUS.buildFailed:
     case EXIT_STATUS.nothingRan:
-      return BISECT_STATUS.skip;
+      return 125;
     default:
-      return BISECT_STATUS.stop;
+      return 128;
   }
 }
 
@@ -53,4 +52,23 @@ export function bisectVerdict(result: RunResult, keys: readonly string[]): Bisec
   return wanted
     ? { status: EXIT_STATUS.testFailed, word: "bad", text }
     : skipped(`fails in another way: ${text}`);
+}
+
+/** What a bisect ends with: 0 only when it names one change. */
+export function exitStatusOfBisect({ firstBad, problem }: BisectAnswer): ExitStatus {
+  switch (problem?.kind) {
+    case undefined:
+      return firstBad.length === 1 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+    case "build":
+      return EXIT_STATUS.buildFailed;
+    case "boot":
+    case "guest lost":
+      return EXIT_STATUS.guestLost;
+    case "nothing ran":
+      return EXIT_STATUS.nothingRan;
+    case "other failure":
+      return EXIT_STATUS.usage;
+    default:
+      return EXIT_STATUS.testFailed;
+  }
 }

@@ -3,7 +3,8 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
 import { listFiles, pathOf } from "../../vm/kernel/source/kernel_source.ts";
-import { BisectTree, type TreeSource } from "./bisect_tree.ts";
+import { type TreeSource, withBisectTree } from "./bisect_tree.ts";
+import { runGit } from "../../vm/host/run_git.ts";
 import { commitPatches } from "./patch_series.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 
@@ -23,28 +24,30 @@ Deno.test("each bisect has a tree of its own, which it finds again as it was", a
   const cacheDir = join(fixture.path, "cache");
   const commit = await fixture.commit("first", { "a": "1", "d/b": "1" });
   const [source, path] = [objectsOf(fixture), join(fixture.path, "cache", "bisect", "1", "linux")];
-  {
-    await using first = await BisectTree.take(source, { cacheDir, owner: "one" });
-    await using second = await BisectTree.take(source, { cacheDir, owner: "two" });
-    assertEquals(first.path, path);
-    assertNotEquals(second.path, path);
-    await first.git("checkout", "--quiet", "--detach", commit);
+  const checkOut = (tree: string) => runGit(["checkout", "--quiet", "--detach", commit], { cwd: tree });
+  await withBisectTree(source, { cacheDir, owner: "one" }, async (first) => {
+    await withBisectTree(source, { cacheDir, owner: "two" }, (second) => {
+      assertEquals(first, path);
+      assertNotEquals(second, path);
+      return Promise.resolve();
+    });
+    await checkOut(first);
     assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
-  }
+  });
   const { ino } = await Deno.stat(join(path, "a"));
   // Whoever was killed behind the files, but before HEAD, has a tree that differs from its commit.
   await Deno.writeTextFile(join(path, "d", "b"), "half written");
-  {
-    await using _again = await BisectTree.take(source, { cacheDir, owner: "one" });
+  await withBisectTree(source, { cacheDir, owner: "one" }, async () => {
     assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
     assertEquals((await Deno.stat(join(path, "a"))).ino, ino);
-  }
+  });
   await Deno.writeTextFile(join(path, ".git", "index.lock"), "");
   await Deno.writeTextFile(join(path, "left"), "over");
-  await using anew = await BisectTree.take(source, { cacheDir, owner: "one" });
-  assertEquals(await contentsOf(path), {});
-  await anew.git("checkout", "--quiet", "--detach", commit);
-  assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
+  await withBisectTree(source, { cacheDir, owner: "one" }, async (anew) => {
+    assertEquals(await contentsOf(path), {});
+    await checkOut(anew);
+    assertEquals(await contentsOf(path), { "a": "1", "d/b": "1" });
+  });
 });
 
 Deno.test("patches are laid over a kernel that is never written to", async () => {
@@ -62,20 +65,21 @@ Deno.test("patches are laid over a kernel that is never written to", async () =>
     objects: join(directory, ".git", "objects"),
     base: { commit: commits[0]!.id, path: base },
   };
-  await using tree = await BisectTree.take(source, { cacheDir: join(fixture.path, "cache"), owner: "one" });
-  assertEquals(await contentsOf(tree.path), before);
-  const { "kernel/b.c": _, ...rest } = before;
-  const states = [
-    { ...rest, "kernel/a.c": "2\n", "kernel/new.c": "newer\n" },
-    { ...before, "kernel/a.c": "2\n", "kernel/new.c": "new\n" },
-    before,
-  ];
-  for (const [index, expected] of states.entries()) {
-    await tree.git("checkout", "--quiet", "--detach", commits[2 - index]!.id);
-    assertEquals(await contentsOf(tree.path), expected);
-  }
-  assertEquals([await contentsOf(base), listFiles(base)], [before, times]);
-  // The files that no patch touches are links.
-  const [own, theirs] = await Promise.all([tree.path, base].map((path) => Deno.stat(join(path, "Makefile"))));
-  assertEquals(own!.ino, theirs!.ino);
+  await withBisectTree(source, { cacheDir: join(fixture.path, "cache"), owner: "one" }, async (tree) => {
+    assertEquals(await contentsOf(tree), before);
+    const { "kernel/b.c": _, ...rest } = before;
+    const states = [
+      { ...rest, "kernel/a.c": "2\n", "kernel/new.c": "newer\n" },
+      { ...before, "kernel/a.c": "2\n", "kernel/new.c": "new\n" },
+      before,
+    ];
+    for (const [index, expected] of states.entries()) {
+      await runGit(["checkout", "--quiet", "--detach", commits[2 - index]!.id], { cwd: tree });
+      assertEquals(await contentsOf(tree), expected);
+    }
+    assertEquals([await contentsOf(base), listFiles(base)], [before, times]);
+    // The files that no patch touches are links.
+    const [own, theirs] = await Promise.all([tree, base].map((path) => Deno.stat(join(path, "Makefile"))));
+    assertEquals(own!.ino, theirs!.ino);
+  });
 });

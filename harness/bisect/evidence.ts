@@ -1,23 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { answerConfidence, type FailureRate, passesNeeded } from "./confidence.ts";
-import {
-  type Failure,
-  isSameFailure,
-  type RunOutcome,
-  type SkipReason,
-  verdictOfRun,
-} from "./run_outcome.ts";
-
-/** One run of the suite on the kernel after one change. */
-export interface BisectRun extends RunOutcome {
-  /** Id of the change. */
-  readonly change: string;
-  /** With the building. */
-  readonly seconds: number;
-  /** Directory of its files, from that of the bisect. */
-  readonly files: string;
-}
+import type { BisectRun, Failure, SkipReason } from "./bisect_state.ts";
+import { type FailureRate, likelihood, passesNeeded } from "./confidence.ts";
+import { isSameFailure, verdictOfRun } from "./run_outcome.ts";
 
 /** What {@linkcode Evidence} rests on. */
 export interface EvidenceInput {
@@ -123,27 +108,45 @@ export class Evidence {
     return typeof verdict === "object" ? { wrong: good, problem: verdict } : undefined;
   }
 
+  /** What git is told. A change that was made on a bad one is not good, however often it passed. */
+  told(): { bad: string[]; good: string[]; skip: string[] } {
+    const judged = (word: "bad" | "good" | "skip"): string[] =>
+      this.tried.filter((id) => {
+        const verdict = this.verdict(id);
+        return word === (typeof verdict === "object" ? "skip" : verdict);
+      });
+    const bad = judged("bad");
+    const first = (ids: string[]): string[] =>
+      ids.filter((id) => !bad.some((other) => other !== id && this.contains(id, other)));
+    return { bad: first(bad).slice(-1), good: first(judged("good")), skip: judged("skip") };
+  }
+
   /**
-   * The probability that the first bad change is one of these.
+   * The probability that the first bad change is one of these. Before any run each change is as likely as any other to
+   * be it, and the good end as likely as one of them to be bad.
    *
    * @param all ids of all changes from the good end to the bad one
    */
   confidence(answer: readonly string[], all: readonly string[]): number {
-    const tried = this.tried.map((id) => ({
-      contains: this.#input.contains.get(id) ?? new Set([id]),
-      failed: this.count(id, "fail"),
-      passed: this.count(id, "pass"),
-    }));
-    return answerConfidence(answer, { all, tried });
+    const tried = this.tried.map((id) => {
+      return { id, failed: this.count(id, "fail"), passed: this.count(id, "pass") };
+    });
+    const weight = (first: string): number => {
+      let [failed, passed] = [0, 0];
+      for (const one of tried) {
+        if (this.contains(one.id, first)) [failed, passed] = [failed + one.failed, passed + one.passed];
+        else if (one.failed > 0) return 0;
+      }
+      return likelihood({ failed, passed });
+    };
+    const sum = (ids: readonly string[]): number => ids.reduce((total, id) => total + weight(id), 0);
+    return sum(answer) / (sum(all) || 1);
   }
 
-  /**
-   * The good change on which an answer rests and which has the fewest passes; undefined when none may be run again.
-   *
-   * @param goods ids of changes that were taken to be good
-   */
-  weakest(goods: readonly string[]): string | undefined {
-    const last = goods.filter((id) => !goods.some((other) => other !== id && this.contains(other, id)));
+  /** The good change on which an answer rests and which has the fewest passes; undefined when none may be run again. */
+  weakest(): string | undefined {
+    const { good } = this.told();
+    const last = good.filter((id) => !good.some((other) => other !== id && this.contains(other, id)));
     const passes = (id: string): number => this.count(id, "pass");
     return last.filter((id) => this.runsOf(id).length < this.#input.maxRuns)
       .toSorted((a, b) => passes(a) - passes(b))[0];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type BisectRun, Evidence, type EvidenceInput } from "./evidence.ts";
-import type { Failure } from "./run_outcome.ts";
+import type { BisectRun, Failure } from "./bisect_state.ts";
+import { Evidence, type EvidenceInput } from "./evidence.ts";
 
 const FAILURE: Failure = { scenario: "one", keys: ["E_ONE"], lost: false, text: "one is wrong" };
 const UNBUILT: Partial<BisectRun> = { skip: { kind: "build", text: "does not build" } };
@@ -77,7 +77,7 @@ function carryOut(
       else [good, bad] = verdict === "good" ? [Number(middle), bad] : [good, Number(middle)];
     } else {
       const sure = evidence.confidence([String(bad)], all);
-      const weak = sure >= confidence ? undefined : evidence.weakest([String(good)]);
+      const weak = sure >= confidence ? undefined : evidence.weakest();
       if (weak === undefined) return { evidence, answer: String(bad), confidence: sure };
       runOnce(weak);
       if (evidence.verdict(weak) === "bad") [good, bad] = [0, good];
@@ -205,7 +205,10 @@ Deno.test("one run that says nothing is passed over; a second one at the same ch
 });
 
 Deno.test("an answer rests on the good changes that no other good one was made on", () => {
-  const evidence = evidenceOf(8, [runOf("8", "fail"), runOf("2", "pass"), runOf("5", "pass")]);
-  assertEquals(evidence.weakest(["0", "5", "2"]), "5");
-  assertEquals(evidenceOf(8, [runOf("5", "pass")], { maxRuns: 1 }).weakest(["0", "5"]), undefined);
+  const runs = [runOf("8", "fail"), ...["0", "2", "5"].map((id) => runOf(id, "pass"))];
+  assertEquals(evidenceOf(8, runs, { confidence: 0.5 }).weakest(), "5");
+  assertEquals(evidenceOf(8, runs, { confidence: 0.5, maxRuns: 1 }).weakest(), undefined);
+  // What was made on a bad change is not good: git is told of the change that proved it.
+  const turned = [...runs, runOf("2", "fail")];
+  assertEquals(evidenceOf(8, turned, { confidence: 0.5 }).told(), { bad: ["2"], good: ["0"], skip: [] });
 });

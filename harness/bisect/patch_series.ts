@@ -13,22 +13,8 @@ export interface PatchCommit {
   readonly name: string;
 }
 
-const PATCH = /^(\d{4})-.+\.(patch|diff|mbox)$/;
-const COVER = "0000";
-const BASE_TITLE = "none of the patches";
-
-/** Names of the patches in a directory, in their order. @throws {UsageError} when there is none */
-export async function listPatches(directory: string): Promise<string[]> {
-  const names: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(directory)) names.push(name);
-  } catch (error) {
-    throw new UsageError(`option --patches: ${directory} cannot be read: ${(error as Error).message}`);
-  }
-  const patches = names.filter((name) => PATCH.test(name) && !name.startsWith(COVER)).sort();
-  if (patches.length > 0) return patches;
-  throw new UsageError(`option --patches: expected files NNNN-*.patch in ${directory}, found none`);
-}
+/** The cover letter, 0000, is none. */
+const PATCH = /^(?!0000)\d{4}-.+\.(patch|diff|mbox)$/;
 
 /**
  * Makes a repository of just those files that patches touch, and applies one after the other, as `git am`
@@ -37,12 +23,18 @@ export async function listPatches(directory: string): Promise<string[]> {
  * @param directory an empty or missing one, for the repository
  * @param base the kernel's source; it is only read
  * @returns the commits, that of the kernel without any patch first
- * @throws {UsageError} naming the patch that does not apply
+ * @throws {UsageError} when there are no patches, or naming the one that does not apply
  */
 export async function commitPatches(
   { patches, base, directory }: { patches: string; base: string; directory: string },
 ): Promise<PatchCommit[]> {
-  const names = await listPatches(patches);
+  const entries = await Array.fromAsync(Deno.readDir(patches)).catch((error: Error) => {
+    throw new UsageError(`option --patches: ${patches} cannot be read: ${error.message}`);
+  });
+  const names = entries.map(({ name }) => name).filter((name) => PATCH.test(name)).sort();
+  if (names.length === 0) {
+    throw new UsageError(`option --patches: expected files NNNN-*.patch in ${patches}, found none`);
+  }
   const texts = await Promise.all(names.map((name) => Deno.readTextFile(join(patches, name))));
   await removeIfThere(directory);
   await Deno.mkdir(directory, { recursive: true });
@@ -53,7 +45,7 @@ export async function commitPatches(
   };
   await git("init", "--quiet", "--initial-branch=series");
   for (const file of new Set(texts.flatMap(touchedFiles))) await copyInto(base, directory, file);
-  await commit(BASE_TITLE);
+  await commit("none of the patches");
   for (const [index, name] of names.entries()) {
     const path = join(patches, name);
     try {
@@ -92,13 +84,18 @@ export function patchNamed(commits: readonly PatchCommit[], text: string, option
 const ENVIRONMENT = {
   GIT_CONFIG_GLOBAL: "/dev/null",
   GIT_CONFIG_NOSYSTEM: "1",
-  GIT_AUTHOR_NAME: "ckptest",
-  GIT_AUTHOR_EMAIL: "ckptest@localhost",
-  GIT_AUTHOR_DATE: "@0 +0000",
-  GIT_COMMITTER_NAME: "ckptest",
-  GIT_COMMITTER_EMAIL: "ckptest@localhost",
-  GIT_COMMITTER_DATE: "@0 +0000",
+  ...identity("AUTHOR"),
+  ...identity("COMMITTER"),
 };
+
+function identity(role: string): Record<string, string> {
+  const name = `GIT_${role}`;
+  return {
+    [`${name}_NAME`]: "ckptest",
+    [`${name}_EMAIL`]: "ckptest@localhost",
+    [`${name}_DATE`]: "@0 +0000",
+  };
+}
 
 /** Every file that a patch speaks of, also those that it only renames or whose mode it changes. */
 function touchedFiles(patch: string): string[] {

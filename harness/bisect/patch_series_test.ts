@@ -4,7 +4,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { runGit } from "../../vm/host/run_git.ts";
-import { commitPatches, listPatches, patchNamed } from "./patch_series.ts";
+import { commitPatches, patchNamed } from "./patch_series.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 
 /** A kernel in `work`, and two patches for it. */
@@ -59,9 +59,14 @@ Deno.test("a patch that does not apply is named, with what it does not apply to"
   const { fixture, patches } = await makeSeries();
   await using _fixture = fixture;
   await Deno.writeTextFile(join(fixture.work, "a.c"), "something else\n");
-  const make = () => commitPatches({ patches, base: fixture.work, directory: join(fixture.path, "x") });
-  const error = await assertRejects(make, UsageError, `${patches}/0001-one-begin.patch does not apply to`);
+  const make = (patches: string) =>
+    commitPatches({ patches, base: fixture.work, directory: join(fixture.path, "x") });
+  const error = await assertRejects(
+    () => make(patches),
+    UsageError,
+    `${patches}/0001-one-begin.patch does not apply to`,
+  );
   assertEquals(/a\.c/.test(error.message), true, error.message);
-  await assertRejects(() => listPatches(fixture.work), UsageError, "expected files NNNN-*.patch");
-  await assertRejects(() => listPatches(join(fixture.path, "no")), UsageError, "cannot be read");
+  await assertRejects(() => make(fixture.work), UsageError, "expected files NNNN-*.patch");
+  await assertRejects(() => make(join(fixture.path, "no")), UsageError, "cannot be read");
 });

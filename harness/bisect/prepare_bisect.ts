@@ -11,82 +11,38 @@ import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
 import type { BisectState } from "./bisect_state.ts";
-import type { BisectRequest, BisectSource } from "./bisect_request.ts";
+import type { BisectSource } from "./bisect_request.ts";
 import type { TreeSource } from "./bisect_tree.ts";
 import { commitPatches, type PatchCommit, patchNamed } from "./patch_series.ts";
 
-/** Where the patches of a bisect lie as commits, in its directory. */
-const SERIES = "series";
+/** The ends of a bisect, as far as they are known. */
+type Ends = Pick<BisectState, "good" | "bad" | "patches">;
 
-/** A bisect whose ends are known. */
-interface PreparedBisect {
-  readonly state: BisectState;
-  readonly source: TreeSource;
-}
-
-/** Where things are. */
-interface Places {
-  /** The directory of the bisect; it gets the patches as commits. */
-  readonly directory: string;
-  readonly cacheDir: string;
-}
-
-/** Finds the ends of a new bisect. @throws {UsageError} naming the option that is not as it must be */
-export async function prepareBisect(request: BisectRequest, places: Places): Promise<PreparedBisect> {
-  const { source } = request;
-  const prepared = source.kind === "git"
-    ? await prepareGit(source, places.cacheDir)
-    : await preparePatches(source, places);
-  const { good, bad, patches = [], ...tree } = prepared;
-  const names = Object.fromEntries(patches.map(({ id, name }) => [id, name]));
-  const started = new Date().toISOString();
-  return { state: { started, request, good, bad, patches: names, runs: [] }, source: tree };
-}
-
-/** Finds the sources of a bisect that was interrupted. */
-export async function reopenBisect(
-  state: BisectState,
-  { directory, cacheDir }: Places,
-): Promise<PreparedBisect> {
-  const { source } = state.request;
+/**
+ * Finds the ends of a new bisect, and the sources of any.
+ *
+ * @param before the ends of one that was interrupted
+ * @param places the directory of the bisect, which gets the patches as commits, and the cache
+ * @throws {UsageError} naming the option that is not as it must be
+ */
+export async function prepareBisect(
+  source: BisectSource,
+  before: Ends | undefined,
+  { directory, cacheDir }: { directory: string; cacheDir: string },
+): Promise<{ ends: Ends; tree: TreeSource }> {
   if (source.kind === "git") {
-    return { state, source: { objects: await objectsOf(await openRepository(source.repository, cacheDir)) } };
+    const repository = await openRepository(source.repository, cacheDir);
+    const git = async (...args: string[]) => (await runGit(["--git-dir", repository, ...args])).trim();
+    const ends = before ?? await findCommits(source, git);
+    // A work tree that was added to a repository has its objects elsewhere.
+    const objects = await git("rev-parse", "--path-format=absolute", "--git-path", "objects");
+    return { ends, tree: { objects } };
   }
-  const objects = join(directory, SERIES, ".git", "objects");
-  if (!await exists(objects)) {
-    throw new UsageError(`${directory} has lost the commits of its patches, ${SERIES}`);
-  }
-  const [commit] = Object.keys(state.patches);
-  return {
-    state,
-    source: { objects, base: { commit: commit!, path: await basePath(source.base, cacheDir) } },
-  };
-}
-
-type Ends = TreeSource & {
-  readonly good: string;
-  readonly bad: string;
-  readonly patches?: readonly PatchCommit[];
-};
-
-async function prepareGit(source: BisectSource & { kind: "git" }, cacheDir: string): Promise<Ends> {
-  const directory = await openRepository(source.repository, cacheDir);
-  const git = async (...args: string[]): Promise<string> =>
-    (await runGit(["--git-dir", directory, ...args]).catch(() => "")).trim();
-  const commitOf = async (ref: string, option: string): Promise<string> => {
-    const id = await git("rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`);
-    if (id !== "") return id;
-    throw new UsageError(`option ${option}: expected a commit of ${source.repository}, found "${ref}"`);
-  };
-  const good = await commitOf(source.good, "--good");
-  const bad = await commitOf(source.bad, "--bad");
-  if (good === bad) throw new UsageError(`--good and --bad are the same commit, ${good.slice(0, 12)}`);
-  const base = await git("merge-base", good, bad);
-  if (base === good) return { good, bad, objects: await objectsOf(directory) };
-  const parts = base === "" ? "have no history in common" : `part at ${base.slice(0, 12)}`;
-  throw new UsageError(
-    `--bad ${bad.slice(0, 12)} does not contain --good ${good.slice(0, 12)}: they ${parts}`,
-  );
+  const path = await fetchSource(await identifySource(source.base, { cacheDir }), { cacheDir });
+  const series = join(directory, "series");
+  const ends = before ?? await findPatches(source, { path, series });
+  const [commit] = Object.keys(ends.patches);
+  return { ends, tree: { objects: join(series, ".git", "objects"), base: { commit: commit!, path } } };
 }
 
 /**
@@ -110,22 +66,35 @@ async function openRepository(place: string, cacheDir: string): Promise<string> 
   return directory;
 }
 
-/** A work tree that was added to a repository has its objects elsewhere. */
-async function objectsOf(directory: string): Promise<string> {
-  const args = ["--git-dir", directory, "rev-parse", "--path-format=absolute", "--git-path", "objects"];
-  return (await runGit(args)).trim();
+async function findCommits(
+  source: BisectSource & { kind: "git" },
+  git: (...args: string[]) => Promise<string>,
+): Promise<Ends> {
+  const [good, bad] = await Promise.all((["good", "bad"] as const).map(async (end) => {
+    const ref = `${source[end]}^{commit}`;
+    return await git("rev-parse", "--verify", "--quiet", "--end-of-options", ref).catch(() => {
+      throw new UsageError(
+        `option --${end}: expected a commit of ${source.repository}, found "${source[end]}"`,
+      );
+    });
+  })) as [string, string];
+  if (good === bad) throw new UsageError(`--good and --bad are the same commit, ${good.slice(0, 12)}`);
+  const base = await git("merge-base", good, bad).catch(() => "");
+  if (base === good) return { good, bad, patches: {} };
+  const parts = base === "" ? "have no history in common" : `part at ${base.slice(0, 12)}`;
+  throw new UsageError(
+    `--bad ${bad.slice(0, 12)} does not contain --good ${good.slice(0, 12)}: they ${parts}`,
+  );
 }
 
-async function preparePatches(
+async function findPatches(
   source: BisectSource & { kind: "patches" },
-  { directory, cacheDir }: Places,
+  { path, series }: { path: string; series: string },
 ): Promise<Ends> {
-  const path = await basePath(source.base, cacheDir);
-  const place = join(directory, SERIES);
-  const patches = await commitPatches({ patches: source.directory, base: path, directory: place });
+  const patches = await commitPatches({ patches: source.directory, base: path, directory: series });
   const bad = source.bad === undefined ? patches.at(-1)! : patchNamed(patches, source.bad, "--bad");
   const good = source.good === undefined
-    ? await firstWhole(patches, { repository: place, path })
+    ? await firstWhole(patches, { path, series })
     : patchNamed(patches, source.good, "--good");
   if (patches.indexOf(good) >= patches.indexOf(bad)) {
     const hint = source.good === undefined
@@ -133,15 +102,8 @@ async function preparePatches(
       : "";
     throw new UsageError(`expected --good before --bad: found ${good.name} and ${bad.name}${hint}`);
   }
-  const base = { commit: patches[0]!.id, path };
-  return { good: good.id, bad: bad.id, objects: join(place, ".git", "objects"), base, patches };
-}
-
-async function basePath(
-  base: (BisectSource & { kind: "patches" })["base"],
-  cacheDir: string,
-): Promise<string> {
-  return await fetchSource(await identifySource(base, { cacheDir }), { cacheDir });
+  const names = Object.fromEntries(patches.map(({ id, name }) => [id, name]));
+  return { good: good.id, bad: bad.id, patches: names };
 }
 
 /**
@@ -150,7 +112,7 @@ async function basePath(
  */
 async function firstWhole(
   patches: readonly PatchCommit[],
-  { repository, path }: { repository: string; path: string },
+  { path, series: cwd }: { path: string; series: string },
 ): Promise<PatchCommit> {
   const files = [...(await readOverlay(OWN_OVERLAY)).keys()];
   const { series } = await identifySource({ kind: "directory", path }, { cacheDir: "" });
@@ -160,7 +122,7 @@ async function firstWhole(
     const { state } = await findPatch(
       { files, hooks },
       async (file) =>
-        await runGit(["show", `${patch.id}:${file}`], { cwd: repository })
+        await runGit(["show", `${patch.id}:${file}`], { cwd })
           .catch(() => Deno.readTextFile(join(path, file)).catch(() => undefined)),
     );
     if (state === "carried") return patch;

@@ -3,16 +3,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { BisectRequest, BisectSource } from "./bisect_request.ts";
+import type { BisectSource } from "./bisect_request.ts";
 import { prepareBisect } from "./prepare_bisect.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 
 async function prepare(fixture: GitFixture, source: BisectSource) {
-  const request: BisectRequest = {
-    ...{ source, platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
-    ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 60 },
-  };
-  return await prepareBisect(request, { directory: fixture.path, cacheDir: join(fixture.path, "cache") });
+  return await prepareBisect(source, undefined, {
+    directory: fixture.path,
+    cacheDir: join(fixture.path, "cache"),
+  });
 }
 
 Deno.test("ends are commits, by any name; others are refused by the option", async () => {
@@ -24,9 +23,9 @@ Deno.test("ends are commits, by any name; others are refused by the option", asy
   const side = await fixture.commit("on the side", { b: "1" });
   const git = (good: string, bad: string, repository = fixture.work) =>
     prepare(fixture, { kind: "git", repository, good, bad, firstParent: false });
-  const { state, source } = await git("v1", "main");
-  assertEquals([state.good, state.bad], [first, second]);
-  assertEquals(source, { objects: join(fixture.work, ".git", "objects") });
+  const { ends, tree } = await git("v1", "main");
+  assertEquals([ends.good, ends.bad], [first, second]);
+  assertEquals(tree, { objects: join(fixture.work, ".git", "objects") });
   const refused = (promise: Promise<unknown>, text: string) => assertRejects(() => promise, UsageError, text);
   await refused(git("v2", "main"), `option --good: expected a commit of ${fixture.work}, found "v2"`);
   await refused(git("v1", "--all"), "option --bad: expected a commit of ");
@@ -42,7 +41,7 @@ Deno.test("a repository behind a URL is fetched into the cache, and brought up t
   const first = await fixture.commit("first", { a: "1" });
   const repository = `file://${fixture.work}`;
   const badEnd = async () =>
-    (await prepare(fixture, { kind: "git", repository, good: first, bad: "main", firstParent: false })).state
+    (await prepare(fixture, { kind: "git", repository, good: first, bad: "main", firstParent: false })).ends
       .bad;
   const second = await fixture.commit("second", { a: "2" });
   assertEquals(await badEnd(), second);
@@ -65,8 +64,8 @@ Deno.test("patches are ends by number or name, and the good one comes first", as
       base: { kind: "directory", path: fixture.work },
       ...ends,
     });
-  const { state, source } = await patches({ good: "0" });
-  assertEquals([state.patches[state.good], state.patches[state.bad]], ["0", "0002-two.patch"]);
-  assertEquals(source.base?.commit, state.good);
+  const { ends, tree } = await patches({ good: "0" });
+  assertEquals([ends.patches[ends.good], ends.patches[ends.bad]], ["0", "0002-two.patch"]);
+  assertEquals(tree.base?.commit, ends.good);
   await assertRejects(() => patches({ good: "2", bad: "1" }), UsageError, "expected --good before --bad");
 });

@@ -5,20 +5,27 @@ import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { formatDuration } from "../run/quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import type { BisectRequest } from "./bisect_request.ts";
-import type { Change, EndedBisect } from "./bisect_state.ts";
+import type { BisectAnswer, BisectRun, Change, Failure } from "./bisect_state.ts";
 import { missProbability } from "./confidence.ts";
-import type { BisectRun, Evidence } from "./evidence.ts";
-import { type Failure, verdictOfRun } from "./run_outcome.ts";
+import type { Evidence } from "./evidence.ts";
+import { verdictOfRun } from "./run_outcome.ts";
+
+/** What {@linkcode printBisect} takes beside the answer. */
+interface PrintOptions {
+  readonly tried: readonly Change[];
+  readonly evidence: Evidence;
+  readonly request: BisectRequest;
+  readonly directory: string;
+  readonly terminal: Terminal;
+}
 
 /** Prints all changes that were tried, and what was found. */
-export async function printBisect(
-  { answer, evidence, describe }: EndedBisect,
-  { request, directory, terminal }: { request: BisectRequest; directory: string; terminal: Terminal },
-): Promise<void> {
+export function printBisect(answer: BisectAnswer, options: PrintOptions): void {
   const { firstBad, confidence, failure, problem } = answer;
+  const { tried, evidence, request, directory, terminal } = options;
   const print = (line: string): void => terminal.result(line);
   print("\nchanges tried:");
-  for (const id of evidence.tried) print(`  ${changeLine(await describe(id), evidence)}`);
+  for (const change of tried) print(`  ${changeLine(change, evidence)}`);
   print("");
   if (failure) print(`failure: ${failure.scenario}: ${failure.text}`);
   if (problem) return print(terminal.style(`no answer: ${problem.text}`, "fail"));

@@ -5,7 +5,8 @@ import { exists } from "@std/fs";
 import { fromFileUrl, join } from "@std/path";
 import type { Terminal } from "../report/terminal.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
-import { type BisectAnswer, type BisectState, exitStatusOfBisect, readBisectState } from "./bisect_state.ts";
+import { type BisectAnswer, type BisectState, readBisectState } from "./bisect_state.ts";
+import { exitStatusOfBisect } from "./bisect_status.ts";
 import {
   fakeBisect,
   type FakeBisectOptions,
@@ -71,21 +72,15 @@ class Bisects implements AsyncDisposable {
   /** Runs a bisect to its end in a directory of its own, or goes on with one. */
   async end(changes: Partial<FakeBisectOptions> = {}): Promise<Ended> {
     const path = join(this.fixture.path, `bisect${this.#bisects++}`);
-    const ended = await fakeBisect({ ...this.options, path, ...changes });
-    if (typeof ended === "string") throw new Error(ended);
-    const { answer, evidence } = ended;
+    const answer = await fakeBisect({ ...this.options, path, ...changes });
     const titles = answer.firstBad.map(({ title }) => title);
-    const runs = evidence.tried.map((id): [number, number] => [
-      this.commits.indexOf(id),
-      evidence.runsOf(id).length,
-    ]);
-    return {
-      answer,
-      titles,
-      status: exitStatusOfBisect(answer),
-      runs: new Map(runs),
-      state: (await readBisectState(changes.path ?? path))!,
-    };
+    const state = (await readBisectState(changes.path ?? path))!;
+    const runs = new Map<number, number>();
+    for (const { change } of state.runs) {
+      const number = this.commits.indexOf(change);
+      runs.set(number, (runs.get(number) ?? 0) + 1);
+    }
+    return { answer, titles, status: exitStatusOfBisect(answer), runs, state };
   }
 
   get text(): string {
@@ -212,7 +207,7 @@ Deno.test("stopped anywhere, a bisect goes on where it was and ends as an undist
     const options = { ...bisects.options, path, runner, signal: controller.signal };
     const said = await fakeBisect(options).catch((error: Error) => error.message);
     assertEquals(said, how === "throw" ? "killed" : "interrupted by SIGINT");
-    // The log in the bisect's directory is enough, and so is the tree.
+    // What the runs gave is enough, and so it is when the tree is there.
     if (how === "abort") await Deno.remove(bisects.options.cacheDir, { recursive: true });
     const { state } = await bisects.end({ path });
     assertEquals(steadyPart(state), steadyPart(expected), `after ${stopAfter} runs`);

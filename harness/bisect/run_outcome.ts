@@ -2,33 +2,7 @@
 
 import { findingText } from "../../lib/image/finding.ts";
 import type { RunResult, ScenarioRecord } from "../run/run_result.ts";
-
-/** A failing scenario, with what it can be told from others by. */
-export interface Failure {
-  readonly scenario: string;
-  /** Ids of findings, and titles of complaints of the kernel behind `splat: `. */
-  readonly keys: readonly string[];
-  /** Whether the guest was lost. */
-  readonly lost: boolean;
-  /** In a line. */
-  readonly text: string;
-}
-
-/** Why a run says nothing of the failure. */
-export interface SkipReason {
-  readonly kind: "build" | "boot" | "guest lost" | "deadline" | "nothing ran" | "other failure" | "other";
-  readonly text: string;
-}
-
-/** What one run of a suite says of the kernel. */
-export interface RunOutcome {
-  /** Set when it says nothing. */
-  readonly skip?: SkipReason;
-  /** Names of scenarios. */
-  readonly passed: readonly string[];
-  readonly skipped: readonly string[];
-  readonly failures: readonly Failure[];
-}
+import type { Failure, RunOutcome, SkipReason } from "./bisect_state.ts";
 
 /** An outcome that says nothing of the kernel. */
 export function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
+import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
+import { DISK_FULL_HINT, isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
 import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
 import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
 import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
 import { JobTemp } from "../nightly/run/job_temp.ts";
 import type { BisectRequest } from "./bisect_request.ts";
-import { outcomeOfRun, type RunOutcome, skippedRun } from "./run_outcome.ts";
+import type { RunOutcome } from "./bisect_state.ts";
+import { outcomeOfRun, skippedRun } from "./run_outcome.ts";
 
 /** What {@linkcode runSuite} takes. */
 interface RunSuiteOptions {
@@ -21,8 +23,13 @@ interface RunSuiteOptions {
   readonly signal: AbortSignal;
 }
 
-/** Builds the kernel of a tree and runs the suite on it; undefined when that was cut short. */
-export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome | "disk full" | undefined> {
+/**
+ * Builds the kernel of a tree and runs the suite on it.
+ *
+ * @throws {InterruptedError} when the signal comes
+ * @throws {ExpectedError} when it failed on a full disk
+ */
+export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome> {
   const { request: { suite, platform, flavour, deadlineSeconds }, tree, runner, out, signal } = options;
   const command = suiteCommand(suite, platform, { flavour, options: ["--kernel-tree", tree] });
   // What failed is run again by us.
@@ -33,7 +40,7 @@ export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome | "
     ...{ out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json"), tmp: temp.path },
     signal: AbortSignal.any([signal, deadline]),
   });
-  if (signal.aborted) return undefined;
+  throwIfInterrupted(signal);
   const hasResults = command.writesResults;
   const late = deadline.aborted;
   const { kind, reason = "", run } = await endOfJob(end, { out, hasResults, late, deadlineSeconds });
@@ -60,5 +67,6 @@ export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome | "
     return { passed: [], skipped: [], failures: [{ scenario, keys: [...keys], lost: false, text: reason }] };
   };
   const said = outcome();
-  return said.skip && await isDiskNearlyFull(out) ? "disk full" : said;
+  if (said.skip && await isDiskNearlyFull(out)) throw new ExpectedError(DISK_FULL_HINT);
+  return said;
 }

@@ -3,6 +3,7 @@
  * The command line as a user runs it, as far as it needs no guest: exit status, and what is printed where.
  */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { setTimeout } from "node:timers/promises";
 import { fromFileUrl, join } from "@std/path";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
@@ -211,6 +212,30 @@ Deno.test("a place that is missing is one line: HOME, TMPDIR, a cache that canno
   const cache = await run(["checkpoint", "--", "/bin/sh"], { XDG_CACHE_HOME: join(dir, "garbage.ckpt") });
   assertMatch(cache.stderr, /^ckptest checkpoint: .*garbage\.ckpt.*\n$/);
   assertEquals(cache.code, 2);
+});
+
+Deno.test("Ctrl-C ends a nightly run with status 130, and with the command to go on", async () => {
+  const matrix = join(dir, "one.json");
+  await Deno.writeTextFile(
+    matrix,
+    `{ "jobs": [{ "kernels": [{ "debian": "6.1" }], "platforms": ["x86_64"], "suites": ["corruptions"] }] }`,
+  );
+  const out = join(dir, "interrupted");
+  const child = new Deno.Command("deno", {
+    args: [...CKPTEST, "nightly", "--matrix", matrix, "--history", join(dir, "i.sqlite"), "--out", out],
+    env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory() },
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const ended = child.output();
+  // The directory of the job that runs.
+  while (!await Deno.stat(join(out, "partial")).catch(() => undefined)) await setTimeout(20);
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await ended;
+  const decoder = new TextDecoder();
+  assertEquals(code, 130, decoder.decode(stderr));
+  const text = decoder.decode(stdout);
+  assertMatch(text, /^stopped: interrupted by SIGINT\ngo on with: deno task nightly .* --resume$/m);
+  assertMatch(text, /^0 passed, 0 failed, 1 missing$/m);
 });
 
 Deno.test("a reader of standard output that goes away ends a command quietly", async () => {

@@ -240,7 +240,7 @@ slurmTest(
     await cluster.until("the shard is queued again", RUN_SECONDS, async () => {
       return (await cluster.job(`${first.array}_1`)).restarts === 1;
     });
-    assertMatch(await fixture.log("shard-1"), /SIGTERM: ending what runs; finished jobs are kept/);
+    assertMatch(await fixture.log("shard-1"), /SIGTERM: ending what runs; what is finished is kept/);
     const cut = (await fixture.result("out/shards/1")).jobs;
     assert(cut.some(({ status }) => status === "missing"));
     await cluster.until("the shard runs again", RUN_SECONDS, async () => {

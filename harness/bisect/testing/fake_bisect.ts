@@ -15,10 +15,9 @@ import { fakeRunResult } from "../../nightly/testing/fake_jobs.ts";
 import { Terminal } from "../../report/terminal.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import type { BisectRequest } from "../bisect_request.ts";
-import { type EndedBisect, readBisectState, writeBisectState } from "../bisect_state.ts";
-import { BisectTree } from "../bisect_tree.ts";
-import { prepareBisect, reopenBisect } from "../prepare_bisect.ts";
-import { printBisect } from "../print_bisect.ts";
+import { type BisectAnswer, readBisectState, writeBisectState } from "../bisect_state.ts";
+import { withBisectTree } from "../bisect_tree.ts";
+import { prepareBisect } from "../prepare_bisect.ts";
 import { runBisect } from "../run_bisect.ts";
 
 /** What a run of the kernel comes to, by the contents of the tree's file `state`. */
@@ -61,7 +60,7 @@ export function fakeKernelRunner(kernel: FakeKernel = plainKernel): JobRunner {
 }
 
 async function end({ outcomePath }: JobPlace, status: ExitStatus, problem?: string): Promise<JobEnd> {
-  const outcome = { status, ...(status === EXIT_STATUS.pass ? {} : { problem }) };
+  const outcome = { status, ...problem !== undefined && { problem } };
   await writeOutcome(outcomePath, outcome);
   return { argv: [], code: status, signal: null, seconds: 0.1, lines: [], outcome };
 }
@@ -82,28 +81,26 @@ export interface FakeBisectOptions {
 }
 
 /** Begins or resumes a bisect, and prints its end. */
-export async function fakeBisect(options: FakeBisectOptions): Promise<EndedBisect | string> {
+export async function fakeBisect(options: FakeBisectOptions): Promise<BisectAnswer> {
   const { repository, good, bad, path, cacheDir, terminal = new Terminal() } = options;
   const before = await readBisectState(path);
-  const places = { directory: path, cacheDir };
-  const { state, source } = before ? await reopenBisect(before, places) : await prepareBisect({
+  const request: BisectRequest = {
     source: { kind: "git", repository, good, bad, firstParent: false },
     ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
     ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 60 },
     ...options.request,
-  }, places);
+  };
+  const { ends, tree } = await prepareBisect(request.source, before, { directory: path, cacheDir });
+  const state = { request, ...ends, runs: before?.runs ?? [] };
   await Deno.mkdir(path, { recursive: true });
   await writeBisectState(path, state);
-  await using tree = await BisectTree.take(source, { cacheDir, owner: path });
-  const ended = await runBisect({
-    ...{ state, directory: path, tree, terminal },
-    runner: options.runner ?? fakeKernelRunner(options.kernel),
-    signal: options.signal ?? new AbortController().signal,
-  });
-  if (typeof ended === "object") {
-    await printBisect(ended, { request: state.request, directory: path, terminal });
-  }
-  return ended;
+  const runner = options.runner ?? fakeKernelRunner(options.kernel);
+  const signal = options.signal ?? new AbortController().signal;
+  return await withBisectTree(
+    tree,
+    { cacheDir, owner: path },
+    (tree) => runBisect({ state, directory: path, tree, terminal, runner, signal }),
+  );
 }
 
 if (import.meta.main) {

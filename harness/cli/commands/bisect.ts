@@ -2,29 +2,24 @@
 
 import { join, resolve } from "@std/path";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { type ExitStatus, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
-import { DISK_FULL_HINT } from "../../../vm/kernel/build/build_error.ts";
+import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
-import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "../../bisect/bisect_request.ts";
-import {
-  type BisectState,
-  exitStatusOfBisect,
-  readBisectState,
-  writeBisectState,
-} from "../../bisect/bisect_state.ts";
-import { BisectTree } from "../../bisect/bisect_tree.ts";
-import { prepareBisect, reopenBisect } from "../../bisect/prepare_bisect.ts";
-import { printBisect } from "../../bisect/print_bisect.ts";
-import { runBisect } from "../../bisect/run_bisect.ts";
-import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
-import type { Command } from "../command.ts";
-import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";
+import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "../../bisect/bisect_request.ts";
+import { readBisectState, writeBisectState } from "../../bisect/bisect_state.ts";
+import { exitStatusOfBisect } from "../../bisect/bisect_status.ts";
+import { withBisectTree } from "../../bisect/bisect_tree.ts";
+import { prepareBisect } from "../../bisect/prepare_bisect.ts";
+import { runBisect } from "../../bisect/run_bisect.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
-import { onInterrupt } from "../../run/on_interrupt.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
-import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 import { Terminal } from "../../report/terminal.ts";
+import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
+import { onInterrupt } from "../../run/on_interrupt.ts";
+import type { Command } from "../command.ts";
+import { givenOptions, type ParsedOptions } from "../parse_options.ts";
 
 /** `bisect`: finds the change of a kernel with which a scenario began to fail. */
 export const bisectCommand: Command = {
@@ -42,8 +37,7 @@ export const bisectCommand: Command = {
     resume: "go on with an interrupted bisect; other options need not be given again",
   },
   async run(options) {
-    const request = options.flag("resume") ? undefined : parseBisectRequest(options);
-    if (request) await checkRequest(request);
+    if (!options.flag("resume")) await checkRequest(parseBisectRequest(options));
     const directory = await placeOf(options);
     await makeDirectory(directory, "the bisect");
     const onWait = (holder: string): void => {
@@ -51,8 +45,7 @@ export const bisectCommand: Command = {
         `another bisect (process ${holder}) works in ${directory}: name another with --out`,
       );
     };
-    const work = () => bisect(request, options, directory);
-    return await withFileLock(join(directory, ".lock"), work, { onWait });
+    return await withFileLock(join(directory, ".lock"), () => bisect(options, directory), { onWait });
   },
 };
 
@@ -64,60 +57,51 @@ async function checkRequest({ suite }: BisectRequest): Promise<void> {
   throw new UsageError(`option --filter: no scenario's name contains ${suite.filter.join(" or ")}`);
 }
 
-/** @param request undefined to go on with the bisect of the directory */
-async function bisect(
-  request: BisectRequest | undefined,
-  options: ParsedOptions,
-  directory: string,
-): Promise<ExitStatus> {
-  const cacheDir = cacheDirectory();
-  const places = { directory, cacheDir };
+async function bisect(options: ParsedOptions, directory: string): Promise<ExitStatus> {
   const terminal = new Terminal();
+  const cacheDir = cacheDirectory();
   const before = await readBisectState(directory);
-  checkState(before, { request, options, directory });
-  const { state, source } = before
-    ? await reopenBisect(before, places)
-    : await prepareBisect(request!, places);
+  const request = requestOf(options, { before: before?.request, directory });
+  const { ends, tree: source } = await prepareBisect(request.source, before, { directory, cacheDir });
+  const state = { request, ...ends, runs: before?.runs ?? [] };
   await writeBisectState(directory, state);
   const nameOf = (id: string): string => state.patches[id] ?? id.slice(0, 12);
   terminal.result(`# from ${nameOf(state.good)} (good) to ${nameOf(state.bad)} (bad), to ${directory}`);
   if (state.runs.length > 0) terminal.result(`${state.runs.length} runs are finished`);
   using interrupt = onInterrupt(terminal);
-  await using tree = await BisectTree.take(source, { cacheDir, owner: directory });
   const { signal } = interrupt;
-  const ended = await runBisect({ state, directory, tree, terminal, signal, runner: CKPTEST_RUNNER });
-  terminal.clearStatus();
-  if (typeof ended === "string") {
-    terminal.result(`stopped: ${ended}`);
+  try {
+    return await withBisectTree(source, { cacheDir, owner: directory }, async (tree) => {
+      const answer = await runBisect({ state, directory, tree, terminal, signal, runner: CKPTEST_RUNNER });
+      // What was built of it stays in the cache: the next one is compiled upon that.
+      await removeIfThere(tree);
+      return exitStatusOfBisect(answer);
+    });
+  } catch (error) {
+    terminal.clearStatus();
     const again = ["deno", "task", "ckptest", "bisect", "--resume", "--out", directory];
-    terminal.result(`go on with: ${shellJoin(again)}`);
-    return ended === DISK_FULL_HINT ? EXIT_STATUS.usage : EXIT_STATUS.testFailed;
+    if (error instanceof ExpectedError) terminal.result(`go on with: ${shellJoin(again)}`);
+    throw error;
   }
-  await tree.remove();
-  await printBisect(ended, { request: state.request, directory, terminal });
-  return exitStatusOfBisect(ended.answer);
 }
 
-/** Whether the directory holds what is asked for: a bisect to resume, or none. */
-function checkState(
-  state: BisectState | undefined,
-  { request, options, directory }: {
-    request: BisectRequest | undefined;
-    options: ParsedOptions;
-    directory: string;
-  },
-): void {
-  if (request && state) {
+/** What is asked for, where the directory holds what goes with that: a bisect to resume, or none. */
+function requestOf(
+  options: ParsedOptions,
+  { before, directory }: { before: BisectRequest | undefined; directory: string },
+): BisectRequest {
+  if (!options.flag("resume")) {
+    if (!before) return parseBisectRequest(options);
     throw new UsageError(
       `${directory} holds a bisect: go on with it (--resume), or name another place (--out)`,
     );
   }
-  if (request) return;
-  if (!state) throw new UsageError(`${directory} holds no bisect to resume`);
+  if (!before) throw new UsageError(`${directory} holds no bisect to resume`);
   const isGiven = givenOptions(options, REQUEST_OPTIONS).length > 0;
-  if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(state.request)) {
+  if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(before)) {
     throw new UsageError(`${directory} holds a bisect with other options: give --resume and --out alone`);
   }
+  return before;
 }
 
 async function placeOf(options: ParsedOptions): Promise<string> {

@@ -4,7 +4,7 @@ import { join, resolve } from "@std/path";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import type { Command } from "../command.ts";
-import { EXIT_STATUS } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { formatBytes, parseBytes, parseSeconds } from "../../run/quantity.ts";
 import { History } from "../../nightly/history/history.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
@@ -109,6 +109,7 @@ export const nightlyCommand: Command = {
     const place = out === undefined ? ["--out", directory] : [];
     const again = shellJoin(["deno", "task", "nightly", ...given, ...place, "--resume"]);
     printNightly(result, { directory, terminal, resume: again, page });
+    throwIfInterrupted(interrupt.signal);
     return exitStatusOfNightly(result);
   },
 };

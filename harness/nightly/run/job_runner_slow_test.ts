@@ -24,9 +24,9 @@ Deno.test("a job is a process of this ckptest's: its output goes to the log, its
   const list = await runJob({ kind: "ckptest", args: ["list"], writesResults: false });
   assertEquals(list.code, 0, list.log);
   assertStringIncludes(list.log, "ldt_full");
-  assertEquals(list.outcome, { status: 0 });
+  assertEquals<unknown>(list.outcome, { schema: 1, status: 0 });
   const wrong = await runJob({ kind: "ckptest", args: ["list", "--no-such-option"], writesResults: false });
-  assertEquals(wrong.outcome, { status: 2, problem: "unknown option --no-such-option" });
+  assertEquals<unknown>(wrong.outcome, { schema: 1, status: 2, problem: "unknown option --no-such-option" });
 });
 
 Deno.test("a job of tests tells which one failed", async () => {

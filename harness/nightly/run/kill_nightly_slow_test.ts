@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { exists, walk } from "@std/fs";
 import { fromFileUrl } from "@std/path";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { DatabaseSync } from "node:sqlite";
 import type { NightlyResult } from "../nightly_result.ts";
 import type { FakeScript } from "../testing/fake_jobs.ts";
@@ -104,7 +105,7 @@ Deno.test("Ctrl-C lets a nightly run end in good order: status, message, no temp
   child.kill("SIGINT");
   const { code, stdout } = await child.output();
   const text = new TextDecoder().decode(stdout);
-  assertEquals(code, 1, text);
+  assertEquals(code, EXIT_STATUS.interrupted, text);
   assert(
     /stopped: interrupted by SIGINT\ngo on with: the same\n/.test(text),
     text,

@@ -10,6 +10,7 @@
  */
 import { History } from "../history/history.ts";
 import { exitStatusOfNightly, printNightly } from "../nightly_summary.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runNightly } from "../run/run_nightly.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -27,5 +28,5 @@ if (import.meta.main) {
     plan: await fakePlan(parsed, { only }),
   });
   printNightly(result, { directory, terminal, resume: "the same" });
-  Deno.exitCode = exitStatusOfNightly(result);
+  Deno.exitCode = interrupt.signal.aborted ? EXIT_STATUS.interrupted : exitStatusOfNightly(result);
 }
