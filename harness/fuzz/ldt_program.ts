@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { LDT_ENTRIES } from "../../lib/abi/arch.ts";
 import { SIGNALS } from "../../lib/abi/signals.ts";
 import { blockHash } from "../../lib/abi/block_hash.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
@@ -12,15 +11,9 @@ import {
   segmentLoadFault,
   type SegmentRegister,
 } from "../../lib/x86/descriptor.ts";
-import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
-import {
-  callArguments,
-  describeCall,
-  type LdtCall,
-  type ModifyLdtCall,
-  READ_BUFFER_SIZE,
-} from "./ldt_calls.ts";
+import { LDT_ENTRIES, LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import { encodeUserDesc } from "../../lib/x86/user_desc.ts";
+import { describeCall, type LdtCall, type ModifyLdtCall } from "./ldt_calls.ts";
 
 /** What one result of the target must be. */
 export interface LdtCheck {
@@ -52,6 +45,8 @@ interface LdtCompileOptions {
   readonly tamper?: ((call: LdtCall) => LdtCall) | undefined;
 }
 
+/** Bytes of the buffer that a call with `pointer: "buffer"` has: more than any read can fill. */
+const READ_BUFFER_SIZE = 69632;
 const REGISTERS: Readonly<Partial<Record<SegmentRegister, number>>> = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 };
 const SIGBUS = BigInt(SIGNALS.SIGBUS);
 const SIGSEGV = BigInt(SIGNALS.SIGSEGV);
@@ -150,13 +145,14 @@ class Compiler implements LdtProgram {
   }
 
   #memory(call: ModifyLdtCall): Uint8Array | "fault" {
-    const { pointer } = call;
-    if (pointer === "buffer") return this.#buffer;
+    if (typeof call.pointer === "string") return call.pointer === "buffer" ? this.#buffer : "fault";
+    const bytes = encodeUserDesc(call.pointer);
     // Writes look at one user_desc alone: no need to make a buffer of it each time.
-    if (typeof pointer !== "string" && (call.func === 1 || call.func === 0x11)) {
-      return encodeUserDesc(pointer);
-    }
-    return callArguments(call).ptr;
+    if (call.func === 1 || call.func === 0x11) return bytes;
+    // Other calls may read on: zeros follow, as in the guest's scratch memory.
+    const memory = new Uint8Array(READ_BUFFER_SIZE);
+    memory.set(bytes);
+    return memory;
   }
 
   #pointer({ pointer }: ModifyLdtCall): OpArgument {

@@ -182,30 +182,32 @@ async function makeSmall(
   sequences: readonly (readonly LdtCall[])[],
   options: LdtFuzzOptions & { first: number; failed: FailedSequence },
 ): Promise<LdtFailure & { shrinks: number }> {
-  const { first, failed, seed } = options;
+  const { first, failed } = options;
   let shrinks = 0;
   let mismatch = failed.mismatch;
-  let error: unknown;
-  const property = fc.asyncProperty(LDT_CALLS, async (calls) => {
-    if (error !== undefined) return;
+  let ended: { error: unknown } | undefined;
+  const passes = fc.asyncProperty(LDT_CALLS, async (calls) => {
     shrinks++;
-    const program = compile(calls, 0, options);
-    const answer = await options.execute(program.ops).catch((caught: unknown) => void (error = caught));
-    const found = answer && judge([program], answer);
-    if (found) mismatch = found.mismatch;
-    return found === undefined;
+    try {
+      const program = compile(calls, 0, options);
+      const found = judge([program], await options.execute(program.ops));
+      // The last program that failed is the smallest: every smaller one passed.
+      mismatch = found?.mismatch ?? mismatch;
+      return found === undefined;
+    } catch (error) {
+      ended = { error };
+      throw new fc.PreconditionFailure(true);
+    }
   });
   // A process that dies shows up late: the sequence may be one before. With a complaint it may be any.
   const order = [failed.index, ...sequences.keys().filter((index) => index < failed.index)];
   for (const index of order) {
-    // Draws the very sequence of drawSequence().
-    const once = { seed: seedOf(seed, first + index), numRuns: 1, unbiased: true };
-    const { counterexample } = await fc.check(property, once);
-    if (error !== undefined) throw error;
+    const seed = seedOf(options.seed, first + index);
+    const { counterexample } = await fc.check(passes, { seed, numRuns: 1 });
+    if (ended) throw ended.error;
     if (!counterexample) continue;
-    // The last program that failed is the smallest: every smaller one passed.
-    const [calls] = counterexample;
-    return { index: first + index, drawn: sequences[index]!.length, calls, mismatch, alone: true, shrinks };
+    const drawn = sequences[index]!.length;
+    return { index: first + index, drawn, calls: counterexample[0], mismatch, alone: true, shrinks };
   }
   const calls = sequences[failed.index]!;
   return { index: first + failed.index, drawn: calls.length, calls, mismatch, alone: false, shrinks };
