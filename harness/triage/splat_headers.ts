@@ -2,21 +2,8 @@
 
 import type { SplatKind } from "./splat.ts";
 
-/** What a title is made from. */
-interface TitleParts {
-  /** The header's match. */
-  readonly match: RegExpExecArray;
-  /** The first function of the report that is not machinery; undefined when none was printed. */
-  readonly place: string | undefined;
-  /** The whole report. */
-  readonly text: string;
-}
-
-/** How one sort of report begins, is named and ends. */
-export interface SplatHeader {
-  readonly kind: SplatKind;
-  readonly pattern: RegExp;
-  readonly title: (parts: TitleParts) => string;
+/** How a sort of report goes on and ends, where it is not as most are. */
+interface SplatCourse {
   /**
    * Whether this line comes before the line that tells what happens next (WARNING, kernel BUG, Oops): those
    * belong to the same report, up to its first stack.
@@ -31,42 +18,61 @@ export interface SplatHeader {
   readonly includes?: RegExp;
 }
 
-/** "WARNING in foo", or "WARNING" alone. */
-function titled(words: string): (parts: TitleParts) => string {
-  return ({ place }) => inPlace(words, place);
+/** How one sort of report begins, is named and ends. */
+export interface SplatHeader extends SplatCourse {
+  readonly kind: SplatKind;
+  readonly pattern: RegExp;
+  /** Its title, with places that {@linkcode titleOf} fills in. */
+  readonly title: string;
 }
 
-function inPlace(words: string, place: string | undefined): string {
-  return place === undefined ? words : `${words} in ${place}`;
+/** What a title is made from. */
+interface TitleParts {
+  /** The header's match. */
+  readonly match: RegExpExecArray;
+  /** The first function of the report that is not machinery; undefined when none was printed. */
+  readonly place: string | undefined;
+  /** The whole report. */
+  readonly text: string;
+}
+
+/** Places of a title that are filled in from the report's text. A blank before the place goes with it. */
+const FROM_TEXT: Readonly<Record<string, (text: string) => string | undefined>> = {
+  wanted: (text) => lockAfter(text, /is trying to acquire lock/),
+  held: (text) => lockAfter(text, /already holding/),
+  changed: (text) => lockAfter(text, /just changed the state of lock/),
+  inconsistent: (text) => lockName(text.split("\n").find((line) => /\{.*\}.*, at: /.test(line))),
+  access: (text) => /^(Read|Write) (?:of size|at)/m.exec(text)?.[1],
+  counter: (text) => /\btype:\w+/.exec(text.split("\n")[0]!)?.[0],
+  owner: (text) => /Allocated in [\w.]+/.exec(text)?.[0].replace(/^A(.*)/, "(a$1)"),
+  victim: (text) => /Killed? process \d+ \((.*?)\)/.exec(text)?.[1] ?? "a task",
+  // Of a report that is cut off there is no more.
+  message: (text) => withoutNumbers(text.split("\n")[1] ?? ""),
+};
+
+/**
+ * The title of a report: its template with `$1` as the pattern's group, `#1` that without what differs from time to time,
+ * ` in @` the function where it happened, or with a number behind it that group where none is known, and words in `<>`
+ * taken from the report.
+ */
+export function titleOf({ title }: SplatHeader, { match, place, text }: TitleParts): string {
+  return title.replaceAll(/([$#])(\d)| in @(\d?)|:? ?<(\w+)>/g, (whole, mark, group, otherwise, word) => {
+    if (mark !== undefined) return mark === "$" ? match[group]! : withoutNumbers(match[group]!);
+    const found = word === undefined ? place ?? match[otherwise || NaN] : FROM_TEXT[word]!(text);
+    return found ? whole.replace(/@.?$|<.*/, () => found) : "";
+  });
+}
+
+/** The lock in the first line that follows some words. */
+function lockAfter(text: string, words: RegExp): string {
+  const lines = text.split("\n");
+  const at = lines.findIndex((line) => words.test(line));
+  return lockName(at < 0 ? undefined : lines.slice(at + 1, at + 6).find((line) => /\(.+?\)\{/.test(line)));
 }
 
 /** Name of a lock class without the number of its instance: `&mm->mmap_lock#2` is `&mm->mmap_lock`. */
 function lockName(line: string | undefined): string {
   return (/\((.+?)\)\{/.exec(line ?? "")?.[1] ?? "?").replace(/#\d+/, "");
-}
-
-/** The lock in the first line that follows some words. */
-function lockAfter(text: string, words: string): string {
-  const lines = text.split("\n");
-  const at = lines.findIndex((line) => line.includes(words));
-  const isLock = (line: string): boolean => /\(.+?\)\{/.test(line);
-  return lockName(at < 0 ? undefined : lines.slice(at + 1, at + 6).find(isLock));
-}
-
-function lockOrder(words: string): (parts: TitleParts) => string {
-  return ({ text }) => {
-    const wanted = lockAfter(text, "is trying to acquire lock");
-    const held = lockAfter(text, "already holding");
-    return `${words}: ${held} -> ${wanted}`;
-  };
-}
-
-/** KASAN and its kin: "in foo" of the header may be a function of the C library. */
-function sanitizer(name: string): (parts: TitleParts) => string {
-  return ({ match, place, text }) => {
-    const access = /^(Read|Write) (?:of size|at)/m.exec(text)?.[1];
-    return inPlace([`${name}: ${match[1]}`, ...(access ? [access] : [])].join(" "), place);
-  };
 }
 
 /** Text of a message with what differs from time to time taken out. */
@@ -81,10 +87,7 @@ function withoutNumbers(text: string): string {
 export const CUT_HERE: SplatHeader = {
   kind: "other",
   pattern: /^-{8,}\[ cut here \]-{8,}/,
-  title: ({ text }) => {
-    const message = text.split("\n")[1]?.trim();
-    return message ? `report cut off: ${withoutNumbers(message)}` : "report cut off";
-  },
+  title: "report cut off: <message>",
   isPrelude: true,
 };
 
@@ -92,14 +95,14 @@ export const CUT_HERE: SplatHeader = {
 export const HEADLESS: SplatHeader = {
   kind: "other",
   pattern: /^(?:Call Trace:|RIP: 0010:|EIP: |---\[ end trace )/,
-  title: titled("stack without a beginning"),
+  title: "stack without a beginning in @",
 };
 
 /** What fault injection tells of each failure that it was asked for (lib/fault-inject.c): no complaint. */
 export const INJECTED: SplatHeader = {
   kind: "other",
   pattern: /^FAULT_INJECTION: forcing a failure/,
-  title: () => "fault injection",
+  title: "fault injection",
 };
 
 /** A panic that says no more than that another report was bad enough. */
@@ -111,286 +114,128 @@ export const CONSEQUENCE = new RegExp(
   ].join("|") + ")",
 );
 
+const BAR = { end: "bar" } as const;
+const BACKTRACE = { end: "backtrace" } as const;
+const LINE = { end: "line" } as const;
+const PRELUDE = { isPrelude: true } as const;
 /** Lines between the cause of an oops and its stack, whole or cut: what KASAN knows of the address, and die(). */
-const OOPS_DETAIL = /^KASAN: [\w-]+ in range|^Oops\b/;
+const OOPS = { isPrelude: true, includes: /^KASAN: [\w-]+ in range|^Oops\b/ } as const;
+const OOM_VICTIM = "(?:Memory cgroup out of memory|Out of memory(?: \\(.*?\\))?): Kill";
 
-/** Sorts of reports, each special one before the general one that would fit it too. */
-export const SPLAT_HEADERS: readonly SplatHeader[] = [
-  // mm/kasan/report.c, mm/kfence/report.c, kernel/kcsan/report.c, lib/ubsan.c
-  { kind: "KASAN", pattern: /^BUG: KASAN: ([\w-]+(?: or [\w-]+)?)/, title: sanitizer("KASAN"), end: "bar" },
-  { kind: "KASAN", pattern: /^BUG: KFENCE: ([\w-]+(?: [\w-]+)?)/, title: sanitizer("KFENCE"), end: "bar" },
-  { kind: "other", pattern: /^BUG: (?:KCSAN|KMSAN): ([\w-]+)/, title: sanitizer("KCSAN"), end: "bar" },
-  {
-    kind: "UBSAN",
-    pattern: /^UBSAN: ([\w-]+) in (\S+?):\d+/,
-    title: ({ match, place }) => inPlace(`UBSAN: ${match[1]}`, place ?? match[2]),
-    end: "bar",
-  },
+const TABLE: readonly (readonly [SplatKind, pattern: RegExp, title: string, SplatCourse?])[] = [
+  // mm/kasan/report.c, mm/kfence/report.c, kernel/kcsan/report.c, lib/ubsan.c: "in foo" of their header may be a
+  // function of the C library.
+  ["KASAN", /^BUG: KASAN: ([\w-]+(?: or [\w-]+)?)/, "KASAN: $1 <access> in @", BAR],
+  ["KASAN", /^BUG: KFENCE: ([\w-]+(?: [\w-]+)?)/, "KFENCE: $1 <access> in @", BAR],
+  ["other", /^BUG: (?:KCSAN|KMSAN): ([\w-]+)/, "KCSAN: $1 <access> in @", BAR],
+  ["UBSAN", /^UBSAN: ([\w-]+) in (\S+?):\d+/, "UBSAN: $1 in @2", BAR],
   // lib/refcount.c, lib/debugobjects.c, lib/list_debug.c, mm/usercopy.c: said before WARNING or kernel BUG.
-  {
-    kind: "refcount",
-    pattern: /^refcount_t: .+/,
-    title: titled("WARNING: refcount bug"),
-    isPrelude: true,
-  },
-  { kind: "ODEBUG", pattern: /^ODEBUG: .+/, title: titled("WARNING: ODEBUG bug"), isPrelude: true },
-  {
-    kind: "list-corruption",
-    pattern: /^(?:list_(?:add|del) (?:corruption|double add)|plist corruption)/,
-    title: titled("BUG: corrupted list"),
-    isPrelude: true,
-  },
-  {
-    kind: "BUG",
-    pattern: /^usercopy: Kernel memory (?:exposure|overwrite) attempt/,
-    title: titled("BUG: bad usercopy"),
-    isPrelude: true,
-  },
+  ["refcount", /^refcount_t: .+/, "WARNING: refcount bug in @", PRELUDE],
+  ["ODEBUG", /^ODEBUG: .+/, "WARNING: ODEBUG bug in @", PRELUDE],
+  [
+    "list-corruption",
+    /^(?:list_(?:add|del) (?:corruption|double add)|plist corruption)/,
+    "BUG: corrupted list in @",
+    PRELUDE,
+  ],
+  ["BUG", /^usercopy: Kernel memory (?:exposure|overwrite) attempt/, "BUG: bad usercopy in @", PRELUDE],
   // kernel/locking/lockdep.c, kernel/locking/rtmutex-debug.c, lib/locking-selftest.c
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: possible circular locking dependency detected/,
-    title: lockOrder("possible circular locking dependency"),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: possible recursive locking detected/,
-    title: ({ text, place }) =>
-      inPlace(`possible recursive locking: ${lockAfter(text, "is trying to acquire lock")}`, place),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: possible irq lock inversion dependency detected/,
-    title: ({ text }) => `possible irq lock inversion: ${lockAfter(text, "just changed the state of lock")}`,
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: (\S+-safe -> \S+-unsafe) lock order detected/,
-    title: (parts) => lockOrder(`${parts.match[1]} lock order`)(parts),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: inconsistent lock state/,
-    title: ({ text, place }) =>
-      inPlace(
-        `inconsistent lock state: ${lockName(text.split("\n").find((l) => /\{.*\}.*, at: /.test(l)))}`,
-        place,
-      ),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: held lock freed!/,
-    title: titled("held lock freed"),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: suspicious RCU usage/,
-    title: titled("suspicious RCU usage"),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern:
-      /^WARNING: (lock held when returning to user space|bad (?:unlock|contention)|Nested lock was not taken)/,
-    title: ({ match, place }) => inPlace(match[1]!, place),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^WARNING: \S+\/\d+ still has locks held!/,
-    title: titled("task still has locks held"),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^\[ BUG: (.+?) \]/,
-    title: ({ match, place }) => inPlace(`BUG: ${match[1]}`, place),
-    end: "backtrace",
-  },
-  {
-    kind: "lockdep",
-    pattern: /^INFO: trying to register non-static key/,
-    title: titled("INFO: trying to register non-static key"),
-  },
+  [
+    "lockdep",
+    /^WARNING: (possible circular locking dependency) detected/,
+    "$1: <held> -> <wanted>",
+    BACKTRACE,
+  ],
+  ["lockdep", /^WARNING: (possible recursive locking) detected/, "$1: <wanted> in @", BACKTRACE],
+  ["lockdep", /^WARNING: (possible irq lock inversion) dependency detected/, "$1: <changed>", BACKTRACE],
+  ["lockdep", /^WARNING: (\S+-safe -> \S+-unsafe lock order) detected/, "$1: <held> -> <wanted>", BACKTRACE],
+  ["lockdep", /^WARNING: (inconsistent lock state)/, "$1: <inconsistent> in @", BACKTRACE],
+  ["lockdep", /^WARNING: held lock freed!/, "held lock freed in @", BACKTRACE],
+  ["lockdep", /^WARNING: suspicious RCU usage/, "suspicious RCU usage in @", BACKTRACE],
+  [
+    "lockdep",
+    /^WARNING: (lock held when returning to user space|bad (?:unlock|contention)|Nested lock was not taken)/,
+    "$1 in @",
+    BACKTRACE,
+  ],
+  ["lockdep", /^WARNING: \S+\/\d+ still has locks held!/, "task still has locks held in @", BACKTRACE],
+  ["lockdep", /^\[ (BUG: .+?) \]/, "$1 in @", BACKTRACE],
+  ["lockdep", /^(INFO: trying to register non-static key)/, "$1 in @"],
   // kernel/sched/core.c, lib/smp_processor_id.c
-  {
-    kind: "sleeping-in-atomic",
-    pattern: /^BUG: sleeping function called from invalid context/,
-    title: titled("BUG: sleeping function called from invalid context"),
-  },
-  {
-    kind: "scheduling-while-atomic",
-    pattern: /^BUG: scheduling while atomic/,
-    title: titled("BUG: scheduling while atomic"),
-  },
-  {
-    kind: "other",
-    pattern: /^BUG: using (\w+)\(\) in preemptible/,
-    title: ({ match, place }) => inPlace(`BUG: using ${match[1]}() in preemptible code`, place),
-  },
+  ["sleeping-in-atomic", /^(BUG: sleeping function called from invalid context)/, "$1 in @"],
+  ["scheduling-while-atomic", /^(BUG: scheduling while atomic)/, "$1 in @"],
+  ["other", /^(BUG: using \w+\(\) in preemptible)/, "$1 code in @"],
   // kernel/hung_task.c, kernel/rcu, kernel/watchdog.c, kernel/workqueue.c
-  {
-    kind: "hung-task",
-    pattern: /^INFO: task .+ blocked (?:in I\/O wait )?for more than/,
-    title: titled("INFO: task hung"),
-  },
-  {
-    kind: "rcu-stall",
-    pattern: /^(?:rcu: )?INFO: rcu\w* .*(?:stall|detected)/,
-    title: titled("INFO: rcu detected stall"),
-  },
-  {
-    kind: "soft-lockup",
-    pattern: /^(?:watchdog: )?BUG: soft lockup/,
-    title: titled("BUG: soft lockup"),
-  },
-  {
-    kind: "soft-lockup",
-    pattern: /^(?:workqueue: )?BUG: workqueue lockup/,
-    title: () => "BUG: workqueue lockup",
-  },
-  {
-    kind: "hard-lockup",
-    pattern: /^(?:NMI )?(?:watchdog: )?Watchdog detected hard LOCKUP/,
-    title: titled("hard lockup"),
-  },
+  ["hung-task", /^INFO: task .+ blocked (?:in I\/O wait )?for more than/, "INFO: task hung in @"],
+  ["rcu-stall", /^(?:rcu: )?INFO: rcu\w* .*(?:stall|detected)/, "INFO: rcu detected stall in @"],
+  ["soft-lockup", /^(?:watchdog: )?BUG: soft lockup/, "BUG: soft lockup in @"],
+  ["soft-lockup", /^(?:workqueue: )?BUG: workqueue lockup/, "BUG: workqueue lockup"],
+  ["hard-lockup", /^(?:NMI )?(?:watchdog: )?Watchdog detected hard LOCKUP/, "hard lockup in @"],
   // mm/page_alloc.c, mm/memory.c, kernel/fork.c, mm/slub.c, mm/oom_kill.c, mm/kmemleak.c
-  {
-    kind: "bad-page",
-    pattern: /^BUG: Bad page (state|map|cache)/i,
-    title: ({ match, place }) => inPlace(`BUG: bad page ${match[1]!.toLowerCase()}`, place),
-  },
-  {
-    kind: "bad-page",
-    pattern: /^BUG: Bad (rss-counter|swap file entry|swap offset entry)(?: state)?.*?(type:\w+)?(?= |$)/i,
-    title: ({ match, text }) =>
-      [`BUG: bad ${match[1]}`, /\btype:\w+/.exec(text.split("\n")[0]!)?.[0] ?? ""].join(" ").trim(),
-    end: "line",
-  },
-  {
-    kind: "bad-page",
-    pattern: /^BUG: non-zero pgtables_bytes on freeing mm/,
-    title: () => "BUG: non-zero pgtables_bytes on freeing mm",
-    end: "line",
-  },
-  {
-    kind: "slab-corruption",
-    pattern: /^BUG (\S+) \((?:Not tainted|Tainted)[^)]*\): (.+)/,
-    title: ({ match, text }) => {
-      const owner = /Allocated in ([\w.]+)/.exec(text)?.[1];
-      return `BUG ${match[1]}: ${withoutNumbers(match[2]!)}${owner ? ` (allocated in ${owner})` : ""}`;
-    },
-  },
-  {
-    kind: "memory-leak",
-    pattern: /^unreferenced object (?:0x)?[0-9a-f]+ \(size \d+\)/,
-    title: titled("memory leak"),
-  },
-  {
-    kind: "memory-leak",
-    pattern: /^kmemleak: \d+ new suspected memory leaks/,
-    title: () => "kmemleak: new suspected memory leaks",
-    end: "line",
-  },
-  {
-    kind: "page-allocation-failure",
-    pattern: /^.{1,64}: page allocation failure: order:(\d+)/,
-    title: ({ match, place }) => inPlace(`page allocation failure of order ${match[1]}`, place),
-  },
-  {
-    kind: "page-allocation-failure",
-    pattern: /^.{1,64}: vmalloc error: size \d+, /,
-    title: titled("vmalloc failure"),
-  },
-  {
-    kind: "oom-kill",
-    pattern: /^.{1,64} invoked oom-killer: /,
-    title: ({ text }) => `OOM kill of ${/Killed process \d+ \((.*?)\)/.exec(text)?.[1] ?? "a task"}`,
-    includes: /^(?:Memory cgroup out of memory|Out of memory(?: \(.*?\))?): Kill|^oom_reaper:|^Tasks in /,
-  },
-  {
-    kind: "oom-kill",
-    pattern: /^(?:Memory cgroup out of memory|Out of memory(?: \(.*?\))?): Kill/,
-    title: ({ text }) => `OOM kill of ${/Killed? process \d+ \((.*?)\)/.exec(text)?.[1] ?? "a task"}`,
-    includes: /^oom_reaper:/,
-    end: "line",
-  },
+  ["bad-page", /^BUG: Bad page (state|map|cache)/i, "BUG: bad page $1 in @"],
+  ["bad-page", /^BUG: Bad (rss-counter|swap file entry|swap offset entry)/i, "BUG: bad $1 <counter>", LINE],
+  ["bad-page", /^(BUG: non-zero pgtables_bytes on freeing mm)/, "$1", LINE],
+  ["slab-corruption", /^BUG (\S+) \((?:Not tainted|Tainted)[^)]*\): (.+)/, "BUG $1: #2 <owner>"],
+  ["memory-leak", /^unreferenced object (?:0x)?[0-9a-f]+ \(size \d+\)/, "memory leak in @"],
+  ["memory-leak", /^kmemleak: \d+ (new suspected memory leaks)/, "kmemleak: $1", LINE],
+  [
+    "page-allocation-failure",
+    /^.{1,64}: page allocation failure: order:(\d+)/,
+    "page allocation failure of order $1 in @",
+  ],
+  ["page-allocation-failure", /^.{1,64}: vmalloc error: size \d+, /, "vmalloc failure in @"],
+  ["oom-kill", /^.{1,64} invoked oom-killer: /, "OOM kill of <victim>", {
+    includes: new RegExp(`^${OOM_VICTIM}|^oom_reaper:|^Tasks in `),
+  }],
+  ["oom-kill", new RegExp(`^${OOM_VICTIM}`), "OOM kill of <victim>", { includes: /^oom_reaper:/, ...LINE }],
   // arch/x86
-  {
-    kind: "unchecked-msr",
-    pattern: /^unchecked MSR access error/,
-    title: titled("unchecked MSR access error"),
-  },
-  {
-    kind: "stack-overflow",
-    pattern: new RegExp(
+  ["unchecked-msr", /^(unchecked MSR access error)/, "$1 in @"],
+  [
+    "stack-overflow",
+    new RegExp(
       "^(?:BUG: (?:\\w+ )?stack guard page was hit|kernel stack overflow|BUG: stack overflow|" +
         "do_IRQ: .* near stack overflow)",
     ),
-    title: titled("kernel stack overflow"),
-    isPrelude: true,
-  },
-  {
-    kind: "stack-overflow",
-    pattern: /^Kernel panic - not syncing: (?:corrupted stack end|stack-protector|kernel stack overflow)/,
-    title: titled("kernel stack overflow"),
-  },
-  {
-    kind: "double-fault",
-    pattern: /^(?:traps: )?(?:PANIC: )?double fault/,
-    title: titled("double fault"),
-    isPrelude: true,
+    "kernel stack overflow in @",
+    PRELUDE,
+  ],
+  [
+    "stack-overflow",
+    /^Kernel panic - not syncing: (?:corrupted stack end|stack-protector|kernel stack overflow)/,
+    "kernel stack overflow in @",
+  ],
+  ["double-fault", /^(?:traps: )?(?:PANIC: )?double fault/, "double fault in @", {
+    ...PRELUDE,
     includes: /^double fault: [0-9a-f]{4} \[#/,
-  },
-  {
-    kind: "oops",
-    pattern: /^BUG: (?:unable to handle kernel NULL|kernel NULL) pointer dereference/,
-    title: titled("BUG: unable to handle kernel NULL pointer dereference"),
-    isPrelude: true,
-    includes: OOPS_DETAIL,
-  },
-  {
-    kind: "oops",
-    pattern: /^BUG: unable to handle (?:page fault|kernel paging request)/,
-    title: titled("BUG: unable to handle kernel paging request"),
-    isPrelude: true,
-    includes: OOPS_DETAIL,
-  },
-  {
-    kind: "oops",
-    pattern: /^general protection (?:fault|maybe)[,:]/,
-    title: titled("general protection fault"),
-    isPrelude: true,
-    includes: OOPS_DETAIL,
-  },
-  { kind: "BUG", pattern: /^kernel BUG (?:at |in )/, title: titled("kernel BUG"), isPrelude: true },
-  { kind: "WARN", pattern: /^WARNING: CPU: ?/, title: titled("WARNING") },
-  {
-    kind: "oops",
-    // die() of any trap: "invalid opcode: 0000 [#1] PREEMPT", "Oops: 0002 [#1]"
-    pattern: /^([A-Za-z][\w ,()-]{1,60}): [0-9a-f]{4} \[#\d+\]/,
-    title: ({ match, place }) => inPlace(match[1]!, place),
-  },
-  {
-    kind: "panic",
-    pattern: /^Kernel panic - not syncing:? ?(.*)/,
-    title: ({ match }) => `kernel panic: ${withoutNumbers(match[1]!.replace(/ exitcode=\S+/, ""))}`,
-  },
+  }],
+  [
+    "oops",
+    /^BUG: (?:unable to handle kernel NULL|kernel NULL) pointer dereference/,
+    "BUG: unable to handle kernel NULL pointer dereference in @",
+    OOPS,
+  ],
+  [
+    "oops",
+    /^BUG: unable to handle (?:page fault|kernel paging request)/,
+    "BUG: unable to handle kernel paging request in @",
+    OOPS,
+  ],
+  ["oops", /^general protection (?:fault|maybe)[,:]/, "general protection fault in @", OOPS],
+  ["BUG", /^kernel BUG (?:at |in )/, "kernel BUG in @", PRELUDE],
+  ["WARN", /^WARNING: CPU: ?/, "WARNING in @"],
+  // die() of any trap: "invalid opcode: 0000 [#1] PREEMPT", "Oops: 0002 [#1]"
+  ["oops", /^([A-Za-z][\w ,()-]{1,60}): [0-9a-f]{4} \[#\d+\]/, "$1 in @"],
+  ["panic", /^Kernel panic - not syncing:? ?(.*?)(?: exitcode=\S+)?$/, "kernel panic: #1"],
   // What begins like a complaint is one, though it is in no table.
-  {
-    kind: "other",
-    pattern: /^(?:[\w .-]{1,30}: )?(BUG: .*)/,
-    title: ({ match, place }) => inPlace(withoutNumbers(match[1]!), place),
-  },
-  {
-    kind: "other",
-    pattern: /^(BUG [^:]+:.*|WARNING: .*|INFO: task .*|Oops\b.*|KASAN: .*|kernel stack regs .*)/,
-    title: ({ match, place }) => inPlace(withoutNumbers(match[1]!), place),
-  },
+  ["other", /^(?:[\w .-]{1,30}: )?(BUG: .*)/, "#1 in @"],
+  [
+    "other",
+    /^(BUG [^:]+:.*|WARNING: .*|INFO: task .*|Oops\b.*|KASAN: .*|kernel stack regs .*)/,
+    "#1 in @",
+  ],
 ];
+
+/** Sorts of reports, each special one before the general one that would fit it too. */
+export const SPLAT_HEADERS: readonly SplatHeader[] = TABLE.map(
+  ([kind, pattern, title, course]) => ({ kind, pattern, title, ...course }),
+);

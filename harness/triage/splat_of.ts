@@ -4,6 +4,7 @@ import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
 import type { OpenReport } from "./open_report.ts";
 import type { Splat, SplatKind, StackFrame } from "./splat.ts";
+import { titleOf } from "./splat_headers.ts";
 import { plainFunction, stackFrame } from "./stack_frame.ts";
 
 /** Reports of where something stands by chance: their stacks differ each time. */
@@ -27,7 +28,7 @@ export function splatOf(report: OpenReport, raw: readonly string[]): Splat {
   const own = frames.filter(({ reliable, function: name }) => reliable && !isGenericFunction(name));
   const top = own[0] ?? frames.find(({ reliable }) => reliable) ?? frames[0];
   const place = top && plainFunction(top.function);
-  const title = header.title({ match, place, text: texts.join("\n") }).slice(0, MAX_TITLE);
+  const title = titleOf(header, { match, place, text: texts.join("\n") }).slice(0, MAX_TITLE);
   const callers = BY_CHANCE.has(header.kind) ? [] : own.slice(1, 1 + CALLERS);
   const key = [header.kind, title, ...callers.map((frame) => plainFunction(frame.function))].join("\n");
   const indexes = [...new Set(report.lines.slice(0, texts.length).map(({ index }) => index))];
