@@ -3,7 +3,7 @@
 import type { Dialect } from "../../lib/abi/dialect.ts";
 import { ERRNO, errnoName } from "../../lib/abi/errno.ts";
 import { signalName } from "../../lib/abi/signals.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 
 /** How a call must end. */
@@ -18,7 +18,7 @@ interface ExpectedReply {
 
 /** A finding about what a call returned or did besides its image. */
 export function callFinding(id: string, message: string, expected: string, actual: string): Finding {
-  return { id, verdict: "mismatch", path: "checkpoint(2)", message, expected, actual };
+  return mismatch(id, { path: "checkpoint(2)", message, expected, actual });
 }
 
 /** Checks what a call returned, and what its caller may do afterwards. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { hexBytes } from "../../lib/compare/finding_collector.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { ExpectedResult } from "../../lib/model/target_op.ts";
 
 /** One thing that the target reported: a number, or bytes for a `report` op. */
@@ -15,38 +15,23 @@ export interface ResultItem {
  * nothing.
  */
 export function checkResults(items: readonly ResultItem[], expected: readonly ExpectedResult[]): Finding[] {
-  const findings: Finding[] = [];
   for (const [index, want] of expected.entries()) {
-    const item = items[index];
-    const finding = item ? checkItem(item, want) : missing(want);
-    if (finding) findings.push(finding);
+    const finding = checkItem(items[index], want);
     // Everything after the first failure follows from it.
-    if (finding) break;
+    if (finding) return [finding];
   }
-  return findings;
+  return [];
 }
 
-function missing(want: ExpectedResult): Finding {
-  return {
-    id: "E_SETUP",
-    verdict: "mismatch",
-    path: "target",
-    message: `${want.what}: the target did not get that far`,
-  };
-}
-
-function checkItem(item: ResultItem, want: ExpectedResult): Finding | undefined {
+function checkItem(item: ResultItem | undefined, want: ExpectedResult): Finding | undefined {
+  if (!item) {
+    return mismatch("E_SETUP", { path: "target", message: `${want.what}: the target did not get that far` });
+  }
   const value = want.mask === undefined || (item.value ?? -1n) < 0n ? item.value : item.value! & want.mask;
   const expected = want.report ? want.bytes && hexBytes(want.bytes) : want.expected?.toString();
   const actual = want.report ? item.bytes && hexBytes(item.bytes) : value?.toString();
   if (expected === undefined || expected === actual) return undefined;
   if (want.orElse !== undefined && value === want.orElse) return undefined;
-  return {
-    id: "E_SETUP",
-    verdict: "mismatch",
-    path: "target",
-    message: `${want.what} did not give what the model says`,
-    expected,
-    ...(actual === undefined ? {} : { actual }),
-  };
+  const message = `${want.what} did not give what the model says`;
+  return mismatch("E_SETUP", { path: "target", message, expected, actual: actual ?? "nothing" });
 }

@@ -2,7 +2,7 @@
 
 import { compareCore, type CoreComparison, unreadSections } from "../../lib/compare/compare_core.ts";
 import { ElfCoreError, parseElfCore } from "../../lib/compare/elf_core.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import { readImage } from "../../lib/image/image.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ProgramScenario } from "../../lib/model/scenario.ts";
@@ -78,13 +78,8 @@ export async function checkWithGcore(agent: GuestAgent, options: GcoreOptions): 
 }
 
 function noCore(actual: string): Finding {
-  return {
-    id: "E_GCORE",
-    verdict: "mismatch",
-    path: "gdb",
-    message: "gdb did not write a core file that the image can be held against",
-    actual,
-  };
+  const message = "gdb did not write a core file that the image can be held against";
+  return mismatch("E_GCORE", { path: "gdb", message, actual });
 }
 
 /** The second check of a scenario with `"judge": "gcore"`. */

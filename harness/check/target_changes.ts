@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
 
 /** What of /proc/PID is looked at before and after; `pages` is the agent's list from pagemap. */
@@ -50,23 +50,15 @@ export function changesBetween(before: Blobs, after: Blobs): Finding[] {
     ["status", statusDifference(before, after)],
     ["stat", statDifference(before, after)],
   ];
-  return differences.flatMap(([name, difference]) => difference ? [changed(name, difference)] : []);
+  const message = "the checkpoint changed its target";
+  return differences.flatMap(([name, difference]) =>
+    difference ? [mismatch("E_TARGET_CHANGED", { path: `/proc/PID/${name}`, message, ...difference })] : []
+  );
 }
 
 interface Difference {
   readonly expected: string;
   readonly actual: string;
-}
-
-function changed(name: string, { expected, actual }: Difference): Finding {
-  return {
-    id: "E_TARGET_CHANGED",
-    verdict: "mismatch",
-    path: `/proc/PID/${name}`,
-    message: "the checkpoint changed its target",
-    expected,
-    actual,
-  };
 }
 
 function lines(blobs: Blobs, name: string): string[] {

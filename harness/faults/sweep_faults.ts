@@ -11,6 +11,7 @@ import type { Guest } from "../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
 import type { StopOutcome } from "../run/case/case_outcome.ts";
 import { LogReader } from "../triage/log_reader.ts";
+import { callFinding } from "../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
@@ -137,7 +138,7 @@ export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: n
 }
 
 function finding(message: string, expected: string, actual: string): Finding {
-  return { id: "E_FAULT", verdict: "mismatch", path: "checkpoint(2)", message, expected, actual };
+  return callFinding("E_FAULT", message, expected, actual);
 }
 
 function count(map: Map<string, number>, name: string, times = 1): void {

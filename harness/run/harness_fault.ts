@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 
 /**
  * An error of ckptest's own that nobody foresaw ended a scenario, such as a parser that cannot take a line of `/proc`.
@@ -28,12 +28,10 @@ export class HarnessFault extends Error {
 
   /** The finding that stands for it. */
   toFinding(): Finding {
-    return {
-      id: "E_HARNESS",
-      verdict: "mismatch",
+    return mismatch("E_HARNESS", {
       path: "ckptest",
       message: "an error of ckptest itself, which says nothing of the kernel: please report it",
       actual: this.message.split("\n", 1)[0]!,
-    };
+    });
   }
 }

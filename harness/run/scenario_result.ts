@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
@@ -103,20 +103,14 @@ export function failingSplats(splats: readonly ReportedSplat[]): Splat[] {
 
 /** The findings that stand for them, and for what could not be decoded. */
 export function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
-  const complaints = failingSplats(splats).map(({ title }): Finding => ({
-    id: "E_SPLAT",
-    verdict: "mismatch",
-    path: "kernel log",
-    message: "the kernel complained",
-    actual: title,
-  }));
+  const complaints = failingSplats(splats).map(({ title }) =>
+    mismatch("E_SPLAT", { path: "kernel log", message: "the kernel complained", actual: title })
+  );
   return [...complaints, ...splats.flatMap(({ fault }) => fault ? [fault.toFinding()] : [])];
 }
 
 /** A piece of the kernel log without its end. */
-export const TRUNCATED_LOG: Finding = {
-  id: "E_KERNEL_LOG",
-  verdict: "mismatch",
+export const TRUNCATED_LOG: Finding = mismatch("E_KERNEL_LOG", {
   path: "kernel log",
   message: "the console did not show a line that was written to the log: what the kernel said may be missing",
-};
+});

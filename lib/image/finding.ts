@@ -26,6 +26,11 @@ export interface Finding {
   readonly count?: number;
 }
 
+/** A finding about something that is valid but not as it must be. */
+export function mismatch(id: string, rest: Omit<Finding, "id" | "verdict">): Finding {
+  return { id, verdict: "mismatch", ...rest };
+}
+
 /** The worst verdict among findings, `note` not counted; undefined when the image is good. */
 export function worstVerdict(findings: Iterable<Finding>): Exclude<Verdict, "note"> | undefined {
   const order = ["malformed", "invalid", "mismatch"] as const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
+import { type Guest, type GuestAgent, withMembers } from "../../run/guest/guest.ts";
 import type { CaseOutcome } from "../../run/case/case_outcome.ts";
 import { isOwnFunction } from "../../triage/stack_frame.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
@@ -70,19 +70,8 @@ function tracingGuest(guest: Guest, set: (file: string, value: string) => Promis
       await set("tracing_on", "0");
     }
   };
-  return withMembers(guest, { agent: withMembers(guest.agent, { checkpoint }) });
-}
-
-/** An object that has other members in some places. */
-function withMembers<T extends object>(object: T, members: Partial<T>): T {
-  return new Proxy(object, {
-    get(target, name) {
-      if (Object.hasOwn(members, name)) return Reflect.get(members, name);
-      const value: unknown = Reflect.get(target, name);
-      // The methods have private fields to reach: they must run on the object itself.
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  const agent = withMembers(guest.agent, (name, value) => name === "checkpoint" ? checkpoint : value);
+  return withMembers(guest, (name, value) => name === "agent" ? agent : value);
 }
 
 /** One change of a page's reference count, with the way to it. */

@@ -4,6 +4,7 @@ import { PAGE_SIZE } from "../../../lib/abi/arch.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { GuestAgent } from "../../run/guest/guest.ts";
+import { callFinding } from "../check_reply.ts";
 
 /** What the kernel counts of what it has given out. */
 interface LeakCounters {
@@ -52,14 +53,8 @@ export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters>
 export function lostMemory(before: LeakCounters, after: LeakCounters): Finding[] {
   const lost = before.free - after.free;
   if (before.isWatched || lost <= MAX_CACHES) return [];
-  return [{
-    id: "E_LEAK",
-    verdict: "mismatch",
-    path: "checkpoint(2)",
-    message: "the target is gone, and its memory is not free",
-    expected: `at most ${MAX_CACHES} bytes less than before it`,
-    actual: `${lost} less`,
-  }];
+  const expected = `at most ${MAX_CACHES} bytes less than before it`;
+  return [callFinding("E_LEAK", "the target is gone, and its memory is not free", expected, `${lost} less`)];
 }
 
 /**
@@ -73,12 +68,8 @@ export function leakFindings(before: LeakCounters, after: LeakCounters, times: n
     ["bytes of kernel objects", after.objects - before.objects, times * SMALLEST_OBJECT],
   ];
   return grown.slice(0, before.isWatched ? 1 : grown.length).filter(([, growth, most]) => !(growth <= most))
-    .map(([what, growth, most]) => ({
-      id: "E_LEAK",
-      verdict: "mismatch",
-      path: "checkpoint(2)",
-      message: `${times} calls did not give back what they took`,
-      expected: `at most ${most} ${what} more`,
-      actual: `${growth} more`,
-    }));
+    .map(([what, growth, most]) => {
+      const message = `${times} calls did not give back what they took`;
+      return callFinding("E_LEAK", message, `at most ${most} ${what} more`, `${growth} more`);
+    });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { GuestAgent } from "../../run/guest/guest.ts";
 
 /** Bits of /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst). */
@@ -61,9 +61,7 @@ export async function findAllPageLeaks(agent: GuestAgent): Promise<number[]> {
 /** The finding for pages that leaked; none when there are none. */
 export function pageLeakFindings(frames: readonly number[], where: string | undefined): Finding[] {
   if (frames.length === 0) return [];
-  return [{
-    id: "E_PAGE_LEAK",
-    verdict: "mismatch",
+  return [mismatch("E_PAGE_LEAK", {
     path: where ?? "kernel memory",
     message: `page reference leak${where === undefined ? "" : ` in ${where}`}: ` +
       "anonymous pages that nobody maps are still there when all processes of the scenario have ended",
@@ -71,5 +69,5 @@ export function pageLeakFindings(frames: readonly number[], where: string | unde
     actual: `${frames.length}: page frames ${frames.slice(0, 8).join(", ")}${
       frames.length > 8 ? " ..." : ""
     }`,
-  }];
+  })];
 }

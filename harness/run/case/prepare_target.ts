@@ -3,7 +3,7 @@
 import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { placeOf } from "../../../lib/compare/proc_maps.ts";
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
-import type { Finding } from "../../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
@@ -149,12 +149,10 @@ function awaitState(agent: GuestAgent, pid: number, state: string): Promise<Find
 
 function debugFinding(register: number, value: bigint, [expected, actual]: [number, number]): Finding {
   const show = (errno: number): string => errno === 0 ? "success" : errnoName(errno);
-  return {
-    id: "E_DEBUG_REGISTER",
-    verdict: "mismatch",
+  return mismatch("E_DEBUG_REGISTER", {
     path: `debug register ${register}`,
     message: `PTRACE_POKEUSER of 0x${value.toString(16)} has another outcome than the model predicts`,
     expected: show(expected),
     actual: show(actual),
-  };
+  });
 }

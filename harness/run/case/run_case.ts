@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { CompiledScenario } from "../../../lib/model/compile_scenario.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
@@ -116,11 +116,6 @@ function describeEvent(event: TargetEvent): string {
 }
 
 function targetLost(where: string, event: string): Finding {
-  return {
-    id: "E_TARGET",
-    verdict: "mismatch",
-    path: `target before "${where}"`,
-    message: "the target did not get there, or did not end well after its checkpoint",
-    actual: event,
-  };
+  const message = "the target did not get there, or did not end well after its checkpoint";
+  return mismatch("E_TARGET", { path: `target before "${where}"`, message, actual: event });
 }

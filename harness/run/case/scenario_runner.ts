@@ -15,7 +15,7 @@ import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { Platform } from "../platform.ts";
-import { AnswerRecorder } from "./answer_recorder.ts";
+import { keepAnswers } from "./keep_answers.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import type { CaseOutcome, GuestKernel, SecondCheck } from "./case_outcome.ts";
 import { type CaseOptions, runCase } from "./run_case.ts";
@@ -32,17 +32,14 @@ export function scenarioRunner(
   prepared: PreparedGuest,
   options: RunnerOptions = {},
 ): (guest: Guest, scenario: Scenario) => Promise<CaseOutcome> {
-  const known = new WeakMap<Guest, { kernel: Promise<GuestKernel>; recorder: AnswerRecorder }>();
+  const known = new WeakMap<Guest, Promise<GuestKernel>>();
   const run = async (guest: Guest, scenario: Scenario): Promise<CaseOutcome> => {
-    let found = known.get(guest);
-    if (!found) {
-      found = { kernel: guestKernel(guest, prepared), recorder: new AnswerRecorder(guest) };
-      known.set(guest, found);
-    }
+    const asked = known.get(guest) ?? guestKernel(guest, prepared);
+    known.set(guest, asked);
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
-    const kernel = await found.kernel;
+    const kernel = await asked;
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
-    return await found.recorder.record((recorded) => runOne(recorded, scenario, kernel));
+    return await keepAnswers(guest, (kept) => runOne(kept, scenario, kernel));
   };
   const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
     const secondCheck = options.secondCheck?.(guest) ??

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../../../lib/image/finding.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { WaitCondition } from "../../../lib/model/scenario.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
@@ -68,12 +68,6 @@ async function holds(condition: () => Promise<boolean>, deadlineMs: number): Pro
 }
 
 function finding(path: string, expected: string, actual: string): Finding {
-  return {
-    id: "E_SETUP",
-    verdict: "mismatch",
-    path,
-    message: "what the scenario is about did not come to be, within bounds",
-    expected,
-    actual,
-  };
+  const message = "what the scenario is about did not come to be, within bounds";
+  return mismatch("E_SETUP", { path, message, expected, actual });
 }
