@@ -115,7 +115,7 @@ async function timeCopy(
 async function timeGcore(agent: GuestAgent, pid: number): Promise<DumpTiming> {
   const time = async (commands: readonly string[]): Promise<bigint> => {
     const { monotonicNs: before } = await agent.time();
-    const { ended, output } = await runGdb(agent, { pid }, commands);
+    const { ended, output } = await runGdb(agent, pid, commands);
     if (ended !== "status 0") throw new Error(`gdb in the guest ended with ${ended}: ${output.slice(-400)}`);
     return (await agent.time()).monotonicNs - before;
   };

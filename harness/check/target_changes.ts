@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
-import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
 
@@ -74,9 +72,7 @@ function firstDifference(before: readonly string[], after: readonly string[]): D
 }
 
 function swappedAddresses(blobs: Blobs): bigint[] {
-  return parsePagemap(blobs.get("pages") ?? new Uint8Array(0))
-    .filter((entry) => entry.swapped)
-    .map((entry) => BigInt(entry.page) * PAGE_SIZE_BIG);
+  return [...rawPages(blobs)].flatMap(([address, entry]) => (entry & SWAPPED) === 0n ? [] : [address]);
 }
 
 /** The first line of smaps that changed and must not. */
@@ -154,13 +150,10 @@ function hasSwapped(line: string, swapped: readonly bigint[]): boolean {
 function pageDifference(before: Blobs, after: Blobs): Difference | undefined {
   const was = rawPages(before);
   const is = rawPages(after);
-  for (const [address, entry] of was) {
-    const now = is.get(address);
-    const cameBack = (entry & SWAPPED) !== 0n && now !== undefined && (now & PRESENT) !== 0n;
+  for (const address of new Set([...was.keys(), ...is.keys()])) {
+    const [entry, now] = [was.get(address), is.get(address)];
+    const cameBack = ((entry ?? 0n) & SWAPPED) !== 0n && ((now ?? 0n) & PRESENT) !== 0n;
     if (entry !== now && !cameBack) return { expected: show(address, entry), actual: show(address, now) };
-  }
-  for (const [address, entry] of is) {
-    if (!was.has(address)) return { expected: show(address, undefined), actual: show(address, entry) };
   }
   return undefined;
 }

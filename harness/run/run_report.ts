@@ -347,7 +347,7 @@ function splatRecord({ splat, decoded, allowed }: ReportedSplat): SplatRecord {
   return {
     ...{ kind, title, fingerprint, lines },
     frames: splat.frames.map((frame, index) => {
-      const places = decoded?.frames[index]?.places ?? [];
+      const places = decoded?.frames[index] ?? [];
       return places.length === 0 ? frameText(frame) : `${frameText(frame)} (${places.join(", inlined by ")})`;
     }),
     ...allowed === undefined ? {} : { allowed: allowed.reason },

@@ -165,7 +165,7 @@ const LOG = `[    1.000000] WARNING: CPU: 0 PID: 7 at checkpoint/x.c:1 cr_write_
 `;
 const SPLAT = parseSplats(LOG)[0]!;
 const DECODED = {
-  frames: [{ places: ["cr_write_mm at checkpoint/x.c:1"] }, { places: [] }],
+  frames: [["cr_write_mm at checkpoint/x.c:1"], []],
   note: undefined,
 };
 

@@ -4,15 +4,10 @@ import { requireTools } from "../../vm/host/find_tool.ts";
 import { runCommand } from "../../vm/host/run_command.ts";
 import type { Splat, StackFrame } from "./splat.ts";
 
-/** Where a stack entry is in the source. */
-interface FramePlace {
-  /** `foo at fs/x.c:12`, the innermost inlined function first; empty where nothing is known. */
-  readonly places: readonly string[];
-}
-
 /** Decoded entries, in the order of the frames, and why some are not. */
 export interface DecodedFrames {
-  readonly frames: readonly FramePlace[];
+  /** Of each entry `foo at fs/x.c:12`, the innermost inlined function first; empty where nothing is known. */
+  readonly frames: readonly (readonly string[])[];
   /** One line for the user when there is no debug information for any of them. */
   readonly note: string | undefined;
 }
@@ -20,7 +15,7 @@ export interface DecodedFrames {
 interface Symbol {
   readonly address: bigint;
   /** Bytes to the next symbol: what the kernel prints as the size. */
-  readonly size: number;
+  size: number;
 }
 
 /**
@@ -39,15 +34,12 @@ export async function decodeFrames(vmlinux: string, frames: readonly StackFrame[
   const wanted = new Set(frames.map((frame) => frame.function));
   const symbols = await readSymbols(vmlinux, wanted);
   if (typeof symbols === "string") {
-    return { frames: frames.map(() => ({ places: [] })), note: `stack not decoded: ${symbols}` };
+    return { frames: frames.map(() => []), note: `stack not decoded: ${symbols}` };
   }
   const addresses = frames.map((frame) => addressOf(frame, symbols.get(frame.function) ?? []));
-  const known = [...new Set(addresses.filter((address) => address !== undefined))];
-  const places = await askAddr2line(vmlinux, known);
-  const decoded = addresses.map((address) => ({
-    places: address === undefined ? [] : places.get(address) ?? [],
-  }));
-  const isBare = decoded.every((frame) => frame.places.length === 0);
+  const places = await askAddr2line(vmlinux, new Set(addresses.filter((address) => address !== undefined)));
+  const decoded = addresses.map((address) => places.get(address ?? -1n) ?? []);
+  const isBare = decoded.every((places) => places.length === 0);
   return {
     frames: decoded,
     note: isBare ? `stack not decoded: ${vmlinux} has no debug information for these functions` : undefined,
@@ -59,38 +51,28 @@ async function readSymbols(
   vmlinux: string,
   wanted: ReadonlySet<string>,
 ): Promise<Map<string, Symbol[]> | string> {
-  const found: { name: string; address: bigint }[] = [];
-  const starts: bigint[] = [];
+  const byName = new Map<string, Symbol[]>();
+  // Those at the last address, whose end is not known yet.
+  let last: Symbol[] = [];
+  let at = -1n;
   const { code, lines } = await runCommand(["nm", "--numeric-sort", "--", vmlinux], {
     keepLines: 3,
     onLine: (line) => {
-      const match = /^([0-9a-f]+) [tTwW] (\S+)$/.exec(line);
-      if (!match) return;
-      const address = BigInt(`0x${match[1]}`);
-      starts.push(address);
-      if (wanted.has(match[2]!)) found.push({ name: match[2]!, address });
+      const [, digits, name = ""] = /^([0-9a-f]+) [tTwW] (\S+)$/.exec(line) ?? [];
+      if (digits === undefined) return;
+      const address = BigInt(`0x${digits}`);
+      if (address > at) {
+        for (const symbol of last) symbol.size = Number(address - at);
+        [last, at] = [[], address];
+      }
+      if (!wanted.has(name)) return;
+      const symbol = { address, size: 0 };
+      last.push(symbol);
+      byName.set(name, [...byName.get(name) ?? [], symbol]);
     },
   });
   if (code !== 0) return lines.at(-1) ?? `nm ended with exit status ${code}`;
-  if (starts.length === 0) return `${vmlinux} has no symbols`;
-  const byName = new Map<string, Symbol[]>();
-  for (const { name, address } of found) {
-    const next = starts[firstAbove(starts, address)] ?? address;
-    const symbol = { address, size: Number(next - address) };
-    byName.set(name, [...byName.get(name) ?? [], symbol]);
-  }
-  return byName;
-}
-
-/** Index of the first number above one, in an ascending list. */
-function firstAbove(list: readonly bigint[], value: bigint): number {
-  let [low, high] = [0, list.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle]! > value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  return at < 0n ? `${vmlinux} has no symbols` : byName;
 }
 
 /**
@@ -105,49 +87,35 @@ function addressOf({ offset, size, exact }: StackFrame, symbols: readonly Symbol
 
 async function askAddr2line(
   vmlinux: string,
-  addresses: readonly bigint[],
+  addresses: ReadonlySet<bigint>,
 ): Promise<Map<bigint, string[]>> {
   const places = new Map<bigint, string[]>();
-  if (addresses.length === 0) return places;
-  let current: string[] | undefined;
+  if (addresses.size === 0) return places;
+  const hex = [...addresses].map((address) => `0x${address.toString(16)}`);
+  let current: string[] = [];
   let name = "";
-  await runCommand(
-    [
-      "addr2line",
-      "-a",
-      "-i",
-      "-f",
-      "-e",
-      vmlinux,
-      ...addresses.map((address) => `0x${address.toString(16)}`),
-    ],
-    {
-      onLine: (line) => {
-        const address = /^0x[0-9a-f]+$/.test(line) ? BigInt(line) : undefined;
-        if (address !== undefined) {
-          places.set(address, current = []);
-          name = "";
-        } else if (name === "") {
-          name = line;
-        } else {
-          const place = placeOf(line);
-          if (place !== undefined) current?.push(`${name} at ${place}`);
-          name = "";
-        }
-      },
+  await runCommand(["addr2line", "-a", "-i", "-f", "-e", vmlinux, ...hex], {
+    onLine: (line) => {
+      if (/^0x[0-9a-f]+$/.test(line)) {
+        places.set(BigInt(line), current = []);
+        name = "";
+      } else if (name === "") {
+        name = line;
+      } else {
+        const place = placeOf(line);
+        if (place !== undefined) current.push(`${name} at ${place}`);
+        name = "";
+      }
     },
-  );
+  });
   return places;
 }
 
 /** `/any/where/trees/NAME/./fs/x.c:12 (discriminator 3)` is `fs/x.c:12`; undefined where nothing is known. */
 function placeOf(line: string): string | undefined {
   if (line.startsWith("??") || line.endsWith(":?") || line.endsWith(":0")) return undefined;
-  return line.replace(/ \(discriminator \d+\)$/, "").replace(/^.*\/(?:trees|build)\/[^/]+\//, "").replace(
-    /^(\.\/)+/,
-    "",
-  )
-    .replaceAll("/./", "/");
+  const source = line.replace(/ \(discriminator \d+\)$/, "").replace(/^.*\/(?:trees|build)\/[^/]+\//, "");
+  return source.replace(/^(\.\/)+/, "").replaceAll("/./", "/");
 }
 
 /** Frames that are decoded of a stack: the report shows fewer. */

@@ -58,7 +58,7 @@ Deno.test("decodeFrames() finds lines by function and offset, with what is inlin
       frame("nobody", 4),
     ]);
     assertEquals(note, undefined);
-    const [call, start, unknown] = frames.map(({ places }) =>
+    const [call, start, unknown] = frames.map((places) =>
       places.map((place) => place.replace(/at .*\//, ""))
     );
     assertEquals(call, ["inner x.c:3", "outer x.c:7"]);
@@ -71,14 +71,14 @@ Deno.test("decodeFrames() looks before a return address: the call may be a funct
   await withProgram(["-g"], async (program, sizeOf) => {
     const size = await sizeOf("never");
     const { frames } = await decodeFrames(program, [frame("never", size, { exact: false })]);
-    assertStringIncludes(frames[0]?.places[0] ?? "", "never at");
+    assertStringIncludes(frames[0]?.[0] ?? "", "never at");
   });
 });
 
 Deno.test("decodeFrames() says so when a kernel has no debug information, no symbols, or is none", async () => {
   await withProgram(["-g0"], async (program) => {
     const bare = await decodeFrames(program, [frame("outer", 0)]);
-    assertEquals(bare.frames, [{ places: [] }]);
+    assertEquals(bare.frames, [[]]);
     assertStringIncludes(bare.note ?? "", "has no debug information");
     await runCommand(["strip", program]);
     assertStringIncludes((await decodeFrames(program, [frame("outer", 0)])).note ?? "", "not decoded");

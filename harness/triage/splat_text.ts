@@ -15,10 +15,7 @@ const COLUMNS_SHOWN = 120;
  * above it already.
  */
 export function splatText({ splat, decoded }: ReportedSplat): string[] {
-  const all = splat.frames.map((frame, index) => ({
-    frame,
-    places: decoded?.frames[index]?.places ?? [],
-  }))
+  const all = splat.frames.map((frame, index) => ({ frame, places: decoded?.frames[index] ?? [] }))
     .filter(({ frame }) => frame.reliable);
   // What reported it, or was asked for something, stands between and says nothing.
   const own = all.filter(({ frame }) => !isGenericFunction(frame.function));

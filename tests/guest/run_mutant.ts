@@ -43,9 +43,7 @@ export async function runPlanted(planted: Mutant): Promise<PlantedRun> {
   ]);
   const texts = [
     ...findings.map(findingText),
-    ...results.flatMap(({ splats }) =>
-      splats.flatMap(({ decoded }) => decoded?.frames.flatMap(({ places }) => places) ?? [])
-    ),
+    ...results.flatMap(({ splats }) => splats.flatMap(({ decoded }) => decoded?.frames.flat() ?? [])),
   ];
   const places = texts.flatMap((text) => [...text.matchAll(/[\w./-]+\.[ch]:\d+/g)].map(([place]) => place));
   return { results, findings, places };

@@ -37,7 +37,7 @@ async function placeOf(step: string, vmlinux: string | undefined): Promise<strin
   if (name === undefined || offset === undefined || vmlinux === undefined) return step;
   const frame = { function: name, offset: parseInt(offset, 16), size: 0, reliable: true, exact: false };
   const { frames } = await decodeFrames(vmlinux, [frame]);
-  const places = frames[0]?.places ?? [];
+  const places = frames[0] ?? [];
   return places.length === 0 ? step : `${step} (${places.join(", inlined by ")})`;
 }
 

@@ -9,7 +9,7 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
 import type { ResultItem } from "../../check/check_results.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { gcoreCheck } from "../../check/gcore.ts";
+import { checkWithGcore } from "../../check/gcore.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
@@ -42,8 +42,9 @@ export function scenarioRunner(
     return await keepAnswers(guest, (kept) => runOne(kept, scenario, kernel));
   };
   const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
+    const withGcore: SecondCheck = ({ raw: { pid }, image }) => checkWithGcore(guest.agent, { pid, image });
     const secondCheck = options.secondCheck?.(guest) ??
-      (scenario.judge === "gcore" ? gcoreCheck(guest.agent) : undefined);
+      (scenario.judge === "gcore" ? withGcore : undefined);
     if (scenario.program) {
       return await runProgram(guest, scenario.program, { kernel, secondCheck });
     }
