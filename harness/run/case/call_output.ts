@@ -5,10 +5,13 @@ import type { CheckpointOptions } from "../../../vm/agent/agent_types.ts";
 import { SHARE_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
+/** What of an output the agent's command names. */
+export type OutputOptions = Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize">;
+
 /** An output that is open in the guest. */
 interface OpenOutput {
   /** For the agent's command. */
-  readonly options: Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize">;
+  readonly options: OutputOptions;
   /** Closes what the agent still has open, and says what the call left in a file; undefined: no file. */
   readonly finish: () => Promise<FileEnd | undefined>;
 }
@@ -54,75 +57,54 @@ export async function openOutput(agent: GuestAgent, spec: OutputSpec): Promise<O
     case "none":
       return { options: { fd: "none" }, finish: () => Promise.resolve(undefined) };
     case "pipe":
-      return await openPair(agent, spec, await openPipe(agent, spec));
     case "socket":
-      return await openPair(agent, spec, await openSockets(agent, spec));
+      return await openPair(agent, spec);
     case "epoll":
-      return only(agent, (await agent.call("epoll_create1", O_CLOEXEC)).result);
+      return unread(agent, (await agent.call("epoll_create1", O_CLOEXEC)).result);
     case "eventfd":
-      return only(agent, (await agent.call("eventfd2", 0, O_CLOEXEC)).result);
+      return unread(agent, (await agent.call("eventfd2", 0, O_CLOEXEC)).result);
     case "signalfd":
-      return only(agent, (await agent.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
-    case "memfd":
-      return await fileOutput(agent, spec, await openMemfd(agent, spec));
+      return unread(agent, (await agent.call("signalfd4", -1, new Uint8Array(8), 8, O_CLOEXEC)).result);
+    case "memfd": {
+      const fd = await openMemfd(agent, spec);
+      return await fileOutput(agent, { ...spec, path: `/proc/1/fd/${fd}` }, fd);
+    }
     case "file":
       return await fileOutput(agent, spec, await openFile(agent, spec));
   }
 }
 
-async function openPipe(agent: GuestAgent, { size, flags }: OutputSpec): Promise<[number, number]> {
-  const { bytes } = await agent.call("pipe2", new Uint8Array(8), O_CLOEXEC);
-  const [reader, writer] = descriptors(bytes);
-  if (size !== undefined) await agent.call("fcntl", writer, F_SETPIPE_SZ, size);
-  if (flags !== undefined) await agent.call("fcntl", writer, F_SETFL, flagBits(flags));
-  return [reader, writer];
-}
-
-async function openSockets(agent: GuestAgent, { size }: OutputSpec): Promise<[number, number]> {
-  const type = SOCK_STREAM | O_CLOEXEC;
-  const { bytes } = await agent.call("socketpair", AF_UNIX, type, 0, new Uint8Array(8));
-  const [reader, writer] = descriptors(bytes);
-  if (size !== undefined) {
-    const value = new Uint8Array(Uint32Array.of(size).buffer);
-    await agent.call("setsockopt", writer, SOL_SOCKET, SO_SNDBUF, value, value.length);
-  }
-  return [reader, writer];
-}
-
-/** The two descriptors that pipe2(2) or socketpair(2) write. */
-function descriptors({ buffer, byteOffset }: Uint8Array): [number, number] {
-  const view = new DataView(buffer, byteOffset);
-  return [view.getInt32(0, true), view.getInt32(4, true)];
-}
-
-/** The agent reads the one end, unless it is to go away before anything is written. */
+/** A pipe or two sockets: the agent reads the one end, unless it is to go away before anything is written. */
 async function openPair(
   agent: GuestAgent,
-  { readerClosesAfter }: OutputSpec,
-  [reader, fd]: [number, number],
+  { kind, size, flags, readerClosesAfter }: OutputSpec,
 ): Promise<OpenOutput> {
+  const isPipe = kind === "pipe";
+  const { bytes: { buffer, byteOffset } } = isPipe
+    ? await agent.call("pipe2", new Uint8Array(8), O_CLOEXEC)
+    : await agent.call("socketpair", AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, new Uint8Array(8));
+  const view = new DataView(buffer, byteOffset);
+  const [reader, fd] = [view.getInt32(0, true), view.getInt32(4, true)];
+  if (size !== undefined && isPipe) await agent.call("fcntl", fd, F_SETPIPE_SZ, size);
+  else if (size !== undefined) {
+    const value = new Uint8Array(Uint32Array.of(size).buffer);
+    await agent.call("setsockopt", fd, SOL_SOCKET, SO_SNDBUF, value, value.length);
+  }
+  if (flags !== undefined && isPipe) await agent.call("fcntl", fd, F_SETFL, flagBits(flags));
   if (readerClosesAfter !== 0) return { options: { fd, reader }, finish: () => Promise.resolve(undefined) };
   await agent.call("close", reader);
-  return only(agent, fd);
+  return unread(agent, fd);
 }
 
 /** A descriptor that nobody reads from. */
-function only(agent: GuestAgent, fd: number): OpenOutput {
-  return {
-    options: { fd },
-    finish: async () => {
-      await agent.call("close", fd);
-      return undefined;
-    },
-  };
+function unread(agent: GuestAgent, fd: number): OpenOutput {
+  return { options: { fd }, finish: async () => void await agent.call("close", fd) };
 }
 
 /** The bits of open(2). */
 function flagBits(flags: readonly OpenFlag[]): number {
-  const bits = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name))
-    ? 0
-    : OPEN_FLAG_BITS.O_WRONLY;
-  return flags.reduce((sum, name) => sum | OPEN_FLAG_BITS[name], bits);
+  const isOther = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name));
+  return flags.reduce((sum, name) => sum | OPEN_FLAG_BITS[name], isOther ? 0 : OPEN_FLAG_BITS.O_WRONLY);
 }
 
 /** What is in a file before the call. */
@@ -130,23 +112,16 @@ function filler(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => i % 249 + 1);
 }
 
-interface OpenFile {
-  readonly fd: number;
-  /** A path by which it can be read. */
-  readonly path: string;
-}
-
-async function openMemfd(agent: GuestAgent, { seals = [], initialSize = 0 }: OutputSpec): Promise<OpenFile> {
+async function openMemfd(agent: GuestAgent, { seals = [], initialSize = 0 }: OutputSpec): Promise<number> {
   const { result: fd } = await agent.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
   if (initialSize > 0) await agent.call("write", fd, filler(initialSize), initialSize);
   await agent.call("lseek", fd, 0, SEEK_SET);
   await agent.call("fcntl", fd, F_ADD_SEALS, seals.reduce((bits, seal) => bits | SEAL_BITS[seal], 0));
-  return { fd, path: `/proc/1/fd/${fd}` };
+  return fd;
 }
 
-async function openFile(agent: GuestAgent, spec: OutputSpec): Promise<OpenFile> {
+async function openFile(agent: GuestAgent, spec: OutputSpec): Promise<number> {
   const { path = "", flags = ["O_WRONLY"], initialSize, fsSize, mount } = spec;
-  const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY");
   if (fsSize !== undefined || mount !== undefined) {
     const directory = path.slice(0, path.lastIndexOf("/"));
     await agent.mkdir(directory);
@@ -157,57 +132,40 @@ async function openFile(agent: GuestAgent, spec: OutputSpec): Promise<OpenFile> 
     );
   }
   if (initialSize !== undefined) await agent.writeFile(path, filler(initialSize));
+  const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY") && !flags.includes("O_PATH");
   // A file of the host is still there from the last scenario.
-  const making = !isMade || flags.includes("O_PATH")
-    ? 0
-    : initialSize === undefined
-    ? O_CREAT | O_TRUNC
-    : O_CREAT;
-  const bits = flagBits(flags) | O_CLOEXEC | making;
-  const { result: fd } = await agent.call("open", path, bits, 0o600);
-  return { fd, path };
+  const making = (isMade ? O_CREAT : 0) | (isMade && initialSize === undefined ? O_TRUNC : 0);
+  return (await agent.call("open", path, flagBits(flags) | O_CLOEXEC | making, 0o600)).result;
 }
 
 async function fileOutput(
   agent: GuestAgent,
-  { kind, position, rlimitFsize, initialSize = 0, flags = [] }: OutputSpec,
-  { fd, path }: OpenFile,
+  { kind, path = "", position = 0, rlimitFsize, initialSize = 0, flags = [] }: OutputSpec,
+  fd: number,
 ): Promise<OpenOutput> {
-  if (position !== undefined) await agent.call("lseek", fd, position, SEEK_SET);
+  if (position !== 0) await agent.call("lseek", fd, position, SEEK_SET);
   const isSeekable = path.startsWith("/dev/ram") || path.startsWith("/work/") || kind === "memfd";
   const isFile = isSeekable && !flags.includes("O_PATH") && !flags.includes("O_DIRECTORY");
-  const before = position ?? 0;
-  const start = flags.includes("O_APPEND") ? initialSize : before;
-  return {
-    options: { fd, rlimitFsize },
-    finish: async () => {
-      if (!isFile) {
-        await agent.call("close", fd);
-        return undefined;
-      }
-      const { result: after } = await agent.call("lseek", fd, 0, SEEK_CUR);
-      // A file may have grown further than its position says; a disk is never longer or shorter.
-      const isDisk = path.startsWith("/dev/");
-      const length = isDisk ? after - start : undefined;
-      const image = await agent.readFile(
-        path,
-        length === undefined ? { offset: start } : { offset: start, length },
-      );
-      const written = initialSize > start ? withoutOldEnd(image, initialSize - start, after - start) : image;
-      const old = await agent.readFile(path, { offset: 0, length: Math.min(initialSize, start) });
-      await agent.call("close", fd);
-      const oldEnd = image.subarray(written.length);
-      const whole = filler(initialSize);
-      const isUnharmed = isSame(old, whole.subarray(0, Math.min(initialSize, start))) &&
-        isSame(oldEnd, whole.subarray(start + written.length));
-      return { image: written, start, before, after, isUnharmed };
-    },
+  const options = { fd, rlimitFsize };
+  if (!isFile) return { ...unread(agent, fd), options };
+  const start = flags.includes("O_APPEND") ? initialSize : position;
+  const finish = async (): Promise<FileEnd> => {
+    const { result: after } = await agent.call("lseek", fd, 0, SEEK_CUR);
+    const moved = after - start;
+    // A file may have grown further than its position says; a disk is never longer or shorter.
+    const isDisk = path.startsWith("/dev/");
+    const end = await agent.readFile(path, { offset: start, ...isDisk ? { length: moved } : {} });
+    const old = await agent.readFile(path, { offset: 0, length: Math.min(initialSize, start) });
+    await agent.call("close", fd);
+    // Where an image is written over something, what is behind the file position is what was there before.
+    const isOver = initialSize > start && end.length <= initialSize - start;
+    const image = isOver ? end.subarray(0, moved) : end;
+    const whole = filler(initialSize);
+    const isUnharmed = isSame(old, whole.subarray(0, start)) &&
+      isSame(end.subarray(image.length), whole.subarray(start + image.length));
+    return { image, start, before: position, after, isUnharmed };
   };
-}
-
-/** Where an image is written over something, what is behind the file position is what was there before. */
-function withoutOldEnd(bytes: Uint8Array, oldLength: number, moved: number): Uint8Array {
-  return bytes.length > oldLength ? bytes : bytes.subarray(0, moved);
+  return { options, finish };
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

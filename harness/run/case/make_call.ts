@@ -3,11 +3,12 @@
 import { SIGNALS } from "../../../lib/abi/signals.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
-import type { CheckpointOptions, CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
+import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { doAction } from "./call_actions.ts";
-import { type FileEnd, openOutput } from "./call_output.ts";
+import { type FileEnd, openOutput, type OutputOptions } from "./call_output.ts";
 import { type PidContext, resolvePid } from "./call_pid.ts";
 import type { GuestAgent } from "../guest/guest.ts";
+import { concatBytes } from "../../../vm/host/digest.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -65,7 +66,7 @@ async function openAndCall(
 ): Promise<MadeCall> {
   const named = await resolvePid(agent, plan.caller.pid, options);
   const output = await openOutput(agent, plan.output);
-  const made = await runCall(agent, plan, { ...options, ...output.options, named });
+  const made = await runCall(agent, plan, { ...options, output: output.options, named });
   return { ...made, file: await output.finish() };
 }
 
@@ -86,16 +87,13 @@ async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCall
   }
 }
 
-type RunOptions = MakeCallOptions & Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize"> & {
-  named: number;
-};
-
 async function runCall(
   agent: GuestAgent,
   plan: CallPlan,
-  options: RunOptions,
+  options: MakeCallOptions & { readonly output: OutputOptions; readonly named: number },
 ): Promise<Omit<MadeCall, "file">> {
   const { output: { readerClosesAfter = 0, ...output }, whileBlocked } = plan;
+  const { userfaultfd, pid, checkpointNr } = options;
   // Reading from a pipe that does not block its writer would be a race.
   const isLate = output.flags?.includes("O_NONBLOCK") === true && output.kind === "pipe";
   const places = [...whileBlocked.map(({ at }) => at), ...readerClosesAfter > 0 ? [readerClosesAfter] : []];
@@ -104,7 +102,14 @@ async function runCall(
   let event: TargetEvent | undefined;
   const others: CheckpointResult[] = [];
   const findings: Finding[] = [];
-  let reply = await agent.checkpoint({ ...callOptions(plan, options), pauseAt: pauses[0] });
+  const handled = whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal;
+  let reply = await agent.checkpoint({
+    ...plan.caller,
+    ...options.output,
+    ...{ nr: checkpointNr, pid: options.named, pauseAt: pauses[0] },
+    // The handler is installed; the signal itself comes from the action.
+    handledSignal: handled && SIGNALS[handled],
+  });
   const parts = [reply.image ?? new Uint8Array(0)];
   for (const [index, at] of pauses.entries()) {
     const { paused } = reply;
@@ -117,7 +122,6 @@ async function runCall(
     }
     let wait = isLate;
     for (const action of whileBlocked.filter((one) => one.at === at)) {
-      const { userfaultfd, pid, checkpointNr } = options;
       const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd });
       event = result.event ?? event;
       if (result.checkpoint) others.push(result.checkpoint);
@@ -132,35 +136,5 @@ async function runCall(
     });
     parts.push(reply.image ?? new Uint8Array(0));
   }
-  return { reply, image: concatenated(parts), others, event, findings };
-}
-
-function callOptions(plan: CallPlan, options: RunOptions): CheckpointOptions {
-  const { caller: { uid, gid, flags, times, signals, alarm }, whileBlocked } = plan;
-  const signal = whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal;
-  return {
-    nr: options.checkpointNr,
-    pid: options.named,
-    flags,
-    uid,
-    gid,
-    times,
-    signals,
-    alarm,
-    fd: options.fd,
-    reader: options.reader,
-    rlimitFsize: options.rlimitFsize,
-    // The handler is installed; the signal itself comes from the action.
-    handledSignal: signal && SIGNALS[signal],
-  };
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return { reply, image: concatBytes(parts), others, event, findings };
 }
