@@ -42,7 +42,7 @@ export function checkCall(
     );
   }
   for (const [index, other] of made.others.entries()) {
-    findings.push(...checkReply(other, { name: "ok", why: "" }, dialect));
+    findings.push(...checkReply(other, undefined, dialect));
     findings.push(
       ...wholeFindings(other.image ?? new Uint8Array(0), referenceOf(plan.othersSee[index]), other),
     );

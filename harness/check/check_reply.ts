@@ -7,7 +7,7 @@ import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 
 /** How a call must end. */
-interface ExpectedReply {
+export interface ExpectedReply {
   /** "ok", an errno, or the signal that ends the caller. */
   readonly name: string;
   /** The reason of another end than "ok". */
@@ -21,10 +21,14 @@ export function callFinding(id: string, message: string, expected: string, actua
   return mismatch(id, { path: "checkpoint(2)", message, expected, actual });
 }
 
-/** Checks what a call returned, and what its caller may do afterwards. */
-export function checkReply(reply: CheckpointResult, expected: ExpectedReply, dialect: Dialect): Finding[] {
+/** Checks what a call returned, by default that it succeeded, and what its caller may do afterwards. */
+export function checkReply(
+  reply: CheckpointResult,
+  expected: ExpectedReply | undefined,
+  dialect: Dialect,
+): Finding[] {
   const findings: Finding[] = [];
-  const { name, why, times = 1 } = expected;
+  const { name, why, times = 1 } = expected ?? { name: "ok", why: "" };
   const isOk = name === "ok";
   const wanted = isOk ? idExpected(reply, times, dialect) : { isRight: nameOf(reply) === name, shown: name };
   if (!wanted.isRight) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import { type Guest, type GuestAgent, withMembers } from "../../run/guest/guest.ts";
+import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
 import type { CaseOutcome } from "../../run/case/case_outcome.ts";
 import { isOwnFunction } from "../../triage/stack_frame.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
+import { withMembers } from "../../../vm/host/with_members.ts";
 import { noteProcesses } from "./final_leak_check.ts";
 import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
 

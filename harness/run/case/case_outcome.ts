@@ -1,41 +1,29 @@
 // SPDX-License-Identifier: MIT
 
-import type { KernelArch } from "../../../lib/abi/arch.ts";
-import type { Dialect } from "../../../lib/abi/dialect.ts";
-import type { KernelSeries } from "../../../lib/abi/series.ts";
-import type { ByteCounts } from "../../../lib/compare/byte_coverage.ts";
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
+import type { CompareOptions } from "../../../lib/compare/comparison_context.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
+import { checkImage } from "../../check/check_image.ts";
+import { checkReply, type ExpectedReply } from "../../check/check_reply.ts";
 import type { ObservedCheckpoint } from "./observe_checkpoint.ts";
 
 /** What a guest was built as, for the comparison. */
-export interface GuestKernel {
-  readonly arch: KernelArch;
-  readonly series: KernelSeries;
-  /** Whose kernel code answers the call. */
-  readonly dialect: Dialect;
+export interface GuestKernel extends Pick<CompareOptions, "arch" | "series" | "dialect" | "revision"> {
   /** Number of the system call for the agent. */
   readonly checkpointNr: number;
-  /** The revision that images of a v11 kernel have; 1 when not given. */
-  readonly revision?: number | undefined;
   readonly observed: KernelObservation;
 }
 
-/** One image of a case, and what was found in it. */
-export interface StopOutcome {
+/** One image of a case, and what was found in it; known errors and sources where a comparison was made. */
+export interface StopOutcome
+  extends
+    Pick<Comparison, "findings" | "counts" | "volatile" | "pages">,
+    Partial<Pick<Comparison, "sources" | "knownErrors">> {
   readonly label: string;
   readonly image: Uint8Array;
-  readonly findings: readonly Finding[];
-  readonly counts: ByteCounts;
-  readonly volatile: Comparison["volatile"];
-  /** Explained bytes by who explains them; nothing where no comparison was made. */
-  readonly sources?: Comparison["sources"];
-  /** Known errors of the code as posted, by id. */
-  readonly knownErrors?: Comparison["knownErrors"];
-  readonly pages: number;
   /** What a second check counted, a line each. */
-  readonly notes?: readonly string[];
+  readonly notes?: readonly string[] | undefined;
 }
 
 /** A second look at a stopped process, after its checkpoint. */
@@ -48,21 +36,31 @@ export interface CaseOutcome {
   readonly findings: readonly Finding[];
 }
 
-/** The outcome of a stop that was observed and compared, with what a second check adds. */
-export async function stopOutcome(
-  label: string,
-  seen: ObservedCheckpoint,
-  { counts, volatile, sources, knownErrors, pages, findings }: Comparison,
-  secondCheck?: SecondCheck,
-): Promise<StopOutcome> {
-  const outcome = { label, image: seen.image, findings, counts, volatile, sources, knownErrors, pages };
-  if (!secondCheck) return outcome;
-  const { findings: more, notes = [] } = await secondCheck(seen);
-  return { ...outcome, findings: [...findings, ...more], notes };
+/** What a checkpoint is held against. */
+interface JudgeOptions extends Pick<CompareOptions, "prediction" | "self" | "program"> {
+  readonly kernel: GuestKernel;
+  /** How the call must end; it must succeed when not given. */
+  readonly expected: ExpectedReply | undefined;
+  /** The target's own pid, where that is not what the guest calls it. */
+  readonly pid?: number | undefined;
+  readonly secondCheck?: SecondCheck | undefined;
 }
 
-/** The same for an image that no page of a target explains: none of its bytes has to be there. */
-export function refusedOutcome(label: string, image: Uint8Array, findings: readonly Finding[]): StopOutcome {
-  const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
-  return { label, image, findings, counts, volatile: new Map(), pages: 0 };
+/** Judges a checkpoint that was observed: its reply, what it changed, and its image. */
+export async function judgeCheckpoint(
+  label: string,
+  seen: ObservedCheckpoint,
+  { kernel: { observed, checkpointNr: _, ...kernel }, expected, pid, secondCheck, ...others }: JudgeOptions,
+): Promise<StopOutcome> {
+  const { image, observation, reply, changes } = seen;
+  const target = { ...observation, pid: pid ?? observation.pid };
+  const comparison = checkImage(image, { ...kernel, ...others, kernel: observed, target });
+  const { findings: more = [], notes } = await secondCheck?.(seen) ?? {};
+  const findings = [
+    ...checkReply(reply, expected, kernel.dialect),
+    ...changes,
+    ...comparison.findings,
+    ...more,
+  ];
+  return { ...comparison, label, image, findings, notes };
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { type Guest, withMembers } from "../guest/guest.ts";
+import type { Guest } from "../guest/guest.ts";
 import { HarnessFault } from "../harness_fault.ts";
 import { ExpectedError } from "../../../vm/host/errors.ts";
+import { withMembers } from "../../../vm/host/with_members.ts";
 
 /** Answers of the agent that are kept: those around two checkpoints. */
 const MAX_ANSWERS = 16;

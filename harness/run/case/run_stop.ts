@@ -9,10 +9,8 @@ import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { SCRATCH_BYTES } from "../../../vm/agent/target_program.ts";
 import { checkCall } from "../../check/check_call.ts";
-import { checkImage } from "../../check/check_image.ts";
-import { checkReply } from "../../check/check_reply.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { type GuestKernel, type SecondCheck, type StopOutcome, stopOutcome } from "./case_outcome.ts";
+import { type GuestKernel, judgeCheckpoint, type SecondCheck, type StopOutcome } from "./case_outcome.ts";
 import { makeCall } from "./make_call.ts";
 import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 
@@ -53,30 +51,13 @@ export async function checkpointStop(
     hashPage: (page) => !modelled.has(page),
   });
   onCheckpoint?.(seen, stop);
-  const comparison = checkImage(seen.image, {
-    arch: kernel.arch,
-    series: kernel.series,
-    dialect: kernel.dialect,
-    revision: kernel.revision,
-    kernel: kernel.observed,
-    // Its own checkpoints name a target as it knows itself.
-    target: self ? { ...seen.observation, pid: Number(resultOf("pid") ?? pid) } : seen.observation,
-    prediction,
+  return await judgeCheckpoint(stop.label, seen, {
+    ...{ kernel, prediction, expected: refusal, program: options.target.program },
     self: self ? selfCall(stop, options) : undefined,
-    program: options.target.program,
+    // Its own checkpoints name a target as it knows itself.
+    pid: self ? Number(resultOf("pid") ?? pid) : undefined,
+    secondCheck: self || refusal ? undefined : secondCheck,
   });
-  const expected = refusal ?? { name: "ok", why: "" };
-  const findings = [
-    ...checkReply(seen.reply, expected, kernel.dialect),
-    ...seen.changes,
-    ...comparison.findings,
-  ];
-  return await stopOutcome(
-    stop.label,
-    seen,
-    { ...comparison, findings },
-    self || refusal ? undefined : secondCheck,
-  );
 }
 
 /** What a target passes when it checkpoints itself. */
