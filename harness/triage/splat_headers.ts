@@ -51,7 +51,7 @@ const FROM_TEXT: Readonly<Record<string, (text: string) => string | undefined>> 
 };
 
 /**
- * The title of a report: its template with `$1` as the pattern's group, `#1` that without what differs from time to time,
+ * The title of a report: its template with `$1` as the pattern's group, `#1` that without what differs each time,
  * ` in @` the function where it happened, or with a number behind it that group where none is known, and words in `<>`
  * taken from the report.
  */
