@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { SIGNALS } from "../../lib/abi/signals.ts";
+import { LDT_ENTRIES } from "../../lib/abi/arch.ts";
 import { blockHash } from "../../lib/abi/block_hash.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
@@ -11,7 +12,7 @@ import {
   segmentLoadFault,
   type SegmentRegister,
 } from "../../lib/x86/descriptor.ts";
-import { LDT_ENTRIES, LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
+import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
 import { encodeUserDesc } from "../../lib/x86/user_desc.ts";
 import { describeCall, type LdtCall, type ModifyLdtCall } from "./ldt_calls.ts";
 
