@@ -7,8 +7,8 @@ import { outcomeOfRun } from "./run_outcome.ts";
 
 /**
  * The exit status of a command under `--bisect-status`, as `git bisect run` reads it (git-bisect(1)): good, bad, skip,
- * or from 128 on stop. After a mistake in the command line or an error of ckptest itself nothing is known of the kernel,
- * and the next commit would fare no better: the bisect stops.
+ * or from 128 on stop. After a mistake in the command line or an error of ckptest itself nothing is known of the
+ * kernel, and the next commit would fare no better: the bisect stops.
  */
 export function bisectStatusOf(status: ExitStatus): number {
   switch (status) {
