@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { readMutants } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants/mutant.ts";
 import type { NightlyChange } from "../../harness/nightly/nightly_result.ts";
 import { RealNightlyRuns } from "./real_nightly.ts";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { readMutants } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants/mutant.ts";
 import { commitPatches } from "../../harness/bisect/patch_series.ts";
 import { runGit } from "../../vm/host/run_git.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
@@ -28,7 +28,7 @@ export function harmlessPatch(text: string): FurtherPatch {
 /** A patch that plants an error of the fixtures. @throws {Error} when there is none of that name */
 export async function plantingPatch(name: string): Promise<FurtherPatch> {
   const planted = (await readMutants()).find((error) => error.name === name);
-  if (!planted) throw new Error(`fixtures/mutants.json has no ${name}`);
+  if (!planted) throw new Error(`fixtures/mutants has no ${name}`);
   return { title: "checkpoint: be quicker", edits: planted.edits };
 }
 

@@ -12,7 +12,6 @@ import { ERRNO_NAME, FILE_NAME, NAME, OUTCOME, PAGE_COUNT, PAGE_SET } from "../.
 import { SCENARIO } from "../../lib/model/scenario.ts";
 import { STEPS } from "../../lib/model/steps/steps.ts";
 import { UNREACHABLE_LINES } from "../../harness/coverage/unreachable.ts";
-import { MUTANTS } from "../../harness/mutants.ts";
 import { NIGHTLY_RESULT } from "../../harness/nightly/nightly_result.ts";
 import { MATRIX } from "../../harness/nightly/plan/matrix.ts";
 import { RUN_RESULT } from "../../harness/run/run_result.ts";
@@ -38,7 +37,6 @@ const SCHEMAS: Readonly<Record<string, SchemaFile>> = {
     },
   },
   nightly: { title: "What a nightly run of ckptest does (docs/nightly.md)", schema: MATRIX },
-  mutants: { title: "Errors to be planted in the kernel code", schema: MUTANTS },
   splat_allowlist: { title: "Complaints of the kernel that fail nothing", schema: SPLAT_ALLOWLIST },
   results: { title: "results.json: what came of a run (docs/reports.md)", schema: RUN_RESULT },
   nightly_results: {

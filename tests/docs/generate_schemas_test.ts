@@ -11,7 +11,6 @@ const FIXTURES = fromFileUrl(new URL("../../fixtures/", import.meta.url));
 /** A file of each schema but that of scenarios. */
 const FILES: Readonly<Record<string, string>> = {
   nightly: "nightly.json",
-  mutants: "mutants.json",
   splat_allowlist: "splat_allowlist.json",
   unreachable_lines: "unreachable_lines.json",
   results: "results/run/results.json",

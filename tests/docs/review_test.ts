@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
-import { readMutants } from "../../harness/mutants.ts";
+import { readMutants } from "../../harness/mutants/mutant.ts";
 import { RULES } from "../../lib/image/rule_ids.ts";
 
 /** What each remark and each error of 2008 is called in docs/review.md. */

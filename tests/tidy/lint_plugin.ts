@@ -18,10 +18,10 @@ const LAYERS = [
   "fixtures",
   ...["vm/host", "vm/kernel", "vm/qemu", "vm/initramfs", "vm/agent"],
   ...[
-    "harness/mutants.ts",
     "harness/triage",
     "harness/check",
     "harness/run",
+    "harness/mutants",
     "harness/faults",
     "harness/fuzz",
   ],

@@ -15,8 +15,10 @@ import {
 } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { givenOptions, type ParsedOptions } from "../parse_options.ts";
-import { readMutants } from "../../mutants.ts";
-import { planGuests } from "../../run/guest/plan_guest.ts";
+import { readMutants } from "../../mutants/mutant.ts";
+import { MUTANT_PARAMETER } from "../../mutants/mutant_kernel.ts";
+import { mutantFiles } from "../../mutants/run_mutants.ts";
+import { type GuestRequest, planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
 import { Terminal } from "../../report/terminal.ts";
@@ -41,7 +43,7 @@ export const fuzzCommand: Command = {
     count: ["N", `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`],
     skip: ["N", "draw the first N programs and do not run them, as after an interruption"],
     ...ARCH_OPTION,
-    mutant: ["NAME", "on the kernel with that error of fixtures/mutants.json"],
+    mutant: ["NAME", "on the kernel with that mutant of fixtures/mutants"],
     ...USER_KERNEL,
     ...SOURCE_OPTIONS,
     ...ACCELERATOR_OPTION,
@@ -56,7 +58,7 @@ export const fuzzCommand: Command = {
       ...{ terminal, signal },
       accelerator: options.string("accel"),
       source: kernelSourceOption(options),
-      mutations: await mutantEdits(options.string("mutant")),
+      ...await mutantRequest(options.string("mutant")),
     });
     const failures: CommandFinding[][] = [];
     for (const plan of plans) {
@@ -126,10 +128,13 @@ async function fuzzPlatform(
   return [...findings];
 }
 
-async function mutantEdits(name: string | undefined) {
-  if (name === undefined) return [];
-  const all = await readMutants();
-  const mutant = all.find((mutant) => mutant.name === name);
-  if (mutant) return mutant.edits;
-  throw new UsageError(`option --mutant takes ${all.map(({ name }) => name).join(", ")}: found "${name}"`);
+/** What a guest with a mutant live in its kernel needs. */
+async function mutantRequest(name: string | undefined): Promise<Pick<GuestRequest, "moreFiles" | "append">> {
+  if (name === undefined) return {};
+  const mutants = await readMutants();
+  const number = 1 + mutants.findIndex((mutant) => mutant.name === name);
+  if (number > 0) return { moreFiles: await mutantFiles(mutants), append: [`${MUTANT_PARAMETER}=${number}`] };
+  throw new UsageError(
+    `option --mutant takes ${mutants.map(({ name }) => name).join(", ")}: found "${name}"`,
+  );
 }

@@ -67,7 +67,7 @@ export async function planJobs(
 const MUTANT_FILES = [
   "tests/guest/mutants_qemu_test.ts",
   "tests/deep/mutants_deep_test.ts",
-  "tests/guest/run_mutant.ts",
+  "tests/run_mutants.ts",
 ] as const;
 
 type Place = NonNullable<JobRequest["on"]>;
@@ -150,7 +150,7 @@ async function filesOf(suite: MatrixSuite): Promise<string[]> {
   if (suite.kind === "fuzz") return [];
   const scenarios = await filesBelow("fixtures/scenarios");
   if (!("filter" in suite)) {
-    return ["fixtures/mutants.json", ...MUTANT_FILES, ...scenarios];
+    return [...MUTANT_FILES, ...await filesBelow("fixtures/mutants"), ...scenarios];
   }
   const { filter } = suite;
   const fits = (file: string): boolean => filter.some((text) => basename(file).includes(text));

@@ -9,7 +9,7 @@ import {
 } from "../../../vm/kernel/build/build_kernel.ts";
 import { findStored } from "../../../vm/kernel/kernel_store.ts";
 import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
-import type { OverlayEdit } from "../../../vm/kernel/source/kernel_overlay.ts";
+import type { OverlayEdit, OverlayFiles } from "../../../vm/kernel/source/kernel_overlay.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import type { Platform } from "../platform.ts";
@@ -18,6 +18,8 @@ import type { Platform } from "../platform.ts";
 export interface BuildRequest {
   /** Edits that make the kernel wrong on purpose. */
   readonly mutations?: readonly OverlayEdit[];
+  /** Files laid over the project's own. */
+  readonly moreFiles?: OverlayFiles | undefined;
   /** Debian's source of the platform's series by default. */
   readonly source?: KernelSource | undefined;
   /** How the agent is reached; by default as a ready kernel's configuration wants it, else `virtio`. */
@@ -53,13 +55,14 @@ export async function isKernelCached(platform: Platform, request: BuildRequest =
 
 function buildOptions(
   { kernel: arch, target, flavour, series }: Platform,
-  { mutations = [], source, channel = "virtio", configFile }: BuildRequest,
+  { mutations = [], moreFiles, source, channel = "virtio", configFile }: BuildRequest,
 ): KernelBuildOptions {
   return {
     arch,
     flavour,
     source: source ?? { kind: "debian", series },
     mutations,
+    moreFiles,
     moreFragments: channel === "serial" ? ["serial"] : [],
     configFile,
     bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },

@@ -59,7 +59,8 @@ export interface PreparedGuest {
   /** By the name of a scenario, the host's files that must be in the guest before it runs. */
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly skipReason: (scenario: Scenario) => string | undefined;
-  readonly startGuest: () => Promise<Guest>;
+  /** @param append kernel parameters of this guest, beside those of all */
+  readonly startGuest: (append?: readonly string[]) => Promise<Guest>;
   /** Ends every guest. */
   readonly signal: AbortSignal | undefined;
 }
@@ -90,13 +91,13 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
-  const startGuest = () =>
+  const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,
       kernel,
       initrd,
       memoryMiB: request.memoryMiB ?? memory >> 20,
-      append: request.append ?? [],
+      append: [...request.append ?? [], ...append],
       channel,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),

@@ -18,7 +18,7 @@ import {
   mergeKernelConfigs,
   parseKernelConfig,
 } from "../config/kernel_config.ts";
-import { type OverlayEdit, readOverlay } from "../source/kernel_overlay.ts";
+import { type OverlayEdit, type OverlayFiles, readOverlay } from "../source/kernel_overlay.ts";
 import {
   fetchSource,
   type IdentifiedSource,
@@ -53,6 +53,8 @@ export interface KernelBuildOptions {
   moreFragments?: readonly string[];
   /** Edits that make this kernel wrong on purpose. */
   mutations?: readonly OverlayEdit[];
+  /** Files laid over the overlay. */
+  moreFiles?: OverlayFiles | undefined;
   /** Parallel compiler jobs; as many as there are CPUs by default. */
   jobs?: number | undefined;
   cacheDir?: string;
@@ -167,7 +169,9 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const { overlayDir = OWN_OVERLAY, hooksDir = ownPath("hooks") } = options;
   const { cacheDir = cacheDirectory(), onProgress } = options;
   const source = await identifySource(options.source, { cacheDir, onProgress });
-  const { patch, overlay, hooks } = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
+  const chosen = await inStage("apply", () => choosePatch(source, overlayDir, hooksDir));
+  const { patch, hooks } = chosen;
+  const overlay = new Map([...chosen.overlay, ...options.moreFiles ?? []]);
   const { configFile, bootedAs = { channel: "virtio", isCompat: false } } = options;
   const fragments = configFile !== undefined ? [configFile] : [
     ...options.fragments ?? await defaultFragments(arch, flavour, source.series),

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+
+import { type Finding, findingText } from "../../lib/image/finding.ts";
+import type { Scenario } from "../../lib/model/scenario.ts";
+import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
+import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
+import { editFiles, type OverlayFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { runPlatform } from "../run/run_platform.ts";
+import type { ScenarioResult } from "../run/scenario_result.ts";
+import type { Mutant } from "./mutant.ts";
+import { MUTANT_PARAMETER, mutantKernelFiles } from "./mutant_kernel.ts";
+
+/** How a mutant ended. */
+interface MutantResult {
+  readonly mutant: Mutant;
+  /** `missed`: a scenario failed, but without the finding or the line of source that the mutant's file names. */
+  readonly verdict: "killed" | "missed" | "survived" | "equivalent";
+  /** The scenario that killed it. */
+  readonly by?: string;
+  /** The first finding of that, or the one that the mutant's file names. */
+  readonly finding?: string;
+  readonly scenarios: number;
+  readonly seconds: number;
+}
+
+/** What mutants run on: a kernel prepared with {@linkcode mutantFiles} of them all. */
+export interface MutantRun {
+  readonly prepared: PreparedGuest;
+  /** All mutants that the kernel has, in the order in which it got them. */
+  readonly mutants: readonly Mutant[];
+  readonly catalogue: readonly Scenario[];
+  /** Is told what runs. */
+  readonly onProgress: (text: string) => void;
+}
+
+/** The files of a kernel with these mutants. */
+export async function mutantFiles(mutants: readonly Mutant[]): Promise<OverlayFiles> {
+  return await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants);
+}
+
+/** The same guest with a mutant live in its kernel. */
+export function withMutant(prepared: PreparedGuest, number: number): PreparedGuest {
+  return { ...prepared, startGuest: () => prepared.startGuest([`${MUTANT_PARAMETER}=${number}`]) };
+}
+
+/** Runs scenarios on mutants, each in a guest of its own, until one fails. */
+export class MutantRunner {
+  readonly #run: MutantRun;
+  /** By scenario: how many mutants it has killed. */
+  readonly #kills = new Map<string, number>();
+  /** Scenarios that pass on the code as it is. */
+  readonly #passing = new Set<string>();
+
+  constructor(run: MutantRun) {
+    this.#run = run;
+  }
+
+  /**
+   * Runs the scenario that a mutant names, then all others: first those that killed most mutants before. What fails on
+   * the code as it is as well kills nothing.
+   */
+  async run(mutant: Mutant): Promise<MutantResult> {
+    const start = performance.now();
+    const { mutants, catalogue } = this.#run;
+    const number = mutants.indexOf(mutant) + 1;
+    const named = catalogue.filter(({ name }) => name === mutant.scenario);
+    const killsOf = ({ name }: Scenario): number => this.#kills.get(name) ?? 0;
+    const others = catalogue.filter(({ name }) => name !== mutant.scenario)
+      .toSorted((a, b) => killsOf(b) - killsOf(a));
+    let scenarios = 0;
+    for (const some of mutant.equivalent === undefined ? [named, others] : [catalogue]) {
+      const results = await this.#runUntilFailure(number, some);
+      scenarios += results.filter(({ status }) => status !== "skip").length;
+      const failed = results.find(({ status }) => status === "fail" || status === "lost");
+      if (failed) return await this.#killed(mutant, failed, { scenarios, start });
+    }
+    const verdict = mutant.equivalent === undefined ? "survived" : "equivalent";
+    return { mutant, verdict, scenarios, seconds: (performance.now() - start) / 1000 };
+  }
+
+  async #killed(
+    mutant: Mutant,
+    result: ScenarioResult,
+    { scenarios, start }: { scenarios: number; start: number },
+  ): Promise<MutantResult> {
+    const { scenario } = result;
+    await this.#checkUnchanged(scenario);
+    this.#kills.set(scenario, 1 + (this.#kills.get(scenario) ?? 0));
+    const findings = findingsOf(result);
+    const isLineNamed = mutant.at === undefined ||
+      await namesLine(mutant, [...findings.map(findingText), ...placesOf(result)]);
+    const named = mutant.finding === undefined
+      ? findings[0]
+      : findings.find((finding) => isNamed(mutant.finding!, finding));
+    return {
+      mutant,
+      verdict: named && isLineNamed ? "killed" : "missed",
+      by: scenario,
+      finding: findingText(named ?? findings[0]!),
+      scenarios,
+      seconds: (performance.now() - start) / 1000,
+    };
+  }
+
+  /** @throws {ExpectedError} when a scenario fails on the code as it is */
+  async #checkUnchanged(scenario: string): Promise<void> {
+    if (this.#passing.has(scenario)) return;
+    const wanted = this.#run.catalogue.filter(({ name }) => name === scenario);
+    const [result] = await this.#runUntilFailure(0, wanted);
+    if (result && result.status !== "pass") {
+      throw new ExpectedError(`${scenario} fails without any mutant: ${findingText(findingsOf(result)[0]!)}`);
+    }
+    this.#passing.add(scenario);
+  }
+
+  async #runUntilFailure(number: number, scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
+    const { prepared, onProgress } = this.#run;
+    const results: ScenarioResult[] = [];
+    const hasFailed = () => results.some(({ status }) => status === "fail" || status === "lost");
+    const guest = {
+      ...withMutant(prepared, number),
+      skipReason: (scenario: Scenario) => hasFailed() ? "the mutant is dead" : prepared.skipReason(scenario),
+    };
+    await runPlatform(guest, scenarios, {
+      guest() {},
+      note() {},
+      starting: (_platform, { name }) => onProgress(name),
+      result: (_platform, result) => void results.push(result),
+    }, { repeat: 0 });
+    throwIfInterrupted(prepared.signal);
+    return results;
+  }
+}
+
+/** All findings of a result; a guest that was lost is one. */
+function findingsOf({ outcome, status, reason, splats }: ScenarioResult): Finding[] {
+  return [
+    ...outcome?.findings ?? [],
+    ...outcome?.stops.flatMap((stop) => stop.findings) ?? [],
+    ...splats.map(({ splat }): Finding => ({
+      id: "E_SPLAT",
+      verdict: "mismatch",
+      path: "kernel log",
+      message: splat.title,
+    })),
+    ...status === "lost"
+      ? [{ id: "lost", verdict: "mismatch", path: "guest", message: reason ?? "" } as const]
+      : [],
+  ];
+}
+
+/** Whether a finding is the one that a mutant's file names. */
+function isNamed(named: string, { id, path, message, actual }: Finding): boolean {
+  const [, wantedId = "", wantedPath = "", text = ""] = /^(\w+) at ([^:]+)(?:: (.+))?$/.exec(named) ?? [];
+  return id.startsWith(wantedId) && path.includes(wantedPath) && `${message} ${actual ?? ""}`.includes(text);
+}
+
+/** Places in the source that the stacks of a result name, as `FILE:LINE`. */
+function placesOf({ splats }: ScenarioResult): string[] {
+  return splats.flatMap(({ decoded }) => decoded?.frames.flatMap(({ places }) => places) ?? []);
+}
+
+/** Whether one of the texts names the line that the mutant's file says it must. */
+async function namesLine({ at = "", edits }: Mutant, texts: readonly string[]): Promise<boolean> {
+  const [, file = "", wanted = ""] = /^(\S+): (.+)$/.exec(at) ?? [];
+  const overlay = await readOverlay(OWN_OVERLAY);
+  const edited = await editFiles(edits, (path) => Promise.resolve(overlay.get(path)));
+  return new TextDecoder().decode(edited.get(file) ?? overlay.get(file)).split("\n").some((line, index) =>
+    line.trim() === wanted && texts.some((text) => new RegExp(`\\b${file}:${index + 1}\\b`).test(text))
+  );
+}

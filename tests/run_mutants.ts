@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+
+import { readMutants } from "../harness/mutants/mutant.ts";
+import { mutantFiles, type MutantRun, MutantRunner } from "../harness/mutants/run_mutants.ts";
+import { Terminal } from "../harness/report/terminal.ts";
+import { readCatalogue } from "../harness/run/catalogue.ts";
+import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
+import { parsePlatforms } from "../harness/run/platform.ts";
+
+/** A kernel with all mutants in it. */
+export async function prepareMutants(platformName: string): Promise<Omit<MutantRun, "onProgress">> {
+  const [platform] = parsePlatforms({ arch: platformName, fallback: "x86_64" });
+  const mutants = await readMutants();
+  const catalogue = await readCatalogue();
+  const request = { terminal: new Terminal(), scenarios: catalogue, moreFiles: await mutantFiles(mutants) };
+  return { prepared: await prepareGuest(platform!, request), mutants, catalogue };
+}
+
+/** Runs every mutant for these platforms. @returns those that were not killed as their file says */
+export async function survivorsOn(platforms: readonly string[]): Promise<string[]> {
+  const survivors: string[] = [];
+  for (const platform of platforms) {
+    const run = await prepareMutants(platform);
+    const runner = new MutantRunner({ ...run, onProgress() {} });
+    for (const mutant of run.mutants) {
+      if ((mutant.platform ?? "x86_64") !== platform || mutant.equivalent !== undefined) continue;
+      const { verdict, by, finding, seconds } = await runner.run(mutant);
+      console.log(`${mutant.name}: ${verdict} by ${by} in ${seconds.toFixed(1)} s: ${finding}`);
+      if (verdict !== "killed") survivors.push(mutant.name);
+    }
+  }
+  return survivors;
+}
