@@ -158,7 +158,7 @@ function isNamed(named: string, { id, path, message, actual }: Finding): boolean
 
 /** Places in the source that the stacks of a result name, as `FILE:LINE`. */
 function placesOf({ splats }: ScenarioResult): string[] {
-  return splats.flatMap(({ decoded }) => decoded?.frames.flatMap(({ places }) => places) ?? []);
+  return splats.flatMap(({ decoded }) => decoded?.frames.flat() ?? []);
 }
 
 /** Whether one of the texts names the line that the mutant's file says it must. */
