@@ -6,7 +6,7 @@ import type { KernelSeries } from "./series.ts";
 type FlagBit = readonly [bit: number, name: string, code: string];
 
 // Bits that never moved. Codes: show_smap_vma_flags of fs/proc/task_mmu.c (there is none in 2.6.28).
-const COMMON: readonly FlagBit[] = [
+const COMMON = [
   [0, "READ", "rd"],
   [1, "WRITE", "wr"],
   [2, "EXEC", "ex"],
@@ -27,7 +27,7 @@ const COMMON: readonly FlagBit[] = [
   [21, "NORESERVE", "nr"],
   [22, "HUGETLB", "ht"],
   [28, "MIXEDMAP", "mm"],
-];
+] as const satisfies readonly FlagBit[];
 
 const LINUX_2_6_28: readonly FlagBit[] = [
   [11, "DENYWRITE", ""],
@@ -39,7 +39,7 @@ const LINUX_2_6_28: readonly FlagBit[] = [
   [27, "CAN_NONLINEAR", ""],
 ];
 
-const SINCE_5_10: readonly FlagBit[] = [
+const SINCE_5_10 = [
   [9, "UFFD_MISSING", "um"],
   [12, "UFFD_WP", "uw"],
   [23, "SYNC", "sf"],
@@ -50,11 +50,11 @@ const SINCE_5_10: readonly FlagBit[] = [
   [29, "HUGEPAGE", "hg"],
   [30, "NOHUGEPAGE", "nh"],
   [31, "MERGEABLE", "mg"],
-];
+] as const satisfies readonly FlagBit[];
 
 // smaps had no code for it and printed "??", until 6.9.
 const LOCKONFAULT_UNNAMED: FlagBit = [19, "LOCKONFAULT", "??"];
-const LOCKONFAULT: FlagBit = [19, "LOCKONFAULT", "lf"];
+const LOCKONFAULT = [19, "LOCKONFAULT", "lf"] as const satisfies FlagBit;
 
 // These come out in the ProtectionKey line of smaps instead.
 const PROTECTION_KEY: readonly FlagBit[] = [
@@ -84,6 +84,13 @@ const HIGH: Readonly<Record<KernelSeries, readonly FlagBit[]>> = {
     [63, "SEALED", "sl"],
   ],
 };
+
+const BITS = [...COMMON, ...SINCE_5_10, LOCKONFAULT];
+
+/** The bits by name that have the same numbers in Linux 5.10 to 6.12 (include/linux/mm.h). */
+export const VM = Object.fromEntries(BITS.map(([bit, name]) => [name, 1n << BigInt(bit)])) as Readonly<
+  Record<(typeof BITS)[number][1], bigint>
+>;
 
 /** The vm_flags of one kernel, both directions, and the codes of smaps. */
 export interface VmFlagTable {

@@ -4,7 +4,7 @@ import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { ActionKind, ActionSpec, OutputSpec } from "./call.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { withStore } from "./state/page_content.ts";
-import { VM } from "./state/vm_flag_rules.ts";
+import { VM } from "../abi/vm_flags.ts";
 
 /** An action with what the model knows of its object. */
 export type PlannedAction = ActionSpec & {

@@ -5,7 +5,7 @@ import type { KernelSeries } from "../abi/series.ts";
 import { compileScenario } from "./compile_scenario.ts";
 import type { CompileTarget } from "./state/model_state.ts";
 import { parseScenario, ScenarioError, type Step } from "./scenario.ts";
-import { VM } from "./state/vm_flag_rules.ts";
+import { VM } from "../abi/vm_flags.ts";
 
 const X86_64: CompileTarget = {
   kernelWordSize: 8,

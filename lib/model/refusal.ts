@@ -4,7 +4,7 @@ import { errnoNumber } from "../abi/errno.ts";
 import type { AddressSpace, Area } from "./state/address_space.ts";
 import { type FileModel, nameBytes } from "./state/file_model.ts";
 import type { ModelState } from "./state/model_state.ts";
-import { VM } from "./state/vm_flag_rules.ts";
+import { VM } from "../abi/vm_flags.ts";
 
 /** Why the kernel code refuses: what the call returns, and where the image ends. */
 export interface Refusal {

@@ -10,7 +10,7 @@ import type { ModelState } from "./state/model_state.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
 import { addressOf, type PageCount, pageCount } from "./state/page_set.ts";
 import { BUSY, type Busy } from "./target_op.ts";
-import { VM } from "./state/vm_flag_rules.ts";
+import { VM } from "../abi/vm_flags.ts";
 
 /**
  * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by SIGSTOP; by a

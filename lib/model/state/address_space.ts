@@ -2,7 +2,7 @@
 
 import type { FileModel } from "./file_model.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 /** One stretch of an address space with the same attributes; page numbers, not bytes. `end` is exclusive. */
 export interface Area {
@@ -129,8 +129,7 @@ export class AddressSpace {
     if (covered < end) {
       throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
     }
-    const inside = this.#areas.filter((area) => area.start < end && area.end > start);
-    if (inside.every((area) => isSame(area, change(area)))) return;
+    if (this.areasIn(start, end).every((area) => isSame(area, change(area)))) return;
     this.split(start);
     this.split(end);
     this.#areas = this.#areas.map((area) => area.start >= start && area.end <= end ? change(area) : area);
@@ -151,6 +150,11 @@ export class AddressSpace {
     if (last < 1) return;
     spread(0, last, 1);
     spread(last, 0, -1);
+  }
+
+  /** The areas with a page in [start, end). */
+  areasIn(start: number, end: number): Area[] {
+    return this.#areas.filter((area) => area.start < end && area.end > start);
   }
 
   /** The area that holds a page. */

@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { AddressSpace, type Area } from "./address_space.ts";
 import { fillContent, ZERO_CONTENT } from "./page_content.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 const RW = VM.READ | VM.WRITE;
 function area(start: number, end: number, more: Partial<Area> = {}): Area {

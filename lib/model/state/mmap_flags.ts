@@ -25,31 +25,6 @@ export const MAP_FIXED_NOREPLACE = 0x100000;
 /** mlockall(2) flag bits (include/uapi/asm-generic/mman.h). */
 export const MCL = { current: 1, future: 2, onfault: 4 } as const;
 
-/** madvise(2) advice values (include/uapi/asm-generic/mman-common.h). */
-export const MADV = {
-  normal: 0,
-  random: 1,
-  sequential: 2,
-  willneed: 3,
-  dontneed: 4,
-  free: 8,
-  dontfork: 10,
-  dofork: 11,
-  mergeable: 12,
-  unmergeable: 13,
-  hugepage: 14,
-  nohugepage: 15,
-  dontdump: 16,
-  dodump: 17,
-  wipeonfork: 18,
-  keeponfork: 19,
-  cold: 20,
-  pageout: 21,
-  populate_read: 22,
-  populate_write: 23,
-  hwpoison: 100,
-} as const;
-
 /** A protection as scenarios say it. */
 export const PROTECTIONS = ["none", "r", "w", "x", "rw", "rx", "wx", "rwx"] as const;
 

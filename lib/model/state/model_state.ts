@@ -10,7 +10,7 @@ import type { SetupStep } from "../fields.ts";
 import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
-import { type PageCount, pageCount, pageRuns, type PageSet } from "./page_set.ts";
+import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterSetting, XstatePart } from "./register_block.ts";
 
 /** What steps are compiled for. */
@@ -213,16 +213,15 @@ export class ModelState {
   }
 
   /** The runs of pages that a step names, as absolute page numbers. */
-  runs(area: string, set: PageSet): { first: number; count: number }[] {
+  runs(area: string, set: PageSet): AreaRun[] {
     const { start, pages } = this.range(area);
-    return pageRuns(set, pages, this.pagesPerChunk).map((run) => ({
-      first: start + run.first,
-      count: run.count,
-    }));
+    return pageRuns(set, pages, this.pagesPerChunk).map(({ first, count }) => {
+      return { first: start + first, count, end: start + first + count };
+    });
   }
 
   /** The runs of pages that a step names within a file. */
-  fileRuns(file: FileModel, set: PageSet): { first: number; count: number }[] {
+  fileRuns(file: FileModel, set: PageSet): PageRun[] {
     return pageRuns(set, file.pages, this.pagesPerChunk);
   }
 

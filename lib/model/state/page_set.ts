@@ -21,6 +21,11 @@ export interface PageRun {
   readonly count: number;
 }
 
+/** A run of pages of an area: absolute page numbers, and the first page after it. */
+export interface AreaRun extends PageRun {
+  readonly end: number;
+}
+
 /** The address of a page number. */
 export function addressOf(page: number): bigint {
   return BigInt(page) * PAGE_SIZE_BIG;

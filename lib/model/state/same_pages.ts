@@ -2,7 +2,7 @@
 
 import type { AddressSpace } from "./address_space.ts";
 import { contentBytes, type PageContent } from "./page_content.ts";
-import { VM } from "./vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 /**
  * The groups of pages that ksmd makes one page of: those of mergeable areas with equal contents. A group of

@@ -1,36 +1,6 @@
 // SPDX-License-Identifier: MIT
+import { VM } from "../../abi/vm_flags.ts";
 import type { KernelSeries } from "../../abi/series.ts";
-
-/** vm_flags bits that steps touch, as Linux 5.10 to 6.12 number them (include/linux/mm.h). */
-export const VM = {
-  READ: 0x1n,
-  WRITE: 0x2n,
-  EXEC: 0x4n,
-  SHARED: 0x8n,
-  MAYREAD: 0x10n,
-  MAYWRITE: 0x20n,
-  MAYEXEC: 0x40n,
-  MAYSHARE: 0x80n,
-  GROWSDOWN: 0x100n,
-  UFFD_MISSING: 0x200n,
-  PFNMAP: 0x400n,
-  UFFD_WP: 0x1000n,
-  LOCKED: 0x2000n,
-  IO: 0x4000n,
-  SEQ_READ: 0x8000n,
-  RAND_READ: 0x10000n,
-  DONTCOPY: 0x20000n,
-  DONTEXPAND: 0x40000n,
-  LOCKONFAULT: 0x80000n,
-  ACCOUNT: 0x100000n,
-  NORESERVE: 0x200000n,
-  HUGETLB: 0x400000n,
-  WIPEONFORK: 0x2000000n,
-  DONTDUMP: 0x4000000n,
-  HUGEPAGE: 0x20000000n,
-  NOHUGEPAGE: 0x40000000n,
-  MERGEABLE: 0x80000000n,
-} as const;
 
 /** Bits that Linux 2.6.28 had, where later kernels have others. */
 const VM_RESERVED = 0x80000n;
@@ -91,40 +61,6 @@ export function vmFlagsAfterMprotect(
   if (series === "6.12" && isReadOnly && isUntouched) return changed & ~VM.ACCOUNT;
   const charged = VM.ACCOUNT | VM.WRITE | VM.HUGETLB | VM.SHARED | VM.NORESERVE;
   return (changed & VM.WRITE) !== 0n && (flags & charged) === 0n ? changed | VM.ACCOUNT : changed;
-}
-
-/** What madvise_behavior (mm/madvise.c) makes of an area's flags. */
-export function vmFlagsAfterMadvise(flags: bigint, advice: string): bigint {
-  switch (advice) {
-    case "normal":
-      return flags & ~(VM.RAND_READ | VM.SEQ_READ);
-    case "sequential":
-      return (flags & ~VM.RAND_READ) | VM.SEQ_READ;
-    case "random":
-      return (flags & ~VM.SEQ_READ) | VM.RAND_READ;
-    case "dontfork":
-      return flags | VM.DONTCOPY;
-    case "dofork":
-      return flags & ~VM.DONTCOPY;
-    case "wipeonfork":
-      return flags | VM.WIPEONFORK;
-    case "keeponfork":
-      return flags & ~VM.WIPEONFORK;
-    case "dontdump":
-      return flags | VM.DONTDUMP;
-    case "dodump":
-      return flags & ~VM.DONTDUMP;
-    case "mergeable":
-      return flags | VM.MERGEABLE;
-    case "unmergeable":
-      return flags & ~VM.MERGEABLE;
-    case "hugepage":
-      return (flags & ~VM.NOHUGEPAGE) | VM.HUGEPAGE;
-    case "nohugepage":
-      return (flags & ~VM.HUGEPAGE) | VM.NOHUGEPAGE;
-    default:
-      return flags;
-  }
 }
 
 /**

@@ -4,59 +4,71 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { OUTCOME } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
-import { flagBits, MADV, MCL } from "../state/mmap_flags.ts";
-import { addressRange, type PageRun } from "../state/page_set.ts";
-import { VM, vmFlagsAfterMadvise } from "../state/vm_flag_rules.ts";
-import { AREA_PAGES, defineStep, sinceWords } from "./define_step.ts";
+import { flagBits, MCL } from "../state/mmap_flags.ts";
+import type { ModelState } from "../state/model_state.ts";
+import { addressRange, type AreaRun } from "../state/page_set.ts";
+import { VM } from "../../abi/vm_flags.ts";
+import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import { populate, requireAccess } from "./pages.ts";
 import { SLOTS, type StepContext } from "./step_context.ts";
 
-/** Advice that is younger than Linux 2.6.27. */
-const SINCE_ADVICE: Readonly<Record<string, string>> = {
-  hwpoison: "2.6.32",
-  mergeable: "2.6.32",
-  unmergeable: "2.6.32",
-  hugepage: "2.6.38",
-  nohugepage: "2.6.38",
-  dontdump: "3.4",
-  dodump: "3.4",
-  free: "4.5",
-  wipeonfork: "4.14",
-  keeponfork: "4.14",
-  cold: "5.4",
-  pageout: "5.4",
-  populate_read: "5.14",
-  populate_write: "5.14",
-};
-
-/** madvise_vma_behavior (mm/madvise.c): what an area cannot be advised. */
-function refusesAdvice(area: Area, advice: string): boolean {
-  const isAnonymous = !area.file || area.file.isZeroDevice;
-  switch (advice) {
-    case "dontneed":
-    case "free":
-      if (advice === "free" && !isAnonymous) return true;
-      return (area.flags & (VM.LOCKED | VM.HUGETLB | VM.PFNMAP)) !== 0n;
-    case "cold":
-    case "pageout":
-      return (area.flags & (VM.LOCKED | VM.HUGETLB | VM.PFNMAP)) !== 0n;
-    case "wipeonfork":
-      return area.file !== undefined || (area.flags & VM.SHARED) !== 0n;
-    default:
-      return false;
-  }
+/** What one advice of madvise(2) is (include/uapi/asm-generic/mman-common.h), and what it does (mm/madvise.c). */
+interface Advice {
+  readonly value: number;
+  /** The release that brought it, where it is younger than Linux 2.6.27. */
+  readonly since?: string;
+  /** The vm_flags that it clears and sets. */
+  readonly clear?: bigint;
+  readonly set?: bigint;
+  /** vm_flags of areas that refuse it, and the files that do: `any`, or all but /dev/zero. */
+  readonly refusedFor?: bigint;
+  readonly refusedFiles?: "any" | "real";
 }
 
-function advise(context: StepContext, { first, count }: PageRun, advice: string): void {
+const KEPT_IN_MEMORY = VM.LOCKED | VM.HUGETLB | VM.PFNMAP;
+
+const ADVICE = {
+  normal: { value: 0, clear: VM.RAND_READ | VM.SEQ_READ },
+  random: { value: 1, clear: VM.SEQ_READ, set: VM.RAND_READ },
+  sequential: { value: 2, clear: VM.RAND_READ, set: VM.SEQ_READ },
+  willneed: { value: 3 },
+  dontneed: { value: 4, refusedFor: KEPT_IN_MEMORY },
+  free: { value: 8, since: "4.5", refusedFor: KEPT_IN_MEMORY, refusedFiles: "real" },
+  dontfork: { value: 10, set: VM.DONTCOPY },
+  dofork: { value: 11, clear: VM.DONTCOPY },
+  mergeable: { value: 12, since: "2.6.32", set: VM.MERGEABLE },
+  unmergeable: { value: 13, since: "2.6.32", clear: VM.MERGEABLE },
+  hugepage: { value: 14, since: "2.6.38", clear: VM.NOHUGEPAGE, set: VM.HUGEPAGE },
+  nohugepage: { value: 15, since: "2.6.38", clear: VM.HUGEPAGE, set: VM.NOHUGEPAGE },
+  dontdump: { value: 16, since: "3.4", set: VM.DONTDUMP },
+  dodump: { value: 17, since: "3.4", clear: VM.DONTDUMP },
+  wipeonfork: {
+    ...{ value: 18, since: "4.14", set: VM.WIPEONFORK },
+    ...{ refusedFor: VM.SHARED, refusedFiles: "any" },
+  },
+  keeponfork: { value: 19, since: "4.14", clear: VM.WIPEONFORK },
+  cold: { value: 20, since: "5.4", refusedFor: KEPT_IN_MEMORY },
+  pageout: { value: 21, since: "5.4", refusedFor: KEPT_IN_MEMORY },
+  populate_read: { value: 22, since: "5.14" },
+  populate_write: { value: 23, since: "5.14" },
+  hwpoison: { value: 100, since: "2.6.32" },
+} as const satisfies Readonly<Record<string, Advice>>;
+
+function isRefused({ flags, file }: Area, { refusedFor = 0n, refusedFiles }: Advice): boolean {
+  const isRefusedFile = file !== undefined && (refusedFiles === "any" || !file.isZeroDevice);
+  return (flags & refusedFor) !== 0n || (refusedFiles !== undefined && isRefusedFile);
+}
+
+function advise(context: StepContext, { first, count, end }: AreaRun, advice: keyof typeof ADVICE): void {
   const { space, swap } = context.state;
-  const end = first + count;
   if (advice === "dontneed") space.dropPages(first, end);
   if (advice === "free") space.free(first, end);
   if (advice === "pageout" && swap) space.pageOut(first, end, { slowDevice: swap === "loop" });
   if (advice === "hwpoison") space.breakPages(first, end, "EHWPOISON");
   if (advice === "populate_write") populate(context, first, count);
   if (advice === "populate_read") { for (let page = first; page < end; page++) space.readPage(page); }
-  space.change(first, end, (area) => ({ ...area, flags: vmFlagsAfterMadvise(area.flags, advice) }));
+  const { clear = 0n, set = 0n }: Advice = ADVICE[advice];
+  space.change(first, end, (area) => ({ ...area, flags: area.flags & ~clear | set }));
 }
 
 /** Where a disk is told to fail (CONFIG_FAIL_MAKE_REQUEST, block/blk-core.c). */
@@ -69,31 +81,37 @@ function withLock(flags: bigint, lock: bigint): bigint {
   return (flags & ~(VM.LOCKED | VM.LOCKONFAULT)) | lock;
 }
 
+/** Changes the lock of [start, end): VM_LOCKED, with VM_LOCKONFAULT or none. */
+function lock({ space }: ModelState, { start, end }: { start: number; end: number }, bits: bigint): void {
+  space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, bits) }));
+}
+
+function lockBits(flags: readonly string[] = []): bigint {
+  return flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
+}
+
 /** The steps of this family. */
 export const ADVICE_STEPS = [
-  defineStep({
+  definePagesStep({
     op: "madvise",
     about: "madvise(2).",
-    fields: { ...AREA_PAGES, advice: oneOf(keysOf(MADV)), expect: optional(OUTCOME) },
-    apply(step, context) {
+    fields: { advice: oneOf(keysOf(ADVICE)), expect: optional(OUTCOME) },
+    apply(run, { advice, expect = "ok" }, context) {
       const { state, builder } = context;
-      const advice = MADV[step.advice];
-      for (const run of state.runs(step.area, step.pages)) {
-        // A call that fails half way has populated some pages: no scenario wants that.
-        if (step.advice === "populate_read") requireAccess(context, run, VM.READ, "read");
-        if (step.advice === "populate_write") requireAccess(context, run, VM.WRITE, "write");
-        const end = run.first + run.count;
-        const areas = state.space.areas.filter((area) => area.start < end && area.end > run.first);
-        const refusal = areas.some((area) => refusesAdvice(area, step.advice)) ? "EINVAL" : undefined;
-        if ((step.expect ?? "ok") !== (refusal ?? "ok")) {
-          throw new SyntaxError(`the step expects "${step.expect ?? "ok"}", the model "${refusal ?? "ok"}"`);
-        }
-        const expected = refusal ? BigInt(-errnoNumber(refusal)) : 0n;
-        builder.syscall("madvise", [...addressRange(run), BigInt(advice)], { expected });
-        if (!refusal) advise(context, run, step.advice);
-      }
+      // A call that fails half way has populated some pages: no scenario wants that.
+      if (advice === "populate_read") requireAccess(context, run, VM.READ, "read");
+      if (advice === "populate_write") requireAccess(context, run, VM.WRITE, "write");
+      const areas = state.space.areasIn(run.first, run.end);
+      const outcome = areas.some((area) => isRefused(area, ADVICE[advice])) ? "EINVAL" : "ok";
+      if (expect !== outcome) throw new SyntaxError(`the step expects "${expect}", the model "${outcome}"`);
+      const expected = outcome === "ok" ? 0n : BigInt(-errnoNumber(outcome));
+      builder.syscall("madvise", [...addressRange(run), BigInt(ADVICE[advice].value)], { expected });
+      if (outcome === "ok") advise(context, run, advice);
     },
-    since: ({ advice }) => sinceWords(SINCE_ADVICE, [advice]),
+    since({ advice }) {
+      const { since }: Advice = ADVICE[advice];
+      return since === undefined ? [] : [{ release: since, what: advice }];
+    },
   }),
   defineStep({
     op: "break_swap",
@@ -104,8 +122,8 @@ export const ADVICE_STEPS = [
       // lies there already.
       if (state.swap !== "loop") throw new SyntaxError(`"break_swap" needs the set-up step {"swap": "loop"}`);
       for (const run of state.runs(step.area, step.pages)) {
-        builder.succeed("madvise", [...addressRange(run), BigInt(MADV.pageout)]);
-        state.space.breakPages(run.first, run.first + run.count, "EFAULT");
+        builder.succeed("madvise", [...addressRange(run), BigInt(ADVICE.pageout.value)]);
+        state.space.breakPages(run.first, run.end, "EFAULT");
       }
       const fd = { slot: SLOTS.file };
       builder.syscall("open", [builder.scratchString(0, FAILING_DISK), O_WRONLY, 0n], { keep: SLOTS.file });
@@ -113,53 +131,45 @@ export const ADVICE_STEPS = [
       builder.succeed("close", [fd]);
     },
   }),
-  defineStep({
+  definePagesStep({
     op: "mlock",
     about: "mlock(2), or mlock2(2) with MLOCK_ONFAULT.",
-    fields: { ...AREA_PAGES, flags: optional(wordSet(["onfault"])) },
-    apply(step, context) {
-      const { state, builder } = context;
-      const onFault = step.flags?.includes("onfault") ?? false;
-      const add = onFault ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
-      for (const run of state.runs(step.area, step.pages)) {
-        const { first, count } = run;
-        state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, add) }));
-        // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).
-        const isWhole = onFault || populate(context, first, count, { stopsAtError: true });
-        const expected = isWhole ? 0n : BigInt(-errnoNumber("ENOMEM"));
-        if (onFault) builder.syscall("mlock2", [...addressRange(run), 1n], { expected });
-        else builder.syscall("mlock", addressRange(run), { expected });
-      }
+    fields: { flags: optional(wordSet(["onfault"])) },
+    apply(run, { flags }, context) {
+      const { first, count, end } = run;
+      const bits = lockBits(flags);
+      const onFault = bits !== VM.LOCKED;
+      lock(context.state, { start: first, end }, bits);
+      // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).
+      const isWhole = onFault || populate(context, first, count, { stopsAtError: true });
+      const expected = isWhole ? 0n : BigInt(-errnoNumber("ENOMEM"));
+      const args = [...addressRange(run), ...onFault ? [1n] : []];
+      context.builder.syscall(onFault ? "mlock2" : "mlock", args, { expected });
     },
     since: ({ flags }) => sinceWords({ onfault: "4.4" }, flags),
   }),
-  defineStep({
+  definePagesStep({
     op: "munlock",
     about: "munlock(2).",
-    fields: AREA_PAGES,
-    apply(step, { state, builder }) {
-      for (const run of state.runs(step.area, step.pages)) {
-        const { first, count } = run;
-        state.space.change(first, first + count, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
-        builder.succeed("munlock", addressRange(run));
-      }
+    apply(run, _step, { state, builder }) {
+      lock(state, { start: run.first, end: run.end }, 0n);
+      builder.succeed("munlock", addressRange(run));
     },
   }),
   defineStep({
     op: "mlockall",
     about: "mlockall(2): what is there (populated unless on fault), what is to come, or both.",
     fields: { flags: wordSet(keysOf(MCL)) },
-    apply(step, context) {
+    apply({ flags }, context) {
       const { state, builder } = context;
-      const flags = flagBits(step.flags, MCL);
-      builder.succeed("mlockall", [BigInt(flags)]);
-      const lock = step.flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
-      state.defaultFlags = step.flags.includes("future") ? lock : 0n;
-      if (!step.flags.includes("current")) return;
+      builder.succeed("mlockall", [BigInt(flagBits(flags, MCL))]);
+      const bits = lockBits(flags);
+      state.defaultFlags = flags.includes("future") ? bits : 0n;
+      if (!flags.includes("current")) return;
       state.locksOwnMemory = true;
-      for (const { start, end } of [...state.space.areas]) {
-        state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, lock) }));
-        if (lock === VM.LOCKED) populate(context, start, end - start);
+      for (const area of [...state.space.areas]) {
+        lock(state, area, bits);
+        if (bits === VM.LOCKED) populate(context, area.start, area.end - area.start);
       }
     },
     since: ({ flags }) => sinceWords({ onfault: "4.4" }, flags),
@@ -172,9 +182,7 @@ export const ADVICE_STEPS = [
       builder.succeed("munlockall", []);
       state.defaultFlags = 0n;
       state.locksOwnMemory = false;
-      for (const { start, end } of [...state.space.areas]) {
-        state.space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, 0n) }));
-      }
+      for (const area of [...state.space.areas]) lock(state, area, 0n);
     },
   }),
 ] as const;

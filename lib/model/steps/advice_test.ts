@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type SetupStep, type Step, type StepOf } from "../scenario.ts";
 import { compileSteps, expectedOf, pagesIn, predictSteps } from "../testing/compile_steps.ts";
-import { VM } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 function area(flags?: StepOf<"mmap">["flags"]): Step {
   return { op: "mmap", area: "a", pages: 6, ...(flags ? { flags } : {}) };

@@ -4,8 +4,8 @@ import { PAGE_SIZE } from "../../abi/arch.ts";
 import { BlockHash } from "../../abi/block_hash.ts";
 import { contentBytes, type PageContent } from "../state/page_content.ts";
 import { addressOf } from "../state/page_set.ts";
-import { VM } from "../state/vm_flag_rules.ts";
-import { AREA_PAGES, defineStep } from "./define_step.ts";
+import { VM } from "../../abi/vm_flags.ts";
+import { definePagesStep } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 
 /**
@@ -14,48 +14,34 @@ import type { StepContext } from "./step_context.ts";
  */
 export function checkAllPages(context: Pick<StepContext, "state" | "builder">): void {
   const { space } = context.state;
-  const readable = [...space.pages].filter(([, { unreadable }]) => unreadable === undefined);
-  const pages = readable.map(([page]) => page).sort((a, b) => a - b);
-  let at = 0;
-  while (at < pages.length) {
+  const isChecked = (page: number): boolean =>
+    space.pages.get(page)?.unreadable === undefined && ((space.areaAt(page)?.flags ?? 0n) & VM.READ) !== 0n;
+  const pages = [...space.pages.keys()].filter(isChecked).sort((a, b) => a - b);
+  for (let at = 0; at < pages.length;) {
     const first = pages[at]!;
-    let end = at + 1;
-    while (end < pages.length && pages[end] === first + end - at) end++;
-    for (let page = first; page < first + end - at;) {
-      const area = space.areaAt(page);
-      const stop = Math.min(area?.end ?? page + 1, first + end - at);
-      if (area && (area.flags & VM.READ) !== 0n) checkPages(context, page, stop);
-      page = stop;
-    }
-    at = end;
+    const areaEnd = space.areaAt(first)!.end;
+    let end = first;
+    for (; pages[at] === end && end < areaEnd; at++) end++;
+    checkPages(context, first, end);
   }
 }
 
 function checkPages(context: Pick<StepContext, "state" | "builder">, start: number, end: number): void {
-  const { state, builder } = context;
+  const { state: { space }, builder } = context;
   for (let page = start; page < end;) {
-    const content = state.space.contentAt(page);
+    const seed = fillSeed(space.contentAt(page), page);
     let stop = page + 1;
-    const seed = fillSeed(content, page);
-    while (seed !== undefined && stop < end && fillSeed(state.space.contentAt(stop), stop) === seed) stop++;
+    while (stop < end && fillSeed(space.contentAt(stop), stop) === seed) stop++;
+    const address = addressOf(page);
+    const pages = stop - page;
+    const where = `${pages} page(s) at 0x${address.toString(16)}`;
     if (seed !== undefined) {
-      const address = addressOf(page);
-      builder.emitWithResult(
-        { op: "check", address, pages: stop - page, seed, stride: 1 },
-        `check of ${stop - page} page(s) at 0x${address.toString(16)}`,
-        0n,
-      );
+      builder.emitWithResult({ op: "check", address, pages, seed, stride: 1 }, `check of ${where}`, 0n);
     } else {
-      while (stop < end && fillSeed(state.space.contentAt(stop), stop) === undefined) stop++;
-      const address = addressOf(page);
-      builder.emitWithResult(
-        { op: "hash", address, length: (stop - page) * PAGE_SIZE },
-        `hash of ${stop - page} page(s) at 0x${address.toString(16)}`,
-        hashOfPages(context, page, stop),
-      );
+      const op = { op: "hash", address, length: pages * PAGE_SIZE } as const;
+      builder.emitWithResult(op, `hash of ${where}`, hashOfPages(context, page, stop));
     }
-    for (let read = page; read < stop; read++) state.space.readPage(read);
-    page = stop;
+    for (; page < stop; page++) space.readPage(page);
   }
 }
 
@@ -75,14 +61,9 @@ function fillSeed({ base, stores }: PageContent, page: number): number | undefin
 
 /** The steps of this family. */
 export const CHECK_STEPS = [
-  defineStep({
+  definePagesStep({
     op: "check",
     about: "The target looks itself whether pages still hold what the model says.",
-    fields: AREA_PAGES,
-    apply(step, context) {
-      for (const { first, count } of context.state.runs(step.area, step.pages)) {
-        checkPages(context, first, first + count);
-      }
-    },
+    apply: ({ first, end }, _step, context) => checkPages(context, first, end),
   }),
 ] as const;

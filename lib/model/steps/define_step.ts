@@ -4,6 +4,7 @@ import * as v from "valibot";
 import type { TargetArch } from "../../abi/arch.ts";
 import { described, object } from "../../schema.ts";
 import { NAME, PAGE_SET } from "../fields.ts";
+import type { AreaRun, PageSet } from "../state/page_set.ts";
 import type { StepContext } from "./step_context.ts";
 
 /** A kind of step: everything that there is to know of it. */
@@ -50,6 +51,28 @@ export function defineStep<const Op extends string, const Fields extends v.Objec
 
 /** The fields of a step that is about some pages of an area. */
 export const AREA_PAGES = { area: NAME, pages: PAGE_SET };
+
+type PagesFields<Fields> = typeof AREA_PAGES & Fields;
+
+/** Defines a step that is about some pages of an area, and is carried out for each run of them. */
+export function definePagesStep<const Op extends string, const Fields extends v.ObjectEntries>(
+  { fields, apply, ...more }: {
+    readonly op: Op;
+    readonly about: string;
+    readonly fields?: Fields;
+    readonly apply: (run: AreaRun, step: StepWith<Op, PagesFields<Fields>>, context: StepContext) => void;
+    readonly since?: (step: StepWith<Op, PagesFields<Fields>>, target: TargetArch) => readonly Since[];
+  },
+): StepDefinition<StepWith<Op, PagesFields<Fields>>> {
+  return defineStep<Op, PagesFields<Fields>>({
+    ...more,
+    fields: { ...AREA_PAGES, ...fields } as PagesFields<Fields>,
+    apply(step, context) {
+      const { area, pages } = step as { readonly area: string; readonly pages: PageSet };
+      for (const run of context.state.runs(area, pages)) apply(run, step, context);
+    },
+  });
+}
 
 /** What words of a step need, of those that a table has. */
 export function sinceWords(table: Readonly<Record<string, string>>, words: readonly string[] = []): Since[] {

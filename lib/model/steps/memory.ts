@@ -7,9 +7,10 @@ import { DEVICES } from "../state/file_model.ts";
 import { flagBits, MAP_ANONYMOUS, MAP_FLAGS, protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { describeContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
-import { VM, vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
+import { vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
 import type { OpArgument } from "../target_op.ts";
-import { AREA_PAGES, defineStep, sinceWords } from "./define_step.ts";
+import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import { openFile } from "./file.ts";
 import { fillRuns, populate, requireAccess } from "./pages.ts";
 
@@ -75,41 +76,34 @@ export const MEMORY_STEPS = [
     },
     since: ({ flags }) => sinceWords({ hugetlb: "2.6.32" }, flags),
   }),
-  defineStep({
+  definePagesStep({
     op: "munmap",
     about: "munmap(2).",
-    fields: AREA_PAGES,
-    apply(step, { state, builder }) {
-      for (const run of state.runs(step.area, step.pages)) {
-        builder.succeed("munmap", addressRange(run));
-        state.space.unmap(run.first, run.first + run.count);
-      }
+    apply(run, _step, { state, builder }) {
+      builder.succeed("munmap", addressRange(run));
+      state.space.unmap(run.first, run.end);
     },
   }),
-  defineStep({
+  definePagesStep({
     op: "mprotect",
     about: "mprotect(2).",
-    fields: { ...AREA_PAGES, prot: oneOf(PROTECTIONS) },
-    apply(step, context) {
-      const { space } = context.state;
+    fields: { prot: oneOf(PROTECTIONS) },
+    apply(run, step, context) {
+      const { space, target: { series } } = context.state;
+      const { first, end } = run;
       const prot = protBits(step.prot);
-      for (const run of context.state.runs(step.area, step.pages)) {
-        const { first } = run;
-        const end = first + run.count;
-        context.builder.succeed("mprotect", [...addressRange(run), BigInt(prot)]);
-        const before = space.areas.filter((area) => area.start < end && area.end > first);
-        space.change(first, end, (area) => {
-          const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
-          const { series } = context.state.target;
-          return { ...area, flags: vmFlagsAfterMprotect(area.flags, prot, { series, isUntouched }) };
-        });
-        for (const { start, end: areaEnd, flags } of before) {
-          // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
-          const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;
-          if ((flags & lock) !== VM.LOCKED || (vmProt(prot) & VM.WRITE) === 0n) continue;
-          const from = Math.max(start, first);
-          populate(context, from, Math.min(areaEnd, end) - from);
-        }
+      context.builder.succeed("mprotect", [...addressRange(run), BigInt(prot)]);
+      const before = space.areasIn(first, end);
+      space.change(first, end, (area) => {
+        const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
+        return { ...area, flags: vmFlagsAfterMprotect(area.flags, prot, { series, isUntouched }) };
+      });
+      for (const { start, end: areaEnd, flags } of before) {
+        // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
+        const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;
+        if ((flags & lock) !== VM.LOCKED || (vmProt(prot) & VM.WRITE) === 0n) continue;
+        const from = Math.max(start, first);
+        populate(context, from, Math.min(areaEnd, end) - from);
       }
     },
   }),
@@ -123,31 +117,24 @@ export const MEMORY_STEPS = [
       fillRuns(context, runs, step.seed, "written");
     },
   }),
-  defineStep({
+  definePagesStep({
     op: "read",
     about: "Loads a byte of each page.",
-    fields: AREA_PAGES,
-    apply(step, context) {
-      const { state, builder } = context;
-      for (const run of state.runs(step.area, step.pages)) {
-        requireAccess(context, run, VM.READ, "read");
-        builder.emit({ op: "read", address: addressOf(run.first), pages: run.count, stride: 1 });
-        for (let page = run.first; page < run.first + run.count; page++) state.space.readPage(page);
-      }
+    apply(run, _step, context) {
+      requireAccess(context, run, VM.READ, "read");
+      context.builder.emit({ op: "read", address: addressOf(run.first), pages: run.count, stride: 1 });
+      for (let page = run.first; page < run.end; page++) context.state.space.readPage(page);
     },
   }),
-  defineStep({
+  definePagesStep({
     op: "zero",
     about: "Stores zeros to whole pages: they are dumped all the same, being written.",
-    fields: AREA_PAGES,
-    apply(step, context) {
+    apply(run, _step, context) {
       const { state, builder, index } = context;
-      for (const run of state.runs(step.area, step.pages)) {
-        requireAccess(context, run, VM.WRITE, "write");
-        builder.emit({ op: "zero", address: addressOf(run.first), length: run.count * PAGE_SIZE });
-        for (let page = run.first; page < run.first + run.count; page++) {
-          state.space.setPage(page, ZERO_CONTENT, `zeros written by step ${index + 1}`);
-        }
+      requireAccess(context, run, VM.WRITE, "write");
+      builder.emit({ op: "zero", address: addressOf(run.first), length: run.count * PAGE_SIZE });
+      for (let page = run.first; page < run.end; page++) {
+        state.space.setPage(page, ZERO_CONTENT, `zeros written by step ${index + 1}`);
       }
     },
   }),

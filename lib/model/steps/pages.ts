@@ -4,7 +4,8 @@ import { PAGE_SIZE } from "../../abi/arch.ts";
 import type { AddressSpace } from "../state/address_space.ts";
 import { describeContent, fillContent } from "../state/page_content.ts";
 import { addressOf, type PageRun } from "../state/page_set.ts";
-import { populateWrites, VM } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
+import { populateWrites } from "../state/vm_flag_rules.ts";
 import { defaultSeed, type StepContext } from "./step_context.ts";
 
 /**

@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "../scenario.ts";
 import { compileSteps, pagesIn, predictSteps } from "../testing/compile_steps.ts";
-import { VM } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 const map: Step = { op: "mmap", area: "a", pages: 4 };
 const write: Step = { op: "write", area: "a", pages: "0..1" };

@@ -13,7 +13,7 @@ import {
 } from "../../x86/descriptor.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { contentBytes } from "../state/page_content.ts";
-import { VM } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 import { defineStep } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 

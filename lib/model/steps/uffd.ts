@@ -2,9 +2,9 @@
 
 import { oneOf } from "../../schema.ts";
 import { NAME } from "../fields.ts";
-import { addressOf } from "../state/page_set.ts";
-import { VM } from "../state/vm_flag_rules.ts";
-import { AREA_PAGES, defineStep } from "./define_step.ts";
+import { addressOf, addressRange } from "../state/page_set.ts";
+import { VM } from "../../abi/vm_flags.ts";
+import { AREA_PAGES, definePagesStep, defineStep } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 
 // include/uapi/linux/userfaultfd.h: _IOWR(0xAA, ...) of structs of u64.
@@ -38,9 +38,9 @@ export const UFFD_STEPS = [
       builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
       control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
       const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
-      for (const { first, count } of state.runs(step.area, step.pages)) {
-        control(context, UFFDIO_REGISTER, [addressOf(first), addressOf(count), mode, 0n]);
-        state.space.change(first, first + count, (area) => ({ ...area, flags: area.flags | add }));
+      for (const run of state.runs(step.area, step.pages)) {
+        control(context, UFFDIO_REGISTER, [...addressRange(run), mode, 0n]);
+        state.space.change(run.first, run.end, (area) => ({ ...area, flags: area.flags | add }));
       }
     },
     since: ({ mode }) => [{ release: mode === "wp" ? "5.7" : "4.3", what: mode }],
@@ -53,13 +53,8 @@ export const UFFD_STEPS = [
       const { state, index } = context;
       let source = state.range(step.from).start;
       for (const { first, count } of state.runs(step.area, step.pages)) {
-        control(context, UFFDIO_COPY, [
-          addressOf(first),
-          addressOf(source),
-          addressOf(count),
-          0n,
-          0n,
-        ]);
+        const addresses = [first, source, count].map(addressOf);
+        control(context, UFFDIO_COPY, [...addresses, 0n, 0n]);
         for (let i = 0; i < count; i++) {
           const content = state.space.contentAt(source + i);
           state.space.setPage(first + i, content, `placed by UFFDIO_COPY in step ${index + 1}`);
@@ -68,18 +63,11 @@ export const UFFD_STEPS = [
       }
     },
   }),
-  defineStep({
+  definePagesStep({
     op: "uffd_protect",
     about: "UFFDIO_WRITEPROTECT of pages that are there: they stay as they are.",
-    fields: AREA_PAGES,
-    apply(step, context) {
-      for (const { first, count } of context.state.runs(step.area, step.pages)) {
-        control(context, UFFDIO_WRITEPROTECT, [
-          addressOf(first),
-          addressOf(count),
-          WRITEPROTECT_MODE_WP,
-        ]);
-      }
+    apply(run, _step, context) {
+      control(context, UFFDIO_WRITEPROTECT, [...addressRange(run), WRITEPROTECT_MODE_WP]);
     },
   }),
 ] as const;

@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "../scenario.ts";
 import { pagesIn, predictSteps } from "../testing/compile_steps.ts";
-import { VM } from "../state/vm_flag_rules.ts";
+import { VM } from "../../abi/vm_flags.ts";
 
 const source: Step[] = [{ op: "mmap", area: "src", pages: 2 }, {
   op: "write",
