@@ -146,9 +146,9 @@ export function applyAction(
     const content = withStore(state.space.contentAt(page), 0, Uint8Array.of(value));
     state.space.setPage(page, content, "written to through /proc/PID/mem");
   } else if (action.do === "unlink") {
-    state.file(file).unlink();
+    state.file(file).unlinked = true;
   } else if (action.do === "rename") {
-    state.file(file).rename(newPath);
+    state.file(file).path = newPath;
   } else if (action.do === "unregister") {
     const flags = VM.UFFD_MISSING | VM.UFFD_WP;
     const end = page + action.length / PAGE_SIZE;

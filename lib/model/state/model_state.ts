@@ -230,7 +230,7 @@ export class ModelState {
     const device = Object.hasOwn(DEVICES, name) ? DEVICES[name as keyof typeof DEVICES] : undefined;
     let file = this.files.get(name);
     if (!file && device) {
-      file = new FileModel({ kind: device, path: name, pages: 0, seed: 0, fillAddress: 0 });
+      file = new FileModel(device, name, Number.POSITIVE_INFINITY);
       this.files.set(name, file);
     }
     if (!file) {

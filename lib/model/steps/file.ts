@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE } from "../../abi/arch.ts";
 import { integer, oneOf, optional } from "../../schema.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
-import { fillContent } from "../state/page_content.ts";
-import { addressOf } from "../state/page_set.ts";
+import { addressOf, type PageRun } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defineStep } from "./define_step.ts";
 import { defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
 
-const O_RDONLY = 0n;
-const O_RDWR = 2n;
-const O_RDWR_CREAT = 0x42n;
+/** Flags and mode of open(2). */
+const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;
 const MAX_PATH_LENGTH = 4095;
+const MS_BIND = 4096n;
+/** Where the second path of a call lies in the scratch memory: behind the longest first one. */
+const SECOND_PATH = 8192;
 
-/** Opens a file (a memfd is open already) and gives its descriptor. The caller closes it. */
-export function openFile(context: StepContext, file: FileModel, readOnly = false): OpArgument {
+/** Opens a file (a memfd is open already), works with its descriptor, and closes it. */
+export function withFile(
+  context: StepContext,
+  { file, to }: { readonly file: FileModel; readonly to: keyof typeof OPEN },
+  use: (fd: OpArgument) => void,
+): void {
   const { builder } = context;
   const fd = { slot: SLOTS.file };
   if (file.kind === "memfd") {
@@ -25,15 +29,13 @@ export function openFile(context: StepContext, file: FileModel, readOnly = false
   } else {
     if (file.unlinked) throw new RangeError("the file has no name any more by which it could be opened");
     const path = builder.scratchString(0, usablePath(context, file.path));
-    builder.syscall("open", [path, readOnly ? O_RDONLY : O_RDWR, 0n], { keep: SLOTS.file });
+    builder.syscall("open", [path, ...OPEN[to]], { keep: SLOTS.file });
   }
-  return fd;
+  use(fd);
+  builder.succeed("close", [fd]);
 }
 
-/**
- * A path that the kernel takes: one that is too long as a whole is shortened if it lies in the working
- * directory.
- */
+/** A path that the kernel takes: one that is too long as a whole is shortened if it lies in the working directory. */
 function usablePath({ state }: StepContext, path: string): string {
   const prefix = `${state.workingDirectory}/`;
   return path.length > MAX_PATH_LENGTH && path.startsWith(prefix) ? path.slice(prefix.length) : path;
@@ -44,19 +46,37 @@ function memfdSlot({ state }: StepContext, file: FileModel): number {
   return SLOTS.free + memfds.indexOf(file);
 }
 
-/** Fills pages of an open file; gives the page at which they were mapped, from which the contents follow. */
+/** Fills pages of an open file through a shared mapping, from whose address the contents follow. */
 function fillThroughMap(
-  context: StepContext,
-  { fd, offset, pages, seed }: { fd: OpArgument; offset: number; pages: number; seed: number },
-): number {
-  const { state, builder } = context;
+  { state, builder }: StepContext,
+  { fd, file, run, seed }: { fd: OpArgument; file: FileModel; run: PageRun; seed: number },
+): void {
+  const { first: offset, count: pages } = run;
   const start = state.place(Math.max(pages, 1));
-  if (pages === 0) return start;
-  const prot = PROT.r | PROT.w;
-  builder.mmap({ page: start, pages, prot, flags: MAP_FLAGS.shared, fd, offset });
+  if (pages === 0) return;
+  builder.mmap({ page: start, pages, prot: PROT.r | PROT.w, flags: MAP_FLAGS.shared, fd, offset });
   builder.emit({ op: "fill", address: addressOf(start), pages, seed, stride: 1 });
   builder.succeed("munmap", [addressOf(start), addressOf(pages)]);
-  return start;
+  file.fill(run, { seed, start });
+}
+
+/** A call that takes two paths. */
+function callWithPaths({ builder }: StepContext, name: "rename" | "link", paths: [string, string]): void {
+  builder.succeed(name, [
+    builder.scratchString(0, paths[0]),
+    builder.scratchString(SECOND_PATH, paths[1]),
+  ]);
+}
+
+function makeDirectory({ builder }: StepContext, name: string): OpArgument {
+  const argument = builder.scratchString(0, name);
+  builder.succeed("mkdir", [argument, 0o755n]);
+  return argument;
+}
+
+function requireOwnMounts({ state }: StepContext, what: string): void {
+  if (state.hasOwnMounts) return;
+  throw new SyntaxError(`${what} needs a mount namespace of the target's own: unshare it first`);
 }
 
 /** The steps of this family. */
@@ -67,17 +87,15 @@ export const FILE_STEPS = [
     fields: { file: FILE_NAME, pages: PAGE_COUNT, seed: optional(SEED) },
     apply(step, context) {
       const { state, builder, index } = context;
-      const pages = state.pageCount(step.pages);
-      const seed = step.seed ?? defaultSeed(index);
-      const path = `${state.workingDirectory}/${step.file}`;
+      const count = state.pageCount(step.pages);
       state.requireNoFile(step.file);
-      const name = builder.scratchString(0, usablePath(context, path));
-      builder.syscall("open", [name, O_RDWR_CREAT, 0o644n], { keep: SLOTS.file });
-      const fd = { slot: SLOTS.file };
-      builder.succeed("ftruncate", [fd, addressOf(pages)]);
-      const start = fillThroughMap(context, { fd, offset: 0, pages, seed });
-      builder.succeed("close", [fd]);
-      state.files.set(step.file, new FileModel({ path, pages, seed, fillAddress: start * PAGE_SIZE }));
+      const file = new FileModel("regular", `${state.workingDirectory}/${step.file}`, count);
+      withFile(context, { file, to: "create" }, (fd) => {
+        builder.succeed("ftruncate", [fd, addressOf(count)]);
+        const run = { first: 0, count };
+        fillThroughMap(context, { fd, file, run, seed: step.seed ?? defaultSeed(index) });
+      });
+      state.files.set(step.file, file);
     },
   }),
   defineStep({
@@ -85,15 +103,12 @@ export const FILE_STEPS = [
     about: "Writes to the file itself: pages of the page cache change, no mapping's own ones do.",
     fields: { file: FILE_NAME, pages: PAGE_SET, seed: optional(SEED) },
     apply(step, context) {
-      const { state, builder, index } = context;
+      const { state, index } = context;
       const file = state.file(step.file);
       const seed = step.seed ?? defaultSeed(index);
-      const fd = openFile(context, file);
-      for (const { first, count } of state.fileRuns(file, step.pages)) {
-        const start = fillThroughMap(context, { fd, offset: first, pages: count, seed });
-        for (let i = 0; i < count; i++) file.store(first + i, fillContent(seed, (start + i) * PAGE_SIZE));
-      }
-      builder.succeed("close", [fd]);
+      withFile(context, { file, to: "write" }, (fd) => {
+        for (const run of state.fileRuns(file, step.pages)) fillThroughMap(context, { fd, file, run, seed });
+      });
     },
   }),
   defineStep({
@@ -104,13 +119,7 @@ export const FILE_STEPS = [
       const { state, builder } = context;
       state.requireNoFile(step.file);
       const pages = state.pageCount(step.pages);
-      const file = new FileModel({
-        kind: "memfd",
-        path: `/memfd:${step.file}`,
-        pages,
-        seed: 0,
-        fillAddress: 0,
-      });
+      const file = new FileModel("memfd", `/memfd:${step.file}`, pages);
       state.files.set(step.file, file);
       const slot = memfdSlot(context, file);
       builder.syscall("memfd_create", [builder.scratchString(0, step.file), 0n], { keep: slot });
@@ -126,9 +135,7 @@ export const FILE_STEPS = [
       const { state, builder } = context;
       const file = state.file(step.file);
       const pages = state.pageCount(step.pages);
-      const fd = openFile(context, file);
-      builder.succeed("ftruncate", [fd, addressOf(pages)]);
-      builder.succeed("close", [fd]);
+      withFile(context, { file, to: "write" }, (fd) => builder.succeed("ftruncate", [fd, addressOf(pages)]));
       file.truncate(pages);
       for (const area of state.space.areas) {
         if (area.file !== file) continue;
@@ -144,21 +151,21 @@ export const FILE_STEPS = [
     apply(step, { state, builder }) {
       const file = state.namedFile(step.file);
       builder.succeed("unlink", [builder.scratchString(0, file.path)]);
-      file.unlink();
+      file.unlinked = true;
     },
   }),
   defineStep({
     op: "rename",
     about: "rename(2): a mapping shows the new name; a file that had that name before has none from then on.",
     fields: { file: FILE_NAME, to: FILE_NAME },
-    apply(step, { state, builder }) {
+    apply(step, context) {
+      const { state } = context;
       const file = state.namedFile(step.file);
       const path = `${state.workingDirectory}/${step.to}`;
-      const from = builder.scratchString(0, file.path);
-      const to = builder.scratchString(8192, path);
-      builder.succeed("rename", [from, to]);
-      state.files.get(step.to)?.unlink();
-      file.rename(path);
+      callWithPaths(context, "rename", [file.path, path]);
+      const replaced = state.files.get(step.to);
+      if (replaced) replaced.unlinked = true;
+      file.path = path;
       state.files.delete(step.file);
       state.files.set(step.to, file);
     },
@@ -167,12 +174,11 @@ export const FILE_STEPS = [
     op: "link",
     about: "link(2): a second name for the file. Mappings show the name by which the file was opened.",
     fields: { file: FILE_NAME, to: FILE_NAME },
-    apply(step, { state, builder }) {
+    apply(step, context) {
+      const { state } = context;
       const file = state.namedFile(step.file);
       state.requireNoFile(step.to);
-      const from = builder.scratchString(0, file.path);
-      const to = builder.scratchString(8192, `${state.workingDirectory}/${step.to}`);
-      builder.succeed("link", [from, to]);
+      callWithPaths(context, "link", [file.path, `${state.workingDirectory}/${step.to}`]);
       state.links.add(step.to);
     },
   }),
@@ -180,12 +186,10 @@ export const FILE_STEPS = [
     op: "chdir",
     about: "Makes a directory and goes into it, as often as asked.",
     fields: { directory: FILE_NAME, times: optional(integer(1, 100)) },
-    apply(step, { state, builder }) {
-      for (let i = 0; i < (step.times ?? 1); i++) {
-        const name = builder.scratchString(0, step.directory);
-        builder.succeed("mkdir", [name, 0o755n]);
-        builder.succeed("chdir", [name]);
-        state.workingDirectory += `/${step.directory}`;
+    apply({ directory, times = 1 }, context) {
+      for (let i = 0; i < times; i++) {
+        context.builder.succeed("chdir", [makeDirectory(context, directory)]);
+        context.state.workingDirectory += `/${directory}`;
       }
     },
   }),
@@ -193,20 +197,18 @@ export const FILE_STEPS = [
     op: "mount_over",
     about: "mount(2): hides a file behind another one, or its directory behind an empty tmpfs.",
     fields: { file: FILE_NAME, with: optional(FILE_NAME, "The other file.") },
-    apply(step, { state, builder }) {
-      const MS_BIND = 4096n;
-      if (!state.hasOwnMounts) {
-        throw new SyntaxError("a mount needs a mount namespace of the target's own: unshare it first");
-      }
+    apply(step, context) {
+      const { state, builder } = context;
+      requireOwnMounts(context, "a mount");
       const { path } = state.file(step.file);
       if (step.with === undefined) {
         const type = builder.scratchString(0, "tmpfs");
         const directory = path.slice(0, path.lastIndexOf("/"));
-        builder.succeed("mount", [type, builder.scratchString(8192, directory), type, 0n, 0n]);
+        builder.succeed("mount", [type, builder.scratchString(SECOND_PATH, directory), type, 0n, 0n]);
         for (const file of state.files.values()) file.hidden ||= file.path.startsWith(`${directory}/`);
       } else {
         const other = builder.scratchString(0, state.file(step.with).path);
-        builder.succeed("mount", [other, builder.scratchString(8192, path), 0n, MS_BIND, 0n]);
+        builder.succeed("mount", [other, builder.scratchString(SECOND_PATH, path), 0n, MS_BIND, 0n]);
         state.file(step.file).hidden = true;
       }
     },
@@ -217,15 +219,12 @@ export const FILE_STEPS = [
       "from then on. With `bind` the old root is mounted there, so that the target can start its " +
       "program anew from within.",
     fields: { directory: FILE_NAME, bind: optional(oneOf(["/"])) },
-    apply(step, { state, builder }) {
-      const MS_BIND = 4096n;
-      const name = builder.scratchString(0, step.directory);
-      builder.succeed("mkdir", [name, 0o755n]);
+    apply(step, context) {
+      const { state, builder } = context;
+      const name = makeDirectory(context, step.directory);
       if (step.bind === "/") {
-        if (!state.hasOwnMounts) {
-          throw new SyntaxError(`"bind" needs a mount namespace of the target's own: unshare it first`);
-        }
-        builder.succeed("mount", [builder.scratchString(8192, "/"), name, 0n, MS_BIND, 0n]);
+        requireOwnMounts(context, `"bind"`);
+        builder.succeed("mount", [builder.scratchString(SECOND_PATH, "/"), name, 0n, MS_BIND, 0n]);
       }
       builder.succeed("chroot", [name]);
       state.hasOtherRoot = true;

@@ -11,7 +11,7 @@ import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
 import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
-import { openFile } from "./file.ts";
+import { withFile } from "./file.ts";
 import { fillRuns, populate, requireAccess } from "./pages.ts";
 
 const NO_FILE = 0xffffffffffffffffn;
@@ -51,13 +51,12 @@ export const MEMORY_STEPS = [
       let flags = flagBits(words, MMAP_WORDS);
       if (!words.includes("shared")) flags |= MAP_FLAGS.private;
       const readOnlyFile = words.includes("readonly_file");
-      let fd: OpArgument = NO_FILE;
       const file = step.file === undefined ? undefined : state.file(step.file);
-      if (file) fd = openFile(context, file, readOnlyFile);
-      else flags |= MAP_ANONYMOUS;
+      if (!file) flags |= MAP_ANONYMOUS;
       const offset = step.offset ?? 0;
-      builder.mmap({ page: start, pages, prot, flags, fd, offset });
-      if (file) builder.succeed("close", [fd]);
+      const map = (fd: OpArgument): void => builder.mmap({ page: start, pages, prot, flags, fd, offset });
+      if (file) withFile(context, { file, to: readOnlyFile ? "read" : "write" }, map);
+      else map(NO_FILE);
       const kind = file?.kind === "mem" ? "memory" : file?.isZeroDevice ? undefined : file && "regular";
       const { series } = state.target;
       const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, file: kind, series }) |
