@@ -25,8 +25,7 @@ export function compareHead(node: RecordNodeOf<"HEAD">, context: ComparisonConte
     time: {
       name: "head.time",
       reason: "the clock at the call; it lies between the guest's clock before and after",
-      // The kernel's seconds go on with its tick, the guest's clock between ticks too: one may still be
-      // behind.
+      // The kernel's seconds go on with its tick, the guest's clock between ticks too: one may still be behind.
       accept: (value) =>
         value + 1n >= target.t0 && value <= target.t1
           ? undefined

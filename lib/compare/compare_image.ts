@@ -42,8 +42,7 @@ export interface Comparison {
 /**
  * Holds an image against what the steps imply and what other kernel interfaces showed of the stopped target.
  *
- * @param nodes the decoded image; an error of the decoder becomes a finding, unless the prediction is a
- * refusal
+ * @param nodes the decoded image; an error of the decoder becomes a finding, unless the prediction is a refusal
  * @param length bytes in the image
  */
 export function compareImage(

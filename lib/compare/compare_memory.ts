@@ -50,7 +50,7 @@ export class MemoryComparison {
       name: "mm.brk",
       reason: "no interface shows the break of another task; it lies in the last page of [heap]",
       accept: (value) => {
-        const end = heap?.end ?? pageAlign(target.stat.startBrk ?? value);
+        const end = heap?.end ?? pageAlign(target.stat.start_brk ?? value);
         return pageAlign(value) === end
           ? undefined
           : `the break does not lie in the last page of the heap, 0x${end.toString(16)}`;

@@ -7,8 +7,7 @@ export interface CoreSegment {
   /** First address after it. */
   readonly end: bigint;
   /**
-   * The bytes that the file holds, from `start` on: a view. Shorter than the segment where the file leaves
-   * them out.
+   * The bytes that the file holds, from `start` on: a view. Shorter than the segment where the file leaves them out.
    */
   readonly bytes: Uint8Array;
 }

@@ -19,7 +19,7 @@ function ranges(context: unknown): Record<string, string> {
 }
 
 const PROGRAM = { startData: 0x2000n, endData: 0x2100n, startBrk: 0x3000n };
-const OLD_STAT = { startCode: 0x1000n, endCode: 0x1100n, startStack: 0xbfff0000n };
+const OLD_STAT = { start_code: 0x1000n, end_code: 0x1100n, start_stack: 0xbfff0000n };
 const OLD_TARGET = {
   ...{ stat: OLD_STAT, auxv: auxv(6, 4096, 31, BLOCK_END, 0, 0) },
   ...{ cmdline: new Uint8Array(8), environ: new Uint8Array(32) },
@@ -27,8 +27,8 @@ const OLD_TARGET = {
 
 Deno.test("execRanges() takes all from stat where it has all", () => {
   const stat = {
-    ...{ ...OLD_STAT, startData: 1n, endData: 2n, startBrk: 3n },
-    ...{ argStart: 4n, argEnd: 5n, envStart: 6n, envEnd: 7n },
+    ...{ ...OLD_STAT, start_data: 1n, end_data: 2n, start_brk: 3n },
+    ...{ arg_start: 4n, arg_end: 5n, env_start: 6n, env_end: 7n },
   };
   assertEquals(ranges({ arch: "i386", target: { ...OLD_TARGET, stat }, program: PROGRAM }), {
     ...{ start_code: "0x1000 stat", end_code: "0x1100 stat", start_stack: "0xbfff0000 stat" },

@@ -12,9 +12,8 @@ import { type MapsEntry, nameOf, placeOf, type SmapsEntry } from "./proc_maps.ts
 const PFN_MAPPED = 0x400n | 0x4000n;
 
 /**
- * The VMAs that an image must hold: boundaries from /proc/PID/smaps, pages from the model where steps made
- * the area and from /proc/PID/pagemap elsewhere. Where both speak and disagree it is reported, since one
- * of them is wrong.
+ * The VMAs that an image must hold: boundaries from /proc/PID/smaps, pages from the model where steps made the area
+ * and from /proc/PID/pagemap elsewhere. Where both speak and disagree it is reported, since one of them is wrong.
  */
 export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   const { target, prediction } = context;
@@ -111,9 +110,7 @@ function flagsOf(
   return { flags: unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits, flagsBy: "smaps" };
 }
 
-/**
- * Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be.
- */
+/** Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be. */
 function reportPageStates({ collector, target, prediction }: ComparisonContext): void {
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));

@@ -20,10 +20,7 @@ export interface KnownError {
   readonly message: string;
 }
 
-/**
- * A field that may hold more than one value: `accept` returns undefined, or what is wrong with the value
- * found.
- */
+/** A field that may hold more than one value: `accept` returns undefined, or what is wrong with the value found. */
 export interface VolatileField {
   readonly name: string;
   readonly reason: string;
@@ -76,9 +73,7 @@ export class FindingCollector {
     if (count <= FINDINGS_PER_ID) this.findings.push({ verdict: "mismatch", ...finding });
   }
 
-  /**
-   * Checks a record's header. Type and length are the format's; the decoder has matched them to the record.
-   */
+  /** Checks a record's header. Type and length are the format's; the decoder has matched them to the record. */
   header(node: RecordNode, parent: number): void {
     if (node.header.parent !== parent) {
       this.report({

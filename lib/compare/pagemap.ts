@@ -57,8 +57,7 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
 }
 
 /**
- * Whether a page of a private mapping has contents of its own: swapped, or present, anonymous and not the
- * zero page.
+ * Whether a page of a private mapping has contents of its own: swapped, or present, anonymous and not the zero page.
  */
 export function isAnonymousPage(entry: PagemapEntry, zeroFrame: bigint | undefined): boolean {
   return entry.swapped || (entry.present && !entry.file && entry.frame !== zeroFrame);

@@ -17,16 +17,16 @@ Deno.test("parseProcStat() finds each field at its number", () => {
     comm: encoder.encode("target"),
     state: "T",
     exitSignal: 38,
-    startCode: 26n,
-    endCode: 27n,
-    startStack: 28n,
-    startData: 45n,
-    endData: 46n,
-    startBrk: 47n,
-    argStart: 48n,
-    argEnd: 49n,
-    envStart: 50n,
-    envEnd: 51n,
+    start_code: 26n,
+    end_code: 27n,
+    start_stack: 28n,
+    start_data: 45n,
+    end_data: 46n,
+    start_brk: 47n,
+    arg_start: 48n,
+    arg_end: 49n,
+    env_start: 50n,
+    env_end: 51n,
     exitCode: 52,
   });
 });
@@ -47,7 +47,7 @@ Deno.test("parseProcStat() refuses a line that is cut", () => {
 
 Deno.test("parseProcStat() leaves undefined what old kernels do not tell", () => {
   const old = parseProcStat(line("target", 44));
-  assertEquals([old.startCode, old.exitSignal, old.startData, old.argStart, old.exitCode], [
+  assertEquals([old.start_code, old.exitSignal, old.start_data, old.arg_start, old.exitCode], [
     26n,
     38,
     undefined,
@@ -55,7 +55,7 @@ Deno.test("parseProcStat() leaves undefined what old kernels do not tell", () =>
     undefined,
   ]);
   const later = parseProcStat(line("target", 47));
-  assertEquals([later.startBrk, later.argStart, later.exitCode], [47n, undefined, undefined]);
+  assertEquals([later.start_brk, later.arg_start, later.exitCode], [47n, undefined, undefined]);
 });
 
 Deno.test("parseProcStat() keeps the bytes of a name that is no text", () => {
@@ -66,5 +66,5 @@ Deno.test("parseProcStat() keeps the bytes of a name that is no text", () => {
 
 Deno.test("parseProcStat() keeps addresses of 64 bits whole", () => {
   const text = new TextDecoder().decode(line("x")).replace(" 28 ", " 18446744073709551615 ");
-  assertEquals(parseProcStat(encoder.encode(text)).startStack, 0xffffffffffffffffn);
+  assertEquals(parseProcStat(encoder.encode(text)).start_stack, 0xffffffffffffffffn);
 });

@@ -12,13 +12,12 @@ const TIME_START = RECORD_HEADER.size + TIME.offset;
 const TIME_END = TIME_START + TIME.size;
 
 /**
- * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for
- * byte but for the time, and a reader must be told that it was truncated.
+ * Judges what a failed call wrote: it must be the beginning of the whole image of the same target, byte for byte but
+ * for the time, and a reader must be told that it was truncated.
  *
  * @param image what the failed call wrote
  * @param whole the image of a call that succeeded while the target was the same
- * @param certain how many bytes must be the same, where the target changed while they were written; all by
- * default
+ * @param certain how many bytes must be the same, where the target changed while they were written; all by default
  */
 export function truncatedImageFindings(
   image: Uint8Array,

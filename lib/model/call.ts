@@ -65,27 +65,23 @@ const FILE = {
   rlimitFsize: optional(BYTES, "RLIMIT_FSIZE of the caller."),
 };
 
-function output<const Kind extends string, const Entries extends v.ObjectEntries>(
-  kind: Kind,
-  entries: Entries,
-): v.StrictObjectSchema<
-  { kind: v.LiteralSchema<Kind, string> } & Entries,
-  v.ErrorMessage<v.StrictObjectIssue>
-> {
-  return object({ kind: v.literal(kind, kind), ...entries });
+function is<const Word extends string>(word: Word): v.LiteralSchema<Word, string> {
+  return v.literal(word, word);
 }
 
 const NONBLOCK: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK"]);
 
 const OUTPUTS = [
-  output("pipe", {
+  object({
+    kind: is("pipe"),
     ...SIZE,
     ...READER,
     flags: optional(NONBLOCK, "Of the end that is written to."),
   }),
-  output("socket", { ...SIZE, ...READER }),
-  output("memfd", { ...FILE, seals: optional(wordSet(SEALS), "Seals of the memfd.") }),
-  output("file", {
+  object({ kind: is("socket"), ...SIZE, ...READER }),
+  object({ kind: is("memfd"), ...FILE, seals: optional(wordSet(SEALS), "Seals of the memfd.") }),
+  object({
+    kind: is("file"),
     path: described("The file, which is made unless its directory is one of the system.", ABSOLUTE_PATH),
     flags: optional(wordSet(OPEN_FLAGS), "Flags of open(2); O_WRONLY by default."),
     ...FILE,
@@ -98,32 +94,24 @@ const OUTPUTS = [
     ),
     mount: optional(oneOf(["9p"]), "What is mounted for the file: a directory of the host."),
   }),
-  output("epoll", {}),
-  output("eventfd", {}),
-  output("signalfd", {}),
-  output("none", {}),
+  object({ kind: is("epoll") }),
+  object({ kind: is("eventfd") }),
+  object({ kind: is("signalfd") }),
+  object({ kind: is("none") }),
 ] as const;
 
 const AT = described("Bytes of the image that have been read when it happens.", BYTES);
 const AREA = { area: NAME };
 
-function action<const Kind extends string, const Entries extends v.ObjectEntries>(
-  kind: Kind,
-  entries: Entries,
-): v.StrictObjectSchema<
-  { at: typeof AT; do: v.LiteralSchema<Kind, string> } & Entries,
-  v.ErrorMessage<v.StrictObjectIssue>
-> {
-  return object({ at: AT, do: v.literal(kind, kind), ...entries });
-}
-
 const ACTIONS = [
-  action("nothing", {}),
+  object({ at: AT, do: is("nothing") }),
   /** SIGKILL for the target. */
-  action("kill", {}),
+  object({ at: AT, do: is("kill") }),
   /** SIGCONT for the target. */
-  action("cont", {}),
-  action("signal", {
+  object({ at: AT, do: is("cont") }),
+  object({
+    at: AT,
+    do: is("signal"),
     signal: optional(oneOf(["SIGKILL", "SIGTERM", "SIGUSR1"]), "For the caller."),
     handled: optional(
       v.boolean("true or false"),
@@ -131,17 +119,23 @@ const ACTIONS = [
     ),
   }),
   /** A byte written through /proc/PID/mem. */
-  action("poke", { ...AREA, page: optional(integer(0, 2 ** 35)), value: optional(integer(0, 255)) }),
+  object({
+    at: AT,
+    do: is("poke"),
+    ...AREA,
+    page: optional(integer(0, 2 ** 35)),
+    value: optional(integer(0, 255)),
+  }),
   /** process_madvise(2). */
-  action("pageout", AREA),
-  action("cold", AREA),
+  object({ at: AT, do: is("pageout"), ...AREA }),
+  object({ at: AT, do: is("cold"), ...AREA }),
   /** Another one of the same target, to its end. */
-  action("checkpoint", {}),
+  object({ at: AT, do: is("checkpoint") }),
   /** Of a mapped file. */
-  action("unlink", { file: FILE_NAME }),
-  action("rename", { file: FILE_NAME, to: FILE_NAME }),
+  object({ at: AT, do: is("unlink"), file: FILE_NAME }),
+  object({ at: AT, do: is("rename"), file: FILE_NAME, to: FILE_NAME }),
   /** Of an area from its userfaultfd, by another process. */
-  action("unregister", AREA),
+  object({ at: AT, do: is("unregister"), ...AREA }),
 ] as const;
 
 /** Who calls checkpoint(2) and with what. What is not said is root's plain call for the target. */
@@ -176,14 +170,7 @@ export const CALL_FIELDS = {
 };
 
 /** The keys of a stop that say how the call is made. */
-export interface CallFields {
-  /** Who calls, with what. */
-  readonly call?: CallSpec;
-  /** Where to. */
-  readonly to?: OutputSpec;
-  /** What happens while it waits for its reader. */
-  readonly whileBlocked?: readonly ActionSpec[];
-}
+export type CallFields = v.InferOutput<v.StrictObjectSchema<typeof CALL_FIELDS, undefined>>;
 
 /** A stop makes more than the plain call. */
 export function hasCallFields({ call, to, whileBlocked }: CallFields): boolean {

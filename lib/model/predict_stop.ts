@@ -128,8 +128,8 @@ function predictedArea(area: Area, { target }: ModelState): PredictedArea {
 function predictRegisters(state: ModelState, { self }: { self: boolean }): RegisterPrediction {
   const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
   if (self) return { general: new Map(selectors), xstate: state.fpu ?? [] };
-  const set = state.registers?.prediction;
-  return { general: new Map([...selectors, ...set?.general ?? []]), xstate: set?.xstate ?? [] };
+  const { general = [], xstate = [] } = state.registers ?? {};
+  return { general: new Map([...selectors, ...general]), xstate };
 }
 
 /** The bytes of a predicted page. */

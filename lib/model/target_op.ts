@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/**
- * An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier
- * op.
- */
+/** An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier op. */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
 /** What a busy target can do in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */

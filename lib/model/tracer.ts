@@ -78,16 +78,7 @@ type TracerPoke = v.InferOutput<typeof POKE>;
 type StoppedBy = keyof typeof TASK_STATES;
 
 /** What a stop can say of a tracer and of what stops the target. */
-export interface TracerSpec {
-  /** Debug registers to set, in order. */
-  readonly debug?: readonly DebugSetting[];
-  /** Memory to write past its protection. */
-  readonly poke?: readonly TracerPoke[];
-  /** What stops the target; "signal" when not given. */
-  readonly stoppedBy?: StoppedBy;
-  /** What it does in place of stopping. */
-  readonly busy?: Busy;
-}
+export type TracerSpec = v.InferOutput<v.StrictObjectSchema<typeof TRACER_FIELDS, undefined>>;
 
 /** A page outside of all areas that a debugger's write has made the target's own. */
 export interface CopiedPage {

@@ -16,9 +16,7 @@ export interface Area {
   readonly file?: FileModel | undefined;
   /** Whether an anonymous page was ever made in it (vma->anon_vma): mremap keeps vm_pgoff only then. */
   readonly hasAnonVma?: boolean;
-  /**
-   * Set in a forked child whose parent had made it: such an area does not merge with one that has no page.
-   */
+  /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
   readonly isForked?: boolean;
 }
 
@@ -32,10 +30,7 @@ interface AnonPage {
   readonly shared?: boolean;
   /** Set once the page may be discarded (MADV_FREE); `dirty` when it was written since. */
   readonly lazy?: "clean" | "dirty";
-  /**
-   * Set once the page was written out to a device that takes its time: what becomes of it again cannot be
-   * told.
-   */
+  /** Set once the page was written out to a device that takes its time: what becomes of it again cannot be told. */
   readonly mayBeUnderWriteback?: boolean;
   /** Set once the page cannot be read any more: what the kernel says when it is to be brought in. */
   readonly unreadable?: UnreadableErrno;
@@ -68,10 +63,7 @@ export class AddressSpace {
   #areas: Area[] = [];
   readonly #pages = new Map<number, AnonPage>();
   readonly #readTouched = new Set<number>();
-  /**
-   * Blocks of 512 pages by index that have a page table, or map a huge page: a fault there takes no huge
-   * page.
-   */
+  /** Blocks of 512 pages by index that have a page table, or map a huge page: a fault there takes no huge page. */
   readonly #populated = new Set<number>();
 
   /** The areas, ascending. */
@@ -171,8 +163,7 @@ export class AddressSpace {
   }
 
   /**
-   * Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its
-   * file's.
+   * Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its file's.
    */
   setPage(page: number, content: PageContent, why: string): void {
     const area = this.areaAt(page);
@@ -244,10 +235,7 @@ export class AddressSpace {
     }
   }
 
-  /**
-   * Notes a read of a page: a page comes back from swap, a hole gets the zero page (a huge one where it
-   * fits).
-   */
+  /** Notes a read of a page: a page comes back from swap, a hole gets the zero page (a huge one where it fits). */
   readPage(page: number): void {
     const own = this.#pages.get(page);
     requireReadable(page, own);
@@ -290,9 +278,7 @@ export class AddressSpace {
     }
   }
 
-  /**
-   * MADV_FREE: pages in swap are gone, others may go when the kernel needs memory (madvise_free_pte_range).
-   */
+  /** MADV_FREE: pages in swap are gone, others may go when the kernel needs memory (madvise_free_pte_range). */
   free(start: number, end: number): void {
     for (const [page, anon] of this.#within(start, end)) {
       if (anon.swapped) {
@@ -321,8 +307,7 @@ export class AddressSpace {
   dropPages(start: number, end: number): void {
     forget(this.#pages, start, end);
     forget(this.#readTouched, start, end);
-    // Page tables are freed, at the latest, with the last area of their block; a huge page with its whole
-    // block.
+    // Page tables are freed, at the latest, with the last area of their block; a huge page with its whole block.
     for (const block of [...this.#populated]) {
       if (block * HUGE_PAGES >= start && (block + 1) * HUGE_PAGES <= end) this.#populated.delete(block);
     }
@@ -367,8 +352,7 @@ function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
 }
 
 /**
- * Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma,
- * mm/mmap.c).
+ * Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c).
  */
 function isOneVma(a: Area, b: Area): boolean {
   return a.end === b.start && a.flags === b.flags && a.file === b.file &&

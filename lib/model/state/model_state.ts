@@ -11,7 +11,7 @@ import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
-import type { RegisterSetting, XstatePart } from "./register_block.ts";
+import type { RegisterPrediction, XstatePart } from "./register_block.ts";
 
 /** What steps are compiled for. */
 export interface CompileTarget {
@@ -64,9 +64,7 @@ export class ModelState {
   readonly pagesPerChunk: number;
   /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
   sharedWith: "thread" | "process" | undefined;
-  /**
-   * Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE).
-   */
+  /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
   defaultFlags = 0n;
   /** Whether mlockall(MCL_CURRENT) has locked what no step made: program, stack and heap. */
   locksOwnMemory = false;
@@ -84,8 +82,8 @@ export class ModelState {
   root = "";
   /** The working directory's path. */
   workingDirectory = "/work";
-  /** What the registers hold at the next stop, where a step set them. */
-  registers: RegisterSetting | undefined;
+  /** What the registers hold at the next stop, where a step set them, and the block that the target loads. */
+  registers: (RegisterPrediction & { readonly block: Uint8Array }) | undefined;
   /** Selectors that were loaded into FS and GS and stay there. */
   selectors = new Map<"fs" | "gs", number>();
   /** The debug registers as tracers have left them. */

@@ -15,9 +15,8 @@ export function mixSeed(seed: number, address: number): number {
 }
 
 /**
- * The page that the target's fill writes at `address`: 1,024 little-endian words, word i = mixSeed + i *
- * 0x9e3779b1. Both sides compute it (the other is `vm/guest/target/target.c`), so no page travels just to be
- * compared with.
+ * The page that the target's fill writes at `address`: 1,024 little-endian words, word i = mixSeed + i * 0x9e3779b1.
+ * Both sides compute it (the other is `vm/guest/target/target.c`), so no page travels just to be compared with.
  */
 export function fillPage(seed: number, address: number): Uint8Array {
   const words = new Uint32Array(WORDS_PER_PAGE);
@@ -35,9 +34,7 @@ export type PageBase =
   | { readonly kind: "zeros" }
   | { readonly kind: "fill"; readonly seed: number; readonly address: number };
 
-/**
- * The content of one page as a history: a base and the stores on top of it. Immutable, so forks may share it.
- */
+/** The content of one page as a history: a base and the stores on top of it. Immutable, so forks may share it. */
 export interface PageContent {
   /** Where the bytes came from first. */
   readonly base: PageBase;

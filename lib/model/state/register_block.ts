@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import type { CpuRegister } from "../../x86/registers.ts";
+import { type CpuRegister, USER_REGS } from "../../x86/registers.ts";
 
-/**
- * The general registers of a register block, in the block's order: that of the kernel's `struct
- * user_regs_struct`.
- */
-export const BLOCK_REGISTERS = [
-  "r15",
-  "r14",
-  "r13",
-  "r12",
-  "bp",
-  "bx",
-  "r11",
-  "r10",
-  "r9",
-  "r8",
-  "ax",
-  "cx",
-  "dx",
-  "si",
-  "di",
-  "sp",
-] as const;
+const GENERAL_REGISTER = /^(?:r\d+|[a-d]x|[sd]i|[bs]p)$/;
+
+/** The general registers of a register block, in the block's order: that of the kernel's `struct user_regs_struct`. */
+export const BLOCK_REGISTERS = USER_REGS.x86_64.filter((name) => GENERAL_REGISTER.test(name));
 
 /** The segment registers of a register block. */
 export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
@@ -31,9 +13,7 @@ export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
 const HEADER_BYTES = 512;
 const SELECTOR_GIVEN = 0x10000;
 
-/**
- * What the registers are to hold while the target is stopped. The target's side is `vm/guest/target/stop.c`.
- */
+/** What the registers are to hold while the target is stopped. The target's side is `vm/guest/target/stop.c`. */
 export interface RegisterBlock {
   /**
    * General registers; absent ones are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx
@@ -45,8 +25,7 @@ export interface RegisterBlock {
   /** Selectors to load; absent ones stay. */
   readonly selectors?: Partial<Record<typeof BLOCK_SELECTORS[number], number>>;
   /**
-   * An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector
-   * registers.
+   * An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector registers.
    */
   readonly xstate?: { readonly format: "fxsave" | "xsave"; readonly bytes: Uint8Array };
 }
@@ -102,10 +81,4 @@ export interface RegisterPrediction {
   readonly general: ReadonlyMap<CpuRegister, bigint>;
   /** Parts of the FPU state. */
   readonly xstate: readonly XstatePart[];
-}
-
-/** A register block for the next stop, and what it makes the model predict. */
-export interface RegisterSetting {
-  readonly block: RegisterBlock;
-  readonly prediction: RegisterPrediction;
 }

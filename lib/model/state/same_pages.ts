@@ -32,8 +32,7 @@ function isZero(content: PageContent): boolean {
 }
 
 /**
- * Equal for equal pages, and different for most others: pages that came about in different ways are not
- * compared.
+ * Equal for equal pages, and different for most others: pages that came about in different ways are not compared.
  */
 function contentKey({ base, stores }: PageContent): string {
   const start = base.kind === "zeros" ? "0" : `${base.seed}@${base.address}`;

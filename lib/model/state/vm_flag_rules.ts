@@ -64,8 +64,7 @@ export function vmFlagsAfterMprotect(
 }
 
 /**
- * Whether populating (MAP_LOCKED, MAP_POPULATE, mlock) writes to the pages: populate_vma_page_range in
- * mm/gup.c.
+ * Whether populating (MAP_LOCKED, MAP_POPULATE, mlock) writes to the pages: populate_vma_page_range in mm/gup.c.
  */
 export function populateWrites(flags: bigint): boolean {
   return (flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;

@@ -51,7 +51,7 @@ function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigin
 /** Puts the register block of the next stop into the scratch memory; gives its offset there. */
 export function emitRegisters({ state, builder }: StepContext): number | undefined {
   if (!state.registers) return undefined;
-  builder.scratch(BLOCK_OFFSET, encodeRegisterBlock(state.registers.block));
+  builder.scratch(BLOCK_OFFSET, state.registers.block);
   return BLOCK_OFFSET;
 }
 
@@ -59,8 +59,7 @@ const DEFAULT_FCW = 0x37fn;
 const DEFAULT_MXCSR = 0x1f80n;
 
 /**
- * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm
- * one.
+ * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm one.
  */
 function xstateOf(
   values: readonly [string, bigint][],
@@ -122,12 +121,11 @@ export const REGISTER_STEPS = [
           /^[a-z]+:/.test(text) ? BigInt(selectorNumber(state, text)) : BigInt(text),
         ]),
       );
-      const take = (names: readonly string[]): [string, bigint][] =>
-        names.flatMap((name): [string, bigint][] => {
-          const value = values.get(name);
-          values.delete(name);
-          return value === undefined ? [] : [[name, value]];
-        });
+      const take = (names: readonly string[]): [string, bigint][] => {
+        const taken = [...values].filter(([name]) => names.includes(name));
+        for (const [name] of taken) values.delete(name);
+        return taken;
+      };
       const general = take(SETTABLE[builder.wordSize]);
       const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
       if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
@@ -142,22 +140,17 @@ export const REGISTER_STEPS = [
           `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
         );
       }
+      const block = {
+        general: Object.fromEntries(general),
+        flags,
+        selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
+        ...(xstate ? { xstate: xstate.block } : {}),
+      };
+      const all = [...general, ["flags", flags], ...selectors, ...afterKill(state, builder.wordSize)];
       state.registers = {
-        block: {
-          general: Object.fromEntries(general),
-          flags,
-          selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
-          ...(xstate ? { xstate: xstate.block } : {}),
-        },
-        prediction: {
-          general: new Map([
-            ...general as [CpuRegister, bigint][],
-            ["flags", flags],
-            ...selectors as [CpuRegister, bigint][],
-            ...afterKill(state, builder.wordSize),
-          ]),
-          xstate: xstate?.parts ?? [],
-        },
+        block: encodeRegisterBlock(block),
+        general: new Map(all as [CpuRegister, bigint][]),
+        xstate: xstate?.parts ?? [],
       };
       for (const [name, value] of selectors) {
         if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));

@@ -75,7 +75,7 @@ export const STOP_STEPS = [
         ...(registers === undefined ? {} : { registers }),
         ...(busy === undefined ? {} : { busy }),
       });
-      const { xstate = [] } = state.registers?.prediction ?? {};
+      const { xstate = [] } = state.registers ?? {};
       if (xstate.length > 0) state.fpu = xstate;
       state.registers = undefined;
       if (!busy) bringBack(state, prediction);
