@@ -3,8 +3,6 @@
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";
-import type { Refusal } from "../model/refusal.ts";
-import type { Dialect } from "../abi/dialect.ts";
 import { PostedLeftovers } from "../image/posted_leftovers.ts";
 import type { ByteCounts, Source } from "./byte_coverage.ts";
 import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
@@ -54,28 +52,24 @@ export function compareImage(
   const context: ComparisonContext = { ...options, collector };
   const leftovers = options.dialect === "v11" ? new PostedLeftovers() : undefined;
   const memory = new MemoryComparison(context);
-  const refusal = options.prediction?.refusal;
-  for (const { id, message, count } of refusal ? [] : options.prediction?.knownErrors ?? []) {
+  const { refusal, knownErrors = [] } = options.prediction ?? {};
+  for (const { id, message, count } of refusal ? [] : knownErrors) {
     collector.note(id, message, count);
   }
-  let pages = 0;
-  let truncated: MalformedImageError | undefined;
-  let tail = false;
-  let end = 0;
+  const walk: Walk = { pages: 0, end: 0, length };
   try {
     for (const node of nodes) {
-      end = node.offset + node.length;
-      if (node.kind === "pages") pages += node.count;
-      if (node.kind === "record" && node.name === "TAIL") tail = true;
+      walk.end = node.offset + node.length;
+      if (node.kind === "pages") walk.pages += node.count;
+      if (node.kind === "record" && node.name === "TAIL") walk.tail = node;
       if (leftovers && node.kind === "record") collector.unused = unusedFields(leftovers.next(node));
       compareNode(node, context, memory);
     }
   } catch (error) {
     if (!(error instanceof MalformedImageError)) throw error;
-    truncated = error;
+    walk.error = error;
   }
-  if (!truncated && !tail && !refusal) missingTail(collector, length);
-  checkEnd({ collector, memory, refusal, truncated, length, end, tail, dialect: options.dialect });
+  checkEnd(walk, context, memory);
   for (const run of collector.coverage.unexplainedRuns()) {
     collector.report({
       id: "E_UNEXPLAINED",
@@ -91,8 +85,19 @@ export function compareImage(
     sources: collector.coverage.bySource,
     knownErrors: collector.knownErrors,
     volatile: collector.coverage.volatileNames,
-    pages,
+    pages: walk.pages,
   };
+}
+
+/** How far an image could be decoded. */
+interface Walk {
+  readonly length: number;
+  pages: number;
+  /** Where the last whole part of it ends. */
+  end: number;
+  tail?: ImageNode;
+  /** Why it could not be decoded any further. */
+  error?: MalformedImageError;
 }
 
 /** What the code as posted leaves in fields that it does not fill. */
@@ -108,57 +113,38 @@ function unusedFields(leftovers: ReadonlyMap<string, bigint | undefined>): Field
   return Object.fromEntries(entries);
 }
 
-function missingTail(collector: FindingCollector, length: number): void {
-  collector.report({ id: "E_TRUNCATED", path: "image", offset: length, message: "the image has no TAIL" });
-}
-
 function checkEnd(
-  { collector, memory, refusal, truncated, length, end, tail, dialect }: {
-    collector: FindingCollector;
-    memory: MemoryComparison;
-    refusal: Refusal | undefined;
-    truncated: MalformedImageError | undefined;
-    length: number;
-    /** Where the last whole part of the image ends. */
-    end: number;
-    tail: boolean;
-    dialect: Dialect;
-  },
+  walk: Walk,
+  { collector, prediction, dialect }: ComparisonContext,
+  memory: MemoryComparison,
 ): void {
-  if (refusal?.atPage === undefined) {
+  const { length, end, tail, error } = walk;
+  const refusal = prediction?.refusal;
+  const report = (message: string, found: Partial<Finding>): void =>
+    collector.report({ id: "E_REFUSED_OUTPUT", path: "image", message, ...found });
+  if (!refusal) {
     // What an image that breaks off does not hold follows from that: it is not listed.
-    if (!refusal && !truncated) memory.end();
-    if (truncated && !(refusal && length === 0)) collector.findings.unshift(truncated.finding);
-    if (refusal && length > 0) {
-      collector.report({
-        id: "E_REFUSED_OUTPUT",
-        path: "image",
-        offset: 0,
-        message: `the call had to be refused with ${refusal.name} before a byte was written (${refusal.why})`,
-        expected: "0 bytes",
-        actual: `${length} bytes`,
-      });
-    }
+    if (error) return void collector.findings.unshift(error.finding);
+    if (!tail) report("the image has no TAIL", { id: "E_TRUNCATED", offset: length });
+    return memory.end();
+  }
+  const must = `the call had to be refused with ${refusal.name}`;
+  if (refusal.atPage === undefined) {
+    if (error && length > 0) collector.findings.unshift(error.finding);
+    const message = `${must} before a byte was written (${refusal.why})`;
+    if (length > 0) report(message, { offset: 0, expected: "0 bytes", actual: `${length} bytes` });
     return;
   }
-  if (!truncated || end === length) memory.end(refusal);
+  if (!error || end === length) memory.end(refusal);
   if (dialect === "v11") {
-    collector.note(
-      "N_PARTIAL_IMAGE",
-      `${refusal.name} ends the image ${
-        refusal.afterRecord ? "behind" : "before"
-      } the record of a VMA, without a mark`,
-    );
+    const side = refusal.afterRecord ? "behind" : "before";
+    const message = `${refusal.name} ends the image ${side} the record of a VMA, without a mark`;
+    collector.note("N_PARTIAL_IMAGE", message);
   }
   // A refused image ends where the refused VMA's record, or the next chunk of it, would begin: whole records, no TAIL.
-  if (tail) {
-    collector.report({
-      id: "E_REFUSED_OUTPUT",
-      path: "tail",
-      message: `the call had to be refused with ${refusal.name} (${refusal.why}), but the image has a TAIL`,
-    });
-  } else if (truncated && (truncated.finding.id !== "E_TRUNCATED" || end !== length)) {
-    collector.findings.unshift(truncated.finding);
+  if (tail) report(`${must} (${refusal.why}), but the image has a TAIL`, { path: "tail" });
+  else if (error && (error.finding.id !== "E_TRUNCATED" || end !== length)) {
+    collector.findings.unshift(error.finding);
   }
 }
 
@@ -172,20 +158,13 @@ function compareNode(node: ImageNode, context: ComparisonContext, memory: Memory
       reason: "nothing is asked that tells them: only the rules of the format hold",
     });
   }
-  switch (node.kind) {
-    case "pages":
-      return memory.pages(node);
-    case "ldt":
-      return compareLdt(node, context);
-    case "tls":
-      return compareTls(node, context);
-    case "xstate":
-      return compareXstate(node, context);
-    case "record":
-      break;
-    default:
-      // Unknown records, trailing bytes and id tables have no place here: they stay unexplained.
-      return;
+  if (node.kind !== "record") {
+    // Unknown records, trailing bytes and id tables have no place here: they stay unexplained.
+    if (node.kind === "pages") memory.pages(node);
+    if (node.kind === "ldt") compareLdt(node, context);
+    if (node.kind === "tls") compareTls(node, context);
+    if (node.kind === "xstate") compareXstate(node, context);
+    return;
   }
   switch (node.name) {
     case "HEAD":

@@ -3,6 +3,7 @@
 import { abiOf, PAGE_SIZE } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
+import { shownAddress } from "../model/state/page_set.ts";
 import { decodeUserRegs } from "../x86/registers.ts";
 import { blockHash } from "../abi/block_hash.ts";
 import { chunkCounts } from "./chunk_counts.ts";
@@ -107,7 +108,7 @@ export class PageComparison {
     const { collector } = this.#context;
     const offset = node.pagesOffset + i * PAGE_SIZE;
     const bytes = node.pages.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE);
-    const path = `${node.path}/page[${address(wanted.page)}]`;
+    const path = `${node.path}/page[${shownAddress(wanted.page)}]`;
     if (wanted.knownError) collector.note(wanted.knownError.id, wanted.knownError.message);
     if (!wanted.predicted) return this.#observedPage({ bytes, path, offset }, wanted);
     collector.coverage.claim(offset, PAGE_SIZE, "steps");
@@ -228,7 +229,7 @@ export class PageComparison {
       message: predicted
         ? `the page is not in the image (${predicted.why})`
         : "the page is not in the image, though pagemap shows contents of its own",
-      expected: address(page),
+      expected: shownAddress(page),
     });
   }
 
@@ -250,8 +251,8 @@ export class PageComparison {
         id: "E_PAGE_ORDER",
         path,
         offset,
-        message: `the page belongs before ${address(before.page)}, which the image has in front of it`,
-        actual: address(page),
+        message: `the page belongs before ${shownAddress(before.page)}, which the image has in front of it`,
+        actual: shownAddress(page),
       });
     });
   }
@@ -269,10 +270,6 @@ export class PageComparison {
       collector.fields(node, { nr_pages: expected(count, by) });
     });
   }
-}
-
-function address(page: number): string {
-  return `0x${(page * PAGE_SIZE).toString(16)}`;
 }
 
 function hex(value: number): string {

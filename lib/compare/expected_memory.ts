@@ -3,6 +3,7 @@
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
+import { shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { isAnonymousPage, type PagemapEntry } from "./pagemap.ts";
 import { type ExpectedPage, type ExpectedPages, type ExpectedVma, reportPage } from "./expected_vma.ts";
@@ -66,13 +67,10 @@ function copiedPages(
     const start = placeOf(place, target.smaps);
     const page = start === undefined ? undefined : Number(start / 4096n) + Math.floor(offset / PAGE_SIZE);
     if (page === undefined || !seen.has(page)) {
-      collector.report({
-        id: "E_ORACLES_DISAGREE",
-        path: `${place}+0x${offset.toString(16)}`,
-        message: "a debugger wrote there, but /proc/PID/pagemap shows no page of the target's own",
-        expected: "an anonymous page",
-        actual: page === undefined ? `no ${place}` : "none",
-      });
+      const message = "a debugger wrote there, but /proc/PID/pagemap shows no page of the target's own";
+      const actual = page === undefined ? `no ${place}` : "none";
+      const path = `${place}+0x${offset.toString(16)}`;
+      collector.agree(path, message, { expected: "an anonymous page", actual });
     } else {
       const written = bytes ? [{ offset: offset % PAGE_SIZE, bytes }] : [];
       pages.set(page, [...pages.get(page) ?? [], ...written]);
@@ -83,13 +81,12 @@ function copiedPages(
 
 /** Both files show the same lines: one that differs was changed on its way, or the target ran in between. */
 function reportMapsAgainstSmaps({ collector, target: { maps, smaps } }: ComparisonContext): void {
-  for (let i = 0; i < Math.max(maps.length, smaps.length); i++) {
-    const [expected, actual] = [lineOf(maps[i]), lineOf(smaps[i])];
-    if (expected === actual) continue;
-    const message = `/proc/PID/maps and smaps disagree about mapping ${i}`;
-    collector.report({ id: "E_ORACLES_DISAGREE", path: "/proc/PID/maps", message, expected, actual });
-    return;
-  }
+  const [longer, other] = maps.length < smaps.length ? [smaps, maps] : [maps, smaps];
+  const i = longer.findIndex((entry, index) => lineOf(entry) !== lineOf(other[index]));
+  collector.agree("/proc/PID/maps", `/proc/PID/maps and smaps disagree about mapping ${i}`, {
+    expected: lineOf(maps[i]),
+    actual: lineOf(smaps[i]),
+  });
 }
 
 function lineOf(entry: MapsEntry | undefined): string {
@@ -114,14 +111,15 @@ function flagsOf(
 function reportPageStates({ collector, target, prediction }: ComparisonContext): void {
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));
-  const report = (page: number, expected: string, entry: PagemapEntry | undefined): void =>
-    collector.report({
-      id: "E_ORACLES_DISAGREE",
-      path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
-      message: "/proc/PID/pagemap shows the page in another state than the steps imply",
-      expected,
-      actual: !entry ? "absent" : entry.swapped ? "swapped out" : `in frame 0x${entry.frame.toString(16)}`,
-    });
+  const report = (page: number, expected: string, entry: PagemapEntry | undefined): void => {
+    const actual = !entry
+      ? "absent"
+      : entry.swapped
+      ? "swapped out"
+      : `in frame 0x${entry.frame.toString(16)}`;
+    const message = "/proc/PID/pagemap shows the page in another state than the steps imply";
+    collector.agree(`page ${shownAddress(page)}`, message, { expected, actual });
+  };
   for (const [page, { swapped }] of prediction.pages) {
     const entry = entries.get(page);
     if (swapped && !entry?.swapped) report(page, "swapped out", entry);
@@ -131,7 +129,7 @@ function reportPageStates({ collector, target, prediction }: ComparisonContext):
     for (const page of group) {
       const entry = entries.get(page);
       const isMerged = entry?.present && entry.frame === frame;
-      if (!isMerged) report(page, `merged with page 0x${(group[0]! * PAGE_SIZE).toString(16)}`, entry);
+      if (!isMerged) report(page, `merged with page ${shownAddress(group[0]!)}`, entry);
     }
   }
 }

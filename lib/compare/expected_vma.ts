@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE } from "../abi/arch.ts";
 import type { PredictedArea, PredictedPage } from "../model/predict_stop.ts";
 import type { Source } from "./byte_coverage.ts";
+import { shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import type { SmapsEntry } from "./proc_maps.ts";
 
@@ -54,11 +54,7 @@ export function reportPage(
   page: number,
   { byModel, byPagemap }: { byModel: PredictedPage | undefined; byPagemap: boolean },
 ): void {
-  collector.report({
-    id: "E_ORACLES_DISAGREE",
-    path: `page 0x${(page * PAGE_SIZE).toString(16)}`,
-    message: `the model and /proc/PID/pagemap disagree on whether the page has contents of its own`,
-    expected: byModel ? `yes: ${byModel.why}` : "no: no step wrote it",
-    actual: byPagemap ? "yes" : "no",
-  });
+  const message = "the model and /proc/PID/pagemap disagree on whether the page has contents of its own";
+  const expected = byModel ? `yes: ${byModel.why}` : "no: no step wrote it";
+  collector.agree(`page ${shownAddress(page)}`, message, { expected, actual: byPagemap ? "yes" : "no" });
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, type KernelArch, PAGE_SIZE } from "../abi/arch.ts";
+import { abiOf, type KernelArch } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
+import { shownAddress } from "../model/state/page_set.ts";
 import { hexBytes } from "./finding_collector.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
@@ -20,43 +21,39 @@ export interface ExplainOptions {
   readonly series: KernelSeries;
 }
 
-const UNAME = "observed: uname of the guest";
 const STAT = "observed: /proc/PID/stat";
 const PTRACE = "observed: ptrace of the stopped target";
-const CPUINFO = "observed: /proc/cpuinfo and the register sets of ptrace";
 const FORMAT = "predicted: the format";
 
 /** Who says what a field of a record must be, where the steps do not. */
-const SOURCES: Readonly<Partial<Record<RecordName, string | Readonly<Record<string, string>>>>> = {
+const SOURCES: Readonly<Partial<Record<RecordName, Readonly<Record<string, string>>>>> = {
   HEAD: {
     magic: FORMAT,
     rev: `${FORMAT}, revision 100 of the port`,
     flags: `${FORMAT}, CR_CTX_CKPT`,
     time: "volatile: within the call",
-    "": UNAME,
+    "": "observed: uname of the guest",
   },
-  HEAD_ARCH: CPUINFO,
+  HEAD_ARCH: { "": "observed: /proc/cpuinfo and the register sets of ptrace" },
   TASK: {
     exit_state: "predicted: 0, the task lives",
     task_comm_len: FORMAT,
     "": STAT,
   },
-  STRING: "observed: /proc/PID/comm",
+  STRING: { "": "observed: /proc/PID/comm" },
   MM: {
     objref: FORMAT,
     map_count: "observed: lines of /proc/PID/maps",
     brk: "observed: what brk(2) returned to the target",
     "": STAT,
   },
-  THREAD: FORMAT,
   CPU: {
     debugreg4: FORMAT,
     debugreg5: FORMAT,
     used_math: `${FORMAT}: FPU state always follows`,
     "": PTRACE,
   },
-  X86_FSGSBASE: PTRACE,
-  TAIL: FORMAT,
+  X86_FSGSBASE: { "": PTRACE },
 };
 
 /**
@@ -73,12 +70,16 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   if (stop.tracer.busy) return lines;
   if (refusal) {
     const { atPage, page = atPage } = refusal;
-    const where = page === undefined ? "before a byte is written" : `at ${address(page)}`;
+    const where = page === undefined ? "before a byte is written" : `at ${shownAddress(page)}`;
     lines.push(`  the call returns ${refusal.name} ${where}: ${refusal.why}`);
     if (refusal.atPage === undefined) return lines;
   }
+  const { self, tracer, prediction: { taskState } } = stop;
+  const state = self
+    ? "predicted: a self checkpoint runs, 0"
+    : `predicted: stopped by ${tracer.stoppedBy}, 0x${taskState.toString(16)}`;
   for (const name of ["HEAD", "HEAD_ARCH", "TASK", "STRING", "MM"] as const) {
-    lines.push(...explainRecord(name, name === "TASK" ? { state: explainState(stop) } : {}));
+    lines.push(...explainRecord(name, { state }));
   }
   lines.push("VMAs of the target's own program, stack, vdso and vvar");
   lines.push("  observed: /proc/PID/maps, smaps, pagemap and mem");
@@ -99,7 +100,10 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
     }
   }
   if (refusal) return lines;
-  lines.push(...explainLdt(stop), ...explainRecord("THREAD"), ...explainTls(stop));
+  const { ldt, tls } = stop.prediction;
+  lines.push("MM_CONTEXT", `  nldt           ${ldt.length / 8}: the highest entry ever set, plus 1`);
+  lines.push(...explainDescriptors(ldt, "entry"));
+  lines.push(...explainRecord("THREAD"), ...explainDescriptors(tls, "TLS slot"));
   lines.push(...explainRecord("CPU", explainDebug(stop)));
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
@@ -141,38 +145,27 @@ function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[]
   return lines;
 }
 
-function explainState({ self, tracer, prediction: { taskState } }: CompiledStop): string {
-  return self
-    ? "predicted: a self checkpoint runs, 0"
-    : `predicted: stopped by ${tracer.stoppedBy}, 0x${taskState.toString(16)}`;
-}
-
 function explainDebug({ prediction: { debug } }: CompiledStop): Record<string, string> {
-  const sources: Record<string, string> = {};
-  for (const [index, value] of debug.entries()) {
-    sources[`debugreg${index}`] = `predicted: 0x${value.toString(16)}, as tracers have left it`;
-  }
+  const sources = Object.fromEntries(debug.map((value, index) => [
+    `debugreg${index}`,
+    `predicted: 0x${value.toString(16)}, as tracers have left it`,
+  ]));
   const dr7 = debug[7] ?? 0n;
   return { ...sources, uses_debug: `predicted: ${dr7 ? 1 : 0}, debug register 7 is ${dr7 ? "not " : ""}0` };
 }
 
 /** A record field by field; `own` says why of fields that depend on the stop. */
 function explainRecord(name: RecordName, own: Readonly<Record<string, string>> = {}): string[] {
-  const source = SOURCES[name];
+  const source = SOURCES[name] ?? {};
   const { payload } = RECORDS[name];
   const fields: readonly FieldDesc[] = isStruct(payload) ? payload.fields : [];
-  if (fields.length === 0) return [name, `  bytes: ${source}`];
+  if (fields.length === 0) return [name, `  bytes: ${source[""]}`];
   const bySource = new Map<string, string[]>();
   for (const { name: field, padding } of fields) {
-    const why = padding ? "0: unused bytes are zero" : own[field] ?? sourceOf(source, field);
+    const why = padding ? "0: unused bytes are zero" : own[field] ?? source[field] ?? source[""] ?? FORMAT;
     bySource.set(why, [...bySource.get(why) ?? [], field]);
   }
   return [name, ...[...bySource].map(([why, names]) => `  ${names.join(" ")}: ${why}`)];
-}
-
-function sourceOf(source: string | Readonly<Record<string, string>> | undefined, field: string): string {
-  if (source === undefined) return FORMAT;
-  return typeof source === "string" ? source : source[field] ?? source[""] ?? FORMAT;
 }
 
 function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: ExplainOptions): string[] {
@@ -196,10 +189,13 @@ function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: 
   for (let at = 0; at < pages.length; at += chunk) {
     const part = pages.slice(at, at + chunk);
     if (part.some(([page]) => page >= last)) {
-      return [...lines, `  not in the image: the chunk with ${address(last)}, and all that comes after it`];
+      return [
+        ...lines,
+        `  not in the image: the chunk with ${shownAddress(last)}, and all that comes after it`,
+      ];
     }
     lines.push(`  PGARR          ${part.length} pages${part.length === chunk ? ", a full chunk" : ""}`);
-    for (const [page, { why }] of part) lines.push(`    ${address(page)}  ${why}`);
+    for (const [page, { why }] of part) lines.push(`    ${shownAddress(page)}  ${why}`);
   }
   lines.push("  PGARR          0: the end of its contents");
   const absent = area.end - area.start - pages.length;
@@ -208,16 +204,6 @@ function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: 
     lines.push(`    ${absent} pages are not in the image: ${reason}`);
   }
   return lines;
-}
-
-function explainLdt(stop: CompiledStop): string[] {
-  const { ldt } = stop.prediction;
-  const lines = ["MM_CONTEXT", `  nldt           ${ldt.length / 8}: the highest entry ever set, plus 1`];
-  return [...lines, ...explainDescriptors(ldt, "entry")];
-}
-
-function explainTls(stop: CompiledStop): string[] {
-  return explainDescriptors(stop.prediction.tls, "TLS slot");
 }
 
 function explainDescriptors(bytes: Uint8Array, what: string): string[] {
@@ -229,10 +215,6 @@ function explainDescriptors(bytes: Uint8Array, what: string): string[] {
   return lines;
 }
 
-function address(page: number): string {
-  return `0x${(page * PAGE_SIZE).toString(16)}`;
-}
-
 function range(area: PredictedArea): string {
-  return `${address(area.start)}-${address(area.end)}`;
+  return `${shownAddress(area.start)}-${shownAddress(area.end)}`;
 }

@@ -32,6 +32,9 @@ export interface VolatileField {
 /** What is expected of the fields of one record; a field without an entry stays unexplained. */
 export type FieldExpectations = Readonly<Record<string, FieldExpectation | VolatileField>>;
 
+/** What a source says, as it is shown. */
+type Said = string | number | bigint;
+
 const HEADER_SIZE = 8;
 const FINDINGS_PER_ID = 20;
 
@@ -71,6 +74,16 @@ export class FindingCollector {
     const count = (this.#perId.get(finding.id) ?? 0) + 1;
     this.#perId.set(finding.id, count);
     if (count <= FINDINGS_PER_ID) this.findings.push({ verdict: "mismatch", ...finding });
+  }
+
+  /** Reports two sources that say different things of the same: one of them is wrong. */
+  agree(path: string, message: string, said: { expected: Said; actual?: Said }): void {
+    if (said.expected === said.actual) return;
+    const shown = Object.entries(said).map(([key, value]) => [
+      key,
+      typeof value === "string" ? value : show(value),
+    ]);
+    this.report({ id: "E_ORACLES_DISAGREE", path, message, ...Object.fromEntries(shown) });
   }
 
   /** Checks a record's header. Type and length are the format's; the decoder has matched them to the record. */

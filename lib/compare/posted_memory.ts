@@ -79,7 +79,11 @@ export function expectedPostedPages(
   return (vma) => {
     const present = pagesWithin(listed, vma);
     const wanted = pagesWithin(modelled, vma);
-    reportPresence(context, vma.entry, present.length);
+    const path = `/proc/PID/smaps 0x${vma.entry.start.toString(16)}`;
+    context.collector.agree(path, "smaps and pagemap disagree about how many pages are there", {
+      expected: sizeOf(vma.entry, "Rss", "Swap"),
+      actual: present.length,
+    });
     const isFile = vma.entry.inode !== 0n && nameOf(vma.entry) !== "/dev/zero";
     if (isFile) return copiedPages(context, vma, { present, wanted });
     for (const page of wanted) {
@@ -104,19 +108,6 @@ function pagesWithin(sorted: readonly number[], { start, end }: { start: number;
 
 function sizeOf(entry: SmapsEntry, ...names: string[]): number {
   return names.reduce((sum, name) => sum + (entry.sizes.get(name) ?? 0), 0) * 1024 / PAGE_SIZE;
-}
-
-/** smaps counts the pages that pagemap lists. */
-function reportPresence({ collector }: ComparisonContext, entry: SmapsEntry, listed: number): void {
-  const counted = sizeOf(entry, "Rss", "Swap");
-  if (counted === listed) return;
-  collector.report({
-    id: "E_ORACLES_DISAGREE",
-    path: `/proc/PID/smaps 0x${entry.start.toString(16)}`,
-    message: "smaps and pagemap disagree about how many pages are there",
-    expected: String(counted),
-    actual: String(listed),
-  });
 }
 
 function anonymousPage(
@@ -159,14 +150,10 @@ function copiedPages(
       optional: counted,
     };
   }
-  if (lost !== 0) {
-    collector.report({
-      id: "E_ORACLES_DISAGREE",
-      path: `/proc/PID/smaps 0x${vma.entry.start.toString(16)}`,
-      message: "smaps shows another number of copied pages than the steps imply",
-      expected: String(wanted.length),
-      actual: String(counted),
-    });
-  }
+  const path = `/proc/PID/smaps 0x${vma.entry.start.toString(16)}`;
+  collector.agree(path, "smaps shows another number of copied pages than the steps imply", {
+    expected: wanted.length,
+    actual: counted,
+  });
   return { pages, optional: 0 };
 }

@@ -31,6 +31,11 @@ export function addressOf(page: number): bigint {
   return BigInt(page) * PAGE_SIZE_BIG;
 }
 
+/** The same in hexadecimal, for a person. */
+export function shownAddress(page: number): string {
+  return `0x${addressOf(page).toString(16)}`;
+}
+
 /** Address and length in bytes of a run: the first two arguments of most system calls about memory. */
 export function addressRange({ first, count }: PageRun): [address: bigint, length: bigint] {
   return [addressOf(first), addressOf(count)];
