@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { FLAVOUR_SUFFIX } from "../../vm/kernel/config/kernel_flavour.ts";
 import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import {
@@ -84,7 +85,8 @@ export function treeOfRun(result: RunResult): ResultTree {
 function platformJob(result: RunResult, name: string): ReportJob {
   const kernels = result.kernels.filter(({ platform }) => platform === name);
   const scenarios = withTitles(result.results.filter(({ platform }) => platform === name));
-  const [platform = name, flavour = "plain"] = /^(.+)-(debug|fault)$/.exec(name)?.slice(1) ?? [];
+  const flavour = FLAVOUR_SUFFIX.exec(name)?.[1] ?? "plain";
+  const platform = name.replace(FLAVOUR_SUFFIX, "");
   const has = (status: string): boolean => scenarios.some((scenario) => scenario.status === status);
   const kind = has("fail") ? "test" : has("lost") ? "guest lost" : has("pass") ? undefined : "nothing ran";
   const digests = kernels[0]?.digests;

@@ -81,10 +81,9 @@ function parsePlatform(word: string, others: Pick<Platform, "flavour" | "series"
     return withSeries(withFlavour(platform, flavour === "plain" ? others.flavour : flavour), of);
   }
   throw new UsageError(
-    `option --arch takes ${
-      PLATFORM_NAMES.join(", ")
-    }, each with -debug or -fault behind it, and @5.10 or @6.12, ` +
-      `or all: found "${word}"`,
+    `option --arch takes ${PLATFORM_NAMES.join(", ")}, each with -FLAVOUR behind it (${
+      KERNEL_FLAVOURS.slice(1).join(", ")
+    }), and @5.10 or @6.12, or all: found "${word}"`,
   );
 }
 

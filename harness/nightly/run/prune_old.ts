@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { FLAVOUR_SUFFIX } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { basename, join } from "@std/path";
 import { tryFileLock, withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeTree } from "../../../vm/kernel/source/kernel_tree.ts";
@@ -67,8 +68,6 @@ export async function pruneOld(options: PruneOptions): Promise<Pruned> {
 const UNLOCKED = ["runs", "logs", "git", "guest", "initramfs", "tmp", "series/logs"];
 /** Directories that hold kernel trees and what is built of them. */
 const BUILD_ROOTS = ["", "series"];
-/** A tree of a flavour of its own has the name of the source and this. */
-const FLAVOUR = /-(debug|fault)$/;
 /** What is being removed has such a name: cut short, it is nobody's, and the next pruning ends it. */
 const REMOVED = ".removed-";
 
@@ -121,7 +120,9 @@ async function treesOf(root: string): Promise<PrunableEntry[]> {
 async function removeBuild(root: string, path: string): Promise<boolean> {
   const locks: string[] = [];
   for (const { name } of await listOf(join(root, "trees"))) {
-    const source = name.endsWith(".lock") ? name.slice(0, -".lock".length).replace(FLAVOUR, "") : undefined;
+    const source = name.endsWith(".lock")
+      ? name.slice(0, -".lock".length).replace(FLAVOUR_SUFFIX, "")
+      : undefined;
     if (source !== undefined && basename(path).startsWith(`${source}-`)) {
       locks.push(join(root, "trees", name));
     }

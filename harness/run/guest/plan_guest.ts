@@ -25,6 +25,8 @@ export interface GuestRequest extends BuildRequest {
   /** Files of the host that must be in the guest. */
   readonly files?: readonly ClosureFile[];
   readonly memoryMiB?: number | undefined;
+  /** Processors of the guest; as its kernel's flavour has them by default. */
+  readonly cpus?: number | undefined;
   /** Kernel parameters beyond the usual ones. */
   readonly append?: readonly string[];
   /** Numbers of the system call; found out by default. */

@@ -8,6 +8,7 @@ import { cachedInitramfs, type InitramfsEntry } from "../../../vm/initramfs/init
 import { untilInterrupted } from "../../../vm/host/errors.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
+import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue } from "../compile_catalogue.ts";
@@ -90,13 +91,14 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
-    (platform.flavour === "debug" ? MEMORY_FOR_SHADOW : 0);
+    (["debug", "kcsan"].includes(platform.flavour) ? MEMORY_FOR_SHADOW : 0);
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,
       kernel,
       initrd,
       memoryMiB: request.memoryMiB ?? memory >> 20,
+      cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
       append: [...request.append ?? [], ...append],
       channel,
       // A machine with a serial line has no place for the device.

@@ -4,7 +4,7 @@ import { AgentSession, BOOT_DEADLINE_MS, type GuestLink } from "../../../vm/agen
 import { SerialLine } from "../../../vm/agent/serial_line.ts";
 import { throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
-import { slowdown } from "../../../vm/kernel/config/kernel_flavour.ts";
+import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
 import {
   startVirtualMachine,
@@ -45,7 +45,7 @@ export async function startVirtualGuest(
   signal?.addEventListener("abort", end);
   machine.exited.then(() => signal?.removeEventListener("abort", end));
   if (signal?.aborted) end();
-  const bootDeadlineMs = BOOT_DEADLINE_MS * slowdown(flavour);
+  const bootDeadlineMs = BOOT_DEADLINE_MS * FLAVOURS[flavour].slowdown;
   const notice = setTimeout(() => {
     const limit = `${bootDeadlineMs / 1000} s at most`;
     terminal.status(
@@ -55,9 +55,9 @@ export async function startVirtualGuest(
   try {
     const session = await AgentSession.connect(linkOf(machine, channel), {
       bootDeadlineMs,
-      slowdown: slowdown(flavour) * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+      slowdown: FLAVOURS[flavour].slowdown * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
-    if (flavour !== "plain") {
+    if (FLAVOURS[flavour].hasDebugfs) {
       await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
     }
     return {

@@ -1,16 +1,44 @@
 // SPDX-License-Identifier: MIT
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 
+/** What guests with a kernel of some flavour are like. */
+interface FlavourTraits {
+  /**
+   * How many times longer everything may take than on a plain kernel: for deadlines. Measured under TCG: a KASAN kernel
+   * boots in 7 s where a plain one takes 0.6, and in 24 on a busy machine; its scenarios take 2 to 8 times as long.
+   */
+  readonly slowdown: number;
+  readonly processors: number;
+  /** Whether it has debugfs, with what the flavour can tell and be asked for. */
+  readonly hasDebugfs: boolean;
+}
+
 /**
  * What a kernel is built for, besides its architecture:
  * - `plain`: as users run it, and fast;
  * - `debug`: it complains about what a plain one endures (KASAN, lockdep, kmemleak ...);
- * - `fault`: as plain, but its allocations fail when asked to, and it counts how often our lines ran (gcov).
+ * - `fault`: as plain, but its allocations fail when asked to, and it counts how often our lines ran (gcov);
+ * - `smp`: several processors, preempted anywhere;
+ * - `kcsan`: the same, and it tells of data races;
+ * - `distro`: with what a distribution's configuration has on that touches images.
  */
-export type KernelFlavour = "plain" | "debug" | "fault";
+export const FLAVOURS = {
+  plain: { slowdown: 1, processors: 1, hasDebugfs: false },
+  debug: { slowdown: 8, processors: 1, hasDebugfs: true },
+  fault: { slowdown: 2, processors: 1, hasDebugfs: true },
+  smp: { slowdown: 4, processors: 4, hasDebugfs: false },
+  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true },
+  distro: { slowdown: 4, processors: 2, hasDebugfs: false },
+} as const satisfies Readonly<Record<string, FlavourTraits>>;
 
-/** All flavours. */
-export const KERNEL_FLAVOURS: readonly KernelFlavour[] = ["plain", "debug", "fault"];
+/** A name of {@linkcode FLAVOURS}. */
+export type KernelFlavour = keyof typeof FLAVOURS;
+
+/** All of them. */
+export const KERNEL_FLAVOURS = Object.keys(FLAVOURS) as readonly KernelFlavour[];
+
+/** The flavour at the end of a platform's name; a plain one has none there. */
+export const FLAVOUR_SUFFIX = new RegExp(`-(${KERNEL_FLAVOURS.slice(1).join("|")})$`);
 
 /**
  * Names of the project's config fragments, without `.config`, later ones win. Not all of them need exist:
@@ -29,13 +57,4 @@ const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
 export function flavourMakeVariables(flavour: KernelFlavour): string[] {
   // On the command line, so that the kernel code carries nothing that only we need (scripts/Makefile.lib).
   return flavour === "fault" ? COUNTED_OBJECTS.map((name) => `GCOV_PROFILE_${name}.o=y`) : [];
-}
-
-/**
- * How many times longer everything may take than on a plain kernel: for deadlines. Measured under TCG: a
- * KASAN kernel boots in 7 s where a plain one takes 0.6, and in 24 on a busy machine; its scenarios take 2 to
- * 8 times as long.
- */
-export function slowdown(flavour: KernelFlavour): number {
-  return flavour === "debug" ? 8 : flavour === "fault" ? 2 : 1;
 }
