@@ -58,7 +58,11 @@ Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
   assertEquals(names(undefined, "debug"), ["x86_64-debug:debug", "i386-debug:debug"]);
   assertEquals(names("x86_64-fault,i386", "debug"), ["x86_64-fault:fault", "i386-debug:debug"]);
   assertEquals(names("compat-debug"), ["compat-debug:debug"]);
-  assertThrows(() => names("x86_64", "fast"), ExpectedError, `plain, debug, fault, smp, kcsan, distro: found "fast"`);
+  assertThrows(
+    () => names("x86_64", "fast"),
+    ExpectedError,
+    `plain, debug, fault, smp, kcsan, distro: found "fast"`,
+  );
 });
 
 Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
