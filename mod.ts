@@ -85,6 +85,7 @@ export {
 export { encode, ImageWriter, type WrittenFields, type WrittenHeader } from "./lib/image/image_writer.ts";
 export { type MalformedFinding, MalformedImageError } from "./lib/image/malformed_image_error.ts";
 export * from "./lib/image/nodes.ts";
+export { ROWS } from "./lib/image/structs.ts";
 export {
   type Numbering,
   type RecordDesc,

@@ -2,7 +2,7 @@
 
 import { readNodes } from "../lib/image/image.ts";
 import type { ImageNode, RecordNode } from "../lib/image/nodes.ts";
-import { isStruct, type RecordDesc, RECORDS } from "../lib/image/records.ts";
+import { isStruct, RECORDS } from "../lib/image/records.ts";
 
 /** One changed bit of an image, and what it belongs to. */
 export interface Damage {
@@ -38,7 +38,7 @@ export function damagesTo(image: Uint8Array, { everyField }: { everyField: boole
 }
 
 function fieldDamages(node: RecordNode): Damage[] {
-  const { payload }: RecordDesc = RECORDS[node.name];
+  const { payload } = RECORDS[node.name];
   const start = node.offset + HEADER_SIZE;
   if (!isStruct(payload)) return [{ path: node.path, offset: start, mask: 0x10 }];
   return payload.fields.map(({ name, offset }) => {

@@ -52,20 +52,10 @@ export const LDT_ENTRY_SIZE = 8;
 
 /** The constants of one kernel architecture that an image depends on. */
 export interface KernelAbi {
-  /** Name of the architecture. */
-  readonly name: KernelArch;
   /** Bytes of a page address in the image: the kernel's word, whatever the target is. */
   readonly wordSize: WordSize;
-  /** Bytes of a page. */
-  readonly pageSize: number;
-  /** Pages of a full page-array chunk: `CR_PGARR_CHUNK`, four arrays of one page of addresses each. */
-  readonly pagesPerChunk: number;
-  /** Page table entries have a no-execute bit, if the CPU has one: not so without PAE. */
-  readonly nx: boolean;
   /** First of the TLS slots in the GDT: `GDT_ENTRY_TLS_MIN`. */
   readonly firstTlsSlot: 6 | 12;
-  /** TLS slots in the GDT. */
-  readonly tlsEntries: number;
   /** First address above a user's address space: `TASK_SIZE_MAX`, four-level page tables, 3G/1G split. */
   readonly userLimit: bigint;
   /**
@@ -77,38 +67,16 @@ export interface KernelAbi {
 }
 
 const X86_64: KernelAbi = {
-  name: "x86_64",
   wordSize: 8,
-  pageSize: PAGE_SIZE,
-  pagesPerChunk: pagesPerChunk(8),
-  nx: true,
   firstTlsSlot: 12,
-  tlsEntries: TLS_ENTRIES,
   userLimit: 0x7fff_ffff_f000n,
   stackTopPages: 0x7_ffff_ffffn,
 };
-
-const I386: KernelAbi = {
-  name: "i386",
-  wordSize: 4,
-  pageSize: PAGE_SIZE,
-  pagesPerChunk: pagesPerChunk(4),
-  nx: false,
-  firstTlsSlot: 6,
-  tlsEntries: TLS_ENTRIES,
-  userLimit: 0xc000_0000n,
-  stackTopPages: 0xc_0000n,
-};
-
-const ABIS: Readonly<Record<KernelArch, KernelAbi>> = {
-  "x86_64": X86_64,
-  "i386": I386,
-  "i386-pae": { ...I386, name: "i386-pae", nx: true },
-};
+const I386: KernelAbi = { wordSize: 4, firstTlsSlot: 6, userLimit: 0xc000_0000n, stackTopPages: 0xc_0000n };
 
 /** The constants of a kernel architecture. */
 export function abiOf(arch: KernelArch): KernelAbi {
-  return ABIS[arch];
+  return arch === "x86_64" ? X86_64 : I386;
 }
 
 /**
@@ -116,7 +84,7 @@ export function abiOf(arch: KernelArch): KernelAbi {
  * (arch/x86/include/asm/processor.h). A 32-bit program on an x86-64 kernel has nearly all of 4 GiB.
  */
 export function stackTop(kernel: KernelArch, target: TargetArch): bigint {
-  return kernel === "x86_64" && target === "i386" ? 0xffff_e000n : ABIS[kernel].userLimit;
+  return kernel === "x86_64" && target === "i386" ? 0xffff_e000n : abiOf(kernel).userLimit;
 }
 
 /**

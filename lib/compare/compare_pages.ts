@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, PAGE_SIZE } from "../abi/arch.ts";
+import { abiOf, PAGE_SIZE, pagesPerChunk } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
 import { shownAddress } from "../model/state/page_set.ts";
@@ -239,7 +239,7 @@ export class PageComparison {
     const unreadable = this.#context.prediction?.refusal?.page;
     if (unreadable === undefined || unreadable < start || unreadable >= end) return pages;
     const before = pages.filter(({ page }) => page < unreadable).length;
-    return pages.slice(0, before - before % abiOf(this.#context.arch).pagesPerChunk);
+    return pages.slice(0, before - before % pagesPerChunk(abiOf(this.#context.arch).wordSize));
   }
 
   /** Pages come in ascending order; one that does not is told, not all that follow it. */
@@ -263,7 +263,11 @@ export class PageComparison {
     // With a page missing or too many, the counts are those of the pages that are there.
     const isAsExpected = this.#isExact && this.#vma.optional === 0;
     const pages = isAsExpected ? this.#pagesToCome().map(({ page }) => page) : this.#all;
-    const counts = chunkCounts(pages, { dialect, end: this.#vma.end, perChunk: abiOf(arch).pagesPerChunk });
+    const counts = chunkCounts(pages, {
+      dialect,
+      end: this.#vma.end,
+      perChunk: pagesPerChunk(abiOf(arch).wordSize),
+    });
     const by = prediction && isModelled(this.#vma) ? "steps" : "pagemap";
     this.#records.forEach((node, i) => {
       const count = isWhole ? BigInt(counts[i] ?? 0) : node.fields.nr_pages;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf, type KernelArch } from "../abi/arch.ts";
+import { abiOf, type KernelArch, pagesPerChunk } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
@@ -184,7 +184,7 @@ function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: 
   if (area.path !== undefined) lines.push(`  FNAME          ${JSON.stringify(area.path)}`);
   const pages = [...stop.prediction.pages].filter(([page]) => page >= area.start && page < area.end)
     .sort(([a], [b]) => a - b);
-  const chunk = abi.pagesPerChunk;
+  const chunk = pagesPerChunk(abi.wordSize);
   const last = stop.prediction.refusal?.page ?? area.end;
   for (let at = 0; at < pages.length; at += chunk) {
     const part = pages.slice(at, at + chunk);

@@ -3,11 +3,12 @@
 import { decodeBytes } from "../image/decoder.ts";
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
-import { HEAD, RECORD_HEADER } from "../image/structs.ts";
+import { fieldOf } from "../image/records.ts";
+import { RECORD_HEADER } from "../image/structs.ts";
 import { firstDifference } from "./finding_collector.ts";
 
 /** Where two images of the same target may differ: the time in their heads. */
-const TIME = HEAD.fields.find(({ name }) => name === "time")!;
+const TIME = fieldOf("HEAD", "time")!;
 const TIME_START = RECORD_HEADER.size + TIME.offset;
 const TIME_END = TIME_START + TIME.size;
 

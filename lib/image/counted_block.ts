@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { LDT_ENTRIES, LDT_ENTRY_SIZE, TLS_ENTRIES } from "../abi/arch.ts";
 import type { RecordNode } from "./nodes.ts";
-import {
-  isStruct,
-  NAMES_BY_TYPE,
-  type Numbering,
-  type RecordDesc,
-  type RecordName,
-  RECORDS,
-  recordType,
-} from "./records.ts";
+import { isStruct, NAMES_BY_TYPE, type Numbering, type RecordName, RECORDS, recordType } from "./records.ts";
 import type { RuleId } from "./rule_ids.ts";
 import { dataView, readStruct } from "./struct_codec.ts";
 import { PIDS, RECORD_HEADER } from "./structs.ts";
@@ -95,7 +87,7 @@ export function isHeaderAt(bytes: Uint8Array, offset: number, numbering: Numberi
   const { type, len } = readStruct(RECORD_HEADER, dataView(bytes), offset);
   const name = NAMES_BY_TYPE[numbering].get(type);
   if (name === undefined) return false;
-  const { payload }: RecordDesc = RECORDS[name];
+  const { payload } = RECORDS[name];
   return isStruct(payload) && len === payload.size;
 }
 
@@ -129,6 +121,6 @@ export function trueCount(
 function isRecordAt(name: RecordName, bytes: Uint8Array, offset: number, numbering: Numbering): boolean {
   if (!isHeaderAt(bytes, offset, numbering)) return false;
   const { type, parent } = readStruct(RECORD_HEADER, dataView(bytes), offset);
-  const { parent: kind }: RecordDesc = RECORDS[name];
+  const { parent: kind } = RECORDS[name];
   return type === recordType(name, numbering) && (parent === 0) === (kind !== "pid");
 }

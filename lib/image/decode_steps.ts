@@ -19,7 +19,6 @@ import {
   isStruct,
   NAMES_BY_TYPE,
   type Numbering,
-  type RecordDesc,
   type RecordName,
   RECORDS,
   recordType,
@@ -147,7 +146,7 @@ export class Decoder {
       yield { kind: "unknown", offset, length, path, header, payload };
       return undefined;
     }
-    const { payload: desc }: RecordDesc = RECORDS[name];
+    const { payload: desc } = RECORDS[name];
     const fields = isStruct(desc) ? readStruct(desc, dataView(payload)) : {};
     // The name was looked up in the same table as the fields.
     const node = { kind: "record", name, offset, length, path, header, fields, payload } as unknown;
@@ -162,7 +161,7 @@ export class Decoder {
       this.#fail({ id: "E_LEN_NEGATIVE", offset, path, message, expected, actual });
     }
     if (name === undefined) return;
-    const { payload }: RecordDesc = RECORDS[name];
+    const { payload } = RECORDS[name];
     const [min, max] = isStruct(payload) ? [payload.size, payload.size] : [payload.min, payload.max];
     if (len >= min && len <= max) return;
     const expected = min === max ? String(min) : `${min} to ${max}`;
@@ -229,7 +228,7 @@ export class Decoder {
   }
 
   /** The table of tasks, the LDT, the TLS entries. */
-  *#units(node: RecordNodeOf<"TREE" | "MM_CONTEXT" | "THREAD">): Steps<void> {
+  *#units(node: Extract<RecordNode, { name: "TREE" | "MM_CONTEXT" | "THREAD" }>): Steps<void> {
     const { field, id, limit, text, most, unit, ...block } = BLOCKS[node.name];
     const values = node.fields as Readonly<Record<string, number>>;
     const number = values[field]!;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { archOfMachine, type WordSize } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
-import type { FieldsOf } from "./struct_desc.ts";
-import type { HEAD } from "./structs.ts";
+import type { RecordFields } from "./records.ts";
 import { displayText, rawText } from "./struct_codec.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 
@@ -42,7 +41,7 @@ export function dialectOfRevision(revision: number): Dialect | undefined {
  * @throws {MalformedImageError} E_VERSION or E_MACHINE when the head does not tell
  */
 export function formatOfHead(
-  head: FieldsOf<typeof HEAD>,
+  head: RecordFields<"HEAD">,
   options: FormatOptions & { readonly payloadOffset?: number } = {},
 ): ImageFormat {
   const at = options.payloadOffset ?? 8;

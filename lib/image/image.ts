@@ -285,7 +285,7 @@ export function pageAt(task: TaskImage, address: bigint): PageImage | undefined 
 }
 
 /** The last index for which a predicate holds that holds for all before; -1 for none. */
-function lastIndex(length: number, holds: (index: number) => boolean): number {
+export function lastIndex(length: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, length];
   while (low < high) {
     const middle = (low + high) >> 1;

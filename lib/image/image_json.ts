@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import * as v from "valibot";
-import { PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import {
   either,
   integer,
@@ -16,7 +16,7 @@ import {
 } from "../schema.ts";
 import { ImageWriter } from "./image_writer.ts";
 import type { ImageNode, PagesNode } from "./nodes.ts";
-import { fieldsOf, RECORD_NAMES, type RecordName } from "./records.ts";
+import { fieldsOf, RECORD_NAMES } from "./records.ts";
 import { displayText } from "./struct_codec.ts";
 import type { AnyFields, FieldDesc } from "./struct_desc.ts";
 
@@ -36,36 +36,13 @@ export type JsonObject = { readonly [key: string]: JsonValue };
 /** Bytes as text when there is nothing behind it but zeros, else in hexadecimal. */
 type TextOrHex = { readonly text: string; readonly length: number } | { readonly hex: string };
 
-const RAW = ["ldt", "tls", "xstate", "pids", "trailing"] as const;
-
-/** The parts of an image as JSON has them. */
-type JsonNode =
-  & { readonly type: number; readonly parent: number; readonly hex?: string }
-  & (
-    | {
-      readonly kind: "record";
-      readonly name: RecordName;
-      readonly fields?: Readonly<Record<string, number | string | { readonly hex: string }>>;
-      readonly text?: string;
-      readonly length?: number;
-    }
-    | { readonly kind: "unknown" }
-    | {
-      readonly kind: "pages";
-      readonly wordSize: WordSize;
-      readonly pages: readonly (readonly [start: string, count: number])[];
-      readonly contents: string;
-    }
-    | { readonly kind: (typeof RAW)[number] }
-  );
-
 const BYTES = text(/^(?:[0-9a-f]{2})*$/, "bytes in hexadecimal");
 const WORD = text(/^0x[0-9a-f]{1,16}$/, "a 64-bit number such as 0x1000");
 const STRING = v.string("a string");
 const PLACE = { offset: optional(integer(0, Number.MAX_SAFE_INTEGER)), path: optional(STRING) };
 const HEADER = { type: integer(-0x8000, 0x7fff), parent: integer(0, 0xffff_ffff), ...PLACE };
 const VALUE = either("a number, a string or bytes", v.number(), v.string(), object({ hex: BYTES }));
-const NODE = variant<JsonNode>("kind", [
+const PARTS = [
   object({
     ...{ kind: v.literal("record"), name: oneOf(RECORD_NAMES), ...HEADER },
     ...{ fields: optional(record(STRING, VALUE)), hex: optional(BYTES) },
@@ -77,9 +54,12 @@ const NODE = variant<JsonNode>("kind", [
     pages: list(v.strictTuple([WORD, integer(1, 1 << 20)], "[first address, number of pages]")),
     contents: text(/^[A-Za-z0-9+/]*={0,2}$/, "the contents of the pages in base64"),
   }),
-  ...RAW.map((kind) => object({ kind: v.literal(kind), ...PLACE, hex: BYTES })),
-]);
-const IMAGE = object({ nodes: list(NODE) });
+  ...(["ldt", "tls", "xstate", "pids", "trailing"] as const).map((kind) =>
+    object({ kind: v.literal(kind), ...PLACE, hex: BYTES })
+  ),
+] as const;
+type JsonNode = v.InferOutput<(typeof PARTS)[number]>;
+const IMAGE = object({ nodes: list(variant<JsonNode>("kind", PARTS)) });
 
 function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -120,10 +100,7 @@ function fieldToJson(value: number | bigint | Uint8Array): JsonValue {
   return "text" in data ? data.text : data;
 }
 
-function fieldFromJson(
-  { type, size }: FieldDesc,
-  value: number | string | { readonly hex: string } | undefined,
-): unknown {
+function fieldFromJson({ type, size }: FieldDesc, value: v.InferOutput<typeof VALUE> | undefined): unknown {
   if (typeof value === "object") return fromHex(value.hex);
   if (typeof value !== "string") return value;
   if (type.startsWith("char")) return fromText(value, size);
@@ -178,7 +155,7 @@ export function imageToJson(nodes: Iterable<ImageNode>, options: JsonOptions = {
   return { nodes: Array.from(nodes, (node) => nodeToJson(node, options)) };
 }
 
-function writePages(writer: ImageWriter, node: JsonNode & { readonly kind: "pages" }): void {
+function writePages(writer: ImageWriter, node: Extract<JsonNode, { kind: "pages" }>): void {
   const contents = Uint8Array.from(atob(node.contents), (character) => character.charCodeAt(0));
   const addresses = node.pages.flatMap(([start, count]) =>
     Array.from({ length: count }, (_, i) => BigInt(start) + BigInt(i) * PAGE_SIZE_BIG)
@@ -188,12 +165,12 @@ function writePages(writer: ImageWriter, node: JsonNode & { readonly kind: "page
 
 function writeNode(writer: ImageWriter, node: JsonNode): void {
   if (node.kind === "pages") return writePages(writer, node);
-  const hex = node.hex === undefined ? undefined : fromHex(node.hex);
-  if (node.kind === "unknown") return writer.bytes(undefined, hex!, node);
-  if (node.kind !== "record") return writer.raw(hex!);
+  if (node.kind === "unknown") return writer.bytes(undefined, fromHex(node.hex), node);
+  if (node.kind !== "record") return writer.raw(fromHex(node.hex));
   const fields = fieldsOf(node.name);
   if (fields.length === 0) {
-    return writer.bytes(node.name, hex ?? fromText(node.text ?? "", node.length ?? 0), node);
+    const { hex, text = "", length = 0 } = node;
+    return writer.bytes(node.name, hex === undefined ? fromText(text, length) : fromHex(hex), node);
   }
   const values = fields.map((field) =>
     [field.name, fieldFromJson(field, node.fields?.[field.name])] as const

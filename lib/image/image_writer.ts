@@ -4,7 +4,6 @@ import {
   fieldsOf,
   isStruct,
   type Numbering,
-  type RecordDesc,
   type RecordFields,
   type RecordName,
   RECORDS,
@@ -49,7 +48,7 @@ export class ImageWriter {
    * @throws {RangeError} {TypeError} for a value that a field cannot hold
    */
   record<N extends RecordName>(name: N, fields: WrittenFields<N>, header: WrittenHeader = {}): void {
-    const { payload }: RecordDesc = RECORDS[name];
+    const { payload } = RECORDS[name];
     if (!isStruct(payload)) throw new TypeError(`${name} has no fields`);
     const bytes = new Uint8Array(payload.size);
     writeStruct(payload, { ...zeroFields(payload), ...fields as AnyFields }, dataView(bytes));

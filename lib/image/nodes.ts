@@ -12,15 +12,8 @@ export interface NodeBase {
   readonly path: string;
 }
 
-/** `struct cr_hdr`. */
-export interface RecordHeader {
-  /** Number of the record type. */
-  readonly type: number;
-  /** Bytes of the payload. */
-  readonly len: number;
-  /** What the record belongs to. */
-  readonly parent: number;
-}
+/** `struct cr_hdr`: number of the record type, bytes of the payload, what the record belongs to. */
+export type RecordHeader = Readonly<Record<"type" | "len" | "parent", number>>;
 
 /** A record, of a known type or not. */
 export interface RecordBase<K extends "record" | "unknown"> extends NodeBase {

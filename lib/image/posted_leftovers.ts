@@ -9,10 +9,8 @@ import { dataView } from "./struct_codec.ts";
  * Later patches put other things into the buffer: nothing is predicted for revisions 2 and 3.
  */
 export class PostedLeftovers {
-  #head: RecordNodeOf<"HEAD"> | undefined;
-  #mm: RecordNodeOf<"MM"> | undefined;
-  #vma: RecordNodeOf<"VMA"> | undefined;
-  #thread: RecordNodeOf<"THREAD"> | undefined;
+  /** The last of each of these records; all but HEAD are of the task. */
+  #last: { readonly [N in "HEAD" | "MM" | "VMA" | "THREAD"]?: RecordNodeOf<N> | undefined } = {};
 
   /**
    * Takes the next record.
@@ -20,39 +18,14 @@ export class PostedLeftovers {
    * @returns by name what its unused fields must hold; undefined where that is not known
    */
   next(node: RecordNode): ReadonlyMap<string, bigint | undefined> {
-    const isFirstVma = this.#vma === undefined;
-    this.#remember(node);
-    const isKnown = this.#head?.fields.rev === 1;
-    const unused = new Map<string, bigint | undefined>();
-    for (const { name, padding } of fieldsOf(node.name)) {
-      if (padding) unused.set(name, isKnown ? this.#padding(node, isFirstVma) : undefined);
-    }
-    if (node.name === "CPU") {
-      for (const [name, value] of Object.entries(this.#registers())) {
-        unused.set(name, isKnown ? value : undefined);
-      }
-    }
-    return unused;
-  }
-
-  #remember(node: RecordNode): void {
-    switch (node.name) {
-      case "HEAD":
-        this.#head = node;
-        break;
-      case "TASK":
-        this.#mm = this.#vma = this.#thread = undefined;
-        break;
-      case "MM":
-        this.#mm = node;
-        break;
-      case "VMA":
-        this.#vma = node;
-        break;
-      case "THREAD":
-        this.#thread = node;
-        break;
-    }
+    const isFirstVma = this.#last.VMA === undefined;
+    const before = node.name === "TASK" ? { HEAD: this.#last.HEAD } : this.#last;
+    this.#last = { ...before, [node.name]: node };
+    const isKnown = this.#last.HEAD?.fields.rev === 1;
+    const padding = fieldsOf(node.name).filter((field) => field.padding)
+      .map(({ name }) => [name, this.#padding(node, isFirstVma)] as const);
+    const registers = node.name === "CPU" ? Object.entries(this.#registers()) : [];
+    return new Map([...padding, ...registers].map(([name, value]) => [name, isKnown ? value : undefined]));
   }
 
   #padding({ name }: RecordNode, isFirstVma: boolean): bigint {
@@ -61,9 +34,9 @@ export class PostedLeftovers {
         // The upper two bytes of HEAD's magic.
         return 0x00fen;
       case "TASK":
-        return (this.#head?.fields.time ?? 0n) >> 32n;
+        return (this.#last.HEAD?.fields.time ?? 0n) >> 32n;
       case "VMA":
-        return isFirstVma ? BigInt(this.#mm?.fields.map_count ?? 0) : 0n;
+        return isFirstVma ? BigInt(this.#last.MM?.fields.map_count ?? 0) : 0n;
       default:
         return 0n;
     }
@@ -71,17 +44,16 @@ export class PostedLeftovers {
 
   /** r8 to r15, which i386 does not have: its code never assigns them. */
   #registers(): Record<string, bigint | undefined> {
-    const vma = this.#vma?.fields;
-    const mm = this.#mm?.fields;
+    const { VMA, MM, THREAD } = this.#last;
     return {
-      r15: this.#thread && dataView(this.#thread.payload).getBigUint64(0, true),
-      r14: vma?.vm_start,
-      r13: vma?.vm_end,
-      r12: vma?.vm_page_prot,
-      r11: mm?.brk,
-      r10: mm?.start_stack,
-      r9: mm?.arg_start,
-      r8: mm?.arg_end,
+      r15: THREAD && dataView(THREAD.payload).getBigUint64(0, true),
+      r14: VMA?.fields.vm_start,
+      r13: VMA?.fields.vm_end,
+      r12: VMA?.fields.vm_page_prot,
+      r11: MM?.fields.brk,
+      r10: MM?.fields.start_stack,
+      r9: MM?.fields.arg_start,
+      r8: MM?.fields.arg_end,
     };
   }
 }

@@ -4,7 +4,7 @@ import type { Dialect } from "../abi/dialect.ts";
 import { readImage } from "./image.ts";
 import type { ImageNode } from "./nodes.ts";
 import { OPAQUE_BITS } from "./testing/opaque_bits.ts";
-import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
+import { isStruct, RECORDS } from "./records.ts";
 import { checkImage } from "./rules.ts";
 import { DATA_DESCRIPTOR, syntheticImage, type SyntheticOptions } from "./testing/synthetic_image.ts";
 
@@ -12,7 +12,7 @@ import { DATA_DESCRIPTOR, syntheticImage, type SyntheticOptions } from "./testin
 function place(node: ImageNode, bit: number): { where: string; mask: bigint } {
   if (node.kind === "record") {
     if (bit < 64) return { where: `${node.name}.header`, mask: 1n << BigInt(bit) };
-    const { payload }: RecordDesc = RECORDS[node.name];
+    const { payload } = RECORDS[node.name];
     if (!isStruct(payload)) return { where: node.name, mask: 1n << BigInt(bit % 8) };
     const at = (bit >> 3) - 8;
     const field = payload.fields.find(({ offset, size }) => at >= offset && at < offset + size);

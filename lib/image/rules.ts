@@ -2,14 +2,15 @@
 import { decodeBytes, type DecodeOptions, decodeStream } from "./decoder.ts";
 import type { Finding } from "./finding.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
-import type { ImageNode, RecordNode } from "./nodes.ts";
-import { fieldsOf, type RecordDesc, RECORDS } from "./records.ts";
-import { AsPostedRules } from "./rules/as_posted_rules.ts";
+import { PostedLeftovers } from "./posted_leftovers.ts";
+import type { ImageNode, RecordNode, RecordNodeOf } from "./nodes.ts";
+import { fieldsOf, type RecordName, RECORDS } from "./records.ts";
+import { checkAsPosted } from "./rules/as_posted_rules.ts";
 import { checkCpu, checkFsGsBase } from "./rules/cpu_rules.ts";
 import { checkLdt, checkMmContext, checkThread, checkTls } from "./rules/descriptor_rules.ts";
 import { FilesRules } from "./rules/files_rules.ts";
 import { checkHead, checkHeadArch, checkTail } from "./rules/head_rules.ts";
-import { checkFname, checkMapCount, checkMm, VmaRules } from "./rules/mm_rules.ts";
+import { checkFname, checkMapCount, checkMm, checkVma } from "./rules/mm_rules.ts";
 import { OrderRules } from "./rules/order_rules.ts";
 import { PageRules } from "./rules/page_rules.ts";
 import { type CheckOptions, hex, RuleContext, TaskContext } from "./rules/rule_context.ts";
@@ -17,6 +18,24 @@ import { checkComm, checkTask } from "./rules/task_rules.ts";
 import { checkXstate } from "./rules/xstate_rules.ts";
 
 export type { CheckOptions } from "./rules/rule_context.ts";
+
+type Check<N extends RecordName> = (node: RecordNodeOf<N>, context: RuleContext) => void;
+
+/** What is looked at in a record by itself and what stands before it. */
+const CHECKS: { readonly [N in RecordName]?: Check<N> } = {
+  HEAD: checkHead,
+  HEAD_ARCH: checkHeadArch,
+  TASK: checkTask,
+  STRING: checkComm,
+  MM: checkMm,
+  VMA: checkVma,
+  FNAME: checkFname,
+  MM_CONTEXT: checkMmContext,
+  THREAD: checkThread,
+  CPU: checkCpu,
+  X86_FSGSBASE: checkFsGsBase,
+  TAIL: checkTail,
+};
 
 /** `PID_MAX_LIMIT` less one (include/linux/threads.h). */
 const LAST_PID = 0x3f_ffff;
@@ -30,9 +49,8 @@ export class RuleChecker {
   readonly #context: RuleContext;
   readonly #order: OrderRules;
   readonly #pages: PageRules;
-  readonly #vmas = new VmaRules();
-  readonly #asPosted: AsPostedRules;
   readonly #files: FilesRules;
+  readonly #leftovers = new PostedLeftovers();
   /** The first bytes after TAIL, and how many there are in all. */
   #trailing: { readonly node: ImageNode; length: number } | undefined;
 
@@ -41,7 +59,6 @@ export class RuleChecker {
     this.#context = new RuleContext(options);
     this.#order = new OrderRules(this.#context);
     this.#pages = new PageRules(this.#context);
-    this.#asPosted = new AsPostedRules(this.#context);
     this.#files = new FilesRules(this.#context);
   }
 
@@ -68,20 +85,24 @@ export class RuleChecker {
     }
   }
 
-  /** The end: all findings, in the order of the image. `isCut`: it could not be decoded to its end. */
-  finish(isCut = false): Finding[] {
+  /**
+   * The end: all findings, in the order of the image. The error that stopped the decoder, if one did, comes last, in
+   * place of a finding of the rules about the same; any other error is thrown.
+   */
+  finish(error?: unknown): Finding[] {
+    if (error !== undefined && !(error instanceof MalformedImageError)) throw error;
     const context = this.#context;
-    this.#pages.finish(isCut);
-    if (!isCut) this.#files.finish();
+    this.#pages.finish(error !== undefined);
+    if (error === undefined) this.#files.finish();
     if (this.#trailing !== undefined) {
-      const report = {
-        message: "bytes after TAIL",
-        expected: "the end",
-        actual: `${this.#trailing.length} bytes`,
-      };
-      context.report(context.isPort ? "E_TRAILING" : "N_TRAILING", this.#trailing.node, report);
+      const values = { expected: "the end", actual: `${this.#trailing.length} bytes` };
+      const id = context.isPort ? "E_TRAILING" : "N_TRAILING";
+      context.report(id, this.#trailing.node, { message: "bytes after TAIL", ...values });
     }
-    return context.findings();
+    const findings = context.findings();
+    if (error === undefined) return findings;
+    const { id, path } = error.finding;
+    return [...findings.filter((finding) => finding.id !== id || finding.path !== path), error.finding];
   }
 
   #record(node: RecordNode): void {
@@ -91,51 +112,17 @@ export class RuleChecker {
     this.#order.visit(node);
     this.#checkParent(node);
     if (context.isPort) this.#checkPadding(node);
-    this.#checkFields(node);
-    if (!context.isPort) this.#asPosted.visit(node);
+    this.#pages.visit(node);
+    if (node.name === "MM_CONTEXT") checkMapCount(context);
+    (CHECKS[node.name] as Check<RecordName> | undefined)?.(node, context);
+    if (!context.isPort) checkAsPosted(node, this.#leftovers.next(node), context);
     this.#files.visit(node);
-  }
-
-  #checkFields(node: RecordNode): void {
-    const context = this.#context;
-    switch (node.name) {
-      case "HEAD":
-        return checkHead(node, context);
-      case "HEAD_ARCH":
-        context.headArch = node;
-        return checkHeadArch(node, context);
-      case "TASK":
-        return checkTask(node, context);
-      case "STRING":
-        return checkComm(node, context);
-      case "MM":
-        return checkMm(node, context);
-      case "VMA":
-        this.#pages.startVma();
-        return this.#vmas.visit(node, context);
-      case "FNAME":
-        return checkFname(node, context);
-      case "PGARR":
-        return this.#pages.record(node);
-      case "MM_CONTEXT":
-        this.#pages.finish(false);
-        checkMapCount(context);
-        return checkMmContext(node, context);
-      case "THREAD":
-        return checkThread(node, context);
-      case "CPU":
-        return checkCpu(node, context);
-      case "X86_FSGSBASE":
-        return checkFsGsBase(node, context);
-      case "TAIL":
-        return checkTail(node, context);
-    }
   }
 
   #checkParent(node: RecordNode): void {
     const { parent } = node.header;
     const { task, isPort } = this.#context;
-    const { parent: kind }: RecordDesc = RECORDS[node.name];
+    const { parent: kind } = RECORDS[node.name];
     // FD_DATA is judged with its FD_ENT.
     if (kind === "objref") return;
     if (kind === "pid" && task.pid === undefined) {
@@ -172,10 +159,10 @@ export function checkNodes(nodes: Iterable<ImageNode>, options: CheckOptions = {
   const checker = new RuleChecker(options);
   try {
     for (const node of nodes) checker.visit(node);
+    return checker.finish();
   } catch (error) {
-    return withMalformed(checker.finish(true), error);
+    return checker.finish(error);
   }
-  return checker.finish();
 }
 
 /** Decodes and checks. What cannot be decoded is the last finding, after those about what came before. */
@@ -191,15 +178,8 @@ export async function checkImageStream(
   const checker = new RuleChecker(options);
   try {
     for await (const node of decodeStream(source, { ...options, reuseBuffers: true })) checker.visit(node);
+    return checker.finish();
   } catch (error) {
-    return withMalformed(checker.finish(true), error);
+    return checker.finish(error);
   }
-  return checker.finish();
-}
-
-/** Adds the error that stopped the decoder, in place of a finding of the rules about the same. */
-function withMalformed(findings: readonly Finding[], error: unknown): Finding[] {
-  if (!(error instanceof MalformedImageError)) throw error;
-  const { id, path } = error.finding;
-  return [...findings.filter((finding) => finding.id !== id || finding.path !== path), error.finding];
 }

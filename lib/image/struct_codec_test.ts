@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { MM, PIDS, RECORD_HEADER } from "./structs.ts";
+import { PIDS, RECORD_HEADER, ROWS } from "./structs.ts";
 import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
 import { dataView, displayText, rawText, readStruct, writeStruct } from "./struct_codec.ts";
 import { type FieldRow, struct, type StructDesc } from "./struct_desc.ts";
+
+const MM = struct("cr_hdr_mm", 96, ROWS.MM);
 
 /** What is wrong with a table, or nothing. */
 function tableFaults(desc: StructDesc): string[] {

@@ -6,19 +6,13 @@
  * @module
  */
 import { fromFileUrl } from "@std/path";
-import { abiOf, KERNEL_ARCHES, type KernelArch } from "../../lib/abi/arch.ts";
+import { abiOf, KERNEL_ARCHES, type KernelArch, pagesPerChunk } from "../../lib/abi/arch.ts";
 import { pageProt } from "../../lib/abi/page_prot.ts";
 import { KERNEL_SERIES } from "../../lib/abi/series.ts";
 import { vmFlagTable } from "../../lib/abi/vm_flags.ts";
 import { OPAQUE_BITS } from "../../lib/image/testing/opaque_bits.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER, TAIL_MAGIC } from "../../lib/image/structs.ts";
-import {
-  isStruct,
-  RECORD_NAMES,
-  type RecordDesc,
-  type RecordName,
-  RECORDS,
-} from "../../lib/image/records.ts";
+import { isStruct, RECORD_NAMES, type RecordName, RECORDS } from "../../lib/image/records.ts";
 import { type RuleId, ruleInfo, RULES } from "../../lib/image/rule_ids.ts";
 import type { StructDesc } from "../../lib/image/struct_desc.ts";
 
@@ -47,7 +41,7 @@ function hex(value: bigint, digits = 1): string {
 
 function recordList(): string {
   const rows = RECORD_NAMES.map((name) => {
-    const desc: RecordDesc = RECORDS[name];
+    const desc = RECORDS[name];
     const { payload } = desc;
     const length = isStruct(payload) ? String(payload.size) : `${payload.min} to ${payload.max}`;
     return [`\`${name}\``, desc.type ?? "", desc.typeWithTree ?? "", length, desc.since];
@@ -57,7 +51,7 @@ function recordList(): string {
 }
 
 function recordSection(name: RecordName): string {
-  const { payload, type, typeWithTree, raw }: RecordDesc = RECORDS[name];
+  const { payload, type, typeWithTree, raw } = RECORDS[name];
   const number = type === undefined ? typeWithTree : type;
   const title = isStruct(payload) ? `\`struct ${payload.cName}\`, ${payload.size} bytes` : "plain bytes";
   const body = isStruct(payload)
@@ -83,7 +77,7 @@ function architectures(): string {
     return [
       arch,
       abi.wordSize,
-      abi.pagesPerChunk,
+      pagesPerChunk(abi.wordSize),
       `${abi.firstTlsSlot} to ${abi.firstTlsSlot + 2}`,
       hex(abi.userLimit),
     ];

@@ -3,7 +3,7 @@
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { decodeBytes } from "../../image/decoder.ts";
 import type { ImageNode, PagesNode, RecordNode } from "../../image/nodes.ts";
-import { isStruct, type RecordDesc, type RecordName, RECORDS } from "../../image/records.ts";
+import { isStruct, type RecordName, RECORDS } from "../../image/records.ts";
 
 const HEADER_SIZE = 8;
 
@@ -104,7 +104,7 @@ export class ImageSurgery {
 
 /** Place and size of a record's field. @throws {RangeError} when the record has no such field */
 export function fieldOf(node: RecordNode, field: string): { offset: number; size: number } {
-  const { payload }: RecordDesc = RECORDS[node.name];
+  const { payload } = RECORDS[node.name];
   const desc = isStruct(payload) ? payload.fields.find(({ name }) => name === field) : undefined;
   if (!desc) throw new RangeError(`${node.name} has no field ${field}`);
   return desc;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { lastIndex } from "../image.ts";
 
 /** More mappings than a process has, unless it was made to have them. What is beyond is not remembered. */
 const MAX_AREAS = 1 << 17;
@@ -24,12 +25,7 @@ export class Areas {
   /** Whether an address lies in none of them; false when not all of them are known. */
   lacks(address: bigint): boolean {
     if (!this.#isComplete) return false;
-    let [low, high] = [0, this.#starts.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#starts[middle]! <= address) low = middle + 1;
-      else high = middle;
-    }
-    return low === 0 || address >= this.#ends[low - 1]!;
+    const index = lastIndex(this.#starts.length, (i) => this.#starts[i]! <= address);
+    return index < 0 || address >= this.#ends[index]!;
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { PAGE_SIZE_BIG, TLS_ENTRIES } from "../../abi/arch.ts";
 import { DebugRegisters, DR6_AT_REST } from "../../x86/debug_registers.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
@@ -102,7 +102,7 @@ function hasLdtEntry(index: number, context: RuleContext): boolean {
 
 function isTlsEntry(selector: bigint, { abi }: RuleContext): boolean {
   const index = Number(selector >> 3n) - abi.firstTlsSlot;
-  return (selector & TABLE_LDT) === 0n && index >= 0 && index < abi.tlsEntries;
+  return (selector & TABLE_LDT) === 0n && index >= 0 && index < TLS_ENTRIES;
 }
 
 function checkFlags(node: Cpu, context: RuleContext): void {

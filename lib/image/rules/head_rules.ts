@@ -64,6 +64,7 @@ function checkText(
 /** HEAD_ARCH: the FPU's flags and size. */
 export function checkHeadArch(node: RecordNodeOf<"HEAD_ARCH">, context: RuleContext): void {
   const { has_fxsr, has_xsave, xstate_size } = node.fields;
+  context.headArch = node;
   for (const name of ["has_fxsr", "has_xsave"] as const) {
     if (node.fields[name] <= 1) continue;
     context.reportField("E_ARCH_FLAGS", node, name, {

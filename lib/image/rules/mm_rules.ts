@@ -65,43 +65,38 @@ export function checkMapCount(context: RuleContext): void {
   if (areas.lacks(fields.start_stack)) context.reportField("N_MM_UNMAPPED", mm, "start_stack", { message });
 }
 
-/** The kinds of page table that the VMAs seen so far allow: with or without NX, PAE or not. */
-export class VmaRules {
-  #models: readonly PageProtOptions[] | undefined;
-
-  /** VMA: bounds, type, flags, protection. */
-  visit(node: Vma, context: RuleContext): void {
-    const { vm_start, vm_end, vm_flags } = node.fields;
-    const { task, flags } = context;
-    checkBounds(node, context);
-    checkType(node, context);
-    checkOffset(node, context);
-    if (flags !== undefined) {
-      checkFlags(node, flags, context);
-      this.#checkProt(node, flags, context);
-    }
-    task.vmas++;
-    task.vma = node;
-    if (vm_end > task.lastEnd) task.lastEnd = vm_end;
-    task.areas.add(vm_start, vm_end);
-    if ((vm_flags & EXEC) !== 0n) task.code.add(vm_start, vm_end);
+/** VMA: bounds, type, flags, protection. */
+export function checkVma(node: Vma, context: RuleContext): void {
+  const { vm_start, vm_end, vm_flags } = node.fields;
+  const { task, flags } = context;
+  checkBounds(node, context);
+  checkType(node, context);
+  checkOffset(node, context);
+  if (flags !== undefined) {
+    checkFlags(node, flags, context);
+    checkProt(node, flags, context);
   }
+  task.vmas++;
+  task.vma = node;
+  if (vm_end > task.lastEnd) task.lastEnd = vm_end;
+  task.areas.add(vm_start, vm_end);
+  if ((vm_flags & EXEC) !== 0n) task.code.add(vm_start, vm_end);
+}
 
-  #checkProt(node: Vma, flags: VmFlagTable, context: RuleContext): void {
-    const { vm_flags, vm_page_prot } = node.fields;
-    this.#models ??= protModels(flags, context.format.wordSize);
-    const fitting = this.#models.filter((model) => pageProt(vm_flags, model) === vm_page_prot);
-    if (fitting.length > 0) {
-      this.#models = fitting;
-      return;
-    }
-    const values = [...new Set(this.#models.map((model) => hex(pageProt(vm_flags, model))))];
-    context.reportField("E_PAGE_PROT", node, "vm_page_prot", {
-      message: `not what Linux ${flags.series} makes of ${vmFlagNames(vm_flags, flags).join(" ")}`,
-      expected: values.join(" or "),
-      actual: `${hex(vm_page_prot)} (${describePageProt(vm_page_prot, flags.series)})`,
-    });
+function checkProt(node: Vma, flags: VmFlagTable, context: RuleContext): void {
+  const { vm_flags, vm_page_prot } = node.fields;
+  const models = context.pageTables ?? protModels(flags, context.format.wordSize);
+  const fitting = models.filter((model) => pageProt(vm_flags, model) === vm_page_prot);
+  if (fitting.length > 0) {
+    context.pageTables = fitting;
+    return;
   }
+  const values = [...new Set(models.map((model) => hex(pageProt(vm_flags, model))))];
+  context.reportField("E_PAGE_PROT", node, "vm_page_prot", {
+    message: `not what Linux ${flags.series} makes of ${vmFlagNames(vm_flags, flags).join(" ")}`,
+    expected: values.join(" or "),
+    actual: `${hex(vm_page_prot)} (${describePageProt(vm_page_prot, flags.series)})`,
+  });
 }
 
 function protModels({ series }: VmFlagTable, wordSize: 4 | 8): PageProtOptions[] {

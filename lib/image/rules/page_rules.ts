@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, pagesPerChunk } from "../../abi/arch.ts";
-import type { PagesNode, RecordNodeOf } from "../nodes.ts";
+import type { PagesNode, RecordNode, RecordNodeOf } from "../nodes.ts";
 import type { RuleId } from "../rule_ids.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
@@ -24,15 +24,15 @@ export class PageRules {
     this.#context = context;
   }
 
-  /** A new VMA begins. */
-  startVma(): void {
-    this.#flush(true);
-    this.#index = 0;
-    this.#last = -1n;
-  }
-
-  /** A PGARR record. */
-  record(node: RecordNodeOf<"PGARR">): void {
+  /** Takes the next record. */
+  visit(node: RecordNode): void {
+    if (node.name === "MM_CONTEXT") this.#flush(true);
+    if (node.name === "VMA") {
+      this.#flush(true);
+      this.#index = 0;
+      this.#last = -1n;
+    }
+    if (node.name !== "PGARR") return;
     const isEnd = node.fields.nr_pages === 0n;
     this.#flush(isEnd);
     if (isEnd) this.#last = -1n;
@@ -55,7 +55,7 @@ export class PageRules {
     }
   }
 
-  /** The last VMA is over, or the image: then nothing tells whether a chunk was the last one. */
+  /** The image is over. `isCut`: then nothing tells whether a chunk was the last one. */
   finish(isCut: boolean): void {
     this.#flush(isCut ? undefined : true);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, type KernelAbi } from "../../abi/arch.ts";
+import type { PageProtOptions } from "../../abi/page_prot.ts";
 import { kernelSeries } from "../../abi/series.ts";
 import { type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "../dialect.ts";
@@ -70,6 +71,8 @@ export class RuleContext {
   headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
   /** vm_flags of the kernel; undefined for a kernel without a table. */
   flags: VmFlagTable | undefined;
+  /** The kinds of page table that the VMAs seen so far allow: with or without NX, PAE or not. */
+  pageTables: readonly PageProtOptions[] | undefined;
   /** The task that is being visited. */
   task: TaskContext = new TaskContext();
   readonly #counts = new Map<RuleId, { count: number; last: Finding }>();
