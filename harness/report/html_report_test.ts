@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { escapeHtml, markup } from "./html/markup.ts";
-import { markDifferences } from "./html/address_space.ts";
+import { markDifferences } from "./html/ldt_table.ts";
 import { logText } from "./html/problem_section.ts";
 import { sparkline } from "./html/sparkline.ts";
 import { htmlReport } from "./html_report.ts";

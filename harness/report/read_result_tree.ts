@@ -5,7 +5,7 @@ import { UsageError } from "../../vm/host/errors.ts";
 import { parseVersioned } from "../../vm/host/versioned_json.ts";
 import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
 import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
-import { imagePicture } from "./image_picture.ts";
+import { imagePicture } from "./html/image_picture.ts";
 import {
   type KeptFiles,
   type ReportJob,
@@ -19,6 +19,8 @@ import {
 const MAX_LOG_BYTES = 1 << 20;
 /** Larger images are not taken apart. */
 const MAX_IMAGE_BYTES = 256 << 20;
+/** Images of a failure that are shown. */
+const MAX_PICTURES = 4;
 /** Failures whose files are read. */
 const MAX_FAILURES = 200;
 
@@ -88,8 +90,8 @@ async function readKeptFiles(root: string, job: ReportJob, scenario: ReportScena
     return { directory, pictures: [], notes: [`${directory} lies outside the results and was not read`] };
   }
   const pictures: KeptFiles["pictures"][number][] = [];
-  for (const { label, findings } of scenario.stops) {
-    if (!/^[\w.-]+$/.test(label)) continue;
+  for (const { label, findings } of scenario.stops.filter(({ findings }) => findings.length > 0)) {
+    if (!/^[\w.-]+$/.test(label) || pictures.length === MAX_PICTURES) continue;
     const bytes = await readPart(join(root, directory, `${label}.ckpt`), notes, { atMost: MAX_IMAGE_BYTES });
     if (bytes) pictures.push(imagePicture(label, bytes, findings));
   }

@@ -12,7 +12,7 @@ import {
   type TrendPoint,
 } from "../nightly/nightly_result.ts";
 import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord } from "../run/run_result.ts";
-import type { ImagePicture } from "./image_picture.ts";
+import type { Markup } from "./html/markup.ts";
 
 /** Results in the one form that every report is written from: those of a run, or of a nightly one. */
 export interface ResultTree {
@@ -52,8 +52,8 @@ export interface KeptFiles {
   readonly directory: string;
   /** The kernel log, or its end when it is long. */
   readonly kernelLog?: string;
-  /** Images by their labels, taken apart. */
-  readonly pictures: readonly ImagePicture[];
+  /** Images that findings are about, taken apart for a page. */
+  readonly pictures: readonly Markup[];
   /** What could not be read or was left out, and why. */
   readonly notes: readonly string[];
 }

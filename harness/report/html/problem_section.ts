@@ -11,14 +11,13 @@ import {
   type ResultTree,
   scenarioFindings,
 } from "../result_tree.ts";
-import { addressSpace, ldtTable, markDifferences } from "./address_space.ts";
+import { markDifferences } from "./ldt_table.ts";
 import { type Markup, markup } from "./markup.ts";
 import { table } from "./table.ts";
 
 const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
 const MAX_LINE_LENGTH = 2000;
-const MAX_PICTURES = 4;
 const MAX_NAMES = 8;
 const MAX_OTHERS = 60;
 
@@ -151,13 +150,10 @@ ${
 function scenarioBody(scenario: ReportScenario): Markup {
   const { kept, splats, reason } = scenario;
   const findings = scenarioFindings(scenario).filter(({ id }) => id !== "E_SPLAT" || splats.length === 0);
-  const pictures = (kept?.pictures ?? []).filter(({ label }) =>
-    scenario.stops.some((stop) => stop.label === label && stop.findings.length > 0)
-  ).slice(0, MAX_PICTURES);
   return markup`${reason === undefined ? undefined : logText(reason.split("\n"))}
 ${findings.length === 0 ? undefined : findingTable(findings)}
 ${splats.map(splatText)}
-${pictures.map((picture) => [addressSpace(picture), picture.ldt && ldtTable(picture.ldt)])}
+${kept?.pictures}
 ${
     kept?.kernelLog === undefined
       ? undefined
