@@ -7,8 +7,8 @@ import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
-import { describeJob, missingJob, RunDirectory } from "./run/run_directory.ts";
-import type { NightlyPlan, PlannedJob } from "./plan/planned_job.ts";
+import { RunDirectory } from "./run/run_directory.ts";
+import { endedJob, type NightlyPlan, type PlannedJob } from "./plan/planned_job.ts";
 
 /** What {@linkcode mergeRuns} takes. */
 interface MergeOptions {
@@ -118,7 +118,7 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
     return result ? [{ part, result }] : [];
   });
   const [first, ...others] = found;
-  if (!first) return missingJob(job, reasonOfMissing(job.name, parts));
+  if (!first) return endedJob(job, { status: "missing", reason: reasonOfMissing(job.name, parts) });
   await copyJob(first.part.path, out, job.name);
   const other = others.find(({ result }) => signature(result) !== signature(first.result));
   if (!other) return first.result;
@@ -127,12 +127,12 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
   }`;
   const { files } = first.result;
   const logTail = found.map(({ part, result }) => `${part.path}: ${outcomeText(result)}`);
-  return {
-    ...{ ...describeJob(job), status: "fail", reason, failure: { kind: "merge conflict", logTail } },
-    ...{ seconds: first.result.seconds, reused: false },
-    ...(files === undefined ? {} : { files }),
-    ...(first.result.run ? { run: first.result.run } : {}),
-  };
+  const { seconds, run } = first.result;
+  return endedJob(job, {
+    ...{ status: "fail", reason, failure: { kind: "merge conflict", logTail }, seconds },
+    ...files !== undefined && { files },
+    ...run && { run },
+  });
 }
 
 async function copyJob(from: string, out: string, name: string): Promise<void> {

@@ -45,7 +45,7 @@ export const DIGEST_NAMES = [
 ] as const;
 
 /** Digests of what decides the outcome of a job, each under a name that a person knows. */
-export const DIGESTS = object({
+const DIGESTS = object({
   /** Kernel source; undefined for a ready kernel, whose file is `kernel`. */
   source: optional(TEXT),
   /** Overlay, hooks and edits. */
@@ -76,8 +76,8 @@ const FAILURE = object({
   log: optional(TEXT),
 });
 
-/** A job of the plan, one suite on one kernel; in `job.json` it lacks `run`. */
-export const NIGHTLY_JOB = object({
+/** What the plan knows of a job, one suite on one kernel. */
+export const JOB_ENTRIES = {
   /** `KERNEL/PLATFORM/FLAVOUR/SUITE`, such as `6.1/x86_64/debug/catalogue`. Unique in a plan. */
   name: TEXT,
   kernel: TEXT,
@@ -85,9 +85,16 @@ export const NIGHTLY_JOB = object({
   flavour: TEXT,
   /** `catalogue`, `faults`, `fuzz-SEEDxCOUNT`, `mutants`, `corruptions`. */
   suite: TEXT,
-  /** Digest of all that decides the outcome; undefined when the job could not be planned. */
+  /** Digest of all that decides the outcome; undefined when the job cannot be planned. */
   digest: optional(TEXT),
   digests: optional(DIGESTS),
+  /** The command that runs this job alone. */
+  reproduce: TEXT,
+};
+
+/** A job of the plan, and how it ended; in `job.json` it lacks `run`. */
+export const NIGHTLY_JOB = object({
+  ...JOB_ENTRIES,
   status: JOB_STATUS,
   /** In a line: why it failed, or why it did not run. */
   reason: optional(TEXT),
@@ -98,8 +105,6 @@ export const NIGHTLY_JOB = object({
   reused: v.boolean("true or false"),
   /** What the job's `results.json` says; undefined for suites without one and for jobs that failed early. */
   run: optional(RUN_RESULT),
-  /** The command that runs this job alone. */
-  reproduce: TEXT,
   /** Directory of the job's files, relative to that of `nightly.json`; undefined when there is none. */
   files: optional(TEXT),
 });

@@ -122,16 +122,6 @@ export class History implements Disposable {
     });
   }
 
-  /** Keeps how long the build of a kernel took; not when the store had it. */
-  recordBuild(run: string, kernel: string, build: { seconds: number; status: "pass" | "fail" }): void {
-    this.#run("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?)", [
-      run,
-      kernel,
-      build.seconds,
-      build.status,
-    ]);
-  }
-
   /** The earlier runs of a job, the oldest first; without those named. */
   jobHistory(name: string, without: readonly string[] = []): PastJob[] {
     const rows = this.#all(

@@ -56,4 +56,5 @@ export const MIGRATIONS: readonly string[] = [
      made TEXT NOT NULL,
      durations TEXT NOT NULL
    ) STRICT;`,
+  "DROP TABLE builds;",
 ];

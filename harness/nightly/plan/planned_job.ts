@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { list, object, oneOf, optional, variant } from "../../../lib/schema.ts";
 import type { FileFormat } from "../../../vm/host/versioned_json.ts";
 import { NUMBER, TEXT } from "../../run/run_result.ts";
-import { DIGESTS } from "../nightly_result.ts";
+import { JOB_ENTRIES, type NightlyJob } from "../nightly_result.ts";
 import { SUITES } from "./matrix.ts";
 
 /** What runs a job: the command line of ckptest, or a test file. */
@@ -18,24 +18,15 @@ const COMMAND = variant<JobCommand>("kind", [
 ]);
 
 const PLANNED_JOB = object({
-  name: TEXT,
-  kernel: TEXT,
-  platform: TEXT,
-  flavour: TEXT,
-  suite: TEXT,
+  ...JOB_ENTRIES,
   suiteKind: oneOf(SUITES),
   deadlineSeconds: NUMBER,
-  /** Digest of all that decides the outcome; undefined when the job cannot be planned. */
-  digest: optional(TEXT),
-  digests: optional(DIGESTS),
   /** Why it cannot be planned. */
   problem: optional(TEXT),
   /** Names the kernel to be built first; jobs that have it in common share it. */
   buildKey: optional(TEXT),
   /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
   buildArgs: optional(list(TEXT)),
-  /** The command that runs this job alone. */
-  reproduce: TEXT,
   /** How it is run. */
   command: COMMAND,
 });
@@ -65,3 +56,16 @@ export type NightlyPlan = Readonly<v.InferOutput<typeof PLAN>>;
 
 /** The format of `plan.json`. */
 export const PLAN_FORMAT: FileFormat<typeof PLAN> = { schema: PLAN, version: PLAN_SCHEMA };
+
+/** A job of the plan with how it ended. */
+export function endedJob(
+  { name, kernel, platform, flavour, suite, digest, digests, reproduce }: PlannedJob,
+  end: Pick<NightlyJob, "status"> & Partial<NightlyJob>,
+): NightlyJob {
+  return {
+    ...{ name, kernel, platform, flavour, suite, reproduce, seconds: 0, reused: false },
+    ...digest !== undefined && { digest },
+    ...digests && { digests },
+    ...end,
+  };
+}

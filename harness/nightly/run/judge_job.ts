@@ -4,9 +4,9 @@ import { join } from "@std/path";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import type { JobFailureKind, NightlyJob } from "../nightly_result.ts";
 import { readRunResult, type RunResult } from "../../run/run_result.ts";
-import { describeJob, RunDirectory } from "./run_directory.ts";
+import { RunDirectory } from "./run_directory.ts";
 import { formatDuration } from "../../run/quantity.ts";
-import type { PlannedJob } from "../plan/planned_job.ts";
+import { endedJob, type PlannedJob } from "../plan/planned_job.ts";
 import type { JobEnd } from "./job_runner.ts";
 
 /** Name of the file in a job's directory that holds all that it wrote. */
@@ -66,29 +66,17 @@ export async function judgeJob(
   const hasResults = command.kind === "ckptest" && command.writesResults;
   const { kind, reason, run } = await endOfJob(end, { out: directory, hasResults, late, deadlineSeconds });
   const files = RunDirectory.filesOf(job.name);
-  const base = { ...describeJob(job), seconds: end.seconds, reused: false, files, ...(run ? { run } : {}) };
-  if (kind === undefined) return { ...base, status: "pass" };
-  return { ...base, status: "fail", reason: reason!, failure: failureOf(kind, end, `${files}/${JOB_LOG}`) };
+  const base = { seconds: end.seconds, files, ...run && { run } };
+  if (kind === undefined) return endedJob(job, { ...base, status: "pass" });
+  const failure = failureOf(kind, end, `${files}/${JOB_LOG}`);
+  return endedJob(job, { ...base, status: "fail", reason: reason!, failure });
 }
 
 /** A job whose kernel could not be built. */
 export function unbuiltJob(job: PlannedJob, end: JobEnd, log: string): NightlyJob {
-  return {
-    ...{ ...describeJob(job), status: "fail", seconds: 0, reused: false },
-    reason: reasonOf(end, undefined) ?? `status ${end.code}`,
-    failure: failureOf("build", end, log),
-    files: RunDirectory.filesOf(job.name),
-  };
-}
-
-/** A job that could not be planned. */
-export function unplannedJob(job: PlannedJob): NightlyJob {
-  const { problem = "it has no digest" } = job;
-  const logTail = problem.split("\n");
-  return {
-    ...{ ...describeJob(job), status: "fail", reason: logTail[0]! },
-    ...{ failure: { kind: "plan", logTail }, seconds: 0, reused: false },
-  };
+  const reason = reasonOf(end, undefined) ?? `status ${end.code}`;
+  const files = RunDirectory.filesOf(job.name);
+  return endedJob(job, { status: "fail", reason, failure: failureOf("build", end, log), files });
 }
 
 /** Failures that say something of the machine, not of the kernel: `--resume` tries those jobs again. */

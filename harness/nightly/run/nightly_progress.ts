@@ -3,39 +3,42 @@
 import type { Terminal } from "../../report/terminal.ts";
 import { medianOf } from "../history/compare_history.ts";
 import { formatDuration } from "../../run/quantity.ts";
-import type { RunState } from "./run_jobs.ts";
+
+/** How far a nightly run is. */
+export interface RunState {
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  /** Names of jobs, and since when (performance.now()). */
+  readonly running: ReadonlyMap<string, number>;
+  /** Jobs that are still to be started. */
+  readonly waiting: readonly string[];
+  /** How many may run side by side. */
+  readonly slots: number;
+}
 
 /** Shows how far a nightly run is: a line that is written over on a terminal, a line per stage elsewhere. */
 export class NightlyProgress implements Disposable {
+  /** What is going on; to be shown at once by {@linkcode NightlyProgress.show}. */
+  state: RunState | undefined;
   readonly #terminal: Terminal;
   readonly #durations: ReadonlyMap<string, number>;
-  readonly #timer: ReturnType<typeof setInterval>;
-  #state: RunState | undefined;
+  readonly #timer = setInterval(() => this.show(), 1000);
 
   constructor(terminal: Terminal, durations: ReadonlyMap<string, number>) {
     this.#terminal = terminal;
     this.#durations = durations;
-    this.#timer = setInterval(() => this.#show(), 1000);
   }
 
-  /** Takes note of what is going on. */
-  update(state: RunState): void {
-    this.#state = state;
-    this.#show();
+  show(): void {
+    if (!this.state || this.state.running.size === 0) return;
+    const line = progressLine(this.state, this.#durations, performance.now());
+    this.#terminal.status(line, [...this.state.running.keys()].join(", "));
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#terminal.clearStatus();
-  }
-
-  #show(): void {
-    const state = this.#state;
-    if (!state) return;
-    const [first] = state.running.keys();
-    if (first === undefined) return;
-    const line = progressLine(state, this.#durations, performance.now());
-    this.#terminal.status(line, [...state.running.keys()].join(", "));
   }
 }
 

@@ -13,7 +13,7 @@ import {
   type NightlyJob,
   type NightlyResult,
 } from "../nightly_result.ts";
-import { type NightlyPlan, PLAN_FORMAT, type PlannedJob } from "../plan/planned_job.ts";
+import { type NightlyPlan, PLAN_FORMAT } from "../plan/planned_job.ts";
 
 /** The file of the page for people. */
 export const PAGE = "report.html";
@@ -56,17 +56,14 @@ export class RunDirectory {
 
   /** Removes the result of an earlier part of the run, and what unfinished jobs left. */
   async removeUnfinished(): Promise<void> {
-    for (const name of ["nightly.json", PAGE]) await removeIfThere(join(this.path, name));
-    await removeIfThere(join(this.path, "partial"));
+    for (const name of ["nightly.json", PAGE, "partial"]) await removeIfThere(join(this.path, name));
   }
 
   /** The file for what the build of a kernel writes, from the directory of the run. */
   async buildLog(key: string): Promise<string> {
     await ensureDir(join(this.path, "builds"));
     const log = `builds/${key}.log`;
-    for (const old of [log, `builds/${key}.json`]) {
-      await removeIfThere(join(this.path, old));
-    }
+    for (const old of [log, `builds/${key}.json`]) await removeIfThere(join(this.path, old));
     return log;
   }
 
@@ -109,21 +106,4 @@ export class RunDirectory {
   #partial(name: string): string {
     return join(this.path, "partial", name.replaceAll("/", "_"));
   }
-}
-
-/** A job that did not run. */
-export function missingJob(job: PlannedJob, reason: string): NightlyJob {
-  return { ...describeJob(job), status: "missing", reason, seconds: 0, reused: false };
-}
-
-/** The part of a result that the plan knows. */
-export function describeJob(
-  job: PlannedJob,
-): Omit<NightlyJob, "status" | "seconds" | "reused"> {
-  const { name, kernel, platform, flavour, suite, digest, digests, reproduce } = job;
-  return {
-    ...{ name, kernel, platform, flavour, suite, reproduce },
-    ...(digest === undefined ? {} : { digest }),
-    ...(digests === undefined ? {} : { digests }),
-  };
 }

@@ -5,20 +5,16 @@ import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel/build/build_error.ts";
 import type { NightlyJob } from "../nightly_result.ts";
 import type { JobEnd, JobRunner } from "./job_runner.ts";
-import { JOB_LOG, judgeJob, unbuiltJob, unplannedJob } from "./judge_job.ts";
-import { missingJob, type RunDirectory } from "./run_directory.ts";
+import { JOB_LOG, judgeJob, unbuiltJob } from "./judge_job.ts";
+import type { RunDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
-import type { JobTemp } from "./job_temp.ts";
+import { JobTemp } from "./job_temp.ts";
+import type { RunState } from "./nightly_progress.ts";
 import { formatDuration } from "../../run/quantity.ts";
-import type { PlannedJob } from "../plan/planned_job.ts";
+import { endedJob, type PlannedJob } from "../plan/planned_job.ts";
 
-/** What {@linkcode runJobs} takes. */
-interface RunJobsOptions {
-  readonly jobs: readonly PlannedJob[];
-  /** Jobs that finished before, by name. */
-  readonly finished: ReadonlyMap<string, NightlyJob>;
-  readonly directory: RunDirectory;
-  readonly temp: JobTemp;
+/** How jobs are run. */
+export interface JobSettings {
   readonly runner: JobRunner;
   /** How many processes side by side. */
   readonly slots: number;
@@ -27,21 +23,17 @@ interface RunJobsOptions {
   readonly budgetSeconds?: number | undefined;
   /** Stops the run; its reason says why. */
   readonly signal: AbortSignal;
-  readonly onFinish: (job: NightlyJob) => void;
-  readonly onBuild: (key: string, build: { seconds: number; status: "pass" | "fail" }) => void;
-  readonly onChange: (state: RunState) => void;
 }
 
-/** What is going on. */
-export interface RunState {
-  readonly total: number;
-  readonly done: number;
-  readonly failed: number;
-  /** Names of jobs, and since when (performance.now()). */
-  readonly running: ReadonlyMap<string, number>;
-  /** Jobs that are still to be started. */
-  readonly waiting: readonly string[];
-  readonly slots: number;
+/** What {@linkcode runJobs} takes. */
+interface RunJobsOptions extends JobSettings {
+  readonly jobs: readonly PlannedJob[];
+  /** Jobs that finished before, by name. */
+  readonly finished: ReadonlyMap<string, NightlyJob>;
+  readonly directory: RunDirectory;
+  /** Told of each job that ends, or will not run. */
+  readonly onFinish: (job: NightlyJob) => void;
+  readonly onChange: (state: RunState) => void;
 }
 
 /** How the jobs ended. */
@@ -58,7 +50,8 @@ interface JobsOutcome {
 
 /** Runs jobs side by side; kernels are built one at a time, each before its jobs. */
 export async function runJobs(options: RunJobsOptions): Promise<JobsOutcome> {
-  return await new JobScheduler(options).run();
+  await using temp = await JobTemp.make();
+  return await new JobScheduler(options, temp).run();
 }
 
 /** What a timer takes. */
@@ -70,23 +63,25 @@ const OUR_SIGNAL_MS = 2000;
 
 class JobScheduler {
   readonly #options: RunJobsOptions;
-  readonly #done = new Map<string, NightlyJob>();
+  readonly #temp: JobTemp;
+  readonly #done: Map<string, NightlyJob>;
   readonly #running = new Map<string, { since: number; work: Promise<void> }>();
   readonly #begin = performance.now();
   /** Kernels that are built, with how that ended. */
   readonly #built = new Map<string, { result: JobEnd; log: string }>();
   readonly #stop = new AbortController();
   #waiting: PlannedJob[];
-  #builder: string | undefined;
+  #isBuilding = false;
   #buildSeconds = 0;
   #cutSeconds = 0;
   #stopped: string | undefined;
   #error: unknown;
 
-  constructor(options: RunJobsOptions) {
+  constructor(options: RunJobsOptions, temp: JobTemp) {
     this.#options = options;
+    this.#temp = temp;
     this.#waiting = options.jobs.filter(({ name }) => !options.finished.has(name));
-    for (const [name, job] of options.finished) this.#done.set(name, job);
+    this.#done = new Map(options.finished);
   }
 
   async run(): Promise<JobsOutcome> {
@@ -108,11 +103,9 @@ class JobScheduler {
       await Promise.all([...this.#running.values()].map(({ work }) => work));
     }
     if (this.#error !== undefined) throw this.#error;
-    for (const job of this.#waiting) {
-      this.#done.set(job.name, missingJob(job, this.#stopped ?? "not started"));
-    }
+    const reason = this.#stopped ?? "not started";
     return {
-      jobs: jobs.map((job) => this.#done.get(job.name)!),
+      jobs: jobs.map((job) => this.#done.get(job.name) ?? endedJob(job, { status: "missing", reason })),
       stopped: this.#stopped,
       buildSeconds: this.#buildSeconds,
       cutSeconds: this.#cutSeconds,
@@ -120,64 +113,65 @@ class JobScheduler {
     };
   }
 
-  /** Starts or settles one job, or starts one build. False when nothing can be done now. */
+  /** Starts or ends one job, or starts one build. False when nothing can be done now. */
   async #startOne(): Promise<boolean> {
     if (this.#stopped !== undefined || this.#running.size >= this.#options.slots) return false;
     for (const job of this.#waiting) {
-      if (job.problem !== undefined || job.digest === undefined) {
-        return await this.#settle(job, unplannedJob(job));
-      }
-      const over = this.#overBudget(job);
-      if (over !== undefined) return this.#miss(job, over);
-      const build = job.buildKey === undefined ? undefined : this.#built.get(job.buildKey);
-      if (build && build.result.code !== 0) {
-        return await this.#settle(job, unbuiltJob(job, build.result, build.log));
-      }
-      if (job.buildKey !== undefined && !build) {
-        if (this.#builder !== undefined) continue;
-        this.#start(`kernel of ${job.name}`, () => this.#build(job, job.buildKey!), true);
-        return true;
-      }
+      const ended = this.#endWithoutRun(job);
+      const needsBuild = job.buildKey !== undefined && !this.#built.has(job.buildKey);
       // The errors planted in the kernel are built by the tests themselves.
-      const builds = job.suiteKind === "mutants";
-      if (builds && this.#builder !== undefined) continue;
-      this.#take(job);
-      this.#start(job.name, () => this.#runJob(job), builds);
+      const builds = needsBuild || job.suiteKind === "mutants";
+      if (!ended && builds && this.#isBuilding) continue;
+      if (ended || !needsBuild) this.#waiting = this.#waiting.filter((other) => other !== job);
+      if (ended) await this.#finish(ended);
+      else if (needsBuild) this.#start(`kernel of ${job.name}`, () => this.#build(job, job.buildKey!), true);
+      else this.#start(job.name, () => this.#runJob(job), builds);
       return true;
     }
     return false;
   }
 
+  /** A job that cannot be run: it has no plan, no time or no kernel. */
+  #endWithoutRun(job: PlannedJob): NightlyJob | undefined {
+    if (job.digest === undefined) {
+      const logTail = (job.problem ?? "it has no digest").split("\n");
+      return endedJob(job, { status: "fail", reason: logTail[0]!, failure: { kind: "plan", logTail } });
+    }
+    const reason = this.#overBudget(job);
+    if (reason !== undefined) return endedJob(job, { status: "missing", reason });
+    const build = this.#built.get(job.buildKey ?? "");
+    return build && build.result.code !== 0 ? unbuiltJob(job, build.result, build.log) : undefined;
+  }
+
   #start(name: string, work: () => Promise<void>, builds: boolean): void {
-    if (builds) this.#builder = name;
+    if (builds) this.#isBuilding = true;
     const guarded = async (): Promise<void> => {
       try {
         await work();
       } catch (error) {
         this.#fail(error);
       } finally {
-        if (builds) this.#builder = undefined;
+        if (builds) this.#isBuilding = false;
         this.#running.delete(name);
       }
     };
-    const since = performance.now();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#running.set(name, { since, work: promise });
+    this.#running.set(name, { since: performance.now(), work: promise });
     guarded().then(resolve);
     this.#changed();
   }
 
   async #build(job: PlannedJob, key: string): Promise<void> {
-    const { directory, temp, runner, onBuild } = this.#options;
+    const { directory, runner } = this.#options;
     const log = await directory.buildLog(key);
     const logPath = join(directory.path, log);
     const place = { out: directory.path, logPath, outcomePath: logPath.replace(/\.log$/, ".json") };
-    const result = await temp.with((tmp) => runner.build(job, { ...place, tmp, signal: this.#stop.signal }));
+    const { signal } = this.#stop;
+    const result = await this.#temp.with((tmp) => runner.build(job, { ...place, tmp, signal }));
     this.#buildSeconds += result.seconds;
-    if (await this.#cutShort(result) || this.#stop.signal.aborted) return;
+    if (await this.#cutShort(result) || signal.aborted) return;
     if (result.code !== 0 && await this.#diskFull()) return;
     this.#built.set(key, { result, log });
-    onBuild(key, { seconds: result.seconds, status: result.code === 0 ? "pass" : "fail" });
   }
 
   #countKernels(): JobsOutcome["kernels"] {
@@ -193,7 +187,7 @@ class JobScheduler {
     const { directory } = this.#options;
     try {
       const judged = await this.#judge(job);
-      if (judged) await this.#keep(judged);
+      if (judged) await this.#finish(judged);
     } finally {
       if (!this.#done.has(job.name)) {
         this.#waiting.push(job);
@@ -204,12 +198,12 @@ class JobScheduler {
 
   /** Runs a job to its end; undefined when it was cut short. */
   async #judge(job: PlannedJob): Promise<NightlyJob | undefined> {
-    const { directory, temp, runner } = this.#options;
+    const { directory, runner } = this.#options;
     const out = await directory.beginJob(job.name);
     const deadline = AbortSignal.timeout(Math.min(job.deadlineSeconds * 1000, MAX_TIMEOUT_MS));
     const signal = AbortSignal.any([deadline, this.#stop.signal]);
     const place = { out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json") };
-    const result = await temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
+    const result = await this.#temp.with((tmp) => runner.run(job, { ...place, tmp, signal }));
     const judged = await this.#cutShort(result)
       ? undefined
       : await judgeJob({ job, end: result, directory: out, late: deadline.aborted });
@@ -231,28 +225,10 @@ class JobScheduler {
     return stop.aborted && (wasInterrupted || signal !== null);
   }
 
-  async #settle(job: PlannedJob, judged: NightlyJob): Promise<boolean> {
-    await this.#keep(judged);
-    this.#take(job);
-    return true;
-  }
-
-  #miss(job: PlannedJob, reason: string): boolean {
-    this.#take(job);
-    const missing = missingJob(job, reason);
-    this.#done.set(job.name, missing);
-    this.#options.onFinish(missing);
-    return true;
-  }
-
-  async #keep(judged: NightlyJob): Promise<void> {
-    await this.#options.directory.finishJob(judged);
-    this.#done.set(judged.name, judged);
-    this.#options.onFinish(judged);
-  }
-
-  #take(job: PlannedJob): void {
-    this.#waiting = this.#waiting.filter((other) => other !== job);
+  async #finish(job: NightlyJob): Promise<void> {
+    if (job.status !== "missing") await this.#options.directory.finishJob(job);
+    this.#done.set(job.name, job);
+    this.#options.onFinish(job);
   }
 
   #overBudget({ name }: PlannedJob): string | undefined {

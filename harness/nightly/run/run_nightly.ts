@@ -10,17 +10,15 @@ import type { Terminal } from "../../report/terminal.ts";
 import { timeBreakdown } from "../time_breakdown.ts";
 import { buildNightlyResult } from "../build_nightly_result.ts";
 import type { History } from "../history/history.ts";
-import type { JobRunner } from "./job_runner.ts";
 import { TRIED_AGAIN } from "./judge_job.ts";
 import { RunDirectory } from "./run_directory.ts";
 import { NightlyProgress } from "./nightly_progress.ts";
 import { jobLine } from "../nightly_summary.ts";
-import { JobTemp } from "./job_temp.ts";
 import type { NightlyPlan } from "../plan/planned_job.ts";
-import { runJobs } from "./run_jobs.ts";
+import { type JobSettings, runJobs } from "./run_jobs.ts";
 
 /** What {@linkcode runNightly} takes. */
-export interface RunNightlyOptions {
+export interface RunNightlyOptions extends JobSettings {
   /** Id and time of start are those of the run that is resumed, if one is. */
   readonly plan: NightlyPlan;
   readonly directory: string;
@@ -28,14 +26,9 @@ export interface RunNightlyOptions {
   /** Whether to wait for the end of another run in the directory, in place of refusing to begin. */
   readonly wait?: boolean;
   readonly history: History;
-  readonly runner: JobRunner;
   readonly terminal: Terminal;
-  readonly slots: number;
-  readonly durations: ReadonlyMap<string, number>;
-  readonly budgetSeconds?: number | undefined;
   /** What planning took, which is part of the run. */
   readonly planSeconds?: number;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -56,8 +49,7 @@ export async function runNightly(options: RunNightlyOptions): Promise<NightlyRes
 
 async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   const begin = performance.now();
-  const { history, resume, terminal, durations, slots, runner, signal, budgetSeconds } = options;
-  const { planSeconds = 0 } = options;
+  const { history, resume, terminal, durations, slots, planSeconds = 0 } = options;
   const directory = new RunDirectory(options.directory);
   const before = await directory.readPlan();
   if (before && !resume) {
@@ -79,8 +71,7 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
       told = true;
     }
   };
-  const selected = new Set(plan.selected);
-  const jobs = plan.jobs.filter(({ name }) => selected.has(name));
+  const jobs = plan.jobs.filter(({ name }) => plan.selected.includes(name));
   const finished = new Map<string, NightlyJob>();
   for (const { name, digest } of jobs) {
     const job = await directory.readJob(name);
@@ -92,28 +83,28 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
     record(() => history.recordJob(plan.id, job));
   }
   if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
-  await using temp = await JobTemp.make();
   using progress = new NightlyProgress(terminal, durations);
   const planning = planSeconds + (performance.now() - begin) / 1000;
   const outcome = await runJobs({
-    ...{ jobs, finished, directory, temp, runner, slots, durations, budgetSeconds, signal },
+    ...{ ...options, jobs, finished, directory },
     onFinish: (job) => {
       record(() => history.recordJob(plan.id, job));
       terminal.result(jobLine(job, terminal));
     },
-    onBuild: (key, build) => record(() => history.recordBuild(plan.id, key, build)),
-    onChange: (state) => progress.update(state),
+    onChange: (state) => {
+      progress.state = state;
+      progress.show();
+    },
   });
   for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));
   const wall = planSeconds + (performance.now() - begin) / 1000;
+  const { stopped, kernels } = outcome;
   const run = {
-    ...{ id: plan.id, started: plan.started, matrix: plan.matrix },
-    ...(plan.shard ? { shard: plan.shard } : {}),
+    ...{ id: plan.id, started: plan.started, matrix: plan.matrix, slots, kernels },
+    ...plan.shard && { shard: plan.shard },
     milliseconds: Math.round(wall * 1000),
-    complete: outcome.stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
-    ...(outcome.stopped === undefined ? {} : { stopped: outcome.stopped }),
-    slots,
-    kernels: outcome.kernels,
+    complete: stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
+    ...stopped !== undefined && { stopped },
     spent: timeBreakdown({
       ...{ wall, slots, planning, jobs: outcome.jobs },
       builds: outcome.buildSeconds,
@@ -127,7 +118,7 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   });
   await directory.writeResult(result).catch((error: Error) => {
     // On a full disk the run was stopped for that: it is told below, and the finished jobs are there.
-    if (outcome.stopped === undefined || !isDiskFull(error)) throw error;
+    if (stopped === undefined || !isDiskFull(error)) throw error;
     terminal.note(error.message);
   });
   return result;
