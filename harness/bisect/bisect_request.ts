@@ -27,9 +27,7 @@ const GIT = object({
 
 const PATCHES = object({
   kind: oneOf(["patches"]),
-  /** Directory of `NNNN-*.patch`. */
   directory: TEXT,
-  /** The kernel that they are for. */
   base: either(
     "a kernel",
     object({ kind: oneOf(["debian"]), series: oneOf(PORTED_SERIES) }),
@@ -51,7 +49,6 @@ export const REQUEST = object({
     object({ kind: oneOf(["catalogue", "faults"]), filter: list(TEXT) }),
     object({ kind: oneOf(["fuzz"]), count: integer(1, MAX), seed: integer(0, MAX) }),
   ),
-  /** Wanted probability that the answer is right. */
   confidence: NUMBER,
   maxRuns: NUMBER,
   deadlineSeconds: NUMBER,
@@ -105,7 +102,6 @@ export function parseBisectRequest(options: ParsedOptions): BisectRequest {
   };
 }
 
-/** Options that go with one source alone. */
 const SOURCE_OPTIONS = { git: ["first-parent"], patches: ["series", "kernel-tree"] } as const;
 
 function sourceOf(options: ParsedOptions): BisectSource {

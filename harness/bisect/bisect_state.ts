@@ -17,23 +17,19 @@ const FAILURE = object({
   scenario: TEXT,
   /** Ids of findings, and titles of complaints of the kernel behind `splat: `. */
   keys: list(TEXT),
-  /** Whether the guest was lost. */
   lost: v.boolean("true or false"),
-  /** In a line. */
   text: TEXT,
 });
 
 const OUTCOME = {
   /** Set when it says nothing. */
   skip: optional(SKIP),
-  /** Names of scenarios. */
   passed: list(TEXT),
   skipped: list(TEXT),
   failures: list(FAILURE),
 };
 
 const RUN = object({
-  /** Id of the change. */
   change: TEXT,
   ...OUTCOME,
   /** With the building. */
@@ -43,11 +39,9 @@ const RUN = object({
 });
 
 const CHANGE = object({
-  /** Hash of the commit. */
   id: TEXT,
   /** What people call it: a short hash, or the file name of a patch. */
   name: TEXT,
-  /** First line of its message. */
   title: TEXT,
   /** `NAME <EMAIL>`. */
   author: TEXT,
@@ -60,7 +54,6 @@ const ANSWER = object({
   firstBad: list(CHANGE),
   /** Probability that the first bad change is among them. */
   confidence: NUMBER,
-  /** The failure that was looked for. */
   failure: optional(FAILURE),
   /** Runs of bad changes that showed the failure, and all that could have shown it. */
   rate: object({ failed: NUMBER, runs: NUMBER }),

@@ -25,7 +25,6 @@ export function bisectStatusOf(status: ExitStatus): number {
   }
 }
 
-/** What the results of a run say to a bisect, and why. */
 interface BisectVerdict {
   readonly status: ExitStatus;
   readonly word: "good" | "bad" | "skip";

@@ -6,15 +6,12 @@ import { isSameFailure, verdictOfRun } from "./run_outcome.ts";
 
 /** What {@linkcode Evidence} rests on. */
 export interface EvidenceInput {
-  /** Ids of the ends. */
   readonly good: string;
   readonly bad: string;
   readonly runs: readonly BisectRun[];
   /** Of each change that ran, the ids of itself and of all those that it was made on, back to the good end. */
   readonly contains: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Wanted probability that the answer is right, below 1. */
   readonly confidence: number;
-  /** A change is run so often at most. */
   readonly maxRuns: number;
 }
 
@@ -55,7 +52,6 @@ export class Evidence {
     return [...this.#runs.keys()];
   }
 
-  /** The runs of a change. */
   runsOf(id: string): readonly BisectRun[] {
     return this.#runs.get(id) ?? [];
   }
@@ -152,7 +148,6 @@ export class Evidence {
       .toSorted((a, b) => passes(a) - passes(b))[0];
   }
 
-  /** Whether a change that ran is, or was made on, another one. */
   contains(id: string, other: string): boolean {
     return id === other || this.#input.contains.get(id)?.has(other) === true;
   }

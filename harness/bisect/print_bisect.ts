@@ -10,7 +10,6 @@ import { missProbability } from "./confidence.ts";
 import type { Evidence } from "./evidence.ts";
 import { verdictOfRun } from "./run_outcome.ts";
 
-/** What {@linkcode printBisect} takes beside the answer. */
 interface PrintOptions {
   readonly tried: readonly Change[];
   readonly evidence: Evidence;
@@ -73,12 +72,10 @@ function changeLine({ id, name, title }: Change, evidence: Evidence): string {
   return `${word.padEnd(9)}  ${nameOf(name, title)}  ${formatDuration(seconds)}  ${what}`;
 }
 
-/** Names of patches say what they do. */
 function nameOf(name: string, title: string): string {
   return name.includes("-") || name === "0" ? name : `${name}  ${title}`;
 }
 
-/** What the confidence rests on. */
 function rateText(evidence: Evidence): string {
   const { rate: { failed, runs } } = evidence;
   const goods = evidence.tried.filter((id) => evidence.verdict(id) === "good");

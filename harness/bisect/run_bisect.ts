@@ -17,12 +17,10 @@ import { Evidence } from "./evidence.ts";
 import { printBisect, runLine } from "./print_bisect.ts";
 import { runSuite } from "./run_suite.ts";
 
-/** What {@linkcode runBisect} takes. */
 interface RunBisectOptions {
   readonly state: BisectState;
   /** The bisect's: `bisect.json`, `bisect.log` as git gives it, and `runs/NUMBER` with the files of each run. */
   readonly directory: string;
-  /** A work tree that has the changes. */
   readonly tree: string;
   readonly runner: JobRunner;
   readonly terminal: Terminal;
@@ -106,7 +104,6 @@ class BisectDriver {
     return list.split("\n");
   }
 
-  /** The change to be run next, or what was found. */
   async #next(evidence: Evidence, all: readonly string[]): Promise<string | Found> {
     const step = evidence.stepAtEnds();
     if (step && "run" in step) return step.run;
@@ -143,7 +140,6 @@ class BisectDriver {
     return log;
   }
 
-  /** Runs the suite once on a change. */
   async #runOnce(id: string): Promise<void> {
     const { state, directory, tree, runner, terminal, signal } = this.#options;
     const begin = performance.now();

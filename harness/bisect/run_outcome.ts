@@ -60,7 +60,6 @@ export function verdictOfRun(
   return { kind: "nothing ran", text: `${scenario} ${why}` };
 }
 
-/** One failure of all records of a scenario. */
 function failureOf(records: readonly ScenarioRecord[]): Failure {
   const findings = records.flatMap((record) => [
     ...record.findings,

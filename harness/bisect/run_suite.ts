@@ -12,13 +12,10 @@ import type { BisectRequest } from "./bisect_request.ts";
 import type { RunOutcome } from "./bisect_state.ts";
 import { outcomeOfRun, skippedRun } from "./run_outcome.ts";
 
-/** What {@linkcode runSuite} takes. */
 interface RunSuiteOptions {
   readonly request: BisectRequest;
-  /** The kernel's source. */
   readonly tree: string;
   readonly runner: JobRunner;
-  /** An empty directory for the files of the run. */
   readonly out: string;
   readonly signal: AbortSignal;
 }

@@ -10,16 +10,13 @@ import { type History, mergedScenarios } from "./history/history.ts";
 import { RunDirectory } from "./run/run_directory.ts";
 import { endedJob, type NightlyPlan, type PlannedJob } from "./plan/planned_job.ts";
 
-/** What {@linkcode mergeRuns} takes. */
 interface MergeOptions {
   /** Directories of nightly runs: shards, whole ones, some that were cut short. */
   readonly directories: readonly string[];
-  /** An empty or absent directory. */
   readonly out: string;
   readonly history: History;
 }
 
-/** A directory that is merged. */
 interface Part {
   readonly path: string;
   readonly directory: RunDirectory;

@@ -43,13 +43,10 @@ export function printPlan(
   }
 }
 
-/** What {@linkcode printNightly} takes beside the result. */
 interface PrintOptions {
   readonly directory: string;
   readonly terminal: Terminal;
-  /** The command that goes on with a nightly run that was stopped. */
   readonly resume?: string;
-  /** The page, when it was written. */
   readonly page?: string | undefined;
 }
 

@@ -6,7 +6,6 @@ import type { NightlyJob } from "./nightly_result.ts";
 interface TimeBreakdownInput {
   /** From the start of the command to the end of its last job. */
   readonly wall: number;
-  /** How many processes could run side by side. */
   readonly slots: number;
   /** Until the first job could start. */
   readonly planning: number;

@@ -20,13 +20,11 @@ export const KCIDB_LOG_LENGTH = 16384;
 /** What an origin must look like, from the schema: the name that KCIDB knows a CI system by. */
 export const KCIDB_ORIGIN = /^[a-z0-9_]+$/;
 
-/** A test's outcome in KCIDB's words. */
 type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
 
 /** An object of a KCIDB report, its keys as the schema has them. */
 export type KcidbObject = Readonly<Record<string, unknown>>;
 
-/** A KCIDB report. */
 interface KcidbReport {
   readonly version: typeof KCIDB_VERSION;
   readonly checkouts: readonly KcidbObject[];
@@ -198,7 +196,6 @@ function environment({ platform, kernels }: ReportJob): KcidbObject {
   });
 }
 
-/** Findings first, then what the kernel said. */
 function logLines(scenario: ReportScenario): string[] {
   const lines = scenarioFindings(scenario).map(findingText);
   if (scenario.reason !== undefined) lines.push(scenario.reason);

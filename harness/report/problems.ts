@@ -18,7 +18,6 @@ export interface Problem {
   readonly title: string;
   /** Names of the scenarios that show it; none when the job as a whole is meant. */
   readonly scenarios: readonly string[];
-  /** What is wrong, in a line. */
   readonly headline: string;
   /** How it compares with the runs before; `failing` when nothing is known of them. */
   readonly state: Exclude<ChangeKind, "fixed" | "slower"> | "failing";
@@ -30,7 +29,6 @@ export interface Problem {
   readonly places: readonly [ProblemPlace, ...ProblemPlace[]];
   /** Over all places, how often it came again when run alone, of how many times. */
   readonly reproduced?: { readonly times: number; readonly of: number };
-  /** The command that shows it. */
   readonly reproduce: string;
 }
 

@@ -23,7 +23,6 @@ export class Terminal {
   #status = "";
   #lastPlain = "";
 
-  /** Writes a line of the result. */
   result(line: string): void {
     this.#clearStatus();
     this.#print(`${line}\n`);
@@ -60,7 +59,6 @@ export class Terminal {
     }
   }
 
-  /** Removes the status line. */
   clearStatus(): void {
     this.#clearStatus();
     this.#status = "";

@@ -12,7 +12,6 @@ import {
 import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
 import { formatDuration } from "../../run/quantity.ts";
 
-/** A job of this run, and what is known of it. */
 interface ComparedJob {
   readonly job: NightlyJob;
   readonly run: RunReference;
@@ -33,7 +32,6 @@ const SLOW_JOB: SlownessRule = { factor: 1.6, seconds: 30, samples: 5 };
 /** Of a scenario, which takes a second or less: a shared processor may well hold it up for one. */
 const SLOW_SCENARIO: SlownessRule = { factor: 3, seconds: 3, samples: 5 };
 
-/** Kinds of changes, the worst first. */
 const ORDER: readonly ChangeKind[] = [
   "conflict",
   "new failure",
@@ -65,91 +63,93 @@ export function sortChanges(changes: readonly NightlyChange[]): NightlyChange[] 
 
 /** What is not as it was in a job: as a whole, and of each scenario. */
 export function compareJob(compared: ComparedJob): NightlyChange[] {
-  const { job } = compared;
-  if (job.status === "missing") return [missingJob(compared)];
-  if (job.failure?.kind === "merge conflict") {
-    return [{ ...base(job), kind: "conflict", text: job.reason ?? "shards disagree" }];
+  const { job, run, past, pastScenarios } = compared;
+  const base = { job: job.name, changed: [], reproduce: job.reproduce };
+  const ran = past.filter(({ status }) => status !== "missing");
+  if (job.status === "missing") {
+    const [last, good] = [ran.at(-1), ran.findLast(({ status }) => status === "pass")];
+    const when = last ? `it ran last on ${dayOf(last.run)}` : "it never ran before";
+    const text = `${job.reason ?? "it did not run"}; ${when}`;
+    return [{ ...base, kind: "missing", text, ...good && { lastGood: good.run } }];
   }
-  const changes = compareScenarios(compared);
-  const failing = job.run?.results.some(({ status }) => status === "fail" || status === "lost") === true;
+  if (job.failure?.kind === "merge conflict") {
+    return [{ ...base, kind: "conflict", text: job.reason ?? "shards disagree" }];
+  }
+  const changes = compareScenarios(compared).map((change) => ({ ...base, ...change }));
   // What a scenario says is not said of the job again.
-  const past = compared.past.filter(({ status }) => status !== "missing");
-  const scenarioJobs = new Set(compared.pastScenarios.filter(hasFailed).map(({ run }) => run.id));
-  const timeline = past.map(({ run, status, seconds, digest, digests }) => ({
-    ...{ run, seconds, digest, digests },
-    passed: status === "pass" || scenarioJobs.has(run.id),
+  const failing = job.run?.results.some(({ status }) => hasFailed(status)) === true;
+  const scenarioJobs = new Set(
+    pastScenarios.filter(({ status }) => hasFailed(status)).map(({ run }) => run.id),
+  );
+  const timeline = ran.map((one) => ({
+    ...one,
+    passed: one.status === "pass" || scenarioJobs.has(one.run.id),
   }));
-  const now: Outcome = {
-    ...outcomeBase(compared),
+  const now = {
+    ...{ run, seconds: job.seconds, digest: job.digest, digests: job.digests ?? {} },
     passed: job.status === "pass" || failing,
-    seconds: job.seconds,
   };
-  const change = classify(now, timeline) ?? slower(now, timeline, SLOW_JOB);
+  const change = compareOutcome(now, timeline, SLOW_JOB);
   if (!change) return changes;
   const unbuilt = job.failure?.kind === "build" ? "its kernel was not built: " : "";
   const because = now.passed || !job.reason ? "" : `${unbuilt}${job.reason.split("\n")[0]}; `;
-  return [{ ...base(job), ...change, text: because + change.text }, ...changes];
+  return [{ ...base, ...change, text: because + change.text }, ...changes];
 }
 
-function missingJob({ job, past }: ComparedJob): NightlyChange {
-  const last = past.findLast(({ status }) => status !== "missing");
-  const good = past.findLast(({ status }) => status === "pass");
-  const text = `${job.reason ?? "it did not run"}; ` +
-    (last ? `it ran last on ${dayOf(last.run)}` : "it never ran before");
-  return { ...base(job), kind: "missing", text, ...(good ? { lastGood: good.run } : {}) };
-}
-
-function compareScenarios(compared: ComparedJob): NightlyChange[] {
-  const { job, past, pastScenarios } = compared;
+function compareScenarios({ job, run, past, pastScenarios }: ComparedJob): Change[] {
   // A job that ended early says nothing of its scenarios.
   if (!job.run) return [];
   const jobs = new Map(past.map((one) => [one.run.id, one]));
   const timelines = Map.groupBy(pastScenarios, ({ scenario }) => scenario);
   const now = mergedScenarios(job);
-  const changes = now.flatMap((record): NightlyChange[] => {
-    if (record.status === "skip") return [];
-    const timeline = (timelines.get(record.scenario) ?? []).filter(({ status }) => status !== "skip")
-      .map((one): Outcome => ({
-        run: one.run,
-        passed: one.status === "pass",
-        seconds: one.milliseconds / 1000,
+  const changes = now.flatMap(({ scenario, status, milliseconds, reproduced, reproduce }): Change[] => {
+    if (status === "skip") return [];
+    const timeline = (timelines.get(scenario) ?? []).filter(({ status }) => status !== "skip")
+      .map((one) => ({
+        ...{ run: one.run, passed: one.status === "pass", seconds: one.milliseconds / 1000 },
         digest: jobs.get(one.run.id)?.digest,
         digests: jobs.get(one.run.id)?.digests ?? {},
       }));
+    const passed = status === "pass";
     const outcome = {
-      ...outcomeBase(compared),
-      passed: record.status === "pass",
-      seconds: record.milliseconds / 1000,
+      passed,
+      run,
+      seconds: milliseconds / 1000,
+      digest: job.digest,
+      digests: job.digests ?? {},
     };
-    const change = classify(outcome, timeline) ?? slower(outcome, timeline, SLOW_SCENARIO);
+    const change = compareOutcome(outcome, timeline, SLOW_SCENARIO);
     if (!change) return [];
-    const again = record.reproduced && !outcome.passed
-      ? `; run again alone it failed ${record.reproduced.times} of ${record.reproduced.of} times`
+    const again = reproduced && !passed
+      ? `; run again alone it failed ${reproduced.times} of ${reproduced.of} times`
       : "";
-    const scenario = { scenario: record.scenario, reproduce: record.reproduce || job.reproduce };
-    return [{ ...base(job), ...change, ...scenario, text: change.text + again }];
+    return [{ ...change, scenario, reproduce: reproduce || job.reproduce, text: change.text + again }];
   });
-  return [...changes, ...goneScenarios(compared, new Set(now.map(({ scenario }) => scenario)))];
+  return [
+    ...changes,
+    ...goneScenarios({ job, run, past, pastScenarios }, now.map(({ scenario }) => scenario)),
+  ];
 }
 
 /** Scenarios that the last run of the job had and this one has not. */
-function goneScenarios({ job, past, pastScenarios }: ComparedJob, here: Set<string>): NightlyChange[] {
+function goneScenarios({ job, past, pastScenarios }: ComparedJob, here: readonly string[]): Change[] {
   const withScenarios = new Set(pastScenarios.map(({ run }) => run.id));
   const last = past.findLast(({ run }) => withScenarios.has(run.id));
-  if (!last) return [];
-  const changed = changedDigests(last.digests, job.digests ?? {});
-  return pastScenarios.filter(({ run, scenario }) => run.id === last.run.id && !here.has(scenario))
-    .map(({ scenario }) => ({
-      ...base(job),
-      kind: "missing",
-      scenario,
-      lastGood: last.run,
-      changed,
-      text: `the run of ${dayOf(last.run)} had it, this one has not`,
-    }));
+  const gone = pastScenarios.filter(({ run, scenario }) =>
+    run.id === last?.run.id && !here.includes(scenario)
+  );
+  return gone.map(({ run, scenario }) => {
+    const changed = changedDigests(last!.digests, job.digests ?? {});
+    const text = `the run of ${dayOf(run)} had it, this one has not`;
+    return { kind: "missing", scenario, changed, lastGood: run, text };
+  });
 }
 
 type Change = Pick<NightlyChange, "kind" | "text"> & Partial<NightlyChange>;
+
+function compareOutcome(now: Outcome, timeline: readonly Outcome[], rule: SlownessRule): Change | undefined {
+  return classify(now, timeline) ?? slower(now, timeline, rule);
+}
 
 /** What an outcome is beside those before it; undefined when it is as ever. */
 function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefined {
@@ -192,7 +192,6 @@ function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefine
   };
 }
 
-/** The first failure since the last pass. */
 function firstFailure(timeline: readonly Outcome[]): Outcome {
   return timeline[timeline.findLastIndex(({ passed }) => passed) + 1]!;
 }
@@ -239,15 +238,7 @@ function why(changed: readonly ChangedDigest[]): string {
     : `; changed since: ${parts.join(", ")}`;
 }
 
-function outcomeBase({ run, job }: ComparedJob): Pick<Outcome, "run" | "digest" | "digests"> {
-  return { run, digest: job.digest, digests: job.digests ?? {} };
-}
-
-function base(job: NightlyJob): Pick<NightlyChange, "job" | "changed" | "reproduce"> {
-  return { job: job.name, changed: [], reproduce: job.reproduce };
-}
-
-function hasFailed({ status }: PastScenario): boolean {
+function hasFailed(status: PastScenario["status"]): boolean {
   return status === "fail" || status === "lost";
 }
 

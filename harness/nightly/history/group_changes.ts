@@ -4,7 +4,6 @@ import type { NightlyChange } from "../nightly_result.ts";
 
 /** Changes of one job that say the same: one thing happened, and many scenarios show it. */
 interface ChangeGroup {
-  /** The first of them. */
   readonly change: NightlyChange;
   /** Names of all scenarios; empty when the job as a whole is meant. */
   readonly scenarios: readonly string[];

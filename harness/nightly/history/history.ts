@@ -46,7 +46,6 @@ interface HistoryRun {
 const COLUMNS = DIGEST_NAMES.map((name) => `${name}_digest`);
 /** How long one run waits for the other to write. */
 const BUSY_MS = 20_000;
-/** Runs that are looked at. */
 const RUNS_READ = 60;
 /** For so long the shards of one plan are cut by the same durations. */
 const SHARD_PLAN_HOURS = 20;
@@ -88,7 +87,6 @@ export class History implements Disposable {
     );
   }
 
-  /** Notes how a run ended. */
   endRun(
     id: string,
     { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,

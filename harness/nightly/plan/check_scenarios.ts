@@ -41,7 +41,6 @@ function scenariosOf(job: PlannedJob, catalogue: readonly Scenario[]): readonly 
   return faultScenarios(catalogue);
 }
 
-/** The values of an option of a job's command. */
 function optionsOf({ command }: PlannedJob, name: string): string[] {
   if (command.kind !== "ckptest") return [];
   return command.args.filter((_, at) => command.args[at - 1] === name);

@@ -10,7 +10,6 @@ export interface JobRequest {
   /** `KERNEL/PLATFORM/FLAVOUR/SUITE`; `SUITE` alone for a suite that needs no kernel. */
   readonly name: string;
   readonly suite: MatrixSuite;
-  /** What the job's name calls the suite. */
   readonly suiteName: string;
   /** Undefined for a suite that needs no kernel. */
   readonly on: { kernel: MatrixKernel; platform: PlatformName; flavour: KernelFlavour } | undefined;

@@ -114,7 +114,6 @@ export const MATRIX = object({
 
 /** What a matrix says: which suites on which kernels. */
 export interface Matrix {
-  /** Where it was read from. */
   readonly path: string;
   /** Digest of what it says; comments do not count. */
   readonly digest: string;
@@ -122,13 +121,11 @@ export interface Matrix {
   readonly exclude: readonly MatrixExclude[];
 }
 
-/** Every suite on every flavour of every kernel for every platform. */
 interface MatrixProduct {
   readonly kernels: readonly MatrixKernel[];
   readonly platforms: readonly PlatformName[];
   readonly flavours: readonly KernelFlavour[];
   readonly suites: readonly MatrixSuite[];
-  /** After so many seconds a job is ended. */
   readonly deadlineSeconds: number;
 }
 

@@ -19,9 +19,7 @@ import type { MatrixKernel } from "./matrix.ts";
 /** A kernel of the matrix that can be had. */
 export interface PlannedKernel {
   readonly digests: Pick<JobDigests, "source" | "patch" | "config" | "kernel">;
-  /** Options of ckptest that name it. */
   readonly options: readonly string[];
-  /** Whether it is to be built. */
   readonly isBuilt: boolean;
 }
 

@@ -23,7 +23,6 @@ export interface PlanRunOptions {
   readonly history: History;
 }
 
-/** A plan, and what its jobs took before. */
 interface PlannedRun {
   readonly plan: NightlyPlan;
   readonly durations: ReadonlyMap<string, number>;

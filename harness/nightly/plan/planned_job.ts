@@ -21,13 +21,11 @@ const PLANNED_JOB = object({
   ...JOB_ENTRIES,
   suiteKind: oneOf(SUITES),
   deadlineSeconds: NUMBER,
-  /** Why it cannot be planned. */
   problem: optional(TEXT),
   /** Names the kernel to be built first; jobs that have it in common share it. */
   buildKey: optional(TEXT),
   /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
   buildArgs: optional(list(TEXT)),
-  /** How it is run. */
   command: COMMAND,
 });
 

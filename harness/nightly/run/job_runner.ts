@@ -10,15 +10,11 @@ import type { PlannedJob } from "../plan/planned_job.ts";
 
 /** Where a job runs. */
 export interface JobPlace {
-  /** Directory for its results. */
   readonly out: string;
-  /** File for all that it writes. */
   readonly logPath: string;
-  /** File for what it tells us. */
   readonly outcomePath: string;
   /** Directory for temporary files; removed after it. */
   readonly tmp: string;
-  /** Ends the job. */
   readonly signal: AbortSignal;
 }
 
@@ -28,7 +24,6 @@ export interface JobEnd extends CommandResult {
   readonly outcome: CommandOutcome | undefined;
 }
 
-/** What a runner needs of a job. */
 type RunnableJob = Pick<PlannedJob, "name" | "command" | "buildArgs">;
 
 /** Runs jobs, each in a process of its own that dies with this one. */
@@ -76,7 +71,6 @@ async function runTests(
 
 const FAILED_TEST = /<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b/g;
 
-/** What the report of `deno test` says. */
 function outcomeOfTests(junit: string): CommandOutcome {
   const [first, ...more] = [...junit.matchAll(FAILED_TEST)].map(([, name]) => name);
   if (first === undefined) return { status: EXIT_STATUS.pass };

@@ -15,11 +15,8 @@ export const JOB_LOG = "log.txt";
 const TAIL_LINES = 40;
 const NAMES_SHOWN = 4;
 
-/** What the end of a job's process means. */
 interface JudgedEnd {
-  /** Undefined when it passed. */
   readonly kind: JobFailureKind | undefined;
-  /** Why it failed, in a line. */
   readonly reason?: string;
   readonly run?: RunResult;
 }
@@ -29,9 +26,7 @@ export async function endOfJob(
   end: JobEnd,
   { out, hasResults = false, late = false, deadlineSeconds = 0 }: {
     out: string;
-    /** Whether it writes a `results.json`. */
     hasResults?: boolean;
-    /** Whether it was ended because it took too long. */
     late?: boolean;
     deadlineSeconds?: number;
   },

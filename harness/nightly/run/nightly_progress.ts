@@ -11,9 +11,7 @@ export interface RunState {
   readonly failed: number;
   /** Names of jobs, and since when (performance.now()). */
   readonly running: ReadonlyMap<string, number>;
-  /** Jobs that are still to be started. */
   readonly waiting: readonly string[];
-  /** How many may run side by side. */
   readonly slots: number;
 }
 

@@ -5,10 +5,8 @@ import { basename, join } from "@std/path";
 import { tryFileLock, withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeTree } from "../../../vm/kernel/source/kernel_tree.ts";
 
-/** Something in the state or cache directory that can be removed by itself. */
 interface PrunableEntry {
   readonly path: string;
-  /** When it was last used, as Date.now() counts. */
   readonly used: number;
   /** What its removal frees: files that have other names elsewhere free nothing. */
   readonly bytes: number;
@@ -16,7 +14,6 @@ interface PrunableEntry {
   readonly remove: () => Promise<boolean>;
 }
 
-/** Where entries are looked for. */
 interface PrunablePlaces {
   /** Below it `nightly`. */
   readonly stateDir: string;
@@ -24,16 +21,13 @@ interface PrunablePlaces {
   readonly cacheDir: string;
 }
 
-/** What {@linkcode pruneOld} takes. */
 interface PruneOptions extends PrunablePlaces {
   readonly keepDays: number;
   /** For all that can be pruned, together. */
   readonly keepBytes: number;
-  /** Directories that stay. */
   readonly spare?: readonly string[];
 }
 
-/** What was removed. */
 interface Pruned {
   readonly entries: number;
   readonly bytes: number;
@@ -66,12 +60,10 @@ export async function pruneOld(options: PruneOptions): Promise<Pruned> {
 
 /** Directories of the cache whose entries nobody locks: what is used is touched. */
 const UNLOCKED = ["runs", "logs", "git", "guest", "initramfs", "tmp", "series/logs"];
-/** Directories that hold kernel trees and what is built of them. */
 const BUILD_ROOTS = ["", "series"];
 /** What is being removed has such a name: cut short, it is nobody's, and the next pruning ends it. */
 const REMOVED = ".removed-";
 
-/** Runs, logs, kernels, trees and whatever else ckptest keeps until it is pruned. */
 async function prunableEntries({ stateDir, cacheDir }: PrunablePlaces): Promise<PrunableEntry[]> {
   const nightly = await entriesOf(join(stateDir, "nightly"), removeRun);
   const store = join(cacheDir, "store");

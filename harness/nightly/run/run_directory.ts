@@ -67,7 +67,6 @@ export class RunDirectory {
     return log;
   }
 
-  /** An empty directory for a job that begins. */
   async beginJob(name: string): Promise<string> {
     const partial = this.#partial(name);
     await removeIfThere(partial);
@@ -75,12 +74,10 @@ export class RunDirectory {
     return partial;
   }
 
-  /** Removes the directory of a job that did not come to its end. */
   async dropJob(name: string): Promise<void> {
     await removeIfThere(this.#partial(name));
   }
 
-  /** Gives the directory of a job its name. */
   async finishJob(job: NightlyJob): Promise<void> {
     const partial = this.#partial(job.name);
     const { run: _inItsOwnFile, ...rest } = job;
@@ -92,7 +89,6 @@ export class RunDirectory {
     await Deno.rename(partial, path);
   }
 
-  /** A job that finished, or undefined. */
   async readJob(name: string): Promise<NightlyJob | undefined> {
     const directory = join(this.path, RunDirectory.filesOf(name));
     const job = await readVersioned(join(directory, "job.json"), { schema: NIGHTLY_JOB });

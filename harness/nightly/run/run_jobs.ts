@@ -16,7 +16,6 @@ import { endedJob, type PlannedJob } from "../plan/planned_job.ts";
 /** How jobs are run. */
 export interface JobSettings {
   readonly runner: JobRunner;
-  /** How many processes side by side. */
   readonly slots: number;
   /** Seconds that jobs took before, by name. */
   readonly durations: ReadonlyMap<string, number>;
@@ -25,10 +24,8 @@ export interface JobSettings {
   readonly signal: AbortSignal;
 }
 
-/** What {@linkcode runJobs} takes. */
 interface RunJobsOptions extends JobSettings {
   readonly jobs: readonly PlannedJob[];
-  /** Jobs that finished before, by name. */
   readonly finished: ReadonlyMap<string, NightlyJob>;
   readonly directory: RunDirectory;
   /** Told of each job that ends, or will not run. */
@@ -36,11 +33,9 @@ interface RunJobsOptions extends JobSettings {
   readonly onChange: (state: RunState) => void;
 }
 
-/** How the jobs ended. */
 interface JobsOutcome {
   /** One for each job, in their order. */
   readonly jobs: readonly NightlyJob[];
-  /** Why the run was stopped before its end. */
   readonly stopped: string | undefined;
   readonly buildSeconds: number;
   readonly kernels: { readonly built: number; readonly cached: number; readonly failed: number };
@@ -54,7 +49,6 @@ export async function runJobs(options: RunJobsOptions): Promise<JobsOutcome> {
   return await new JobScheduler(options, temp).run();
 }
 
-/** What a timer takes. */
 const MAX_TIMEOUT_MS = 0x7fff_ffff;
 /** Signals that come from outside: we end a job by SIGKILL. */
 const ASKS_TO_END: ReadonlySet<string> = new Set(INTERRUPT_SIGNALS);
@@ -276,7 +270,6 @@ class JobScheduler {
   }
 }
 
-/** Waits until a signal is aborted, but no longer than that. */
 async function abortWithin(signal: AbortSignal, milliseconds: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds);

@@ -10,7 +10,6 @@ import { DURATIONS_FILE, writeDurations } from "../plan/job_durations.ts";
 
 /** A nightly run for a Slurm cluster. */
 export interface SlurmRun {
-  /** Directory that every node sees under this name. */
   readonly directory: string;
   readonly shards: number;
   /** How often a shard that the time limit cuts short is queued again. */
@@ -19,7 +18,6 @@ export interface SlurmRun {
   readonly durations: ReadonlyMap<string, number>;
   /** Options of `nightly` that say which jobs there are. */
   readonly nightly: readonly string[];
-  /** Options of `nightly` for how they run. */
   readonly running: readonly string[];
   /** The history that the merge compares with and adds to. */
   readonly history: string;
@@ -29,11 +27,9 @@ export interface SlurmRun {
   readonly shardSbatch: readonly string[];
   /** `XDG_CACHE_HOME` of the jobs; that of the environment when undefined. */
   readonly cache?: string | undefined;
-  /** Whether a nightly run of the directory goes on. */
   readonly resume: boolean;
 }
 
-/** Numbers of the jobs of Slurm. */
 interface SubmittedRun {
   readonly array: string;
   readonly merge: string;

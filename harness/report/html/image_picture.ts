@@ -10,7 +10,6 @@ import { formatBytes } from "../../run/quantity.ts";
 import { ldtTable } from "./ldt_table.ts";
 import { type Markup, markup } from "./markup.ts";
 
-/** One mapping, its pages in cells of equal size. */
 interface MappingPicture {
   readonly start: bigint;
   readonly end: bigint;
@@ -35,8 +34,8 @@ const MAX_CELLS = 128;
 const MAX_SINGLE_CELLS = 80;
 
 /**
- * What an image of a failure is shown by: its address space, a bar of pages for each mapping, and its LDT when a finding
- * is about that, with what differs marked.
+ * What an image of a failure is shown by: its address space, a bar of pages for each mapping, and its LDT when a
+ * finding is about that, with what differs marked.
  *
  * @param label the stop that it was made at
  * @param findings those about this image
@@ -88,7 +87,6 @@ function presentMappings(task: TaskImage, findings: readonly Finding[]): Mapping
   });
 }
 
-/** Addresses of the pages that findings are about. */
 function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<bigint> {
   const pages = new Set<bigint>();
   const nodes = vmas.flatMap(({ chunks }) => chunks.flatMap(({ pages }) => pages ?? []));

@@ -9,7 +9,6 @@ export class Markup {
     this.#text = text;
   }
 
-  /** The HTML. */
   toString(): string {
     return this.#text;
   }

@@ -21,7 +21,6 @@ const MAX_LINE_LENGTH = 2000;
 const MAX_NAMES = 8;
 const MAX_OTHERS = 60;
 
-/** How a state looks. */
 const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
   "new failure": "fail",
   "conflict": "fail",
@@ -31,7 +30,6 @@ const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
   "missing": "warn",
 };
 
-/** The state of a problem as a badge. */
 function stateBadge(state: Problem["state"]): Markup {
   return markup`<span class="badge ${STATE_STYLES[state]}">${state}</span>`;
 }
