@@ -22,11 +22,8 @@ export class FailureFiles {
   /** Begins to write the files of a failure, and gives their directory. */
   keep(platform: string, result: ScenarioResult): string {
     const { scenario, phase } = result;
-    const path = join(
-      this.#directory,
-      platform,
-      phase === "afterwards" ? `${scenario}.afterwards` : scenario,
-    );
+    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
+    const path = join(this.#directory, platform, name);
     // A guest may fail to boot more than once.
     let free = path;
     for (let n = 2; this.#taken.has(free); n++) free = `${path}.${n}`;
@@ -50,7 +47,6 @@ export class FailureFiles {
 
 async function write(directory: string, result: ScenarioResult): Promise<void> {
   const { outcome, fault } = result;
-  const encoder = new TextEncoder();
   const texts = {
     "findings.json": `${JSON.stringify(findingsOf(result), null, 2)}\n`,
     "kernel.log": result.kernelLog,
@@ -58,9 +54,7 @@ async function write(directory: string, result: ScenarioResult): Promise<void> {
     ...fault ? { "error.txt": `${fault.trace}\n` } : {},
   };
   await ensureDir(directory);
-  for (const [name, text] of Object.entries(texts)) {
-    await writeWhole(join(directory, name), encoder.encode(text));
-  }
+  for (const [name, text] of Object.entries(texts)) await writeWhole(join(directory, name), text);
   for (const stop of outcome?.stops ?? []) {
     await writeWhole(join(directory, `${stop.label}.ckpt`), stop.image);
   }

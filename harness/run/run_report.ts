@@ -7,11 +7,12 @@ import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
-import { writeWhole } from "../../vm/host/write_whole.ts";
+import { writeJson } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats, frameText, type SplatSource } from "../triage/splat_text.ts";
+import { distinctSplats, frameText } from "../triage/splat_text.ts";
+import type { StopOutcome } from "./case/case_outcome.ts";
 import { FailureFiles } from "./failure_files.ts";
 import { failureLines, resultLine, wasRun } from "./result_text.ts";
 import {
@@ -63,9 +64,7 @@ export class RunReport {
   readonly #terminal: Terminal;
   readonly #before: RunResult | undefined;
   readonly #records: ScenarioRecord[] = [];
-  readonly #splats: SplatSource[] = [];
-  readonly #kernels = new Map<string, RunKernel>();
-  readonly #kernelOptions = new Map<string, readonly string[]>();
+  readonly #kernels = new Map<string, { kernel: RunKernel; options: readonly string[] }>();
   readonly #begin = Date.now();
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
@@ -121,12 +120,10 @@ export class RunReport {
           `(expected ${kernelName} as it is now, found ${before.name}): run it anew`,
       );
     }
-    this.#kernelOptions.set(name, kernelOptions);
+    const { key, digests } = build ?? {};
     this.#kernels.set(name, {
-      platform: name,
-      name: kernelName,
-      ...build ? { key: build.key, digests: build.digests } : {},
-      accelerator: acceleratorReason,
+      kernel: { platform: name, name: kernelName, key, digests, accelerator: acceleratorReason },
+      options: kernelOptions,
     });
     const what = how === "" ? kernelName : `${kernelName}, ${how}`;
     this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
@@ -164,39 +161,36 @@ export class RunReport {
     const isFailure = wasRun(result) && result.status !== "pass";
     const directory = isFailure ? this.#files.keep(platform, result) : undefined;
     const reproduce = this.#reproduce(platform, result);
-    const record = {
-      ...{ platform, ...scenarioRecord(result), reproduce },
-      ...directory === undefined ? {} : { files: relative(this.directory, directory) },
-    };
+    const files = directory && relative(this.directory, directory);
+    const record = { platform, ...scenarioRecord(result), reproduce, files };
     this.#records.push(record);
-    const { scenario, phase, splats } = result;
-    this.#splats.push({ platform, result: { scenario, splats, ...phase && { phase } } });
-    if (result.fault) this.#faults.add(scenario);
+    if (result.fault) this.#faults.add(result.scenario);
     if (result.status === "lost" && !wasRun(result)) this.#notRun++;
     // Nothing but allowed splats at boot or between scenarios: named at the end.
     if (!isCounted(record)) return;
     const stops = result.outcome?.stops ?? [];
-    for (const stop of stops) {
-      addCounts(this.#bytes, stop.counts);
-      for (const [name, { bytes, reason }] of stop.volatile) {
-        const sum = this.#volatile.get(name) ?? { bytes: 0, reason };
-        this.#volatile.set(name, { bytes: sum.bytes + bytes, reason });
-      }
-      for (const [source, bytes] of stop.sources ?? []) {
-        this.#sources.set(source, (this.#sources.get(source) ?? 0) + bytes);
-      }
-      for (const [id, { count, message }] of stop.knownErrors ?? []) {
-        this.#knownErrors.set(id, { count: count + (this.#knownErrors.get(id)?.count ?? 0), message });
-      }
-    }
+    stops.forEach((stop) => this.#count(stop));
     const print = (line: string): void => this.#terminal.result(line);
     print(resultLine(platform, result, this.#terminal));
     for (const { label, notes = [] } of stops) for (const note of notes) print(`      ${label}: ${note}`);
     if (directory === undefined) return;
     for (const line of failureLines(result)) print(`      ${line}`);
     print(`      reproduce: ${reproduce}`);
-    const hasSplat = splats.some(({ allowed }) => !allowed);
+    const hasSplat = result.splats.some(({ allowed }) => !allowed);
     print(`      kept in:   ${directory}${hasSplat ? " (kernel.log is the whole log)" : ""}`);
+  }
+
+  #count({ counts, volatile, sources = new Map(), knownErrors = new Map() }: StopOutcome): void {
+    addCounts(this.#bytes, counts);
+    for (const [name, { bytes, reason }] of volatile) {
+      this.#volatile.set(name, { bytes: bytes + (this.#volatile.get(name)?.bytes ?? 0), reason });
+    }
+    for (const [source, bytes] of sources) {
+      this.#sources.set(source, bytes + (this.#sources.get(source) ?? 0));
+    }
+    for (const [id, { count, message }] of knownErrors) {
+      this.#knownErrors.set(id, { count: count + (this.#knownErrors.get(id)?.count ?? 0), message });
+    }
   }
 
   /**
@@ -224,8 +218,7 @@ export class RunReport {
   async close(stopped?: string): Promise<RunResult> {
     this.#terminal.clearStatus();
     const result = this.#summary(stopped);
-    const text = `${JSON.stringify(result, null, 2)}\n`;
-    this.#files.add(writeWhole(join(this.directory, "results.json"), new TextEncoder().encode(text)));
+    this.#files.add(writeJson(join(this.directory, "results.json"), result));
     const written = this.#files.settled();
     await written.catch(() => {});
     this.#printSummary(result);
@@ -238,9 +231,9 @@ export class RunReport {
     const images = results.filter(isCounted).reduce((sum, { stops }) => sum + stops.length, 0);
     print("");
     print(`${images} images, ${formatCount(bytes.total)} bytes:`);
-    print(`  predicted   ${formatCount(bytes.predicted)}`);
-    print(`  observed    ${formatCount(bytes.observed)}`);
-    print(`  volatile    ${formatCount(bytes.volatile)}`);
+    for (const kind of ["predicted", "observed", "volatile"] as const) {
+      print(`  ${kind.padEnd(11)} ${formatCount(bytes[kind])}`);
+    }
     for (const [name, { bytes, reason }] of Object.entries(volatile)) {
       print(`    ${name}: ${formatCount(bytes)} (${reason})`);
     }
@@ -262,7 +255,7 @@ export class RunReport {
     }
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
-    for (const line of distinctSplats(this.#splats)) print(line);
+    for (const line of distinctSplats(this.#records)) print(line);
     if (counts.lost > 0) {
       const rest = this.#notRun > 0 ? `, ${this.#notRun} scenarios not run` : "";
       print(`${counts.lost - this.#notRun} guests lost${rest} (counted as failed)`);
@@ -284,7 +277,7 @@ export class RunReport {
   /** The command that shows a result again. */
   #reproduce(platform: string, { phase, scenario }: ScenarioResult): string {
     const filter = phase === "boot" ? [] : ["--filter", scenario];
-    const kernel = this.#kernelOptions.get(platform) ?? [];
+    const kernel = this.#kernels.get(platform)?.options ?? [];
     return shellJoin(["deno", "task", ...this.#options.task, "--arch", platform, ...kernel, ...filter]);
   }
 
@@ -296,23 +289,18 @@ export class RunReport {
       schema: RUN_RESULT_SCHEMA,
       started: before?.started ?? new Date(this.#begin).toISOString(),
       milliseconds: (before?.milliseconds ?? 0) + Date.now() - this.#begin,
-      kernels: [...this.#kernels.values()],
+      kernels: [...this.#kernels.values()].map(({ kernel }) => kernel),
       boots: {
         count: (before?.boots?.count ?? 0) + this.#bootTimes.length,
         milliseconds: (before?.boots?.milliseconds ?? 0) +
           Math.round(this.#bootTimes.reduce((sum, time) => sum + time, 0)),
       },
-      counts: {
-        passed: count("pass"),
-        failed: count("fail"),
-        lost: count("lost"),
-        skipped: count("skip"),
-      },
+      counts: { passed: count("pass"), failed: count("fail"), lost: count("lost"), skipped: count("skip") },
       bytes: this.#bytes,
       volatile: Object.fromEntries(this.#volatile),
-      ...this.#knownErrors.size > 0 ? { knownErrors: Object.fromEntries(this.#knownErrors) } : {},
+      knownErrors: this.#knownErrors.size > 0 ? Object.fromEntries(this.#knownErrors) : undefined,
       results: this.#records,
-      ...stopped === undefined ? {} : { stopped },
+      stopped,
     };
   }
 }
@@ -328,28 +316,23 @@ function scenarioRecord(
 ): Omit<ScenarioRecord, "platform" | "reproduce" | "files"> {
   const { scenario, phase, status, reason, reruns, milliseconds, outcome, splats } = result;
   return {
-    scenario,
-    ...phase === undefined ? {} : { phase },
-    status,
-    ...reason === undefined ? {} : { reason },
-    ...reruns === undefined ? {} : { reproduced: { times: reruns.failed, of: reruns.runs } },
+    ...{ scenario, phase, status, reason },
+    reproduced: reruns && { times: reruns.failed, of: reruns.runs },
     milliseconds: Math.round(milliseconds),
     findings: outcome?.findings ?? [],
     splats: splats.map(splatRecord),
-    stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => ({
-      ...{ label, bytes: image.length, counts, pages, findings },
-    })) ?? [],
+    stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => (
+      { label, bytes: image.length, counts, pages, findings }
+    )) ?? [],
   };
 }
 
 function splatRecord({ splat, decoded, allowed }: ReportedSplat): SplatRecord {
   const { kind, title, fingerprint, lines } = splat;
-  return {
-    ...{ kind, title, fingerprint, lines },
-    frames: splat.frames.map((frame, index) => {
-      const places = decoded?.frames[index] ?? [];
-      return places.length === 0 ? frameText(frame) : `${frameText(frame)} (${places.join(", inlined by ")})`;
-    }),
-    ...allowed === undefined ? {} : { allowed: allowed.reason },
-  };
+  const frames = splat.frames.map((frame, index) => {
+    const places = decoded?.frames[index] ?? [];
+    return places.length === 0 ? frameText(frame) : `${frameText(frame)} (${places.join(", inlined by ")})`;
+  });
+  const why = allowed && `until ${allowed.expires}: ${allowed.reason}`;
+  return { kind, title, fingerprint, lines, frames, allowed: why };
 }

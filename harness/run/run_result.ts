@@ -39,7 +39,7 @@ const SPLAT = object({
   /** The report as it was in the log. */
   lines: list(TEXT),
   /** Why it fails nothing, for one that the allowlist covers. */
-  allowed: optional(TEXT),
+  allowed: v.optional(TEXT),
 });
 
 const STOP = object({
@@ -54,12 +54,12 @@ const SCENARIO = object({
   platform: TEXT,
   scenario: TEXT,
   /** Set where the result is of the boot of a guest, or of what the kernel said after the scenario's end. */
-  phase: optional(oneOf(["boot", "afterwards"])),
+  phase: v.optional(oneOf(["boot", "afterwards"])),
   status: oneOf(["pass", "fail", "skip", "lost"]),
   /** Why it was skipped or lost. */
-  reason: optional(TEXT),
+  reason: v.optional(TEXT),
   /** How often it failed when it was run again alone, of how many times. */
-  reproduced: optional(object({ times: NUMBER, of: NUMBER })),
+  reproduced: v.optional(object({ times: NUMBER, of: NUMBER })),
   milliseconds: NUMBER,
   /** Findings that belong to no image. */
   findings: list(FINDING),
@@ -68,7 +68,7 @@ const SCENARIO = object({
   /** The command that shows it again. */
   reproduce: TEXT,
   /** Directory with its files (images, kernel.log, findings.json), relative to that of `results.json`. */
-  files: optional(TEXT),
+  files: v.optional(TEXT),
 });
 
 const KERNEL = object({
@@ -77,9 +77,9 @@ const KERNEL = object({
   /** In words, such as `Linux 6.1.192`. */
   name: TEXT,
   /** Digest of all that went into it; undefined for a kernel that was given as a file. */
-  key: optional(TEXT),
+  key: v.optional(TEXT),
   /** Digests of source, patch (overlay, hooks and edits) and configuration. */
-  digests: optional(object({ source: TEXT, patch: TEXT, config: TEXT })),
+  digests: v.optional(object({ source: TEXT, patch: TEXT, config: TEXT })),
   accelerator: TEXT,
 });
 
@@ -94,16 +94,16 @@ export const RUN_RESULT = object({
   milliseconds: NUMBER,
   kernels: list(KERNEL),
   /** Guests that were started, and what that took, from QEMU to the agent's hello. */
-  boots: optional(object({ count: NUMBER, milliseconds: NUMBER })),
+  boots: v.optional(object({ count: NUMBER, milliseconds: NUMBER })),
   counts: SCENARIO_COUNTS,
   bytes: BYTES,
   /** Volatile bytes by name. */
   volatile: record(v.string(), object({ bytes: NUMBER, reason: TEXT })),
   /** Known errors of the code as posted in 2008, by id: they fail nothing. */
-  knownErrors: optional(record(v.string(), object({ count: NUMBER, message: TEXT }))),
+  knownErrors: v.optional(record(v.string(), object({ count: NUMBER, message: TEXT }))),
   results: list(SCENARIO),
   /** Why it ended before its time; `run --resume` goes on with it. */
-  stopped: optional(TEXT),
+  stopped: v.optional(TEXT),
 });
 
 /** What {@linkcode RUN_RESULT} lets through. */

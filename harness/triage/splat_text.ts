@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import type { ReportedSplat, ScenarioResult } from "../run/scenario_result.ts";
+import type { ScenarioRecord } from "../run/run_result.ts";
+import type { ReportedSplat } from "../run/scenario_result.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
-import type { Splat, StackFrame } from "./splat.ts";
-import { type AllowedSplat, nameOf } from "./splat_allowlist.ts";
+import type { StackFrame } from "./splat.ts";
 
 const FRAMES_SHOWN = 8;
 const LINES_SHOWN = 12;
@@ -41,41 +41,27 @@ export function frameText({ function: name, offset, size, module }: StackFrame):
 
 const SCENARIOS_SHOWN = 5;
 
-/** What the report needs of a result to count splats. */
-export interface SplatSource {
-  readonly platform: string;
-  readonly result: Pick<ScenarioResult, "scenario" | "splats" | "phase">;
-}
-
 /** Lines that name each distinct splat once, with its count and where it was seen; the allowed ones after it. */
-export function distinctSplats(results: readonly SplatSource[]): string[] {
-  const seen = new Map<string, { splat: Splat; count: number; where: Set<string> }>();
-  const used = new Map<AllowedSplat, number>();
-  for (const { platform, result } of results) {
-    for (const { splat, allowed } of result.splats) {
-      if (allowed) {
-        used.set(allowed, (used.get(allowed) ?? 0) + 1);
-        continue;
-      }
-      const entry = seen.get(splat.fingerprint) ?? { splat, count: 0, where: new Set<string>() };
-      entry.count++;
-      entry.where.add(placeOf({ platform, result }));
-      seen.set(splat.fingerprint, entry);
-    }
+export function distinctSplats(records: readonly ScenarioRecord[]): string[] {
+  const all = records.flatMap((record) => record.splats.map((splat) => ({ splat, where: placeOf(record) })));
+  const { seen = [], used = [] } = Object.groupBy(all, ({ splat: { allowed } }) => allowed ? "used" : "seen");
+  const bugs = Map.groupBy(seen, ({ splat: { title, fingerprint } }) => `${title} [${fingerprint}]`);
+  const lines = bugs.size === 0 ? [] : [`${bugs.size} distinct ${bugs.size === 1 ? "splat" : "splats"}:`];
+  for (const [name, group] of bugs) {
+    const where = [...new Set(group.map(({ where }) => where))];
+    const shown = where.slice(0, SCENARIOS_SHOWN).join(", ");
+    const more = where.length > SCENARIOS_SHOWN ? ` and ${where.length - SCENARIOS_SHOWN} more` : "";
+    lines.push(`  ${name}, ${times(group.length)}: ${shown}${more}`);
   }
-  const lines = seen.size === 0 ? [] : [`${seen.size} distinct ${seen.size === 1 ? "splat" : "splats"}:`];
-  for (const [fingerprint, { splat, count, where }] of seen) {
-    const shown = [...where].slice(0, SCENARIOS_SHOWN).join(", ");
-    const more = where.size > SCENARIOS_SHOWN ? ` and ${where.size - SCENARIOS_SHOWN} more` : "";
-    lines.push(`  ${splat.title} [${fingerprint}], ${times(count)}: ${shown}${more}`);
-  }
-  for (const [entry, count] of used) {
-    lines.push(`allowed until ${entry.expires}, ${times(count)}: ${nameOf(entry)} (${entry.reason})`);
+  for (
+    const [name, { length }] of Map.groupBy(used, ({ splat }) => `${splat.title}: allowed ${splat.allowed}`)
+  ) {
+    lines.push(`${name}, ${times(length)}`);
   }
   return lines;
 }
 
-function placeOf({ platform, result: { scenario, phase } }: SplatSource): string {
+function placeOf({ platform, scenario, phase }: ScenarioRecord): string {
   return `${platform}/${scenario}${phase === "afterwards" ? " (afterwards)" : ""}`;
 }
 
