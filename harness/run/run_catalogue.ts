@@ -13,17 +13,15 @@ import type { CaseOutcome } from "./case/case_outcome.ts";
 import type { Guest } from "./guest/guest.ts";
 import { HarnessFault } from "./harness_fault.ts";
 import {
-  emptyResult,
   failingSplats,
   faultResult,
   isClean,
   type ReportedSplat,
-  type ResultBase,
+  type ResultStart,
   type ScenarioResult,
-  skippedResult,
   splatFindings,
+  startResult,
   TRUNCATED_LOG,
-  unrunResult,
 } from "./scenario_result.ts";
 
 /** How {@linkcode runCatalogue} is called. */
@@ -75,6 +73,10 @@ export function runCatalogue(
   return new CatalogueRun(options).run(scenarios);
 }
 
+type Complaints = Pick<LogPart, "text" | "splats">;
+
+const BOOT = { scenario: "boot", phase: "boot" } as const;
+
 /** A guest and what is known of it. */
 interface Session {
   readonly guest: Guest;
@@ -87,7 +89,7 @@ class CatalogueRun {
   readonly #options: CatalogueOptions;
   readonly #results: ScenarioResult[] = [];
   readonly #reproduced = new Map<string, number>();
-  readonly #bootSplats = new Set<string>();
+  readonly #toldAtBoot = new Set<string>();
   #session: Session | undefined;
   /** Why no guest boots any more. */
   #bootFailure: string | undefined;
@@ -104,7 +106,11 @@ class CatalogueRun {
           throwIfInterrupted(this.#options.signal);
           this.#options.onStart?.(scenario, index);
           const reason = this.#options.skipReason(scenario);
-          this.#add(reason === undefined ? await this.#runOne(scenario) : skippedResult(name, reason));
+          this.#add(
+            reason === undefined
+              ? await this.#runOne(scenario)
+              : startResult({ scenario: name, status: "skip", reason }),
+          );
         });
       }
       const last = this.#session?.last;
@@ -119,12 +125,12 @@ class CatalogueRun {
   }
 
   /** Does a part of the run; an error of ckptest itself is a result, and ends that part alone. */
-  async #guarded(base: Omit<ResultBase, "guestCommand">, work: () => Promise<void>): Promise<void> {
+  async #guarded(start: ResultStart, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       const { command = "", console } = this.#session?.guest ?? {};
-      this.#add(this.#faultOf(error, { ...base, guestCommand: command }, console?.text() ?? ""));
+      this.#add(this.#faultOf(error, { ...start, guestCommand: command, kernelLog: console?.text() ?? "" }));
       await this.#throwAway();
     }
   }
@@ -138,7 +144,10 @@ class CatalogueRun {
     const late = this.#session?.last && this.#session.log.readComplaints();
     if (late) await this.#addLate(this.#session!, late);
     this.#session ??= await this.#start();
-    if (!this.#session) return unrunResult(scenario.name, this.#bootFailure ?? "no guest boots");
+    if (!this.#session) {
+      const reason = `not run: ${this.#bootFailure ?? "no guest boots"}`;
+      return startResult({ scenario: scenario.name, status: "lost", reason });
+    }
     const first = await this.#attempt(this.#session, scenario);
     this.#session.last = scenario;
     if (first.status === "pass") return first;
@@ -154,77 +163,76 @@ class CatalogueRun {
 
   /** Boots a guest; what its kernel says until then is a result of its own if it is a complaint. */
   async #start(): Promise<Session | undefined> {
-    let lost: ScenarioResult | undefined;
-    for (let boot = 0; boot < MAX_BOOTS && this.#bootFailure === undefined; boot++) {
+    if (this.#bootFailure !== undefined) return undefined;
+    const losses: ScenarioResult[] = [];
+    let session: Session | undefined;
+    while (!session && losses.length < MAX_BOOTS) {
       let guest: Guest | undefined;
       try {
         guest = await this.#options.startGuest();
         this.#options.onGuest?.(guest);
         const log = new LogReader(guest, this.#options.drain);
         await this.#addBoot(guest, log);
-        if (lost) this.#add({ ...lost, reruns: { runs: 1, failed: 0, sameSplat: 0 } });
-        return { guest, log };
+        session = { guest, log };
       } catch (error) {
         await guest?.[Symbol.asyncDispose]();
         throwIfInterrupted(this.#options.signal);
         if (!(error instanceof GuestLostError)) throw error;
-        const next = await this.#lostBoot(error);
-        if (lost) {
-          const sameSplat = Number(haveSameSplat(lost, next));
-          this.#add({ ...lost, reruns: { runs: 1, failed: 1, sameSplat } });
-          this.#bootFailure = error.message.split("\n", 1)[0];
-        }
-        lost = next;
+        const text = error.consoleText ?? error.consoleTail;
+        const lost = await this.#complaints({ ...BOOT, guestCommand: error.command }, {
+          text,
+          splats: parseSplats(text),
+        });
+        losses.push({ ...lost, status: "lost", reason: error.message });
       }
     }
-    return undefined;
+    const [first, second] = losses;
+    if (second) this.#bootFailure = second.reason!.split("\n", 1)[0];
+    if (first) {
+      const sameSplat = Number(second !== undefined && haveSameSplat(first, second));
+      this.#add({ ...first, reruns: { runs: 1, failed: losses.length - 1, sameSplat } });
+    }
+    return session;
   }
 
-  async #addBoot(guest: Guest, log: LogReader): Promise<void> {
-    const base = { scenario: "boot", phase: "boot", guestCommand: guest.command } as const;
+  /** What a boot has to tell, once for all boots. */
+  async #addBoot({ command: guestCommand, console }: Guest, log: LogReader): Promise<void> {
+    const start = { ...BOOT, guestCommand };
+    let told: ScenarioResult;
     try {
-      const { text, splats } = await log.readToMark("booted");
-      const isNew = splats.some(({ fingerprint }) => !this.#bootSplats.has(fingerprint));
-      for (const { fingerprint } of splats) this.#bootSplats.add(fingerprint);
-      if (isNew) this.#add(await this.#complained({ ...base, kernelLog: text }, splats));
+      told = await this.#complaints(start, await log.readToMark("booted"));
     } catch (error) {
-      const fault = this.#faultOf(error, base, guest.console.text());
-      const isNew = !this.#bootSplats.has(fault.fault!.message);
-      this.#bootSplats.add(fault.fault!.message);
-      if (isNew) this.#add(fault);
+      told = this.#faultOf(error, { ...start, kernelLog: console.text() });
     }
+    const marks = [
+      ...told.splats.map(({ splat }) => splat.fingerprint),
+      ...told.fault ? [told.fault.message] : [],
+    ];
+    if (marks.some((mark) => !this.#toldAtBoot.has(mark))) this.#add(told);
+    for (const mark of marks) this.#toldAtBoot.add(mark);
   }
 
   /** The result for an error of ckptest itself; any other one is thrown on. */
-  #faultOf(error: unknown, base: ResultBase, kernelLog: string): ScenarioResult {
+  #faultOf(error: unknown, start: ResultStart): ScenarioResult {
     throwIfInterrupted(this.#options.signal);
     if (error instanceof ExpectedError) throw error;
-    return faultResult(base, error, kernelLog);
-  }
-
-  async #lostBoot(error: GuestLostError): Promise<ScenarioResult> {
-    const kernelLog = error.consoleText ?? error.consoleTail;
-    const base = { scenario: "boot", phase: "boot", guestCommand: error.command, kernelLog } as const;
-    const complained = await this.#complained(base, parseSplats(kernelLog));
-    return { ...complained, status: "lost", reason: error.message };
+    return faultResult(start, error);
   }
 
   async #attempt({ guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
     const begin = performance.now();
     const mark = guest.console.offset;
-    const base = { scenario: scenario.name, guestCommand: guest.command };
+    const start = { scenario: scenario.name, guestCommand: guest.command };
+    let result: ScenarioResult;
     try {
-      return {
-        ...await this.#judge(base, { guest, log }, scenario),
-        milliseconds: performance.now() - begin,
-      };
+      result = await this.#judge(start, { guest, log }, scenario);
     } catch (error) {
-      const fault = this.#faultOf(error, base, guest.console.text(mark));
-      return { ...fault, milliseconds: performance.now() - begin };
+      result = this.#faultOf(error, { ...start, kernelLog: guest.console.text(mark) });
     }
+    return { ...result, milliseconds: performance.now() - begin };
   }
 
-  async #judge(base: ResultBase, { guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
+  async #judge(start: ResultStart, { guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
     let outcome: CaseOutcome;
     try {
       outcome = await this.#options.runScenario(guest, scenario);
@@ -233,41 +241,27 @@ class CatalogueRun {
       // An agent that answered with an error, or a program that did not run: the guest is well.
       if (!(error instanceof ExpectedError)) throw error;
       const isLost = error instanceof GuestLostError;
-      return await this.#broken(
-        base,
-        error,
-        isLost ? await log.drain() : await readToEnd(log, scenario),
-      );
+      return await this.#broken(start, error, isLost ? await log.drain() : await readToEnd(log, scenario));
     }
     const end = await readToEnd(log, scenario);
     // A guest that went away after its last image, and whose kernel did not say why.
-    if (end.lost && end.splats.length === 0) return await this.#broken(base, end.lost, end);
-    const { text, splats, isWhole } = end;
-    const reported = await this.#report(splats);
-    const findings = [...outcome.findings, ...splatFindings(reported), ...(isWhole ? [] : [TRUNCATED_LOG])];
+    if (end.lost && end.splats.length === 0) return await this.#broken(start, end.lost, end);
+    const result = await this.#complaints(start, end);
+    const findings = [
+      ...outcome.findings,
+      ...result.outcome!.findings,
+      ...(end.isWhole ? [] : [TRUNCATED_LOG]),
+    ];
     const whole = { ...outcome, findings };
-    const status = isClean(whole) ? "pass" : "fail";
-    return { ...emptyResult(base), status, outcome: whole, kernelLog: text, splats: reported };
+    return { ...result, status: isClean(whole) ? "pass" : "fail", outcome: whole };
   }
 
   /** The result of a scenario that did not come to its end. */
-  async #broken(
-    base: ResultBase,
-    error: Error,
-    { text, splats }: LogPart,
-  ): Promise<ScenarioResult> {
-    const reported = await this.#report(splats);
-    const findings = splatFindings(reported);
-    const isExplained = failingSplats(reported).some((splat) => !isEndOfAgent(splat));
-    return {
-      ...emptyResult(base),
-      // A guest whose kernel said why it went away fails its scenario.
-      status: error instanceof GuestLostError && !isExplained ? "lost" : "fail",
-      reason: error.message,
-      outcome: findings.length > 0 ? { stops: [], findings } : undefined,
-      kernelLog: text,
-      splats: reported,
-    };
+  async #broken(start: ResultStart, error: Error, part: LogPart): Promise<ScenarioResult> {
+    const result = await this.#complaints({ ...start, reason: error.message }, part);
+    const isExplained = failingSplats(result.splats).some((splat) => !isEndOfAgent(splat));
+    // A guest whose kernel said why it went away fails its scenario.
+    return { ...result, status: error instanceof GuestLostError && !isExplained ? "lost" : "fail" };
   }
 
   async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
@@ -304,62 +298,52 @@ class CatalogueRun {
   }
 
   /** Adds what the kernel said between two scenarios to the one that ended last, and runs that one again. */
-  async #addLate(session: Session, { text, splats }: LogPart): Promise<void> {
+  async #addLate(session: Session, part: LogPart): Promise<void> {
     const scenario = session.last!;
-    const late = await this.#afterwards(session, {
-      text,
-      splats,
-      reason: `after ${scenario.name} had ended`,
-    });
+    const late = await this.#afterwards(session, part, `after ${scenario.name} had ended`);
     await this.#throwAway();
     this.#add(late.status === "fail" ? await this.#again(late, scenario) : late);
   }
 
-  async #afterwards(
-    { guest, last }: Session,
-    { text, splats, reason }: { text: string; splats: readonly Splat[]; reason: string },
-  ): Promise<ScenarioResult> {
-    const base = { scenario: last!.name, phase: "afterwards", guestCommand: guest.command } as const;
-    return await this.#complained({ ...base, kernelLog: text, reason }, splats);
+  #afterwards({ guest, last }: Session, part: Complaints, reason?: string): Promise<ScenarioResult> {
+    const { name: scenario } = last!;
+    return this.#complaints({ scenario, phase: "afterwards", guestCommand: guest.command, reason }, part);
   }
 
   /** Checks the last guest as a whole, and reads its log to the end. */
   async #finish(): Promise<void> {
     const session = this.#session;
     if (!session?.last) return;
-    const { guest, log, last } = session;
-    const base = { scenario: last.name, phase: "afterwards", guestCommand: guest.command } as const;
+    const { guest, log, last: { name: scenario } } = session;
     let part: LogPart;
     try {
       const text = await this.#options.finalCheck?.(guest) ?? "";
       const splats = parseSplats(text);
       const reason = "at the end of the run: any scenario since the guest's boot may have done it";
-      if (splats.length > 0) this.#add(await this.#afterwards(session, { text, splats, reason }));
+      if (splats.length > 0) this.#add(await this.#afterwards(session, { text, splats }, reason));
       part = await log.readToMark("end of the run");
     } catch (error) {
       throwIfInterrupted(this.#options.signal);
       if (!(error instanceof ExpectedError)) throw error;
       // A check that could not be made has not found that all is well.
       part = await log.drain();
-      this.#add(await this.#broken(base, error, part));
+      const start = { scenario, phase: "afterwards", guestCommand: guest.command } as const;
+      this.#add(await this.#broken(start, error, part));
     }
     if (part.splats.length > 0) await this.#addLate(session, part);
   }
 
-  /** A result of nothing but complaints. */
-  async #complained(
-    base: ResultBase & Pick<ScenarioResult, "kernelLog"> & Partial<ScenarioResult>,
-    splats: readonly Splat[],
-  ): Promise<ScenarioResult> {
+  /** A result of nothing but what the kernel said. */
+  async #complaints(start: ResultStart, { text, splats }: Complaints): Promise<ScenarioResult> {
     const reported = await this.#report(splats);
     const findings = splatFindings(reported);
-    return {
-      ...emptyResult(base),
-      ...base,
+    return startResult({
+      ...start,
       status: findings.length > 0 ? "fail" : "pass",
       outcome: { stops: [], findings },
+      kernelLog: text,
       splats: reported,
-    };
+    });
   }
 
   async #report(splats: readonly Splat[]): Promise<ReportedSplat[]> {

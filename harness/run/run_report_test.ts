@@ -135,9 +135,8 @@ Deno.test("RunReport says that an error of ckptest itself failed a scenario, and
     Uint8Array.of(8),
   ]]);
   const fault = faultResult(
-    { scenario: "odd", guestCommand: "qemu" },
+    { scenario: "odd", guestCommand: "qemu", kernelLog: "log\n" },
     new HarnessFault(error, inputs),
-    "log\n",
   );
   await report([result("good"), fault], async (dir, lines, close) => {
     await close();

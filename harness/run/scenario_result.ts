@@ -54,38 +54,23 @@ export interface ScenarioResult {
   readonly fault?: HarnessFault;
 }
 
-/** What every result of a run has from the start. */
-export type ResultBase = Pick<ScenarioResult, "scenario" | "phase" | "guestCommand">;
+/** What a result is of, and what is known of it so far. */
+export type ResultStart = Pick<ScenarioResult, "scenario"> & Partial<ScenarioResult>;
 
-/** A result with nothing in it yet. */
-export function emptyResult(base: ResultBase): ScenarioResult {
+/** A result with nothing in it yet but that. */
+export function startResult(start: ResultStart): ScenarioResult {
   return {
-    ...base,
-    status: "pass",
-    reason: undefined,
-    outcome: undefined,
-    milliseconds: 0,
-    kernelLog: "",
-    splats: [],
-    reruns: undefined,
+    ...{ status: "pass", reason: undefined, outcome: undefined, milliseconds: 0, kernelLog: "" },
+    ...{ splats: [], reruns: undefined, guestCommand: "" },
+    ...start,
   };
 }
 
-/** The result of a scenario that does not fit the kernel. */
-export function skippedResult(scenario: string, reason: string): ScenarioResult {
-  return { ...emptyResult({ scenario, guestCommand: "" }), status: "skip", reason };
-}
-
-/** The result of a scenario that found no guest. */
-export function unrunResult(scenario: string, reason: string): ScenarioResult {
-  return { ...emptyResult({ scenario, guestCommand: "" }), status: "lost", reason: `not run: ${reason}` };
-}
-
 /** The result of a scenario that was ended by an error of ckptest itself. */
-export function faultResult(base: ResultBase, error: unknown, kernelLog = ""): ScenarioResult {
+export function faultResult(start: ResultStart, error: unknown): ScenarioResult {
   const fault = HarnessFault.of(error);
   const outcome = { stops: [], findings: [fault.toFinding()] };
-  return { ...emptyResult(base), status: "fail", outcome, kernelLog, fault };
+  return startResult({ ...start, status: "fail", outcome, fault });
 }
 
 /**
