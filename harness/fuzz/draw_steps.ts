@@ -30,135 +30,126 @@ interface DrawOptions {
 /** The set-up of programs that page out: a device with a swap cache, in which pages can be lost. */
 export const SWAP_SETUP: readonly SetupStep[] = [{ swap: "loop" }];
 
+interface DrawnArea {
+  readonly name: string;
+  pages: number;
+}
+
 /**
  * What has been drawn so far: just enough to name areas and files; the model judges whether a step is
  * possible.
  */
-class Draft {
-  readonly steps: Step[] = [];
-  readonly areas: { name: string; pages: number }[] = [];
-  readonly files: string[] = [];
+interface Draft {
+  readonly steps: Step[];
+  readonly areas: DrawnArea[];
+  readonly files: string[];
 }
 
 /** Most steps of a program. */
 const MAX_STEPS = 16;
 
 type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
+/** Makes a step on a run of pages of an area that was drawn before, such as `3..5`. */
+type PagesStepMaker = (on: { area: string; pages: string }, choice: Choice, drawn: DrawnArea) => Step;
 
 const PROTS = ["rw", "r", "rwx", "none", "rx", "rw"] as const;
 const ADVICE = [
-  "dontneed",
-  "sequential",
-  "random",
-  "normal",
-  "dontdump",
-  "dontfork",
-  "wipeonfork",
-  "cold",
-  "free",
-  "populate_read",
-  "populate_write",
-] as const;
+  ...["dontneed", "sequential", "random", "normal", "dontdump", "dontfork", "wipeonfork"] as const,
+  ...["cold", "free", "populate_read", "populate_write"] as const,
+];
 const SEGMENT_FLAGS = ["32bit", "pages", "readonly", "useable", "not_present"] as const;
 const CONTENTS = ["data", "expand_down", "code"] as const;
 const LDT_ENTRIES = [0, 1, 5, 63, 511, 512, 8191];
+const MLOCKALL_FLAGS = [["current"], ["future"], ["current", "future"], ["future", "onfault"]] as const;
+const STOPPERS = ["signal", "seize", "attach", "freezer", "freezer and signal"] as const;
 
-function pick<Item>(list: readonly Item[], number: number): Item | undefined {
-  return list.length === 0 ? undefined : list[number % list.length];
+/** One of a list, whatever the number; undefined where it is empty. */
+function pick<const List extends readonly unknown[]>(list: List, number: number): List[number] {
+  return list[number % list.length];
 }
 
-/** A step on a run of pages of an area that was drawn before. */
-function onPages(make: (area: string, pages: string, choice: Choice) => Step): StepMaker {
-  return (choice, draft) => {
-    const area = pick(draft.areas, choice.area);
-    if (!area) return undefined;
-    const first = choice.first % area.pages;
-    const last = Math.min(area.pages - 1, first + choice.count % 8);
-    return make(area.name, first === last ? `${first}` : `${first}..${last}`, choice);
+function onPages(make: PagesStepMaker): StepMaker {
+  return (choice, { areas }) => {
+    const drawn = pick(areas, choice.area);
+    if (!drawn) return undefined;
+    const first = choice.first % drawn.pages;
+    const last = Math.min(drawn.pages - 1, first + choice.count % 8);
+    const pages = first === last ? `${first}` : `${first}..${last}`;
+    return make({ area: drawn.name, pages }, choice, drawn);
   };
 }
 
-function drawMmap(choice: Choice, draft: Draft): Step {
-  const name = `a${draft.areas.length}`;
-  const pages = 1 + choice.count % 20;
-  const prot = PROTS[choice.extra % PROTS.length]!;
-  const before = choice.first % 3 === 0 ? draft.areas.at(-1)?.name : undefined;
-  draft.areas.push({ name, pages });
-  const file = choice.kind % 2 === 0 ? pick(draft.files, choice.area) : undefined;
+const write = onPages((on) => ({ op: "write", ...on }));
+const mprotect = onPages((on, { extra }) => ({ op: "mprotect", ...on, prot: pick(PROTS, extra) }));
+
+function drawMmap({ kind, area, first, count, extra }: Choice, { areas, files }: Draft): Step {
+  const name = `a${areas.length}`;
+  const file = kind % 2 === 0 ? pick(files, area) : undefined;
+  const after = first % 3 === 0 && file === undefined ? areas.at(-1)?.name : undefined;
+  const pages = 1 + count % 20;
+  areas.push({ name, pages });
   return {
-    op: "mmap",
-    area: name,
-    pages,
-    prot,
-    ...(file === undefined ? {} : { file, offset: choice.first % 4 }),
-    ...(before === undefined || file !== undefined ? {} : { after: before }),
+    ...{ op: "mmap", area: name, pages, prot: pick(PROTS, extra) },
+    ...file !== undefined && { file, offset: first % 4 },
+    ...after !== undefined && { after },
   };
 }
 
-function drawFile(choice: Choice, draft: Draft): Step {
-  const file = `f${draft.files.length}`;
-  draft.files.push(file);
-  return { op: "file", file, pages: 1 + choice.count % 12 };
-}
-
-function drawLdt(choice: Choice): Step {
-  const flags = SEGMENT_FLAGS.filter((_, bit) => (choice.extra >> bit & 1) === 1);
+function drawLdt({ area, first, count, extra }: Choice): Step {
   return {
     op: "modify_ldt",
-    entries: LDT_ENTRIES[choice.area % LDT_ENTRIES.length]!,
-    base: `0x${(Math.imul(choice.first + 1, 0x9e3779b1) >>> 0).toString(16)}`,
-    limit: `0x${(Math.imul(choice.count + 1, 0x85ebca6b) >>> 12).toString(16)}`,
-    contents: CONTENTS[choice.extra % CONTENTS.length]!,
-    ...(choice.extra % 7 === 0 ? { func: 1 } : {}),
-    flags,
+    entries: pick(LDT_ENTRIES, area)!,
+    base: `0x${(Math.imul(first + 1, 0x9e3779b1) >>> 0).toString(16)}`,
+    limit: `0x${(Math.imul(count + 1, 0x85ebca6b) >>> 12).toString(16)}`,
+    contents: pick(CONTENTS, extra),
+    ...extra % 7 === 0 && { func: 1 },
+    flags: SEGMENT_FLAGS.filter((_, bit) => (extra >> bit & 1) === 1),
   };
 }
 
-function drawMremap(choice: Choice, draft: Draft): Step | undefined {
-  const area = pick(draft.areas, choice.area);
+function drawMremap(
+  { kind, area: number, first, count: most, extra }: Choice,
+  { areas }: Draft,
+): Step | undefined {
+  const area = pick(areas, number);
   if (!area) return undefined;
-  const first = choice.first % area.pages;
-  const count = Math.min(area.pages - first, 1 + choice.count % 8);
-  const pages = `${first}..${first + count - 1}`;
-  const size = choice.extra % 3 === 0 ? 1 + choice.extra % 20 : count;
-  if (choice.kind % 3 === 0) {
-    area.pages = first + size;
-    return { op: "mremap", area: area.name, pages, size };
+  const start = first % area.pages;
+  const count = Math.min(area.pages - start, 1 + most % 8);
+  const size = extra % 3 === 0 ? 1 + extra % 20 : count;
+  const step = { op: "mremap", area: area.name, pages: `${start}..${start + count - 1}`, size } as const;
+  if (kind % 3 === 0) {
+    area.pages = start + size;
+    return step;
   }
-  const to = `a${draft.areas.length}`;
-  draft.areas.push({ name: to, pages: size });
-  const keep = choice.extra % 4 === 1 && size === count ? { flags: ["dontunmap"] as const } : {};
-  return { op: "mremap", area: area.name, pages, to, size, ...keep };
+  const to = `a${areas.length}`;
+  areas.push({ name: to, pages: size });
+  return { ...step, to, ...extra % 4 === 1 && size === count && { flags: ["dontunmap"] } };
 }
 
-function drawBrk(choice: Choice, draft: Draft): Step {
-  const pages = choice.count % 24;
-  const heap = draft.areas.find(({ name }) => name === "heap");
+function drawBrk({ count }: Choice, { areas }: Draft): Step {
+  const pages = count % 24;
+  const heap = areas.find(({ name }) => name === "heap");
   if (heap) heap.pages = Math.max(1, pages);
-  else draft.areas.push({ name: "heap", pages: Math.max(1, pages) });
+  else areas.push({ name: "heap", pages: Math.max(1, pages) });
   return { op: "brk", area: "heap", pages };
 }
 
-function drawFileChange(choice: Choice, draft: Draft): Step | undefined {
-  const file = pick(draft.files, choice.area);
+function drawFileChange({ area, first, count, extra }: Choice, { files }: Draft): Step | undefined {
+  const file = pick(files, area);
   if (file === undefined) return undefined;
-  if (choice.extra % 2 === 0) return { op: "truncate", file, pages: choice.count % 12 };
-  return { op: "write_file", file, pages: choice.first % 12 };
+  return extra % 2 === 0
+    ? { op: "truncate", file, pages: count % 12 }
+    : { op: "write_file", file, pages: first % 12 };
 }
 
-const MLOCKALL_FLAGS = [["current"], ["future"], ["current", "future"], ["future", "onfault"]] as const;
-
-function drawLock(choice: Choice, draft: Draft): Step | undefined {
-  const area = pick(draft.areas, choice.area);
-  if (!area || choice.extra % 8 === 0) {
-    const flags = pick(MLOCKALL_FLAGS, choice.first)!;
-    return choice.count % 2 === 0 ? { op: "mlockall", flags } : { op: "munlockall" };
-  }
-  const first = choice.first % area.pages;
-  const pages = `${first}..${Math.min(area.pages - 1, first + choice.count % 8)}`;
-  if (choice.extra % 3 === 0) return { op: "munlock", area: area.name, pages };
-  return { op: "mlock", area: area.name, pages, ...(choice.extra % 3 === 1 ? { flags: ["onfault"] } : {}) };
+function drawLockAll({ first, count }: Choice): Step {
+  return count % 2 === 0 ? { op: "mlockall", flags: pick(MLOCKALL_FLAGS, first) } : { op: "munlockall" };
 }
+
+const lockPages = onPages((on, { extra }) => {
+  if (extra % 3 === 0) return { op: "munlock", ...on };
+  return { op: "mlock", ...on, ...extra % 3 === 1 && { flags: ["onfault"] } };
+});
 
 /** Makes a child that does the step in place of the subject, and ends. */
 function inChild(make: StepMaker): StepMaker {
@@ -168,90 +159,64 @@ function inChild(make: StepMaker): StepMaker {
   };
 }
 
-const STOPPERS = ["signal", "seize", "attach", "freezer", "freezer and signal"] as const;
-
 /**
  * A stop at which somebody writes to memory, sets a breakpoint, or holds the target in another way. Breakpoints
  * are on execution, which no program of steps does in its areas.
  */
-function drawTracedStop({ area, first, count, extra }: Choice, draft: Draft): Step | undefined {
-  const drawn = pick(draft.areas, area);
-  if (!drawn) return undefined;
-  const at = `${drawn.name}:${first % drawn.pages}+${count * 64 + extra}`;
-  const label = `stop ${draft.steps.length}`;
-  const what = (first + count + extra) % 3;
-  if (what === 0) return { op: "stop", label, stoppedBy: STOPPERS[extra % STOPPERS.length]! };
-  if (what === 1) {
-    const number = extra % 4;
-    const enable = 1 << (2 * number + count % 2);
+const drawTracedStop: StepMaker = (choice, draft) => {
+  const { first, count, extra } = choice;
+  return onPages((_on, _choice, drawn) => {
+    const at = `${drawn.name}:${first % drawn.pages}+${count * 64 + extra}`;
+    const label = `stop ${draft.steps.length}`;
+    const stop = { op: "stop", label, stoppedBy: pick(STOPPERS, extra) } as const;
+    const what = (first + count + extra) % 3;
+    if (what === 0) return stop;
+    if (what === 1) {
+      const register = pick(["dr0", "dr1", "dr2", "dr3"], extra);
+      const enable = 1 << (2 * (extra % 4) + count % 2);
+      return { op: "stop", label, debug: [{ register, value: at }, { register: "dr7", value: enable }] };
+    }
+    const bytes = (extra * 4 + 1).toString(16).padStart(2, "0").repeat(1 + count % 4);
     return {
-      op: "stop",
-      label,
-      debug: [{ register: (["dr0", "dr1", "dr2", "dr3"] as const)[number]!, value: at }, {
-        register: "dr7",
-        value: enable,
-      }],
+      ...stop,
+      poke: [{ at, bytes }, ...extra % 4 === 0 ? [{ at: `vdso+${first}`, bytes: "cc" }] : []],
     };
-  }
-  const bytes = (extra * 4 + 1).toString(16).padStart(2, "0").repeat(1 + count % 4);
-  const poke = [{ at, bytes }, ...(extra % 4 === 0 ? [{ at: `vdso+${first}`, bytes: "cc" }] : [])];
-  return { op: "stop", label, poke, stoppedBy: STOPPERS[extra % STOPPERS.length]! };
-}
+  })(choice, draft);
+};
 
-/** Step kinds, the frequent ones more than once. */
+/** Step kinds with how often each is drawn. */
 function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
-  const write = onPages((area, pages) => ({ op: "write", area, pages }));
-  const read = onPages((area, pages) => ({ op: "read", area, pages }));
-  const mprotect = onPages((area, pages, { extra }) => ({
-    op: "mprotect",
-    area,
-    pages,
-    prot: PROTS[extra % PROTS.length]!,
-  }));
-  const pageout = onPages((area, pages) => ({ op: "madvise", area, pages, advice: "pageout" }));
-  return [
-    drawMmap,
-    drawMmap,
-    drawFile,
-    write,
-    write,
-    write,
-    read,
-    read,
-    mprotect,
-    mprotect,
-    onPages((area, pages) => ({ op: "munmap", area, pages })),
-    onPages((area, pages) => ({ op: "zero", area, pages })),
-    onPages((area, pages, { extra }) => ({
-      op: "madvise",
-      area,
-      pages,
-      advice: ADVICE[extra % ADVICE.length]!,
-    })),
-    (choice, draft) => {
-      const area = pick(draft.areas, choice.area);
-      return area && {
-        op: "poke",
-        area: area.name,
-        page: choice.first % area.pages,
-        offset: choice.count * 8 % PAGE_SIZE,
-        size: 8,
-        value: choice.extra,
-      };
-    },
-    drawMremap,
-    drawMremap,
-    drawBrk,
-    drawFileChange,
-    drawLock,
-    inChild(write),
-    inChild(mprotect),
-    drawLdt,
-    drawLdt,
-    ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" }),
-    ...(swap ? [pageout, pageout] : []),
-    ...(tracers ? Array.from({ length: 8 }, () => drawTracedStop) : []),
+  const weighted: [weight: number, make: StepMaker][] = [
+    [2, drawMmap],
+    [1, ({ count }, { files }) => {
+      const file = `f${files.length}`;
+      files.push(file);
+      return { op: "file", file, pages: 1 + count % 12 };
+    }],
+    [3, write],
+    [2, onPages((on) => ({ op: "read", ...on }))],
+    [2, mprotect],
+    [1, onPages((on) => ({ op: "munmap", ...on }))],
+    [1, onPages((on) => ({ op: "zero", ...on }))],
+    [1, onPages((on, { extra }) => ({ op: "madvise", ...on, advice: pick(ADVICE, extra)! }))],
+    [
+      1,
+      onPages(({ area }, { first, count, extra: value }, { pages }) => (
+        { op: "poke", area, page: first % pages, offset: count * 8 % PAGE_SIZE, size: 8, value }
+      )),
+    ],
+    [2, drawMremap],
+    [1, drawBrk],
+    [1, drawFileChange],
+    [1, (choice, draft) => (choice.extra % 8 > 0 && lockPages(choice, draft)) || drawLockAll(choice)],
+    [1, inChild(write)],
+    [1, inChild(mprotect)],
+    [2, drawLdt],
+    [1, ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" })],
+    [swap ? 2 : 0, onPages((on) => ({ op: "madvise", ...on, advice: "pageout" }))],
+    [tracers ? 8 : 0, drawTracedStop],
   ];
+  return weighted.flatMap(([weight, make]) => Array<StepMaker>(weight).fill(make));
 }
 
 /** Whether the model can say what the steps do; a step that cannot be done is left out of the program. */
@@ -282,17 +247,13 @@ export function stepsArbitrary(options: DrawOptions): fc.Arbitrary<Step[]> {
   });
   const choices = fc.array(choice, { minLength: 1, maxLength: MAX_STEPS, size: "max" });
   return choices.map((list) => {
-    const draft = new Draft();
+    let draft: Draft = { steps: [], areas: [], files: [] };
     for (const one of list) {
-      const areas = draft.areas.map((area) => ({ ...area }));
-      const files = draft.files.length;
-      const step = makers[one.kind % makers.length]!(one, draft);
-      if (step && isPossible([...draft.steps, step], options)) {
-        draft.steps.push(step);
-      } else {
-        draft.areas.splice(0, draft.areas.length, ...areas);
-        draft.files.length = files;
-      }
+      const next = structuredClone(draft);
+      const step = pick(makers, one.kind)!(one, next);
+      if (!step || !isPossible([...draft.steps, step], options)) continue;
+      next.steps.push(step);
+      draft = next;
     }
     return [...draft.steps, STOP];
   });
