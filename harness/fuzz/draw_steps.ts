@@ -163,7 +163,7 @@ function inChild(make: StepMaker): StepMaker {
  * A stop at which somebody writes to memory, sets a breakpoint, or holds the target in another way. Breakpoints
  * are on execution, which no program of steps does in its areas.
  */
-const drawTracedStop: StepMaker = (choice, draft) => {
+function drawTracedStop(choice: Choice, draft: Draft): Step | undefined {
   const { first, count, extra } = choice;
   return onPages((_on, _choice, drawn) => {
     const at = `${drawn.name}:${first % drawn.pages}+${count * 64 + extra}`;
@@ -182,7 +182,7 @@ const drawTracedStop: StepMaker = (choice, draft) => {
       poke: [{ at, bytes }, ...extra % 4 === 0 ? [{ at: `vdso+${first}`, bytes: "cc" }] : []],
     };
   })(choice, draft);
-};
+}
 
 /** Step kinds with how often each is drawn. */
 function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
