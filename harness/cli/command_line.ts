@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import type { Command } from "./command.ts";
-import { optionsHelp, parseOptions } from "./parse_options.ts";
+import { command, message, or, runParser, text } from "@optique/core";
+import { type Command, parseArguments, usageError } from "./options.ts";
+import { didYouMean } from "../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
 import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
+import { onInterrupt } from "../run/on_interrupt.ts";
 import { bisectStatusOf } from "../bisect/bisect_status.ts";
+import { Terminal } from "../report/terminal.ts";
 
 /** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */
 type Commands = Readonly<Record<string, () => Promise<Command>>>;
@@ -29,6 +32,13 @@ const COMMANDS: Commands = {
   "kernel-lint": async () => (await import("./commands/kernel_lint.ts")).kernelLintCommand,
 };
 
+const HELP_OPTIONS = ["--help", "-h"] as const;
+/** What is asked of ckptest itself, with or without a command. */
+const ABOUT_ITSELF: ReadonlySet<string> = new Set([
+  ...HELP_OPTIONS,
+  ...["help", "version", "--version", "completion"],
+]);
+
 /**
  * Carries out a command line and returns the exit status; no error gets out of it.
  *
@@ -39,39 +49,36 @@ export async function runCommandLine(
   line: readonly string[],
   commands: Commands = COMMANDS,
 ): Promise<number> {
-  const { name, args } = splitLine(line);
+  const { name, args, program } = splitLine(line);
   try {
-    if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-      console.log(await helpText(commands));
+    const isAboutItself = args.some((arg) => /^(--help|-h|--version)$/.test(arg));
+    if (name === undefined || ABOUT_ITSELF.has(name) || isAboutItself) {
+      await explain(name === undefined ? ["help"] : [name, ...args], commands);
       return name === undefined ? EXIT_STATUS.usage : EXIT_STATUS.pass;
     }
-    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (!load) {
-      console.error(`ckptest: no command "${name}": one of ${Object.keys(commands).join(", ")}`);
-      return EXIT_STATUS.usage;
-    }
-    const command = await load();
-    if (args[0] === "--help" || args[0] === "-h") {
-      console.log(commandHelp(command));
-      return EXIT_STATUS.pass;
-    }
-    const done = await command.run(parseOptions(args, command));
+    const { parser, takesProgram } = await loadCommand(name, commands);
+    const words = takesProgram || program.length === 0 ? args : [...args, "--", ...program];
+    const carryOut = parseArguments(parser, words);
+    let interrupt: ReturnType<typeof onInterrupt> | undefined;
+    using stack = new DisposableStack();
+    const terminal = new Terminal();
+    const done = await carryOut({
+      ...{ args, program, terminal },
+      get signal() {
+        return (interrupt ??= stack.use(onInterrupt(terminal))).signal;
+      },
+    });
     return await endWith(line, typeof done === "number" ? { status: done } : done);
   } catch (error) {
-    return await endWithError(error, line, commands);
+    return await endWithError(error, line);
   }
 }
 
 /** Tells the user of an error that ends the command. */
-export async function endWithError(
-  error: unknown,
-  line: readonly string[],
-  commands: Commands = COMMANDS,
-): Promise<number> {
+export async function endWithError(error: unknown, line: readonly string[]): Promise<number> {
   const { name = "help", args } = splitLine(line);
   const { reportError } = await import("./report_error.ts");
-  const synopsis = error instanceof UsageError ? (await commands[name]?.())?.usage[0] ?? "" : "";
-  const { status, text, problem } = await reportError(error, { name, args, synopsis });
+  const { status, text, problem } = await reportError(error, { name, args });
   if (text !== undefined) console.error(text);
   return await endWith(line, { status, problem });
 }
@@ -83,32 +90,59 @@ async function endWith(line: readonly string[], outcome: CommandOutcome): Promis
   return args.includes("--bisect-status") ? bisectStatusOf(outcome.status) : outcome.status;
 }
 
-function splitLine(
-  line: readonly string[],
-): { outcomePath: string | undefined; name: string | undefined; args: readonly string[] } {
-  const [outcomePath, [name, ...args]] = line[0] === "--outcome"
+interface SplitLine {
+  readonly outcomePath: string | undefined;
+  readonly name: string | undefined;
+  readonly args: readonly string[];
+  /** What is behind `--`. */
+  readonly program: readonly string[];
+}
+
+function splitLine(line: readonly string[]): SplitLine {
+  const [outcomePath, [name, ...rest]] = line[0] === "--outcome"
     ? [line[1], line.slice(2)]
     : [undefined, line];
-  return { outcomePath, name, args };
+  const end = rest.indexOf("--");
+  const args = end < 0 ? rest : rest.slice(0, end);
+  return { outcomePath, name, args, program: end < 0 ? [] : rest.slice(end + 1) };
 }
 
-async function helpText(commands: Commands): Promise<string> {
-  const all = await Promise.all(Object.values(commands).map((load) => load()));
-  const lines = all.map(({ usage: [synopsis, purpose] }) => `  ${synopsis}\n      ${purpose}`);
-  return [
-    "ckptest: build a kernel with the checkpoint patch, boot it, checkpoint a process, validate the image",
-    "",
-    "usage: deno task ckptest COMMAND ...",
-    "",
-    ...lines,
-    "",
-    "exit status: 0 pass, 1 a test failed, 2 usage, 3 build failed, 4 guest lost, 5 nothing ran,",
-    "  70 an error of ckptest itself, 130 interrupted",
-  ].join("\n");
+async function loadCommand(name: string, commands: Commands): Promise<Command> {
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load) return await load();
+  const names = Object.keys(commands);
+  throw new UsageError(`no command "${name}"${didYouMean(name, names) || `: one of ${names.join(", ")}`}`);
 }
 
-function commandHelp(command: Command): string {
-  const [synopsis, purpose] = command.usage;
-  const options = optionsHelp(command).map((line) => `  ${line}`);
-  return [`usage: ckptest ${synopsis}`, "", purpose, ...options.length ? ["", ...options] : []].join("\n");
+/** Prints help, the version, or what a shell needs to complete command lines. */
+async function explain(line: readonly string[], commands: Commands): Promise<void> {
+  const named = line.find((word) => !word.startsWith("-") && !ABOUT_ITSELF.has(word));
+  if (named !== undefined && !/completion$/.test(line[0]!)) await loadCommand(named, commands);
+  const all = await Promise.all(
+    Object.entries(commands).map(async ([name, load]) => {
+      const { about, parser, takesProgram } = await load();
+      const brief = message`${text(about)}`;
+      return command(name, parser, {
+        brief,
+        usageLine: (usage) =>
+          takesProgram ? [...usage, { type: "literal", value: "-- PROGRAM ARGS..." }] : usage,
+      });
+    }),
+  );
+  const config = await Deno.readTextFile(new URL("../../deno.json", import.meta.url));
+  runParser(or(...all), "ckptest", line, {
+    help: { command: true, option: { names: HELP_OPTIONS } },
+    version: { value: JSON.parse(config).version, command: true, option: true },
+    completion: { command: true },
+    brief:
+      message`build a kernel with the checkpoint patch, boot it, checkpoint a process, validate the image`,
+    footer:
+      message`exit status: 0 pass, 1 a test failed, 2 usage, 3 build failed, 4 guest lost, 5 nothing ran,
+      70 an error of ckptest itself, 130 interrupted`,
+    usageLine: [{ type: "command", name: "COMMAND" }, { type: "ellipsis" }],
+    ...{ termWidth: "auto", maxWidth: 100, stderr: () => {} },
+    onError: (_, error) => {
+      throw usageError(error);
+    },
+  });
 }

@@ -9,7 +9,6 @@ import {
   ExpectedError,
   InterruptedError,
   isSystemError,
-  UsageError,
 } from "../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskFull } from "../../vm/kernel/build/build_error.ts";
 
@@ -25,7 +24,6 @@ export interface ErrorReport {
 /** Which command line an error ended. */
 export interface FailedCommand {
   readonly name: string;
-  readonly synopsis: string;
   readonly args: readonly string[];
   /** Where stack traces are kept; below the cache by default. */
   readonly errorDirectory?: string;
@@ -41,10 +39,9 @@ export async function reportError(error: unknown, command: FailedCommand): Promi
   if (isUnread) return { status: EXIT_STATUS.brokenPipe, text: undefined, problem: error.message };
   const foreseen = foreseenText(error);
   if (foreseen === undefined) return await reportUnforeseen(error, command);
-  const usage = error instanceof UsageError ? `\nusage: ckptest ${command.synopsis}` : "";
   return {
     status: error instanceof ExpectedError ? error.status : EXIT_STATUS.usage,
-    text: `ckptest ${command.name}: ${foreseen}${usage}`,
+    text: `ckptest ${command.name}: ${foreseen}`,
     problem: foreseen,
   };
 }

@@ -3,17 +3,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import {
-  argsToResume,
-  FILTER_OPTION,
-  kernelSourceOption,
-  RUN_OUT_OPTIONS,
-  SOURCE_OPTIONS,
-} from "./shared_options.ts";
-import { parseOptions } from "./parse_options.ts";
+import { argsToResume, kernelSourceOption, SOURCE_OPTIONS } from "./shared_options.ts";
+import { optionsParser, parseArguments } from "./options.ts";
 
 Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platform", () => {
-  const source = (...args: string[]) => kernelSourceOption(parseOptions(args, { options: SOURCE_OPTIONS }));
+  const source = (...args: string[]) =>
+    kernelSourceOption(parseArguments(optionsParser(SOURCE_OPTIONS), args));
   assertEquals(source(), undefined);
   assertEquals(source("--series", "6.12"), undefined);
   assertEquals(source("--kernel-tree", "linux"), { kind: "directory", path: resolve("linux") });
@@ -26,8 +21,7 @@ Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platf
 });
 
 Deno.test("argsToResume() keeps everything but what says where the results go", () => {
-  const specs = { options: { ...FILTER_OPTION, ...RUN_OUT_OPTIONS }, words: {} };
-  const args = (...given: string[]) => argsToResume(parseOptions(given, specs));
+  const args = (...given: string[]) => argsToResume(given);
   assertEquals(args("--filter", "out", "--out", "a", "word"), ["--filter", "out", "word"]);
   assertEquals(args("--out=a", "--resume", "--filter=x"), ["--filter=x"]);
 });

@@ -4,7 +4,7 @@ import type { Dialect } from "../../lib/abi/dialect.ts";
 import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
 import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { OptionSpecs, ParsedOptions } from "./parse_options.ts";
+import { FILE, flag, kindOf, oneOf, type OptionValues, value } from "./options.ts";
 
 /** What a command line says of a user kernel: one that the project does not make itself. */
 interface UserKernel {
@@ -22,67 +22,67 @@ interface UserKernel {
   readonly dialect?: Dialect | undefined;
 }
 
+const SYSCALL_MAX = 1023;
+const SYSCALL = kindOf({
+  metavar: "NR",
+  what: `a number from 1 to ${SYSCALL_MAX}, or x86_64=NR,i386=NR`,
+  parse: (text) => parseSyscallNumbers(text) && text,
+});
+
+/** Options of a kernel that is built as the user wants it. */
+export const BUILT_KERNEL_OPTIONS = {
+  kernelConfig: value(FILE, "a whole .config for the kernel that is built, in place of the project's"),
+  channel: value(
+    oneOf(["virtio", "serial"]),
+    "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
+  ),
+};
+
 /** Options that describe a user kernel. */
 export const USER_KERNEL_OPTIONS = {
-  bzimage: ["FILE", "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build"],
-  kernel: ["FILE", "the same as --bzimage"],
-  "kernel-config": ["FILE", "a whole .config for the kernel that is built, in place of the project's"],
-  syscall: [
-    "NR",
-    "the number of its system call; of 64- and 32-bit programs: x86_64=NR,i386=NR (probed otherwise)",
-  ],
-  channel: ["NAME", "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)"],
-  self: "for kernels on which a task can only checkpoint itself: stops become self-checkpoints",
-  dialect: [
-    "NAME",
+  bzimage: value(
+    FILE,
+    "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build",
+    "--kernel",
+  ),
+  ...BUILT_KERNEL_OPTIONS,
+  syscall: value(SYSCALL, "the number of its system call; of 64- and 32-bit programs (probed otherwise)"),
+  self: flag("for kernels on which a task can only checkpoint itself: stops become self-checkpoints"),
+  dialect: value(
+    oneOf(["port", "v11"]),
     "judge images as port or as v11, the code posted in 2008; by the revision in their head otherwise",
-  ],
-} satisfies OptionSpecs;
+  ),
+};
 
 /**
  * Reads these options.
  *
- * @throws {UsageError} naming the option, what it takes and what was found
+ * @throws {UsageError} naming options that do not fit together
  */
-export function userKernelOptions(options: ParsedOptions): UserKernel {
-  const [bzimage, kernel] = [options.string("bzimage"), options.string("kernel")];
-  if (bzimage !== undefined && kernel !== undefined) {
-    throw new UsageError("options --bzimage and --kernel are one and the same: give one of them");
-  }
-  if ((bzimage ?? kernel) !== undefined && options.string("kernel-config") !== undefined) {
+export function userKernelOptions(
+  { bzimage, kernelConfig, syscall, channel, self = false, dialect }: Partial<
+    OptionValues<typeof USER_KERNEL_OPTIONS>
+  >,
+): UserKernel {
+  if (bzimage !== undefined && kernelConfig !== undefined) {
     throw new UsageError(
       "option --kernel-config is for a kernel that is built: it has no meaning with --bzimage",
     );
   }
-  const text = options.string("syscall");
   return {
-    kernelFile: bzimage ?? kernel,
-    configFile: options.string("kernel-config"),
-    syscall: text === undefined ? undefined : parseSyscallNumbers(text),
-    channel: options.choice("channel", ["virtio", "serial"]),
-    self: options.flag("self"),
-    dialect: options.choice("dialect", ["port", "v11"]),
+    ...{ kernelFile: bzimage, configFile: kernelConfig, channel, self, dialect },
+    syscall: syscall === undefined ? undefined : parseSyscallNumbers(syscall),
   };
 }
 
-const SYSCALL_MAX = 1023;
-
-function parseSyscallNumbers(text: string): SyscallNumbers {
-  const fail = () =>
-    new UsageError(
-      `option --syscall takes a number from 1 to ${SYSCALL_MAX}, or x86_64=NR,i386=NR: found "${text}"`,
-    );
-  const numberOf = (digits: string) => {
-    const number = /^\d+$/.test(digits) ? Number(digits) : 0;
-    if (number < 1 || number > SYSCALL_MAX) throw fail();
-    return number;
-  };
-  if (!text.includes("=")) return { x86_64: numberOf(text), i386: numberOf(text) };
+function parseSyscallNumbers(text: string): SyscallNumbers | undefined {
+  const words = text.includes("=") ? text.split(",") : [`x86_64=${text}`, `i386=${text}`];
   const numbers = new Map<string, number>();
-  for (const word of text.split(",")) {
-    const [, arch, digits = ""] = /^(x86_64|i386)=(.*)$/.exec(word) ?? [];
-    if (arch === undefined || numbers.has(arch)) throw fail();
-    numbers.set(arch, numberOf(digits));
+  for (const word of words) {
+    const [, arch, digits] = /^(x86_64|i386)=(\d+)$/.exec(word) ?? [];
+    const number = Number(digits);
+    if (arch === undefined || numbers.has(arch) || number < 1 || number > SYSCALL_MAX) return undefined;
+    numbers.set(arch, number);
   }
   const [only] = numbers.values();
   return { x86_64: numbers.get("x86_64") ?? only!, i386: numbers.get("i386") ?? only! };

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { SOURCE_OPTIONS } from "./shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "./user_kernel_option.ts";
-import { givenOptions, parseOptions } from "./parse_options.ts";
+import { optionArgs, optionsParser, parseArguments } from "./options.ts";
 
 function parse(...args: string[]) {
-  return parseOptions(args, { options: { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS } });
+  return parseArguments(optionsParser({ ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }), args);
 }
 
 Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
@@ -21,7 +22,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
     dialect: undefined,
   });
   assertEquals(read("--bzimage", "b", "--syscall", "467", "--channel", "serial", "--self"), {
-    kernelFile: "b",
+    kernelFile: resolve("b"),
     configFile: undefined,
     syscall: { x86_64: 467, i386: 467 },
     channel: "serial",
@@ -29,8 +30,8 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
     dialect: undefined,
   });
   assertEquals(read("--dialect", "v11").dialect, "v11");
-  assertEquals(read("--kernel", "k").kernelFile, "k");
-  assertEquals(read("--kernel-config", "c").configFile, "c");
+  assertEquals(read("--kernel", "k").kernelFile, resolve("k"));
+  assertEquals(read("--kernel-config", "c").configFile, resolve("c"));
   assertEquals(read("--syscall", "i386=333,x86_64=295").syscall, { x86_64: 295, i386: 333 });
   assertEquals(read("--syscall", "i386=333").syscall, { x86_64: 333, i386: 333 });
 });
@@ -38,7 +39,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
 Deno.test("userKernelOptions() says what an option takes and what was found", () => {
   const fails = (message: string, ...args: string[]) =>
     assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
-  fails("one and the same", "--bzimage", "a", "--kernel", "b");
+  fails("--kernel cannot be used multiple times", "--bzimage", "a", "--kernel", "b");
   fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
   fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
   fails('option --dialect takes port, v11: found "v12"', "--dialect", "v12");
@@ -47,7 +48,7 @@ Deno.test("userKernelOptions() says what an option takes and what was found", ()
   }
 });
 
-Deno.test("givenOptions() gives everything that names the kernel, for another command line", () => {
+Deno.test("optionArgs() gives everything that names the kernel, for another command line", () => {
   const args = [
     "--series",
     "6.1",
@@ -61,7 +62,7 @@ Deno.test("givenOptions() gives everything that names the kernel, for another co
     "--self",
   ];
   assertEquals(
-    givenOptions(parse(...args), { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }).toSorted(),
+    optionArgs(parse(...args), { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }).toSorted(),
     args.toSorted(),
   );
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { shellJoin } from "../../vm/host/shell_quote.ts";
+import { ownCommand } from "../../vm/host/own_command.ts";
 
 /** What random programs are drawn, and how. */
 export interface FuzzSettings {
@@ -25,7 +25,7 @@ export function fuzzCommandLine(platform: string, { seed, count, others }: FuzzS
     String(count),
     ...skip > 0 ? ["--skip", String(skip)] : [],
   ];
-  return shellJoin(["deno", "task", "ckptest", "fuzz", "--arch", platform, ...draw, ...others]);
+  return ownCommand(["ckptest", "fuzz", "--arch", platform, ...draw, ...others]);
 }
 
 /** What is said of random programs that were interrupted. */

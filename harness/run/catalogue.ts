@@ -3,7 +3,8 @@
 import { walk } from "@std/fs";
 import { basename, join } from "@std/path";
 import { parseScenario, type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
-import { ExpectedError } from "../../vm/host/errors.ts";
+import { ExpectedError, UsageError } from "../../vm/host/errors.ts";
+import { didYouMean } from "../../vm/host/did_you_mean.ts";
 
 /** Where the project's own scenarios lie. */
 export const SCENARIO_DIRECTORY: string = join(
@@ -47,8 +48,35 @@ export async function readCatalogue(directory = SCENARIO_DIRECTORY): Promise<Sce
   return await Promise.all(paths.sort(byName).map((path) => readScenario(path)));
 }
 
-/** The scenarios whose name contains one of the texts; all of them when there is no text. */
-export function filterScenarios(scenarios: readonly Scenario[], texts: readonly string[]): Scenario[] {
-  if (texts.length === 0) return [...scenarios];
-  return scenarios.filter((scenario) => texts.some((text) => scenario.name.includes(text)));
+const REGEXP_FILTER = /^\/(.+)\/$/;
+
+/** A filter as it is, when it can be one: a text, or a regular expression between slashes. */
+export function isFilter(text: string): string | undefined {
+  try {
+    new RegExp(REGEXP_FILTER.exec(text)?.[1] ?? "");
+    return text;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The scenarios that one of the filters means: the one of that name, else those whose names contain the text or
+ * match the regular expression. All of them when there is no filter.
+ *
+ * @throws {UsageError} naming a filter that means none
+ */
+export function filterScenarios(scenarios: readonly Scenario[], filters: readonly string[]): Scenario[] {
+  if (filters.length === 0) return [...scenarios];
+  const names = scenarios.map(({ name }) => name);
+  const wanted = new Set(filters.flatMap((filter) => {
+    const [, pattern] = REGEXP_FILTER.exec(filter) ?? [];
+    const regexp = pattern === undefined ? undefined : new RegExp(pattern);
+    const found = names.includes(filter)
+      ? [filter]
+      : names.filter((name) => regexp?.test(name) ?? name.includes(filter));
+    if (found.length > 0) return found;
+    throw new UsageError(`option --filter: no scenario is called "${filter}"${didYouMean(filter, names)}`);
+  }));
+  return scenarios.filter(({ name }) => wanted.has(name));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
-import { ExpectedError } from "../../vm/host/errors.ts";
+import { filterScenarios, isFilter, readCatalogue, readScenario } from "./catalogue.ts";
+import { ExpectedError, UsageError } from "../../vm/host/errors.ts";
 import { parsePlatforms, PLATFORMS } from "./platform.ts";
 
 async function withFile(text: string, use: (path: string) => Promise<unknown>): Promise<void> {
@@ -42,12 +42,29 @@ Deno.test("readScenario() names a file that is missing, no JSON, or no scenario"
   );
 });
 
-Deno.test("filterScenarios() takes what holds one of the texts; everything when there is none", async () => {
+Deno.test("filterScenarios() takes a name, a text, or a regular expression; all when there is none", async () => {
   const all = await readCatalogue();
   assertEquals(filterScenarios(all, []).length, all.length);
-  const some = filterScenarios(all, ["adjacent", "pages_20"]).map(({ name }) => name);
-  assertEquals(some, ["adjacent_areas", "pages_2048", "pages_2049"]);
-  assertEquals(filterScenarios(all, ["no such scenario"]), []);
+  const some = (...filters: string[]) => filterScenarios(all, filters).map(({ name }) => name);
+  assertEquals(some("adjacent", "pages_20"), ["adjacent_areas", "pages_2048", "pages_2049"]);
+  assertEquals(some("/^pages_204[89]$/", "minimal"), ["minimal", "pages_2048", "pages_2049"]);
+});
+
+Deno.test("filterScenarios() takes the scenario alone whose name is given, though others contain it", async () => {
+  const all = await readCatalogue();
+  const names = all.map(({ name }) => name);
+  const parts = names.filter((name) => names.some((other) => other !== name && other.includes(name)));
+  assert(parts.length > 10, "many names are part of another one");
+  for (const name of parts) assertEquals(filterScenarios(all, [name]).map((one) => one.name), [name]);
+});
+
+Deno.test("filterScenarios() names a filter that means none, also beside others, and names like it", async () => {
+  const all = await readCatalogue();
+  const refused = (text: string, ...filters: string[]) =>
+    assertThrows(() => filterScenarios(all, filters), UsageError, text);
+  refused('no scenario is called "minimall": did you mean minimal?', "ldt_one", "minimall");
+  refused('no scenario is called "/^x$/"', "/^x$/");
+  assertEquals(["minimal", "/a+/", "/", "/(/"].map(isFilter), ["minimal", "/a+/", "/", undefined]);
 });
 
 Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {

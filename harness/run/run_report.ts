@@ -6,7 +6,7 @@ import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
-import { shellJoin } from "../../vm/host/shell_quote.ts";
+import { ownCommand } from "../../vm/host/own_command.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
@@ -42,9 +42,11 @@ interface RunReportOptions {
   readonly directory: string | undefined;
   readonly terminal: Terminal;
   /** What runs this again, behind `deno task`. */
-  readonly task: readonly string[];
+  readonly task: readonly [string, ...string[]];
   /** The options of the run, for the command that goes on with it; undefined where nothing can. */
   readonly args?: readonly string[];
+  /** The files of scenarios that are no part of the catalogue, by the scenarios' names. */
+  readonly scenarioFiles?: ReadonlyMap<string, string>;
   /** Whether the directory holds a run that was interrupted, and this one is to go on with it. */
   readonly resume?: boolean;
 }
@@ -267,8 +269,8 @@ export class RunReport {
     if (stopped !== undefined) {
       print(`stopped: ${stopped}`);
       const { args, task } = this.#options;
-      const again = args && ["deno", "task", ...task, ...args, "--resume", "--out", this.directory];
-      if (again) print(`go on with: ${shellJoin(again)}`);
+      const again = args && ownCommand([...task, ...args, "--resume", "--out", this.directory]);
+      if (again !== undefined) print(`go on with: ${again}`);
     } else if (results.length === 0) print("no scenario matched: nothing ran");
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
@@ -276,9 +278,11 @@ export class RunReport {
 
   /** The command that shows a result again. */
   #reproduce(platform: string, { phase, scenario }: ScenarioResult): string {
-    const filter = phase === "boot" ? [] : ["--filter", scenario];
+    const file = this.#options.scenarioFiles?.get(scenario);
+    const filter = file === undefined ? ["--filter", scenario] : ["--scenario", file];
     const kernel = this.#kernels.get(platform)?.options ?? [];
-    return shellJoin(["deno", "task", ...this.#options.task, "--arch", platform, ...kernel, ...filter]);
+    const which = phase === "boot" ? [] : filter;
+    return ownCommand([...this.#options.task, "--arch", platform, ...kernel, ...which]);
   }
 
   #summary(stopped: string | undefined): RunResult {

@@ -246,7 +246,7 @@ Deno.test("RunReport names a file that it cannot write, after the counts", async
     await Deno.writeTextFile(`${dir}/file`, "");
     const terminal = {} as Terminal;
     await assertRejects(
-      () => RunReport.open({ directory: `${dir}/file/x`, terminal, task: [] }),
+      () => RunReport.open({ directory: `${dir}/file/x`, terminal, task: ["test:qemu"] }),
       UsageError,
       `${dir}/file/x`,
     );

@@ -152,7 +152,7 @@ function checkSpecifier({ specifier, filename }: ImportSite): string | undefined
   if (/^@std\/assert(\/|$)/.test(specifier) && !/^tests\/|_test\.ts$/.test(path)) {
     return `Keep "${specifier}" to tests: code throws errors of its own`;
   }
-  if (isPureFile(filename) && /^(node:|ajv$|fast-check$|@std\/(fs|cli)(\/|$))/.test(specifier)) {
+  if (isPureFile(filename) && /^(node:|ajv$|fast-check$|@(std\/fs|optique\/\w+)(\/|$))/.test(specifier)) {
     return `"lib" cannot import "${specifier}": it has no input, output or chance`;
   }
   return undefined;

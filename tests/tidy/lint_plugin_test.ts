@@ -81,7 +81,7 @@ const CASES: RuleCase[] = [
     bad: [
       `import "node:fs"`,
       `import { a } from "@std/fs"`,
-      `import { a } from "@std/cli/parse-args"`,
+      `import { a } from "@optique/core/suggestion"`,
       `import { a } from "npm:a"`,
       `import { a } from "jsr:@std/path"`,
       `import { a } from "https://example.org/a.ts"`,

@@ -1,39 +1,30 @@
 // SPDX-License-Identifier: MIT
 
 import { measureDumpSpeed, medianRate, speedScenario } from "../../bench/dump_speed.ts";
-import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { ARCH_OPTION, platformsOption } from "../shared_options.ts";
+import { type Command, defineCommand, flag, value, wholeNumber } from "../options.ts";
+import { ARCH_OPTION } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { onInterrupt } from "../../run/on_interrupt.ts";
-import { Terminal } from "../../report/terminal.ts";
+import { parsePlatforms } from "../../run/platform.ts";
 
 const DEFAULT_PAGES = 8192;
 const DEFAULT_ROUNDS = 5;
 const MEMORY_MIB = 512;
 
 /** `bench`: how fast the call writes an image, against others that write the same memory. */
-export const benchCommand: Command = {
-  usage: [
-    "bench [--pages N] [--rounds N] [--arch LIST] [--no-gdb]",
-    "speed of the call, in one guest: against a plain copy of the pages, and against gdb's gcore",
-  ],
-  options: {
-    pages: ["N", `dirty pages of the process; ${DEFAULT_PAGES} by default`],
-    rounds: ["N", `how often each is measured; ${DEFAULT_ROUNDS} by default`],
-    ...ARCH_OPTION,
-    "no-gdb": "without gdb, which has to be fetched and copied into the guest",
-  },
-  async run(options) {
-    const pages = options.number("pages", { min: 1, max: 1 << 15 }) ?? DEFAULT_PAGES;
-    const rounds = options.number("rounds", { min: 1, max: 1000 }) ?? DEFAULT_ROUNDS;
-    const withGdb = !options.flag("no-gdb");
-    const terminal = new Terminal();
-    using interrupt = onInterrupt(terminal);
+export const benchCommand: Command = defineCommand({
+  pages: value(wholeNumber(1, 1 << 15), `dirty pages of the process; ${DEFAULT_PAGES} by default`),
+  rounds: value(wholeNumber(1, 1000), `how often each is measured; ${DEFAULT_ROUNDS} by default`),
+  ...ARCH_OPTION,
+  noGdb: flag("without gdb, which has to be fetched and copied into the guest"),
+}, {
+  about: "speed of the call, in one guest: against a plain copy of the pages, and against gdb's gcore",
+  async run({ pages = DEFAULT_PAGES, rounds = DEFAULT_ROUNDS, arch, noGdb }, { terminal, signal }) {
+    const withGdb = !noGdb;
     const scenario = speedScenario(pages);
-    const plans = await planGuests(platformsOption(options, { fallback: "x86_64" }), {
-      ...{ terminal, signal: interrupt.signal, memoryMiB: MEMORY_MIB },
+    const plans = await planGuests(parsePlatforms({ arch, fallback: "x86_64" }), {
+      ...{ terminal, signal, memoryMiB: MEMORY_MIB },
       scenarios: withGdb ? [scenario] : [],
     });
     for (const plan of plans) {
@@ -62,4 +53,4 @@ export const benchCommand: Command = {
     }
     return EXIT_STATUS.pass;
   },
-};
+});

@@ -5,7 +5,6 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
 import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
-import type { Command } from "../command.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "../../coverage/coverage.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
@@ -14,46 +13,31 @@ import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { faultScenarios } from "../../faults/fault_scenarios.ts";
 import { newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
-import {
-  ACCELERATOR_OPTION,
-  ARCH_OPTION,
-  FILTER_OPTION,
-  FILTER_WORDS,
-  OUT_OPTION,
-  platformsOption,
-} from "../shared_options.ts";
+import { type Command, defineCommand } from "../options.ts";
+import { ACCELERATOR_OPTION, ARCH_OPTION, FILTER_WORDS, OUT_OPTION } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { onInterrupt } from "../../run/on_interrupt.ts";
+import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
-import { Terminal } from "../../report/terminal.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 
 /** `coverage`: which lines of the kernel code the catalogue and the fault sweep reach. */
-export const coverageCommand: Command = {
-  usage: [
-    "coverage [--filter TEXT]... [--arch LIST] [--out DIR]",
-    "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
-  ],
-  options: { ...FILTER_OPTION, ...ARCH_OPTION, ...ACCELERATOR_OPTION, ...OUT_OPTION },
-  words: FILTER_WORDS,
-  async run(options) {
-    const platforms = platformsOption(options, { fallback: "x86_64,i386", flavour: "fault" });
-    const filters = [...options.list("filter"), ...options.words];
+export const coverageCommand: Command = defineCommand({
+  ...FILTER_WORDS,
+  ...ARCH_OPTION,
+  ...ACCELERATOR_OPTION,
+  ...OUT_OPTION,
+}, {
+  about: "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
+  async run({ filter, arch, accel, out }, { terminal, signal }) {
+    const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
     const catalogue = await readCatalogue();
-    const scenarios = filterScenarios(catalogue, filters);
-    const swept = filters.length > 0 ? scenarios : faultScenarios(catalogue);
+    const scenarios = filterScenarios(catalogue, filter);
+    const swept = filter.length > 0 ? scenarios : faultScenarios(catalogue);
     const sources = await readSources();
-    const terminal = new Terminal();
-    using interrupt = onInterrupt(terminal);
-    const { signal } = interrupt;
-    const plans = await planGuests(scenarios.length > 0 ? platforms : [], {
-      ...{ terminal, signal, scenarios: catalogue },
-      accelerator: options.string("accel"),
-    });
-    const task = ["ckptest", "coverage"];
-    const report = await RunReport.open({ directory: options.string("out"), terminal, task });
+    const plans = await planGuests(platforms, { terminal, signal, scenarios: catalogue, accelerator: accel });
+    const report = await RunReport.open({ directory: out, terminal, task: ["ckptest", "coverage"] });
     const coverage: Coverage = new Map();
     const tally = newFaultTally();
     let isFull = false;
@@ -85,9 +69,9 @@ export const coverageCommand: Command = {
       isFull = await reportCoverage({ coverage, sources, report, names });
     });
     const status = exitStatusOf(counts);
-    return status === EXIT_STATUS.pass && filters.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
+    return status === EXIT_STATUS.pass && filter.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
   },
-};
+});
 
 /** Scenarios of segments that are loaded, and of none. */
 function segmentScenarios(scenarios: readonly Scenario[]): Scenario[] {

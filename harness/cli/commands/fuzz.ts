@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: MIT
 
-import type { Command } from "../command.ts";
 import type { CommandFinding } from "../../run/command_outcome.ts";
+import { didYouMean } from "../../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "../../fuzz/fuzz_settings.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
-import {
-  ACCELERATOR_OPTION,
-  ARCH_OPTION,
-  kernelSourceOption,
-  platformsOption,
-  SOURCE_OPTIONS,
-} from "../shared_options.ts";
+import { ACCELERATOR_OPTION, ARCH_OPTION, kernelSourceOption, SOURCE_OPTIONS } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
-import { givenOptions, type ParsedOptions } from "../parse_options.ts";
+import {
+  anyText,
+  type Command,
+  defineCommand,
+  flag,
+  optionArgs,
+  type OptionValues,
+  value,
+  wholeNumber,
+} from "../options.ts";
 import { readMutants } from "../../mutants/mutant.ts";
 import { MUTANT_PARAMETER } from "../../mutants/mutant_kernel.ts";
 import { mutantFiles } from "../../mutants/run_mutants.ts";
 import { type GuestRequest, planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { onInterrupt } from "../../run/on_interrupt.ts";
-import { Terminal } from "../../report/terminal.ts";
+import { parsePlatforms } from "../../run/platform.ts";
+import type { Terminal } from "../../report/terminal.ts";
 
 const DEFAULT_COUNT = 1000;
 const DEFAULT_LDT_COUNT = 10_000;
@@ -29,36 +32,33 @@ const MAX = 0x7fff_ffff;
 const MAX_FINDINGS = 8;
 /** Without those that only calls of other tasks have a use for. */
 const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
+const OPTIONS = {
+  ldt: flag("judge the LDT model against the kernel by sequences of modify_ldt calls, without images"),
+  tracers: flag("at stops in between, let tracers, debuggers and the freezer do something to the program"),
+  seed: value(wholeNumber(0, MAX), "the programs to draw; by the clock when not given, and printed"),
+  count: value(
+    wholeNumber(1, MAX),
+    `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
+  ),
+  skip: value(wholeNumber(0, MAX), "draw the first N programs and do not run them, as after an interruption"),
+  ...ARCH_OPTION,
+  mutant: value(anyText("NAME"), "on the kernel with that mutant of fixtures/mutants"),
+  ...USER_KERNEL,
+  ...SOURCE_OPTIONS,
+  ...ACCELERATOR_OPTION,
+};
 
 /** `fuzz`: random programs of steps. */
-export const fuzzCommand: Command = {
-  usage: [
-    "fuzz [--ldt] [--tracers] [--seed N] [--count N] [--arch LIST] [--series LIST] [--mutant NAME]",
+export const fuzzCommand: Command = defineCommand(OPTIONS, {
+  about:
     "draw random programs of steps, compare each image with the prediction, make a failing program small",
-  ],
-  options: {
-    ldt: "judge the LDT model against the kernel by sequences of modify_ldt calls, without images",
-    tracers: "at stops in between, let tracers, debuggers and the freezer do something to the program",
-    seed: ["N", "the programs to draw; by the clock when not given, and printed"],
-    count: ["N", `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`],
-    skip: ["N", "draw the first N programs and do not run them, as after an interruption"],
-    ...ARCH_OPTION,
-    mutant: ["NAME", "on the kernel with that mutant of fixtures/mutants"],
-    ...USER_KERNEL,
-    ...SOURCE_OPTIONS,
-    ...ACCELERATOR_OPTION,
-  },
-  async run(options) {
+  async run(options, { terminal, signal }) {
     const settings = fuzzSettings(options);
-    const terminal = new Terminal();
-    using interrupt = onInterrupt(terminal);
-    const { signal } = interrupt;
-    const plans = await planGuests(platformsOption(options, { fallback: "x86_64" }), {
+    const { arch, series, accel, mutant } = options;
+    const plans = await planGuests(parsePlatforms({ arch, series, fallback: "x86_64" }), {
       ...userKernelOptions(options),
-      ...{ terminal, signal },
-      accelerator: options.string("accel"),
-      source: kernelSourceOption(options),
-      ...await mutantRequest(options.string("mutant")),
+      ...{ terminal, signal, accelerator: accel, source: kernelSourceOption(options) },
+      ...await mutantRequest(mutant),
     });
     const failures: CommandFinding[][] = [];
     for (const plan of plans) {
@@ -73,21 +73,14 @@ export const fuzzCommand: Command = {
     const status = failures.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass;
     return { status, findings: failures.flat() };
   },
-};
+});
 
-function fuzzSettings(options: ParsedOptions): FuzzSettings {
-  const { seed: _seed, count: _count, skip: _skip, arch: _arch, ...others } = fuzzCommand.options!;
-  const ldt = options.flag("ldt");
-  const tracers = options.flag("tracers");
+function fuzzSettings(options: OptionValues<typeof OPTIONS>): FuzzSettings {
+  const { ldt, tracers, seed = Date.now() % MAX, skip = 0 } = options;
   if (ldt && tracers) throw new UsageError("--tracers has no meaning with --ldt");
-  return {
-    ldt,
-    tracers,
-    seed: options.number("seed", { min: 0, max: MAX }) ?? Date.now() % MAX,
-    count: options.number("count", { min: 1, max: MAX }) ?? (ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT),
-    skip: options.number("skip", { min: 0, max: MAX }) ?? 0,
-    others: givenOptions(options, others),
-  };
+  const { count = ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT } = options;
+  const { seed: _seed, count: _count, skip: _skip, arch: _arch, ...others } = OPTIONS;
+  return { ldt, tracers, seed, count, skip, others: optionArgs(options, others) };
 }
 
 /** What a failing program shows; undefined when all passed. */
@@ -134,7 +127,8 @@ async function mutantRequest(name: string | undefined): Promise<Pick<GuestReques
   const mutants = await readMutants();
   const number = 1 + mutants.findIndex((mutant) => mutant.name === name);
   if (number > 0) return { moreFiles: await mutantFiles(mutants), append: [`${MUTANT_PARAMETER}=${number}`] };
+  const names = mutants.map(({ name }) => name);
   throw new UsageError(
-    `option --mutant takes ${mutants.map(({ name }) => name).join(", ")}: found "${name}"`,
+    `option --mutant takes ${names.join(", ")}: found "${name}"${didYouMean(name, names)}`,
   );
 }

@@ -8,54 +8,47 @@ import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts
 import { checkImageStream } from "../../../lib/image/rules.ts";
 import { ImagePrinter } from "../../../lib/image/show/show_image.ts";
 import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
-import type { Command } from "../command.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
-import type { ParsedOptions } from "../parse_options.ts";
+import {
+  anyText,
+  type Command,
+  defineCommand,
+  flag,
+  oneOf,
+  type OptionValues,
+  value,
+  wholeNumber,
+  word,
+} from "../options.ts";
 
-const ACTIONS: Readonly<Record<string, (path: string, options: ParsedOptions) => Promise<ExitStatus>>> = {
-  show: showImage,
-  check: checkImageFile,
-  tree: showTree,
-};
+const ACTIONS = { show: showImage, check: checkImageFile, tree: showTree };
+type Action = keyof typeof ACTIONS;
 
 /** Lines that are printed together. */
 const LINES_AT_ONCE = 500;
 
-/** `image`: looks at an image file; needs no guest. */
-export const imageCommand: Command = {
-  usage: [
-    "image show|check|tree FILE [--json] [--dialect v11|port]",
-    "show a checkpoint image, check it against the rules of the format, or list its records",
-  ],
-  words: {
-    "show FILE": "the address space as a table, LDT, TLS and registers",
-    "check FILE": "every broken rule; exit status 1 if there is one",
-    "tree FILE": "every record with its offset",
-  },
-  options: {
-    json: "the same as JSON",
-    contents: "show --json: with the contents of pages",
-    fields: "tree: with the fields of each record",
-    dialect: ["NAME", "v11 or port, in place of what the image says"],
-    offset: ["N", "where the image starts in the file"],
-    "allow-unknown": "check: records of unknown types are notes where extensions may stand, no faults",
-  },
-  async run(options) {
-    const [action, path, ...more] = options.words;
-    const run = action !== undefined && Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-    if (!run) {
-      throw new UsageError(
-        `"image" takes one of ${Object.keys(ACTIONS).join(", ")}: found "${action ?? "nothing"}"`,
-      );
-    }
-    if (path === undefined || more.length > 0) throw new UsageError(`"image ${action}" takes one file`);
-    return await run(path, options);
-  },
+const OPTIONS = {
+  action: word(
+    oneOf(Object.keys(ACTIONS) as Action[], "ACTION"),
+    "show: address space, LDT, TLS and registers; check: broken rules; tree: every record with its offset",
+  ),
+  path: word(anyText("FILE"), "the image"),
+  json: flag("the same as JSON"),
+  contents: flag("show --json: with the contents of pages"),
+  fields: flag("tree: with the fields of each record"),
+  dialect: value(oneOf(["v11", "port"]), "in place of what the image says"),
+  offset: value(wholeNumber(0, Number.MAX_SAFE_INTEGER), "where the image starts in the file"),
+  allowUnknown: flag("check: records of unknown types are notes where extensions may stand, no faults"),
 };
+type Options = OptionValues<typeof OPTIONS>;
 
-function decodeOptions(options: ParsedOptions): { dialect?: "v11" | "port"; start?: number } {
-  const dialect = options.choice("dialect", ["v11", "port"]);
-  const start = options.number("offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
+/** `image`: looks at an image file; needs no guest. */
+export const imageCommand: Command = defineCommand(OPTIONS, {
+  about: "show a checkpoint image, check it against the rules of the format, or list its records",
+  run: (options) => ACTIONS[options.action](options),
+});
+
+function decodeOptions({ dialect, offset: start }: Options): { dialect?: "v11" | "port"; start?: number } {
   return { ...(dialect === undefined ? {} : { dialect }), ...(start === undefined ? {} : { start }) };
 }
 
@@ -75,7 +68,8 @@ interface NodePrinter {
 }
 
 /** Prints an image as it is read, whatever its size; of a broken one what there is, then where and why it ends. */
-async function printImage(path: string, options: ParsedOptions, printer: NodePrinter): Promise<ExitStatus> {
+async function printImage(options: Options, printer: NodePrinter): Promise<ExitStatus> {
+  const { path, json } = options;
   const file = await openImage(path);
   const lines: string[] = [];
   const print = (more: readonly string[], atLeast = 1): void => {
@@ -93,15 +87,15 @@ async function printImage(path: string, options: ParsedOptions, printer: NodePri
   }
   print(printer.finish?.(finding) ?? []);
   if (finding === undefined) return EXIT_STATUS.pass;
-  if (!options.flag("json")) console.log(`${path}: ${findingText(finding)}`);
+  if (!json) console.log(`${path}: ${findingText(finding)}`);
   return EXIT_STATUS.testFailed;
 }
 
-function showImage(path: string, options: ParsedOptions): Promise<ExitStatus> {
-  if (!options.flag("json")) return printImage(path, options, new ImagePrinter(decodeOptions(options)));
-  const withoutPages = !options.flag("contents");
+function showImage(options: Options): Promise<ExitStatus> {
+  if (!options.json) return printImage(options, new ImagePrinter(decodeOptions(options)));
+  const withoutPages = !options.contents;
   let isFirst = true;
-  return printImage(path, options, {
+  return printImage(options, {
     visit(node) {
       const json = JSON.stringify(nodeToJson(node, { withoutPages }));
       const line = isFirst ? `{"nodes": [\n${json}` : `,${json}`;
@@ -115,18 +109,14 @@ function showImage(path: string, options: ParsedOptions): Promise<ExitStatus> {
   });
 }
 
-function showTree(path: string, options: ParsedOptions): Promise<ExitStatus> {
-  return printImage(path, options, new TreePrinter({ fields: options.flag("fields") }));
+function showTree(options: Options): Promise<ExitStatus> {
+  return printImage(options, new TreePrinter(options));
 }
 
-async function checkImageFile(path: string, options: ParsedOptions): Promise<ExitStatus> {
+async function checkImageFile(options: Options): Promise<ExitStatus> {
+  const { path, allowUnknown, json } = options;
   const file = await openImage(path);
-  const allowUnknown = options.flag("allow-unknown");
   const findings = await checkImageStream(file.readable, { ...decodeOptions(options), allowUnknown });
-  return showFindings(path, findings, options.flag("json"));
-}
-
-function showFindings(path: string, findings: readonly Finding[], json: boolean): ExitStatus {
   const verdict = worstVerdict(findings);
   if (json) {
     console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));

@@ -12,33 +12,26 @@ import {
 } from "../../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
-import type { Command } from "../command.ts";
+import { anyText, type Command, defineCommand, value } from "../options.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { Terminal } from "../../report/terminal.ts";
-import { showProgress } from "./kernel_series.ts";
+import { SERIES_OPTION, showProgress } from "./kernel_series.ts";
 
 /** `kernel-lint`: the kernel's own style checkers on the kernel code. */
-export const kernelLintCommand: Command = {
-  usage: [
-    "kernel-lint [--series 6.1] [--arch LIST]",
-    "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
-  ],
-  options: {
-    series: ["6.1", "the kernel that the code is for"],
-    arch: ["LIST", "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)"],
-  },
-  async run(options) {
-    const platforms = parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" });
+export const kernelLintCommand: Command = defineCommand({
+  series: SERIES_OPTION,
+  arch: value(
+    anyText("LIST"),
+    "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
+  ),
+}, {
+  about: "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
+  async run({ series: name = DEFAULT_SERIES, arch }, { terminal }) {
+    const platforms = parsePlatforms({ arch, fallback: "x86_64,i386" });
     const arches = [...new Set(platforms.map(({ kernel }) => kernel))];
-    const terminal = new Terminal();
     const cacheDir = cacheDirectory();
     const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
-    const series = await loadSeries({
-      series: options.string("series") ?? DEFAULT_SERIES,
-      cacheDir,
-      onProgress,
-    });
+    const series = await loadSeries({ series: name, cacheDir, onProgress });
     const reports = await lintSeries({ series, cacheDir, arches, onProgress });
     const judged = acceptFindings(
       reports.flatMap(({ findings }) => findings),
@@ -49,7 +42,7 @@ export const kernelLintCommand: Command = {
     const clean = judged.rejected.length === 0 && judged.stale.length === 0;
     return clean ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
   },
-};
+});
 
 /** What the kernel's style checkers found, for people: one line a tool, below it what it found. */
 export function lintLines(reports: readonly LintReport[], judged: JudgedFindings): string[] {

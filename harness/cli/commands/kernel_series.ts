@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
+import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
 import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
@@ -9,54 +9,53 @@ import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import { readSeriesAuthor } from "../../../vm/kernel/patches/series_author.ts";
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
-import type { Command } from "../command.ts";
+import { anyText, type Command, defineCommand, DIR, flag, oneOf, required, value } from "../options.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { Terminal } from "../../report/terminal.ts";
+import type { Terminal } from "../../report/terminal.ts";
+
+/** The kernel that patches are for. */
+export const SERIES_OPTION = value(
+  oneOf(PORTED_SERIES),
+  `the kernel that they are for; ${DEFAULT_SERIES} by default`,
+);
 
 /** `kernel-series`: writes the port as patches for `git am`. */
-export const kernelSeriesCommand: Command = {
-  usage: [
-    "kernel-series --out DIR [--series 6.1] [--author 'NAME <EMAIL>'] [--date TIME] [--check [--arch LIST]]",
-    "write the kernel code as a series of patches, as git format-patch does",
-  ],
-  options: {
-    out: ["DIR", "where the patches go; a series that is there is replaced"],
-    series: ["6.1", "the kernel that they are for"],
-    author: [
-      "WHO",
-      "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
-    ],
-    date: ["TIME", "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default"],
-    check: "build the kernel after each patch",
-    arch: ["LIST", "for --check: x86_64, i386, i386-pae (default x86_64,i386)"],
-  },
-  async run(options) {
-    const outDir = options.required("out");
-    if (options.string("arch") !== undefined && !options.flag("check")) {
+export const kernelSeriesCommand: Command = defineCommand({
+  out: required(DIR, "where the patches go; a series that is there is replaced"),
+  series: SERIES_OPTION,
+  author: value(
+    anyText("WHO"),
+    "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
+  ),
+  date: value(
+    anyText("TIME"),
+    "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
+  ),
+  check: flag("build the kernel after each patch"),
+  arch: value(anyText("LIST"), "for --check: x86_64, i386, i386-pae (default x86_64,i386)"),
+}, {
+  about: "write the kernel code as a series of patches, as git format-patch does",
+  async run({ out: outDir, series: name = DEFAULT_SERIES, author: who, date, check, arch }, { terminal }) {
+    if (arch !== undefined && !check) {
       throw new UsageError("option --arch goes with --check: patches are the same for all");
     }
     const arches = [
       ...new Set(
-        parsePlatforms({ arch: options.string("arch"), fallback: "x86_64,i386" }).map(({ kernel }) => kernel),
+        parsePlatforms({ arch, fallback: "x86_64,i386" }).map(({ kernel }) => kernel),
       ),
     ];
-    const terminal = new Terminal();
     const cacheDir = cacheDirectory();
     const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
-    const author = await readSeriesAuthor({ author: options.string("author"), date: options.string("date") });
-    const series = await loadSeries({
-      series: options.string("series") ?? DEFAULT_SERIES,
-      cacheDir,
-      onProgress,
-    });
+    const author = await readSeriesAuthor({ author: who, date });
+    const series = await loadSeries({ series: name, cacheDir, onProgress });
     const mails = await exportSeries({ series, author, outDir, cacheDir });
     for (const path of mails) terminal.result(path);
     await applySeries({ series, mails, cacheDir });
     terminal.clearStatus();
     terminal.result("applies without a warning, and gives the tree that is built; in a kernel's repository:");
     terminal.result(`  git am ${shellQuote(outDir.replace(/\/+$/, ""))}/000[1-9]-*.patch`);
-    if (!options.flag("check")) return EXIT_STATUS.pass;
+    if (!check) return EXIT_STATUS.pass;
     await buildSeries({
       series,
       arches,
@@ -68,7 +67,7 @@ export const kernelSeriesCommand: Command = {
     terminal.clearStatus();
     return EXIT_STATUS.pass;
   },
-};
+});
 
 /** Shows what the build is at. */
 export function showProgress(terminal: Terminal, { stage, message, seconds }: BuildProgress): void {

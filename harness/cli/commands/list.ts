@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 
 import { readCatalogue } from "../../run/catalogue.ts";
-import type { Command } from "../command.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
+import { type Command, defineCommand, flag } from "../options.ts";
 
 /** `list`: the catalogue. */
-export const listCommand: Command = {
-  usage: ["list [--json]", "list the scenarios of the catalogue and what each of them shows"],
-  options: { json: "the scenarios themselves, as JSON" },
-  async run(options) {
+export const listCommand: Command = defineCommand({ json: flag("the scenarios themselves, as JSON") }, {
+  about: "list the scenarios of the catalogue and what each of them shows",
+  async run({ json }) {
     const scenarios = await readCatalogue();
-    if (options.flag("json")) {
+    if (json) {
       console.log(JSON.stringify(scenarios, null, 2));
       return EXIT_STATUS.pass;
     }
@@ -19,4 +18,4 @@ export const listCommand: Command = {
     console.log(`${scenarios.length} scenarios`);
     return EXIT_STATUS.pass;
   },
-};
+});

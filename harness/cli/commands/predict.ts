@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: MIT
 
-import { join } from "@std/path";
 import { explainPrediction } from "../../../lib/compare/explain_prediction.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { ScenarioError } from "../../../lib/model/scenario.ts";
 import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
-import type { Command } from "../command.ts";
+import { didYouMean } from "../../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { anyText, type Command, defineCommand, value, word } from "../options.ts";
 import { onePlatformOption } from "../shared_options.ts";
 import { compileTargetOf } from "../../run/guest/guest_programs.ts";
 
 /** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
-export const predictCommand: Command = {
-  usage: [
-    "predict SCENARIO [--arch NAME]",
-    "print the image that the model expects of a scenario and, for each page and field, why",
-  ],
-  words: { SCENARIO: "a name of the catalogue, or a scenario file" },
-  options: {
-    arch: ["NAME", "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"],
-  },
-  async run(options) {
-    const [name, ...more] = options.words;
-    if (name === undefined || more.length > 0) throw new UsageError("predict takes one scenario");
-    const platform = onePlatformOption(options);
+export const predictCommand: Command = defineCommand({
+  name: word(anyText("SCENARIO"), "a name of the catalogue, or a scenario file"),
+  arch: value(anyText("NAME"), "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"),
+}, {
+  about: "print the image that the model expects of a scenario and, for each page and field, why",
+  async run({ name, arch }) {
+    const platform = onePlatformOption(arch);
     const scenario = await findScenario(name);
     if (scenario.program) {
       throw new UsageError(`${name} is a real program: it is judged by observation alone`);
@@ -42,17 +36,13 @@ export const predictCommand: Command = {
     }
     return EXIT_STATUS.pass;
   },
-};
+});
 
 async function findScenario(name: string) {
   if (name.endsWith(".json")) return await readScenario(name);
   const scenarios = await readCatalogue();
+  const names = scenarios.map((scenario) => scenario.name);
   const found = scenarios.find((scenario) => scenario.name === name);
   if (found) return found;
-  const close = scenarios.filter((scenario) => scenario.name.includes(name)).map((scenario) => scenario.name);
-  throw new UsageError(
-    `no scenario "${name}" in ${join(SCENARIO_DIRECTORY)}${
-      close.length ? `: did you mean ${close.join(", ")}?` : ""
-    }`,
-  );
+  throw new UsageError(`no scenario "${name}" in ${SCENARIO_DIRECTORY}${didYouMean(name, names)}`);
 }

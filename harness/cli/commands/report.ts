@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import type { Command } from "../command.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { anyText, type Command, defineCommand, FILE, kindOf, oneOf, value, word } from "../options.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { htmlReport } from "../../report/html_report.ts";
 import { jsonlReport } from "../../report/jsonl_report.ts";
 import { junitReport } from "../../report/junit_report.ts";
@@ -22,41 +22,29 @@ const FORMATS: Readonly<Record<string, (tree: ResultTree, origin: string) => str
   kcidb: (tree, origin) => `${JSON.stringify(kcidbReport(tree, { origin }), null, 2)}\n`,
 };
 
-const DEFAULT_ORIGIN = "ckptest";
+const ORIGIN = kindOf({
+  ...{ metavar: "NAME", what: "small letters, digits and underscores" },
+  parse: (text) => KCIDB_ORIGIN.test(text) ? text : undefined,
+});
 
 /** `report`: results of a run or of a nightly one in another form; needs no guest. */
-export const reportCommand: Command = {
-  usage: [
-    "report DIR [--format text|html|junit|ktap|jsonl|kcidb] [--out FILE] [--origin NAME]",
-    "write the results of a run or of a nightly one for a person, a browser, or another program",
-  ],
-  words: { DIR: "a directory with nightly.json or results.json, or one of these files" },
-  options: {
-    format: ["NAME", "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)"],
-    out: ["FILE", "where to write it; standard output by default"],
-    origin: ["NAME", "the name that KCIDB knows the CI system by; ckptest by default"],
-  },
-  async run(options) {
-    const [path, ...more] = options.words;
-    if (path === undefined || more.length > 0) {
-      throw new UsageError(`"report" takes one directory of results`);
-    }
-    const format = options.string("format") ?? "text";
-    const write = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
-    if (!write) {
-      throw new UsageError(`option --format takes ${Object.keys(FORMATS).join(", ")}: found "${format}"`);
-    }
-    const origin = options.string("origin") ?? DEFAULT_ORIGIN;
-    if (!KCIDB_ORIGIN.test(origin)) {
-      throw new UsageError(`option --origin takes small letters, digits and underscores: found "${origin}"`);
-    }
-    const bytes = new TextEncoder().encode(write(await readResultTree(path), origin));
-    const out = options.string("out");
+export const reportCommand: Command = defineCommand({
+  path: word(anyText("DIR"), "a directory with nightly.json or results.json, or one of these files"),
+  format: value(
+    oneOf(Object.keys(FORMATS)),
+    "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)",
+  ),
+  out: value(FILE, "where to write it; standard output by default"),
+  origin: value(ORIGIN, "the name that KCIDB knows the CI system by; ckptest by default"),
+}, {
+  about: "write the results of a run or of a nightly one for a person, a browser, or another program",
+  async run({ path, format = "text", out, origin = "ckptest" }) {
+    const bytes = new TextEncoder().encode(FORMATS[format]!(await readResultTree(path), origin));
     if (out === undefined) await writeAll(bytes);
     else await writeWhole(out, bytes);
     return EXIT_STATUS.pass;
   },
-};
+});
 
 /** To standard output, as it is: a pipe may take less than all at once. */
 async function writeAll(bytes: Uint8Array): Promise<void> {

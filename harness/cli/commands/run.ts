@@ -2,89 +2,89 @@
 
 import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import { bisectVerdict } from "../../bisect/bisect_status.ts";
-import type { Command } from "../command.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { givenOptions } from "../parse_options.ts";
+import {
+  anyText,
+  type Command,
+  defineCommand,
+  FILE,
+  flag,
+  optionArgs,
+  value,
+  values,
+  wholeNumber,
+} from "../options.ts";
 import {
   ACCELERATOR_OPTION,
   ARCH_OPTION,
   argsToResume,
-  FILTER_OPTION,
   FILTER_WORDS,
   FLAVOUR_OPTION,
   kernelSourceOption,
-  platformsOption,
   RUN_OUT_OPTIONS,
   SOURCE_OPTIONS,
+  TREE_OPTIONS,
 } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { onInterrupt } from "../../run/on_interrupt.ts";
+import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
-import { Terminal } from "../../report/terminal.ts";
 import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";
 
 /** `run`: the catalogue, on each kernel. */
-export const runCommand: Command = {
-  usage: [
-    "run [--filter TEXT]... [--scenario FILE]... [--arch LIST] [--flavour NAME] [--series LIST] [--repeat N] " +
-    "[--out DIR]",
-    "build what changed, boot guests, run the scenarios and judge every image",
-  ],
-  options: {
-    ...FILTER_OPTION,
-    scenario: ["FILE...", "run that scenario file in place of the catalogue"],
-    ...ARCH_OPTION,
-    ...FLAVOUR_OPTION,
-    ...SOURCE_OPTIONS,
-    ...ACCELERATOR_OPTION,
-    ...USER_KERNEL_OPTIONS,
-    repeat: ["N", "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)"],
-    ...RUN_OUT_OPTIONS,
-    "bisect-status": "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
-    failure: [
-      "TEXT...",
-      "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
-    ],
-  },
-  words: FILTER_WORDS,
-  async run(options) {
-    if (options.list("failure").length > 0 && !options.flag("bisect-status")) {
+export const runCommand: Command = defineCommand({
+  ...FILTER_WORDS,
+  scenario: values(FILE, "run that scenario file in place of the catalogue"),
+  ...ARCH_OPTION,
+  ...FLAVOUR_OPTION,
+  ...SOURCE_OPTIONS,
+  ...ACCELERATOR_OPTION,
+  ...USER_KERNEL_OPTIONS,
+  repeat: value(
+    wholeNumber(0, 100),
+    "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
+  ),
+  ...RUN_OUT_OPTIONS,
+  bisectStatus: flag(
+    "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
+  ),
+  failure: values(
+    anyText("TEXT"),
+    "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
+  ),
+}, {
+  about: "build what changed, boot guests, run the scenarios and judge every image",
+  async run(options, { args, terminal, signal }) {
+    const { filter, scenario: files, arch, flavour, series, accel, repeat, out, resume, failure } = options;
+    if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
     }
-    const repeat = options.number("repeat", { min: 0, max: 100 });
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
     const user = userKernelOptions(options);
     const source = kernelSourceOption(options);
-    const files = options.list("scenario");
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
-    const scenarios = filterScenarios(all, [...options.list("filter"), ...options.words]);
-    const platforms = platformsOption(options, {
-      fallback: user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64",
-    });
+    const scenarios = filterScenarios(all, filter);
+    const fallback = user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64";
+    const platforms = parsePlatforms({ arch, flavour, series, fallback });
     if (user.kernelFile !== undefined && platforms.length > 1) {
       throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
     }
-    const terminal = new Terminal();
-    using interrupt = onInterrupt(terminal);
-    const { signal } = interrupt;
-    const request = { ...user, source, scenarios, terminal, signal, accelerator: options.string("accel") };
-    const plans = await planGuests(scenarios.length > 0 ? platforms : [], request);
+    const request = { ...user, source, scenarios, terminal, signal, accelerator: accel };
+    const plans = await planGuests(platforms, request);
     const report = await RunReport.open({
-      directory: options.string("out"),
-      terminal,
-      task: ["test:qemu"],
-      args: argsToResume(options),
-      resume: options.flag("resume"),
+      ...{ directory: out, terminal, task: ["test:qemu"], args: argsToResume(args), resume },
+      scenarioFiles: new Map(files.map((file, index) => [all[index]!.name, file])),
     });
     const result = await report.during(signal, async () => {
       const all: PreparedGuest[] = [];
-      const kernelOptions = givenOptions(options, { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS });
+      const kernelOptions = optionArgs(options, {
+        ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS },
+      });
       // One kernel build at a time uses all processors; guests have one processor each and run side by side.
       for (const plan of plans) {
         const prepared = await preparePlanned(plan);
@@ -99,9 +99,9 @@ export const runCommand: Command = {
       await Promise.allSettled(runs);
       await Promise.all(runs);
     });
-    if (!options.flag("bisect-status")) return exitStatusOf(result.counts);
-    const verdict = bisectVerdict(result, options.list("failure"));
+    if (!options.bisectStatus) return exitStatusOf(result.counts);
+    const verdict = bisectVerdict(result, failure);
     terminal.result(`${verdict.word}: ${verdict.text}`);
     return verdict.status;
   },
-};
+});

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { UsageError } from "../../../vm/host/errors.ts";
 import { medianOf } from "../history/compare_history.ts";
 
 /** Which of how many parts. */
@@ -13,17 +12,10 @@ export interface Shard {
 /** What a job is taken to last when nothing is known of any. */
 const UNKNOWN_SECONDS = 300;
 
-/**
- * Reads `i/n`.
- *
- * @throws {UsageError}
- */
-export function parseShard(text: string): Shard {
+/** Reads `I/N`; undefined when it is none. */
+export function parseShard(text: string): Shard | undefined {
   const [, index, of] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? []).map(Number);
-  if (!index || !of || index > of) {
-    throw new UsageError(`option --shard takes I/N, from 1/N to N/N: found "${text}"`);
-  }
-  return { index, of };
+  return index && of && index <= of ? { index, of } : undefined;
 }
 
 /**

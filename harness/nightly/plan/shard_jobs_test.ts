@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { UsageError } from "../../../vm/host/errors.ts";
 import { parseShard, shardJobs } from "./shard_jobs.ts";
 
 Deno.test("shardJobs() puts every job into one shard, the same one each time", () => {
@@ -42,6 +41,6 @@ Deno.test("a job without a duration counts as the middle of the others", () => {
 Deno.test("parseShard() takes I/N alone", () => {
   assertEquals(parseShard("2/3"), { index: 2, of: 3 });
   for (const text of ["0/3", "4/3", "1", "1/0", "a/b", "1/3/4", "-1/3", ""]) {
-    assertThrows(() => parseShard(text), UsageError, `found "${text}"`);
+    assertEquals(parseShard(text), undefined);
   }
 });

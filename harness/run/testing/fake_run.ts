@@ -7,15 +7,12 @@
  */
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
-import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { runCommandLine } from "../../cli/command_line.ts";
-import type { ParsedOptions } from "../../cli/parse_options.ts";
+import { defineCommand } from "../../cli/options.ts";
 import { argsToResume, RUN_OUT_OPTIONS } from "../../cli/shared_options.ts";
-import { Terminal } from "../../report/terminal.ts";
 import type { Guest } from "../guest/guest.ts";
-import { onInterrupt } from "../on_interrupt.ts";
 import { exitStatusOf, RunReport } from "../run_report.ts";
 import { runPlatform } from "../run_platform.ts";
 import { fakeAgent, fakePrepared } from "./fake_guest.ts";
@@ -66,28 +63,19 @@ async function startGuest(signal: AbortSignal): Promise<Guest> {
   };
 }
 
-async function run(options: ParsedOptions): Promise<number> {
-  const terminal = new Terminal();
-  using interrupt = onInterrupt(terminal);
-  const { signal } = interrupt;
-  const report = await RunReport.open({
-    ...{ directory: options.string("out"), resume: options.flag("resume"), terminal },
-    ...{ task: ["test:qemu"], args: argsToResume(options) },
-  });
-  const prepared = fakePrepared(() => startGuest(signal), signal);
-  const { counts } = await report.during(signal, async () => {
-    report.beginPlatform({ ...prepared, name: "x86_64" });
-    await runPlatform(prepared, report.rest("x86_64", SCENARIOS), report);
-  });
-  return exitStatusOf(counts);
-}
+const COMMAND = defineCommand(RUN_OUT_OPTIONS, {
+  about: "a run with a guest that pretends",
+  async run({ out, resume }, { args, terminal, signal }) {
+    const report = await RunReport.open({
+      ...{ directory: out, resume, terminal, task: ["test:qemu"], args: argsToResume(args) },
+    });
+    const prepared = fakePrepared(() => startGuest(signal), signal);
+    const { counts } = await report.during(signal, async () => {
+      report.beginPlatform({ ...prepared, name: "x86_64" });
+      await runPlatform(prepared, report.rest("x86_64", SCENARIOS), report);
+    });
+    return exitStatusOf(counts);
+  },
+});
 
-if (import.meta.main) {
-  const command = {
-    usage: ["run", ""] as const,
-    options: RUN_OUT_OPTIONS,
-    run: async (options: ParsedOptions) =>
-      await run(options) === 0 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed,
-  };
-  Deno.exit(await runCommandLine(Deno.args, { run: () => Promise.resolve(command) }));
-}
+if (import.meta.main) Deno.exit(await runCommandLine(Deno.args, { run: () => Promise.resolve(COMMAND) }));

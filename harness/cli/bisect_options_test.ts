@@ -2,11 +2,12 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import { parseOptions } from "../cli/parse_options.ts";
-import { type BisectRequest, parseBisectRequest, REQUEST_OPTIONS } from "./bisect_request.ts";
+import type { BisectRequest } from "../bisect/bisect_request.ts";
+import { parseBisectRequest, REQUEST_OPTIONS } from "./bisect_options.ts";
+import { optionsParser, parseArguments } from "./options.ts";
 
 function parse(...args: string[]): BisectRequest {
-  return parseBisectRequest(parseOptions(args, { options: REQUEST_OPTIONS }));
+  return parseBisectRequest(parseArguments(optionsParser(REQUEST_OPTIONS), args));
 }
 
 function refused(text: string, ...args: string[]): void {

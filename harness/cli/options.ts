@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+
+import {
+  argument,
+  extractArgumentMetavars,
+  extractOptionNames,
+  formatMessage,
+  map,
+  type Message,
+  message,
+  multiple,
+  object,
+  option,
+  optional,
+  or,
+  parse,
+  type Parser,
+  text,
+  type ValueParser,
+} from "@optique/core";
+import { resolve } from "@std/path";
+import { didYouMean } from "../../vm/host/did_you_mean.ts";
+import { type ExitStatus, UsageError } from "../../vm/host/errors.ts";
+import type { Terminal } from "../report/terminal.ts";
+import type { CommandReport } from "../run/command_outcome.ts";
+import { parseBytes, parseSeconds } from "../run/quantity.ts";
+
+type OptionName = `--${string}`;
+
+/** An option or word of a command, for the name that a table gives it. */
+type Option<T> = (name: OptionName) => Parser<"sync", T, unknown>;
+
+/** Options by their names in camel case, in the order of the help. */
+type OptionTable = Readonly<Record<string, Option<unknown>>>;
+
+/** What a command line gives for a table of options. */
+export type OptionValues<T extends OptionTable> = {
+  readonly [K in keyof T]: ReturnType<T[K]> extends Parser<"sync", infer V, unknown> ? V : never;
+};
+
+/** What a command has beside its options. */
+export interface CommandContext {
+  /** The command line as it was, up to `--`. */
+  readonly args: readonly string[];
+  /** The words behind `--`. */
+  readonly program: readonly string[];
+  readonly terminal: Terminal;
+  /** For what ends in good order: from the first look at it on, signals no longer end the process at once. */
+  readonly signal: AbortSignal;
+}
+
+/** What a command does with its command line. */
+type Carry = (context: CommandContext) => Promise<ExitStatus | CommandReport>;
+
+/** One command. */
+export interface Command {
+  /** What it does, in a line. */
+  readonly about: string;
+  readonly parser: Parser<"sync", Carry, unknown>;
+  /** Whether `--` ends the options and a program follows. */
+  readonly takesProgram: boolean;
+}
+
+/** Makes a command of its options and what it does with their values. */
+export function defineCommand<T extends OptionTable>(
+  options: T,
+  { about, takesProgram = false, run }: {
+    about: string;
+    takesProgram?: boolean;
+    run(options: OptionValues<T>, context: CommandContext): Promise<ExitStatus | CommandReport>;
+  },
+): Command {
+  const parser = map(optionsParser(options), (values): Carry => (context) => run(values, context));
+  return { about, parser, takesProgram };
+}
+
+/** The parser of a table of options. */
+export function optionsParser<T extends OptionTable>(table: T): Parser<"sync", OptionValues<T>, unknown> {
+  const parsers = Object.entries(table).map(([key, option]) => [key, option(optionName(key))] as const);
+  const names = parsers.flatMap(([_, { usage }]) => [...extractOptionNames(usage)]);
+  const needed = parsers.flatMap(([_, { usage }]) =>
+    usage.some((term) => term.type === "optional" || (term.type === "multiple" && term.min === 0))
+      ? []
+      : [...extractOptionNames(usage), ...extractArgumentMetavars(usage)]
+  );
+  const missing = message`${text(`missing: ${needed.join(" and ")}`)}`;
+  const errors = { unexpectedInput: (word: string) => unexpected(word, names), endOfInput: missing };
+  return object(Object.fromEntries(parsers), { errors }) as Parser<"sync", OptionValues<T>, unknown>;
+}
+
+function optionName(key: string): OptionName {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function unexpected(word: string, names: readonly string[]): Message {
+  if (!word.startsWith("-")) return message`${text(`unexpected word "${word}"`)}`;
+  const name = word.split("=", 1)[0]!;
+  return message`${text(`unknown option ${name}${didYouMean(name, names)}`)}`;
+}
+
+/** Parses a command line. @throws {UsageError} naming what it cannot be */
+export function parseArguments<T>(parser: Parser<"sync", T, unknown>, args: readonly string[]): T {
+  const parsed = parse(parser, args);
+  if (parsed.success) return parsed.value;
+  throw usageError(parsed.error);
+}
+
+/** The error of a command line that cannot be parsed. */
+export function usageError(error: Message): UsageError {
+  return new UsageError(formatMessage(error, { quotes: false }).replace(/\.$/, ""));
+}
+
+/** An option without a value. */
+export function flag(help: string): Option<boolean> {
+  return (name) => option(name, described(name, help));
+}
+
+/** An option with a value, which need not be given; it may have a second name. */
+export function value<T>(
+  kind: ValueParser<"sync", T>,
+  help: string,
+  ...names: OptionName[]
+): Option<T | undefined> {
+  return (name) => optional(option(name, ...names, kind, described(name, help)));
+}
+
+/** An option with a value, which must be given. */
+export function required<T>(kind: ValueParser<"sync", T>, help: string): Option<T> {
+  const errors = (name: string) => ({ missing: message`option ${text(name)} is missing` });
+  return (name) => option(name, kind, described(name, help, errors(name)));
+}
+
+/** An option that may be given more than once. */
+export function values<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
+  return (name) => multiple(option(name, kind, described(name, help)));
+}
+
+/** The same, whose values may also stand alone. */
+export function valuesOrWords<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
+  return (name) => multiple(or(option(name, kind, described(name, help)), word(kind, help)("--")));
+}
+
+/** A word that must be there. */
+export function word<T>(kind: ValueParser<"sync", T>, help: string): Option<T> {
+  const errors = { endOfInput: message`${text(`${kind.metavar} is missing: ${help}`)}` };
+  return () => argument(kind, described(kind.metavar, help, errors));
+}
+
+/** Words, of which there must be at least one. */
+export function words<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
+  const errors = { tooFew: message`${text(`${kind.metavar} is missing: ${help}`)}` };
+  return () => multiple(word(kind, help)("--"), { min: 1, errors });
+}
+
+function described<E>(name: string, help: string, errors?: E) {
+  const what = name.startsWith("--") ? `option ${name}` : name;
+  const invalidValue = (error: Message): Message => [text(`${what} `), ...error];
+  return { description: message`${text(help)}`, errors: { invalidValue, ...errors } };
+}
+
+/**
+ * What an option takes.
+ *
+ * @param what the values, for the message on a wrong one
+ * @param parse gives what a text means, undefined when it means nothing
+ * @param choices all values, where they are few
+ */
+export function kindOf<T>(
+  { metavar, what, parse, choices = [] }: {
+    metavar: Uppercase<string>;
+    what: string;
+    parse(text: string): T | undefined;
+    choices?: readonly string[];
+  },
+): ValueParser<"sync", T> {
+  return {
+    ...{ mode: "sync", metavar: metavar as "X", placeholder: "" as T, format: String },
+    parse(input) {
+      if (input === "") return { success: false, error: message`needs a value` };
+      const value = parse(input);
+      if (value !== undefined) return { success: true, value };
+      const error = `takes ${what}: found "${input}"${didYouMean(input, choices)}`;
+      return { success: false, error: [text(error)] };
+    },
+    *suggest(prefix) {
+      for (const choice of choices) if (choice.startsWith(prefix)) yield { kind: "literal", text: choice };
+    },
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(
+  choices: readonly T[],
+  metavar: Uppercase<string> = "NAME",
+): ValueParser<"sync", T> {
+  const parse = (text: string): T | undefined => choices.find((choice) => choice === text);
+  return kindOf({ metavar, what: choices.join(", "), parse, choices });
+}
+
+/** A whole number in a range. */
+export function wholeNumber(min: number, max: number): ValueParser<"sync", number> {
+  const isInRange = (text: string): boolean => /^\d+$/.test(text) && +text >= min && +text <= max;
+  const parse = (text: string): number | undefined => isInRange(text) ? Number(text) : undefined;
+  return kindOf({ metavar: "N", what: `a whole number from ${min} to ${max}`, parse });
+}
+
+/** Any text, called by what it stands for. */
+export function anyText(metavar: Uppercase<string>): ValueParser<"sync", string> {
+  return kindOf({ metavar, what: "a text", parse: (text) => text });
+}
+
+function path(metavar: "FILE" | "DIR", type: "file" | "directory"): ValueParser<"sync", string> {
+  return {
+    ...kindOf({ metavar, what: `a ${type}`, parse: (text) => resolve(text) }),
+    *suggest(pattern) {
+      yield { kind: "file", type, pattern };
+    },
+  };
+}
+
+/** A path, made whole: what it names may be looked for from elsewhere. */
+export const FILE: ValueParser<"sync", string> = path("FILE", "file");
+/** The same of a directory. */
+export const DIR: ValueParser<"sync", string> = path("DIR", "directory");
+
+/** A duration, in seconds. */
+export const TIME: ValueParser<"sync", number> = kindOf({
+  ...{ metavar: "TIME", what: "a time such as 90min or 2h" },
+  parse: (text) => parseSeconds(text) || undefined,
+});
+
+/** A number of bytes. */
+export const SIZE: ValueParser<"sync", number> = kindOf({
+  ...{ metavar: "SIZE", what: "a size such as 500M or 20G" },
+  parse: parseBytes,
+});
+
+/** The options of a table that were given, for another command line. */
+export function optionArgs(values: Readonly<Record<string, unknown>>, table: OptionTable): string[] {
+  return Object.keys(table).flatMap((key) => {
+    const value = values[key];
+    const given = value === undefined || value === false ? [] : Array.isArray(value) ? value : [value];
+    return given.flatMap((one) => one === true ? [optionName(key)] : [optionName(key), String(one)]);
+  });
+}
