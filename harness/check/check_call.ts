@@ -8,9 +8,7 @@ import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 import type { MadeCall } from "../run/case/make_call.ts";
 import { callFinding, checkNothingWritten, checkReply } from "./check_reply.ts";
 
-/** Images of the same target by plain calls, which are judged in full. */
 interface ReferenceImages {
-  /** Before the call. */
   readonly before: Uint8Array;
   /** After it; undefined when the target was no longer there. */
   readonly after: Uint8Array | undefined;

@@ -50,7 +50,6 @@ export function checkReply(
   return findings;
 }
 
-/** A signal, an errno, or a number. */
 function nameOf({ result, errno, signal }: CheckpointResult): string {
   if (signal !== undefined) return signalName(signal);
   return result < 0n ? errnoName(errno) : String(result);

@@ -20,7 +20,6 @@ export const GDB: ProgramScenario = {
   ].map((name) => `/usr/lib/python3.*/${name}.py`),
 };
 
-/** How {@linkcode checkWithGcore} is called. */
 interface GcoreOptions {
   readonly pid: number;
   readonly image: Uint8Array;

@@ -75,7 +75,6 @@ function swappedAddresses(blobs: Blobs): bigint[] {
   return [...rawPages(blobs)].flatMap(([address, entry]) => (entry & SWAPPED) === 0n ? [] : [address]);
 }
 
-/** The first line of smaps that changed and must not. */
 function smapsDifference(before: Blobs, after: Blobs): Difference | undefined {
   const [was, is] = [smapsEntries(before), smapsEntries(after)];
   const swapped = swappedAddresses(before);
@@ -124,7 +123,6 @@ function statFields(blobs: Blobs): string[] {
   return ["", "", "", ...line.slice(line.lastIndexOf(")") + 2).split(" ")];
 }
 
-/** The lines of smaps, VMA by VMA. */
 function smapsEntries(blobs: Blobs): string[][] {
   const entries: string[][] = [];
   for (const line of lines(blobs, "smaps")) {

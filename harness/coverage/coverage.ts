@@ -16,7 +16,6 @@ export interface LineCoverage {
 /** Coverage of some files, by their path in the kernel tree. */
 export type Coverage = Map<string, FileCoverage>;
 
-/** How many there are, and how many of them ran. */
 interface Share {
   readonly total: number;
   readonly reached: number;

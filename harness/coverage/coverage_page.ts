@@ -3,9 +3,7 @@
 import { escapeHtml } from "../report/html/markup.ts";
 import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare } from "./coverage.ts";
 
-/** What the page shows. */
 interface CoveragePage {
-  /** What ran, and where. */
   readonly title: string;
   readonly coverage: Coverage;
   /** The lines of each file. */

@@ -21,7 +21,6 @@ export const UNREACHABLE_LINES = list(object({
   reason: text(/\S/, "a reason"),
 }));
 
-/** One of {@linkcode UNREACHABLE_LINES}. */
 type UnreachableLine = v.InferOutput<typeof UNREACHABLE_LINES>[number];
 
 const PATH = fromFileUrl(new URL("../../fixtures/unreachable_lines.json", import.meta.url));

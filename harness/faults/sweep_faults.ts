@@ -15,21 +15,16 @@ import { callFinding } from "../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
 import { faultSites, siteName } from "./fault_site.ts";
 
-/** What sweeps have found so far. */
 interface FaultTally {
-  /** Faults that came. */
   faults: number;
   /** How often a call with a fault gave which errno, or went on ("ok"). */
   readonly outcomes: Map<string, number>;
-  /** How often each site was hit. */
   readonly sites: Map<string, number>;
 }
 
-/** How {@linkcode sweepFaults} is called. */
 interface FaultSweepOptions {
   readonly checkpointNr: number;
   readonly tally: FaultTally;
-  /** Most calls for one image. */
   readonly limit?: number;
 }
 

@@ -45,7 +45,6 @@ interface Draft {
   readonly files: string[];
 }
 
-/** Most steps of a program. */
 const MAX_STEPS = 16;
 
 type StepMaker = (choice: Choice, draft: Draft) => Step | undefined;
@@ -184,7 +183,6 @@ function drawTracedStop(choice: Choice, draft: Draft): Step | undefined {
   })(choice, draft);
 }
 
-/** Step kinds with how often each is drawn. */
 function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
   const weighted: [weight: number, make: StepMaker][] = [
     [2, drawMmap],

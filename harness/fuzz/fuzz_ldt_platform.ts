@@ -95,7 +95,6 @@ class LdtGuest implements AsyncDisposable {
     this.#prepared = prepared;
   }
 
-  /** Runs a program of the target to its end. */
   async execute(ops: readonly TargetOp[]): Promise<LdtAnswer> {
     throwIfInterrupted(this.#prepared.signal);
     const guest = this.#guest ??= await this.#prepared.startGuest();

@@ -10,7 +10,6 @@ export interface FuzzSettings {
   readonly skip: number;
   /** Whether sequences of modify_ldt are drawn in place of programs. */
   readonly ldt: boolean;
-  /** Whether tracers and other holders take part. */
   readonly tracers: boolean;
   /** The options of the command line that say on what. */
   readonly others: readonly string[];

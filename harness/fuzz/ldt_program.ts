@@ -20,7 +20,6 @@ import { describeCall, type LdtCall, type ModifyLdtCall } from "./ldt_calls.ts";
 export interface LdtCheck {
   /** Index of the call that it belongs to; the number of calls for what is looked at after the last one. */
   readonly step: number;
-  /** What was looked at, in words. */
   readonly what: string;
   /** The result; undefined for a process id. */
   readonly expected: bigint | undefined;
@@ -35,10 +34,8 @@ export interface LdtProgram {
   readonly checks: readonly LdtCheck[];
 }
 
-/** For which kernel and which program {@linkcode compileLdtCalls} works. */
 interface LdtCompileOptions {
   readonly model: LdtModelOptions;
-  /** Word size of the target program. */
   readonly wordSize: 4 | 8;
   /** Tells the processes of one program apart: below 2^32. */
   readonly id: number;

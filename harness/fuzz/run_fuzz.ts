@@ -14,22 +14,18 @@ import { scenarioRunner } from "../run/case/scenario_runner.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import { stepsArbitrary, SWAP_SETUP } from "./draw_steps.ts";
 
-/** How many random programs, from which seed. */
 interface FuzzOptions {
   readonly seed: number;
   readonly count: number;
-  /** Whether tracers and other holders take part. */
   readonly tracers?: boolean;
   /** Programs at the beginning that are drawn and not run. */
   readonly skip?: number;
   readonly onProgress?: (done: number) => void;
 }
 
-/** What random programs found. */
 interface FuzzResult {
   /** How many passed, those that were skipped among them; with a failure the number of the one that failed. */
   readonly programs: number;
-  /** Whether it was interrupted. */
   readonly stopped: boolean;
   /** Programs that were run to find the smallest one. */
   readonly shrinks: number;

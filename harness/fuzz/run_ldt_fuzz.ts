@@ -21,7 +21,6 @@ export interface LdtFuzzOptions {
   readonly skip?: number;
   /** The kernel and the kind of program that carry the sequences out. */
   readonly model: LdtModelOptions;
-  /** Word size of the target program. */
   readonly wordSize: 4 | 8;
   /**
    * Carries a program out. A guest that is lost is a complaint, and must be replaced before the next program.
@@ -35,7 +34,6 @@ export interface LdtFuzzOptions {
   readonly onProgress?: (sequences: number) => void;
 }
 
-/** Where model and kernel part. */
 interface LdtMismatch {
   /** Index of the call; the number of calls when all of them agree and what they left behind does not. */
   readonly step: number;
@@ -60,11 +58,8 @@ export interface LdtFailure {
 export interface LdtFuzzResult {
   /** Sequences that agree, those that were left out among them. */
   readonly sequences: number;
-  /** Whether it was interrupted. */
   readonly stopped: boolean;
-  /** Steps in them by kind. */
   readonly steps: Readonly<Record<LdtCall["call"], number>>;
-  /** Results that were compared. */
   readonly checks: number;
   readonly milliseconds: number;
   /** Programs that were run to make the failing sequence small. */
@@ -121,12 +116,10 @@ function compile(calls: readonly LdtCall[], id: number, options: LdtFuzzOptions)
 }
 
 interface FailedSequence {
-  /** Of the program that it is in. */
   readonly index: number;
   readonly mismatch: LdtMismatch;
 }
 
-/** The first sequence whose results are not those of the model. */
 function judge(programs: readonly LdtProgram[], answer: LdtAnswer): FailedSequence | undefined {
   const { results: bytes, complaint } = answer;
   const last = programs.length - 1;

@@ -12,11 +12,9 @@ import { unmetNeed } from "./unmet_needs.ts";
 /** Scenarios made ready for one target. */
 export type CompiledCatalogue = ReadonlyMap<Scenario, CompiledScenario>;
 
-/** What scenarios are compiled for. */
 interface CompileRequest {
   readonly platform: Platform;
   readonly target: CompileTarget;
-  /** Whether every stop is a checkpoint of the target by itself. */
   readonly self: boolean;
 }
 

@@ -19,7 +19,6 @@ export class FailureFiles {
     this.#directory = directory;
   }
 
-  /** Begins to write the files of a failure, and gives their directory. */
   keep(platform: string, result: ScenarioResult): string {
     const { scenario, phase } = result;
     const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;

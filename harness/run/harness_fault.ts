@@ -21,12 +21,10 @@ export class HarnessFault extends Error {
     return error instanceof HarnessFault ? error : new HarnessFault(error);
   }
 
-  /** The stack trace of what was thrown. */
   get trace(): string {
     return this.cause instanceof Error ? this.cause.stack ?? this.message : this.message;
   }
 
-  /** The finding that stands for it. */
   toFinding(): Finding {
     return mismatch("E_HARNESS", {
       path: "ckptest",

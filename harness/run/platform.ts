@@ -40,11 +40,8 @@ export function withSeries(platform: Platform, series: PortedSeries): Platform {
     : { ...platform, series, name: `${platform.name}@${series}` };
 }
 
-/** How {@linkcode parsePlatforms} is called. */
 interface PlatformOptions {
-  /** What `--arch` says. */
   readonly arch: string | undefined;
-  /** What to take when it says nothing. */
   readonly fallback: string;
   /** What `--flavour` says: of the platforms that name none themselves; plain by default. */
   readonly flavour?: string | undefined;

@@ -46,7 +46,6 @@ export interface CatalogueOptions {
   readonly finalCheck?: (guest: Guest) => Promise<string>;
   /** Ends the run; whoever aborts it also sees to it that a guest that is waited for is lost. */
   readonly signal?: AbortSignal | undefined;
-  /** How long a lost guest is listened to. */
   readonly drain?: DrainOptions;
 }
 
@@ -81,7 +80,6 @@ const BOOT = { scenario: "boot", phase: "boot" } as const;
 interface Session {
   readonly guest: Guest;
   readonly log: LogReader;
-  /** The scenario that ended last in it. */
   last?: Scenario;
 }
 
@@ -91,7 +89,6 @@ class CatalogueRun {
   readonly #reproduced = new Map<string, number>();
   readonly #toldAtBoot = new Set<string>();
   #session: Session | undefined;
-  /** Why no guest boots any more. */
   #bootFailure: string | undefined;
 
   constructor(options: CatalogueOptions) {

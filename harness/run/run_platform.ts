@@ -11,15 +11,12 @@ import { type RunnerOptions, scenarioRunner } from "./case/scenario_runner.ts";
 import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_allowlist.ts";
 import { splatDecoder } from "../triage/decode_frames.ts";
 
-/** What {@linkcode runPlatform} adds to the run. */
 interface PlatformRunOptions extends RunnerOptions {
   /** Done with each guest before it ends, unless it was lost. */
   readonly atGuestEnd?: (guest: Guest) => Promise<void>;
-  /** How often what failed is run again. */
   readonly repeat?: number | undefined;
 }
 
-/** Who is told of a run. */
 type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
 
 /** Runs scenarios on one prepared kernel and reports each. */

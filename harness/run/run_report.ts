@@ -60,7 +60,6 @@ export function exitStatusOf(counts: RunResult["counts"]): ExitStatus {
 
 /** Prints a line per scenario, keeps what failed in files, and ends with the counts and the byte coverage. */
 export class RunReport {
-  /** Where the results go. */
   readonly directory: string;
   readonly #options: RunReportOptions;
   readonly #terminal: Terminal;
@@ -140,12 +139,10 @@ export class RunReport {
     return scenarios.filter(({ name }) => !names.has(name));
   }
 
-  /** Notes that a guest was started. */
   guest({ bootMilliseconds }: { bootMilliseconds: number }): void {
     this.#bootTimes.push(bootMilliseconds);
   }
 
-  /** Shows which scenario is running. */
   starting(platform: string, scenario: Scenario, index: number, total: number): void {
     this.#terminal.status(
       `${platform}: ${index + 1}/${total} ${scenario.name}`,
@@ -153,7 +150,6 @@ export class RunReport {
     );
   }
 
-  /** Keeps a line for the end of the report. */
   note(line: string): void {
     this.#notes.push(line);
   }
@@ -276,7 +272,6 @@ export class RunReport {
     print(`${counts.passed} passed, ${counts.failed + counts.lost} failed${skipped}`);
   }
 
-  /** The command that shows a result again. */
   #reproduce(platform: string, { phase, scenario }: ScenarioResult): string {
     const file = this.#options.scenarioFiles?.get(scenario);
     const filter = file === undefined ? ["--filter", scenario] : ["--scenario", file];

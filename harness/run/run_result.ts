@@ -65,7 +65,6 @@ const SCENARIO = object({
   findings: list(FINDING),
   splats: list(SPLAT),
   stops: list(STOP),
-  /** The command that shows it again. */
   reproduce: TEXT,
   /** Directory with its files (images, kernel.log, findings.json), relative to that of `results.json`. */
   files: v.optional(TEXT),
@@ -97,7 +96,6 @@ export const RUN_RESULT = object({
   boots: v.optional(object({ count: NUMBER, milliseconds: NUMBER })),
   counts: SCENARIO_COUNTS,
   bytes: BYTES,
-  /** Volatile bytes by name. */
   volatile: record(v.string(), object({ bytes: NUMBER, reason: TEXT })),
   /** Known errors of the code as posted in 2008, by id: they fail nothing. */
   knownErrors: v.optional(record(v.string(), object({ count: NUMBER, message: TEXT }))),

@@ -44,13 +44,10 @@ export interface ScenarioResult {
   readonly milliseconds: number;
   /** The kernel log from the scenario's start to its end. */
   readonly kernelLog: string;
-  /** Complaints in that log. */
   readonly splats: readonly ReportedSplat[];
   /** For a scenario that failed or lost its guest; undefined when it was not run again. */
   readonly reruns: Reruns | undefined;
-  /** How the guest was started. */
   readonly guestCommand: string;
-  /** Set where ckptest itself failed. */
   readonly fault?: HarnessFault;
 }
 

@@ -17,7 +17,6 @@ export async function configAt(path: string): Promise<KernelConfig | undefined> 
   }
 }
 
-/** What a scenario is to run on. */
 interface NeedsContext {
   readonly platform: Platform;
   /** Undefined where nobody knows it. */

@@ -10,7 +10,6 @@ type ConsoleSource = Pick<Guest, "console" | "ended">;
 
 /** How long {@linkcode drainConsole} waits. */
 export interface DrainOptions {
-  /** Longest wait, in milliseconds. */
   readonly maxMs?: number;
   /** Silence after a whole report that is taken for its end, in milliseconds. */
   readonly quietMs?: number;

@@ -10,7 +10,6 @@ const CALM_SECONDS = 2;
 /** Foreign lines that a report without a stack takes in at most. */
 const MAX_FOREIGN = 40;
 
-/** What became of a line that was offered to a report. */
 type Taken = "taken" | "last" | "refused";
 
 /** A report whose end has not come yet. */
@@ -18,7 +17,6 @@ export class OpenReport {
   #header: SplatHeader;
   #match: RegExpExecArray;
   readonly lines: ConsoleLine[];
-  /** Whether its end was seen. */
   isComplete = false;
   #stack: "none" | "inside" | "after" = "none";
   #sawBacktraceWords = false;

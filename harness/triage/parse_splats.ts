@@ -67,7 +67,6 @@ function withConsequences(reports: readonly OpenReport[]): OpenReport[] {
   return kept;
 }
 
-/** Cuts a stream of lines into reports. */
 class ReportCollector {
   readonly reports: OpenReport[] = [];
   #open: OpenReport | undefined;
@@ -76,7 +75,6 @@ class ReportCollector {
   /** Last line of the last report of this stream. */
   #end: { line: ConsoleLine; at: number } | undefined;
 
-  /** Takes the lines of one printer. */
   collect(lines: readonly ConsoleLine[]): void {
     this.#open = this.#end = undefined;
     for (const [at, line] of lines.entries()) this.#line(line, at);

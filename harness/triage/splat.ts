@@ -32,9 +32,7 @@ export type SplatKind =
 export interface StackFrame {
   /** The symbol as printed, with the compiler's suffixes. */
   readonly function: string;
-  /** Bytes from the start of the function. */
   readonly offset: number;
-  /** Bytes of the function. */
   readonly size: number;
   readonly module?: string;
   /** False for what was found on the stack without being part of the call chain (`? foo+0x1/0x2`). */

@@ -48,7 +48,6 @@ export type AllowedOn = v.InferOutput<typeof ALLOWED_ON>;
 /** A complaint that fails no scenario for the time being: it is known, and not ours to mend now. */
 export type AllowedSplat = v.InferOutput<typeof ALLOWED_SPLAT>;
 
-/** Where the project's list is. */
 const ALLOWLIST_FILE = fromFileUrl(new URL("../../fixtures/splat_allowlist.json", import.meta.url));
 
 /**

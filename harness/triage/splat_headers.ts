@@ -26,13 +26,10 @@ export interface SplatHeader extends SplatCourse {
   readonly title: string;
 }
 
-/** What a title is made from. */
 interface TitleParts {
-  /** The header's match. */
   readonly match: RegExpExecArray;
   /** The first function of the report that is not machinery; undefined when none was printed. */
   readonly place: string | undefined;
-  /** The whole report. */
   readonly text: string;
 }
 

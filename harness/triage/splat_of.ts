@@ -65,7 +65,6 @@ function stackOf(lines: readonly string[], withoutInterrupts: boolean): StackFra
   });
 }
 
-/** Index of the line before the first entry, or -1. */
 function startOfStack(lines: readonly string[]): number {
   const backtrace = lines.findIndex((line) => /^stack backtrace:/.test(line));
   return lines.findIndex((line, index) => index >= backtrace && /^\s*Call [Tt]race:/.test(line));

@@ -78,9 +78,7 @@ function tracingGuest(guest: Guest, set: (file: string, value: string) => Promis
 /** One change of a page's reference count, with the way to it. */
 interface PageReferenceEvent {
   readonly frame: number;
-  /** By how much the count changed. */
   readonly change: number;
-  /** Functions with offsets, innermost first. */
   readonly stack: readonly string[];
 }
 

@@ -5,19 +5,14 @@ import type { PlannedAction } from "../../../lib/model/blocked_actions.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
-/** What an action may need to know. */
 interface ActionContext {
   readonly agent: GuestAgent;
-  /** The target. */
   readonly pid: number;
   readonly checkpointNr: number;
-  /** The call that waits. */
   readonly paused: PausedCall;
-  /** The target's descriptor of its userfaultfd. */
   readonly userfaultfd: number | undefined;
 }
 
-/** What an action gave. */
 interface ActionResult {
   /** What the target did next, where it ran on or ended. */
   readonly event?: TargetEvent;

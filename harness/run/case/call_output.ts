@@ -8,9 +8,7 @@ import type { GuestAgent } from "../guest/guest.ts";
 /** What of an output the agent's command names. */
 export type OutputOptions = Pick<CheckpointOptions, "fd" | "reader" | "rlimitFsize">;
 
-/** An output that is open in the guest. */
 interface OpenOutput {
-  /** For the agent's command. */
   readonly options: OutputOptions;
   /** Closes what the agent still has open, and says what the call left in a file; undefined: no file. */
   readonly finish: () => Promise<FileEnd | undefined>;
@@ -96,18 +94,15 @@ async function openPair(
   return unread(agent, fd);
 }
 
-/** A descriptor that nobody reads from. */
 function unread(agent: GuestAgent, fd: number): OpenOutput {
   return { options: { fd }, finish: async () => void await agent.call("close", fd) };
 }
 
-/** The bits of open(2). */
 function flagBits(flags: readonly OpenFlag[]): number {
   const isOther = flags.some((name) => ["O_RDONLY", "O_RDWR", "O_PATH"].includes(name));
   return flags.reduce((sum, name) => sum | OPEN_FLAG_BITS[name], isOther ? 0 : OPEN_FLAG_BITS.O_WRONLY);
 }
 
-/** What is in a file before the call. */
 function filler(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => i % 249 + 1);
 }

@@ -6,7 +6,6 @@ import type { GuestAgent } from "../guest/guest.ts";
 /** What is known where a call is made. */
 export interface PidContext {
   readonly checkpointNr: number;
-  /** The target. */
   readonly pid: number;
   /** The id of a thread of the target that does not lead it. */
   readonly thread: number | undefined;

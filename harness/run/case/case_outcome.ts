@@ -22,7 +22,6 @@ export interface StopOutcome
     Partial<Pick<Comparison, "sources" | "knownErrors">> {
   readonly label: string;
   readonly image: Uint8Array;
-  /** What a second check counted, a line each. */
   readonly notes?: readonly string[] | undefined;
 }
 
@@ -36,7 +35,6 @@ export interface CaseOutcome {
   readonly findings: readonly Finding[];
 }
 
-/** What a checkpoint is held against. */
 interface JudgeOptions extends Pick<CompareOptions, "prediction" | "self" | "program"> {
   readonly kernel: GuestKernel;
   /** How the call must end; it must succeed when not given. */

@@ -18,7 +18,6 @@ export interface MadeCall {
   readonly reply: CheckpointResult;
   /** All that came of its image, by whatever way. */
   readonly image: Uint8Array;
-  /** What it left in a file. */
   readonly file: FileEnd | undefined;
   /** Other checkpoints that were made meanwhile. */
   readonly others: readonly CheckpointResult[];
@@ -28,9 +27,7 @@ export interface MadeCall {
   readonly findings: readonly Finding[];
 }
 
-/** How {@linkcode makeCall} is called. */
 interface MakeCallOptions extends PidContext {
-  /** The target's descriptor of its userfaultfd. */
   readonly userfaultfd: number | undefined;
 }
 

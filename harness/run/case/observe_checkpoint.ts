@@ -26,7 +26,6 @@ export interface ObservedCheckpoint {
   readonly changes: readonly Finding[];
 }
 
-/** How {@linkcode observeCheckpoint} is called. */
 interface ObserveOptions {
   readonly pid: number;
   readonly checkpointNr: number;

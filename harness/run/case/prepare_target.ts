@@ -15,9 +15,7 @@ const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
 const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D" } as const;
 
-/** A target that is in the state that a stop wants. */
 interface PreparedTarget {
-  /** What did not come to be. */
   readonly findings: readonly Finding[];
   /** Takes breakpoints out, lets go of the target, and lets it run on. */
   readonly release: () => Promise<void>;

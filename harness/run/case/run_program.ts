@@ -9,7 +9,6 @@ import { observeCheckpoint } from "./observe_checkpoint.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
-/** How {@linkcode runProgram} is called. */
 interface RunProgramOptions {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;

@@ -17,10 +17,8 @@ import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint
 /** What is known where a target has stopped. */
 export interface StopOptions {
   readonly kernel: GuestKernel;
-  /** What the target was compiled for. */
   readonly target: CompileTarget;
   readonly pid: number;
-  /** Address of the target's scratch memory. */
   readonly scratch: bigint;
   /** The newest of the target's results with a role. */
   readonly resultOf: (role: ResultRole) => bigint | undefined;

@@ -14,7 +14,6 @@ const KSM_SCANS = "/sys/kernel/mm/ksm/full_scans";
  */
 const SCANS_TO_MERGE = 3;
 
-/** How {@linkcode awaitConditions} waits; tests have a clock of their own. */
 interface WaitOptions {
   readonly pid: number;
   readonly waitFor: readonly WaitCondition[];

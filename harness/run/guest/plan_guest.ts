@@ -20,14 +20,12 @@ import { examineKernelFile, type UserKernelFile } from "./user_kernel.ts";
 export interface GuestRequest extends BuildRequest {
   readonly terminal: Terminal;
   readonly accelerator?: string | undefined;
-  /** Scenarios that will run. */
   readonly scenarios?: readonly Scenario[];
   /** Files of the host that must be in the guest. */
   readonly files?: readonly ClosureFile[];
   readonly memoryMiB?: number | undefined;
   /** Processors of the guest; as its kernel's flavour has them by default. */
   readonly cpus?: number | undefined;
-  /** Kernel parameters beyond the usual ones. */
   readonly append?: readonly string[];
   /** Numbers of the system call; found out by default. */
   readonly syscall?: SyscallNumbers | undefined;
@@ -49,7 +47,6 @@ export interface GuestPlan {
   /** Set for a ready kernel. */
   readonly userKernel: UserKernelFile | undefined;
   readonly accelerator: AcceleratorChoice;
-  /** What the scenarios were compiled for. */
   readonly target: CompileTarget;
   readonly compiled: CompiledCatalogue;
 }

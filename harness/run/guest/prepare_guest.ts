@@ -43,7 +43,6 @@ export interface PreparedGuest {
   readonly kernelName: string;
   /** What the user should know of it, a sentence each. */
   readonly notes: readonly string[];
-  /** Whether every stop is a checkpoint of the target by itself. */
   readonly self: boolean;
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build: KernelBuild | undefined;
@@ -51,11 +50,9 @@ export interface PreparedGuest {
   readonly checkpointNr: number;
   /** The revision of its images, where the kernel was asked. */
   readonly revision: number | undefined;
-  /** What scenarios are compiled for. */
   readonly compileTarget: CompileTarget;
   /** The scenarios that were compiled for it before. */
   readonly compiled: CompiledCatalogue;
-  /** Path of the target in the guest. */
   readonly targetPath: string;
   /** By the name of a scenario, the host's files that must be in the guest before it runs. */
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
