@@ -40,7 +40,6 @@ export async function replay(
     program: new Uint8Array(0),
     decodeResults: (bytes) =>
       decodeResults(compiled.ops, bytes).results.map(({ value, bytes }) => bytes ? { bytes } : { value }),
-    targetPath: "/target",
   };
   return await runCase({ agent } as unknown as Guest, compiled, options);
 }

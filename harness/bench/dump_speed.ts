@@ -60,7 +60,7 @@ export async function measureDumpSpeed(
   const area = compiled.stops[0]?.prediction.areas.find(({ label }) => label === "a");
   if (withGdb) await installFiles(agent, prepared.filesOf.get(scenario.name) ?? []);
   await agent.program(encodeProgram(compiled.ops));
-  await agent.spawn({ path: prepared.targetPath });
+  await agent.spawn();
   const { pid } = await agent.event({ deadlineMs: DEADLINE_MS });
   const address = BigInt(area!.start) * PAGE_SIZE_BIG;
   const timings: DumpTiming[] = [];

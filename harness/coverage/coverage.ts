@@ -40,14 +40,16 @@ export function addCoverage(sum: Coverage, more: Coverage): void {
 
 /** Lines with code, and those of them that ran. */
 export function lineShare(files: Iterable<FileCoverage>): Share {
-  const lines = [...files].flatMap(({ lines }) => [...lines.values()]);
-  return { total: lines.length, reached: lines.filter(({ count }) => count > 0).length };
+  return shareOf([...files].flatMap(({ lines }) => [...lines.values()].map(({ count }) => count)));
 }
 
 /** Branches, and those of them that were taken. */
 export function branchShare(files: Iterable<FileCoverage>): Share {
-  const branches = [...files].flatMap(({ lines }) => [...lines.values()].flatMap(({ branches }) => branches));
-  return { total: branches.length, reached: branches.filter((taken) => taken > 0).length };
+  return shareOf([...files].flatMap(({ lines }) => [...lines.values()].flatMap(({ branches }) => branches)));
+}
+
+function shareOf(counts: readonly number[]): Share {
+  return { total: counts.length, reached: counts.filter((count) => count > 0).length };
 }
 
 /** A share in words, such as `98.5 % (197 of 200)`. Only a whole one is 100 %. */

@@ -33,10 +33,8 @@ export async function readCoverage(
       const path = `${COUNTERS}${build.info.buildDir}/${stem}.gcda`;
       const counters = await agent.readFile(path).catch((error) => {
         if (!(error instanceof AgentError)) throw error;
-        throw new BuildError({
-          stage: "build",
-          problem: `the kernel has no counters of ${stem}: ${error.message}`,
-        });
+        const problem = `the kernel has no counters of ${stem}: ${error.message}`;
+        throw new BuildError({ stage: "build", problem });
       });
       const directory = join(scratch, dirname(stem));
       await Deno.mkdir(directory, { recursive: true });
@@ -47,11 +45,8 @@ export async function readCoverage(
       const { lines, code } = await runCommand(["gcov", ...options, data]);
       const json = lines.find((line) => line.startsWith("{"));
       if (code !== 0 || json === undefined) {
-        throw new BuildError({
-          stage: "build",
-          problem: `gcov cannot read the counters of ${stem}`,
-          detail: lines,
-        });
+        const problem = `gcov cannot read the counters of ${stem}`;
+        throw new BuildError({ stage: "build", problem, detail: lines });
       }
       addCoverage(coverage, parseGcov(json, paths));
     }

@@ -13,7 +13,7 @@ import type { StopOutcome } from "../run/case/case_outcome.ts";
 import { LogReader } from "../triage/log_reader.ts";
 import { callFinding } from "../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
-import { faultSites, siteName } from "./fault_site.ts";
+import { faultSites } from "./fault_site.ts";
 
 interface FaultTally {
   faults: number;
@@ -29,8 +29,6 @@ interface FaultSweepOptions {
 }
 
 const LIMIT = 20_000;
-/** What a call may give whose allocation failed. User space is not read or written by the call. */
-const ALLOWED = ["ENOMEM"];
 
 /**
  * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
@@ -116,20 +114,15 @@ export function replyFindings(reply: CheckpointResult, whole: Uint8Array, nth: n
   const image = reply.image ?? new Uint8Array(0);
   const which = nth === 0 ? "the call after all faults" : `the call in which allocation ${nth} fails`;
   const name = reply.result < 0n ? errnoName(reply.errno) : "ok";
+  const of = (findings: Finding[]) => findings.map((one) => ({ ...one, path: `${which}: ${one.path}` }));
   if (reply.signal !== undefined) {
     return [finding(`${which} ended by a signal`, "a result", `signal ${reply.signal}`)];
   }
-  if (name === "ok") {
-    return sameImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` }));
-  }
+  if (name === "ok") return of(sameImageFindings(image, whole));
   if (!reply.faultCame) return [finding(`${which} met no fault`, "success", name)];
-  const wrong = ALLOWED.includes(name)
-    ? []
-    : [finding(`${which} gives another errno`, ALLOWED.join(" or "), name)];
-  return [
-    ...wrong,
-    ...truncatedImageFindings(image, whole).map((f) => ({ ...f, path: `${which}: ${f.path}` })),
-  ];
+  // User space is not read or written by the call.
+  const wrong = name === "ENOMEM" ? [] : [finding(`${which} gives another errno`, "ENOMEM", name)];
+  return [...wrong, ...of(truncatedImageFindings(image, whole))];
 }
 
 function finding(message: string, expected: string, actual: string): Finding {
@@ -142,5 +135,5 @@ function count(map: Map<string, number>, name: string, times = 1): void {
 
 async function tallySites(log: LogReader, { sites }: FaultTally): Promise<void> {
   const { text } = await log.readToMark("faults");
-  for (const site of faultSites(text)) count(sites, siteName(site));
+  for (const site of faultSites(text)) count(sites, site);
 }

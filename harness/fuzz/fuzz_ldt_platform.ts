@@ -15,6 +15,7 @@ import type { TargetOp } from "../../lib/model/target_op.ts";
 import { throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import { encodeProgram } from "../../vm/agent/target_program.ts";
+import { describeEvent } from "../run/case/run_case.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 
@@ -88,10 +89,10 @@ const DEADLINE_MS = 300_000;
  * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
  */
 class LdtGuest implements AsyncDisposable {
-  readonly #prepared: Pick<PreparedGuest, "startGuest" | "targetPath" | "signal">;
+  readonly #prepared: Pick<PreparedGuest, "startGuest" | "signal">;
   #guest: Guest | undefined;
 
-  constructor(prepared: Pick<PreparedGuest, "startGuest" | "targetPath" | "signal">) {
+  constructor(prepared: Pick<PreparedGuest, "startGuest" | "signal">) {
     this.#prepared = prepared;
   }
 
@@ -100,7 +101,7 @@ class LdtGuest implements AsyncDisposable {
     const guest = this.#guest ??= await this.#prepared.startGuest();
     const mark = guest.console.offset;
     try {
-      const answer = await runToEnd(guest, ops, this.#prepared.targetPath);
+      const answer = await runToEnd(guest, ops);
       const splats = parseSplats(guest.console.text(mark)).map(({ title }) => title);
       if (splats.length === 0) return answer;
       await this[Symbol.asyncDispose]();
@@ -119,21 +120,12 @@ class LdtGuest implements AsyncDisposable {
   }
 }
 
-async function runToEnd(
-  { agent }: Guest,
-  ops: readonly TargetOp[],
-  path: string,
-): Promise<LdtAnswer & { results: Uint8Array }> {
+async function runToEnd({ agent }: Guest, ops: readonly TargetOp[]): Promise<LdtAnswer> {
   await agent.clean();
   await agent.program(encodeProgram(ops));
-  await agent.spawn({ path });
+  await agent.spawn();
   const end = await agent.event({ deadlineMs: DEADLINE_MS });
   const results = await agent.results();
   if (end.kind === "exit" && end.code === 0) return { results };
-  const how = end.kind === "exit"
-    ? `exit status ${end.code}`
-    : end.kind === "signal"
-    ? `signal ${end.signal}`
-    : "a stop";
-  return { results, complaint: `the target ended with ${how}` };
+  return { results, complaint: `the target came to another end: ${describeEvent(end)}` };
 }

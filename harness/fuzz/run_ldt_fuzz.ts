@@ -8,10 +8,11 @@ import { InterruptedError } from "../../vm/host/errors.ts";
 import { LDT_CALLS, type LdtCall } from "./ldt_calls.ts";
 import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
 
-/** What came of a program: its results file as far as it was written, or why nothing can be said. */
-export type LdtAnswer =
-  | { readonly results: Uint8Array; readonly complaint?: string | undefined }
-  | { readonly results?: undefined; readonly complaint: string };
+/** What came of a program: its results file as far as it was written, and what the kernel or guest did instead. */
+export interface LdtAnswer {
+  readonly results?: Uint8Array;
+  readonly complaint?: string;
+}
 
 /** How many random sequences, from which seed, judged by what. */
 export interface LdtFuzzOptions {
@@ -120,26 +121,22 @@ interface FailedSequence {
   readonly mismatch: LdtMismatch;
 }
 
-function judge(programs: readonly LdtProgram[], answer: LdtAnswer): FailedSequence | undefined {
-  const { results: bytes, complaint } = answer;
-  const last = programs.length - 1;
-  if (bytes === undefined) return { index: last, mismatch: accident(programs[last]!, complaint) };
-  const values = valuesOf(programs.flatMap(({ ops }) => ops), bytes);
-  let at = 0;
-  for (const [index, program] of programs.entries()) {
-    for (const check of program.checks) {
-      const value = values[at++];
-      const mismatch = compare(check, value);
+function judge(
+  programs: readonly LdtProgram[],
+  { results, complaint }: LdtAnswer,
+): FailedSequence | undefined {
+  const values = results && valuesOf(programs.flatMap(({ ops }) => ops), results).values();
+  for (const [index, { checks }] of values ? programs.entries() : []) {
+    for (const check of checks) {
+      const mismatch = compare(check, values!.next().value);
       if (mismatch) return { index, mismatch };
     }
   }
-  if (complaint !== undefined) return { index: last, mismatch: accident(programs[last]!, complaint) };
-  return undefined;
-}
-
-function accident({ checks }: LdtProgram, complaint: string): LdtMismatch {
-  const step = checks.at(-1)?.step ?? 0;
-  return { step, what: "the whole program", expected: "a quiet end", actual: complaint };
+  if (complaint === undefined) return undefined;
+  // It may be about any of them.
+  const step = programs.at(-1)?.checks.at(-1)?.step ?? 0;
+  const mismatch = { step, what: "the whole program", expected: "a quiet end", actual: complaint };
+  return { index: programs.length - 1, mismatch };
 }
 
 /** Results in the order of the checks; a file that ends early, or within a process that died, gives fewer. */

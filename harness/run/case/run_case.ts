@@ -23,7 +23,6 @@ export interface CaseOptions extends Pick<StopOptions, "kernel" | "onCheckpoint"
   /** The scenario's ops, encoded for the target. */
   readonly program: Uint8Array;
   readonly decodeResults: (bytes: Uint8Array) => ResultItem[];
-  readonly targetPath: string;
 }
 
 /**
@@ -42,7 +41,7 @@ export async function runCase(
   const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
   const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
-  await agent.spawn({ path: options.targetPath, ...user });
+  await agent.spawn(user);
   const outcome = await runStops(agent, compiled, options);
   if (compiled.scenario.setup) {
     // Swap can be switched off, and huge pages forbidden, once nobody has them.
@@ -110,7 +109,8 @@ async function runStops(
   return { stops, findings };
 }
 
-function describeEvent(event: TargetEvent): string {
+/** What a target did, in words. */
+export function describeEvent(event: TargetEvent): string {
   if (event.kind === "stop") return `stopped at label ${event.label}`;
   return event.kind === "exit" ? `exit status ${event.code}` : `ended by signal ${event.signal}`;
 }

@@ -99,7 +99,6 @@ async function play(
     },
     program: new Uint8Array(0),
     decodeResults: () => script.results ?? resultsAsExpected(RECORDED),
-    targetPath: "/target",
   });
   return { outcome, calls };
 }

@@ -56,7 +56,6 @@ export function scenarioRunner(
       kernel,
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => resultItems(compiled.ops, bytes),
-      targetPath: prepared.targetPath,
     });
   };
   return prepared.platform.flavour === "debug" ? withPageLeakCheck(run, prepared.build?.vmlinux) : run;

@@ -53,7 +53,6 @@ export interface PreparedGuest {
   readonly compileTarget: CompileTarget;
   /** The scenarios that were compiled for it before. */
   readonly compiled: CompiledCatalogue;
-  readonly targetPath: string;
   /** By the name of a scenario, the host's files that must be in the guest before it runs. */
   readonly filesOf: ReadonlyMap<string, readonly ClosureFile[]>;
   readonly skipReason: (scenario: Scenario) => string | undefined;
@@ -133,7 +132,6 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     compiled: isAsPlanned
       ? plan.compiled
       : compileCatalogue(scenarios, { platform, target: compileTarget, self }),
-    targetPath: "/target",
     filesOf,
     skipReason: (scenario) =>
       unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??

@@ -119,7 +119,7 @@ async function probeImage(
   const steps: Step[] = [{ op: "stop", label: "probe", ...self ? { call: { pid: "self" } } : {} }];
   const { ops } = compileScenario({ name: "probe", about: "", steps }, compileTarget);
   await agent.program(encodeProgram(ops));
-  const pid = await agent.spawn({ path: "/target" });
+  const pid = await agent.spawn();
   const event = await agent.event();
   if (event.kind !== "stop") throw new UsageError(`the target did not stop for the probe: ${event.kind}`);
   const made = self ? { image: await agent.targetImage(), errno: 0 } : await agent.checkpoint({ nr, pid });

@@ -56,7 +56,7 @@ export function fakePrepared(
     ...{ platform: PLATFORMS[0]!, kernelName: "Linux 6.1.0", notes: [], self: false, build: undefined },
     ...{ acceleratorReason: "none: nothing runs", checkpointNr: compileTarget.checkpointNr, compileTarget },
     revision: undefined,
-    ...{ compiled: new Map(), targetPath: "/target", filesOf: new Map(), skipReason: () => undefined },
+    ...{ compiled: new Map(), filesOf: new Map(), skipReason: () => undefined },
     ...{ startGuest, signal },
   };
 }
