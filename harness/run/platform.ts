@@ -19,6 +19,11 @@ export interface Platform {
   readonly target: TargetArch;
 }
 
+/** Whether its programs have another word size than the kernel. */
+export function isCompat({ kernel, target }: Platform): boolean {
+  return kernel === "x86_64" && target === "i386";
+}
+
 const PLAIN = { flavour: "plain", series: DEFAULT_SERIES } as const;
 
 /** All platforms with plain kernels of the default series; `compat` is a 32-bit program on the x86-64 kernel. */

@@ -5,13 +5,12 @@ import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
 import { readProgramFacts } from "../../../vm/initramfs/program_facts.ts";
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
-import type { Platform } from "../platform.ts";
+import { isCompat, type Platform } from "../platform.ts";
 
 /** The paths of a platform's agent and target program. */
 export async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
   const { agent, target, target32 } = await buildGuest(platform.kernel);
-  const isCompat = platform.kernel === "x86_64" && platform.target === "i386";
-  return { agent, target: isCompat ? target32 ?? target : target };
+  return { agent, target: isCompat(platform) ? target32 ?? target : target };
 }
 
 /** What scenarios are compiled for on a platform, with the number of the port's system call. */

@@ -12,7 +12,7 @@ import type { KernelSource } from "../../../vm/kernel/source/kernel_source.ts";
 import type { OverlayEdit, OverlayFiles } from "../../../vm/kernel/source/kernel_overlay.ts";
 import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
 import type { Terminal } from "../../report/terminal.ts";
-import type { Platform } from "../platform.ts";
+import { isCompat, type Platform } from "../platform.ts";
 
 /** What is built. */
 export interface BuildRequest {
@@ -54,9 +54,10 @@ export async function isKernelCached(platform: Platform, request: BuildRequest =
 }
 
 function buildOptions(
-  { kernel: arch, target, flavour, series }: Platform,
+  platform: Platform,
   { mutations = [], moreFiles, source, channel = "virtio", configFile }: BuildRequest,
 ): KernelBuildOptions {
+  const { kernel: arch, flavour, series } = platform;
   return {
     arch,
     flavour,
@@ -65,7 +66,7 @@ function buildOptions(
     moreFiles,
     moreFragments: channel === "serial" ? ["serial"] : [],
     configFile,
-    bootedAs: { channel, isCompat: arch === "x86_64" && target === "i386" },
+    bootedAs: { channel, isCompat: isCompat(platform) },
   };
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Dialect } from "../../../lib/abi/dialect.ts";
-import { errnoName } from "../../../lib/abi/errno.ts";
+import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { dialectOfRevision } from "../../../lib/image/dialect.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
@@ -13,7 +13,6 @@ import { encodeProgram } from "../../../vm/agent/target_program.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "./guest.ts";
 
-const ENOSYS = 38;
 const NO_DESCRIPTOR = (1n << 32n) - 1n;
 /** No flag is known to any kernel: whoever has the call refuses it. */
 const UNKNOWN_FLAG = 1n;
@@ -52,14 +51,14 @@ export async function probeKernel(agent: GuestAgent, question: KernelQuestion): 
     ? [`its system call has number ${nr}`]
     : [];
   const probe = await probeImage(agent, { nr, self, compileTarget: targetOf(numbers) });
-  if (probe.refusal !== undefined) {
+  if (typeof probe === "string") {
     notes.push(
       self
-        ? `a task's checkpoint of itself writes nothing: ${probe.refusal}`
-        : `another task is refused with ${probe.refusal}: if tasks can only checkpoint themselves here, say --self`,
+        ? `a task's checkpoint of itself writes nothing: ${probe}`
+        : `another task is refused with ${probe}: if tasks can only checkpoint themselves here, say --self`,
     );
   }
-  const revision = probe.image && revisionOf(probe.image, question.dialect);
+  const revision = typeof probe === "string" ? undefined : revisionOf(probe, question.dialect);
   const found = revision === undefined ? undefined : dialectOfRevision(revision);
   const dialect = question.dialect ?? found ?? "port";
   if (found === "v11") {
@@ -86,7 +85,7 @@ export async function findSyscall(
   const found: number[] = [];
   for (const nr of tried) {
     const { result } = await agent.syscall(nr, 0n, NO_DESCRIPTOR, UNKNOWN_FLAG);
-    if (Number(result) !== -ENOSYS) found.push(nr);
+    if (Number(result) !== -ERRNO.ENOSYS) found.push(nr);
     // The likeliest one is tried first, and nobody is called without need.
     if (found.includes(tried[0]!)) break;
   }
@@ -106,16 +105,11 @@ export async function findSyscall(
   return first;
 }
 
-/** What a checkpoint of a plain target gives: an image, or the name of the errno. */
-interface Probe {
-  readonly refusal?: string;
-  readonly image?: Uint8Array;
-}
-
+/** What a checkpoint of a plain target gives: an image, or why there is none. */
 async function probeImage(
   agent: GuestAgent,
   { nr, self, compileTarget }: { nr: number; self: boolean; compileTarget: CompileTarget },
-): Promise<Probe> {
+): Promise<Uint8Array | string> {
   const steps: Step[] = [{ op: "stop", label: "probe", ...self ? { call: { pid: "self" } } : {} }];
   const { ops } = compileScenario({ name: "probe", about: "", steps }, compileTarget);
   await agent.program(encodeProgram(ops));
@@ -124,9 +118,8 @@ async function probeImage(
   if (event.kind !== "stop") throw new UsageError(`the target did not stop for the probe: ${event.kind}`);
   const made = self ? { image: await agent.targetImage(), errno: 0 } : await agent.checkpoint({ nr, pid });
   await agent.clean();
-  if (made.errno !== 0) return { refusal: errnoName(made.errno) };
-  if (!made.image?.length) return { refusal: "an empty image" };
-  return { image: made.image };
+  if (made.errno !== 0) return errnoName(made.errno);
+  return made.image?.length ? made.image : "an empty image";
 }
 
 /** The revision in the head of an image; undefined for what is none, where the dialect is known without it. */

@@ -30,18 +30,14 @@ export async function scenarioFiles(
   const filesOf = new Map<string, readonly ClosureFile[]>();
   const missing = new Map<string, string>();
   const wanted = scenarios.filter((scenario) => programsOf(scenario).length > 0);
-  let root = "";
-  try {
-    if (platform.target === "i386" && wanted.length > 0) {
-      root = await debianRoot("i386", packagesOf(wanted), { onProgress });
-    }
-  } catch (error) {
-    if (!(error instanceof ExpectedError)) throw error;
-    return { filesOf, missing: new Map(wanted.map(({ name }) => [name, error.message])) };
-  }
+  const isOther = platform.target === "i386" && wanted.length > 0;
+  // Those that lack it fail one by one, each with the reason.
+  const root = isOther ? debianRoot("i386", packagesOf(wanted), { onProgress }) : Promise.resolve("");
+  root.catch(() => {});
   for (const scenario of wanted) {
     try {
-      const files = await Promise.all(programsOf(scenario).map((program) => programFiles(program, { root })));
+      const from = { root: await root };
+      const files = await Promise.all(programsOf(scenario).map((program) => programFiles(program, from)));
       filesOf.set(scenario.name, files.flat());
     } catch (error) {
       if (!(error instanceof ExpectedError)) throw error;
@@ -101,6 +97,7 @@ async function filesBelow(path: string): Promise<string[]> {
   return files;
 }
 
+/** By agent, the files and directories that its guest has. */
 const installed = new WeakMap<GuestAgent, Set<string>>();
 
 /**
@@ -112,19 +109,18 @@ export async function installFiles(
   files: readonly ClosureFile[],
   read: (path: string) => Promise<Uint8Array> = Deno.readFile,
 ): Promise<void> {
-  let present = installed.get(agent);
-  if (!present) installed.set(agent, present = new Set());
+  const present = installed.get(agent) ?? new Set(["/"]);
+  installed.set(agent, present);
+  const makeDirectory = async (path: string): Promise<void> => {
+    if (present.has(path)) return;
+    await makeDirectory(dirname(path));
+    await agent.mkdir(path);
+    present.add(path);
+  };
   for (const { path, source } of files) {
     if (present.has(path)) continue;
-    await makeDirectory(agent, dirname(path), present);
+    await makeDirectory(dirname(path));
     await agent.writeFile(path, await read(source));
     present.add(path);
   }
-}
-
-async function makeDirectory(agent: GuestAgent, path: string, present: Set<string>): Promise<void> {
-  if (path === "/" || present.has(path)) return;
-  await makeDirectory(agent, dirname(path), present);
-  await agent.mkdir(path);
-  present.add(path);
 }

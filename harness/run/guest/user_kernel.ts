@@ -9,16 +9,13 @@ import { isOlder } from "../../../lib/abi/release.ts";
 import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
 import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
-import { type Platform, withSeries } from "../platform.ts";
+import { isCompat, type Platform, withSeries } from "../platform.ts";
 import { configAt } from "../unmet_needs.ts";
 
 /** What is known of a ready kernel before it is booted. */
-export interface UserKernelFile {
+export interface UserKernelFile extends Pick<KernelFile, "release" | "config"> {
   /** The platform, of the series whose model judges the kernel. */
   readonly platform: Platform;
-  readonly release: string;
-  /** From the file beside it, or from the kernel itself. */
-  readonly config: KernelConfig | undefined;
   readonly channel: GuestChannel;
   /** What the user should know: which channel and why. */
   readonly notes: readonly string[];
@@ -53,33 +50,25 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
     );
   }
   const channel = question.channel ?? channelFor(config, release);
-  const notes: string[] = [];
-  if (config) {
-    const missing = missingOptions(config, {
-      release,
-      channel,
-      isElf: file.format === "vmlinux",
-      isCompat: platform.kernel === "x86_64" && platform.target === "i386",
-      needsPatchOption: !hasNumber,
-    });
-    if (missing.length > 0) {
-      throw new UsageError(
-        `option --bzimage: ${path} cannot be tested: ${where} lacks ${missing.length} needed ` +
-          `option${missing.length === 1 ? "" : "s"}\n  ${missing.map(neededText).join("\n  ")}`,
-      );
-    }
-  }
-  if (question.channel === undefined && channel === "serial") {
-    notes.push("the kernel has no virtio ports: the agent talks over a second serial port, slowly");
-  }
-  const { series } = modelSeries(release);
-  return {
-    platform: withSeries({ ...platform, name: platform.name.split("@")[0]! }, series),
+  const missing = config === undefined ? [] : missingOptions(config, {
     release,
-    config,
     channel,
-    notes,
-  };
+    isElf: file.format === "vmlinux",
+    isCompat: isCompat(platform),
+    needsPatchOption: !hasNumber,
+  });
+  if (missing.length > 0) {
+    throw new UsageError(
+      `option --bzimage: ${path} cannot be tested: ${where} lacks ${missing.length} needed ` +
+        `option${missing.length === 1 ? "" : "s"}\n  ${missing.map(neededText).join("\n  ")}`,
+    );
+  }
+  const notes = question.channel === undefined && channel === "serial"
+    ? ["the kernel has no virtio ports: the agent talks over a second serial port, slowly"]
+    : [];
+  const { series } = modelSeries(release);
+  const named = withSeries({ ...platform, name: platform.name.split("@")[0]! }, series);
+  return { platform: named, release, config, channel, notes };
 }
 
 /** What a kernel may be built for, by its configuration or its header. */
@@ -110,13 +99,10 @@ async function configFor(
  * own, the note says so.
  */
 export function modelSeries(release: string): { series: PortedSeries; note?: string } {
-  const own = /^\d+\.\d+/.exec(release)?.[0];
+  const [own] = /^\d+\.\d+/.exec(release) ?? [];
   const series = PORTED_SERIES.findLast((known) => !isOlder(release, known));
-  if (series === own) return { series: series! };
-  return series === undefined
-    ? {
-      series: PORTED_SERIES[0],
-      note: `Linux ${release} is judged by the model of ${PORTED_SERIES[0]}, the oldest there is`,
-    }
-    : { series, note: `Linux ${release} is judged by the model of ${series}, the nearest below it` };
+  if (series !== undefined && series === own) return { series };
+  const judge = series ?? PORTED_SERIES[0];
+  const which = series === undefined ? "the oldest there is" : "the nearest below it";
+  return { series: judge, note: `Linux ${release} is judged by the model of ${judge}, ${which}` };
 }
