@@ -82,7 +82,7 @@ export function allowedBy(
 }
 
 /** How an entry is called in messages. */
-export function nameOf({ title, fingerprint }: AllowedSplat): string {
+function nameOf({ title, fingerprint }: AllowedSplat): string {
   return title ?? `fingerprint ${fingerprint}`;
 }
 
