@@ -68,16 +68,11 @@ export function describePageProt(prot: bigint, series: KernelSeries): string {
     [series === "2.6.28" ? PROTNONE_2_6_28 : PROTNONE, (prot & PRESENT) === 0n ? "protnone" : "global"],
     [NX, "nx"],
   ];
-  const words: string[] = [];
-  let rest = prot;
-  for (const [bit, name] of names) {
-    if ((prot & bit) === 0n) continue;
-    words.push(name);
-    rest &= ~bit;
-  }
+  const words = names.flatMap(([bit, name]) => (prot & bit) === 0n ? [] : [name]);
   const key = (prot >> PKEY_SHIFT_IN_PTE) & 0xfn;
   if (key !== 0n) words.push(`pkey=${key}`);
-  rest &= ~(0xfn << PKEY_SHIFT_IN_PTE);
+  const known = names.reduce((sum, [bit]) => sum | bit, 0xfn << PKEY_SHIFT_IN_PTE);
+  const rest = prot & ~known;
   if (rest !== 0n) words.push(`0x${rest.toString(16)}`);
   return words.join(" ");
 }

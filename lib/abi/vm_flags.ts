@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { WordSize } from "./arch.ts";
-import type { KernelSeries } from "./series.ts";
+import { type KernelSeries, kernelSeries } from "./series.ts";
 
 /** A vm_flags bit: number, name without `VM_`, code in the VmFlags line of smaps ("" where it has none). */
 type FlagBit = readonly [bit: number, name: string, code: string];
@@ -108,19 +108,11 @@ export interface VmFlagTable {
 
 function makeTable(series: KernelSeries, wordSize: WordSize): VmFlagTable {
   const all = [...LOW[series], ...(wordSize === 8 ? HIGH[series] : [])].sort((a, b) => a[0] - b[0]);
-  const bits: Record<string, bigint> = {};
-  const codes: Record<string, bigint> = {};
-  let known = 0n;
-  let inSmaps = 0n;
-  for (const [number, name, code] of all) {
-    const bit = 1n << BigInt(number);
-    bits[name] = bit;
-    known |= bit;
-    if (code === "" || code === "??") continue;
-    codes[code] = bit;
-    inSmaps |= bit;
-  }
-  return { series, bits, known, codes, inSmaps };
+  const bits = Object.fromEntries(all.map(([number, name]) => [name, 1n << BigInt(number)]));
+  const coded = all.filter(([, , code]) => code !== "" && code !== "??");
+  const codes = Object.fromEntries(coded.map(([number, , code]) => [code, 1n << BigInt(number)]));
+  const union = (one: object): bigint => Object.values(one).reduce((sum, bit) => sum | bit, 0n);
+  return { series, bits, known: union(bits), codes, inSmaps: union(codes) };
 }
 
 const tables = new Map<string, VmFlagTable>();
@@ -131,6 +123,15 @@ export function vmFlagTable(series: KernelSeries, wordSize: WordSize): VmFlagTab
   let table = tables.get(key);
   if (table === undefined) tables.set(key, table = makeTable(series, wordSize));
   return table;
+}
+
+/** The vm_flags table of the kernel that wrote an image's HEAD, or undefined when there is none. */
+export function vmFlagTableOf(
+  { major, minor, patch }: Readonly<Record<"major" | "minor" | "patch", number>>,
+  wordSize: WordSize,
+): VmFlagTable | undefined {
+  const series = kernelSeries(major, minor, patch);
+  return series && vmFlagTable(series, wordSize);
 }
 
 /** Names of the bits set in `flags`, lowest first, without `VM_`; unknown bits come last as one 0x number. */

@@ -13,7 +13,7 @@ import { kernelSeries } from "../abi/series.ts";
 import { SIGNALS } from "../abi/signals.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import { TLS_ARRAY_SIZE } from "./counted_block.ts";
-import { FIRST_PORT_REVISION } from "./dialect.ts";
+import { FIRST_PORT_REVISION, type ImageFormat } from "./dialect.ts";
 import { ImageWriter, type WrittenFields } from "./image_writer.ts";
 import { dataView } from "./struct_codec.ts";
 import { HEAD_MAGIC, TAIL_MAGIC, VMA_TYPE } from "./structs.ts";
@@ -82,11 +82,7 @@ const WRITE = 2n;
 const EXEC = 4n;
 
 /** What all records depend on. */
-interface Format {
-  /** Whose conventions hold. */
-  readonly dialect: Dialect;
-  /** Bytes of a page address. */
-  readonly wordSize: WordSize;
+interface Format extends ImageFormat {
   /** Fields of HEAD. */
   readonly head: WrittenFields<"HEAD">;
 }

@@ -109,7 +109,13 @@ Deno.test("decodeBytes() starts at an offset and gives what follows TAIL as a no
   const bytes = new Uint8Array(16 + image.length + 6).fill(0x58);
   bytes.set(image, 16);
   const read = readImage(bytes, { start: 16 });
-  assertEquals([read.start, read.end, read.trailing.length], [16, 16 + image.length, 6]);
+  const rest = read.nodes.at(-1);
+  assertEquals([read.head.offset, rest?.kind, rest?.offset, rest?.length], [
+    16,
+    "trailing",
+    16 + image.length,
+    6,
+  ]);
   assertEquals(encode(read), bytes.subarray(16));
 });
 
@@ -212,7 +218,8 @@ Deno.test("patch 12's record numbers are told from patch 10's by the first recor
 
 Deno.test("unknown records from 1001 up are skipped in the port only", () => {
   const image = readImage(syntheticImage({ unknownType: 1500 }));
-  assertEquals(image.unknown.map(({ header, payload }) => [header.type, payload.length]), [[1500, 24]]);
+  const unknown = image.nodes.filter((node) => node.kind === "unknown");
+  assertEquals(unknown.map(({ header, payload }) => [header.type, payload.length]), [[1500, 24]]);
   for (
     const options of [{ unknownType: 999 }, { unknownType: 1500, dialect: "v11" }, {
       unknownType: 1001,

@@ -14,10 +14,8 @@ import {
   type RecordNode,
   type RecordNodeOf,
   type TlsNode,
-  type UnknownNode,
   type XstateNode,
 } from "./nodes.ts";
-import { joinBytes } from "./struct_codec.ts";
 
 /** One PGARR record and the pages after it. The last chunk of a VMA has `nr_pages` 0. */
 export interface ChunkImage {
@@ -83,10 +81,6 @@ export interface CheckpointImage {
   readonly dialect: Dialect;
   /** Bytes of a page address. */
   readonly wordSize: WordSize;
-  /** Byte offset of the image in the file. */
-  readonly start: number;
-  /** Byte offset of the first byte after TAIL. */
-  readonly end: number;
   /** Who wrote the image, and when. */
   readonly head: RecordNodeOf<"HEAD">;
   /** The FPU of the machine. */
@@ -97,11 +91,7 @@ export interface CheckpointImage {
   readonly tasks: readonly TaskImage[];
   /** The end mark. */
   readonly tail: RecordNodeOf<"TAIL">;
-  /** Records of types that this version does not know. */
-  readonly unknown: readonly UnknownNode[];
-  /** Bytes after TAIL. */
-  readonly trailing: Uint8Array;
-  /** All nodes in order: they tile the file from `start` to its end. */
+  /** All nodes in order, unknown records and bytes after TAIL too: they tile the file from `head` to its end. */
   readonly nodes: readonly ImageNode[];
 }
 
@@ -118,7 +108,6 @@ export interface PageImage {
 /** Reads nodes one by one and builds the tree. */
 class TreeBuilder {
   readonly #nodes: readonly ImageNode[];
-  readonly #unknown: UnknownNode[] = [];
   #at = 0;
   #lastPath = "head";
 
@@ -127,12 +116,8 @@ class TreeBuilder {
   }
 
   #peek(): ImageNode | undefined {
-    let node = this.#nodes[this.#at];
-    while (node?.kind === "unknown") {
-      this.#unknown.push(node);
-      node = this.#nodes[++this.#at];
-    }
-    return node;
+    while (this.#nodes[this.#at]?.kind === "unknown") this.#at++;
+    return this.#nodes[this.#at];
   }
 
   #record<N extends RecordNode["name"]>(name: N): RecordNodeOf<N> | undefined {
@@ -221,22 +206,16 @@ class TreeBuilder {
       tasks.push(this.#task());
       tail = this.#record("TAIL");
     }
-    const trailing = this.#nodes.flatMap((node) => node.kind === "trailing" ? [node.bytes] : []);
     return {
       ...formatOfHead(head.fields, options),
-      ...{ start: head.offset, end: tail.offset + tail.length, head, headArch, ...tree, tasks, tail },
-      ...{ unknown: this.#unknown, trailing: joinBytes(trailing), nodes: this.#nodes },
+      head,
+      headArch,
+      ...tree,
+      tasks,
+      tail,
+      nodes: this.#nodes,
     };
   }
-}
-
-/**
- * Builds the tree of an image from its nodes.
- *
- * @throws {MalformedImageError} E_ORDER when records are missing, doubled or in the wrong order
- */
-function imageOfNodes(nodes: readonly ImageNode[], options: DecodeOptions = {}): CheckpointImage {
-  return new TreeBuilder(nodes).image(options);
 }
 
 /**
@@ -245,7 +224,7 @@ function imageOfNodes(nodes: readonly ImageNode[], options: DecodeOptions = {}):
  * @throws {MalformedImageError} when it cannot be decoded, or its records are not in the format's order
  */
 export function readImage(bytes: Uint8Array, options: DecodeOptions = {}): CheckpointImage {
-  return imageOfNodes([...decodeBytes(bytes, options)], options);
+  return new TreeBuilder([...decodeBytes(bytes, options)]).image(options);
 }
 
 /** Decodes as far as possible: the nodes, and the error that stopped it if there was one. */

@@ -22,8 +22,6 @@ export interface LdtModelOptions {
   readonly dialect: Dialect;
   /** The kernel's word size: 8 for x86-64, 4 for i386. */
   readonly wordSize: 4 | 8;
-  /** CONFIG_X86_16BIT, and no Xen PV guest. True when not given. 2.6.28 always allows 16-bit segments. */
-  readonly x86_16bit?: boolean;
   /** A 32-bit program on an x86-64 kernel: it sees its own 32-bit result register. False when not given. */
   readonly compat?: boolean;
 }
@@ -43,7 +41,8 @@ export interface ModifyLdtResult {
 
 /**
  * The LDT of one address space as a state machine over modify_ldt(2), after arch/x86/kernel/ldt.c of Linux
- * 6.1 (`port`) or 2.6.28 (`v11`). Running out of memory and fatal signals are not modelled.
+ * 6.1 (`port`) or 2.6.28 (`v11`). Running out of memory, fatal signals and
+ * kernels without CONFIG_X86_16BIT are not modelled.
  */
 export class LdtModel {
   /** What the model was made with. */
@@ -156,7 +155,6 @@ export class LdtModel {
     if (info.entryNumber >= LDT_ENTRIES) return this.#failure(ERRNO.EINVAL);
     if (info.contents === 3 && (oldMode || !info.segNotPresent)) return this.#failure(ERRNO.EINVAL);
     const clears = this.#isClearRequest(info, oldMode);
-    if (!clears && !info.seg32bit && !this.#allows16Bit()) return this.#failure(ERRNO.EINVAL);
     this.#grow(info.entryNumber + 1);
     const bytes = clears
       ? new Uint8Array(DESCRIPTOR_SIZE)
@@ -170,10 +168,6 @@ export class LdtModel {
     // The LDT_empty of 2.6.28 wanted lm = 0 too, on x86-64.
     const lmForbids = this.options.dialect === "v11" && this.options.wordSize === 8 && info.lm;
     return isLdtEmpty(info) && !lmForbids;
-  }
-
-  #allows16Bit(): boolean {
-    return this.options.dialect === "v11" || (this.options.x86_16bit ?? true);
   }
 
   /** A table never shrinks; clearing an entry beyond its end grows it too. */

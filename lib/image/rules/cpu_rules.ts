@@ -51,11 +51,9 @@ function checkWidths(node: Cpu, context: RuleContext): void {
   const wide = (names: readonly (keyof Cpu["fields"])[], limit: bigint): void => {
     for (const name of names) {
       if (BigInt(node.fields[name]) <= limit) continue;
+      const message = "more bits than the register has";
       const expected = limit === 0n ? "0" : `at most ${hex(limit)}`;
-      context.reportField("E_CPU_WIDTH", node, name, {
-        message: "more bits than the register has",
-        expected,
-      });
+      context.reportField("E_CPU_WIDTH", node, name, { message, expected });
     }
   };
   if (context.format.wordSize === 4) {
@@ -77,11 +75,9 @@ function checkSelectors(node: Cpu, context: RuleContext): void {
     // A stack in a TLS segment is possible, code is not.
     const isTls = name === "ss" && (value & 7n) === 3n && isTlsEntry(value, context);
     if (known.includes(value) || isLocal || isTls) continue;
+    const message = `no program can run with this ${name}`;
     const expected = `${known.map(hex).join(" or ")}, or an entry of the LDT that is not empty`;
-    context.reportField("E_CPU_SELECTOR", node, name, {
-      message: `no program can run with this ${name}`,
-      expected,
-    });
+    context.reportField("E_CPU_SELECTOR", node, name, { message, expected });
   }
   const entries: readonly number[] = DATA_ENTRIES[wordSize];
   // v11 does not save fs, and leaves bits of gs as they were.

@@ -60,16 +60,12 @@ export function checkMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: RuleCo
   const { nldt } = node.fields;
   context.expectField("E_LDT_SIZE", node, "ldt_entry_size", LDT_ENTRY_SIZE);
   if (context.isPort || nldt === 0) return;
-  const actual = String(nldt);
   if (nldt % LDT_STEP !== 0 || nldt > LDT_ENTRIES) {
-    const values = { expected: `a multiple of ${LDT_STEP}`, actual };
-    context.reportField("E_LDT_COUNT", node, "nldt", {
-      message: "not a size that 2.6.28 allocates",
-      ...values,
-    });
+    const report = { message: "not a size that 2.6.28 allocates", expected: `a multiple of ${LDT_STEP}` };
+    context.reportField("E_LDT_COUNT", node, "nldt", report);
   } else {
     const message = "nldt is the allocated size, not the number of entries in use: as posted";
-    context.reportField("N_LDT_ALLOCATED", node, "nldt", { message, actual });
+    context.reportField("N_LDT_ALLOCATED", node, "nldt", { message });
   }
 }
 

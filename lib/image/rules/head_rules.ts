@@ -67,10 +67,8 @@ export function checkHeadArch(node: RecordNodeOf<"HEAD_ARCH">, context: RuleCont
   context.headArch = node;
   for (const name of ["has_fxsr", "has_xsave"] as const) {
     if (node.fields[name] <= 1) continue;
-    context.reportField("E_ARCH_FLAGS", node, name, {
-      message: "neither true nor false",
-      expected: "0 or 1",
-    });
+    const report = { message: "neither true nor false", expected: "0 or 1" };
+    context.reportField("E_ARCH_FLAGS", node, name, report);
   }
   if (has_fxsr === 0 && (context.format.wordSize === 8 || has_xsave === 1)) {
     const message = has_xsave === 1 ? "XSAVE without FXSAVE" : "x86-64 without FXSAVE";
@@ -83,11 +81,7 @@ export function checkHeadArch(node: RecordNodeOf<"HEAD_ARCH">, context: RuleCont
     : [SOFT_STATE_SIZES.includes(xstate_size), SOFT_STATE_SIZES.join(" or ")];
   if (isGood) return;
   const message = `wrong size for has_fxsr=${has_fxsr} has_xsave=${has_xsave}`;
-  context.reportField("E_XSTATE_SIZE", node, "xstate_size", {
-    message,
-    expected,
-    actual: String(xstate_size),
-  });
+  context.reportField("E_XSTATE_SIZE", node, "xstate_size", { message, expected });
 }
 
 /** TAIL: its magic. */

@@ -3,6 +3,7 @@ import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describePageProt, pageProt, type PageProtOptions } from "../../abi/page_prot.ts";
 import { vmFlagNames, type VmFlagTable } from "../../abi/vm_flags.ts";
 import type { RecordNodeOf } from "../nodes.ts";
+import type { RuleId } from "../rule_ids.ts";
 import { displayText } from "../struct_codec.ts";
 import { VMA_TYPE } from "../structs.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
@@ -46,12 +47,8 @@ export function checkMapCount(context: RuleContext): void {
   if (mm === undefined) return;
   const { fields } = mm;
   if (fields.map_count !== vmas) {
-    const values = { expected: String(vmas), actual: String(fields.map_count) };
-    context.reportField("E_MAP_COUNT", mm, "map_count", {
-      message: "not the number of VMA records",
-      ...values,
-    });
-    return;
+    const report = { message: "not the number of VMA records", expected: String(vmas) };
+    return context.reportField("E_MAP_COUNT", mm, "map_count", report);
   }
   const message = "in no mapping: the program has unmapped or moved it";
   for (const [start, end] of MM_AREAS) {
@@ -108,31 +105,20 @@ function checkBounds(node: Vma, context: RuleContext): void {
   const { vm_start, vm_end } = node.fields;
   const limit = context.abi.userLimit;
   const { lastEnd } = context.task;
+  const wrong = (id: RuleId, field: "vm_start" | "vm_end", message: string, expected: string): void =>
+    context.reportField(id, node, field, { message, expected });
   for (const name of ["vm_start", "vm_end"] as const) {
     if (node.fields[name] % PAGE_SIZE_BIG === 0n) continue;
-    const expected = "a multiple of 0x1000";
-    context.reportField("E_VMA_ALIGN", node, name, { message: "not on a page boundary", expected });
+    wrong("E_VMA_ALIGN", name, "not on a page boundary", "a multiple of 0x1000");
   }
   if (vm_start >= vm_end) {
-    const expected = `above ${hex(vm_start)}`;
-    context.reportField("E_VMA_RANGE", node, "vm_end", {
-      message: "the VMA ends before it starts",
-      expected,
-    });
+    wrong("E_VMA_RANGE", "vm_end", "the VMA ends before it starts", `above ${hex(vm_start)}`);
   }
   if (vm_end > limit) {
-    const expected = `at most ${hex(limit)}`;
-    context.reportField("E_VMA_RANGE", node, "vm_end", {
-      message: "the VMA ends outside user space",
-      expected,
-    });
+    wrong("E_VMA_RANGE", "vm_end", "the VMA ends outside user space", `at most ${hex(limit)}`);
   }
   if (vm_start < lastEnd) {
-    const expected = `at least ${hex(lastEnd)}`;
-    context.reportField("E_VMA_ORDER", node, "vm_start", {
-      message: "below the end of the VMA before",
-      expected,
-    });
+    wrong("E_VMA_ORDER", "vm_start", "below the end of the VMA before", `at least ${hex(lastEnd)}`);
   }
 }
 
@@ -141,8 +127,8 @@ function checkType(node: Vma, context: RuleContext): void {
   const { ANON, FILE, SPECIAL } = VMA_TYPE;
   const known: number[] = context.isPort ? [ANON, FILE, SPECIAL] : [ANON, FILE];
   if (!known.includes(vma_type)) {
-    const values = { expected: known.join(", "), actual: String(vma_type) };
-    context.reportField("E_VMA_TYPE", node, "vma_type", { message: "unknown type of VMA", ...values });
+    const expected = known.join(", ");
+    context.reportField("E_VMA_TYPE", node, "vma_type", { message: "unknown type of VMA", expected });
   }
   if (!context.isPort && vma_type === ANON && vm_flags === VDSO_FLAGS_2_6_28) {
     context.report("N_VDSO_AS_ANON", node, { message: "the vdso is saved as anonymous memory: as posted" });

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, type KernelAbi } from "../../abi/arch.ts";
 import type { PageProtOptions } from "../../abi/page_prot.ts";
-import { kernelSeries } from "../../abi/series.ts";
-import { type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
+import { type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "../dialect.ts";
 import type { Finding, Verdict } from "../finding.ts";
 import type { NodeBase, RecordNode, RecordNodeOf } from "../nodes.ts";
@@ -65,8 +64,6 @@ export class RuleContext {
   format: ImageFormat = { dialect: "port", wordSize: 8 };
   /** Revision of the format. */
   revision = 0;
-  /** The HEAD record. */
-  head: RecordNodeOf<"HEAD"> | undefined;
   /** The HEAD_ARCH record. */
   headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
   /** vm_flags of the kernel; undefined for a kernel without a table. */
@@ -95,12 +92,9 @@ export class RuleContext {
 
   /** Learns from HEAD how the rest is to be judged. */
   start(head: RecordNodeOf<"HEAD">): void {
-    const { major, minor, patch, rev } = head.fields;
-    this.head = head;
-    this.revision = rev;
+    this.revision = head.fields.rev;
     this.format = formatOfHead(head.fields, { ...this.options, payloadOffset: head.offset + HEADER_SIZE });
-    const series = kernelSeries(major, minor, patch);
-    this.flags = series && vmFlagTable(series, this.format.wordSize);
+    this.flags = vmFlagTableOf(head.fields, this.format.wordSize);
   }
 
   /** Reports about a whole node. */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoName, MAX_ERRNO } from "../../abi/errno.ts";
-import { kernelSeries } from "../../abi/series.ts";
-import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
+import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
 import { describeDescriptor } from "../../x86/descriptor.ts";
 import { describeEflags, describeSelector } from "../../x86/registers.ts";
 import { describeXstate } from "../../x86/xstate.ts";
@@ -187,8 +186,7 @@ export class ImagePrinter {
   #head(node: RecordNodeOf<"HEAD">): string[] {
     const { major, minor, patch, rev, time, release, version, machine } = node.fields;
     this.#format = formatOfHead(node.fields, this.#options);
-    const series = kernelSeries(major, minor, patch);
-    this.#flags = series && vmFlagTable(series, this.#format.wordSize);
+    this.#flags = vmFlagTableOf(node.fields, this.#format.wordSize);
     return [
       `Checkpoint image, dialect ${this.#format.dialect}, revision ${rev}`,
       `  kernel   ${displayText(release)} (${major}.${minor}.${patch}) ${displayText(machine)}`,

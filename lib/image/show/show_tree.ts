@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { LDT_ENTRY_SIZE } from "../../abi/arch.ts";
 import { describePageProt } from "../../abi/page_prot.ts";
-import { kernelSeries } from "../../abi/series.ts";
-import { vmFlagNames, type VmFlagTable, vmFlagTable } from "../../abi/vm_flags.ts";
-import type { ImageNode, RecordNodeOf } from "../nodes.ts";
+import { vmFlagNames, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
+import type { ImageNode } from "../nodes.ts";
 import { fieldsOf } from "../records.ts";
 import { displayText } from "../struct_codec.ts";
 import type { FieldDesc } from "../struct_desc.ts";
@@ -18,12 +17,6 @@ export function showTime(seconds: bigint): string {
   // 8.64e12: the last second that a Date can hold.
   if (seconds > 8_640_000_000_000n) return hex(seconds);
   return new Date(Number(seconds) * 1000).toISOString().replace(".000Z", "Z");
-}
-
-/** The vm_flags of the kernel that wrote an image, or undefined when there is no table of them. */
-function flagsOf({ fields: { major, minor, patch } }: RecordNodeOf<"HEAD">): VmFlagTable | undefined {
-  const series = kernelSeries(major, minor, patch);
-  return series && vmFlagTable(series, 8);
 }
 
 /** A decoded field as a person would read it. */
@@ -82,7 +75,7 @@ export class TreePrinter {
     const place = `${String(node.offset).padStart(12)} +${String(node.length).padEnd(9)}`;
     const lines = [`${place} ${node.path}: ${nodeText(node)}`];
     if (node.kind !== "record" || !this.#hasFields) return lines;
-    if (node.name === "HEAD") this.#flags = flagsOf(node);
+    if (node.name === "HEAD") this.#flags = vmFlagTableOf(node.fields, 8);
     const values = node.fields as Readonly<Record<string, number | bigint | Uint8Array>>;
     for (const field of fieldsOf(node.name)) {
       const at = String(node.offset + 8 + field.offset).padStart(12);
