@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
 import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
-import { nameOfSuite } from "../nightly/plan/expand_matrix.ts";
+import { nameOfSuite } from "../nightly/plan/matrix.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
 import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
 import { JobTemp } from "../nightly/run/job_temp.ts";

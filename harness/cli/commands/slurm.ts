@@ -3,10 +3,9 @@
 import { join } from "@std/path";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { expandMatrix } from "../../nightly/plan/expand_matrix.ts";
 import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
-import { DEFAULT_MATRIX, readMatrix } from "../../nightly/plan/matrix.ts";
+import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "../../nightly/plan/matrix.ts";
 import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import {

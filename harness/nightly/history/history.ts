@@ -6,41 +6,26 @@ import { UsageError } from "../../../vm/host/errors.ts";
 import {
   DIGEST_NAMES,
   type JobDigests,
-  type JobStatus,
   type NightlyJob,
   type NightlyRun,
+  type RunReference,
   type TrendPoint,
 } from "../nightly_result.ts";
+import type { NightlyPlan } from "../plan/planned_job.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./history_schema.ts";
 
 /** One job in one run of the past. */
-export interface PastJob {
-  readonly run: { readonly id: string; readonly started: string };
-  readonly status: JobStatus;
-  readonly failure: string | undefined;
-  readonly seconds: number;
+export interface PastJob extends Pick<NightlyJob, "status" | "seconds"> {
+  readonly run: RunReference;
   readonly digest: string | undefined;
   readonly digests: Partial<JobDigests>;
   readonly bytes: TrendPoint["bytes"];
 }
 
 /** One scenario of a job in one run of the past. */
-export interface PastScenario {
-  readonly run: { readonly id: string; readonly started: string };
-  readonly scenario: string;
-  readonly status: ScenarioRecord["status"];
-  readonly milliseconds: number;
-}
-
-/** A run for {@linkcode History.beginRun}. */
-interface HistoryRun {
-  readonly id: string;
-  readonly started: string;
-  readonly matrix: { readonly path: string; readonly digest: string };
-  readonly shard?: { readonly index: number; readonly of: number };
-  /** Whether it had all jobs of the matrix. */
-  readonly whole: boolean;
+export interface PastScenario extends Pick<ScenarioRecord, "scenario" | "status" | "milliseconds"> {
+  readonly run: RunReference;
 }
 
 const COLUMNS = DIGEST_NAMES.map((name) => `${name}_digest`);
@@ -79,7 +64,9 @@ export class History implements Disposable {
   }
 
   /** Notes that a run began; a run that is resumed is there already. */
-  beginRun({ id, started, matrix, shard, whole }: HistoryRun): void {
+  beginRun(
+    { id, started, matrix, shard, whole }: Pick<NightlyPlan, "id" | "started" | "matrix" | "shard" | "whole">,
+  ): void {
     this.#run(
       `INSERT INTO runs (id, started, matrix, matrix_digest, shard, whole)
        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -91,15 +78,14 @@ export class History implements Disposable {
     id: string,
     { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,
   ): void {
-    this.#run("UPDATE runs SET milliseconds = ?, complete = ?, stopped = ? WHERE id = ?", [
-      ...[Math.round(milliseconds), complete ? 1 : 0, stopped ?? null, id],
-    ]);
+    const values = [Math.round(milliseconds), complete ? 1 : 0, stopped ?? null, id];
+    this.#run("UPDATE runs SET milliseconds = ?, complete = ?, stopped = ? WHERE id = ?", values);
   }
 
   /** Keeps a job with its scenarios; in place of what was known of it in this run. */
   recordJob(run: string, job: NightlyJob): void {
     const { digests = {} as Partial<JobDigests> } = job;
-    this.#transaction(() => {
+    transaction(this.#db, () => {
       this.#run("DELETE FROM jobs WHERE run = ? AND name = ?", [run, job.name]);
       this.#run(
         `INSERT INTO jobs (run, name, status, failure, reason, seconds, kernel, bytes, digest, ${COLUMNS})
@@ -113,9 +99,8 @@ export class History implements Disposable {
         ],
       );
       for (const { scenario, status, milliseconds } of mergedScenarios(job)) {
-        this.#run("INSERT INTO scenarios VALUES (?, ?, ?, ?, ?)", [
-          ...[run, job.name, scenario, status, Math.round(milliseconds)],
-        ]);
+        const values = [run, job.name, scenario, status, Math.round(milliseconds)];
+        this.#run("INSERT INTO scenarios VALUES (?, ?, ?, ?, ?)", values);
       }
     });
   }
@@ -127,12 +112,11 @@ export class History implements Disposable {
        ORDER BY started DESC, id DESC LIMIT ${RUNS_READ}`,
       name,
     );
-    return rows.filter((row) => !without.includes(String(row.run))).reverse().map((row) => ({
+    return rows.filter(({ run }) => !without.includes(String(run))).reverse().map((row) => ({
       run: runOf(row),
-      status: row.status as JobStatus,
-      failure: text(row.failure),
+      status: row.status as PastJob["status"],
       seconds: Number(row.seconds),
-      digest: text(row.digest),
+      digest: row.digest === null ? undefined : String(row.digest),
       digests: Object.fromEntries(
         DIGEST_NAMES.map((name) => [name, row[`${name}_digest`]]).filter(([, value]) => value !== null),
       ),
@@ -150,7 +134,7 @@ export class History implements Disposable {
       job,
       job,
     );
-    return rows.filter((row) => !without.includes(String(row.run))).map((row) => ({
+    return rows.filter(({ run }) => !without.includes(String(run))).map((row) => ({
       run: runOf(row),
       scenario: String(row.scenario),
       status: row.status as PastScenario["status"],
@@ -159,20 +143,15 @@ export class History implements Disposable {
   }
 
   /** Names of the jobs of the last complete run of a whole matrix; undefined when there is none. */
-  lastPlan(
-    matrix: string,
-    without: readonly string[] = [],
-  ): { run: HistoryRun["id"]; jobs: string[] } | undefined {
+  lastPlan(matrix: string, without: readonly string[]): { run: string; jobs: string[] } | undefined {
     const runs = this.#all(
       "SELECT id FROM runs WHERE matrix = ? AND complete = 1 AND whole = 1 ORDER BY started DESC LIMIT 10",
       matrix,
     );
     const run = runs.map(({ id }) => String(id)).find((id) => !without.includes(id));
     if (run === undefined) return undefined;
-    return {
-      run,
-      jobs: this.#all("SELECT name FROM jobs WHERE run = ?", run).map(({ name }) => String(name)),
-    };
+    const jobs = this.#all("SELECT name FROM jobs WHERE run = ?", run).map(({ name }) => String(name));
+    return { run, jobs };
   }
 
   /**
@@ -180,7 +159,7 @@ export class History implements Disposable {
    * meanwhile must not move the jobs of the others.
    */
   shardDurations(key: string, now: ReadonlyMap<string, number>): Map<string, number> {
-    return this.#transaction(() => {
+    return transaction(this.#db, () => {
       const since = new Date(Date.now() - SHARD_PLAN_HOURS * 3_600_000).toISOString();
       const [row] = this.#all("SELECT durations FROM shard_plans WHERE key = ? AND made > ?", key, since);
       if (row) return new Map(JSON.parse(String(row.durations)) as [string, number][]);
@@ -193,7 +172,7 @@ export class History implements Disposable {
   /** Forgets what is older than so many days. */
   forget(days: number): void {
     const before = new Date(Date.now() - days * 86_400_000).toISOString();
-    this.#transaction(() => {
+    transaction(this.#db, () => {
       this.#run("DELETE FROM runs WHERE started < ?", [before]);
       this.#run("DELETE FROM shard_plans WHERE made < ?", [before]);
     });
@@ -210,21 +189,17 @@ export class History implements Disposable {
   #all(sql: string, ...values: SQLInputValue[]): Row[] {
     return this.#db.prepare(sql).all(...values) as Row[];
   }
-
-  #transaction<T>(work: () => T): T {
-    return transaction(this.#db, work);
-  }
 }
 
 function openHistory(path: string, migrations: readonly string[]): History {
   const db = new DatabaseSync(path, { timeout: BUSY_MS });
   try {
-    const pragma = (name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
-    const tables = Number(Object.values(db.prepare("SELECT count(*) FROM sqlite_schema").get()!)[0]);
-    if (tables > 0 && pragma("application_id") !== APPLICATION_ID) {
+    const number = (sql: string): number => Number(Object.values(db.prepare(sql).get()!)[0]);
+    const tables = number("SELECT count(*) FROM sqlite_schema");
+    if (tables > 0 && number("PRAGMA application_id") !== APPLICATION_ID) {
       throw new UsageError(`${path} is no history of ckptest, but a SQLite file of another program`);
     }
-    const version = pragma("user_version");
+    const version = number("PRAGMA user_version");
     if (version > migrations.length) {
       throw new UsageError(
         `${path} is of a newer ckptest: expected a history of version ${migrations.length} at most, found ${version}`,
@@ -263,19 +238,13 @@ export function mergedScenarios({ run }: NightlyJob): ScenarioRecord[] {
   const merged = new Map<string, ScenarioRecord>();
   for (const record of run?.results ?? []) {
     const seen = merged.get(record.scenario);
-    if (!seen) merged.set(record.scenario, record);
-    else {
-      const worse = WORST.indexOf(record.status) > WORST.indexOf(seen.status) ? record : seen;
-      merged.set(record.scenario, { ...worse, milliseconds: seen.milliseconds + record.milliseconds });
-    }
+    const worse = seen && WORST.indexOf(seen.status) >= WORST.indexOf(record.status) ? seen : record;
+    const milliseconds = (seen?.milliseconds ?? 0) + record.milliseconds;
+    merged.set(record.scenario, { ...worse, milliseconds });
   }
   return [...merged.values()];
 }
 
-function runOf(row: Row): { id: string; started: string } {
+function runOf(row: Row): RunReference {
   return { id: String(row.run), started: String(row.started) };
-}
-
-function text(value: SQLInputValue | undefined): string | undefined {
-  return typeof value === "string" ? value : undefined;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { basename, dirname, fromFileUrl, isAbsolute, resolve } from "@std/path";
+import { basename, dirname, fromFileUrl, resolve } from "@std/path";
 import * as v from "valibot";
 import { PLATFORM_NAMES, type PlatformName } from "../../../lib/abi/arch.ts";
 import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
@@ -17,6 +17,7 @@ import {
 } from "../../../lib/schema.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
+import { isGitUrl } from "../../../vm/host/run_git.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { parseJsonc } from "./parse_jsonc.ts";
 import { parseSeconds } from "../../run/quantity.ts";
@@ -112,21 +113,12 @@ export const MATRIX = object({
   exclude: optional(list(EXCLUDE), "Jobs to be left out: those on which all that is given fits."),
 });
 
-/** What a matrix says: which suites on which kernels. */
+/** What a matrix file says: which suites on which kernels. */
 export interface Matrix {
   readonly path: string;
   /** Digest of what it says; comments do not count. */
   readonly digest: string;
-  readonly products: readonly MatrixProduct[];
-  readonly exclude: readonly MatrixExclude[];
-}
-
-interface MatrixProduct {
-  readonly kernels: readonly MatrixKernel[];
-  readonly platforms: readonly PlatformName[];
-  readonly flavours: readonly KernelFlavour[];
-  readonly suites: readonly MatrixSuite[];
-  readonly deadlineSeconds: number;
+  readonly file: v.InferOutput<typeof MATRIX>;
 }
 
 /** A kernel, and what jobs call it. */
@@ -147,8 +139,16 @@ export type CkptestSuite =
 /** A suite with its options. */
 export type MatrixSuite = CkptestSuite | { readonly kind: "mutants" | "corruptions" };
 
-/** Jobs to be left out: those on which all that is given fits. */
-export type MatrixExclude = v.InferOutput<typeof EXCLUDE>;
+/** A job as the matrix asks for it. */
+export interface JobRequest {
+  /** `KERNEL/PLATFORM/FLAVOUR/SUITE`; `SUITE` alone for a suite that needs no kernel. */
+  readonly name: string;
+  readonly suite: MatrixSuite;
+  readonly suiteName: string;
+  /** Undefined for a suite that needs no kernel. */
+  readonly on: { kernel: MatrixKernel; platform: PlatformName; flavour: KernelFlavour } | undefined;
+  readonly deadlineSeconds: number;
+}
 
 /**
  * Reads a matrix file: JSON with comments.
@@ -162,7 +162,7 @@ export async function readMatrix(path: string): Promise<Matrix> {
   return await parseMatrix(text, path);
 }
 
-/** What {@linkcode readMatrix} makes of a text; paths in it begin at the directory of `path`. */
+/** What {@linkcode readMatrix} makes of a text. */
 export async function parseMatrix(text: string, path: string): Promise<Matrix> {
   let value: unknown;
   try {
@@ -171,31 +171,80 @@ export async function parseMatrix(text: string, path: string): Promise<Matrix> {
     if (error instanceof SyntaxError) throw new UsageError(`${path}: ${error.message}`);
     throw error;
   }
-  const { deadline, jobs, exclude = [] } = parseJson(MATRIX, value, { file: path, error: UsageError });
-  const products = jobs.map((product): MatrixProduct => ({
-    kernels: product.kernels.map((kernel) => kernelOf(kernel, dirname(path))),
-    platforms: product.platforms,
-    flavours: product.flavours ?? ["plain"],
-    suites: product.suites.map((suite) => suiteOf(typeof suite === "string" ? { suite } : suite)),
-    deadlineSeconds: parseSeconds(product.deadline ?? deadline ?? "") ?? DEADLINE,
-  }));
-  const digest = (await digestOf([JSON.stringify(value)])).slice(0, 32);
-  return { path, digest, products, exclude };
+  const file = parseJson(MATRIX, value, { file: path, error: UsageError });
+  return { path, digest: (await digestOf([JSON.stringify(value)])).slice(0, 32), file };
+}
+
+/**
+ * The jobs of a matrix, in its order, each once. Paths in it begin at its directory.
+ *
+ * @param filter takes the place of the filters of the matrix, unless it is empty
+ * @throws {UsageError} when two jobs would have one name, when an exclude fits none, or when nothing is left
+ */
+export function expandMatrix({ path, file }: Matrix, filter: readonly string[] = []): JobRequest[] {
+  const jobs = new Map<string, JobRequest>();
+  const add = (job: JobRequest): void => {
+    const { suite, on } = jobs.get(job.name) ?? job;
+    if (JSON.stringify([suite, on]) !== JSON.stringify([job.suite, job.on])) {
+      throw new UsageError(`${path}: two different jobs would be called ${job.name}: name a kernel`);
+    }
+    if (!jobs.has(job.name)) jobs.set(job.name, job);
+  };
+  for (const { kernels, platforms, flavours = ["plain"] as const, suites, deadline } of file.jobs) {
+    const deadlineSeconds = parseSeconds(deadline ?? file.deadline ?? "") ?? DEADLINE;
+    for (const kernel of kernels.map((kernel) => kernelOf(kernel, dirname(path)))) {
+      for (const platform of platforms) {
+        for (const flavour of flavours) {
+          for (const spec of suites) {
+            const suite = suiteOf(typeof spec === "string" ? { suite: spec } : spec, filter);
+            const on = suite.kind === "corruptions" ? undefined : { kernel, platform, flavour };
+            const suiteName = nameOfSuite(suite);
+            const name = on ? `${kernel.name}/${platform}/${flavour}/${suiteName}` : suiteName;
+            add({ name, suite, suiteName, on, deadlineSeconds });
+          }
+        }
+      }
+    }
+  }
+  const rules = file.exclude ?? [];
+  const all = [...jobs.values()];
+  rules.forEach((rule, index) => {
+    if (all.some((job) => isExcluded(job, rule))) return;
+    throw new UsageError(
+      `${path}: exclude[${index}]: expected what fits a job, found ${JSON.stringify(rule)}`,
+    );
+  });
+  const kept = all.filter((job) => !rules.some((rule) => isExcluded(job, rule)));
+  if (kept.length === 0) throw new UsageError(`${path}: no job is left`);
+  return kept;
+}
+
+function isExcluded({ suite, suiteName, on }: JobRequest, rule: v.InferOutput<typeof EXCLUDE>): boolean {
+  return (rule.kernel ?? on?.kernel.name) === on?.kernel.name &&
+    (rule.platform ?? on?.platform) === on?.platform &&
+    (rule.flavour ?? on?.flavour) === on?.flavour &&
+    (rule.suite === undefined || rule.suite === suite.kind || rule.suite === suiteName);
+}
+
+/** What a job's name calls a suite. */
+export function nameOfSuite(suite: MatrixSuite): string {
+  if (suite.kind === "fuzz") return `fuzz-${suite.seed}x${suite.count}`;
+  if (!("filter" in suite) || suite.filter.length === 0) return suite.kind;
+  return `${suite.kind}-${suite.filter.join("+").replaceAll(/[^\w.+-]/g, "-")}`;
 }
 
 function kernelOf(
   { debian, git, ref = "", directory, file, name }: v.InferOutput<typeof KERNEL>,
   base: string,
 ): MatrixKernel {
-  const path = (text: string): string => isAbsolute(text) ? text : resolve(base, text);
   if (debian !== undefined) return { kind: "debian", series: debian, name: name ?? debian };
   if (git !== undefined) {
-    const isUrl = /^[a-z+]+:\/\/|^[\w.-]+@[\w.-]+:/.test(git);
-    return { kind: "git", repository: isUrl ? git : path(git), ref, name: name ?? nameFrom(ref) };
+    const repository = isGitUrl(git) ? git : resolve(base, git);
+    return { kind: "git", repository, ref, name: name ?? nameFrom(ref) };
   }
   const place = directory ?? file ?? "";
   const kind = directory === undefined ? "file" : "directory";
-  return { kind, path: path(place), name: name ?? nameFrom(basename(place)) };
+  return { kind, path: resolve(base, place), name: name ?? nameFrom(basename(place)) };
 }
 
 /** A name that can be part of a job's name, and so of a path. */
@@ -203,7 +252,11 @@ function nameFrom(text: string): string {
   return text.replaceAll(/[^\w.+-]/g, "-").replace(/^[.-]+/, "") || "kernel";
 }
 
-function suiteOf({ suite, filter = [], count = 1000, seed = 1 }: SuiteSpec): MatrixSuite {
+function suiteOf(
+  { suite, filter = [], count = 1000, seed = 1 }: SuiteSpec,
+  instead: readonly string[],
+): MatrixSuite {
   if (suite === "mutants" || suite === "corruptions") return { kind: suite };
-  return suite === "fuzz" ? { kind: suite, count, seed } : { kind: suite, filter };
+  if (suite === "fuzz") return { kind: suite, count, seed };
+  return { kind: suite, filter: instead.length > 0 ? instead : filter };
 }

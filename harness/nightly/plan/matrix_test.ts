@@ -2,8 +2,7 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { expandMatrix } from "./expand_matrix.ts";
-import { DEFAULT_MATRIX, parseMatrix, readMatrix } from "./matrix.ts";
+import { DEFAULT_MATRIX, expandMatrix, parseMatrix, readMatrix } from "./matrix.ts";
 
 const PRODUCT = { kernels: [{ debian: "6.1" }], platforms: ["x86_64"], suites: ["catalogue"] };
 
@@ -55,8 +54,8 @@ Deno.test("kernels are Debian's, of a git tree, a directory or a file; paths beg
     { directory: "/src/linux-6.1" },
     { file: "bzImage" },
   ];
-  const { products } = await parse({ jobs: [{ ...PRODUCT, kernels }] });
-  assertEquals(products[0]?.kernels.map((kernel) => ({ ...kernel })), [
+  const jobs = expandMatrix(await parse({ jobs: [{ ...PRODUCT, kernels }] }));
+  assertEquals<unknown>(jobs.map(({ on }) => on?.kernel), [
     { kind: "git", repository: "https://example.org/linux.git", ref: "v6.1/x", name: "v6.1-x" },
     { kind: "git", repository: `${Deno.cwd()}/linux`, ref: "main", name: "mine" },
     { kind: "directory", path: "/src/linux-6.1", name: "linux-6.1" },

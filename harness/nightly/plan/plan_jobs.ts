@@ -7,12 +7,19 @@ import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
-import type { JobDigests } from "../nightly_result.ts";
-import type { JobRequest } from "./expand_matrix.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
-import type { CkptestSuite, MatrixSuite } from "./matrix.ts";
+import type { CkptestSuite, JobRequest, MatrixSuite } from "./matrix.ts";
 import { planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { JobCommand, PlannedJob } from "./planned_job.ts";
+
+/** Suites of errors planted in plain and in debug kernels, and what they share. */
+const MUTANT_FILES = [
+  "tests/guest/mutants_qemu_test.ts",
+  "tests/deep/mutants_deep_test.ts",
+  "tests/guest/run_mutant.ts",
+] as const;
+
+type Place = NonNullable<JobRequest["on"]>;
 
 /**
  * Finds out what each job is made of and how it is run. Nothing is built; a git source is fetched. A job that
@@ -34,64 +41,38 @@ export async function planJobs(
     kernels.set(key, pending);
     return pending;
   };
-  const planOne = async ({ suite, on }: JobRequest): Promise<JobPlan> => {
-    const digestsOf = async (kernel: PlannedKernel["digests"]): Promise<JobDigests> => ({
-      ...kernel,
-      harness,
-      scenarios: await digestOfFiles(await filesOf(suite)),
-      options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
-    });
-    if (!on) return { digests: await digestsOf({}), command: testCommand(suite) };
+  const jobs: PlannedJob[] = [];
+  for (const { name, suite, suiteName, on, deadlineSeconds } of requests) {
+    const { kernel = { name: "-" }, platform = "-", flavour = "-" } = on ?? {};
+    const job = {
+      ...{ name, kernel: kernel.name, platform, flavour, suite: suiteName, suiteKind: suite.kind },
+      ...{ deadlineSeconds, command: commandOf(suite, platform, { flavour, options: [] }) },
+      reproduce: shellJoin(["deno", "task", "nightly", ...reproduceOptions, "--only", name]),
+    };
     try {
-      const { digests, options, isBuilt } = await kernelOf(on);
-      checkFit(suite, on);
-      const build = ["kernel", "--arch", PLATFORM_ARCHES[on.platform].kernel, "--flavour", on.flavour];
-      return {
-        digests: await digestsOf(digests),
-        command: commandOf(suite, on.platform, { flavour: on.flavour, options }),
-        ...(isBuilt ? { buildKey: digests.kernel!, buildArgs: [...build, ...options] } : {}),
+      const planned = on && await kernelOf(on);
+      if (on) checkFit(suite, on);
+      const { options = [] } = planned ?? {};
+      const digests = {
+        ...planned?.digests,
+        harness,
+        scenarios: await digestOfFiles(await filesOf(suite)),
+        options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
       };
+      const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
+      const build = on && ["kernel", "--arch", PLATFORM_ARCHES[on.platform].kernel, "--flavour", on.flavour];
+      jobs.push({
+        ...{ ...job, digests, digest: (await digestOf(parts)).slice(0, 32) },
+        command: commandOf(suite, platform, { flavour, options }),
+        ...build && planned?.isBuilt &&
+          { buildKey: planned.digests.kernel!, buildArgs: [...build, ...options] },
+      });
     } catch (error) {
       if (!(error instanceof ExpectedError)) throw error;
-      return { problem: error.message, command: testCommand(suite) };
+      jobs.push({ ...job, problem: error.message });
     }
-  };
-  const jobs: PlannedJob[] = [];
-  for (const request of requests) {
-    jobs.push(await finishJob(request, await planOne(request), reproduceOptions));
   }
   return jobs;
-}
-
-/** Suites of errors planted in plain and in debug kernels, and what they share. */
-const MUTANT_FILES = [
-  "tests/guest/mutants_qemu_test.ts",
-  "tests/deep/mutants_deep_test.ts",
-  "tests/run_mutants.ts",
-] as const;
-
-type Place = NonNullable<JobRequest["on"]>;
-type JobPlan = Pick<PlannedJob, "command" | "digests" | "problem" | "buildKey" | "buildArgs">;
-
-async function finishJob(
-  { name, on, suite, suiteName, deadlineSeconds }: JobRequest,
-  plan: JobPlan,
-  reproduceOptions: readonly string[],
-): Promise<PlannedJob> {
-  const { digests } = plan;
-  const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
-  return {
-    name,
-    kernel: on?.kernel.name ?? "-",
-    platform: on?.platform ?? "-",
-    flavour: on?.flavour ?? "-",
-    suite: suiteName,
-    suiteKind: suite.kind,
-    reproduce: shellJoin(["deno", "task", "nightly", ...reproduceOptions, "--only", name]),
-    deadlineSeconds,
-    ...(digests ? { digest: (await digestOf(parts)).slice(0, 32) } : {}),
-    ...plan,
-  };
 }
 
 /** @throws {UsageError} saying why a suite cannot run there */
@@ -113,9 +94,11 @@ function commandOf(
   platform: string,
   kernel: { flavour: string; options: readonly string[] },
 ): JobCommand {
-  return "filter" in suite || suite.kind === "fuzz"
-    ? suiteCommand(suite, platform, kernel)
-    : testCommand(suite, kernel.flavour);
+  if ("filter" in suite || suite.kind === "fuzz") return suiteCommand(suite, platform, kernel);
+  if (suite.kind === "corruptions") {
+    return { kind: "test", file: "tests/corruption_test.ts", permissions: "test" };
+  }
+  return { kind: "test", file: MUTANT_FILES[kernel.flavour === "debug" ? 1 : 0], permissions: "vm" };
 }
 
 /** What runs a suite on a kernel, by the command line of ckptest. */
@@ -133,13 +116,6 @@ export function suiteCommand(
   const filters = suite.filter.flatMap((text) => ["--filter", text]);
   const kernel = ["--arch", platform, "--flavour", flavour, ...options];
   return { kind: "ckptest", args: [name, ...kernel, ...filters], writesResults: true };
-}
-
-function testCommand({ kind }: MatrixSuite, flavour = "plain"): JobCommand {
-  const planted = flavour === "debug" ? MUTANT_FILES[1] : MUTANT_FILES[0];
-  return kind === "mutants"
-    ? { kind: "test", file: planted, permissions: "vm" }
-    : { kind: "test", file: "tests/corruption_test.ts", permissions: "test" };
 }
 
 /** The files of the fixtures that a suite takes, from the project's root. */

@@ -2,12 +2,11 @@
 
 import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { expandMatrix } from "./expand_matrix.ts";
 import type { History } from "../history/history.ts";
 import { recordedDurations } from "./job_durations.ts";
 import { planJobs } from "./plan_jobs.ts";
 import { type NightlyPlan, PLAN_SCHEMA } from "./planned_job.ts";
-import { DEFAULT_MATRIX, readMatrix } from "./matrix.ts";
+import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "./matrix.ts";
 import { type Shard, shardJobs } from "./shard_jobs.ts";
 
 /** What {@linkcode planRun} takes. */
