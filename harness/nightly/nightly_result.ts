@@ -167,8 +167,6 @@ export type NightlyResult = Readonly<v.InferOutput<typeof NIGHTLY_RESULT>>;
 export type NightlyRun = Readonly<v.InferOutput<typeof RUN>>;
 /** A job of the plan, and how it ended. */
 export type NightlyJob = Readonly<v.InferOutput<typeof NIGHTLY_JOB>>;
-/** How a job ended. */
-export type JobStatus = NightlyJob["status"];
 /** Why a job failed. */
 export type JobFailureKind = v.InferOutput<typeof FAILURE>["kind"];
 /** What {@linkcode DIGESTS} lets through. */

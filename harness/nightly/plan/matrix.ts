@@ -114,7 +114,7 @@ export const MATRIX = object({
 });
 
 /** What a matrix file says: which suites on which kernels. */
-export interface Matrix {
+interface Matrix {
   readonly path: string;
   /** Digest of what it says; comments do not count. */
   readonly digest: string;
