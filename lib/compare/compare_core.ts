@@ -4,6 +4,7 @@ import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
+import { lowerBound } from "../model/state/page_set.ts";
 import type { CoreSegment, ElfCore } from "./elf_core.ts";
 import { firstDifference, hexBytes } from "./finding_collector.ts";
 
@@ -125,13 +126,7 @@ class Comparison implements CoreComparison {
 
   #pageAt(vaddr: bigint): Uint8Array | undefined {
     const { segments } = this.#core;
-    let [low, high] = [0, segments.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (segments[middle]!.end <= vaddr) low = middle + 1;
-      else high = middle;
-    }
-    const segment = segments[low];
+    const segment = segments[lowerBound(segments.length, (index) => segments[index]!.end <= vaddr)];
     if (!segment || segment.start > vaddr) return undefined;
     const bytes = pageOf(segment, vaddr);
     return bytes.length === PAGE_SIZE ? bytes : undefined;

@@ -7,7 +7,7 @@ import type { Refusal } from "../model/refusal.ts";
 import { execRanges } from "./exec_ranges.ts";
 import { PageComparison } from "./compare_pages.ts";
 import { vmaExpectations } from "./compare_vma.ts";
-import { shownAddress } from "../model/state/page_set.ts";
+import { rangesWithin, shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { expectedMemory } from "./expected_memory.ts";
 import type { ExpectedVma } from "./expected_vma.ts";
@@ -18,6 +18,7 @@ import { nameOf } from "./proc_maps.ts";
 export class MemoryComparison {
   readonly #context: ComparisonContext;
   readonly #expected: readonly ExpectedVma[];
+  readonly #byStart: ReadonlyMap<number, ExpectedVma>;
   readonly #seenStarts = new Set<number>();
   #vma: ExpectedVma | undefined;
   #pages: PageComparison | undefined;
@@ -27,6 +28,7 @@ export class MemoryComparison {
   constructor(context: ComparisonContext) {
     this.#context = context;
     this.#expected = expectedMemory(context);
+    this.#byStart = new Map(this.#expected.map((vma) => [vma.start, vma]));
   }
 
   /** MM: where exec put the parts of the program, the break, and the number of VMAs. */
@@ -64,7 +66,7 @@ export class MemoryComparison {
     this.endVma();
     const { collector } = this.#context;
     const start = Number(node.fields.vm_start / BigInt(PAGE_SIZE));
-    const vma = this.#expected.find((candidate) => candidate.start === start);
+    const vma = this.#byStart.get(start);
     collector.header(node, 0);
     if (!vma) {
       this.#reportVma("E_VMA_EXTRA", node, "the target has no VMA that starts there");
@@ -180,7 +182,7 @@ export class MemoryComparison {
     for (const area of this.#context.prediction?.areas ?? []) {
       if (area.start >= before) continue;
       let covered = area.start;
-      for (const vma of this.#expected) if (vma.start <= covered && vma.end > covered) covered = vma.end;
+      for (const vma of rangesWithin(this.#expected, area)) if (vma.start <= covered) covered = vma.end;
       if (covered >= area.end) continue;
       const message = "the steps mapped it, but /proc/PID/maps does not show all of it";
       const expected = `${shownAddress(area.start)}-${shownAddress(area.end)}`;

@@ -3,7 +3,7 @@
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
-import { shownAddress } from "../model/state/page_set.ts";
+import { rangesWithin, shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { isAnonymousPage, type PagemapEntry } from "./pagemap.ts";
 import { type ExpectedPage, type ExpectedPages, type ExpectedVma, reportPage } from "./expected_vma.ts";
@@ -25,7 +25,7 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   return target.smaps.map((entry) => {
     const start = Number(entry.start) / PAGE_SIZE;
     const end = Number(entry.end) / PAGE_SIZE;
-    const areas = (prediction?.areas ?? []).filter((area) => area.start < end && area.end > start);
+    const areas = rangesWithin(prediction?.areas ?? [], { start, end });
     const vma = { start, end, entry, areas, ...flagsOf(entry, areas, { context, table }) };
     return { ...vma, ...pagesOf(vma) };
   });

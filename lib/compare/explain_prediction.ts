@@ -7,10 +7,10 @@ import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
-import { shownAddress } from "../model/state/page_set.ts";
+import { pagesWithin, shownAddress } from "../model/state/page_set.ts";
 import { hexBytes } from "./finding_collector.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
-import type { PredictedArea } from "../model/predict_stop.ts";
+import type { PredictedArea, StopPrediction } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";
 
 /** What the prediction is for. */
@@ -89,6 +89,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
         (bytes ? `, ${hexBytes(bytes)}` : ""),
     );
   }
+  const sorted = [...stop.prediction.pages.keys()].sort((a, b) => a - b);
   for (const area of stop.prediction.areas) {
     if (
       refusal?.atPage !== undefined && (refusal.page === undefined ? area.end : area.start) > refusal.atPage
@@ -96,7 +97,9 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
       lines.push(`VMA ${range(area)} "${area.label}"`, "  not in the image: the call was refused before it");
     } else {
       // One line a page: too many to spread.
-      for (const line of explainArea(area, stop, options)) lines.push(line);
+      for (const line of explainArea(area, { prediction: stop.prediction, sorted }, options)) {
+        lines.push(line);
+      }
     }
   }
   if (refusal) return lines;
@@ -168,7 +171,11 @@ function explainRecord(name: RecordName, own: Readonly<Record<string, string>> =
   return [name, ...[...bySource].map(([why, names]) => `  ${names.join(" ")}: ${why}`)];
 }
 
-function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: ExplainOptions): string[] {
+function explainArea(
+  area: PredictedArea,
+  { prediction, sorted }: { readonly prediction: StopPrediction; readonly sorted: readonly number[] },
+  { arch, series }: ExplainOptions,
+): string[] {
   const abi = abiOf(arch);
   const table = vmFlagTable(series, abi.wordSize);
   const type = area.path === undefined ? VMA_TYPE.ANON : VMA_TYPE.FILE;
@@ -182,20 +189,19 @@ function explainArea(area: PredictedArea, stop: CompiledStop, { arch, series }: 
     }`,
   ];
   if (area.path !== undefined) lines.push(`  FNAME          ${JSON.stringify(area.path)}`);
-  const pages = [...stop.prediction.pages].filter(([page]) => page >= area.start && page < area.end)
-    .sort(([a], [b]) => a - b);
+  const pages = pagesWithin(sorted, area);
   const chunk = pagesPerChunk(abi.wordSize);
-  const last = stop.prediction.refusal?.page ?? area.end;
+  const last = prediction.refusal?.page ?? area.end;
   for (let at = 0; at < pages.length; at += chunk) {
     const part = pages.slice(at, at + chunk);
-    if (part.some(([page]) => page >= last)) {
+    if (part.some((page) => page >= last)) {
       return [
         ...lines,
         `  not in the image: the chunk with ${shownAddress(last)}, and all that comes after it`,
       ];
     }
     lines.push(`  PGARR          ${part.length} pages${part.length === chunk ? ", a full chunk" : ""}`);
-    for (const [page, { why }] of part) lines.push(`    ${shownAddress(page)}  ${why}`);
+    for (const page of part) lines.push(`    ${shownAddress(page)}  ${prediction.pages.get(page)!.why}`);
   }
   lines.push("  PGARR          0: the end of its contents");
   const absent = area.end - area.start - pages.length;

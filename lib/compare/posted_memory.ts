@@ -7,6 +7,7 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 import { vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { ZERO_CONTENT } from "../model/state/page_content.ts";
+import { pagesWithin } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import {
   type ExpectedPage,
@@ -92,18 +93,6 @@ export function expectedPostedPages(
     }
     return { pages: present.map((page) => anonymousPage(page, vma, context)), optional: 0 };
   };
-}
-
-function pagesWithin(sorted: readonly number[], { start, end }: { start: number; end: number }): number[] {
-  let low = 0;
-  for (let high = sorted.length; low < high;) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! < start) low = middle + 1;
-    else high = middle;
-  }
-  const pages: number[] = [];
-  for (; low < sorted.length && sorted[low]! < end; low++) pages.push(sorted[low]!);
-  return pages;
 }
 
 function sizeOf(entry: SmapsEntry, ...names: string[]): number {

@@ -2,6 +2,7 @@
 
 import type { FileModel } from "./file_model.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
+import { lowerBound, rangesWithin } from "./page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 
 /** One stretch of an address space with the same attributes; page numbers, not bytes. `end` is exclusive. */
@@ -45,26 +46,33 @@ const HUGE_PAGES = 512;
 /** 1 GiB: more than a guest has. */
 const MAX_PRESENT_PAGES = 2 ** 18;
 
-/** When a fault takes a transparent huge page (/sys/kernel/mm/transparent_hugepage/enabled). */
-type HugePolicy = "never" | "madvise" | "always";
-
 const SHARED = VM.SHARED | VM.MAYSHARE;
 
+/** What a kernel makes of faults. */
+export interface FaultRules {
+  /** Which faults take huge pages; none when not given. */
+  readonly huge?: "madvise" | "always" | undefined;
+  /** Whether a read of untouched memory makes a page of zeros (Linux 2.6.28), so that the area has had one. */
+  readonly readsMakePages?: boolean;
+}
+
 /**
- * A user address space as steps make it: areas in address order and the anonymous pages in them. Pages are
- * absent until they are written; a read maps the zero page or the page cache, which no image holds, and is
- * kept only to say so.
+ * A user address space as steps make it: areas in address order and the anonymous pages in them. Pages are absent
+ * until they are written; a read maps the zero page or the page cache, which no image holds. There may be as many
+ * areas as vm.max_map_count allows, so that nothing here looks at all of them for the sake of one.
  */
 export class AddressSpace {
-  /** Which faults take huge pages. */
-  hugePolicy: HugePolicy = "never";
-  /** Whether a read of untouched memory makes a page of zeros (Linux 2.6.28), so that the area has had one. */
-  readsMakePages = false;
+  readonly #rules: FaultRules;
   #areas: Area[] = [];
-  readonly #pages = new Map<number, AnonPage>();
-  readonly #readTouched = new Set<number>();
+  #pages = new Map<number, AnonPage>();
+  /** Pages that were only read: they count as memory of the guest. */
+  #readTouched = new Set<number>();
   /** Blocks of 512 pages by index that have a page table, or map a huge page: a fault there takes no huge page. */
-  readonly #populated = new Set<number>();
+  #populated = new Set<number>();
+
+  constructor(rules: FaultRules = {}) {
+    this.#rules = rules;
+  }
 
   /** The areas, ascending. */
   get areas(): readonly Area[] {
@@ -76,90 +84,87 @@ export class AddressSpace {
     return this.#pages;
   }
 
-  /** Whether a page was only read, so that the zero page or the page cache backs it. */
-  wasOnlyRead(page: number): boolean {
-    return this.#readTouched.has(page) && !this.#pages.has(page);
+  /** One in which nothing is mapped, in the same kernel. */
+  empty(): AddressSpace {
+    return new AddressSpace(this.#rules);
   }
 
   /** A copy that shares no state (page contents are immutable). */
   clone(): AddressSpace {
-    const copy = new AddressSpace();
-    copy.hugePolicy = this.hugePolicy;
-    copy.readsMakePages = this.readsMakePages;
+    const copy = this.empty();
     copy.#areas = [...this.#areas];
-    for (const [page, anon] of this.#pages) copy.#pages.set(page, anon);
-    for (const page of this.#readTouched) copy.#readTouched.add(page);
-    for (const block of this.#populated) copy.#populated.add(block);
+    copy.#pages = new Map(this.#pages);
+    copy.#readTouched = new Set(this.#readTouched);
+    copy.#populated = new Set(this.#populated);
     return copy;
   }
 
   /** Adds an area where nothing is mapped. */
   map(area: Area): void {
-    const at = this.#areas.findIndex((other) => other.start >= area.start);
-    const index = at < 0 ? this.#areas.length : at;
-    const before = this.#areas[index - 1];
+    const index = this.#indexOf(area.start);
     const after = this.#areas[index];
-    if ((before && before.end > area.start) || (after && after.start < area.end)) {
+    if (after && after.start < area.end) {
       throw new RangeError(`Area "${area.label}" overlaps another: map it elsewhere or unmap first`);
     }
     this.#areas.splice(index, 0, area);
-    this.#mergeAnonVmas();
+    this.#mergeAnonVmas(index, index);
   }
 
   /** Removes whatever is mapped in [start, end). */
   unmap(start: number, end: number): void {
-    this.split(start);
-    this.split(end);
-    this.#areas = this.#areas.filter((area) => area.end <= start || area.start >= end);
+    this.#split(start);
+    this.#split(end);
+    const index = this.#indexOf(start);
+    this.#areas.splice(index, this.#indexOf(end) - index);
     this.dropPages(start, end);
   }
 
   /** Replaces the attributes of every area in [start, end), splitting at the ends. */
   change(start: number, end: number, change: (area: Area) => Area): void {
+    let inside = this.areasIn(start, end);
     let covered = start;
-    for (const area of this.#areas) if (area.start <= covered) covered = Math.max(covered, area.end);
+    for (const area of inside) if (area.start <= covered) covered = area.end;
     if (covered < end) {
       throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
     }
-    if (this.areasIn(start, end).every((area) => isSame(area, change(area)))) return;
-    this.split(start);
-    this.split(end);
-    this.#areas = this.#areas.map((area) => area.start >= start && area.end <= end ? change(area) : area);
-    this.#mergeAnonVmas();
+    if (inside.every((area) => isSame(area, change(area)))) return;
+    this.#split(start);
+    this.#split(end);
+    inside = this.areasIn(start, end);
+    const first = this.#indexOf(start);
+    inside.forEach((area, i) => this.#areas[first + i] = change(area));
+    this.#mergeAnonVmas(first, first + inside.length - 1);
   }
 
-  /** Areas that the kernel has merged to one VMA share what was ever done to any of them. */
-  #mergeAnonVmas(): void {
-    const spread = (from: number, to: number, step: 1 | -1): void => {
-      for (let i = from; i !== to; i += step) {
-        const [a, b] = [this.#areas[i]!, this.#areas[i + step]!];
-        if (a.hasAnonVma && !a.isForked && !b.hasAnonVma && isOneVma(step > 0 ? a : b, step > 0 ? b : a)) {
-          this.#areas[i + step] = { ...b, hasAnonVma: true };
-        }
-      }
-    };
-    const last = this.#areas.length - 1;
-    if (last < 1) return;
-    spread(0, last, 1);
-    spread(last, 0, -1);
+  /** Areas that the kernel has merged to one VMA share what was ever done to any: those of a range changed. */
+  #mergeAnonVmas(first: number, last: number): void {
+    for (let i = Math.max(first - 1, 0); this.#spread(i, i + 1) || i < last; i++);
+    for (let i = Math.min(last + 1, this.#areas.length - 1); this.#spread(i, i - 1) || i > first; i--);
+  }
+
+  /** Gives an anon_vma to the neighbour of an area that has one; false when it has no need of it. */
+  #spread(from: number, to: number): boolean {
+    const [a, b] = [this.#areas[from], this.#areas[to]];
+    if (!a?.hasAnonVma || a.isForked || !b || b.hasAnonVma) return false;
+    if (!isOneVma(from < to ? a : b, from < to ? b : a)) return false;
+    this.#areas[to] = { ...b, hasAnonVma: true };
+    return true;
   }
 
   /** The areas with a page in [start, end). */
   areasIn(start: number, end: number): Area[] {
-    return this.#areas.filter((area) => area.start < end && area.end > start);
+    return rangesWithin(this.#areas, { start, end });
   }
 
   /** The area that holds a page. */
   areaAt(page: number): Area | undefined {
-    let low = 0;
-    let high = this.#areas.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#areas[middle]!.end <= page) low = middle + 1;
-      else high = middle;
-    }
-    const area = this.#areas[low];
+    const area = this.#areas[this.#indexOf(page)];
     return area && area.start <= page ? area : undefined;
+  }
+
+  /** Index of the first area that ends behind a page. */
+  #indexOf(page: number): number {
+    return lowerBound(this.#areas.length, (index) => this.#areas[index]!.end <= page);
   }
 
   /**
@@ -182,7 +187,7 @@ export class AddressSpace {
   }
 
   #writeFault(page: number, area: Area | undefined): void {
-    if (area && !area.hasAnonVma) this.#noteAnonVma(area);
+    if (area) this.#noteAnonVma(area);
     const block = Math.floor(page / HUGE_PAGES);
     if (area && this.#takesHugePage(block, area)) {
       for (let other = block * HUGE_PAGES; other < (block + 1) * HUGE_PAGES; other++) {
@@ -193,16 +198,17 @@ export class AddressSpace {
   }
 
   #noteAnonVma(area: Area): void {
-    const index = this.#areas.indexOf(area);
-    if (index < 0) return;
+    if (area.hasAnonVma) return;
+    const index = this.#indexOf(area.start);
     this.#areas[index] = { ...area, hasAnonVma: true };
-    this.#mergeAnonVmas();
+    this.#mergeAnonVmas(index, index);
   }
 
   /** hugepage_vma_check (mm/huge_memory.c), and the block must have no page table yet. */
   #takesHugePage(block: number, area: Area): boolean {
-    if (this.hugePolicy === "never" || (area.flags & (VM.NOHUGEPAGE | SHARED)) !== 0n) return false;
-    if (this.hugePolicy === "madvise" && (area.flags & VM.HUGEPAGE) === 0n) return false;
+    const { huge } = this.#rules;
+    if (huge === undefined || (area.flags & (VM.NOHUGEPAGE | SHARED)) !== 0n) return false;
+    if (huge === "madvise" && (area.flags & VM.HUGEPAGE) === 0n) return false;
     if (area.file && !area.file.isZeroDevice) return false;
     return area.start <= block * HUGE_PAGES && area.end >= (block + 1) * HUGE_PAGES &&
       !this.#populated.has(block);
@@ -247,8 +253,8 @@ export class AddressSpace {
     const area = this.areaAt(page);
     const block = Math.floor(page / HUGE_PAGES);
     // do_huge_pmd_anonymous_page (mm/huge_memory.c) makes the anon_vma before it takes the huge zero page.
-    const makesPage = this.readsMakePages && (!area?.file || area.file.isZeroDevice);
-    if (area && !area.hasAnonVma && (makesPage || this.#takesHugePage(block, area))) this.#noteAnonVma(area);
+    const makesPage = this.#rules.readsMakePages && (!area?.file || area.file.isZeroDevice);
+    if (area && (makesPage || this.#takesHugePage(block, area))) this.#noteAnonVma(area);
     this.#populated.add(block);
     requireMemory(this.#readTouched.size);
     this.#readTouched.add(page);
@@ -300,22 +306,21 @@ export class AddressSpace {
   }
 
   #within(start: number, end: number): [number, AnonPage][] {
-    return [...this.#pages].filter(([page]) => page >= start && page < end);
+    return presentPages(this.#pages, start, end).map((page) => [page, this.#pages.get(page)!]);
   }
 
   /** Forgets the pages of [start, end), as unmapping or MADV_DONTNEED does. */
   dropPages(start: number, end: number): void {
-    forget(this.#pages, start, end);
-    forget(this.#readTouched, start, end);
+    for (const page of presentPages(this.#pages, start, end)) this.#pages.delete(page);
+    for (const page of presentPages(this.#readTouched, start, end)) this.#readTouched.delete(page);
     // Page tables are freed, at the latest, with the last area of their block; a huge page with its whole block.
-    for (const block of [...this.#populated]) {
-      if (block * HUGE_PAGES >= start && (block + 1) * HUGE_PAGES <= end) this.#populated.delete(block);
-    }
+    const first = Math.ceil(start / HUGE_PAGES);
+    for (let block = first; (block + 1) * HUGE_PAGES <= end; block++) this.#populated.delete(block);
   }
 
   /** Moves the pages of [start, start + count) to `to`, as mremap does. */
   movePages(start: number, count: number, to: number): void {
-    const moved = [...this.#pages].filter(([page]) => page >= start && page < start + count);
+    const moved = this.#within(start, start + count);
     this.dropPages(start, start + count);
     for (const [page, anon] of moved) {
       this.#pages.set(page - start + to, { ...anon, why: `${anon.why}, then moved` });
@@ -324,12 +329,23 @@ export class AddressSpace {
   }
 
   /** Splits the area that spans `page` so that one starts there. */
-  split(page: number): void {
-    const area = this.areaAt(page);
-    if (!area || area.start === page) return;
+  #split(page: number): void {
+    const index = this.#indexOf(page);
+    const area = this.#areas[index];
+    if (!area || area.start >= page) return;
     const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start };
-    this.#areas.splice(this.#areas.indexOf(area), 1, { ...area, end: page }, upper);
+    this.#areas.splice(index, 1, { ...area, end: page }, upper);
   }
+}
+
+/** The pages in [start, end), by way of the shorter list. */
+function presentPages(
+  pages: ReadonlyMap<number, unknown> | ReadonlySet<number>,
+  start: number,
+  end: number,
+): number[] {
+  if (end - start > pages.size) return Array.from(pages.keys()).filter((page) => page >= start && page < end);
+  return Array.from({ length: end - start }, (_, i) => start + i).filter((page) => pages.has(page));
 }
 
 function requireMemory(pages: number): void {
@@ -361,12 +377,4 @@ function isOneVma(a: Area, b: Area): boolean {
 
 function isSame(a: Area, b: Area): boolean {
   return Object.entries(b).every(([key, value]) => a[key as keyof Area] === value);
-}
-
-function forget(pages: Map<number, unknown> | Set<number>, start: number, end: number): void {
-  if (end - start > pages.size) {
-    for (const page of [...pages.keys()]) if (page >= start && page < end) pages.delete(page);
-  } else {
-    for (let page = start; page < end; page++) pages.delete(page);
-  }
 }

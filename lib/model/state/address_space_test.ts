@@ -55,8 +55,7 @@ Deno.test("AddressSpace knows which of several areas share an anon_vma", () => {
 });
 
 Deno.test("AddressSpace makes a huge page of the first write to an aligned block", () => {
-  const space = new AddressSpace();
-  space.hugePolicy = "madvise";
+  const space = new AddressSpace({ huge: "madvise" });
   space.map(area(512, 2048, { flags: RW | VM.HUGEPAGE }));
   space.setPage(600, fillContent(1, 600 * 4096), "written");
   assertEquals(space.pages.size, 512);
@@ -71,14 +70,13 @@ Deno.test("AddressSpace makes a huge page of the first write to an aligned block
 });
 
 Deno.test("AddressSpace takes no huge page without advice, room or a policy that allows it", () => {
-  const count = (flags: bigint, policy: "never" | "madvise" | "always", start = 512) => {
-    const space = new AddressSpace();
-    space.hugePolicy = policy;
+  const count = (flags: bigint, policy: "madvise" | "always" | undefined, start = 512) => {
+    const space = new AddressSpace({ huge: policy });
     space.map(area(start, 1024, { flags }));
     space.setPage(700, ZERO_CONTENT, "written");
     return space.pages.size;
   };
-  assertEquals(count(RW | VM.HUGEPAGE, "never"), 1);
+  assertEquals(count(RW | VM.HUGEPAGE, undefined), 1);
   assertEquals(count(RW, "madvise"), 1);
   assertEquals(count(RW, "always"), 512);
   assertEquals(count(RW | VM.NOHUGEPAGE, "always"), 1);

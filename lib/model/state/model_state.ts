@@ -6,6 +6,7 @@ import { type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
+import type { Merged } from "../../schema.ts";
 import type { SetupStep } from "../fields.ts";
 import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
@@ -53,7 +54,7 @@ const HUGE_PAGE_SWITCH = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 /** The subject task as the steps so far have made it. */
 export class ModelState {
-  space = new AddressSpace();
+  space: AddressSpace;
   ldt: LdtModel;
   tls: TlsModel;
   readonly files = new Map<string, FileModel>();
@@ -100,21 +101,20 @@ export class ModelState {
 
   constructor(target: CompileTarget, setup: readonly SetupStep[] = []) {
     this.target = target;
-    const device = setup.findLast((step) => "swap" in step);
-    this.swap = device && "swap" in device ? device.swap : undefined;
-    const user = setup.findLast((step) => "uid" in step);
-    if (user && "uid" in user) this.credentials = { uid: user.uid, gid: user.gid, dumpable: true };
+    const { swap, uid, gid }: Merged<SetupStep> = Object.assign({}, ...setup);
+    this.swap = swap;
+    if (uid !== undefined && gid !== undefined) this.credentials = { uid, gid, dumpable: true };
     const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
-    if (policy && "write" in policy && (policy.value === "madvise" || policy.value === "always")) {
-      this.space.hugePolicy = policy.value;
-    }
+    const huge = (["madvise", "always"] as const).find((word) =>
+      policy && "value" in policy && policy.value === word
+    );
+    this.space = new AddressSpace({ huge, readsMakePages: target.series === POSTED_SERIES });
     this.pagesPerChunk = pagesPerChunk(target.kernelWordSize);
     const wide = target.targetWordSize === 8;
     this.#next = wide ? 0x1000000 : 0x20000;
     this.#end = wide ? 0x7000000 : 0xa0000;
     const { kernelWordSize: wordSize } = target;
     const { dialect = "port" } = target;
-    this.space.readsMakePages = target.series === POSTED_SERIES;
     this.ldt = new LdtModel({ dialect, wordSize, compat: wordSize !== target.targetWordSize });
     this.debug = new DebugRegisters(wordSize);
     this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize, dialect });
@@ -135,10 +135,7 @@ export class ModelState {
 
   /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
   exec(): void {
-    const { hugePolicy, readsMakePages } = this.space;
-    this.space = new AddressSpace();
-    this.space.hugePolicy = hugePolicy;
-    this.space.readsMakePages = readsMakePages;
+    this.space = this.space.empty();
     this.ldt = this.ldt.exec();
     this.keepsLdt = this.ldt.nrEntries > 0;
     this.tls = this.tls.exec();

@@ -26,6 +26,37 @@ export interface AreaRun extends PageRun {
   readonly end: number;
 }
 
+/** Index of the first of `length` ascending items that is not below what is looked for; `length` when all are. */
+export function lowerBound(length: number, isBelow: (index: number) => boolean): number {
+  let low = 0;
+  for (let high = length; low < high;) {
+    const middle = (low + high) >> 1;
+    if (isBelow(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Those of ascending, disjoint ranges that have a page in [start, end). */
+export function rangesWithin<Range extends { readonly start: number; readonly end: number }>(
+  ranges: readonly Range[],
+  { start, end }: { readonly start: number; readonly end: number },
+): Range[] {
+  const first = lowerBound(ranges.length, (index) => ranges[index]!.end <= start);
+  const within: Range[] = [];
+  for (let i = first; i < ranges.length && ranges[i]!.start < end; i++) within.push(ranges[i]!);
+  return within;
+}
+
+/** Those of ascending pages that lie in [start, end). */
+export function pagesWithin(
+  pages: readonly number[],
+  { start, end }: { readonly start: number; readonly end: number },
+): number[] {
+  const at = (page: number): number => lowerBound(pages.length, (index) => pages[index]! < page);
+  return pages.slice(at(start), at(end));
+}
+
 /** The address of a page number. */
 export function addressOf(page: number): bigint {
   return BigInt(page) * PAGE_SIZE_BIG;
