@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { isOlder } from "../../lib/abi/release.ts";
-import { oldestRelease } from "../../lib/model/oldest_release.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
+import { oldestRelease } from "../../lib/model/steps/steps.ts";
 import { type KernelConfig, parseKernelConfig } from "../../vm/kernel/config/kernel_config.ts";
 import { optionOf } from "../../vm/kernel/config/needed_options.ts";
 import type { Platform } from "./platform.ts";
@@ -35,7 +35,7 @@ export function unmetNeed(
   if (target && !target.includes(platform.target)) return `needs a target of ${target.join(" or ")}`;
   if (series && !series.includes(platform.series)) return `needs Linux ${series.join(" or ")}`;
   if (release === undefined) return undefined;
-  const oldest = oldestRelease(scenario, platform.target);
+  const oldest = oldestRelease(scenario.steps ?? [], platform.target);
   if (oldest && isOlder(release, oldest.release)) return `needs Linux ${oldest.release}: ${oldest.what}`;
   for (const option of options) {
     const found = optionOf(option, { config, release });

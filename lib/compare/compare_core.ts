@@ -14,19 +14,6 @@ interface UnreadRange {
   readonly end: bigint;
 }
 
-/** What the comparison of an image with a core file showed. */
-export interface CoreComparison {
-  readonly findings: readonly Finding[];
-  /** Pages that image and core both hold, and that were compared. */
-  readonly compared: number;
-  /** Pages of anonymous memory that the image leaves out and the core shows as zeros. */
-  readonly zero: number;
-  /** Pages of the image that the core leaves out. */
-  readonly notInCore: number;
-  /** Pages of the image that could not be judged, since the core's writer could not read their section. */
-  readonly unread: number;
-}
-
 const FINDINGS = 20;
 
 /**
@@ -40,18 +27,23 @@ export function compareCore(
   core: ElfCore,
   unread: readonly UnreadRange[] = [],
 ): CoreComparison {
-  const comparison = new Comparison(core, unread);
+  const comparison = new CoreComparison(core, unread);
   for (const [index, task] of image.tasks.entries()) {
     task.vmas.forEach((vma, i) => comparison.vma(vma, `task[${index}]/vma[${i}]`));
   }
   return comparison;
 }
 
-class Comparison implements CoreComparison {
+/** What the comparison of an image with a core file showed. */
+export class CoreComparison {
   readonly findings: Finding[] = [];
+  /** Pages that image and core both hold, and that were compared. */
   compared = 0;
+  /** Pages of anonymous memory that the image leaves out and the core shows as zeros. */
   zero = 0;
+  /** Pages of the image that the core leaves out. */
   notInCore = 0;
+  /** Pages of the image that could not be judged, since the core's writer could not read their section. */
   unread = 0;
   readonly #core: ElfCore;
   readonly #unreadRanges: readonly UnreadRange[];

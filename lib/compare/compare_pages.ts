@@ -62,7 +62,15 @@ export class PageComparison {
   /** The addresses and pages of a chunk. */
   pages(node: PagesNode): void {
     const { collector, dialect } = this.#context;
-    if (node.counted === "cumulative" && dialect === "port") this.#reportCumulative(node);
+    if (node.counted === "cumulative" && dialect === "port") {
+      collector.report({
+        id: "E_CHUNK_COUNT",
+        path: node.path.replace(/\/pages$/, ".nr_pages"),
+        offset: node.offset - 8,
+        message: "the count goes on from chunk to chunk: it must be that of this chunk alone",
+        expected: String(node.count),
+      });
+    }
     for (let i = 0; i < node.count; i++) {
       const address = node.vaddrs[i]!;
       const page = Number(address / BigInt(PAGE_SIZE));
@@ -70,7 +78,10 @@ export class PageComparison {
       const wanted = address % BigInt(PAGE_SIZE) === 0n ? this.#wanted.get(page) : undefined;
       this.#all.push(page);
       if (!wanted || this.#pagesSeen.has(page)) {
-        this.#reportExtra(place, address, wanted ? "the page is in the image twice" : this.#whyExtra(page));
+        const message = wanted ? "the page is in the image twice" : this.#whyExtra(page);
+        const actual = `0x${address.toString(16)}`;
+        collector.report({ path: place.path, offset: place.offset, id: "E_PAGE_EXTRA", message, actual });
+        this.#isExact = false;
         continue;
       }
       collector.coverage.claim(place.offset, node.wordSize, wanted.predicted ? "steps" : "pagemap");
@@ -78,22 +89,6 @@ export class PageComparison {
       this.#seen.push(place);
       this.#page(node, i, wanted);
     }
-  }
-
-  #reportCumulative(node: PagesNode): void {
-    this.#context.collector.report({
-      id: "E_CHUNK_COUNT",
-      path: node.path.replace(/\/pages$/, ".nr_pages"),
-      offset: node.offset - 8,
-      message: "the count goes on from chunk to chunk: it must be that of this chunk alone",
-      expected: String(node.count),
-    });
-  }
-
-  #reportExtra({ path, offset }: SeenPage, address: bigint, message: string): void {
-    this.#isExact = false;
-    const actual = `0x${address.toString(16)}`;
-    this.#context.collector.report({ id: "E_PAGE_EXTRA", path, offset, message, actual });
   }
 
   #whyExtra(page: number): string {

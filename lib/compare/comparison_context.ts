@@ -4,7 +4,7 @@ import type { KernelArch } from "../abi/arch.ts";
 import type { Dialect } from "../abi/dialect.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";
-import type { ProgramFacts } from "../model/program_facts.ts";
+import type { ProgramFacts } from "../model/state/model_state.ts";
 import type { FindingCollector } from "./finding_collector.ts";
 import type { KernelObservation, TargetObservation } from "./observation.ts";
 

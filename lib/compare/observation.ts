@@ -62,9 +62,7 @@ export interface TargetObservation {
 }
 
 /** The raw answers that {@linkcode parseObservation} takes. */
-export interface RawObservation {
-  /** Its pid in the namespace of the agent. */
-  readonly pid: number;
+export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | "t0" | "t1"> {
   /** Files of /proc/PID by name, and `pages`; comm, auxv, cmdline and environ may be absent. */
   readonly proc: ReadonlyMap<string, Uint8Array>;
   /** Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs and fpxregs. */
@@ -73,12 +71,6 @@ export interface RawObservation {
   readonly hashedAddresses: BigUint64Array;
   /** For each address lane a in the upper half and lane b in the lower. */
   readonly hashes: BigUint64Array;
-  /** The program break, where the target reported it. */
-  readonly brk: bigint | undefined;
-  /** The clock before the call. */
-  readonly t0: bigint;
-  /** The clock after the call. */
-  readonly t1: bigint;
 }
 
 /**

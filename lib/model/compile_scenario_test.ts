@@ -111,7 +111,7 @@ Deno.test("compileScenario() names the step that cannot be", () => {
       "(write): The guest has not",
     ],
     [[{ ...file, pages: 2 ** 24 }], "(file): A file has at most 65536 pages here"],
-    [[{ ...map, pages: "9000chunk" }], "(mmap): A page count must be at most 16777216"],
+    [[{ ...map, pages: "9000chunk" }], "(mmap): A page count must be from 0 to 16777216"],
     [[file, file], `(file): There is a "f" already`],
     [[file, { op: "link", file: "f", to: "f" }], `(link): There is a "f" already`],
     [[file, { op: "link", file: "f", to: "g" }, { ...file, file: "g" }], `(file): There is a "g" already`],

@@ -45,10 +45,9 @@ export {
   type StopPrediction,
 } from "./predict_stop.ts";
 export type { PredictedError } from "./posted_errors.ts";
-export type { ProgramFacts } from "./program_facts.ts";
 export type { Refusal } from "./refusal.ts";
 export { ScenarioError } from "./scenario.ts";
-export type { CompileTarget } from "./state/model_state.ts";
+export type { CompileTarget, ProgramFacts } from "./state/model_state.ts";
 export type { PageBase, PageContent } from "./state/page_content.ts";
 export type { RegisterPrediction, XstatePart } from "./state/register_block.ts";
 export type { CopiedPage } from "./tracer.ts";

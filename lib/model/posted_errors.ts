@@ -19,27 +19,23 @@ export function postedErrors({ ldt, tls, keepsLdt, sharedWith }: ModelState): Pr
   const isUsed = (entry: SegmentDescriptor): boolean => !isEmptyDescriptor(entry);
   const { firstSlot } = tls.options;
   const slots = [0, 1, 2].map((index) => tls.slot(firstSlot + index));
-  const errors: PredictedError[] = [
-    {
-      id: "N_LDT_KEPT",
-      message: "exec kept the LDT of the program before (Linux before 4.15)",
-      count: keepsLdt ? 1 : 0,
-    },
-    {
-      id: "N_NOT_ACCESSED",
-      message: "entries lack the accessed bit until they are loaded (Linux before 4.15)",
-      count: [...entries, ...slots].filter((entry) => isUsed(entry) && (entry.type & 1) === 0).length,
-    },
-    {
-      id: "N_TLS_NOT_CLEARED",
-      message: "a user_desc of zeros made a segment of no bytes in place of an empty slot (Linux 2.6.28)",
-      count: slots.filter((slot) => isUsed(slot) && slot.base === 0 && slot.limit === 0).length,
-    },
-    {
-      id: "N_SHARED_MEMORY",
-      message: "the target shares its memory, which the code as posted does not look at",
-      count: sharedWith === undefined ? 0 : 1,
-    },
+  const counts: [id: string, count: number, message: string][] = [
+    ["N_LDT_KEPT", keepsLdt ? 1 : 0, "exec kept the LDT of the program before (Linux before 4.15)"],
+    [
+      "N_NOT_ACCESSED",
+      [...entries, ...slots].filter((entry) => isUsed(entry) && (entry.type & 1) === 0).length,
+      "entries lack the accessed bit until they are loaded (Linux before 4.15)",
+    ],
+    [
+      "N_TLS_NOT_CLEARED",
+      slots.filter((slot) => isUsed(slot) && slot.base === 0 && slot.limit === 0).length,
+      "a user_desc of zeros made a segment of no bytes in place of an empty slot (Linux 2.6.28)",
+    ],
+    [
+      "N_SHARED_MEMORY",
+      sharedWith === undefined ? 0 : 1,
+      "the target shares its memory, which the code as posted does not look at",
+    ],
   ];
-  return errors.filter(({ count }) => count > 0);
+  return counts.flatMap(([id, count, message]) => count > 0 ? [{ id, message, count }] : []);
 }

@@ -95,15 +95,8 @@ export function predictCall(
   for (const action of whileBlocked) applyAction(state, action);
   const isStopped = !work.busy && (fate === "same" || fate === "changed");
   const after = isStopped ? stopPrediction(state, {}, work) : undefined;
-  return {
-    caller,
-    output,
-    whileBlocked,
-    othersSee: othersSee(whileBlocked),
-    outcome,
-    target: work.busy ? "busy" : fate,
-    after,
-  };
+  const seen = othersSee(whileBlocked);
+  return { caller, output, whileBlocked, othersSee: seen, outcome, target: work.busy ? "busy" : fate, after };
 }
 
 /**

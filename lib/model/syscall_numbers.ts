@@ -2,7 +2,7 @@
 
 /**
  * Linux system call numbers that scenarios and the harness may use, as [x86-64, i386]; `undefined` where the
- * architecture has none. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
+ * architecture has none; then the release that brought it, where it is younger than Linux 2.6.27. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
  */
 const SYSCALL_NUMBERS = {
   read: [0, 3],
@@ -30,10 +30,10 @@ const SYSCALL_NUMBERS = {
   rename: [82, 38],
   link: [86, 9],
   mlock: [149, 150],
-  mlock2: [325, 376],
+  mlock2: [325, 376, "4.4"],
   munlock: [150, 151],
-  memfd_create: [319, 356],
-  userfaultfd: [323, 374],
+  memfd_create: [319, 356, "3.17"],
+  userfaultfd: [323, 374, "4.3"],
   ioctl: [16, 54],
   chroot: [161, 61],
   chdir: [80, 12],
@@ -64,15 +64,22 @@ const SYSCALL_NUMBERS = {
   ptrace: [101, 26],
   swapon: [167, 87],
   swapoff: [168, 115],
-  pidfd_open: [434, 434],
-  pidfd_getfd: [438, 438],
-  process_madvise: [440, 440],
-  process_vm_readv: [310, 347],
+  pidfd_open: [434, 434, "5.3"],
+  pidfd_getfd: [438, 438, "5.6"],
+  process_madvise: [440, 440, "5.10"],
+  process_vm_readv: [310, 347, "3.2"],
   checkpoint: [390, 390],
-} as const satisfies Record<string, readonly [number | undefined, number | undefined]>;
+} as const satisfies Record<string, readonly [number | undefined, number | undefined, since?: string]>;
 
 /** A system call that {@linkcode syscallNumber} knows. */
 export type SyscallName = keyof typeof SYSCALL_NUMBERS;
+
+/** The releases that brought them, of those that are younger than Linux 2.6.27. */
+export const SINCE_SYSCALL = Object.fromEntries(
+  Object.entries(SYSCALL_NUMBERS).flatMap(([name, [, , since]]) =>
+    since === undefined ? [] : [[name, since]]
+  ),
+);
 
 /** Every {@linkcode SyscallName}. */
 export const SYSCALL_NAMES = Object.keys(SYSCALL_NUMBERS) as readonly SyscallName[];

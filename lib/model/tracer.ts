@@ -8,7 +8,7 @@ import { described, keysOf, list, numberOrText, object, oneOf, optional, text } 
 import { ERRNO_NAME } from "./fields.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
-import { addressOf, type PageCount, pageCount } from "./state/page_set.ts";
+import { addressOf } from "./state/page_set.ts";
 import { BUSY, type Busy } from "./target_op.ts";
 import { VM } from "../abi/vm_flags.ts";
 
@@ -36,7 +36,10 @@ const TASK_STATES_5_10: Readonly<Record<keyof typeof TASK_STATES, number>> = {
 };
 
 const OFFSET = String.raw`0x[\da-f]+|\d+`;
-const PLACE = String.raw`[^:]+:(?:[^:+]+|chunk\+\d+)(?:\+(?:${OFFSET}))?`;
+const TERM = String.raw`(?:\d+|\d*chunk)`;
+/** "NAME:PAGE" or "NAME:PAGE+OFFSET"; the page may be "chunk-1" or the like. */
+const PLACE = String.raw`([^:]+):(${TERM}(?:-${TERM})*|chunk\+\d+)(?:\+(${OFFSET}))?`;
+const MAPPING = String.raw`(vdso|text)(?:\+(${OFFSET}))?`;
 
 const DEBUG_SETTING = object({
   register: oneOf(["dr0", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7"]),
@@ -53,7 +56,7 @@ const POKE = object({
   at: described(
     "In an area, or in the vdso, or in the target's program.",
     text(
-      new RegExp(`^(?:(?:vdso|text)(?:\\+(?:${OFFSET}))?|${PLACE})$`),
+      new RegExp(`^(?:${MAPPING}|${PLACE})$`),
       `a place: "NAME:PAGE+OFFSET", "vdso+OFFSET" or "text+OFFSET"`,
     ),
   ),
@@ -154,23 +157,16 @@ function applyDebug(state: ModelState, setting: DebugSetting, where: string): Tr
 function debugValue(state: ModelState, value: number | string, where: string): bigint {
   const wordBits = 8 * state.target.kernelWordSize;
   if (typeof value === "string" && value.includes(":")) {
-    const { page, offset } = placeInArea(state, value, where);
+    const { page, offset } = placeInArea(state, value);
     return addressOf(page) + BigInt(offset);
   }
   const number = BigInt(value);
   return number >> BigInt(wordBits) === 0n ? number : wrong(where, `a word of ${wordBits} bits`, value);
 }
 
-/** "NAME:PAGE" or "NAME:PAGE+OFFSET"; the page may be "chunk-1" or the like. */
-function placeInArea(state: ModelState, text: string, where: string): { page: number; offset: number } {
-  const match = /^(.+):([^:+]+|chunk\+\d+)(?:\+(0x[\da-f]+|\d+))?$/.exec(text);
-  if (!match) return wrong(where, `a place such as "a:2+0x10"`, text);
-  const [, area, page, offset = "0"] = match;
-  const number = /^\d+$/.test(page!) ? Number(page) : page as PageCount;
-  return {
-    page: state.range(area!).start + pageCount(number, state.pagesPerChunk),
-    offset: Number(offset),
-  };
+function placeInArea(state: ModelState, text: string): { page: number; offset: number } {
+  const [, area, page, offset = "0"] = new RegExp(`^${PLACE}$`).exec(text)!;
+  return { page: state.range(area!).start + state.pageCount(page!), offset: Number(offset) };
 }
 
 function applyPoke(
@@ -180,10 +176,10 @@ function applyPoke(
 ): TracerWork["pokes"][number] | CopiedPage {
   // Not Uint8Array.fromHex(): not every browser has it yet.
   const bytes = Uint8Array.from(poke.bytes.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
-  const mapping = /^(vdso|text)(?:\+(0x[\da-f]+|\d+))?$/.exec(poke.at);
+  const mapping = new RegExp(`^${MAPPING}$`).exec(poke.at);
   const { page, offset } = mapping
     ? { page: 0, offset: Number(mapping[2] ?? "0") }
-    : placeInArea(state, poke.at, `${where}: "at"`);
+    : placeInArea(state, poke.at);
   if (offset % PAGE_SIZE + bytes.length > PAGE_SIZE || (!mapping && offset >= PAGE_SIZE)) {
     wrong(`${where}: "at"`, "a place from which the bytes lie in one page", poke.at);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../lib/abi/arch.ts";
-import type { ProgramFacts } from "../../lib/model/program_facts.ts";
+import type { ProgramFacts } from "../../lib/model/state/model_state.ts";
 import { type LoadedSegment, readElf } from "../host/elf_file.ts";
 
 /**

@@ -8,11 +8,22 @@ import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
 import type { Merged } from "../../schema.ts";
 import type { SetupStep } from "../fields.ts";
-import type { ProgramFacts } from "../program_facts.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterPrediction, XstatePart } from "./register_block.ts";
+
+/** What the file of the target program tells of a process that runs it (load_elf_binary, fs/binfmt_elf.c). */
+export interface ProgramFacts {
+  /** Start of the last loaded segment: mm->start_data. */
+  readonly startData: bigint;
+  /** End of its bytes in the file: mm->end_data. */
+  readonly endData: bigint;
+  /** End of all that is loaded, .bss included, page aligned: mm->start_brk where addresses are not randomised. */
+  readonly startBrk: bigint;
+  /** Addresses right behind the instructions that make system calls. */
+  readonly syscallReturns: ReadonlySet<bigint>;
+}
 
 /** What steps are compiled for. */
 export interface CompileTarget {

@@ -75,65 +75,44 @@ export function addressRange({ first, count }: PageRun): [address: bigint, lengt
 /** 64 GiB: no scenario maps more. */
 export const MAX_PAGES = 2 ** 24;
 
-const TERM = /^(?:(\d+)|(\d*)chunk)$/;
-
 /**
- * The value of a page count.
+ * The value of a page count, whose form a schema has checked (`PAGE_COUNT` of fields.ts).
  *
- * @throws {SyntaxError} when it is not a count
+ * @throws {SyntaxError} when it is negative, or more than {@linkcode MAX_PAGES}
  */
 export function pageCount(text: PageCount, pagesPerChunk: number): number {
-  if (typeof text === "number") {
-    if (Number.isSafeInteger(text) && text >= 0) return text;
-    throw new SyntaxError(`A page count must be a whole number from 0 up: found ${text}`);
-  }
   let sum = 0;
-  for (const [index, part] of text.split(/(?=[+-])/).entries()) {
-    const sign = part.startsWith("-") ? -1 : 1;
-    const match = TERM.exec(part.replace(/^[+-]/, ""));
-    if (!match || (index === 0 && /^[+-]/.test(part))) {
-      throw new SyntaxError(`A page count must look like 12, "chunk" or "2chunk+1": found "${text}"`);
-    }
-    sum += sign * (match[1] !== undefined ? Number(match[1]) : Number(match[2] || "1") * pagesPerChunk);
+  for (const [, sign, number, chunk] of String(text).matchAll(/([+-]?)(\d*)(chunk)?/g)) {
+    const value = chunk === undefined ? Number(number) : Number(number || "1") * pagesPerChunk;
+    sum += sign === "-" ? -value : value;
   }
-  if (sum < 0) throw new SyntaxError(`A page count must not be negative: "${text}" is ${sum}`);
-  if (sum > MAX_PAGES) {
-    throw new SyntaxError(`A page count must be at most ${MAX_PAGES}: "${text}" is ${sum}`);
-  }
-  return sum;
+  if (sum >= 0 && sum <= MAX_PAGES) return sum;
+  throw new SyntaxError(`A page count must be from 0 to ${MAX_PAGES}: "${text}" is ${sum}`);
 }
 
 /**
- * The runs of pages that a page set names, in the order written.
+ * The runs of pages that a page set names, in the order written. A schema has checked its form (`PAGE_SET` of
+ * fields.ts).
  *
- * @throws {SyntaxError} when it is not a page set, or names a page at or past `areaPages`
+ * @throws {SyntaxError} when it names a page at or past `areaPages`
  */
 export function pageRuns(set: PageSet, areaPages: number, pagesPerChunk: number): PageRun[] {
   if (set === "all") return [{ first: 0, count: areaPages }];
   const runs: PageRun[] = [];
   for (const item of String(set).split(",")) {
-    // A range's dash has a count on both sides; "2chunk-1" alone is a difference. "a..b" is the range form.
     const [range = "", step = "1"] = item.split("/");
-    const [from, to] = range.includes("..") ? range.split("..") : rangeOf(range);
-    const first = pageCount(numeric(from ?? ""), pagesPerChunk);
-    const last = to === undefined ? first : pageCount(numeric(to), pagesPerChunk);
+    // A dash between two numbers is a range, "2chunk-1" a difference.
+    const [from = "", to = from] = /^\d+-\d+$/.test(range) ? range.split("-") : range.split("..");
+    const first = pageCount(from, pagesPerChunk);
+    const last = pageCount(to, pagesPerChunk);
     if (last < first) throw new SyntaxError(`A page range must not run backwards: found "${item}"`);
     if (last >= areaPages) {
       throw new SyntaxError(`Page ${last} is outside the area: it has ${areaPages} pages`);
     }
-    const stride = pageCount(numeric(step), pagesPerChunk);
+    const stride = pageCount(step, pagesPerChunk);
     if (stride === 0) throw new SyntaxError(`A page range's step must be from 1 up: found "${item}"`);
     if (stride === 1) runs.push({ first, count: last - first + 1 });
     else for (let page = first; page <= last; page += stride) runs.push({ first: page, count: 1 });
   }
   return runs;
-}
-
-function rangeOf(item: string): [string, string?] {
-  const match = /^(\d+)-(\d+)$/.exec(item);
-  return match ? [match[1]!, match[2]!] : [item];
-}
-
-function numeric(text: string): PageCount {
-  return /^\d+$/.test(text) ? Number(text) : text;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertFalse, assertThrows } from "@std/assert";
+import * as v from "valibot";
+import { PAGE_COUNT, PAGE_SET } from "../fields.ts";
 import { pageCount, pageRuns } from "./page_set.ts";
 
 Deno.test("pageCount() takes numbers and sums of chunks", () => {
@@ -10,12 +12,18 @@ Deno.test("pageCount() takes numbers and sums of chunks", () => {
   assertEquals(pageCount("chunk-1", 2048), 2047);
 });
 
-Deno.test("pageCount() refuses what is no count", () => {
-  for (const bad of ["", "x", "-1", "1.5", "chunk*2", "1-2", "chunk chunk"]) {
-    assertThrows(() => pageCount(bad, 2048), SyntaxError);
+Deno.test("pageCount() refuses what is no number of pages", () => {
+  assertThrows(() => pageCount("1-2", 2048), SyntaxError, '"1-2" is -1');
+  assertThrows(() => pageCount("9999chunk", 2048), SyntaxError, "from 0 to 16777216");
+});
+
+Deno.test("PAGE_COUNT and PAGE_SET refuse what is none", () => {
+  for (const bad of ["", "x", "-1", "chunk*2", "chunk chunk", -1, 1.5]) {
+    assertFalse(v.safeParse(PAGE_COUNT, bad).success, String(bad));
   }
-  assertThrows(() => pageCount(-1, 2048), SyntaxError);
-  assertThrows(() => pageCount(1.5, 2048), SyntaxError);
+  for (const bad of ["", "all,1", "1-", "..3", "1/", -1]) {
+    assertFalse(v.safeParse(PAGE_SET, bad).success, String(bad));
+  }
 });
 
 Deno.test("pageRuns() takes single pages, ranges and all", () => {
@@ -34,5 +42,4 @@ Deno.test("pageRuns() takes every so manyth page of a range", () => {
 Deno.test("pageRuns() refuses pages outside the area and backward ranges", () => {
   assertThrows(() => pageRuns("5", 5, 2048), SyntaxError, "outside the area");
   assertThrows(() => pageRuns("3..2", 5, 2048), SyntaxError, "backwards");
-  assertThrows(() => pageRuns("all,1", 5, 2048), SyntaxError);
 });

@@ -9,7 +9,7 @@ import { protBits } from "../state/mmap_flags.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
-import { SYSCALL_NAMES } from "../syscall_numbers.ts";
+import { SINCE_SYSCALL, SYSCALL_NAMES } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defineStep, sinceWords } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
@@ -31,17 +31,6 @@ export function forkedSpace({ state }: StepContext): void {
     }
   }
 }
-
-/** System calls that are younger than Linux 2.6.27. */
-const SINCE_SYSCALL: Readonly<Record<string, string>> = {
-  process_vm_readv: "3.2",
-  memfd_create: "3.17",
-  userfaultfd: "4.3",
-  mlock2: "4.4",
-  pidfd_open: "5.3",
-  pidfd_getfd: "5.6",
-  process_madvise: "5.10",
-};
 
 const PR_SET_DUMPABLE = 4n;
 const NAMESPACES = { mount: 0x20000n, pid: 0x20000000n, uts: 0x4000000n } as const;

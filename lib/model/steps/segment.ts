@@ -8,7 +8,6 @@ import { PAGE_SET, WORD } from "../fields.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { pageRuns } from "../state/page_set.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
-import type { OpArgument } from "../target_op.ts";
 import { defineStep } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 
@@ -69,17 +68,21 @@ function userDesc(state: ModelState, words: SegmentSpec, entryNumber: number): U
 
 /** A native x86-64 program has no TLS entries of its own but by the 32-bit system call table. */
 function threadAreaCall(
-  { builder }: StepContext,
+  { state, builder }: StepContext,
   name: "set_thread_area" | "get_thread_area",
-  options: { argument: OpArgument; expected: bigint },
+  userDesc: UserDesc,
 ): void {
-  if (builder.wordSize === 4) {
-    builder.syscall(name, [options.argument], { expected: options.expected });
-    return;
+  const bytes = encodeUserDesc(userDesc);
+  const call = name === "set_thread_area" ? state.tls.setThreadArea(bytes) : state.tls.getThreadArea(bytes);
+  const argument = builder.scratch(0, bytes);
+  if (builder.wordSize === 4) builder.syscall(name, [argument], { expected: call.result });
+  else {
+    const op = { op: "syscall32", nr: syscallNumber(name, 4), args: [argument] } as const;
+    builder.emitWithResult(op, `${name}() by int $0x80`, call.result);
   }
-  const nr = syscallNumber(name, 4);
-  const op = { op: "syscall32", nr, args: [options.argument] } as const;
-  builder.emitWithResult(op, `${name}() by int $0x80`, options.expected);
+  // What get_thread_area could not fill stays as it was.
+  const written = call.userDesc ?? (name === "get_thread_area" ? bytes : undefined);
+  if (written) builder.report(argument, written.length, `user_desc after ${name}`, written);
 }
 
 /** The steps of this family. */
@@ -134,13 +137,8 @@ export const SEGMENT_STEPS = [
       ...SEGMENT,
     },
     apply(step, context) {
-      const { state, builder } = context;
-      const entry = step.entry === -1 ? -1 : state.tls.options.firstSlot + step.entry;
-      const bytes = encodeUserDesc(userDesc(state, step, entry));
-      const { result, userDesc: written } = state.tls.setThreadArea(bytes);
-      const argument = builder.scratch(0, bytes);
-      threadAreaCall(context, "set_thread_area", { argument, expected: result });
-      if (written) builder.report(argument, written.length, "user_desc after set_thread_area", written);
+      const entry = step.entry === -1 ? -1 : context.state.tls.options.firstSlot + step.entry;
+      threadAreaCall(context, "set_thread_area", userDesc(context.state, step, entry));
     },
   }),
   defineStep({
@@ -148,15 +146,8 @@ export const SEGMENT_STEPS = [
     about: "get_thread_area(2): what it returns, and the user_desc that it fills.",
     fields: { entry: integer(-2, 8191) },
     apply(step, context) {
-      const { state, builder } = context;
-      const bytes = encodeUserDesc({
-        ...ZERO_USER_DESC,
-        entryNumber: (state.tls.options.firstSlot + step.entry) >>> 0,
-      });
-      const { result, userDesc: written } = state.tls.getThreadArea(bytes);
-      const argument = builder.scratch(0, bytes);
-      threadAreaCall(context, "get_thread_area", { argument, expected: result });
-      builder.report(argument, bytes.length, "user_desc after get_thread_area", written ?? bytes);
+      const entryNumber = (context.state.tls.options.firstSlot + step.entry) >>> 0;
+      threadAreaCall(context, "get_thread_area", { ...ZERO_USER_DESC, entryNumber });
     },
   }),
 ] as const;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
+import type { TargetArch } from "../../abi/arch.ts";
+import { isOlder } from "../../abi/release.ts";
 import { list, variant } from "../../schema.ts";
 import { ADVICE_STEPS } from "./advice.ts";
 import { CHECK_STEPS } from "./check.ts";
-import { defineStep, type StepDefinition } from "./define_step.ts";
+import { defineStep, type Since, type StepDefinition } from "./define_step.ts";
 import { FILE_STEPS } from "./file.ts";
 import { MEMORY_STEPS } from "./memory.ts";
 import { forkedSpace, PROCESS_STEPS } from "./process.ts";
@@ -77,4 +79,21 @@ const BY_OP = new Map<string, unknown>(STEPS.map((step) => [step.op, step]));
 /** How a step is carried out. */
 export function definitionOf(step: Step): StepDefinition<Step> {
   return BY_OP.get(step.op) as StepDefinition<Step>;
+}
+
+/**
+ * The oldest release of Linux that can carry steps out, and the youngest thing that they need of it; undefined where
+ * 2.6.27 will do.
+ */
+export function oldestRelease(steps: readonly Step[], target: TargetArch): Since | undefined {
+  const needs = steps.flatMap((step) =>
+    definitionOf(step).since(step, target).map(({ release, what }) => ({
+      release,
+      what: `${step.op} ${what}`,
+    }))
+  );
+  return needs.reduce<Since | undefined>(
+    (oldest, need) => oldest && !isOlder(oldest.release, need.release) ? oldest : need,
+    undefined,
+  );
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
-import { oldestRelease } from "./oldest_release.ts";
-import type { Step } from "./steps/steps.ts";
+import { oldestRelease, type Step } from "./steps.ts";
 
 function oldest(...steps: Step[]): string | undefined {
-  return oldestRelease({ name: "made", about: "", steps }, "i386")?.release;
+  return oldestRelease(steps, "i386")?.release;
 }
 
 const AREA = { area: "a", pages: "all" } as const;
@@ -38,6 +37,5 @@ Deno.test("oldestRelease() knows each word that is younger than Linux 2.6.27", (
   assertEquals(oldest({ op: "stack", area: "a", pages: 1 }), "5.0");
   assertEquals(oldest({ op: "munmap_vvar" }), "3.16");
   assertEquals(oldest({ op: "shm", area: "a", pages: 1 }), "5.1");
-  const shm = { name: "made", about: "", steps: [{ op: "shm", area: "a", pages: 1 } as const] };
-  assertEquals(oldestRelease(shm, "x86_64"), undefined);
+  assertEquals(oldestRelease([{ op: "shm", area: "a", pages: 1 }], "x86_64"), undefined);
 });
