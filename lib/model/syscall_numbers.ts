@@ -2,7 +2,8 @@
 
 /**
  * Linux system call numbers that scenarios and the harness may use, as [x86-64, i386]; `undefined` where the
- * architecture has none; then the release that brought it, where it is younger than Linux 2.6.27. Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
+ * architecture has none; then the release that brought it, where it is younger than Linux 2.6.27. Source:
+ * arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl (the numbers never change).
  */
 const SYSCALL_NUMBERS = {
   read: [0, 3],

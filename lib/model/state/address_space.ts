@@ -49,7 +49,7 @@ const MAX_PRESENT_PAGES = 2 ** 18;
 const SHARED = VM.SHARED | VM.MAYSHARE;
 
 /** What a kernel makes of faults. */
-export interface FaultRules {
+interface FaultRules {
   /** Which faults take huge pages; none when not given. */
   readonly huge?: "madvise" | "always" | undefined;
   /** Whether a read of untouched memory makes a page of zeros (Linux 2.6.28), so that the area has had one. */
