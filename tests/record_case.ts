@@ -10,7 +10,7 @@
  * @module
  */
 import { fromFileUrl, join } from "@std/path";
-import { filterScenarios, readCatalogue } from "../harness/run/catalogue.ts";
+import { filterByName, readCatalogue } from "../harness/run/catalogue.ts";
 import { UsageError } from "../vm/host/errors.ts";
 import type { ObservedCheckpoint } from "../harness/run/case/observe_checkpoint.ts";
 import { parsePlatforms } from "../harness/run/platform.ts";
@@ -27,7 +27,7 @@ const MAX_BYTES = 100 * 1024;
 async function record(name: string, kernelFile: string | undefined): Promise<void> {
   const [platformName = "", scenarioName = ""] = name.split(":");
   const platform = parsePlatforms({ arch: platformName, fallback: "" })[0]!;
-  const scenario = filterScenarios(await readCatalogue(), [scenarioName])
+  const scenario = filterByName(await readCatalogue(), [scenarioName])
     .find((candidate) => candidate.name === scenarioName);
   if (!scenario) throw new UsageError(`no scenario "${scenarioName}"`);
   const prepared = await prepareGuest(platform, { terminal: new Terminal(), kernelFile });

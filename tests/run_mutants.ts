@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { readMutants } from "../harness/mutants/mutant.ts";
-import { mutantFiles, type MutantRun, MutantRunner } from "../harness/mutants/run_mutants.ts";
+import { mutantRequest, type MutantRun, MutantRunner, mutantsFor } from "../harness/mutants/run_mutants.ts";
 import { Terminal } from "../harness/report/terminal.ts";
 import { readCatalogue } from "../harness/run/catalogue.ts";
 import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
@@ -10,9 +10,9 @@ import { parsePlatforms } from "../harness/run/platform.ts";
 /** A kernel with all mutants in it. */
 export async function prepareMutants(platformName: string): Promise<Omit<MutantRun, "onProgress">> {
   const [platform] = parsePlatforms({ arch: platformName, fallback: "x86_64" });
-  const mutants = await readMutants();
+  const mutants = mutantsFor(platformName, await readMutants());
   const catalogue = await readCatalogue();
-  const request = { terminal: new Terminal(), scenarios: catalogue, moreFiles: await mutantFiles(mutants) };
+  const request = { terminal: new Terminal(), scenarios: catalogue, ...await mutantRequest(mutants) };
   return { prepared: await prepareGuest(platform!, request), mutants, catalogue };
 }
 
@@ -23,7 +23,7 @@ export async function survivorsOn(platforms: readonly string[]): Promise<string[
     const run = await prepareMutants(platform);
     const runner = new MutantRunner({ ...run, onProgress() {} });
     for (const mutant of run.mutants) {
-      if ((mutant.platform ?? "x86_64") !== platform || mutant.equivalent !== undefined) continue;
+      if (mutant.equivalent !== undefined) continue;
       const { verdict, by, finding, seconds } = await runner.run(mutant);
       console.log(`${mutant.name}: ${verdict} by ${by} in ${seconds.toFixed(1)} s: ${finding}`);
       if (verdict !== "killed") survivors.push(mutant.name);

@@ -18,6 +18,7 @@ const COMMANDS: Commands = {
   predict: async () => (await import("./commands/predict.ts")).predictCommand,
   fuzz: async () => (await import("./commands/fuzz.ts")).fuzzCommand,
   faults: async () => (await import("./commands/faults.ts")).faultsCommand,
+  mutants: async () => (await import("./commands/mutants.ts")).mutantsCommand,
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
   coverage: async () => (await import("./commands/coverage.ts")).coverageCommand,
   nightly: async () => (await import("./commands/nightly.ts")).nightlyCommand,

@@ -14,7 +14,7 @@ const HEAD = object({
   /** Which error of the code as posted it brings back: its number in docs/review.md, without the B. */
   bug: optional(text(/^\d+[a-z]?$/, `a number such as "5" or "5b"`)),
   /** The platform that kills it, as --arch names it; x86_64 by default. */
-  platform: optional(text(/^[\w.@-]+$/, "the name of a platform")),
+  platform: v.optional(text(/^[\w.@-]+$/, "the name of a platform"), "x86_64"),
   /** The scenario that kills it. */
   scenario: optional(NAME),
   /** The finding: its id (`lost` is a guest that hangs), a part of its path, and a part of what was found. */

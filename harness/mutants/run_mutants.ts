@@ -12,9 +12,9 @@ import type { Mutant } from "./mutant.ts";
 import { MUTANT_PARAMETER, mutantKernelFiles } from "./mutant_kernel.ts";
 
 /** How a mutant ended. */
-interface MutantResult {
+export interface MutantResult {
   readonly mutant: Mutant;
-  /** `missed`: a scenario failed, but without the finding or the line of source that the mutant's file names. */
+  /** `missed`: a scenario failed, but without the finding or line that its file names, or that says equivalent. */
   readonly verdict: "killed" | "missed" | "survived" | "equivalent";
   /** The scenario that killed it. */
   readonly by?: string;
@@ -24,7 +24,7 @@ interface MutantResult {
   readonly seconds: number;
 }
 
-/** What mutants run on: a kernel prepared with {@linkcode mutantFiles} of them all. */
+/** What mutants run on: a kernel prepared with {@linkcode mutantRequest} of them all. */
 export interface MutantRun {
   readonly prepared: PreparedGuest;
   /** All mutants that the kernel has, in the order in which it got them. */
@@ -34,9 +34,14 @@ export interface MutantRun {
   readonly onProgress: (text: string) => void;
 }
 
-/** The files of a kernel with these mutants. */
-export async function mutantFiles(mutants: readonly Mutant[]): Promise<OverlayFiles> {
-  return await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants);
+/** What a guest with these mutants in its kernel needs. */
+export async function mutantRequest(mutants: readonly Mutant[]): Promise<{ moreFiles: OverlayFiles }> {
+  return { moreFiles: await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants) };
+}
+
+/** The mutants that a platform must kill: they share a kernel. */
+export function mutantsFor(platform: string, mutants: readonly Mutant[]): Mutant[] {
+  return mutants.filter((mutant) => mutant.platform === platform);
 }
 
 /** The same guest with a mutant live in its kernel. */
@@ -95,7 +100,7 @@ export class MutantRunner {
       : findings.find((finding) => isNamed(mutant.finding!, finding));
     return {
       mutant,
-      verdict: named && isLineNamed ? "killed" : "missed",
+      verdict: mutant.equivalent === undefined && named && isLineNamed ? "killed" : "missed",
       by: scenario,
       finding: findingText(named ?? findings[0]!),
       scenarios,

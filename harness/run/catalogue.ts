@@ -61,14 +61,18 @@ export function isFilter(text: string): string | undefined {
 }
 
 /**
- * The scenarios that one of the filters means: the one of that name, else those whose names contain the text or
- * match the regular expression. All of them when there is no filter.
+ * The scenarios (or what else they are) that one of the filters means: the one of that name, else those whose names
+ * contain the text or match the regular expression. All of them when there is no filter.
  *
  * @throws {UsageError} naming a filter that means none
  */
-export function filterScenarios(scenarios: readonly Scenario[], filters: readonly string[]): Scenario[] {
-  if (filters.length === 0) return [...scenarios];
-  const names = scenarios.map(({ name }) => name);
+export function filterByName<T extends { readonly name: string }>(
+  all: readonly T[],
+  filters: readonly string[],
+  what = "scenario",
+): T[] {
+  if (filters.length === 0) return [...all];
+  const names = all.map(({ name }) => name);
   const wanted = new Set(filters.flatMap((filter) => {
     const [, pattern] = REGEXP_FILTER.exec(filter) ?? [];
     const regexp = pattern === undefined ? undefined : new RegExp(pattern);
@@ -76,7 +80,7 @@ export function filterScenarios(scenarios: readonly Scenario[], filters: readonl
       ? [filter]
       : names.filter((name) => regexp?.test(name) ?? name.includes(filter));
     if (found.length > 0) return found;
-    throw new UsageError(`option --filter: no scenario is called "${filter}"${didYouMean(filter, names)}`);
+    throw new UsageError(`option --filter: no ${what} is called "${filter}"${didYouMean(filter, names)}`);
   }));
-  return scenarios.filter(({ name }) => wanted.has(name));
+  return all.filter(({ name }) => wanted.has(name));
 }

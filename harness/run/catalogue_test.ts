@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { filterScenarios, isFilter, readCatalogue, readScenario } from "./catalogue.ts";
+import { filterByName, isFilter, readCatalogue, readScenario } from "./catalogue.ts";
 import { ExpectedError, UsageError } from "../../vm/host/errors.ts";
 import { parsePlatforms, PLATFORMS } from "./platform.ts";
 
@@ -42,26 +42,26 @@ Deno.test("readScenario() names a file that is missing, no JSON, or no scenario"
   );
 });
 
-Deno.test("filterScenarios() takes a name, a text, or a regular expression; all when there is none", async () => {
+Deno.test("filterByName() takes a name, a text, or a regular expression; all when there is none", async () => {
   const all = await readCatalogue();
-  assertEquals(filterScenarios(all, []).length, all.length);
-  const some = (...filters: string[]) => filterScenarios(all, filters).map(({ name }) => name);
+  assertEquals(filterByName(all, []).length, all.length);
+  const some = (...filters: string[]) => filterByName(all, filters).map(({ name }) => name);
   assertEquals(some("adjacent", "pages_20"), ["adjacent_areas", "pages_2048", "pages_2049"]);
   assertEquals(some("/^pages_204[89]$/", "minimal"), ["minimal", "pages_2048", "pages_2049"]);
 });
 
-Deno.test("filterScenarios() takes the scenario alone whose name is given, though others contain it", async () => {
+Deno.test("filterByName() takes the scenario alone whose name is given, though others contain it", async () => {
   const all = await readCatalogue();
   const names = all.map(({ name }) => name);
   const parts = names.filter((name) => names.some((other) => other !== name && other.includes(name)));
   assert(parts.length > 10, "many names are part of another one");
-  for (const name of parts) assertEquals(filterScenarios(all, [name]).map((one) => one.name), [name]);
+  for (const name of parts) assertEquals(filterByName(all, [name]).map((one) => one.name), [name]);
 });
 
-Deno.test("filterScenarios() names a filter that means none, also beside others, and names like it", async () => {
+Deno.test("filterByName() names a filter that means none, also beside others, and names like it", async () => {
   const all = await readCatalogue();
   const refused = (text: string, ...filters: string[]) =>
-    assertThrows(() => filterScenarios(all, filters), UsageError, text);
+    assertThrows(() => filterByName(all, filters), UsageError, text);
   refused('no scenario is called "minimall": did you mean minimal?', "ldt_one", "minimall");
   refused('no scenario is called "/^x$/"', "/^x$/");
   assertEquals(["minimal", "/a+/", "/", "/(/"].map(isFilter), ["minimal", "/a+/", "/", undefined]);

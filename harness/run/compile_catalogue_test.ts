@@ -3,7 +3,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
-import { filterScenarios, readCatalogue, readScenario } from "./catalogue.ts";
+import { filterByName, readCatalogue, readScenario } from "./catalogue.ts";
 import { compileCatalogue } from "./compile_catalogue.ts";
 import { PLATFORMS } from "./platform.ts";
 import { RECORDED } from "./testing/fake_guest.ts";
@@ -69,6 +69,6 @@ Deno.test("compileCatalogue() lets an error of the model's own out: it is no mis
 });
 
 Deno.test("compileCatalogue() takes the project's own scenarios", async () => {
-  const some = filterScenarios(await readCatalogue(), ["minimal", "ldt_far"]);
+  const some = filterByName(await readCatalogue(), ["minimal", "ldt_far"]);
   assertEquals(compileCatalogue(some, REQUEST).size, some.length);
 });

@@ -15,7 +15,7 @@ import { prepareBisect } from "../../bisect/prepare_bisect.ts";
 import { runBisect } from "../../bisect/run_bisect.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
-import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
+import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { parseBisectRequest, REQUEST_OPTIONS } from "../bisect_options.ts";
 import {
   type Command,
@@ -44,7 +44,7 @@ export const bisectCommand: Command = defineCommand(OPTIONS, {
   async run(options, context) {
     const suite = options.resume ? undefined : parseBisectRequest(options).suite;
     // Refuses what would be known only after a kernel was built.
-    if (suite && "filter" in suite) filterScenarios(await readCatalogue(), suite.filter);
+    if (suite && "filter" in suite) filterByName(await readCatalogue(), suite.filter);
     const directory = await placeOf(options);
     await makeDirectory(directory, "the bisect");
     const onWait = (holder: string): void => {

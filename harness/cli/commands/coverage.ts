@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
-import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
+import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "../../coverage/coverage.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
@@ -33,7 +33,7 @@ export const coverageCommand: Command = defineCommand({
   async run({ filter, arch, accel, out }, { terminal, signal }) {
     const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
     const catalogue = await readCatalogue();
-    const scenarios = filterScenarios(catalogue, filter);
+    const scenarios = filterByName(catalogue, filter);
     const swept = filter.length > 0 ? scenarios : faultScenarios(catalogue);
     const sources = await readSources();
     const plans = await planGuests(platforms, { terminal, signal, scenarios: catalogue, accelerator: accel });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import { filterScenarios, readCatalogue } from "../../run/catalogue.ts";
+import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import { faultScenarios, sweepSkipReason } from "../../faults/fault_scenarios.ts";
 import { formatOutcomes, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
@@ -44,7 +44,7 @@ export const faultsCommand: Command = defineCommand({
       throw new UsageError(`faults needs --flavour debug or fault: ${plain.name} has no fault injection`);
     }
     const catalogue = await readCatalogue();
-    const scenarios = filter.length > 0 ? filterScenarios(catalogue, filter) : faultScenarios(catalogue);
+    const scenarios = filter.length > 0 ? filterByName(catalogue, filter) : faultScenarios(catalogue);
     const source = kernelSourceOption(options);
     const plans = await planGuests(platforms, { terminal, signal, scenarios, accelerator: accel, source });
     const task = ["ckptest", "faults"] as const;

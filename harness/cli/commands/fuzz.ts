@@ -20,7 +20,7 @@ import {
 } from "../options.ts";
 import { readMutants } from "../../mutants/mutant.ts";
 import { MUTANT_PARAMETER } from "../../mutants/mutant_kernel.ts";
-import { mutantFiles } from "../../mutants/run_mutants.ts";
+import { mutantRequest, mutantsFor } from "../../mutants/run_mutants.ts";
 import { type GuestRequest, planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
@@ -58,7 +58,7 @@ export const fuzzCommand: Command = defineCommand(OPTIONS, {
     const plans = await planGuests(parsePlatforms({ arch, series, fallback: "x86_64" }), {
       ...userKernelOptions(options),
       ...{ terminal, signal, accelerator: accel, source: kernelSourceOption(options) },
-      ...await mutantRequest(mutant),
+      ...await withMutantLive(mutant),
     });
     const failures: CommandFinding[][] = [];
     for (const plan of plans) {
@@ -122,13 +122,14 @@ async function fuzzPlatform(
 }
 
 /** What a guest with a mutant live in its kernel needs. */
-async function mutantRequest(name: string | undefined): Promise<Pick<GuestRequest, "moreFiles" | "append">> {
+async function withMutantLive(name: string | undefined): Promise<Pick<GuestRequest, "moreFiles" | "append">> {
   if (name === undefined) return {};
-  const mutants = await readMutants();
-  const number = 1 + mutants.findIndex((mutant) => mutant.name === name);
-  if (number > 0) return { moreFiles: await mutantFiles(mutants), append: [`${MUTANT_PARAMETER}=${number}`] };
-  const names = mutants.map(({ name }) => name);
-  throw new UsageError(
-    `option --mutant takes ${names.join(", ")}: found "${name}"${didYouMean(name, names)}`,
-  );
+  const all = await readMutants();
+  const mutant = all.find((one) => one.name === name);
+  if (!mutant) {
+    const names = all.map(({ name }) => name);
+    throw new UsageError(`option --mutant: no mutant is called "${name}"${didYouMean(name, names)}`);
+  }
+  const mutants = mutantsFor(mutant.platform, all);
+  return { ...await mutantRequest(mutants), append: [`${MUTANT_PARAMETER}=${mutants.indexOf(mutant) + 1}`] };
 }

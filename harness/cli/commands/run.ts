@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { filterScenarios, readCatalogue, readScenario } from "../../run/catalogue.ts";
+import { filterByName, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import { bisectVerdict } from "../../bisect/bisect_status.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import {
@@ -68,7 +68,7 @@ export const runCommand: Command = defineCommand({
     const user = userKernelOptions(options);
     const source = kernelSourceOption(options);
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
-    const scenarios = filterScenarios(all, filter);
+    const scenarios = filterByName(all, filter);
     const fallback = user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64";
     const platforms = parsePlatforms({ arch, flavour, series, fallback });
     if (user.kernelFile !== undefined && platforms.length > 1) {

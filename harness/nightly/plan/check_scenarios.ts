@@ -3,7 +3,7 @@
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { faultScenarios } from "../../faults/fault_scenarios.ts";
-import { filterScenarios } from "../../run/catalogue.ts";
+import { filterByName } from "../../run/catalogue.ts";
 import { compileCatalogue } from "../../run/compile_catalogue.ts";
 import { compileTargetOf } from "../../run/guest/guest_programs.ts";
 import { parsePlatforms } from "../../run/platform.ts";
@@ -37,7 +37,7 @@ export async function checkScenarios(
 function scenariosOf(job: PlannedJob, catalogue: readonly Scenario[]): readonly Scenario[] {
   if (job.suiteKind !== "catalogue" && job.suiteKind !== "faults") return [];
   const filters = optionsOf(job, "--filter");
-  if (filters.length > 0 || job.suiteKind === "catalogue") return filterScenarios(catalogue, filters);
+  if (filters.length > 0 || job.suiteKind === "catalogue") return filterByName(catalogue, filters);
   return faultScenarios(catalogue);
 }
 
