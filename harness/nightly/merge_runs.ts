@@ -37,14 +37,22 @@ export async function mergeRuns({ directories, out, history }: MergeOptions): Pr
   const [first] = parts;
   if (!first) throw new UsageError("merge needs the directories of at least one nightly run");
   checkPlans(parts);
-  await makeEmpty(out);
+  await makeDirectory(out, "the merge");
+  for await (const { name } of Deno.readDir(out)) {
+    throw new UsageError(`--out takes an empty directory or a new one: ${out} holds ${name}`);
+  }
   const planned = new Map<string, PlannedJob>();
   for (const { plan } of parts) {
     for (const job of plan.jobs) if (!planned.has(job.name)) planned.set(job.name, job);
   }
   const jobs: NightlyJob[] = [];
   for (const job of planned.values()) jobs.push(await mergeJob(job, parts, out));
-  for (const part of parts) importPart(part, history);
+  // They may have run on another machine; what the history has it gets once.
+  for (const { plan, jobs, result } of parts) {
+    history.beginRun(plan);
+    for (const job of jobs.values()) history.recordJob(plan.id, job);
+    if (result) history.endRun(plan.id, result.run);
+  }
   const missing = jobs.filter(({ status }) => status === "missing").length;
   const run: NightlyRun = {
     id: `${first.plan.id}-merged`,
@@ -102,13 +110,6 @@ function checkPlans(parts: readonly Part[]): void {
   }
 }
 
-async function makeEmpty(out: string): Promise<void> {
-  await makeDirectory(out, "the merge");
-  for await (const { name } of Deno.readDir(out)) {
-    throw new UsageError(`--out takes an empty directory or a new one: ${out} holds ${name}`);
-  }
-}
-
 async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): Promise<NightlyJob> {
   const found = parts.flatMap((part) => {
     const result = part.jobs.get(job.name);
@@ -117,11 +118,10 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
   const [first, ...others] = found;
   if (!first) return endedJob(job, { status: "missing", reason: reasonOfMissing(job.name, parts) });
   await copyJob(first.part.path, out, job.name);
-  const other = others.find(({ result }) => signature(result) !== signature(first.result));
+  const other = others.find(({ result }) => difference(first.result, result) !== undefined);
   if (!other) return first.result;
-  const reason = `${first.part.path} and ${other.part.path} disagree: ${
-    difference(first.result, other.result)
-  }`;
+  const what = difference(first.result, other.result);
+  const reason = `${first.part.path} and ${other.part.path} disagree: ${what}`;
   const { files } = first.result;
   const logTail = found.map(({ part, result }) => `${part.path}: ${outcomeText(result)}`);
   const { seconds, run } = first.result;
@@ -156,28 +156,18 @@ function reasonOfMissing(name: string, parts: readonly Part[]): string {
     : "no shard had it: they were not cut by the same durations";
 }
 
-/** All that two runs of a job must have in common. Times are no part of it. */
-function signature(job: NightlyJob): string {
-  return JSON.stringify([job.digest, outcomeText(job), outcomes(job)]);
-}
-
 function outcomeText({ status, failure }: NightlyJob): string {
   return failure ? `${status} (${failure.kind})` : status;
 }
 
-function outcomes(job: NightlyJob): [string, string][] {
-  return mergedScenarios(job).map(({ scenario, status }): [string, string] => [scenario, status])
-    .sort(([a], [b]) => a < b ? -1 : 1);
-}
-
-function difference(a: NightlyJob, b: NightlyJob): string {
+/** In what two runs of a job differ; undefined when in nothing but times. */
+function difference(a: NightlyJob, b: NightlyJob): string | undefined {
   if (a.digest !== b.digest) return "they ran different contents (digests)";
   if (outcomeText(a) !== outcomeText(b)) return `${outcomeText(a)}, ${outcomeText(b)}`;
-  const of = new Map(outcomes(b));
-  const names = outcomes(a).filter(([name, status]) => of.get(name) !== status).map(([name]) => name);
-  return `scenarios ${
-    [...names, ...[...of.keys()].filter((name) => !outcomes(a).some(([n]) => n === name))].join(", ")
-  }`;
+  const outcomes = (job: NightlyJob): Set<string> =>
+    new Set(mergedScenarios(job).map(({ scenario, status }) => `${scenario} ${status}`));
+  const differing = [...outcomes(a).symmetricDifference(outcomes(b))].map((text) => text.split(" ")[0]);
+  return differing.length === 0 ? undefined : `scenarios ${[...new Set(differing)].join(", ")}`;
 }
 
 function sumSpent(parts: readonly Part[]): Record<string, number> {
@@ -188,11 +178,4 @@ function sumSpent(parts: readonly Part[]): Record<string, number> {
     }
   }
   return spent;
-}
-
-/** Puts a nightly run into the history that may have been of another machine; once. */
-function importPart({ plan, jobs, result }: Part, history: History): void {
-  history.beginRun(plan);
-  for (const job of jobs.values()) history.recordJob(plan.id, job);
-  if (result) history.endRun(plan.id, result.run);
 }

@@ -3,9 +3,8 @@
 import { formatCount, formatDuration } from "../run/quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, someNames } from "../nightly/history/group_changes.ts";
-import { type Markup, Markup as MarkupText, markup } from "./html/markup.ts";
+import { type Markup, Markup as MarkupText, markup, table } from "./html/markup.ts";
 import { legend } from "./html/image_picture.ts";
-import { table } from "./html/table.ts";
 import { matrix, scenarioTable } from "./html/matrix.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { problemCard, problemSection, shortTime } from "./html/problem_section.ts";

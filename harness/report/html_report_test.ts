@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { escapeHtml, markup } from "./html/markup.ts";
 import { markDifferences } from "./html/ldt_table.ts";
 import { logText } from "./html/problem_section.ts";
-import { sparkline } from "./html/sparkline.ts";
+import { sparkline } from "./html/trend_table.ts";
 import { htmlReport } from "./html_report.ts";
 import { treeOfRun } from "./result_tree.ts";
 import { hostileTree, recordedTree, singleRun } from "./testing/sample_tree.ts";

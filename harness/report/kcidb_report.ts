@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import { findingText } from "../../lib/image/finding.ts";
-import { failureText } from "./problems.ts";
+import type { JobFailureKind } from "../nightly/nightly_result.ts";
+import { jobReason } from "./problems.ts";
 import {
+  failedAsWhole,
   failingSplats,
+  failureLines,
+  isBroken,
+  kernelLines,
   type ReportJob,
   type ReportScenario,
-  reproducedText,
   type ResultTree,
   scenarioFindings,
 } from "./result_tree.ts";
@@ -19,8 +22,6 @@ export const KCIDB_LOG_LENGTH = 16384;
 
 /** What an origin must look like, from the schema: the name that KCIDB knows a CI system by. */
 export const KCIDB_ORIGIN = /^[a-z0-9_]+$/;
-
-type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
 
 /** An object of a KCIDB report, its keys as the schema has them. */
 export type KcidbObject = Readonly<Record<string, unknown>>;
@@ -64,8 +65,7 @@ export function kcidbReport(tree: ResultTree, { origin }: { origin: string }): K
     if (known?.status === undefined || build.status === "FAIL") builds.set(build.id as string, build);
     const context = { job, tree, origin, buildId: build.id as string };
     tests.push(...job.scenarios.map((scenario) => scenarioTest(scenario, context)));
-    const isWhole = !job.scenarios.some(({ status }) => status === "fail" || status === "lost");
-    if (job.scenarios.length === 0 || (job.status !== "pass" && isWhole)) tests.push(jobTest(context));
+    if (job.scenarios.length === 0 || failedAsWhole(job)) tests.push(jobTest(context));
   }
   return { version: KCIDB_VERSION, checkouts: [...checkouts.values()], builds: [...builds.values()], tests };
 }
@@ -121,93 +121,63 @@ interface TestContext {
   readonly buildId: string;
 }
 
-function scenarioTest(scenario: ReportScenario, { job, tree, origin, buildId }: TestContext): KcidbObject {
-  const findings = scenarioFindings(scenario);
-  const isBad = scenario.status === "fail" || scenario.status === "lost";
+/** What all tests of a job have. */
+function testBase({ job, tree, origin, buildId }: TestContext, scenario?: ReportScenario): KcidbObject {
+  const accelerator = job.kernels[0]?.accelerator;
+  const names = [tree.run.id, job.name, ...scenario ? [scenario.title] : []];
+  return {
+    ...{ build_id: buildId, id: `${origin}:${idPart(names.join("-"))}`, origin, start_time: job.started },
+    environment: {
+      comment: clean(accelerator === undefined ? "QEMU" : `QEMU, ${accelerator}`),
+      misc: { platform: job.platform },
+    },
+    path: ["ckptest", job.suite, ...scenario ? [scenario.scenario] : []]
+      // Parts joined by dots; each of them letters, digits, hyphens and underscores.
+      .map((part) => part.replace(/[^\w-]+/g, "_")).join("."),
+  };
+}
+
+function scenarioTest(scenario: ReportScenario, context: TestContext): KcidbObject {
+  const { reason, title, milliseconds, reproduce, reproduced } = scenario;
+  const splats = failingSplats(scenario);
+  // A lost guest whose kernel complained is the tested code's fault; else nobody knows whose it is.
+  const lost = splats.length > 0 ? "FAIL" : "ERROR";
+  const isBad = isBroken(scenario);
   return object({
-    build_id: buildId,
-    id: `${origin}:${idPart(`${tree.run.id}-${job.name}-${scenario.title}`)}`,
-    origin,
-    environment: environment(job),
-    path: path(["ckptest", job.suite, scenario.scenario]),
-    comment: clean(scenario.reason ?? scenario.title),
-    status: statusOf(scenario),
-    log_excerpt: isBad ? excerpt(logLines(scenario)) : undefined,
-    start_time: job.started,
-    duration: scenario.milliseconds / 1000,
+    ...testBase(context, scenario),
+    comment: clean(reason ?? title),
+    status: ({ pass: "PASS", fail: "FAIL", skip: "SKIP", lost } as const)[scenario.status],
+    log_excerpt: isBad
+      ? excerpt([...failureLines(scenario, Infinity), "", ...kernelLines(scenario, Infinity)])
+      : undefined,
+    duration: milliseconds / 1000,
     misc: object({
-      reproduce: scenario.reproduce,
-      reproduced: scenario.reproduced,
-      finding_ids: isBad ? [...new Set(findings.map(({ id }) => id))] : undefined,
-      splats: isBad
-        ? failingSplats(scenario).map(({ title, fingerprint }) => ({ title, fingerprint }))
-        : undefined,
+      ...{ reproduce, reproduced },
+      finding_ids: isBad ? [...new Set(scenarioFindings(scenario).map(({ id }) => id))] : undefined,
+      splats: isBad ? splats.map(({ title, fingerprint }) => ({ title, fingerprint })) : undefined,
     }),
   });
 }
 
-/** A lost guest whose kernel complained is the tested code's fault; else nobody knows whose it is. */
-function statusOf(scenario: ReportScenario): KcidbStatus {
-  if (scenario.status === "lost") return failingSplats(scenario).length > 0 ? "FAIL" : "ERROR";
-  return ({ pass: "PASS", fail: "FAIL", skip: "SKIP" } as const)[scenario.status];
-}
-
-function jobTest({ job, tree, origin, buildId }: TestContext): KcidbObject {
+function jobTest(context: TestContext): KcidbObject {
+  const { job } = context;
+  const { status, failure, reason, name, seconds, reproduce } = job;
   return object({
-    build_id: buildId,
-    id: `${origin}:${idPart(`${tree.run.id}-${job.name}`)}`,
-    origin,
-    environment: environment(job),
-    path: path(["ckptest", job.suite]),
-    comment: clean(job.reason === undefined ? job.name : `${failureWords(job)}: ${job.reason}`),
-    status: jobStatus(job),
-    log_excerpt: job.status === "fail" ? excerpt(job.failure?.logTail ?? []) : undefined,
-    start_time: job.started,
-    duration: job.status === "missing" ? undefined : job.seconds,
-    misc: object({ reproduce: job.reproduce }),
+    ...testBase(context),
+    comment: clean(reason === undefined ? name : jobReason(job)),
+    status: status === "pass" ? "PASS" : JOB_STATUS[status === "missing" ? "plan" : failure?.kind ?? "plan"],
+    log_excerpt: status === "fail" ? excerpt(failure?.logTail ?? []) : undefined,
+    duration: status === "missing" ? undefined : seconds,
+    misc: object({ reproduce }),
   });
 }
 
-function failureWords(job: ReportJob): string {
-  return job.status === "missing" ? "did not run" : failureText(job);
-}
-
-function jobStatus({ status, failure }: ReportJob): KcidbStatus {
-  if (status === "pass") return "PASS";
-  if (status === "missing") return "MISS";
-  switch (failure?.kind) {
-    case "test":
-      return "FAIL";
-    case "guest lost":
-    case "deadline":
-    case "crash":
-    case "merge conflict":
-      return "ERROR";
-    default:
-      return "MISS";
-  }
-}
-
-function environment({ platform, kernels }: ReportJob): KcidbObject {
-  const accelerator = kernels[0]?.accelerator;
-  return object({
-    comment: clean(accelerator === undefined ? "QEMU" : `QEMU, ${accelerator}`),
-    misc: { platform },
-  });
-}
-
-function logLines(scenario: ReportScenario): string[] {
-  const lines = scenarioFindings(scenario).map(findingText);
-  if (scenario.reason !== undefined) lines.push(scenario.reason);
-  lines.push(reproducedText(scenario), `reproduce: ${scenario.reproduce}`);
-  for (const { title, frames, lines: words } of failingSplats(scenario)) {
-    lines.push("", title, ...frames.map((frame) => `  ${frame}`), ...words);
-  }
-  if (scenario.splats.length === 0 && scenario.kept?.kernelLog !== undefined) {
-    lines.push("", ...scenario.kept.kernelLog.split(/\r?\n/).slice(-100));
-  }
-  return lines;
-}
+/** What a job came to that did not pass. */
+const JOB_STATUS: Readonly<Record<JobFailureKind, "FAIL" | "ERROR" | "MISS">> = {
+  "test": "FAIL",
+  ...{ "guest lost": "ERROR", "deadline": "ERROR", "crash": "ERROR", "merge conflict": "ERROR" },
+  ...{ "plan": "MISS", "build": "MISS", "nothing ran": "MISS", "usage": "MISS" },
+};
 
 /** As much of the lines as KCIDB takes, cut between lines where possible, with a note. */
 function excerpt(lines: readonly string[]): string {
@@ -226,11 +196,6 @@ function clean(text: string): string {
 
 function idPart(text: string): string {
   return text.replace(/[^\w.+-]+/g, "-");
-}
-
-/** Parts joined by dots; each of them letters, digits, hyphens and underscores. */
-function path(parts: readonly string[]): string {
-  return parts.map((part) => part.replace(/[^\w-]+/g, "_")).join(".");
 }
 
 /** Without the fields that are undefined: the schema knows no null, and says nothing of what is not there. */

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { findingText } from "../../lib/image/finding.ts";
-import { failureText } from "./problems.ts";
+import { jobReason } from "./problems.ts";
 import {
+  failedAsWhole,
   failingSplats,
+  failureLines,
   type ReportJob,
   type ReportScenario,
-  reproducedText,
   type ResultTree,
-  scenarioFindings,
 } from "./result_tree.ts";
 
 const MAX_FINDINGS = 20;
@@ -33,8 +32,7 @@ export function ktapReport({ jobs }: ResultTree): string {
 function jobLines(job: ReportJob, number: number): string[] {
   const { name, scenarios } = job;
   const inner = scenarios.flatMap((scenario, index) => scenarioLines(scenario, index + 1));
-  const isWhole = !scenarios.some(({ status }) => status === "fail" || status === "lost");
-  const why = job.status === "pass" || !isWhole ? [] : wholeLines(job);
+  const why = failedAsWhole(job) ? wholeLines(job) : [];
   const nested = scenarios.length === 0 ? [] : [
     "  KTAP version 1",
     `  # Subtest: ${description(name)}`,
@@ -45,32 +43,28 @@ function jobLines(job: ReportJob, number: number): string[] {
 }
 
 function directiveOf(job: ReportJob): string | undefined {
-  if (job.status === "missing") return `ERROR did not run: ${job.reason ?? "no reason was recorded"}`;
-  if (job.status === "pass" || job.failure === undefined || job.failure.kind === "test") return undefined;
-  return job.failure.kind === "deadline"
-    ? `TIMEOUT ${job.reason ?? ""}`
-    : `ERROR ${failureText(job)}: ${job.reason ?? "no reason was recorded"}`;
+  const { status, failure, reason = "" } = job;
+  if (status === "missing") return `ERROR ${jobReason(job)}`;
+  if (status === "pass" || failure === undefined || failure.kind === "test") return undefined;
+  return failure.kind === "deadline" ? `TIMEOUT ${reason}` : `ERROR ${jobReason(job)}`;
 }
 
-function wholeLines(job: ReportJob): string[] {
-  const lines = [...(job.reason ?? "").split("\n"), ...(job.failure?.logTail.slice(-MAX_LINES) ?? [])];
-  return diagnostics([...lines.filter((line) => line !== ""), `reproduce: ${job.reproduce}`]);
+function wholeLines({ reason = "", failure, reproduce }: ReportJob): string[] {
+  const lines = [...reason.split("\n"), ...failure?.logTail.slice(-MAX_LINES) ?? []];
+  return diagnostics([...lines.filter((line) => line !== ""), `reproduce: ${reproduce}`]);
 }
 
 function scenarioLines(scenario: ReportScenario, number: number): string[] {
-  const { status, reason = "" } = scenario;
-  if (status === "pass") return [resultLine(true, number, scenario.title)];
-  if (status === "skip") return [resultLine(true, number, scenario.title, `SKIP ${reason}`)];
-  const findings = scenarioFindings(scenario);
-  const lines = findings.slice(0, MAX_FINDINGS).map(findingText);
-  if (findings.length > MAX_FINDINGS) lines.push(`and ${findings.length - MAX_FINDINGS} more findings`);
-  for (const splat of failingSplats(scenario)) {
-    lines.push(splat.title, ...splat.frames.slice(0, MAX_LINES).map((frame) => `  ${frame}`));
-  }
-  if (reason !== "") lines.push(...reason.split("\n"));
-  lines.push(reproducedText(scenario), `reproduce: ${scenario.reproduce}`);
+  const { status, reason = "", title } = scenario;
+  if (status === "pass") return [resultLine(true, number, title)];
+  if (status === "skip") return [resultLine(true, number, title, `SKIP ${reason}`)];
+  const splats = failingSplats(scenario).flatMap(({ title, frames }) => [
+    title,
+    ...frames.slice(0, MAX_LINES).map((frame) => `  ${frame}`),
+  ]);
   const directive = status === "lost" ? `ERROR guest lost: ${reason.split("\n")[0]}` : undefined;
-  return [...diagnostics(lines), resultLine(false, number, scenario.title, directive)];
+  const lines = diagnostics([...splats, ...failureLines(scenario, MAX_FINDINGS)]);
+  return [...lines, resultLine(false, number, title, directive)];
 }
 
 function resultLine(isOk: boolean, number: number, name: string, directive?: string): string {

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
 
 import { type Finding, worstVerdict } from "../../lib/image/finding.ts";
-import type { ChangedDigest, ChangeKind, NightlyChange, RunReference } from "../nightly/nightly_result.ts";
+import type {
+  ChangedDigest,
+  ChangeKind,
+  JobFailureKind,
+  NightlyChange,
+  RunReference,
+} from "../nightly/nightly_result.ts";
 import {
   failingSplats,
+  isBroken,
   type ReportJob,
   type ReportScenario,
   type ResultTree,
@@ -111,7 +118,7 @@ function places({ jobs, changes }: ResultTree): ProblemPlace[] {
     );
   const found: ProblemPlace[] = [];
   for (const job of jobs) {
-    const broken = job.scenarios.filter(({ status }) => status === "fail" || status === "lost");
+    const broken = job.scenarios.filter(isBroken);
     const known = new Set(broken.map(({ scenario }) => scenario));
     for (const scenario of broken) {
       const change = changeOf(job.name, scenario.scenario) ?? changeOf(job.name);
@@ -196,29 +203,23 @@ function headlineOf({ job, scenario, change }: ProblemPlace): string {
   if (scenario && scenario.status === "lost") return firstLine(scenario.reason ?? "the guest was lost");
   if (change?.scenario !== undefined) return change.text;
   if (scenario?.reason !== undefined) return firstLine(scenario.reason);
-  const reason = firstLine(job.reason ?? job.failure?.logTail.at(-1) ?? "no reason was recorded");
-  if (job.status === "missing") return `did not run: ${reason}`;
-  return `${failureText(job)}: ${reason}`;
+  return firstLine(jobReason(job));
 }
 
-/** What kind of failure a job that failed as a whole had. */
-export function failureText({ failure }: ReportJob): string {
-  switch (failure?.kind) {
-    case "build":
-      return "the kernel was not built";
-    case "plan":
-      return "the job could not be planned";
-    case "guest lost":
-      return "guests were lost";
-    case "deadline":
-      return "the job took too long";
-    case "crash":
-      return "the harness crashed";
-    case "usage":
-      return "the job could not be started";
-    default:
-      return failure?.kind ?? "failed";
-  }
+const FAILURE_WORDS: Readonly<Partial<Record<JobFailureKind, string>>> = {
+  "build": "the kernel was not built",
+  "plan": "the job could not be planned",
+  "guest lost": "guests were lost",
+  "deadline": "the job took too long",
+  "crash": "the harness crashed",
+  "usage": "the job could not be started",
+};
+
+/** Why a job failed as a whole, or did not run. */
+export function jobReason({ status, failure, reason }: ReportJob): string {
+  const kind = failure?.kind ?? "failed";
+  const what = status === "missing" ? "did not run" : FAILURE_WORDS[kind as JobFailureKind] ?? kind;
+  return `${what}: ${reason ?? failure?.logTail.at(-1) ?? "no reason was recorded"}`;
 }
 
 /** The finding that says most: of the worst verdict, and about the image before what follows from it. */

@@ -2,7 +2,7 @@
 
 import { FLAVOUR_SUFFIX } from "../../vm/kernel/config/kernel_flavour.ts";
 import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
-import type { Finding } from "../../lib/image/finding.ts";
+import { type Finding, findingText } from "../../lib/image/finding.ts";
 import {
   type JobDigests,
   type NightlyChange,
@@ -149,6 +149,16 @@ export function failingSplats({ splats }: ScenarioRecord): SplatRecord[] {
   return splats.filter(({ allowed }) => allowed === undefined);
 }
 
+/** Whether a scenario failed, or lost its guest. */
+export function isBroken({ status }: Pick<ScenarioRecord, "status">): boolean {
+  return status === "fail" || status === "lost";
+}
+
+/** Whether a job failed or did not run as a whole: none of its scenarios says why. */
+export function failedAsWhole({ status, scenarios }: ReportJob): boolean {
+  return status !== "pass" && !scenarios.some(isBroken);
+}
+
 /** Every finding of a scenario; those of an image have its label before their path. */
 export function scenarioFindings({ findings, stops }: ScenarioRecord): Finding[] {
   const ofStops = stops.flatMap((stop) =>
@@ -163,4 +173,27 @@ export function reproducedText({ reproduced }: Pick<ScenarioRecord, "reproduced"
   const { times, of } = reproduced;
   if (times === 0) return `not reproduced: 0 of ${of} runs alone failed`;
   return times === of ? `reproduced ${times} of ${of}` : `flaky: reproduced ${times} of ${of}`;
+}
+
+/** The lines of a failing scenario: its findings, why it ended, and the command. */
+export function failureLines(scenario: ReportScenario, maxFindings = 100): string[] {
+  const findings = scenarioFindings(scenario);
+  const more = findings.length - maxFindings;
+  return [
+    ...findings.slice(0, maxFindings).map(findingText),
+    ...more > 0 ? [`and ${more} more findings`] : [],
+    ...scenario.reason?.split("\n") ?? [],
+    reproducedText(scenario),
+    `reproduce: ${scenario.reproduce}`,
+  ];
+}
+
+/** What the kernel said: its complaints decoded, else the end of its log. */
+export function kernelLines({ splats, kept }: ReportScenario, maxLines = 200): string[] {
+  if (splats.length === 0) return kept?.kernelLog?.trimEnd().split(/\r?\n/).slice(-maxLines) ?? [];
+  return splats.flatMap(({ title, frames, lines, allowed }) => [
+    allowed === undefined ? title : `${title} (allowed: ${allowed})`,
+    ...frames.map((frame) => `  ${frame}`),
+    ...lines.slice(0, maxLines),
+  ]);
 }

@@ -19,7 +19,7 @@ export async function writePage(
 ): Promise<string | undefined> {
   const path = join(directory, PAGE);
   try {
-    await writeWhole(path, new TextEncoder().encode(htmlReport(await readResultTree(directory))));
+    await writeWhole(path, htmlReport(await readResultTree(directory)));
     return path;
   } catch (error) {
     terminal.note(`there is no page, ${PAGE}: ${(error as Error).message}`);

@@ -3,6 +3,7 @@
 import { FLAVOUR_SUFFIX } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { basename, join } from "@std/path";
 import { tryFileLock, withFileLock } from "../../../vm/host/file_lock.ts";
+import { ignoreMissing } from "../../../vm/host/ignore_missing.ts";
 import { removeTree } from "../../../vm/kernel/source/kernel_tree.ts";
 
 interface PrunableEntry {
@@ -14,23 +15,15 @@ interface PrunableEntry {
   readonly remove: () => Promise<boolean>;
 }
 
-interface PrunablePlaces {
+interface PruneOptions {
   /** Below it `nightly`. */
   readonly stateDir: string;
   /** Below it all else. */
   readonly cacheDir: string;
-}
-
-interface PruneOptions extends PrunablePlaces {
   readonly keepDays: number;
   /** For all that can be pruned, together. */
   readonly keepBytes: number;
   readonly spare?: readonly string[];
-}
-
-interface Pruned {
-  readonly entries: number;
-  readonly bytes: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -39,7 +32,7 @@ const DAY_MS = 86_400_000;
  * Removes runs, logs, kernels, trees and whatever else was not used for so many days, and then the oldest
  * until the rest fits. What was used within a day stays whatever its size, and so does what is in use.
  */
-export async function pruneOld(options: PruneOptions): Promise<Pruned> {
+export async function pruneOld(options: PruneOptions): Promise<{ entries: number; bytes: number }> {
   const { keepDays, keepBytes, spare = [] } = options;
   const all = await prunableEntries(options);
   const now = Date.now();
@@ -64,7 +57,7 @@ const BUILD_ROOTS = ["", "series"];
 /** What is being removed has such a name: cut short, it is nobody's, and the next pruning ends it. */
 const REMOVED = ".removed-";
 
-async function prunableEntries({ stateDir, cacheDir }: PrunablePlaces): Promise<PrunableEntry[]> {
+async function prunableEntries({ stateDir, cacheDir }: PruneOptions): Promise<PrunableEntry[]> {
   const nightly = await entriesOf(join(stateDir, "nightly"), removeRun);
   const store = join(cacheDir, "store");
   const kernels = await entriesOf(store, (path) => withFileLock(join(store, ".lock"), () => discard(path)));
@@ -86,8 +79,10 @@ async function entriesOf(
     if (isSymlink || name.endsWith(".lock") || (name.startsWith(".") && !isOurs)) continue;
     const path = join(place, name);
     // A nightly run has its result renamed into it at its end, a build its kernel; what is found is touched.
-    const used = isOurs ? 0 : await timeOf(path);
-    entries.push({ path, used, bytes: sizeOf(path), remove: () => remove(path) });
+    entries.push({
+      ...{ path, used: isOurs ? 0 : timeOf(path), bytes: sizeOf(path) },
+      remove: () => remove(path),
+    });
   }
   return entries;
 }
@@ -95,17 +90,17 @@ async function entriesOf(
 /** The working trees below a directory; each begins with its state beside it, and is locked by name. */
 async function treesOf(root: string): Promise<PrunableEntry[]> {
   const place = join(root, "trees");
-  const entries: PrunableEntry[] = [];
-  for (const { name, isDirectory } of await listOf(place)) {
-    if (!isDirectory) continue;
+  const trees = (await listOf(place)).filter(({ isDirectory }) => isDirectory);
+  return trees.map(({ name }) => {
     const path = join(place, name);
-    const times = await Promise.all([path, `${path}.json`, `${path}.lock`].map(timeOf));
-    const bytes = sizeOf(path) + sizeOf(`${path}.manifest`);
-    const remove = async (): Promise<boolean> =>
-      await tryFileLock(`${path}.lock`, async () => (await removeTree(path), true)) ?? false;
-    entries.push({ path, used: Math.max(...times), bytes, remove });
-  }
-  return entries;
+    return {
+      path,
+      used: Math.max(...[path, `${path}.json`, `${path}.lock`].map(timeOf)),
+      bytes: sizeOf(path) + sizeOf(`${path}.manifest`),
+      remove: async () =>
+        await tryFileLock(`${path}.lock`, async () => (await removeTree(path), true)) ?? false,
+    };
+  });
 }
 
 /** A build directory is used by whoever holds the lock of a tree that it is built of. */
@@ -131,24 +126,23 @@ async function removeRun(path: string): Promise<boolean> {
 
 /** Removes a file or directory; a directory at once for all who look for it, whenever this is cut short. */
 async function discard(path: string): Promise<boolean> {
-  const doomed = join(path, "..", `${REMOVED}${basename(path)}`);
-  if (!basename(path).startsWith(REMOVED)) await Deno.rename(path, doomed);
-  await Deno.remove(basename(path).startsWith(REMOVED) ? path : doomed, { recursive: true });
+  const name = basename(path);
+  const doomed = name.startsWith(REMOVED) ? path : join(path, "..", `${REMOVED}${name}`);
+  if (doomed !== path) await Deno.rename(path, doomed);
+  await Deno.remove(doomed, { recursive: true });
   return true;
 }
 
 async function listOf(place: string): Promise<Deno.DirEntry[]> {
-  try {
-    return await Array.fromAsync(Deno.readDir(place));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  return await Array.fromAsync(Deno.readDir(place)).catch(ignoreMissing) ?? [];
 }
 
-async function timeOf(path: string): Promise<number> {
-  const info = await Deno.lstat(path).catch(() => undefined);
-  return info?.mtime?.getTime() ?? 0;
+function timeOf(path: string): number {
+  try {
+    return Deno.lstatSync(path).mtime?.getTime() ?? 0;
+  } catch {
+    return 0;
+  }
 }
 
 /**

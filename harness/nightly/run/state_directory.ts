@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { ExpectedError } from "../../../vm/host/errors.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
+import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
+import { ignoreMissing } from "../../../vm/host/ignore_missing.ts";
 import { isAbsolute, join } from "@std/path";
 
 /**
@@ -27,10 +27,7 @@ export function stateDirectory(env: (name: string) => string | undefined = (n) =
  * @throws {UsageError} when there is none
  */
 export async function newestBelow(place: string, what: string): Promise<string> {
-  const entries = await Array.fromAsync(Deno.readDir(place)).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  });
+  const entries = await Array.fromAsync(Deno.readDir(place)).catch(ignoreMissing) ?? [];
   const last = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name).sort().at(-1);
   if (last !== undefined) return join(place, last);
   throw new UsageError(`there is no ${what} to resume in ${place}: name it with --out`);

@@ -3,6 +3,7 @@
 import { join, resolve } from "@std/path";
 import { findTool, MissingToolError } from "../../../vm/host/find_tool.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
+import { ignoreMissing } from "../../../vm/host/ignore_missing.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { PROJECT_ROOT } from "../plan/harness_digest.ts";
@@ -30,11 +31,6 @@ export interface SlurmRun {
   readonly resume: boolean;
 }
 
-interface SubmittedRun {
-  readonly array: string;
-  readonly merge: string;
-}
-
 /** The file in the directory of the run that says how it was cut. */
 const RUN_FILE = "slurm.json";
 const SCRIPTS = import.meta.dirname ?? ".";
@@ -47,7 +43,7 @@ const CHECKOUT = resolve(PROJECT_ROOT);
  * @throws {UsageError} when the directory holds another nightly run, or sbatch refuses
  * @throws {MissingToolError} when there is no sbatch
  */
-export async function submitNightly(run: SlurmRun): Promise<SubmittedRun> {
+export async function submitNightly(run: SlurmRun): Promise<{ array: string; merge: string }> {
   if (await findTool("sbatch") === undefined) throw new MissingToolError(["sbatch"]);
   await prepareDirectory(run);
   const array = await sbatch(run, arrayArguments(run));
@@ -82,7 +78,7 @@ async function prepareDirectory(
 ): Promise<void> {
   const path = join(directory, RUN_FILE);
   const cut = JSON.stringify({ schema: 1, shards, nightly }, null, 2);
-  const before = await Deno.readTextFile(path).catch(ignoreNotFound);
+  const before = await Deno.readTextFile(path).catch(ignoreMissing);
   if (before === undefined && resume) {
     throw new UsageError(`there is no nightly run to resume in ${directory}: it has no ${RUN_FILE}`);
   }
@@ -100,7 +96,7 @@ async function prepareDirectory(
   await makeDirectory(join(directory, "logs"), "the run");
   // Shards that ran were cut by these: others would move the jobs of those that did not.
   if (before === undefined) await writeDurations(join(directory, DURATIONS_FILE), durations);
-  await writeWhole(path, new TextEncoder().encode(`${cut}\n`));
+  await writeWhole(path, `${cut}\n`);
 }
 
 function oneLine(json: string): string {
@@ -121,8 +117,4 @@ async function sbatch({ cache }: SlurmRun, args: readonly string[]): Promise<str
     throw new UsageError(`sbatch ended with status ${code}: ${decoder.decode(stderr).trim() || id}`);
   }
   return id;
-}
-
-function ignoreNotFound(error: unknown): undefined {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -3,8 +3,7 @@
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { TaskImage } from "../../../lib/image/image.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
-import { type Markup, markup } from "./markup.ts";
-import { table } from "./table.ts";
+import { type Markup, markup, table } from "./markup.ts";
 
 const MAX_ENTRIES = 48;
 

@@ -12,8 +12,7 @@ import {
   scenarioFindings,
 } from "../result_tree.ts";
 import { markDifferences } from "./ldt_table.ts";
-import { type Markup, markup } from "./markup.ts";
-import { table } from "./table.ts";
+import { type Markup, markup, table } from "./markup.ts";
 
 const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
