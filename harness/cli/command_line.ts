@@ -2,6 +2,7 @@
 
 import { command, message, or, runParser, text } from "@optique/core";
 import { type Command, parseArguments, usageError } from "./options.ts";
+import { printable } from "../../lib/printable.ts";
 import { didYouMean } from "../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
 import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
@@ -80,7 +81,7 @@ export async function endWithError(error: unknown, line: readonly string[]): Pro
   const { name = "help", args } = splitLine(line);
   const { reportError } = await import("./report_error.ts");
   const { status, text, problem } = await reportError(error, { name, args });
-  if (text !== undefined) console.error(text);
+  if (text !== undefined) console.error(printable(text));
   return await endWith(line, { status, problem });
 }
 

@@ -1,27 +1,47 @@
 // SPDX-License-Identifier: MIT
 
+import { printable, printableLine } from "../../lib/printable.ts";
+
 const encoder = new TextEncoder();
 
 /** Colours by what they mean. */
 const STYLES = { pass: "32", fail: "31", skip: "33", dim: "2", bold: "1" } as const;
 
 /** Whether a stream may be coloured: a terminal, and NO_COLOR (https://no-color.org) is not set. */
-function mayColour(stream: { isTerminal(): boolean }): boolean {
+function mayColour(stream: Stream): boolean {
   return stream.isTerminal() && !Deno.env.get("NO_COLOR");
+}
+
+/** What a {@linkcode Terminal} writes to, as standard output and standard error are. */
+interface Stream {
+  isTerminal(): boolean;
+  writeSync(bytes: Uint8Array): number;
 }
 
 /**
  * Results go to standard output, progress to standard error: a status line that is written over on a
- * terminal, plain lines elsewhere.
+ * terminal, plain lines elsewhere. All of it passes printable(): names, findings and the console of a guest must not
+ * steer the terminal.
  */
 export class Terminal {
-  readonly #statusOnTerminal = Deno.stderr.isTerminal();
-  readonly #colour = mayColour(Deno.stdout);
+  readonly #out: Stream;
+  readonly #err: Stream;
+  readonly #statusOnTerminal: boolean;
+  readonly #colour: boolean;
+  /** Stands for the escape sequence of our own colours; no guest can know it. */
+  readonly #mark = crypto.randomUUID();
   /** Told once that nobody reads standard output any more, which is silent from then on; by default that is thrown. */
   onBrokenPipe: ((error: Error) => void) | undefined;
   #isUnread = false;
   #status = "";
   #lastPlain = "";
+
+  constructor(out: Stream = Deno.stdout, err: Stream = Deno.stderr) {
+    this.#out = out;
+    this.#err = err;
+    this.#statusOnTerminal = err.isTerminal();
+    this.#colour = mayColour(out);
+  }
 
   result(line: string): void {
     this.#clearStatus();
@@ -32,7 +52,7 @@ export class Terminal {
   #print(text: string): void {
     if (this.#isUnread) return;
     try {
-      write(Deno.stdout, text);
+      write(this.#out, printable(text).replaceAll(this.#mark, "\x1b["));
     } catch (error) {
       if (!(error instanceof Deno.errors.BrokenPipe && this.onBrokenPipe)) throw error;
       this.#isUnread = true;
@@ -43,7 +63,7 @@ export class Terminal {
   /** Writes a line about what went on, beside the result. */
   note(line: string): void {
     this.#clearStatus();
-    write(Deno.stderr, `${line}\n`);
+    write(this.#err, `${printable(line)}\n`);
     this.#drawStatus();
   }
 
@@ -55,7 +75,7 @@ export class Terminal {
       this.#drawStatus();
     } else if (stage !== this.#lastPlain) {
       this.#lastPlain = stage;
-      write(Deno.stderr, `${text}\n`);
+      write(this.#err, `${printable(text)}\n`);
     }
   }
 
@@ -66,21 +86,21 @@ export class Terminal {
 
   /** Colours a text of the result. */
   style(text: string, style: keyof typeof STYLES): string {
-    return this.#colour ? `\x1b[${STYLES[style]}m${text}\x1b[0m` : text;
+    return this.#colour ? `${this.#mark}${STYLES[style]}m${text}${this.#mark}0m` : text;
   }
 
   #clearStatus(): void {
-    if (this.#statusOnTerminal && this.#status) write(Deno.stderr, "\r\x1b[K");
+    if (this.#statusOnTerminal && this.#status) write(this.#err, "\r\x1b[K");
   }
 
   #drawStatus(): void {
     if (!this.#statusOnTerminal || !this.#status) return;
     const width = Deno.consoleSize().columns - 1;
-    write(Deno.stderr, this.#status.slice(0, width));
+    write(this.#err, printableLine(this.#status).slice(0, width));
   }
 }
 
-function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+function write(stream: Stream, text: string): void {
   const bytes = encoder.encode(text);
   for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { printableLine } from "../printable.ts";
+
 /**
  * How bad a finding is: `malformed` cannot be decoded, `invalid` breaks a rule of the format, `mismatch` is
  * valid but not what this target's image must be, `note` is worth knowing (as-posted behaviour of v11).
@@ -48,5 +50,5 @@ export function findingText(finding: Finding): string {
   ].filter((text) => text !== "");
   const places = finding.count === undefined ? "" : ` (${finding.count} places)`;
   const tail = `${places}${values.length === 0 ? "" : `: ${values.join(", ")}`}`;
-  return `${finding.verdict} ${finding.id} ${finding.path}${at}: ${finding.message}${tail}`;
+  return printableLine(`${finding.verdict} ${finding.id} ${finding.path}${at}: ${finding.message}${tail}`);
 }

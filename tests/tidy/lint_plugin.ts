@@ -14,7 +14,16 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
  * be imported from anywhere: they say what a thing is given, not what it does.
  */
 const LAYERS = [
-  ...["lib/std", "lib/schema.ts", "lib/abi", "lib/x86", "lib/image", "lib/model", "lib/compare"],
+  ...[
+    "lib/std",
+    "lib/printable.ts",
+    "lib/schema.ts",
+    "lib/abi",
+    "lib/x86",
+    "lib/image",
+    "lib/model",
+    "lib/compare",
+  ],
   "fixtures",
   ...["vm/host", "vm/kernel", "vm/qemu", "vm/initramfs", "vm/agent"],
   ...[

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
+import { printableLine } from "../../lib/printable.ts";
 import { errnoName } from "../../lib/abi/errno.ts";
 import { BlockHash, blockHashHex } from "../../lib/abi/block_hash.ts";
 import { GuestLostError, type GuestLostReason } from "../qemu/guest_lost_error.ts";
@@ -32,7 +33,9 @@ export class AgentError extends ExpectedError {
   readonly what: string;
 
   constructor(command: string, errno: number, what: string) {
-    super(`${shorten(command)}: the agent answered errno ${errno} ${errnoName(errno)} (${what})`);
+    super(
+      `${shorten(command)}: the agent answered errno ${errno} ${errnoName(errno)} (${printableLine(what)})`,
+    );
     this.errno = errno;
     this.what = what;
   }

@@ -9,6 +9,7 @@ import { checkImageStream } from "../../../lib/image/rules.ts";
 import { ImagePrinter } from "../../../lib/image/show/show_image.ts";
 import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
+import { Terminal } from "../../report/terminal.ts";
 import {
   anyText,
   type Command,
@@ -24,6 +25,7 @@ import {
 const ACTIONS = { show: showImage, check: checkImageFile, tree: showTree };
 type Action = keyof typeof ACTIONS;
 
+const TERMINAL = new Terminal();
 /** Lines that are printed together. */
 const LINES_AT_ONCE = 500;
 
@@ -74,7 +76,7 @@ async function printImage(options: Options, printer: NodePrinter): Promise<ExitS
   const lines: string[] = [];
   const print = (more: readonly string[], atLeast = 1): void => {
     for (const line of more) lines.push(line);
-    if (lines.length >= atLeast) console.log(lines.splice(0).join("\n"));
+    if (lines.length >= atLeast) TERMINAL.result(lines.splice(0).join("\n"));
   };
   let finding: Finding | undefined;
   try {
@@ -87,7 +89,7 @@ async function printImage(options: Options, printer: NodePrinter): Promise<ExitS
   }
   print(printer.finish?.(finding) ?? []);
   if (finding === undefined) return EXIT_STATUS.pass;
-  if (!json) console.log(`${path}: ${findingText(finding)}`);
+  if (!json) TERMINAL.result(`${path}: ${findingText(finding)}`);
   return EXIT_STATUS.testFailed;
 }
 
@@ -119,10 +121,10 @@ async function checkImageFile(options: Options): Promise<ExitStatus> {
   const findings = await checkImageStream(file.readable, { ...decodeOptions(options), allowUnknown });
   const verdict = worstVerdict(findings);
   if (json) {
-    console.log(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));
+    TERMINAL.result(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));
   } else {
-    for (const finding of findings) console.log(findingText(finding));
-    console.log(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
+    for (const finding of findings) TERMINAL.result(findingText(finding));
+    TERMINAL.result(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
   }
   return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
 }

@@ -7,15 +7,15 @@ import { type Command, defineCommand, flag } from "../options.ts";
 /** `list`: the catalogue. */
 export const listCommand: Command = defineCommand({ json: flag("the scenarios themselves, as JSON") }, {
   about: "list the scenarios of the catalogue and what each of them shows",
-  async run({ json }) {
+  async run({ json }, { terminal }) {
     const scenarios = await readCatalogue();
     if (json) {
-      console.log(JSON.stringify(scenarios, null, 2));
+      terminal.result(JSON.stringify(scenarios, null, 2));
       return EXIT_STATUS.pass;
     }
     const width = Math.max(...scenarios.map(({ name }) => name.length));
-    for (const { name, about } of scenarios) console.log(`${name.padEnd(width)}  ${about}`);
-    console.log(`${scenarios.length} scenarios`);
+    for (const { name, about } of scenarios) terminal.result(`${name.padEnd(width)}  ${about}`);
+    terminal.result(`${scenarios.length} scenarios`);
     return EXIT_STATUS.pass;
   },
 });

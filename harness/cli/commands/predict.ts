@@ -16,7 +16,7 @@ export const predictCommand: Command = defineCommand({
   arch: value(anyText("NAME"), "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"),
 }, {
   about: "print the image that the model expects of a scenario and, for each page and field, why",
-  async run({ name, arch }) {
+  async run({ name, arch }, { terminal }) {
     const platform = onePlatformOption(arch);
     const scenario = await findScenario(name);
     if (scenario.program) {
@@ -24,10 +24,10 @@ export const predictCommand: Command = defineCommand({
     }
     try {
       const compiled = compileScenario(scenario, await compileTargetOf(platform));
-      console.log(`${scenario.name} on ${platform.name}: ${scenario.about}`);
+      terminal.result(`${scenario.name} on ${platform.name}: ${scenario.about}`);
       for (const stop of compiled.stops) {
         for (const line of explainPrediction(stop, { arch: platform.kernel, series: platform.series })) {
-          console.log(line);
+          terminal.result(line);
         }
       }
     } catch (error) {
