@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { copy as copyAll, ensureDir, walk } from "@std/fs";
+import { walk } from "@std/fs";
+import { cp } from "node:fs/promises";
 import { dirname, fromFileUrl, join, relative } from "@std/path";
 import { cacheDirectory } from "../vm/host/cache_directory.ts";
 import { findTool } from "../vm/host/find_tool.ts";
@@ -67,11 +68,11 @@ export class ProjectCopy implements AsyncDisposable {
     const copy = new ProjectCopy(await Deno.makeTempDir({ prefix: "ckptest-copy-" }));
     await Deno.mkdir(copy.scratch);
     for (const name of NEEDED) {
-      await ensureDir(dirname(join(copy.#root, name)));
-      await copyAll(join(ROOT, name), join(copy.#root, name));
+      await Deno.mkdir(dirname(join(copy.#root, name)), { recursive: true });
+      await cp(join(ROOT, name), join(copy.#root, name), { recursive: true, verbatimSymlinks: true });
     }
     for (const edit of edits) await copy.edit(edit);
-    await ensureDir(copy.cache);
+    await Deno.mkdir(copy.cache, { recursive: true });
     for (const name of SHARED) await copy.share(name);
     // Probed once a boot of the machine, not once a test.
     await Deno.copyFile(join(cacheDirectory(), "accelerator.json"), join(copy.cache, "accelerator.json"))
@@ -91,7 +92,7 @@ export class ProjectCopy implements AsyncDisposable {
   /** Has the copy use a directory of the project's own cache. */
   async share(name: string): Promise<void> {
     const shared = join(cacheDirectory(), name);
-    await ensureDir(shared);
+    await Deno.mkdir(shared, { recursive: true });
     await Deno.symlink(shared, join(this.cache, name));
   }
 

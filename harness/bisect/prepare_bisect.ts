@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir, exists } from "@std/fs";
+import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { withFileLock } from "../../vm/host/file_lock.ts";
@@ -55,7 +55,7 @@ async function openRepository(place: string, cacheDir: string): Promise<string> 
     return (await runGit(["-C", place, "rev-parse", "--absolute-git-dir"])).trim();
   }
   const directory = join(cacheDir, "git", `${(await digestOf([place])).slice(0, 12)}.git`);
-  await ensureDir(join(cacheDir, "git"));
+  await Deno.mkdir(join(cacheDir, "git"), { recursive: true });
   await withFileLock(`${directory}.lock`, async () => {
     if (!await exists(directory)) await runGit(["init", "--quiet", "--bare", directory]);
     const refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];

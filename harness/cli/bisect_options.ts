@@ -7,7 +7,7 @@ import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { isGitUrl } from "../../vm/host/run_git.ts";
 import type { BisectRequest, BisectSource } from "../bisect/bisect_request.ts";
-import { anyText, DIR, flag, kindOf, oneOf, type OptionValues, TIME, value, wholeNumber } from "./options.ts";
+import { flag, kindOf, oneOf, type OptionValues, TIME, value, wholeNumber } from "./options.ts";
 import { FILTER_OPTION } from "./shared_options.ts";
 
 const MAX = 0x7fff_ffff;
@@ -23,19 +23,12 @@ const PROBABILITY = kindOf({
 /** Options of {@linkcode parseBisectRequest}. */
 export const REQUEST_OPTIONS = {
   git: value(REPOSITORY, "a kernel's git repository, as a path or URL; it is only read"),
-  patches: value(DIR, "patches NNNN-*.patch as git format-patch and deno task kernel:series write them"),
-  good: value(
-    anyText("REF"),
-    "a commit that is good; of patches the number or file name of one, 0 for none of them; " +
-      "the first patch with all of the checkpoint code by default",
-  ),
-  bad: value(anyText("REF"), "a commit or patch that is bad; the last patch by default"),
+  patches: value("DIR", "patches NNNN-*.patch as git format-patch and deno task kernel:series write them"),
+  good: value("REF", "a commit that is good; of patches a number or file name; 0 is the kernel without them"),
+  bad: value("REF", "a commit or patch that is bad; the last patch by default"),
   firstParent: flag("what a merge brought is one change"),
-  series: value(
-    oneOf(PORTED_SERIES),
-    `the kernel of Debian that patches are for; ${DEFAULT_SERIES} by default`,
-  ),
-  kernelTree: value(DIR, "or the source tree that they are for; it is only read"),
+  series: value(oneOf(PORTED_SERIES), `Debian's kernel that patches are for; ${DEFAULT_SERIES} by default`),
+  kernelTree: value("DIR", "or the source tree that they are for; it is only read"),
   suite: value(oneOf(["catalogue", "faults", "fuzz"]), "what is run; catalogue by default"),
   ...FILTER_OPTION,
   count: value(wholeNumber(1, MAX), "programs of the suite fuzz, 1000 by default"),

@@ -142,7 +142,7 @@ async function explain(line: readonly string[], commands: Commands): Promise<voi
       message`exit status: 0 pass, 1 a test failed, 2 usage, 3 build failed, 4 guest lost, 5 nothing ran,
       70 an error of ckptest itself, 130 interrupted`,
     usageLine: [{ type: "command", name: "COMMAND" }, { type: "ellipsis" }],
-    ...{ termWidth: "auto", maxWidth: 100, stderr: () => {} },
+    ...{ termWidth: "auto", maxWidth: 100, showChoices: true, stderr: () => {} },
     onError: (_, error) => {
       throw usageError(error);
     },

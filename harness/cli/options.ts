@@ -110,91 +110,110 @@ export function usageError(error: Message): UsageError {
   return new UsageError(formatMessage(error, { quotes: false }).replace(/\.$/, ""));
 }
 
+/** What an option takes; or only what stands for it in the help: any text, of FILE and DIR as a whole path. */
+type Kind = ValueParser<"sync", unknown> | Uppercase<string>;
+type ValueOf<K extends Kind> = K extends { readonly placeholder: infer T } ? T : string;
+
 /** An option without a value. */
 export function flag(help: string): Option<boolean> {
   return (name) => option(name, described(name, help));
 }
 
-/** An option with a value, which need not be given; it may have a second name. */
-export function value<T>(
-  kind: ValueParser<"sync", T>,
+/** An option with a value, which need not be given; it may have more names. */
+export function value<K extends Kind>(
+  kind: K,
   help: string,
   ...names: OptionName[]
-): Option<T | undefined> {
-  return (name) => optional(option(name, ...names, kind, described(name, help)));
+): Option<ValueOf<K> | undefined> {
+  return (name) => optional(option(name, ...names, parserOf(kind), described(name, help)));
 }
 
 /** An option with a value, which must be given. */
-export function required<T>(kind: ValueParser<"sync", T>, help: string): Option<T> {
-  const errors = (name: string) => ({ missing: message`option ${text(name)} is missing` });
-  return (name) => option(name, kind, described(name, help, errors(name)));
+export function required<K extends Kind>(kind: K, help: string): Option<ValueOf<K>> {
+  return (name) => option(name, parserOf(kind), described(name, help));
 }
 
 /** An option that may be given more than once. */
-export function values<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
-  return (name) => multiple(option(name, kind, described(name, help)));
+export function values<K extends Kind>(kind: K, help: string): Option<readonly ValueOf<K>[]> {
+  return (name) => multiple(option(name, parserOf(kind), described(name, help)));
 }
 
 /** The same, whose values may also stand alone. */
-export function valuesOrWords<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
-  return (name) => multiple(or(option(name, kind, described(name, help)), word(kind, help)("--")));
+export function valuesOrWords<K extends Kind>(kind: K, help: string): Option<readonly ValueOf<K>[]> {
+  return (name) => multiple(or(required(kind, help)(name), word(kind, help)(name)));
 }
 
 /** A word that must be there. */
-export function word<T>(kind: ValueParser<"sync", T>, help: string): Option<T> {
-  const errors = { endOfInput: message`${text(`${kind.metavar} is missing: ${help}`)}` };
-  return () => argument(kind, described(kind.metavar, help, errors));
+export function word<K extends Kind>(kind: K, help: string): Option<ValueOf<K>> {
+  const parser = parserOf(kind);
+  return () => argument(parser, described(parser.metavar, help));
 }
 
 /** Words, of which there must be at least one. */
-export function words<T>(kind: ValueParser<"sync", T>, help: string): Option<readonly T[]> {
-  const errors = { tooFew: message`${text(`${kind.metavar} is missing: ${help}`)}` };
-  return () => multiple(word(kind, help)("--"), { min: 1, errors });
+export function words<K extends Kind>(kind: K, help: string): Option<readonly ValueOf<K>[]> {
+  const errors = { tooFew: message`${text(`missing: ${help}`)}` };
+  return (name) => multiple(word(kind, help)(name), { min: 1, errors });
 }
 
-function described<E>(name: string, help: string, errors?: E) {
-  const what = name.startsWith("--") ? `option ${name}` : name;
-  const invalidValue = (error: Message): Message => [text(`${what} `), ...error];
-  return { description: message`${text(help)}`, errors: { invalidValue, ...errors } };
+function described(name: string, help: string) {
+  const what = name.startsWith("--") ? `option ${name} ` : `${name} `;
+  const invalidValue = (error: Message): Message => [text(what), ...error];
+  return { description: message`${text(help)}`, errors: { invalidValue } };
 }
 
-/**
- * What an option takes.
- *
- * @param what the values, for the message on a wrong one
- * @param parse gives what a text means, undefined when it means nothing
- * @param choices all values, where they are few
- */
+function parserOf<K extends Kind>(kind: K): ValueParser<"sync", ValueOf<K>> {
+  const parser: ValueParser<"sync", unknown> = typeof kind === "string" ? textKind(kind) : kind;
+  return parser as ValueParser<"sync", ValueOf<K>>;
+}
+
+function textKind(metavar: string): ValueParser<"sync", string> {
+  const type = metavar === "DIR"
+    ? "directory"
+    : metavar === "FILE" || metavar === "IMAGE"
+    ? "file"
+    : undefined;
+  const parse = (text: string): string => metavar === "DIR" || metavar === "FILE" ? resolve(text) : text;
+  return {
+    ...kindOf({ metavar, what: "a text", parse }),
+    *suggest(pattern) {
+      if (type !== undefined) yield { kind: "file", type, pattern };
+    },
+  };
+}
+
+/** What an option takes: what stands for it in the help, what is said of a wrong text, and what a right one means. */
 export function kindOf<T>(
-  { metavar, what, parse, choices = [] }: {
-    metavar: Uppercase<string>;
+  { metavar, what, parse, choices }: {
+    metavar: string;
     what: string;
+    /** Undefined for a wrong one. */
     parse(text: string): T | undefined;
-    choices?: readonly string[];
+    /** All values, where they are few. */
+    choices?: readonly (T & string)[];
   },
 ): ValueParser<"sync", T> {
   return {
     ...{ mode: "sync", metavar: metavar as "X", placeholder: "" as T, format: String },
+    ...choices && { choices },
     parse(input) {
       if (input === "") return { success: false, error: message`needs a value` };
       const value = parse(input);
       if (value !== undefined) return { success: true, value };
-      const error = `takes ${what}: found "${input}"${didYouMean(input, choices)}`;
+      const error = `takes ${what}: found "${input}"${didYouMean(input, choices ?? [])}`;
       return { success: false, error: [text(error)] };
     },
     *suggest(prefix) {
-      for (const choice of choices) if (choice.startsWith(prefix)) yield { kind: "literal", text: choice };
+      for (const choice of choices ?? []) {
+        if (choice.startsWith(prefix)) yield { kind: "literal", text: choice };
+      }
     },
   };
 }
 
 /** One of a few words. */
-export function oneOf<const T extends string>(
-  choices: readonly T[],
-  metavar: Uppercase<string> = "NAME",
-): ValueParser<"sync", T> {
+export function oneOf<const T extends string>(choices: readonly T[]): ValueParser<"sync", T> {
   const parse = (text: string): T | undefined => choices.find((choice) => choice === text);
-  return kindOf({ metavar, what: choices.join(", "), parse, choices });
+  return kindOf({ metavar: "NAME", what: choices.join(", "), parse, choices });
 }
 
 /** A whole number in a range. */
@@ -203,25 +222,6 @@ export function wholeNumber(min: number, max: number): ValueParser<"sync", numbe
   const parse = (text: string): number | undefined => isInRange(text) ? Number(text) : undefined;
   return kindOf({ metavar: "N", what: `a whole number from ${min} to ${max}`, parse });
 }
-
-/** Any text, called by what it stands for. */
-export function anyText(metavar: Uppercase<string>): ValueParser<"sync", string> {
-  return kindOf({ metavar, what: "a text", parse: (text) => text });
-}
-
-function path(metavar: "FILE" | "DIR", type: "file" | "directory"): ValueParser<"sync", string> {
-  return {
-    ...kindOf({ metavar, what: `a ${type}`, parse: (text) => resolve(text) }),
-    *suggest(pattern) {
-      yield { kind: "file", type, pattern };
-    },
-  };
-}
-
-/** A path, made whole: what it names may be looked for from elsewhere. */
-export const FILE: ValueParser<"sync", string> = path("FILE", "file");
-/** The same of a directory. */
-export const DIR: ValueParser<"sync", string> = path("DIR", "directory");
 
 /** A duration, in seconds. */
 export const TIME: ValueParser<"sync", number> = kindOf({

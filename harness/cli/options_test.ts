@@ -4,8 +4,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import {
-  anyText,
-  DIR,
   flag,
   oneOf,
   optionArgs,
@@ -23,9 +21,9 @@ import {
 } from "./options.ts";
 
 const TABLE = {
-  out: value(DIR, "where"),
+  out: value("DIR", "where"),
   count: value(wholeNumber(1, 10), "how many"),
-  filter: valuesOrWords(anyText("TEXT"), "which"),
+  filter: valuesOrWords("TEXT", "which"),
   dryRun: flag("nothing is done"),
   kind: value(oneOf(["here", "there"]), "of what kind", "--sort"),
 };
@@ -83,17 +81,17 @@ Deno.test("a wrong value is named with what the option takes", () => {
 
 Deno.test("what must be there is named when it is not", () => {
   const parser = optionsParser({
-    action: word(anyText("ACTION"), "what"),
-    files: words(anyText("FILE"), "the files"),
-    out: required(DIR, "where"),
-    tag: values(anyText("TEXT"), "any"),
+    action: word("ACTION", "what"),
+    files: words("TEXT", "the files"),
+    out: required("DIR", "where"),
+    tag: values("TEXT", "any"),
   });
   const refused = (message: string, ...args: string[]): void => {
     assertThrows(() => parseArguments(parser, args), UsageError, message);
   };
-  refused("missing: ACTION and FILE and --out");
-  refused("FILE is missing: the files", "show", "--out", "x");
-  refused("option --out is missing", "show", "x");
+  refused("missing: ACTION and TEXT and --out");
+  refused("missing: the files", "show", "--out", "x");
+  refused("Missing option --out", "show", "x");
   assertEquals(parseArguments(parser, ["show", "007", "y", "--out", "/x"]), {
     ...{ action: "show", files: ["007", "y"], out: "/x", tag: [] },
   });

@@ -3,20 +3,10 @@
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import type { KernelSource } from "../../vm/kernel/source/kernel_source.ts";
+import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
 import { isFilter, SCENARIO_DIRECTORY } from "../run/catalogue.ts";
 import { parsePlatforms, type Platform } from "../run/platform.ts";
-import {
-  anyText,
-  DIR,
-  FILE,
-  flag,
-  kindOf,
-  oneOf,
-  type OptionValues,
-  value,
-  values,
-  valuesOrWords,
-} from "./options.ts";
+import { flag, kindOf, oneOf, type OptionValues, value, values, valuesOrWords } from "./options.ts";
 
 const FILTER_HELP = "only the scenario of that name, or those whose names contain TEXT or match /TEXT/";
 const FILTER = {
@@ -39,37 +29,31 @@ export const FILTER_WORDS = { filter: valuesOrWords(FILTER, FILTER_HELP) };
 
 /** Which jobs of a nightly run. */
 export const MATRIX_OPTIONS = {
-  matrix: value(FILE, "what to run; fixtures/nightly.json by default"),
-  only: values(anyText("TEXT"), "only jobs whose name contains TEXT"),
+  matrix: value("FILE", "what to run; fixtures/nightly.json by default"),
+  only: values("TEXT", "only jobs whose name contains TEXT"),
   ...FILTER_OPTION,
 };
 
 /** Which architectures. */
-export const ARCH_OPTION = { arch: value(anyText("LIST"), "platforms, separated by commas, or all") };
+export const ARCH_OPTION = { arch: value("LIST", "platforms, separated by commas, or all") };
 
 /** The kind of kernel. */
 export const FLAVOUR_OPTION = {
-  flavour: value(
-    anyText("NAME"),
-    "plain, debug (KASAN, lockdep, kmemleak ...) or fault (fault injection, gcov)",
-  ),
+  flavour: value(oneOf(KERNEL_FLAVOURS), "debug has KASAN, lockdep and kmemleak, fault injects faults"),
 };
 
 /** The tree that the kernel is built from. */
 export const TREE_OPTIONS = {
   kernelTree: value(
-    DIR,
-    "a kernel source tree in place of Debian's; the patch goes into a copy, unless the tree has it",
+    "DIR",
+    "a kernel source tree in place of Debian's; unless it has the patch, a copy gets it",
   ),
   asIs: flag("build the tree of --kernel-tree without looking for the patch or adding it"),
 };
 
 /** Which kernel source is built. */
 export const SOURCE_OPTIONS = {
-  series: value(
-    anyText("LIST"),
-    "kernel series, separated by commas: 5.10, 6.1 (default), 6.12; from Debian's source packages",
-  ),
+  series: value("LIST", "kernels of Debian, separated by commas: 5.10, 6.1 (default), 6.12"),
   ...TREE_OPTIONS,
 };
 
@@ -80,7 +64,7 @@ export const ACCELERATOR_OPTION = {
 
 /** Where results go. */
 export const OUT_OPTION = {
-  out: value(DIR, "where the results go; a new directory below the cache by default"),
+  out: value("DIR", "where the results go; a new directory below the cache by default"),
 };
 
 /** The same of a run that can be interrupted. */

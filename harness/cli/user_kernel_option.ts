@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../lib/abi/dialect.ts";
 import type { SyscallNumbers } from "../../vm/kernel/syscall_numbers.ts";
-import type { GuestChannel } from "../../vm/qemu/qemu_arguments.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import { FILE, flag, kindOf, oneOf, type OptionValues, value } from "./options.ts";
+import type { GuestRequest } from "../run/guest/plan_guest.ts";
+import { flag, kindOf, oneOf, type OptionValues, value } from "./options.ts";
 
 /** What a command line says of a user kernel: one that the project does not make itself. */
-interface UserKernel {
-  /** A ready kernel. */
-  readonly kernelFile?: string | undefined;
-  /** The configuration of the kernel that is built. */
-  readonly configFile?: string | undefined;
-  /** The number of the system call; undefined where nobody said it. */
-  readonly syscall?: SyscallNumbers | undefined;
-  /** How the agent is reached; undefined where the kernel's configuration decides. */
-  readonly channel?: GuestChannel | undefined;
-  /** Whether tasks can only checkpoint themselves. */
-  readonly self: boolean;
-  /** By whose rules the images are judged; undefined where the images say it. */
-  readonly dialect?: Dialect | undefined;
-}
+type UserKernel = Pick<
+  GuestRequest,
+  "kernelFile" | "configFile" | "syscall" | "channel" | "self" | "dialect"
+>;
 
 const SYSCALL_MAX = 1023;
 const SYSCALL = kindOf({
@@ -31,27 +20,20 @@ const SYSCALL = kindOf({
 
 /** Options of a kernel that is built as the user wants it. */
 export const BUILT_KERNEL_OPTIONS = {
-  kernelConfig: value(FILE, "a whole .config for the kernel that is built, in place of the project's"),
+  kernelConfig: value("FILE", "a whole .config for the kernel that is built, in place of the project's"),
   channel: value(
     oneOf(["virtio", "serial"]),
-    "how the agent is reached: virtio, or serial for kernels without virtio ports (slow)",
+    "how the agent is reached; serial is slow, and needs no virtio",
   ),
 };
 
 /** Options that describe a user kernel. */
 export const USER_KERNEL_OPTIONS = {
-  bzimage: value(
-    FILE,
-    "a ready kernel that carries the patch, bzImage or vmlinux, in place of our build",
-    "--kernel",
-  ),
+  bzimage: value("FILE", "a ready kernel with the patch, bzImage or vmlinux, in place of ours", "--kernel"),
   ...BUILT_KERNEL_OPTIONS,
   syscall: value(SYSCALL, "the number of its system call; of 64- and 32-bit programs (probed otherwise)"),
   self: flag("for kernels on which a task can only checkpoint itself: stops become self-checkpoints"),
-  dialect: value(
-    oneOf(["port", "v11"]),
-    "judge images as port or as v11, the code posted in 2008; by the revision in their head otherwise",
-  ),
+  dialect: value(oneOf(["port", "v11"]), "by whose rules images are judged; as their head says by default"),
 };
 
 /**

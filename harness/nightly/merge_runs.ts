@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { copy, ensureDir } from "@std/fs";
+import { cp } from "node:fs/promises";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
@@ -134,11 +134,11 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
 
 async function copyJob(from: string, out: string, name: string): Promise<void> {
   const files = RunDirectory.filesOf(name);
-  await ensureDir(dirname(join(out, files)));
-  await copy(join(from, files), join(out, files));
+  await Deno.mkdir(dirname(join(out, files)), { recursive: true });
+  await cp(join(from, files), join(out, files), { recursive: true, verbatimSymlinks: true });
   const builds = join(from, "builds");
   if (await Deno.stat(builds).then(() => true, () => false)) {
-    await copy(builds, join(out, "builds"), { overwrite: true });
+    await cp(builds, join(out, "builds"), { recursive: true, verbatimSymlinks: true });
   }
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir } from "@std/fs";
 import { join } from "@std/path";
 import { writeWhole } from "../../vm/host/write_whole.ts";
 import { findingsOf } from "./result_text.ts";
@@ -52,12 +51,12 @@ async function write(directory: string, result: ScenarioResult): Promise<void> {
     "guest-command.txt": `${result.guestCommand}\n`,
     ...fault ? { "error.txt": `${fault.trace}\n` } : {},
   };
-  await ensureDir(directory);
+  await Deno.mkdir(directory, { recursive: true });
   for (const [name, text] of Object.entries(texts)) await writeWhole(join(directory, name), text);
   for (const stop of outcome?.stops ?? []) {
     await writeWhole(join(directory, `${stop.label}.ckpt`), stop.image);
   }
   if (!fault?.inputs.size) return;
-  await ensureDir(join(directory, ANSWERS));
+  await Deno.mkdir(join(directory, ANSWERS), { recursive: true });
   for (const [name, bytes] of fault.inputs) await writeWhole(join(directory, ANSWERS, name), bytes);
 }

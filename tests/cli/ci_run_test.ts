@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { ensureDir } from "@std/fs";
 import { fromFileUrl, join } from "@std/path";
 
 const CI_RUN = fromFileUrl(new URL("../../.ci/run", import.meta.url));
@@ -24,8 +23,8 @@ async function runCi(commands: Commands): Promise<{ code: number; lines: string[
   const { debugKernel = "exit 5" } = commands;
   const dir = await Deno.makeTempDir({ prefix: "ckptest-ci-" });
   try {
-    await ensureDir(join(dir, ".ci"));
-    await ensureDir(join(dir, "bin"));
+    await Deno.mkdir(join(dir, ".ci"), { recursive: true });
+    await Deno.mkdir(join(dir, "bin"), { recursive: true });
     await Deno.copyFile(CI_RUN, join(dir, ".ci", "run"));
     await Deno.writeTextFile(join(dir, "setup"), `#!/bin/sh\n${setup}\n`, { mode: 0o755 });
     const deno = `#!/bin/sh

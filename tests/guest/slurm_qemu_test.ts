@@ -4,7 +4,8 @@
  * warned and cancelled, and the merge after them.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { copy, exists } from "@std/fs";
+import { exists } from "@std/fs";
+import { cp } from "node:fs/promises";
 import { fromFileUrl, join } from "@std/path";
 import { mergedScenarios } from "../../harness/nightly/history/history.ts";
 import type { NightlyResult } from "../../harness/nightly/nightly_result.ts";
@@ -172,7 +173,7 @@ slurmTest(
     await fixture.midRun(1);
     const killed = /on (n\d), start 1/.exec(await fixture.log("shard-1"))?.[1] ?? "";
     await cluster.killNode(killed);
-    await copy(fixture.shard(1), join(fixture.path, "partial"));
+    await cp(fixture.shard(1), join(fixture.path, "partial"), { recursive: true });
     await cluster.until("the shard is queued again", RUN_SECONDS, async () => {
       return (await cluster.job(`${array}_1`)).restarts === 1;
     });

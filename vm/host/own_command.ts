@@ -2,16 +2,13 @@
 
 import { shellJoin } from "./shell_quote.ts";
 
-let isProgram = false;
-
-/** Says that the user started the program `ckptest`, and no task of the project. */
-export function startedAsProgram(): void {
-  isProgram = true;
-}
-
-/** The command line of another start of ckptest, given by its words behind `deno task`, for the user to type. */
+/**
+ * The command line of another start of ckptest, given by its words behind `deno task`, for the user to type: of the
+ * program that `./setup --link` made, if the user started that.
+ */
 export function ownCommand([task, ...args]: readonly [string, ...string[]]): string {
-  if (!isProgram) return shellJoin(["deno", "task", task, ...args]);
-  if (task === "ckptest") return shellJoin([task, ...args]);
-  return shellJoin(["ckptest", task === "test:qemu" ? "run" : task, ...args]);
+  const program = Deno.env.get("CKPTEST_PROGRAM");
+  if (program === undefined) return shellJoin(["deno", "task", task, ...args]);
+  const command = task === "test:qemu" ? ["run"] : task === "ckptest" ? [] : [task];
+  return shellJoin([program, ...command, ...args]);
 }

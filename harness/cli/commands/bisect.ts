@@ -21,7 +21,6 @@ import {
   type Command,
   type CommandContext,
   defineCommand,
-  DIR,
   flag,
   optionArgs,
   type OptionValues,
@@ -30,10 +29,7 @@ import {
 
 const OPTIONS = {
   ...REQUEST_OPTIONS,
-  out: value(
-    DIR,
-    "where bisect.json, git's log and the files of the runs go; a new directory, or with --resume the last",
-  ),
+  out: value("DIR", "where its files go; a new directory by default, or with --resume the last one"),
   resume: flag("go on with an interrupted bisect; other options need not be given again"),
 };
 type Options = OptionValues<typeof OPTIONS>;

@@ -6,7 +6,7 @@ import { findTool } from "../../../vm/host/find_tool.ts";
 import { programClosure } from "../../../vm/initramfs/program_closure.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount } from "../../run/quantity.ts";
-import { anyText, type Command, defineCommand, FILE, value } from "../options.ts";
+import { type Command, defineCommand, value } from "../options.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
@@ -18,12 +18,11 @@ const EM_X86_64 = 62;
 
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = defineCommand({
-  out: value(FILE, "where the image goes; PROGRAM.ckpt in this directory by default"),
-  arch: value(anyText("NAME"), "the kernel; x86_64 by default"),
+  out: value("FILE", "where the image goes; PROGRAM.ckpt in this directory by default"),
+  arch: value("NAME", "the kernel; x86_64 by default"),
   ...ACCELERATOR_OPTION,
 }, {
-  about:
-    "run a program of this host in the guest until it waits, stop it, checkpoint it, pull the image out, check it",
+  about: "run a program of this host in the guest until it waits, checkpoint it, check the image",
   takesProgram: true,
   async run({ out: wanted, arch, accel }, { program: [name, ...programArgs], terminal, signal }) {
     if (name === undefined) throw new UsageError("no program: name it after --");

@@ -26,10 +26,7 @@ import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 export const faultsCommand: Command = defineCommand({
   ...FILTER_WORDS,
   ...ARCH_OPTION,
-  flavour: value(
-    oneOf(["fault", "debug"]),
-    "fault (the default) or debug; plain kernels have no fault injection",
-  ),
+  flavour: value(oneOf(["fault", "debug"]), "the kind of kernel; fault by default"),
   sites: flag("print each allocation that was failed, and how often"),
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,

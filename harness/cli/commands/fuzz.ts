@@ -9,7 +9,6 @@ import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, kernelSourceOption, SOURCE_OPTIONS } from "../shared_options.ts";
 import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import {
-  anyText,
   type Command,
   defineCommand,
   flag,
@@ -36,13 +35,10 @@ const OPTIONS = {
   ldt: flag("judge the LDT model against the kernel by sequences of modify_ldt calls, without images"),
   tracers: flag("at stops in between, let tracers, debuggers and the freezer do something to the program"),
   seed: value(wholeNumber(0, MAX), "the programs to draw; by the clock when not given, and printed"),
-  count: value(
-    wholeNumber(1, MAX),
-    `how many programs, ${DEFAULT_COUNT} by default; ${DEFAULT_LDT_COUNT} with --ldt`,
-  ),
+  count: value(wholeNumber(1, MAX), `programs; ${DEFAULT_COUNT} by default, with --ldt ${DEFAULT_LDT_COUNT}`),
   skip: value(wholeNumber(0, MAX), "draw the first N programs and do not run them, as after an interruption"),
   ...ARCH_OPTION,
-  mutant: value(anyText("NAME"), "on the kernel with that mutant of fixtures/mutants"),
+  mutant: value("NAME", "on the kernel with that mutant of fixtures/mutants"),
   ...USER_KERNEL,
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
@@ -50,8 +46,7 @@ const OPTIONS = {
 
 /** `fuzz`: random programs of steps. */
 export const fuzzCommand: Command = defineCommand(OPTIONS, {
-  about:
-    "draw random programs of steps, compare each image with the prediction, make a failing program small",
+  about: "draw random programs, compare each image with the prediction, make a failing program small",
   async run(options, { terminal, signal }) {
     const settings = fuzzSettings(options);
     const { arch, series, accel, mutant } = options;

@@ -11,7 +11,6 @@ import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { Terminal } from "../../report/terminal.ts";
 import {
-  anyText,
   type Command,
   defineCommand,
   flag,
@@ -31,10 +30,10 @@ const LINES_AT_ONCE = 500;
 
 const OPTIONS = {
   action: word(
-    oneOf(Object.keys(ACTIONS) as Action[], "ACTION"),
-    "show: address space, LDT, TLS and registers; check: broken rules; tree: every record with its offset",
+    { ...oneOf(Object.keys(ACTIONS) as Action[]), metavar: "ACTION" },
+    "show address space, LDT and registers, check the rules of the format, or list all records (tree)",
   ),
-  path: word(anyText("FILE"), "the image"),
+  path: word("IMAGE", "a file"),
   json: flag("the same as JSON"),
   contents: flag("show --json: with the contents of pages"),
   fields: flag("tree: with the fields of each record"),

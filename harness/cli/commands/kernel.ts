@@ -3,13 +3,13 @@
 import { buildKernelFor, isKernelCached, kernelBuildLine } from "../../run/guest/platform_kernel.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { anyText, type Command, defineCommand, flag, value } from "../options.ts";
+import { type Command, defineCommand, flag, value } from "../options.ts";
 import { FLAVOUR_OPTION, kernelSourceOption, SOURCE_OPTIONS } from "../shared_options.ts";
 import { BUILT_KERNEL_OPTIONS } from "../user_kernel_option.ts";
 
 /** `kernel`: builds the guest kernels without booting one. */
 export const kernelCommand: Command = defineCommand({
-  arch: value(anyText("LIST"), "kernels, separated by commas: x86_64, i386, i386-pae, or all"),
+  arch: value("LIST", "kernels, separated by commas: x86_64, i386, i386-pae, or all"),
   ...FLAVOUR_OPTION,
   cached: flag("build nothing: status 5 unless the cache has them all"),
   ...SOURCE_OPTIONS,

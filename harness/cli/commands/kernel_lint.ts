@@ -12,7 +12,7 @@ import {
 } from "../../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
-import { anyText, type Command, defineCommand, value } from "../options.ts";
+import { type Command, defineCommand, value } from "../options.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { SERIES_OPTION, showProgress } from "./kernel_series.ts";
@@ -20,10 +20,7 @@ import { SERIES_OPTION, showProgress } from "./kernel_series.ts";
 /** `kernel-lint`: the kernel's own style checkers on the kernel code. */
 export const kernelLintCommand: Command = defineCommand({
   series: SERIES_OPTION,
-  arch: value(
-    anyText("LIST"),
-    "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)",
-  ),
+  arch: value("LIST", "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)"),
 }, {
   about: "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
   async run({ series: name = DEFAULT_SERIES, arch }, { terminal }) {

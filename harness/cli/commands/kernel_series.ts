@@ -9,31 +9,22 @@ import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import { readSeriesAuthor } from "../../../vm/kernel/patches/series_author.ts";
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
-import { anyText, type Command, defineCommand, DIR, flag, oneOf, required, value } from "../options.ts";
+import { type Command, defineCommand, flag, oneOf, required, value } from "../options.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import type { Terminal } from "../../report/terminal.ts";
 
 /** The kernel that patches are for. */
-export const SERIES_OPTION = value(
-  oneOf(PORTED_SERIES),
-  `the kernel that they are for; ${DEFAULT_SERIES} by default`,
-);
+export const SERIES_OPTION = value(oneOf(PORTED_SERIES), `the kernel; ${DEFAULT_SERIES} by default`);
 
 /** `kernel-series`: writes the port as patches for `git am`. */
 export const kernelSeriesCommand: Command = defineCommand({
-  out: required(DIR, "where the patches go; a series that is there is replaced"),
+  out: required("DIR", "where the patches go; a series that is there is replaced"),
   series: SERIES_OPTION,
-  author: value(
-    anyText("WHO"),
-    "who sends and signs them, as 'NAME <EMAIL>'; user.name and user.email of git by default",
-  ),
-  date: value(
-    anyText("TIME"),
-    "as 2026-01-31T12:00:00Z; the time of the last commit of the kernel code by default",
-  ),
+  author: value("WHO", "who sends and signs them, as 'NAME <EMAIL>'; as git has it by default"),
+  date: value("TIME", "as 2026-01-31T12:00:00Z; that of the last commit of the kernel code by default"),
   check: flag("build the kernel after each patch"),
-  arch: value(anyText("LIST"), "for --check: x86_64, i386, i386-pae (default x86_64,i386)"),
+  arch: value("LIST", "for --check: x86_64, i386, i386-pae (default x86_64,i386)"),
 }, {
   about: "write the kernel code as a series of patches, as git format-patch does",
   async run({ out: outDir, series: name = DEFAULT_SERIES, author: who, date, check, arch }, { terminal }) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { type Command, defineCommand, DIR, FILE, required, value, words } from "../options.ts";
+import { type Command, defineCommand, required, value, words } from "../options.ts";
 import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeRuns } from "../../nightly/merge_runs.ts";
@@ -10,9 +10,9 @@ import { writePage } from "../../report/write_page.ts";
 
 /** `merge`: shards to one nightly run. */
 export const mergeCommand: Command = defineCommand({
-  directories: words(DIR, "the directories of the shards"),
-  out: required(DIR, "where the merged run goes: an empty directory or a new one"),
-  history: value(FILE, "the history to compare with and to add the shards to"),
+  directories: words("DIR", "the directories of the shards"),
+  out: required("DIR", "where the merged run goes: an empty directory or a new one"),
+  history: value("FILE", "the history to compare with and to add the shards to"),
 }, {
   about: "make one nightly run of its shards: doubled jobs count once, missing ones are named",
   async run({ directories, out, history: path }, { terminal }) {

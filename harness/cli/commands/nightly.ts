@@ -17,18 +17,7 @@ import { DEFAULT_MATRIX } from "../../nightly/plan/matrix.ts";
 import { runNightly } from "../../nightly/run/run_nightly.ts";
 import { parseShard } from "../../nightly/plan/shard_jobs.ts";
 import { writePage } from "../../report/write_page.ts";
-import {
-  type Command,
-  defineCommand,
-  DIR,
-  FILE,
-  flag,
-  kindOf,
-  SIZE,
-  TIME,
-  value,
-  wholeNumber,
-} from "../options.ts";
+import { type Command, defineCommand, flag, kindOf, SIZE, TIME, value, wholeNumber } from "../options.ts";
 import { argsToResume, MATRIX_OPTIONS } from "../shared_options.ts";
 import { readCatalogue } from "../../run/catalogue.ts";
 
@@ -44,19 +33,16 @@ export const nightlyCommand: Command = defineCommand({
   ...MATRIX_OPTIONS,
   list: flag("print the jobs, with what is known of each, and run none"),
   shard: value(SHARD, "only the I-th of N parts of about the same duration"),
-  durations: value(
-    FILE,
-    "the nightly.json, or the durations.json of ckptest slurm, whose durations shards are cut by",
-  ),
+  durations: value("FILE", "the nightly.json or durations.json whose durations shards are cut by"),
   budget: value(TIME, "start no job that would end later than that, such as 90min or 2h"),
   jobs: value(wholeNumber(1, 1024), "processes side by side; as many as there are processors by default"),
   resume: flag("go on with an interrupted run: finished jobs are kept"),
   wait: flag("wait when another run works in the directory"),
-  out: value(DIR, "where the results go; by default a new directory, or with --resume the last one"),
-  history: value(FILE, "the history; history.sqlite in the state directory by default"),
+  out: value("DIR", "where the results go; by default a new directory, or with --resume the last one"),
+  history: value("FILE", "the history; history.sqlite in the state directory by default"),
   keepDays: value(
     wholeNumber(1, 36_500),
-    `remove older runs, logs, kernels and trees; ${KEEP_DAYS} by default`,
+    `remove runs, kernels and trees older than that; ${KEEP_DAYS} by default`,
   ),
   keepBytes: value(SIZE, `remove the oldest of them beyond that; 20G by default`),
   keepAll: flag("remove nothing"),

@@ -6,14 +6,14 @@ import { ScenarioError } from "../../../lib/model/scenario.ts";
 import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
 import { didYouMean } from "../../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { anyText, type Command, defineCommand, value, word } from "../options.ts";
+import { type Command, defineCommand, value, word } from "../options.ts";
 import { onePlatformOption } from "../shared_options.ts";
 import { compileTargetOf } from "../../run/guest/guest_programs.ts";
 
 /** `predict`: what the model expects of a scenario's images, and why; no guest is booted. */
 export const predictCommand: Command = defineCommand({
-  name: word(anyText("SCENARIO"), "a name of the catalogue, or a scenario file"),
-  arch: value(anyText("NAME"), "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"),
+  name: word("SCENARIO", "a name of the catalogue, or a scenario file"),
+  arch: value("NAME", "x86_64 by default; i386, i386-pae or compat; @5.10 or @6.12 behind it"),
 }, {
   about: "print the image that the model expects of a scenario and, for each page and field, why",
   async run({ name, arch }, { terminal }) {

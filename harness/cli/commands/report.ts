@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { anyText, type Command, defineCommand, FILE, kindOf, oneOf, value, word } from "../options.ts";
+import { type Command, defineCommand, kindOf, oneOf, value, word } from "../options.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { htmlReport } from "../../report/html_report.ts";
 import { jsonlReport } from "../../report/jsonl_report.ts";
@@ -29,12 +29,9 @@ const ORIGIN = kindOf({
 
 /** `report`: results of a run or of a nightly one in another form; needs no guest. */
 export const reportCommand: Command = defineCommand({
-  path: word(anyText("DIR"), "a directory with nightly.json or results.json, or one of these files"),
-  format: value(
-    oneOf(Object.keys(FORMATS)),
-    "text (the default), html, junit (XML), ktap, jsonl (JSON lines) or kcidb (JSON)",
-  ),
-  out: value(FILE, "where to write it; standard output by default"),
+  path: word("DIR", "a directory with nightly.json or results.json, or one of these files"),
+  format: value(oneOf(Object.keys(FORMATS)), "text by default; junit is XML, kcidb JSON, jsonl JSON lines"),
+  out: value("FILE", "where to write it; standard output by default"),
   origin: value(ORIGIN, "the name that KCIDB knows the CI system by; ckptest by default"),
 }, {
   about: "write the results of a run or of a nightly one for a person, a browser, or another program",

@@ -3,17 +3,7 @@
 import { filterByName, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import { bisectVerdict } from "../../bisect/bisect_status.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import {
-  anyText,
-  type Command,
-  defineCommand,
-  FILE,
-  flag,
-  optionArgs,
-  value,
-  values,
-  wholeNumber,
-} from "../options.ts";
+import { type Command, defineCommand, flag, optionArgs, value, values, wholeNumber } from "../options.ts";
 import {
   ACCELERATOR_OPTION,
   ARCH_OPTION,
@@ -38,23 +28,18 @@ const DEFAULT_PLATFORMS = "x86_64,i386";
 /** `run`: the catalogue, on each kernel. */
 export const runCommand: Command = defineCommand({
   ...FILTER_WORDS,
-  scenario: values(FILE, "run that scenario file in place of the catalogue"),
+  scenario: values("FILE", "run that scenario file in place of the catalogue"),
   ...ARCH_OPTION,
   ...FLAVOUR_OPTION,
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
   ...USER_KERNEL_OPTIONS,
-  repeat: value(
-    wholeNumber(0, 100),
-    "how often what failed is run again in fresh guests (0 to 100; 1, and 2 after a splat)",
-  ),
+  repeat: value(wholeNumber(0, 100), "how often what failed is run again alone; once, twice after a splat"),
   ...RUN_OUT_OPTIONS,
-  bisectStatus: flag(
-    "a status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran",
-  ),
+  bisectStatus: flag("status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran"),
   failure: values(
-    anyText("TEXT"),
-    "with it, bad is only a failure with TEXT in the id of a finding or the title of a complaint",
+    "TEXT",
+    "with it, only a failure with TEXT in a finding's id or a complaint's title is bad",
   ),
 }, {
   about: "build what changed, boot guests, run the scenarios and judge every image",

@@ -9,11 +9,8 @@ import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "../../nightly/plan/mat
 import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import {
-  anyText,
   type Command,
   defineCommand,
-  DIR,
-  FILE,
   flag,
   optionArgs,
   required,
@@ -29,21 +26,15 @@ const RESTARTS = 5;
 /** `slurm`: a nightly run as jobs of a Slurm cluster. */
 export const slurmCommand: Command = defineCommand({
   shards: required(wholeNumber(1, 9999), "into how many parts of about the same duration the run is cut"),
-  out: required(DIR, "where shards, logs and the merged nightly run go; all nodes must see it"),
+  out: required("DIR", "where shards, logs and the merged nightly run go; all nodes must see it"),
   ...MATRIX_OPTIONS,
   budget: value(TIME, "each shard starts no job that would end later than that"),
-  sbatch: values(anyText("OPTION"), "an option of sbatch, as in --sbatch=--partition=long"),
-  shardSbatch: values(
-    anyText("OPTION"),
-    "the same for the shards alone, as in --shard-sbatch=--cpus-per-task=8",
-  ),
-  restarts: value(
-    wholeNumber(0, 1000),
-    `how often a shard goes on after its time limit; ${RESTARTS} by default`,
-  ),
-  cache: value(DIR, "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here"),
-  history: value(FILE, "the history to compare with and to add to; history.sqlite in the state directory"),
-  durations: value(FILE, "the nightly.json whose durations shards are cut by, in place of the history"),
+  sbatch: values("OPTION", "an option of sbatch, as in --sbatch=--partition=long"),
+  shardSbatch: values("OPTION", "the same for shards alone, as in --shard-sbatch=--cpus-per-task=8"),
+  restarts: value(wholeNumber(0, 1000), `restarts of a shard after its time limit; ${RESTARTS} by default`),
+  cache: value("DIR", "the XDG_CACHE_HOME of the jobs, on all nodes or on each; by default that of here"),
+  history: value("FILE", "the history to compare with and to add to; history.sqlite in the state directory"),
+  durations: value("FILE", "the nightly.json whose durations shards are cut by, in place of the history"),
   resume: flag("queue a nightly run of DIR again: finished jobs are kept"),
   print: flag("print the commands, and queue nothing"),
 }, {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals } from "@std/assert";
-import { ensureDir, exists } from "@std/fs";
+import { exists } from "@std/fs";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { pruneOld } from "./prune_old.ts";
 
@@ -15,7 +15,7 @@ async function left(
   const base = await Deno.makeTempDir();
   try {
     for (const path of Object.keys(days)) {
-      await ensureDir(`${base}/${path}`);
+      await Deno.mkdir(`${base}/${path}`, { recursive: true });
       await Deno.writeFile(`${base}/${path}/file`, new Uint8Array(1000));
     }
     using lock = await Deno.open(`${base}/${options.locked ?? ""}/.lock`, { write: true, create: true });
@@ -90,7 +90,7 @@ async function leftOf(
   try {
     for (const [path, age] of Object.entries(days)) {
       const time = new Date(Date.now() - age * DAY);
-      await ensureDir(`${base}/${path}`);
+      await Deno.mkdir(`${base}/${path}`, { recursive: true });
       await Deno.writeFile(`${base}/${path}/file`, new Uint8Array(1000));
       const beside = path.includes("trees/") ? [".json", ".manifest", ".lock"] : [];
       for (const suffix of beside) {

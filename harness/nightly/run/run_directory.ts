@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { ensureDir } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
@@ -41,7 +40,7 @@ export class RunDirectory {
   }
 
   async writePlan(plan: NightlyPlan): Promise<void> {
-    await ensureDir(this.path);
+    await Deno.mkdir(this.path, { recursive: true });
     await writeJson(join(this.path, "plan.json"), plan);
   }
 
@@ -61,7 +60,7 @@ export class RunDirectory {
 
   /** The file for what the build of a kernel writes, from the directory of the run. */
   async buildLog(key: string): Promise<string> {
-    await ensureDir(join(this.path, "builds"));
+    await Deno.mkdir(join(this.path, "builds"), { recursive: true });
     const log = `builds/${key}.log`;
     for (const old of [log, `builds/${key}.json`]) await removeIfThere(join(this.path, old));
     return log;
@@ -70,7 +69,7 @@ export class RunDirectory {
   async beginJob(name: string): Promise<string> {
     const partial = this.#partial(name);
     await removeIfThere(partial);
-    await ensureDir(partial);
+    await Deno.mkdir(partial, { recursive: true });
     return partial;
   }
 
@@ -81,10 +80,10 @@ export class RunDirectory {
   async finishJob(job: NightlyJob): Promise<void> {
     const partial = this.#partial(job.name);
     const { run: _inItsOwnFile, ...rest } = job;
-    await ensureDir(partial);
+    await Deno.mkdir(partial, { recursive: true });
     await writeJson(join(partial, "job.json"), rest);
     const path = join(this.path, RunDirectory.filesOf(job.name));
-    await ensureDir(dirname(path));
+    await Deno.mkdir(dirname(path), { recursive: true });
     await removeIfThere(path);
     await Deno.rename(partial, path);
   }

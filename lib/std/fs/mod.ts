@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Stands in for `jsr:@std/fs` where only the npm registry can be reached, which has no copy of it: the four functions
- * that this project uses, under the same names and signatures.
+ * Stands in for `jsr:@std/fs` where only the npm registry can be reached, which has no copy of it: the two functions
+ * that this project uses, which do the same.
  *
  * @module
  */
 import { basename, join } from "node:path";
-
-/** Makes the directory and its parents unless it exists. @throws {Error} If a file stands at `dir`. */
-export async function ensureDir(dir: string): Promise<void> {
-  // Deno takes an existing directory for made, and refuses an existing file.
-  await Deno.mkdir(dir, { recursive: true });
-}
 
 /** Whether `path` leads to something of the wanted kind; symbolic links are followed. */
 export async function exists(path: string, options: { isFile?: boolean } = {}): Promise<boolean> {
@@ -19,34 +13,8 @@ export async function exists(path: string, options: { isFile?: boolean } = {}): 
     const { isFile } = await Deno.stat(path);
     return options.isFile !== true || isFile;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
-  }
-}
-
-/**
- * Copies a file, a symbolic link (as a link) or a whole directory.
- *
- * @throws {Deno.errors.AlreadyExists} If the destination exists and `overwrite` is not set.
- */
-export async function copy(from: string, to: string, options: { overwrite?: boolean } = {}): Promise<void> {
-  if (options.overwrite !== true && await Deno.lstat(to).then(() => true, () => false)) {
-    throw new Deno.errors.AlreadyExists(`Cannot copy "${from}": "${to}" exists already`);
-  }
-  await copyEntry(from, to);
-}
-
-// By hand, as Node's cp() turns relative links into absolute ones that lead back to the source.
-async function copyEntry(from: string, to: string): Promise<void> {
-  const { isDirectory, isSymlink } = await Deno.lstat(from);
-  if (isSymlink) {
-    await Deno.remove(to).catch(() => {});
-    await Deno.symlink(await Deno.readLink(from), to);
-  } else if (isDirectory) {
-    await Deno.mkdir(to, { recursive: true });
-    for await (const { name } of Deno.readDir(from)) await copyEntry(join(from, name), join(to, name));
-  } else {
-    await Deno.copyFile(from, to);
   }
 }
 
