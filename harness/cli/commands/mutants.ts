@@ -9,13 +9,13 @@ import type { CommandFinding } from "../../run/command_outcome.ts";
 import { planGuest } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { anyText, type Command, defineCommand, values } from "../options.ts";
+import { type Command, defineCommand, values } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION } from "../shared_options.ts";
 
 /** `mutants`: wrong versions of the kernel code, each of which a scenario must tell from the right one. */
 export const mutantsCommand: Command = defineCommand({
   filter: values(
-    anyText("TEXT"),
+    "TEXT",
     "only the mutant of that name, or those whose names contain TEXT or match /TEXT/",
   ),
   ...ARCH_OPTION,
