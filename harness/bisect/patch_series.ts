@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import { dirname, join } from "@std/path";
+import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { ignoreMissing, removeIfThere } from "../../vm/host/ignore_missing.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
 import { GitError, runGit } from "../../vm/host/run_git.ts";
 import { patchedFiles } from "../../vm/kernel/source/kernel_overlay.ts";
 
@@ -44,7 +45,11 @@ export async function commitPatches(
     await git("commit", "--quiet", "--allow-empty", "--no-verify", `--message=${title}`);
   };
   await git("init", "--quiet", "--initial-branch=series");
-  for (const file of new Set(texts.flatMap(touchedFiles))) await copyInto(base, directory, file);
+  const touched = [...new Set(texts.flatMap(touchedFiles))];
+  const there = await Promise.all(touched.map((file) => Deno.lstat(join(base, file)).catch(ignoreMissing)));
+  const files = touched.filter((_, index) => there[index]);
+  const copied = await runCommand(["cp", "--archive", "--parents", "--", ...files, directory], { cwd: base });
+  if (files.length > 0 && copied.code !== 0) throw new UsageError(`${base}: ${copied.lines.at(-1)}`);
   await commit("none of the patches");
   for (const [index, name] of names.entries()) {
     const path = join(patches, name);
@@ -101,12 +106,4 @@ function identity(role: string): Record<string, string> {
 function touchedFiles(patch: string): string[] {
   const headers = patch.matchAll(/^diff --git a\/(\S+) b\/(\S+)$/gm);
   return [...patchedFiles(patch), ...[...headers].flatMap(([, before, after]) => [before!, after!])];
-}
-
-async function copyInto(base: string, directory: string, file: string): Promise<void> {
-  const [from, to] = [join(base, file), join(directory, file)];
-  await Deno.mkdir(dirname(to), { recursive: true });
-  const isLink = await Deno.lstat(from).then(({ isSymlink }) => isSymlink, () => false);
-  if (isLink) await Deno.symlink(await Deno.readLink(from), to);
-  else await Deno.copyFile(from, to).catch(ignoreMissing);
 }

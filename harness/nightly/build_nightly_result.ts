@@ -32,37 +32,23 @@ export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
   const here = { id: run.id, started: run.started };
   for (const job of jobs) {
     const past = history.jobHistory(job.name, own);
-    changes.push(
-      ...compareJob({ job, run: here, past, pastScenarios: history.scenarioHistory(job.name, own) }),
-    );
-    const points = past.filter(({ status }) => status !== "missing").map((
-      { run, status, seconds, bytes },
-    ) => ({
+    const pastScenarios = history.scenarioHistory(job.name, own);
+    changes.push(...compareJob({ job, run: here, past, pastScenarios }));
+    const now = { run: here, status: job.status, seconds: job.seconds, bytes: job.run?.bytes };
+    const points = [...past.filter(({ status }) => status !== "missing"), now];
+    trends[job.name] = points.slice(-TREND_POINTS).map(({ run, status, seconds, bytes }) => ({
       ...{ run, status, seconds },
-      ...(bytes ? { bytes } : {}),
+      ...bytes && { bytes },
     }));
-    const { status, seconds } = job;
-    const now = { run: here, status, seconds };
-    trends[job.name] = [...points, { ...now, ...(job.run ? { bytes: job.run.bytes } : {}) }].slice(
-      -TREND_POINTS,
-    );
   }
   if (input.wholeMatrix) changes.push(...goneJobs(input));
   const count = (status: string): number => jobs.filter((job) => job.status === status).length;
-  const scenarios = { passed: 0, failed: 0, lost: 0, skipped: 0 };
-  for (const { run } of jobs) {
-    for (const name of ["passed", "failed", "lost", "skipped"] as const) {
-      scenarios[name] += run?.counts[name] ?? 0;
-    }
-  }
+  const sum = (name: keyof NightlyResult["scenarios"]): number =>
+    jobs.reduce((total, { run }) => total + (run?.counts[name] ?? 0), 0);
   return {
-    schema: NIGHTLY_RESULT_SCHEMA,
-    run,
+    ...{ schema: NIGHTLY_RESULT_SCHEMA, run, jobs, changes: sortChanges(changes), trends },
     counts: { passed: count("pass"), failed: count("fail"), missing: count("missing") },
-    scenarios,
-    jobs,
-    changes: sortChanges(changes),
-    trends,
+    scenarios: { passed: sum("passed"), failed: sum("failed"), lost: sum("lost"), skipped: sum("skipped") },
   };
 }
 

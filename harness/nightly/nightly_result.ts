@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import { keysOf, list, object, oneOf, optional, record } from "../../lib/schema.ts";
 import type { FileFormat } from "../../vm/host/versioned_json.ts";
 import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
@@ -33,17 +33,6 @@ const RUN = object({
   spent: record(v.string(), NUMBER),
 });
 
-/** Names of what decides the outcome of a job, each with a digest of its own. */
-export const DIGEST_NAMES = [
-  "source",
-  "patch",
-  "config",
-  "kernel",
-  "harness",
-  "scenarios",
-  "options",
-] as const;
-
 /** Digests of what decides the outcome of a job, each under a name that a person knows. */
 const DIGESTS = object({
   /** Kernel source; undefined for a ready kernel, whose file is `kernel`. */
@@ -60,6 +49,9 @@ const DIGESTS = object({
   /** Options of the suite, and the versions of Deno and QEMU. */
   options: TEXT,
 });
+
+/** The names of these. */
+export const DIGEST_NAMES: readonly (keyof JobDigests)[] = keysOf(DIGESTS.entries);
 
 const JOB_STATUS = oneOf(["pass", "fail", "missing"]);
 

@@ -21,16 +21,13 @@ interface TimeBreakdownInput {
  */
 export function timeBreakdown(input: TimeBreakdownInput): Record<string, number> {
   const { wall, slots, planning, builds, cutShort, jobs } = input;
-  const spent = new Map<string, number>();
-  const add = (name: string, seconds: number): void => void spent.set(name, (spent.get(name) ?? 0) + seconds);
-  add("planning", planning);
-  add("kernel builds", builds);
-  add("jobs cut short", cutShort);
-  for (const job of jobs) {
-    if (job.reused) continue;
-    for (const [name, seconds] of Object.entries(jobBreakdown(job))) add(name, seconds);
+  const spent: Record<string, number> = { planning, "kernel builds": builds, "jobs cut short": cutShort };
+  for (const job of jobs.filter(({ reused }) => !reused)) {
+    for (const [name, seconds] of Object.entries(jobBreakdown(job))) {
+      spent[name] = (spent[name] ?? 0) + seconds;
+    }
   }
-  const rounded = [...spent].map(([name, seconds]): [string, number] => [name, tenths(seconds)]);
+  const rounded = Object.entries(spent).map(([name, seconds]): [string, number] => [name, tenths(seconds)]);
   const known = rounded.reduce((sum, [, seconds]) => sum + seconds, 0);
   // The clocks of the jobs' processes and ours are the same, but each starts a moment later.
   rounded.push(["waiting", tenths(Math.max(wall * slots - known, 0))]);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-import { join, normalize } from "@std/path";
+import { basename, dirname, join, normalize } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
+import { ignoreMissing } from "../../vm/host/ignore_missing.ts";
 import { parseVersioned } from "../../vm/host/versioned_json.ts";
 import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
 import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
 import { imagePicture } from "./html/image_picture.ts";
 import {
+  isBroken,
   type KeptFiles,
   type ReportJob,
   type ReportScenario,
@@ -32,53 +34,36 @@ const MAX_FAILURES = 200;
  * @throws {UsageError} when there is neither, or it is not as it must be
  */
 export async function readResultTree(path: string): Promise<ResultTree> {
-  const { file, directory } = await findResultFile(path);
-  const text = await Deno.readTextFile(file).catch((error: Error) => {
-    throw new UsageError(`${file} cannot be read: ${error.message}`);
-  });
-  const tree = file.endsWith("nightly.json")
-    ? treeOfNightlyRun(parseVersioned(text, file, NIGHTLY_RESULT_FORMAT))
-    : treeOfRun(parseVersioned(text, file, RUN_RESULT_FORMAT));
-  return await withKeptFiles(tree, directory);
-}
-
-async function findResultFile(path: string): Promise<{ file: string; directory: string }> {
-  const info = await statOf(path);
+  const isFile = /(^|\/)(nightly|results)\.json$/.test(path);
+  const directory = isFile ? dirname(path) : path;
+  const names = isFile ? [basename(path)] : ["nightly.json", "results.json"];
+  for (const name of names) {
+    const file = join(directory, name);
+    const text = await Deno.readTextFile(file).catch(ignoreMissing);
+    if (text === undefined) continue;
+    const tree = name === "nightly.json"
+      ? treeOfNightlyRun(parseVersioned(text, file, NIGHTLY_RESULT_FORMAT))
+      : treeOfRun(parseVersioned(text, file, RUN_RESULT_FORMAT));
+    return await withKeptFiles(tree, directory);
+  }
+  const info = await Deno.stat(path).catch(ignoreMissing);
   if (!info) throw new UsageError(`${path}: no such file or directory`);
-  if (!info.isDirectory) {
-    if (/(^|\/)(nightly|results)\.json$/.test(path)) return { file: path, directory: join(path, "..") };
-    throw new UsageError(`${path}: expected a directory, or a file nightly.json or results.json`);
-  }
-  for (const name of ["nightly.json", "results.json"]) {
-    const file = join(path, name);
-    if (await statOf(file)) return { file, directory: path };
-  }
   throw new UsageError(
-    `${path}: expected a directory of results, found neither nightly.json nor results.json`,
+    info.isDirectory
+      ? `${path}: expected a directory of results, found neither nightly.json nor results.json`
+      : `${path}: expected a directory, or a file nightly.json or results.json`,
   );
-}
-
-async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-    throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);
-  }
 }
 
 async function withKeptFiles(tree: ResultTree, root: string): Promise<ResultTree> {
   let failures = 0;
-  const jobs: ReportJob[] = [];
-  for (const job of tree.jobs) {
-    const scenarios: ReportScenario[] = [];
-    for (const scenario of job.scenarios) {
-      const isFailure = scenario.status === "fail" || scenario.status === "lost";
-      const reads = isFailure && scenario.files !== undefined && failures++ < MAX_FAILURES;
-      scenarios.push(reads ? { ...scenario, kept: await readKeptFiles(root, job, scenario) } : scenario);
-    }
-    jobs.push({ ...job, scenarios });
-  }
+  const jobs = await Promise.all(tree.jobs.map(async (job) => {
+    const scenarios = await Promise.all(job.scenarios.map(async (scenario) => {
+      const reads = isBroken(scenario) && scenario.files !== undefined && failures++ < MAX_FAILURES;
+      return reads ? { ...scenario, kept: await readKeptFiles(root, job, scenario) } : scenario;
+    }));
+    return { ...job, scenarios };
+  }));
   return { ...tree, jobs };
 }
 

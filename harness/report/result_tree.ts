@@ -15,18 +15,13 @@ import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord }
 import type { Markup } from "./html/markup.ts";
 
 /** Results in the one form that every report is written from: those of a run, or of a nightly one. */
-export interface ResultTree {
+export interface ResultTree extends Omit<NightlyResult, "schema" | "run" | "jobs"> {
   readonly kind: "run" | "nightly";
   readonly run: Omit<NightlyRun, "matrix"> & { readonly matrix?: NightlyRun["matrix"] };
   /** Jobs of a nightly run; of a single run its platforms. */
   readonly jobs: readonly ReportJob[];
-  readonly counts: NightlyResult["counts"];
-  readonly scenarios: RunResult["counts"];
   readonly bytes: ByteCounts;
   readonly volatile: RunResult["volatile"];
-  /** Empty for a single run: it knows no history. */
-  readonly changes: readonly NightlyChange[];
-  readonly trends: Readonly<Record<string, readonly TrendPoint[]>>;
 }
 
 /** A job, or a platform of a single run. */
@@ -60,77 +55,58 @@ export interface KeptFiles {
 
 /** The tree of a single run: a job for each of its platforms. */
 export function treeOfRun(result: RunResult): ResultTree {
+  const { started, milliseconds, bytes, volatile } = result;
   const platforms = [...new Set([...result.kernels, ...result.results].map(({ platform }) => platform))];
   const jobs = platforms.map((platform) => platformJob(result, platform));
   const count = (status: string): number => jobs.filter((job) => job.status === status).length;
   return {
     kind: "run",
-    run: {
-      id: result.started,
-      started: result.started,
-      milliseconds: result.milliseconds,
-      complete: true,
-      spent: {},
-    },
-    jobs,
+    run: { id: started, started, milliseconds, complete: true, spent: {} },
+    ...{ jobs, scenarios: result.counts, bytes, volatile },
     counts: { passed: count("pass"), failed: count("fail"), missing: 0 },
-    scenarios: result.counts,
-    bytes: result.bytes,
-    volatile: result.volatile,
-    changes: [],
-    trends: {},
+    ...{ changes: [], trends: {} },
   };
 }
 
 function platformJob(result: RunResult, name: string): ReportJob {
   const kernels = result.kernels.filter(({ platform }) => platform === name);
   const scenarios = withTitles(result.results.filter(({ platform }) => platform === name));
-  const flavour = FLAVOUR_SUFFIX.exec(name)?.[1] ?? "plain";
-  const platform = name.replace(FLAVOUR_SUFFIX, "");
+  const [platform = name, flavour = "plain"] = /^(.+)-(debug|fault)$/.exec(name)?.slice(1) ?? [];
   const has = (status: string): boolean => scenarios.some((scenario) => scenario.status === status);
   const kind = has("fail") ? "test" : has("lost") ? "guest lost" : has("pass") ? undefined : "nothing ran";
-  const digests = kernels[0]?.digests;
+  const { name: kernel = "unknown", key, digests } = kernels[0] ?? {};
   return {
-    name,
-    kernel: kernels[0]?.name ?? "unknown",
-    platform,
-    flavour,
-    suite: "scenarios",
-    ...(kernels[0]?.key === undefined ? {} : { digest: kernels[0].key }),
-    ...(digests && { digests }),
+    ...{ name, kernel, platform, flavour, suite: "scenarios", reused: false, files: ".", kernels, scenarios },
+    ...key !== undefined && { digest: key },
+    ...digests && { digests },
     status: kind === undefined ? "pass" : "fail",
-    ...(kind && { failure: { kind, logTail: [] } }),
-    ...(kind === "nothing ran" && { reason: "no scenario ran" }),
+    ...kind && { failure: { kind, logTail: [] } },
+    ...kind === "nothing ran" && { reason: "no scenario ran" },
     seconds: scenarios.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000,
-    reused: false,
     reproduce: `deno task test:qemu --arch ${name}`,
-    files: ".",
-    kernels,
     started: result.started,
-    scenarios,
   };
 }
 
 /** The tree of a nightly run. */
 export function treeOfNightlyRun(result: NightlyResult): ResultTree {
   const bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
-  const volatile: Record<string, { bytes: number; reason: string }> = {};
+  const volatile = new Map<string, { bytes: number; reason: string }>();
   for (const { run } of result.jobs) {
     if (!run) continue;
     addCounts(bytes, run.bytes);
-    for (const [name, entry] of Object.entries(run.volatile)) {
-      const sum = (Object.hasOwn(volatile, name) ? volatile[name]?.bytes : undefined) ?? 0;
-      volatile[name] = { bytes: sum + entry.bytes, reason: entry.reason };
+    for (const [name, { bytes, reason }] of Object.entries(run.volatile)) {
+      volatile.set(name, { bytes: (volatile.get(name)?.bytes ?? 0) + bytes, reason });
     }
   }
   const jobs = result.jobs.map(({ run, ...job }): ReportJob => ({
     ...job,
     kernels: run?.kernels ?? [],
-    ...(run && { started: run.started }),
+    ...run && { started: run.started },
     scenarios: withTitles(run?.results ?? []),
   }));
-  const { run, counts, scenarios, changes, trends } = result;
-  return { kind: "nightly", run, jobs, counts, scenarios, bytes, volatile, changes, trends };
+  const { schema: _, ...rest } = result;
+  return { ...rest, kind: "nightly", jobs, bytes, volatile: Object.fromEntries(volatile) };
 }
 
 function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {

@@ -164,7 +164,7 @@ function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefine
       kind: "flaky",
       ...good,
       since: failures[0]!.run,
-      text: `${now.passed ? "passes now; " : ""}${text}`,
+      text: (now.passed ? "passes now; " : "") + text,
     };
   }
   const last = timeline.at(-1);
@@ -172,24 +172,15 @@ function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefine
     if (!last || last.passed) return undefined;
     const since = firstFailure(timeline);
     const changed = changedDigests(last.digests, now.digests);
-    return {
-      kind: "fixed",
-      ...good,
-      since: since.run,
-      changed,
-      text: `failed since ${dayOf(since.run)}${why(changed)}`,
-    };
+    const text = `failed since ${dayOf(since.run)}${why(changed)}`;
+    return { kind: "fixed", ...good, since: since.run, changed, text };
   }
   const first = last && !last.passed ? firstFailure(timeline) : now;
   const changed = lastGood ? changedDigests(lastGood.digests, first.digests) : [];
   const before = lastGood ? `passed last on ${dayOf(lastGood.run)}${why(changed)}` : "no earlier run passed";
-  return first === now ? { kind: "new failure", ...good, since: now.run, changed, text: before } : {
-    kind: "still failing",
-    ...good,
-    since: first.run,
-    changed,
-    text: `since ${dayOf(first.run)}; ${before}`,
-  };
+  const change = { ...good, since: first.run, changed };
+  if (first === now) return { kind: "new failure", ...change, text: before };
+  return { kind: "still failing", ...change, text: `since ${dayOf(first.run)}; ${before}` };
 }
 
 function firstFailure(timeline: readonly Outcome[]): Outcome {
@@ -202,9 +193,8 @@ function slower(now: Outcome, timeline: readonly Outcome[], rule: SlownessRule):
   const median = medianOf(times)!;
   if (now.seconds <= median * rule.factor || now.seconds - median < rule.seconds) return undefined;
   const duration = { seconds: now.seconds, median, samples: times.length };
-  const text = `took ${formatDuration(now.seconds)}: the median of ${times.length} runs is ${
-    formatDuration(median)
-  }`;
+  const took = `took ${formatDuration(now.seconds)}`;
+  const text = `${took}: the median of ${times.length} runs is ${formatDuration(median)}`;
   return { kind: "slower", duration, text };
 }
 
@@ -222,8 +212,8 @@ export function medianOf(numbers: readonly number[]): number | undefined {
 function changedDigests(before: Partial<JobDigests>, after: Partial<JobDigests>): ChangedDigest[] {
   return DIGEST_NAMES.filter((name) => before[name] !== after[name]).map((name) => ({
     name,
-    ...(before[name] === undefined ? {} : { before: before[name] }),
-    ...(after[name] === undefined ? {} : { after: after[name] }),
+    ...before[name] !== undefined && { before: before[name] },
+    ...after[name] !== undefined && { after: after[name] },
   }));
 }
 

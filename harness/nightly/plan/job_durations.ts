@@ -41,15 +41,17 @@ export function recordedDurations(history: History, names: readonly string[]): M
  */
 export async function readDurations(path: string | undefined): Promise<Map<string, number> | undefined> {
   if (path === undefined) return undefined;
-  if (basename(path) === DURATIONS_FILE) return await readDurationsFile(path);
-  const result = await new RunDirectory(dirname(path)).readResult();
-  if (basename(path) !== "nightly.json" || !result) {
-    throw new UsageError(
-      `option --durations takes the nightly.json of a nightly run or a ${DURATIONS_FILE}: found "${path}"`,
-    );
+  const name = basename(path);
+  if (name === DURATIONS_FILE) {
+    const file = await readVersioned(path, { schema: DURATIONS, version: DURATIONS_SCHEMA });
+    if (file) return new Map(Object.entries(file.seconds));
   }
-  return new Map(
-    result.jobs.filter(({ seconds }) => seconds > 0).map(({ name, seconds }) => [name, seconds]),
+  const result = name === "nightly.json" ? await new RunDirectory(dirname(path)).readResult() : undefined;
+  if (result) {
+    return new Map(result.jobs.map(({ name, seconds }) => [name, seconds] as const).filter(([, s]) => s > 0));
+  }
+  throw new UsageError(
+    `option --durations takes the nightly.json of a nightly run or a ${DURATIONS_FILE}: found "${path}"`,
   );
 }
 
@@ -61,10 +63,4 @@ export async function readDurations(path: string | undefined): Promise<Map<strin
  */
 export async function writeDurations(path: string, durations: ReadonlyMap<string, number>): Promise<void> {
   await writeJson(path, { schema: DURATIONS_SCHEMA, seconds: Object.fromEntries(durations) });
-}
-
-async function readDurationsFile(path: string): Promise<Map<string, number>> {
-  const file = await readVersioned(path, { schema: DURATIONS, version: DURATIONS_SCHEMA });
-  if (!file) throw new UsageError(`option --durations: there is no ${path}`);
-  return new Map(Object.entries(file.seconds));
 }

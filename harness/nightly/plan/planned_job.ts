@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { list, object, oneOf, optional, variant } from "../../../lib/schema.ts";
+import { either, list, object, oneOf, optional } from "../../../lib/schema.ts";
 import type { FileFormat } from "../../../vm/host/versioned_json.ts";
 import { NUMBER, TEXT } from "../../run/run_result.ts";
 import { JOB_ENTRIES, type NightlyJob } from "../nightly_result.ts";
 import { SUITES } from "./matrix.ts";
 
-/** What runs a job: the command line of ckptest, or a test file. */
-export type JobCommand =
-  | { readonly kind: "ckptest"; readonly args: readonly string[]; readonly writesResults: boolean }
-  | { readonly kind: "test"; readonly file: string; readonly permissions: string };
-
-const COMMAND = variant<JobCommand>("kind", [
-  object({ kind: v.literal("ckptest"), args: list(TEXT), writesResults: v.boolean("true or false") }),
-  object({ kind: v.literal("test"), file: TEXT, permissions: TEXT }),
-]);
+const COMMAND = either(
+  "a command",
+  object({ kind: oneOf(["ckptest"]), args: list(TEXT), writesResults: v.boolean("true or false") }),
+  object({ kind: oneOf(["test"]), file: TEXT, permissions: TEXT }),
+);
 
 const PLANNED_JOB = object({
   ...JOB_ENTRIES,
@@ -47,6 +43,8 @@ const PLAN = object({
   selected: list(TEXT),
 });
 
+/** What runs a job: the command line of ckptest, or a test file. */
+export type JobCommand = Readonly<v.InferOutput<typeof COMMAND>>;
 /** A job that is ready to run, or the reason why it cannot. */
 export type PlannedJob = Readonly<v.InferOutput<typeof PLANNED_JOB>>;
 /** The file `plan.json` of a nightly run: all jobs, and which of them this run is to do. */

@@ -40,17 +40,13 @@ export async function endOfJob(
   }
   const results = run ? { run } : {};
   if (late) {
-    return {
-      kind: "deadline",
-      reason: `not at its end after ${formatDuration(deadlineSeconds)}`,
-      ...results,
-    };
+    const reason = `not at its end after ${formatDuration(deadlineSeconds)}`;
+    return { kind: "deadline", reason, ...results };
   }
   const kind = failureKind(end, unread !== undefined);
   if (kind === undefined) return { kind, ...results };
   const missing = end.code === EXIT_STATUS.pass ? unread : undefined;
-  const reason = missing ?? reasonOf(end, run) ?? `ended with status ${end.code}`;
-  return { kind, reason, ...results };
+  return { kind, reason: missing ?? reasonOf(end, run) ?? `ended with status ${end.code}`, ...results };
 }
 
 /** What a job came to. */

@@ -11,11 +11,7 @@ const MAX_ROWS = 300;
 /** Jobs by kernel, platform and flavour (rows) and suite (columns). */
 export function matrix({ jobs }: ResultTree, problems: readonly Problem[]): Markup {
   const suites = [...new Set(jobs.map(({ suite }) => suite))];
-  const rows = new Map<string, ReportJob[]>();
-  for (const job of jobs) {
-    const key = JSON.stringify([job.kernel, job.platform, job.flavour]);
-    rows.set(key, [...rows.get(key) ?? [], job]);
-  }
+  const rows = Map.groupBy(jobs, (job) => JSON.stringify([job.kernel, job.platform, job.flavour]));
   const linkOf = (job: ReportJob): string | undefined =>
     problems.find(({ places }) => places.some((place) => place.job === job))?.id;
   // The rows of a kernel stand together, wherever the plan has them.
@@ -71,13 +67,10 @@ function cellWord(job: ReportJob): string {
 
 function cellDetail(job: ReportJob): string {
   if (job.status === "missing") return "";
-  const passed = count(job, "pass");
-  const skipped = count(job, "skip");
-  return [
-    ...(job.scenarios.length > 0 ? [`${passed} of ${job.scenarios.length - skipped}`] : []),
-    ...(skipped > 0 ? [`${skipped} skipped`] : []),
-    job.reused ? "reused" : formatDuration(job.seconds),
-  ].join(", ");
+  const [passed, skipped, all] = [count(job, "pass"), count(job, "skip"), job.scenarios.length];
+  const time = job.reused ? "reused" : formatDuration(job.seconds);
+  return [all > 0 && `${passed} of ${all - skipped}`, skipped > 0 && `${skipped} skipped`, time]
+    .filter((text) => text !== false).join(", ");
 }
 
 function count({ scenarios }: ReportJob, status: string): number {
