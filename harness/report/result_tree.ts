@@ -5,11 +5,9 @@ import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
 import { type Finding, findingText } from "../../lib/image/finding.ts";
 import {
   type JobDigests,
-  type NightlyChange,
   type NightlyJob,
   type NightlyResult,
   type NightlyRun,
-  type TrendPoint,
 } from "../nightly/nightly_result.ts";
 import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord } from "../run/run_result.ts";
 import type { Markup } from "./html/markup.ts";
@@ -71,7 +69,8 @@ export function treeOfRun(result: RunResult): ResultTree {
 function platformJob(result: RunResult, name: string): ReportJob {
   const kernels = result.kernels.filter(({ platform }) => platform === name);
   const scenarios = withTitles(result.results.filter(({ platform }) => platform === name));
-  const [platform = name, flavour = "plain"] = /^(.+)-(debug|fault)$/.exec(name)?.slice(1) ?? [];
+  const [, flavour = "plain"] = FLAVOUR_SUFFIX.exec(name) ?? [];
+  const platform = name.replace(FLAVOUR_SUFFIX, "");
   const has = (status: string): boolean => scenarios.some((scenario) => scenario.status === status);
   const kind = has("fail") ? "test" : has("lost") ? "guest lost" : has("pass") ? undefined : "nothing ran";
   const { name: kernel = "unknown", key, digests } = kernels[0] ?? {};
