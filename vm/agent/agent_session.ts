@@ -240,8 +240,11 @@ export class AgentSession {
   }
 
   /** Calls the system call under test and brings the image home. */
-  checkpoint({ sink, deadlineMs, nr = 390, ...options }: CheckpointOptions): Promise<CheckpointResult> {
-    return this.#carry("checkpoint", { nr, ...options }, { sink, deadlineMs });
+  checkpoint(
+    { sink, deadlineMs, nr = 390, fd, signals, ...options }: CheckpointOptions,
+  ): Promise<CheckpointResult> {
+    const words = { fd: fd === "none" ? -1 : fd, ignoresSignals: signals === "ignored" ? 1 : undefined };
+    return this.#carry("checkpoint", { nr, ...options, ...words }, { sink, deadlineMs });
   }
 
   /** Lets a paused checkpoint go on; gives what came of its image since. */

@@ -8,7 +8,7 @@ import { AgentError } from "./agent_session.ts";
 import { canStartHostAgent, STAND_IN_NR, startHostAgent } from "./testing/host_agent.ts";
 import { type Arch, ARCHES, AREA, comesToState, mapArea, NR, runToStop } from "./testing/host_agent_case.ts";
 
-// The agent on a kernel of 2008, as far as one can be made up: vm/guest/agent/old_kernel.c says what is missing.
+// The agent on a kernel of 2008, as far as one can be made up: vm/guest/testing/host_kernel.c says what is missing.
 
 function oldTest(
   name: string,

@@ -107,7 +107,7 @@ export function guestCompileCommand(
   const sources = [
     ...COMMON,
     ...(program === "target" ? TARGET : AGENT),
-    ...(program === "agent-host" ? ["agent/old_kernel.c"] : []),
+    ...(program === "agent-host" ? ["testing/host_boot.c", "testing/host_kernel.c"] : []),
   ];
   return [
     "gcc",

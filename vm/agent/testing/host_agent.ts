@@ -37,7 +37,7 @@ interface HostAgentOptions {
   readonly serial?: (
     conn: ByteConnection,
   ) => { readonly control: ByteConnection; readonly data: ByteConnection };
-  /** Whether this machine's kernel answers the agent as Linux 2.6.28 would (vm/guest/agent/old_kernel.c). */
+  /** Whether this machine's kernel answers the agent as Linux 2.6.28 would (vm/guest/testing/host_kernel.c). */
   readonly isOld?: boolean;
 }
 

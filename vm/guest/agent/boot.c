@@ -14,7 +14,6 @@
 // Not in the headers for user space.
 #define MNT_DETACH 2
 
-#define PORTS_DIRECTORY "/sys/class/virtio-ports"
 #define MAX_PORTS 31
 #define SERIAL_LINE "/dev/ttyS1"
 #define EAGER_LOOKS 200
@@ -53,7 +52,7 @@ void boot_empty_run(void)
 	empty_tmpfs(RUN_DIRECTORY, "mode=0755,size=90%");
 }
 
-static void mount_writable(void)
+void boot_mount_writable(void)
 {
 	mount_or_die("proc", "/proc", NULL);
 	mount_or_die("tmpfs", "/run", "mode=0755");
@@ -79,43 +78,32 @@ void boot_mount_all(void)
 			SYS(dup2, null, fd);
 	if (null > 2)
 		SYS(close, null);
-	mount_writable();
+	boot_mount_writable();
 }
 
-static void port_path(struct text *path, const char *before, int port, const char *after)
-{
-	path->length = 0;
-	text_put(path, before);
-	// Device, then port: all ports are of one device, whose number the kernel counts from 0 up.
-	text_put(path, "/vport0p");
-	text_decimal(path, (u64)port);
-	text_put(path, after);
-	text_end(path);
-}
-
+// All ports are of one device, whose number the kernel counts from 0 up.
 static int find_port(const char *name)
 {
-	char path_bytes[64];
+	char path[64];
 	char found[64];
-	struct text path = TEXT_IN(path_bytes);
 
 	for (int port = 0; port <= MAX_PORTS; port++) {
-		port_path(&path, PORTS_DIRECTORY, port, "/name");
-		if (sys_read_file(path_bytes, found, sizeof(found)) <= 0)
+		text_print(path, sizeof(path), "/sys/class/virtio-ports/vport0p%d/name", port);
+		if (sys_read_file(path, found, sizeof(found)) <= 0)
 			continue;
-		if (text_starts(found, name) && found[text_length(name)] == '\n') {
-			port_path(&path, "/dev", port, "");
-			long fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		if (!text_starts(found, name) || found[text_length(name)] != '\n')
+			continue;
+		text_print(path, sizeof(path), "/dev/vport0p%d", port);
+		long fd = SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
-			if (fd == -ENOENT) {
-				// It came up after the device files were made by hand.
-				devices_make();
-				fd = SYS(open, path_bytes, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-			}
-			if (fd < 0)
-				fatal(path_bytes, fd);
-			return (int)fd;
+		if (fd == -ENOENT) {
+			// It came up after the device files were made by hand.
+			devices_make();
+			fd = SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		}
+		if (fd < 0)
+			fatal(path, fd);
+		return (int)fd;
 	}
 	return -1;
 }
@@ -171,88 +159,7 @@ void boot_say_hello(void)
 
 	SYS(uname, &names);
 	reply_start("hello");
-	reply_number("protocol", 2);
-	reply_text("arch", ARCH, sizeof(ARCH) - 1);
-	reply_number("word_size", sizeof(long));
-	reply_text("release", names.release, text_length(names.release));
-	reply_text("version", names.version, text_length(names.version));
-	reply_text("machine", names.machine, text_length(names.machine));
-	reply_hex("zero_page_frame", zero_page_frame(), 0);
-	reply_send();
+	reply(" protocol=2 arch=" ARCH " word_size=%d release=%s version=%s machine=%s zero_page_frame=0x%llx",
+	      (int)sizeof(long), names.release, names.version, names.machine, zero_page_frame());
+	reply_end(0);
 }
-
-#ifdef CKPTEST_HOST_TEST
-
-#include <asm/signal.h>
-#include <linux/prctl.h>
-#include <linux/sched.h>
-
-#define AF_UNIX 1
-#define SOCK_STREAM 1
-
-static int connect_to(const char *path)
-{
-	struct {
-		u16 family;
-		char path[108];
-	} address = { .family = AF_UNIX };
-	long fd = SYS(socket, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0);
-
-	memcpy(address.path, path, text_length(path));
-	long error = SYS(connect, fd, &address, sizeof(address));
-
-	if (error < 0)
-		fatal(path, error);
-	SYS(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
-	return (int)fd;
-}
-
-static void bind_devices(const char *root)
-{
-	char bytes[256];
-	struct text path = TEXT_IN(bytes);
-
-	text_put(&path, root);
-	text_put(&path, "/dev");
-	SYS(mkdir, text_end(&path), 0755);
-	long error = SYS(mount, "/dev", bytes, 0, MS_BIND | MS_REC, 0);
-
-	if (error < 0)
-		fatal("bind mount of /dev", error);
-}
-
-void boot_on_host(char **arguments, int *control, int *data)
-{
-	const char *root = arguments[3];
-	int status = 0;
-	long error;
-
-	*control = connect_to(arguments[1]);
-	*data = text_equal(arguments[2], "serial") ? *control : connect_to(arguments[2]);
-	error = SYS(unshare, CLONE_NEWNS | CLONE_NEWPID);
-	if (error < 0)
-		fatal("unshare", error);
-	long child = SYS(fork);
-
-	if (child != 0) {
-		SYS(close, *control);
-		SYS(close, *data);
-		SYS(wait4, child, &status, 0, 0);
-		SYS(exit_group, status == 0 ? 0 : 1);
-	}
-	SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
-	SYS(umask, 0);
-	SYS(mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0);
-	error = SYS(mount, "tmpfs", root, "tmpfs", 0, 0);
-	if (error < 0)
-		fatal(root, error);
-	bind_devices(root);
-	error = SYS(chroot, root);
-	if (error >= 0)
-		error = SYS(chdir, "/");
-	if (error < 0)
-		fatal("chroot", error);
-	mount_writable();
-}
-
-#endif

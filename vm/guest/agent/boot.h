@@ -13,6 +13,8 @@
 
 // Standard descriptors, and the file systems that everything else needs.
 void boot_mount_all(void);
+// Those of them that commands write to.
+void boot_mount_writable(void);
 
 // Finds the two ports by name and opens them.
 void boot_open_ports(int *control, int *data);
@@ -27,9 +29,11 @@ void boot_empty_run(void);
 // Says who is there.
 void boot_say_hello(void);
 
-#ifdef CKPTEST_HOST_TEST
-// In place of a boot: own namespaces with `root` as the root directory, and unix sockets as the ports.
-void boot_on_host(char **arguments, int *control, int *data);
-#endif
+// In tests, in place of a boot: own namespaces with `root` as the root directory, and unix sockets as the ports
+// (testing/host_boot.c).
+void boot_on_host(const unsigned long *stack, int *control, int *data);
+
+// Kernels hand parameters that they do not know to the first process, as its environment.
+bool boot_is_told(const unsigned long *stack, const char *word);
 
 #endif

@@ -17,49 +17,17 @@ static void ignore_signal(int signal)
 	(void)signal;
 }
 
-#ifdef CKPTEST_HOST_TEST
-
-#define STAND_IN_NR 1000000
-
-// In place of the system call under test, on a machine that does not have it: writes so many bytes, byte i
-// being i modulo 251, in portions as a checkpoint might.
-static long stand_in(int fd, u64 length)
-{
-	static u8 portion[4096 + 44];
-	u64 done = 0;
-
-	for (u64 i = 0; done < length; i++) {
-		u64 left = length - done;
-		u64 wanted = i % 2 == 0 ? 44 : sizeof(portion);
-		size_t size = (size_t)(left < wanted ? left : wanted);
-
-		for (size_t k = 0; k < size; k++)
-			portion[k] = (u8)((u32)(done + k) % 251);
-		for (size_t at = 0; at < size;) {
-			long written = SYS(write, fd, portion + at, size - at);
-
-			if (written <= 0)
-				return written;
-			at += (size_t)written;
-		}
-		done += size;
-	}
-	return 1;
-}
-
-#endif
-
 // Arms the kernel's fault injection for this task: a descriptor for disarm_fault(), or a negative errno.
 static long arm_fault(u64 nth)
 {
-	char digits_bytes[24];
-	struct text digits = TEXT_IN(digits_bytes);
+	char bytes[24];
+	struct text digits = TEXT_IN(bytes);
 	long fd = SYS(open, "/proc/thread-self/fail-nth", O_RDWR);
 
 	if (fd < 0)
 		return fd;
-	text_decimal(&digits, nth);
-	long error = SYS(write, fd, digits_bytes, digits.length);
+	text_format(&digits, "%llu", nth);
+	long error = SYS(write, fd, bytes, digits.length);
 
 	return error < 0 ? error : fd;
 }
@@ -74,13 +42,9 @@ static bool disarm_fault(long fd)
 	return came;
 }
 
-static long call_once(const struct call_settings *settings, int fd)
+static long call_once(const struct command *call, int fd)
 {
-#ifdef CKPTEST_HOST_TEST
-	if (settings->nr == STAND_IN_NR)
-		return stand_in(fd, settings->flags);
-#endif
-	return sys_call((long)settings->nr, (long)settings->pid, fd, (long)settings->flags, 0, 0, 0);
+	return SYS_PADDED(call->nr, call->pid, fd, call->flags, 0, 0, 0);
 }
 
 // Whoever may still use addresses of the kernel after the call can have it write its own memory to a file.
@@ -98,42 +62,42 @@ static long probe_kernel_address(void)
 }
 
 // Nothing is open but the image, and there are no handlers but the one that was asked for.
-void caller_run(const struct call_settings *settings, int fd, struct call_outcome *outcome)
+void caller_run(const struct command *call, int fd, struct call_outcome *outcome)
 {
 	if (fd >= 0 && fd != IMAGE_FD)
 		SYS(dup2, fd, IMAGE_FD);
 	sys_close_range(0, IMAGE_FD - 1);
 	sys_close_range(fd >= 0 ? IMAGE_FD + 1 : IMAGE_FD, ~0U);
-	if (settings->handled_signal != 0)
-		sys_sigaction((int)settings->handled_signal, ignore_signal, SA_RESTART);
-	if (settings->ignores_signals) {
+	if (call->handled_signal != 0)
+		sys_sigaction((int)call->handled_signal, ignore_signal, SA_RESTART);
+	if (call->ignores_signals) {
 		sys_sigaction(SIGPIPE, SIG_IGNORE, 0);
 		sys_sigaction(SIGXFSZ, SIG_IGNORE, 0);
 	}
-	if (settings->rlimit_fsize != NEVER)
-		sys_set_limit(RLIMIT_FSIZE, settings->rlimit_fsize);
-	outcome->result = sys_set_ids((u32)settings->uid, (u32)settings->gid);
+	if (call->rlimit_fsize != NEVER)
+		sys_set_limit(RLIMIT_FSIZE, call->rlimit_fsize);
+	outcome->result = sys_set_ids((u32)call->uid, (u32)call->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
-	if (settings->alarm != 0) {
-		long period[] = { 0, (long)settings->alarm, 0, (long)settings->alarm };
+	if (call->alarm != 0) {
+		long period[] = { 0, (long)call->alarm, 0, (long)call->alarm };
 
 		sys_sigaction(SIGALRM, ignore_signal, SA_RESTART);
 		SYS(setitimer, ITIMER_REAL, period, 0);
 	}
 	sys_clock(CLOCK_REALTIME, &outcome->real_before);
 	sys_clock(CLOCK_MONOTONIC, &outcome->before);
-	long fault = settings->fail_nth > 0 ? arm_fault(settings->fail_nth) : -1;
+	long fault = call->fail_nth > 0 ? arm_fault(call->fail_nth) : -1;
 
-	if (settings->fail_nth > 0 && fault < 0) {
+	if (call->fail_nth > 0 && fault < 0) {
 		outcome->result = fault;
 		SYS(exit_group, 1);
 	}
-	outcome->result = call_once(settings, fd >= 0 ? IMAGE_FD : -1);
+	outcome->result = call_once(call, fd >= 0 ? IMAGE_FD : -1);
 	// At once: whatever else the caller does allocates and copies, too.
 	outcome->fault_came = fault >= 0 && disarm_fault(fault);
-	for (u64 i = 1; i < settings->times; i++) {
-		long result = call_once(settings, fd >= 0 ? IMAGE_FD : -1);
+	for (u64 i = 1; i < call->times; i++) {
+		long result = call_once(call, fd >= 0 ? IMAGE_FD : -1);
 
 		if (result != outcome->result)
 			outcome->other_result = outcome->result;
@@ -141,7 +105,7 @@ void caller_run(const struct call_settings *settings, int fd, struct call_outcom
 	}
 	sys_clock(CLOCK_MONOTONIC, &outcome->after);
 	sys_clock(CLOCK_REALTIME, &outcome->real_after);
-	if (settings->alarm != 0)
+	if (call->alarm != 0)
 		SYS(setitimer, ITIMER_REAL, (long[4]){ 0 }, 0);
 	outcome->probe = probe_kernel_address();
 	outcome->returned = true;

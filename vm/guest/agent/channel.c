@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/reboot.h>
+#include <stdarg.h>
 
 #include "serial.h"
 #include "../common/syscall.h"
@@ -13,26 +14,13 @@
 // this.
 #define LONGEST_WAIT_MS 50
 
-struct poll_entry {
-	int fd;
-	short events;
-	short revents;
-};
-
 u8 channel_buffer[BUFFER_BYTES] __attribute__((aligned(4096)));
 
 static int control_fd = -1;
 static int data_fd = -1;
 static char reply_bytes[MAX_LINE];
-static struct text reply = TEXT_IN(reply_bytes);
-
-static int poll_one(int fd, int events, int ms)
-{
-	struct poll_entry one = { .fd = fd, .events = (short)events };
-	long count = SYS(poll, &one, 1, ms);
-
-	return count > 0 ? one.revents : 0;
-}
+static struct text answer = { .bytes = reply_bytes, .size = sizeof(reply_bytes), .escapes = true };
+static char failing[1000];
 
 void console_line(const char *what, long error)
 {
@@ -40,20 +28,14 @@ void console_line(const char *what, long error)
 	struct text line = TEXT_IN(bytes);
 	long fd = SYS(open, "/dev/console", O_WRONLY | O_NOCTTY);
 
-	text_put(&line, "ckptest-agent: ");
-	text_put(&line, what);
-	if (error < 0) {
-		text_put(&line, ": errno ");
-		text_signed(&line, -error);
-	}
+	text_format(&line, "ckptest-agent: %s", what);
+	if (error < 0)
+		text_format(&line, ": errno %ld", -error);
 	text_char(&line, '\n');
-#ifdef CKPTEST_HOST_TEST
-	fd = 2;
-#endif
-	if (fd >= 0)
-		sys_write_all((int)fd, line.bytes, line.length);
-	if (fd > 2)
-		SYS(close, fd);
+	if (fd < 0)
+		return;
+	sys_write_all((int)fd, line.bytes, line.length);
+	SYS(close, fd);
 }
 
 // A machine without ACPI cannot switch itself off: it restarts, and QEMU's -no-reboot turns that into an
@@ -63,9 +45,7 @@ void power_off(void)
 	if (serial_is_on())
 		serial_drain();
 	SYS(sync);
-#ifndef CKPTEST_HOST_TEST
 	SYS(reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, 0);
-#endif
 	SYS(exit_group, 0);
 	__builtin_unreachable();
 }
@@ -73,9 +53,6 @@ void power_off(void)
 void fatal(const char *what, long error)
 {
 	console_line(what, error);
-#ifdef CKPTEST_HOST_TEST
-	SYS(exit_group, 3);
-#endif
 	power_off();
 }
 
@@ -88,9 +65,7 @@ void channel_start(int control, int data)
 		return;
 	}
 	// Until the host has connected, a port takes nothing and reads as ended.
-	while ((poll_one(control, POLLOUT, 1) & POLLOUT) == 0)
-		;
-	while ((poll_one(data, POLLOUT, 1) & POLLOUT) == 0)
+	while ((sys_poll(control, POLLOUT, -1, 1) & sys_poll(data, POLLOUT, -1, 1) & POLLOUT) == 0)
 		;
 }
 
@@ -113,7 +88,7 @@ static size_t port_read(int channel, void *bytes, size_t length)
 		power_off();
 	if (count != -EAGAIN && count != -EINTR)
 		fatal("cannot read from the host", count);
-	poll_one(fd, POLLIN, LONGEST_WAIT_MS);
+	sys_poll(fd, POLLIN, -1, LONGEST_WAIT_MS);
 	return 0;
 }
 
@@ -139,26 +114,21 @@ static void port_write(int channel, const void *bytes, size_t length)
 			power_off();
 		if (count != 0 && count != -EAGAIN && count != -EINTR)
 			fatal("cannot write to the host", count);
-		if (poll_one(fd, POLLOUT, LONGEST_WAIT_MS) & POLLHUP)
+		if (sys_poll(fd, POLLOUT, -1, LONGEST_WAIT_MS) & POLLHUP)
 			power_off();
 	}
 }
 
 bool channel_pause(int fd, int ms)
 {
-	struct poll_entry entries[] = {
-		{ .fd = control_fd, .events = POLLIN },
-		{ .fd = fd, .events = POLLIN },
-	};
-
 	if (serial_is_on())
 		return !serial_wait(CHANNEL_CONTROL, fd, ms);
-	if (SYS(poll, entries, ARRAY_SIZE(entries), ms) <= 0)
-		return true;
+	int found = sys_poll(control_fd, POLLIN, fd, ms);
+
 	// A port that hung up may still hold what the host sent last; the read tells.
-	if ((entries[0].revents & (POLLHUP | POLLIN)) == POLLHUP)
+	if ((found & (POLLHUP | POLLIN)) == POLLHUP)
 		power_off();
-	return (entries[0].revents & POLLIN) == 0;
+	return (found & POLLIN) == 0;
 }
 
 char *channel_read_line(void)
@@ -204,48 +174,41 @@ void data_write(const void *bytes, size_t length)
 	port_write(CHANNEL_DATA, bytes, length);
 }
 
-void blob_start(struct blob *blob, const char *name)
+void blob_start(struct hash *blob)
 {
-	blob->name = name;
-	hash_start(&blob->hash);
+	hash_start(blob);
 }
 
-void blob_write(struct blob *blob, const void *bytes, size_t length)
+void blob_write(struct hash *blob, const void *bytes, size_t length)
 {
-	hash_update(&blob->hash, bytes, length);
+	hash_update(blob, bytes, length);
 	data_write(bytes, length);
 }
 
-void blob_end(struct blob *blob)
+void blob_end(const char *name, struct hash *blob)
 {
 	char bytes[MAX_LINE];
-	struct text line = TEXT_IN(bytes);
+	struct text line = { .bytes = bytes, .size = sizeof(bytes), .escapes = true };
 
-	text_put(&line, "blob name=");
-	text_escaped(&line, blob->name, text_length(blob->name));
-	text_put(&line, " length=");
-	text_decimal(&line, blob->hash.length);
-	text_put(&line, " hash=");
-	text_hex(&line, hash_finish(&blob->hash), 16);
-	text_char(&line, '\n');
+	text_format(&line, "blob name=%s length=%llu hash=%016llx\n", name, blob->length, hash_finish(blob));
 	port_write(CHANNEL_CONTROL, line.bytes, line.length);
 }
 
 void blob_of(const char *name, const void *bytes, size_t length)
 {
-	struct blob blob;
+	struct hash blob;
 
-	blob_start(&blob, name);
+	blob_start(&blob);
 	blob_write(&blob, bytes, length);
-	blob_end(&blob);
+	blob_end(name, &blob);
 }
 
 long blob_of_file(const char *name, int fd, u64 length)
 {
-	struct blob blob;
+	struct hash blob;
 	long count = 0;
 
-	blob_start(&blob, name);
+	blob_start(&blob);
 	while (length > 0) {
 		count = SYS(read, fd, channel_buffer, length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES);
 		if (count <= 0)
@@ -253,71 +216,46 @@ long blob_of_file(const char *name, int fd, u64 length)
 		blob_write(&blob, channel_buffer, (size_t)count);
 		length -= (u64)count;
 	}
-	blob_end(&blob);
+	blob_end(name, &blob);
 	return count < 0 ? count : 0;
 }
 
 void reply_start(const char *first_word)
 {
-	reply.length = 0;
-	reply.full = false;
-	text_put(&reply, first_word);
+	answer.length = 0;
+	answer.full = false;
+	reply("%s", first_word);
 }
 
-static void reply_key(const char *key)
+void reply(const char *format, ...)
 {
-	text_char(&reply, ' ');
-	text_put(&reply, key);
-	text_char(&reply, '=');
+	va_list list;
+
+	va_start(list, format);
+	text_list(&answer, format, list);
+	va_end(list);
 }
 
-void reply_number(const char *key, s64 value)
-{
-	reply_key(key);
-	text_signed(&reply, value);
-}
-
-void reply_hex(const char *key, u64 value, int digits)
-{
-	reply_key(key);
-	if (digits == 0)
-		text_put(&reply, "0x");
-	text_hex(&reply, value, digits == 0 ? 1 : digits);
-}
-
-void reply_text(const char *key, const char *bytes, size_t length)
-{
-	reply_key(key);
-	text_escaped(&reply, bytes, length);
-}
-
-void reply_send(void)
-{
-	if (reply.full)
-		fatal("an answer longer than a line", 0);
-	text_char(&reply, '\n');
-	port_write(CHANNEL_CONTROL, reply.bytes, reply.length);
-}
-
-void reply_error(long error, const char *what)
-{
-	size_t length;
-
-	if (*what == '\0')
-		what = "nothing";
-	length = text_length(what);
-	reply_start("err");
-	reply_number("errno", error < 0 ? -error : error);
-	reply_text("what", what, length > 1000 ? 1000 : length);
-	reply_send();
-}
-
-void reply_result(long error, const char *what)
+void reply_end(long error)
 {
 	if (error < 0) {
-		reply_error(error, what);
-		return;
+		reply_start("err");
+		reply(" errno=%ld what=%s", -error, *failing == '\0' ? "nothing" : failing);
 	}
-	reply_start("ok");
-	reply_send();
+	if (answer.full)
+		fatal("an answer longer than a line", 0);
+	text_char(&answer, '\n');
+	port_write(CHANNEL_CONTROL, answer.bytes, answer.length);
+}
+
+long failed(long error, const char *format, ...)
+{
+	struct text text = TEXT_IN(failing);
+	va_list list;
+
+	va_start(list, format);
+	text_list(&text, format, list);
+	va_end(list);
+	failing[text.length] = '\0';
+	return error;
 }

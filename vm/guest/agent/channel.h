@@ -31,28 +31,21 @@ void data_read(void *bytes, size_t length);
 void data_write(const void *bytes, size_t length);
 
 // A blob's bytes go out as they come; its announcement, with length and digest, follows them.
-struct blob {
-	const char *name;
-	struct hash hash;
-};
-
-void blob_start(struct blob *blob, const char *name);
-void blob_write(struct blob *blob, const void *bytes, size_t length);
-void blob_end(struct blob *blob);
+void blob_start(struct hash *blob);
+void blob_write(struct hash *blob, const void *bytes, size_t length);
+void blob_end(const char *name, struct hash *blob);
 void blob_of(const char *name, const void *bytes, size_t length);
 // Sends at most `length` bytes of what is left of an open file. 0, or the error that ended it early; the blob is
 // announced in any case.
 long blob_of_file(const char *name, int fd, u64 length);
 
-// The answer: reply_start("ok"), any number of fields, reply_send().
+// The answer: reply_start("ok"), any number of " key=value", reply_end(). Values of %s are escaped.
 void reply_start(const char *first_word);
-void reply_number(const char *key, s64 value);
-void reply_hex(const char *key, u64 value, int digits);
-void reply_text(const char *key, const char *bytes, size_t length);
-void reply_send(void);
-// `ok` alone; or, where `error` is negative, `err` with what failed.
-void reply_result(long error, const char *what);
-void reply_error(long error, const char *what);
+void reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Where `error` is negative, all that goes out is `err` with what failed.
+void reply_end(long error);
+// Says what failed. Gives the error, which is negative, or 0 where something may fail yet.
+long failed(long error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // A line on the console, and the end of the guest.
 __attribute__((noreturn)) void fatal(const char *what, long error);

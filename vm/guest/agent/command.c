@@ -5,15 +5,34 @@
 
 #include "channel.h"
 
-static void complain(const char *what, const char *about)
-{
-	char bytes[512];
-	struct text text = TEXT_IN(bytes);
+#define MAX_PID 0x3fffff
+#define MAX_NEEDED 3
 
-	text_put(&text, what);
-	text_put(&text, about);
-	reply_error(EINVAL, text_end(&text));
-}
+static const struct {
+	const char *name;
+	long (*run)(const struct command *command);
+	const char *needed[MAX_NEEDED];
+} COMMANDS[] = {
+#define COMMAND_ENTRY(name, ...) { #name, command_##name, { __VA_ARGS__ } },
+	FOR_EACH_COMMAND(COMMAND_ENTRY)
+};
+
+static const struct {
+	const char *key;
+	size_t offset;
+	u64 absent;
+} NUMBERS[] = {
+#define NUMBER_ENTRY(key, absent) { #key, offsetof(struct command, key), absent },
+	FOR_EACH_NUMBER(NUMBER_ENTRY)
+};
+
+static const struct {
+	const char *key;
+	size_t offset;
+} TEXTS[] = {
+#define TEXT_ENTRY(key) { #key, offsetof(struct command, key) },
+	FOR_EACH_TEXT(TEXT_ENTRY)
+};
 
 static char *split(char *text, char at)
 {
@@ -26,82 +45,67 @@ static char *split(char *text, char at)
 	return NULL;
 }
 
-bool command_parse(struct command *command, char *line)
+static void *field(struct command *command, size_t offset)
 {
-	char *rest = split(line, ' ');
+	return (u8 *)command + offset;
+}
 
-	command->name = line;
-	command->count = 0;
+static long take_words(struct command *command, char *rest)
+{
 	while (rest != NULL) {
 		char *word = rest;
 
 		rest = split(word, ' ');
-		if (command->count == MAX_WORDS) {
-			reply_error(E2BIG, "too many words in a command");
-			return false;
-		}
+		if (command->word_count == MAX_WORDS)
+			return failed(-E2BIG, "too many words in a command");
 		char *value = split(word, '=');
 
-		if (value == NULL || *word == '\0' || !text_unescape(value)) {
-			complain("not a key=value word: ", word);
-			return false;
-		}
-		command->words[command->count].key = word;
-		command->words[command->count++].value = value;
+		if (value == NULL || *word == '\0' || !text_unescape(value))
+			return failed(-EINVAL, "not a key=value word: %s", word);
+		command->words[command->word_count].key = word;
+		command->words[command->word_count++].value = value;
+		for (size_t i = 0; i < ARRAY_SIZE(NUMBERS); i++)
+			if (text_equal(NUMBERS[i].key, word) && !text_number(value, field(command, NUMBERS[i].offset)))
+				return failed(-EINVAL, "not a number: %s", word);
+		for (size_t i = 0; i < ARRAY_SIZE(TEXTS); i++)
+			if (text_equal(TEXTS[i].key, word))
+				*(char **)field(command, TEXTS[i].offset) = value;
 	}
-	return true;
+	return 0;
 }
 
-char *command_text(const struct command *command, const char *key)
+static bool has_key(const struct command *command, const char *key)
 {
-	for (int i = 0; i < command->count; i++)
+	for (int i = 0; i < command->word_count; i++)
 		if (text_equal(command->words[i].key, key))
-			return command->words[i].value;
-	return NULL;
-}
-
-char *command_need_text(const struct command *command, const char *key)
-{
-	char *value = command_text(command, key);
-
-	if (value == NULL)
-		complain("missing: ", key);
-	return value;
-}
-
-bool command_number(const struct command *command, const char *key, u64 *value)
-{
-	const char *text = command_text(command, key);
-
-	if (text == NULL || text_number(text, value))
-		return true;
-	complain("not a number: ", key);
+			return true;
 	return false;
 }
 
-bool command_need_number(const struct command *command, const char *key, u64 *value)
+long command_run(char *line)
 {
-	return command_need_text(command, key) != NULL && command_number(command, key, value);
-}
+	static struct command command;
+	char *rest = split(line, ' ');
 
-bool command_options(const struct command *command, const struct option *options, size_t count, void *settings)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!command_number(command, options[i].key, (u64 *)(void *)((u8 *)settings + options[i].offset)))
-			return false;
-	return true;
-}
+	command = (struct command){ .name = line };
+	for (size_t i = 0; i < ARRAY_SIZE(NUMBERS); i++)
+		*(u64 *)field(&command, NUMBERS[i].offset) = NUMBERS[i].absent;
+	long error = take_words(&command, rest);
 
-bool command_pid(const struct command *command, int *pid)
-{
-	u64 value = 0;
-
-	if (!command_need_number(command, "pid", &value))
-		return false;
-	if (value == 0 || value > 0x3fffff) {
-		complain("not a process id: ", "pid");
-		return false;
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++) {
+		if (!text_equal(COMMANDS[i].name, line))
+			continue;
+		for (int k = 0; k < MAX_NEEDED && COMMANDS[i].needed[k] != NULL; k++)
+			if (!has_key(&command, COMMANDS[i].needed[k]))
+				return failed(-EINVAL, "missing: %s", COMMANDS[i].needed[k]);
+		// To the call under test any number may be given.
+		if (has_key(&command, "pid") && !has_key(&command, "nr") && command.pid - 1 >= MAX_PID)
+			return failed(-EINVAL, "not a process id: pid");
+		// What failed, unless it is said in more detail.
+		failed(0, "%s", COMMANDS[i].name);
+		return COMMANDS[i].run(&command);
 	}
-	*pid = (int)value;
-	return true;
+	return failed(-ENOSYS, "no such command");
 }

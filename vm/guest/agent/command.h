@@ -1,63 +1,73 @@
 // SPDX-License-Identifier: MIT
 // One command of the host: a name, then key=value words. A key has the name of the option in vm/agent/agent_types.ts,
-// with the words apart.
+// with the words apart. A command adds what it has to say to the answer (channel.h) and gives 0, or an error.
 #ifndef CKPTEST_COMMAND_H
 #define CKPTEST_COMMAND_H
 
 #include "../common/types.h"
 
 #define MAX_WORDS 512
+#define NEVER (~0ULL)
+#define PIPE_TO_HOST (~1ULL)
+
+// Every command there is, and the keys that it must have. `event` is carried out by command_event().
+#define FOR_EACH_COMMAND(DO) \
+	/* Programs: the target and others. */ \
+	DO(spawn, "path") DO(exec, "arg") DO(event) DO(quiesce, "pid") DO(stop, "pid") DO(zombie) DO(clean) \
+	/* What can be seen of a process. */ \
+	DO(observe, "pid", "what") DO(pagehash, "pid", "count", "hash") DO(regs, "pid") DO(attach, "pid", "how") \
+	DO(detach, "pid") \
+	/* The call under test: `checkpoint` has a child make it, `resume` goes on where that paused. */ \
+	DO(checkpoint, "nr", "pid") DO(resume, "handle") \
+	/* Everything else that a guest can do. */ \
+	DO(syscall, "nr") DO(readfile, "path") DO(writefile, "path", "length", "hash") DO(time)
+
+// The options with a number, and what they are where they are not given.
+#define FOR_EACH_NUMBER(DO) \
+	/* Whom it is about, and who does it. */ \
+	DO(pid, 0) DO(uid, 0) DO(gid, 0) \
+	/* The call under test, or any other. */ \
+	DO(nr, 0) DO(flags, 0) \
+	/* How often it is made; all calls must return the same. */ \
+	DO(times, 1) \
+	/* After this many microseconds, and again and again, SIGALRM comes, which has a handler. */ \
+	DO(alarm, 0) \
+	DO(rlimit_fsize, NEVER) \
+	/* This allocation of the caller, counted from the call on, fails; 0: none does. */ \
+	DO(fail_nth, 0) \
+	/* The caller has a handler for this signal; 0: for none. */ \
+	DO(handled_signal, 0) \
+	/* Whether SIGPIPE and SIGXFSZ are ignored. */ \
+	DO(ignores_signals, 0) \
+	/* Descriptors of the agent in place of a pipe: what the caller gets (NEVER: one that is not open), and where its \
+	   image can be read (NEVER: nowhere). */ \
+	DO(fd, PIPE_TO_HOST) DO(reader, NEVER) \
+	/* The agent stops reading after this many bytes, and the host goes on with other commands. */ \
+	DO(pause_at, NEVER) \
+	/* How such a call goes on: nobody reads any more, or not before the caller has ended or this time is over. */ \
+	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
+	/* Parts of files, numbers of pages, and whether the registers of the FPU are asked for. */ \
+	DO(offset, 0) DO(length, NEVER) DO(count, 0) DO(fpu, 1)
+
+#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash)
 
 struct command {
 	const char *name;
-	int count;
+	int word_count;
 	struct {
 		const char *key;
 		char *value;
 	} words[MAX_WORDS];
+#define DECLARE_NUMBER(key, absent) u64 key;
+	FOR_EACH_NUMBER(DECLARE_NUMBER)
+#define DECLARE_TEXT(key) char *key;
+	FOR_EACH_TEXT(DECLARE_TEXT)
 };
 
-// Every command there is: `event` is carried out by command_event().
-#define FOR_EACH_COMMAND(DO) \
-	/* Programs: the target and others. */ \
-	DO(spawn) DO(exec) DO(event) DO(quiesce) DO(stop) DO(zombie) DO(clean) \
-	/* What can be seen of a process. */ \
-	DO(observe) DO(pagehash) DO(regs) DO(attach) DO(detach) \
-	/* The call under test: `checkpoint` has a child make it, `resume` goes on where that paused. */ \
-	DO(checkpoint) DO(resume) \
-	/* Everything else that a guest can do. */ \
-	DO(syscall) DO(readfile) DO(writefile) DO(time)
-
-#define DECLARE_COMMAND(name) void command_##name(const struct command *command);
+#define DECLARE_COMMAND(name, ...) long command_##name(const struct command *command);
 FOR_EACH_COMMAND(DECLARE_COMMAND)
 
-// Splits a line in place. False after it has answered `err`.
-bool command_parse(struct command *command, char *line);
-
-// The value of a key, decoded; NULL when it is absent.
-char *command_text(const struct command *command, const char *key);
-
-// The value of a key that must be there; answers `err` and gives NULL when it is not.
-char *command_need_text(const struct command *command, const char *key);
-
-// A number that must be there. False after it has answered `err`.
-bool command_need_number(const struct command *command, const char *key, u64 *value);
-
-// A number that keeps its value when the key is absent. False after it has answered `err`.
-bool command_number(const struct command *command, const char *key, u64 *value);
-
-// Numbers of a struct, each under the name of its field.
-struct option {
-	const char *key;
-	size_t offset;
-};
-
-#define OPTION(type, field) { #field, offsetof(type, field) }
-
-// Reads those that are given into `settings`. False after it has answered `err`.
-bool command_options(const struct command *command, const struct option *options, size_t count, void *settings);
-
-// pid=P as a path's part: a positive decimal number. False after it has answered `err`.
-bool command_pid(const struct command *command, int *pid);
+// Splits a line in place and carries it out. 0, or an error: see failed().
+long command_run(char *line);
 
 #endif

@@ -33,13 +33,10 @@ struct directory_entry {
 
 static void make(const struct device *device)
 {
-	char bytes[300];
-	struct text path = TEXT_IN(bytes);
+	char path[300];
 	u32 number = (device->minor & 0xff) | device->major << 8 | (device->minor & ~0xffU) << 12;
 
-	text_put(&path, "/dev/");
-	text_put(&path, device->name);
-	SYS(mknod, text_end(&path), device->mode, number);
+	SYS(mknod, text_print(path, sizeof(path), "/dev/%s", device->name), device->mode, number);
 }
 
 static u32 take_number(const char **at)
@@ -54,17 +51,13 @@ static u32 take_number(const char **at)
 // /sys/class/CLASS/NAME/dev holds "MAJOR:MINOR\n".
 static void make_listed(const char *class, const char *name, u32 mode)
 {
-	char bytes[600];
+	char path[600];
 	char number[32];
-	struct text path = TEXT_IN(bytes);
 	const char *at = number;
 	struct device device = { .name = name, .mode = mode };
 
-	text_put(&path, class);
-	text_char(&path, '/');
-	text_put(&path, name);
-	text_put(&path, "/dev");
-	if (sys_read_file(text_end(&path), number, sizeof(number)) <= 0)
+	text_print(path, sizeof(path), "%s/%s/dev", class, name);
+	if (sys_read_file(path, number, sizeof(number)) <= 0)
 		return;
 	device.major = take_number(&at);
 	at++;

@@ -2,6 +2,7 @@
 // Files of the guest, to the host and from it.
 #include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
 
 #include "channel.h"
 #include "command.h"
@@ -25,51 +26,31 @@ static long take_bytes(int fd, u64 length, struct hash *hash)
 	return error;
 }
 
-void command_writefile(const struct command *command)
+long command_writefile(const struct command *command)
 {
-	const char *path = command_text(command, "path");
 	struct hash hash;
-	u64 length;
-	char digest[17];
-	struct text text = TEXT_IN(digest);
-
-	if (!command_need_number(command, "length", &length))
-		return;
-	const char *expected = command_need_text(command, "hash");
-	// Without a path it still takes the bytes, and then says that it has no place for them.
-	long fd = SYS(open, path != NULL ? path : "", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-	long error = take_bytes((int)fd, length, &hash);
+	long fd = SYS(open, command->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	long error = take_bytes((int)fd, command->length, &hash);
 
 	if (fd >= 0)
 		SYS(close, fd);
-	text_hex(&text, hash_finish(&hash), 16);
-	if (expected == NULL)
-		return;
-	if (!text_equal(text_end(&text), expected))
-		reply_error(EBADMSG, "the bytes that came do not have the digest that was announced");
-	else
-		reply_result(error, path != NULL ? path : "missing: path");
+	if (!hash_is(&hash, command->hash))
+		return failed(-EBADMSG, "the bytes that came do not have the digest that was announced");
+	return failed(error, "%s", command->path);
 }
 
 // What there is of `length` bytes from `offset` on; by default all of the file.
-void command_readfile(const struct command *command)
+long command_readfile(const struct command *command)
 {
-	const char *path = command_need_text(command, "path");
-	u64 offset = 0;
-	u64 length = ~0ULL;
-
-	if (path == NULL || !command_number(command, "offset", &offset) ||
-	    !command_number(command, "length", &length))
-		return;
-	long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
-	long error = fd;
+	long fd = SYS(open, command->path, O_RDONLY | O_CLOEXEC);
+	s64 error = fd;
 
 	// Not every file can be sought in.
-	if (fd >= 0 && offset != 0)
-		error = sys_seek_set((int)fd, offset);
+	if (fd >= 0 && command->offset != 0)
+		error = sys_seek((int)fd, command->offset, SEEK_SET);
 	if (error >= 0)
-		error = blob_of_file("file", (int)fd, length);
+		error = blob_of_file("file", (int)fd, command->length);
 	if (fd >= 0)
 		SYS(close, fd);
-	reply_result(error, path);
+	return failed((long)error, "%s", command->path);
 }

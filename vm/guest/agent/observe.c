@@ -57,7 +57,7 @@ static long next_line(struct line_reader *reader, char *line, size_t size)
 }
 
 struct page_list {
-	struct blob blob;
+	struct hash blob;
 	struct page_buffers *buffers;
 	int pagemap;
 	u32 count;
@@ -172,11 +172,11 @@ static long send_pages(int pid)
 	};
 	long error = maps.fd < 0 ? maps.fd : list.pagemap < 0 ? list.pagemap : 0;
 
-	blob_start(&list.blob, "pages");
+	blob_start(&list.blob);
 	if (error == 0)
 		error = list_pages(&list, &maps);
 	flush_pages(&list);
-	blob_end(&list.blob);
+	blob_end("pages", &list.blob);
 	if (maps.fd >= 0)
 		SYS(close, maps.fd);
 	if (list.pagemap >= 0)
@@ -202,15 +202,12 @@ static long send_proc_file(int pid, char *name)
 	return error;
 }
 
-void command_observe(const struct command *command)
+long command_observe(const struct command *command)
 {
-	int pid;
+	int pid = (int)command->pid;
+	char *names = command->what;
 
-	if (!command_pid(command, &pid))
-		return;
-	char *names = command_need_text(command, "what");
-
-	while (names != NULL && *names != '\0') {
+	while (*names != '\0') {
 		char *name = names;
 
 		while (*names != ',' && *names != '\0')
@@ -219,13 +216,10 @@ void command_observe(const struct command *command)
 			*names++ = '\0';
 		long error = text_equal(name, "pages") ? send_pages(pid) : send_proc_file(pid, name);
 
-		if (error < 0) {
-			reply_error(error, name);
-			return;
-		}
+		if (error < 0)
+			return failed(error, "%s", name);
 	}
-	if (names != NULL)
-		reply_result(0, "");
+	return 0;
 }
 
 #define HASHES_PER_ROUND 1024
@@ -253,43 +247,33 @@ static u64 page_hash(struct memory *memory, int pid, u64 address)
 }
 
 // Takes all addresses off the data port in any case, and gives a digest for each.
-void command_pagehash(const struct command *command)
+long command_pagehash(const struct command *command)
 {
 	static u64 words[HASHES_PER_ROUND];
-	struct hash addresses;
-	struct blob blob;
-	char digest[17];
-	struct text text = TEXT_IN(digest);
-	u64 count;
-	int pid;
-
-	if (!command_need_number(command, "count", &count) || !command_pid(command, &pid))
-		return;
+	int pid = (int)command->pid;
 	long error = proc_open(pid, "mem");
 	struct memory memory = { .fd = (int)error };
+	struct hash addresses;
+	struct hash blob;
 
 	hash_start(&addresses);
-	blob_start(&blob, "pagehash");
-	while (count > 0) {
-		size_t part = count < HASHES_PER_ROUND ? (size_t)count : HASHES_PER_ROUND;
+	blob_start(&blob);
+	for (u64 left = command->count; left > 0;) {
+		size_t part = left < HASHES_PER_ROUND ? (size_t)left : HASHES_PER_ROUND;
 
 		data_read(words, part * 8);
 		hash_update(&addresses, words, part * 8);
 		for (size_t i = 0; i < part; i++)
 			words[i] = page_hash(&memory, pid, words[i]);
 		blob_write(&blob, words, part * 8);
-		count -= part;
+		left -= part;
 	}
-	blob_end(&blob);
+	blob_end("pagehash", &blob);
 	if (memory.is_visited)
 		error = tracer_leave(&memory.visit);
 	if (memory.fd >= 0)
 		SYS(close, memory.fd);
-	const char *expected = command_text(command, "hash");
-
-	text_hex(&text, hash_finish(&addresses), 16);
-	if (error >= 0 && expected != NULL && !text_equal(expected, text_end(&text)))
-		reply_error(EBADMSG, "the addresses do not have the digest that was announced");
-	else
-		reply_result(error, "mem");
+	if (error >= 0 && !hash_is(&addresses, command->hash))
+		return failed(-EBADMSG, "the addresses do not have the digest that was announced");
+	return error;
 }

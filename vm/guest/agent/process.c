@@ -14,19 +14,9 @@
 #include "../common/syscall.h"
 
 #define MAX_PROCESSES 64
-#define EVENT_STOPPING 1
-#define EVENT_BUSY 2
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
 #define EAGER_LOOKS 100
 #define QUIET_MS 2
-
-struct event {
-	u32 kind;
-	u32 label;
-	u64 pid;
-	u64 scratch;
-	u64 resume_address;
-};
 
 static struct process processes[MAX_PROCESSES];
 static int process_count;
@@ -36,13 +26,12 @@ int status_signal(int status)
 	return status & 0x7f;
 }
 
-// Answers with code=C or signal=S.
 static void reply_status(int status)
 {
 	if (status_signal(status) != 0)
-		reply_number("signal", status_signal(status));
+		reply(" signal=%d", status_signal(status));
 	else
-		reply_number("code", status >> 8 & 0xff);
+		reply(" code=%d", status >> 8 & 0xff);
 }
 
 static struct process *find_process(int pid)
@@ -148,69 +137,51 @@ long process_wait_stopped(int pid)
 	return 0;
 }
 
-static void answer_stop(const struct event *event)
+static long answer_stop(const struct event *event)
 {
-	reply_start("ok");
-	reply_text("event", "stop", 4);
-	reply_number("label", event->label);
-	reply_number("pid", (s64)event->pid);
-	reply_hex("scratch", event->scratch, 0);
-	reply_hex("resume_address", event->resume_address, 0);
-	reply_send();
+	reply(" event=stop label=%u pid=%llu scratch=0x%llx resume_address=0x%llx", event->label, event->pid,
+	      event->scratch, event->resume_address);
+	return 0;
 }
 
-static void answer_end(const struct process *process)
+static long answer_end(const struct process *process)
 {
-	bool signaled = status_signal(process->status) != 0;
-
-	reply_start("ok");
-	reply_text("event", signaled ? "signal" : "exit", signaled ? 6 : 4);
-	reply_number("pid", process->pid);
+	reply(" event=%s pid=%d", status_signal(process->status) != 0 ? "signal" : "exit", process->pid);
 	reply_status(process->status);
-	reply_send();
+	return 0;
 }
 
 // Waits for the next event of the target that was spawned last: it stops, or it ends.
-void command_event(const struct command *command)
+long command_event(const struct command *command)
 {
 	struct process *target = last_target();
 	struct event event;
 
 	(void)command;
-	if (target == NULL) {
-		reply_error(ESRCH, "no target was spawned");
-		return;
-	}
+	if (target == NULL)
+		return failed(-ESRCH, "no target was spawned");
 	for (;;) {
 		// In this order: a target that has ended has written all its events.
 		process_reap();
 		bool over = target->over;
 		long count = SYS(read, target->event_fd, &event, sizeof(event));
 
-		if (count == sizeof(event) && event.kind == EVENT_BUSY) {
-			answer_stop(&event);
-			return;
-		}
-		if (count == sizeof(event) && event.kind == EVENT_STOPPING) {
-			long error = process_wait_stopped((int)event.pid);
+		if (count == sizeof(event)) {
+			long error = event.is_busy ? 0 : process_wait_stopped((int)event.pid);
 
-			if (error == 0) {
-				answer_stop(&event);
-				return;
-			}
+			if (error == 0)
+				return answer_stop(&event);
 			if (error == -EINTR)
 				break;
 			continue;
 		}
-		if (over) {
-			answer_end(target);
-			return;
-		}
+		if (over)
+			return answer_end(target);
 		// At its end of file the pipe is always readable, and only time brings the exit.
 		if (!channel_pause(count == 0 ? -1 : target->event_fd, count == 0 ? 1 : 20))
 			break;
 	}
-	reply_error(EINTR, "another command came while waiting for an event");
+	return failed(-EINTR, "another command came while waiting for an event");
 }
 
 static bool is_over(int pid)
@@ -221,61 +192,45 @@ static bool is_over(int pid)
 	return process != NULL ? process->over : proc_is_over(pid);
 }
 
-static void answer_exited(int pid)
+static long answer_exited(int pid)
 {
 	const struct process *process = find_process(pid);
 
-	reply_start("ok");
-	reply_text("state", "exited", 6);
+	reply(" state=exited");
 	if (process != NULL)
 		reply_status(process->status);
-	reply_send();
+	return 0;
 }
 
 // Waits until a process sleeps in a system call: two looks in a row show the same call.
-void command_quiesce(const struct command *command)
+long command_quiesce(const struct command *command)
 {
 	char calls[2][256] = { "", "" };
-	int pid;
+	int pid = (int)command->pid;
 
-	if (!command_pid(command, &pid))
-		return;
 	for (int look = 0;; look ^= 1) {
-		if (is_over(pid)) {
-			answer_exited(pid);
-			return;
-		}
+		if (is_over(pid))
+			return answer_exited(pid);
 		long length = proc_read(pid, "syscall", calls[look], sizeof(calls[look]));
 
-		if (length == -ENOENT && proc_state(pid) != '\0') {
-			reply_error(length, "syscall in /proc/PID (Linux 2.6.27, CONFIG_HAVE_ARCH_TRACEHOOK)");
-			return;
-		}
+		if (length == -ENOENT && proc_state(pid) != '\0')
+			return failed(length, "syscall in /proc/PID (Linux 2.6.27, CONFIG_HAVE_ARCH_TRACEHOOK)");
 		if (length < 0 || proc_state(pid) != 'S')
 			calls[look][0] = '\0';
 		if (calls[look][0] != '\0' && text_equal(calls[0], calls[1])) {
-			reply_start("ok");
-			reply_text("state", "S", 1);
-			reply_send();
-			return;
+			reply(" state=S");
+			return 0;
 		}
 		if (!channel_pause(-1, QUIET_MS))
-			break;
+			return failed(-EINTR, "another command came while waiting for a quiet process");
 	}
-	reply_error(EINTR, "another command came while waiting for a quiet process");
 }
 
-void command_stop(const struct command *command)
+long command_stop(const struct command *command)
 {
-	int pid;
+	long error = SYS(kill, (int)command->pid, SIGSTOP);
 
-	if (!command_pid(command, &pid))
-		return;
-	long error = SYS(kill, pid, SIGSTOP);
-
-	if (error == 0)
-		error = process_wait_stopped(pid);
-	reply_result(error, "stop");
+	return error < 0 ? error : process_wait_stopped((int)command->pid);
 }
 
 // Has a child that ends and is never waited for. Ends with the agent, or when everything is cleaned away.
@@ -294,32 +249,27 @@ __attribute__((noreturn)) static void keep_zombie(int out)
 }
 
 // Answers the pid of a process that is a zombie, and stays one.
-void command_zombie(const struct command *command)
+long command_zombie(const struct command *command)
 {
 	long zombie = -EIO;
 	int ends[2];
 	long error = sys_pipe(ends, O_CLOEXEC);
 
 	(void)command;
-	if (error >= 0) {
-		error = SYS(fork);
-		if (error == 0)
-			keep_zombie(ends[1]);
-		SYS(close, ends[1]);
-		if (error > 0)
-			SYS(read, ends[0], &zombie, sizeof(zombie));
-		SYS(close, ends[0]);
-	}
-	if (error < 0 || zombie < 0) {
-		reply_error(error < 0 ? error : zombie, "zombie");
-		return;
-	}
-	reply_start("ok");
-	reply_number("pid", zombie);
-	reply_send();
+	if (error < 0)
+		return error;
+	error = SYS(fork);
+	if (error == 0)
+		keep_zombie(ends[1]);
+	SYS(close, ends[1]);
+	if (error > 0)
+		SYS(read, ends[0], &zombie, sizeof(zombie));
+	SYS(close, ends[0]);
+	reply(" pid=%ld", zombie);
+	return error < 0 ? error : zombie;
 }
 
-void command_clean(const struct command *command)
+long command_clean(const struct command *command)
 {
 	int status;
 	long pid;
@@ -332,5 +282,5 @@ void command_clean(const struct command *command)
 	checkpoint_forget_all();
 	boot_empty_work();
 	boot_empty_run();
-	reply_result(0, "");
+	return 0;
 }

@@ -1,36 +1,23 @@
 // SPDX-License-Identifier: MIT
 #include "procfs.h"
 
-#include <linux/errno.h>
 #include <linux/fcntl.h>
 
 #include "../common/syscall.h"
 #include "../common/text.h"
 
-static char *proc_path(struct text *path, int pid, const char *name)
-{
-	text_put(path, "/proc/");
-	text_decimal(path, (u64)pid);
-	text_char(path, '/');
-	text_put(path, name);
-	return text_end(path);
-}
-
 long proc_open(int pid, const char *name)
 {
-	char bytes[256];
-	struct text path = TEXT_IN(bytes);
+	char path[256];
 
-	proc_path(&path, pid, name);
-	return path.full ? -ENAMETOOLONG : SYS(open, bytes, O_RDONLY | O_CLOEXEC);
+	return SYS(open, text_print(path, sizeof(path), "/proc/%d/%s", pid, name), O_RDONLY | O_CLOEXEC);
 }
 
 long proc_read(int pid, const char *name, char *bytes, size_t size)
 {
-	char path_bytes[64];
-	struct text path = TEXT_IN(path_bytes);
+	char path[64];
 
-	return sys_read_file(proc_path(&path, pid, name), bytes, size);
+	return sys_read_file(text_print(path, sizeof(path), "/proc/%d/%s", pid, name), bytes, size);
 }
 
 char proc_state(int pid)

@@ -45,17 +45,6 @@ static bool owes_ack;
 static bool is_missed;   // the host awaits the oldest frame, though later ones came
 static bool is_resent;   // since the oldest one was sent last
 
-static int poll_line(int events, int other, int ms)
-{
-	struct {
-		int fd;
-		short events;
-		short revents;
-	} entries[] = { { line, (short)events, 0 }, { other, POLLIN, 0 } };
-
-	return SYS(poll, entries, 2, ms) > 0 ? entries[0].revents : 0;
-}
-
 static void write_line(const u8 *bytes, size_t length)
 {
 	while (length > 0) {
@@ -65,7 +54,7 @@ static void write_line(const u8 *bytes, size_t length)
 			bytes += count;
 			length -= (size_t)count;
 		} else if (count == 0 || count == -EAGAIN || count == -EINTR) {
-			poll_line(POLLOUT, -1, POLL_MS);
+			sys_poll(line, POLLOUT, -1, POLL_MS);
 		} else {
 			line = -1;
 			fatal("cannot write to the serial line", count);
@@ -212,15 +201,13 @@ static void serve(void)
 	for (;;) {
 		long count = SYS(read, line, bytes, sizeof(bytes));
 
-		if (count <= 0) {
-#ifdef CKPTEST_HOST_TEST
-			if (count == 0) {
-				line = -1;
-				power_off();
-			}
-#endif
-			break;
+		if (count == 0) {
+			// Nobody is at the other end any more.
+			line = -1;
+			power_off();
 		}
+		if (count < 0)
+			break;
 		for (long i = 0; i < count; i++)
 			take_byte(bytes[i]);
 	}
@@ -251,7 +238,7 @@ bool serial_wait(int channel, int fd, int ms)
 
 	serve();
 	if (inbox->end == inbox->start) {
-		poll_line(POLLIN, fd, ms);
+		sys_poll(line, POLLIN, fd, ms);
 		serve();
 	}
 	return inbox->end != inbox->start;
@@ -280,7 +267,7 @@ void serial_write(int channel, const void *bytes, size_t length)
 		size_t part = length < PAYLOAD_BYTES ? length : PAYLOAD_BYTES;
 
 		while ((u8)(next - oldest) >= WINDOW) {
-			poll_line(POLLIN, -1, POLL_MS);
+			sys_poll(line, POLLIN, -1, POLL_MS);
 			serve();
 		}
 		if (oldest == next)
@@ -298,7 +285,7 @@ void serial_drain(void)
 	s64 start = sys_milliseconds();
 
 	while (oldest != next && sys_milliseconds() - start < DRAIN_MS) {
-		poll_line(POLLIN, -1, POLL_MS);
+		sys_poll(line, POLLIN, -1, POLL_MS);
 		serve();
 	}
 }

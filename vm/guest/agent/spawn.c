@@ -13,6 +13,7 @@
 
 #define ADDRESS_NO_RANDOMIZE 0x0040000
 #define MAX_FDS 7
+#define OUTPUT_PATH RUN_DIRECTORY "/%d.%s"
 // Above every descriptor that a child is to have.
 #define FIRST_HIGH_FD 64
 
@@ -34,22 +35,11 @@ static long open_new(const char *path, int flags)
 	return SYS(open, path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 }
 
-static void output_path(struct text *path, int pid, const char *suffix)
+static long open_output(int pid, const char *name)
 {
-	path->length = 0;
-	text_put(path, RUN_DIRECTORY "/");
-	text_decimal(path, (u64)pid);
-	text_put(path, suffix);
-	text_end(path);
-}
+	char path[64];
 
-static long open_output(int pid, const char *suffix)
-{
-	char bytes[64];
-	struct text path = TEXT_IN(bytes);
-
-	output_path(&path, pid, suffix);
-	return open_new(bytes, O_WRONLY | O_APPEND);
+	return open_new(text_print(path, sizeof(path), OUTPUT_PATH, pid, name), O_WRONLY | O_APPEND);
 }
 
 static long place_fds(struct launch *launch)
@@ -57,8 +47,8 @@ static long place_fds(struct launch *launch)
 	if (launch->output_files) {
 		int pid = (int)SYS(getpid);
 
-		launch->fds[1] = (int)open_output(pid, ".stdout");
-		launch->fds[2] = (int)open_output(pid, ".stderr");
+		launch->fds[1] = (int)open_output(pid, "stdout");
+		launch->fds[2] = (int)open_output(pid, "stderr");
 	}
 	// First all out of the way, then each to its place.
 	for (int i = 0; i < launch->fd_count; i++) {
@@ -103,17 +93,15 @@ static struct launch_error become(struct launch *launch)
 	return (struct launch_error){ error, "execve" };
 }
 
-// Forks and runs the program. The pid, or -1 after it has answered `err`.
-static int run(struct launch *launch)
+// Forks and runs the program. The pid, or an error.
+static long run(struct launch *launch)
 {
 	struct launch_error failure = { 0, NULL };
 	int pipe[2];
 	long error = sys_pipe(pipe, O_CLOEXEC);
 
-	if (error < 0) {
-		reply_error(error, "pipe2");
-		return -1;
-	}
+	if (error < 0)
+		return error;
 	long pid = SYS(fork);
 
 	if (pid == 0) {
@@ -122,17 +110,13 @@ static int run(struct launch *launch)
 		SYS(exit_group, 127);
 	}
 	SYS(close, pipe[1]);
-	if (pid < 0) {
-		failure = (struct launch_error){ pid, "fork" };
-	} else if (SYS(read, pipe[0], &failure, sizeof(failure)) > 0) {
+	if (pid > 0 && SYS(read, pipe[0], &failure, sizeof(failure)) > 0) {
 		// The pipe closes with the program's start; words in it are of a child that failed.
 		process_wait((int)pid);
-		pid = -1;
+		pid = failed(failure.error, "%s", failure.what);
 	}
 	SYS(close, pipe[0]);
-	if (pid < 0)
-		reply_error(failure.error, failure.what);
-	return (int)pid;
+	return pid;
 }
 
 static void close_all(const int *fds, int count)
@@ -142,17 +126,20 @@ static void close_all(const int *fds, int count)
 			SYS(close, fds[i]);
 }
 
-void command_spawn(const struct command *command)
+long command_spawn(const struct command *command)
 {
-	char *path = command_need_text(command, "path");
-	char *arguments[] = { path, NULL };
+	char *arguments[] = { command->path, NULL };
 	char *environment[] = { NULL };
-	struct launch launch = { .path = path, .arguments = arguments, .environment = environment };
+	struct launch launch = {
+		.path = command->path,
+		.arguments = arguments,
+		.environment = environment,
+		.uid = command->uid,
+		.gid = command->gid,
+		.fd_count = MAX_FDS,
+	};
 	int event_pipe[2] = { -1, -1 };
 
-	if (path == NULL || !command_number(command, "uid", &launch.uid) ||
-	    !command_number(command, "gid", &launch.gid))
-		return;
 	process_forget_dead();
 	boot_empty_work();
 	sys_pipe(event_pipe, O_CLOEXEC);
@@ -167,74 +154,58 @@ void command_spawn(const struct command *command)
 		event_pipe[1],
 		(int)open_new(IMAGE_PATH, O_RDWR),
 	};
-	int pid = -1;
 
 	memcpy(launch.fds, fds, sizeof(fds));
-	launch.fd_count = MAX_FDS;
-	if (fds[3] < 0)
-		reply_error(fds[3], "no program was sent");
-	else
-		pid = run(&launch);
+	long pid = fds[3] < 0 ? failed(fds[3], "no program was sent") : run(&launch);
+
 	close_all(fds + 2, MAX_FDS - 2);
 	if (pid < 0) {
 		SYS(close, event_pipe[0]);
-		return;
+		return pid;
 	}
-	process_add(pid, event_pipe[0], -1);
-	reply_start("ok");
-	reply_number("pid", pid);
-	reply_send();
+	process_add((int)pid, event_pipe[0], -1);
+	reply(" pid=%ld", pid);
+	return 0;
 }
 
-static int collect(const struct command *command, const char *key, char **list)
+static char **collect(const struct command *command, const char *key, char **list)
 {
 	int count = 0;
 
-	for (int i = 0; i < command->count; i++)
+	for (int i = 0; i < command->word_count; i++)
 		if (text_equal(command->words[i].key, key))
 			list[count++] = command->words[i].value;
 	list[count] = NULL;
-	return count;
+	return list;
 }
 
-static void answer_exec(int pid)
-{
-	char bytes[64];
-	struct text path = TEXT_IN(bytes);
-
-	reply_start("ok");
-	reply_number("pid", pid);
-	output_path(&path, pid, ".stdout");
-	reply_text("stdout", path.bytes, path.length);
-	output_path(&path, pid, ".stderr");
-	reply_text("stderr", path.bytes, path.length);
-	reply_send();
-}
-
-void command_exec(const struct command *command)
+long command_exec(const struct command *command)
 {
 	static char *arguments[MAX_WORDS + 1];
 	static char *environment[MAX_WORDS + 1];
 	static char *plain_environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", NULL };
-	struct launch launch = { .arguments = arguments, .output_files = true, .fd_count = 3 };
+	struct launch launch = {
+		.arguments = collect(command, "arg", arguments),
+		.environment = collect(command, "env", environment),
+		.output_files = true,
+		.fd_count = 3,
+	};
 	int input[2] = { -1, -1 };
 
-	if (collect(command, "arg", arguments) == 0) {
-		reply_error(EINVAL, "missing: arg");
-		return;
-	}
-	process_forget_dead();
 	launch.path = arguments[0];
-	launch.environment = collect(command, "env", environment) > 0 ? environment : plain_environment;
+	process_forget_dead();
+	if (environment[0] == NULL)
+		launch.environment = plain_environment;
 	sys_pipe(input, O_CLOEXEC);
 	launch.fds[0] = input[0];
-	int pid = run(&launch);
+	long pid = run(&launch);
 
 	SYS(close, input[0]);
 	if (pid < 0) {
 		SYS(close, input[1]);
-		return;
+		return pid;
 	}
-	process_add(pid, -1, input[1]);
-	answer_exec(pid);
+	process_add((int)pid, -1, input[1]);
+	reply(" pid=%ld stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, pid, (int)pid, "stdout", (int)pid, "stderr");
+	return 0;
 }

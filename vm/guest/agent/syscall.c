@@ -33,30 +33,14 @@ static long decode_hex(char *text)
 	return (long)length / 2;
 }
 
-static void answer(long result, const char *bytes, size_t length)
-{
-	static char hex_bytes[MAX_LINE];
-	struct text hex = TEXT_IN(hex_bytes);
-
-	for (size_t i = 0; i < length; i++)
-		text_hex(&hex, (u8)bytes[i], 2);
-	reply_start("ok");
-	reply_number("result", result);
-	reply_text("bytes", hex.bytes, hex.length);
-	reply_send();
-}
-
-void command_syscall(const struct command *command)
+long command_syscall(const struct command *command)
 {
 	long arguments[MAX_ARGUMENTS] = { 0 };
 	const char *bytes = NULL;
 	long length = 0;
 	int count = 0;
-	u64 nr;
 
-	if (!command_need_number(command, "nr", &nr))
-		return;
-	for (int i = 0; i < command->count; i++) {
+	for (int i = 0; i < command->word_count; i++) {
 		char kind = command->words[i].key[0];
 		char *value = command->words[i].value;
 		u64 number = 0;
@@ -65,16 +49,17 @@ void command_syscall(const struct command *command)
 			continue; // nr
 		if (count == MAX_ARGUMENTS || (kind == 'n' && !text_number(value, &number)) ||
 		    (kind == 'b' && (length = decode_hex(value)) < 0) ||
-		    (kind != 'n' && kind != 's' && kind != 'b')) {
-			reply_error(EINVAL, "the arguments of a system call are up to six of n, s and b");
-			return;
-		}
+		    (kind != 'n' && kind != 's' && kind != 'b'))
+			return failed(-EINVAL, "the arguments of a system call are up to six of n, s and b");
 		if (kind == 'b')
 			bytes = value;
 		arguments[count++] = kind == 'n' ? (long)number : (long)value;
 	}
-	long result = sys_call((long)nr, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+	long result = sys_call((long)command->nr, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
 			       arguments[5]);
 
-	answer(result, bytes, (size_t)length);
+	reply(" result=%ld bytes=", result);
+	for (long i = 0; i < length; i++)
+		reply("%02x", (u8)bytes[i]);
+	return 0;
 }

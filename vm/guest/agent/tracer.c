@@ -133,48 +133,34 @@ static long step(int pid)
 
 // how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=singlestep seizes
 // it and goes one instruction further.
-void command_attach(const struct command *command)
+long command_attach(const struct command *command)
 {
-	int pid;
+	bool steps = text_equal(command->how, "singlestep");
+	bool seizes = steps || text_equal(command->how, "seize");
+	int pid = (int)command->pid;
 
-	if (!command_pid(command, &pid))
-		return;
-	const char *how = command_need_text(command, "how");
-
-	if (how == NULL)
-		return;
-	if (attached_pid != 0 && !proc_is_over(attached_pid)) {
-		reply_error(EBUSY, "attached to a process already");
-		return;
-	}
-	attached_pid = 0;
+	if (!seizes && !text_equal(command->how, "attach"))
+		return failed(-EINVAL, "how: %s", command->how);
+	if (attached_pid != 0 && !proc_is_over(attached_pid))
+		return failed(-EBUSY, "attached to a process already");
 	attached_was_stopped = proc_is_stopped(pid);
-	long error = -EINVAL;
+	long error = seizes ? seize(pid) : attach(pid);
 
-	if (text_equal(how, "seize") || text_equal(how, "singlestep")) {
-		error = seize(pid);
-		if (error >= 0 && text_equal(how, "singlestep"))
-			error = step(pid);
-	} else if (text_equal(how, "attach")) {
-		error = attach(pid);
-	}
-	if (error >= 0)
-		attached_pid = pid;
-	reply_result(error, how);
+	if (error >= 0 && steps)
+		error = step(pid);
+	attached_pid = error >= 0 ? pid : 0;
+	return error;
 }
 
 // The process is in a job control stop afterwards if it was in one before it was attached to.
-void command_detach(const struct command *command)
+long command_detach(const struct command *command)
 {
-	int pid;
-
-	if (!command_pid(command, &pid))
-		return;
+	int pid = (int)command->pid;
 	long error = detach(pid, pid == attached_pid && attached_was_stopped);
 
 	if (pid == attached_pid)
 		attached_pid = 0;
-	reply_result(error, "detach");
+	return error;
 }
 
 static long send_general(int pid)
@@ -265,22 +251,15 @@ static long send_all(int pid, bool with_fpu)
 
 // The registers of a process, which is left as it was: attached to, stopped, or neither. fpu=0: but for those of the
 // FPU, since a kernel of 2008 counts a task as one that uses it as soon as somebody asks.
-void command_regs(const struct command *command)
+long command_regs(const struct command *command)
 {
 	struct visit visit;
-	u64 fpu = 1;
-	int pid;
+	long error = tracer_visit(&visit, (int)command->pid);
 
-	if (!command_pid(command, &pid) || !command_number(command, "fpu", &fpu))
-		return;
-	long error = tracer_visit(&visit, pid);
-
-	if (error < 0) {
-		reply_error(error, "PTRACE_SEIZE");
-		return;
-	}
-	error = send_all(pid, fpu != 0);
+	if (error < 0)
+		return failed(error, "PTRACE_SEIZE");
+	error = send_all(visit.pid, command->fpu != 0);
 	long left = tracer_leave(&visit);
 
-	reply_result(error >= 0 ? left : error, "regs");
+	return error >= 0 ? left : error;
 }

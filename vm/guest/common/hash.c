@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "hash.h"
 
+#include "text.h"
+
 #define MULTIPLIER_A 0x01000193u
 #define MULTIPLIER_B 0x85ebca6bu
 
@@ -58,4 +60,11 @@ u64 hash_of(const void *bytes, size_t length)
 	hash_start(&hash);
 	hash_update(&hash, bytes, length);
 	return hash_finish(&hash);
+}
+
+bool hash_is(struct hash *hash, const char *digits)
+{
+	char found[17];
+
+	return text_equal(text_print(found, sizeof(found), "%016llx", hash_finish(hash)), digits);
 }

@@ -19,5 +19,7 @@ void hash_update(struct hash *hash, const void *bytes, size_t length);
 // The two lanes, a in the high half. The hash must not be updated after it.
 u64 hash_finish(struct hash *hash);
 u64 hash_of(const void *bytes, size_t length);
+// Whether it is, finished, the digest with these 16 digits.
+bool hash_is(struct hash *hash, const char *digits);
 
 #endif

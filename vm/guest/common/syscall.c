@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "syscall.h"
 
+#include <asm/poll.h>
 #include <asm/signal.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -81,49 +82,22 @@ void *sys_map_anonymous(size_t length, bool shared)
 {
 	int flags = MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE);
 
-#ifdef __x86_64__
 	return (void *)SYS(mmap, 0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
-#else
-	return (void *)SYS(mmap2, 0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
-#endif
 }
 
 long sys_pread(int fd, void *buffer, size_t length, u64 offset)
 {
-#ifdef __x86_64__
-	return SYS(pread64, fd, buffer, length, offset);
-#else
-	return SYS(pread64, fd, buffer, length, (u32)offset, (u32)(offset >> 32));
-#endif
+	// Where the offset fits a register, the kernel looks no further.
+	return SYS(pread64, fd, buffer, length, offset, (u32)(offset >> 32));
 }
 
-long sys_pwrite(int fd, const void *buffer, size_t length, u64 offset)
+s64 sys_seek(int fd, u64 offset, int whence)
 {
 #ifdef __x86_64__
-	return SYS(pwrite64, fd, buffer, length, offset);
-#else
-	return SYS(pwrite64, fd, buffer, length, (u32)offset, (u32)(offset >> 32));
-#endif
-}
-
-long sys_seek_set(int fd, u64 offset)
-{
-#ifdef __x86_64__
-	long result = SYS(lseek, fd, offset, SEEK_SET);
-#else
-	u64 position;
-	long result = SYS(_llseek, fd, (u32)(offset >> 32), (u32)offset, &position, SEEK_SET);
-#endif
-	return result < 0 ? result : 0;
-}
-
-s64 sys_tell(int fd)
-{
-#ifdef __x86_64__
-	return SYS(lseek, fd, 0, SEEK_CUR);
+	return SYS(lseek, fd, offset, whence);
 #else
 	u64 position = 0;
-	long result = SYS(_llseek, fd, 0, 0, &position, SEEK_CUR);
+	long result = SYS(_llseek, fd, (u32)(offset >> 32), (u32)offset, &position, whence);
 
 	return result < 0 ? result : (s64)position;
 #endif
@@ -132,21 +106,12 @@ s64 sys_tell(int fd)
 // Gives up all groups and takes these ids; 0, 0 changes nothing but the groups.
 long sys_set_ids(u32 uid, u32 gid)
 {
-	long error;
+	long error = SYS(setgroups, 0, 0);
 
-#ifdef __x86_64__
-	error = SYS(setgroups, 0, 0);
 	if (error >= 0)
 		error = SYS(setresgid, gid, gid, gid);
 	if (error >= 0)
 		error = SYS(setresuid, uid, uid, uid);
-#else
-	error = SYS(setgroups32, 0, 0);
-	if (error >= 0)
-		error = SYS(setresgid32, gid, gid, gid);
-	if (error >= 0)
-		error = SYS(setresuid32, uid, uid, uid);
-#endif
 	// A kernel without CONFIG_MULTIUSER has no such calls, and root alone.
 	return error == -ENOSYS && uid == 0 && gid == 0 ? 0 : error;
 }
@@ -221,6 +186,17 @@ s64 sys_milliseconds(void)
 void sys_sleep_ms(int ms)
 {
 	SYS(poll, 0, 0, ms);
+}
+
+int sys_poll(int fd, int events, int other, int ms)
+{
+	struct {
+		int fd;
+		short events;
+		short revents;
+	} entries[] = { { fd, (short)events, 0 }, { other, POLLIN, 0 } };
+
+	return SYS(poll, entries, ARRAY_SIZE(entries), ms) > 0 ? entries[0].revents : 0;
 }
 
 long sys_read_file(const char *path, char *bytes, size_t size)

@@ -10,9 +10,9 @@
 long sys_call(long nr, long a, long b, long c, long d, long e, long f);
 
 #ifdef CKPTEST_HOST_TEST
-// An older kernel may stand in between: agent/old_kernel.c.
-long old_kernel_call(long nr, long a, long b, long c, long d, long e, long f);
-#define SYS_CALL old_kernel_call
+// A kernel with the call under test, or an old one, stands in between: testing/host_kernel.c.
+long host_kernel_call(long nr, long a, long b, long c, long d, long e, long f);
+#define SYS_CALL host_kernel_call
 #else
 #define SYS_CALL sys_call
 #endif
@@ -24,11 +24,19 @@ long old_kernel_call(long nr, long a, long b, long c, long d, long e, long f);
 #define SYS(name, ...) SYS_PADDED(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 
 // Calls whose number or arguments differ between the two architectures.
+#ifndef __x86_64__
+#undef __NR_mmap
+#define __NR_mmap __NR_mmap2 // the offset in pages
+#undef __NR_setgroups
+#define __NR_setgroups __NR_setgroups32
+#undef __NR_setresgid
+#define __NR_setresgid __NR_setresgid32
+#undef __NR_setresuid
+#define __NR_setresuid __NR_setresuid32
+#endif
 void *sys_map_anonymous(size_t length, bool shared);
 long sys_pread(int fd, void *buffer, size_t length, u64 offset);
-long sys_pwrite(int fd, const void *buffer, size_t length, u64 offset);
-long sys_seek_set(int fd, u64 offset);
-s64 sys_tell(int fd);
+s64 sys_seek(int fd, u64 offset, int whence);
 long sys_set_ids(u32 uid, u32 gid);
 
 // Calls that old kernels have not, and what does the same there.
@@ -44,6 +52,9 @@ struct time {
 void sys_clock(int clock, struct time *now);
 s64 sys_milliseconds(void); // of the monotonic clock
 void sys_sleep_ms(int ms);
+
+// Waits for one of `events` on `fd`, or for input on `other`; -1 is none. What there is on `fd`.
+int sys_poll(int fd, int events, int other, int ms);
 
 // Reads a small file whole and ends it with a NUL; the length, or a negative errno.
 long sys_read_file(const char *path, char *bytes, size_t size);

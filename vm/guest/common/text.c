@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "text.h"
 
+#include <stdarg.h>
+
 static const char DIGITS[] = "0123456789abcdef";
 
 // gcc calls these four by itself. Words at a time: emulators run `rep movsb` one byte at a time.
@@ -138,17 +140,11 @@ bool text_unescape(char *text)
 
 void text_char(struct text *text, char c)
 {
-	// One byte stays free for the NUL of text_end().
+	// One byte stays free for the NUL of text_print().
 	if (text->length + 1 < text->size)
 		text->bytes[text->length++] = c;
 	else
 		text->full = true;
-}
-
-void text_put(struct text *text, const char *string)
-{
-	while (*string != '\0')
-		text_char(text, *string++);
 }
 
 // Divides by ten in steps of 16 bits: a 64-bit division would need libgcc on i386.
@@ -167,49 +163,81 @@ static u32 divide_by_ten(u64 *value)
 	return rest;
 }
 
-void text_decimal(struct text *text, u64 value)
+static void put_number(struct text *text, u64 value, u32 base, int least)
 {
 	char digits[20];
 	int count = 0;
 
-	do {
-		digits[count++] = DIGITS[divide_by_ten(&value)];
-	} while (value != 0);
+	while (value != 0 || count < least) {
+		digits[count++] = DIGITS[base == 10 ? divide_by_ten(&value) : value & 15];
+		value = base == 10 ? value : value >> 4;
+	}
 	while (count > 0)
 		text_char(text, digits[--count]);
 }
 
-void text_signed(struct text *text, s64 value)
+static void put_string(struct text *text, const char *string)
 {
-	if (value < 0)
-		text_char(text, '-');
-	text_decimal(text, value < 0 ? -(u64)value : (u64)value);
-}
+	for (; *string != '\0'; string++) {
+		u8 c = (u8)*string;
 
-void text_hex(struct text *text, u64 value, int digits)
-{
-	while (digits < 16 && value >> (4 * digits) != 0)
-		digits++;
-	while (digits-- > 0)
-		text_char(text, DIGITS[value >> (4 * digits) & 15]);
-}
-
-void text_escaped(struct text *text, const char *bytes, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		u8 c = (u8)bytes[i];
-
-		if (c > 0x20 && c < 0x7f && c != '%') {
-			text_char(text, (char)c);
-			continue;
-		}
-		text_char(text, '%');
-		text_hex(text, c, 2);
+		if (!text->escapes || (c > 0x20 && c < 0x7f && c != '%'))
+			text_char(text, *string);
+		else
+			text_format(text, "%%%02x", c);
 	}
 }
 
-char *text_end(struct text *text)
+void text_list(struct text *text, const char *format, va_list list)
 {
-	text->bytes[text->length] = '\0';
-	return text->bytes;
+	for (; *format != '\0'; format++) {
+		int longs = 0;
+		int least = 0;
+
+		if (*format != '%') {
+			text_char(text, *format);
+			continue;
+		}
+		while (*++format >= '0' && *format <= '9')
+			least = 10 * least + *format - '0';
+		for (; *format == 'l'; format++)
+			longs++;
+		if (*format == '%') {
+			text_char(text, '%');
+		} else if (*format == 's') {
+			put_string(text, va_arg(list, const char *));
+		} else {
+			bool is_signed = *format == 'd';
+			s64 value = longs == 2 ? va_arg(list, s64) : longs == 1 ? va_arg(list, long) : va_arg(list, int);
+
+			// Those of 32 bits were extended by their sign.
+			if (!is_signed && (longs == 0 || (longs == 1 && sizeof(long) == 4)))
+				value = (u32)value;
+			if (is_signed && value < 0)
+				text_char(text, '-');
+			put_number(text, is_signed && value < 0 ? -(u64)value : (u64)value, *format == 'x' ? 16 : 10,
+				   least == 0 ? 1 : least);
+		}
+	}
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	text_list(text, format, list);
+	va_end(list);
+}
+
+char *text_print(char *bytes, size_t size, const char *format, ...)
+{
+	struct text text = { .bytes = bytes, .size = size };
+	va_list list;
+
+	va_start(list, format);
+	text_list(&text, format, list);
+	va_end(list);
+	bytes[text.length] = '\0';
+	return bytes;
 }

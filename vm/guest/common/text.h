@@ -19,26 +19,25 @@ bool text_number(const char *text, u64 *value);
 // Undoes percent-encoding in place; false on a bad sequence or a NUL.
 bool text_unescape(char *text);
 
-// Text under construction. What does not fit is dropped, and `full` says so.
+// Text under construction. What does not fit is dropped, and `full` says so. With `escapes`, bytes of a %s outside of
+// 0x21 to 0x7e, and '%', go as %XX.
 struct text {
 	char *bytes;
 	size_t length;
 	size_t size;
+	bool escapes;
 	bool full;
 };
 
 #define TEXT_IN(array) { .bytes = (array), .size = sizeof(array) }
 
 void text_char(struct text *text, char c);
-void text_put(struct text *text, const char *string);
-void text_decimal(struct text *text, u64 value);
-void text_signed(struct text *text, s64 value);
-void text_hex(struct text *text, u64 value, int digits);
 
-// Bytes outside of 0x21 to 0x7e, and '%', go as %XX.
-void text_escaped(struct text *text, const char *bytes, size_t length);
+// As printf, with %s, %d, %u and %x, their `l` and `ll`, and a least number of digits such as %016llx.
+void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_list(struct text *text, const char *format, __builtin_va_list list);
 
-// Ends the text with a NUL that is not counted, and gives its start.
-char *text_end(struct text *text);
+// As snprintf; gives `bytes`.
+char *text_print(char *bytes, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -5,17 +5,6 @@
 #include "../common/syscall.h"
 #include "target.h"
 
-#define EVENT_STOPPING 1
-#define EVENT_BUSY 2
-
-struct event {
-	u32 kind;
-	u32 label;
-	u64 pid;
-	u64 scratch;
-	u64 resume_address;
-};
-
 // What the registers are to hold. The offsets are those that the code below uses.
 struct register_block {
 	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, sp; // 0 to 120
@@ -187,7 +176,7 @@ void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy)
 {
 	u64 self = (u64)SYS(getpid);
 	struct event event = {
-		.kind = busy == BUSY_NOT ? EVENT_STOPPING : EVENT_BUSY,
+		.is_busy = busy != BUSY_NOT,
 		.label = label,
 		.pid = outer_pid(self),
 		.scratch = (unsigned long)target_scratch,

@@ -5,6 +5,7 @@
 #include "target.h"
 
 #include <linux/errno.h>
+#include <linux/fs.h>
 
 #include "../common/syscall.h"
 #include "../common/text.h"
@@ -127,18 +128,19 @@ static s64 run_exec(void)
 	position = here;
 	if ((here / POSITION_UNIT | join / POSITION_UNIT) >> POSITION_BITS != 0)
 		return -EFBIG;
-	long error = sys_seek_set(PROGRAM_FD, join / POSITION_UNIT << POSITION_BITS | here / POSITION_UNIT);
+	u64 offset = join / POSITION_UNIT << POSITION_BITS | here / POSITION_UNIT;
+	s64 error = sys_seek(PROGRAM_FD, offset, SEEK_SET);
 
 	return error < 0 ? error : process_exec();
 }
 
 static void go_on_after_exec(void)
 {
-	s64 offset = sys_tell(PROGRAM_FD);
+	s64 offset = sys_seek(PROGRAM_FD, 0, SEEK_CUR);
 
 	if (offset <= 0)
 		return;
-	sys_seek_set(PROGRAM_FD, 0);
+	sys_seek(PROGRAM_FD, 0, SEEK_SET);
 	position = ((u64)offset >> POSITION_BITS) * POSITION_UNIT;
 	if (position != 0) {
 		ends_at_join = true;
