@@ -38,9 +38,7 @@ export interface SessionOptions {
   slowdown?: number;
 }
 
-/** Settings of one request. */
 interface RequestOptions {
-  /** Longest wait for the answer, in milliseconds. */
   deadlineMs?: number | undefined;
 }
 

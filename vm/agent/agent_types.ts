@@ -9,7 +9,6 @@ const PROTOCOL = 2;
 /** The agent's first line. */
 const HELLO = {
   protocol: "number",
-  /** The kernel's architecture. */
   arch: "text",
   /** The word size of agent and kernel in bytes. */
   wordSize: "number",
@@ -50,7 +49,6 @@ const EVENTS = {
      */
     pid: "number",
     label: "number",
-    /** Address of the scratch memory. */
     scratch: "bigint",
     /** Address of the instruction after the system call that stopped it. */
     resumeAddress: "bigint",
@@ -123,14 +121,12 @@ const CHECKPOINT = {
   caller: "number",
   /** What the call returned: an id from 1 up, or a negative errno; -1 when a signal ended the caller first. */
   result: "bigint",
-  /** The signal that ended the caller. */
   signal: "number?",
   /** Bytes that came through the pipe. */
   length: "number",
   /** The guest's clock right before and after the call, in seconds since 1970. */
   secondsBefore: "bigint",
   secondsAfter: "bigint",
-  /** Duration of the call. */
   nanoseconds: "bigint",
   /** Set when the fault that was asked for by `failNth` came. */
   faultCame: "flag?",
@@ -204,16 +200,10 @@ export function parseHello(text: string): GuestInfo {
 /** Reads what a target did. */
 export function parseEvent(line: ProtocolLine): TargetEvent {
   const { event: kind } = readFields(line, { event: "text" });
-  switch (kind) {
-    case "stop":
-      return { kind, ...readFields(line, EVENTS.stop) };
-    case "exit":
-      return { kind, ...readFields(line, EVENTS.exit) };
-    case "signal":
-      return { kind, ...readFields(line, EVENTS.signal) };
-    default:
-      throw new SyntaxError(`expected the event stop, exit or signal, found ${kind}`);
-  }
+  if (kind === "stop") return { kind, ...readFields(line, EVENTS.stop) };
+  if (kind === "exit") return { kind, ...readFields(line, EVENTS.exit) };
+  if (kind === "signal") return { kind, ...readFields(line, EVENTS.signal) };
+  throw new SyntaxError(`expected the event stop, exit or signal, found ${kind}`);
 }
 
 /** Reads what the system call did. */

@@ -60,7 +60,6 @@ export interface Answer {
   blobs: Map<string, Uint8Array<ArrayBuffer>>;
 }
 
-/** A command for a message. */
 function shorten(command: string): string {
   return command.length <= 120 ? command : `${command.slice(0, 117)}...`;
 }

@@ -2,9 +2,7 @@
 
 /** One end of a two-way byte stream, as `Deno.Conn` has it. */
 export interface ByteConnection {
-  /** Reads some bytes; null at the end. */
   read(into: Uint8Array): Promise<number | null>;
-  /** Writes some bytes, and says how many. */
   write(bytes: Uint8Array): Promise<number>;
 }
 

@@ -22,7 +22,6 @@ const WINDOW = 4;
 const RESEND_MS = 1000;
 const LONGEST_RESEND_MS = 16_000;
 
-/** What one channel received. */
 class Inbox {
   readonly #chunks: Uint8Array[] = [];
   #wake: (() => void) | undefined;
@@ -61,7 +60,6 @@ interface SerialLineOptions {
   readonly resendMs?: number;
 }
 
-/** What went over a line. */
 interface SerialCounts {
   /** Frames that arrived spoilt, or out of their turn. */
   rejected: number;

@@ -154,7 +154,6 @@ function below(value: number, limit: number, where: string): number {
 
 /** One result of the target. */
 export interface TargetResult {
-  /** Index of its op in the program. */
   readonly index: number;
   /** The number; for a report, the length in bytes, or a negative errno when the memory could not be read. */
   readonly value: bigint;

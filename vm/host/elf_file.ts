@@ -4,13 +4,11 @@ import { ExpectedError } from "./errors.ts";
 
 /** What the dynamic linker would want to know of an ELF file. */
 export interface ElfFile {
-  /** Bits of an address. */
   bits: 32 | 64;
   /** e_machine: 3 is i386, 62 is x86-64. */
   machine: number;
   /** e_type: 2 is a program at a fixed address, 3 a shared object or position-independent program. */
   type: number;
-  /** Path of the dynamic linker (PT_INTERP). */
   interpreter?: string;
   /** Names of the needed libraries (DT_NEEDED), in order. */
   needed: string[];

@@ -24,7 +24,6 @@ export type ExitStatus = typeof EXIT_STATUS[keyof typeof EXIT_STATUS];
  * Whatever is thrown and is none of these is a bug of ckptest.
  */
 export class ExpectedError extends Error {
-  /** The name of the class. */
   override name = "ExpectedError";
 
   /** What a command ends with that cannot go on. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { dirname } from "@std/path";
 
-/** Settings of {@linkcode withFileLock}. */
 interface FileLockOptions {
   /** Called once when another process holds the lock; `holder` is its pid, or "?" when it did not say. */
   onWait?: (holder: string) => void;

@@ -30,7 +30,6 @@ const TOOL_PACKAGES: Readonly<Record<string, string>> = {
 /** One or more host programs that are needed are not in PATH. */
 export class MissingToolError extends ExpectedError {
   override readonly name = "MissingToolError";
-  /** Names of the missing programs. */
   readonly tools: readonly string[];
 
   constructor(tools: readonly string[]) {

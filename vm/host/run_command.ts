@@ -4,7 +4,6 @@ import { MissingToolError } from "./find_tool.ts";
 
 /** Settings of {@linkcode runCommand}. */
 export interface RunCommandOptions {
-  /** Working directory. */
   cwd?: string;
   /** Environment on top of the few variables that are passed on (see {@linkcode baseEnvironment}). */
   env?: Record<string, string>;

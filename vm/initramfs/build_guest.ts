@@ -84,7 +84,6 @@ const TEXT_ADDRESS: Record<GuestProgramArch, string> = { x86_64: "0x400000", i38
 export class GuestBuildError extends ExpectedError {
   override readonly name = "GuestBuildError";
   readonly command: readonly string[];
-  /** What the compiler said. */
   readonly output: string;
 
   constructor(what: string, command: readonly string[], output: string) {
@@ -124,7 +123,6 @@ export function guestCompileCommand(
 /** Where the C sources of agent and target are. */
 export const GUEST_SOURCES: string = join(import.meta.dirname ?? ".", "..", "guest");
 
-/** Settings of {@linkcode buildGuestProgram} and {@linkcode buildGuest}. */
 interface BuildGuestOptions {
   /** Where the results are kept; `guest` in the cache directory by default. */
   cache?: string;
@@ -203,7 +201,6 @@ function compilerVersion(): Promise<string> {
   return version;
 }
 
-/** Paths of a guest's programs. */
 interface GuestPrograms {
   agent: string;
   target: string;

@@ -2,17 +2,10 @@
 import { ExpectedError } from "../host/errors.ts";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
+import { aptEnvironment } from "../host/apt_environment.ts";
 import { cacheDirectory } from "../host/cache_directory.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { runCommand } from "../host/run_command.ts";
-
-/** Settings of {@linkcode debianRoot}. */
-interface DebianRootOptions {
-  cacheDir?: string;
-  onProgress?: (message: string) => void;
-  /** Runs apt-get and dpkg-deb; tests have their own. */
-  run?: typeof runCommand;
-}
 
 /**
  * A directory with Debian packages of another architecture and all that they depend on, unpacked and not set
@@ -20,13 +13,18 @@ interface DebianRootOptions {
  * What was fetched once is kept.
  *
  * @param packages names without architecture
+ * @param options `run` runs apt-get and dpkg-deb; tests have their own
  * @returns the directory, which stands for `/`
  * @throws {ExpectedError} with apt's words, without a network for instance
  */
 export async function debianRoot(
   arch: "i386",
   packages: readonly string[],
-  { cacheDir = cacheDirectory(), onProgress = () => {}, run = runCommand }: DebianRootOptions = {},
+  { cacheDir = cacheDirectory(), onProgress = () => {}, run = runCommand }: {
+    cacheDir?: string;
+    onProgress?: (message: string) => void;
+    run?: typeof runCommand;
+  } = {},
 ): Promise<string> {
   const home = join(cacheDir, "debian", arch);
   const root = join(home, "root");
@@ -46,35 +44,18 @@ export async function debianRoot(
   });
 }
 
-/** A configuration under which apt knows nothing of this host but its sources. */
 async function fetchPackages({ home, arch, packages, run }: {
   home: string;
   arch: string;
   packages: readonly string[];
   run: typeof runCommand;
 }): Promise<void> {
-  for (
-    const directory of ["state/lists/partial", "cache/archives/partial", "installed", "unpacked", "root"]
-  ) {
+  for (const directory of ["installed", "unpacked", "root"]) {
     await Deno.mkdir(join(home, directory), { recursive: true });
   }
-  await Deno.writeTextFile(join(home, "status"), "");
-  await Deno.writeTextFile(
-    join(home, "apt.conf"),
-    [
-      `APT::Architecture "${arch}";`,
-      `APT::Architectures { "${arch}"; };`,
-      `Dir::State "${home}/state";`,
-      `Dir::State::status "${home}/status";`,
-      `Dir::Cache "${home}/cache";`,
-      `Dir::Log "${home}";`,
-      // No unprivileged user of apt's may write below a home directory.
-      `APT::Sandbox::User "root";`,
-      "",
-    ].join("\n"),
-  );
-  const env = { APT_CONFIG: join(home, "apt.conf"), DEBIAN_FRONTEND: "noninteractive" };
-  const options = ["--yes", "--download-only", "--no-install-recommends", "-o", "Debug::NoLocking=true"];
+  const architectures = [`APT::Architecture "${arch}"`, `APT::Architectures { "${arch}"; }`];
+  const env = await aptEnvironment(home, architectures);
+  const options = ["--yes", "--download-only", "--no-install-recommends"];
   const install = () => run(["apt-get", "install", ...options, ...packages], { env, keepLines: 8 });
   if ((await install()).code === 0) return;
   // The first time there are no package lists yet, later they may be old.

@@ -8,11 +8,9 @@ import { findTool } from "../host/find_tool.ts";
 export interface ClosureFile {
   /** Where it must be in the guest. */
   path: string;
-  /** Where it is on the host. */
   source: string;
 }
 
-/** How {@linkcode programClosure} is called. */
 interface ClosureOptions {
   readonly configPath?: string;
   /** A directory that stands for `/`, with programs of another architecture for instance. */

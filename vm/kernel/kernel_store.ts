@@ -16,7 +16,6 @@ interface KernelInfo {
   flavour?: KernelFlavour;
   source: string;
   compiler: string;
-  /** Seconds that it took to build. */
   seconds: number;
   /** Numbers of the checkpoint system call; absent from kernels that were stored before they were looked up. */
   syscalls?: SyscallNumbers;
@@ -63,7 +62,6 @@ function inDirectory(directory: string, info: KernelInfo): StoredKernel {
   };
 }
 
-/** Settings of {@linkcode storeKernel}. */
 interface StoreOptions {
   cacheDir: string;
   key: string;

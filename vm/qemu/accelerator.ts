@@ -13,7 +13,6 @@ export interface AcceleratorChoice {
   reason: string;
 }
 
-/** Settings of {@linkcode chooseAccelerator}. */
 interface AcceleratorOptions {
   /** What the user asked for: `auto` (the default), `kvm` or `tcg`. */
   accel?: string;

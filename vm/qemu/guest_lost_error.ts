@@ -8,11 +8,9 @@ export type GuestLostReason = "timeout" | "panic" | "qemu-exit" | "protocol";
 /** What is known at the moment when a guest is given up. */
 interface GuestLostDetails {
   reason: GuestLostReason;
-  /** What was being waited for, in words that follow "waiting for". */
   awaited: string;
   /** One more sentence: the exit status, the offending line. */
   detail?: string;
-  /** The last lines of the guest's console. */
   consoleTail: string;
   /** All of the console that is kept, where the console was drained before the guest was given up. */
   consoleText?: string;

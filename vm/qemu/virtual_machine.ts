@@ -4,7 +4,7 @@ import { ConsoleLog } from "./console_log.ts";
 import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
-import { QEMU_PROGRAM, qemuArguments, type QemuOptions, type QemuSockets } from "./qemu_arguments.ts";
+import { QEMU_PROGRAM, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
 import { baseEnvironment } from "../host/run_command.ts";
 import { makeTempDirectory } from "../host/temp_directory.ts";
 
@@ -16,7 +16,6 @@ export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "sh
   startDeadlineMs?: number;
 }
 
-/** How QEMU ended. */
 interface QemuExit {
   code: number;
   signal: string | null;
@@ -40,158 +39,34 @@ const QUIT_MS = 2_000;
 const STDERR_LIMIT = 16 * 1024;
 const SOCKET_NAMES = ["control", "data", "console"] as const;
 
+/** The streams to QEMU; the kernel's log is the console. */
+type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
+
 /**
  * A running guest. Dispose of it with `await using` or {@linkcode VirtualMachine.close}. QEMU ends with this
  * process in any case, however this process ends.
  */
 export class VirtualMachine implements AsyncDisposable {
-  /** The guest's control port. */
-  readonly control: Deno.Conn;
-  /** The guest's data port. */
-  readonly data: Deno.Conn;
-  /** The kernel log. */
-  readonly console: ConsoleLog;
-  /** Process id of QEMU. */
-  readonly pid: number;
-  /** Program and arguments of QEMU. */
   readonly argv: readonly string[];
+  readonly console: ConsoleLog = new ConsoleLog();
   /** Settles when QEMU has ended and its console is read to the end; never rejects. */
-  readonly exited: Promise<QemuExit>;
-  readonly #process: QemuProcess;
-  readonly #conns: Connections;
-  readonly #share: string | undefined;
-  #closing: Promise<void> | undefined;
-
-  /** Takes over what {@linkcode startVirtualMachine} made. */
-  constructor(process: QemuProcess, conns: Connections, share?: string) {
-    this.control = conns.control;
-    this.data = conns.data;
-    this.console = process.console;
-    this.pid = process.pid;
-    this.argv = process.argv;
-    this.#process = process;
-    this.#conns = conns;
-    this.#share = share;
-    this.exited = process.exited;
-  }
-
-  /**
-   * Waits for a piece of work that needs the guest.
-   *
-   * @param work its own rejection passes through, unless the guest turns out to be lost.
-   * @throws {GuestLostError} when the deadline passes, the kernel reports a fatal error, or QEMU ends.
-   */
-  waitFor<T>(wait: Wait, work: Promise<T>): Promise<T> {
-    return this.#process.waitFor(wait, work);
-  }
-
-  /** An error for a guest that is lost for a reason that only the caller knows. */
-  lost(reason: GuestLostReason, awaited: string, detail = ""): GuestLostError {
-    return this.#process.lost(reason, awaited, detail);
-  }
-
-  /** Ends QEMU, kindly first, and removes what was made for it. May be called again. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#close();
-  }
-
-  async #close(): Promise<void> {
-    this.#process.kill("SIGTERM");
-    await withDeadline(this.exited, QUIT_MS, "QEMU's end").catch(() => {});
-    this.#process.kill("SIGKILL");
-    await this.exited;
-    closeAll(this.#conns);
-    if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
-  }
-
-  /** As {@linkcode VirtualMachine.close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-}
-
-/** The streams to QEMU. */
-type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
-
-/**
- * Starts QEMU and connects to it. The guest boots at once; that it is alive shows only when its agent speaks.
- *
- * @throws {MissingToolError} when QEMU is not installed.
- * @throws {GuestLostError} when QEMU ends or does not connect in time.
- */
-export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
-  const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
-  await requireTools(["setpriv", program]);
-  const share = options.shares ? await makeTempDirectory("ckptest-share-") : undefined;
-  const directory = await makePrivateDirectory();
-  const listeners = SOCKET_NAMES.map((name) =>
-    Deno.listen({ transport: "unix", path: join(directory, name) })
-  );
-  const partial: Partial<Connections> = {};
-  let process: QemuProcess | undefined;
-  try {
-    const paths = Object.fromEntries(SOCKET_NAMES.map((name) => [name, join(directory, name)]));
-    const sockets = paths as Record<keyof QemuSockets, string>;
-    const argv = [
-      program,
-      ...qemuArguments({ ...options, sockets, ...(share === undefined ? {} : { share }) }),
-    ];
-    process = new QemuProcess(argv, new ConsoleLog());
-    for (const [index, name] of SOCKET_NAMES.entries()) {
-      const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs: startDeadlineMs };
-      partial[name] = await process.waitFor(wait, listeners[index]!.accept());
-    }
-    const conns = partial as Connections;
-    process.readConsole(conns.console);
-    return new VirtualMachine(process, conns, share);
-  } catch (error) {
-    process?.kill("SIGKILL");
-    await process?.exited;
-    closeAll(partial);
-    if (share !== undefined) await Deno.remove(share, { recursive: true });
-    throw error;
-  } finally {
-    // Both ends are connected: neither the listeners nor the files are needed any more.
-    for (const listener of listeners) listener.close();
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-/** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */
-const SOCKET_PATH_MAX = 107;
-
-/** A directory that nobody else can look into. */
-async function makePrivateDirectory(): Promise<string> {
-  const directory = await makeTempDirectory("ckptest-vm-");
-  if (directory.length + "/control".length <= SOCKET_PATH_MAX) return directory;
-  await Deno.remove(directory);
-  return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });
-}
-
-function closeAll(conns: Partial<Connections>): void {
-  for (const conn of Object.values(conns)) {
-    try {
-      conn.close();
-    } catch {
-      // Closed already.
-    }
-  }
-}
-
-/** QEMU as a process: its messages, its end, and waiting with an eye on both. */
-class QemuProcess {
-  readonly argv: readonly string[];
-  readonly console: ConsoleLog;
   readonly exited: Promise<QemuExit>;
   readonly #child: Deno.ChildProcess;
   readonly #accident: Promise<Accident>;
+  readonly #share: string | undefined;
+  readonly #conns: Partial<Connections> = {};
   #consoleEnd: Promise<void> = Promise.resolve();
   #exit: QemuExit | undefined;
+  #closing: Promise<void> | undefined;
 
-  /** Starts it. `setpriv` has the kernel kill it when the thread that started it ends. */
-  constructor(argv: readonly string[], console: ConsoleLog) {
+  /**
+   * For {@linkcode startVirtualMachine}. `setpriv` has the kernel kill QEMU when the thread that started it ends.
+   *
+   * @param share a directory that goes with the guest
+   */
+  constructor(argv: readonly string[], share: string | undefined) {
     this.argv = argv;
-    this.console = console;
+    this.#share = share;
     this.#child = new Deno.Command("setpriv", {
       args: ["--pdeathsig", "KILL", ...argv],
       clearEnv: true,
@@ -206,23 +81,33 @@ class QemuProcess {
     this.#accident = this.#firstAccident();
   }
 
+  /** Takes QEMU's end of each socket, in the order of their names, and begins to collect the console. */
+  async connect(listeners: readonly Deno.UnixListener[], deadlineMs: number): Promise<void> {
+    for (const [index, name] of SOCKET_NAMES.entries()) {
+      const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs };
+      this.#conns[name] = await this.waitFor(wait, listeners[index]!.accept());
+    }
+    this.#consoleEnd = this.#readConsole(this.#conns.console!);
+  }
+
+  get control(): Deno.Conn {
+    return this.#conns.control!;
+  }
+
+  get data(): Deno.Conn {
+    return this.#conns.data!;
+  }
+
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** Begins to collect the console. */
-  readConsole(conn: Deno.Conn): void {
-    this.#consoleEnd = (async () => {
-      const buffer = new Uint8Array(64 * 1024);
-      try {
-        for (let got; (got = await conn.read(buffer)) !== null;) this.console.append(buffer.subarray(0, got));
-      } catch {
-        // QEMU is gone, or we are closing.
-      }
-    })();
-  }
-
-  /** As {@linkcode VirtualMachine.waitFor}. */
+  /**
+   * Waits for a piece of work that needs the guest.
+   *
+   * @param work its own rejection passes through, unless the guest turns out to be lost.
+   * @throws {GuestLostError} when the deadline passes, the kernel reports a fatal error, or QEMU ends.
+   */
   async waitFor<T>({ awaited, deadlineMs }: Wait, work: Promise<T>): Promise<T> {
     const accident = this.#accident.then(({ reason, detail }): never => {
       throw this.lost(reason, awaited, detail);
@@ -244,16 +129,43 @@ class QemuProcess {
     }
   }
 
-  lost(reason: GuestLostReason, awaited: string, detail: string): GuestLostError {
+  /** An error for a guest that is lost, for a reason that only the caller may know. */
+  lost(reason: GuestLostReason, awaited: string, detail = ""): GuestLostError {
     return new GuestLostError({ reason, awaited, detail, consoleTail: this.console.tail(), argv: this.argv });
   }
 
-  /** Sends it a signal if it still lives. */
-  kill(signal: Deno.Signal): void {
+  /** Ends QEMU, kindly first, and removes what was made for it. May be called again. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** As {@linkcode VirtualMachine.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#kill("SIGTERM");
+    await withDeadline(this.exited, QUIT_MS, "QEMU's end").catch(() => this.#kill("SIGKILL"));
+    await this.exited;
+    for (const conn of Object.values(this.#conns)) conn.close();
+    if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
+  }
+
+  #kill(signal: Deno.Signal): void {
     try {
       if (this.#exit === undefined) this.#child.kill(signal);
     } catch {
       // It ended in between.
+    }
+  }
+
+  async #readConsole(conn: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(64 * 1024);
+    try {
+      for (let got; (got = await conn.read(buffer)) !== null;) this.console.append(buffer.subarray(0, got));
+    } catch {
+      // QEMU is gone.
     }
   }
 
@@ -280,6 +192,48 @@ class QemuProcess {
     const ending = signal === null ? `QEMU ended with exit status ${code}` : `QEMU was ended by ${signal}`;
     return { reason: "qemu-exit", detail: stderr === "" ? ending : `${ending}: ${stderr}` };
   }
+}
+
+/**
+ * Starts QEMU and connects to it. The guest boots at once; that it is alive shows only when its agent speaks.
+ *
+ * @throws {MissingToolError} when QEMU is not installed.
+ * @throws {GuestLostError} when QEMU ends or does not connect in time.
+ */
+export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
+  const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
+  await requireTools(["setpriv", program]);
+  const share = options.shares ? await makeTempDirectory("ckptest-share-") : undefined;
+  const directory = await makePrivateDirectory();
+  const paths = SOCKET_NAMES.map((name) => join(directory, name));
+  const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
+  const [control, data, console] = paths as [string, string, string];
+  const sockets = { control, data, console };
+  let machine: VirtualMachine | undefined;
+  try {
+    const more = { sockets, ...share === undefined ? {} : { share } };
+    machine = new VirtualMachine([program, ...qemuArguments({ ...options, ...more })], share);
+    await machine.connect(listeners, startDeadlineMs);
+    return machine;
+  } catch (error) {
+    await machine?.close();
+    throw error;
+  } finally {
+    // Both ends are connected: neither the listeners nor the files are needed any more.
+    for (const listener of listeners) listener.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */
+const SOCKET_PATH_MAX = 107;
+
+/** A directory that nobody else can look into. */
+async function makePrivateDirectory(): Promise<string> {
+  const directory = await makeTempDirectory("ckptest-vm-");
+  if (directory.length + "/control".length <= SOCKET_PATH_MAX) return directory;
+  await Deno.remove(directory);
+  return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });
 }
 
 /** What made a guest unusable. */

@@ -97,7 +97,7 @@ void process_reap(void)
 	int status;
 	long pid;
 
-	while ((pid = SYS(wait4, -1, &status, WNOHANG | __WALL, 0)) > 0)
+	while ((pid = sys_wait(-1, &status, WNOHANG)) > 0)
 		note_end(pid, status);
 }
 
@@ -108,8 +108,7 @@ int process_wait(int pid)
 
 	if (process != NULL && process->over)
 		return process->status;
-	while (SYS(wait4, pid, &status, __WALL, 0) == -EINTR)
-		;
+	sys_wait(pid, &status, 0);
 	note_end(pid, status);
 	return status;
 }
@@ -276,7 +275,7 @@ long command_clean(const struct command *command)
 
 	(void)command;
 	SYS(kill, -1, SIGKILL);
-	while ((pid = SYS(wait4, -1, &status, __WALL, 0)) > 0)
+	while ((pid = sys_wait(-1, &status, 0)) > 0)
 		note_end(pid, status);
 	process_forget_dead();
 	checkpoint_forget_all();

@@ -47,10 +47,8 @@ static long wait_for_trap(int pid, bool event)
 	int status = 0;
 
 	for (;;) {
-		long waited = SYS(wait4, pid, &status, __WALL, 0);
+		long waited = sys_wait(pid, &status, 0);
 
-		if (waited == -EINTR)
-			continue;
 		if (waited < 0)
 			return waited;
 		if ((status & 0xff) != 0x7f)
@@ -121,9 +119,7 @@ static long step(int pid)
 
 		if (error < 0)
 			return error;
-		do {
-			error = SYS(wait4, pid, &status, __WALL, 0);
-		} while (error == -EINTR);
+		error = sys_wait(pid, &status, 0);
 		if (error < 0)
 			return error;
 		// One that was stopped before traps once more for that, and has not moved then.
@@ -163,13 +159,12 @@ long command_detach(const struct command *command)
 	return error;
 }
 
-static long send_general(int pid)
+static long send_requested(int pid, const char *name, long request, size_t length)
 {
-	unsigned long registers[GENERAL_REGISTERS];
-	long error = SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
+	long error = SYS(ptrace, request, pid, 0, channel_buffer);
 
 	if (error >= 0)
-		blob_of("gpr", registers, sizeof(registers));
+		blob_of(name, channel_buffer, length);
 	return error;
 }
 
@@ -213,15 +208,6 @@ static void send_tls(int pid)
 	blob_of("tls", slots, sizeof(slots));
 }
 
-static long send_requested(int pid, const char *name, long request, size_t length)
-{
-	long error = SYS(ptrace, request, pid, 0, channel_buffer);
-
-	if (error >= 0)
-		blob_of(name, channel_buffer, length);
-	return error;
-}
-
 static long send_fpu(int pid)
 {
 	long error = send_set(pid, "xstate", NT_X86_XSTATE);
@@ -238,7 +224,7 @@ static long send_fpu(int pid)
 
 static long send_all(int pid, bool with_fpu)
 {
-	long error = send_general(pid);
+	long error = send_requested(pid, "gpr", PTRACE_GETREGS, GENERAL_REGISTERS * sizeof(long));
 
 	if (error >= 0 && with_fpu)
 		error = send_fpu(pid);

@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/mman.h>
 #include <linux/time.h>
+#include <linux/wait.h>
 
 #ifdef __x86_64__
 
@@ -197,6 +198,16 @@ int sys_poll(int fd, int events, int other, int ms)
 	} entries[] = { { fd, (short)events, 0 }, { other, POLLIN, 0 } };
 
 	return SYS(poll, entries, ARRAY_SIZE(entries), ms) > 0 ? entries[0].revents : 0;
+}
+
+long sys_wait(long pid, int *status, int options)
+{
+	long result;
+
+	do {
+		result = SYS(wait4, pid, status, options | __WALL, 0);
+	} while (result == -EINTR);
+	return result;
 }
 
 long sys_read_file(const char *path, char *bytes, size_t size)

@@ -56,6 +56,9 @@ void sys_sleep_ms(int ms);
 // Waits for one of `events` on `fd`, or for input on `other`; -1 is none. What there is on `fd`.
 int sys_poll(int fd, int events, int other, int ms);
 
+// Waits for a child, or with `options` looks for one; what wait4() gives, and never -EINTR.
+long sys_wait(long pid, int *status, int options);
+
 // Reads a small file whole and ends it with a NUL; the length, or a negative errno.
 long sys_read_file(const char *path, char *bytes, size_t size);
 long sys_write_all(int fd, const void *bytes, size_t length);

@@ -4,6 +4,7 @@
 
 #include "../common/hash.h"
 #include "../common/syscall.h"
+#include "../common/text.h"
 #include "target.h"
 
 #define WORDS_PER_PAGE (PAGE_BYTES / 4)
@@ -51,24 +52,9 @@ void memory_read(u64 address, u64 pages, u64 stride)
 
 void memory_poke(u64 address, u64 length, u64 value)
 {
-	volatile void *at = (volatile void *)(unsigned long)address;
-
-	switch (length) {
-	case 1:
-		*(volatile u8 *)at = (u8)value;
-		break;
-	case 2:
-		*(volatile u16 *)at = (u16)value;
-		break;
-	case 4:
-		*(volatile u32 *)at = (u32)value;
-		break;
-	case 8:
-		*(volatile u64 *)at = value;
-		break;
-	default:
+	if (length > sizeof(value))
 		target_die(DIED_OF_OP);
-	}
+	memcpy((void *)(unsigned long)address, &value, (size_t)length);
 }
 
 // The digest without its top bit, so that no result of it looks like an error.

@@ -143,26 +143,19 @@ s64 process_syscall32(const long numbers[7])
 }
 #endif
 
-static long wait_status(long child)
-{
-	int status = 0;
-	long error;
-
-	do {
-		error = SYS(wait4, child, &status, __WALL, 0);
-	} while (error == -EINTR);
-	return error < 0 ? 0 : status;
-}
-
 void process_wait_for(long child)
 {
-	wait_status(child);
+	int status;
+
+	sys_wait(child, &status, 0);
 }
 
 // Waits for the child that has become the subject, then ends as it ended.
 void process_end_like(long child)
 {
-	int status = (int)wait_status(child);
+	int status = 0;
+
+	sys_wait(child, &status, 0);
 	int signal = status & 0x7f;
 
 	if (signal != 0) {

@@ -50,8 +50,6 @@ loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segme
 	"1:	" restore "\n" \
 	"	movq $0, segment_recovery(%rip)\n" \
 	"	ret\n"
-#define SAVE(segment) "	mov %" #segment ", %ecx"
-#define RESTORE(segment) "mov %ecx, %" #segment
 #else
 #define LOADER(segment, save, restore) \
 	".globl segment_load_" #segment "\n" \
@@ -73,9 +71,9 @@ loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segme
 	"	pop %esi\n" \
 	"	pop %ebx\n" \
 	"	ret\n"
+#endif
 #define SAVE(segment) "	mov %" #segment ", %ecx"
 #define RESTORE(segment) "mov %ecx, %" #segment
-#endif
 
 // FS and GS stay loaded, the target does not use them itself.
 asm(".pushsection .text\n"

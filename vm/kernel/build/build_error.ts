@@ -9,9 +9,7 @@ export type BuildStage = "fetch" | "apply" | "configure" | "build" | "store";
 /** What is known about a stage that failed. */
 interface BuildErrorDetails {
   stage: BuildStage;
-  /** What went wrong, in one sentence. */
   problem: string;
-  /** What to do about it. */
   hint?: string | undefined;
   /** More lines, shown whole. */
   detail?: readonly string[] | undefined;

@@ -29,7 +29,7 @@ import { findStored, type StoredKernel, storeKernel } from "../kernel_store.ts";
 import { applyTree, type TreeEdits } from "../source/kernel_tree.ts";
 import type { GuestChannel } from "../../qemu/qemu_arguments.ts";
 import type { NeededFor } from "../config/needed_options.ts";
-import { BUILD_TOOLS } from "./make_command.ts";
+import { BUILD_TOOLS, type MakeOptions } from "./make_command.ts";
 import { lacksPvhEntry, needsBzImage } from "./needs_bz_image.ts";
 import { syscallNumbersOf } from "../syscall_numbers.ts";
 
@@ -267,19 +267,10 @@ async function runStages(
   { cacheDir, jobs, onProgress }: KernelBuildOptions & { cacheDir: string },
 ): Promise<StoredKernel> {
   const start = performance.now();
-  const common = { cacheDir, onProgress };
-  const { source, edits, arch, flavour, treeName } = plan;
-  const pristine = await fetchSource(source, common);
-  const tree = await applyTree({ ...common, source, pristine, edits, treeName });
-  const buildDir = join(cacheDir, "build", plan.buildName);
-  const logPath = join(cacheDir, "logs", `${plan.buildName}.log`);
-  await inStage("configure", async () => {
-    await Deno.mkdir(join(cacheDir, "logs"), { recursive: true });
-    await Deno.writeTextFile(logPath, "");
-  });
-  const { config, needed, compiler } = plan;
-  const make = { ...common, tree, buildDir, arch, logPath, jobs, variables: flavourMakeVariables(flavour) };
-  await configureKernel({ ...make, config, needed, kconfigKey: await kconfigKey(plan) });
+  const pristine = await fetchSource(plan.source, { cacheDir, onProgress });
+  const make = await prepareTree(plan, { cacheDir, jobs, onProgress, pristine });
+  const { source, config, compiler, arch, flavour, needed } = plan;
+  const { tree, buildDir, logPath } = make;
   const kernel = { tree, arch, config, isWhole: needed !== undefined };
   const bootFile = await compileKernel({ ...make, needsBzImage: await needsBzImage(kernel) });
   const seconds = (performance.now() - start) / 1000;
@@ -291,10 +282,41 @@ async function runStages(
   return await storeKernel({ cacheDir, key: plan.key, buildDir, bootFile, logPath, info });
 }
 
+/** A tree that is configured, as make and those who call it want it described. */
+export interface PreparedTree extends MakeOptions {
+  logPath: string;
+  onProgress: OnBuildProgress | undefined;
+}
+
+/** Stages `apply` and `configure`, with an empty log. The caller holds the tree's lock. */
+export async function prepareTree(
+  plan: KernelPlan,
+  { cacheDir, jobs, onProgress, pristine }: Pick<KernelBuildOptions, "jobs" | "onProgress"> & {
+    cacheDir: string;
+    pristine: string;
+  },
+): Promise<PreparedTree> {
+  const { source, edits, arch, flavour, treeName, buildName, config, needed } = plan;
+  const tree = await applyTree({ cacheDir, onProgress, source, pristine, edits, treeName });
+  const logPath = join(cacheDir, "logs", `${buildName}.log`);
+  await inStage("configure", async () => {
+    await Deno.mkdir(join(cacheDir, "logs"), { recursive: true });
+    await Deno.writeTextFile(logPath, "");
+  });
+  const make = {
+    ...{ cacheDir, onProgress, tree, buildDir: join(cacheDir, "build", buildName), arch, logPath, jobs },
+    variables: flavourMakeVariables(flavour),
+  };
+  await configureKernel({ ...make, config, needed, kconfigKey: await kconfigKey(plan) });
+  return make;
+}
+
 /**
  * Digest of what can change the meaning of a configuration: the source, the hooks, and our own Kconfig files.
  */
 async function kconfigKey({ source, edits }: KernelPlan): Promise<string> {
-  const own = [...edits.overlay].filter(([file]) => basename(file).startsWith("Kconfig"));
-  return await digestOf([source.contentKey, edits.hooks.text, ...own.flat()]);
+  const isKconfig = (file: string) => basename(file).startsWith("Kconfig");
+  const own = [...edits.overlay].filter(([file]) => isKconfig(file));
+  const changed = edits.mutations.filter(({ file }) => isKconfig(file)).map(({ replace }) => replace);
+  return await digestOf([source.contentKey, edits.hooks.text, ...own.flat(), ...changed]);
 }

@@ -8,9 +8,7 @@ import { BuildError, type BuildStage, DISK_FULL_HINT, isDiskFull, isDiskNearlyFu
 /** A sign of life from a kernel build. */
 export interface BuildProgress {
   stage: BuildStage;
-  /** What is going on, in a few words. */
   message: string;
-  /** Seconds since the stage began. */
   seconds: number;
   /** Steps that make has carried out so far (compile, assemble, link), in stage `build`. */
   steps?: number;
@@ -68,7 +66,6 @@ export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Pro
   }
 }
 
-/** Settings of {@linkcode runStageCommand}. */
 interface StageCommandOptions extends RunCommandOptions {
   /** Where the tool writes: looked at for free space when the tool fails. */
   outputDir?: string;

@@ -9,7 +9,6 @@ import {
 } from "./build_stage.ts";
 import { makeCommand, type MakeOptions } from "./make_command.ts";
 
-/** Settings of {@linkcode compileKernel}. */
 interface CompileOptions extends MakeOptions {
   /** Whether the kernel's own boot code is needed, since QEMU cannot enter vmlinux. */
   needsBzImage: boolean;

@@ -22,7 +22,6 @@ export interface MakeOptions {
   buildDir: string;
   arch: KernelArch;
   cacheDir: string;
-  /** Further variables for make, `NAME=value`. */
   variables?: readonly string[];
   /** Number of parallel jobs; as many as there are CPUs by default. */
   jobs?: number | undefined;

@@ -6,7 +6,6 @@ import type { KernelConfig } from "../config/kernel_config.ts";
 /** Where the PVH entry lies in a kernel tree. */
 const PVH_ENTRY = "arch/x86/platform/pvh/head.S";
 
-/** What {@linkcode needsBzImage} looks at. */
 interface BootedKernel {
   tree: string;
   arch: KernelArch;

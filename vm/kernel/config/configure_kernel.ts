@@ -14,7 +14,6 @@ import { listFiles, pathOf } from "../source/kernel_source.ts";
 import { makeCommand, type MakeOptions } from "../build/make_command.ts";
 import { missingOptions, type NeededFor, neededText } from "./needed_options.ts";
 
-/** Settings of {@linkcode configureKernel}. */
 interface ConfigureOptions extends MakeOptions {
   /** What is asked for on top of `tinyconfig`; with `needed`, a whole configuration of the user's. */
   config: KernelConfig;

@@ -21,7 +21,6 @@ interface NeededOption {
   readonly name: string;
   /** `y`, or the least number. */
   readonly wanted: "y" | number;
-  /** What it is for. */
   readonly reason: string;
   /** What the configuration has instead; `n` when it does not name it. */
   readonly found: string;

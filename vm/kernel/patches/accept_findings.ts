@@ -5,8 +5,8 @@ import * as v from "valibot";
 import { described, integer, list, object, oneOf, text } from "../../../lib/schema.ts";
 import { readJson } from "../../host/read_json.ts";
 
-/** The tools that look at the port. */
-const LINT_TOOLS = ["checkpatch", "kernel-doc", "sparse", "W=1"] as const;
+/** The tools that look at the port, in the order in which they run. */
+export const LINT_TOOLS = ["checkpatch", "kernel-doc", "sparse", "W=1"] as const;
 
 /** One of {@linkcode LINT_TOOLS}. */
 export type LintTool = (typeof LINT_TOOLS)[number];

@@ -6,7 +6,6 @@ import { inStage } from "../build/build_stage.ts";
 import type { Series } from "./load_series.ts";
 import { createSeriesGit, type SeriesGit } from "./series_git.ts";
 
-/** Settings of {@linkcode applySeries}. */
 interface ApplySeriesOptions {
   series: Series;
   /** Paths of the mails, in order; a cover letter is passed over. */

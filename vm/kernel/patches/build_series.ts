@@ -10,11 +10,9 @@ interface BuiltPatch {
   /** From 1 on. */
   number: number;
   subject: string;
-  /** Seconds that it took. */
   seconds: number;
 }
 
-/** Settings of {@linkcode buildSeries}. */
 interface BuildSeriesOptions extends SeriesTreeOptions {
   arches: readonly KernelArch[];
   onBuilt?: (built: BuiltPatch) => void;

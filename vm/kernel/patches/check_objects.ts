@@ -10,7 +10,6 @@ const CALLS = {
   sparse: { variables: ["C=2", "CF=-fdiagnostic-prefix"], step: "CHECK" },
 } as const;
 
-/** Settings of {@linkcode checkObjects}. */
 interface CheckObjectsOptions {
   tree: SeriesTree;
   tool: keyof typeof CALLS;

@@ -8,7 +8,6 @@ import type { SeriesAuthor } from "./series_author.ts";
 import { createSeriesGit } from "./series_git.ts";
 import type { SeriesMessage } from "./series_plan.ts";
 
-/** Settings of {@linkcode exportSeries}. */
 interface ExportSeriesOptions {
   series: Series;
   author: SeriesAuthor;

@@ -6,15 +6,11 @@ import { requireTools } from "../../host/find_tool.ts";
 import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import { checkObjects } from "./check_objects.ts";
 import { exportSeries } from "./export_series.ts";
-import type { LintReport, LintTool } from "./accept_findings.ts";
+import { LINT_TOOLS, type LintReport, type LintTool } from "./accept_findings.ts";
 import type { Series } from "./load_series.ts";
 import { runCheckpatch, runKernelDoc } from "./style_checkers.ts";
 import { withSeriesTree } from "./series_tree.ts";
 
-/** All tools, in the order in which they run. */
-const LINT_TOOLS: readonly LintTool[] = ["checkpatch", "kernel-doc", "sparse", "W=1"];
-
-/** Settings of {@linkcode lintSeries}. */
 interface LintSeriesOptions {
   series: Series;
   cacheDir: string;
@@ -39,8 +35,7 @@ export async function lintSeries(options: LintSeriesOptions): Promise<LintReport
   const { tools = LINT_TOOLS } = options;
   await requireTools(tools.includes("sparse") ? ["perl", "sparse"] : ["perl"]);
   const reports: LintReport[] = [];
-  for (const tool of LINT_TOOLS) {
-    if (!tools.includes(tool)) continue;
+  for (const tool of tools) {
     options.onProgress?.({ stage: "build", message: `running ${tool}`, seconds: 0 });
     reports.push(await runTool(tool, options));
   }

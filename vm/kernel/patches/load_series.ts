@@ -21,7 +21,6 @@ export interface Series {
   stages: readonly ReadonlyMap<string, string>[];
 }
 
-/** Settings of {@linkcode loadSeries}. */
 interface LoadSeriesOptions {
   /** Major and minor version of Debian's kernel, such as `6.1`. */
   series: string;

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: MIT
-import { basename, join, normalize, relative } from "@std/path";
+import { join, normalize, relative } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
-import { planKernel } from "../build/build_kernel.ts";
-import {
-  inStage,
-  type OnBuildProgress,
-  runStageCommand,
-  stageReport,
-  withStageLock,
-} from "../build/build_stage.ts";
+import { planKernel, type PreparedTree, prepareTree } from "../build/build_kernel.ts";
+import { type OnBuildProgress, runStageCommand, stageReport, withStageLock } from "../build/build_stage.ts";
 import { compileKernel } from "../build/compile_kernel.ts";
-import { configureKernel } from "../config/configure_kernel.ts";
-import { digestOf } from "../../host/digest.ts";
-import { applyTree, type TreeEdits } from "../source/kernel_tree.ts";
+import type { TreeEdits } from "../source/kernel_tree.ts";
 import { makeCommand, type MakeOptions } from "../build/make_command.ts";
 import type { Series } from "./load_series.ts";
 
@@ -23,15 +15,12 @@ export interface SeriesTreeOptions {
   onProgress?: OnBuildProgress | undefined;
 }
 
-/** What a compilation printed. */
 interface ObjectReport {
   /** What compiler or checker had to say of a line; paths are from the root of the kernel tree. */
   diagnostics: { file: string; line: number; text: string }[];
-  /** Paths of the sources that were looked at. */
   sources: string[];
 }
 
-/** One call of {@linkcode SeriesTree.makeObjects}. */
 interface MakeObjectsOptions {
   arch: KernelArch;
   /** Index of the patch after which the tree is looked at. */
@@ -53,19 +42,13 @@ export async function withSeriesTree<T>(
 ): Promise<T> {
   const workDir = join(options.cacheDir, "series");
   await Deno.mkdir(join(options.cacheDir, "ccache"), { recursive: true });
-  await Deno.mkdir(join(workDir, "logs"), { recursive: true });
+  await Deno.mkdir(workDir, { recursive: true });
   await Deno.symlink("../ccache", join(workDir, "ccache")).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
   const lock = { doing: "builds a series", report: stageReport("apply", options.onProgress) };
   const path = join(workDir, "trees", `${options.series.source.treeKey}.lock`);
   return await withStageLock(path, lock, () => use(new SeriesTree(options, workDir)));
-}
-
-/** A tree that is configured, as make and those who call it want it described. */
-interface PreparedTree extends MakeOptions {
-  logPath: string;
-  onProgress: OnBuildProgress | undefined;
 }
 
 /** A kernel tree that takes on the state after each patch. Made by {@linkcode withSeriesTree}. */
@@ -131,26 +114,17 @@ export class SeriesTree {
 
   /** Brings tree and configuration up to date. */
   async #prepare(arch: KernelArch, index: number, suffix: string): Promise<PreparedTree> {
-    const { source, pristine, stages } = this.#series;
+    const { source, pristine } = this.#series;
     const { treeKey, series } = source;
-    const [cacheDir, onProgress] = [this.#workDir, this.#onProgress];
-    const { config } = await planKernel({
-      arch,
-      source: { kind: "debian", series },
-      cacheDir: this.#cacheDir,
-    });
+    const plan = await planKernel({ arch, source: { kind: "debian", series }, cacheDir: this.#cacheDir });
     const edits = this.#edits(index);
-    const tree = await applyTree({ source, pristine, edits, treeName: treeKey, cacheDir, onProgress });
-    const name = `${treeKey}-${arch}${suffix}`;
-    const logPath = join(cacheDir, "logs", `${name}.log`);
-    await inStage("configure", () => Deno.writeTextFile(logPath, ""));
-    const make = { tree, buildDir: join(cacheDir, "build", name), arch, cacheDir, logPath, onProgress };
-    const kconfig = [...stages[index] ?? []].filter(([file]) => basename(file).startsWith("Kconfig"));
-    const wanted = new Map(config);
-    if (!edits.overlay.has("checkpoint/Kconfig")) wanted.delete("CONFIG_CR_CHECKPOINT");
-    const kconfigKey = await digestOf([source.contentKey, ...kconfig.flat()]);
-    await configureKernel({ ...make, config: wanted, kconfigKey });
-    return make;
+    const config = new Map(plan.config);
+    if (!edits.overlay.has("checkpoint/Kconfig")) config.delete("CONFIG_CR_CHECKPOINT");
+    const buildName = `${treeKey}-${arch}${suffix}`;
+    return await prepareTree(
+      { ...plan, edits, config, treeName: treeKey, buildName },
+      { cacheDir: this.#workDir, onProgress: this.#onProgress, pristine },
+    );
   }
 
   #edits(index: number): TreeEdits {

@@ -9,13 +9,11 @@ interface CarriedPatch {
   readonly state: "carried" | "absent" | "partial";
   /** Files that the patch brings and hooks that it puts into existing files, as far as the tree has them. */
   readonly present: readonly string[];
-  /** The others. */
   readonly missing: readonly string[];
 }
 
 /** What the patch consists of. */
 interface PatchParts {
-  /** Paths of the files that it brings. */
   readonly files: Iterable<string>;
   /** The hooks, as a unified diff. */
   readonly hooks: string;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { exists } from "@std/fs";
 import { join } from "@std/path";
+import { aptEnvironment } from "../../host/apt_environment.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { removeIfThere } from "../../host/ignore_missing.ts";
 import { type CommandResult, runCommand } from "../../host/run_command.ts";
@@ -94,10 +95,16 @@ async function fetchPackage({ name, suite, directory, keyring, run, report }: {
   const tried: string[] = [];
   for (const mirror of MIRRORS) {
     await removeIfThere(directory);
-    const config = await writeAptConfig({ directory, mirror, suite, keyring });
-    const env = { APT_CONFIG: config, DEBIAN_FRONTEND: "noninteractive" };
-    const message = `fetching Debian's ${name} (${suite}) from ${mirror}`;
     const download = join(directory, "download");
+    await Deno.mkdir(download, { recursive: true });
+    const sources = join(directory, "sources.list");
+    await Deno.writeTextFile(sources, `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`);
+    const env = await aptEnvironment(directory, [
+      `Dir::Etc::sourcelist "${sources}"`,
+      `Dir::Etc::sourceparts "-"`,
+      `Acquire::Languages "none"`,
+    ]);
+    const message = `fetching Debian's ${name} (${suite}) from ${mirror}`;
     const tell = () => report(`${message}, ${(bytesBelow(download) / 1e6).toFixed(0)} MB`);
     const result = await tellingEverySecond(tell, async () => {
       const options = { env, keepLines: 8, cwd: download };
@@ -121,41 +128,8 @@ function complaint({ lines, code }: CommandResult): string {
   return (errors.length > 0 ? errors : lines.slice(-2)).join("; ") || `apt-get ended with status ${code}`;
 }
 
-async function writeAptConfig({ directory, mirror, suite, keyring }: {
-  directory: string;
-  mirror: string;
-  suite: string;
-  keyring: string;
-}): Promise<string> {
-  for (const below of ["state/lists/partial", "cache/archives/partial", "download", "root"]) {
-    await Deno.mkdir(join(directory, below), { recursive: true });
-  }
-  await Deno.writeTextFile(join(directory, "status"), "");
-  await Deno.writeTextFile(
-    join(directory, "sources.list"),
-    `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`,
-  );
-  const config = join(directory, "apt.conf");
-  await Deno.writeTextFile(
-    config,
-    [
-      `Dir::Etc::sourcelist "${directory}/sources.list";`,
-      `Dir::Etc::sourceparts "-";`,
-      `Dir::State "${directory}/state";`,
-      `Dir::State::status "${directory}/status";`,
-      `Dir::Cache "${directory}/cache";`,
-      `Dir::Log "${directory}";`,
-      `Acquire::Languages "none";`,
-      `Debug::NoLocking "true";`,
-      // No unprivileged user of apt's may write below a home directory.
-      `APT::Sandbox::User "root";`,
-      "",
-    ].join("\n"),
-  );
-  return config;
-}
-
 async function unpackPackage(name: string, directory: string, run: typeof runCommand): Promise<void> {
+  await Deno.mkdir(join(directory, "root"));
   for await (const { name: file } of Deno.readDir(join(directory, "download"))) {
     if (!file.startsWith(`${name}_`) || !file.endsWith(".deb")) continue;
     const paths = [join(directory, "download", file), join(directory, "root")];

@@ -31,7 +31,6 @@ export type KernelSource =
 
 /** A source that was looked at but not yet unpacked. */
 export interface IdentifiedSource {
-  /** For people. */
   description: string;
   /** Major and minor version, such as `6.1`. It picks the hooks. */
   series: string;
@@ -39,7 +38,6 @@ export interface IdentifiedSource {
   treeKey: string;
   /** Changes whenever the contents may have changed. */
   contentKey: string;
-  /** Tarball or directory. */
   path: string;
   /** One line a file (type, size, time, path), for a directory. */
   manifest?: readonly string[];

@@ -22,7 +22,6 @@ export interface TreeEdits {
   mutations: readonly OverlayEdit[];
 }
 
-/** Settings of {@linkcode applyTree}. */
 interface ApplyOptions {
   source: IdentifiedSource;
   /** The directory that stage `fetch` gave. */
