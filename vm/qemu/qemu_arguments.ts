@@ -9,20 +9,14 @@ export type Accelerator = "kvm" | "tcg";
  */
 export type GuestChannel = "virtio" | "serial";
 
-/** Paths of the UNIX sockets that the host listens on and QEMU connects to. */
-export interface QemuSockets {
-  control: string;
-  data: string;
-  console: string;
-}
-
 /** Everything that decides how QEMU is started. */
 export interface QemuOptions {
   accelerator: Accelerator;
   /** A kernel with a PVH entry, or a bzImage. */
   kernel: string;
   initrd: string;
-  sockets: QemuSockets;
+  /** Paths of the UNIX sockets that the host listens on and QEMU connects to. */
+  sockets: { control: string; data: string; console: string };
   /** `virtio` by default. */
   channel?: GuestChannel;
   /** `qemu-system-x86_64` by default; it runs i386 kernels as well. */

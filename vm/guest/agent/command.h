@@ -24,7 +24,7 @@
 
 // The options with a number, and what they are where they are not given.
 #define FOR_EACH_NUMBER(DO) \
-	/* Whom it is about, and who does it. */ \
+	/* The process that it is about, and who acts. */ \
 	DO(pid, 0) DO(uid, 0) DO(gid, 0) \
 	/* The call under test, or any other. */ \
 	DO(nr, 0) DO(flags, 0) \
@@ -39,12 +39,12 @@
 	DO(handled_signal, 0) \
 	/* Whether SIGPIPE and SIGXFSZ are ignored. */ \
 	DO(ignores_signals, 0) \
-	/* Descriptors of the agent in place of a pipe: what the caller gets (NEVER: one that is not open), and where its \
-	   image can be read (NEVER: nowhere). */ \
+	/* Descriptors of the agent in place of a pipe: what the caller gets (NEVER: one that is not open), and where \
+	   its image can be read (NEVER: nowhere). */ \
 	DO(fd, PIPE_TO_HOST) DO(reader, NEVER) \
 	/* The agent stops reading after this many bytes, and the host goes on with other commands. */ \
 	DO(pause_at, NEVER) \
-	/* How such a call goes on: nobody reads any more, or not before the caller has ended or this time is over. */ \
+	/* How such a call goes on: nobody reads any more, or not before the caller has ended or time is over. */ \
 	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
 	/* Parts of files, numbers of pages, and whether the registers of the FPU are asked for. */ \
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) DO(fpu, 1)

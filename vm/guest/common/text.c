@@ -215,8 +215,9 @@ void text_list(struct text *text, const char *format, va_list list)
 				value = (u32)value;
 			if (is_signed && value < 0)
 				text_char(text, '-');
-			put_number(text, is_signed && value < 0 ? -(u64)value : (u64)value, *format == 'x' ? 16 : 10,
-				   least == 0 ? 1 : least);
+			u64 absolute = is_signed && value < 0 ? -(u64)value : (u64)value;
+
+			put_number(text, absolute, *format == 'x' ? 16 : 10, least == 0 ? 1 : least);
 		}
 	}
 }
