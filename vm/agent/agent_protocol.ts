@@ -9,39 +9,17 @@ export interface ProtocolLine {
 /** The longest line that either side may send, its LF included, in bytes. */
 export const MAX_LINE_BYTES = 4096;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** Percent-encodes what must not stand in a value: bytes outside of 0x21 to 0x7e, and "%". */
-export function escapeValue(value: string): string {
-  let escaped = "";
-  for (const byte of encoder.encode(value)) {
-    const plain = byte > 0x20 && byte < 0x7f && byte !== 0x25;
-    escaped += plain ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`;
-  }
-  return escaped;
-}
-
 /**
- * Undoes {@linkcode escapeValue}. Bytes that are no UTF-8 become U+FFFD.
+ * Undoes percent-encoding. Bytes that are no UTF-8 become U+FFFD.
  *
  * @throws {SyntaxError} on a bad sequence
  */
-export function unescapeValue(value: string): string {
-  const bytes: number[] = [];
-  for (let at = 0; at < value.length; at++) {
-    if (value[at] !== "%") {
-      bytes.push(value.charCodeAt(at) & 0xff);
-      continue;
-    }
-    const digits = value.slice(at + 1, at + 3);
-    if (!/^[0-9a-fA-F]{2}$/.test(digits)) {
-      throw new SyntaxError(`expected two hexadecimal digits after %, found ${JSON.stringify(digits)}`);
-    }
-    bytes.push(parseInt(digits, 16));
-    at += 2;
-  }
-  return decoder.decode(Uint8Array.from(bytes));
+function unescapeValue(value: string): string {
+  const bytes = value.replace(/%(..?)?/g, (_, digits = "") => {
+    if (/^[0-9a-f]{2}$/i.test(digits)) return String.fromCharCode(parseInt(digits, 16));
+    throw new SyntaxError(`expected two hexadecimal digits after %, found ${JSON.stringify(digits)}`);
+  });
+  return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
 /** A value of a command. `undefined` leaves the word out; a negative number goes as it is in a register. */
@@ -70,7 +48,7 @@ export function formatCommand(word: string, fields: Fields): string {
   for (const [key, value] of fields) {
     if (value === undefined) continue;
     const unsigned = typeof value !== "string" && value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
-    words.push(`${key}=${escapeValue(String(unsigned))}`);
+    words.push(`${key}=${encodeURI(String(unsigned))}`);
   }
   const line = words.join(" ");
   if (line.length >= MAX_LINE_BYTES) {

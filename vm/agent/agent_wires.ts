@@ -50,7 +50,7 @@ export interface Request {
   word: string;
   fields: Fields;
   payload?: Uint8Array | undefined;
-  stream?: StreamTaker;
+  stream?: ImageTaker;
   deadlineMs: number;
 }
 
@@ -62,15 +62,6 @@ export interface Answer {
 
 function shorten(command: string): string {
   return command.length <= 120 ? command : `${command.slice(0, 117)}...`;
-}
-
-/** Takes the bytes that belong to one answer as they come. */
-interface StreamTaker {
-  take: ByteSink;
-  readonly length: number;
-  /** Why the bytes are lost, though they came. */
-  readonly error: SinkError | undefined;
-  hex(): string;
 }
 
 /** How a blob or a stream is announced. */
@@ -150,7 +141,7 @@ export class Wires {
     }
   }
 
-  async #answer(command: string, stream: StreamTaker | undefined): Promise<Answer> {
+  async #answer(command: string, stream: ImageTaker | undefined): Promise<Answer> {
     const blobs = new Map<string, Uint8Array<ArrayBuffer>>();
     for (;;) {
       const line = parseLine(await this.lines.next());
@@ -172,7 +163,7 @@ export class Wires {
   }
 
   /** Waits for the last bytes of a stream whose length the answer has told. */
-  async #finish(line: ProtocolLine, stream: StreamTaker): Promise<void> {
+  async #finish(line: ProtocolLine, stream: ImageTaker): Promise<void> {
     const { length, hash } = readFields(line, STREAM);
     while (stream.length < length) await this.#data.arrival();
     if (stream.length > length) {
@@ -195,10 +186,11 @@ class SinkError extends Error {
 }
 
 /** Collects an image in one growing block, or hands it on. */
-export class ImageTaker implements StreamTaker {
+export class ImageTaker {
   readonly #hash = new BlockHash();
   readonly #sink: ByteSink | undefined;
   #bytes = new Uint8Array(0);
+  /** Why the bytes are lost, though they came. */
   error: SinkError | undefined;
 
   constructor(sink: ByteSink | undefined) {

@@ -14,15 +14,9 @@ export async function writeAll(connection: ByteConnection, bytes: Uint8Array): P
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** Something that waits for the next arrival. */
-interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 /** Arrivals of any kind, and the one reader that waits for them. */
 class Arrivals {
-  #waiter: Waiter | undefined;
+  #waiter: PromiseWithResolvers<void> | undefined;
   #error: unknown;
 
   notify(): void {
@@ -39,7 +33,8 @@ class Arrivals {
 
   wait(): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    return new Promise((resolve, reject) => this.#waiter = { resolve, reject });
+    this.#waiter = Promise.withResolvers();
+    return this.#waiter.promise;
   }
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
+import { ensureDir } from "@std/fs";
 import { join } from "@std/path";
 import { cacheDirectory } from "../host/cache_directory.ts";
 import { findTool, MissingToolError } from "../host/find_tool.ts";
 import { type Accelerator, defaultCpu, QEMU_PROGRAM } from "./qemu_arguments.ts";
 import { type CommandResult, runCommand } from "../host/run_command.ts";
 import { UsageError } from "../host/errors.ts";
+import { writeJson } from "../host/write_whole.ts";
 import { makeTempDirectory } from "../host/temp_directory.ts";
 
 /** The accelerator to use, and why, in a sentence for the user. */
@@ -82,14 +84,16 @@ export async function chooseAccelerator(options: AcceleratorOptions = {}): Promi
   if (path === undefined) throw new MissingToolError([program]);
   const key = await situation(path, device);
   if (key === undefined) return { accelerator: "tcg", reason: `there is no ${device}` };
-  const cachePath = join(options.cacheDir ?? cacheDirectory(), "accelerator.json");
+  const { cacheDir = cacheDirectory() } = options;
+  const cachePath = join(cacheDir, "accelerator.json");
   const cached = await readCached(cachePath, key);
   if (cached !== undefined) return cached;
   const problem = await runProbe(path, "kvm", deadlineMs);
   const choice: AcceleratorChoice = problem === undefined
     ? { accelerator: "kvm", reason: "a guest ran under KVM" }
     : { accelerator: "tcg", reason: `KVM does not run guests here: ${problem}` };
-  await writeCached(cachePath, key, choice);
+  // Without it the next run probes again.
+  await ensureDir(cacheDir).then(() => writeJson(cachePath, { key, ...choice })).catch(() => {});
   return choice;
 }
 
@@ -152,16 +156,5 @@ async function readCached(path: string, key: string): Promise<AcceleratorChoice 
   } catch {
     // Absent or damaged: the probe is cheap.
     return undefined;
-  }
-}
-
-async function writeCached(path: string, key: string, choice: AcceleratorChoice): Promise<void> {
-  try {
-    await Deno.mkdir(join(path, ".."), { recursive: true });
-    const partial = `${path}.${Deno.pid}`;
-    await Deno.writeTextFile(partial, JSON.stringify({ key, ...choice }));
-    await Deno.rename(partial, path);
-  } catch {
-    // The next run probes again.
   }
 }

@@ -208,10 +208,10 @@ void text_list(struct text *text, const char *format, va_list list)
 			put_string(text, va_arg(list, const char *));
 		} else {
 			bool is_signed = *format == 'd';
-			s64 value = longs == 2 ? va_arg(list, s64) : longs == 1 ? va_arg(list, long) : va_arg(list, int);
+			bool is_wide = longs == 2 || (longs == 1 && sizeof(long) == sizeof(s64));
+			s64 value = is_wide ? va_arg(list, s64) : va_arg(list, int);
 
-			// Those of 32 bits were extended by their sign.
-			if (!is_signed && (longs == 0 || (longs == 1 && sizeof(long) == 4)))
+			if (!is_wide && !is_signed)
 				value = (u32)value;
 			if (is_signed && value < 0)
 				text_char(text, '-');

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+import { Buffer } from "node:buffer";
 import { dirname, join } from "@std/path";
 import { requireTools } from "../../host/find_tool.ts";
 import { ignoreMissing, removeIfThere } from "../../host/ignore_missing.ts";
 import { withScratch } from "../../host/temp_directory.ts";
+import { writeJson } from "../../host/write_whole.ts";
 import { BuildError } from "../build/build_error.ts";
 import {
   inStage,
@@ -61,9 +63,9 @@ export function applyTree(options: ApplyOptions): Promise<string> {
     if (state.contentKey !== options.source.contentKey) await syncSource(options, tree);
     const edited = [...new Set([...state.edited, ...wanted.keys()])].toSorted();
     // Written before the files are, so that an interrupted run leaves no edit that nobody remembers.
-    await writeState(tree, { contentKey: options.source.contentKey, edited });
+    await writeJson(`${tree}.json`, { contentKey: options.source.contentKey, edited });
     for (const file of edited) await syncFile(file, { tree, pristine: options.pristine, wanted });
-    await writeState(tree, { contentKey: options.source.contentKey, edited: [...wanted.keys()] });
+    await writeJson(`${tree}.json`, { contentKey: options.source.contentKey, edited: [...wanted.keys()] });
     return tree;
   });
 }
@@ -71,11 +73,6 @@ export function applyTree(options: ApplyOptions): Promise<string> {
 async function readState(tree: string): Promise<TreeState | undefined> {
   const text = await Deno.readTextFile(`${tree}.json`).catch(() => undefined);
   return text === undefined ? undefined : JSON.parse(text) as TreeState;
-}
-
-async function writeState(tree: string, state: TreeState): Promise<void> {
-  await Deno.writeTextFile(`${tree}.json.new`, JSON.stringify(state, null, 1));
-  await Deno.rename(`${tree}.json.new`, `${tree}.json`);
 }
 
 /**
@@ -141,7 +138,7 @@ async function createLinkTree(
   }
   await Deno.writeTextFile(`${tree}.manifest`, manifest.join("\n"));
   const state = { contentKey: source.contentKey, edited: [] };
-  await writeState(tree, state);
+  await writeJson(`${tree}.json`, state);
   return state;
 }
 
@@ -199,7 +196,7 @@ async function syncFile(
   const contents = wanted.get(file) ?? await Deno.readFile(original).catch(() => undefined);
   if (contents === undefined) return await removeIfThere(target);
   const present = await Deno.readFile(target).catch(() => undefined);
-  if (present !== undefined && equalBytes(present, contents)) return;
+  if (present !== undefined && Buffer.compare(present, contents) === 0) return;
   const mode = await Deno.stat(original).then((info) => info.mode ?? 0o644, () => 0o644);
   await Deno.mkdir(dirname(target), { recursive: true });
   await replaceFile(target, contents, mode);
@@ -210,10 +207,6 @@ async function replaceFile(path: string, contents: Uint8Array, mode: number): Pr
   await Deno.writeFile(`${path}.new`, contents);
   await Deno.chmod(`${path}.new`, mode & 0o777);
   await Deno.rename(`${path}.new`, path);
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 /** Whether a file is there, or a link that leads nowhere. */
