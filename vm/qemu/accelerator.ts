@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { ensureDir } from "@std/fs";
 import { join } from "@std/path";
 import { cacheDirectory } from "../host/cache_directory.ts";
 import { findTool, MissingToolError } from "../host/find_tool.ts";
@@ -93,7 +92,9 @@ export async function chooseAccelerator(options: AcceleratorOptions = {}): Promi
     ? { accelerator: "kvm", reason: "a guest ran under KVM" }
     : { accelerator: "tcg", reason: `KVM does not run guests here: ${problem}` };
   // Without it the next run probes again.
-  await ensureDir(cacheDir).then(() => writeJson(cachePath, { key, ...choice })).catch(() => {});
+  await Deno.mkdir(cacheDir, { recursive: true }).then(() => writeJson(cachePath, { key, ...choice })).catch(
+    () => {},
+  );
   return choice;
 }
 
