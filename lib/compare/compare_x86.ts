@@ -8,7 +8,7 @@ import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { expected } from "./finding_collector.ts";
+import { expected, type FieldExpectation } from "./finding_collector.ts";
 
 const DESCRIPTOR_SIZE = 8;
 const TLS_ENTRIES = 3;
@@ -129,12 +129,16 @@ function compareXsaveHeader(node: XstateNode, collector: ComparisonContext["coll
 /** X86_FSGSBASE: the segment bases that ptrace shows on x86-64. */
 export function compareFsGsBase(
   node: RecordNodeOf<"X86_FSGSBASE">,
-  { collector, target }: ComparisonContext,
+  { collector, target, prediction }: ComparisonContext,
 ): void {
   const registers = decodeUserRegs(target.gpr, "x86_64");
+  const base = (name: "fsbase" | "gsbase", shown: bigint = 0n): FieldExpectation => {
+    const steps = prediction?.registers.bases?.get(name);
+    return steps === undefined ? expected(shown, "ptrace") : expected(steps, "steps");
+  };
   collector.header(node, target.pid);
   collector.fields(node, {
-    fsbase: expected(registers.get("fs_base") ?? 0n, "ptrace"),
-    gsbase: expected(registers.get("gs_base") ?? 0n, "ptrace"),
+    fsbase: base("fsbase", registers.get("fs_base")),
+    gsbase: base("gsbase", registers.get("gs_base")),
   });
 }

@@ -6,7 +6,7 @@ import { portRefusal, postedRefusal, type Refusal } from "./refusal.ts";
 import type { Area } from "./state/address_space.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { contentBytes, type PageContent } from "./state/page_content.ts";
-import type { RegisterPrediction } from "./state/register_block.ts";
+import { BLOCK_SELECTORS, type RegisterPrediction } from "./state/register_block.ts";
 import { mergeablePages, zeroPages } from "./state/same_pages.ts";
 import { type CopiedPage, copiedPages, taskState, type TracerWork } from "./tracer.ts";
 
@@ -123,13 +123,36 @@ function predictedArea(area: Area, { target }: ModelState): PredictedArea {
 
 /**
  * What the model says of registers at a stop: those that a step set, and selectors that were loaded before. A target
- * that saves itself loads the registers of a step for the stop that follows.
+ * that saves itself loads the registers of a step for the stop that follows, so that ptrace shows other selectors and
+ * bases then than there are at the call.
  */
 function predictRegisters(state: ModelState, { self }: { self: boolean }): RegisterPrediction {
-  const selectors = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
-  if (self) return { general: new Map(selectors), xstate: state.fpu ?? [] };
-  const { general = [], xstate = [] } = state.registers ?? {};
-  return { general: new Map([...selectors, ...general]), xstate };
+  const { general = new Map<CpuRegister, bigint>(), xstate = [] } = state.registers ?? {};
+  const loaded = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
+  if (!self) return { general: new Map([...loaded, ...general]), xstate };
+  const pending = BLOCK_SELECTORS.filter((name) => general.has(name));
+  const before = pending.map((name): [CpuRegister, bigint] => [name, selectorAtExec(name, state)]);
+  const bases = (["fs", "gs"] as const).filter((name) => pending.includes(name))
+    .map((name) => [`${name}base`, segmentBase(state, state.selectors.get(name) ?? 0)] as const);
+  return {
+    general: new Map([...before, ...loaded]),
+    xstate: state.fpu ?? [],
+    ...bases.length > 0 ? { bases: new Map(bases) } : {},
+  };
+}
+
+/** What execve(2) puts into a segment register: start_thread of arch/x86/kernel/process_{32,64}.c. */
+function selectorAtExec(name: (typeof BLOCK_SELECTORS)[number], { target }: ModelState): bigint {
+  if (name === "fs" || name === "gs" || target.targetWordSize === 8) return 0n;
+  return target.kernelWordSize === 8 ? 0x2bn : 0x7bn;
+}
+
+function segmentBase({ ldt, tls }: ModelState, selector: number): bigint {
+  const index = selector >> 3;
+  const isTls = (selector & 4) === 0;
+  const slot = index - tls.options.firstSlot;
+  if (isTls ? slot < 0 || slot > 2 : index >= ldt.nrEntries) return 0n;
+  return BigInt((isTls ? tls.slot(index) : ldt.entry(index)).base);
 }
 
 /** The bytes of a predicted page. */

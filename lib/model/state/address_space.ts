@@ -62,6 +62,11 @@ interface FaultRules {
  * areas as vm.max_map_count allows, so that nothing here looks at all of them for the sake of one.
  */
 export class AddressSpace {
+  /**
+   * The program's own .bss, which has had pages: what comes right behind it may be one VMA with it. It is no area that
+   * steps made, and in a forked child it merges with none.
+   */
+  bss: Area | undefined;
   readonly #rules: FaultRules;
   #areas: Area[] = [];
   #pages = new Map<number, AnonPage>();
@@ -92,6 +97,7 @@ export class AddressSpace {
   /** A copy that shares no state (page contents are immutable). */
   clone(): AddressSpace {
     const copy = this.empty();
+    copy.bss = this.bss;
     copy.#areas = [...this.#areas];
     copy.#pages = new Map(this.#pages);
     copy.#readTouched = new Set(this.#readTouched);
@@ -138,8 +144,21 @@ export class AddressSpace {
 
   /** Areas that the kernel has merged to one VMA share what was ever done to any: those of a range changed. */
   #mergeAnonVmas(first: number, last: number): void {
+    const lowest = this.#areas[first];
+    if (this.bss && lowest && !lowest.hasAnonVma && isOneVma(this.bss, lowest)) {
+      this.#areas[first] = { ...lowest, hasAnonVma: true };
+    }
     for (let i = Math.max(first - 1, 0); this.#spread(i, i + 1) || i < last; i++);
     for (let i = Math.min(last + 1, this.#areas.length - 1); this.#spread(i, i - 1) || i > first; i--);
+  }
+
+  /** The areas that the kernel keeps as one VMA with the one that holds a page: [start, end). */
+  vmaAt(page: number): { start: number; end: number } {
+    const index = this.#indexOf(page);
+    let [first, last] = [index, index];
+    while (first > 0 && isOneVma(this.#areas[first - 1]!, this.#areas[first]!)) first--;
+    while (last + 1 < this.#areas.length && isOneVma(this.#areas[last]!, this.#areas[last + 1]!)) last++;
+    return { start: this.#areas[first]!.start, end: this.#areas[last]!.end };
   }
 
   /** Gives an anon_vma to the neighbour of an area that has one; false when it has no need of it. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { pagesPerChunk } from "../../abi/arch.ts";
+import { PAGE_SIZE_BIG, pagesPerChunk } from "../../abi/arch.ts";
 import type { Dialect } from "../../abi/dialect.ts";
 import { type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
@@ -8,9 +8,11 @@ import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
 import type { Merged } from "../../schema.ts";
 import type { SetupStep } from "../fields.ts";
-import { AddressSpace } from "./address_space.ts";
+import { AddressSpace, type Area } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
+import { PROT } from "./mmap_flags.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
+import { vmFlagsOfMmap } from "./vm_flag_rules.ts";
 import type { RegisterPrediction, XstatePart } from "./register_block.ts";
 
 /** What the file of the target program tells of a process that runs it (load_elf_binary, fs/binfmt_elf.c). */
@@ -120,6 +122,7 @@ export class ModelState {
       policy && "value" in policy && policy.value === word
     );
     this.space = new AddressSpace({ huge, readsMakePages: target.series === POSTED_SERIES });
+    this.space.bss = this.#bss();
     this.pagesPerChunk = pagesPerChunk(target.kernelWordSize);
     const wide = target.targetWordSize === 8;
     this.#next = wide ? 0x1000000 : 0x20000;
@@ -144,9 +147,17 @@ export class ModelState {
     Object.assign(this, before);
   }
 
+  /** The last page of .bss as exec makes it: the target has written to it since. */
+  #bss(): Area {
+    const end = Number(this.target.heapStart / PAGE_SIZE_BIG);
+    const flags = vmFlagsOfMmap({ prot: PROT.r | PROT.w, flags: [], readOnlyFile: false });
+    return { label: ".bss", start: end - 1, end, flags, pgoff: end - 1, hasAnonVma: true };
+  }
+
   /** execve(2): a new address space without an LDT and TLS entries; files and directories stay. */
   exec(): void {
     this.space = this.space.empty();
+    this.space.bss = this.#bss();
     this.ldt = this.ldt.exec();
     this.keepsLdt = this.ldt.nrEntries > 0;
     this.tls = this.tls.exec();
@@ -162,6 +173,13 @@ export class ModelState {
     this.registers = undefined;
     this.selectors.clear();
     this.hasOtherRoot = false;
+  }
+
+  /** Pages of a new area. @throws {RangeError} when there are none: the call would fail (EINVAL) */
+  areaPages(text: PageCount): number {
+    const pages = this.pageCount(text);
+    if (pages === 0) throw new RangeError("an area has at least one page: to map 0 pages fails (EINVAL)");
+    return pages;
   }
 
   /** Picks the pages for a new area: after a gap, right after another area, or aligned. */

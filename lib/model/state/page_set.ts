@@ -97,7 +97,7 @@ export function pageCount(text: PageCount, pagesPerChunk: number): number {
  * @throws {SyntaxError} when it names a page at or past `areaPages`
  */
 export function pageRuns(set: PageSet, areaPages: number, pagesPerChunk: number): PageRun[] {
-  if (set === "all") return [{ first: 0, count: areaPages }];
+  if (set === "all") return areaPages === 0 ? [] : [{ first: 0, count: areaPages }];
   const runs: PageRun[] = [];
   for (const item of String(set).split(",")) {
     const [range = "", step = "1"] = item.split("/");

@@ -79,6 +79,8 @@ export interface XstatePart {
 export interface RegisterPrediction {
   /** General and segment registers by name. */
   readonly general: ReadonlyMap<CpuRegister, bigint>;
+  /** Segment bases where ptrace shows others: of a target that saves itself and stops with other selectors. */
+  readonly bases?: ReadonlyMap<"fsbase" | "gsbase", bigint>;
   /** Parts of the FPU state. */
   readonly xstate: readonly XstatePart[];
 }

@@ -86,6 +86,10 @@ function lock({ space }: ModelState, { start, end }: { start: number; end: numbe
   space.change(start, end, (area) => ({ ...area, flags: withLock(area.flags, bits) }));
 }
 
+function lockBss({ space }: ModelState, bits: bigint): void {
+  if (space.bss) space.bss = { ...space.bss, flags: withLock(space.bss.flags, bits) };
+}
+
 function lockBits(flags: readonly string[] = []): bigint {
   return flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
 }
@@ -167,6 +171,7 @@ export const ADVICE_STEPS = [
       state.defaultFlags = flags.includes("future") ? bits : 0n;
       if (!flags.includes("current")) return;
       state.locksOwnMemory = true;
+      lockBss(state, bits);
       for (const area of [...state.space.areas]) {
         lock(state, area, bits);
         if (bits === VM.LOCKED) populate(context, area.start, area.end - area.start);
@@ -182,6 +187,7 @@ export const ADVICE_STEPS = [
       builder.succeed("munlockall", []);
       state.defaultFlags = 0n;
       state.locksOwnMemory = false;
+      lockBss(state, 0n);
       for (const area of [...state.space.areas]) lock(state, area, 0n);
     },
   }),

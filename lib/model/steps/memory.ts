@@ -44,7 +44,7 @@ export const MEMORY_STEPS = [
     },
     apply(step, context) {
       const { state, builder } = context;
-      const pages = state.pageCount(step.pages);
+      const pages = state.areaPages(step.pages);
       const words = step.flags ?? [];
       const prot = protBits(step.prot ?? "rw");
       const start = state.place(pages, step);

@@ -9,7 +9,7 @@ import { protBits } from "../state/mmap_flags.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
-import { SINCE_SYSCALL, SYSCALL_NAMES } from "../syscall_numbers.ts";
+import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defineStep, sinceWords } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
@@ -18,6 +18,8 @@ import type { StepContext } from "./step_context.ts";
 export function forkedSpace({ state }: StepContext): void {
   state.defaultFlags = 0n;
   state.locksOwnMemory = false;
+  // The child's VMA has two anon_vmas, and merges with none (is_mergeable_anon_vma, mm/mmap.c).
+  state.space.bss = undefined;
   for (const area of [...state.space.areas]) {
     if ((area.flags & VM.DONTCOPY) !== 0n) {
       state.space.unmap(area.start, area.end);
@@ -30,6 +32,41 @@ export function forkedSpace({ state }: StepContext): void {
       }));
     }
   }
+}
+
+/** What a step `syscall` may do: no image shows it, and nothing that a later step does depends on it. */
+const HARMLESS: readonly SyscallName[] = [
+  ...["open", "close", "dup", "mkdir", "fsync", "lseek", "fcntl", "pipe2", "socketpair"] as const,
+  ...["memfd_create", "userfaultfd", "epoll_create1", "eventfd2", "signalfd4"] as const,
+  ...["getpid", "pidfd_open", "pidfd_getfd", "get_thread_area"] as const,
+];
+
+/** First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question. */
+const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly number[]>> = {
+  prctl: [3, 15, 16],
+  personality: [0xffff_ffff],
+};
+
+/** Calls that may have done a part of their work when they fail. */
+const PARTIAL: readonly SyscallName[] = [
+  ...["mprotect", "madvise", "process_madvise", "munmap", "mremap", "mlock", "mlock2", "mlockall"] as const,
+];
+
+/** A call that changes what the model must know would make every later prediction wrong. */
+function requireHarmless(
+  { name, args, expect }: {
+    readonly name: SyscallName;
+    readonly args?: readonly (number | string)[];
+    readonly expect?: number | string;
+  },
+): void {
+  const [first] = args ?? [];
+  if (HARMLESS.includes(name) || HARMLESS_ARGUMENTS[name]?.some((argument) => argument === first)) return;
+  if (typeof expect === "string" && !PARTIAL.includes(name)) return;
+  throw new SyntaxError(
+    `${name} may change what the model must know: expected a step of its own for it, or "expect" with ` +
+      `the errno of a call that fails as a whole`,
+  );
 }
 
 const PR_SET_DUMPABLE = 4n;
@@ -74,7 +111,7 @@ export const PROCESS_STEPS = [
     fields: { area: NAME, pages: PAGE_COUNT },
     apply(step, { state, builder }) {
       const SHM_SLOT = 4;
-      const pages = state.pageCount(step.pages);
+      const pages = state.areaPages(step.pages);
       // The alignment that i386 and x86-64 want is a page.
       const start = state.place(pages);
       builder.syscall("shmget", [0n, addressOf(pages), 0o1600n], { keep: SHM_SLOT });
@@ -130,6 +167,7 @@ export const PROCESS_STEPS = [
       expect: optional(either("a number or the name of an errno", NUMBER, ERRNO_NAME)),
     },
     apply(step, { builder }) {
+      requireHarmless(step);
       let offset = 0;
       const args = (step.args ?? []).map((arg): OpArgument => {
         if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));

@@ -80,3 +80,42 @@ Deno.test("shm and thread make targets that are refused", () => {
   assertEquals([shm?.errno, shm?.atPage === undefined], [38, true]);
   assertEquals(refused([{ op: "thread", kind: "thread" }], "EOPNOTSUPP")?.atPage, undefined);
 });
+
+Deno.test("syscall refuses what changes what the model must know", () => {
+  const READ_IMPLIES_EXEC = 0x400000;
+  const PR_SET_THP_DISABLE = 41;
+  const refused: Step[] = [
+    { op: "syscall", name: "personality", args: [READ_IMPLIES_EXEC] },
+    { op: "syscall", name: "prctl", args: [PR_SET_THP_DISABLE, 1] },
+    { op: "syscall", name: "brk", args: [0x600000] },
+    { op: "syscall", name: "arch_prctl", args: [0x1002, 0x1000] },
+    { op: "syscall", name: "setrlimit", args: [8, "none"] },
+    { op: "syscall", name: "mprotect", args: [0x1000000, 4096, 1], expect: "ENOMEM" },
+  ];
+  for (const step of refused) {
+    assertThrows(() => compileSteps([map, step]), ScenarioError, "may change what the model must know");
+  }
+  compileSteps([
+    { op: "syscall", name: "prctl", args: [15, "other"], expect: 0 },
+    { op: "syscall", name: "personality", args: [0xffff_ffff] },
+    { op: "syscall", name: "mount", args: ["none", "/nowhere", "tmpfs"], expect: "ENOENT" },
+  ]);
+});
+
+Deno.test("nothing is mapped with 0 pages", () => {
+  assertThrows(
+    () => compileSteps([{ op: "mmap", area: "a", pages: 0 }]),
+    ScenarioError,
+    "0 pages fails (EINVAL)",
+  );
+  assertThrows(
+    () => compileSteps([{ op: "shm", area: "a", pages: 0 }]),
+    ScenarioError,
+    "0 pages fails (EINVAL)",
+  );
+  const resize = { op: "mremap", area: "a", pages: "all", size: 0 } as const;
+  assertThrows(() => compileSteps([map, resize]), ScenarioError, "0 pages fails (EINVAL)");
+  // No call at all is made for the pages of an empty heap.
+  const empty: Step[] = [{ op: "brk", area: "h", pages: 0 }, { op: "munmap", area: "h", pages: "all" }];
+  assertEquals(compileSteps(empty).results.filter(({ what }) => what.startsWith("munmap")), []);
+});

@@ -152,9 +152,6 @@ export const REGISTER_STEPS = [
         general: new Map(all as [CpuRegister, bigint][]),
         xstate: xstate?.parts ?? [],
       };
-      for (const [name, value] of selectors) {
-        if (name === "fs" || name === "gs") state.selectors.set(name, Number(value));
-      }
     },
   }),
 ] as const;

@@ -55,3 +55,19 @@ Deno.test("registers refuses what cannot be kept or does not fit", () => {
     "No register r8",
   );
 });
+
+Deno.test("registers with selectors are not yet loaded when the target saves itself", () => {
+  const self: Step = { op: "stop", label: "self", call: { pid: "self" } };
+  const ldt: Step = { op: "modify_ldt", entries: 2, base: 0x1000, limit: 9, flags: ["32bit"] };
+  const compiled = compileSteps(
+    [ldt, registers({ fs: "ldt:2" }), self, registers({ gs: "0x3" }), { ...self, label: "again" }],
+  );
+  const shown = compiled.stops.map(({ prediction: { registers: { general, bases } } }) => ({
+    general: [...general],
+    bases: [...bases ?? []],
+  }));
+  assertEquals(shown, [
+    { general: [["fs", 0n]], bases: [["fsbase", 0n]] },
+    { general: [["gs", 0n], ["fs", 23n]], bases: [["gsbase", 0n]] },
+  ]);
+});

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
-import type { KernelSeries } from "../../abi/series.ts";
 import { optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
@@ -76,18 +75,22 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   space.map(moved);
   space.movePages(first, Math.min(count, size), to);
   if (!keepsSource) space.unmap(first, first + count);
-  else space.change(first, first + count, (old) => leftBehind(old, area, state.target.series));
+  else leaveBehind(context, first, first + count);
   if ((area.flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, to, size);
 }
 
 /**
- * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): unlocked, and if whole as if never
- * touched. In Linux 5.10 it keeps what it was.
+ * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): the VMA that it lies in is unlocked, all of it,
+ * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was.
  */
-function leftBehind(old: Area, whole: Area, series?: KernelSeries): Area {
-  const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
-  if (series === "5.10" || old.start !== whole.start || old.end !== whole.end) return { ...old, flags };
-  return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
+function leaveBehind({ state: { space, target } }: StepContext, start: number, end: number): void {
+  const vma = space.vmaAt(start);
+  const isWhole = vma.start === start && vma.end === end;
+  space.change(vma.start, vma.end, (old) => {
+    const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
+    if (target.series === "5.10" || !isWhole) return { ...old, flags };
+    return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
+  });
 }
 
 const AT_SYSINFO_EHDR = 33;
@@ -113,6 +116,7 @@ export const REMAP_STEPS = [
       const area = state.space.areaAt(first);
       if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
       const size = step.size === undefined ? count : state.pageCount(step.size);
+      if (count === 0 || size === 0) throw new RangeError("mremap of or to 0 pages fails (EINVAL)");
       const move = { area, first, count, size, keepsSource: step.flags !== undefined };
       if (step.to === undefined) return resizeInPlace(move, step.area, context);
       const to = state.place(size);

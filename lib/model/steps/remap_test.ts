@@ -90,3 +90,29 @@ Deno.test("grow_down moves the start of an area down, with its vm_pgoff", () => 
     "flag growsdown",
   );
 });
+
+Deno.test("mremap with dontunmap unlocks all of the VMA that a part is taken from", () => {
+  const moved: Step = { op: "mremap", area: "a", pages: "3..4", to: "b", flags: ["dontunmap"] };
+  const locked: Step[] = [
+    { op: "mmap", area: "a", pages: 8 },
+    // The kernel makes one VMA of both.
+    { op: "mmap", area: "next", pages: 2, after: "a" },
+    { op: "mlockall", flags: ["current"] },
+    moved,
+  ];
+  const locks = predictSteps(locked).areas.map(({ label, flags }) => [label, (flags & VM.LOCKED) !== 0n]);
+  assertEquals(locks, [["a", false], ["next", false], ["b", true]]);
+});
+
+Deno.test("an area right behind .bss has had pages, since it is one VMA with it", () => {
+  const move: Step = { op: "mremap", area: "n", pages: "all", to: "m" };
+  const pgoff = (...steps: Step[]): number => {
+    const [moved] = find([...steps, move], "m");
+    return moved!.start - moved!.pgoff;
+  };
+  const heap: Step = { op: "brk", area: "h", pages: 0 };
+  const behind: Step = { op: "mmap", area: "n", pages: 2, after: "h" };
+  assertEquals(pgoff(heap, behind) > 0, true);
+  assertEquals(pgoff(heap, { ...behind, prot: "r" }), 0);
+  assertEquals(pgoff({ op: "fork", subject: "child" }, heap, behind), 0);
+});

@@ -41,6 +41,17 @@ function bringBack({ space }: ModelState, { pages, refusal }: StopPrediction): v
   for (const [page, { swapped }] of pages) if (swapped && page < end) space.readPage(page);
 }
 
+/** What a stop has loaded and what stays: the FPU's state, and selectors of FS and GS. */
+function leaveLoaded(state: ModelState): void {
+  const { xstate = [], general } = state.registers ?? {};
+  if (xstate.length > 0) state.fpu = xstate;
+  for (const name of ["fs", "gs"] as const) {
+    const selector = general?.get(name);
+    if (selector !== undefined) state.selectors.set(name, Number(selector));
+  }
+  state.registers = undefined;
+}
+
 /** Where the target is checkpointed. */
 export const STOP_STEPS = [
   defineStep({
@@ -75,9 +86,7 @@ export const STOP_STEPS = [
         ...(registers === undefined ? {} : { registers }),
         ...(busy === undefined ? {} : { busy }),
       });
-      const { xstate = [] } = state.registers ?? {};
-      if (xstate.length > 0) state.fpu = xstate;
-      state.registers = undefined;
+      leaveLoaded(state);
       if (!busy) bringBack(state, prediction);
       const stop: CompiledStop = {
         ...self && call?.pid === 0 ? { passesZero: true } : {},
