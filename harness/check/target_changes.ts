@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { byteText, shownByteText } from "../../lib/byte_text.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
 
@@ -60,13 +61,14 @@ interface Difference {
 }
 
 function lines(blobs: Blobs, name: string): string[] {
-  return new TextDecoder("latin1").decode(blobs.get(name)).split("\n");
+  return byteText(blobs.get(name) ?? new Uint8Array(0)).split("\n");
 }
 
 function firstDifference(before: readonly string[], after: readonly string[]): Difference | undefined {
   const length = Math.max(before.length, after.length);
   for (let i = 0; i < length; i++) {
-    if (before[i] !== after[i]) return { expected: before[i] ?? "no line", actual: after[i] ?? "no line" };
+    if (before[i] === after[i]) continue;
+    return { expected: shownByteText(before[i] ?? "no line"), actual: shownByteText(after[i] ?? "no line") };
   }
   return undefined;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import { shownByteText } from "../byte_text.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
-import { parseSmapsVmFlags, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
+import { parseSmapsVmFlags, VM, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { rangesWithin, shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
@@ -22,10 +23,15 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   reportMapsAgainstSmaps(context);
   reportPageStates(context);
   const pagesOf = context.dialect === "v11" ? expectedPostedPages(context) : portPages(context);
+  // CONFIG_MEM_SOFT_DIRTY: every mapping has the flag from its beginning, until somebody clears it.
+  const isTracked = target.smaps.some(({ vmFlags }) => vmFlags.includes("sd"));
+  const predicted = (prediction?.areas ?? []).map((area) =>
+    isTracked ? { ...area, flags: area.flags | VM.SOFTDIRTY } : area
+  );
   return target.smaps.map((entry) => {
     const start = Number(entry.start) / PAGE_SIZE;
     const end = Number(entry.end) / PAGE_SIZE;
-    const areas = rangesWithin(prediction?.areas ?? [], { start, end });
+    const areas = rangesWithin(predicted, { start, end });
     const vma = { start, end, entry, areas, ...flagsOf(entry, areas, { context, table }) };
     return { ...vma, ...pagesOf(vma) };
   });
@@ -93,7 +99,7 @@ function lineOf(entry: MapsEntry | undefined): string {
   if (!entry) return "nothing";
   const { start, end, perms, offset, device, inode } = entry;
   const range = `${start.toString(16)}-${end.toString(16)}`;
-  return `${range} ${perms} ${offset.toString(16)} ${device} ${inode} ${nameOf(entry)}`;
+  return `${range} ${perms} ${offset.toString(16)} ${device} ${inode} ${shownByteText(nameOf(entry))}`;
 }
 
 /** vm_flags as smaps shows them. Its "??" can be but one bit of an area of user space, VM_LOCKONFAULT. */

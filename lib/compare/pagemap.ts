@@ -23,6 +23,15 @@ export interface PagemapEntry {
 const PRESENT = 1n << 63n;
 const SWAPPED = 1n << 62n;
 const FILE = 1n << 61n;
+/**
+ * A mark in a hole, of userfaultfd for instance (Linux 5.19): shown as if in swap, of a type that no swap device has
+ * (SWP_PTE_MARKER, include/linux/swap.h), with the marks in place of the offset.
+ */
+const MARKER_TYPE = 31n;
+const SWAP_TYPE = 31n;
+const MARKS = 7n;
+/** PTE_MARKER_POISONED: what lay there is lost, so that there is something to be missed. */
+const POISONED = 2n;
 const FRAME = (1n << 55n) - 1n;
 /** What is left of an entry of which an i386 kernel before 2.6.30 filled in the lower 32 bits alone. */
 const CUT_FRAME = 0xffff_ffffn;
@@ -40,9 +49,10 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
   const entries: PagemapEntry[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const raw = view.getBigUint64(at + 8, true);
-    const swapped = (raw & SWAPPED) !== 0n;
+    const isMark = (raw & SWAPPED) !== 0n && isHoleMark(raw & FRAME);
+    const swapped = (raw & SWAPPED) !== 0n && !isMark;
     // The frame of a page that is neither is 0 where the entry is whole.
-    const isCut = (raw & PRESENT) === 0n && !swapped && (raw & CUT_FRAME) !== 0n;
+    const isCut = (raw & (PRESENT | SWAPPED)) === 0n && (raw & CUT_FRAME) !== 0n;
     const present = (raw & PRESENT) !== 0n || isCut;
     entries.push({
       page: Number(view.getBigUint64(at, true) / PAGE_SIZE_BIG),
@@ -54,6 +64,11 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
     });
   }
   return entries;
+}
+
+function isHoleMark(swapEntry: bigint): boolean {
+  const marks = swapEntry >> 5n;
+  return (swapEntry & SWAP_TYPE) === MARKER_TYPE && marks > 0n && marks <= MARKS && (marks & POISONED) === 0n;
 }
 
 /**

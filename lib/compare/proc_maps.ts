@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { byteText, shownByteText } from "../byte_text.ts";
 
 /** One line of /proc/PID/maps (fs/proc/task_mmu.c show_map_vma). Addresses in bytes, `offset` in bytes. */
 export interface MapsEntry {
@@ -27,7 +28,7 @@ export interface SmapsEntry extends MapsEntry {
 }
 
 const MAPS_LINE =
-  /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)(?: +(.*))?$/;
+  /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)(?: +([^]*))?$/;
 
 /** Parses /proc/PID/maps. @throws {SyntaxError} naming the line that is not one */
 export function parseMaps(bytes: Uint8Array): MapsEntry[] {
@@ -44,32 +45,22 @@ export function parseSmaps(bytes: Uint8Array): SmapsEntry[] {
       continue;
     }
     const entry = entries.at(-1);
-    if (!entry) throw new SyntaxError(`smaps must begin with a mapping: found "${line}"`);
+    if (!entry) throw new SyntaxError(`smaps must begin with a mapping: found "${shownByteText(line)}"`);
     if (field[1] === "VmFlags") entry.vmFlags.push(...field[2]!.trim().split(/\s+/).filter(Boolean));
     else entry.sizes.set(field[1]!, Number.parseInt(field[2]!));
   }
   return entries;
 }
 
-/** One character for each byte: names may hold any. */
-function textOf(bytes: Uint8Array): string {
-  const PIECE = 8192;
-  let text = "";
-  for (let at = 0; at < bytes.length; at += PIECE) {
-    text += String.fromCharCode(...bytes.subarray(at, at + PIECE));
-  }
-  return text;
-}
-
 function lines(bytes: Uint8Array): string[] {
-  return textOf(bytes).split("\n").filter((line) => line !== "");
+  return byteText(bytes).split("\n").filter((line) => line !== "");
 }
 
 function parseMapsLine(line: string): MapsEntry {
   const match = MAPS_LINE.exec(line);
   if (!match) {
     throw new SyntaxError(
-      `A line of maps must look like "start-end perms offset dev inode name": found "${line}"`,
+      `A line of maps must look like "start-end perms offset dev inode name": found "${shownByteText(line)}"`,
     );
   }
   const [, start, end, perms, offset, device, inode, name] = match;
@@ -86,18 +77,12 @@ function parseMapsLine(line: string): MapsEntry {
 
 /** The name as text, one character a byte. */
 export function nameOf({ name }: MapsEntry): string {
-  return textOf(name);
+  return byteText(name);
 }
 
-/** Undoes seq_path's escaping of newlines: a backslash and three octal digits. */
+/** Undoes seq_path's escaping, which is of newlines alone: other backslashes are the name's own. */
 function unescapeName(text: string): Uint8Array {
-  const bytes: number[] = [];
-  for (let i = 0; i < text.length; i++) {
-    const octal = text[i] === "\\" ? /^[0-7]{3}/.exec(text.slice(i + 1, i + 4)) : null;
-    bytes.push(octal ? Number.parseInt(octal[0], 8) : text.charCodeAt(i));
-    if (octal) i += 3;
-  }
-  return Uint8Array.from(bytes);
+  return Uint8Array.from(text.replaceAll("\\012", "\n"), (character) => character.charCodeAt(0));
 }
 
 /**

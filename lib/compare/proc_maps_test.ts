@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { byteText } from "../byte_text.ts";
 import { parseMaps, parseSmaps } from "./proc_maps.ts";
 
 const encoder = new TextEncoder();
 
-function nameOf(bytes: Uint8Array): string {
-  return new TextDecoder("latin1").decode(bytes);
-}
+const nameOf = byteText;
 
 Deno.test("parseMaps() takes each kind of line apart", () => {
   const entries = parseMaps(encoder.encode(
@@ -49,7 +48,16 @@ Deno.test("parseMaps() takes each kind of line apart", () => {
 Deno.test("parseMaps() keeps spaces and odd bytes of a name, and undoes the escaped newline alone", () => {
   const line = (name: string): Uint8Array =>
     Uint8Array.from(`1000-2000 r--p 00000000 00:02 7 ${name}\n`, (char) => char.charCodeAt(0));
-  const names = ["/a b  c ", "/one\\012two", "/back\\slash", "/\xff\x01", "/gone (deleted)", "/\\0128"];
+  const names = [
+    "/a b  c ",
+    "/one\\012two",
+    "/back\\slash",
+    "/\xff\x01",
+    "/gone (deleted)",
+    "/\\0128",
+    "/\x80\x9c\r\x9f",
+    "/a\\101",
+  ];
   assertEquals(names.map((name) => nameOf(parseMaps(line(name))[0]!.name)), [
     "/a b  c ",
     "/one\ntwo",
@@ -57,6 +65,8 @@ Deno.test("parseMaps() keeps spaces and odd bytes of a name, and undoes the esca
     "/\xff\x01",
     "/gone (deleted)",
     "/\n8",
+    "/\x80\x9c\r\x9f",
+    "/a\\101",
   ]);
 });
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { byteText, shownByteText } from "../byte_text.ts";
 
 /** Fields that hold an address, by their number in proc(5): where exec put the parts of the program. */
 const ADDRESSES = { start_code: 26, end_code: 27, start_stack: 28 } as const;
@@ -41,11 +42,13 @@ export function parseProcStat(bytes: Uint8Array): ProcStat {
   const open = bytes.indexOf(0x28);
   // The name may hold parentheses and spaces: it ends at the last one.
   const close = bytes.lastIndexOf(0x29);
-  const text = new TextDecoder().decode(bytes);
-  const rest = new TextDecoder().decode(bytes.subarray(close + 2)).trimEnd().split(" ");
+  const text = byteText(bytes);
+  const rest = text.slice(close + 2).trimEnd().split(" ");
   const count = rest.length + 2;
   if (open < 0 || close < open || (count < 52 && !OLD_COUNTS.includes(count))) {
-    throw new SyntaxError(`stat must have 52 fields (44 or 47 in an old kernel): found "${text.trimEnd()}"`);
+    throw new SyntaxError(
+      `stat must have 52 fields (44 or 47 in an old kernel): found "${shownByteText(text.trimEnd())}"`,
+    );
   }
   // Fields are numbered from 1 in proc(5); rest[0] is field 3.
   const field = (number: number): string | undefined => rest[number - 3];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { byteText } from "../../lib/byte_text.ts";
 
 /** One end of a two-way byte stream, as `Deno.Conn` has it. */
 export interface ByteConnection {
@@ -126,7 +127,6 @@ export class LineQueue {
   }
 
   async #drain(connection: ByteConnection, maxBytes: number): Promise<void> {
-    const decoder = new TextDecoder("latin1");
     const buffer = new Uint8Array(4 * maxBytes);
     let rest = "";
     for (;;) {
@@ -135,7 +135,7 @@ export class LineQueue {
         if (rest !== "") throw new SyntaxError(`the last line is cut: ${JSON.stringify(rest.slice(0, 80))}`);
         return;
       }
-      const lines = (rest + decoder.decode(buffer.subarray(0, count))).split("\n");
+      const lines = (rest + byteText(buffer.subarray(0, count))).split("\n");
       rest = lines.pop() ?? "";
       if (rest.length >= maxBytes) throw new SyntaxError(`a line of more than ${maxBytes - 1} bytes`);
       this.#lines.push(...lines);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { byteText } from "../../lib/byte_text.ts";
 import { ExpectedError } from "../host/errors.ts";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readElf } from "../host/elf_file.ts";
@@ -125,7 +126,7 @@ function configIn(vmlinux: Uint8Array, path: string): KernelConfig | undefined {
 
 function textAt(bytes: Uint8Array, at: number): string {
   const end = bytes.indexOf(0, at);
-  return new TextDecoder("latin1").decode(bytes.subarray(at, Math.min(end < 0 ? at + 256 : end, at + 256)));
+  return byteText(bytes.subarray(at, Math.min(end < 0 ? at + 256 : end, at + 256)));
 }
 
 function indexOf(bytes: Uint8Array, text: string, from = 0): number {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { byteText } from "../../../lib/byte_text.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { BuildError } from "./build_error.ts";
 import { buildKernel, defaultFragments } from "./build_kernel.ts";
@@ -10,7 +11,7 @@ Deno.test("the project's kernel builds, and its debug information describes the 
   const { vmlinux, bootFile, config } = await buildKernel(KERNEL);
   assertStringIncludes(await Deno.readTextFile(config), "CONFIG_PVH=y");
   const [whole, stripped] = await Promise.all([Deno.readFile(vmlinux), Deno.readFile(bootFile)]);
-  const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+  const text = byteText;
   assert(text(whole).includes(".debug_info"), "vmlinux has no debug information");
   assert(!text(stripped).includes(".debug_info"), "the stripped vmlinux has debug information");
 });
