@@ -20,6 +20,7 @@ export const SOURCES = {
   auxv: { kind: "observed", text: "/proc/PID/auxv, with the lengths of cmdline and environ" },
   memory: { kind: "observed", text: "/proc/PID/mem" },
   ptrace: { kind: "observed", text: "ptrace of the stopped target" },
+  calls: { kind: "observed", text: "system calls that a tracer had the target make" },
   results: { kind: "observed", text: "what system calls returned to the target" },
 } as const satisfies Readonly<Record<string, { kind: SourceKind; text: string }>>;
 

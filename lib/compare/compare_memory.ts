@@ -34,12 +34,21 @@ export class MemoryComparison {
   /** MM: where exec put the parts of the program, the break, and the number of VMAs. */
   mm(node: RecordNodeOf<"MM">): void {
     const { collector, target } = this.#context;
+    const { brk, calledBrk } = target;
+    if (brk !== undefined && calledBrk !== undefined) {
+      const message = "brk(0) gives another break than the target reported";
+      collector.agree("brk(0)", message, { expected: brk, actual: calledBrk });
+    }
     collector.header(node, target.pid);
     collector.fields(node, {
       objref: expected(0, "format"),
       map_count: expected(target.maps.length, "maps"),
       ...execRanges(this.#context),
-      brk: target.brk === undefined ? this.#brkWithinHeap() : expected(target.brk, "results"),
+      brk: brk !== undefined
+        ? expected(brk, "results")
+        : calledBrk !== undefined
+        ? expected(calledBrk, "calls")
+        : this.#brkWithinHeap(),
     });
   }
 

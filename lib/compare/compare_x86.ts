@@ -8,33 +8,57 @@ import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { expected, type FieldExpectation } from "./finding_collector.ts";
+import { expected, type FieldExpectation, hexBytes } from "./finding_collector.ts";
 
 const DESCRIPTOR_SIZE = 8;
 const TLS_ENTRIES = 3;
+const LDT_ENTRIES = 8192;
 
-/** The LDT that the image must hold. Without steps there is none: exec starts without an LDT. */
-function expectedLdt({ prediction }: ComparisonContext): Uint8Array {
-  return prediction?.ldt ?? new Uint8Array(0);
+/**
+ * The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target. Where nobody was asked there
+ * is none: exec starts without one.
+ */
+function expectedLdt({ prediction, target }: ComparisonContext): { bytes: Uint8Array; by: Source } {
+  if (prediction || !target.ldt) return { bytes: prediction?.ldt ?? new Uint8Array(0), by: "steps" };
+  return { bytes: target.ldt, by: "calls" };
 }
 
 /** MM_CONTEXT: the number of entries that the running kernel keeps. */
 export function compareMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: ComparisonContext): void {
-  context.collector.header(node, 0);
-  context.collector.fields(node, {
+  const { collector, prediction, target } = context;
+  if (prediction && target.ldt) {
+    const message = "modify_ldt(0) reads another LDT than the steps imply";
+    const said = { expected: describeLdt(prediction.ldt), actual: describeLdt(target.ldt) };
+    collector.agree("modify_ldt(0)", message, said);
+  }
+  const { bytes, by } = expectedLdt(context);
+  const entries = bytes.length / DESCRIPTOR_SIZE;
+  collector.header(node, 0);
+  collector.fields(node, {
     ldt_entry_size: expected(DESCRIPTOR_SIZE, "format"),
-    nldt: expected(expectedLdt(context).length / DESCRIPTOR_SIZE, "steps"),
+    nldt: by === "steps" || entries === 0 ? expected(entries, by) : {
+      name: "mm_context.nldt of a program",
+      reason: "modify_ldt does not tell how many empty entries follow the last one that is set",
+      accept: (value) =>
+        value >= entries && value <= LDT_ENTRIES ? undefined : `not from ${entries} to ${LDT_ENTRIES}`,
+    },
   });
+}
+
+/** Empty entries at the end are not told. */
+function describeLdt(ldt: Uint8Array): string {
+  if (ldt.length === 0) return "no LDT";
+  const used = Math.ceil((ldt.findLastIndex((byte) => byte !== 0) + 1) / DESCRIPTOR_SIZE);
+  return used === 0 ? "empty entries alone" : hexBytes(ldt.subarray(0, used * DESCRIPTOR_SIZE));
 }
 
 /** The raw LDT, entry by entry. */
 export function compareLdt(node: LdtNode, context: ComparisonContext): void {
+  const { bytes: known, by } = expectedLdt(context);
+  const bytes = new Uint8Array(by === "steps" ? known.length : Math.max(known.length, node.bytes.length));
+  bytes.set(known);
   context.collector.bytes(node, node.offset, node.bytes, {
-    bytes: expectedLdt(context),
-    by: "steps",
-    id: "E_LDT_ENTRY",
-    what: "the LDT",
-    unit: DESCRIPTOR_SIZE,
+    ...{ bytes, by, id: "E_LDT_ENTRY", what: "the LDT", unit: DESCRIPTOR_SIZE },
   });
 }
 

@@ -55,6 +55,13 @@ export interface TargetObservation {
   readonly tls: Uint8Array;
   /** The program break where the target reported it. */
   readonly brk: bigint | undefined;
+  /** What brk(0) returned when a tracer had the target call it. */
+  readonly calledBrk: bigint | undefined;
+  /**
+   * What modify_ldt(0) read when a tracer had the target call it, empty entries at the end left out: no bytes where it
+   * has no LDT, at least one entry where it has one.
+   */
+  readonly ldt: Uint8Array | undefined;
   /** The guest's clock in seconds around the call. */
   readonly t0: bigint;
   /** The clock after the call. */
@@ -65,7 +72,7 @@ export interface TargetObservation {
 export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | "t0" | "t1"> {
   /** Files of /proc/PID by name, and `pages`; comm, auxv, cmdline and environ may be absent. */
   readonly proc: ReadonlyMap<string, Uint8Array>;
-  /** Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs and fpxregs. */
+  /** Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs, fpxregs, brk and ldt. */
   readonly registers: ReadonlyMap<string, Uint8Array>;
   /** Pages that were hashed. */
   readonly hashedAddresses: BigUint64Array;
@@ -98,9 +105,15 @@ export function parseObservation(raw: RawObservation): TargetObservation {
     debugRegisters: need(raw.registers, "debugreg"),
     tls: need(raw.registers, "tls"),
     brk: raw.brk,
+    calledBrk: wordOf(raw.registers.get("brk")),
+    ldt: raw.registers.get("ldt"),
     t0: raw.t0,
     t1: raw.t1,
   };
+}
+
+function wordOf(bytes: Uint8Array | undefined): bigint | undefined {
+  return bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0, true);
 }
 
 /** The gate page of x86-64 is shown in maps but is no VMA of the task. */
