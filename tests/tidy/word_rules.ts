@@ -39,6 +39,11 @@ export const OLD_WORDS: readonly OldWord[] = [
   { pattern: /\bACCIDENTS\b/, better: "MAX_INFRA_FAILURES", isName: true },
   { pattern: /\bstanding\b/, better: "status" },
   { pattern: /\bown kernels?\b/, better: "user kernel" },
+  {
+    pattern: /TextDecoder\("(latin1|iso-8859-1|ascii)"\)/,
+    better: "byteText(): this one is windows-1252",
+    isName: true,
+  },
 ];
 
 /** Names taken apart: `lastWords`, `LAST_WORDS` and `last-words` become `last words`. */

@@ -25,6 +25,7 @@ const SAMPLES: readonly [bad: string[], good: string[]][] = [
   [["ACCIDENTS"], ["accidents"]],
   [["standing"], ["outstanding"]],
   [["ownKernel", "own-kernels.md"], ["own kernel's"].slice(1)],
+  [[`new TextDecoder("latin1")`, `TextDecoder("ascii")`], [`new TextDecoder("utf-8")`]],
 ];
 
 function complaints(text: string): number {

@@ -10,6 +10,7 @@
 
 #define PAGE_PRESENT (1ULL << 63)
 #define PAGE_SWAPPED (1ULL << 62)
+#define VSYSCALL_START 0xffffffffff600000ULL
 // How far a read of pagemap walks at a time (PAGEMAP_WALK_SIZE in fs/proc/task_mmu.c).
 #define WALK_BYTES (2ULL << 20)
 #define ENTRIES_PER_READ 16384
@@ -135,13 +136,6 @@ static bool parse_range(const char *line, u64 *start, u64 *end)
 	return which == 1 && *end > *start;
 }
 
-static bool is_vsyscall(const char *line)
-{
-	size_t length = text_length(line);
-
-	return length > 10 && text_equal(line + length - 10, "[vsyscall]");
-}
-
 static long list_pages(struct page_list *list, struct line_reader *maps)
 {
 	char line[192];
@@ -151,10 +145,12 @@ static long list_pages(struct page_list *list, struct line_reader *maps)
 		u64 start;
 		u64 end;
 
-		// The vsyscall page is no mapping of the process, though it is listed.
-		if (is_vsyscall(line))
+		if (!parse_range(line, &start, &end))
+			return -EBADMSG;
+		// The vsyscall page is no mapping of the process, though it is listed. Files may have its name.
+		if (start == VSYSCALL_START)
 			continue;
-		long error = parse_range(line, &start, &end) ? list_range(list, start, end) : -EBADMSG;
+		long error = list_range(list, start, end);
 
 		if (error < 0)
 			return error;
