@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals } from "@std/assert";
-import { printable, printableLine } from "./printable.ts";
+import { byteText, printable, printableLine, shownByteText } from "./printable.ts";
 
 /** Characters that steer a terminal, end a line or show as nothing. */
 const HOSTILE =
@@ -23,4 +23,17 @@ Deno.test("printable() leaves JSON that says the same", () => {
 
 Deno.test("printableLine() is one line", () => {
   assertEquals(printableLine("a\nok    x86_64\r\n\tb"), "a\\nok    x86_64\\u000d\\n\\u0009b");
+});
+
+const ALL = Uint8Array.from({ length: 20_000 }, (_, i) => i & 0xff);
+
+Deno.test("byteText() keeps each byte, those from 0x80 to 0x9f as well", () => {
+  assertEquals(Uint8Array.from(byteText(ALL), (c) => c.charCodeAt(0)), ALL);
+});
+
+Deno.test("shownByteText() shows what is no ASCII as bytes", () => {
+  assertEquals(
+    shownByteText(byteText(new TextEncoder().encode("State:\t/Über\x1b[2J"))),
+    "State:\t/\\xc3\\x9cber\\x1b[2J",
+  );
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { byteText, shownByteText } from "../../lib/byte_text.ts";
+import { byteText, shownByteText } from "../../lib/printable.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
 

@@ -15,8 +15,8 @@ const TLS_ENTRIES = 3;
 const LDT_ENTRIES = 8192;
 
 /**
- * The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target. Where nobody was asked there
- * is none: exec starts without one.
+ * The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target. Where nobody was asked
+ * there is none: exec starts without one.
  */
 function expectedLdt({ prediction, target }: ComparisonContext): { bytes: Uint8Array; by: Source } {
   if (prediction || !target.ldt) return { bytes: prediction?.ldt ?? new Uint8Array(0), by: "steps" };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { shownByteText } from "../byte_text.ts";
+import { shownByteText } from "../printable.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, VM, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";

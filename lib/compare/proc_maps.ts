@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { byteText, shownByteText } from "../byte_text.ts";
+import { byteText, shownByteText } from "../printable.ts";
 
 /** One line of /proc/PID/maps (fs/proc/task_mmu.c show_map_vma). Addresses in bytes, `offset` in bytes. */
 export interface MapsEntry {

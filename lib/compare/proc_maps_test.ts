@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { byteText } from "../byte_text.ts";
+import { byteText } from "../printable.ts";
 import { parseMaps, parseSmaps } from "./proc_maps.ts";
 
 const encoder = new TextEncoder();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { byteText, shownByteText } from "../byte_text.ts";
+import { byteText, shownByteText } from "../printable.ts";
 
 /** Fields that hold an address, by their number in proc(5): where exec put the parts of the program. */
 const ADDRESSES = { start_code: 26, end_code: 27, start_stack: 28 } as const;

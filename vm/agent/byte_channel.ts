@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { byteText } from "../../lib/byte_text.ts";
+import { byteText } from "../../lib/printable.ts";
 
 /** One end of a two-way byte stream, as `Deno.Conn` has it. */
 export interface ByteConnection {

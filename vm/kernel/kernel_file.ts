@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { byteText } from "../../lib/byte_text.ts";
+import { byteText } from "../../lib/printable.ts";
 import { ExpectedError } from "../host/errors.ts";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { readElf } from "../host/elf_file.ts";

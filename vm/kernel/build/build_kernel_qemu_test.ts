@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { byteText } from "../../../lib/byte_text.ts";
+import { byteText } from "../../../lib/printable.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { BuildError } from "./build_error.ts";
 import { buildKernel, defaultFragments } from "./build_kernel.ts";
