@@ -83,6 +83,7 @@ function faultyGuest(image: Uint8Array, faults: number): Guest {
     ended: never,
     console: {
       grown: never,
+      start: 0,
       get offset() {
         return console.length;
       },

@@ -44,6 +44,8 @@ class FakeConsole {
   #text = "";
   #grown = Promise.withResolvers<void>();
 
+  readonly start = 0;
+
   get offset(): number {
     return this.#text.length;
   }

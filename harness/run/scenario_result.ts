@@ -94,5 +94,5 @@ export function splatFindings(splats: readonly ReportedSplat[]): Finding[] {
 /** A piece of the kernel log without its end. */
 export const TRUNCATED_LOG: Finding = mismatch("E_KERNEL_LOG", {
   path: "kernel log",
-  message: "the console did not show a line that was written to the log: what the kernel said may be missing",
+  message: "the log may lack a part: a line that was written to it did not come, or a flood went over it",
 });

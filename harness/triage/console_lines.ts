@@ -38,6 +38,20 @@ export function rawConsoleLines(text: string): string[] {
   return text.replace(/[\0\r\u2400]|\x1b\[[0-9;]*[A-Za-z]/g, "").split("\n");
 }
 
+/** Lines of a text that are looked at: twice as many as a boot and a catalogue with a splat in each scenario have. */
+const MAX_LINES = 100_000;
+
+/** A text that is no longer than what is looked at: of a longer one its first and its last lines. */
+export function withoutMiddle(text: string): string {
+  let [first, last] = [0, text.length];
+  for (let line = 0; line < MAX_LINES / 2; line++) {
+    const [next, previous] = [text.indexOf("\n", first), text.lastIndexOf("\n", last - 1)];
+    if (next < 0 || previous < first || next > last) return text;
+    [first, last] = [next + 1, previous];
+  }
+  return first < last ? text.slice(0, first) + text.slice(last + 1) : text;
+}
+
 /**
  * Takes the lines apart: a time stamp, or words that only begin a line, end what stood before them on the
  * same line, be it output of a program or a message of another processor.

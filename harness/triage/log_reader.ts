@@ -3,6 +3,7 @@
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import { drainConsole, type DrainOptions, within } from "./drain_console.ts";
+import { withoutMiddle } from "./console_lines.ts";
 import { parseSplats } from "./parse_splats.ts";
 import type { Splat } from "./splat.ts";
 
@@ -10,7 +11,7 @@ import type { Splat } from "./splat.ts";
 export interface LogPart {
   readonly text: string;
   readonly splats: readonly Splat[];
-  /** False when the log did not show a mark that was written to it: it may lack its end. */
+  /** False when the log may lack a part: it did not show a mark that was written to it, or there is too much of it. */
   readonly isWhole: boolean;
 }
 
@@ -48,11 +49,13 @@ export class LogReader {
    * @throws {GuestLostError} when the guest is lost
    */
   async readToMark(label: string): Promise<LogPart> {
-    const isWhole = await this.#setMark(label);
-    const part = this.#next();
-    if (part.splats.every(({ isComplete }) => isComplete)) return { ...this.#take(part), isWhole };
-    await drainConsole(this.#guest, this.#from, this.#drainOptions);
-    return { ...this.#take(this.#next()), isWhole };
+    const isShown = await this.#setMark(label);
+    let part = this.#next();
+    if (!part.splats.every(({ isComplete }) => isComplete)) {
+      await drainConsole(this.#guest, this.#from, this.#drainOptions);
+      part = this.#next();
+    }
+    return { ...this.#take(part), isWhole: isShown && part.isWhole };
   }
 
   /** The piece up to the end of a guest that is lost, whose console is drained first. */
@@ -68,8 +71,11 @@ export class LogReader {
   }
 
   #next(): LogPart {
-    const text = this.#guest.console.text(this.#from);
-    return { text, splats: text === "" ? [] : parseSplats(text), isWhole: true };
+    const { console } = this.#guest;
+    const text = console.text(this.#from);
+    // A guest that floods its console may have said more than is kept, or than anybody looks at.
+    const isWhole = console.start <= this.#from && withoutMiddle(text) === text;
+    return { text, splats: text === "" ? [] : parseSplats(text), isWhole };
   }
 
   /** Nothing may have been awaited since the part was read. */
@@ -93,11 +99,15 @@ export class LogReader {
     let hasEnded = false;
     const ended = this.#guest.ended.then(() => void (hasEnded = true));
     const end = performance.now() + this.#markMs;
-    while (!this.#guest.console.text(start).includes(`${mark}\n`)) {
+    const { console } = this.#guest;
+    for (let from = start;;) {
+      const { offset } = console;
+      if (console.text(from).includes(`${mark}\n`)) return true;
+      // Where it may have begun already; a carriage return may stand before the newline.
+      from = Math.max(start, offset - mark.length - 1);
       const left = end - performance.now();
       if (left <= 0 || hasEnded) return false;
-      await within(left, [this.#guest.console.grown, ended]);
+      await within(left, [console.grown, ended]);
     }
-    return true;
   }
 }

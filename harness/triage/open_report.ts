@@ -21,6 +21,8 @@ export class OpenReport {
   #stack: "none" | "inside" | "after" = "none";
   #sawBacktraceWords = false;
   #foreign = 0;
+  /** The newest time stamp. */
+  #time: number | undefined;
 
   /** @param before lines just before the header that belong to it: bars, "cut here" */
   constructor(
@@ -32,7 +34,8 @@ export class OpenReport {
     this.#header = header;
     this.#match = match;
     this.lines = [...before, line];
-    this.#look(line.text);
+    this.#time = this.lines.findLast(({ time }) => time !== undefined)?.time;
+    this.#look(line);
   }
 
   get header(): SplatHeader {
@@ -59,7 +62,7 @@ export class OpenReport {
       this.#match = match;
     }
     this.lines.push(line);
-    this.#look(line.text);
+    this.#look(line);
   }
 
   /** Offers a line that begins no report. */
@@ -78,7 +81,7 @@ export class OpenReport {
     if (isForeign && !hasNoTime && this.#endsAtForeign()) return this.#end();
     if (isForeign && ++this.#foreign > MAX_FOREIGN) return this.#end();
     this.lines.push(line);
-    this.#look(text);
+    this.#look(line);
     return "taken";
   }
 
@@ -94,12 +97,12 @@ export class OpenReport {
   }
 
   #isCalm(line: ConsoleLine): boolean {
-    const last = this.lines.findLast(({ time }) => time !== undefined)?.time;
-    if (last === undefined || line.time === undefined || isReportLine(line.text)) return false;
-    return line.time - last > CALM_SECONDS;
+    if (this.#time === undefined || line.time === undefined || isReportLine(line.text)) return false;
+    return line.time - this.#time > CALM_SECONDS;
   }
 
-  #look(text: string): void {
+  #look({ text, time }: ConsoleLine): void {
+    this.#time = time ?? this.#time;
     if (/backtrace:$/.test(text)) this.#sawBacktraceWords = true;
     const frame = stackFrame(text);
     if (frame !== undefined && !frame.exact) this.#stack = "inside";

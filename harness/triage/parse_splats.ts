@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { type ConsoleLine, consoleLines, rawConsoleLines } from "./console_lines.ts";
+import { type ConsoleLine, consoleLines, rawConsoleLines, withoutMiddle } from "./console_lines.ts";
 import { OpenReport } from "./open_report.ts";
 import { isBar } from "./report_lines.ts";
 import type { Splat } from "./splat.ts";
@@ -17,29 +17,27 @@ import { splatOf } from "./splat_of.ts";
 /** A stack so close behind a report's end is more of it: other processors, held locks, registers again. */
 const MORE_WITHIN_LINES = 60;
 const MORE_WITHIN_SECONDS = 2;
+/** A kernel that complains on and on, or a guest that pretends to, has said enough by then. */
+const MAX_SPLATS = 200;
 
 /**
  * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they
- * began. Lines of several tasks and processors are told apart where the kernel names the printer of each
+ * began; the first ones of a great many. Lines of several tasks and processors are told apart where the kernel names the printer of each
  * (CONFIG_PRINTK_CALLER).
  *
  * @param log text; time stamps may be there or not
  */
 export function parseSplats(log: string): Splat[] {
-  const raw = rawConsoleLines(log);
-  const lines = consoleLines(raw);
-  const callers = new Set(lines.map(({ caller }) => caller));
+  const raw = rawConsoleLines(withoutMiddle(log));
   const collector = new ReportCollector();
-  // What names no printer is a program's, and goes with no report, unless no line names one.
-  if (callers.size > 1) callers.delete(undefined);
-  for (const caller of callers) collector.collect(lines.filter((line) => line.caller === caller));
-  if (callers.size > 0 && !callers.has(undefined)) {
-    const rest = lines.filter((line) => line.caller === undefined);
-    collector.collect(rest);
-  }
+  const ofPrinters = Map.groupBy(consoleLines(raw), ({ caller }) => caller);
+  // What names no printer is a program's, and goes with no report: it comes last.
+  const unnamed = ofPrinters.get(undefined) ?? [];
+  ofPrinters.delete(undefined);
+  for (const lines of [...ofPrinters.values(), unnamed]) collector.collect(lines);
   const complaints = collector.reports.filter((report) => !isInjection(report));
   const inOrder = complaints.sort((a, b) => indexOf(a) - indexOf(b));
-  return withConsequences(inOrder).map((report) => splatOf(report, raw));
+  return withConsequences(inOrder).slice(0, MAX_SPLATS).map((report) => splatOf(report, raw));
 }
 
 /** Whether it is what fault injection says, or the rest of that: its first line is only a notice. */
@@ -131,7 +129,14 @@ interface Header {
   readonly match: RegExpExecArray;
 }
 
+/** Most lines begin nothing: one look instead of many. */
+const ANY_HEADER = new RegExp(
+  [CUT_HERE, INJECTED, ...SPLAT_HEADERS].map(({ pattern }) => `(?:${pattern.source})`).join("|"),
+  "i",
+);
+
 function headerOf(text: string): Header | undefined {
+  if (!ANY_HEADER.test(text)) return undefined;
   for (const header of [CUT_HERE, INJECTED, ...SPLAT_HEADERS]) {
     const match = header.pattern.exec(text);
     if (match) return { header, match };

@@ -50,8 +50,6 @@ export interface Splat {
   readonly fingerprint: string;
   /** The lines of the report as they came, without NUL bytes and carriage returns. */
   readonly lines: readonly string[];
-  /** Index of the report's first line in the text. */
-  readonly firstLine: number;
   /** The stack that the title was taken from, innermost first. */
   readonly frames: readonly StackFrame[];
   /** Whether its end was seen; false for one that may still go on. */

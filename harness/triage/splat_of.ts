@@ -12,6 +12,8 @@ const BY_CHANCE: ReadonlySet<SplatKind> = new Set(
   ["hung-task", "rcu-stall", "soft-lockup", "hard-lockup", "oom-kill", "page-allocation-failure"],
 );
 const MAX_TITLE = 160;
+/** Lines of a report that are kept: the log has them all. */
+const MAX_LINES = 2000;
 /** Callers that tell two bugs in one function apart. */
 const CALLERS = 2;
 
@@ -36,8 +38,7 @@ export function splatOf(report: OpenReport, raw: readonly string[]): Splat {
     kind: header.kind,
     title,
     fingerprint: blockHashHex(new TextEncoder().encode(key)),
-    lines: indexes.map((index) => raw[index]!),
-    firstLine: indexes[0] ?? 0,
+    lines: indexes.slice(0, MAX_LINES).map((index) => raw[index]!),
     frames,
     isComplete: report.isComplete,
   };

@@ -46,7 +46,7 @@ export interface Guest extends AsyncDisposable {
   /** The command line that started it, quoted for a shell. */
   readonly command: string;
   /** The kernel log; its offset is a mark for what comes later. */
-  readonly console: Pick<ConsoleLog, "offset" | "text" | "grown">;
+  readonly console: Pick<ConsoleLog, "offset" | "start" | "text" | "grown">;
   /** Settles when the guest has ended and its console is read to the end; never rejects. */
   readonly ended: Promise<unknown>;
 }

@@ -51,6 +51,7 @@ async function startGuest(signal: AbortSignal): Promise<Guest> {
     }),
     ...{ bootMilliseconds: 1, command: "qemu", ended: lost.promise.catch(() => {}) },
     console: {
+      start: 0,
       get offset() {
         return text.length;
       },
