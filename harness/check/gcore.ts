@@ -42,7 +42,8 @@ export async function checkWithGcore(
   const { ended, output } = await runGdb(agent, pid, [`gcore ${CORE}`]);
   const core = await agent.readFile(CORE).catch(() => undefined);
   if (core === undefined || ended !== "status 0") {
-    return { findings: [noCore(`ended with ${ended}: ${output.trim().slice(-2000)}`)] };
+    const how = ended === "status 0" ? "wrote no core file" : `ended with ${ended}`;
+    return { findings: [noCore(`${how}: ${output.trim().slice(-2000)}`)] };
   }
   tamper?.(core);
   try {

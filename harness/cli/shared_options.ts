@@ -62,9 +62,10 @@ export const ACCELERATOR_OPTION = {
   accel: value(oneOf(["auto", "kvm", "tcg"]), "kvm or tcg, in place of the probe"),
 };
 
-/** Where results go. */
+/** Where results go, and which are printed. */
 export const OUT_OPTION = {
   out: value("DIR", "where the results go; a new directory below the cache by default"),
+  quiet: flag("print failures and the summary alone"),
 };
 
 /** The same of a run that can be interrupted. */

@@ -7,9 +7,18 @@ const encoder = new TextEncoder();
 /** Colours by what they mean. */
 const STYLES = { pass: "32", fail: "31", skip: "33", dim: "2", bold: "1" } as const;
 
-/** Whether a stream may be coloured: a terminal, and NO_COLOR (https://no-color.org) is not set. */
-function mayColour(stream: Stream): boolean {
-  return stream.isTerminal() && !Deno.env.get("NO_COLOR");
+type Environment = Pick<Deno.Env, "get">;
+
+/** Whether escape sequences may go to a stream. */
+function isCapable(stream: Stream, env: Environment): boolean {
+  return stream.isTerminal() && env.get("TERM") !== "dumb";
+}
+
+/** NO_COLOR (https://no-color.org) and then FORCE_COLOR have the last word. */
+function mayColour(stream: Stream, env: Environment): boolean {
+  if (env.get("NO_COLOR")) return false;
+  const forced = env.get("FORCE_COLOR");
+  return forced ? forced !== "0" : isCapable(stream, env);
 }
 
 /** What a {@linkcode Terminal} writes to, as standard output and standard error are. */
@@ -36,11 +45,18 @@ export class Terminal {
   #status = "";
   #lastPlain = "";
 
-  constructor(out: Stream = Deno.stdout, err: Stream = Deno.stderr) {
+  /** Whether only failures and the summary are of interest. */
+  isQuiet = false;
+
+  constructor({ out = Deno.stdout, err = Deno.stderr, env = Deno.env }: {
+    out?: Stream;
+    err?: Stream;
+    env?: Environment;
+  } = {}) {
     this.#out = out;
     this.#err = err;
-    this.#statusOnTerminal = err.isTerminal();
-    this.#colour = mayColour(out);
+    this.#statusOnTerminal = isCapable(err, env);
+    this.#colour = mayColour(out, env);
   }
 
   result(line: string): void {
@@ -69,6 +85,7 @@ export class Terminal {
 
   /** Shows what is going on. Off a terminal only every new `stage` is a line. */
   status(text: string, stage = text): void {
+    if (this.isQuiet) return;
     if (this.#statusOnTerminal) {
       this.#clearStatus();
       this.#status = text;

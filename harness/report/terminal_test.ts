@@ -4,7 +4,10 @@ import { assertEquals } from "@std/assert";
 import { findingText, mismatch } from "../../lib/image/finding.ts";
 import { Terminal } from "./terminal.ts";
 
-function fakeTerminal(isTerminal: boolean): { terminal: Terminal; out: () => string; err: () => string } {
+function fakeTerminal(
+  isTerminal: boolean,
+  variables: Record<string, string> = {},
+): { terminal: Terminal; out: () => string; err: () => string } {
   const stream = () => {
     let text = "";
     const decoder = new TextDecoder();
@@ -15,7 +18,8 @@ function fakeTerminal(isTerminal: boolean): { terminal: Terminal; out: () => str
     };
   };
   const [out, err] = [stream(), stream()];
-  return { terminal: new Terminal(out, err), out: out.text, err: err.text };
+  const env = { get: (name: string) => variables[name] };
+  return { terminal: new Terminal({ out, err, env }), out: out.text, err: err.text };
 }
 
 const NAME = "x\x1b[2J\x9b31m\u202e\u2028";
@@ -31,9 +35,39 @@ Deno.test("Terminal writes nothing that a guest could steer it by", () => {
 
 Deno.test("Terminal keeps its own colours, and takes those of a guest away", () => {
   const { terminal, out } = fakeTerminal(true);
-  const isPlain = Deno.env.get("NO_COLOR") !== undefined && Deno.env.get("NO_COLOR") !== "";
   terminal.result(`${terminal.style("ok", "pass")} \x1b[31m${NAME}`);
-  assertEquals(out(), `${isPlain ? "ok" : "\x1b[32mok\x1b[0m"} \\u001b[31m${SHOWN}\n`);
+  assertEquals(out(), `\x1b[32mok\x1b[0m \\u001b[31m${SHOWN}\n`);
+});
+
+Deno.test("NO_COLOR, then FORCE_COLOR, then the terminal and TERM decide on colours", () => {
+  const isColoured = (isTerminal: boolean, variables: Record<string, string>) =>
+    fakeTerminal(isTerminal, variables).terminal.style("ok", "pass") !== "ok";
+  for (
+    const [isTerminal, variables, coloured] of [
+      [true, {}, true],
+      [false, {}, false],
+      [true, { TERM: "dumb" }, false],
+      [true, { NO_COLOR: "1" }, false],
+      [true, { NO_COLOR: "" }, true],
+      [false, { FORCE_COLOR: "1" }, true],
+      [true, { FORCE_COLOR: "0" }, false],
+      [true, { FORCE_COLOR: "1", TERM: "dumb" }, true],
+      [true, { FORCE_COLOR: "1", NO_COLOR: "1" }, false],
+    ] as const
+  ) assertEquals(isColoured(isTerminal, variables), coloured, JSON.stringify([isTerminal, variables]));
+});
+
+Deno.test("a terminal that cannot move its cursor gets lines, and a quiet one no progress", () => {
+  const dumb = fakeTerminal(true, { TERM: "dumb" });
+  dumb.terminal.status("1 of 2", "running");
+  dumb.terminal.status("2 of 2", "running");
+  dumb.terminal.result("done");
+  assertEquals([dumb.out(), dumb.err()], ["done\n", "1 of 2\n"]);
+  const quiet = fakeTerminal(false);
+  quiet.terminal.isQuiet = true;
+  quiet.terminal.status("running");
+  quiet.terminal.result("done");
+  assertEquals([quiet.out(), quiet.err()], ["done\n", ""]);
 });
 
 Deno.test("a finding stays one line, whatever a guest calls its files", () => {

@@ -127,7 +127,7 @@ export class RunReport {
       options: kernelOptions,
     });
     const what = how === "" ? kernelName : `${kernelName}, ${how}`;
-    this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
+    if (!this.#terminal.isQuiet) this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
   }
 
   /** The scenarios that have no result yet of the run that this one goes on with. */
@@ -169,6 +169,7 @@ export class RunReport {
     const stops = result.outcome?.stops ?? [];
     stops.forEach((stop) => this.#count(stop));
     const print = (line: string): void => this.#terminal.result(line);
+    if (this.#terminal.isQuiet && directory === undefined) return;
     print(resultLine(platform, result, this.#terminal));
     for (const { label, notes = [] } of stops) for (const note of notes) print(`      ${label}: ${note}`);
     if (directory === undefined) return;

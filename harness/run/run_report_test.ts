@@ -58,6 +58,7 @@ const LOST = result("gone", {
 async function report(
   results: ScenarioResult[],
   use: (dir: string, lines: string[], close: () => Promise<RunResult>, it: RunReport) => Promise<void>,
+  { isQuiet = false, scenarioFiles }: { isQuiet?: boolean; scenarioFiles?: Map<string, string> } = {},
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
   const lines: string[] = [];
@@ -67,9 +68,13 @@ async function report(
     status: () => {},
     clearStatus: () => {},
     style: (text: string) => text,
+    isQuiet,
   } as unknown as Terminal;
   try {
-    const it = await RunReport.open({ directory: `${dir}/out`, terminal, task: ["test:qemu"] });
+    const it = await RunReport.open({
+      ...{ directory: `${dir}/out`, terminal, task: ["test:qemu"] as const },
+      ...scenarioFiles && { scenarioFiles },
+    });
     it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
     for (const one of results) it.result("x86_64", one);
     await use(`${dir}/out`, lines, () => it.close(), it);
@@ -112,6 +117,28 @@ Deno.test("RunReport shows what failed, how to do it again, and keeps its files"
     const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
     assertEquals(results.results.map(({ status }: { status: string }) => status), ["fail", "lost"]);
   });
+});
+
+Deno.test("a quiet RunReport prints failures and the summary alone", async () => {
+  await report([result("good"), FAILED, result("fine")], async (_dir, lines, close) => {
+    await close();
+    assertEquals(lines.filter((line) => /^(ok|FAIL|#) /.test(line)).map((line) => line.split(/ +/)[2]), [
+      "bad",
+    ]);
+    assertEquals(lines.at(-1), "2 passed, 1 failed");
+  }, { isQuiet: true });
+});
+
+Deno.test("RunReport names the file of a scenario that is no part of the catalogue", async () => {
+  const scenarioFiles = new Map([["bad", "/my dir/bad.json"]]);
+  await report([FAILED, LOST], (_dir, lines) => {
+    const commands = lines.filter((line) => line.includes("reproduce: ")).map((line) => line.trim());
+    assertEquals(commands, [
+      "reproduce: deno task test:qemu --arch x86_64 --scenario '/my dir/bad.json'",
+      "reproduce: deno task test:qemu --arch x86_64 --filter gone",
+    ]);
+    return Promise.resolve();
+  }, { scenarioFiles });
 });
 
 Deno.test("a run that an error ends keeps what has a result, and says nothing when there is none", async () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { denoDirectory } from "../project_copy.ts";
 
 const SETUP = fromFileUrl(new URL("../../setup", import.meta.url));
 
@@ -132,4 +133,35 @@ Deno.test("setup fails when npm brings a Deno that is too old", async () => {
 
 Deno.test("setup refuses options that it does not know", async () => {
   assertEquals((await runSetup({ deno: "2.9.6" }, "--chekc")).code, 2);
+});
+
+Deno.test("setup --link makes a program that runs this checkout from anywhere, and names itself", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ckptest-link-" });
+  try {
+    const tree = join(dir, "linux");
+    await Deno.mkdir(tree);
+    const sh = (script: string, env: Record<string, string> = {}) =>
+      new Deno.Command("sh", { args: ["-c", script], cwd: tree, env, stdin: "null" }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    const bin = join(dir, "my bin");
+    const linked = await sh(`"${SETUP}" --link "${bin}"`);
+    assertEquals(linked.code, 0, text(linked.stderr));
+    assertStringIncludes(text(linked.stdout), `${bin} is not in PATH`);
+    const ckptest = `DENO_DIR='${denoDirectory()}' XDG_CACHE_HOME='${dir}/cache' '${bin}/ckptest'`;
+    const listed = await sh(`${ckptest} list`);
+    assertMatch(text(listed.stdout), /^\d+ scenarios$/m);
+    // Paths begin where the user is, whatever task started the shell.
+    const built = await sh(`${ckptest} kernel --kernel-tree .`, { INIT_CWD: "/" });
+    assertEquals(built.code, 3);
+    assertStringIncludes(text(built.stderr), `${tree} is no kernel source tree`);
+    const piped = await sh(`${ckptest} list | head -n 1`);
+    assertEquals([text(piped.stdout).split("\n").length, text(piped.stderr)], [2, ""]);
+    const homeless = await sh(
+      `unset HOME; DENO_DIR='${denoDirectory()}' XDG_CACHE_HOME= '${bin}/ckptest' run minimal`,
+    );
+    assertEquals(homeless.code, 2);
+    assertMatch(text(homeless.stderr), /^ckptest run: no place for the cache: .*\n$/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

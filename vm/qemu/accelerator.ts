@@ -4,7 +4,7 @@ import { cacheDirectory } from "../host/cache_directory.ts";
 import { findTool, MissingToolError } from "../host/find_tool.ts";
 import { type Accelerator, defaultCpu, QEMU_PROGRAM } from "./qemu_arguments.ts";
 import { type CommandResult, runCommand } from "../host/run_command.ts";
-import { UsageError } from "../host/errors.ts";
+import { ExpectedError } from "../host/errors.ts";
 import { writeJson } from "../host/write_whole.ts";
 import { makeTempDirectory } from "../host/temp_directory.ts";
 
@@ -15,8 +15,8 @@ export interface AcceleratorChoice {
 }
 
 interface AcceleratorOptions {
-  /** What the user asked for: `auto` (the default), `kvm` or `tcg`. */
-  accel?: string;
+  /** What the user asked for; `auto` by default. */
+  accel?: "auto" | Accelerator | undefined;
   /** Time that the probe has, in milliseconds. A working KVM needs a tenth of a second. */
   deadlineMs?: number;
   cacheDir?: string;
@@ -69,16 +69,20 @@ export function probeRom(): Uint8Array<ArrayBuffer> {
  * machine booted: the device can be there, open, answer every ioctl, and never run a guest. A hung probe is
  * killed.
  *
- * @throws {UsageError} when `accel` is none of auto, kvm, tcg.
+ * @throws {ExpectedError} when KVM was asked for and runs no guests
  * @throws {MissingToolError} when QEMU is not installed.
  */
 export async function chooseAccelerator(options: AcceleratorOptions = {}): Promise<AcceleratorChoice> {
-  const { program = QEMU_PROGRAM, device = "/dev/kvm", deadlineMs = 2000 } = options;
-  const accel = options.accel ?? "auto";
-  if (accel === "kvm" || accel === "tcg") return { accelerator: accel, reason: `${accel} was asked for` };
-  if (accel !== "auto") {
-    throw new UsageError(`option --accel takes auto, kvm, tcg: found "${accel}"`);
+  if (options.accel === "tcg") return { accelerator: "tcg", reason: "tcg was asked for" };
+  const choice = await probeKvm(options);
+  if (options.accel === "kvm" && choice.accelerator !== "kvm") {
+    throw new ExpectedError(`option --accel kvm: ${choice.reason}`);
   }
+  return choice;
+}
+
+async function probeKvm(options: AcceleratorOptions): Promise<AcceleratorChoice> {
+  const { program = QEMU_PROGRAM, device = "/dev/kvm", deadlineMs = 2000 } = options;
   const path = await findTool(program);
   if (path === undefined) throw new MissingToolError([program]);
   const key = await situation(path, device);
@@ -86,7 +90,8 @@ export async function chooseAccelerator(options: AcceleratorOptions = {}): Promi
   const { cacheDir = cacheDirectory() } = options;
   const cachePath = join(cacheDir, "accelerator.json");
   const cached = await readCached(cachePath, key);
-  if (cached !== undefined) return cached;
+  // Who asks for KVM may have mended it.
+  if (cached && (cached.accelerator === "kvm" || options.accel !== "kvm")) return cached;
   const problem = await runProbe(path, "kvm", deadlineMs);
   const choice: AcceleratorChoice = problem === undefined
     ? { accelerator: "kvm", reason: "a guest ran under KVM" }
@@ -135,7 +140,8 @@ function judge(
   if (code === PROBE_STATUS) return undefined;
   const ending = signal === null ? `exit status ${code}` : signal;
   const said = lines.find((line) => line.trim() !== "");
-  return `the probe ended with ${ending}${said === undefined ? "" : `: ${said.trim()}`}`;
+  return `a guest that should have ended QEMU with exit status ${PROBE_STATUS} ended it with ${ending}` +
+    (said === undefined ? "" : `: ${said.trim()}`);
 }
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { UsageError } from "../host/errors.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { ExpectedError } from "../host/errors.ts";
 import { chooseAccelerator, probeRom, runProbe } from "./accelerator.ts";
 import { MissingToolError } from "../host/find_tool.ts";
 
@@ -18,7 +18,7 @@ async function withFakeQemu(script: string, use: (dir: string) => Promise<void>)
   }
 }
 
-function choose(dir: string, more: { deadlineMs?: number; device?: string } = {}) {
+function choose(dir: string, more: { accel?: "kvm"; deadlineMs?: number; device?: string } = {}) {
   return chooseAccelerator({
     accel: "auto",
     cacheDir: `${dir}/cache`,
@@ -45,7 +45,11 @@ Deno.test("chooseAccelerator() takes TCG when the probe fails, and quotes QEMU",
 });
 
 Deno.test("chooseAccelerator() takes TCG when a guest resets (status 0) instead of running", async () => {
-  await withFakeQemu("exit 0", async (dir) => assertEquals((await choose(dir)).accelerator, "tcg"));
+  await withFakeQemu("exit 0", async (dir) => {
+    const { accelerator, reason } = await choose(dir);
+    assertEquals(accelerator, "tcg");
+    assertStringIncludes(reason, "should have ended QEMU with exit status 33 ended it with exit status 0");
+  });
 });
 
 Deno.test("chooseAccelerator() kills a probe that hangs", async () => {
@@ -71,13 +75,24 @@ Deno.test("chooseAccelerator() says when there is no device, and when a program 
   });
 });
 
-Deno.test("chooseAccelerator() obeys the user and refuses nonsense", async () => {
-  assertEquals(await chooseAccelerator({ accel: "tcg" }), {
-    accelerator: "tcg",
-    reason: "tcg was asked for",
+Deno.test("chooseAccelerator() obeys the user, and soon says that KVM cannot be had", async () => {
+  const tcg = { accelerator: "tcg", reason: "tcg was asked for" } as const;
+  assertEquals(await chooseAccelerator({ accel: "tcg" }), tcg);
+  const kvm = { accel: "kvm", deadlineMs: 300 } as const;
+  await withFakeQemu("exit 33", async (dir) => assertEquals((await choose(dir, kvm)).accelerator, "kvm"));
+  await withFakeQemu("trap '' TERM INT; exec sleep 60", async (dir) => {
+    const start = performance.now();
+    const hung = "option --accel kvm: KVM does not run guests here: the probe hung";
+    await assertRejects(() => choose(dir, kvm), ExpectedError, hung);
+    assert(performance.now() - start < 5000);
+    // What was found out holds for the others, and is tried again for who asks for KVM.
+    assertEquals((await choose(dir)).accelerator, "tcg");
+    await Deno.writeTextFile(`${dir}/qemu`, "#!/bin/sh\nexit 33\n");
+    assertEquals((await choose(dir, kvm)).accelerator, "kvm");
   });
-  assertEquals((await chooseAccelerator({ accel: "kvm" })).accelerator, "kvm");
-  await assertRejects(() => chooseAccelerator({ accel: "xen" }), UsageError, 'found "xen"');
+  await withFakeQemu("exit 33", async (dir) => {
+    await assertRejects(() => choose(dir, { ...kvm, device: "/none" }), ExpectedError, "there is no /none");
+  });
 });
 
 Deno.test("chooseAccelerator() probes again after the device changed", async () => {

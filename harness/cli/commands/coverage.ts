@@ -30,7 +30,8 @@ export const coverageCommand: Command = defineCommand({
   ...OUT_OPTION,
 }, {
   about: "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
-  async run({ filter, arch, accel, out }, { terminal, signal }) {
+  async run({ filter, arch, accel, out, quiet }, { terminal, signal }) {
+    terminal.isQuiet = quiet;
     const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
     const catalogue = await readCatalogue();
     const scenarios = filterByName(catalogue, filter);

@@ -114,7 +114,8 @@ async function sbatch({ cache }: SlurmRun, args: readonly string[]): Promise<str
   // With several clusters it is NUMBER;CLUSTER.
   const id = decoder.decode(stdout).trim().split(";")[0] ?? "";
   if (code !== 0 || !/^\d+$/.test(id)) {
-    throw new UsageError(`sbatch ended with status ${code}: ${decoder.decode(stderr).trim() || id}`);
+    const how = code === 0 ? "sbatch told no number of a job" : `sbatch ended with status ${code}`;
+    throw new UsageError(`${how}: ${decoder.decode(stderr).trim() || id}`);
   }
   return id;
 }

@@ -9,6 +9,7 @@ import { requireTools } from "../../../vm/host/find_tool.ts";
 import { BUILD_TOOLS } from "../../../vm/kernel/build/make_command.ts";
 import type { SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { type AcceleratorChoice, chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
+import type { Accelerator } from "../../../vm/qemu/qemu_arguments.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { compileCatalogue, type CompiledCatalogue } from "../compile_catalogue.ts";
 import type { Platform } from "../platform.ts";
@@ -19,7 +20,7 @@ import { examineKernelFile, type UserKernelFile } from "./user_kernel.ts";
 /** What a guest is to be. */
 export interface GuestRequest extends BuildRequest {
   readonly terminal: Terminal;
-  readonly accelerator?: string | undefined;
+  readonly accelerator?: "auto" | Accelerator | undefined;
   readonly scenarios?: readonly Scenario[];
   /** Files of the host that must be in the guest. */
   readonly files?: readonly ClosureFile[];
@@ -62,9 +63,7 @@ export async function planGuest(named: Platform, request: GuestRequest): Promise
   if (kernelFile === undefined) await requireTools(BUILD_TOOLS);
   // Guests have their sockets there.
   await Deno.remove(await makeTempDirectory("ckptest-plan-"));
-  const accelerator = await chooseAccelerator(
-    request.accelerator === undefined ? {} : { accel: request.accelerator },
-  );
+  const accelerator = await chooseAccelerator({ accel: request.accelerator });
   const userKernel = kernelFile === undefined ? undefined : await examineKernelFile({
     path: kernelFile,
     platform: named,

@@ -19,7 +19,8 @@ export async function runCheckpatch(tree: string, mails: readonly string[]): Pro
     const found = lines.map((line) => parseCheckpatch(line, path)).filter((finding) => finding !== undefined);
     findings.push(...found);
     if ((code === 0) === (found.length === 0) && code <= 1) continue;
-    const problem = `checkpatch.pl ended with exit status ${code}, and ${found.length} messages that we know`;
+    const problem =
+      `checkpatch.pl's exit status ${code} does not go with its ${found.length} messages that we know`;
     throw new BuildError({ stage: "apply", problem, command: argv, lines });
   }
   return { tool: "checkpatch", looked: `${patches.length} patches`, findings, elsewhere: 0 };
@@ -63,7 +64,8 @@ export async function runKernelDoc(
     else if (name !== undefined) documented.add(name);
   }
   if ((code === 0) !== (findings.length === 0) || documented.size === 0) {
-    const problem = `kernel-doc ended with exit status ${code} after ${documented.size} comments`;
+    const problem =
+      `kernel-doc's exit status ${code} does not go with its ${findings.length} messages on ${documented.size} comments`;
     throw new BuildError({ stage: "apply", problem, command: argv, lines });
   }
   for (const { file, line, name } of [...sources].flatMap(([file, text]) => declaredFunctions(file, text))) {
