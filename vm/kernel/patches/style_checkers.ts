@@ -65,7 +65,7 @@ export async function runKernelDoc(
   }
   if ((code === 0) !== (findings.length === 0) || documented.size === 0) {
     const problem =
-      `kernel-doc's exit status ${code} does not go with its ${findings.length} messages on ${documented.size} comments`;
+      `kernel-doc's exit status ${code} does not go with ${findings.length} messages on ${documented.size} comments`;
     throw new BuildError({ stage: "apply", problem, command: argv, lines });
   }
   for (const { file, line, name } of [...sources].flatMap(([file, text]) => declaredFunctions(file, text))) {
