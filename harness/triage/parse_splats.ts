@@ -21,9 +21,9 @@ const MORE_WITHIN_SECONDS = 2;
 const MAX_SPLATS = 200;
 
 /**
- * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they
- * began; the first ones of a great many. Lines of several tasks and processors are told apart where the kernel names the printer of each
- * (CONFIG_PRINTK_CALLER).
+ * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they began; the
+ * first ones of a great many. Lines of several tasks and processors are told apart where the kernel names the printer
+ * of each (CONFIG_PRINTK_CALLER).
  *
  * @param log text; time stamps may be there or not
  */

@@ -34,6 +34,8 @@ export interface SessionOptions {
   deadlineMs?: number;
   /** Longest wait for the hello of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
+  /** The most that an answer may hold, in bytes; {@linkcode MAX_ANSWER_BYTES} by default. */
+  maxBytes?: number;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
 }
@@ -45,6 +47,9 @@ interface RequestOptions {
 const DEADLINE_MS = 10_000;
 /** Time that a plain kernel has for its boot. */
 export const BOOT_DEADLINE_MS = 30_000;
+
+/** What an answer of a guest with 256 MiB may hold: the largest image of the catalogue has 50 MiB. */
+const MAX_ANSWER_BYTES = 64 << 20;
 
 /** Files of the agent: the target's descriptors 3, 4 and 6 (vm/guest/agent/boot.h). */
 const PROGRAM_PATH = "/run/ckptest/program";
@@ -85,7 +90,7 @@ export class AgentSession {
    * @throws {GuestLostError} when it does not come or makes no sense.
    */
   static async connect(link: GuestLink, options: SessionOptions = {}): Promise<AgentSession> {
-    const wires = new Wires(link);
+    const wires = new Wires(link, options.maxBytes ?? MAX_ANSWER_BYTES);
     const deadlineMs = options.bootDeadlineMs ?? BOOT_DEADLINE_MS;
     const info = await wires.within(
       { awaited: "the agent's hello", deadlineMs },
@@ -255,11 +260,12 @@ export class AgentSession {
     options: Parameters<typeof fieldsOf>[0],
     { sink, deadlineMs }: Pick<CheckpointOptions, "sink" | "deadlineMs">,
   ): Promise<CheckpointResult> {
-    const stream = new ImageTaker(sink);
+    const stream = new ImageTaker(sink, this.#wires.maxBytes);
     return this.#exchange({ word, fields: fieldsOf(options), stream, deadlineMs }, ({ line }) => {
       const found = { ...parseCheckpoint(line), previousId: this.lastId };
       if (found.result > 0n) this.lastId = Number(found.result);
-      return stream.bytes === undefined ? found : { ...found, image: stream.bytes };
+      const image = stream.takeBytes();
+      return image === undefined ? found : { ...found, image };
     });
   }
 

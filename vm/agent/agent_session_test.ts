@@ -52,9 +52,9 @@ class FakeAgent {
     return bytes;
   }
 
-  hangUp(): void {
-    this.#control.close();
-    this.#data.close();
+  hangUp(port?: "control" | "data"): void {
+    if (port !== "data") this.#control.close();
+    if (port !== "control") this.#data.close();
   }
 }
 
@@ -422,6 +422,62 @@ Deno.test("AgentSession gives a guest up whose image is changed, too long, or fo
       await assertLost(work, "protocol", words, "checkpoint nr=390 pid=9");
     });
   }
+});
+
+Deno.test("AgentSession notices at once that a port was closed, also while it waits at the other one", async () => {
+  const closed: [string, (agent: FakeAgent, session: AgentSession) => Promise<unknown>][] = [
+    ["the data port ended", (agent, session) => (agent.hangUp("data"), session.zombie())],
+    ["the data port ended", (agent, session) => (agent.hangUp("data"), session.checkpoint({ pid: 9 }))],
+    ["the control port ended", (agent, session) => {
+      agent.say(`blob name=file length=7 hash=${HASH}`);
+      agent.hangUp("control");
+      return session.results();
+    }],
+  ];
+  for (const [words, act] of closed) {
+    const { agent, connect } = setScene({ deadlineMs: 60_000 });
+    agent.say(HELLO);
+    const session = await connect();
+    await assertLost(act(agent, session), "protocol", words);
+    agent.hangUp();
+  }
+});
+
+Deno.test("AgentSession gives a guest up that floods, before its flood takes much memory", async () => {
+  const most = 1 << 20;
+  const flood = new Uint8Array(300_000);
+  const floods: [string, (agent: FakeAgent) => void][] = [
+    [`more than ${most} bytes that nobody asked for`, (agent) => {
+      for (let n = 0; n < 4; n++) agent.send(flood);
+    }],
+    ["more than 1000 lines at once", (agent) => agent.raw("ok\n".repeat(1100))],
+    [`blob "file" of ${2 ** 40} bytes: expected at most ${most} in an answer`, (agent) => {
+      agent.say(`blob name=file length=${2 ** 40} hash=${HASH}`);
+    }],
+    ['blob "file" of -1 bytes', (agent) => agent.say(`blob name=file length=-1 hash=${HASH}`)],
+    ['blob "b" of 700000 bytes', (agent) => {
+      agent.send(new Uint8Array(700_000));
+      agent.say(`blob name=a length=700000 hash=${blockHashHex(new Uint8Array(700_000))}`);
+      agent.say(`blob name=b length=700000 hash=${HASH}`);
+    }],
+  ];
+  for (const [words, act] of floods) {
+    const { agent, connect } = setScene({ maxBytes: most });
+    agent.say(HELLO);
+    const session = await connect();
+    const work = session.results();
+    await agent.hear();
+    act(agent);
+    await assertLost(work, "protocol", words);
+    agent.hangUp();
+  }
+  const { agent, connect } = setScene({ maxBytes: most });
+  agent.say(HELLO);
+  const image = (await connect()).checkpoint({ pid: 9 });
+  await agent.hear();
+  for (let n = 0; n < 4; n++) agent.send(flood);
+  await assertLost(image, "protocol", `an image of more than ${most} bytes`);
+  agent.hangUp();
 });
 
 Deno.test("AgentSession notices words and bytes that nobody asked for", async () => {

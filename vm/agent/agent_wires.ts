@@ -67,6 +67,9 @@ function shorten(command: string): string {
 /** How a blob or a stream is announced. */
 const STREAM = { length: "number", hash: "text" } as const;
 
+/** Time between the end of one port and that of the other, where a guest goes away. */
+const LAST_WORDS_MS = 200;
+
 /** Both ports of a guest, and one exchange on them at a time. */
 export class Wires {
   readonly lines: LineQueue;
@@ -75,19 +78,21 @@ export class Wires {
   #turn: Promise<unknown> = Promise.resolve();
   #lost: GuestLostError | undefined;
 
-  constructor(link: GuestLink) {
+  /** @param maxBytes the most that an answer may hold: its blobs together, or its stream */
+  constructor(link: GuestLink, readonly maxBytes: number) {
     this.#link = link;
-    // Each port speaks for itself: what the other one still holds may tell more.
-    const ended = (port: string, error: unknown) => {
+    // Each port speaks for itself: what the other one still holds may tell more. But nobody waits there for long.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ended = (port: "control" | "data") => (error: unknown): void => {
       const detail = error instanceof Error ? `: ${error.message}` : "";
-      return new Error(`the ${port} port ended${detail}`);
+      const reason = new Error(`the ${port} port ended${detail}`);
+      const [own, other] = port === "control" ? [this.lines, this.#data] : [this.#data, this.lines];
+      own.fail(reason);
+      if (timer === undefined) timer = setTimeout(() => other.fail(reason), LAST_WORDS_MS);
+      else clearTimeout(timer);
     };
-    this.lines = new LineQueue(
-      link.control,
-      MAX_LINE_BYTES,
-      (error) => this.lines.fail(ended("control", error)),
-    );
-    this.#data = new ByteQueue(link.data, (error) => this.#data.fail(ended("data", error)));
+    this.lines = new LineQueue(link.control, MAX_LINE_BYTES, ended("control"));
+    this.#data = new ByteQueue(link.data, maxBytes, ended("data"));
   }
 
   /**
@@ -143,10 +148,17 @@ export class Wires {
 
   async #answer(command: string, stream: ImageTaker | undefined): Promise<Answer> {
     const blobs = new Map<string, Uint8Array<ArrayBuffer>>();
+    let left = this.maxBytes;
     for (;;) {
       const line = parseLine(await this.lines.next());
       if (line.word === "blob" && stream === undefined) {
         const { name, length, hash } = readFields(line, { name: "text", ...STREAM });
+        left -= length;
+        if (length < 0 || left < 0) {
+          throw new SyntaxError(
+            `blob "${name}" of ${length} bytes: expected at most ${this.maxBytes} in an answer`,
+          );
+        }
         const bytes = await this.#data.take(length);
         expectDigest(`blob "${name}"`, hash, blockHashHex(bytes));
         blobs.set(name, bytes);
@@ -178,35 +190,34 @@ function expectDigest(what: string, expected: string, actual: string): void {
   if (expected !== actual) throw new SyntaxError(`${what}: expected the digest ${expected}, found ${actual}`);
 }
 
-const FIRST_IMAGE_BYTES = 1 << 20;
-
 /** What was to take an image could not. The guest is well, and its answer was read to the end. */
 class SinkError extends Error {
   override readonly name = "SinkError";
 }
 
-/** Collects an image in one growing block, or hands it on. */
+/** Collects an image of at most so many bytes in one growing block, or hands it on. */
 export class ImageTaker {
   readonly #hash = new BlockHash();
   readonly #sink: ByteSink | undefined;
-  #bytes = new Uint8Array(0);
+  readonly #buffer: ArrayBuffer;
   /** Why the bytes are lost, though they came. */
   error: SinkError | undefined;
 
-  constructor(sink: ByteSink | undefined) {
+  constructor(sink: ByteSink | undefined, maxByteLength: number) {
     this.#sink = sink;
+    this.#buffer = new ArrayBuffer(0, { maxByteLength: sink ? 0 : maxByteLength });
   }
 
   readonly take: ByteSink = (bytes) => {
     const at = this.#hash.length;
     this.#hash.update(bytes);
     if (this.#sink !== undefined) return this.#handOn(bytes, this.#sink);
-    if (this.#bytes.length < this.#hash.length) {
-      const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#hash.length, FIRST_IMAGE_BYTES));
-      larger.set(this.#bytes);
-      this.#bytes = larger;
+    const { maxByteLength } = this.#buffer;
+    if (this.#hash.length > maxByteLength) {
+      throw new SyntaxError(`an image of more than ${maxByteLength} bytes`);
     }
-    this.#bytes.set(bytes, at);
+    this.#buffer.resize(this.#hash.length);
+    new Uint8Array(this.#buffer).set(bytes, at);
   };
 
   async #handOn(bytes: Uint8Array<ArrayBuffer>, sink: ByteSink): Promise<void> {
@@ -222,9 +233,9 @@ export class ImageTaker {
     return this.#hash.length;
   }
 
-  /** What was collected; undefined when a sink took it. */
-  get bytes(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#sink === undefined ? this.#bytes.subarray(0, this.length) : undefined;
+  /** What was collected, once; undefined when a sink took it. */
+  takeBytes(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#sink === undefined ? new Uint8Array(this.#buffer.transferToFixedLength()) : undefined;
   }
 
   hex(): string {

@@ -40,6 +40,8 @@ class Arrivals {
 }
 
 const READ_BYTES = 256 * 1024;
+/** Lines that may wait to be read: an answer has some ten. */
+const MAX_LINES = 1000;
 
 /**
  * Drains a connection without pause, so that a guest never waits for us. Bytes queue up, or go to a sink
@@ -52,12 +54,15 @@ export class ByteQueue {
   /** Number of bytes that wait to be taken. */
   length = 0;
 
-  /** @param onEnd is called once when the connection ends or fails. */
-  constructor(connection: ByteConnection, onEnd: (error: unknown) => void) {
-    this.#drain(connection).then(onEnd, onEnd);
+  /**
+   * @param maxBytes most that may wait: who sends more floods
+   * @param onEnd is called once when the connection ends or fails.
+   */
+  constructor(connection: ByteConnection, maxBytes: number, onEnd: (error: unknown) => void) {
+    this.#drain(connection, maxBytes).then(onEnd, onEnd);
   }
 
-  async #drain(connection: ByteConnection): Promise<void> {
+  async #drain(connection: ByteConnection, maxBytes: number): Promise<void> {
     let buffer = new Uint8Array(READ_BYTES);
     for (;;) {
       const count = await connection.read(buffer);
@@ -72,6 +77,7 @@ export class ByteQueue {
       this.#chunks.push(large ? buffer.subarray(0, count) : buffer.slice(0, count));
       if (large) buffer = new Uint8Array(READ_BYTES);
       this.length += count;
+      if (this.length > maxBytes) throw new SyntaxError(`more than ${maxBytes} bytes that nobody asked for`);
       this.#arrivals.notify();
     }
   }
@@ -139,6 +145,7 @@ export class LineQueue {
       rest = lines.pop() ?? "";
       if (rest.length >= maxBytes) throw new SyntaxError(`a line of more than ${maxBytes - 1} bytes`);
       this.#lines.push(...lines);
+      if (this.#lines.length > MAX_LINES) throw new SyntaxError(`more than ${MAX_LINES} lines at once`);
       if (lines.length > 0) this.#arrivals.notify();
     }
   }

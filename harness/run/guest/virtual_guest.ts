@@ -55,6 +55,7 @@ export async function startVirtualGuest(
   try {
     const session = await AgentSession.connect(linkOf(machine, channel), {
       bootDeadlineMs,
+      maxBytes: (machineOptions.memoryMiB ?? 256) << 18,
       slowdown: FLAVOURS[flavour].slowdown * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
     if (FLAVOURS[flavour].hasDebugfs) {
