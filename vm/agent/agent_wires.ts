@@ -73,14 +73,16 @@ const LAST_WORDS_MS = 200;
 /** Both ports of a guest, and one exchange on them at a time. */
 export class Wires {
   readonly lines: LineQueue;
+  /** The most that an answer may hold: its blobs together, or its stream. */
+  readonly maxBytes: number;
   readonly #data: ByteQueue;
   readonly #link: GuestLink;
   #turn: Promise<unknown> = Promise.resolve();
   #lost: GuestLostError | undefined;
 
-  /** @param maxBytes the most that an answer may hold: its blobs together, or its stream */
-  constructor(link: GuestLink, readonly maxBytes: number) {
+  constructor(link: GuestLink, maxBytes: number) {
     this.#link = link;
+    this.maxBytes = maxBytes;
     // Each port speaks for itself: what the other one still holds may tell more. But nobody waits there for long.
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ended = (port: "control" | "data") => (error: unknown): void => {
