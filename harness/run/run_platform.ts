@@ -9,6 +9,8 @@ import { runCatalogue } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";
 import { type RunnerOptions, scenarioRunner } from "./case/scenario_runner.ts";
 import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_allowlist.ts";
+import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
+import { overlayNamer, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { splatDecoder } from "../triage/decode_frames.ts";
 
 interface PlatformRunOptions extends RunnerOptions {
@@ -29,7 +31,8 @@ export async function runPlatform(
   const { startGuest } = prepared;
   const { name, flavour } = prepared.platform;
   const allowlist = await readSplatAllowlist();
-  const vmlinux = prepared.build?.vmlinux;
+  const { vmlinux, patch } = prepared.build ?? {};
+  const nameSources = patch === "added" ? overlayNamer((await readOverlay(OWN_OVERLAY)).keys()) : undefined;
   const finalCheck = async (guest: Guest): Promise<string> => {
     const leaks = await finalLeakCheck(guest);
     if (leaks === "") report.note(`${name}: no page and no object has leaked`);
@@ -42,7 +45,7 @@ export async function runPlatform(
     repeat,
     signal: prepared.signal,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
-    ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux) },
+    ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux, nameSources) },
     ...flavour === "debug" ? { finalCheck } : {},
     onGuest: (guest) => report.guest(guest),
     onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),

@@ -10,6 +10,8 @@ export interface DecodedFrames {
   readonly frames: readonly (readonly string[])[];
   /** One line for the user when there is no debug information for any of them. */
   readonly note: string | undefined;
+  /** The lines of the report, with sources called as the user calls them. */
+  readonly lines?: readonly string[];
 }
 
 interface Symbol {
@@ -125,13 +127,21 @@ const MAX_FRAMES = 32;
  * Makes the function that finds the source lines of splats of one kernel. A stack that was decoded once is
  * not decoded again: a splat may come with every scenario.
  */
-export function splatDecoder(vmlinux: string): (splat: Splat) => Promise<DecodedFrames> {
+export function splatDecoder(
+  vmlinux: string,
+  nameSources: (line: string) => string = (line) => line,
+): (splat: Splat) => Promise<DecodedFrames> {
   const known = new Map<string, Promise<DecodedFrames>>();
-  return (splat) => {
+  return async (splat) => {
     const frames = splat.frames.slice(0, MAX_FRAMES);
     const key = frames.map(({ function: name, offset, exact }) => `${name}+${offset}${exact}`).join(" ");
     const decoded = known.get(key) ?? decodeFrames(vmlinux, frames);
     known.set(key, decoded);
-    return decoded;
+    const { frames: all, note } = await decoded;
+    return {
+      frames: all.map((places) => places.map(nameSources)),
+      note,
+      lines: splat.lines.map(nameSources),
+    };
   };
 }

@@ -28,7 +28,9 @@ export function splatText({ splat, decoded }: ReportedSplat): string[] {
   }
   if (reliable.length > FRAMES_SHOWN) lines.push(`  ... and ${reliable.length - FRAMES_SHOWN} more entries`);
   if (decoded?.note) lines.push(`  ${decoded.note}`);
-  for (const line of splat.lines.slice(0, LINES_SHOWN)) lines.push(`  | ${line.slice(0, COLUMNS_SHOWN)}`);
+  for (const line of (decoded?.lines ?? splat.lines).slice(0, LINES_SHOWN)) {
+    lines.push(`  | ${line.slice(0, COLUMNS_SHOWN)}`);
+  }
   const more = splat.lines.length - LINES_SHOWN;
   if (more > 0) lines.push(`  | ... ${more} more lines`);
   return lines;

@@ -18,7 +18,7 @@ import {
   mergeKernelConfigs,
   parseKernelConfig,
 } from "../config/kernel_config.ts";
-import { type OverlayEdit, type OverlayFiles, readOverlay } from "../source/kernel_overlay.ts";
+import { type OverlayEdit, type OverlayFiles, overlayNamer, readOverlay } from "../source/kernel_overlay.ts";
 import {
   fetchSource,
   type IdentifiedSource,
@@ -286,6 +286,8 @@ async function runStages(
 export interface PreparedTree extends MakeOptions {
   logPath: string;
   onProgress: OnBuildProgress | undefined;
+  /** Calls sources in a tool's lines as the user calls them. */
+  nameSources: (line: string) => string;
 }
 
 /** Stages `apply` and `configure`, with an empty log. The caller holds the tree's lock. */
@@ -306,9 +308,17 @@ export async function prepareTree(
   const make = {
     ...{ cacheDir, onProgress, tree, buildDir: join(cacheDir, "build", buildName), arch, logPath, jobs },
     variables: flavourMakeVariables(flavour),
+    nameSources: sourceNamer(plan, tree),
   };
   await configureKernel({ ...make, config, needed, kconfigKey: await kconfigKey(plan) });
   return make;
+}
+
+/** Files of the overlay are named by their place in this checkout, others of a user's tree by theirs in that tree. */
+function sourceNamer({ source, edits }: KernelPlan, tree: string): (line: string) => string {
+  const nameOverlay = overlayNamer(edits.overlay.keys());
+  if (source.manifest === undefined) return nameOverlay;
+  return (line) => nameOverlay(line).replaceAll(`${tree}/`, `${source.path}/`);
 }
 
 /**

@@ -22,7 +22,7 @@ Deno.test("a kernel that does not compile is reported by stage, file and line", 
   const error = await assertRejects(() => buildKernel({ ...KERNEL, mutations }), BuildError);
   assertEquals(error.stage, "build");
   assertStringIncludes(error.message, "kernel build: make ended with exit status 2");
-  assert(/checkpoint\/sys\.c:\d+:\d+: error: /.test(error.message), error.message);
+  assert(/ vm\/kernel\/overlay\/checkpoint\/sys\.c:\d+:\d+: error: /.test(error.message), error.message);
 });
 
 Deno.test("an option that this kernel does not keep is reported with what it depends on", async () => {

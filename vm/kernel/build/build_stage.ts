@@ -69,6 +69,8 @@ export async function inStage<T>(stage: BuildStage, work: () => Promise<T>): Pro
 interface StageCommandOptions extends RunCommandOptions {
   /** Where the tool writes: looked at for free space when the tool fails. */
   outputDir?: string;
+  /** Calls sources in the tool's lines as the user calls them. */
+  nameSources?: (line: string) => string;
 }
 
 /**
@@ -81,7 +83,7 @@ export async function runStageCommand(
   argv: readonly [string, ...string[]],
   options: StageCommandOptions = {},
 ): Promise<CommandResult> {
-  const { outputDir, logPath } = options;
+  const { outputDir, logPath, nameSources = (line) => line } = options;
   const result = await runCommand(argv, options);
   if (result.code === 0) return result;
   const isFull = result.lines.some(isDiskFull) ||
@@ -93,7 +95,7 @@ export async function runStageCommand(
     hint: isFull ? DISK_FULL_HINT : undefined,
     command: argv,
     exitCode: result.code,
-    lines: result.lines,
+    lines: result.lines.map(nameSources),
     logPath,
   });
 }

@@ -14,6 +14,8 @@ interface CompileOptions extends MakeOptions {
   needsBzImage: boolean;
   logPath: string;
   onProgress?: OnBuildProgress | undefined;
+  /** Calls sources in the compiler's lines as the user calls them. */
+  nameSources: (line: string) => string;
 }
 
 /** A line of make's that stands for one step: two spaces, a short word in capitals, a file. */
@@ -31,7 +33,7 @@ const STEPS_FILE = ".ckptest-steps";
  */
 export function compileKernel(options: CompileOptions): Promise<string> {
   return inStage("build", async () => {
-    const { buildDir, logPath, onProgress, needsBzImage } = options;
+    const { buildDir, logPath, onProgress, needsBzImage, nameSources } = options;
     const { argv, env } = await makeCommand(options, needsBzImage ? "bzImage" : "vmlinux");
     const expectedSteps = Number(await Deno.readTextFile(join(buildDir, STEPS_FILE)).catch(() => "0"));
     const report = stageReport("build", onProgress);
@@ -48,7 +50,10 @@ export function compileKernel(options: CompileOptions): Promise<string> {
     };
     await tellingEverySecond(
       () => tell(steps === 0 ? "starting make" : "compiling"),
-      () => runStageCommand("build", argv, { env, logPath, onLine, outputDir: buildDir, detached: true }),
+      () =>
+        runStageCommand("build", argv, {
+          ...{ env, logPath, onLine, outputDir: buildDir, detached: true, nameSources },
+        }),
     );
     if (steps > expectedSteps) await Deno.writeTextFile(join(buildDir, STEPS_FILE), String(steps));
     return join(buildDir, needsBzImage ? "arch/x86/boot/bzImage" : "vmlinux");

@@ -102,7 +102,8 @@ export class SeriesTree {
       if (path === undefined || text === undefined) return;
       report.diagnostics.push({ file: this.#pathInTree(make, path), line: Number(at), text });
     };
-    await runStageCommand("build", argv, { env, logPath: make.logPath, onLine, outputDir: make.buildDir });
+    const { logPath, buildDir: outputDir, nameSources } = make;
+    await runStageCommand("build", argv, { env, logPath, onLine, outputDir, nameSources });
     return report;
   }
 

@@ -21,6 +21,18 @@ export async function readOverlay(directory: string): Promise<OverlayFiles> {
   return new Map([...files].toSorted(([a], [b]) => a < b ? -1 : 1));
 }
 
+/**
+ * Makes the function that calls sources in a tool's or kernel's line as they are called in this checkout: what stands
+ * below the cache is a copy, and nobody should edit that.
+ *
+ * @param files paths of the overlay
+ */
+export function overlayNamer(files: Iterable<string>): (line: string) => string {
+  const paths = [...files].map((path) => RegExp.escape(path)).join("|");
+  const pattern = new RegExp(`(?<![\\w./-])(?:[\\w./@+-]*/)?(${paths})(?=:\\d)`, "g");
+  return (line) => paths === "" ? line : line.replace(pattern, "vm/kernel/overlay/$1");
+}
+
 async function readInto(files: Map<string, Uint8Array>, root: string, below: string): Promise<void> {
   for await (const { name, isDirectory, isFile } of Deno.readDir(join(root, below))) {
     if (name.startsWith(".") || name.endsWith("~")) continue;

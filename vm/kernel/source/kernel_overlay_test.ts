@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertRejects } from "@std/assert";
 import { BuildError } from "../build/build_error.ts";
-import { editFiles, patchedFiles, readOverlay } from "./kernel_overlay.ts";
+import { editFiles, overlayNamer, patchedFiles, readOverlay } from "./kernel_overlay.ts";
 
 Deno.test("patchedFiles() names changed, new and removed files once", () => {
   const patch = [
@@ -18,6 +18,34 @@ Deno.test("patchedFiles() names changed, new and removed files once", () => {
     "+++ b/kernel/a.c",
   ].join("\n");
   assertEquals(patchedFiles(patch), ["kernel/a.c", "new.c", "old.c"]);
+});
+
+Deno.test("overlayNamer() calls copies of the overlay by their place in the checkout, and nothing else", () => {
+  const name = overlayNamer(["checkpoint/sys.c", "include/linux/checkpoint.h"]);
+  for (
+    const [line, named] of [
+      [
+        "/var/cache/ckptest/trees/debian-6.1/checkpoint/sys.c:3:5: error: x",
+        "vm/kernel/overlay/checkpoint/sys.c:3:5: error: x",
+      ],
+      [
+        "WARNING: CPU: 0 PID: 1 at checkpoint/sys.c:7 f+0x1/0x2",
+        "WARNING: CPU: 0 PID: 1 at vm/kernel/overlay/checkpoint/sys.c:7 f+0x1/0x2",
+      ],
+      [
+        "In file included from ./include/linux/checkpoint.h:1,",
+        "In file included from vm/kernel/overlay/include/linux/checkpoint.h:1,",
+      ],
+      [
+        "f at checkpoint/sys.c:1, inlined by g at fs/exec.c:2",
+        "f at vm/kernel/overlay/checkpoint/sys.c:1, inlined by g at fs/exec.c:2",
+      ],
+      ["  CC      checkpoint/sys.o", "  CC      checkpoint/sys.o"],
+      ["fs/other_checkpoint/sys.cc:1", "fs/other_checkpoint/sys.cc:1"],
+      ["kernel/sys.c:1: error", "kernel/sys.c:1: error"],
+    ] as const
+  ) assertEquals(name(line), named);
+  assertEquals(overlayNamer([])("a.c:1"), "a.c:1");
 });
 
 Deno.test("editFiles() carries edits out in order, the second one on the result of the first", async () => {
