@@ -83,8 +83,10 @@ export function optionsParser<T extends OptionTable>(table: T): Parser<"sync", O
       ? []
       : [...extractOptionNames(usage), ...extractArgumentMetavars(usage)]
   );
-  const missing = message`${text(`missing: ${needed.join(" and ")}`)}`;
-  const errors = { unexpectedInput: (word: string) => unexpected(word, names), endOfInput: missing };
+  const errors = {
+    unexpectedInput: (word: string) => unexpected(word, names),
+    endOfInput: missing(...needed),
+  };
   return object(Object.fromEntries(parsers), { errors }) as Parser<"sync", OptionValues<T>, unknown>;
 }
 
@@ -151,14 +153,21 @@ export function word<K extends Kind>(kind: K, help: string): Option<ValueOf<K>> 
 
 /** Words, of which there must be at least one. */
 export function words<K extends Kind>(kind: K, help: string): Option<readonly ValueOf<K>[]> {
-  const errors = { tooFew: message`${text(`missing: ${help}`)}` };
+  const errors = { tooFew: missing(parserOf(kind).metavar) };
   return (name) => multiple(word(kind, help)(name), { min: 1, errors });
 }
 
 function described(name: string, help: string) {
-  const what = name.startsWith("--") ? `option ${name} ` : `${name} `;
-  const invalidValue = (error: Message): Message => [text(what), ...error];
-  return { description: message`${text(help)}`, errors: { invalidValue } };
+  const isOption = name.startsWith("--");
+  const invalidValue = (
+    error: Message,
+  ): Message => [text(isOption ? `option ${name} ` : `${name} `), ...error];
+  const absent = isOption ? { missing: missing(name) } : { endOfInput: missing(name) };
+  return { description: message`${text(help)}`, errors: { invalidValue, ...absent } };
+}
+
+function missing(...names: string[]): Message {
+  return message`${text(`missing: ${names.join(" and ")}`)}`;
 }
 
 function parserOf<K extends Kind>(kind: K): ValueParser<"sync", ValueOf<K>> {

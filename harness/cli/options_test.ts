@@ -90,8 +90,8 @@ Deno.test("what must be there is named when it is not", () => {
     assertThrows(() => parseArguments(parser, args), UsageError, message);
   };
   refused("missing: ACTION and TEXT and --out");
-  refused("missing: the files", "show", "--out", "x");
-  refused("Missing option --out", "show", "x");
+  refused("missing: TEXT", "show", "--out", "x");
+  refused("missing: --out", "show", "x");
   assertEquals(parseArguments(parser, ["show", "007", "y", "--out", "/x"]), {
     ...{ action: "show", files: ["007", "y"], out: "/x", tag: [] },
   });

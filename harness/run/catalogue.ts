@@ -80,7 +80,8 @@ export function filterByName<T extends { readonly name: string }>(
       ? [filter]
       : names.filter((name) => regexp?.test(name) ?? name.includes(filter));
     if (found.length > 0) return found;
-    throw new UsageError(`option --filter: no ${what} is called "${filter}"${didYouMean(filter, names)}`);
+    const hint = didYouMean(filter, names) || (what === "scenario" ? ": ckptest list shows them" : "");
+    throw new UsageError(`option --filter: no ${what} is called "${filter}"${hint}`);
   }));
   return all.filter(({ name }) => wanted.has(name));
 }

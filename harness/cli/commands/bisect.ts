@@ -38,10 +38,11 @@ type Options = OptionValues<typeof OPTIONS>;
 export const bisectCommand: Command = defineCommand(OPTIONS, {
   about: "find the commit (--git), or the patch of a series (--patches), with which a scenario began to fail",
   async run(options, context) {
-    const suite = options.resume ? undefined : parseBisectRequest(options).suite;
-    // Refuses what would be known only after a kernel was built.
-    if (suite && "filter" in suite) filterByName(await readCatalogue(), suite.filter);
     const directory = await placeOf(options);
+    const before = await readBisectState(directory);
+    const { suite } = requestOf(options, { before: before?.request, directory });
+    // Refuses what would be known only after a kernel was built.
+    if ("filter" in suite) filterByName(await readCatalogue(), suite.filter);
     await makeDirectory(directory, "the bisect");
     const onWait = (holder: string): void => {
       throw new UsageError(
