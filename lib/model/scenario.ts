@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { KERNEL_ARCHES, TARGET_ARCHES } from "../abi/arch.ts";
 import { KERNEL_SERIES } from "../abi/series.ts";
-import { described, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
+import { described, either, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
 import { ABSOLUTE_PATH, ERRNO_NAME, SETUP_STEP } from "./fields.ts";
 import { type Step, STEP_LIST } from "./steps/steps.ts";
 
@@ -44,7 +44,14 @@ const PROGRAM = object({
     record(text(/^[A-Za-z_]\w*$/, "the name of a variable"), text(/^[^\0]*$/, "a string")),
     "Environment variables besides PATH and HOME.",
   ),
-  refused: optional(ERRNO_NAME, "The errno that the call must refuse it with, before it writes a byte."),
+  refused: optional(
+    either(
+      "the name of an errno, or an object",
+      ERRNO_NAME,
+      object({ errno: ERRNO_NAME, late: v.literal(true, "true") }),
+    ),
+    "The errno that the call must refuse it with, before it writes a byte; with late: true behind a part of the image.",
+  ),
 });
 
 const ABOUT = "a sentence that says what the scenario shows";

@@ -30,6 +30,7 @@ const SYSCALL_NUMBERS = {
   unlink: [87, 10],
   rename: [82, 38],
   link: [86, 9],
+  symlink: [88, 83],
   mlock: [149, 150],
   mlock2: [325, 376, "4.4"],
   munlock: [150, 151],

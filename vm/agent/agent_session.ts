@@ -122,20 +122,24 @@ export class AgentSession {
   }
 
   /** Starts any program. Its standard input stays open; its output goes to the files that are named. */
-  exec(argv: readonly string[], { env = {} }: ExecOptions = {}): Promise<StartedProgram> {
+  exec(argv: readonly string[], { env = {}, ...others }: ExecOptions = {}): Promise<StartedProgram> {
     const fields: Fields = [
+      ...Object.entries(others),
       ...Object.entries(env).map(([key, value]) => ["env", `${key}=${value}`] as const),
       ...argv.map((arg) => ["arg", arg] as const),
     ];
     return this.#read("exec", fields, STARTED);
   }
 
-  /** Waits until a process sleeps in a system call, or has ended. */
-  quiesce(pid: number, options?: RequestOptions): Promise<QuietState> {
-    return this.#ask("quiesce", [["pid", pid]], ({ line }) => {
+  /** Waits until a process sleeps in a system call, or has ended, or after `limitMs` still runs. */
+  quiesce(
+    pid: number,
+    { limitMs, ...options }: RequestOptions & { limitMs?: number | undefined } = {},
+  ): Promise<QuietState> {
+    return this.#ask("quiesce", [["pid", pid], ["limit_ms", limitMs]], ({ line }) => {
       const { state, ...end } = readFields(line, QUIET_STATE);
-      if (state === "S" || state === "exited") return { state, ...end };
-      throw new SyntaxError(`expected the state S or exited, found ${state}`);
+      if (state === "S" || state === "R" || state === "exited") return { state, ...end };
+      throw new SyntaxError(`expected the state S, R or exited, found ${state}`);
     }, options);
   }
 

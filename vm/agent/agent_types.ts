@@ -38,6 +38,10 @@ export interface SpawnOptions {
 export interface ExecOptions {
   /** The whole environment; PATH and HOME alone by default. */
   env?: Readonly<Record<string, string>>;
+  /** Where it starts; `/work` by default. */
+  directory?: string | undefined;
+  /** A file of the guest that its standard input begins with. */
+  input?: string | undefined;
 }
 
 /** What a target can do next, and what the agent says of it. */
@@ -64,7 +68,9 @@ export type TargetEvent = { [K in keyof Events]: { readonly kind: K } & FieldsOf
 /** A process that sleeps in a system call, or one that has ended: with an exit status, or by a signal. */
 export const QUIET_STATE = { state: "text", code: "number?", signal: "number?" } as const satisfies FieldSpec;
 /** What {@linkcode QUIET_STATE} describes. */
-export type QuietState = Omit<FieldsOf<typeof QUIET_STATE>, "state"> & { readonly state: "S" | "exited" };
+export type QuietState = Omit<FieldsOf<typeof QUIET_STATE>, "state"> & {
+  readonly state: "S" | "R" | "exited";
+};
 
 /** Where a program runs, and the paths of the files in the guest that take its output. */
 export const STARTED = { pid: "number", stdout: "text", stderr: "text" } as const satisfies FieldSpec;

@@ -338,6 +338,8 @@ agentTest(
 agentTest("programs run, keep quiet, are stopped, go on and end", async (session) => {
   await session.mkdir("/bin");
   await assertRejects(() => session.exec(["nosuch"]), AgentError, "execve");
+  await assertRejects(() => session.exec(["/target"], { directory: "/none" }), AgentError, "chdir");
+  await assertRejects(() => session.exec(["/target"], { input: "/none" }), AgentError, "input");
   await session.program(encodeProgram([]));
   // Without its descriptors the target ends at once.
   const { pid } = await session.exec(["/target", "x"]);
@@ -349,8 +351,10 @@ agentTest("programs run, keep quiet, are stopped, go on and end", async (session
   const status = async () =>
     new TextDecoder().decode((await session.observe(sleeper, ["status"])).get("status"));
   assertStringIncludes(await status(), "Uid:\t5\t5\t5\t5");
+  assertEquals(await session.quiesce(sleeper, { limitMs: 10_000 }), { state: "S" });
   await session.stop(sleeper);
   assertStringIncludes(await status(), "State:\tT");
+  assertEquals(await session.quiesce(sleeper, { limitMs: 10 }), { state: "R" });
   await session.cont(sleeper);
   assertEquals((await session.quiesce(sleeper)).state, "S");
   await session.signal(sleeper, 15);

@@ -31,6 +31,50 @@ const MULTIARCH: Readonly<Record<number, readonly string[]>> = {
 };
 const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32"];
 
+/** A program that can be run, and if it is a script what runs it. */
+interface HostProgram {
+  /** Its path, seen from the root. */
+  readonly path: string;
+  /** The same on the host. */
+  readonly source: string;
+  readonly runBy: { readonly elf: ElfFile } | { readonly interpreter: HostProgram };
+}
+
+/**
+ * Finds a program of the host, and the interpreter of a script.
+ *
+ * @param program a path, or a name to be looked up in PATH.
+ * @throws {ExpectedError} when it is not there, or cannot run; it names both.
+ */
+export async function findProgram(program: string, options: ClosureOptions = {}): Promise<HostProgram> {
+  const { root = "", machines } = options;
+  const found = await findTool(`${root}${program}`);
+  if (found === undefined) throw new ExpectedError(`${program}: ${await whyNoProgram(program, root)}`);
+  const source = resolve(found);
+  const path = source.slice(root.length);
+  const bytes = await Deno.readFile(source).catch((error: Error) => {
+    throw new ExpectedError(`${program}: it cannot be read: ${error.message}`);
+  });
+  const interpreter = scriptInterpreter(bytes);
+  if (interpreter !== undefined) {
+    const runBy = await findProgram(interpreter, options).catch((error) => {
+      throw error instanceof ExpectedError
+        ? new ExpectedError(`${program}: its interpreter ${error.message}`)
+        : error;
+    });
+    return { path, source, runBy: { interpreter: runBy } };
+  }
+  const elf = readElf(bytes, path);
+  if (machines && !machines.includes(elf.machine)) {
+    const name = (machine: number): string => MACHINES[machine] ?? `machine ${machine}`;
+    const expected = machines.map(name).join(" or ");
+    throw new ExpectedError(
+      `${program}: expected a program for ${expected}, found one for ${name(elf.machine)}`,
+    );
+  }
+  return { path, source, runBy: { elf } };
+}
+
 /**
  * Finds a program of the host and all files that it needs to start: its dynamic linker, its libraries and
  * theirs; for a script, its interpreter. What a program opens later (plugins, modules, name services) is not
@@ -41,35 +85,20 @@ const LAST_RESORT = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr
  * @throws {ExpectedError} when the program or one of its libraries is not there, or cannot run; it names both.
  */
 export async function programClosure(program: string, options: ClosureOptions = {}): Promise<ClosureFile[]> {
-  const { configPath = "/etc/ld.so.conf", root = "", machines } = options;
-  const path = await findTool(`${root}${program}`);
-  if (path === undefined) throw new ExpectedError(`${program}: ${await whyNoProgram(program, root)}`);
-  const source = resolve(path);
-  const absolute = source.slice(root.length);
-  const files = new Map<string, ClosureFile>([[absolute, { path: absolute, source }]]);
-  const bytes = await Deno.readFile(source).catch((error: Error) => {
-    throw new ExpectedError(`${program}: it cannot be read: ${error.message}`);
-  });
-  const interpreter = scriptInterpreter(bytes);
-  if (interpreter !== undefined) {
-    const needed = await programClosure(interpreter, options).catch((error) => {
-      throw error instanceof ExpectedError
-        ? new ExpectedError(`${program}: its interpreter ${error.message}`)
-        : error;
-    });
-    for (const file of needed) files.set(file.path, file);
-    return [...files.values()];
+  const { configPath = "/etc/ld.so.conf", root = "" } = options;
+  const files = new Map<string, ClosureFile>();
+  let found = await findProgram(program, options);
+  for (;;) {
+    const { path, source, runBy } = found;
+    files.set(path, { path, source });
+    if ("elf" in runBy) {
+      // The kernel tells the dynamic linker which file it started, whatever symbolic links led there.
+      const real = (await Deno.realPath(source)).slice(root.length);
+      await addLibraries(files, { path, elf: runBy.elf, origin: dirname(real) }, { configPath, root });
+      return [...files.values()];
+    }
+    found = runBy.interpreter;
   }
-  const elf = readElf(bytes, absolute);
-  if (machines && !machines.includes(elf.machine)) {
-    const name = (machine: number): string => MACHINES[machine] ?? `machine ${machine}`;
-    const expected = machines.map(name).join(" or ");
-    throw new ExpectedError(
-      `${program}: expected a program for ${expected}, found one for ${name(elf.machine)}`,
-    );
-  }
-  await addLibraries(files, { path: absolute, elf }, { configPath, root });
-  return [...files.values()];
 }
 
 /** Why a file is no program that can be run. */
@@ -92,6 +121,8 @@ function scriptInterpreter(bytes: Uint8Array): string | undefined {
 interface LoadedElf {
   path: string;
   elf: ElfFile;
+  /** What $ORIGIN stands for; the directory of its path by default. */
+  origin?: string;
 }
 
 async function addLibraries(
@@ -145,8 +176,12 @@ async function findLibrary(
     const path = join(directory, name);
     const elf = await readLibrary(`${root}${path}`, user.elf);
     if (elf === undefined) continue;
-    // The guest has no linker configuration: what lies elsewhere on the host must lie in a built-in place there.
-    const isFound = own.includes(directory) || BUILT_IN.test(directory);
+    // The guest has no linker configuration and no symbolic link: what lies elsewhere on the host must lie in a
+    // built-in place there.
+    const isMoved = [user, program].some(({ origin, path }) =>
+      origin !== undefined && origin !== dirname(path)
+    );
+    const isFound = (own.includes(directory) && !isMoved) || BUILT_IN.test(directory);
     return { path, elf, guestPath: isFound ? path : join("/lib", name) };
   }
   return undefined;
@@ -156,8 +191,8 @@ async function findLibrary(
  * Directories that the files themselves name: RUNPATH of the user, or else RPATH of the user and the program.
  */
 function ownDirectories(user: LoadedElf, program: LoadedElf): string[] {
-  const expand = ({ path }: LoadedElf, list: string[]) =>
-    list.map((directory) => directory.replaceAll(/\$(ORIGIN|\{ORIGIN\})/g, dirname(path)))
+  const expand = ({ path, origin = dirname(path) }: LoadedElf, list: string[]) =>
+    list.map((directory) => directory.replaceAll(/\$(ORIGIN|\{ORIGIN\})/g, origin))
       .filter(isAbsolute).map(normalize);
   if (user.elf.runpath.length > 0) return expand(user, user.elf.runpath);
   const inherited = program.elf.runpath.length > 0 ? [] : expand(program, program.elf.rpath);

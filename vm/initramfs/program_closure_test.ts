@@ -39,6 +39,14 @@ Deno.test("programClosure() follows RUNPATH with $ORIGIN and libraries of librar
     for (const expected of [`${dir}/lib/liba.so`, `${dir}/lib/libb.so`]) {
       assert(paths.includes(expected), expected);
     }
+    // By a symbolic link from elsewhere the libraries are those beside the file; in the guest there is no link.
+    await Deno.mkdir(`${dir}/bin`);
+    await Deno.symlink("../main", `${dir}/bin/main`);
+    const linked = await programClosure(`${dir}/bin/main`);
+    assertEquals(linked[0], { path: `${dir}/bin/main`, source: `${dir}/bin/main` });
+    const guestPaths = new Map(linked.map(({ path, source }) => [source, path]));
+    assertEquals(guestPaths.get(`${dir}/lib/liba.so`), "/lib/liba.so");
+    assertEquals(guestPaths.get(`${dir}/lib/libb.so`), "/lib/libb.so");
     await Deno.remove(`${dir}/lib/libb.so`);
     await assertRejects(() => programClosure(`${dir}/main`), ExpectedError, "liba.so: needs libb.so");
   } finally {

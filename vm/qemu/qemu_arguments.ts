@@ -29,6 +29,8 @@ export interface QemuOptions {
   append?: readonly string[];
   /** A directory of the host that the guest may mount by 9p and write to. */
   share?: string;
+  /** Whether the guest may mount all files of the host by 9p and read them, as far as the user may. */
+  hostFiles?: boolean;
 }
 
 /** Name of the QEMU program that runs all our kernels. */
@@ -38,6 +40,8 @@ const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" };
 
 /** Mount tag of the directory that a guest shares with the host. */
 export const SHARE_TAG = "ckptest.share";
+/** That of the files of the host. */
+export const HOST_TAG = "ckptest.host";
 
 /**
  * Kernel parameters of every guest. `loglevel=5` shows warnings and worse; `quiet` would save no more time,
@@ -92,6 +96,7 @@ export function qemuArguments(options: QemuOptions): string[] {
     ...[...socket("console", sockets.console), "-serial", "chardev:console"],
     ...isSerial ? ["-serial", "chardev:control"] : [],
     ...share === undefined ? [] : sharedDirectory(share),
+    ...options.hostFiles ? HOST_FILES : [],
   ];
 }
 
@@ -117,6 +122,12 @@ function sharedDirectory(path: string): string[] {
     ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${SHARE_TAG}`],
   ];
 }
+
+/** By 9p, read-only; what lies on several devices of the host gets inode numbers that differ. */
+const HOST_FILES = [
+  ...["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"],
+  ...["-device", `virtio-9p-device,fsdev=host,mount_tag=${HOST_TAG}`],
+];
 
 function checkCount(name: string, value: number, limit: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= limit) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
+import { HOST_TAG, qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
 
 const OPTIONS: QemuOptions = {
   accelerator: "tcg",
@@ -38,6 +38,14 @@ Deno.test("qemuArguments() has no network, no host files, no shell-outs, and the
   for (const forbidden of ["-net", "-virtfs", "-fsdev", "-daemonize", "exec:"]) {
     assert(!line.includes(forbidden), forbidden);
   }
+});
+
+Deno.test("qemuArguments() shows the host's files only when asked, and read-only", () => {
+  const isOfHost = (arg: string): boolean => arg.includes("path=/,") || arg.includes(HOST_TAG);
+  assertEquals(qemuArguments(OPTIONS).filter(isOfHost), []);
+  const [files, device] = qemuArguments({ ...OPTIONS, hostFiles: true }).filter(isOfHost);
+  assert(files?.split(",").includes("readonly=on"), files);
+  assertEquals(device, `virtio-9p-device,fsdev=host,mount_tag=${HOST_TAG}`);
 });
 
 Deno.test("qemuArguments() shares a directory only when asked, and lets the guest make nothing special in it", () => {

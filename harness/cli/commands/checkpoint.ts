@@ -1,57 +1,127 @@
 // SPDX-License-Identifier: MIT
 
-import { resolve } from "@std/path";
+import { basename, resolve } from "@std/path";
 import { findingText } from "../../../lib/image/finding.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
-import { programClosure } from "../../../vm/initramfs/program_closure.ts";
+import { findProgram } from "../../../vm/initramfs/program_closure.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
-import { formatBytes, formatCount } from "../../run/quantity.ts";
-import { type Command, defineCommand, value } from "../options.ts";
+import { formatBytes, formatCount, formatDuration } from "../../run/quantity.ts";
+import { type Command, defineCommand, TIME, value, values } from "../options.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
+import { mountHostFiles } from "../../run/guest/host_files.ts";
+import { explainRefusal } from "../../run/case/explain_refusal.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
-import { runProgram } from "../../run/case/run_program.ts";
+import { ProgramEndedError, runProgram } from "../../run/case/run_program.ts";
+import type { Terminal } from "../../report/terminal.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 
 const EM_386 = 3;
 const EM_X86_64 = 62;
 
+/** Java reserves a quarter of it for its heap. */
+const MEMORY_MIB = 1024;
+/** Where the guest has what the program is to read: no path of the host. */
+const INPUT_PATH = "/run/ckptest.input";
+/** Seconds after which a program is stopped that never waits. */
+const DEFAULT_AFTER = 10;
+
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = defineCommand({
   out: value("FILE", "where the image goes; PROGRAM.ckpt in this directory by default"),
   arch: value("NAME", "the kernel; x86_64 by default"),
+  after: value(TIME, `stop a program that never waits after that; ${DEFAULT_AFTER}s by default`),
+  stdin: value("FILE", "what the program's standard input begins with; more never comes, nor an end"),
+  env: values("NAME=VALUE", "a variable of its environment, beside PATH and HOME"),
   ...ACCELERATOR_OPTION,
 }, {
   about: "run a program of this host in the guest until it waits, checkpoint it, check the image",
   takesProgram: true,
-  async run({ out: wanted, arch, accel }, { program: [name, ...programArgs], terminal, signal }) {
+  async run(options, { program: [name, ...programArgs], terminal, signal }) {
+    const { out: wanted, arch, accel, after = DEFAULT_AFTER, stdin } = options;
     if (name === undefined) throw new UsageError("no program: name it after --");
     const found = name.includes("/") ? name : await findTool(name);
     if (found === undefined) throw new ExpectedError(`no program "${name}" in PATH`);
     const path = resolve(found);
     const platform = onePlatformOption(arch);
-    const machines = platform.kernel === "x86_64" ? [EM_X86_64, EM_386] : [EM_386];
-    const files = await programClosure(path, { machines });
-    const prepared = await prepareGuest(platform, { terminal, signal, accelerator: accel, files });
+    await findProgram(path, { machines: platform.kernel === "x86_64" ? [EM_X86_64, EM_386] : [EM_386] });
+    const input = stdin === undefined ? undefined : await readInput(stdin);
+    const env = environment(options.env);
+    const request = { terminal, signal, accelerator: accel, hostFiles: true, memoryMiB: MEMORY_MIB };
+    const prepared = await prepareGuest(platform, request);
     terminal.status("booting the guest");
     await using guest = await prepared.startGuest();
     terminal.status(`running ${name}`);
-    const kernel = await guestKernel(guest, prepared);
-    const outcome = await runProgram(guest, { argv: [path, ...programArgs] }, { kernel });
-    terminal.clearStatus();
-    const stop = outcome.stops[0]!;
-    const out = wanted ?? `${name.split("/").at(-1)}.ckpt`;
-    await writeWhole(out, stop.image);
-    for (const finding of stop.findings) terminal.result(findingText(finding));
-    const { predicted, observed, volatile, unexplained } = stop.counts;
-    terminal.result(
-      `${out}: ${formatBytes(stop.image.length)}, ${stop.pages} pages; ${
-        formatCount(predicted)
-      } bytes predicted, ` +
-        `${formatCount(observed)} observed, ${formatCount(volatile)} volatile, ${
-          formatCount(unexplained)
-        } unexplained`,
-    );
-    return stop.findings.length === 0 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+    const { agent } = guest;
+    const { stops: [stop], seen, output, isQuiet } = await runProgram(guest, {
+      argv: [path, ...programArgs],
+      env,
+    }, {
+      kernel: await guestKernel(guest, prepared),
+      limitMs: 1000 * after,
+      directory: Deno.cwd(),
+      ...input && { input: INPUT_PATH },
+      prepare: async () => {
+        await mountHostFiles(agent, await pathsOf([path, Deno.cwd(), ...programArgs]));
+        if (input) await agent.writeFile(INPUT_PATH, input);
+      },
+    }).catch((error) => {
+      if (error instanceof RangeError && error.message.startsWith("command exec:")) {
+        throw new UsageError(`the program's words and its environment are too long: ${error.message}`);
+      }
+      if (!(error instanceof ProgramEndedError)) throw error;
+      showOutput(terminal, error.output);
+      throw new UsageError(error.sentence);
+    });
+    showOutput(terminal, await output());
+    const program = basename(name);
+    if (!isQuiet) terminal.result(`${program} never waited, and was stopped after ${formatDuration(after)}`);
+    const refusal = explainRefusal(program, seen);
+    if (refusal !== undefined) {
+      terminal.result(refusal);
+      return EXIT_STATUS.testFailed;
+    }
+    const { image, findings, pages, counts } = stop!;
+    const out = wanted ?? `${program}.ckpt`;
+    await writeWhole(out, image);
+    for (const finding of findings) terminal.result(findingText(finding));
+    const bytes = (["predicted", "observed", "volatile", "unexplained"] as const)
+      .map((how, i) => `${formatCount(counts[how])} ${i === 0 ? "bytes " : ""}${how}`).join(", ");
+    terminal.result(`${out}: ${formatBytes(image.length)}, ${pages} pages; ${bytes}`);
+    return findings.length === 0 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
   },
 });
+
+function showOutput(terminal: Terminal, output: string): void {
+  terminal.clearStatus();
+  for (const line of output === "" ? [] : output.trimEnd().split("\n")) terminal.result(`  | ${line}`);
+}
+
+async function readInput(path: string): Promise<Uint8Array> {
+  return await Deno.readFile(path).catch((error: Error) => {
+    throw new UsageError(`option --stdin: ${path} cannot be read: ${error.message}`);
+  });
+}
+
+/** The user's PATH and HOME, and what is asked for. */
+function environment(words: readonly string[]): Record<string, string> {
+  const pairs = words.map((word) => {
+    const at = word.indexOf("=");
+    if (at <= 0) throw new UsageError(`option --env takes NAME=VALUE: found "${word}"`);
+    return [word.slice(0, at), word.slice(at + 1)] as const;
+  });
+  const own = ["PATH", "HOME"].flatMap((name) => {
+    const set = Deno.env.get(name);
+    return set === undefined ? [] : [[name, set] as const];
+  });
+  return Object.fromEntries([...own, ...pairs]);
+}
+
+/** Of some words those that are paths, and what symbolic links stand for. */
+async function pathsOf(words: readonly string[]): Promise<string[]> {
+  const paths = await Promise.all(words.map(async (word) => {
+    const real = await Deno.realPath(word).catch(() => undefined);
+    return real === undefined ? [] : [resolve(word), real];
+  }));
+  return [...new Set(paths.flat())];
+}

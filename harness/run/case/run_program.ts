@@ -1,17 +1,47 @@
 // SPDX-License-Identifier: MIT
 
+import { signalName } from "../../../lib/abi/signals.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
+import type { ExecOptions, QuietState, StartedProgram } from "../../../vm/agent/agent_types.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { checkNothingWritten, checkReply } from "../../check/check_reply.ts";
+import { callFinding, checkNothingWritten, checkReply } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { type CaseOutcome, type GuestKernel, judgeCheckpoint, type SecondCheck } from "./case_outcome.ts";
-import { observeCheckpoint } from "./observe_checkpoint.ts";
+import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
-interface RunProgramOptions {
+interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input"> {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;
+  /** What is done in the empty guest before the program starts. */
+  readonly prepare?: () => Promise<void>;
+  /** Milliseconds after which a program is stopped that does not rest; by default it is waited for. */
+  readonly limitMs?: number;
+}
+
+/** A program that ended before it could be checkpointed. */
+export class ProgramEndedError extends UsageError {
+  /** That it ended, and how. */
+  readonly sentence: string;
+  /** What it had printed. */
+  readonly output: string;
+
+  constructor(argv: readonly string[], end: string, output: string) {
+    const sentence = `${argv.join(" ")} ended before it could be checkpointed (${end})`;
+    super(output === "" ? sentence : `${sentence}:${output.includes("\n") ? "\n" : " "}${output}`);
+    this.sentence = sentence;
+    this.output = output;
+  }
+}
+
+/** What became of a program. */
+interface ProgramOutcome extends CaseOutcome {
+  readonly seen: ObservedCheckpoint;
+  /** What it had printed until it was stopped. */
+  readonly output: () => Promise<string>;
+  /** Whether it waited for something, and was not just stopped somewhere. */
+  readonly isQuiet: boolean;
 }
 
 /**
@@ -21,48 +51,86 @@ interface RunProgramOptions {
 export async function runProgram(
   guest: Guest,
   program: ProgramScenario,
-  { kernel, secondCheck }: RunProgramOptions,
-): Promise<CaseOutcome> {
+  options: RunProgramOptions,
+): Promise<ProgramOutcome> {
+  const { kernel, secondCheck } = options;
   const { agent } = guest;
-  const pid = await startAndStop(agent, program);
+  const { started, isQuiet } = await startAndStop(agent, program, options);
   const seen = await observeCheckpoint(agent, {
-    pid,
+    pid: started.pid,
     checkpointNr: kernel.checkpointNr,
     zeroFrame: kernel.observed.zeroFrame,
     brk: undefined,
     hashPage: () => true,
   });
   const { refused } = program;
-  const expected = refused === undefined ? undefined : { name: refused, why: "its scenario says so" };
-  if (!expected) {
+  const common = { findings: [], seen, output: () => outputOf(agent, started), isQuiet };
+  const { errno = refused, late = false } = typeof refused === "object" ? refused : {};
+  if (typeof errno !== "string" || late) {
+    const expected = typeof errno === "string" ? { name: errno, why: "its scenario says so" } : undefined;
     const judged = { kernel, expected, prediction: undefined, self: undefined, secondCheck };
-    return { stops: [await judgeCheckpoint("blocked", seen, judged)], findings: [] };
+    const stop = await judgeCheckpoint("blocked", seen, judged);
+    return { ...common, stops: [late ? { ...stop, findings: ofTorso(stop.findings) } : stop] };
   }
   const { image: { length }, image } = seen;
   const findings = [
-    ...checkReply(seen.reply, expected, kernel.dialect),
+    ...checkReply(seen.reply, { name: errno, why: "its scenario says so" }, kernel.dialect),
     ...seen.changes,
     ...checkNothingWritten(image),
   ];
   // None of its bytes has to be there.
   const counts = { total: length, predicted: 0, observed: 0, volatile: 0, unexplained: length };
   return {
+    ...common,
     stops: [{ label: "blocked", image, findings, counts, volatile: new Map(), pages: 0 }],
-    findings: [],
   };
 }
 
-/** Starts a program and stops it where it waits for input. */
-async function startAndStop(agent: GuestAgent, { argv, env }: ProgramScenario): Promise<number> {
+/** A refusal that comes late leaves the beginning of an image, and must be right as far as it goes. */
+function ofTorso(findings: CaseOutcome["findings"]): CaseOutcome["findings"] {
+  const others = findings.filter(({ id }) => id !== "E_TRUNCATED");
+  if (others.length < findings.length) return others;
+  const message = "a call that is refused late leaves an image that ends early";
+  return [...others, callFinding("E_REFUSED_OUTPUT", message, "no TAIL", "a whole image")];
+}
+
+/** Starts a program and stops it where it waits for input, or where it is after some time. */
+async function startAndStop(
+  agent: GuestAgent,
+  { argv, env }: ProgramScenario,
+  { prepare, limitMs, directory, input }: RunProgramOptions,
+): Promise<{ started: StartedProgram; isQuiet: boolean }> {
   await agent.clean();
-  const { pid, stderr } = await agent.exec(argv, env ? { env: { ...ENVIRONMENT, ...env } } : {});
-  const state = await agent.quiesce(pid);
+  await prepare?.();
+  const started = await agent.exec(argv, {
+    ...env && { env: { ...ENVIRONMENT, ...env } },
+    ...directory !== undefined && { directory },
+    ...input !== undefined && { input },
+  });
+  const { pid } = started;
+  // A busy guest counts more slowly than the host.
+  const deadline = limitMs === undefined ? {} : { limitMs, deadlineMs: 30_000 + 3 * limitMs };
+  const state = await agent.quiesce(pid, deadline);
   if (state.state === "exited") {
-    const said = new TextDecoder().decode(await agent.readFile(stderr)).trim();
-    throw new UsageError(
-      `${argv.join(" ")} ended before it could be checkpointed${said && `: ${said}`}`,
-    );
+    throw new ProgramEndedError(argv, endOf(state), (await outputOf(agent, started)).trim());
   }
   await agent.stop(pid);
-  return pid;
+  return { started, isQuiet: state.state === "S" };
+}
+
+function endOf({ code, signal }: QuietState): string {
+  return signal === undefined ? `exit status ${code}` : signalName(signal);
+}
+
+/** What is kept of what a program prints. */
+const MAX_OUTPUT = 64 << 10;
+
+async function outputOf(agent: GuestAgent, { stdout, stderr }: StartedProgram): Promise<string> {
+  const texts: string[] = [];
+  for (const path of [stdout, stderr]) {
+    const bytes = await agent.readFile(path, { length: MAX_OUTPUT + 1 });
+    const text = new TextDecoder().decode(bytes.subarray(0, MAX_OUTPUT));
+    texts.push(bytes.length > MAX_OUTPUT ? `${text}\n(it printed more)` : text);
+  }
+  return texts.map((text) => text === "" || text.endsWith("\n") ? text : `${text}\n`).join("");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
+import { readNodes } from "../../../lib/image/image.ts";
 import type { CheckpointResult, QuietState } from "../../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
@@ -71,6 +72,30 @@ Deno.test("runProgram() fails a program that was not refused as it had to be", a
   assertEquals(await ids({ ...REFUSED, image: new Uint8Array(8) }), ["E_REFUSED_OUTPUT"]);
 });
 
+Deno.test("runProgram() takes a late refusal, which leaves the beginning of an image", async () => {
+  const program = { argv: ["/bin/x"], refused: { errno: "EFAULT", late: true } } as const;
+  const ids = async (reply: Partial<CheckpointResult>): Promise<string[]> => {
+    const { stops } = await runProgram(guestWith(reply).guest, program, { kernel: KERNEL });
+    return stops[0]!.findings.map(({ id }) => id);
+  };
+  const late = { result: -14n, errno: 14 };
+  const { nodes } = readNodes(RECORDED.image);
+  // No page: the digests of this guest's are not those of the recorded one.
+  const length = nodes[nodes.findIndex(({ kind }) => kind === "pages") - 1]!.offset;
+  const torso = RECORDED.image.slice(0, length);
+  assertEquals(await ids({ ...late, image: torso, length }), []);
+  assertEquals(await ids({ ...late, result: -5n, errno: 5, image: torso, length }), ["E_RETURN"]);
+  assert((await ids(late)).includes("E_REFUSED_OUTPUT"), "a whole image");
+  torso[32] = torso[32]! ^ 0x10;
+  assert((await ids({ ...late, image: torso, length })).length > 0);
+});
+
+Deno.test("runProgram() stops a program that never rests, and gives what it printed", async () => {
+  const { guest } = guestWith({}, { state: "R" });
+  const outcome = await runProgram(guest, { argv: ["/bin/x"] }, { kernel: KERNEL, limitMs: 5 });
+  assertEquals([outcome.isQuiet, await outcome.output()], [false, "no such option\nno such option\n"]);
+});
+
 Deno.test("runProgram() lets the second judge look at the image, and keeps what it says", async () => {
   const { guest } = guestWith({});
   const { stops } = await runProgram(guest, { argv: ["/bin/x"] }, {
@@ -90,6 +115,6 @@ Deno.test("runProgram() says why a program ended before it could be checkpointed
   await assertRejects(
     () => runProgram(guest, { argv: ["/bin/x", "--bad"] }, { kernel: KERNEL }),
     UsageError,
-    "/bin/x --bad ended before it could be checkpointed: no such option",
+    "/bin/x --bad ended before it could be checkpointed (exit status 2):\nno such option",
   );
 });

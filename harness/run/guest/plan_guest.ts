@@ -3,7 +3,6 @@
 import type { Dialect } from "../../../lib/abi/dialect.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
-import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";
 import { requireTools } from "../../../vm/host/find_tool.ts";
 import { BUILD_TOOLS } from "../../../vm/kernel/build/make_command.ts";
@@ -22,8 +21,8 @@ export interface GuestRequest extends BuildRequest {
   readonly terminal: Terminal;
   readonly accelerator?: "auto" | Accelerator | undefined;
   readonly scenarios?: readonly Scenario[];
-  /** Files of the host that must be in the guest. */
-  readonly files?: readonly ClosureFile[];
+  /** Whether the guest may read all files of the host. */
+  readonly hostFiles?: boolean;
   readonly memoryMiB?: number | undefined;
   /** Processors of the guest; as its kernel's flavour has them by default. */
   readonly cpus?: number | undefined;

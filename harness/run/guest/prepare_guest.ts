@@ -70,7 +70,7 @@ export async function prepareGuest(platform: Platform, request: GuestRequest): P
 /** Builds or finds kernel, agent, target and initramfs of a guest that was planned. */
 export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { request, userKernel: user, accelerator: { accelerator, reason } } = plan;
-  const { terminal, scenarios = [], files = [], self = false, signal } = request;
+  const { terminal, scenarios = [], hostFiles = false, self = false, signal } = request;
   const build = user
     ? undefined
     : await untilInterrupted(signal, buildKernelFor(plan.platform, terminal, request));
@@ -81,12 +81,12 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const kernel = build?.bootFile ?? request.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
-  const initrd = await cachedInitramfs(await initramfsEntries(agent, target, files));
+  const initrd = await cachedInitramfs(await initramfsEntries(agent, target));
   const known = { platform, config: undefined, release: undefined };
   const wanted = scenarios.filter((scenario) => unmetNeed(scenario, known) === undefined);
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { filesOf, missing } = await untilInterrupted(signal, found);
-  const memory = (filesOf.size + files.length > 0 ? MEMORY_FOR_PROGRAMS : MEMORY) +
+  const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : MEMORY) +
     (["debug", "kcsan"].includes(platform.flavour) ? MEMORY_FOR_SHADOW : 0);
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
@@ -96,6 +96,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       memoryMiB: request.memoryMiB ?? memory >> 20,
       cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
       append: [...request.append ?? [], ...append],
+      hostFiles,
       channel,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
@@ -168,13 +169,8 @@ function writesToShare({ steps = [] }: Scenario): boolean {
   return steps.some((step) => step.op === "stop" && step.to?.mount === "9p");
 }
 
-async function initramfsEntries(
-  agent: string,
-  target: string,
-  programs: readonly ClosureFile[],
-): Promise<InitramfsEntry[]> {
-  const files = new Map<string, string>([["/init", agent], ["/target", target]]);
-  for (const { path, source } of programs) files.set(path, source);
+async function initramfsEntries(agent: string, target: string): Promise<InitramfsEntry[]> {
+  const files = [["/init", agent], ["/target", target]] as const;
   const entries: InitramfsEntry[] = ["/dev", "/proc", "/sys", "/run", "/work", "/tmp"].map((path) => ({
     path,
   }));

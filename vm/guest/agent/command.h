@@ -46,10 +46,12 @@
 	DO(pause_at, NEVER) \
 	/* How such a call goes on: nobody reads any more, or not before the caller has ended or time is over. */ \
 	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
+	/* A process that does not rest after that is called running. */ \
+	DO(limit_ms, NEVER) \
 	/* Parts of files, numbers of pages, and whether the registers of the FPU are asked for. */ \
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) DO(fpu, 1)
 
-#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash)
+#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input)
 
 struct command {
 	const char *name;

@@ -17,6 +17,8 @@
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
 #define EAGER_LOOKS 100
 #define QUIET_MS 2
+// Looks in a row at a program of which nothing is known.
+#define LONG_QUIET_LOOKS 10
 
 static struct process processes[MAX_PROCESSES];
 static int process_count;
@@ -201,11 +203,39 @@ static long answer_exited(int pid)
 	return 0;
 }
 
-// Waits until a process sleeps in a system call: two looks in a row show the same call.
+// Whether a process of the same session runs: a shell that waits for one does not rest. The session is that of the
+// process the agent started, so its pid is the lowest.
+static bool session_runs(int session)
+{
+	char bytes[256];
+	u64 last = 0;
+
+	// The last word of loadavg is the youngest pid.
+	long length = sys_read_file("/proc/loadavg", bytes, sizeof(bytes));
+
+	while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\0'))
+		bytes[--length] = '\0';
+	while (length > 0 && bytes[length - 1] != ' ')
+		length--;
+	text_number(bytes + length, &last);
+	for (int pid = session + 1; pid <= (int)last; pid++) {
+		char state = proc_session(pid) == session ? proc_state(pid) : '\0';
+
+		if (state == 'R' || state == 'D')
+			return true;
+	}
+	return false;
+}
+
+// Waits until a process sleeps in a system call: two looks in a row show the same call. With a limit it has to sleep
+// for longer, with all its children, and what still runs after the limit is answered as running.
 long command_quiesce(const struct command *command)
 {
 	char calls[2][256] = { "", "" };
 	int pid = (int)command->pid;
+	bool is_limited = command->limit_ms != NEVER;
+	u64 waited_ms = 0;
+	int quiet = 0;
 
 	for (int look = 0;; look ^= 1) {
 		if (is_over(pid))
@@ -214,14 +244,18 @@ long command_quiesce(const struct command *command)
 
 		if (length == -ENOENT && proc_state(pid) != '\0')
 			return failed(length, "syscall in /proc/PID (Linux 2.6.27, CONFIG_HAVE_ARCH_TRACEHOOK)");
-		if (length < 0 || proc_state(pid) != 'S')
+		if (length < 0 || proc_state(pid) != 'S' || (is_limited && session_runs(pid)))
 			calls[look][0] = '\0';
-		if (calls[look][0] != '\0' && text_equal(calls[0], calls[1])) {
-			reply(" state=S");
+		quiet = calls[look][0] != '\0' && text_equal(calls[0], calls[1]) ? quiet + 1 : 0;
+		bool is_quiet = quiet >= (is_limited ? LONG_QUIET_LOOKS : 1);
+
+		if (is_quiet || waited_ms >= command->limit_ms) {
+			reply(" state=%s", is_quiet ? "S" : "R");
 			return 0;
 		}
 		if (!channel_pause(-1, QUIET_MS))
 			return failed(-EINTR, "another command came while waiting for a quiet process");
+		waited_ms += QUIET_MS;
 	}
 }
 

@@ -20,15 +20,38 @@ long proc_read(int pid, const char *name, char *bytes, size_t size)
 	return sys_read_file(text_print(path, sizeof(path), "/proc/%d/%s", pid, name), bytes, size);
 }
 
+// What follows the name in stat: the state and numbers. The name in parentheses may hold anything, parentheses and
+// spaces too, so the last one counts. NULL when there is no such process.
+static const char *stat_fields(int pid, char *bytes, size_t size)
+{
+	long length = proc_read(pid, "stat", bytes, size);
+
+	while (length > 0 && bytes[length - 1] != ')')
+		length--;
+	return length <= 0 || bytes[length] != ' ' ? NULL : bytes + length + 1;
+}
+
 char proc_state(int pid)
 {
 	char bytes[1024];
-	long length = proc_read(pid, "stat", bytes, sizeof(bytes));
+	const char *fields = stat_fields(pid, bytes, sizeof(bytes));
 
-	// The name in parentheses may hold anything, parentheses and spaces too: look for the last one.
-	while (length > 0 && bytes[length - 1] != ')')
-		length--;
-	return length <= 0 || bytes[length] != ' ' ? '\0' : bytes[length + 1];
+	return fields == NULL ? '\0' : fields[0];
+}
+
+int proc_session(int pid)
+{
+	char bytes[1024];
+	const char *field = stat_fields(pid, bytes, sizeof(bytes));
+	int session = 0;
+
+	// State, parent, group, session.
+	for (int skip = 0; field != NULL && skip < 3; field++)
+		if (*field == ' ')
+			skip++;
+	for (; field != NULL && *field >= '0' && *field <= '9'; field++)
+		session = 10 * session + (*field - '0');
+	return session;
 }
 
 bool proc_is_stopped(int pid)

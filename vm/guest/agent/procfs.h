@@ -14,6 +14,9 @@ long proc_read(int pid, const char *name, char *bytes, size_t size);
 // The state in stat, such as 'S'; NUL when there is no such process.
 char proc_state(int pid);
 
+// The session in stat; 0 when there is no such process.
+int proc_session(int pid);
+
 // True once the process is stopped, by job control or a tracer, and off the CPU.
 bool proc_is_stopped(int pid);
 

@@ -22,6 +22,7 @@ struct launch {
 	const char *path;
 	char **arguments;
 	char **environment;
+	const char *directory;
 	u64 uid;
 	u64 gid;
 	int fds[MAX_FDS];
@@ -80,7 +81,7 @@ static struct launch_error become(struct launch *launch)
 	error = place_fds(launch);
 	if (error < 0)
 		return (struct launch_error){ error, "descriptors" };
-	error = SYS(chdir, WORK_DIRECTORY);
+	error = SYS(chdir, launch->directory != NULL ? launch->directory : WORK_DIRECTORY);
 	if (error < 0)
 		return (struct launch_error){ error, "chdir" };
 	error = SYS(personality, ADDRESS_NO_RANDOMIZE);
@@ -179,6 +180,27 @@ static char **collect(const struct command *command, const char *key, char **lis
 	return list;
 }
 
+// Writes a file into a pipe, in a process of its own: the reader may never take all of it.
+static long feed(const char *path, const int *pipe)
+{
+	long file = SYS(open, path, O_RDONLY | O_CLOEXEC);
+
+	if (file < 0)
+		return file;
+	long count = SYS(fork);
+
+	if (count != 0) {
+		SYS(close, file);
+		return count;
+	}
+	SYS(close, pipe[0]);
+	while ((count = SYS(read, file, channel_buffer, BUFFER_BYTES)) > 0)
+		if (sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
+			break;
+	SYS(exit_group, 0);
+	return 0;
+}
+
 long command_exec(const struct command *command)
 {
 	static char *arguments[MAX_WORDS + 1];
@@ -193,12 +215,14 @@ long command_exec(const struct command *command)
 	int input[2] = { -1, -1 };
 
 	launch.path = arguments[0];
+	launch.directory = command->directory;
 	process_forget_dead();
 	if (environment[0] == NULL)
 		launch.environment = plain_environment;
 	sys_pipe(input, O_CLOEXEC);
 	launch.fds[0] = input[0];
-	long pid = run(&launch);
+	long error = command->input != NULL ? feed(command->input, input) : 0;
+	long pid = error < 0 ? failed(error, "input") : run(&launch);
 
 	SYS(close, input[0]);
 	if (pid < 0) {
