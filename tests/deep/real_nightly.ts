@@ -5,6 +5,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { exists } from "@std/fs";
 import { runCommand } from "../../vm/host/run_command.ts";
 import type { NightlyResult } from "../../harness/nightly/nightly_result.ts";
 import { type CommandOutcome, outcomeOf, ProjectCopy } from "../project_copy.ts";
@@ -51,7 +52,9 @@ export class RealNightlyRuns implements AsyncDisposable {
    * @param name the run's directory, and the history that it is compared with
    */
   async start(name: string, { history = name }: { history?: string } = {}): Promise<Deno.ChildProcess> {
-    const args = ["nightly", "--matrix", this.#matrix, "--out", this.pathOf(name), "--resume", "--keep-all"];
+    const hasBegun = await exists(`${this.pathOf(name)}/plan.json`);
+    const resume = hasBegun ? ["--resume"] : [];
+    const args = ["nightly", "--matrix", this.#matrix, "--out", this.pathOf(name), ...resume, "--keep-all"];
     const env = { XDG_STATE_HOME: this.pathOf(`state-${history}`), TMPDIR: this.temp };
     return await this.copy.spawn(args, { env });
   }

@@ -118,7 +118,7 @@ Deno.test("a job that did not run is missing, and so is one that the matrix has 
   await using fixture = await NightlyFixture.make();
   const script = { [NAME]: GOOD, "corruptions": {} };
   await fixture.run(script);
-  const durations = new Map([[NAME, 9999]]);
+  const durations = new Map([[NAME, 9999], ["corruptions", 1]]);
   const over = await fixture.run(script, { durations, budgetSeconds: 60 });
   assertEquals(over.changes.map(({ kind, job }) => [kind, job]), [["missing", NAME]]);
   assertEquals(over.changes[0]?.lastGood?.id, "run0");

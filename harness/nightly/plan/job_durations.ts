@@ -34,6 +34,11 @@ export function recordedDurations(history: History, names: readonly string[]): M
   return durations;
 }
 
+/** How long a job will take: as long as before, or as the middle of those that ran; undefined where none did. */
+export function expectedSeconds(name: string, durations: ReadonlyMap<string, number>): number | undefined {
+  return durations.get(name) ?? medianOf([...durations.values()]);
+}
+
 /**
  * Seconds by name of job, of a `nightly.json` or of what {@linkcode writeDurations} wrote.
  *

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { medianOf } from "../history/compare_history.ts";
+import { expectedSeconds } from "./job_durations.ts";
 
 /** Which of how many parts. */
 export interface Shard {
@@ -30,9 +30,10 @@ export function shardJobs(
   durations: ReadonlyMap<string, number>,
   of: number,
 ): string[][] {
-  const known = names.map((name) => durations.get(name)).filter((seconds) => seconds !== undefined);
-  const unknown = medianOf(known) ?? UNKNOWN_SECONDS;
-  const weighed = names.map((name) => ({ name, seconds: durations.get(name) ?? unknown }));
+  const weighed = names.map((name) => ({
+    name,
+    seconds: expectedSeconds(name, durations) ?? UNKNOWN_SECONDS,
+  }));
   weighed.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));
   const shards = Array.from({ length: of }, () => ({ seconds: 0, names: [] as string[] }));
   for (const { name, seconds } of weighed) {

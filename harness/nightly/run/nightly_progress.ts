@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { Terminal } from "../../report/terminal.ts";
-import { medianOf } from "../history/compare_history.ts";
+import { expectedSeconds } from "../plan/job_durations.ts";
 import { formatDuration } from "../../run/quantity.ts";
 
 /** How far a nightly run is. */
@@ -48,7 +48,7 @@ export function progressLine(state: RunState, durations: ReadonlyMap<string, num
     `nightly: ${state.done} of ${state.total} jobs done`,
     `${state.failed} failed`,
     `${running.length} running`,
-    ...left === undefined ? [] : [`about ${formatDuration(left)} left`],
+    left === undefined ? "time left not known" : `about ${formatDuration(left)} left`,
   ].join(", ");
   // The names come last: a narrow terminal cuts the line there.
   return `${counts}: ${running.join(", ")}`;
@@ -63,12 +63,10 @@ export function secondsLeft(
   durations: ReadonlyMap<string, number>,
   now: number,
 ): number | undefined {
-  const unknown = medianOf([...durations.values()]);
-  if (unknown === undefined) return undefined;
-  const rest = [...running].map(([name, since]) =>
-    Math.max((durations.get(name) ?? unknown) - (now - since) / 1000, 1)
-  );
-  const all = [...rest, ...waiting.map((name) => durations.get(name) ?? unknown)];
+  if (durations.size === 0) return undefined;
+  const whole = (name: string): number => expectedSeconds(name, durations) ?? 0;
+  const rest = [...running].map(([name, since]) => Math.max(whole(name) - (now - since) / 1000, 1));
+  const all = [...rest, ...waiting.map(whole)];
   const sum = all.reduce((total, seconds) => total + seconds, 0);
   return Math.max(sum / slots, ...all, 0);
 }

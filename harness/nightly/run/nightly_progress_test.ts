@@ -15,7 +15,10 @@ Deno.test("the status line says what is done, failed, running, and how long the 
     progressLine(STATE, durations, 40_000),
     "nightly: 3 of 12 jobs done, 1 failed, 2 running, about 11 min 5 s left: a, b",
   );
-  assertEquals(progressLine(STATE, new Map(), 0), "nightly: 3 of 12 jobs done, 1 failed, 2 running: a, b");
+  assertEquals(
+    progressLine(STATE, new Map(), 0),
+    "nightly: 3 of 12 jobs done, 1 failed, 2 running, time left not known: a, b",
+  );
 });
 
 Deno.test("the rest takes as long as its longest job at least; unknown ones count as the middle of the known", () => {

@@ -11,6 +11,7 @@ import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
 import { JobTemp } from "./job_temp.ts";
 import type { RunState } from "./nightly_progress.ts";
 import { formatDuration } from "../../run/quantity.ts";
+import { expectedSeconds } from "../plan/job_durations.ts";
 import { endedJob, type PlannedJob } from "../plan/planned_job.ts";
 
 /** How jobs are run. */
@@ -229,12 +230,14 @@ class JobScheduler {
     const { budgetSeconds, durations } = this.#options;
     if (budgetSeconds === undefined) return undefined;
     const left = budgetSeconds - (performance.now() - this.#begin) / 1000;
-    const needs = durations.get(name) ?? 0;
+    // A job that never ran counts as the middle of the others; where none ran, it is tried.
+    const needs = expectedSeconds(name, durations) ?? 0;
     if (left > 0 && needs <= left) return undefined;
     const of = `the budget of ${formatDuration(budgetSeconds)}`;
     return left <= 0
       ? `not started: ${of} was used up`
-      : `not started: ${of} had ${formatDuration(left)} left, it takes ${formatDuration(needs)}`;
+      : `not started: ${of} had ${formatDuration(left)} left, ` +
+        `${durations.has(name) ? "it takes" : "and it may take"} ${formatDuration(needs)}`;
   }
 
   /** Stops the run when the disk is full: what fails then says nothing. */

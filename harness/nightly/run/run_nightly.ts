@@ -35,10 +35,14 @@ export interface RunNightlyOptions extends JobSettings {
  * Runs the selected jobs of a plan. Each finished job is kept at once, in the directory and in the history, so
  * that a kill at any moment loses what was running alone.
  *
- * @throws {UsageError} when another run works in the directory, or a nightly run lies there that is not to be resumed
+ * @throws {UsageError} when another run works in the directory, when a nightly run lies there that is not to be resumed,
+ * or none that is
  */
 export async function runNightly(options: RunNightlyOptions): Promise<NightlyResult> {
-  const { directory: path, wait = false, terminal } = options;
+  const { directory: path, wait = false, resume, terminal } = options;
+  if (resume && !await new RunDirectory(path).readPlan()) {
+    throw new UsageError(`there is no nightly run to resume in ${path}: it has no plan.json`);
+  }
   await makeDirectory(path, "the run");
   const onWait = (holder: string): void => {
     if (wait) return terminal.note(`waiting for another run (process ${holder}) to leave ${path}`);

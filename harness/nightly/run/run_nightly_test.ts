@@ -110,7 +110,7 @@ Deno.test("exit status: build failures and lost guests have their own; missing i
   assertEquals(await status({ "a/x/plain/a": { build: 3 } }), EXIT_STATUS.buildFailed);
   assertEquals(await status({ "a/x/plain/a": { status: 4 }, b: {} }), EXIT_STATUS.guestLost);
   assertEquals(await status(GOOD, { planned: { selected: [] } }), EXIT_STATUS.nothingRan);
-  const durations = new Map([["corruptions", 900]]);
+  const durations = new Map([["corruptions", 900], ["6.1/x86_64/plain/catalogue", 1]]);
   assertEquals(await status(GOOD, { durations, budgetSeconds: 600 }), EXIT_STATUS.testFailed);
 });
 
@@ -177,6 +177,26 @@ Deno.test("two runs do not work in one place", async () => {
   const error = await assertRejects(() => fixture.run(GOOD, { name: "one", resume: true }), UsageError);
   assertMatch(error.message, /another run \(process \d+\) works in .*one: name another place/);
   assertEquals((await slow).counts.passed, 1);
+});
+
+Deno.test("--resume where no nightly run lies is refused, and begins none", async () => {
+  await using fixture = await NightlyFixture.make();
+  await assertRejects(
+    () => fixture.run(GOOD, { name: "none", resume: true }),
+    UsageError,
+    `there is no nightly run to resume in ${fixture.path}/none: it has no plan.json`,
+  );
+  assertEquals(await exists(`${fixture.path}/none`), false);
+});
+
+Deno.test("a job that never ran takes as long as the middle of the others, for the budget too", async () => {
+  await using fixture = await NightlyFixture.make();
+  const durations = new Map([["a", 1], ["b", 900], ["c", 900]]);
+  const { jobs } = await fixture.run({ a: {}, new: {} }, { durations, budgetSeconds: 600, slots: 1 });
+  assertEquals(jobs.map(({ name, status }) => [name, status]), [["a", "pass"], ["new", "missing"]]);
+  assertStringIncludes(jobs[1]?.reason ?? "", "the budget of 10 min had 10 min left, and it may take 15 min");
+  const { counts } = await fixture.run({ new: {} }, { durations: new Map(), budgetSeconds: 600 });
+  assertEquals(counts.passed, 1, "where nothing is known it is tried");
 });
 
 Deno.test("a run that waits begins when the other has left the place", async () => {

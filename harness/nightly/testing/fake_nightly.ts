@@ -10,6 +10,7 @@
  */
 import { History } from "../history/history.ts";
 import { exitStatusOfNightly, printNightly } from "../nightly_summary.ts";
+import { exists } from "@std/fs";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { onInterrupt } from "../../run/on_interrupt.ts";
 import { runNightly } from "../run/run_nightly.ts";
@@ -24,7 +25,7 @@ if (import.meta.main) {
   using interrupt = onInterrupt(terminal);
   const result = await runNightly({
     ...{ directory, history, terminal, signal: interrupt.signal, slots: 2, durations: new Map() },
-    ...{ resume: true, runner: fakeRunner(parsed) },
+    ...{ resume: await exists(`${directory}/plan.json`), runner: fakeRunner(parsed) },
     plan: await fakePlan(parsed, { only }),
   });
   printNightly(result, { directory, terminal, resume: "the same" });
