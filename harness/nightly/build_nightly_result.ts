@@ -10,6 +10,8 @@ import {
 } from "./nightly_result.ts";
 import { compareJob, sortChanges } from "./history/compare_history.ts";
 import type { History } from "./history/history.ts";
+import { nameChanges } from "./history/name_changes.ts";
+import { PROJECT_ROOT } from "./plan/harness_digest.ts";
 
 /** What {@linkcode buildNightlyResult} takes. */
 interface NightlyResultInput {
@@ -25,7 +27,7 @@ interface NightlyResultInput {
 const TREND_POINTS = 30;
 
 /** Counts the jobs of a nightly run and compares each with the past. */
-export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
+export async function buildNightlyResult(input: NightlyResultInput): Promise<NightlyResult> {
   const { run, jobs, history, own } = input;
   const trends: Record<string, TrendPoint[]> = {};
   const changes: NightlyChange[] = [];
@@ -42,11 +44,12 @@ export function buildNightlyResult(input: NightlyResultInput): NightlyResult {
     }));
   }
   if (input.wholeMatrix) changes.push(...goneJobs(input));
+  const named = await nameChanges(changes, { history, here, project: PROJECT_ROOT });
   const count = (status: string): number => jobs.filter((job) => job.status === status).length;
   const sum = (name: keyof NightlyResult["scenarios"]): number =>
     jobs.reduce((total, { run }) => total + (run?.counts[name] ?? 0), 0);
   return {
-    ...{ schema: NIGHTLY_RESULT_SCHEMA, run, jobs, changes: sortChanges(changes), trends },
+    ...{ schema: NIGHTLY_RESULT_SCHEMA, run, jobs, changes: sortChanges(named), trends },
     counts: { passed: count("pass"), failed: count("fail"), missing: count("missing") },
     scenarios: { passed: sum("passed"), failed: sum("failed"), lost: sum("lost"), skipped: sum("skipped") },
   };

@@ -64,7 +64,7 @@ export async function mergeRuns({ directories, out, history }: MergeOptions): Pr
     ...(missing === 0 ? {} : { stopped: `${missing} jobs are in none of the directories` }),
     spent: sumSpent(parts),
   };
-  const result = buildNightlyResult({
+  const result = await buildNightlyResult({
     ...{ run, jobs, history, wholeMatrix: false },
     own: [...parts.map(({ plan }) => plan.id), run.id],
   });

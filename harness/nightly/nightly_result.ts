@@ -5,6 +5,9 @@ import { keysOf, list, object, oneOf, optional, record } from "../../lib/schema.
 import type { FileFormat } from "../../vm/host/versioned_json.ts";
 import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
+/** The commit of this project that ran, and whether files differ from it. */
+export const REVISION = object({ commit: TEXT, isEdited: v.boolean("true or false") });
+
 const RUN = object({
   /** Name of the run in the history; sorts by the time it began. */
   id: TEXT,
@@ -17,6 +20,8 @@ const RUN = object({
   shard: optional(object({ index: NUMBER, of: NUMBER })),
   /** Directories that a merge took together. */
   merged: optional(list(TEXT)),
+  /** Undefined where the project is no git checkout, and after a merge. */
+  revision: optional(REVISION),
   /** False when the run was stopped before its end: by the budget, by Ctrl-C, by a full disk. */
   complete: v.boolean("true or false"),
   /** Why it was stopped. */
@@ -107,6 +112,10 @@ const CHANGED_DIGEST = object({
   name: oneOf(DIGEST_NAMES),
   before: optional(TEXT),
   after: optional(TEXT),
+  /** Files (of `config`: options) that differ; undefined when the history does not have them. */
+  files: optional(list(TEXT)),
+  /** Commits of this project that changed these files, the latest first, as `HASH SUBJECT`. */
+  commits: optional(list(TEXT)),
 });
 
 const CHANGE = object({
@@ -169,6 +178,8 @@ export type NightlyChange = Readonly<v.InferOutput<typeof CHANGE>>;
 export type ChangeKind = NightlyChange["kind"];
 /** One of {@linkcode JobDigests} that is not what it was. */
 export type ChangedDigest = Readonly<v.InferOutput<typeof CHANGED_DIGEST>>;
+/** What {@linkcode REVISION} lets through. */
+export type Revision = Readonly<v.InferOutput<typeof REVISION>>;
 /** A run of the history. */
 export type RunReference = Readonly<v.InferOutput<typeof REFERENCE>>;
 /** A job in one run of the history. */

@@ -7,6 +7,7 @@ import type { Terminal } from "../report/terminal.ts";
 import type { NightlyPlan } from "./plan/planned_job.ts";
 import { jobBreakdown } from "./time_breakdown.ts";
 import { groupChanges, someNames } from "./history/group_changes.ts";
+import { changedText } from "./history/name_changes.ts";
 import { formatDuration } from "../run/quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
@@ -63,6 +64,7 @@ export function printNightly(result: NightlyResult, options: PrintOptions): void
   for (const { change, scenarios } of groups.slice(0, CHANGES_SHOWN)) {
     const what = [change.job, someNames(scenarios, NAMES_SHOWN)].join(" ").trimEnd();
     print(`${terminal.style(change.kind, styleOf(change.kind))}: ${what}: ${change.text}`);
+    for (const entry of change.changed) if (entry.files) print(`      ${changedText(entry)}`);
     if (change.kind !== "fixed" && change.kind !== "missing") print(`      ${change.reproduce}`);
   }
   if (groups.length > CHANGES_SHOWN) print(`... and ${groups.length - CHANGES_SHOWN} more changes`);

@@ -3,11 +3,12 @@
 import { formatCount, formatDuration } from "../run/quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, someNames } from "../nightly/history/group_changes.ts";
-import { type Markup, Markup as MarkupText, markup, table } from "./html/markup.ts";
+import { type FileLink, fileLinks, type Markup, Markup as MarkupText, markup, table } from "./html/markup.ts";
 import { legend } from "./html/image_picture.ts";
 import { matrix, scenarioTable } from "./html/matrix.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
-import { problemCard, problemSection, shortTime } from "./html/problem_section.ts";
+import { linesOf, problemCard, problemSection, shortTime } from "./html/problem_section.ts";
+import { scenarioLists } from "./html/scenario_list.ts";
 import { trendTable } from "./html/trend_table.ts";
 import { listProblems, type Problem } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
@@ -15,10 +16,14 @@ import { scenarioText, verdictText } from "./text_report.ts";
 
 /** From here on problems are told in brief alone, so that the page stays light. */
 const MAX_DETAIL_LENGTH = 800_000;
+/** The lists of scenarios get what the failures in full leave of that, but so much at least. */
+const MIN_LIST_LENGTH = 80_000;
 const MAX_CARDS = 60;
 const MAX_CHANGES = 300;
 /** Scenarios that one change names. */
 const NAMES_SHOWN = 12;
+/** Commits, and files, that a row names. */
+const NAMES_IN_CELL = 3;
 
 /**
  * No script runs and nothing is loaded, whatever the page holds: it has none of either, and says so to the
@@ -27,17 +32,27 @@ const NAMES_SHOWN = 12;
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/** Results as one HTML page that needs nothing else: no script, no network, no other file. */
-export function htmlReport(tree: ResultTree): string {
+/**
+ * Results as one HTML page that needs nothing else: no script, no network, no other file.
+ *
+ * @param base the directory of the results, from that of the page: for links to files that were kept
+ */
+export function htmlReport(tree: ResultTree, base = "."): string {
   const problems = listProblems(tree);
   const scenarios = scenarioTable(tree);
   const trends = trendTable(tree);
+  const details = problems.length === 0 ? undefined : detailSection(problems, fileLinks(base));
+  const lists = scenarioLists(
+    tree,
+    Math.max(MAX_DETAIL_LENGTH - String(details ?? "").length, MIN_LIST_LENGTH),
+  );
   const sections: [id: string, title: string, body: Markup | undefined][] = [
     ["broken", problems.length > 0 ? "What broke" : "Nothing broke", brokenSection(problems, tree)],
     ["matrix", "Matrix", matrix(tree, problems)],
     ["changes", "What changed since the last good run", changesTable(tree)],
-    ["failures", "Failures in full", problems.length === 0 ? undefined : detailSection(problems)],
+    ["failures", "Failures in full", details],
     ["scenarios", "Scenarios that did not pass everywhere", scenarios],
+    ["all", "All scenarios", lists],
     ["trends", "Trends", trends],
     ["bytes", "Byte coverage", bytesSection(tree)],
     ["time", "Where the time went", timeSection(tree)],
@@ -129,11 +144,11 @@ function brokenSection(problems: readonly Problem[], tree: ResultTree): Markup {
   }`;
 }
 
-function detailSection(problems: readonly Problem[]): Markup {
+function detailSection(problems: readonly Problem[], link: FileLink): Markup {
   const sections: Markup[] = [];
   let length = 0;
   for (const problem of problems) {
-    const section = problemSection(problem);
+    const section = problemSection(problem, link);
     length += section.toString().length;
     if (length > MAX_DETAIL_LENGTH) break;
     sections.push(section);
@@ -173,7 +188,7 @@ function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined
     }</td><td>${change.text}</td><td data-name="since">${
       timeCell(change.since)
     }</td><td data-name="last good">${timeCell(change.lastGood)}</td><td data-name="differs:">${
-      change.changed.map(changedText)
+      change.changed.map(changedEntry)
     }</td></tr>`
   );
   const more = groups.length - rows.length;
@@ -190,10 +205,12 @@ function timeCell(run: RunReference | undefined): Markup | undefined {
   return run && markup`<time datetime="${run.started}" title="${run.id}">${shortTime(run.started)}</time>`;
 }
 
-function changedText({ name, before, after }: ChangedDigest): Markup {
-  return markup`<div class="keep">${name} <small class="soft mono">${before?.slice(0, 8) ?? "none"} to ${
-    after?.slice(0, 8) ?? "none"
-  }</small></div>`;
+function changedEntry({ name, before, after, commits, files }: ChangedDigest): Markup {
+  return markup`<div><span class="keep">${name} <small class="soft mono">${
+    before?.slice(0, 8) ?? "none"
+  } to ${after?.slice(0, 8) ?? "none"}</small></span>${linesOf(commits, NAMES_IN_CELL)}${
+    linesOf(files, NAMES_IN_CELL)
+  }</div>`;
 }
 
 function bytesSection({ bytes, volatile }: ResultTree): Markup | undefined {

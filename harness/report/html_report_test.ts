@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { escapeHtml, markup } from "./html/markup.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { escapeHtml, fileLinks, markup } from "./html/markup.ts";
 import { markDifferences } from "./html/ldt_table.ts";
 import { logText } from "./html/problem_section.ts";
 import { sparkline } from "./html/trend_table.ts";
 import { htmlReport } from "./html_report.ts";
-import { treeOfRun } from "./result_tree.ts";
+import { type ResultTree, treeOfRun } from "./result_tree.ts";
 import { hostileTree, recordedTree, singleRun } from "./testing/sample_tree.ts";
 
 const nightly = await recordedTree("nightly");
@@ -18,7 +19,11 @@ Deno.test("htmlReport() tells first what broke, since when, where, whether it is
   assertStringIncludes(first, "Stopped before its end: the budget of 2 h was used up");
   const card = first.slice(first.indexOf("ldt_one</a>"), first.indexOf("</article>"));
   assertStringIncludes(card, "<dt>since</dt><dd>this run, last good 2026-11-23 01:00</dd>");
-  assertStringIncludes(card, "<dt>changed</dt><dd>patch</dd>");
+  assertMatch(
+    card,
+    /<dt>changed<\/dt><dd><div>patch<div><code>1a2b3c4 checkpoint: count the entries of the LDT once</,
+  );
+  assertStringIncludes(card, "<div><code>vm/kernel/overlay/checkpoint/ckpt_mem.c</code></div>");
   assertStringIncludes(card, "<dt>on</dt><dd>6.1 x86_64, 6.12 x86_64</dd>");
   assertStringIncludes(card, "<dt>passes on</dt><dd>6.1 i386</dd>");
   assertStringIncludes(card, "<dt>real?</dt><dd>yes: reproduced 6 of 6</dd>");
@@ -50,11 +55,51 @@ Deno.test("htmlReport() shows findings, address space, LDT, splat, log and trend
 });
 
 Deno.test("htmlReport() refers to nothing outside of itself, and every link of it leads somewhere", () => {
-  assertEquals([...page.matchAll(/\b(?:src|href)="([^#"][^"]*)"/g)].map(([, to]) => to), ["data:,"]);
+  const addresses = [...page.matchAll(/\b(?:src|href)="([^#"][^"]*)"/g)].map(([, to]) => to!);
+  // But for the files that were kept of failures.
+  assertEquals(addresses.filter((to) => !to.startsWith("./jobs/")), ["data:,"]);
   assertEquals(/@import|url\(|<script|<iframe|\son[a-z]+=/i.test(page), false);
   const ids = [...page.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
   assertEquals(new Set(ids).size, ids.length);
   for (const [, target] of page.matchAll(/href="#([^"]*)"/g)) assert(ids.includes(target), `#${target}`);
+});
+
+Deno.test("htmlReport() links to the files that were kept, from wherever the page lies", async () => {
+  const root = fromFileUrl(new URL("../../fixtures/results/nightly/", import.meta.url));
+  const links = [...page.matchAll(/href="\.\/(jobs\/[^"]*\.(?:ckpt|log|json))"/g)].map(([, to]) => to!);
+  assert(links.some((to) => to.endsWith("x86_64/ldt_one/stopped.ckpt")), links.join());
+  for (const to of links) assert((await Deno.stat(`${root}${to}`)).isFile, to);
+  assertStringIncludes(
+    htmlReport(nightly, "../a b"),
+    'href="../a%20b/jobs/9f488261f4ce/x86_64/ldt_one/stopped.ckpt"',
+  );
+});
+
+Deno.test("fileLinks() links to nothing outside of the results, and takes no name for an address", () => {
+  const link = fileLinks(".");
+  assertEquals(`${link("a/b#?.log")}`, '<a href="./a/b%23%3F.log">a/b#?.log</a>');
+  assertEquals(`${link("javascript:alert(1)")}`, '<a href="./javascript%3Aalert(1)">javascript:alert(1)</a>');
+  for (const path of ["/etc/passwd", "../x", "a/../../x"]) {
+    assertEquals(`${link(path)}`, `<code>${path}</code>`);
+  }
+});
+
+Deno.test("htmlReport() lets passing scenarios and the slowest be opened", () => {
+  const all = page.slice(page.indexOf('<section id="all">'), page.indexOf('<section id="trends">'));
+  assertMatch(all, /<h3>The slowest<\/h3>.*<tbody><tr><td><code>leaks<\/code><\/td><td>6\.1\/x86_64\/debug/s);
+  assertMatch(all, /<details><summary>5\.10\/i386\/plain\/catalogue: 11 scenarios, /);
+  assertMatch(
+    all,
+    /<code>heap<\/code><\/td><td><span class="badge pass">ok<\/span><\/td><td class="number">[\d.]+ s<\/td>/,
+  );
+  // A job that passed leads to its scenarios.
+  assertMatch(page, /<a class="cell pass" href="#scenarios-\d+"><b>passed<\/b><small>11 of 11/);
+  const rows = (tree: ResultTree) => htmlReport(tree).split('<section id="all">')[1]!.match(/<tr>/g)!.length;
+  const [job] = nightly.jobs;
+  const many = Array.from({ length: 5000 }, (_, index) => ({ ...job!.scenarios[0]!, title: `s${index}` }));
+  const full = { ...nightly, jobs: [{ ...job!, scenarios: many }] };
+  assert(rows(full) < 3500, "the page stays light");
+  assertMatch(htmlReport(full), /<p class="soft">\d+ more are in the result files<\/p>/);
 });
 
 Deno.test("htmlReport() lets no text become an element, an attribute or a control character", () => {
@@ -113,7 +158,7 @@ Deno.test("htmlReport() stays below 1 MB when a thousand things break, and names
   assert(broken);
   const lines = Array.from({ length: 5000 }, (_, index) => `[ ${index}] ${"noise ".repeat(20)}`);
   const splat = { kind: "WARN", title: "WARNING in f", fingerprint: "1", frames: ["f+0x1/0x2"], lines };
-  const kept = { directory: "x", pictures: [], notes: [], kernelLog: lines.join("\n") };
+  const kept = { directory: "x", pictures: [], files: [], notes: [], kernelLog: lines.join("\n") };
   const scenarios = Array.from({ length: 1000 }, (_, index) => ({
     ...broken,
     title: `broken_${index}`,

@@ -56,6 +56,9 @@ Deno.test("textReport() says what broke, since when, where, whether it is real, 
     "NEW FAILURE  ldt_one: the LDT: byte 6 differs from the predicted one",
     "  on 6.1/x86_64/plain/catalogue, 6.12/x86_64/plain/catalogue",
     "  since 2026-11-24 01:00 (20261124-0100)",
+    "  changed patch: 1a2b3c4 checkpoint: count the entries of the LDT once; " +
+    "5d6e7f8 checkpoint: save the LDT before the pages; " +
+    "in vm/kernel/overlay/checkpoint/ckpt_mem.c, vm/kernel/overlay/arch/x86/mm/checkpoint.c",
     "  real? yes: reproduced 6 of 6",
     "  deno task test:qemu --arch x86_64 --filter ldt_one",
   ]);

@@ -72,7 +72,12 @@ async function readKeptFiles(root: string, job: ReportJob, scenario: ReportScena
   const notes: string[] = [];
   // A tree may come from elsewhere: it names files of its own, and no others.
   if (directory.startsWith("/") || normalize(directory).split("/").includes("..")) {
-    return { directory, pictures: [], notes: [`${directory} lies outside the results and was not read`] };
+    return {
+      directory,
+      pictures: [],
+      files: [],
+      notes: [`${directory} lies outside the results and was not read`],
+    };
   }
   const pictures: KeptFiles["pictures"][number][] = [];
   for (const { label, findings } of scenario.stops.filter(({ findings }) => findings.length > 0)) {
@@ -82,7 +87,16 @@ async function readKeptFiles(root: string, job: ReportJob, scenario: ReportScena
   }
   const log = await readPart(join(root, directory, "kernel.log"), notes, { fromEnd: MAX_LOG_BYTES });
   const kernelLog = log && log.length > 0 ? new TextDecoder().decode(log) : undefined;
-  return { directory, pictures, notes, ...(kernelLog !== undefined && { kernelLog }) };
+  const files = await filesIn(join(root, directory));
+  return { directory, pictures, files, notes, ...(kernelLog !== undefined && { kernelLog }) };
+}
+
+async function filesIn(directory: string): Promise<KeptFiles["files"]> {
+  const entries = await Array.fromAsync(Deno.readDir(directory)).catch(ignoreMissing) ?? [];
+  const files = entries.filter(({ isFile }) => isFile).toSorted((a, b) => a.name < b.name ? -1 : 1);
+  return await Promise.all(
+    files.map(async ({ name }) => ({ name, bytes: (await Deno.lstat(join(directory, name))).size })),
+  );
 }
 
 /** A file, or its last bytes; nothing when there is none, and a note when it cannot be had. */

@@ -47,19 +47,24 @@ export interface KeptFiles {
   readonly kernelLog?: string;
   /** Images that findings are about, taken apart for a page. */
   readonly pictures: readonly Markup[];
+  /** All files in the directory. */
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
   /** What could not be read or was left out, and why. */
   readonly notes: readonly string[];
 }
 
 /** The tree of a single run: a job for each of its platforms. */
 export function treeOfRun(result: RunResult): ResultTree {
-  const { started, milliseconds, bytes, volatile } = result;
+  const { started, milliseconds, bytes, volatile, stopped } = result;
   const platforms = [...new Set([...result.kernels, ...result.results].map(({ platform }) => platform))];
   const jobs = platforms.map((platform) => platformJob(result, platform));
   const count = (status: string): number => jobs.filter((job) => job.status === status).length;
   return {
     kind: "run",
-    run: { id: started, started, milliseconds, complete: true, spent: {} },
+    run: {
+      ...{ id: started, started, milliseconds, complete: stopped === undefined, spent: {} },
+      ...stopped !== undefined && { stopped },
+    },
     ...{ jobs, scenarios: result.counts, bytes, volatile },
     counts: { passed: count("pass"), failed: count("fail"), missing: 0 },
     ...{ changes: [], trends: {} },

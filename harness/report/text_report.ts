@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { someNames } from "../nightly/history/group_changes.ts";
+import { changedText } from "../nightly/history/name_changes.ts";
 import { formatCount, formatDuration } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
@@ -63,6 +64,7 @@ function problemLines(problem: Problem): string[] {
     ...shown,
     `  on ${someNames(names, MAX_PLACES)}`,
     ...(since ? [`  since ${since.started.slice(0, 16).replace("T", " ")} (${since.id})`] : []),
+    ...problem.changed.filter(({ files }) => files).map((entry) => `  changed ${changedText(entry)}`),
     `  real? ${realityText(problem)}`,
     `  ${reproduce}`,
   ];

@@ -49,6 +49,8 @@ interface RunReportOptions {
   readonly scenarioFiles?: ReadonlyMap<string, string>;
   /** Whether the directory holds a run that was interrupted, and this one is to go on with it. */
   readonly resume?: boolean;
+  /** Writes the page into the directory of the results; gives its path, or undefined where that failed. */
+  readonly writePage?: (directory: string) => Promise<string | undefined>;
 }
 
 /** The exit status that tells how many scenarios ended how. */
@@ -220,12 +222,12 @@ export class RunReport {
     this.#files.add(writeJson(join(this.directory, "results.json"), result));
     const written = this.#files.settled();
     await written.catch(() => {});
-    this.#printSummary(result);
+    this.#printSummary(result, await this.#options.writePage?.(this.directory));
     await written;
     return result;
   }
 
-  #printSummary({ counts, bytes, volatile, results, stopped }: RunResult): void {
+  #printSummary({ counts, bytes, volatile, results, stopped }: RunResult, page: string | undefined): void {
     const print = (line: string): void => this.#terminal.result(line);
     const images = results.filter(isCounted).reduce((sum, { stops }) => sum + stops.length, 0);
     print("");
@@ -254,6 +256,7 @@ export class RunReport {
     }
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
+    if (page !== undefined) print(`report: ${page}`);
     for (const line of distinctSplats(this.#records)) print(line);
     if (counts.lost > 0) {
       const rest = this.#notRun > 0 ? `, ${this.#notRun} scenarios not run` : "";

@@ -307,3 +307,26 @@ Deno.test("RunReport names known errors of a v11 kernel, and who explains its by
     assertEquals([counts.passed, counts.failed, lines.at(-1)], [2, 0, "2 passed, 0 failed"]);
   });
 });
+
+Deno.test("RunReport has the page written when the results are there, and says where it is", async () => {
+  const dir = await Deno.makeTempDir();
+  const lines: string[] = [];
+  const terminal = {
+    ...{ note: () => {}, status: () => {}, clearStatus: () => {}, style: (text: string) => text },
+    result: (line: string) => void lines.push(line),
+  } as unknown as Terminal;
+  try {
+    const writePage = async (directory: string) => {
+      await Deno.stat(`${directory}/results.json`);
+      return `${directory}/report.html`;
+    };
+    const it = await RunReport.open({ directory: dir, terminal, task: ["test:qemu"], writePage });
+    it.beginPlatform({ name: "x86_64", kernelName: "Linux 6.1", acceleratorReason: "tcg" });
+    it.result("x86_64", result("good"));
+    await it.close();
+    assertEquals(lines[lines.indexOf(`results: ${dir}`) + 1], `report: ${dir}/report.html`);
+    assertEquals(lines.at(-1), "1 passed, 0 failed");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

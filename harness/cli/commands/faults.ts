@@ -21,6 +21,7 @@ import { preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
+import { writePage } from "../../report/write_page.ts";
 
 /** `faults`: every allocation of the system call fails once. */
 export const faultsCommand: Command = defineCommand({
@@ -46,7 +47,10 @@ export const faultsCommand: Command = defineCommand({
     const source = kernelSourceOption(options);
     const plans = await planGuests(platforms, { terminal, signal, scenarios, accelerator: accel, source });
     const task = ["ckptest", "faults"] as const;
-    const report = await RunReport.open({ directory: out, terminal, task, args: argsToResume(args), resume });
+    const report = await RunReport.open({
+      ...{ directory: out, terminal, task, args: argsToResume(args), resume },
+      writePage: (directory) => writePage(directory, terminal),
+    });
     const kernelOptions = optionArgs(options, { ...TREE_OPTIONS, ...ACCELERATOR_OPTION });
     const tally = newFaultTally();
     const { counts } = await report.during(signal, async () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { dirname, relative, resolve } from "@std/path";
 import { type Command, defineCommand, kindOf, oneOf, value, word } from "../options.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { htmlReport } from "../../report/html_report.ts";
@@ -12,10 +13,10 @@ import type { ResultTree } from "../../report/result_tree.ts";
 import { textReport } from "../../report/text_report.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 
-/** How a format is written. The origin matters to KCIDB alone. */
-const FORMATS: Readonly<Record<string, (tree: ResultTree, origin: string) => string>> = {
+/** How a format is written. The origin matters to KCIDB alone, the directory of the results to the page. */
+const FORMATS: Readonly<Record<string, (tree: ResultTree, origin: string, base: string) => string>> = {
   text: textReport,
-  html: htmlReport,
+  html: (tree, _, base) => htmlReport(tree, base),
   junit: junitReport,
   ktap: ktapReport,
   jsonl: jsonlReport,
@@ -36,7 +37,10 @@ export const reportCommand: Command = defineCommand({
 }, {
   about: "write the results of a run or of a nightly one for a person, a browser, or another program",
   async run({ path, format = "text", out, origin = "ckptest" }) {
-    const bytes = new TextEncoder().encode(FORMATS[format]!(await readResultTree(path), origin));
+    const place = (await Deno.stat(path).catch(() => undefined))?.isFile ? dirname(path) : path;
+    // From standard output the page may go anywhere.
+    const base = out === undefined ? resolve(place) : relative(dirname(resolve(out)), resolve(place)) || ".";
+    const bytes = new TextEncoder().encode(FORMATS[format]!(await readResultTree(path), origin, base));
     if (out === undefined) await writeAll(bytes);
     else await writeWhole(out, bytes);
     return EXIT_STATUS.pass;

@@ -21,6 +21,7 @@ import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_gues
 import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
+import { writePage } from "../../report/write_page.ts";
 import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";
@@ -64,6 +65,7 @@ export const runCommand: Command = defineCommand({
     const plans = await planGuests(platforms, request);
     const report = await RunReport.open({
       ...{ directory: out, terminal, task: ["test:qemu"], args: argsToResume(args), resume },
+      writePage: (directory) => writePage(directory, terminal),
       scenarioFiles: new Map(files.map((file, index) => [all[index]!.name, file])),
     });
     const result = await report.during(signal, async () => {

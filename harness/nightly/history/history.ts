@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import * as v from "valibot";
+import { parseJsonText, record } from "../../../lib/schema.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import {
@@ -8,6 +10,8 @@ import {
   type JobDigests,
   type NightlyJob,
   type NightlyRun,
+  REVISION,
+  type Revision,
   type RunReference,
   type TrendPoint,
 } from "../nightly_result.ts";
@@ -28,6 +32,13 @@ export interface PastScenario extends Pick<ScenarioRecord, "scenario" | "status"
   readonly run: RunReference;
 }
 
+/** What {@linkcode History.beginRun} notes of a run. */
+type HistoryRun = Pick<
+  NightlyPlan,
+  "id" | "started" | "matrix" | "shard" | "whole" | "revision" | "inputs"
+>;
+
+const FILES = record(v.string(), v.string());
 const COLUMNS = DIGEST_NAMES.map((name) => `${name}_digest`);
 /** How long one run waits for the other to write. */
 const BUSY_MS = 20_000;
@@ -64,16 +75,22 @@ export class History implements Disposable {
   }
 
   /** Notes that a run began; a run that is resumed is there already. */
-  beginRun(
-    { id, started, matrix, shard, whole }: Pick<NightlyPlan, "id" | "started" | "matrix" | "shard" | "whole">,
-  ): void {
-    this.#run(
-      `INSERT INTO runs (id, started, matrix, matrix_digest, shard, whole)
-       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-      [id, started, matrix.path, matrix.digest, shard ? `${shard.index}/${shard.of}` : null, whole ? 1 : 0],
-    );
+  beginRun({ id, started, matrix, shard, whole, revision, inputs = {} }: HistoryRun): void {
+    const part = shard ? `${shard.index}/${shard.of}` : null;
+    const made = revision ? JSON.stringify(revision) : null;
+    transaction(this.#db, () => {
+      this.#run(
+        `INSERT INTO runs (id, started, matrix, matrix_digest, shard, whole, revision)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+        [id, started, matrix.path, matrix.digest, part, whole ? 1 : 0, made],
+      );
+      for (const [digest, files] of Object.entries(inputs)) {
+        this.#run("INSERT OR IGNORE INTO inputs VALUES (?, ?)", [digest, JSON.stringify(files)]);
+      }
+    });
   }
 
+  /** Notes how a run ended. */
   endRun(
     id: string,
     { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,
@@ -169,12 +186,26 @@ export class History implements Disposable {
     });
   }
 
+  /** The commit of this project that a run was of. */
+  revisionOf(run: string): Revision | undefined {
+    const [row] = this.#all("SELECT revision FROM runs WHERE id = ? AND revision NOT NULL", run);
+    return row && parseJsonText(REVISION, String(row.revision), { file: "history" });
+  }
+
+  /** What a digest was made of, by name; undefined when that is not known. */
+  inputsOf(digest: string | undefined): Readonly<Record<string, string>> | undefined {
+    const [row] = this.#all("SELECT files FROM inputs WHERE digest = ?", digest ?? "");
+    return row && parseJsonText(FILES, String(row.files), { file: "history" });
+  }
+
   /** Forgets what is older than so many days. */
   forget(days: number): void {
     const before = new Date(Date.now() - days * 86_400_000).toISOString();
     transaction(this.#db, () => {
       this.#run("DELETE FROM runs WHERE started < ?", [before]);
       this.#run("DELETE FROM shard_plans WHERE made < ?", [before]);
+      const used = COLUMNS.map((name) => `SELECT ${name} FROM jobs WHERE ${name} NOT NULL`).join(" UNION ");
+      this.#run(`DELETE FROM inputs WHERE digest NOT IN (${used})`, []);
     });
   }
 

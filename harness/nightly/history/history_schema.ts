@@ -57,4 +57,6 @@ export const MIGRATIONS: readonly string[] = [
      durations TEXT NOT NULL
    ) STRICT;`,
   "DROP TABLE builds;",
+  `ALTER TABLE runs ADD COLUMN revision TEXT;
+   CREATE TABLE inputs (digest TEXT PRIMARY KEY, files TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

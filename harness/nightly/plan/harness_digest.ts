@@ -3,6 +3,8 @@
 import { walk } from "@std/fs";
 import { fromFileUrl, join, relative } from "@std/path";
 import { digestOf } from "../../../vm/host/digest.ts";
+import { GitError, runGit } from "../../../vm/host/run_git.ts";
+import type { Revision } from "../nightly_result.ts";
 
 /** The project's directory. */
 export const PROJECT_ROOT: string = fromFileUrl(new URL("../../../", import.meta.url));
@@ -19,8 +21,15 @@ export const NOT_COUNTED: readonly RegExp[] = [
   /^harness\/cli\/commands\/(nightly|merge|report|bisect|slurm)\.ts$/,
 ];
 
-/** Digest of the harness: its TypeScript, the guest's C, and what Deno is told. 32 hex digits. */
-export async function harnessDigest(): Promise<string> {
+/** What a digest was made of: of each file by name a digest of its own. */
+export interface NamedDigest {
+  /** 32 hex digits. */
+  readonly digest: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Digest of the harness: its TypeScript, the guest's C, and what Deno is told. */
+export async function harnessDigest(): Promise<NamedDigest> {
   const files = ["deno.json", "deno.lock", "fixtures/splat_allowlist.json", ...await harnessFiles()];
   return await digestOfFiles(files.filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))));
 }
@@ -39,9 +48,34 @@ export async function filesBelow(directory: string): Promise<string[]> {
   return files;
 }
 
-/** Digest of the names and contents of files of the project. 32 hex digits. */
-export async function digestOfFiles(files: readonly string[]): Promise<string> {
-  const sorted = files.toSorted((a, b) => a < b ? -1 : 1);
-  const contents = await Promise.all(sorted.map((file) => Deno.readFile(join(PROJECT_ROOT, file))));
-  return (await digestOf(sorted.flatMap((file, index) => [file, contents[index]!]))).slice(0, 32);
+/** Digest of the names and contents of files of the project. */
+export async function digestOfFiles(files: readonly string[]): Promise<NamedDigest> {
+  return await digestOfContents(
+    await Promise.all(
+      files.toSorted((a, b) => a < b ? -1 : 1).map(async (file) =>
+        [file, await Deno.readFile(join(PROJECT_ROOT, file))] as const
+      ),
+    ),
+  );
+}
+
+/** Digest of files by their names and contents, in this order. */
+export async function digestOfContents(
+  files: readonly (readonly [name: string, contents: string | Uint8Array])[],
+): Promise<NamedDigest> {
+  const digests = files.map(async ([name, contents]) => [name, (await digestOf([contents])).slice(0, 12)]);
+  return {
+    digest: (await digestOf(files.flat())).slice(0, 32),
+    files: Object.fromEntries(await Promise.all(digests)),
+  };
+}
+
+/** The commit of the project; undefined where it is no git checkout. */
+export async function projectRevision(): Promise<Revision | undefined> {
+  const git = async (...args: string[]) => (await runGit(args, { cwd: PROJECT_ROOT })).trim();
+  try {
+    return { commit: await git("rev-parse", "HEAD"), isEdited: await git("status", "--porcelain") !== "" };
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+  }
 }

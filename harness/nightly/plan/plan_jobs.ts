@@ -10,7 +10,7 @@ import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
 import type { CkptestSuite, JobRequest, MatrixSuite } from "./matrix.ts";
 import { planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
-import type { JobCommand, PlannedJob } from "./planned_job.ts";
+import type { Inputs, JobCommand, PlannedJob } from "./planned_job.ts";
 
 /** Suites of errors planted in plain and in debug kernels, and what they share. */
 const MUTANT_FILES = [
@@ -30,8 +30,9 @@ type Place = NonNullable<JobRequest["on"]>;
 export async function planJobs(
   requests: readonly JobRequest[],
   reproduceOptions: readonly string[] = [],
-): Promise<PlannedJob[]> {
+): Promise<{ jobs: PlannedJob[]; inputs: Inputs }> {
   const harness = await harnessDigest();
+  const inputs: Record<string, Inputs[string]> = { [harness.digest]: harness.files };
   const versions = await toolVersions();
   const kernels = new Map<string, Promise<PlannedKernel>>();
   const kernelOf = ({ kernel, platform, flavour }: Place): Promise<PlannedKernel> => {
@@ -53,10 +54,12 @@ export async function planJobs(
       const planned = on && await kernelOf(on);
       if (on) checkFit(suite, on);
       const { options = [] } = planned ?? {};
+      const scenarios = await digestOfFiles(await filesOf(suite));
+      Object.assign(inputs, planned?.inputs, { [scenarios.digest]: scenarios.files });
       const digests = {
         ...planned?.digests,
-        harness,
-        scenarios: await digestOfFiles(await filesOf(suite)),
+        harness: harness.digest,
+        scenarios: scenarios.digest,
         options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
       };
       const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
@@ -72,7 +75,7 @@ export async function planJobs(
       jobs.push({ ...job, problem: error.message });
     }
   }
-  return jobs;
+  return { jobs, inputs };
 }
 
 /** @throws {UsageError} saying why a suite cannot run there */

@@ -14,13 +14,21 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import { formatKernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { flavourMakeVariables, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { JobDigests } from "../nightly_result.ts";
+import { digestOfContents } from "./harness_digest.ts";
 import type { MatrixKernel } from "./matrix.ts";
+import type { Inputs } from "./planned_job.ts";
+
+/** Where the files of the patch lie in the project. */
+const OVERLAY = "vm/kernel/overlay";
+const HOOKS = "vm/kernel/hooks";
 
 /** A kernel of the matrix that can be had. */
 export interface PlannedKernel {
   readonly digests: Pick<JobDigests, "source" | "patch" | "config" | "kernel">;
   readonly options: readonly string[];
   readonly isBuilt: boolean;
+  /** What `patch` and `config` were made of. */
+  readonly inputs: Inputs;
 }
 
 /**
@@ -54,16 +62,24 @@ async function planFile(path: string, flavour: KernelFlavour): Promise<PlannedKe
   const file = await Deno.readFile(path).catch((error: Error) => {
     throw new UsageError(`the kernel ${path} cannot be read: ${error.message}`);
   });
-  return { digests: { kernel: await digest([file]) }, options: ["--kernel", path], isBuilt: false };
+  return {
+    digests: { kernel: await digest([file]) },
+    options: ["--kernel", path],
+    isBuilt: false,
+    inputs: {},
+  };
 }
 
 async function planned(plan: KernelPlan, source: string, options: readonly string[]): Promise<PlannedKernel> {
   const { edits, flavour } = plan;
-  const patch = await digest([edits.hooks.text, ...[...edits.overlay].flat()]);
+  const hooks = `${HOOKS}/${plan.source.series}.patch`;
+  const overlay = [...edits.overlay].map(([file, bytes]) => [`${OVERLAY}/${file}`, bytes] as const);
+  const { digest: patch, files } = await digestOfContents([[hooks, edits.hooks.text], ...overlay]);
   const config = await digest([formatKernelConfig(plan.config)]);
   const variables = flavourMakeVariables(flavour);
   const kernel = await digest([source, patch, config, plan.arch, flavour, plan.compiler, ...variables]);
-  return { digests: { source, patch, config, kernel }, options, isBuilt: true };
+  const inputs = { [patch]: files, [config]: Object.fromEntries(plan.config) };
+  return { digests: { source, patch, config, kernel }, options, isBuilt: true, inputs };
 }
 
 async function digest(parts: readonly (string | Uint8Array)[]): Promise<string> {

@@ -4,6 +4,7 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { History } from "../history/history.ts";
 import { recordedDurations } from "./job_durations.ts";
+import { projectRevision } from "./harness_digest.ts";
 import { planJobs } from "./plan_jobs.ts";
 import { type NightlyPlan, PLAN_SCHEMA } from "./planned_job.ts";
 import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "./matrix.ts";
@@ -44,7 +45,7 @@ export async function planRun(options: PlanRunOptions): Promise<PlannedRun> {
   if (requests.length === 0) {
     throw new UsageError(`no job fits --only ${only.join(", ")}: ${all.map(({ name }) => name).join(", ")}`);
   }
-  const jobs = await planJobs(requests, [
+  const { jobs, inputs } = await planJobs(requests, [
     ...options.matrixPath === DEFAULT_MATRIX ? [] : ["--matrix", options.matrixPath],
     ...filter.flatMap((text) => ["--filter", text]),
   ]);
@@ -55,7 +56,11 @@ export async function planRun(options: PlanRunOptions): Promise<PlannedRun> {
   const id = `${started.slice(0, 19).replaceAll(/[-:]/g, "")}-${random}`;
   const about = { path: matrix.path, digest: matrix.digest };
   const whole = only.length === 0 && filter.length === 0 && shard === undefined;
-  const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs } as const;
+  const revision = await projectRevision();
+  const plan = {
+    ...{ schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs, inputs } as const,
+    ...revision && { revision },
+  };
   if (!shard) return { plan: { ...plan, selected: planned }, durations };
   const key = (await digestOf([matrix.digest, String(shard.of), ...planned])).slice(0, 32);
   const cutBy = shardDurations ?? history.shardDurations(key, durations);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { either, list, object, oneOf, optional } from "../../../lib/schema.ts";
+import { either, list, object, oneOf, optional, record } from "../../../lib/schema.ts";
 import type { FileFormat } from "../../../vm/host/versioned_json.ts";
 import { NUMBER, TEXT } from "../../run/run_result.ts";
-import { JOB_ENTRIES, type NightlyJob } from "../nightly_result.ts";
+import { JOB_ENTRIES, type NightlyJob, REVISION } from "../nightly_result.ts";
 import { SUITES } from "./matrix.ts";
 
 const COMMAND = either(
@@ -35,6 +35,9 @@ const PLAN = object({
   started: TEXT,
   matrix: object({ path: TEXT, digest: TEXT }),
   shard: optional(object({ index: NUMBER, of: NUMBER })),
+  revision: optional(REVISION),
+  /** Contents behind digests of jobs, as far as they have names: of files a short digest, of options the value. */
+  inputs: optional(record(v.string(), record(v.string(), TEXT))),
   /** Whether the selected jobs are all that the matrix has: no `--only`, no `--filter`, no shard. */
   whole: v.boolean("true or false"),
   /** Every job of the matrix that was asked for, of all shards. */
@@ -49,6 +52,9 @@ export type JobCommand = Readonly<v.InferOutput<typeof COMMAND>>;
 export type PlannedJob = Readonly<v.InferOutput<typeof PLANNED_JOB>>;
 /** The file `plan.json` of a nightly run: all jobs, and which of them this run is to do. */
 export type NightlyPlan = Readonly<v.InferOutput<typeof PLAN>>;
+
+/** Contents by digest: name by name what each of them was made of. */
+export type Inputs = NonNullable<NightlyPlan["inputs"]>;
 
 /** The format of `plan.json`. */
 export const PLAN_FORMAT: FileFormat<typeof PLAN> = { schema: PLAN, version: PLAN_SCHEMA };

@@ -35,8 +35,8 @@ export interface RunNightlyOptions extends JobSettings {
  * Runs the selected jobs of a plan. Each finished job is kept at once, in the directory and in the history, so
  * that a kill at any moment loses what was running alone.
  *
- * @throws {UsageError} when another run works in the directory, when a nightly run lies there that is not to be resumed,
- * or none that is
+ * @throws {UsageError} when another run works in the directory, when a nightly run lies there that is not to be
+ * resumed, or none that is
  */
 export async function runNightly(options: RunNightlyOptions): Promise<NightlyResult> {
   const { directory: path, wait = false, resume, terminal } = options;
@@ -105,6 +105,7 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   const { stopped, kernels } = outcome;
   const run = {
     ...{ id: plan.id, started: plan.started, matrix: plan.matrix, slots, kernels },
+    ...plan.revision && { revision: plan.revision },
     ...plan.shard && { shard: plan.shard },
     milliseconds: Math.round(wall * 1000),
     complete: stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
@@ -116,7 +117,7 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
     }),
   };
   record(() => history.endRun(plan.id, run));
-  const result = buildNightlyResult({
+  const result = await buildNightlyResult({
     ...{ run, history, jobs: outcome.jobs, own: [plan.id] },
     wholeMatrix: plan.whole,
   });

@@ -46,6 +46,22 @@ function show(value: MarkupValue): string {
   return escapeHtml(String(value));
 }
 
+/** Makes links to files of the results, by their paths from the directory of these. */
+export type FileLink = (path: string, text?: string) => Markup;
+
+/**
+ * Links to files below a directory. A path that leads out of it is no link, wherever it comes from.
+ *
+ * @param base the directory, from that of the page
+ */
+export function fileLinks(base: string): FileLink {
+  const encode = (path: string): string => path.toWellFormed().split("/").map(encodeURIComponent).join("/");
+  return (path, text = path) => {
+    if (path.startsWith("/") || path.split("/").includes("..")) return markup`<code>${text}</code>`;
+    return markup`<a href="${encode(base)}/${encode(path)}">${text}</a>`;
+  };
+}
+
 /**
  * A table that scrolls sideways where the window is too narrow for it.
  *

@@ -5,15 +5,18 @@ import type { JobFailureKind } from "../../nightly/nightly_result.ts";
 import type { Problem } from "../problems.ts";
 import type { ReportJob, ReportScenario, ResultTree } from "../result_tree.ts";
 import { type Markup, markup } from "./markup.ts";
+import { listId, statusBadge, WORDS } from "./scenario_list.ts";
 
 const MAX_ROWS = 300;
 
 /** Jobs by kernel, platform and flavour (rows) and suite (columns). */
-export function matrix({ jobs }: ResultTree, problems: readonly Problem[]): Markup {
+export function matrix(tree: ResultTree, problems: readonly Problem[]): Markup {
+  const { jobs } = tree;
   const suites = [...new Set(jobs.map(({ suite }) => suite))];
   const rows = Map.groupBy(jobs, (job) => JSON.stringify([job.kernel, job.platform, job.flavour]));
   const linkOf = (job: ReportJob): string | undefined =>
-    problems.find(({ places }) => places.some((place) => place.job === job))?.id;
+    problems.find(({ places }) => places.some((place) => place.job === job))?.id ??
+      (job.scenarios.length > 0 ? listId(tree, job) : undefined);
   // The rows of a kernel stand together, wherever the plan has them.
   const kernelsInOrder = [...new Set(jobs.map(({ kernel }) => kernel))];
   const byKernel = (row: ReportJob[]): number => kernelsInOrder.indexOf(row[0]?.kernel ?? "");
@@ -77,13 +80,6 @@ function count({ scenarios }: ReportJob, status: string): number {
   return scenarios.filter((scenario) => scenario.status === status).length;
 }
 
-const WORDS: Readonly<Record<ReportScenario["status"], { readonly text: string; readonly style: string }>> = {
-  pass: { text: "ok", style: "pass" },
-  fail: { text: "FAIL", style: "fail" },
-  lost: { text: "LOST", style: "fail" },
-  skip: { text: "skip", style: "none" },
-};
-
 /** Scenarios that did not pass wherever they ran, by job; undefined when all did. */
 export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
   const columns = jobs.filter(({ scenarios }) => scenarios.length > 0);
@@ -98,10 +94,8 @@ export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
       statuses.map((column) => {
         const scenario = column.get(name);
         if (!scenario) return markup`<td class="soft">-</td>`;
-        const { text, style } = WORDS[scenario.status];
-        return markup`<td title="${
-          scenario.reason ?? text
-        }"><span class="badge ${style}">${text}</span></td>`;
+        const { status, reason = WORDS[status].text } = scenario;
+        return markup`<td title="${reason}">${statusBadge(status)}</td>`;
       })
     }<td class="soft">${skipReasons(statuses.map((column) => column.get(name)))}</td></tr>`
   );

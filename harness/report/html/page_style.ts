@@ -67,6 +67,8 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .findings td { overflow-wrap: anywhere; } .findings td:nth-child(1), .findings td:nth-child(3) { white-space: nowrap; }
 .findings td:nth-child(4), .findings td:nth-child(5) { min-width: 7.5rem; }
 .findings td:nth-child(6) { width: 31%; }
+.files { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
+.list td:last-child { width: 30%; overflow-wrap: anywhere; } .list + h3, .scroll + h3 { margin-top: 1.2rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
 .space { width: 100%; table-layout: fixed; font-size: .86rem; } .space td { padding: .16rem .6rem .16rem 0; border: 0;
   vertical-align: middle; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

@@ -2,9 +2,11 @@
 
 import type { Finding } from "../../../lib/image/finding.ts";
 import { type RuleRow, RULES } from "../../../lib/image/rule_ids.ts";
+import { formatBytes } from "../../run/quantity.ts";
 import type { SplatRecord } from "../../run/run_result.ts";
 import { type Problem, type ProblemPlace, realityText } from "../problems.ts";
 import {
+  type KeptFiles,
   type ReportJob,
   type ReportScenario,
   reproducedText,
@@ -12,13 +14,15 @@ import {
   scenarioFindings,
 } from "../result_tree.ts";
 import { markDifferences } from "./ldt_table.ts";
-import { type Markup, markup, table } from "./markup.ts";
+import { type FileLink, type Markup, markup, table } from "./markup.ts";
 
 const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
 const MAX_LINE_LENGTH = 2000;
 const MAX_NAMES = 8;
 const MAX_OTHERS = 60;
+const MAX_LINES_IN_CELL = 20;
+const MAX_LINES_IN_CARD = 4;
 
 const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
   "new failure": "fail",
@@ -39,7 +43,18 @@ export function problemCard(problem: Problem, tree: ResultTree): Markup {
   const passes = passingPlaces(problem, tree);
   const rows: [string, Markup | string | undefined][] = [
     ["since", tree.kind === "run" ? undefined : sinceText(since?.started, lastGood?.started, tree)],
-    ["changed", changed.length === 0 ? undefined : changed.map(({ name }) => name).join(", ")],
+    [
+      "changed",
+      changed.length === 0
+        ? undefined
+        : markup`${
+          changed.map(({ name, commits, files }) =>
+            markup`<div>${name}${linesOf(commits, MAX_LINES_IN_CARD)}${
+              linesOf(files, MAX_LINES_IN_CARD)
+            }</div>`
+          )
+        }`,
+    ],
     ["scenarios", problem.scenarios.length > 1 ? someOf(problem.scenarios) : undefined],
     ["on", placeList(problem.places.map(({ job }) => job), tree)],
     ["passes on", passes.length === 0 ? undefined : placeList(passes, tree)],
@@ -90,17 +105,17 @@ function placeList(jobs: readonly ReportJob[], { kind }: ResultTree): string {
 }
 
 /** All that is known of a problem. */
-export function problemSection(problem: Problem): Markup {
+export function problemSection(problem: Problem, link: FileLink): Markup {
   const { id, state, title, places: [first, ...rest], changed } = problem;
   const others = rest.slice(0, MAX_OTHERS).map(({ job, scenario }) =>
     markup`<li>${job.name}${problem.scenarios.length > 1 ? ` ${scenario?.title}` : ""}: ${
       scenario ? reproducedText(scenario) : job.reason
     }<br><code>${scenario?.reproduce ?? job.reproduce}</code></li>`
   );
-  const changes = changed.map(({ name, before, after }) =>
-    markup`<tr><td>${name}</td><td><code>${digest(before)}</code></td><td><code>${
-      digest(after)
-    }</code></td></tr>`
+  const changes = changed.map((entry) =>
+    markup`<tr><td>${entry.name}</td><td><code>${digest(entry.before)}</code></td><td><code>${
+      digest(entry.after)
+    }</code></td><td>${linesOf(entry.commits)}</td><td>${linesOf(entry.files)}</td></tr>`
   );
   return markup`<article class="card bad long" id="${id}"><div class="problem-head">${
     stateBadge(state)
@@ -111,10 +126,10 @@ export function problemSection(problem: Problem): Markup {
         problem.scenarios.length > 1 ? `, shown by ${first.scenario?.title}` : ""
       }</span>`
   }</div>
-${first.scenario ? scenarioBody(first.scenario) : jobBody(first)}
+${first.scenario ? scenarioBody(first.scenario, link) : jobBody(first, link)}
 ${
     changes.length === 0 ? undefined : markup`<h4>What differs from the last good run</h4>
-${table({ columns: ["input", "then", "at the first failure"], rows: changes })}`
+${table({ columns: ["input", "then", "at the first failure", "commits", "files"], rows: changes })}`
   }
 ${
     others.length === 0
@@ -132,19 +147,27 @@ function digest(text: string | undefined): string {
   return text === undefined ? "none" : text.slice(0, 12);
 }
 
-function jobBody({ job, change }: ProblemPlace): Markup {
+/** Names, a line each; of many the first. */
+export function linesOf(names: readonly string[] = [], shown = MAX_LINES_IN_CELL): Markup {
+  const more = names.length - shown;
+  return markup`${names.slice(0, shown).map((name) => markup`<div><code>${name}</code></div>`)}${
+    more > 0 ? markup`<div class="soft">and ${more} more</div>` : undefined
+  }`;
+}
+
+function jobBody({ job, change }: ProblemPlace, link: FileLink): Markup {
   const tail = job.failure?.logTail ?? [];
   return markup`<p>${job.reason ?? change?.text}</p>
 ${tail.length === 0 ? undefined : markup`<h4>End of its log</h4>${logText(tail)}`}
 ${
     job.failure?.log === undefined
       ? undefined
-      : markup`<p class="soft">All of it: <code>${job.failure.log}</code></p>`
+      : markup`<p class="soft">All of it: ${link(job.failure.log)}</p>`
   }
 <h4>Show it again</h4><pre>${job.reproduce}</pre>`;
 }
 
-function scenarioBody(scenario: ReportScenario): Markup {
+function scenarioBody(scenario: ReportScenario, link: FileLink): Markup {
   const { kept, splats, reason } = scenario;
   const findings = scenarioFindings(scenario).filter(({ id }) => id !== "E_SPLAT" || splats.length === 0);
   return markup`${reason === undefined ? undefined : logText(reason.split("\n"))}
@@ -159,10 +182,16 @@ ${
       }</details>`
   }
 <h4>Show it again</h4><pre>${scenario.reproduce}</pre>
-<p class="soft">${reproducedText(scenario)}${
-    kept && markup`; files are kept in <code>${kept.directory}</code>`
-  }</p>
+<p class="soft">${reproducedText(scenario)}</p>
+${kept && fileList(kept, link)}
 ${kept?.notes.map((note) => markup`<p class="soft">${note}</p>`)}`;
+}
+
+function fileList({ directory, files }: KeptFiles, link: FileLink): Markup {
+  const links = files.map(({ name, bytes }) =>
+    markup`<li>${link(`${directory}/${name}`, name)} <small class="soft">${formatBytes(bytes)}</small></li>`
+  );
+  return markup`<p class="soft">Files are kept in ${link(directory)}:</p><ul class="files">${links}</ul>`;
 }
 
 function findingTable(findings: readonly Finding[]): Markup {

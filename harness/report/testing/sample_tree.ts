@@ -75,7 +75,10 @@ export function hostileTree(): ResultTree {
     ...run,
     kernels: [{ ...run.kernels[0]!, name: HOSTILE_TEXT, accelerator: HOSTILE_TEXT }],
   });
-  const kept = { directory: HOSTILE_TEXT, kernelLog: HOSTILE_TEXT, pictures: [], notes: [HOSTILE_TEXT] };
+  const kept = {
+    ...{ directory: HOSTILE_TEXT, kernelLog: HOSTILE_TEXT, pictures: [], notes: [HOSTILE_TEXT] },
+    files: [{ name: HOSTILE_TEXT, bytes: 1 }, { name: "javascript:alert(1)", bytes: 1 }],
+  };
   const jobs = tree.jobs.map((job) => ({
     ...job,
     scenarios: job.scenarios.map((scenario) => ({ ...scenario, kept })),
