@@ -8,8 +8,8 @@ import { writeWhole } from "../../vm/host/write_whole.ts";
 import { PAGE } from "../nightly/run/run_directory.ts";
 
 /**
- * Writes the page of a run or a nightly run, `report.html`, into its directory. Whatever prevents that is a note: the results
- * are there without it.
+ * Writes the page of a run or a nightly run, `report.html`, into its directory. Whatever prevents that is a note: the
+ * results are there without it.
  *
  * @returns the path of the page; undefined when it was not written
  */

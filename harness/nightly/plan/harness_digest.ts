@@ -22,7 +22,7 @@ export const NOT_COUNTED: readonly RegExp[] = [
 ];
 
 /** What a digest was made of: of each file by name a digest of its own. */
-export interface NamedDigest {
+interface NamedDigest {
   /** 32 hex digits. */
   readonly digest: string;
   readonly files: Readonly<Record<string, string>>;
