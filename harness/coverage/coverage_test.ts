@@ -6,6 +6,7 @@ import { parseJson } from "../../lib/schema.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "./coverage.ts";
+import { coverageLcov } from "./coverage_lcov.ts";
 import { coveragePage } from "./coverage_page.ts";
 import { parseGcov } from "./read_coverage.ts";
 import { explainLines, readUnreachableLines, UNREACHABLE_LINES } from "./unreachable.ts";
@@ -70,6 +71,16 @@ Deno.test("coveragePage() shows counts, marks lines, and escapes the source", ()
   }
   const explained = new Map([[PATH, new Map([[3, "never"]])]]);
   assertStringIncludes(coveragePage({ title: "", coverage, sources: SOURCES, explained }), "-- never");
+});
+
+Deno.test("coverageLcov() writes lines and branches as lcov has them, with their sums", () => {
+  const coverage = parseGcov(gcov(2, 0), [PATH]);
+  coverage.get(PATH)!.lines.set(9, { count: 0, branches: [0, 0] });
+  assertEquals(coverageLcov(coverage, "vm/kernel/overlay/").split("\n"), [
+    ...["TN:", "SF:vm/kernel/overlay/checkpoint/a.c"],
+    ...["BRDA:2,0,0,2", "BRDA:2,0,1,0", "BRDA:9,0,0,-", "BRDA:9,0,1,-", "BRF:4", "BRH:1"],
+    ...["DA:2,2", "DA:3,0", "DA:9,0", "LF:3", "LH:1", "end_of_record", ""],
+  ]);
 });
 
 Deno.test("an explained line that is not as it must be is refused, with its place", () => {

@@ -68,7 +68,7 @@ function shorten(command: string): string {
 const STREAM = { length: "number", hash: "text" } as const;
 
 /** Time between the end of one port and that of the other, where a guest goes away. */
-const LAST_WORDS_MS = 200;
+const PORT_DRAIN_MS = 200;
 
 /** Both ports of a guest, and one exchange on them at a time. */
 export class Wires {
@@ -90,7 +90,7 @@ export class Wires {
       const reason = new Error(`the ${port} port ended${detail}`);
       const [own, other] = port === "control" ? [this.lines, this.#data] : [this.#data, this.lines];
       own.fail(reason);
-      if (timer === undefined) timer = setTimeout(() => other.fail(reason), LAST_WORDS_MS);
+      if (timer === undefined) timer = setTimeout(() => other.fail(reason), PORT_DRAIN_MS);
       else clearTimeout(timer);
     };
     this.lines = new LineQueue(link.control, MAX_LINE_BYTES, ended("control"));

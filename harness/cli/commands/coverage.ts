@@ -6,6 +6,7 @@ import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "../../coverage/coverage.ts";
+import { coverageLcov } from "../../coverage/coverage_lcov.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
@@ -29,7 +30,8 @@ export const coverageCommand: Command = defineCommand({
   ...ACCELERATOR_OPTION,
   ...OUT_OPTION,
 }, {
-  about: "run the catalogue and the fault sweep on kernels that count lines, and write one HTML page",
+  about:
+    "run the catalogue and the fault sweep on kernels that count lines; write one HTML page, and a file of lcov",
   async run({ filter, arch, accel, out, quiet }, { terminal, signal }) {
     terminal.isQuiet = quiet;
     const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
@@ -101,6 +103,8 @@ async function reportCoverage(
   const page = join(report.directory, "coverage.html");
   const title = `Coverage of the checkpoint patch on ${names.join(", ")}`;
   await writeWhole(page, new TextEncoder().encode(coveragePage({ title, coverage, sources, explained })));
+  const lcov = join(report.directory, "coverage.info");
+  await writeWhole(lcov, coverageLcov(coverage, "vm/kernel/overlay/"));
   const files = [...coverage.values()];
   const unreached: string[] = [];
   let excused = 0;
@@ -120,5 +124,6 @@ async function reportCoverage(
   );
   report.note(`branches: ${formatShare(branchShare(files))}`);
   report.note(`page:     ${page}`);
+  report.note(`lcov:     ${lcov}`);
   return unreached.length === 0 && total > 0;
 }
