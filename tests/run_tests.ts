@@ -143,7 +143,7 @@ async function findFiles(paths: readonly string[]): Promise<string[]> {
       files.add(relative(ROOT, path));
       continue;
     }
-    for await (const entry of walk(path, { includeDirs: false, exts: [".ts"], skip: [/\/node_modules$/] })) {
+    for await (const entry of walk(path, { includeDirs: false, exts: [".ts"] })) {
       files.add(relative(ROOT, entry.path));
     }
   }

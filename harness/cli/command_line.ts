@@ -80,9 +80,9 @@ export async function runCommandLine(
 export async function endWithError(error: unknown, line: readonly string[]): Promise<number> {
   const { name = "help", args } = splitLine(line);
   const { reportError } = await import("./report_error.ts");
-  const { status, text, problem } = await reportError(error, { name, args });
+  const { text, ...outcome } = await reportError(error, { name, args });
   if (text !== undefined) console.error(printable(text));
-  return await endWith(line, { status, problem });
+  return await endWith(line, outcome);
 }
 
 /** Tells the parent process, and gives the exit status. */
@@ -92,15 +92,8 @@ async function endWith(line: readonly string[], outcome: CommandOutcome): Promis
   return args.includes("--bisect-status") ? bisectStatusOf(outcome.status) : outcome.status;
 }
 
-interface SplitLine {
-  readonly outcomePath: string | undefined;
-  readonly name: string | undefined;
-  readonly args: readonly string[];
-  /** What is behind `--`. */
-  readonly program: readonly string[];
-}
-
-function splitLine(line: readonly string[]): SplitLine {
+/** `program` is what is behind `--`. */
+function splitLine(line: readonly string[]) {
   const [outcomePath, [name, ...rest]] = line[0] === "--outcome"
     ? [line[1], line.slice(2)]
     : [undefined, line];

@@ -3,26 +3,15 @@
 import { join } from "@std/path";
 import { ScenarioError } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
-import {
-  EXIT_STATUS,
-  type ExitStatus,
-  ExpectedError,
-  InterruptedError,
-  isSystemError,
-} from "../../vm/host/errors.ts";
+import { EXIT_STATUS, ExpectedError, InterruptedError, isSystemError } from "../../vm/host/errors.ts";
+import type { CommandOutcome } from "../run/command_outcome.ts";
 import { DISK_FULL_HINT, isDiskFull } from "../../vm/kernel/build/build_error.ts";
 
-/** What a user is told of an error. */
-export interface ErrorReport {
-  readonly status: ExitStatus;
-  /** For standard error; undefined where nothing is to be said. */
-  readonly text: string | undefined;
-  /** The same for another program. */
-  readonly problem: string;
-}
+/** What a command ends with, and what the user is told on standard error; undefined where that is nothing. */
+type ErrorReport = CommandOutcome & { readonly text: string | undefined };
 
 /** Which command line an error ended. */
-export interface FailedCommand {
+interface FailedCommand {
   readonly name: string;
   readonly args: readonly string[];
   /** Where stack traces are kept; below the cache by default. */

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-import { DEFAULT_SERIES } from "../../../lib/abi/series.ts";
-import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
-import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
 import {
   acceptFindings,
   type JudgedFindings,
@@ -11,25 +8,15 @@ import {
   readAcceptedFindings,
 } from "../../../vm/kernel/patches/accept_findings.ts";
 import { lintSeries } from "../../../vm/kernel/patches/lint_series.ts";
-import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
-import { type Command, defineCommand, value } from "../options.ts";
+import { type Command, defineCommand } from "../options.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { parsePlatforms } from "../../run/platform.ts";
-import { SERIES_OPTION, showProgress } from "./kernel_series.ts";
+import { loadPatches, PATCHES_OPTIONS } from "./kernel_series.ts";
 
 /** `kernel-lint`: the kernel's own style checkers on the kernel code. */
-export const kernelLintCommand: Command = defineCommand({
-  series: SERIES_OPTION,
-  arch: value("LIST", "what sparse and gcc compile for: x86_64, i386, i386-pae (default x86_64,i386)"),
-}, {
+export const kernelLintCommand: Command = defineCommand(PATCHES_OPTIONS, {
   about: "run checkpatch --strict, kernel-doc, sparse and the extra warnings of gcc on the kernel code",
-  async run({ series: name = DEFAULT_SERIES, arch }, { terminal }) {
-    const platforms = parsePlatforms({ arch, fallback: "x86_64,i386" });
-    const arches = [...new Set(platforms.map(({ kernel }) => kernel))];
-    const cacheDir = cacheDirectory();
-    const onProgress = (progress: BuildProgress) => showProgress(terminal, progress);
-    const series = await loadSeries({ series: name, cacheDir, onProgress });
-    const reports = await lintSeries({ series, cacheDir, arches, onProgress });
+  async run(options, { terminal }) {
+    const reports = await lintSeries(await loadPatches(options, terminal));
     const judged = acceptFindings(
       reports.flatMap(({ findings }) => findings),
       await readAcceptedFindings(),

@@ -120,7 +120,8 @@ Deno.test("Ctrl-C lets a nightly run end in good order: status, message, no temp
 /** Whether there is a job with its name but without all of its files. */
 async function halfWritten(directory: string): Promise<boolean> {
   if (!await exists(`${directory}/jobs`)) return false;
-  for await (const { path } of walk(`${directory}/jobs`, { includeFiles: false, match: [/suite\d+$/] })) {
+  for await (const { path, isDirectory } of walk(`${directory}/jobs`)) {
+    if (!isDirectory || !/suite\d+$/.test(path)) continue;
     if (!await exists(`${path}/job.json`)) return true;
     JSON.parse(await Deno.readTextFile(`${path}/job.json`));
   }

@@ -19,22 +19,10 @@ export declare function assertAlmostEquals(
   msg?: string,
 ): void;
 export declare function assertEquals<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T>;
 export declare function assertFalse(expr: unknown, msg?: string): asserts expr is Falsy;
 export declare function assertGreater<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertInstanceOf<T>(
-  actual: unknown,
-  expectedType: AnyClass<T>,
-  msg?: string,
-): asserts actual is T;
 export declare function assertMatch(actual: string, expected: RegExp, msg?: string): void;
 export declare function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;
-export declare function assertNotMatch(actual: string, expected: RegExp, msg?: string): void;
-export declare function assertObjectMatch(
-  actual: Record<PropertyKey, unknown>,
-  expected: Record<PropertyKey, unknown>,
-  msg?: string,
-): void;
 export declare function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
 export declare function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,

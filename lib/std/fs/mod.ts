@@ -20,18 +20,12 @@ export async function exists(path: string, options: { isFile?: boolean } = {}): 
 
 /** Options of {@linkcode walk}. */
 export interface WalkOptions {
-  /** Whether files are listed. Default true. */
-  includeFiles?: boolean;
   /** Whether directories are listed. Default true. */
   includeDirs?: boolean;
   /** Whether symbolic links are followed, and listed under their real paths. Default false. */
   followSymlinks?: boolean;
-  /** Ends of names that are listed, with or without their dot. Without it, all. */
+  /** Ends of names that are listed. Without it, all. */
   exts?: string[];
-  /** Only paths that match one of these are listed. */
-  match?: RegExp[];
-  /** Paths that match one of these are neither listed nor entered. */
-  skip?: RegExp[];
 }
 
 /** One thing that {@linkcode walk} found; its path starts with the root that was given. */
@@ -41,21 +35,13 @@ export interface WalkEntry extends Deno.DirEntry {
 
 /** Lists the root and all that is below it, a directory before what it holds. */
 export async function* walk(root: string, options: WalkOptions = {}): AsyncIterableIterator<WalkEntry> {
-  const { includeFiles = true, includeDirs = true, followSymlinks = false, exts, match, skip } = options;
-  let path = root;
-  let info = await Deno.lstat(path);
-  if (info.isSymlink && followSymlinks) {
-    path = await Deno.realPath(path);
-    info = await Deno.stat(path);
-  }
-  if (skip?.some((pattern) => pattern.test(path))) return;
-  const isWanted = (info.isDirectory ? includeDirs : includeFiles) &&
-    (exts === undefined || exts.some((ext) => path.endsWith(ext.startsWith(".") ? ext : `.${ext}`))) &&
-    (match === undefined || match.some((pattern) => pattern.test(path)));
-  if (isWanted) {
-    const { isFile, isDirectory, isSymlink } = info;
+  const { includeDirs = true, followSymlinks = false, exts = [""] } = options;
+  const isFollowed = followSymlinks && (await Deno.lstat(root)).isSymlink;
+  const path = isFollowed ? await Deno.realPath(root) : root;
+  const { isFile, isDirectory, isSymlink } = await Deno.lstat(path);
+  if ((includeDirs || !isDirectory) && exts.some((ext) => path.endsWith(ext))) {
     yield { path, name: basename(path), isFile, isDirectory, isSymlink };
   }
-  if (!info.isDirectory) return;
+  if (!isDirectory) return;
   for await (const { name } of Deno.readDir(path)) yield* walk(join(path, name), options);
 }
