@@ -74,7 +74,9 @@ export async function printSample({ filter, edits, show }: Sample): Promise<stri
   const { signal } = new AbortController();
   const scenarios = filterByName(await readCatalogue(), filter);
   const platforms = parsePlatforms({ arch: "x86_64", fallback: "x86_64" });
-  const plans = await planGuests(platforms, { terminal, signal, scenarios, mutations: await edits() });
+  const plans = await planGuests(platforms, {
+    ...{ terminal, signal, scenarios, accelerator: "tcg", mutations: await edits() },
+  });
   const report = await RunReport.open({ directory: undefined, terminal, task: ["test:qemu"] });
   await report.during(signal, async () => {
     for (const plan of plans) {

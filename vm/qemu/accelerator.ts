@@ -73,7 +73,7 @@ export function probeRom(): Uint8Array<ArrayBuffer> {
  * @throws {MissingToolError} when QEMU is not installed.
  */
 export async function chooseAccelerator(options: AcceleratorOptions = {}): Promise<AcceleratorChoice> {
-  if (options.accel === "tcg") return { accelerator: "tcg", reason: "tcg was asked for" };
+  if (options.accel === "tcg") return { accelerator: "tcg", reason: "as asked for" };
   const choice = await probeKvm(options);
   if (options.accel === "kvm" && choice.accelerator !== "kvm") {
     throw new ExpectedError(`option --accel kvm: ${choice.reason}`);
@@ -88,7 +88,7 @@ async function probeKvm(options: AcceleratorOptions): Promise<AcceleratorChoice>
   const key = await situation(path, device);
   if (key === undefined) return { accelerator: "tcg", reason: `there is no ${device}` };
   const { cacheDir = cacheDirectory() } = options;
-  const cachePath = join(cacheDir, "accelerator.json");
+  const cachePath = join(cacheDir, "kvm_probe.json");
   const cached = await readCached(cachePath, key);
   // Who asks for KVM may have mended it.
   if (cached && (cached.accelerator === "kvm" || options.accel !== "kvm")) return cached;

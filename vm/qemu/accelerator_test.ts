@@ -76,7 +76,7 @@ Deno.test("chooseAccelerator() says when there is no device, and when a program 
 });
 
 Deno.test("chooseAccelerator() obeys the user, and soon says that KVM cannot be had", async () => {
-  const tcg = { accelerator: "tcg", reason: "tcg was asked for" } as const;
+  const tcg = { accelerator: "tcg", reason: "as asked for" } as const;
   assertEquals(await chooseAccelerator({ accel: "tcg" }), tcg);
   const kvm = { accel: "kvm", deadlineMs: 300 } as const;
   await withFakeQemu("exit 33", async (dir) => assertEquals((await choose(dir, kvm)).accelerator, "kvm"));
