@@ -56,6 +56,10 @@ const SINCE_5_10 = [
 const LOCKONFAULT_UNNAMED: FlagBit = [19, "LOCKONFAULT", "??"];
 const LOCKONFAULT = [19, "LOCKONFAULT", "lf"] as const satisfies FlagBit;
 
+// Of Linux 6.12 alone, on x86-64.
+const DROPPABLE = [40, "DROPPABLE", "dp"] as const satisfies FlagBit;
+const SEALED = [63, "SEALED", "sl"] as const satisfies FlagBit;
+
 // These come out in the ProtectionKey line of smaps instead.
 const PROTECTION_KEY: readonly FlagBit[] = [
   [32, "PKEY_BIT0", ""],
@@ -80,14 +84,14 @@ const HIGH: Readonly<Record<KernelSeries, readonly FlagBit[]>> = {
     [37, "SHADOW_STACK", "ss"],
     [38, "UFFD_MINOR", "ui"],
     [39, "ALLOW_ANY_UNCACHED", "??"],
-    [40, "DROPPABLE", "dp"],
-    [63, "SEALED", "sl"],
+    DROPPABLE,
+    SEALED,
   ],
 };
 
-const BITS = [...COMMON, ...SINCE_5_10, LOCKONFAULT];
+const BITS = [...COMMON, ...SINCE_5_10, LOCKONFAULT, DROPPABLE, SEALED];
 
-/** The bits by name that have the same numbers in Linux 5.10 to 6.12 (include/linux/mm.h). */
+/** The bits by name that have the same numbers in all of Linux 5.10 to 6.12 that have them (include/linux/mm.h). */
 export const VM = Object.fromEntries(BITS.map(([bit, name]) => [name, 1n << BigInt(bit)])) as Readonly<
   Record<(typeof BITS)[number][1], bigint>
 >;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { abiOf } from "../abi/arch.ts";
+import { abiOf, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
-import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
+import { VM, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import type { RecordNodeOf } from "../image/nodes.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
@@ -15,8 +15,6 @@ import {
 } from "./finding_collector.ts";
 import { agreesWithPermissions } from "./posted_memory.ts";
 import { nameOf } from "./proc_maps.ts";
-
-const GROWSDOWN = 0x100n;
 
 /**
  * The fields of a VMA record: range and flags from smaps, protection and offset by rule, all of it by the model
@@ -84,7 +82,7 @@ function shownOffset(
   node: RecordNodeOf<"VMA">,
   { collector }: ComparisonContext,
 ): FieldExpectation {
-  const shown = vma.entry.offset / 4096n;
+  const shown = vma.entry.offset / PAGE_SIZE_BIG;
   const modelled = modelledOffset(vma);
   if (modelled === undefined) return expected(shown, "maps");
   const message = "maps shows another offset than the steps imply";
@@ -95,11 +93,12 @@ function shownOffset(
 function pageOffset(vma: ExpectedVma, context: ComparisonContext): FieldExpectation | VolatileField {
   const modelled = modelledOffset(vma);
   if (modelled !== undefined) return expected(modelled, "steps");
-  if (vma.entry.inode !== 0n) return expected(vma.entry.offset / 4096n, "maps");
+  if (vma.entry.inode !== 0n) return expected(vma.entry.offset / PAGE_SIZE_BIG, "maps");
   if (vmaType(vma, context) === VMA_TYPE.SPECIAL) return expected(0n, "rules");
-  // The stack was made at the top of the address space and moved down: vm_pgoff plus its pages stays.
-  if ((vma.flags & GROWSDOWN) !== 0n && nameOf(vma.entry) === "[stack]") {
-    return expected(abiOf(context.arch).stackTopPages - BigInt(vma.end - vma.start), "rules");
+  // The stack was made at the top of the address space and moved down: vm_pgoff plus the pages up to its end stays.
+  const stackEnd = endOfStack(vma, context);
+  if (stackEnd !== undefined) {
+    return expected(abiOf(context.arch).stackTopPages - BigInt(stackEnd - vma.start), "rules");
   }
   if (context.prediction) return expected(BigInt(vma.start), "rules");
   return {
@@ -107,4 +106,19 @@ function pageOffset(vma: ExpectedVma, context: ComparisonContext): FieldExpectat
     reason: "shown by no other interface; its first page number unless mremap moved it",
     accept: () => undefined,
   };
+}
+
+/** The page where the stack ends that a VMA is a part of: mprotect(2) may have cut it into several. */
+function endOfStack(
+  { flags, entry }: ExpectedVma,
+  { target: { smaps } }: ComparisonContext,
+): number | undefined {
+  if ((flags & VM.GROWSDOWN) === 0n) return undefined;
+  let index = smaps.findIndex(({ start }) => start === entry.start);
+  let isStack = false;
+  for (; index < smaps.length; index++) {
+    isStack ||= nameOf(smaps[index]!) === "[stack]";
+    if (smaps[index + 1]?.start !== smaps[index]!.end) break;
+  }
+  return isStack ? Number(smaps[index]!.end / PAGE_SIZE_BIG) : undefined;
 }

@@ -51,6 +51,8 @@ const SYSCALL_NUMBERS = {
   personality: [135, 136],
   lseek: [8, 19],
   mount: [165, 21],
+  umount2: [166, 52],
+  mseal: [462, 462, "6.10"],
   unshare: [272, 310],
   setresuid: [117, 208],
   setresgid: [119, 210],

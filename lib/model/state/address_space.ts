@@ -260,6 +260,21 @@ export class AddressSpace {
     }
   }
 
+  /**
+   * UFFDIO_POISON: a mark stands where no page was, which pagemap shows as if in swap.
+   *
+   * @throws {RangeError} when a page is there
+   */
+  poison(start: number, end: number): void {
+    for (let page = start; page < end; page++) {
+      if (this.#pages.has(page) || this.#readTouched.has(page)) {
+        throw new RangeError(`Page 0x${page.toString(16)} is there: the call would fail (EEXIST)`);
+      }
+      const why = "poisoned by a userfaultfd";
+      this.#pages.set(page, { content: ZERO_CONTENT, why, swapped: true, unreadable: "EHWPOISON" });
+    }
+  }
+
   /** Notes a read of a page: a page comes back from swap, a hole gets the zero page (a huge one where it fits). */
   readPage(page: number): void {
     const own = this.#pages.get(page);
@@ -312,6 +327,27 @@ export class AddressSpace {
       }
       requireSettled(page, anon);
       this.#pages.set(page, { ...anon, why: `${anon.why}, may be freed`, lazy: "clean" });
+    }
+  }
+
+  /**
+   * MADV_COLLAPSE: each whole block of 512 pages becomes a huge page, zeros where it had none.
+   *
+   * @throws {RangeError} where a block has no page of the process's own to write to: the call would fail (EINVAL)
+   */
+  collapse(start: number, end: number): void {
+    for (let block = Math.ceil(start / HUGE_PAGES); (block + 1) * HUGE_PAGES <= end; block++) {
+      const [first, behind] = [block * HUGE_PAGES, (block + 1) * HUGE_PAGES];
+      const own = this.#within(first, behind);
+      const isWhole = this.areasIn(first, behind).length === 1;
+      if (!isWhole || own.length === 0 || own.some(([, { shared, swapped }]) => shared || swapped)) {
+        throw new RangeError(`Page 0x${first.toString(16)}: these 512 pages may not be made one huge page`);
+      }
+      for (let page = first; page < behind; page++) {
+        if (!this.#pages.has(page)) {
+          this.#pages.set(page, { content: ZERO_CONTENT, why: "zeros: the rest of a collapsed huge page" });
+        }
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { fillContent, type PageContent, ZERO_CONTENT } from "./page_content.ts";
+import { fillContent, type PageContent, withStore, ZERO_CONTENT } from "./page_content.ts";
 import type { PageRun } from "./page_set.ts";
 
 /** What backs a mapping that has a file. */
@@ -41,10 +41,14 @@ export class FileModel {
     return this.kind === "zero";
   }
 
-  /** Records ftruncate(2) to whole pages. Pages that were cut off read as zeros when the file grows again. */
-  truncate(pages: number): void {
-    this.pages = pages;
-    for (const index of [...this.#contents.keys()]) if (index >= pages) this.#contents.delete(index);
+  /**
+   * Records ftruncate(2) to whole pages and some bytes more. What was cut off reads as zeros when the file grows again.
+   */
+  truncate(whole: number, bytes = 0): void {
+    this.pages = whole + (bytes > 0 ? 1 : 0);
+    for (const index of [...this.#contents.keys()]) if (index >= this.pages) this.#contents.delete(index);
+    const last = this.#contents.get(whole);
+    if (last) this.#contents.set(whole, withStore(last, bytes, new Uint8Array(PAGE_SIZE - bytes)));
   }
 
   /** Records that pages were filled through a mapping of them that starts at page `start` of the target. */

@@ -7,6 +7,7 @@ export const PROT = { r: 1, w: 2, x: 4 } as const;
 export const MAP_FLAGS = {
   shared: 0x01,
   private: 0x02,
+  droppable: 0x08,
   growsdown: 0x100,
   locked: 0x2000,
   noreserve: 0x4000,

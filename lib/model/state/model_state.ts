@@ -90,6 +90,8 @@ export class ModelState {
   heapPages = 0;
   /** Set once the root directory is another than that of the target's own program. */
   hasOtherRoot = false;
+  /** What mounts have hidden, by the path that they are at; the last one of a path is on top. */
+  readonly mounts: { readonly path: string; readonly hidden: readonly FileModel[] }[] = [];
   /** Set once the target has a mount namespace of its own. */
   hasOwnMounts = false;
   /** The root directory's path as the agent sees it; empty for the agent's own. */
@@ -190,8 +192,10 @@ export class ModelState {
       align?: number | undefined;
       gap?: number | undefined;
       flags?: readonly string[] | undefined;
+      at?: string | undefined;
     } = {},
   ): number {
+    if (options.at !== undefined) return Number(BigInt(options.at) / PAGE_SIZE_BIG);
     if (options.flags?.includes("low") && this.target.targetWordSize === 8) {
       const start = this.#nextLow;
       this.#nextLow = start + pages + GAP_PAGES;

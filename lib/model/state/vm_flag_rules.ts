@@ -32,6 +32,10 @@ export function vmFlagsOfMmap(
     // A shared mapping of a file opened for reading can never be written: VM_MAYSHARE alone stays.
     if (options.readOnlyFile) flags &= ~(VM.SHARED | VM.MAYWRITE);
   }
+  // Pages that may go at any time are neither reserved, nor inherited, nor dumped (Linux 6.11).
+  if (options.flags.includes("droppable")) {
+    flags |= VM.DROPPABLE | VM.NORESERVE | VM.WIPEONFORK | VM.DONTDUMP;
+  }
   if (options.flags.includes("growsdown")) flags |= VM.GROWSDOWN;
   if (options.flags.includes("locked")) flags |= VM.LOCKED;
   if (options.flags.includes("noreserve")) flags |= VM.NORESERVE;

@@ -51,6 +51,7 @@ const ADVICE = {
   pageout: { value: 21, since: "5.4", refusedFor: KEPT_IN_MEMORY },
   populate_read: { value: 22, since: "5.14" },
   populate_write: { value: 23, since: "5.14" },
+  collapse: { value: 25, since: "6.1", refusedFor: VM.NOHUGEPAGE, refusedFiles: "any" },
   hwpoison: { value: 100, since: "2.6.32" },
 } as const satisfies Readonly<Record<string, Advice>>;
 
@@ -65,6 +66,7 @@ function advise(context: StepContext, { first, count, end }: AreaRun, advice: ke
   if (advice === "free") space.free(first, end);
   if (advice === "pageout" && swap) space.pageOut(first, end, { slowDevice: swap === "loop" });
   if (advice === "hwpoison") space.breakPages(first, end, "EHWPOISON");
+  if (advice === "collapse") space.collapse(first, end);
   if (advice === "populate_write") populate(context, first, count);
   if (advice === "populate_read") { for (let page = first; page < end; page++) space.readPage(page); }
   const { clear = 0n, set = 0n }: Advice = ADVICE[advice];

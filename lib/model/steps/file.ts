@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { integer, oneOf, optional } from "../../schema.ts";
+import { integer, oneOf, optional, wordSet } from "../../schema.ts";
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
 import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
@@ -130,13 +131,19 @@ export const FILE_STEPS = [
   defineStep({
     op: "truncate",
     about: "ftruncate(2): pages past the new end are gone from private mappings, copied ones too.",
-    fields: { file: FILE_NAME, pages: PAGE_COUNT },
+    fields: {
+      file: FILE_NAME,
+      pages: PAGE_COUNT,
+      bytes: optional(integer(1, PAGE_SIZE - 1), "The file ends so many bytes behind these pages."),
+    },
     apply(step, context) {
       const { state, builder } = context;
       const file = state.file(step.file);
-      const pages = state.pageCount(step.pages);
-      withFile(context, { file, to: "write" }, (fd) => builder.succeed("ftruncate", [fd, addressOf(pages)]));
-      file.truncate(pages);
+      const whole = state.pageCount(step.pages);
+      const size = addressOf(whole) + BigInt(step.bytes ?? 0);
+      withFile(context, { file, to: "write" }, (fd) => builder.succeed("ftruncate", [fd, size]));
+      file.truncate(whole, step.bytes);
+      const { pages } = file;
       for (const area of state.space.areas) {
         if (area.file !== file) continue;
         const firstGone = area.start + Math.max(0, pages - area.pgoff);
@@ -200,17 +207,34 @@ export const FILE_STEPS = [
     apply(step, context) {
       const { state, builder } = context;
       requireOwnMounts(context, "a mount");
-      const { path } = state.file(step.file);
+      const file = state.file(step.file);
+      const directory = file.path.slice(0, file.path.lastIndexOf("/"));
+      const path = step.with === undefined ? directory : file.path;
+      const isBelow = (one: FileModel): boolean =>
+        step.with === undefined ? one.path.startsWith(`${directory}/`) : one === file;
       if (step.with === undefined) {
         const type = builder.scratchString(0, "tmpfs");
-        const directory = path.slice(0, path.lastIndexOf("/"));
-        builder.succeed("mount", [type, builder.scratchString(SECOND_PATH, directory), type, 0n, 0n]);
-        for (const file of state.files.values()) file.hidden ||= file.path.startsWith(`${directory}/`);
+        builder.succeed("mount", [type, builder.scratchString(SECOND_PATH, path), type, 0n, 0n]);
       } else {
         const other = builder.scratchString(0, state.file(step.with).path);
         builder.succeed("mount", [other, builder.scratchString(SECOND_PATH, path), 0n, MS_BIND, 0n]);
-        state.file(step.file).hidden = true;
       }
+      const hidden = [...state.files.values()].filter((one) => isBelow(one) && !one.hidden);
+      for (const one of hidden) one.hidden = true;
+      state.mounts.push({ path, hidden });
+    },
+  }),
+  defineStep({
+    op: "umount",
+    about: "umount2(2) of what the last step `mount_over` mounted: what it hid is there again.",
+    fields: { flags: optional(wordSet(["detach"]), "MNT_DETACH: it goes even if it is in use.") },
+    apply({ flags = [] }, { state, builder }) {
+      const MNT_DETACH = 2n;
+      const mount = state.mounts.pop();
+      if (!mount) throw new SyntaxError(`"umount" needs a step "mount_over" before it`);
+      const flag = flags.includes("detach") ? MNT_DETACH : 0n;
+      builder.succeed("umount2", [builder.scratchString(0, mount.path), flag]);
+      for (const file of mount.hidden) file.hidden = false;
     },
   }),
   defineStep({

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { either, integer, keysOf, oneOf, optional, wordSet } from "../../schema.ts";
+import { either, integer, keysOf, oneOf, optional, text, wordSet } from "../../schema.ts";
 import { FILE_NAME, NAME, NUMBER, PAGE_COUNT, SEED } from "../fields.ts";
 import { DEVICES } from "../state/file_model.ts";
 import { flagBits, MAP_ANONYMOUS, MAP_FLAGS, protBits, PROTECTIONS } from "../state/mmap_flags.ts";
@@ -12,7 +12,7 @@ import { vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_ru
 import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import { withFile } from "./file.ts";
-import { fillRuns, populate, requireAccess } from "./pages.ts";
+import { fillRuns, populate, requireAccess, requireUnsealed } from "./pages.ts";
 
 const NO_FILE = 0xffffffffffffffffn;
 
@@ -41,6 +41,10 @@ export const MEMORY_STEPS = [
       after: optional(NAME, "Maps right behind that area instead of with a gap."),
       align: optional(integer(1, 2 ** 20), "Aligns the start to so many pages."),
       gap: optional(integer(0, 2 ** 20), "Leaves so many pages free below."),
+      at: optional(
+        text(/^0x[\da-f]{1,9}000$/, `the address of a page below 2^48, such as "0x10000000"`),
+        "Maps at this address.",
+      ),
     },
     apply(step, context) {
       const { state, builder } = context;
@@ -49,7 +53,7 @@ export const MEMORY_STEPS = [
       const prot = protBits(step.prot ?? "rw");
       const start = state.place(pages, step);
       let flags = flagBits(words, MMAP_WORDS);
-      if (!words.includes("shared")) flags |= MAP_FLAGS.private;
+      if (!words.includes("shared") && !words.includes("droppable")) flags |= MAP_FLAGS.private;
       const readOnlyFile = words.includes("readonly_file");
       const file = step.file === undefined ? undefined : state.file(step.file);
       if (!file) flags |= MAP_ANONYMOUS;
@@ -73,15 +77,25 @@ export const MEMORY_STEPS = [
       const locks = (vmFlags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED;
       if (words.includes("populate") || locks) populate(context, start, pages);
     },
-    since: ({ flags }) => sinceWords({ hugetlb: "2.6.32" }, flags),
+    since: ({ flags }) => sinceWords({ hugetlb: "2.6.32", droppable: "6.11" }, flags),
   }),
   definePagesStep({
     op: "munmap",
     about: "munmap(2).",
     apply(run, _step, { state, builder }) {
+      requireUnsealed(state.space, run);
       builder.succeed("munmap", addressRange(run));
       state.space.unmap(run.first, run.end);
     },
+  }),
+  definePagesStep({
+    op: "mseal",
+    about: "mseal(2): mapping and protection cannot be changed from then on.",
+    apply(run, _step, { state, builder }) {
+      builder.succeed("mseal", [...addressRange(run), 0n]);
+      state.space.change(run.first, run.end, (area) => ({ ...area, flags: area.flags | VM.SEALED }));
+    },
+    since: () => [{ release: "6.10", what: "by mseal" }],
   }),
   definePagesStep({
     op: "mprotect",
@@ -91,6 +105,7 @@ export const MEMORY_STEPS = [
       const { space, target: { series } } = context.state;
       const { first, end } = run;
       const prot = protBits(step.prot);
+      requireUnsealed(space, run);
       context.builder.succeed("mprotect", [...addressRange(run), BigInt(prot)]);
       const before = space.areasIn(first, end);
       space.change(first, end, (area) => {

@@ -85,6 +85,12 @@ export function requireAccess(
   }
 }
 
+/** can_modify_vma (mm/vma.h): what is sealed stays as it is. */
+export function requireUnsealed(space: AddressSpace, { first, count }: PageRun): void {
+  const sealed = space.areasIn(first, first + count).find(({ flags }) => (flags & VM.SEALED) !== 0n);
+  if (sealed) throw new RangeError(`Area "${sealed.label}" is sealed: the call would fail (EPERM)`);
+}
+
 /** A fault on a page that is not there would wait for the handler of the userfaultfd, and there is none. */
 function requirePresent(space: AddressSpace, start: number, end: number): void {
   for (let page = start; page < end; page++) {

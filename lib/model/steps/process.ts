@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
-import { either, list, oneOf, optional, text } from "../../schema.ts";
+import { either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
 import { protBits } from "../state/mmap_flags.ts";
 import { addressOf } from "../state/page_set.ts";
@@ -33,6 +33,12 @@ export function forkedSpace({ state }: StepContext): void {
     }
   }
 }
+
+/** PR_SET_MM_... (include/uapi/linux/prctl.h), but for those of the heap, which brk(2) goes by. */
+const MM_FIELDS = {
+  ...{ start_code: 1, end_code: 2, start_data: 3, end_data: 4, start_stack: 5 },
+  ...{ arg_start: 8, arg_end: 9, env_start: 10, env_end: 11 },
+};
 
 /** What a step `syscall` may do: no image shows it, and nothing that a later step does depends on it. */
 const HARMLESS: readonly SyscallName[] = [
@@ -191,6 +197,17 @@ export const PROCESS_STEPS = [
       const changed = uid !== 0 || gid !== state.credentials.gid;
       state.credentials = { uid, gid, dumpable: state.credentials.dumpable && !changed };
     },
+  }),
+  defineStep({
+    op: "set_mm",
+    about: "prctl(PR_SET_MM): where the kernel thinks a part of the program to be, from then on in an area.",
+    fields: { field: oneOf(keysOf(MM_FIELDS)), area: NAME, offset: optional(integer(0, 2 ** 20)) },
+    apply({ field, area, offset = 0 }, { state, builder }) {
+      const PR_SET_MM = 35n;
+      const address = addressOf(state.range(area).start) + BigInt(offset);
+      builder.succeed("prctl", [PR_SET_MM, BigInt(MM_FIELDS[field]), address, 0n, 0n]);
+    },
+    since: () => [{ release: "3.10", what: "by prctl without CONFIG_CHECKPOINT_RESTORE" }],
   }),
   defineStep({
     op: "dumpable",

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
-import { optional, wordSet } from "../../schema.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/address_space.ts";
-import { protBits } from "../state/mmap_flags.ts";
-import { addressOf } from "../state/page_set.ts";
+import { protBits, PROTECTIONS } from "../state/mmap_flags.ts";
+import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
-import { fillRuns, populate } from "./pages.ts";
+import { fillRuns, populate, requireUnsealed } from "./pages.ts";
 import type { StepContext } from "./step_context.ts";
 
 const MREMAP_MAYMOVE = 1n;
@@ -116,6 +116,7 @@ export const REMAP_STEPS = [
       const area = state.space.areaAt(first);
       if (!area || area.end < first + count) throw new RangeError("mremap takes pages of one area");
       const size = step.size === undefined ? count : state.pageCount(step.size);
+      requireUnsealed(state.space, { first, count });
       if (count === 0 || size === 0) throw new RangeError("mremap of or to 0 pages fails (EINVAL)");
       const move = { area, first, count, size, keepsSource: step.flags !== undefined };
       if (step.to === undefined) return resizeInPlace(move, step.area, context);
@@ -128,7 +129,11 @@ export const REMAP_STEPS = [
   defineStep({
     op: "brk",
     about: "brk(2): makes the heap so many pages long, or as long as that from then on.",
-    fields: { area: NAME, pages: PAGE_COUNT },
+    fields: {
+      area: NAME,
+      pages: PAGE_COUNT,
+      bytes: optional(integer(1, PAGE_SIZE - 1), "The break lies so many bytes into the last of them."),
+    },
     apply(step, context) {
       const { state, builder } = context;
       const { space } = state;
@@ -142,7 +147,8 @@ export const REMAP_STEPS = [
           throw new RangeError("the end of the heap is not mapped: brk would not lower it");
         }
       }
-      const end = addressOf(start + pages);
+      if (pages === 0 && step.bytes) throw new RangeError(`"bytes" of a heap that has no page`);
+      const end = addressOf(start + pages) - BigInt(step.bytes ? PAGE_SIZE - step.bytes : 0);
       builder.syscall("brk", [end], { expected: end });
       if (pages < oldPages) space.unmap(start + pages, start + oldPages);
       const flags = vmFlagsOfMmap({ prot: protBits("rw"), flags: [], readOnlyFile: false }) |
@@ -174,6 +180,16 @@ export const REMAP_STEPS = [
       fillRuns(context, [{ first: start, count: pages }], step.seed, "written below the stack pointer");
     },
     since: () => [FAR_BELOW_SP],
+  }),
+  defineStep({
+    op: "protect_stack",
+    about: "mprotect(2) of pages that a step `stack` made: they become a VMA of their own.",
+    fields: { ...AREA_PAGES, prot: oneOf(PROTECTIONS) },
+    apply(step, { state, builder }) {
+      for (const run of state.runs(step.area, step.pages)) {
+        builder.succeed("mprotect", [...addressRange(run), BigInt(protBits(step.prot))]);
+      }
+    },
   }),
   defineStep({
     op: "grow_down",

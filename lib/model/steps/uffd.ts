@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { oneOf } from "../../schema.ts";
+import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME } from "../fields.ts";
+import { flagBits } from "../state/mmap_flags.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { AREA_PAGES, definePagesStep, defineStep } from "./define_step.ts";
+import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 
 // include/uapi/linux/userfaultfd.h: _IOWR(0xAA, ...) of structs of u64.
@@ -12,7 +13,10 @@ const UFFDIO_API = 0xc018aa3fn;
 const UFFDIO_REGISTER = 0xc020aa00n;
 const UFFDIO_COPY = 0xc028aa03n;
 const UFFDIO_WRITEPROTECT = 0xc018aa06n;
+const UFFDIO_POISON = 0xc020aa08n;
 const API_VERSION = 0xaan;
+/** UFFD_FEATURE_...: a mark for each hole that is write-protected, in anonymous memory too (Linux 6.4). */
+const FEATURES = { wp_unpopulated: 1 << 13 } as const;
 const REGISTER_MODE = { missing: 1n, wp: 2n } as const;
 const WRITEPROTECT_MODE_WP = 1n;
 const O_CLOEXEC = 0o2000000n;
@@ -31,19 +35,26 @@ export const UFFD_STEPS = [
   defineStep({
     op: "uffd",
     about: "Registers pages with a new userfaultfd. Nobody reads it: a fault there would hang.",
-    fields: { ...AREA_PAGES, mode: oneOf(["missing", "wp"]) },
+    fields: {
+      ...AREA_PAGES,
+      mode: oneOf(["missing", "wp"]),
+      features: optional(wordSet(keysOf(FEATURES)), "Features that it is asked for."),
+    },
     apply(step, context) {
       const { state, builder } = context;
       const mode = REGISTER_MODE[step.mode];
       builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
-      control(context, UFFDIO_API, [API_VERSION, 0n, 0n]);
+      control(context, UFFDIO_API, [API_VERSION, BigInt(flagBits(step.features ?? [], FEATURES)), 0n]);
       const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
       for (const run of state.runs(step.area, step.pages)) {
         control(context, UFFDIO_REGISTER, [...addressRange(run), mode, 0n]);
         state.space.change(run.first, run.end, (area) => ({ ...area, flags: area.flags | add }));
       }
     },
-    since: ({ mode }) => [{ release: mode === "wp" ? "5.7" : "4.3", what: mode }],
+    since: ({ mode, features }) => [
+      { release: mode === "wp" ? "5.7" : "4.3", what: mode },
+      ...sinceWords({ wp_unpopulated: "6.4" }, features),
+    ],
   }),
   defineStep({
     op: "uffd_place",
@@ -65,9 +76,18 @@ export const UFFD_STEPS = [
   }),
   definePagesStep({
     op: "uffd_protect",
-    about: "UFFDIO_WRITEPROTECT of pages that are there: they stay as they are.",
+    about: "UFFDIO_WRITEPROTECT: pages that are there stay as they are, others have a mark at most.",
     apply(run, _step, context) {
       control(context, UFFDIO_WRITEPROTECT, [...addressRange(run), WRITEPROTECT_MODE_WP]);
     },
+  }),
+  definePagesStep({
+    op: "uffd_poison",
+    about: "UFFDIO_POISON: pages that were not there cannot be read from then on.",
+    apply(run, _step, context) {
+      control(context, UFFDIO_POISON, [...addressRange(run), 0n, 0n]);
+      context.state.space.poison(run.first, run.end);
+    },
+    since: () => [{ release: "6.6", what: "by UFFDIO_POISON" }],
   }),
 ] as const;
