@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { byteText, shownByteText } from "../printable.ts";
-
-/** Fields that hold an address, by their number in proc(5): where exec put the parts of the program. */
-const ADDRESSES = { start_code: 26, end_code: 27, start_stack: 28 } as const;
-
-/** The same since Linux 3.3 and 3.5. */
-const LATER_ADDRESSES = {
-  ...{ start_data: 45, end_data: 46, start_brk: 47 },
-  ...{ arg_start: 48, arg_end: 49, env_start: 50, env_end: 51 },
-} as const;
-
-type AddressName = keyof typeof ADDRESSES | keyof typeof LATER_ADDRESSES;
-
-const NUMBERS: Readonly<Record<AddressName, number>> = { ...ADDRESSES, ...LATER_ADDRESSES };
-
-/** The addresses of exec, by the names of the MM record's fields. */
-export const STAT_ADDRESSES = Object.keys(NUMBERS) as readonly AddressName[];
+import { keysOf } from "../schema.ts";
 
 /** The fields of /proc/PID/stat that an image repeats (proc(5); fs/proc/array.c do_task_stat). */
 export type ProcStat =
-  & { readonly [Name in keyof typeof ADDRESSES]: bigint }
-  & { readonly [Name in keyof typeof LATER_ADDRESSES]: bigint | undefined }
+  & Readonly<Record<"start_code" | "end_code" | "start_stack", bigint>>
+  // Since Linux 3.3 and 3.5.
+  & Readonly<Record<"start_data" | "end_data" | "start_brk", bigint | undefined>>
+  & Readonly<Record<"arg_start" | "arg_end" | "env_start" | "env_end", bigint | undefined>>
   & {
     /** Process id. */
     readonly pid: number;
@@ -33,6 +20,17 @@ export type ProcStat =
     /** Exit code, or the signal of a stop; since Linux 3.5. */
     readonly exitCode: number | undefined;
   };
+
+/** Fields that hold an address, by their number in proc(5): where exec put the parts of the program. */
+const NUMBERS = {
+  ...{ start_code: 26, end_code: 27, start_stack: 28, start_data: 45, end_data: 46, start_brk: 47 },
+  ...{ arg_start: 48, arg_end: 49, env_start: 50, env_end: 51 },
+};
+
+type AddressName = keyof typeof NUMBERS;
+
+/** The addresses of exec, by the names of the MM record's fields. */
+export const STAT_ADDRESSES: readonly AddressName[] = keysOf(NUMBERS);
 
 /** How many fields kernels from 2.6.24 on have; 52 or more since 3.5. */
 const OLD_COUNTS = [44, 47];

@@ -3,7 +3,7 @@
 import type { CpuRegister } from "../x86/registers.ts";
 import { postedErrors, type PredictedError } from "./posted_errors.ts";
 import { portRefusal, postedRefusal, type Refusal } from "./refusal.ts";
-import type { Area } from "./state/address_space.ts";
+import type { Area } from "./state/area.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { contentBytes, type PageContent } from "./state/page_content.ts";
 import { BLOCK_SELECTORS, type RegisterPrediction } from "./state/register_block.ts";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoNumber } from "../abi/errno.ts";
-import type { AddressSpace, Area } from "./state/address_space.ts";
+import type { Area } from "./state/area.ts";
+import type { AddressSpace } from "./state/address_space.ts";
 import { type FileModel, nameBytes } from "./state/file_model.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { VM } from "../abi/vm_flags.ts";

@@ -1,44 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-import type { FileModel } from "./file_model.ts";
+import { type AnonPage, type Area, isOneVma, type UnreadableErrno } from "./area.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
 import { lowerBound, rangesWithin } from "./page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-
-/** One stretch of an address space with the same attributes; page numbers, not bytes. `end` is exclusive. */
-export interface Area {
-  readonly label: string;
-  readonly start: number;
-  readonly end: number;
-  /** vm_flags as the kernel keeps them. */
-  readonly flags: bigint;
-  /** vm_pgoff of `start`, in pages. */
-  readonly pgoff: number;
-  readonly file?: FileModel | undefined;
-  /** Whether an anonymous page was ever made in it (vma->anon_vma): mremap keeps vm_pgoff only then. */
-  readonly hasAnonVma?: boolean;
-  /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
-  readonly isForked?: boolean;
-}
-
-/** Why a page is, or is not, in an image. */
-interface AnonPage {
-  readonly content: PageContent;
-  readonly why: string;
-  /** Set when the page was written out to swap and not touched since. */
-  readonly swapped?: boolean;
-  /** Set while another process has the same page, after fork. */
-  readonly shared?: boolean;
-  /** Set once the page may be discarded (MADV_FREE); `dirty` when it was written since. */
-  readonly lazy?: "clean" | "dirty";
-  /** Set once the page was written out to a device that takes its time: what becomes of it again cannot be told. */
-  readonly mayBeUnderWriteback?: boolean;
-  /** Set once the page cannot be read any more: what the kernel says when it is to be brought in. */
-  readonly unreadable?: UnreadableErrno;
-}
-
-/** A swap device that fails, or memory that does (vm_fault_to_errno, include/linux/mm.h). */
-type UnreadableErrno = "EFAULT" | "EHWPOISON";
 
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
 const HUGE_PAGES = 512;
@@ -420,14 +385,6 @@ function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
       page.toString(16)
     } may still be on its way to the swap device: what becomes of it cannot be told`,
   );
-}
-
-/**
- * Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c).
- */
-function isOneVma(a: Area, b: Area): boolean {
-  return a.end === b.start && a.flags === b.flags && a.file === b.file &&
-    a.pgoff + a.end - a.start === b.pgoff;
 }
 
 function isSame(a: Area, b: Area): boolean {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { AddressSpace, type Area } from "./address_space.ts";
+import type { Area } from "./area.ts";
+import { AddressSpace } from "./address_space.ts";
 import { fillContent, ZERO_CONTENT } from "./page_content.ts";
 import { VM } from "../../abi/vm_flags.ts";
 

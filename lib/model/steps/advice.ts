@@ -3,7 +3,7 @@
 import { errnoNumber } from "../../abi/errno.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { OUTCOME } from "../fields.ts";
-import type { Area } from "../state/address_space.ts";
+import type { Area } from "../state/area.ts";
 import { flagBits, MCL } from "../state/mmap_flags.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { addressRange, type AreaRun } from "../state/page_set.ts";

@@ -3,7 +3,7 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
-import type { Area } from "../state/address_space.ts";
+import type { Area } from "../state/area.ts";
 import { protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
