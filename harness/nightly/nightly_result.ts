@@ -5,8 +5,8 @@ import { keysOf, list, object, oneOf, optional, record } from "../../lib/schema.
 import type { FileFormat } from "../../vm/host/versioned_json.ts";
 import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
-/** The commit of this project that ran, and whether files differ from it. */
-export const REVISION = object({ commit: TEXT, isEdited: v.boolean("true or false") });
+/** The commit of this project that ran, and the files that differ from it. */
+export const REVISION = object({ commit: TEXT, edited: list(TEXT) });
 
 const RUN = object({
   /** Name of the run in the history; sorts by the time it began. */

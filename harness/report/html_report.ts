@@ -135,7 +135,8 @@ ${
 
 function brokenSection(problems: readonly Problem[], tree: ResultTree): Markup {
   if (problems.length === 0) {
-    return markup`<p class="card">Every job of the plan ran and passed: ${scenarioText(tree)}.</p>`;
+    const what = tree.kind === "run" ? "Everything" : "Every job of the plan";
+    return markup`<p class="card">${what} ran and passed: ${scenarioText(tree)}.</p>`;
   }
   const more = problems.length - MAX_CARDS;
   const cards = problems.slice(0, MAX_CARDS).map((problem) => problemCard(problem, tree));

@@ -217,9 +217,11 @@ const FAILURE_WORDS: Readonly<Partial<Record<JobFailureKind, string>>> = {
 
 /** Why a job failed as a whole, or did not run. */
 export function jobReason({ status, failure, reason }: ReportJob): string {
-  const kind = failure?.kind ?? "failed";
-  const what = status === "missing" ? "did not run" : FAILURE_WORDS[kind as JobFailureKind] ?? kind;
-  return `${what}: ${reason ?? failure?.logTail.at(-1) ?? "no reason was recorded"}`;
+  const why = reason ?? failure?.logTail.at(-1) ?? "no reason was recorded";
+  if (status === "missing") return `did not run: ${why}`;
+  // A test says itself what failed.
+  if (failure === undefined || failure.kind === "test") return why;
+  return `${FAILURE_WORDS[failure.kind] ?? failure.kind}: ${why}`;
 }
 
 /** The finding that says most: of the worst verdict, and about the image before what follows from it. */

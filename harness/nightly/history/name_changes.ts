@@ -54,7 +54,7 @@ async function commitsBetween(
     const log = (await runGit([...args, "--", ...files], { cwd: project })).trim();
     const commits = log === "" ? [] : log.split("\n");
     const more = commits.length > MAX_COMMITS ? ["and earlier ones"] : [];
-    const edits = to.isEdited ? ["edits that are not committed"] : [];
+    const edits = files.some((file) => to.edited.includes(file)) ? ["edits that are not committed"] : [];
     return [...edits, ...commits.slice(0, MAX_COMMITS), ...more];
   } catch (error) {
     if (!(error instanceof GitError)) throw error;

@@ -18,15 +18,16 @@ Deno.test("nameChanges() names the files behind two digests, and the commits tha
   const bad = await fixture.commit("checkpoint: rename it", { [B]: null, "vm/kernel/overlay/c.c": "1" });
   using history = await History.open(`${fixture.path}/history.sqlite`);
   const reference = (id: string) => ({ id, started: `2026-01-0${id}` });
-  const begin = (id: string, commit: string, patch: Record<string, string>, isEdited = false) =>
+  const begin = (id: string, commit: string, patch: Record<string, string>, edited: string[] = []) =>
     history.beginRun({
-      ...{ ...RUN, ...reference(id), revision: { commit, isEdited } },
+      ...{ ...RUN, ...reference(id), revision: { commit, edited } },
       inputs: { [`patch${id}`]: patch, [`config${id}`]: { CONFIG_SMP: id, CONFIG_PCI: "y" } },
     });
   begin("1", good, { [A]: "1", [B]: "1" });
   begin("2", bad, { [A]: "2", "vm/kernel/overlay/c.c": "1" });
   begin("3", "0".repeat(40), { [A]: "2" });
-  begin("4", bad, { [A]: "4" }, true);
+  begin("4", bad, { [A]: "4" }, [A]);
+  begin("5", bad, { [A]: "5" }, ["docs/other.md"]);
   const named = async (from: string, to: string, kind: NightlyChange["kind"] = "new failure") => {
     const ends = kind === "fixed"
       ? { since: reference(from) }
@@ -49,6 +50,7 @@ Deno.test("nameChanges() names the files behind two digests, and the commits tha
   const [away] = await named("1", "3");
   assertEquals([away?.files, away?.commits], [[A, B], undefined], "of a commit that is not here");
   assertEquals((await named("2", "4"))[0]?.commits, ["edits that are not committed"]);
+  assertEquals((await named("2", "5"))[0]?.commits, [], "edits of other files");
   assertEquals(
     changedText({ name: "patch", files: [A, B, "c"], commits: ["1 one", "2 two"] }, 2),
     [

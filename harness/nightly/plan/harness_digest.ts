@@ -72,9 +72,11 @@ export async function digestOfContents(
 
 /** The commit of the project; undefined where it is no git checkout. */
 export async function projectRevision(): Promise<Revision | undefined> {
-  const git = async (...args: string[]) => (await runGit(args, { cwd: PROJECT_ROOT })).trim();
+  const git = (...args: string[]) => runGit(args, { cwd: PROJECT_ROOT });
   try {
-    return { commit: await git("rev-parse", "HEAD"), isEdited: await git("status", "--porcelain") !== "" };
+    const status = await git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all");
+    const edited = status.split("\0").filter((line) => line !== "").map((line) => line.slice(3));
+    return { commit: (await git("rev-parse", "HEAD")).trim(), edited };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
   }

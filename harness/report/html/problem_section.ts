@@ -98,6 +98,7 @@ function passingPlaces({ places, scenarios }: Problem, { jobs }: ResultTree): Re
 
 function placeList(jobs: readonly ReportJob[], { kind }: ResultTree): string {
   const names = jobs.map(({ kernel, platform, flavour, suite }) => {
+    if (kernel === "-") return suite;
     const place = [kernel, platform, ...(flavour === "plain" ? [] : [flavour])].join(" ");
     return kind === "run" || suite === "catalogue" ? place : `${place} (${suite})`;
   });
