@@ -75,7 +75,7 @@ export class ProjectCopy implements AsyncDisposable {
     await Deno.mkdir(copy.cache, { recursive: true });
     for (const name of SHARED) await copy.share(name);
     // Probed once a boot of the machine, not once a test.
-    await Deno.copyFile(join(cacheDirectory(), "accelerator.json"), join(copy.cache, "accelerator.json"))
+    await Deno.copyFile(join(cacheDirectory(), "kvm_probe.json"), join(copy.cache, "kvm_probe.json"))
       .catch(() => {});
     return copy;
   }

@@ -10,12 +10,8 @@ import { wordBytes } from "../run/case/call_actions.ts";
 import { installFiles } from "../run/guest/scenario_files.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
-/** Nanoseconds that one way took to write out a process's memory, and how much it wrote. */
-interface DumpTiming {
-  readonly way: "checkpoint" | "copy" | "gcore";
-  readonly bytes: number;
-  readonly nanoseconds: number;
-}
+/** Bytes a second that each way wrote a process's memory at, round by round. */
+type DumpRates = Record<"checkpoint" | "copy" | "gcore", number[]>;
 
 /** A process with so many dirty pages. */
 export function speedScenario(pages: number): Scenario {
@@ -54,7 +50,7 @@ export async function measureDumpSpeed(
     rounds: number;
     withGdb: boolean;
   },
-): Promise<DumpTiming[]> {
+): Promise<DumpRates> {
   const { agent } = guest;
   const compiled = compileScenario(scenario, prepared.compileTarget);
   const area = compiled.stops[0]?.prediction.areas.find(({ label }) => label === "a");
@@ -63,70 +59,69 @@ export async function measureDumpSpeed(
   await agent.spawn();
   const { pid } = await agent.event({ deadlineMs: DEADLINE_MS });
   const address = BigInt(area!.start) * PAGE_SIZE_BIG;
-  const timings: DumpTiming[] = [];
+  const rates: DumpRates = { checkpoint: [], copy: [], gcore: [] };
   for (let round = 0; round < rounds; round++) {
-    timings.push(await timeCheckpoint(agent, { pid, nr: prepared.checkpointNr }));
-    timings.push(await timeCopy(agent, { pid, address, bytes: pages * PAGE_SIZE }));
-    if (withGdb) timings.push(await timeGcore(agent, pid));
+    rates.checkpoint.push(await rateOfCheckpoint(agent, { pid, nr: prepared.checkpointNr }));
+    rates.copy.push(await rateOfCopy(agent, { pid, address, bytes: pages * PAGE_SIZE }));
+    if (withGdb) rates.gcore.push(await rateOfGcore(agent, pid));
   }
-  return timings;
+  return rates;
 }
 
-async function timeCheckpoint(
-  agent: GuestAgent,
-  { pid, nr }: { pid: number; nr: number },
-): Promise<DumpTiming> {
-  const { result: fd } = await agent.call("open", IMAGE, O_WRONLY_CREAT_TRUNC, 0o600);
-  const { result, nanoseconds } = await agent.checkpoint({ nr, pid, fd, deadlineMs: DEADLINE_MS });
-  await agent.call("close", fd);
-  if (result < 0n) throw new Error(`the checkpoint to ${IMAGE} failed with ${result}`);
-  return { way: "checkpoint", bytes: await sizeOf(agent, IMAGE), nanoseconds: Number(nanoseconds) };
-}
-
-/** The size of a file, which is removed. */
-async function sizeOf(agent: GuestAgent, path: string): Promise<number> {
+/** How fast a file was written, which is removed. */
+async function rateOf(agent: GuestAgent, path: string, nanoseconds: bigint): Promise<number> {
   const { result: fd } = await agent.call("open", path, 0, 0);
   const { result: size } = await agent.call("lseek", fd, 0, SEEK_END);
   await agent.call("close", fd);
   await agent.call("unlink", path);
-  return size;
+  return size / (Number(nanoseconds) / 1e9);
 }
 
-async function timeCopy(
+async function elapsed(agent: GuestAgent, work: () => Promise<void>): Promise<bigint> {
+  const { monotonicNs: before } = await agent.time();
+  await work();
+  return (await agent.time()).monotonicNs - before;
+}
+
+async function rateOfCheckpoint(
+  agent: GuestAgent,
+  { pid, nr }: { pid: number; nr: number },
+): Promise<number> {
+  const { result: fd } = await agent.call("open", IMAGE, O_WRONLY_CREAT_TRUNC, 0o600);
+  const { result, nanoseconds } = await agent.checkpoint({ nr, pid, fd, deadlineMs: DEADLINE_MS });
+  await agent.call("close", fd);
+  if (result < 0n) throw new Error(`the checkpoint to ${IMAGE} failed with ${result}`);
+  return await rateOf(agent, IMAGE, BigInt(nanoseconds));
+}
+
+async function rateOfCopy(
   agent: GuestAgent,
   { pid, address, bytes }: { pid: number; address: bigint; bytes: number },
-): Promise<DumpTiming> {
+): Promise<number> {
   const { wordSize } = agent.info;
   const mmap = wordSize === 4 ? "mmap2" : "mmap";
   const { result: buffer } = await agent.call(mmap, 0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0);
   const { result: fd } = await agent.call("open", COPY, O_WRONLY_CREAT_TRUNC, 0o600);
   const [own, theirs] = [BigInt.asUintN(8 * wordSize, BigInt(buffer)), address]
     .map((start) => wordBytes(agent, start, BigInt(bytes)));
-  const { monotonicNs: before } = await agent.time();
-  const { result: read } = await agent.call("process_vm_readv", pid, own!, 1, theirs!, 1, 0);
-  const { result: written } = await agent.call("write", fd, buffer, bytes);
-  const { monotonicNs: after } = await agent.time();
+  const nanoseconds = await elapsed(agent, async () => {
+    const { result: read } = await agent.call("process_vm_readv", pid, own!, 1, theirs!, 1, 0);
+    const { result: written } = await agent.call("write", fd, buffer, bytes);
+    if (read !== bytes || written !== read) throw new Error(`the copy came to ${written} of ${bytes} bytes`);
+  });
   await agent.call("close", fd);
   await agent.call("munmap", buffer, bytes);
-  if (read !== bytes || written !== read) throw new Error(`the copy came to ${written} of ${bytes} bytes`);
-  return { way: "copy", bytes: await sizeOf(agent, COPY), nanoseconds: Number(after - before) };
+  return await rateOf(agent, COPY, nanoseconds);
 }
 
-async function timeGcore(agent: GuestAgent, pid: number): Promise<DumpTiming> {
-  const time = async (commands: readonly string[]): Promise<bigint> => {
-    const { monotonicNs: before } = await agent.time();
-    const { ended, output } = await runGdb(agent, pid, commands);
-    if (ended !== "status 0") throw new Error(`gdb in the guest ended with ${ended}: ${output.slice(-400)}`);
-    return (await agent.time()).monotonicNs - before;
-  };
+async function rateOfGcore(agent: GuestAgent, pid: number): Promise<number> {
+  const time = (commands: readonly string[]): Promise<bigint> =>
+    elapsed(agent, async () => {
+      const { ended, output } = await runGdb(agent, pid, commands);
+      if (ended !== "status 0") {
+        throw new Error(`gdb in the guest ended with ${ended}: ${output.slice(-400)}`);
+      }
+    });
   const without = await time([]);
-  const whole = await time([`gcore ${CORE}`]);
-  return { way: "gcore", bytes: await sizeOf(agent, CORE), nanoseconds: Number(whole - without) };
-}
-
-/** The timing in the middle of those of one way, by bytes a second; undefined when there is none. */
-export function medianRate(timings: readonly DumpTiming[], way: DumpTiming["way"]): number | undefined {
-  const rates = timings.filter((timing) => timing.way === way)
-    .map(({ bytes, nanoseconds }) => bytes / (nanoseconds / 1e9)).toSorted((a, b) => a - b);
-  return rates[rates.length >> 1];
+  return await rateOf(agent, CORE, await time([`gcore ${CORE}`]) - without);
 }

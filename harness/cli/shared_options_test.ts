@@ -3,8 +3,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { resolve } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import { argsToResume, kernelSourceOption, SOURCE_OPTIONS } from "./shared_options.ts";
-import { optionsParser, parseArguments } from "./options.ts";
+import {
+  argsToResume,
+  kernelSourceOption,
+  SOURCE_OPTIONS,
+  USER_KERNEL_OPTIONS,
+  userKernelOptions,
+} from "./shared_options.ts";
+import { optionArgs, optionsParser, parseArguments } from "./options.ts";
 
 Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platform", () => {
   const source = (...args: string[]) =>
@@ -24,4 +30,64 @@ Deno.test("argsToResume() keeps everything but what says where the results go", 
   const args = (...given: string[]) => argsToResume(given);
   assertEquals(args("--filter", "out", "--out", "a", "word"), ["--filter", "out", "word"]);
   assertEquals(args("--out=a", "--resume", "--filter=x"), ["--filter=x"]);
+});
+
+function parse(...args: string[]) {
+  return parseArguments(optionsParser({ ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }), args);
+}
+
+Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
+  const read = (...args: string[]) => userKernelOptions(parse(...args));
+  assertEquals(read(), {
+    kernelFile: undefined,
+    configFile: undefined,
+    syscall: undefined,
+    channel: undefined,
+    self: false,
+    dialect: undefined,
+  });
+  assertEquals(read("--bzimage", "b", "--syscall", "467", "--channel", "serial", "--self"), {
+    kernelFile: resolve("b"),
+    configFile: undefined,
+    syscall: { x86_64: 467, i386: 467 },
+    channel: "serial",
+    self: true,
+    dialect: undefined,
+  });
+  assertEquals(read("--dialect", "v11").dialect, "v11");
+  assertEquals(read("--kernel", "k").kernelFile, resolve("k"));
+  assertEquals(read("--kernel-config", "c").configFile, resolve("c"));
+  assertEquals(read("--syscall", "i386=333,x86_64=295").syscall, { x86_64: 295, i386: 333 });
+  assertEquals(read("--syscall", "i386=333").syscall, { x86_64: 333, i386: 333 });
+});
+
+Deno.test("userKernelOptions() says what an option takes and what was found", () => {
+  const fails = (message: string, ...args: string[]) =>
+    assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
+  fails("--kernel cannot be used multiple times", "--bzimage", "a", "--kernel", "b");
+  fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
+  fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
+  fails('option --dialect takes port, v11: found "v12"', "--dialect", "v12");
+  for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
+    fails(`or x86_64=NR,i386=NR: found "${text}"`, "--syscall", text);
+  }
+});
+
+Deno.test("optionArgs() gives everything that names the kernel, for another command line", () => {
+  const args = [
+    "--series",
+    "6.1",
+    "--kernel-tree",
+    "/t",
+    "--bzimage",
+    "/b",
+    "--channel",
+    "serial",
+    "--as-is",
+    "--self",
+  ];
+  assertEquals(
+    optionArgs(parse(...args), { ...SOURCE_OPTIONS, ...USER_KERNEL_OPTIONS }).toSorted(),
+    args.toSorted(),
+  );
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { measureDumpSpeed, medianRate, speedScenario } from "../../bench/dump_speed.ts";
+import { measureDumpSpeed, speedScenario } from "../../bench/dump_speed.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { type Command, defineCommand, flag, value, wholeNumber } from "../options.ts";
 import { ARCH_OPTION } from "../shared_options.ts";
@@ -11,6 +11,11 @@ import { parsePlatforms } from "../../run/platform.ts";
 const DEFAULT_PAGES = 8192;
 const DEFAULT_ROUNDS = 5;
 const MEMORY_MIB = 512;
+const WAYS = {
+  checkpoint: "checkpoint(2) to a tmpfs",
+  copy: "process_vm_readv(2) and write(2) of the same pages",
+  gcore: "gdb's gcore, without gdb's start",
+};
 
 /** `bench`: how fast the call writes an image, against others that write the same memory. */
 export const benchCommand: Command = defineCommand({
@@ -32,23 +37,19 @@ export const benchCommand: Command = defineCommand({
       const prepared = await preparePlanned(plan);
       await using guest = await prepared.startGuest();
       terminal.status(`${platform.name}: measuring`);
-      const timings = await measureDumpSpeed(guest, prepared, { scenario, pages, rounds, withGdb });
+      const rates = await measureDumpSpeed(guest, prepared, { scenario, pages, rounds, withGdb });
       terminal.clearStatus();
       terminal.result(
         `# ${platform.name}: ${prepared.kernelName}, ${pages} dirty pages, median of ${rounds}`,
       );
-      const own = medianRate(timings, "checkpoint") ?? 0;
-      for (
-        const [way, words] of [
-          ["checkpoint", "checkpoint(2) to a tmpfs"],
-          ["copy", "process_vm_readv(2) and write(2) of the same pages"],
-          ["gcore", "gdb's gcore, without gdb's start"],
-        ] as const
-      ) {
-        const rate = medianRate(timings, way);
+      const median = (way: keyof typeof WAYS): number | undefined =>
+        rates[way].toSorted((a, b) => a - b)[rates[way].length >> 1];
+      for (const way of ["checkpoint", "copy", "gcore"] as const) {
+        const rate = median(way);
         if (rate === undefined) continue;
-        const ratio = way === "checkpoint" ? "" : `, the call is ${(own / rate).toFixed(2)} times as fast`;
-        terminal.result(`${(rate / 1e6).toFixed(0).padStart(7)} MB/s  ${words}${ratio}`);
+        const times = ((median("checkpoint") ?? 0) / rate).toFixed(2);
+        const ratio = way === "checkpoint" ? "" : `, the call is ${times} times as fast`;
+        terminal.result(`${(rate / 1e6).toFixed(0).padStart(7)} MB/s  ${WAYS[way]}${ratio}`);
       }
     }
     return EXIT_STATUS.pass;

@@ -6,8 +6,14 @@ import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/er
 import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
 import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "../../fuzz/fuzz_settings.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
-import { ACCELERATOR_OPTION, ARCH_OPTION, kernelSourceOption, SOURCE_OPTIONS } from "../shared_options.ts";
-import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
+import {
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  kernelSourceOption,
+  SOURCE_OPTIONS,
+  USER_KERNEL_OPTIONS,
+  userKernelOptions,
+} from "../shared_options.ts";
 import {
   type Command,
   defineCommand,

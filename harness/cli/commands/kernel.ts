@@ -4,8 +4,12 @@ import { buildKernelFor, isKernelCached, kernelBuildLine } from "../../run/guest
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { type Command, defineCommand, flag, value } from "../options.ts";
-import { FLAVOUR_OPTION, kernelSourceOption, SOURCE_OPTIONS } from "../shared_options.ts";
-import { BUILT_KERNEL_OPTIONS } from "../user_kernel_option.ts";
+import {
+  BUILT_KERNEL_OPTIONS,
+  FLAVOUR_OPTION,
+  kernelSourceOption,
+  SOURCE_OPTIONS,
+} from "../shared_options.ts";
 
 /** `kernel`: builds the guest kernels without booting one. */
 export const kernelCommand: Command = defineCommand({

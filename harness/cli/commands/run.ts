@@ -14,8 +14,9 @@ import {
   RUN_OUT_OPTIONS,
   SOURCE_OPTIONS,
   TREE_OPTIONS,
+  USER_KERNEL_OPTIONS,
+  userKernelOptions,
 } from "../shared_options.ts";
-import { USER_KERNEL_OPTIONS, userKernelOptions } from "../user_kernel_option.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
