@@ -208,8 +208,9 @@ async function runInParallel(
 
 async function main(args: readonly string[]): Promise<number> {
   const { suite, paths, options } = splitArguments(args);
+  // `deno task` starts us in the project's directory; paths begin at the user's.
   const roots = paths.length > 0
-    ? paths.map((path) => resolve(path))
+    ? paths.map((path) => resolve(Deno.env.get("INIT_CWD") ?? ".", path))
     : FOLDERS.map((folder) => join(ROOT, folder));
   for (const root of roots) {
     if (await exists(root)) continue;

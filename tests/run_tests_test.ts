@@ -18,7 +18,7 @@ async function runChecked(source: string, ...args: string[]): Promise<Outcome> {
     const { code, stdout } = await new Deno.Command("deno", {
       args: ["run", "-q", "-P=run-tests", "tests/run_tests.ts", dir, ...args],
       cwd: ROOT,
-      env: { NO_COLOR: "1" },
+      env: { INIT_CWD: ROOT, NO_COLOR: "1" },
       stdin: "null",
       stderr: "null",
       signal: AbortSignal.timeout(120_000),
@@ -84,6 +84,23 @@ Deno.test("an empty shard and a folder without tests end with status 5", async (
 Deno.test("a path that does not exist ends with status 2", async () => {
   const { code } = await runOver("", "no/such/folder");
   assertEquals(code, 2);
+});
+
+Deno.test("paths begin where the user called deno task", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ckptest-runner-" });
+  try {
+    await Deno.writeTextFile(join(dir, "sample_test.ts"), `Deno.test("a", () => {});`);
+    const { code, stdout } = await new Deno.Command("deno", {
+      args: ["run", "-q", "-P=run-tests", "tests/run_tests.ts", "sample_test.ts", "--no-check"],
+      ...{ cwd: ROOT, env: { NO_COLOR: "1", INIT_CWD: dir }, stdin: "null", stderr: "null" },
+    }).output();
+    assertEquals([code, new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1)], [
+      0,
+      "1 passed, 0 failed",
+    ]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("countJUnit() counts tests, not their steps", () => {
