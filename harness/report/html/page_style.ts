@@ -93,6 +93,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; padding-top: .
   .facts { grid-template-columns: 4.6rem minmax(0, 1fr); gap: .15rem .5rem; }
   .stack thead { display: none; } .stack, .stack tbody { display: block; } .stack tr { display: block;
     border-top: 1px solid var(--line); padding: .4rem 0; } .stack td { display: block; border: 0; padding: .05rem 0; }
+  .stack td.number { text-align: left; } .list td:last-child { width: auto; }
   .stack td[data-name]:not(:empty)::before { content: attr(data-name) " "; color: var(--soft); font-size: .84em; }
   .space tbody, .space tr { display: block; } .space td { display: inline-block; width: auto !important;
     max-width: 100%; padding-right: .5rem; } .space td.bar-cell { display: block; width: 100% !important; }
