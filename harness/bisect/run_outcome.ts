@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { findingText } from "../../lib/image/finding.ts";
+import { failingSplats, isBroken, scenarioFindings } from "../report/result_tree.ts";
 import type { RunResult, ScenarioRecord } from "../run/run_result.ts";
 import type { Failure, RunOutcome, SkipReason } from "./bisect_state.ts";
 
@@ -16,7 +17,7 @@ export function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
   if (unbooted) {
     return skippedRun("boot", `does not boot: ${firstLine(unbooted.reason ?? "the guest was lost")}`);
   }
-  const failed = results.filter(({ status }) => status === "fail" || status === "lost");
+  const failed = results.filter(isBroken);
   const names = new Set(failed.map(({ scenario }) => scenario));
   const others = (wanted: ScenarioRecord["status"]): string[] =>
     results.filter(({ scenario, status }) => status === wanted && !names.has(scenario))
@@ -61,11 +62,8 @@ export function verdictOfRun(
 }
 
 function failureOf(records: readonly ScenarioRecord[]): Failure {
-  const findings = records.flatMap((record) => [
-    ...record.findings,
-    ...record.stops.flatMap((stop) => stop.findings),
-  ]);
-  const splats = records.flatMap((record) => record.splats).filter(({ allowed }) => allowed === undefined);
+  const findings = records.flatMap(scenarioFindings);
+  const splats = records.flatMap(failingSplats);
   // The finding that there was a complaint says less than the complaint.
   const ids = findings.map(({ id }) => id).filter((id) => id !== "E_SPLAT" && id.startsWith("E_"));
   const titles = splats.map(({ title }) => `splat: ${title}`);

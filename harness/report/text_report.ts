@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { someNames } from "../nightly/history/group_changes.ts";
+import { shortTime, someNames } from "../nightly/history/group_changes.ts";
 import { changedText } from "../nightly/history/name_changes.ts";
 import { formatCount, formatDuration } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
@@ -63,7 +63,7 @@ function problemLines(problem: Problem): string[] {
     `${state.toUpperCase()}  ${title}: ${headline}`,
     ...shown,
     `  on ${someNames(names, MAX_PLACES)}`,
-    ...(since ? [`  since ${since.started.slice(0, 16).replace("T", " ")} (${since.id})`] : []),
+    ...(since ? [`  since ${shortTime(since.started)} (${since.id})`] : []),
     ...problem.changed.filter(({ files }) => files).map((entry) => `  changed ${changedText(entry)}`),
     `  real? ${realityText(problem)}`,
     `  ${reproduce}`,

@@ -10,6 +10,7 @@ import {
   type RunReference,
 } from "../nightly_result.ts";
 import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
+import { shortTime } from "./group_changes.ts";
 import { formatDuration } from "../../run/quantity.ts";
 
 interface ComparedJob {
@@ -68,7 +69,7 @@ export function compareJob(compared: ComparedJob): NightlyChange[] {
   const ran = past.filter(({ status }) => status !== "missing");
   if (job.status === "missing") {
     const [last, good] = [ran.at(-1), ran.findLast(({ status }) => status === "pass")];
-    const when = last ? `it ran last on ${dayOf(last.run)}` : "it never ran before";
+    const when = last ? `it ran last on ${shortTime(last.run.started)}` : "it never ran before";
     const text = `${job.reason ?? "it did not run"}; ${when}`;
     return [{ ...base, kind: "missing", text, ...good && { lastGood: good.run } }];
   }
@@ -140,7 +141,7 @@ function goneScenarios({ job, past, pastScenarios }: ComparedJob, here: readonly
   );
   return gone.map(({ run, scenario }) => {
     const changed = changedDigests(last!.digests, job.digests ?? {});
-    const text = `the run of ${dayOf(run)} had it, this one has not`;
+    const text = `the run of ${shortTime(run.started)} had it, this one has not`;
     return { kind: "missing", scenario, changed, lastGood: run, text };
   });
 }
@@ -172,15 +173,17 @@ function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefine
     if (!last || last.passed) return undefined;
     const since = firstFailure(timeline);
     const changed = changedDigests(last.digests, now.digests);
-    const text = `failed since ${dayOf(since.run)}${why(changed)}`;
+    const text = `failed since ${shortTime(since.run.started)}${why(changed)}`;
     return { kind: "fixed", ...good, since: since.run, changed, text };
   }
   const first = last && !last.passed ? firstFailure(timeline) : now;
   const changed = lastGood ? changedDigests(lastGood.digests, first.digests) : [];
-  const before = lastGood ? `passed last on ${dayOf(lastGood.run)}${why(changed)}` : "no earlier run passed";
+  const before = lastGood
+    ? `passed last on ${shortTime(lastGood.run.started)}${why(changed)}`
+    : "no earlier run passed";
   const change = { ...good, since: first.run, changed };
   if (first === now) return { kind: "new failure", ...change, text: before };
-  return { kind: "still failing", ...change, text: `since ${dayOf(first.run)}; ${before}` };
+  return { kind: "still failing", ...change, text: `since ${shortTime(first.run.started)}; ${before}` };
 }
 
 function firstFailure(timeline: readonly Outcome[]): Outcome {
@@ -230,8 +233,4 @@ function why(changed: readonly ChangedDigest[]): string {
 
 function hasFailed(status: PastScenario["status"]): boolean {
   return status === "fail" || status === "lost";
-}
-
-function dayOf({ started }: RunReference): string {
-  return started.slice(0, 16).replace("T", " ");
 }

@@ -27,3 +27,8 @@ export function someNames(names: readonly string[], shown: number): string {
   const more = names.length - shown;
   return names.slice(0, shown).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
+
+/** A time as `2026-11-24 01:00`, in UTC as it is recorded. */
+export function shortTime(iso: string): string {
+  return iso.slice(0, 16).replace("T", " ");
+}

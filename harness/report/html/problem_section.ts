@@ -2,6 +2,7 @@
 
 import type { Finding } from "../../../lib/image/finding.ts";
 import { type RuleRow, RULES } from "../../../lib/image/rule_ids.ts";
+import { shortTime, someNames } from "../../nightly/history/group_changes.ts";
 import { formatBytes } from "../../run/quantity.ts";
 import type { SplatRecord } from "../../run/run_result.ts";
 import { type Problem, type ProblemPlace, realityText } from "../problems.ts";
@@ -55,7 +56,7 @@ export function problemCard(problem: Problem, tree: ResultTree): Markup {
           )
         }`,
     ],
-    ["scenarios", problem.scenarios.length > 1 ? someOf(problem.scenarios) : undefined],
+    ["scenarios", problem.scenarios.length > 1 ? someNames(problem.scenarios, MAX_NAMES) : undefined],
     ["on", placeList(problem.places.map(({ job }) => job), tree)],
     ["passes on", passes.length === 0 ? undefined : placeList(passes, tree)],
     ["real?", realityText(problem)],
@@ -73,16 +74,6 @@ function sinceText(since: string | undefined, lastGood: string | undefined, { ru
   const good = lastGood === undefined ? "no good run is known" : `last good ${shortTime(lastGood)}`;
   if (since === undefined) return good;
   return `${since === run.started ? "this run" : shortTime(since)}, ${good}`;
-}
-
-function someOf(names: readonly string[]): string {
-  const more = names.length - MAX_NAMES;
-  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
-/** A time as `2026-11-24 01:00`, in UTC as it is recorded. */
-export function shortTime(iso: string): string {
-  return iso.slice(0, 16).replace("T", " ");
 }
 
 /** Jobs of the same suite on which the scenario passed: they say where to look as well. */
