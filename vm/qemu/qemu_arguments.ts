@@ -55,6 +55,8 @@ const KERNEL_PARAMETERS = [
   "no_timer_check",
   "panic=-1",
   "reboot=t",
+  // What a configuration may have on that makes pages other than a target's own faults do.
+  "transparent_hugepage=never",
 ];
 
 /**

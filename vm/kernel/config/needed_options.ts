@@ -19,14 +19,14 @@ export interface NeededFor {
 /** An option without which no scenario can run. */
 interface NeededOption {
   readonly name: string;
-  /** `y`, or the least number. */
-  readonly wanted: "y" | number;
+  /** `y`, `n`, or the least number. */
+  readonly wanted: "y" | "n" | number;
   readonly reason: string;
   /** What the configuration has instead; `n` when it does not name it. */
   readonly found: string;
 }
 
-type Row = readonly [name: string, reason: string, wanted?: "y" | number];
+type Row = readonly [name: string, reason: string, wanted?: "y" | "n" | number];
 
 const ALWAYS: readonly Row[] = [
   ["CONFIG_BLK_DEV_INITRD", "the agent comes in an initramfs"],
@@ -51,6 +51,16 @@ const VIRTIO: readonly Row[] = [
 const SERIAL: readonly Row[] = [
   ["CONFIG_SERIAL_8250_NR_UARTS", "the agent's serial port is the second one", 2],
   ["CONFIG_SERIAL_8250_RUNTIME_UARTS", "the agent's serial port is the second one", 2],
+];
+
+const ELSEWHERE = "stack and mappings of a 32-bit program lie elsewhere than the model has them";
+
+/** What makes images and /proc other than the model has them. */
+const UNWANTED: readonly Row[] = [
+  ["CONFIG_VMSPLIT_3G_OPT", ELSEWHERE, "n"],
+  ["CONFIG_VMSPLIT_2G", ELSEWHERE, "n"],
+  ["CONFIG_VMSPLIT_2G_OPT", ELSEWHERE, "n"],
+  ["CONFIG_VMSPLIT_1G", ELSEWHERE, "n"],
 ];
 
 /** The name of the project's own option, and the one of the code as posted in 2008. */
@@ -84,12 +94,12 @@ export function optionOf(
 }
 
 /**
- * The options that a kernel lacks and cannot be tested without.
+ * The options that a kernel lacks and cannot be tested without, and those that it cannot be tested with.
  *
  * @param config its `.config`, as it came out of Kconfig
  */
 export function missingOptions(config: KernelConfig, needed: NeededFor): NeededOption[] {
-  const rows: Row[] = [...ALWAYS, ...needed.channel === "virtio" ? VIRTIO : SERIAL];
+  const rows: Row[] = [...ALWAYS, ...UNWANTED, ...needed.channel === "virtio" ? VIRTIO : SERIAL];
   if (needed.needsPatchOption && !PATCH_OPTIONS.some((name) => config.get(name) === "y")) rows.unshift(PATCH);
   if (needed.isElf) {
     rows.push(["CONFIG_PVH", "QEMU loads a vmlinux by its PVH entry; a bzImage does without"]);
@@ -97,8 +107,8 @@ export function missingOptions(config: KernelConfig, needed: NeededFor): NeededO
   if (needed.isCompat) rows.push(["CONFIG_IA32_EMULATION", "the target is a 32-bit program"]);
   return rows.flatMap(([name, reason, wanted = "y"]) => {
     const found = optionOf(name, { config, release: needed.release })!;
-    const isThere = wanted === "y" ? found === "y" : Number(found) >= wanted;
-    return isThere ? [] : [{ name, wanted, reason, found }];
+    const isAsWanted = typeof wanted === "number" ? Number(found) >= wanted : found === wanted;
+    return isAsWanted ? [] : [{ name, wanted, reason, found }];
   });
 }
 
@@ -112,7 +122,7 @@ export function channelFor(config: KernelConfig | undefined, release: string): G
 
 /** A line for people: which option, what it is for, what there is. */
 export function neededText({ name, wanted, reason, found }: NeededOption): string {
-  const want = wanted === "y" ? "y" : `${wanted} or more`;
+  const want = typeof wanted === "number" ? `${wanted} or more` : wanted === "n" ? "not set" : wanted;
   const have = found === "m" ? "m (there is nobody to load modules)" : found === "n" ? "not set" : found;
   return `${name}: expected ${want}, found ${have}: ${reason}`;
 }

@@ -57,6 +57,9 @@ Deno.test("missingOptions() names each option, what was found, and what it is fo
   const texts = missingOptions(whole, { ...FOR, channel: "serial" }).map(neededText);
   assertEquals(texts.length, 2);
   assert(texts[0]!.startsWith("CONFIG_SERIAL_8250_NR_UARTS: expected 2 or more, found 1: "), texts[0]);
+  const split = missingOptions(new Map(whole).set("CONFIG_VMSPLIT_2G", "y"), FOR).map(neededText);
+  assertEquals(split.length, 1);
+  assert(split[0]!.startsWith("CONFIG_VMSPLIT_2G: expected not set, found y: stack and mappings"), split[0]);
   const modular = new Map(whole).set("CONFIG_VIRTIO_CONSOLE", "m");
   assertEquals(channelFor(modular, "6.1.9"), "serial");
   assert(neededText(missingOptions(modular, FOR)[0]!).includes("found m (there is nobody to load modules)"));
