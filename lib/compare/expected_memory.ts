@@ -109,7 +109,8 @@ function flagsOf(
   { context, table }: { context: ComparisonContext; table: VmFlagTable },
 ): Pick<ExpectedVma, "flags" | "flagsBy"> {
   if (context.dialect === "v11") return postedFlags(entry, areas, context);
-  const { bits, unnamed } = parseSmapsVmFlags(entry.vmFlags.join(" "), table);
+  const { bits: named, unnamed } = parseSmapsVmFlags(entry.vmFlags.join(" "), table);
+  const bits = named | BigInt(entry.sizes.get("ProtectionKey") ?? 0) << 32n;
   return { flags: unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits, flagsBy: "smaps" };
 }
 

@@ -52,6 +52,8 @@ const SYSCALL_NUMBERS = {
   lseek: [8, 19],
   mount: [165, 21],
   umount2: [166, 52],
+  pkey_mprotect: [329, 380, "4.9"],
+  pkey_alloc: [330, 381, "4.9"],
   mseal: [462, 462, "6.10"],
   unshare: [272, 310],
   setresuid: [117, 208],

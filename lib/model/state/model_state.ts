@@ -85,6 +85,8 @@ export class ModelState {
   locksOwnMemory = false;
   /** Whether the LDT is that of a program before exec, as Linux 2.6.28 keeps it. */
   keepsLdt = false;
+  /** How many protection keys the target has taken; a child has them too, a new program does not. */
+  protectionKeys = 0;
   /** What the FPU holds, once a stop has loaded registers; undefined while the target has not used it. */
   fpu: readonly XstatePart[] | undefined;
   /** Pages from the start of the heap to the program break. */
@@ -172,6 +174,7 @@ export class ModelState {
     this.defaultFlags = 0n;
     this.locksOwnMemory = false;
     this.fpu = undefined;
+    this.protectionKeys = 0;
     this.heapPages = 0;
     this.registers = undefined;
     this.selectors.clear();

@@ -103,3 +103,21 @@ Deno.test("protect_stack and set_mm make the calls that they name", () => {
   ]);
   assertEquals([expectedOf(compiled, "mprotect("), expectedOf(compiled, "prctl(0x23, 0x8")], [[0n], [0n]]);
 });
+
+Deno.test("pkey_protect gives each run a key of its own, which mprotect leaves alone", () => {
+  const { areas } = predictSteps([
+    map,
+    { op: "pkey_protect", area: "a", pages: "1,3", prot: "rw" },
+    { op: "mprotect", area: "a", pages: "all", prot: "r" },
+  ]);
+  assertEquals(areas.map(({ flags }) => [flags >> 32n, flags & VM.WRITE]), [[0n, 0n], [1n, 0n], [0n, 0n], [
+    2n,
+    0n,
+  ]]);
+});
+
+Deno.test("move_vdso moves two pages to a place where nothing else is put", () => {
+  const compiled = compileSteps([{ op: "move_vdso" }, map]);
+  const [to] = expectedOf(compiled, "mremap(");
+  assertEquals(compiled.stops[0]!.prediction.areas[0]!.start > Number(to! / 4096n) + 1, true);
+});

@@ -6,18 +6,43 @@ import { FILE_NAME, NAME, NUMBER, PAGE_COUNT, SEED } from "../fields.ts";
 import { DEVICES } from "../state/file_model.ts";
 import { flagBits, MAP_ANONYMOUS, MAP_FLAGS, protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { describeContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
-import { addressOf, addressRange } from "../state/page_set.ts";
+import { addressOf, addressRange, type AreaRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsAfterMprotect, vmFlagsOfMmap, vmProt } from "../state/vm_flag_rules.ts";
 import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import { withFile } from "./file.ts";
 import { fillRuns, populate, requireAccess, requireUnsealed } from "./pages.ts";
+import type { StepContext } from "./step_context.ts";
 
 const NO_FILE = 0xffffffffffffffffn;
 
 /** mmap's flags, and two words more: the file is opened for reading, the address is below 4 GiB. */
 const MMAP_WORDS = { ...MAP_FLAGS, readonly_file: 0, low: 0 };
+
+const PROTECTION_KEY_SHIFT = 32n;
+const PROTECTION_KEYS = 15n << PROTECTION_KEY_SHIFT;
+
+/** What mprotect(2) makes of areas. With a key of its own the areas get that too. */
+function protect(context: StepContext, { first, end }: AreaRun, prot: number, key?: bigint): void {
+  const { space, target: { series } } = context.state;
+  const before = space.areasIn(first, end);
+  space.change(first, end, (area) => {
+    const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
+    const flags = vmFlagsAfterMprotect(area.flags, prot, { series, isUntouched });
+    return {
+      ...area,
+      flags: key === undefined ? flags : flags & ~PROTECTION_KEYS | key << PROTECTION_KEY_SHIFT,
+    };
+  });
+  for (const { start, end: areaEnd, flags } of before) {
+    // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
+    const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;
+    if ((flags & lock) !== VM.LOCKED || (vmProt(prot) & VM.WRITE) === 0n) continue;
+    const from = Math.max(start, first);
+    populate(context, from, Math.min(areaEnd, end) - from);
+  }
+}
 
 /** Mapping, protecting and using memory. */
 export const MEMORY_STEPS = [
@@ -102,24 +127,25 @@ export const MEMORY_STEPS = [
     about: "mprotect(2).",
     fields: { prot: oneOf(PROTECTIONS) },
     apply(run, step, context) {
-      const { space, target: { series } } = context.state;
-      const { first, end } = run;
       const prot = protBits(step.prot);
-      requireUnsealed(space, run);
+      requireUnsealed(context.state.space, run);
       context.builder.succeed("mprotect", [...addressRange(run), BigInt(prot)]);
-      const before = space.areasIn(first, end);
-      space.change(first, end, (area) => {
-        const isUntouched = !area.hasAnonVma && (!area.file || area.file.isZeroDevice);
-        return { ...area, flags: vmFlagsAfterMprotect(area.flags, prot, { series, isUntouched }) };
-      });
-      for (const { start, end: areaEnd, flags } of before) {
-        // mprotect_fixup (mm/mprotect.c): locked memory that becomes writable gets its own pages at once.
-        const lock = VM.WRITE | VM.SHARED | VM.LOCKED | VM.LOCKONFAULT;
-        if ((flags & lock) !== VM.LOCKED || (vmProt(prot) & VM.WRITE) === 0n) continue;
-        const from = Math.max(start, first);
-        populate(context, from, Math.min(areaEnd, end) - from);
-      }
+      protect(context, run, prot);
     },
+  }),
+  definePagesStep({
+    op: "pkey_protect",
+    about: "pkey_alloc(2), and pkey_mprotect(2) with the new key, which restricts nothing by itself.",
+    fields: { prot: oneOf(PROTECTIONS) },
+    apply(run, step, context) {
+      const { state, builder } = context;
+      const key = BigInt(++state.protectionKeys);
+      builder.syscall("pkey_alloc", [0n, 0n], { expected: key });
+      const prot = protBits(step.prot);
+      builder.succeed("pkey_mprotect", [...addressRange(run), BigInt(prot), key]);
+      protect(context, run, prot, key);
+    },
+    since: () => [{ release: "4.9", what: "by pkey_alloc" }],
   }),
   defineStep({
     op: "write",

@@ -8,6 +8,7 @@ import { protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
+import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
 import { fillRuns, populate, requireUnsealed } from "./pages.ts";
 import type { StepContext } from "./step_context.ts";
@@ -95,7 +96,17 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
 
 const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
+/** Four pages in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S. */
 const VVAR_BYTES = 0x4000;
+/** The image of each word size has two pages. */
+const VDSO_PAGES = 2;
+
+/** Where the vdso is, or what lies some bytes from there, in a slot. */
+function findVdso({ builder }: StepContext, bytes = 0): OpArgument {
+  const op = { op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT } as const;
+  builder.emitWithResult(bytes === 0 ? op : { ...op, plus: BigInt(bytes) }, "auxv AT_SYSINFO_EHDR");
+  return { slot: VDSO_SLOT };
+}
 
 /** The steps of this family. */
 export const REMAP_STEPS = [
@@ -220,14 +231,9 @@ export const REMAP_STEPS = [
     op: "munmap_vvar",
     about: "Unmaps [vvar], the pages right below [vdso].",
     fields: {},
-    apply(_step, { builder }) {
-      // Four of them in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S.
-      const plus = BigInt(-VVAR_BYTES);
-      builder.emitWithResult(
-        { op: "auxv", type: AT_SYSINFO_EHDR, plus, keep: VDSO_SLOT },
-        "auxv AT_SYSINFO_EHDR",
-      );
-      builder.succeed("munmap", [{ slot: VDSO_SLOT }, BigInt(VVAR_BYTES)]);
+    apply(_step, context) {
+      const vvar = findVdso(context, -VVAR_BYTES);
+      context.builder.succeed("munmap", [vvar, BigInt(VVAR_BYTES)]);
     },
     since: () => [{ release: "3.16", what: "of a vvar mapping" }],
   }),
@@ -235,10 +241,22 @@ export const REMAP_STEPS = [
     op: "munmap_vdso",
     about: "Unmaps [vdso], wherever the kernel put it: nothing else lies within 16 pages above.",
     fields: {},
-    apply(_step, { builder, state }) {
-      builder.emitWithResult({ op: "auxv", type: AT_SYSINFO_EHDR, keep: VDSO_SLOT }, "auxv AT_SYSINFO_EHDR");
-      builder.succeed("munmap", [{ slot: VDSO_SLOT }, 0x10000n]);
-      for (const [key, { place }] of state.copied) if (place === "vdso") state.copied.delete(key);
+    apply(_step, context) {
+      context.builder.succeed("munmap", [findVdso(context), 0x10000n]);
+      const { copied } = context.state;
+      for (const [key, { place }] of copied) if (place === "vdso") copied.delete(key);
     },
+  }),
+  defineStep({
+    op: "move_vdso",
+    about: "mremap(2) of [vdso] as a whole: the kernel notes where it is then.",
+    fields: {},
+    apply(_step, context) {
+      const to = addressOf(context.state.place(VDSO_PAGES));
+      const size = addressOf(VDSO_PAGES);
+      const args = [findVdso(context), size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to];
+      context.builder.syscall("mremap", args, { expected: to });
+    },
+    since: () => [{ release: "4.8", what: "of a vdso" }],
   }),
 ] as const;
