@@ -24,14 +24,11 @@ const PRESENT = 1n << 63n;
 const SWAPPED = 1n << 62n;
 const FILE = 1n << 61n;
 /**
- * A mark in a hole, of userfaultfd for instance (Linux 5.19): shown as if in swap, of a type that no swap device has
- * (SWP_PTE_MARKER, include/linux/swap.h), with the marks in place of the offset.
+ * A mark of userfaultfd where there is no page (PTE_MARKER_UFFD_WP, Linux 5.19): shown as if in swap, of a type that no
+ * swap device has (SWP_PTE_MARKER, include/linux/swap.h: 30 in Linux 6.1, 31 since 6.2), with the mark as the offset.
  */
-const MARKER_TYPE = 31n;
-const SWAP_TYPE = 31n;
-const MARKS = 7n;
-/** PTE_MARKER_POISONED: what lay there is lost, so that there is something to be missed. */
-const POISONED = 2n;
+const WRITE_PROTECTED = 1n << 57n;
+const MARKS = [30n, 31n].map((type) => type | 1n << 5n);
 const FRAME = (1n << 55n) - 1n;
 /** What is left of an entry of which an i386 kernel before 2.6.30 filled in the lower 32 bits alone. */
 const CUT_FRAME = 0xffff_ffffn;
@@ -49,7 +46,7 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
   const entries: PagemapEntry[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const raw = view.getBigUint64(at + 8, true);
-    const isMark = (raw & SWAPPED) !== 0n && isHoleMark(raw & FRAME);
+    const isMark = (raw & SWAPPED) !== 0n && (raw & WRITE_PROTECTED) !== 0n && MARKS.includes(raw & FRAME);
     const swapped = (raw & SWAPPED) !== 0n && !isMark;
     // The frame of a page that is neither is 0 where the entry is whole.
     const isCut = (raw & (PRESENT | SWAPPED)) === 0n && (raw & CUT_FRAME) !== 0n;
@@ -64,11 +61,6 @@ export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
     });
   }
   return entries;
-}
-
-function isHoleMark(swapEntry: bigint): boolean {
-  const marks = swapEntry >> 5n;
-  return (swapEntry & SWAP_TYPE) === MARKER_TYPE && marks > 0n && marks <= MARKS && (marks & POISONED) === 0n;
 }
 
 /**

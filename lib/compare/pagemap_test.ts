@@ -63,10 +63,10 @@ Deno.test("parsePagemap() takes marks in holes for what they are, and no swap en
   const UFFD_WP = 1n << 57n;
   const entry = (type: bigint, offset: bigint) => SWAPPED | UFFD_WP | type | offset << 5n;
   const swapped = (raw: bigint): boolean => parse([0x1000n, raw])[0]!.swapped;
-  assertEquals(swapped(entry(31n, 1n)), false);
+  assertEquals([entry(30n, 1n), entry(31n, 1n)].map(swapped), [false, false]);
   assertEquals(isAnonymousPage(parse([0x1000n, entry(31n, 1n)])[0]!, undefined), false);
   // A page that was lost, a swap device's first pages, a page on its way to another frame.
-  assertEquals([entry(31n, 2n), entry(0n, 1n), entry(30n, 1n), entry(31n, 0x12345n)].map(swapped), [
+  assertEquals([entry(31n, 2n), entry(0n, 1n), SWAPPED | 30n | 1n << 5n, entry(31n, 0x12345n)].map(swapped), [
     ...[true, true, true, true],
   ]);
 });
