@@ -58,7 +58,10 @@ Deno.test("an interrupted build is no build that failed", async () => {
 
 Deno.test("reportError() shows how to start a lost guest again", async () => {
   const { text } = await reportError(new GuestLostError(LOST), COMMAND);
-  assertStringIncludes(text ?? "", "reproduce with:\n  qemu-system-x86_64 -append 'a b'");
+  assertStringIncludes(
+    text ?? "",
+    "to boot it alone, the console on the terminal (Ctrl-A X ends it):\n  qemu-system-x86_64 -append 'a b'",
+  );
 });
 
 Deno.test("reportError() calls any other error ckptest's own, and keeps its stack trace in a file", async () => {

@@ -32,7 +32,8 @@ export interface CatalogueOptions {
   readonly skipReason: (scenario: Scenario) => string | undefined;
   readonly onGuest?: (guest: Guest) => void;
   readonly onStart?: (scenario: Scenario, index: number) => void;
-  readonly onResult?: (result: ScenarioResult) => void;
+  /** Told of each result, which holds its images and is not kept. */
+  readonly onResult: (result: ScenarioResult) => void;
   /**
    * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice
    * after a splat; but no more once a splat has been reproduced in three scenarios.
@@ -62,13 +63,12 @@ const MAX_BOOTS = 2;
  * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last.
  * When guests no longer boot, the scenarios that are left are lost. An error of ckptest itself fails the scenario in
  * which it came.
- *
- * @returns the results; those until then where the run is interrupted
+ * An interrupted run ends early.
  */
 export function runCatalogue(
   scenarios: readonly Scenario[],
   options: CatalogueOptions,
-): Promise<ScenarioResult[]> {
+): Promise<void> {
   return new CatalogueRun(options).run(scenarios);
 }
 
@@ -85,7 +85,6 @@ interface Session {
 
 class CatalogueRun {
   readonly #options: CatalogueOptions;
-  readonly #results: ScenarioResult[] = [];
   readonly #reproduced = new Map<string, number>();
   readonly #toldAtBoot = new Set<string>();
   #session: Session | undefined;
@@ -95,7 +94,7 @@ class CatalogueRun {
     this.#options = options;
   }
 
-  async run(scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
+  async run(scenarios: readonly Scenario[]): Promise<void> {
     try {
       for (const [index, scenario] of scenarios.entries()) {
         const { name } = scenario;
@@ -118,7 +117,6 @@ class CatalogueRun {
     } finally {
       await this.#session?.guest[Symbol.asyncDispose]();
     }
-    return this.#results;
   }
 
   /** Does a part of the run; an error of ckptest itself is a result, and ends that part alone. */
@@ -133,8 +131,7 @@ class CatalogueRun {
   }
 
   #add(result: ScenarioResult): void {
-    this.#results.push(result);
-    this.#options.onResult?.(result);
+    this.#options.onResult(result);
   }
 
   async #runOne(scenario: Scenario): Promise<ScenarioResult> {

@@ -121,7 +121,9 @@ async function run(
 ): Promise<{ results: ScenarioResult[]; started: number; open: number }> {
   const guests = fakeGuests();
   const times = new Map<string, number>();
-  const results = await runCatalogue(names.map(scenario), {
+  const results: ScenarioResult[] = [];
+  await runCatalogue(names.map(scenario), {
+    onResult: (result) => void results.push(result),
     startGuest: guests.start,
     skipReason: ({ name }) => name === "unfit" ? "needs i386" : undefined,
     runScenario: (guest, { name }) => {

@@ -165,7 +165,8 @@ export class RunReport {
     const record = { platform, ...scenarioRecord(result), reproduce, files };
     this.#records.push(record);
     if (result.fault) this.#faults.add(result.scenario);
-    if (result.status === "lost" && !wasRun(result)) this.#notRun++;
+    // One boot that failed is the whole story.
+    if (result.status === "lost" && !wasRun(result)) return void this.#notRun++;
     // Nothing but allowed splats at boot or between scenarios: named at the end.
     if (!isCounted(record)) return;
     const stops = result.outcome?.stops ?? [];

@@ -243,13 +243,13 @@ Deno.test("RunReport names an entry of the allowlist that was used, and counts n
   });
 });
 
-Deno.test("RunReport counts scenarios that no guest was there for as lost, in a line each", async () => {
+Deno.test("RunReport counts scenarios that no guest was there for as lost, without a line for each", async () => {
   const rest = ["a", "b"].map((name) =>
     result(name, { status: "lost", reason: "not run: no boot", outcome: undefined, guestCommand: "" })
   );
   await report([LOST, ...rest], async (_, lines, close) => {
     assertEquals((await close()).counts, { passed: 0, failed: 0, lost: 3, skipped: 0 });
-    assertEquals(lines.filter((line) => /^LOST .* not run: no boot$/.test(line)).length, 2);
+    assertEquals(lines.filter((line) => line.startsWith("LOST")).length, 1);
     assertStringIncludes(lines.join("\n"), "1 guests lost, 2 scenarios not run (counted as failed)");
     assertEquals(lines.at(-1), "0 passed, 3 failed");
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { shellJoin } from "../host/shell_quote.ts";
+import { standaloneArguments } from "./qemu_arguments.ts";
 
 /** Why a guest counts as lost. */
 export type GuestLostReason = "timeout" | "panic" | "qemu-exit" | "protocol";
@@ -53,12 +54,12 @@ export class GuestLostError extends ExpectedError {
   }
 
   override get explanation(): string {
-    return `${this.message}\nreproduce with:\n  ${this.command}`;
+    return `${this.message}\nto boot it alone, the console on the terminal (Ctrl-A X ends it):\n  ${this.command}`;
   }
 
-  /** The command line that started the guest, quoted for a shell. */
+  /** A command line that starts such a guest with its console on the terminal, quoted for a shell. */
   get command(): string {
-    return shellJoin(this.argv);
+    return shellJoin(standaloneArguments(this.argv));
   }
 }
 

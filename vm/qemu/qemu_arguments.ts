@@ -112,6 +112,22 @@ const VIRTIO_PORTS = [
   ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=data,name=${PORT_NAMES.data}`],
 ];
 
+/**
+ * The same arguments for a person at a terminal, without the harness: the console is on the terminal, and nobody is at
+ * the other end of the agent's ports. The directory of the harness that a guest may have shared is gone.
+ */
+export function standaloneArguments(args: readonly string[]): string[] {
+  const values = new Map([["chardev:console", "mon:stdio"]]);
+  const pairs = args.map((arg, index) => [args[index - 1] ?? "", arg] as const);
+  const isShared = (arg: string) => arg.startsWith("local,id=share,") || arg.includes("fsdev=share");
+  return pairs.flatMap(([option, arg], index) => {
+    if (isShared(arg) || isShared(args[index + 1] ?? "")) return [];
+    const [kind, id] = arg.split(",", 2);
+    if (option !== "-chardev" || kind !== "socket") return [values.get(arg) ?? arg];
+    return [`null,${id}`];
+  });
+}
+
 function socket(id: string, path: string): string[] {
   return ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off`];
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { HOST_TAG, qemuArguments, type QemuOptions, SHARE_TAG } from "./qemu_arguments.ts";
+import { HOST_TAG, qemuArguments, type QemuOptions, SHARE_TAG, standaloneArguments } from "./qemu_arguments.ts";
 
 const OPTIONS: QemuOptions = {
   accelerator: "tcg",
@@ -63,6 +63,22 @@ Deno.test("qemuArguments() connects out to every socket, with commas in paths do
     "socket,id=data,path=/s/data,server=off",
     "socket,id=console,path=/a,,b/console,server=off",
   ]);
+});
+
+Deno.test("standaloneArguments() have the console on the terminal, and need nothing of a harness", () => {
+  const sockets = { control: "/s/control", data: "/s/data", console: "/s/console" };
+  for (const channel of ["virtio", "serial"] as const) {
+    const args = standaloneArguments(qemuArguments({ ...OPTIONS, sockets, channel, share: "/share" }));
+    const serial = args.flatMap((arg, index) => arg === "-serial" ? [args[index + 1]] : []);
+    assertEquals(serial[0], "mon:stdio");
+    assertEquals(args.filter((arg) => arg.includes("/s/") || arg.includes("share") || arg === "-fsdev"), []);
+    // What is named is there.
+    const ids = args.flatMap((arg) => /^null,id=(.+)/.exec(arg)?.[1] ?? []);
+    for (const arg of args) {
+      const id = /chardev[:=](\w+)/.exec(arg)?.[1];
+      if (id !== undefined) assert(ids.includes(id), `${id} of ${arg}`);
+    }
+  }
 });
 
 Deno.test("qemuArguments() refuses what cannot be", () => {

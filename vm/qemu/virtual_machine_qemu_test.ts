@@ -4,6 +4,7 @@ import { GuestLostError } from "./guest_lost_error.ts";
 import { buildKernel } from "../kernel/build/build_kernel.ts";
 import { runCommand } from "../host/run_command.ts";
 import { makeEmptyInitramfs, makeTestInitramfs } from "./testing/test_guest.ts";
+import { standaloneArguments } from "./qemu_arguments.ts";
 import { startVirtualMachine, type VirtualMachine } from "./virtual_machine.ts";
 
 const DEADLINE_MS = 30_000;
@@ -53,6 +54,26 @@ async function isAlive(pid: number): Promise<boolean> {
   const { code, lines } = await runCommand(["cat", `/proc/${pid}/stat`]);
   return code === 0 && !/\) [ZX]/.test(lines[0] ?? "");
 }
+
+Deno.test("the command of a guest can be run by a person, and shows the console", async () => {
+  await using vm = await start();
+  const [program = "", ...args] = standaloneArguments(vm.argv);
+  assertStringIncludes(vm.lost("timeout", "nothing").command, "mon:stdio");
+  await vm.close();
+  const shown = args.map((arg) => arg.replace("loglevel=5", "loglevel=7"));
+  const qemu = new Deno.Command(program, { args: shown, stdin: "piped", stdout: "piped" }).spawn();
+  let text = "";
+  const decoder = new TextDecoder();
+  const stdin = qemu.stdin.getWriter();
+  for await (const bytes of qemu.stdout) {
+    text += decoder.decode(bytes, { stream: true });
+    // As a person ends it: Ctrl-A X.
+    if (text.includes("Linux version 6.1")) await stdin.write(Uint8Array.of(1, 0x78)).catch(() => {});
+  }
+  await stdin.close().catch(() => {});
+  assertEquals((await qemu.status).code, 0, text);
+  assertStringIncludes(text, "Linux version 6.1");
+});
 
 Deno.test("a guest boots, speaks on its control port, and carries 1 MiB both ways on its data port", async () => {
   await using vm = await start();

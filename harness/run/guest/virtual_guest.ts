@@ -5,7 +5,7 @@ import { SerialLine } from "../../../vm/agent/serial_line.ts";
 import { throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
-import type { GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
+import { type GuestChannel, standaloneArguments } from "../../../vm/qemu/qemu_arguments.ts";
 import {
   startVirtualMachine,
   type VirtualMachine,
@@ -64,7 +64,7 @@ export async function startVirtualGuest(
     return {
       ...{ machine, agent: session, console: machine.console, ended: machine.exited },
       bootMilliseconds: performance.now() - begin,
-      command: shellJoin(machine.argv),
+      command: shellJoin(standaloneArguments(machine.argv)),
       [Symbol.asyncDispose]: () => machine.close(),
     };
   } catch (error) {
