@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { HOST_TAG, qemuArguments, type QemuOptions, SHARE_TAG, standaloneArguments } from "./qemu_arguments.ts";
+import {
+  HOST_TAG,
+  qemuArguments,
+  type QemuOptions,
+  SHARE_TAG,
+  standaloneArguments,
+} from "./qemu_arguments.ts";
 
 const OPTIONS: QemuOptions = {
   accelerator: "tcg",
