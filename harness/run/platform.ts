@@ -3,6 +3,7 @@
 import { type KernelArch, PLATFORM_ARCHES, PLATFORM_NAMES, type TargetArch } from "../../lib/abi/arch.ts";
 import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import { didYouMean } from "../../vm/host/did_you_mean.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 
 /** A kernel and the kind of program that runs on it. */
@@ -85,12 +86,14 @@ function parsePlatform(word: string, others: Pick<Platform, "flavour" | "series"
   throw new UsageError(
     `option --arch takes ${PLATFORM_NAMES.join(", ")}, each with -FLAVOUR behind it (${
       KERNEL_FLAVOURS.slice(1).join(", ")
-    }), and @5.10 or @6.12, or all: found "${word}"`,
+    }), and @5.10 or @6.12, or all: found "${word}"${didYouMean(word, PLATFORM_NAMES)}`,
   );
 }
 
 function knownOf<const T extends string>(all: readonly T[], name: string, where: string): T {
   const found = all.find((known) => known === name);
-  if (found === undefined) throw new UsageError(`${where} ${all.join(", ")}: found "${name}"`);
+  if (found === undefined) {
+    throw new UsageError(`${where} ${all.join(", ")}: found "${name}"${didYouMean(name, all)}`);
+  }
   return found;
 }
