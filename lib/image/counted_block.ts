@@ -63,6 +63,8 @@ export const BY_SIZE = { field: "xstate_size", id: "E_XSTATE_SIZE", unit: 1, mos
 export interface CountedBlock {
   /** The record with the count. */
   readonly node: RecordNode;
+  /** Path of the bytes. */
+  readonly path: string;
   /** The field. */
   readonly field: string;
   /** What a wrong count is called. */
@@ -75,6 +77,8 @@ export interface CountedBlock {
   readonly unit: number;
   /** Most units that there can be. */
   readonly most: number;
+  /** The record whose state the bytes are, where their number stands in another one. */
+  readonly sizeOf?: RecordNode;
   /** Records that may follow. */
   readonly next: readonly RecordName[];
   /** The bytes, less than there should be where the image ends. */

@@ -23,6 +23,7 @@ import {
   RECORDS,
   recordType,
 } from "./records.ts";
+import { isStateSize } from "../x86/xstate.ts";
 import { dataView, readStruct } from "./struct_codec.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";
 
@@ -138,8 +139,10 @@ export class Decoder {
     }
     const path = this.#path.next(name ?? "unknown");
     this.#checkLength(name, header, offset, path);
-    const what = `the image ends in ${name === undefined ? "a" : "the"} ${name ?? "unknown"} record`;
-    const payload = yield* this.#take(header.len, path, what);
+    // What no record ends behind is garbage, and began with the header.
+    const payload = name === undefined
+      ? yield* this.#takeUnknown(header, { offset, path })
+      : yield* this.#take(header.len, path, `the image ends in the ${name} record`);
     const length = HEADER_SIZE + header.len;
     this.#lastPath = path;
     if (name === undefined) {
@@ -152,6 +155,17 @@ export class Decoder {
     const node = { kind: "record", name, offset, length, path, header, fields, payload } as unknown;
     yield* this.#follow(node as RecordNode);
     return name;
+  }
+
+  *#takeUnknown({ type, len }: RecordHeader, place: { offset: number; path: string }): Steps<Uint8Array> {
+    const bytes = len === 0 ? NO_BYTES : yield { kind: "need", count: len, peek: false };
+    if (bytes.length < len) {
+      const message = "a record of an unknown type, in which the image ends";
+      const values = { expected: "a type that is known", actual: `type ${type}, ${len} bytes` };
+      this.#fail({ id: "E_UNKNOWN_RECORD", ...place, message, ...values });
+    }
+    this.#offset += len;
+    return bytes;
   }
 
   #checkLength(name: RecordName | undefined, { len }: RecordHeader, at: number, path: string): void {
@@ -257,7 +271,7 @@ export class Decoder {
     const [place, bytes] = node.fields.used_math === 0 || arch === undefined
       ? yield* this.#block(node, 0, { unit: size, next })
       // The count stands at the beginning of the image.
-      : yield* this.#block(node, size, { ...BY_SIZE, node: arch, next });
+      : yield* this.#block(node, size, { ...BY_SIZE, node: arch, next, sizeOf: node });
     if (bytes.length > 0) yield { kind: "xstate", ...place, bytes };
   }
 
@@ -268,10 +282,10 @@ export class Decoder {
     own: Partial<CountedBlock> = {},
   ): Steps<[place: { offset: number; length: number; path: string }, bytes: Uint8Array]> {
     const { kind, text, ...known } = BLOCKS[node.name];
-    const block = { ...known, node, count, bytes: NO_BYTES, ...own } as CountedBlock;
+    const path = `${node.path}/${kind}`;
+    const block = { ...known, node, path, count, bytes: NO_BYTES, ...own } as CountedBlock;
     const length = count * block.unit;
     const offset = this.#offset;
-    const path = `${node.path}/${kind}`;
     const bytes = length === 0 ? NO_BYTES : yield { kind: "need", count: length, peek: false };
     if (bytes.length < length) {
       this.#failCount({ ...block, bytes }, NO_BYTES);
@@ -305,8 +319,13 @@ export class Decoder {
   #failCount(block: CountedBlock, ahead: Uint8Array): void {
     const found = trueCount(block, ahead, this.#numbering ?? "plain");
     if (found === undefined) return;
-    const { node, field, id, base = 0, unit } = block;
-    const message = `${found.name} stands behind ${found.count * unit} bytes of what it counts`;
+    const { node, path, field, id, base = 0, unit, sizeOf } = block;
+    const message = `${found.name} stands behind ${found.count * unit} bytes of ${path}`;
+    if (sizeOf && found.count === 0) {
+      this.#failField(sizeOf, "used_math", { id: "E_USED_MATH", message, expected: "0" });
+    }
+    // Bytes that are lost or too many there: no state has that size.
+    if (sizeOf && !isStateSize(found.count)) return;
     this.#failField(node, field, { id, message, expected: String(base + found.count) });
   }
 

@@ -136,7 +136,8 @@ export class RuleChecker {
     if (parent === wanted) return;
     const words = node.name === "MM_CONTEXT" ? "its objref, 0" : kind === "pid" ? `pid ${wanted}` : "0";
     const values = { expected: words, actual: String(parent), at: 4 };
-    this.#context.report("E_PARENT", node, { message: `wrong parent of ${node.name}`, ...values });
+    const message = `wrong parent of ${node.name}${kind === "pid" ? ", or of the records before" : ""}`;
+    this.#context.report("E_PARENT", node, { message, ...values });
   }
 
   #checkPadding(node: RecordNode): void {

@@ -9,6 +9,12 @@ export const XSAVE_HEADER = { offset: 512, size: 64 } as const;
 /** Where the high halves of ymm0 to ymm15 stand. Later components stand where CPUID leaf 13 says. */
 export const AVX_COMPONENT = { offset: 576, size: 256 } as const;
 
+/** Whether an FPU state can have a size: FXSAVE, XSAVE, FSAVE or the kernel's software FPU. */
+export function isStateSize(size: number): boolean {
+  return [108, FSAVE_SIZE, 136, FXSAVE_SIZE].includes(size) ||
+    (size >= AVX_COMPONENT.offset && size % 8 === 0);
+}
+
 /** Fields of the FXSAVE area: offset and size in bytes (Intel SDM, FXSAVE). */
 export const FXSAVE_FIELDS = {
   fcw: { offset: 0, size: 2 },

@@ -3,6 +3,20 @@ import type { RecordNode, RecordNodeOf } from "../nodes.ts";
 import { hasBreakpoint } from "./cpu_rules.ts";
 import { hex, type RuleContext } from "./rule_context.ts";
 
+/** Where leftovers come from, in words: see lib/image/posted_leftovers.ts. */
+const LEFT_BY: Readonly<Record<string, string>> = {
+  "TASK._padding": "the upper half of head.time",
+  "VMA._padding": "mm.map_count before the first VMA",
+  "CPU.r15": "all of thread",
+  "CPU.r14": "vm_start of the last VMA",
+  "CPU.r13": "vm_end of the last VMA",
+  "CPU.r12": "vm_page_prot of the last VMA",
+  "CPU.r11": "mm.brk",
+  "CPU.r10": "mm.start_stack",
+  "CPU.r9": "mm.arg_start",
+  "CPU.r8": "mm.arg_end",
+};
+
 /**
  * What the code as posted gets wrong in records that are whole otherwise.
  *
@@ -18,7 +32,9 @@ export function checkAsPosted(
     const value = BigInt(fields[name] ?? 0);
     if (predicted !== undefined && value !== predicted) {
       const message = "unused bytes do not hold what the code as posted leaves there";
-      const values = { expected: hex(predicted), actual: hex(value) };
+      const from = LEFT_BY[`${node.name}.${name}`];
+      const expected = `${hex(predicted)}${from === undefined ? "" : ` (${from})`}`;
+      const values = { expected, actual: hex(value) };
       context.reportField("E_PADDING", node, name, { message, ...values });
     } else if (value !== 0n) {
       const message = "unused bytes hold what the buffer held before: as posted";

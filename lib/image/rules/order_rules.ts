@@ -103,12 +103,15 @@ export class OrderRules {
       const message = `a name for a VMA of type ${last.fields.vma_type}`;
       return context.report("E_FNAME_UNEXPECTED", node, { message, ...values });
     }
+    // What is missing would stand here, and belongs to the record before.
+    const missing = (record: RecordNode) => ({ ...record, offset: node.offset });
     if (last?.name === "FD_DATA" || isFileVma) {
-      return context.report("E_FNAME_MISSING", last, { message: `no name after ${last.path}`, ...values });
+      const message = `no name after ${last.path}`;
+      return context.report("E_FNAME_MISSING", missing(last), { message, ...values });
     }
     if (last !== undefined && allowed.includes("PGARR")) {
       const message = "the contents of the VMA do not end with a PGARR of 0";
-      return context.report("E_PGARR_END", last, { message, ...values });
+      return context.report("E_PGARR_END", missing(last), { message, ...values });
     }
     const message = `wrong record after ${last?.path ?? "the start"}`;
     context.report("E_ORDER", node, { message, ...values });

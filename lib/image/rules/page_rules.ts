@@ -15,7 +15,8 @@ interface Chunk {
 /** Judges the page-array chunks of each VMA. */
 export class PageRules {
   readonly #context: RuleContext;
-  #chunk: Chunk | undefined;
+  /** The last chunk, and the one before as long as nothing is known of the last one but its header. */
+  #chunks: Chunk[] = [];
   #index = 0;
   #last = -1n;
 
@@ -26,22 +27,20 @@ export class PageRules {
 
   /** Takes the next record. */
   visit(node: RecordNode): void {
-    if (node.name === "MM_CONTEXT") this.#flush(true);
-    if (node.name === "VMA") {
-      this.#flush(true);
-      this.#index = 0;
-      this.#last = -1n;
-    }
-    if (node.name !== "PGARR") return;
-    const isEnd = node.fields.nr_pages === 0n;
-    this.#flush(isEnd);
-    if (isEnd) this.#last = -1n;
-    else this.#chunk = { record: node, pages: undefined };
+    const isEnd = node.name === "PGARR" && node.fields.nr_pages === 0n;
+    if (isEnd || node.name === "VMA" || node.name === "MM_CONTEXT") this.#flush(true);
+    if (node.name === "VMA") this.#index = 0;
+    if (isEnd || node.name === "VMA") this.#last = -1n;
+    if (node.name !== "PGARR" || isEnd) return;
+    if (this.#chunks.length === 2) this.#judge(this.#chunks.shift()!, false);
+    this.#chunks.push({ record: node, pages: undefined });
   }
 
   /** The pages of the PGARR before. */
   pages(node: PagesNode): void {
-    if (this.#chunk !== undefined) this.#chunk.pages = node;
+    const chunk = this.#chunks.at(-1);
+    if (chunk !== undefined) chunk.pages = node;
+    if (this.#chunks.length === 2) this.#judge(this.#chunks.shift()!, false);
     this.#checkAddresses(node);
     const vma = this.#context.task.vma;
     const device = this.#context.flags?.bits;
@@ -58,6 +57,13 @@ export class PageRules {
   /** The image is over. `isCut`: then nothing tells whether a chunk was the last one. */
   finish(isCut: boolean): void {
     this.#flush(isCut ? undefined : true);
+  }
+
+  #flush(isLast: true | undefined): void {
+    const chunks = this.#chunks.splice(0);
+    // A header that could not be read any further says nothing of the chunk before.
+    const isNext = isLast === undefined && chunks.at(-1)?.pages === undefined ? undefined : false;
+    chunks.forEach((chunk, i) => this.#judge(chunk, i === chunks.length - 1 ? isLast : isNext));
   }
 
   #checkAddresses(node: PagesNode): void {
@@ -82,12 +88,9 @@ export class PageRules {
     this.#last = last;
   }
 
-  /** Judges the chunk that waits. A header without pages at the end of a cut image tells nothing. */
-  #flush(isLast: boolean | undefined): void {
-    const chunk = this.#chunk;
-    this.#chunk = undefined;
-    if (chunk === undefined || (isLast === undefined && chunk.pages === undefined)) return;
-    const { record, pages } = chunk;
+  /** Judges a chunk. A header without pages at the end of a cut image tells nothing. */
+  #judge({ record, pages }: Chunk, isLast: boolean | undefined): void {
+    if (isLast === undefined && pages === undefined) return;
     const count = pages?.count ?? 0;
     const isFirst = this.#index++ === 0;
     const { isPort, format } = this.#context;
