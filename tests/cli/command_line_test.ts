@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { setTimeout } from "node:timers/promises";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join, relative, resolve } from "@std/path";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
 
@@ -379,7 +379,14 @@ Deno.test("report writes every format to standard output, and with --out to a fi
       "report.out",
     ]);
     assertEquals([toFile.code, toFile.stdout], [0, ""]);
-    assertEquals(await Deno.readTextFile(join(dir, "report.out")), stdout);
+    const written = await Deno.readTextFile(join(dir, "report.out"));
+    const links = [...written.matchAll(/href="([^"#]+\.(?:ckpt|log))"/g)].map(([, to]) => to!);
+    assertEquals(links.length > 0, format === "html");
+    // From the file they lead to the files that were kept; from standard output the page may go anywhere.
+    for (const to of links) assert(stdout.includes(`href="${resolve(dir, to)}"`), to);
+    assert(await Promise.all(links.slice(0, 3).map((to) => Deno.stat(resolve(dir, to)))));
+    const base = `href="${relative(dir, nightly)}/`;
+    assertEquals(written.replaceAll(base, `href="${nightly}/`), stdout);
   }
   assertEquals((await run(["report", nightly])).stdout.slice(0, 11), "nightly run");
 });
