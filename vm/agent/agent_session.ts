@@ -179,16 +179,22 @@ export class AgentSession {
    * user_regs_struct` of the guest's kernel; `xstate`: the regset NT_X86_XSTATE, or in its place `fpxregs` or `fpregs`;
    * `debugreg`: eight words; `tls`: three `struct user_desc`.
    *
-   * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it
+   * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it; `calls`:
+   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads. It does so
+   * where nothing of that is seen afterwards (vm/guest/agent/inject.c); else they are not in the answer.
    */
   registers(
     pid: number,
-    { fpu = true }: { fpu?: boolean } = {},
+    { fpu = true, calls = false }: { fpu?: boolean; calls?: boolean } = {},
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return this.#ask("regs", [["pid", pid], ["fpu", fpu ? undefined : 0]], (answer) => {
-      for (const name of ["gpr", "debugreg", "tls"]) blobOf(answer, name);
-      return answer.blobs;
-    });
+    return this.#ask(
+      "regs",
+      [["pid", pid], ["fpu", fpu ? undefined : 0], ["calls", calls ? 1 : undefined]],
+      (answer) => {
+        for (const name of ["gpr", "debugreg", "tls"]) blobOf(answer, name);
+        return answer.blobs;
+      },
+    );
   }
 
   /** Becomes a process's tracer and stops it in the tracer's way. One process at a time. */

@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fillPage } from "../../lib/model/state/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
-import { AgentError } from "./agent_session.ts";
+import { AgentError, type AgentSession } from "./agent_session.ts";
+import { programClosure } from "../initramfs/program_closure.ts";
 import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { BLOCK_REGISTERS, decodeResults, encodeProgram, encodeRegisterBlock } from "./target_program.ts";
 import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
@@ -254,6 +255,96 @@ agentTest(
     assertEquals(decodeResults(ops, await session.results()).results.at(-1)?.value, 0n);
   },
 );
+
+/** Break and LDT of a stopped target, as it tells them itself. */
+async function callsOf(session: AgentSession, pid: number): Promise<{ brk: bigint; ldt: Uint8Array }> {
+  const found = await session.registers(pid, { calls: true });
+  return { brk: new DataView(found.get("brk")!.buffer).getBigUint64(0, true), ldt: found.get("ldt")! };
+}
+
+/** All that can be seen of a process, but for how often it was switched and how long it ran. */
+async function seenOf(session: AgentSession, pid: number): Promise<unknown[]> {
+  const files = await session.observe(pid, ["maps", "pages", "syscall", "smaps", "status", "auxv"]);
+  const status = new TextDecoder().decode(files.get("status"));
+  files.delete("status");
+  return [
+    status.replace(/^(\w*ctxt_switches|VmPeak|VmHWM):.*$/gm, ""),
+    ...files,
+    ...await session.registers(pid),
+  ];
+}
+
+agentTest(
+  "a stopped target tells its break and its LDT, and nothing of that is to be seen",
+  async (session, arch) => {
+    const modifyLdt = NR[arch].modifyLdt;
+    const nr = arch === "i386" ? { brk: 45, sigprocmask: 175 } : { brk: 12, sigprocmask: 14 };
+    const ops: TargetOp[] = [
+      { op: "syscall", nr: nr.brk, args: [0n], keep: 1 },
+      { op: "stop", label: 0, killNr: NR[arch].kill },
+      { op: "data", offset: 0, bytes: userDescriptor(2, 0x1234, 0x777) },
+      { op: "syscall", nr: modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+      { op: "stop", label: 1, killNr: NR[arch].kill, registers: 1024 },
+      { op: "data", offset: 0, bytes: userDescriptor(8191, 0, 0xfffff) },
+      { op: "syscall", nr: modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+      { op: "syscall", nr: modifyLdt, args: [0n, { scratch: 0 }, 65536n] },
+      { op: "report", address: { scratch: 0 }, length: 65536 },
+      { op: "stop", label: 2, killNr: NR[arch].kill },
+      { op: "syscall", nr: nr.brk, args: [0n] },
+    ];
+    const empty = await runToStop(session, ops);
+    const { pid } = empty;
+    // Everything is read twice, since reading smaps or memory may itself bring a page in.
+    await seenOf(session, pid);
+    const before = await seenOf(session, pid);
+    const first = await callsOf(session, pid);
+    assertEquals(await seenOf(session, pid), before);
+    assertEquals(first.ldt.length, 0);
+    await session.cont(pid);
+    await session.event();
+    await seenOf(session, pid);
+    const withLdt = await seenOf(session, pid);
+    const second = await callsOf(session, pid);
+    assertEquals(await seenOf(session, pid), withLdt);
+    // Two empty entries, then base 0x1234 and limit 0x777, as the processor has them.
+    assertEquals(second.ldt.toHex(), `${"00".repeat(16)}77073412${second.ldt.slice(20).toHex()}`);
+    assertEquals(second.ldt.length, 24);
+    await session.cont(pid);
+    await session.event();
+    const full = await callsOf(session, pid);
+    await session.cont(pid);
+    assertEquals((await session.event()).kind, "exit");
+    const { results } = decodeResults(ops, await session.results());
+    assertEquals(full.ldt, results.find(({ bytes }) => bytes)?.bytes);
+    for (const { brk } of [first, second, full]) assertEquals(brk, results[0]!.value);
+    assertEquals(results.at(-1)!.value, results[0]!.value);
+  },
+);
+
+agentTest("a program that sleeps goes on sleeping after it has told its break", async (session, arch) => {
+  // The sleep(1) of this machine is a 64-bit program.
+  if (arch === "i386") return;
+  await session.mkdir("/bin");
+  await session.writeFile("/bin/sleep", await Deno.readFile("/bin/sleep"));
+  for (const { path, source } of await programClosure("sleep")) {
+    await session.call("mkdir", "/lib64", 0o755).catch(() => {});
+    for (let end = path.indexOf("/", 1); end > 0; end = path.indexOf("/", end + 1)) {
+      await session.mkdir(path.slice(0, end));
+    }
+    await session.writeFile(path, await Deno.readFile(source));
+  }
+  const { pid } = await session.exec(["/bin/sleep", "1"]);
+  await session.quiesce(pid);
+  await session.stop(pid);
+  const { brk } = await callsOf(session, pid);
+  const maps = new TextDecoder().decode((await session.observe(pid, ["maps"])).get("maps"));
+  const heap = /^([0-9a-f]+)-([0-9a-f]+) .*\[heap\]$/m.exec(maps)!;
+  assert(brk > BigInt(`0x${heap[1]}`) && brk <= BigInt(`0x${heap[2]}`), `${brk.toString(16)} ${heap[0]}`);
+  await session.cont(pid);
+  // The call is restarted by its restart block, and ends when its time is over.
+  while ((await session.quiesce(pid)).state !== "exited") await new Promise((done) => setTimeout(done, 50));
+  assertEquals(await session.quiesce(pid), { state: "exited", code: 0 });
+});
 
 Deno.test({
   name: "agent, x86_64: shows the TLS entries of the GDT",

@@ -27,6 +27,7 @@ const AGENT = [
   "agent/command.c",
   "agent/devices.c",
   "agent/files.c",
+  "agent/inject.c",
   "agent/observe.c",
   "agent/process.c",
   "agent/procfs.c",

@@ -64,7 +64,8 @@ export async function observeCheckpoint(
   const after = own ? before : await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const image = reply.image ?? new Uint8Array(0);
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
-  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image) });
+  // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
+  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image), calls: own === undefined });
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))
       .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))

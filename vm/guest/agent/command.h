@@ -48,8 +48,10 @@
 	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
 	/* A process that does not rest after that is called running. */ \
 	DO(limit_ms, NEVER) \
-	/* Parts of files, numbers of pages, and whether the registers of the FPU are asked for. */ \
-	DO(offset, 0) DO(length, NEVER) DO(count, 0) DO(fpu, 1)
+	/* Parts of files, and numbers of pages. */ \
+	DO(offset, 0) DO(length, NEVER) DO(count, 0) \
+	/* Whether the registers of the FPU are asked for, and the process itself. */ \
+	DO(fpu, 1) DO(calls, 0)
 
 #define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input)
 

@@ -266,7 +266,7 @@ long command_pagehash(const struct command *command)
 	}
 	blob_end("pagehash", &blob);
 	if (memory.is_visited)
-		error = tracer_leave(&memory.visit);
+		error = tracer_leave(&memory.visit, 0);
 	if (memory.fd >= 0)
 		SYS(close, memory.fd);
 	if (error >= 0 && !hash_is(&addresses, command->hash))

@@ -10,6 +10,7 @@
 
 #include "channel.h"
 #include "command.h"
+#include "inject.h"
 #include "process.h"
 #include "procfs.h"
 #include "tracer.h"
@@ -19,12 +20,10 @@
 #define GENERAL_REGISTERS 27
 #define FPREGS_BYTES 512
 #define FIRST_TLS_ENTRY 12
-#define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)
 #else
 #define GENERAL_REGISTERS 17
 #define FPREGS_BYTES 108
 #define FIRST_TLS_ENTRY 6
-#define DEBUG_REGISTERS_OFFSET 252
 #endif
 
 #define FXSAVE_BYTES 512
@@ -60,9 +59,9 @@ static long wait_for_trap(int pid, bool event)
 	}
 }
 
-static long detach(int pid, bool was_stopped)
+static long detach(int pid, bool was_stopped, int signal)
 {
-	long error = SYS(ptrace, PTRACE_DETACH, pid, 0, 0);
+	long error = SYS(ptrace, PTRACE_DETACH, pid, 0, signal);
 
 	// Without its tracer the process goes back to the stop that it was in.
 	if (error >= 0 && was_stopped)
@@ -104,9 +103,9 @@ long tracer_visit(struct visit *visit, int pid)
 	return error == -EIO ? attach(pid) : error;
 }
 
-long tracer_leave(const struct visit *visit)
+long tracer_leave(const struct visit *visit, int signal)
 {
-	return visit->was_attached ? 0 : detach(visit->pid, visit->was_stopped);
+	return visit->was_attached ? 0 : detach(visit->pid, visit->was_stopped, signal);
 }
 
 // Has a process that is seized carry out one instruction.
@@ -152,7 +151,7 @@ long command_attach(const struct command *command)
 long command_detach(const struct command *command)
 {
 	int pid = (int)command->pid;
-	long error = detach(pid, pid == attached_pid && attached_was_stopped);
+	long error = detach(pid, pid == attached_pid && attached_was_stopped, 0);
 
 	if (pid == attached_pid)
 		attached_pid = 0;
@@ -236,16 +235,20 @@ static long send_all(int pid, bool with_fpu)
 }
 
 // The registers of a process, which is left as it was: attached to, stopped, or neither. fpu=0: but for those of the
-// FPU, since a kernel of 2008 counts a task as one that uses it as soon as somebody asks.
+// FPU, since a kernel of 2008 counts a task as one that uses it as soon as somebody asks. calls=1: and what it tells of
+// itself by system calls, if it is stopped and nobody traces it.
 long command_regs(const struct command *command)
 {
 	struct visit visit;
+	int signal = 0;
 	long error = tracer_visit(&visit, (int)command->pid);
 
 	if (error < 0)
 		return failed(error, "PTRACE_SEIZE");
 	error = send_all(visit.pid, command->fpu != 0);
-	long left = tracer_leave(&visit);
+	if (error >= 0 && command->calls != 0 && visit.was_stopped && !visit.was_attached)
+		error = inject_calls(visit.pid, &signal);
+	long left = tracer_leave(&visit, signal);
 
 	return error >= 0 ? left : error;
 }

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Two system calls that a stopped process is made to carry out, for what no other interface tells of it: its break and
+// its LDT. Nothing of it is to be seen afterwards. It is stopped in a system call, so the instruction that enters the
+// kernel lies right before the one that it returns to. Its registers are put back, and with them the call that is to be
+// restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes through a mapping of its own, a shared one, which
+// joins no neighbour and needs no page of the process.
+#include "inject.h"
+
+#include <asm/ptrace-abi.h>
+#include <asm/signal.h>
+#include <linux/errno.h>
+#include <linux/mman.h>
+#include <linux/ptrace.h>
+
+#include "channel.h"
+#include "procfs.h"
+#include "../common/syscall.h"
+
+#define LDT_BYTES 65536
+// What one page table maps, at most: one that maps nothing else goes with the mapping.
+#define TABLE_SPAN (4UL << 20)
+#define LDT_ENTRY_BYTES 8
+#define KERNEL_SIGSET_BYTES 8
+#define TRAP_FLAG 0x100
+#define UNBLOCKABLE (1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1))
+// Linux 6.4: include/uapi/linux/ptrace.h.
+#define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+
+// Places in what PTRACE_GETREGS gives.
+#ifdef __x86_64__
+enum {
+	AT_BP = 4, AT_BX, AT_R11, AT_R10, AT_R9, AT_R8, AT_AX, AT_CX, AT_DX, AT_SI, AT_DI, AT_ORIG_AX, AT_IP, AT_CS,
+	AT_FLAGS, REGISTERS = 27,
+};
+static const u8 CHANGED[] = {
+	AT_BP, AT_BX, AT_R11, AT_R10, AT_R9, AT_R8, AT_AX, AT_CX, AT_DX, AT_SI, AT_DI, AT_ORIG_AX, AT_IP, AT_FLAGS,
+};
+#else
+enum { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP, AT_AX, AT_ORIG_AX = 11, AT_IP, AT_CS, AT_FLAGS, REGISTERS = 17 };
+static const u8 CHANGED[] = { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP, AT_AX, AT_ORIG_AX, AT_IP, AT_FLAGS };
+#endif
+
+// A way into the kernel: code segment, instruction, numbers of system calls and registers of their arguments.
+struct entry {
+	u16 cs;
+	u8 code[2];
+	u16 brk, mmap, munmap, modify_ldt;
+	u8 arguments[6];
+};
+
+static const struct entry ENTRIES[] = {
+#ifdef __x86_64__
+	{ 0x33, { 0x0f, 0x05 }, 12, 9, 11, 154, { AT_DI, AT_SI, AT_DX, AT_R10, AT_R8, AT_R9 } },
+#endif
+	// On a 64-bit kernel, and on a 32-bit one.
+	{ 0x23, { 0xcd, 0x80 }, 45, 192, 91, 123, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
+	{ 0x73, { 0xcd, 0x80 }, 45, 192, 91, 123, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
+};
+
+struct injection {
+	int pid;
+	int memory;
+	const struct entry *entry;
+	unsigned long registers[REGISTERS];
+	// A signal that came in spite of all, for when the process goes on.
+	int signal;
+};
+
+// A number of /proc/PID/status, hexadecimal or a decimal digit; 0 where the kernel does not tell it.
+static u64 status_number(const char *status, const char *name)
+{
+	char hex[20] = "0x";
+	u64 value = 0;
+
+	for (; *status != '\0'; status++) {
+		if (!text_starts(status, name))
+			continue;
+		status += text_length(name);
+		for (size_t i = 2; i + 1 < sizeof(hex) && *status > ' '; i++)
+			hex[i] = *status++;
+		text_number(hex, &value);
+		break;
+	}
+	return value;
+}
+
+static const struct entry *entry_of(const struct injection *injection)
+{
+	u8 code[2];
+
+	const unsigned long *registers = injection->registers;
+	u64 at = registers[AT_IP] - sizeof(code);
+
+	// Outside of a system call there may be a critical section (rseq) that must not be left.
+	if ((long)registers[AT_ORIG_AX] < 0 || sys_pread(injection->memory, code, sizeof(code), at) != sizeof(code))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(ENTRIES); i++)
+		if (ENTRIES[i].cs == registers[AT_CS] && memcmp(ENTRIES[i].code, code, sizeof(code)) == 0)
+			return &ENTRIES[i];
+	return NULL;
+}
+
+// Whether a call can be made without a trace: no filter sees it, nothing traps it, and the mask of signals, which takes
+// the place of one that is put back at the end of a call, can be put back.
+static bool is_possible(const struct injection *injection, u64 mask)
+{
+	char status[4096];
+	u64 dispatch[4] = { 0 };
+	unsigned long dr7 = ~0UL;
+
+	if (proc_read(injection->pid, "status", status, sizeof(status)) < 0)
+		return false;
+	u64 pending = status_number(status, "\nSigPnd:\t") | status_number(status, "\nShdPnd:\t");
+
+	SYS(ptrace, GET_SYSCALL_USER_DISPATCH_CONFIG, injection->pid, sizeof(dispatch), dispatch);
+	SYS(ptrace, PTRACE_PEEKUSR, injection->pid, DEBUG_REGISTERS_OFFSET + 7 * sizeof(long), &dr7);
+	return status_number(status, "\nSeccomp:\t") == 0 && status_number(status, "\nSigBlk:\t") == mask &&
+		(pending & UNBLOCKABLE) == 0 && dispatch[0] == 0 && (dr7 & 0xff) == 0 &&
+		(injection->registers[AT_FLAGS] & TRAP_FLAG) == 0;
+}
+
+static long put_registers(const struct injection *injection, const unsigned long *registers)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(CHANGED); i++) {
+		long error = SYS(ptrace, PTRACE_POKEUSR, injection->pid, CHANGED[i] * sizeof(long),
+				 registers[CHANGED[i]]);
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+// Lets the process go on to the begin, or the end, of a system call.
+static long go_to_call(struct injection *injection)
+{
+	int status = 0;
+
+	for (;;) {
+		long error = SYS(ptrace, PTRACE_SYSCALL, injection->pid, 0, 0);
+
+		if (error >= 0)
+			error = sys_wait(injection->pid, &status, 0);
+		if (error < 0 || (status & 0xff) != 0x7f)
+			return error < 0 ? error : -ESRCH;
+		if (status >> 8 == (SIGTRAP | 0x80))
+			return 0;
+		// One that was stopped traps once more for that, and has not moved then.
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			continue;
+		injection->signal = status >> 8 & 0xff;
+		return -EINTR;
+	}
+}
+
+// Makes a call, and gives what the process finds in its register, or the error that kept it from being made.
+static long make_call(struct injection *injection, u16 nr, const unsigned long arguments[6], unsigned long *result)
+{
+	unsigned long registers[REGISTERS];
+
+	memcpy(registers, injection->registers, sizeof(registers));
+	registers[AT_AX] = nr;
+	registers[AT_ORIG_AX] = ~0UL;
+	registers[AT_IP] -= sizeof(injection->entry->code);
+	for (int i = 0; i < 6; i++)
+		registers[injection->entry->arguments[i]] = arguments[i];
+	long error = put_registers(injection, registers);
+
+	if (error >= 0)
+		error = go_to_call(injection);
+	if (error >= 0)
+		error = go_to_call(injection);
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_GETREGS, injection->pid, 0, registers);
+	*result = injection->entry->code[0] == 0xcd ? (u32)registers[AT_AX] : registers[AT_AX];
+	return error;
+}
+
+#define CALL(injection, name, result, ...) \
+	make_call(injection, (injection)->entry->name, (const unsigned long[6]){ __VA_ARGS__ }, result)
+
+// The entries up to the last one that is not empty; of an LDT with none, the first.
+static void send_ldt(const u8 *bytes)
+{
+	size_t length = LDT_BYTES;
+
+	while (length > 1 && bytes[length - 1] == 0)
+		length--;
+	blob_of("ldt", bytes, (length + LDT_ENTRY_BYTES - 1) / LDT_ENTRY_BYTES * LDT_ENTRY_BYTES);
+}
+
+static long read_ldt(struct injection *injection)
+{
+	unsigned long result;
+	unsigned long at;
+	// An address that cannot be: only where there is an LDT does the kernel try it.
+	long error = CALL(injection, modify_ldt, &result, 0, ~0UL, LDT_ENTRY_BYTES);
+
+	if (error < 0)
+		return error;
+	if (result == 0)
+		blob_of("ldt", "", 0);
+	if ((s32)result != -EFAULT)
+		return 0;
+	error = CALL(injection, mmap, &at, 0, 2 * TABLE_SPAN, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, ~0UL, 0);
+	// Without memory, or beyond its limits: then it is not told.
+	if (error < 0 || at % PAGE_BYTES != 0)
+		return error;
+	unsigned long buffer = (at + TABLE_SPAN - 1) & -TABLE_SPAN;
+
+	error = CALL(injection, modify_ldt, &result, 0, buffer, LDT_BYTES);
+	if (error >= 0 && (s32)result > 0 &&
+	    sys_pread(injection->memory, channel_buffer, LDT_BYTES, buffer) == LDT_BYTES)
+		send_ldt(channel_buffer);
+	long unmapped = CALL(injection, munmap, &result, at, 2 * TABLE_SPAN);
+
+	if (unmapped >= 0 && result != 0)
+		unmapped = (s32)result;
+	return error < 0 ? error : unmapped;
+}
+
+static long inject(struct injection *injection)
+{
+	unsigned long brk;
+	long error = CALL(injection, brk, &brk, 0);
+
+	if (error < 0)
+		return error;
+	u64 told = brk;
+
+	blob_of("brk", &told, sizeof(told));
+	return read_ldt(injection);
+}
+
+// Lets the process be as it was. Any error of it is worse than one before.
+static long undo(const struct injection *injection, const u64 *mask)
+{
+	unsigned long registers[REGISTERS];
+	long error = put_registers(injection, injection->registers);
+
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_SETSIGMASK, injection->pid, KERNEL_SIGSET_BYTES, mask);
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_SETOPTIONS, injection->pid, 0, 0);
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_GETREGS, injection->pid, 0, registers);
+	if (error >= 0 && memcmp(registers, injection->registers, sizeof(registers)) != 0)
+		error = -EIO;
+	return error < 0 ? failed(error, "undoing calls") : 0;
+}
+
+long inject_calls(int pid, int *signal)
+{
+	struct injection injection = { .pid = pid, .memory = (int)proc_open(pid, "mem") };
+	static const u64 all = ~0ULL;
+	u64 mask = 0;
+	long error = 0;
+
+	// Linux 3.11 brought the mask, after all else that is needed.
+	if (injection.memory >= 0 && SYS(ptrace, PTRACE_GETREGS, pid, 0, injection.registers) >= 0 &&
+	    SYS(ptrace, PTRACE_GETSIGMASK, pid, KERNEL_SIGSET_BYTES, &mask) >= 0)
+		injection.entry = entry_of(&injection);
+	if (injection.entry != NULL && is_possible(&injection, mask)) {
+		error = SYS(ptrace, PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+		if (error >= 0)
+			error = SYS(ptrace, PTRACE_SETSIGMASK, pid, KERNEL_SIGSET_BYTES, &all);
+		if (error >= 0)
+			error = inject(&injection);
+		long undone = undo(&injection, &mask);
+
+		error = error < 0 && error != -EINTR ? failed(error, "calls of the process") : undone;
+	}
+	if (injection.memory >= 0)
+		SYS(close, injection.memory);
+	*signal = injection.signal;
+	return error;
+}
