@@ -12,7 +12,7 @@ import { runCommand } from "../../vm/host/run_command.ts";
 
 /** Programs whose break or LDT /proc does not tell, by what they do before they wait. */
 const PROGRAMS: Readonly<Record<string, string>> = {
-  no_ldt: "",
+  "Über\u0161": "",
   three_ldt_entries: `
 	for (unsigned int i = 0; i < 3; i++) {
 		unsigned int entry[4] = { 2 * i + 1, 0x10000 * i + 7, 0x100 + i, 0x51 };
