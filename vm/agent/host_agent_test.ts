@@ -268,7 +268,7 @@ async function seenOf(session: AgentSession, pid: number): Promise<unknown[]> {
   const status = new TextDecoder().decode(files.get("status"));
   files.delete("status");
   return [
-    status.replace(/^(\w*ctxt_switches|VmPeak|VmHWM):.*$/gm, ""),
+    status.replace(/^(\w*ctxt_switches|VmPeak|VmHWM|SigQ):.*$/gm, ""),
     ...files,
     ...await session.registers(pid),
   ];
