@@ -11,6 +11,7 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/ptrace.h>
+#include <linux/wait.h>
 
 #include "channel.h"
 #include "procfs.h"
@@ -20,6 +21,8 @@
 // What one page table maps, at most: one that maps nothing else goes with the mapping.
 #define TABLE_SPAN (4UL << 20)
 #define LDT_ENTRY_BYTES 8
+#define LONGEST_WAIT_MS 500
+#define EAGER_LOOKS 100
 #define KERNEL_SIGSET_BYTES 8
 #define TRAP_FLAG 0x100
 #define UNBLOCKABLE (1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1))
@@ -131,25 +134,40 @@ static long put_registers(const struct injection *injection, const unsigned long
 	return 0;
 }
 
-// Lets the process go on to the begin, or the end, of a system call.
+// Lets the process go on to the begin, or the end, of a system call. One that a cgroup has frozen gets nowhere, and is
+// then stopped again where it was.
 static long go_to_call(struct injection *injection)
 {
-	int status = 0;
+	bool is_late = false;
 
 	for (;;) {
-		long error = SYS(ptrace, PTRACE_SYSCALL, injection->pid, 0, 0);
+		long error = SYS(ptrace, is_late ? PTRACE_INTERRUPT : PTRACE_SYSCALL, injection->pid, 0, 0);
+		int status = 0;
 
-		if (error >= 0)
-			error = sys_wait(injection->pid, &status, 0);
+		for (int ms = 0; error == 0; ms++) {
+			error = sys_wait(injection->pid, &status, is_late ? 0 : WNOHANG);
+			if (error != 0 || ms == LONGEST_WAIT_MS)
+				break;
+			if (ms < EAGER_LOOKS)
+				SYS(sched_yield);
+			else
+				sys_sleep_ms(1);
+		}
+		if (error == 0) {
+			is_late = true;
+			continue;
+		}
 		if (error < 0 || (status & 0xff) != 0x7f)
 			return error < 0 ? error : -ESRCH;
 		if (status >> 8 == (SIGTRAP | 0x80))
 			return 0;
+		if (status >> 16 != PTRACE_EVENT_STOP) {
+			injection->signal = status >> 8 & 0xff;
+			return -EINTR;
+		}
 		// One that was stopped traps once more for that, and has not moved then.
-		if (status >> 16 == PTRACE_EVENT_STOP)
-			continue;
-		injection->signal = status >> 8 & 0xff;
-		return -EINTR;
+		if (is_late)
+			return -EAGAIN;
 	}
 }
 
@@ -269,7 +287,7 @@ long inject_calls(int pid, int *signal)
 			error = inject(&injection);
 		long undone = undo(&injection, &mask);
 
-		error = error < 0 && error != -EINTR ? failed(error, "calls of the process") : undone;
+		error = error < 0 && error != -EINTR && error != -EAGAIN ? failed(error, "calls of the process") : undone;
 	}
 	if (injection.memory >= 0)
 		SYS(close, injection.memory);
