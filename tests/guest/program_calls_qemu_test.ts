@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
+import { installFiles } from "../../harness/run/guest/scenario_files.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { runProgram } from "../../harness/run/case/run_program.ts";
 import { guestKernel } from "../../harness/run/case/scenario_runner.ts";
@@ -102,8 +103,9 @@ for (const platform of PLATFORMS) {
           return { path: `/bin/${name}`, source };
         }),
       );
-      const prepared = await prepareGuest(platform, { terminal: new Terminal(), files });
+      const prepared = await prepareGuest(platform, { terminal: new Terminal() });
       await using guest = await prepared.startGuest();
+      await installFiles(guest.agent, files);
       const kernel = await guestKernel(guest, prepared);
       const found: Record<string, readonly string[]> = {};
       for (const { path } of files) {

@@ -180,8 +180,8 @@ export class AgentSession {
    * `debugreg`: eight words; `tls`: three `struct user_desc`.
    *
    * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it; `calls`:
-   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads. It does so
-   * where nothing of that is seen afterwards (vm/guest/agent/inject.c); else they are not in the answer.
+   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads. They are
+   * not in the answer where that would leave a trace (vm/guest/agent/inject.c).
    */
   registers(
     pid: number,

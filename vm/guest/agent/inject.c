@@ -287,7 +287,8 @@ long inject_calls(int pid, int *signal)
 			error = inject(&injection);
 		long undone = undo(&injection, &mask);
 
-		error = error < 0 && error != -EINTR && error != -EAGAIN ? failed(error, "calls of the process") : undone;
+		if (error >= 0 || error == -EINTR || error == -EAGAIN)
+			error = undone;
 	}
 	if (injection.memory >= 0)
 		SYS(close, injection.memory);

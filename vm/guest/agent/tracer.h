@@ -14,7 +14,7 @@ struct visit {
 // Stops a process in the tracer's way. 0, or a negative errno: nothing is to be left then.
 long tracer_visit(struct visit *visit, int pid);
 
-// Lets go of the process, which is then as it was: stopped or not. `signal` is for it (0: none). 0, or a negative errno.
+// Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
 long tracer_leave(const struct visit *visit, int signal);
 
 #endif
