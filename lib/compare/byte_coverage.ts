@@ -44,6 +44,8 @@ export interface ByteCounts {
 const NAMES = Object.keys(SOURCES) as readonly Source[];
 /** Marks of the bytes: 0 for nothing, from 1 on the sources, this one for declared bytes. */
 const VOLATILE = NAMES.length + 1;
+/** That of bytes that nothing explains, and of which a finding of their own tells. */
+const TOLD = VOLATILE + 1;
 
 /** Counts which bytes of an image are explained, and by what. A byte claimed twice keeps its first source. */
 export class ByteCoverage {
@@ -51,7 +53,7 @@ export class ByteCoverage {
   /** No byte from here on is marked. */
   #markedEnd = 0;
   /** Bytes with each mark. */
-  readonly #marked: number[] = new Array(VOLATILE + 1).fill(0);
+  readonly #marked: number[] = new Array(TOLD + 1).fill(0);
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
 
   /**
@@ -75,6 +77,11 @@ export class ByteCoverage {
     const entry = this.#volatile.get(declaration.name) ?? { bytes: 0, reason: declaration.reason };
     entry.bytes += marked;
     this.#volatile.set(declaration.name, entry);
+  }
+
+  /** Leaves bytes unexplained that a finding of their own tells of: they are no unexplained run beside it. */
+  claimTold(offset: number, length: number): void {
+    this.#mark(offset, length, TOLD);
   }
 
   /** The volatile bytes by name. */

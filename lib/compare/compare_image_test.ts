@@ -136,9 +136,9 @@ Deno.test("compareImage() says why a page does not belong into the image", () =>
   assertFinding(add("a", 2), "E_PAGE_EXTRA", /vaddr\[1\]$/, "zero page");
   assertFinding(add("file", 0), "E_PAGE_EXTRA", /vaddr\[0\]$/, "file's own");
   assertFinding(add("file", 9), "E_PAGE_EXTRA", /vaddr\[1\]$/, "outside its VMA");
-  // Nothing else is said of it but that its bytes are unexplained.
+  // Nothing else is said of it, of its bytes neither.
   const ids = new Set(add("a", 2).map(({ id }) => id));
-  assertEquals([...ids], ["E_PAGE_EXTRA", "E_UNEXPLAINED"]);
+  assertEquals([...ids], ["E_PAGE_EXTRA"]);
 });
 
 Deno.test("compareImage() notices pages in another order, and pages with each other's contents", () => {
