@@ -8,20 +8,24 @@ import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { expected, type FieldExpectation, hexBytes } from "./finding_collector.ts";
+import { expected, type FieldExpectation, hexBytes, type VolatileField } from "./finding_collector.ts";
 
 const DESCRIPTOR_SIZE = 8;
 const TLS_ENTRIES = 3;
 const LDT_ENTRIES = 8192;
 
-/**
- * The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target. Where nobody was asked
- * there is none: exec starts without one.
- */
-function expectedLdt({ prediction, target }: ComparisonContext): { bytes: Uint8Array; by: Source } {
-  if (prediction || !target.ldt) return { bytes: prediction?.ldt ?? new Uint8Array(0), by: "steps" };
-  return { bytes: target.ldt, by: "calls" };
+/** The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target; undefined where nothing tells. */
+function expectedLdt(
+  { prediction, target }: ComparisonContext,
+): { bytes: Uint8Array; by: Source } | undefined {
+  if (prediction) return { bytes: prediction.ldt, by: "steps" };
+  return target.ldt && { bytes: target.ldt, by: "calls" };
 }
+
+const UNTOLD_LDT = {
+  name: "the LDT of a process that could not be asked",
+  reason: "modify_ldt(2) alone tells it, and that could not be called without a trace",
+};
 
 /** MM_CONTEXT: the number of entries that the running kernel keeps. */
 export function compareMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: ComparisonContext): void {
@@ -31,19 +35,28 @@ export function compareMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: Comp
     const said = { expected: describeLdt(prediction.ldt), actual: describeLdt(target.ldt) };
     collector.agree("modify_ldt(0)", message, said);
   }
-  const { bytes, by } = expectedLdt(context);
-  const entries = bytes.length / DESCRIPTOR_SIZE;
   collector.header(node, 0);
   collector.fields(node, {
     ldt_entry_size: expected(DESCRIPTOR_SIZE, "format"),
-    nldt: by === "steps" || entries === 0 ? expected(entries, by) : {
-      name: "mm_context.nldt of a program",
-      reason: "modify_ldt does not tell how many empty entries follow the last one that is set",
-      accept: (value) =>
-        value >= entries && value <= LDT_ENTRIES ? undefined : `not from ${entries} to ${LDT_ENTRIES}`,
-    },
+    nldt: expectedEntries(context),
   });
 }
+
+function expectedEntries(context: ComparisonContext): FieldExpectation | VolatileField {
+  const known = expectedLdt(context);
+  const entries = (known?.bytes.length ?? 0) / DESCRIPTOR_SIZE;
+  if (known && (known.by === "steps" || entries === 0)) return expected(entries, known.by);
+  return {
+    ...known ? TRAILING_ENTRIES : UNTOLD_LDT,
+    accept: (value) =>
+      value >= entries && value <= LDT_ENTRIES ? undefined : `not from ${entries} to ${LDT_ENTRIES}`,
+  };
+}
+
+const TRAILING_ENTRIES = {
+  name: "mm_context.nldt of a program",
+  reason: "modify_ldt does not tell how many empty entries follow the last one that is set",
+};
 
 /** Empty entries at the end are not told. */
 function describeLdt(ldt: Uint8Array): string {
@@ -54,11 +67,20 @@ function describeLdt(ldt: Uint8Array): string {
 
 /** The raw LDT, entry by entry. */
 export function compareLdt(node: LdtNode, context: ComparisonContext): void {
-  const { bytes: known, by } = expectedLdt(context);
-  const bytes = new Uint8Array(by === "steps" ? known.length : Math.max(known.length, node.bytes.length));
-  bytes.set(known);
-  context.collector.bytes(node, node.offset, node.bytes, {
-    ...{ bytes, by, id: "E_LDT_ENTRY", what: "the LDT", unit: DESCRIPTOR_SIZE },
+  const { collector } = context;
+  const known = expectedLdt(context);
+  if (!known) return collector.coverage.claimVolatile(node.offset, node.bytes.length, UNTOLD_LDT);
+  const { by } = known;
+  const bytes = new Uint8Array(
+    by === "steps" ? known.bytes.length : Math.max(known.bytes.length, node.bytes.length),
+  );
+  bytes.set(known.bytes);
+  collector.bytes(node, node.offset, node.bytes, {
+    bytes,
+    by,
+    id: "E_LDT_ENTRY",
+    what: "the LDT",
+    unit: DESCRIPTOR_SIZE,
   });
 }
 
