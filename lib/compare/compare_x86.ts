@@ -14,7 +14,7 @@ const DESCRIPTOR_SIZE = 8;
 const TLS_ENTRIES = 3;
 const LDT_ENTRIES = 8192;
 
-/** The LDT that the image must hold: the steps', else what modify_ldt(0) read in the target; undefined where nothing tells. */
+/** The LDT that the image must hold: the steps', else what modify_ldt(0) read; undefined where nothing tells. */
 function expectedLdt(
   { prediction, target }: ComparisonContext,
 ): { bytes: Uint8Array; by: Source } | undefined {
