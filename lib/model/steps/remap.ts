@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { errnoNumber } from "../../abi/errno.ts";
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/area.ts";
@@ -8,6 +9,7 @@ import { protBits, PROTECTIONS } from "../state/mmap_flags.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
+import { syscallNumber } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
 import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
 import { fillRuns, populate, requireUnsealed } from "./pages.ts";
@@ -98,8 +100,8 @@ const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
 /** Four pages in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S. */
 const VVAR_BYTES = 0x4000;
-/** The image of each word size has two pages. */
-const VDSO_PAGES = 2;
+/** It depends on the configuration how many its image has. */
+const MAX_VDSO_PAGES = 2;
 
 /** Where the vdso is, or what lies some bytes from there, in a slot. */
 function findVdso({ builder }: StepContext, bytes = 0): OpArgument {
@@ -252,10 +254,19 @@ export const REMAP_STEPS = [
     about: "mremap(2) of [vdso] as a whole: the kernel notes where it is then.",
     fields: {},
     apply(_step, context) {
-      const to = addressOf(context.state.place(VDSO_PAGES));
-      const size = addressOf(VDSO_PAGES);
-      const args = [findVdso(context), size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to];
-      context.builder.syscall("mremap", args, { expected: to });
+      const { state, builder } = context;
+      const to = addressOf(state.place(MAX_VDSO_PAGES));
+      const vdso = findVdso(context);
+      // The kernel moves it as a whole or not at all: of too many pages it says EFAULT, and so it does once it is gone.
+      for (let pages = MAX_VDSO_PAGES; pages > 0; pages--) {
+        const size = addressOf(pages);
+        const args = [vdso, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to];
+        const nr = syscallNumber("mremap", builder.wordSize);
+        const orElse = BigInt(-errnoNumber("EFAULT"));
+        builder.emitWithResult({ op: "syscall", nr, args }, `mremap of a vdso of ${pages} pages`, to, {
+          orElse,
+        });
+      }
     },
     since: () => [{ release: "4.8", what: "of a vdso" }],
   }),
