@@ -33,8 +33,9 @@ export function checkCall(
     findings.push(...wholeFindings(made.image, reference, made.reply));
   } else if (plan.outcome.written === "part") {
     // What a target that runs on has changed meanwhile is in the image from then on.
-    const certain = plan.target === "continued" ? plan.whileBlocked[0]?.at : undefined;
-    const images = partsOf(made.image, plan.caller.times);
+    const certain = plan.target === "continued" ? plan.whileBlocked[0]?.at : plan.outcome.tornAt;
+    // Behind a call whose reader went away in its middle the others write nothing.
+    const images = partsOf(made.image, plan.output.readerClosesAfter === undefined ? plan.caller.times : 1);
     findings.push(
       ...images.flatMap((image) => truncatedImageFindings(image, reference, certain)).slice(0, MAX_FINDINGS),
     );

@@ -42,6 +42,7 @@ function ids(given: Given): string[] {
   const plan: CallPlan = {
     caller: {
       uid: 0,
+      euid: 0,
       gid: 0,
       flags: 0,
       pid: "target",

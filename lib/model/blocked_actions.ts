@@ -2,6 +2,8 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { ActionKind, ActionSpec, OutputSpec } from "./call.ts";
+import type { AddressSpace } from "./state/address_space.ts";
+import { isOneVma } from "./state/area.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { withStore } from "./state/page_content.ts";
 import { VM } from "../abi/vm_flags.ts";
@@ -24,6 +26,8 @@ export interface EarlyEnd {
   readonly name: string;
   readonly at: number;
   readonly why: string;
+  /** Whether the image shows what has changed, behind what it showed before. */
+  readonly isTorn?: boolean;
 }
 
 /**
@@ -70,10 +74,12 @@ export function endByAction(
     case "cont":
       return { name: "EBUSY", at, why: "the target did not remain stopped" };
     case "unregister":
-      // What comes later is as it is then: an image of one moment.
-      return isAhead(state, action, output)
-        ? undefined
-        : { name: "EBUSY", at, why: "the address space changed" };
+      // What comes later is as it is then, an image of one moment, unless the number of VMAs, which is written before
+      // all of them, is another one by then.
+      if (!isAhead(state, action, output)) return { name: "EBUSY", at, why: "the address space changed" };
+      return joinsAreas(state, action)
+        ? { name: "EBUSY", at, why: "the number of VMAs changed", isTorn: true }
+        : undefined;
     case "signal":
       return action.handled === true
         ? { name: "EINTR", at, why: "a signal for the caller" }
@@ -112,6 +118,21 @@ export function othersSee(actions: readonly ActionSpec[]): ("before" | "after")[
   });
 }
 
+/** Whether an area that leaves its userfaultfd becomes one with its neighbours. */
+function joinsAreas(state: ModelState, action: PlannedAction): boolean {
+  const space = state.space.clone();
+  const countVmas = ({ areas }: AddressSpace) =>
+    areas.filter((area, index) => index === 0 || !isOneVma(areas[index - 1]!, area)).length;
+  unregister(space, action);
+  return countVmas(space) !== countVmas(state.space);
+}
+
+function unregister(space: AddressSpace, { address, length }: PlannedAction): void {
+  const start = Number(address / PAGE_SIZE_BIG);
+  const flags = VM.UFFD_MISSING | VM.UFFD_WP;
+  space.change(start, start + length / PAGE_SIZE, (area) => ({ ...area, flags: area.flags & ~flags }));
+}
+
 /** Whether the image has yet to come to the object of an action when it happens; throws when that is not sure. */
 function isAhead(state: ModelState, action: PlannedAction, output: OutputSpec): boolean {
   const page = Number(action.address / PAGE_SIZE_BIG);
@@ -139,8 +160,9 @@ export function fateOf(actions: readonly ActionSpec[]): TargetFate {
 /** What an action changes about the target, for all that comes after it. */
 export function applyAction(
   state: ModelState,
-  { file = "", value = 0, newPath, ...action }: PlannedAction,
+  action: PlannedAction,
 ): void {
+  const { file = "", value = 0, newPath } = action;
   const page = Number(action.address / PAGE_SIZE_BIG);
   if (action.do === "poke") {
     const content = withStore(state.space.contentAt(page), 0, Uint8Array.of(value));
@@ -150,8 +172,6 @@ export function applyAction(
   } else if (action.do === "rename") {
     state.file(file).path = newPath;
   } else if (action.do === "unregister") {
-    const flags = VM.UFFD_MISSING | VM.UFFD_WP;
-    const end = page + action.length / PAGE_SIZE;
-    state.space.change(page, end, (area) => ({ ...area, flags: area.flags & ~flags }));
+    unregister(state.space, action);
   }
 }

@@ -14,7 +14,7 @@ import {
   wordSet,
 } from "../schema.ts";
 import { CALL_PID } from "./call_pid.ts";
-import { ABSOLUTE_PATH, FILE_NAME, ID, NAME, WORD } from "./fields.ts";
+import { ABSOLUTE_PATH, FILE_NAME, ID, NAME } from "./fields.ts";
 
 /** Flags of open(2) that an output may have. */
 const OPEN_FLAGS = [
@@ -37,9 +37,10 @@ const MAX_BYTES = 2 ** 40;
 const BYTES = integer(0, MAX_BYTES);
 
 const CALL = object({
-  uid: optional(ID, "User id of the caller; its only one."),
+  uid: optional(ID, "User id of the caller; its only one, unless `euid` says otherwise."),
+  euid: optional(ID, "Effective user id of the caller, as a program has that changes it for a while."),
   gid: optional(ID, "Group id of the caller; its only one."),
-  flags: optional(WORD, "The third argument."),
+  flags: optional(integer(0, Number.MAX_SAFE_INTEGER), "The third argument."),
   pid: optional(CALL_PID, `Whose pid it is given; by default the target's. "self": the target calls.`),
   times: optional(
     integer(1, 10_000),

@@ -59,6 +59,7 @@ export function isSelf(pid: CallPid | undefined): boolean {
 /** Who calls, and whose process the target is. */
 interface PidContext {
   readonly uid: number;
+  readonly euid?: number;
   readonly gid: number;
   readonly target: { readonly uid: number; readonly gid: number; readonly dumpable: boolean };
 }
@@ -68,10 +69,11 @@ interface PidContext {
  *
  * @throws {SyntaxError} when nobody knows whose pid a number is
  */
-export function pidProblem(pid: CallPid, { uid, gid, target }: PidContext): Problem | undefined {
+export function pidProblem(pid: CallPid, { uid, euid = uid, gid, target }: PidContext): Problem | undefined {
   const { missing, owner, problem }: NamedProcess = PROCESSES[typeof pid === "string" ? pid : wordOf(pid)];
   if (missing !== undefined) return ["ESRCH", missing];
-  const mayAttach = uid === 0 || owner === "caller" ||
+  // __ptrace_may_access (kernel/ptrace.c): the effective id brings capabilities, else the real ones count.
+  const mayAttach = euid === 0 || owner === "caller" ||
     (owner === "target" && uid === target.uid && gid === target.gid && target.dumpable);
   return mayAttach ? problem : ["EPERM", "the caller may not ptrace-attach to the process"];
 }

@@ -31,6 +31,17 @@ Deno.test("pidProblem() knows some numbers, and refuses one that may be anybody'
   }
 });
 
+Deno.test("pidProblem() goes by the real id, and by the effective one where that is root's", () => {
+  const target = { uid: 1000, gid: 1000, dumpable: true };
+  const errno = (uid: number, euid: number) => pidProblem("target", { uid, euid, gid: 1000, target })?.[0];
+  assertEquals([errno(1000, 5), errno(5, 1000), errno(5, 0), errno(0, 5)], [
+    undefined,
+    "EPERM",
+    undefined,
+    "EPERM",
+  ]);
+});
+
 Deno.test("isSelf() knows both ways to say it", () => {
   const pids = ["self", 0, "target", 1, undefined] as const;
   assertEquals(pids.map(isSelf), [true, true, false, false, false]);

@@ -30,6 +30,8 @@ export interface CallOutcome {
   readonly written: "nothing" | "part" | "whole" | "discarded";
   /** Which state of the target the image shows: that before what happened meanwhile, or that after it. */
   readonly sees: "before" | "after";
+  /** From which byte on an image that shows the state before may also show what happened meanwhile. */
+  readonly tornAt?: number;
   /** The reason, in words. */
   readonly why: string;
 }
@@ -58,7 +60,7 @@ const SMALL_PIPE = 4096;
 const MAX_DISK_IMAGE = 16 * 1024 * 1024;
 /** What is not said is root's plain call. */
 const PLAIN: Required<CallSpec> = {
-  ...{ uid: 0, gid: 0, flags: 0, pid: "target", times: 1, signals: "ignored", alarm: 0 },
+  ...{ uid: 0, euid: 0, gid: 0, flags: 0, pid: "target", times: 1, signals: "ignored", alarm: 0 },
 };
 
 type CalledStop = CallFields & TracerSpec & { readonly expect?: string };
@@ -75,7 +77,8 @@ export function predictCall(
   step: CalledStop,
   { plain, work }: { readonly plain: StopPrediction; readonly work: TracerWork },
 ): CallPlan {
-  const caller = { ...PLAIN, ...step.call };
+  const { uid = 0, euid = uid } = step.call ?? {};
+  const caller = { ...PLAIN, ...step.call, euid };
   const output = outputOf(step);
   const whileBlocked = (step.whileBlocked ?? []).map((action) => planAction(state, action));
   const early = earlyProblem(state, { caller, output, plain, work });
@@ -137,12 +140,12 @@ function earlyProblem(
   state: ModelState,
   { caller, output, plain: { refusal }, work: { busy } }: Situation & { readonly work: TracerWork },
 ): Problem | undefined {
-  const { pid, uid, gid } = caller;
+  const { pid, uid, euid, gid } = caller;
   if (pid === "thread" && state.sharedWith !== "thread") {
     throw new SyntaxError(`"pid": "thread" needs a target with a thread`);
   }
   const problem = argumentProblem(caller, output) ??
-    pidProblem(pid, { uid, gid, target: state.credentials });
+    pidProblem(pid, { uid, euid, gid, target: state.credentials });
   if (problem || pid !== "target") return problem;
   if (busy) return ["EBUSY", `the target is neither stopped nor frozen: ${busy}`];
   return refusal && refusal.atPage === undefined ? [refusal.name, refusal.why] : undefined;
@@ -170,7 +173,10 @@ function lateOutcome(
   state: ModelState,
   { caller, output, plain: { refusal }, whileBlocked }: Situation & Pick<CallPlan, "whileBlocked">,
 ): CallOutcome {
-  const bound = bytesBefore(state, refusal?.atPage ?? Number.POSITIVE_INFINITY);
+  const LDT_ENTRY_SIZE = 8;
+  const bound = refusal
+    ? bytesBefore(state, refusal.atPage ?? Number.POSITIVE_INFINITY)
+    : bytesBefore(state, Number.POSITIVE_INFINITY) + state.ldt.nrEntries * LDT_ENTRY_SIZE;
   const ends = [
     endOfWriting(caller, output),
     ...whileBlocked.map((action) => endByAction(state, action, output)),
@@ -197,6 +203,7 @@ function lateOutcome(
   if (end && last && last.at > Math.max(end.at, 1)) {
     throw new SyntaxError(`the call is over before byte ${last.at}: ${end.name} at byte ${end.at}`);
   }
+  if (end?.isTorn) return { name: end.name, why: end.why, written: "part", sees: "before", tornAt: end.at };
   if (end) return { name: end.name, why: end.why, written: end.at === 0 ? "nothing" : "part", sees };
   if (refusal) return { name: refusal.name, why: refusal.why, written: "part", sees };
   // drivers/char/mem.c: both have write_iter, and forget what they are given.

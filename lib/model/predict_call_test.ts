@@ -143,6 +143,17 @@ Deno.test("where writing fails, the errno is the output's, or a signal ends the 
   }
 });
 
+Deno.test("an area that leaves its userfaultfd ahead of the image counts as one with its neighbour", () => {
+  const registered = (neighbour: string): Step[] => [
+    { op: "mmap", area: "b", pages: 2, prot: "rw" },
+    { op: "mmap", area: "u", pages: 4, prot: neighbour === "like it" ? "rw" : "r", after: "b" },
+    { op: "uffd", area: "u", pages: "all", mode: "missing" },
+  ];
+  const unregister = { whileBlocked: [{ at: 100_000, do: "unregister", area: "u" }] } as const;
+  assertEquals(predicted(unregister, { steps: [...AREA, ...registered("like it")] }), "EBUSY");
+  assertEquals(predicted(unregister, { steps: [...AREA, ...registered("other")] }), "ok");
+});
+
 Deno.test("what happens meanwhile has one outcome, or the scenario is refused", () => {
   const file: Step[] = [
     { op: "file", file: "f", pages: 2 },
@@ -160,6 +171,10 @@ Deno.test("what happens meanwhile has one outcome, or the scenario is refused", 
   assertEquals(unsure.includes("whether byte 300000 of the image comes before unlink"), true, unsure);
   const late = predicted({ whileBlocked: [{ at: 300_000, do: "kill" }] });
   assertEquals(late.includes("may come too late: 262144 bytes are sure"), true, late);
+  // The LDT comes behind all pages.
+  const ldt: Step[] = [{ op: "modify_ldt", entries: "8191", base: 0x7000, limit: 0xfff, flags: ["32bit"] }];
+  const inLdt = { whileBlocked: [{ at: 300_000, do: "kill" }] } as const;
+  assertEquals(predicted(inLdt, { steps: [...AREA, ...ldt] }), "EBUSY");
   const two = predicted({
     whileBlocked: [{ at: 0, do: "kill" }],
     to: { kind: "pipe", readerClosesAfter: 5000 },

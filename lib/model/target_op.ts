@@ -20,7 +20,7 @@ export type TargetOp =
   | { op: "zero"; address: bigint; length: number }
   | { op: "poke"; address: bigint; size: 1 | 2 | 4 | 8; value: bigint }
   | { op: "data"; offset: number; bytes: Uint8Array }
-  | { op: "fork"; mode: "child" | "parent" | "run"; id: number }
+  | { op: "fork"; mode: "child" | "parent" | "run"; id: number; exitSignal?: number }
   | { op: "join"; id: number }
   | { op: "stop"; label: number; killNr: number; registers?: number; busy?: Busy }
   | { op: "exit"; code: number }

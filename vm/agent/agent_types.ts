@@ -95,6 +95,8 @@ export interface CheckpointOptions {
   reader?: number | undefined;
   /** Who calls. */
   uid?: number;
+  /** Effective user id; `uid` when not given. */
+  euid?: number;
   gid?: number;
   /** How often the call is made, one after the other by the same caller. */
   times?: number;

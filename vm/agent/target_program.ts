@@ -36,7 +36,7 @@ const FORMATS: { readonly [Name in TargetOp["op"]]: OpFormat<Name> } = {
   zero: [4, false, rangeArguments],
   poke: [5, false, (op) => [op.address, BigInt(op.size), op.value]],
   data: [6, false, dataArguments],
-  fork: [7, true, (op) => [BigInt(FORK_MODES[op.mode]), BigInt(op.id)]],
+  fork: [7, true, (op) => [BigInt(FORK_MODES[op.mode]), BigInt(op.id), BigInt(op.exitSignal ?? 0)]],
   join: [8, false, (op) => [0n, BigInt(op.id)]],
   stop: [9, false, stopArguments],
   exit: [10, false, (op) => [BigInt(op.code)]],

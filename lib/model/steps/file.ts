@@ -80,6 +80,11 @@ function requireOwnMounts({ state }: StepContext, what: string): void {
   throw new SyntaxError(`${what} needs a mount namespace of the target's own: unshare it first`);
 }
 
+function mountTmpfs({ builder }: StepContext, directory: string): void {
+  const type = builder.scratchString(0, "tmpfs");
+  builder.succeed("mount", [type, builder.scratchString(SECOND_PATH, directory), type, 0n, 0n]);
+}
+
 /** The steps of this family. */
 export const FILE_STEPS = [
   defineStep({
@@ -213,8 +218,7 @@ export const FILE_STEPS = [
       const isBelow = (one: FileModel): boolean =>
         step.with === undefined ? one.path.startsWith(`${directory}/`) : one === file;
       if (step.with === undefined) {
-        const type = builder.scratchString(0, "tmpfs");
-        builder.succeed("mount", [type, builder.scratchString(SECOND_PATH, path), type, 0n, 0n]);
+        mountTmpfs(context, path);
       } else {
         const other = builder.scratchString(0, state.file(step.with).path);
         builder.succeed("mount", [other, builder.scratchString(SECOND_PATH, path), 0n, MS_BIND, 0n]);
@@ -235,6 +239,15 @@ export const FILE_STEPS = [
       const flag = flags.includes("detach") ? MNT_DETACH : 0n;
       builder.succeed("umount2", [builder.scratchString(0, mount.path), flag]);
       for (const file of mount.hidden) file.hidden = false;
+    },
+  }),
+  defineStep({
+    op: "mount",
+    about: "mount(2): an empty tmpfs on the working directory; files are made there from then on.",
+    fields: {},
+    apply(_step, context) {
+      requireOwnMounts(context, "a mount");
+      mountTmpfs(context, context.state.workingDirectory);
     },
   }),
   defineStep({

@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
+import { SIGNALS } from "../../abi/signals.ts";
 import { either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
 import { protBits } from "../state/mmap_flags.ts";
@@ -47,10 +48,14 @@ const HARMLESS: readonly SyscallName[] = [
   ...["getpid", "pidfd_open", "pidfd_getfd", "get_thread_area"] as const,
 ];
 
-/** First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question. */
+/**
+ * First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question; the
+ * bases that arch_prctl ARCH_SET_{GS,FS} set are shown by ptrace.
+ */
 const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly number[]>> = {
   prctl: [3, 15, 16],
   personality: [0xffff_ffff],
+  arch_prctl: [0x1001, 0x1002],
 };
 
 /** Calls that may have done a part of their work when they fail. */
@@ -89,11 +94,19 @@ export const PROCESS_STEPS = [
   defineStep({
     op: "fork",
     about: "fork(2): both share every anonymous page; one of them is the subject from here on.",
-    fields: { subject: oneOf(["child", "parent"]) },
+    fields: {
+      subject: oneOf(["child", "parent"]),
+      exitSignal: optional(
+        oneOf(["SIGURG"]),
+        "What the parent gets at the end of a child that is the subject.",
+      ),
+    },
     apply(step, context) {
       const { state, builder, index } = context;
       const child = step.subject === "child";
-      builder.emitWithResult({ op: "fork", mode: step.subject, id: index }, "fork()");
+      if (step.exitSignal !== undefined && !child) throw new SyntaxError("the child is not the subject");
+      const exitSignal = step.exitSignal === undefined ? {} : { exitSignal: SIGNALS[step.exitSignal] };
+      builder.emitWithResult({ op: "fork", mode: step.subject, id: index, ...exitSignal }, "fork()");
       state.space.sharePages(true);
       if (!child) return;
       state.ldt = state.ldt.fork();

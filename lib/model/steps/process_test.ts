@@ -88,7 +88,7 @@ Deno.test("syscall refuses what changes what the model must know", () => {
     { op: "syscall", name: "personality", args: [READ_IMPLIES_EXEC] },
     { op: "syscall", name: "prctl", args: [PR_SET_THP_DISABLE, 1] },
     { op: "syscall", name: "brk", args: [0x600000] },
-    { op: "syscall", name: "arch_prctl", args: [0x1002, 0x1000] },
+    { op: "syscall", name: "arch_prctl", args: [0x1003, 0x1000] },
     { op: "syscall", name: "setrlimit", args: [8, "none"] },
     { op: "syscall", name: "mprotect", args: [0x1000000, 4096, 1], expect: "ENOMEM" },
   ];

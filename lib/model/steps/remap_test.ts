@@ -71,6 +71,9 @@ Deno.test("brk grows and shrinks the heap from where the target's .bss ends", ()
   assertEquals(pagesIn(predictSteps(steps), "heap"), [0, 1]);
   assertEquals(predictSteps(steps).areas.map(({ start }) => start), [0x500, 0x502]);
   assertEquals(predictSteps([brk(6), brk(0)]).areas, []);
+  const within: Step = { op: "brk", area: "heap", pages: 3, bytes: 16 };
+  assertEquals(expectedOf(compileSteps([within]), "brk(0x5"), [0x502010n]);
+  assertEquals(predictSteps([within]).areas.map(({ start, end }) => end - start), [3]);
   // What mremap adds behind the break is none of the heap's.
   const more: Step = { op: "mremap", area: "heap", pages: "all", size: 9 };
   assertEquals(predictSteps([brk(6), more, brk(0)]).areas.map(({ start, end }) => end - start), [3]);

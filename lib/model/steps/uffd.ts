@@ -4,7 +4,8 @@ import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME } from "../fields.ts";
 import { flagBits } from "../state/mmap_flags.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
-import { VM } from "../../abi/vm_flags.ts";
+import { DEFAULT_SERIES } from "../../abi/series.ts";
+import { vmFlagTable } from "../../abi/vm_flags.ts";
 import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
 import type { StepContext } from "./step_context.ts";
 
@@ -17,7 +18,9 @@ const UFFDIO_POISON = 0xc020aa08n;
 const API_VERSION = 0xaan;
 /** UFFD_FEATURE_...: a mark for each hole that is write-protected, in anonymous memory too (Linux 6.4). */
 const FEATURES = { wp_unpopulated: 1 << 13 } as const;
-const REGISTER_MODE = { missing: 1n, wp: 2n } as const;
+const REGISTER_MODE = { missing: 1n, wp: 2n, minor: 4n } as const;
+const FLAG_NAMES = { missing: "UFFD_MISSING", wp: "UFFD_WP", minor: "UFFD_MINOR" } as const;
+const SINCE = { missing: "4.3", wp: "5.7", minor: "5.14" } as const;
 const WRITEPROTECT_MODE_WP = 1n;
 const O_CLOEXEC = 0o2000000n;
 const UFFD_SLOT = 5;
@@ -37,7 +40,7 @@ export const UFFD_STEPS = [
     about: "Registers pages with a new userfaultfd. Nobody reads it: a fault there would hang.",
     fields: {
       ...AREA_PAGES,
-      mode: oneOf(["missing", "wp"]),
+      mode: oneOf(keysOf(REGISTER_MODE)),
       features: optional(wordSet(keysOf(FEATURES)), "Features that it is asked for."),
     },
     apply(step, context) {
@@ -45,14 +48,15 @@ export const UFFD_STEPS = [
       const mode = REGISTER_MODE[step.mode];
       builder.syscall("userfaultfd", [O_CLOEXEC], { keep: UFFD_SLOT });
       control(context, UFFDIO_API, [API_VERSION, BigInt(flagBits(step.features ?? [], FEATURES)), 0n]);
-      const add = step.mode === "missing" ? VM.UFFD_MISSING : VM.UFFD_WP;
+      const { series = DEFAULT_SERIES, kernelWordSize } = state.target;
+      const add = vmFlagTable(series, kernelWordSize).bits[FLAG_NAMES[step.mode]] ?? 0n;
       for (const run of state.runs(step.area, step.pages)) {
         control(context, UFFDIO_REGISTER, [...addressRange(run), mode, 0n]);
         state.space.change(run.first, run.end, (area) => ({ ...area, flags: area.flags | add }));
       }
     },
     since: ({ mode, features }) => [
-      { release: mode === "wp" ? "5.7" : "4.3", what: mode },
+      { release: SINCE[mode], what: mode },
       ...sinceWords({ wp_unpopulated: "6.4" }, features),
     ],
   }),

@@ -76,7 +76,9 @@ void caller_run(const struct command *call, int fd, struct call_outcome *outcome
 	}
 	if (call->rlimit_fsize != NEVER)
 		sys_set_limit(RLIMIT_FSIZE, call->rlimit_fsize);
-	outcome->result = sys_set_ids((u32)call->uid, (u32)call->gid);
+	outcome->result = sys_set_ids((u32)call->uid,
+				      call->euid == NEVER ? (u32)call->uid : (u32)call->euid,
+				      (u32)call->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
 	if (call->alarm != 0) {

@@ -25,7 +25,7 @@
 // The options with a number, and what they are where they are not given.
 #define FOR_EACH_NUMBER(DO) \
 	/* The process that it is about, and who acts. */ \
-	DO(pid, 0) DO(uid, 0) DO(gid, 0) \
+	DO(pid, 0) DO(uid, 0) DO(euid, NEVER) DO(gid, 0) \
 	/* The call under test, or any other. */ \
 	DO(nr, 0) DO(flags, 0) \
 	/* How often it is made; all calls must return the same. */ \

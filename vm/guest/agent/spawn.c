@@ -87,7 +87,7 @@ static struct launch_error become(struct launch *launch)
 	error = SYS(personality, ADDRESS_NO_RANDOMIZE);
 	if (error < 0)
 		return (struct launch_error){ error, "personality" };
-	error = sys_set_ids((u32)launch->uid, (u32)launch->gid);
+	error = sys_set_ids((u32)launch->uid, (u32)launch->uid, (u32)launch->gid);
 	if (error < 0)
 		return (struct launch_error){ error, "setresuid" };
 	error = SYS(execve, launch->path, launch->arguments, launch->environment);

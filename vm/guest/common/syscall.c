@@ -104,17 +104,17 @@ s64 sys_seek(int fd, u64 offset, int whence)
 #endif
 }
 
-// Gives up all groups and takes these ids; 0, 0 changes nothing but the groups.
-long sys_set_ids(u32 uid, u32 gid)
+// Gives up all groups and takes these ids; 0, 0, 0 changes nothing but the groups.
+long sys_set_ids(u32 uid, u32 euid, u32 gid)
 {
 	long error = SYS(setgroups, 0, 0);
 
 	if (error >= 0)
 		error = SYS(setresgid, gid, gid, gid);
 	if (error >= 0)
-		error = SYS(setresuid, uid, uid, uid);
+		error = SYS(setresuid, uid, euid, euid);
 	// A kernel without CONFIG_MULTIUSER has no such calls, and root alone.
-	return error == -ENOSYS && uid == 0 && gid == 0 ? 0 : error;
+	return error == -ENOSYS && uid == 0 && euid == 0 && gid == 0 ? 0 : error;
 }
 
 long sys_pipe(int fds[2], int flags)

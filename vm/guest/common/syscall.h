@@ -37,7 +37,7 @@ long host_kernel_call(long nr, long a, long b, long c, long d, long e, long f);
 void *sys_map_anonymous(size_t length, bool shared);
 long sys_pread(int fd, void *buffer, size_t length, u64 offset);
 s64 sys_seek(int fd, u64 offset, int whence);
-long sys_set_ids(u32 uid, u32 gid);
+long sys_set_ids(u32 uid, u32 euid, u32 gid);
 
 // Calls that old kernels have not, and what does the same there.
 long sys_pipe(int fds[2], int flags);

@@ -160,7 +160,8 @@ static s64 run_fork(const struct op *op)
 		return process_fork_bystander();
 	if (mode != FORK_CHILD && mode != FORK_RUN)
 		target_die(DIED_OF_OP);
-	long child = SYS(fork);
+	u64 signal = argument(op, 2);
+	long child = signal != 0 ? SYS(clone, signal, 0, 0, 0, 0) : SYS(fork);
 
 	if (child == 0) {
 		if (mode == FORK_RUN) {
