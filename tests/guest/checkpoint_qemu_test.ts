@@ -91,6 +91,12 @@ Deno.test("checkpoint saves programs of this host, or says in a sentence why not
         assertEquals(await exists(join(dir, `${name}.ckpt`)), false);
       }
     });
+    await t.step("a program that cannot be stopped", async () => {
+      await compile(dir, "waits", "#include <unistd.h>\nint main(void) { if (vfork() == 0) pause(); }\n");
+      const { code, text } = await checkpoint(dir, ["--after", "1s", "--", "./waits"]);
+      assertEquals(code, 2, text);
+      assertStringIncludes(text, "waits cannot be stopped: it waits where no signal reaches it");
+    });
     await t.step("a program that ends", async () => {
       const { code, text } = await checkpoint(dir, ["--env", "A=b c", "--", "sh", "-c", 'echo "$A"; exit 3']);
       assertEquals(code, 2, text);

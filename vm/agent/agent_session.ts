@@ -143,9 +143,9 @@ export class AgentSession {
     }, options);
   }
 
-  /** Stops a process with SIGSTOP and waits until it has stopped. */
-  stop(pid: number): Promise<void> {
-    return this.#ask("stop", [["pid", pid]], () => {});
+  /** Stops a process with SIGSTOP and waits until it has stopped; EBUSY when it has not after `limitMs`. */
+  stop(pid: number, { limitMs }: { limitMs?: number | undefined } = {}): Promise<void> {
+    return this.#ask("stop", [["pid", pid], ["limit_ms", limitMs]], () => {});
   }
 
   /** Lets a stopped process go on. */

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 
+import { basename } from "@std/path";
+import { ERRNO } from "../../../lib/abi/errno.ts";
 import { signalName } from "../../../lib/abi/signals.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
+import { AgentError } from "../../../vm/agent/agent_wires.ts";
 import type { ExecOptions, QuietState, StartedProgram } from "../../../vm/agent/agent_types.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
+import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { callFinding, checkNothingWritten, checkReply } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { type CaseOutcome, type GuestKernel, judgeCheckpoint, type SecondCheck } from "./case_outcome.ts";
@@ -114,13 +117,21 @@ async function startAndStop(
   if (state.state === "exited") {
     throw new ProgramEndedError(argv, endOf(state), (await outputOf(agent, started)).trim());
   }
-  await agent.stop(pid);
+  // Who sleeps where no signal reaches it does so for a moment, or for ever: vfork(2), a device.
+  await agent.stop(pid, limitMs === undefined ? {} : { limitMs: STOP_MS }).catch((error) => {
+    if (!(error instanceof AgentError && error.errno === ERRNO.EBUSY)) throw error;
+    const why = "it waits where no signal reaches it, such as in vfork(2)";
+    throw new ExpectedError(`${basename(argv[0]!)} cannot be stopped: ${why}`);
+  });
   return { started, isQuiet: state.state === "S" };
 }
 
 function endOf({ code, signal }: QuietState): string {
   return signal === undefined ? `exit status ${code}` : signalName(signal);
 }
+
+/** For so long a program may take to stop. */
+const STOP_MS = 3000;
 
 /** What is kept of what a program prints. */
 const MAX_OUTPUT = 64 << 10;

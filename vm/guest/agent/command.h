@@ -46,7 +46,7 @@
 	DO(pause_at, NEVER) \
 	/* How such a call goes on: nobody reads any more, or not before the caller has ended or time is over. */ \
 	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
-	/* A process that does not rest after that is called running. */ \
+	/* A process that does not rest after that is called running; one that does not stop is EBUSY. */ \
 	DO(limit_ms, NEVER) \
 	/* Parts of files, and numbers of pages. */ \
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) \

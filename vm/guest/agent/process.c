@@ -125,13 +125,16 @@ static bool wait_turn(int *looks, int ms)
 	return channel_pause(-1, ms);
 }
 
-long process_wait_stopped(int pid)
+long process_wait_stopped(int pid, u64 limit_ms)
 {
+	s64 start = sys_milliseconds();
 	int looks = 0;
 
 	while (!proc_is_stopped(pid)) {
 		if (proc_is_over(pid))
 			return -ESRCH;
+		if ((u64)(sys_milliseconds() - start) >= limit_ms)
+			return -EBUSY;
 		if (!wait_turn(&looks, 1))
 			return -EINTR;
 	}
@@ -168,7 +171,7 @@ long command_event(const struct command *command)
 		long count = SYS(read, target->event_fd, &event, sizeof(event));
 
 		if (count == sizeof(event)) {
-			long error = event.is_busy ? 0 : process_wait_stopped((int)event.pid);
+			long error = event.is_busy ? 0 : process_wait_stopped((int)event.pid, NEVER);
 
 			if (error == 0)
 				return answer_stop(&event);
@@ -234,7 +237,7 @@ long command_quiesce(const struct command *command)
 	char calls[2][256] = { "", "" };
 	int pid = (int)command->pid;
 	bool is_limited = command->limit_ms != NEVER;
-	u64 waited_ms = 0;
+	s64 start = sys_milliseconds();
 	int quiet = 0;
 
 	for (int look = 0;; look ^= 1) {
@@ -249,13 +252,12 @@ long command_quiesce(const struct command *command)
 		quiet = calls[look][0] != '\0' && text_equal(calls[0], calls[1]) ? quiet + 1 : 0;
 		bool is_quiet = quiet >= (is_limited ? LONG_QUIET_LOOKS : 1);
 
-		if (is_quiet || waited_ms >= command->limit_ms) {
+		if (is_quiet || (u64)(sys_milliseconds() - start) >= command->limit_ms) {
 			reply(" state=%s", is_quiet ? "S" : "R");
 			return 0;
 		}
 		if (!channel_pause(-1, QUIET_MS))
 			return failed(-EINTR, "another command came while waiting for a quiet process");
-		waited_ms += QUIET_MS;
 	}
 }
 
@@ -263,7 +265,7 @@ long command_stop(const struct command *command)
 {
 	long error = SYS(kill, (int)command->pid, SIGSTOP);
 
-	return error < 0 ? error : process_wait_stopped((int)command->pid);
+	return error < 0 ? error : process_wait_stopped((int)command->pid, command->limit_ms);
 }
 
 // Has a child that ends and is never waited for. Ends with the agent, or when everything is cleaned away.

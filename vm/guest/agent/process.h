@@ -23,8 +23,9 @@ void process_reap(void);
 // Forgets all processes that are over, and closes what was kept for them.
 void process_forget_dead(void);
 
-// Waits until a process is stopped: 0, -ESRCH when it is over instead, -EINTR when the host ended the wait.
-long process_wait_stopped(int pid);
+// Waits until a process is stopped: 0, -ESRCH when it is over instead, -EINTR when the host ended the wait,
+// -EBUSY after the limit: a process that sleeps where no signal reaches it.
+long process_wait_stopped(int pid, u64 limit_ms);
 
 // Waits for a child of the agent's own, unless its end is known already, and gives its wait status.
 int process_wait(int pid);

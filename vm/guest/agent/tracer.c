@@ -65,7 +65,7 @@ static long detach(int pid, bool was_stopped, int signal)
 
 	// Without its tracer the process goes back to the stop that it was in.
 	if (error >= 0 && was_stopped)
-		error = process_wait_stopped(pid);
+		error = process_wait_stopped(pid, NEVER);
 	return error;
 }
 
