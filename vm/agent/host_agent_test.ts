@@ -321,6 +321,59 @@ agentTest(
   },
 );
 
+agentTest(
+  "signals that wait for a stopped target wait on when it has told its break",
+  async (session, arch) => {
+    const [SIGUSR1, SIGUSR2] = [10, 12];
+    const nr = arch === "i386" ? 175 : 14; // rt_sigprocmask
+    const mask = new Uint8Array(8);
+    mask[1] = 1 << (SIGUSR1 - 9);
+    const { pid } = await runToStop(session, [
+      { op: "data", offset: 0, bytes: mask },
+      { op: "syscall", nr, args: [0n, { scratch: 0 }, 0n, 8n] },
+      { op: "stop", label: 0, killNr: NR[arch].kill },
+      { op: "stop", label: 1, killNr: NR[arch].kill },
+    ]);
+    // One that is blocked, and one that ends the target when it goes on.
+    await session.signal(pid, SIGUSR1);
+    await session.signal(pid, SIGUSR2);
+    await seenOf(session, pid);
+    const before = await seenOf(session, pid);
+    assertStringIncludes(String(before[0]), "ShdPnd:\t0000000000000a00");
+    await callsOf(session, pid);
+    assertEquals(await seenOf(session, pid), before);
+    await session.cont(pid);
+    const end = await session.event();
+    assertEquals(end, { kind: "signal", pid, signal: SIGUSR2 });
+  },
+);
+
+agentTest("a target is not asked where that could be seen", async (session, arch) => {
+  const isAsked = async (pid: number) => (await session.registers(pid, { calls: true })).has("brk");
+  const { kill } = NR[arch];
+  const { pid } = await runToStop(session, [
+    { op: "stop", label: 0, killNr: kill },
+    { op: "stop", label: 1, killNr: kill, busy: "sleeping" },
+  ]);
+  assertEquals(await isAsked(pid), true);
+  // A breakpoint that is on may be one for the instruction, or for memory that a call would touch.
+  assertEquals(await session.setDebugRegister(pid, 7, 0x401n), 0);
+  assertEquals(await isAsked(pid), false, "breakpoint");
+  assertEquals(await session.setDebugRegister(pid, 7, 0n), 0);
+  assertEquals(await isAsked(pid), true);
+  for (const how of ["seize", "attach"] as const) {
+    await session.attach(pid, how);
+    assertEquals(await isAsked(pid), false, how);
+    await session.detach(pid);
+  }
+  // The SIGSTOP of PTRACE_ATTACH waits for the target to go on.
+  assertEquals(await isAsked(pid), false, "a signal that cannot be blocked");
+  await session.cont(pid);
+  const busy = await session.event();
+  assert(busy.kind === "stop");
+  assertEquals(await isAsked(pid), false, "busy");
+});
+
 agentTest("a program that sleeps goes on sleeping after it has told its break", async (session, arch) => {
   // The sleep(1) of this machine is a 64-bit program.
   if (arch === "i386") return;
