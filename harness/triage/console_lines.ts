@@ -13,7 +13,7 @@ export interface ConsoleLine {
 }
 
 /** Longest line that is looked at; the rest of a longer one says nothing. */
-const MAX_LENGTH = 2000;
+export const MAX_LENGTH = 2000;
 /** `<4>[   12.345678][   T12] `: level, time and caller, the last only with CONFIG_PRINTK_CALLER. */
 const STAMP = /(?:<\d{1,3}>)?\[ {0,7}(\d{1,8}\.\d{6})\](?:\[ {0,7}([TC]\d{1,8})\])? ?/g;
 /** Words that stand at the start of a line, whatever was written before them. */

@@ -19,6 +19,7 @@ const MORE_WITHIN_LINES = 60;
 const MORE_WITHIN_SECONDS = 2;
 /** A kernel that complains on and on, or a guest that pretends to, has said enough by then. */
 const MAX_SPLATS = 200;
+const MAX_REPORTS = 10 * MAX_SPLATS;
 
 /**
  * The complaints in console text, or in what /sys/kernel/debug/kmemleak says, in the order in which they began; the
@@ -103,6 +104,7 @@ class ReportCollector {
   }
 
   #start(header: SplatHeader, match: RegExpExecArray, line: ConsoleLine): void {
+    if (this.reports.length === MAX_REPORTS) return;
     this.#open = new OpenReport(header, match, this.#before, line);
     this.#open.isComplete = header.end === "line";
     this.reports.push(this.#open);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { blockHashHex } from "../../lib/abi/block_hash.ts";
+import { MAX_LENGTH } from "./console_lines.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
 import type { OpenReport } from "./open_report.ts";
 import type { Splat, SplatKind, StackFrame } from "./splat.ts";
@@ -38,7 +39,7 @@ export function splatOf(report: OpenReport, raw: readonly string[]): Splat {
     kind: header.kind,
     title,
     fingerprint: blockHashHex(new TextEncoder().encode(key)),
-    lines: indexes.slice(0, MAX_LINES).map((index) => raw[index]!),
+    lines: indexes.slice(0, MAX_LINES).map((index) => raw[index]!.slice(0, MAX_LENGTH)),
     frames,
     isComplete: report.isComplete,
   };

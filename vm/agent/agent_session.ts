@@ -23,6 +23,7 @@ import {
   type SyscallArgument,
   type TargetEvent,
 } from "./agent_types.ts";
+import { expectLikelySizes } from "./observed_sizes.ts";
 import { AgentError, type Answer, type GuestLink, ImageTaker, type Request, Wires } from "./agent_wires.ts";
 
 export type * from "./agent_types.ts";
@@ -170,6 +171,7 @@ export class AgentSession {
   observe(pid: number, what: readonly string[]): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     return this.#ask("observe", [["pid", pid], ["what", what.join(",")]], (answer) => {
       for (const name of what) if (!name.endsWith("?")) blobOf(answer, name);
+      expectLikelySizes(answer.blobs);
       return answer.blobs;
     });
   }

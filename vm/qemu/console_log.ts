@@ -19,7 +19,7 @@ export class ConsoleLog {
   #grown = Promise.withResolvers<void>();
 
   /** @param limit bytes that are kept at least (and twice as many at most). */
-  constructor(limit: number = 4 * 1024 * 1024) {
+  constructor(limit: number = 2 * 1024 * 1024) {
     if (!(limit >= 1)) throw new RangeError(`limit of a console log: expected 1 or more, found ${limit}`);
     this.#limit = limit;
   }
