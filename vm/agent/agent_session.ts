@@ -35,7 +35,7 @@ export interface SessionOptions {
   deadlineMs?: number;
   /** Longest wait for the hello of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
-  /** The most that an answer may hold, in bytes; {@linkcode MAX_ANSWER_BYTES} by default. */
+  /** The most bytes of an answer. */
   maxBytes?: number;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
@@ -49,9 +49,8 @@ const DEADLINE_MS = 10_000;
 /** Time that a plain kernel has for its boot. */
 export const BOOT_DEADLINE_MS = 30_000;
 
-/** What an answer of a guest with 256 MiB may hold: the largest image of the catalogue has 50 MiB. */
+/** For a guest with 256 MiB; the largest image of the catalogue has 50 MiB. */
 const MAX_ANSWER_BYTES = 64 << 20;
-
 /** Files of the agent: the target's descriptors 3, 4 and 6 (vm/guest/agent/boot.h). */
 const PROGRAM_PATH = "/run/ckptest/program";
 const RESULTS_PATH = "/run/ckptest/results";
