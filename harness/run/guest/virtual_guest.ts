@@ -16,6 +16,8 @@ import { withDrainedConsole } from "../../triage/drain_console.ts";
 import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
 
+/** MiB; guests that run programs have more. */
+const MEMORY_OF_SCENARIOS = 256;
 /** A plain kernel boots in less: after it the user is told what is waited for. */
 const SLOW_BOOT_MS = 3000;
 
@@ -55,7 +57,7 @@ export async function startVirtualGuest(
   try {
     const session = await AgentSession.connect(linkOf(machine, channel), {
       bootDeadlineMs,
-      maxBytes: (machineOptions.memoryMiB ?? 256) << 18,
+      maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? MEMORY_OF_SCENARIOS),
       slowdown: FLAVOURS[flavour].slowdown * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
     if (FLAVOURS[flavour].hasDebugfs) {
@@ -76,6 +78,11 @@ export async function startVirtualGuest(
   } finally {
     clearTimeout(notice);
   }
+}
+
+/** An image can be as large as the guest's memory. Those of scenarios are far smaller: what is larger is a flood. */
+function maxAnswerBytes(memoryMiB: number): number {
+  return (memoryMiB > MEMORY_OF_SCENARIOS ? memoryMiB : memoryMiB / 4) * 2 ** 20;
 }
 
 /** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */
