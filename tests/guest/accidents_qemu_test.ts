@@ -100,7 +100,10 @@ Deno.test("a kernel that complains or dies in the midst of an image is named, an
     outcome.stdout,
     /^FAIL .* ldt_one .*\n.* E_SPLAT kernel log: .* WARNING in cr_write_mm_context/m,
   );
-  assertMatch(outcome.stdout, /^ +cr_write_mm_context\+0x\w+\/0x\w+ .* at arch\/x86\/mm\/checkpoint\.c:\d+/m);
+  assertMatch(
+    outcome.stdout,
+    /^ +cr_write_mm_context\+0x\w+\/0x\w+ .* at vm\/kernel\/overlay\/arch\/x86\/mm\/checkpoint\.c:\d+/m,
+  );
   assertStringIncludes(outcome.stdout, "2 distinct splats:");
   assertStringIncludes(outcome.stdout, "reproduced 2 of 2, 2 of them with the same splat");
   assertMatch(outcome.stdout, /^ok .* minimal /m);
