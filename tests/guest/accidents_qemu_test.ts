@@ -157,7 +157,7 @@ const AGENT_ACCIDENTS = [
   },
   {
     what: "answers twice",
-    code: 'reply_result(0, "");',
+    code: "reply_end(0);",
     reason: "protocol",
     says: "",
   },
