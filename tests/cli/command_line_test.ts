@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { setTimeout } from "node:timers/promises";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
+import { TextLineStream } from "@std/streams";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
 
@@ -35,7 +36,10 @@ Deno.test.beforeAll(async () => {
   await Deno.writeFile(join(dir, "appended.bin"), new Uint8Array([1, 2, 3, ...image]));
 });
 
-Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
+Deno.test.afterAll(async () => {
+  await commandLines?.end();
+  await Deno.remove(dir, { recursive: true });
+});
 
 const CKPTEST = ["run", "-q", `--config=${ROOT}deno.json`, "-P=vm", join(ROOT, "harness", "cli", "main.ts")];
 
@@ -60,9 +64,41 @@ async function run(
   return outcome;
 }
 
+/** A process that carries out one command line after another. */
+class CommandLines {
+  readonly #child = new Deno.Command("deno", {
+    args: [...CKPTEST.slice(0, -1), join(ROOT, "tests", "cli", "command_lines.ts")],
+    cwd: dir,
+    env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory() },
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  readonly #requests = this.#child.stdin.getWriter();
+  readonly #answers = this.#child.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream()).getReader();
+
+  async run(args: readonly string[]): Promise<Outcome> {
+    await this.#requests.write(new TextEncoder().encode(`${JSON.stringify(args)}\n`));
+    return JSON.parse((await this.#answers.read()).value ?? "");
+  }
+
+  async end(): Promise<void> {
+    await this.#requests.close();
+    await this.#answers.cancel();
+    await this.#child.status;
+  }
+}
+
+let commandLines: CommandLines | undefined;
+
+/** Carries out a command line that starts nothing. */
+async function carryOut(args: readonly string[]): Promise<Outcome> {
+  return await (commandLines ??= new CommandLines()).run(args);
+}
+
 /** A mistake in the command line: status 2, a line on standard error, nothing on standard output. */
 async function assertMistake(args: readonly string[], ...says: string[]): Promise<void> {
-  const { code, stdout, stderr } = await run(args);
+  const { code, stdout, stderr } = await carryOut(args);
   assertEquals([code, stdout], [2, ""], `${args.join(" ")}: ${stderr}`);
   assertMatch(stderr, /^ckptest \S+: .*\n$/, args.join(" "));
   for (const text of says) assertStringIncludes(stderr, text, args.join(" "));
@@ -84,6 +120,9 @@ Deno.test("help lists every command, and each command explains itself", async ()
 });
 
 Deno.test("mistakes in a command line end with status 2 and are named", async () => {
+  const { code, stdout, stderr } = await run(["frobnicate"]);
+  assertEquals([code, stdout], [2, ""]);
+  assertMatch(stderr, /^ckptest frobnicate: .*\n$/);
   await assertMistake(["frobnicate"], `no command "frobnicate"`, "one of run, list");
   await assertMistake(["toString"], `no command "toString"`);
   await assertMistake(["run", "--filtr", "x"], "unknown option --filtr: did you mean --filter");
@@ -302,22 +341,22 @@ Deno.test("--help and --version may stand anywhere, and completion is written fo
   for (
     const args of [["--help"], ["run", "--filter", "x", "--help"], ["help", "run"], ["image", "show", "-h"]]
   ) {
-    const { code, stdout } = await run(args);
+    const { code, stdout } = await carryOut(args);
     assertEquals(code, 0, args.join(" "));
     assertMatch(stdout, /^Usage: ckptest /m);
   }
   for (const args of [["--version"], ["run", "--version"], ["version"]]) {
-    const { code, stdout } = await run(args);
+    const { code, stdout } = await carryOut(args);
     assertEquals([code, /^\d+\.\d+\.\d+\n$/.test(stdout)], [0, true], stdout);
   }
   await assertMistake(["help", "rum"], 'no command "rum": did you mean run?');
   for (const shell of ["bash", "zsh", "fish"]) {
-    const { code, stdout } = await run(["completion", shell]);
+    const { code, stdout } = await carryOut(["completion", shell]);
     assertEquals(code, 0);
     assertStringIncludes(stdout, "ckptest");
   }
   await assertMistake(["completion", "sch"], "Unsupported shell sch");
-  const complete = async (...args: string[]) => (await run(["completion", "bash", ...args])).stdout;
+  const complete = async (...args: string[]) => (await carryOut(["completion", "bash", ...args])).stdout;
   assertStringIncludes(await complete("run", "--fil"), "--filter");
   assertStringIncludes(await complete("run", "--filter", "ldt_far"), "ldt_far_entries");
   assertStringIncludes(await complete("run", "--accel", ""), "kvm");
