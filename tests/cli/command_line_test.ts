@@ -6,6 +6,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { setTimeout } from "node:timers/promises";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
 import { TextLineStream } from "@std/streams";
+import { COMMAND_LINES } from "./command_lines.ts";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
 
@@ -67,7 +68,7 @@ async function run(
 /** A process that carries out one command line after another. */
 class CommandLines {
   readonly #child = new Deno.Command("deno", {
-    args: [...CKPTEST.slice(0, -1), join(ROOT, "tests", "cli", "command_lines.ts")],
+    args: [...CKPTEST.slice(0, -1), COMMAND_LINES],
     cwd: dir,
     env: { XDG_CACHE_HOME: join(dir, "cache"), DENO_DIR: denoDirectory() },
     stdin: "piped",
