@@ -25,6 +25,8 @@ const HEAD = object({
   at: optional(text(/^[\w./-]+: .+$/, "a file of the kernel, a colon and a line of it")),
   /** Whether random programs must find it too, and be made small. */
   fuzz: optional(v.literal("yes", `"yes"`)),
+  /** What guests or scenarios lack to kill it: it is not run. */
+  survives: optional(text(/\.$/, "a sentence")),
   /** Why no scenario can tell it from the code as it is. */
   equivalent: optional(text(/\.$/, "a sentence")),
 });

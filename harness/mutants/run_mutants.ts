@@ -39,9 +39,9 @@ export async function mutantRequest(mutants: readonly Mutant[]): Promise<{ moreF
   return { moreFiles: await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants) };
 }
 
-/** The mutants that a platform must kill: they share a kernel. */
+/** The mutants that a platform must kill: they share a kernel. Those that are known to survive are not among them. */
 export function mutantsFor(platform: string, mutants: readonly Mutant[]): Mutant[] {
-  return mutants.filter((mutant) => mutant.platform === platform);
+  return mutants.filter((mutant) => mutant.platform === platform && mutant.survives === undefined);
 }
 
 /** The same guest with a mutant live in its kernel. */

@@ -131,6 +131,7 @@ async function withMutantLive(name: string | undefined): Promise<Pick<GuestReque
     const names = all.map(({ name }) => name);
     throw new UsageError(`option --mutant: no mutant is called "${name}"${didYouMean(name, names)}`);
   }
-  const mutants = mutantsFor(mutant.platform, all);
+  // One that is known to survive is not among them: random programs may find it.
+  const mutants = [...new Set([...mutantsFor(mutant.platform, all), mutant])];
   return { ...await mutantRequest(mutants), append: [`${MUTANT_PARAMETER}=${mutants.indexOf(mutant) + 1}`] };
 }

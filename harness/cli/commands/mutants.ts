@@ -56,7 +56,11 @@ export const mutantsCommand: Command = defineCommand({
         printResult(terminal, mutant, result);
       }
     }
-    return summarize(terminal, results);
+    const survivors = arch === undefined && flavour === undefined
+      ? chosen.filter(({ survives }) => survives !== undefined)
+      : [];
+    for (const { name, survives } of survivors) terminal.result(`survives   ${name}  ${survives}`);
+    return summarize(terminal, results, survivors.length);
   },
 });
 
@@ -78,18 +82,20 @@ function isFailure({ verdict }: MutantResult): boolean {
   return verdict === "survived" || verdict === "missed";
 }
 
-function summarize(terminal: Terminal, results: readonly MutantResult[]) {
+/** @param known how many are known to survive */
+function summarize(terminal: Terminal, results: readonly MutantResult[], known: number) {
   const count = (verdict: MutantResult["verdict"]) =>
     results.filter((result) => result.verdict === verdict).length;
   const killed = count("killed");
   const equivalent = count("equivalent");
-  const others = results.length - equivalent;
+  const others = results.length - equivalent + known;
   const score = others === 0 ? "" : `; mutation score ${(100 * killed / others).toFixed(1)} %`;
-  terminal.result(`${killed} killed, ${others - killed} survived, ${equivalent} equivalent${score}`);
+  const survived = `${others - killed} survived${known > 0 ? ` (${known} as their files say)` : ""}`;
+  terminal.result(`${killed} killed, ${survived}, ${equivalent} equivalent${score}`);
   const findings = results.filter(isFailure).map(({ mutant, verdict }): CommandFinding => ({
     key: `${verdict} ${mutant.name}`,
     text: `${mutant.name} ${verdict}: ${mutant.about}`,
   }));
-  if (results.length === 0) return { status: EXIT_STATUS.nothingRan, findings };
+  if (results.length + known === 0) return { status: EXIT_STATUS.nothingRan, findings };
   return { status: findings.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass, findings };
 }
