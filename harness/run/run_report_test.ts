@@ -131,13 +131,13 @@ Deno.test("a quiet RunReport prints failures and the summary alone", async () =>
 
 Deno.test("RunReport names the file of a scenario that is no part of the catalogue", async () => {
   const scenarioFiles = new Map([["bad", "/my dir/bad.json"]]);
-  await report([FAILED, LOST], (_dir, lines) => {
+  await report([FAILED, LOST], async (_dir, lines, close) => {
+    await close();
     const commands = lines.filter((line) => line.includes("reproduce: ")).map((line) => line.trim());
     assertEquals(commands, [
       "reproduce: deno task test:qemu --arch x86_64 --scenario '/my dir/bad.json'",
       "reproduce: deno task test:qemu --arch x86_64 --filter gone",
     ]);
-    return Promise.resolve();
   }, { scenarioFiles });
 });
 
