@@ -6,8 +6,8 @@ import { readMutants } from "../../harness/mutants/mutant.ts";
 import { withMutant } from "../../harness/mutants/run_mutants.ts";
 import { prepareMutants, survivorsOn } from "../run_mutants.ts";
 
-Deno.test("the scenarios kill every mutant for x86_64 and i386", async () => {
-  assertEquals(await survivorsOn(["x86_64", "i386"]), []);
+Deno.test("the scenarios kill every mutant for x86_64, i386 and compat", async () => {
+  assertEquals(await survivorsOn(["x86_64", "i386", "compat"]), []);
 });
 
 const FUZZ_SEED = 1;
