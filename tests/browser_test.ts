@@ -136,6 +136,8 @@ async function openPage(chromium: string, directory: string, page: string): Prom
       // A page from a file may import a module from a file beside it.
       "--allow-file-access-from-files",
       `--user-data-dir=${join(directory, "profile")}`,
+      // The page loads before its script, which waits for itself, has ended.
+      "--virtual-time-budget=30000",
       "--dump-dom",
       `file://${page}`,
     ],
