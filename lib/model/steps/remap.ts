@@ -84,12 +84,16 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
 
 /**
  * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): the VMA that it lies in is unlocked, all of it,
- * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was.
+ * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was; Linux 6.12 splits a
+ * locked one before, so that it is always a whole one.
  */
 function leaveBehind({ state: { space, target } }: StepContext, start: number, end: number): void {
   const vma = space.vmaAt(start);
-  const isWhole = vma.start === start && vma.end === end;
-  space.change(vma.start, vma.end, (old) => {
+  const isLocked = ((space.areaAt(start)?.flags ?? 0n) & VM.LOCKED) !== 0n;
+  const isSplit = target.series === "6.12" && isLocked;
+  const source = isSplit ? { start, end } : vma;
+  const isWhole = source.start === start && source.end === end;
+  space.change(source.start, source.end, (old) => {
     const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
     if (target.series === "5.10" || !isWhole) return { ...old, flags };
     return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };

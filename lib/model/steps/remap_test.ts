@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "../scenario.ts";
-import { compileSteps, expectedOf, pagesIn, predictSteps } from "../testing/compile_steps.ts";
+import { compileSteps, expectedOf, pagesIn, predictSteps, X86_64 } from "../testing/compile_steps.ts";
 import { VM } from "../../abi/vm_flags.ts";
 
 const map: Step = { op: "mmap", area: "a", pages: 8 };
@@ -105,6 +105,9 @@ Deno.test("mremap with dontunmap unlocks all of the VMA that a part is taken fro
   ];
   const locks = predictSteps(locked).areas.map(({ label, flags }) => [label, (flags & VM.LOCKED) !== 0n]);
   assertEquals(locks, [["a", false], ["next", false], ["b", true]]);
+  const later = predictSteps(locked, { target: { ...X86_64, series: "6.12" } }).areas
+    .map(({ label, flags }) => [label, (flags & VM.LOCKED) !== 0n]);
+  assertEquals(later, [["a", true], ["a", false], ["a", true], ["next", true], ["b", true]]);
 });
 
 Deno.test("an area right behind .bss has had pages, since it is one VMA with it", () => {
