@@ -41,7 +41,10 @@ export const ARCH_OPTION = { arch: value("LIST", "platforms, separated by commas
 
 /** The kind of kernel. */
 export const FLAVOUR_OPTION = {
-  flavour: value(oneOf(KERNEL_FLAVOURS), "debug has KASAN, lockdep and kmemleak, fault injects faults"),
+  flavour: value(
+    oneOf(KERNEL_FLAVOURS),
+    "debug has KASAN, lockdep and kmemleak, fault injects faults, smp has four processors",
+  ),
 };
 
 /** The tree that the kernel is built from. */

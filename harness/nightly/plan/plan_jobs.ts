@@ -12,7 +12,7 @@ import type { CkptestSuite, JobRequest, MatrixSuite } from "./matrix.ts";
 import { planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { Inputs, JobCommand, PlannedJob } from "./planned_job.ts";
 
-/** Suites of errors planted in plain and in debug kernels, and what they share. */
+/** Suites of mutants of plain and of debug kernels, and what they share. */
 const MUTANT_FILES = [
   "tests/guest/mutants_qemu_test.ts",
   "tests/deep/mutants_deep_test.ts",

@@ -21,9 +21,8 @@ import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import { modelSeries } from "./user_kernel.ts";
-import { startVirtualGuest } from "./virtual_guest.ts";
+import { SCENARIO_MEMORY_MIB, startVirtualGuest } from "./virtual_guest.ts";
 
-const MEMORY = 256 << 20;
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
 const MEMORY_FOR_PROGRAMS = 512 << 20;
 /** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
@@ -86,8 +85,8 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const wanted = scenarios.filter((scenario) => unmetNeed(scenario, known) === undefined);
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { filesOf, missing } = await untilInterrupted(signal, found);
-  const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : MEMORY) +
-    (["debug", "kcsan"].includes(platform.flavour) ? MEMORY_FOR_SHADOW : 0);
+  const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
+    (FLAVOURS[platform.flavour].hasShadow ? MEMORY_FOR_SHADOW : 0);
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,

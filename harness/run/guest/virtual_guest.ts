@@ -17,7 +17,7 @@ import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
 
 /** MiB; guests that run programs have more. */
-const MEMORY_OF_SCENARIOS = 256;
+export const SCENARIO_MEMORY_MIB = 256;
 /** A plain kernel boots in less: after it the user is told what is waited for. */
 const SLOW_BOOT_MS = 3000;
 
@@ -57,7 +57,7 @@ export async function startVirtualGuest(
   try {
     const session = await AgentSession.connect(linkOf(machine, channel), {
       bootDeadlineMs,
-      maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? MEMORY_OF_SCENARIOS),
+      maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? SCENARIO_MEMORY_MIB),
       slowdown: FLAVOURS[flavour].slowdown * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
     if (FLAVOURS[flavour].hasDebugfs) {
@@ -82,7 +82,7 @@ export async function startVirtualGuest(
 
 /** An image can be as large as the guest's memory. Those of scenarios are far smaller: what is larger is a flood. */
 function maxAnswerBytes(memoryMiB: number): number {
-  return (memoryMiB > MEMORY_OF_SCENARIOS ? memoryMiB : memoryMiB / 4) * 2 ** 20;
+  return (memoryMiB > SCENARIO_MEMORY_MIB ? memoryMiB : memoryMiB / 4) * 2 ** 20;
 }
 
 /** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */

@@ -11,6 +11,8 @@ interface FlavourTraits {
   readonly processors: number;
   /** Whether it has debugfs, with what the flavour can tell and be asked for. */
   readonly hasDebugfs: boolean;
+  /** Whether it keeps a shadow of its memory, which takes room. */
+  readonly hasShadow: boolean;
 }
 
 /**
@@ -23,12 +25,12 @@ interface FlavourTraits {
  * - `distro`: with what a distribution's configuration has on that touches images.
  */
 export const FLAVOURS = {
-  plain: { slowdown: 1, processors: 1, hasDebugfs: false },
-  debug: { slowdown: 8, processors: 1, hasDebugfs: true },
-  fault: { slowdown: 2, processors: 1, hasDebugfs: true },
-  smp: { slowdown: 4, processors: 4, hasDebugfs: false },
-  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true },
-  distro: { slowdown: 4, processors: 2, hasDebugfs: false },
+  plain: { slowdown: 1, processors: 1, hasDebugfs: false, hasShadow: false },
+  debug: { slowdown: 8, processors: 1, hasDebugfs: true, hasShadow: true },
+  fault: { slowdown: 2, processors: 1, hasDebugfs: true, hasShadow: false },
+  smp: { slowdown: 4, processors: 4, hasDebugfs: false, hasShadow: false },
+  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true, hasShadow: true },
+  distro: { slowdown: 4, processors: 2, hasDebugfs: false, hasShadow: false },
 } as const satisfies Readonly<Record<string, FlavourTraits>>;
 
 /** A name of {@linkcode FLAVOURS}. */
