@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { compareCore, unreadSections } from "../../lib/compare/compare_core.ts";
-import { ElfCoreError, parseElfCore } from "../../lib/compare/elf_core.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import { readImage } from "../../lib/image/image.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ProgramScenario } from "../../lib/model/scenario.ts";
+import { type LoadedSegment, readElf } from "../../vm/host/elf_file.ts";
+import { ExpectedError } from "../../vm/host/errors.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
 import type { SecondCheck } from "../run/case/case_outcome.ts";
 
@@ -47,7 +48,7 @@ export async function checkWithGcore(
   }
   tamper?.(core);
   try {
-    const comparison = compareCore(readImage(image), parseElfCore(core), unreadSections(output));
+    const comparison = compareCore(readImage(image), readCore(core), unreadSections(output));
     const { findings, compared, zero, notInCore, unread } = comparison;
     return {
       findings: compared === 0 ? [...findings, noCore("no page of the image is in the core")] : findings,
@@ -59,9 +60,17 @@ export async function checkWithGcore(
   } catch (error) {
     // That the image is malformed is another check's finding.
     if (error instanceof MalformedImageError) return { findings: [] };
-    if (error instanceof ElfCoreError) return { findings: [noCore(error.message)] };
+    if (error instanceof ExpectedError) return { findings: [noCore(error.message)] };
     throw error;
   }
+}
+
+/** The memory in a core file. @throws {ExpectedError} when it is none, or not a whole one */
+export function readCore(core: Uint8Array): readonly LoadedSegment[] {
+  const ET_CORE = 4;
+  const { type, loaded } = readElf(core, "core file");
+  if (type === ET_CORE) return loaded;
+  throw new ExpectedError(`core file: expected an ELF file of type ${ET_CORE}, found type ${type}`);
 }
 
 function noCore(actual: string): Finding {

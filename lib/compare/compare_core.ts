@@ -5,8 +5,13 @@ import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import { lowerBound } from "../model/state/page_set.ts";
-import type { CoreSegment, ElfCore } from "./elf_core.ts";
 import { firstDifference, hexBytes } from "./finding_collector.ts";
+
+/** A piece of a process's memory in a core file: the bytes that the file holds from an address on. */
+interface CoreSegment {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+}
 
 /** Memory that the core's writer could not read: it stands there as zeros, whatever it holds. */
 interface UnreadRange {
@@ -24,7 +29,7 @@ const FINDINGS = 20;
  */
 export function compareCore(
   image: Pick<CheckpointImage, "tasks">,
-  core: ElfCore,
+  core: readonly CoreSegment[],
   unread: readonly UnreadRange[] = [],
 ): CoreComparison {
   const comparison = new CoreComparison(core, unread);
@@ -45,11 +50,11 @@ export class CoreComparison {
   notInCore = 0;
   /** Pages of the image that could not be judged, since the core's writer could not read their section. */
   unread = 0;
-  readonly #core: ElfCore;
+  readonly #core: readonly CoreSegment[];
   readonly #unreadRanges: readonly UnreadRange[];
 
-  constructor(core: ElfCore, unread: readonly UnreadRange[]) {
-    this.#core = core;
+  constructor(core: readonly CoreSegment[], unread: readonly UnreadRange[]) {
+    this.#core = core.toSorted((a, b) => (a.address < b.address ? -1 : 1));
     this.#unreadRanges = unread;
   }
 
@@ -90,9 +95,9 @@ export class CoreComparison {
   /** Pages of the core in an anonymous mapping that the image does not have. */
   #holes(vma: VmaImage, saved: ReadonlySet<bigint>, path: string): void {
     const { vm_start, vm_end } = vma.record.fields;
-    for (const segment of this.#core.segments) {
-      const first = segment.start > vm_start ? segment.start : vm_start;
-      const held = segment.start + BigInt(segment.bytes.length);
+    for (const segment of this.#core) {
+      const first = segment.address > vm_start ? segment.address : vm_start;
+      const held = endOf(segment);
       const end = held < vm_end ? held : vm_end;
       for (let vaddr = first; vaddr + PAGE_SIZE_BIG <= end; vaddr += PAGE_SIZE_BIG) {
         if (saved.has(vaddr) || this.#isUnread(vaddr)) continue;
@@ -117,9 +122,8 @@ export class CoreComparison {
   }
 
   #pageAt(vaddr: bigint): Uint8Array | undefined {
-    const { segments } = this.#core;
-    const segment = segments[lowerBound(segments.length, (index) => segments[index]!.end <= vaddr)];
-    if (!segment || segment.start > vaddr) return undefined;
+    const segment = this.#core[lowerBound(this.#core.length, (index) => endOf(this.#core[index]!) <= vaddr)];
+    if (!segment || segment.address > vaddr) return undefined;
     const bytes = pageOf(segment, vaddr);
     return bytes.length === PAGE_SIZE ? bytes : undefined;
   }
@@ -129,8 +133,12 @@ export class CoreComparison {
   }
 }
 
-function pageOf({ start, bytes }: CoreSegment, vaddr: bigint): Uint8Array {
-  const at = Number(vaddr - start);
+function endOf({ address, bytes }: CoreSegment): bigint {
+  return address + BigInt(bytes.length);
+}
+
+function pageOf({ address, bytes }: CoreSegment, vaddr: bigint): Uint8Array {
+  const at = Number(vaddr - address);
   return bytes.subarray(at, at + PAGE_SIZE);
 }
 

@@ -5,8 +5,6 @@ import { type CheckpointImage, readImage } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import { RW_FLAGS, syntheticImage, syntheticPage } from "../image/testing/synthetic_image.ts";
 import { compareCore, type CoreComparison, unreadSections } from "./compare_core.ts";
-import { parseElfCore } from "./elf_core.ts";
-import { madeCore } from "./testing/made_core.ts";
 
 const ANON = 0x10000n;
 const FILE = 0x40000n;
@@ -49,7 +47,7 @@ function core(change: (anon: Uint8Array, file: Uint8Array) => void = () => {}) {
   const anon = memory(ANON, 4, [1, 2]);
   const file = memory(FILE, 2, [0, 1]);
   change(anon, file);
-  return parseElfCore(madeCore([{ start: FILE, bytes: file }, { start: ANON, bytes: anon }]));
+  return [{ address: FILE, bytes: file }, { address: ANON, bytes: anon }];
 }
 
 Deno.test("compareCore() counts pages that agree and zeros that the image leaves out", () => {
@@ -90,8 +88,7 @@ Deno.test("compareCore() leaves out what the debugger could not read, and counts
 });
 
 Deno.test("compareCore() counts pages that the core does not hold", () => {
-  const half = madeCore([{ start: ANON, bytes: memory(ANON, 2, [1]), memory: 0x4000 }]);
-  const comparison = compareCore(image(), parseElfCore(half));
+  const comparison = compareCore(image(), [{ address: ANON, bytes: memory(ANON, 2, [1]) }]);
   assertEquals(comparison.findings, []);
   assertEquals(counts(comparison), { compared: 1, zero: 1, notInCore: 3, unread: 0 });
 });

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals } from "@std/assert";
-import { checkWithGcore } from "../../harness/check/gcore.ts";
+import { checkWithGcore, readCore } from "../../harness/check/gcore.ts";
 import { installFiles } from "../../harness/run/guest/scenario_files.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { runProgram } from "../../harness/run/case/run_program.ts";
 import { guestKernel } from "../../harness/run/case/scenario_runner.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
-import { parseElfCore } from "../../lib/compare/elf_core.ts";
 import { readImage, vmaPages } from "../../lib/image/image.ts";
 import { parseScenario } from "../../lib/model/scenario.ts";
 
@@ -28,9 +27,9 @@ Deno.test("one flipped byte in gdb's core gives itself away, and a core that is 
     secondCheck: async ({ raw: { pid }, image }) => {
       const { vaddr } = readImage(image).tasks[0]!.vmas.flatMap((vma) => [...vmaPages(vma)]).at(-1)!;
       const flip = (core: Uint8Array): void => {
-        const segment = parseElfCore(core).segments.find(({ start, end }) => start <= vaddr && vaddr < end);
+        const segment = readCore(core).findLast(({ address }) => address <= vaddr);
         assert(segment, "the last page of the image is in the core");
-        segment.bytes[Number(vaddr - segment.start) + 9]! ^= 1;
+        segment.bytes[Number(vaddr - segment.address) + 9]! ^= 1;
       };
       const damage = (core: Uint8Array): void => void core.fill(0, 0, 64);
       for (const tamper of [() => {}, flip, damage]) {

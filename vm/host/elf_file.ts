@@ -29,6 +29,8 @@ export interface LoadedSegment {
   readonly bytes: Uint8Array;
 }
 
+/** e_phnum when the number stands elsewhere. */
+const PN_XNUM = 0xffff;
 const PT_LOAD = 1;
 const PF_X = 1;
 const PT_DYNAMIC = 2;
@@ -105,9 +107,12 @@ class ElfReader {
   #segments(): Segment[] {
     const tableAt = this.#is64 ? Number(this.#view.getBigUint64(32, true)) : this.#view.getUint32(28, true);
     const [entrySize, count] = [this.#u16(this.#is64 ? 54 : 42), this.#u16(this.#is64 ? 56 : 44)];
+    if (count === PN_XNUM || (count > 0 && entrySize < (this.#is64 ? 56 : 32))) {
+      throw new RangeError(`${count} program headers of ${entrySize} bytes`);
+    }
     return Array.from({ length: count }, (_, index) => {
       const at = tableAt + index * entrySize;
-      return {
+      const segment = {
         type: this.#view.getUint32(at, true),
         offset: Number(this.#word(at + (this.#is64 ? 8 : 4))),
         address: this.#word(at + (this.#is64 ? 16 : 8)),
@@ -115,6 +120,11 @@ class ElfReader {
         flags: this.#view.getUint32(at + (this.#is64 ? 4 : 24), true),
         end: this.#word(at + (this.#is64 ? 16 : 8)) + this.#word(at + (this.#is64 ? 40 : 20)),
       };
+      const { type, offset, size, address, end } = segment;
+      if (type === PT_LOAD && (offset + size > this.#bytes.length || address + BigInt(size) > end)) {
+        throw new RangeError(`${size} bytes at offset ${offset} for ${end - address} bytes of memory`);
+      }
+      return segment;
     });
   }
 
