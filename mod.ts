@@ -45,7 +45,7 @@
  */
 
 export type { WordSize } from "./lib/abi/arch.ts";
-export type { Dialect } from "./lib/abi/dialect.ts";
+export type { Dialect } from "./lib/abi/series.ts";
 export {
   buildImage,
   type ImageSpec,
@@ -53,35 +53,14 @@ export {
   type TaskSpec,
   type VmaSpec,
 } from "./lib/image/build_image.ts";
-export {
-  decodeBytes,
-  type DecodeOptions,
-  decodeStream,
-  ImageDecoderStream,
-  type StreamOptions,
-} from "./lib/image/decoder.ts";
+export { decodeBytes, decodeStream, ImageDecoderStream } from "./lib/image/decoder.ts";
+export type * from "./lib/image/decoder.ts";
 export type { FormatOptions, ImageFormat } from "./lib/image/dialect.ts";
 export { type Finding, findingText, type Verdict, worstVerdict } from "./lib/image/finding.ts";
-export {
-  type CheckpointImage,
-  type ChunkImage,
-  type FileImage,
-  pageAt,
-  type PageImage,
-  readImage,
-  readNodes,
-  type TaskImage,
-  type VmaImage,
-  vmaPages,
-} from "./lib/image/image.ts";
-export {
-  imageFromJson,
-  imageToJson,
-  type JsonObject,
-  type JsonOptions,
-  type JsonValue,
-  nodeToJson,
-} from "./lib/image/image_json.ts";
+export { pageAt, readImage, readNodes, vmaPages } from "./lib/image/image.ts";
+export type * from "./lib/image/image.ts";
+export { imageFromJson, imageToJson, nodeToJson } from "./lib/image/image_json.ts";
+export type * from "./lib/image/image_json.ts";
 export { encode, ImageWriter, type WrittenFields, type WrittenHeader } from "./lib/image/image_writer.ts";
 export { type MalformedFinding, MalformedImageError } from "./lib/image/malformed_image_error.ts";
 export * from "./lib/image/nodes.ts";
@@ -94,24 +73,8 @@ export {
   RECORDS,
 } from "./lib/image/records.ts";
 export { type RuleId, type RuleInfo, ruleInfo, type RuleRow, RULES } from "./lib/image/rule_ids.ts";
-export {
-  checkImage,
-  checkImageStream,
-  checkNodes,
-  type CheckOptions,
-  RuleChecker,
-} from "./lib/image/rules.ts";
+export { checkImage, checkImageStream, checkNodes, RuleChecker } from "./lib/image/rules.ts";
+export type * from "./lib/image/rules.ts";
 export { ImagePrinter, showImage } from "./lib/image/show/show_image.ts";
 export { TreePrinter } from "./lib/image/show/show_tree.ts";
-export type {
-  AnyFields,
-  BytesDesc,
-  DisplayHint,
-  FieldDesc,
-  FieldHint,
-  FieldRow,
-  FieldsOf,
-  FieldType,
-  FieldValue,
-  StructDesc,
-} from "./lib/image/struct_desc.ts";
+export type * from "./lib/image/struct_desc.ts";

@@ -14,7 +14,7 @@ import type { SessionKernel } from "../harness/run/case/testing/session.ts";
 import { synthesizeSession, syntheticTarget } from "../harness/run/case/testing/synthesize_session.ts";
 import { readCatalogue } from "../harness/run/catalogue.ts";
 import { packFixture } from "../lib/compare/testing/recorded_case.ts";
-import { selfScenario } from "../lib/model/self_scenario.ts";
+import { selfScenario } from "../lib/model/scenario.ts";
 import { compileTargetOf } from "./v11_sessions.ts";
 
 /** The kernel that the synthetic sessions are of. */

@@ -17,7 +17,7 @@ import { SOURCES } from "../lib/compare/byte_coverage.ts";
 import { unpackFixture } from "../lib/compare/testing/recorded_case.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import { compileScenario } from "../lib/model/compile_scenario.ts";
-import { selfScenario, selfSkipReason } from "../lib/model/self_scenario.ts";
+import { selfScenario, selfSkipReason } from "../lib/model/scenario.ts";
 import { type Damage, damagesTo, pageDamages, whileDamaged } from "./damage_image.ts";
 import { SYNTHETIC_KERNEL } from "./synthesize_v11_sessions.ts";
 import { compileTargetOf, readSession, readSessionKernel, replay } from "./v11_sessions.ts";

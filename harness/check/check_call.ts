@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../lib/abi/dialect.ts";
+import type { Dialect } from "../../lib/abi/series.ts";
 import { imageTime, sameImageFindings, truncatedImageFindings } from "../../lib/compare/truncated_image.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { CallPlan } from "../../lib/model/predict_call.ts";

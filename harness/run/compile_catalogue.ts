@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type CompiledScenario, compileScenario } from "../../lib/model/compile_scenario.ts";
-import { type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
-import { selfScenario, selfSkipReason } from "../../lib/model/self_scenario.ts";
+import { type Scenario, ScenarioError, selfScenario, selfSkipReason } from "../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../lib/model/state/model_state.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
 import { scenarioFile } from "./catalogue.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { isOlder } from "../../lib/abi/release.ts";
+import { isOlder } from "../../lib/abi/series.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { oldestRelease } from "../../lib/model/steps/steps.ts";
 import { type KernelConfig, parseKernelConfig } from "../../vm/kernel/config/kernel_config.ts";

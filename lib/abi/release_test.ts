@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
-import { isOlder } from "./release.ts";
+import { isOlder } from "./series.ts";
 
 Deno.test("isOlder() compares numbers, not text, as far as the version goes", () => {
   const older = (releases: string[], version: string) => releases.map((release) => isOlder(release, version));

@@ -23,3 +23,23 @@ export function kernelSeries(major: number, minor: number, patch: number): Kerne
   const version = `${major}.${minor}`;
   return KERNEL_SERIES.find((series) => series === version || series === `${version}.${patch}`);
 }
+
+/**
+ * Whose code writes the image. `port` is this project's kernel code on Linux 5.10 and later. `v11` is the code as
+ * posted in December 2008 on Linux 2.6.28: its known errors, and what that kernel does otherwise, belong to it.
+ */
+export type Dialect = "port" | "v11";
+
+/**
+ * Whether a release (`uname -r`) is older than a version such as `2.6.32` or `5.10`, number by number. What follows
+ * the numbers does not count, so a release candidate is as old as its release; one without numbers is new.
+ */
+export function isOlder(release: string, version: string): boolean {
+  const numbers = /^\d+(\.\d+)*/.exec(release)?.[0].split(".").map(Number);
+  if (!numbers) return false;
+  for (const [index, wanted] of version.split(".").map(Number).entries()) {
+    const found = numbers[index] ?? 0;
+    if (found !== wanted) return found < wanted;
+  }
+  return false;
+}

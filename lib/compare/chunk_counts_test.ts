@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
-import { chunkCounts } from "./chunk_counts.ts";
+import { chunkCounts } from "./compare_pages.ts";
 
 function pages(count: number, start = 0): number[] {
   return Array.from({ length: count }, (_, i) => start + i);

@@ -3,7 +3,7 @@
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";
-import { PostedLeftovers } from "../image/posted_leftovers.ts";
+import { PostedLeftovers } from "../image/rules/as_posted_rules.ts";
 import type { ByteCounts, Source } from "./byte_coverage.ts";
 import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
 import { MemoryComparison } from "./compare_memory.ts";

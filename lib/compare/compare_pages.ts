@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-
+import type { Dialect } from "../abi/series.ts";
 import { abiOf, PAGE_SIZE, pagesPerChunk } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
 import { shownAddress } from "../model/state/page_set.ts";
 import { decodeUserRegs } from "../x86/registers.ts";
 import { blockHash } from "../abi/block_hash.ts";
-import { chunkCounts } from "./chunk_counts.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type ExpectedPage, type ExpectedVma, isModelled } from "./expected_vma.ts";
 import { expected, firstDifference, hexBytes } from "./finding_collector.ts";
@@ -275,4 +274,40 @@ export class PageComparison {
 
 function hex(value: number): string {
   return value.toString(16).padStart(8, "0");
+}
+
+/** What the counts of a VMA's chunks depend on. */
+interface ChunkCountOptions {
+  readonly dialect: Dialect;
+  /** Number of the first page after the VMA. */
+  readonly end: number;
+  /** Pages of a full chunk: four arrays of addresses. */
+  readonly perChunk: number;
+}
+
+/**
+ * `nr_pages` of the chunks of a VMA, the 0 that ends them left out. The port fills each chunk but the last.
+ * The code as posted never resets its count: after a first full chunk each array of addresses is a chunk, and
+ * clean pages at the end of the VMA give one more count with no pages.
+ *
+ * @param pages numbers of the pages, ascending
+ */
+export function chunkCounts(
+  pages: readonly number[],
+  { dialect, end, perChunk }: ChunkCountOptions,
+): number[] {
+  if (dialect === "port") {
+    const chunks = Math.ceil(pages.length / perChunk);
+    return Array.from({ length: chunks }, (_, i) => Math.min(perChunk, pages.length - i * perChunk));
+  }
+  const counts: number[] = [];
+  let done = 0;
+  for (let isOver = false; !isOver;) {
+    const most = done < perChunk ? perChunk : perChunk / 4;
+    const count = Math.min(most, pages.length - done);
+    done += count;
+    isOver = count < most || pages[done - 1] === end - 1;
+    if (done > 0) counts.push(done);
+  }
+  return counts;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import type { KernelArch } from "../abi/arch.ts";
-import type { Dialect } from "../abi/dialect.ts";
-import type { KernelSeries } from "../abi/series.ts";
+import type { Dialect, KernelSeries } from "../abi/series.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";
 import type { ProgramFacts } from "../model/state/model_state.ts";
 import type { FindingCollector } from "./finding_collector.ts";

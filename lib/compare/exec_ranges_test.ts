@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { execRanges } from "./exec_ranges.ts";
+import { execRanges } from "./compare_memory.ts";
 
 const BLOCK_END = 0xbffffff0;
 

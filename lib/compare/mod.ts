@@ -39,12 +39,12 @@ import type { CompareOptions } from "./comparison_context.ts";
 import { type ExplainOptions, explainPrediction } from "./explain_prediction.ts";
 
 export { KERNEL_ARCHES, type KernelArch } from "../abi/arch.ts";
-export type { Dialect } from "../abi/dialect.ts";
+export type { Dialect } from "../abi/series.ts";
 export { KERNEL_SERIES, type KernelSeries } from "../abi/series.ts";
 export type { Finding, Verdict } from "../image/finding.ts";
 export { type CpuRegister, USER_REGS } from "../x86/registers.ts";
 export type { PredictedArea, PredictedPage, StopPrediction } from "../model/predict_stop.ts";
-export type { PredictedError } from "../model/posted_errors.ts";
+export type { PredictedError } from "../model/predict_stop.ts";
 export type { Refusal } from "../model/refusal.ts";
 export type { CompileTarget, ProgramFacts } from "../model/state/model_state.ts";
 export type { PageBase, PageContent } from "../model/state/page_content.ts";

@@ -7,9 +7,8 @@ import {
   TLS_ENTRIES,
   type WordSize,
 } from "../abi/arch.ts";
-import type { Dialect } from "../abi/dialect.ts";
+import { type Dialect, kernelSeries } from "../abi/series.ts";
 import { pageProt } from "../abi/page_prot.ts";
-import { kernelSeries } from "../abi/series.ts";
 import { SIGNALS } from "../abi/signals.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import { TLS_ARRAY_SIZE } from "./counted_block.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { archOfMachine, type WordSize } from "../abi/arch.ts";
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import type { RecordFields } from "./records.ts";
 import { displayText, rawText } from "./struct_codec.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
 import { decodeBytes, type DecodeOptions } from "./decoder.ts";
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import { formatOfHead } from "./dialect.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
 import {
@@ -251,27 +251,16 @@ export function* vmaPages(vma: VmaImage): Generator<PageImage, void, void> {
 
 /**
  * The page that holds an address of a task, or undefined when the image has none: no mapping is there, or its page was
- * never written. Mappings and pages are taken to be in order, as in every valid image.
+ * never written.
  */
 export function pageAt(task: TaskImage, address: bigint): PageImage | undefined {
-  const vma = task.vmas[lastIndex(task.vmas.length, (i) => task.vmas[i]!.record.fields.vm_start <= address)];
-  if (vma === undefined || address >= vma.record.fields.vm_end) return undefined;
-  const chunks = vma.chunks.flatMap(({ pages }) => pages ?? []);
-  const pages = chunks[lastIndex(chunks.length, (i) => chunks[i]!.vaddrs[0]! <= address)];
-  if (pages === undefined) return undefined;
-  const page = pageOf(pages, lastIndex(pages.count, (i) => pages.vaddrs[i]! <= address));
-  return address < page.vaddr + PAGE_SIZE_BIG ? page : undefined;
-}
-
-/** The last index for which a predicate holds that holds for all before; -1 for none. */
-export function lastIndex(length: number, holds: (index: number) => boolean): number {
-  let [low, high] = [0, length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (holds(middle)) low = middle + 1;
-    else high = middle;
+  const start = address - address % PAGE_SIZE_BIG;
+  const vma = task.vmas.find(({ record: { fields } }) => fields.vm_start <= start && start < fields.vm_end);
+  for (const { pages } of vma?.chunks ?? []) {
+    const index = pages?.vaddrs.indexOf(start) ?? -1;
+    if (pages && index >= 0) return pageOf(pages, index);
   }
-  return low - 1;
+  return undefined;
 }
 
 function pageOf({ vaddrs, pages, pagesOffset }: PagesNode, index: number): PageImage {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { type BytesDesc, type FieldDesc, type FieldsOf, struct, type StructDesc } from "./struct_desc.ts";
+import { struct } from "./struct_codec.ts";
+import type { BytesDesc, FieldDesc, FieldsOf, StructDesc } from "./struct_desc.ts";
 import { ROWS } from "./structs.ts";
 
 /** Which numbers TREE, TASK, THREAD and CPU have: patch 12 puts TREE at 101 and moves the others by one. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals } from "@std/assert";
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import { readImage } from "./image.ts";
 import type { ImageNode } from "./nodes.ts";
 import { OPAQUE_BITS } from "./testing/opaque_bits.ts";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import type { Verdict } from "./finding.ts";
 
 /** One rule: what breaks it, in words; what makes it so; the dialect in which alone it holds. */

@@ -2,20 +2,17 @@
 import { decodeBytes, type DecodeOptions, decodeStream } from "./decoder.ts";
 import type { Finding } from "./finding.ts";
 import { MalformedImageError } from "./malformed_image_error.ts";
-import { PostedLeftovers } from "./posted_leftovers.ts";
+import { checkAsPosted, PostedLeftovers } from "./rules/as_posted_rules.ts";
 import type { ImageNode, RecordNode, RecordNodeOf } from "./nodes.ts";
 import { fieldsOf, type RecordName, RECORDS } from "./records.ts";
-import { checkAsPosted } from "./rules/as_posted_rules.ts";
-import { checkCpu, checkFsGsBase } from "./rules/cpu_rules.ts";
+import { checkCpu, checkFsGsBase, checkXstate } from "./rules/cpu_rules.ts";
 import { checkLdt, checkMmContext, checkThread, checkTls } from "./rules/descriptor_rules.ts";
 import { FilesRules } from "./rules/files_rules.ts";
-import { checkHead, checkHeadArch, checkTail } from "./rules/head_rules.ts";
+import { checkComm, checkHead, checkHeadArch, checkTail, checkTask } from "./rules/head_rules.ts";
 import { checkFname, checkMapCount, checkMm, checkVma } from "./rules/mm_rules.ts";
 import { OrderRules } from "./rules/order_rules.ts";
 import { PageRules } from "./rules/page_rules.ts";
 import { type CheckOptions, hex, RuleContext, TaskContext } from "./rules/rule_context.ts";
-import { checkComm, checkTask } from "./rules/task_rules.ts";
-import { checkXstate } from "./rules/xstate_rules.ts";
 
 export type { CheckOptions } from "./rules/rule_context.ts";
 

@@ -1,5 +1,28 @@
 // SPDX-License-Identifier: MIT
-import type { AnyFields, FieldDesc, FieldsOf, StructDesc } from "./struct_desc.ts";
+import type { AnyFields, DisplayHint, FieldDesc, FieldRow, FieldsOf, StructDesc } from "./struct_desc.ts";
+
+/**
+ * A struct from its table: offsets follow from the sizes, since fields cover every byte.
+ *
+ * @throws {RangeError} when the fields are not `size` bytes together
+ */
+export function struct<const R extends readonly FieldRow[]>(
+  cName: string,
+  size: number,
+  rows: R,
+): StructDesc<R> {
+  let end = 0;
+  const fields = rows.map(([name, type, doc, hint]): FieldDesc => {
+    const offset = end;
+    const bytes = type.startsWith("char") ? Number(/\d+/.exec(type)) : Number(type.slice(1)) / 8;
+    end += bytes;
+    const padding = hint === "padding" ? "named" : hint === "tail" ? hint : undefined;
+    const display = padding ? "hex" : hint as DisplayHint | undefined;
+    return { name, type, offset, size: bytes, doc, display, padding };
+  });
+  if (end !== size) throw new RangeError(`struct ${cName}: its fields have ${end} bytes, not ${size}`);
+  return { cName, size, fields, rows };
+}
 
 function readField(field: FieldDesc, view: DataView, at: number): number | bigint | Uint8Array {
   switch (field.type) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { type FieldRow, struct, type StructDesc } from "./struct_desc.ts";
+import { struct } from "./struct_codec.ts";
+import type { FieldRow, StructDesc } from "./struct_desc.ts";
 
 /** First field of HEAD: what an image starts with. */
 export const HEAD_MAGIC = 0x00feed0cc0a2d200n;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type CallPid, isSelf, pidProblem } from "./call_pid.ts";
+import { type CallPid, isSelf, pidProblem } from "./call.ts";
 
 /** The errno for root, for the target's owner, and for another user. */
 function errnos(pid: CallPid): (string | undefined)[] {

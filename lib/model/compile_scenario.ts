@@ -3,12 +3,12 @@
 import { ProgramBuilder } from "./program_builder.ts";
 import { type Scenario, ScenarioError } from "./scenario.ts";
 import { type CompileTarget, ModelState } from "./state/model_state.ts";
-import { checkAllPages } from "./steps/check.ts";
-import type { CompiledStop, StepContext } from "./steps/step_context.ts";
+import { checkAllPages } from "./steps/memory.ts";
+import type { CompiledStop, StepContext } from "./steps/define_step.ts";
 import { definitionOf, type Step } from "./steps/steps.ts";
 import type { ExpectedResult, TargetOp } from "./target_op.ts";
 
-export type { CompiledStop } from "./steps/step_context.ts";
+export type { CompiledStop } from "./steps/define_step.ts";
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
 export interface CompiledScenario {

@@ -35,7 +35,7 @@ import type { StopPrediction } from "./predict_stop.ts";
 import { parseScenario } from "./scenario.ts";
 import type { CompileTarget } from "./state/model_state.ts";
 
-export type { Dialect } from "../abi/dialect.ts";
+export type { Dialect } from "../abi/series.ts";
 export { KERNEL_SERIES, type KernelSeries } from "../abi/series.ts";
 export { type CpuRegister, USER_REGS } from "../x86/registers.ts";
 export {
@@ -44,7 +44,7 @@ export {
   type PredictedPage,
   type StopPrediction,
 } from "./predict_stop.ts";
-export type { PredictedError } from "./posted_errors.ts";
+export type { PredictedError } from "./predict_stop.ts";
 export type { Refusal } from "./refusal.ts";
 export { ScenarioError } from "./scenario.ts";
 export type { CompileTarget, ProgramFacts } from "./state/model_state.ts";

@@ -13,8 +13,7 @@ import {
   type PlannedAction,
   type TargetFate,
 } from "./blocked_actions.ts";
-import type { CallFields, CallSpec, OutputSpec } from "./call.ts";
-import { pidProblem, type Problem } from "./call_pid.ts";
+import { type CallFields, type CallSpec, type OutputSpec, pidProblem, type Problem } from "./call.ts";
 import { checkExpectation, type StopPrediction, stopPrediction } from "./predict_stop.ts";
 import type { ModelState } from "./state/model_state.ts";
 import type { TracerSpec, TracerWork } from "./tracer.ts";

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-
+import type { AddressSpace } from "./state/address_space.ts";
+import { contentBytes, type PageContent } from "./state/page_content.ts";
+import { VM } from "../abi/vm_flags.ts";
+import { isEmptyDescriptor, type SegmentDescriptor } from "../x86/descriptor.ts";
+import type { ModelState } from "./state/model_state.ts";
 import type { CpuRegister } from "../x86/registers.ts";
-import { postedErrors, type PredictedError } from "./posted_errors.ts";
 import { portRefusal, postedRefusal, type Refusal } from "./refusal.ts";
 import type { Area } from "./state/area.ts";
-import type { ModelState } from "./state/model_state.ts";
-import { contentBytes, type PageContent } from "./state/page_content.ts";
 import { BLOCK_SELECTORS, type RegisterPrediction } from "./state/register_block.ts";
-import { mergeablePages, zeroPages } from "./state/same_pages.ts";
 import { type CopiedPage, copiedPages, taskState, type TracerWork } from "./tracer.ts";
 
 /** An area that an image must hold, with the attributes that every page of it must show. Page numbers. */
@@ -158,4 +158,76 @@ function segmentBase({ ldt, tls }: ModelState, selector: number): bigint {
 /** The bytes of a predicted page. */
 export function predictedBytes(page: PredictedPage): Uint8Array {
   return contentBytes(page.content);
+}
+
+/** A known error that a prediction has in it. */
+export interface PredictedError {
+  /** Stable id, `N_...`. */
+  readonly id: string;
+  /** What it is, in words. */
+  readonly message: string;
+  /** How many places of the image show it. */
+  readonly count: number;
+}
+
+/** The known errors that need the steps to be seen. */
+function postedErrors({ ldt, tls, keepsLdt, sharedWith }: ModelState): PredictedError[] {
+  const entries = Array.from({ length: ldt.nrEntries }, (_, index) => ldt.entry(index));
+  const isUsed = (entry: SegmentDescriptor): boolean => !isEmptyDescriptor(entry);
+  const { firstSlot } = tls.options;
+  const slots = [0, 1, 2].map((index) => tls.slot(firstSlot + index));
+  const counts: [id: string, count: number, message: string][] = [
+    ["N_LDT_KEPT", keepsLdt ? 1 : 0, "exec kept the LDT of the program before (Linux before 4.15)"],
+    [
+      "N_NOT_ACCESSED",
+      [...entries, ...slots].filter((entry) => isUsed(entry) && (entry.type & 1) === 0).length,
+      "entries lack the accessed bit until they are loaded (Linux before 4.15)",
+    ],
+    [
+      "N_TLS_NOT_CLEARED",
+      slots.filter((slot) => isUsed(slot) && slot.base === 0 && slot.limit === 0).length,
+      "a user_desc of zeros made a segment of no bytes in place of an empty slot (Linux 2.6.28)",
+    ],
+    [
+      "N_SHARED_MEMORY",
+      sharedWith === undefined ? 0 : 1,
+      "the target shares its memory, which the code as posted does not look at",
+    ],
+  ];
+  return counts.flatMap(([id, count, message]) => count > 0 ? [{ id, message, count }] : []);
+}
+
+/**
+ * The groups of pages that ksmd makes one page of: those of mergeable areas with equal contents. A group of
+ * pages of zeros is left out where ksmd maps the zero page for them.
+ */
+function mergeablePages(space: AddressSpace): number[][] {
+  const groups = new Map<string, number[]>();
+  for (const [page, { content, swapped }] of space.pages) {
+    if (swapped || ((space.areaAt(page)?.flags ?? 0n) & VM.MERGEABLE) === 0n) continue;
+    const key = contentKey(content);
+    const group = groups.get(key);
+    if (group) group.push(page);
+    else groups.set(key, [page]);
+  }
+  return [...groups.values()].filter((group) => group.length > 1).map((group) => group.sort((a, b) => a - b));
+}
+
+/** The pages of mergeable areas that hold nothing but zeros: ksmd drops them with use_zero_pages. */
+function zeroPages(space: AddressSpace): number[] {
+  return [...space.pages.entries()].filter(([page, { content, swapped }]) =>
+    !swapped && ((space.areaAt(page)?.flags ?? 0n) & VM.MERGEABLE) !== 0n && isZero(content)
+  ).map(([page]) => page);
+}
+
+function isZero(content: PageContent): boolean {
+  return content.base.kind === "zeros" && contentBytes(content).every((byte) => byte === 0);
+}
+
+/**
+ * Equal for equal pages, and different for most others: pages that came about in different ways are not compared.
+ */
+function contentKey({ base, stores }: PageContent): string {
+  const start = base.kind === "zeros" ? "0" : `${base.seed}@${base.address}`;
+  return [start, ...stores.map(({ offset, bytes }) => `${offset}=${bytes.join(".")}`)].join(" ");
 }

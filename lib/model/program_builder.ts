@@ -2,7 +2,7 @@
 
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { nameBytes } from "./state/file_model.ts";
-import { MAP_FIXED_NOREPLACE } from "./state/mmap_flags.ts";
+import { MAP_FIXED_NOREPLACE } from "./state/vm_flag_rules.ts";
 import { addressOf } from "./state/page_set.ts";
 import { type SyscallName, syscallNumber } from "./syscall_numbers.ts";
 import type { ExpectedResult, OpArgument, ResultRole, TargetOp } from "./target_op.ts";

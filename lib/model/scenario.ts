@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-
 import * as v from "valibot";
+import { isSelf } from "./call.ts";
+import { type Step, STEP_LIST } from "./steps/steps.ts";
 import { KERNEL_ARCHES, TARGET_ARCHES } from "../abi/arch.ts";
 import { KERNEL_SERIES } from "../abi/series.ts";
 import { described, either, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
 import { ABSOLUTE_PATH, ERRNO_NAME, SETUP_STEP } from "./fields.ts";
-import { type Step, STEP_LIST } from "./steps/steps.ts";
 
 export type { SetupStep, WaitCondition } from "./fields.ts";
 export type { Step, StepOf } from "./steps/steps.ts";
@@ -132,4 +132,36 @@ export class ScenarioError extends SyntaxError {
 export function parseScenario(value: unknown, file: string): Scenario {
   const { $schema: _, ...scenario } = parseJson(SCENARIO, value, { file, error: ScenarioError });
   return { name: file.replace(/^.*\//, "").replace(/\.json$/, ""), ...scenario };
+}
+
+/** What a stop can say of a target that calls for itself. */
+const SELF_WORDS = ["op", "label", "expect"];
+
+/** Why a scenario cannot be run where tasks only checkpoint themselves; undefined when it can. */
+export function selfSkipReason({ program, judge, setup = [], steps = [] }: Scenario): string | undefined {
+  const outside = "a task that is checkpointed by another one (--self)";
+  if (program) return `needs ${outside}: it is a program of the system`;
+  if (judge) return `needs ${outside}: gdb is to dump it, too`;
+  // Pages in swap come back with the call, and only after it somebody can look.
+  if (setup.some((step) => "swap" in step)) {
+    return `needs ${outside}: it looks at swapped pages before the call`;
+  }
+  // They are loaded for a stop, and the call changes them.
+  if (steps.some(({ op }) => op === "registers")) {
+    return `needs ${outside}: it chooses the registers of the stop`;
+  }
+  for (const step of steps) {
+    if (step.op !== "stop" || isSelf(step.call?.pid)) continue;
+    const word = Object.keys(step).find((key) => !SELF_WORDS.includes(key));
+    if (word !== undefined) return `needs ${outside}: its stop says "${word}"`;
+  }
+  return undefined;
+}
+
+/** The same scenario with every checkpoint made by the target itself. */
+export function selfScenario(scenario: Scenario): Scenario {
+  const steps = scenario.steps?.map((step): Step =>
+    step.op === "stop" && step.call === undefined ? { ...step, call: { pid: "self" } } : step
+  );
+  return steps === undefined ? scenario : { ...scenario, steps };
 }

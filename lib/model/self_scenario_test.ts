@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Scenario, ScenarioError, type Step } from "./scenario.ts";
-import { selfScenario, selfSkipReason } from "./self_scenario.ts";
+import { type Scenario, ScenarioError, selfScenario, selfSkipReason, type Step } from "./scenario.ts";
 import { compileSteps } from "./testing/compile_steps.ts";
 
 const PLAIN: Scenario = {

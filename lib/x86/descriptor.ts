@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import type { UserDesc } from "./user_desc.ts";
 
 /** Bytes of one descriptor in an LDT or GDT (`LDT_ENTRY_SIZE`). */

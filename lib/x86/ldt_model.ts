@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import { LDT_ENTRIES, PAGE_SIZE } from "../abi/arch.ts";
 import { ERRNO } from "../abi/errno.ts";
 import {

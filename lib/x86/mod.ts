@@ -30,7 +30,7 @@
  */
 
 export type { WordSize } from "../abi/arch.ts";
-export type { Dialect } from "../abi/dialect.ts";
+export type { Dialect } from "../abi/series.ts";
 export { DebugRegisters } from "./debug_registers.ts";
 export * from "./descriptor.ts";
 export { LdtModel, type LdtModelOptions, type ModifyLdtResult } from "./ldt_model.ts";

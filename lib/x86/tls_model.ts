@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { TLS_ENTRIES } from "../abi/arch.ts";
-import type { Dialect } from "../abi/dialect.ts";
+import type { Dialect } from "../abi/series.ts";
 import { ERRNO } from "../abi/errno.ts";
 import {
   decodeDescriptor,

@@ -18,7 +18,7 @@ interface ModuleSource {
 interface ModuleImport {
   /** Path of the imported module. */
   from: string;
-  /** Names that are taken from it; `*` for all of them. */
+  /** Names that are taken from it; `*` for all of them, `type *` for all types. */
   names: string[];
 }
 
@@ -36,6 +36,8 @@ interface Module {
   imports: ModuleImport[];
   /** Names that are declared and exported here. */
   exports: string[];
+  /** Those of them that are types. */
+  types: Set<string>;
   optionFields: OptionField[];
   /** Names of fields that some object of this module has, or that are assigned to. */
   fieldsSet: Set<string>;
@@ -56,7 +58,7 @@ export function readModules(sources: readonly ModuleSource[]): ModuleGraph {
 function readModule({ path, text }: ModuleSource): Module {
   const code = text.replace(/^[ \t]*\/\*[^]*?\*\/|(^|[ \t;{(,])\/\/[^\n]*$/gm, "$1");
   const module: Module = {
-    ...{ path, code, imports: [], exports: [], optionFields: [], fieldsSet: new Set() },
+    ...{ path, code, imports: [], exports: [], types: new Set(), optionFields: [], fieldsSet: new Set() },
   };
   const plugin: Deno.lint.Plugin = { name: "tidy", rules: { read: { create: () => reader(module) } } };
   Deno.lint.runPlugin(plugin, path, text);
@@ -108,7 +110,7 @@ function readStatement(module: Module, statement: Deno.lint.Node): void {
       return addImport(module, statement.source.value, names);
     }
     case "ExportAllDeclaration":
-      return addImport(module, statement.source.value, ["*"]);
+      return addImport(module, statement.source.value, [statement.exportKind === "type" ? "type *" : "*"]);
     case "ExportNamedDeclaration":
       if (statement.source !== null) {
         return addImport(
@@ -122,11 +124,12 @@ function readStatement(module: Module, statement: Deno.lint.Node): void {
   }
 }
 
-function readExport({ exports, optionFields }: Module, declaration: Deno.lint.Node): void {
+function readExport({ exports, types, optionFields }: Module, declaration: Deno.lint.Node): void {
   if (declaration.type === "VariableDeclaration") {
     for (const { id } of declaration.declarations) if (id.type === "Identifier") exports.push(id.name);
   } else if ("id" in declaration && declaration.id?.type === "Identifier") {
     exports.push(declaration.id.name);
+    if (/^TS(Interface|TypeAlias)/.test(declaration.type)) types.add(declaration.id.name);
   }
   if (declaration.type !== "TSInterfaceDeclaration" || !declaration.id.name.endsWith("Options")) return;
   for (const member of declaration.body.body) {

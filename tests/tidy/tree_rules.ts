@@ -85,10 +85,12 @@ export function unusedExports(graph: ModuleGraph, entries: readonly string[]): s
     }
   }
   return [...graph.values()].filter(({ path }) => !entries.includes(path)).flatMap((
-    { path, code, exports },
+    { path, code, exports, types },
   ) =>
     exports.flatMap((name) => {
-      const all = ["*", name].flatMap((key) => users.get(`${path} ${key}`) ?? []);
+      const all = ["*", name, ...types.has(name) ? ["type *"] : []].flatMap((key) =>
+        users.get(`${path} ${key}`) ?? []
+      );
       if (all.length === 0) return [`${path} exports ${name}, which nothing imports`];
       const isMentioned = (code.match(new RegExp(`\\b${name}\\b`, "g")) ?? []).length > 1;
       if (servesTests(path) || isMentioned || all.some((user) => needed.has(user))) return [];

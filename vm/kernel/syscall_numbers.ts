@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { isOlder } from "../../lib/abi/release.ts";
+import { isOlder } from "../../lib/abi/series.ts";
 
 /** Numbers of the checkpoint system call, in the tables of 64-bit and of 32-bit programs. */
 export interface SyscallNumbers {

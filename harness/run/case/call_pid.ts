@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { CallPid } from "../../../lib/model/call_pid.ts";
+import type { CallPid } from "../../../lib/model/call.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 
 /** What is known where a call is made. */

@@ -7,7 +7,7 @@ import {
   type TargetObservation,
 } from "../../../lib/compare/observation.ts";
 import { isAnonymousPage, parsePagemap } from "../../../lib/compare/pagemap.ts";
-import type { Dialect } from "../../../lib/abi/dialect.ts";
+import type { Dialect } from "../../../lib/abi/series.ts";
 import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import type { Finding } from "../../../lib/image/finding.ts";

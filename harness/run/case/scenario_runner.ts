@@ -3,9 +3,8 @@
 import { type KernelSeries, POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
-import { selfScenario } from "../../../lib/model/self_scenario.ts";
+import { type Scenario, selfScenario } from "../../../lib/model/scenario.ts";
 import type { TargetOp } from "../../../lib/model/target_op.ts";
-import type { Scenario } from "../../../lib/model/scenario.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
 import type { ResultItem } from "../../check/check_results.ts";
 import { UsageError } from "../../../vm/host/errors.ts";

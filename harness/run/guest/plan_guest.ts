@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../../lib/abi/dialect.ts";
+import type { Dialect } from "../../../lib/abi/series.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";

@@ -2,8 +2,7 @@
 
 import { POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
-import type { Scenario } from "../../../lib/model/scenario.ts";
-import { selfSkipReason } from "../../../lib/model/self_scenario.ts";
+import { type Scenario, selfSkipReason } from "../../../lib/model/scenario.ts";
 import { cachedInitramfs, type InitramfsEntry } from "../../../vm/initramfs/initramfs.ts";
 import { untilInterrupted } from "../../../vm/host/errors.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";

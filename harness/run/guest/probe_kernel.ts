@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Dialect } from "../../../lib/abi/dialect.ts";
+import type { Dialect } from "../../../lib/abi/series.ts";
 import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { dialectOfRevision } from "../../../lib/image/dialect.ts";

@@ -8,7 +8,6 @@ import type { NodeBase, RecordNode, RecordNodeOf } from "../nodes.ts";
 import { fieldOf } from "../records.ts";
 import { type RuleId, ruleInfo } from "../rule_ids.ts";
 import { displayText } from "../struct_codec.ts";
-import { Areas } from "./areas.ts";
 
 const HEADER_SIZE = 8;
 
@@ -30,6 +29,35 @@ interface Report {
   readonly actual?: string;
   /** Byte offset inside the node, or inside the field when one is named. */
   readonly at?: number;
+}
+
+/** More mappings than a process has, unless it was made to have them. What is beyond is not remembered. */
+const MAX_AREAS = 1 << 17;
+
+/** The mappings of a task, for rules about addresses: areas that touch are one. Its memory is bounded. */
+class Areas {
+  readonly #starts: bigint[] = [];
+  readonly #ends: bigint[] = [];
+  #isComplete = true;
+
+  /** Adds one above all before; anything else makes the areas useless. */
+  add(start: bigint, end: bigint): void {
+    const last = this.#ends.length - 1;
+    if (last >= 0 && this.#ends[last] === start) this.#ends[last] = end;
+    else if (last >= MAX_AREAS || start >= end || (last >= 0 && start < this.#ends[last]!)) {
+      this.#isComplete = false;
+    } else {
+      this.#starts.push(start);
+      this.#ends.push(end);
+    }
+  }
+
+  /** Whether an address lies in none of them; false when not all of them are known. */
+  lacks(address: bigint): boolean {
+    if (!this.#isComplete) return false;
+    const index = this.#starts.findLastIndex((start) => start <= address);
+    return index < 0 || address >= this.#ends[index]!;
+  }
 }
 
 /** What the rules know of the task whose records are being visited. */

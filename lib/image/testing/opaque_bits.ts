@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Dialect } from "../../abi/dialect.ts";
+import type { Dialect } from "../../abi/series.ts";
 
 /** Bits of an image in which the rules of the format cannot see an error. */
 interface OpaqueBits {

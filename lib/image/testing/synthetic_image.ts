@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, type WordSize } from "../../abi/arch.ts";
-import type { Dialect } from "../../abi/dialect.ts";
+import type { Dialect } from "../../abi/series.ts";
 import { formatOf, RW_FLAGS, type VmaSpec, writeHead, writeTask, xstateAtRest } from "../build_image.ts";
 import { ImageWriter } from "../image_writer.ts";
 import { dataView, writeStruct } from "../struct_codec.ts";

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE_BIG, pagesPerChunk } from "../../abi/arch.ts";
-import type { Dialect } from "../../abi/dialect.ts";
-import { type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
+import { type Dialect, type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";
 import { LdtModel } from "../../x86/ldt_model.ts";
 import { TlsModel } from "../../x86/tls_model.ts";
@@ -11,9 +10,8 @@ import type { SetupStep } from "../fields.ts";
 import type { Area } from "./area.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
-import { PROT } from "./mmap_flags.ts";
+import { PROT, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
-import { vmFlagsOfMmap } from "./vm_flag_rules.ts";
 import type { RegisterPrediction, XstatePart } from "./register_block.ts";
 
 /** What the file of the target program tells of a process that runs it (load_elf_binary, fs/binfmt_elf.c). */

@@ -4,13 +4,19 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { OUTCOME } from "../fields.ts";
 import type { Area } from "../state/area.ts";
-import { flagBits, MCL } from "../state/mmap_flags.ts";
+import { flagBits, MCL } from "../state/vm_flag_rules.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { addressRange, type AreaRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
+import {
+  AREA_PAGES,
+  definePagesStep,
+  defineStep,
+  sinceWords,
+  SLOTS,
+  type StepContext,
+} from "./define_step.ts";
 import { populate, requireAccess } from "./pages.ts";
-import { SLOTS, type StepContext } from "./step_context.ts";
 
 /** What one advice of madvise(2) is (include/uapi/asm-generic/mman-common.h), and what it does (mm/madvise.c). */
 interface Advice {

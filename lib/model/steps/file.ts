@@ -4,11 +4,10 @@ import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";
 import { FileModel } from "../state/file_model.ts";
-import { MAP_FLAGS, PROT } from "../state/mmap_flags.ts";
+import { MAP_FLAGS, PROT } from "../state/vm_flag_rules.ts";
 import { addressOf, type PageRun } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
-import { defineStep } from "./define_step.ts";
-import { defaultSeed, SLOTS, type StepContext } from "./step_context.ts";
+import { defaultSeed, defineStep, SLOTS, type StepContext } from "./define_step.ts";
 
 /** Flags and mode of open(2). */
 const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;

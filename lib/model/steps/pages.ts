@@ -6,7 +6,7 @@ import { describeContent, fillContent } from "../state/page_content.ts";
 import { addressOf, type PageRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { populateWrites } from "../state/vm_flag_rules.ts";
-import { defaultSeed, type StepContext } from "./step_context.ts";
+import { defaultSeed, type StepContext } from "./define_step.ts";
 
 /**
  * Makes pages present as MAP_POPULATE, mlockall and mlock do (mm_populate, mm/gup.c). Pages that cannot be

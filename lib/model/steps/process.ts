@@ -6,14 +6,12 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
-import { protBits } from "../state/mmap_flags.ts";
+import { protBits, vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
-import { defineStep, sinceWords } from "./define_step.ts";
-import type { StepContext } from "./step_context.ts";
+import { defineStep, sinceWords, type StepContext } from "./define_step.ts";
 
 /** dup_mmap (kernel/fork.c): what becomes of the areas in a child. */
 export function forkedSpace({ state }: StepContext): void {

@@ -13,9 +13,8 @@ import {
   type XstatePart,
 } from "../state/register_block.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
-import { defineStep } from "./define_step.ts";
-import { selectorNumber } from "./selector.ts";
-import type { StepContext } from "./step_context.ts";
+import { defineStep, type StepContext } from "./define_step.ts";
+import { selectorNumber } from "./segment.ts";
 
 /** Where register blocks lie in the target's scratch memory. */
 const BLOCK_OFFSET = 0x10000;

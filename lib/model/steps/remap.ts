@@ -5,15 +5,13 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/area.ts";
-import { protBits, PROTECTIONS } from "../state/mmap_flags.ts";
+import { protBits, PROTECTIONS, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
-import { AREA_PAGES, defineStep, type Since, sinceWords } from "./define_step.ts";
+import { AREA_PAGES, defineStep, type Since, sinceWords, type StepContext } from "./define_step.ts";
 import { fillRuns, populate, requireUnsealed } from "./pages.ts";
-import type { StepContext } from "./step_context.ts";
 
 const MREMAP_MAYMOVE = 1n;
 const MREMAP_FIXED = 2n;

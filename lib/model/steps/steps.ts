@@ -2,18 +2,16 @@
 
 import * as v from "valibot";
 import type { TargetArch } from "../../abi/arch.ts";
-import { isOlder } from "../../abi/release.ts";
+import { isOlder } from "../../abi/series.ts";
 import { list, variant } from "../../schema.ts";
 import { ADVICE_STEPS } from "./advice.ts";
-import { CHECK_STEPS } from "./check.ts";
+import { MEMORY_STEPS } from "./memory.ts";
 import { defineStep, type Since, type StepDefinition } from "./define_step.ts";
 import { FILE_STEPS } from "./file.ts";
-import { MEMORY_STEPS } from "./memory.ts";
 import { forkedSpace, PROCESS_STEPS } from "./process.ts";
 import { REGISTER_STEPS } from "./register.ts";
 import { REMAP_STEPS } from "./remap.ts";
 import { SEGMENT_STEPS } from "./segment.ts";
-import { SELECTOR_STEPS } from "./selector.ts";
 import { STOP_STEPS } from "./stop.ts";
 import { UFFD_STEPS } from "./uffd.ts";
 
@@ -44,9 +42,7 @@ const CHILD_STEPS = [
   ...FILE_STEPS,
   ...UFFD_STEPS,
   ...SEGMENT_STEPS,
-  ...SELECTOR_STEPS,
   ...REGISTER_STEPS,
-  ...CHECK_STEPS,
   ...PROCESS_STEPS,
   IN_CHILD,
 ] as const;

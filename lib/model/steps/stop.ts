@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { described, list, oneOf, optional } from "../../schema.ts";
-import { CALL_FIELDS, type CallFields, hasCallFields } from "../call.ts";
-import { isSelf } from "../call_pid.ts";
+import { CALL_FIELDS, type CallFields, hasCallFields, isSelf } from "../call.ts";
 import { NAME, OUTCOME, WAIT_CONDITION } from "../fields.ts";
 import { predictCall, selfProblem } from "../predict_call.ts";
 import { checkExpectation, type StopPrediction, stopPrediction } from "../predict_stop.ts";
@@ -10,9 +9,8 @@ import { refuse } from "../refusal.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import { applyTracer, TRACER_FIELDS } from "../tracer.ts";
-import { defineStep } from "./define_step.ts";
+import { type CompiledStop, defineStep, SLOTS, type StepContext } from "./define_step.ts";
 import { emitRegisters } from "./register.ts";
-import { type CompiledStop, SLOTS, type StepContext } from "./step_context.ts";
 
 /** The target's descriptor of its own image file, and one that is never open. */
 const [IMAGE_FD, CLOSED_FD] = [6n, 99n];

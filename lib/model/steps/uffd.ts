@@ -2,12 +2,11 @@
 
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME } from "../fields.ts";
-import { flagBits } from "../state/mmap_flags.ts";
+import { flagBits } from "../state/vm_flag_rules.ts";
 import { addressOf, addressRange } from "../state/page_set.ts";
 import { DEFAULT_SERIES } from "../../abi/series.ts";
 import { vmFlagTable } from "../../abi/vm_flags.ts";
-import { AREA_PAGES, definePagesStep, defineStep, sinceWords } from "./define_step.ts";
-import type { StepContext } from "./step_context.ts";
+import { AREA_PAGES, definePagesStep, defineStep, sinceWords, type StepContext } from "./define_step.ts";
 
 // include/uapi/linux/userfaultfd.h: _IOWR(0xAA, ...) of structs of u64.
 const UFFDIO_API = 0xc018aa3fn;

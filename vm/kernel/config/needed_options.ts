@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { isOlder } from "../../../lib/abi/release.ts";
+import { isOlder } from "../../../lib/abi/series.ts";
 import type { GuestChannel } from "../../qemu/qemu_arguments.ts";
 import type { KernelConfig } from "./kernel_config.ts";
 

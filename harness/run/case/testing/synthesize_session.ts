@@ -8,7 +8,7 @@ import { PAGE_SIZE } from "../../../../lib/abi/arch.ts";
 import { pageProt } from "../../../../lib/abi/page_prot.ts";
 import { permissionText } from "../../../../lib/abi/vm_flags.ts";
 import { blockHash } from "../../../../lib/abi/block_hash.ts";
-import { chunkCounts } from "../../../../lib/compare/chunk_counts.ts";
+import { chunkCounts } from "../../../../lib/compare/compare_pages.ts";
 import { HEAD_MAGIC, TAIL_MAGIC } from "../../../../lib/image/structs.ts";
 import { VMA_TYPE } from "../../../../lib/image/structs.ts";
 import { xstateAtRest } from "../../../../lib/image/build_image.ts";
