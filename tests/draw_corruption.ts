@@ -5,7 +5,7 @@ import { readNodes } from "../lib/image/image.ts";
 import { encode } from "../lib/image/image_writer.ts";
 import type { ImageNode, PagesNode, RecordNode } from "../lib/image/nodes.ts";
 import { fieldsOf } from "../lib/image/records.ts";
-import { joinBytes } from "../lib/image/struct_codec.ts";
+import { joinBytes } from "../lib/bytes.ts";
 
 /** A uniform whole number from 0 to below a bound. */
 type Random = (below: number) => number;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { hexBytes } from "../../lib/compare/finding_collector.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { ExpectedResult } from "../../lib/model/target_op.ts";
+import { hexBytes } from "../../lib/bytes.ts";
 
 /** One thing that the target reported: a number, or bytes for a `report` op. */
 export interface ResultItem {

@@ -136,8 +136,7 @@ class Compiler implements LdtProgram {
     if (data === undefined || call.pointer !== "buffer") return;
     this.#buffer.set(data);
     const length = Math.min(data.length + BEYOND, READ_BUFFER_SIZE);
-    const [a, b] = blockHash(this.#buffer.subarray(0, length));
-    const hash = (BigInt(a) << 32n | BigInt(b)) & (1n << 63n) - 1n;
+    const hash = BigInt.asUintN(63, blockHash(this.#buffer.subarray(0, length)));
     const what = `digest of ${data.length} bytes read and ${length - data.length} behind them`;
     this.#emit({ op: "hash", address: { scratch: BUFFER_AT }, length }, what, hash);
   }

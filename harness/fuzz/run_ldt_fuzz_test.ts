@@ -65,8 +65,8 @@ class ScriptedKernel {
       }
       case "hash": {
         const at = (op.address as { scratch: number }).scratch;
-        const [a, b] = blockHash(this.#scratch.subarray(at, at + op.length));
-        return void this.#results.push((BigInt(a) << 32n | BigInt(b)) & (1n << 63n) - 1n);
+        const hash = blockHash(this.#scratch.subarray(at, at + op.length));
+        return void this.#results.push(BigInt.asUintN(63, hash));
       }
       case "segload":
         return void this.#results.push(this.#load(op.selector, REGISTERS[op.register]!));

@@ -35,19 +35,13 @@ export class BlockHash {
     return this;
   }
 
-  /** The digest as a number, lane a in the high half. The hash itself may be updated further. */
-  digest(): bigint {
-    const [a, b] = this.lanes();
-    return BigInt(a) << 32n | BigInt(b);
-  }
-
   /** The digest as 16 hexadecimal digits, as it stands in the protocol. */
   hex(): string {
-    return this.lanes().map((lane) => lane.toString(16).padStart(8, "0")).join("");
+    return this.digest().toString(16).padStart(16, "0");
   }
 
-  /** The two lanes of everything so far. */
-  lanes(): [number, number] {
+  /** The digest of everything so far as a number, lane a in the high half. The hash may be updated further. */
+  digest(): bigint {
     const copy = new BlockHash();
     copy.#a = this.#a;
     copy.#b = this.#b;
@@ -57,7 +51,7 @@ export class BlockHash {
       copy.#takeWords(padded);
     }
     const length = this.#length % 2 ** 32;
-    return [(copy.#a ^ length) >>> 0, (copy.#b + length) >>> 0];
+    return BigInt((copy.#a ^ length) >>> 0) << 32n | BigInt((copy.#b + length) >>> 0);
   }
 
   #takeByte(byte: number): void {
@@ -97,12 +91,12 @@ export class BlockHash {
   }
 }
 
-/** The two lanes of one block. */
-export function blockHash(bytes: Uint8Array): [number, number] {
-  return new BlockHash().update(bytes).lanes();
+/** The digest of one block. */
+export function blockHash(bytes: Uint8Array): bigint {
+  return new BlockHash().update(bytes).digest();
 }
 
-/** The digest of one block as 16 hexadecimal digits. */
+/** The same as 16 hexadecimal digits. */
 export function blockHashHex(bytes: Uint8Array): string {
   return new BlockHash().update(bytes).hex();
 }

@@ -5,7 +5,8 @@ import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import { lowerBound } from "../model/state/page_set.ts";
-import { firstDifference, hexBytes } from "./finding_collector.ts";
+import { firstDifference } from "./finding_collector.ts";
+import { hexBytes } from "../bytes.ts";
 
 /** A piece of a process's memory in a core file: the bytes that the file holds from an address on. */
 interface CoreSegment {

@@ -10,6 +10,7 @@ import {
 } from "../x86/registers.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
 import { expected, type FieldExpectation, type VolatileField } from "./finding_collector.ts";
+import { wordsOf } from "../bytes.ts";
 
 type Expectations = Record<string, FieldExpectation | VolatileField>;
 
@@ -113,7 +114,7 @@ function selfRegisters(
 /** Debug registers: what tracers have set by the steps, else what ptrace shows of a program. */
 function expectedDebug(context: ComparisonContext): Expectations {
   const { target, arch, prediction, dialect } = context;
-  const shown = words(target.debugRegisters, arch === "x86_64" ? 8 : 4);
+  const shown = wordsOf(target.debugRegisters, arch === "x86_64" ? 8 : 4);
   // Linux 2.6.28 shows 0 until one is set, and the code as posted writes what the processor has.
   if (dialect === "v11") return processorDebug(context, shown);
   const steps = prediction?.debug;
@@ -132,7 +133,7 @@ function expectedDebug(context: ComparisonContext): Expectations {
 /** What debug registers hold after reset; nobody in a guest of 2008 sets one for a task that saves itself. */
 const AT_RESET = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
 
-function processorDebug(context: ComparisonContext, shown: readonly bigint[]): Expectations {
+function processorDebug(context: ComparisonContext, shown: BigUint64Array): Expectations {
   context.collector.note("N_DEBUG_LIVE", "debug registers are the processor's, not the task's: as posted");
   const expectations: Expectations = { uses_debug: expected(0, "posted") };
   CPU_DEBUG_FIELDS.forEach((name, index) => {
@@ -183,12 +184,4 @@ function holdRegister(
   said: { expected: bigint; actual: bigint },
 ): void {
   collector.agree(`register ${name}`, "ptrace shows another value than the steps imply", said);
-}
-
-function words(bytes: Uint8Array, size: 4 | 8): bigint[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from(
-    { length: bytes.length / size },
-    (_, i) => size === 8 ? view.getBigUint64(i * 8, true) : BigInt(view.getUint32(i * 4, true)),
-  );
 }

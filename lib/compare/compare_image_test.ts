@@ -152,7 +152,12 @@ Deno.test("compareImage() notices pages in another order, and pages with each ot
     const [first, second] = surgery.pagesOf(chunk);
     surgery.setPages(chunk, [{ ...first!, bytes: second!.bytes }, { ...second!, bytes: first!.bytes }]);
   });
-  assertFinding(exchanged, "E_PAGE_BYTES", /page\[0x[0-9a-f]+\]$/, "differs from what the steps imply");
+  assertFinding(
+    exchanged,
+    "E_PAGE_BYTES",
+    /page\[0x[0-9a-f]+\]$/,
+    "differs from the predicted one (the steps)",
+  );
 });
 
 Deno.test("compareImage() notices chunks that are not full, and counts that go on from chunk to chunk", () => {

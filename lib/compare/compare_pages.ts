@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import type { Dialect } from "../abi/series.ts";
 import { abiOf, PAGE_SIZE, pagesPerChunk } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
@@ -8,8 +7,9 @@ import { decodeUserRegs } from "../x86/registers.ts";
 import { blockHash } from "../abi/block_hash.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type ExpectedPage, type ExpectedVma, isModelled } from "./expected_vma.ts";
-import { expected, firstDifference, hexBytes } from "./finding_collector.ts";
+import { expected } from "./finding_collector.ts";
 import { nameOf } from "./proc_maps.ts";
+import { hex, hexBytes } from "../bytes.ts";
 
 const OWN_PAGES_OF_SELF = {
   name: "pages of the target's own program in a self checkpoint",
@@ -107,30 +107,31 @@ export class PageComparison {
     const path = `${node.path}/page[${shownAddress(wanted.page)}]`;
     if (wanted.knownError) collector.note(wanted.knownError.id, wanted.knownError.message);
     if (!wanted.predicted) return this.#observedPage({ bytes, path, offset }, wanted);
-    collector.coverage.claim(offset, PAGE_SIZE, "steps");
-    const should = predictedBytes(wanted.predicted);
-    const at = firstDifference(bytes, should);
-    if (at < 0) return;
-    const start = at & ~15;
-    collector.report({
-      id: "E_PAGE_BYTES",
-      path,
-      offset: offset + at,
-      message: `byte ${at} of the page differs from what the steps imply (${wanted.predicted.why})`,
-      expected: hexBytes(should.subarray(start, start + 16)),
-      actual: hexBytes(bytes.subarray(start, start + 16)),
+    collector.bytes({ path }, offset, bytes, {
+      ...{ bytes: predictedBytes(wanted.predicted), by: "steps", id: "E_PAGE_BYTES" },
+      what: `the page (${wanted.predicted.why})`,
     });
   }
 
   /** A page that no step made: its digest is that of what /proc/PID/mem shows. */
-  #observedPage(found: { bytes: Uint8Array; path: string; offset: number }, wanted: ExpectedPage): void {
+  #observedPage(
+    { bytes, path, offset }: { bytes: Uint8Array; path: string; offset: number },
+    wanted: ExpectedPage,
+  ): void {
     const { collector, target } = this.#context;
-    const { bytes, path, offset } = found;
-    for (const written of wanted.written ?? []) this.#written(found, written);
+    for (const { offset: at, bytes: written } of wanted.written ?? []) {
+      const options = {
+        bytes: written,
+        by: "steps",
+        id: "E_PAGE_BYTES",
+        what: "what a debugger wrote",
+      } as const;
+      collector.bytes({ path }, offset + at, bytes.subarray(at, at + written.length), options);
+    }
     const hash = target.pageHashes.get(wanted.page);
-    const [a, b] = blockHash(bytes);
-    const isEqual = hash && hash[0] === a && hash[1] === b;
-    if (hash && !isEqual && this.#goesOnChanging(wanted.page)) {
+    const actual = blockHash(bytes);
+    const isEqual = hash === actual;
+    if (hash !== undefined && !isEqual && this.#goesOnChanging(wanted.page)) {
       return collector.coverage.claimVolatile(offset, PAGE_SIZE, OWN_PAGES_OF_SELF);
     }
     collector.coverage.claim(offset, PAGE_SIZE, "memory");
@@ -139,9 +140,10 @@ export class PageComparison {
       id: "E_PAGE_BYTES",
       path,
       offset,
-      message: hash ? "the page differs from what /proc/PID/mem shows" : "/proc/PID/mem shows no such page",
-      expected: hash ? `hash ${hash.map(hex).join("")}` : "a page",
-      actual: `hash ${hex(a)}${hex(b)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
+      ...hash === undefined
+        ? { message: "/proc/PID/mem shows no such page", expected: "a page" }
+        : { message: "the page differs from what /proc/PID/mem shows", expected: `hash ${hex(hash, 16)}` },
+      actual: `hash ${hex(actual, 16)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
     });
   }
 
@@ -160,23 +162,6 @@ export class PageComparison {
     }
     const registers = decodeUserRegs(target.gpr, arch === "x86_64" ? "x86_64" : "i386");
     return at >= registers.get("sp")! - BigInt(PAGE_SIZE);
-  }
-
-  /** Bytes that a debugger wrote, in a page whose other bytes are only observed. */
-  #written(
-    page: { bytes: Uint8Array; path: string; offset: number },
-    written: { offset: number; bytes: Uint8Array },
-  ): void {
-    const actual = page.bytes.subarray(written.offset, written.offset + written.bytes.length);
-    if (firstDifference(actual, written.bytes) < 0) return;
-    this.#context.collector.report({
-      id: "E_PAGE_BYTES",
-      path: page.path,
-      offset: page.offset + written.offset,
-      message: "what a debugger wrote to the page is not there",
-      expected: hexBytes(written.bytes),
-      actual: hexBytes(actual),
-    });
   }
 
   /**
@@ -255,15 +240,11 @@ export class PageComparison {
 
   /** Every chunk is full but the last; then comes a count of 0. */
   #checkCounts(isWhole: boolean): void {
-    const { collector, dialect, arch, prediction } = this.#context;
+    const { collector, prediction } = this.#context;
     // With a page missing or too many, the counts are those of the pages that are there.
     const isAsExpected = this.#isExact && this.#vma.optional === 0;
     const pages = isAsExpected ? this.#pagesToCome().map(({ page }) => page) : this.#all;
-    const counts = chunkCounts(pages, {
-      dialect,
-      end: this.#vma.end,
-      perChunk: pagesPerChunk(abiOf(arch).wordSize),
-    });
+    const counts = chunkCounts(pages, this.#vma.end, this.#context);
     const by = prediction && isModelled(this.#vma) ? "steps" : "pagemap";
     this.#records.forEach((node, i) => {
       const count = isWhole ? BigInt(counts[i] ?? 0) : node.fields.nr_pages;
@@ -272,30 +253,20 @@ export class PageComparison {
   }
 }
 
-function hex(value: number): string {
-  return value.toString(16).padStart(8, "0");
-}
-
-/** What the counts of a VMA's chunks depend on. */
-interface ChunkCountOptions {
-  readonly dialect: Dialect;
-  /** Number of the first page after the VMA. */
-  readonly end: number;
-  /** Pages of a full chunk: four arrays of addresses. */
-  readonly perChunk: number;
-}
-
 /**
  * `nr_pages` of the chunks of a VMA, the 0 that ends them left out. The port fills each chunk but the last.
  * The code as posted never resets its count: after a first full chunk each array of addresses is a chunk, and
  * clean pages at the end of the VMA give one more count with no pages.
  *
  * @param pages numbers of the pages, ascending
+ * @param end number of the first page after the VMA
  */
 export function chunkCounts(
   pages: readonly number[],
-  { dialect, end, perChunk }: ChunkCountOptions,
+  end: number,
+  { dialect, arch }: Pick<ComparisonContext, "dialect" | "arch">,
 ): number[] {
+  const perChunk = pagesPerChunk(abiOf(arch).wordSize);
   if (dialect === "port") {
     const chunks = Math.ceil(pages.length / perChunk);
     return Array.from({ length: chunks }, (_, i) => Math.min(perChunk, pages.length - i * perChunk));

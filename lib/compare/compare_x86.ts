@@ -8,7 +8,8 @@ import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { expected, type FieldExpectation, hexBytes, type VolatileField } from "./finding_collector.ts";
+import { expected, type FieldExpectation, type VolatileField } from "./finding_collector.ts";
+import { hexBytes } from "../bytes.ts";
 
 const DESCRIPTOR_SIZE = 8;
 const TLS_ENTRIES = 3;

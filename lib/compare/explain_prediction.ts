@@ -8,10 +8,10 @@ import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { FieldDesc } from "../image/struct_desc.ts";
 import { pagesWithin, shownAddress } from "../model/state/page_set.ts";
-import { hexBytes } from "./finding_collector.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea, StopPrediction } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";
+import { hexBytes } from "../bytes.ts";
 
 /** What the prediction is for. */
 export interface ExplainOptions {

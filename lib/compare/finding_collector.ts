@@ -5,6 +5,7 @@ import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { isStruct, RECORDS } from "../image/records.ts";
 import type { StructDesc } from "../image/struct_desc.ts";
 import { ByteCoverage, type Source, SOURCES } from "./byte_coverage.ts";
+import { hexBytes } from "../bytes.ts";
 
 /** What a field must hold, and who says so. */
 export interface FieldExpectation {
@@ -206,11 +207,6 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
     for (let i = at + 4 * word; i < end; i++) if (a[i] !== b[i]) return i;
   }
   return a.length === b.length ? -1 : length;
-}
-
-/** Bytes as hexadecimal pairs. */
-export function hexBytes(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
 function show(value: bigint | number | Uint8Array): string {

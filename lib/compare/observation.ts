@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE_BIG } from "../abi/arch.ts";
+import { wordsOf } from "../bytes.ts";
 import { type PagemapEntry, parsePagemap } from "./pagemap.ts";
 import { type MapsEntry, nameOf, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
 import { parseProcStat, type ProcStat } from "./proc_stat.ts";
@@ -39,8 +40,8 @@ export interface TargetObservation {
   readonly environ: Uint8Array | undefined;
   /** The pages that /proc/PID/pagemap shows as present or swapped. */
   readonly pagemap: readonly PagemapEntry[];
-  /** Block hashes of pages by page number, two lanes. */
-  readonly pageHashes: ReadonlyMap<number, readonly [number, number]>;
+  /** Block hashes of pages by page number. */
+  readonly pageHashes: ReadonlyMap<number, bigint>;
   /** ptrace's struct user_regs_struct of the agent's word size. */
   readonly gpr: Uint8Array;
   /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE); undefined without PTRACE_GETREGSET (Linux 2.6.34). */
@@ -76,7 +77,7 @@ export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | 
   readonly registers: ReadonlyMap<string, Uint8Array>;
   /** Pages that were hashed. */
   readonly hashedAddresses: BigUint64Array;
-  /** For each address lane a in the upper half and lane b in the lower. */
+  /** Their block hashes. */
   readonly hashes: BigUint64Array;
 }
 
@@ -86,7 +87,7 @@ export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | 
  * @throws {SyntaxError} when an answer is missing or malformed
  */
 export function parseObservation(raw: RawObservation): TargetObservation {
-  const xstate = raw.registers.get("xstate");
+  const [xstate, brk] = [raw.registers.get("xstate"), raw.registers.get("brk")];
   return {
     pid: raw.pid,
     maps: parseMaps(need(raw.proc, "maps")).filter(isOwnMapping),
@@ -105,15 +106,11 @@ export function parseObservation(raw: RawObservation): TargetObservation {
     debugRegisters: need(raw.registers, "debugreg"),
     tls: need(raw.registers, "tls"),
     brk: raw.brk,
-    calledBrk: wordOf(raw.registers.get("brk")),
+    calledBrk: brk && wordsOf(brk, 8)[0],
     ldt: raw.registers.get("ldt"),
     t0: raw.t0,
     t1: raw.t1,
   };
-}
-
-function wordOf(bytes: Uint8Array | undefined): bigint | undefined {
-  return bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0, true);
 }
 
 /** The gate page of x86-64 is shown in maps but is no VMA of the task. */
@@ -133,17 +130,11 @@ function withoutNewline(bytes: Uint8Array | undefined): Uint8Array | undefined {
   return bytes?.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
 }
 
-function hashTable(
-  addresses: BigUint64Array,
-  hashes: BigUint64Array,
-): Map<number, readonly [number, number]> {
+function hashTable(addresses: BigUint64Array, hashes: BigUint64Array): Map<number, bigint> {
   if (hashes.length !== addresses.length) {
     throw new SyntaxError(`Each page must have a hash: found ${hashes.length} for ${addresses.length} pages`);
   }
-  const table = new Map<number, readonly [number, number]>();
-  addresses.forEach((address, index) => {
-    const hash = hashes[index]!;
-    table.set(Number(address / PAGE_SIZE_BIG), [Number(hash >> 32n), Number(hash & 0xffffffffn)]);
-  });
-  return table;
+  return new Map(
+    Array.from(addresses, (address, index) => [Number(address / PAGE_SIZE_BIG), hashes[index]!]),
+  );
 }

@@ -41,7 +41,7 @@ Deno.test("parseObservation() cuts the newline off the name, but only that", () 
 });
 
 Deno.test("parseObservation() splits hashes into their lanes by page", () => {
-  assertEquals([...parseObservation(raw()).pageHashes], [[1, [0x11112222, 0x33334444]]]);
+  assertEquals([...parseObservation(raw()).pageHashes], [[1, 0x1111222233334444n]]);
   assertThrows(() => parseObservation(raw({ hashes: new BigUint64Array(2) })), SyntaxError, "found 2 for 1");
 });
 

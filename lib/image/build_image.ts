@@ -14,8 +14,8 @@ import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/
 import { TLS_ARRAY_SIZE } from "./counted_block.ts";
 import { FIRST_PORT_REVISION, type ImageFormat } from "./dialect.ts";
 import { ImageWriter, type WrittenFields } from "./image_writer.ts";
-import { dataView } from "./struct_codec.ts";
 import { HEAD_MAGIC, TAIL_MAGIC, VMA_TYPE } from "./structs.ts";
+import { dataView } from "../bytes.ts";
 
 /** A mapping to be built. */
 export interface VmaSpec {

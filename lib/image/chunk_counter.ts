@@ -2,7 +2,7 @@
 import { PAGE_SIZE_BIG, pagesPerChunk } from "../abi/arch.ts";
 import type { ImageFormat } from "./dialect.ts";
 import type { PagesNode } from "./nodes.ts";
-import { dataView } from "./struct_codec.ts";
+import { dataView } from "../bytes.ts";
 
 /** One way to read `nr_pages`. */
 export type ChunkReading = Pick<PagesNode, "count" | "counted">;

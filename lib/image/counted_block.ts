@@ -3,8 +3,9 @@ import { LDT_ENTRIES, LDT_ENTRY_SIZE, TLS_ENTRIES } from "../abi/arch.ts";
 import type { RecordNode } from "./nodes.ts";
 import { isStruct, NAMES_BY_TYPE, type Numbering, type RecordName, RECORDS, recordType } from "./records.ts";
 import type { RuleId } from "./rule_ids.ts";
-import { dataView, readStruct } from "./struct_codec.ts";
+import { readStruct } from "./struct_codec.ts";
 import { PIDS, RECORD_HEADER } from "./structs.ts";
+import { dataView } from "../bytes.ts";
 
 /** Most tasks of an image: the largest pid of a kernel of 2008. */
 const TASK_LIMIT = 32768;

@@ -24,8 +24,9 @@ import {
   recordType,
 } from "./records.ts";
 import { isStateSize } from "../x86/xstate.ts";
-import { dataView, readStruct } from "./struct_codec.ts";
+import { readStruct } from "./struct_codec.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";
+import { dataView, hex, wordsOf } from "../bytes.ts";
 
 /** Bytes of a record header. */
 const HEADER_SIZE = RECORD_HEADER.size;
@@ -109,8 +110,8 @@ export class Decoder {
         message: isSwapped
           ? "the image is big-endian; only little-endian ones exist"
           : "not a checkpoint image",
-        expected: hex(HEAD_MAGIC),
-        actual: hex(magic),
+        expected: hex(HEAD_MAGIC, 16),
+        actual: hex(magic, 16),
       });
     }
     const { type } = readStruct(RECORD_HEADER, view);
@@ -217,7 +218,7 @@ export class Decoder {
       base: counted === "cumulative" ? Number(this.#chunks.previous) : 0,
       next: ["PGARR"],
     });
-    const vaddrs = readAddresses(bytes, count, wordSize);
+    const vaddrs = wordsOf(bytes.subarray(0, count * wordSize), wordSize);
     this.#chunks.next(nrPages, vaddrs);
     if (count === 0) return;
     const pagesOffset = place.offset + count * wordSize;
@@ -354,14 +355,4 @@ export class Decoder {
 
 function needHave(need: number, have: number): { expected: string; actual: string } {
   return { expected: `${need} bytes`, actual: `${have} bytes` };
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16).padStart(16, "0")}`;
-}
-
-function readAddresses(bytes: Uint8Array, count: number, wordSize: 4 | 8): BigUint64Array {
-  // Copied: in the image they need not lie on a multiple of 8.
-  if (wordSize === 8) return new BigUint64Array(bytes.slice(0, 8 * count).buffer);
-  return BigUint64Array.from(new Uint32Array(bytes.slice(0, 4 * count).buffer), BigInt);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type DecodeOptions, Decoder, type Need, type Steps } from "./decode_steps.ts";
 import type { ImageNode } from "./nodes.ts";
-import { joinBytes } from "./struct_codec.ts";
+import { joinBytes } from "../bytes.ts";
 
 export type { DecodeOptions } from "./decode_steps.ts";
 

@@ -19,6 +19,8 @@ import type { ImageNode, PagesNode } from "./nodes.ts";
 import { fieldsOf, RECORD_NAMES } from "./records.ts";
 import { displayText } from "./struct_codec.ts";
 import type { AnyFields, FieldDesc } from "./struct_desc.ts";
+import { byteText } from "../printable.ts";
+import { hexBytes } from "../bytes.ts";
 
 /** What JSON.stringify takes as it is. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | {
@@ -61,26 +63,14 @@ const PARTS = [
 type JsonNode = v.InferOutput<(typeof PARTS)[number]>;
 const IMAGE = object({ nodes: list(variant<JsonNode>("kind", PARTS)) });
 
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-}
-
-function toBase64(bytes: Uint8Array): string {
-  const parts: string[] = [];
-  for (let at = 0; at < bytes.length; at += 8192) {
-    parts.push(String.fromCharCode(...bytes.subarray(at, at + 8192)));
-  }
-  return btoa(parts.join(""));
 }
 
 function textOrHex(bytes: Uint8Array): TextOrHex {
   const end = bytes.indexOf(0);
   const isText = end < 0 || bytes.subarray(end).every((byte) => byte === 0);
-  return isText ? { text: displayText(bytes), length: bytes.length } : { hex: toHex(bytes) };
+  return isText ? { text: displayText(bytes), length: bytes.length } : { hex: hexBytes(bytes, "") };
 }
 
 /** The bytes of what displayText() made, with zeros up to a length. */
@@ -135,14 +125,14 @@ export function nodeToJson(node: ImageNode, { withoutPages = false }: JsonOption
     }
     case "unknown": {
       const { type, parent } = node.header;
-      return { kind, type, parent, ...place, hex: toHex(node.payload) };
+      return { kind, type, parent, ...place, hex: hexBytes(node.payload, "") };
     }
     case "pages": {
-      const contents = withoutPages ? {} : { contents: toBase64(node.pages) };
+      const contents = withoutPages ? {} : { contents: btoa(byteText(node.pages)) };
       return { kind, ...place, wordSize: node.wordSize, pages: pageRanges(node), ...contents };
     }
     default:
-      return { kind, ...place, hex: toHex(node.bytes) };
+      return { kind, ...place, hex: hexBytes(node.bytes, "") };
   }
 }
 

@@ -10,9 +10,10 @@ import {
   recordType,
 } from "./records.ts";
 import type { ImageNode } from "./nodes.ts";
-import { dataView, joinBytes, writeStruct } from "./struct_codec.ts";
+import { writeStruct } from "./struct_codec.ts";
 import type { AnyFields, StructDesc } from "./struct_desc.ts";
 import { RECORD_HEADER } from "./structs.ts";
+import { dataView, joinBytes } from "../bytes.ts";
 
 /** What a record's header says beside its length. */
 export interface WrittenHeader {

@@ -12,7 +12,8 @@ import { checkComm, checkHead, checkHeadArch, checkTail, checkTask } from "./rul
 import { checkFname, checkMapCount, checkMm, checkVma } from "./rules/mm_rules.ts";
 import { OrderRules } from "./rules/order_rules.ts";
 import { PageRules } from "./rules/page_rules.ts";
-import { type CheckOptions, hex, RuleContext, TaskContext } from "./rules/rule_context.ts";
+import { type CheckOptions, RuleContext, TaskContext } from "./rules/rule_context.ts";
+import { hex } from "../bytes.ts";
 
 export type { CheckOptions } from "./rules/rule_context.ts";
 

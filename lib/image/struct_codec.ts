@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: MIT
-import type { AnyFields, DisplayHint, FieldDesc, FieldRow, FieldsOf, StructDesc } from "./struct_desc.ts";
+import { byteText } from "../printable.ts";
+import type {
+  AnyFields,
+  DisplayHint,
+  FieldDesc,
+  FieldRow,
+  FieldsOf,
+  FieldType,
+  StructDesc,
+} from "./struct_desc.ts";
 
 /**
  * A struct from its table: offsets follow from the sizes, since fields cover every byte.
@@ -24,21 +33,21 @@ export function struct<const R extends readonly FieldRow[]>(
   return { cName, size, fields, rows };
 }
 
-function readField(field: FieldDesc, view: DataView, at: number): number | bigint | Uint8Array {
-  switch (field.type) {
-    case "u16":
-      return view.getUint16(at, true);
-    case "s16":
-      return view.getInt16(at, true);
-    case "u32":
-      return view.getUint32(at, true);
-    case "s32":
-      return view.getInt32(at, true);
-    case "u64":
-      return view.getBigUint64(at, true);
-    default:
-      return new Uint8Array(view.buffer, view.byteOffset + at, field.size);
-  }
+/** How a DataView reads and writes what is not an array of bytes. */
+const ACCESS = {
+  ...{ u16: ["getUint16", "setUint16"], s16: ["getInt16", "setInt16"] } as const,
+  ...{ u32: ["getUint32", "setUint32"], s32: ["getInt32", "setInt32"] } as const,
+  u64: ["getBigUint64", "setBigUint64"],
+} as const;
+
+function isNumber(type: FieldType): type is keyof typeof ACCESS {
+  return Object.hasOwn(ACCESS, type);
+}
+
+function readField({ type, size }: FieldDesc, view: DataView, at: number): number | bigint | Uint8Array {
+  return isNumber(type)
+    ? view[ACCESS[type][0]](at, true)
+    : new Uint8Array(view.buffer, view.byteOffset + at, size);
 }
 
 function wrongType(field: FieldDesc, value: unknown): never {
@@ -56,24 +65,17 @@ function checkRange(field: FieldDesc, value: number | bigint): void {
 }
 
 function writeField(field: FieldDesc, view: DataView, at: number, value: unknown): void {
-  if (field.type.startsWith("char")) {
+  const { name, type, size } = field;
+  if (isNumber(type)) {
+    const isKind = type === "u64" ? typeof value === "bigint" : Number.isInteger(value);
+    if (!isKind) wrongType(field, value);
+    checkRange(field, value as number | bigint);
+    view[ACCESS[type][1]](at, value as never, true);
+  } else {
     if (!(value instanceof Uint8Array)) wrongType(field, value);
-    if (value.length !== field.size) {
-      throw new RangeError(`${field.name}: ${field.size} bytes are needed, not ${value.length}`);
-    }
-    new Uint8Array(view.buffer, view.byteOffset + at, field.size).set(value);
-    return;
+    if (value.length !== size) throw new RangeError(`${name}: ${size} bytes are needed, not ${value.length}`);
+    new Uint8Array(view.buffer, view.byteOffset + at, size).set(value);
   }
-  if (field.type === "u64") {
-    if (typeof value !== "bigint") wrongType(field, value);
-    checkRange(field, value);
-    return view.setBigUint64(at, value, true);
-  }
-  if (!Number.isInteger(value)) wrongType(field, value);
-  const number = value as number;
-  checkRange(field, number);
-  if (field.size === 2) view.setUint16(at, number & 0xffff, true);
-  else view.setUint32(at, number >>> 0, true);
 }
 
 /**
@@ -99,28 +101,14 @@ export function writeStruct(desc: StructDesc, fields: AnyFields, view: DataView,
   for (const field of desc.fields) writeField(field, view, offset + field.offset, fields[field.name]);
 }
 
-/** A view of the same bytes. */
-export function dataView(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Bytes one after the other, copied. */
-export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
 /** Bytes up to the first NUL, or all of them, as text: one character for each byte (Latin-1). */
 export function rawText(bytes: Uint8Array): string {
+  return byteText(beforeNul(bytes));
+}
+
+function beforeNul(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0);
-  let text = "";
-  for (const byte of end < 0 ? bytes : bytes.subarray(0, end)) text += String.fromCharCode(byte);
-  return text;
+  return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -130,8 +118,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * all else becomes \xNN, so that different bytes never look the same.
  */
 export function displayText(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  const text = end < 0 ? bytes : bytes.subarray(0, end);
+  const text = beforeNul(bytes);
   try {
     return utf8.decode(text).replaceAll(
       /[\p{C}\p{Zl}\p{Zp}\\]/gu,

@@ -2,8 +2,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { PIDS, RECORD_HEADER, ROWS } from "./structs.ts";
 import { isStruct, type RecordDesc, RECORDS } from "./records.ts";
-import { dataView, displayText, rawText, readStruct, struct, writeStruct } from "./struct_codec.ts";
+import { displayText, rawText, readStruct, struct, writeStruct } from "./struct_codec.ts";
 import type { FieldRow, StructDesc } from "./struct_desc.ts";
+import { dataView } from "../bytes.ts";
 
 const MM = struct("cr_hdr_mm", 96, ROWS.MM);
 

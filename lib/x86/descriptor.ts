@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Dialect } from "../abi/series.ts";
 import type { UserDesc } from "./user_desc.ts";
+import { dataView, hex, requireWithin } from "../bytes.ts";
 
 /** Bytes of one descriptor in an LDT or GDT (`LDT_ENTRY_SIZE`). */
 export const DESCRIPTOR_SIZE = 8;
@@ -79,9 +80,9 @@ export function decodeDescriptor(bytes: Uint8Array, offset = 0): SegmentDescript
       `descriptor: expected 8 bytes at offset ${offset}, found ${bytes.length} bytes in all`,
     );
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, DESCRIPTOR_SIZE);
-  const low = view.getUint32(0, true);
-  const high = view.getUint32(4, true);
+  const view = dataView(bytes);
+  const low = view.getUint32(offset, true);
+  const high = view.getUint32(offset + 4, true);
   return {
     base: ((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff000000)) >>> 0,
     limit: (low & 0xffff) | (high & 0xf0000),
@@ -101,13 +102,10 @@ export function decodeDescriptor(bytes: Uint8Array, offset = 0): SegmentDescript
  * @throws {RangeError} when a field does not fit its bits.
  */
 export function encodeDescriptor(descriptor: SegmentDescriptor): Uint8Array<ArrayBuffer> {
-  const { base, limit, type, dpl } = descriptor;
-  checkField("base", base, 0xffffffff);
-  checkField("limit", limit, 0xfffff);
-  checkField("type", type, 0xf);
-  checkField("dpl", dpl, 3);
+  const { base, limit } = descriptor;
+  requireWithin("descriptor", descriptor, { base: 0xffffffff, limit: 0xfffff, type: 0xf, dpl: 3 });
   const bytes = new Uint8Array(DESCRIPTOR_SIZE);
-  const view = new DataView(bytes.buffer);
+  const view = dataView(bytes);
   view.setUint32(0, ((base & 0xffff) << 16 | (limit & 0xffff)) >>> 0, true);
   view.setUint32(4, highWord(descriptor), true);
   return bytes;
@@ -155,12 +153,12 @@ export function describeDescriptor(bytes: Uint8Array, offset = 0): string {
   const { type, s, base, dpl, p, avl, l, d, g } = descriptor;
   const words = [
     typeName(descriptor),
-    `base ${hex32(base)}`,
-    `limit ${hex32(scaledLimit(descriptor))} (${g ? "page" : "byte"})`,
+    `base ${hex(base, 8)}`,
+    `limit ${hex(scaledLimit(descriptor), 8)} (${g ? "page" : "byte"})`,
   ];
   if (isExpandDown(descriptor)) {
     const offsets = validOffsets(descriptor);
-    words.push(offsets ? `offsets ${hex32(offsets.first)}..${hex32(offsets.last)}` : "no valid offset");
+    words.push(offsets ? `offsets ${hex(offsets.first, 8)}..${hex(offsets.last, 8)}` : "no valid offset");
   }
   const isLong = isCode(descriptor) && l && !d;
   if (s) words.push(isLong ? "64-bit" : d ? "32-bit" : "16-bit");
@@ -268,14 +266,4 @@ function isVisible(
   if (!s && !systemTypes[longMode ? "long" : "legacy"].includes(type)) return false;
   // CPL is 3 here, so that the requested privilege level can never raise the demand.
   return isConforming(descriptor) || dpl >= Math.max(3, rpl);
-}
-
-function checkField(name: string, value: number, maximum: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > maximum) {
-    throw new RangeError(`descriptor ${name}: expected an integer from 0 to ${maximum}, found ${value}`);
-  }
-}
-
-function hex32(value: number): string {
-  return `0x${value.toString(16).padStart(8, "0")}`;
 }

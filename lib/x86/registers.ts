@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex, wordsOf } from "../bytes.ts";
 
 /** Architecture whose `struct user_regs_struct` is meant: that of the tracer that called PTRACE_GETREGS. */
 type RegisterLayout = "x86_64" | "i386";
@@ -63,11 +64,8 @@ export function decodeUserRegs(bytes: Uint8Array, layout: RegisterLayout): Map<U
   if (bytes.length !== size) {
     throw new RangeError(`user_regs_struct of ${layout}: expected ${size} bytes, found ${bytes.length}`);
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-  return new Map(USER_REGS[layout].map((name, index): [UserRegister, bigint] => {
-    const offset = index * word;
-    return [name, word === 8 ? view.getBigUint64(offset, true) : BigInt(view.getUint32(offset, true))];
-  }));
+  const words = wordsOf(bytes, word);
+  return new Map(USER_REGS[layout].map((name, index): [UserRegister, bigint] => [name, words[index]!]));
 }
 
 /**
@@ -99,7 +97,7 @@ export function describeEflags(flags: bigint): string {
 
 /** One line about a selector: table, index and requested privilege level. */
 export function describeSelector(selector: number): string {
-  const text = `0x${(selector & 0xffff).toString(16).padStart(4, "0")}`;
+  const text = hex(selector & 0xffff, 4);
   if ((selector & 0xfffc) === 0) return `${text} (null)`;
   const table = (selector & 4) !== 0 ? "LDT" : "GDT";
   return `${text} (${table} ${(selector & 0xffff) >> 3}, RPL ${selector & 3})`;

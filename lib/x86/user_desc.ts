@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { dataView, hex, requireWithin } from "../bytes.ts";
 
 /** Bytes of `struct user_desc`. */
 export const USER_DESC_SIZE = 16;
@@ -32,6 +33,16 @@ export interface UserDesc {
   readonly padding: number;
 }
 
+/** Fields of one bit: their places in the last word, and their names in C. */
+const BITS = [
+  ["seg32bit", 0, "seg_32bit"],
+  ["readExecOnly", 3, "read_exec_only"],
+  ["limitInPages", 4, "limit_in_pages"],
+  ["segNotPresent", 5, "seg_not_present"],
+  ["useable", 6, "useable"],
+  ["lm", 7, "lm"],
+] as const;
+
 /** A data segment of base 0 and limit 0 in entry 0, to be spread and changed. It satisfies `isLdtZero`. */
 export const ZERO_USER_DESC: UserDesc = {
   entryNumber: 0,
@@ -58,19 +69,15 @@ export function decodeUserDesc(bytes: Uint8Array): UserDesc {
   if (bytes.length < USER_DESC_SIZE) {
     throw new RangeError(`user_desc: expected ${USER_DESC_SIZE} bytes, found ${bytes.length}`);
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, USER_DESC_SIZE);
+  const view = dataView(bytes);
   const flags = view.getUint32(12, true);
+  const bits = BITS.map(([name, bit]) => [name, (flags >>> bit & 1) === 1]);
   return {
+    ...Object.fromEntries(bits) as Record<(typeof BITS)[number][0], boolean>,
     entryNumber: view.getUint32(0, true),
     baseAddr: view.getUint32(4, true),
     limit: view.getUint32(8, true),
-    seg32bit: (flags & 1) !== 0,
     contents: (flags >>> 1) & 3,
-    readExecOnly: (flags & 8) !== 0,
-    limitInPages: (flags & 16) !== 0,
-    segNotPresent: (flags & 32) !== 0,
-    useable: (flags & 64) !== 0,
-    lm: (flags & 128) !== 0,
     padding: flags >>> 8,
   };
 }
@@ -80,20 +87,23 @@ export function decodeUserDesc(bytes: Uint8Array): UserDesc {
  * @throws {RangeError} when a field does not fit its bits.
  */
 export function encodeUserDesc(info: UserDesc): Uint8Array<ArrayBuffer> {
-  checkField("entryNumber", info.entryNumber, 0xffffffff);
-  checkField("baseAddr", info.baseAddr, 0xffffffff);
-  checkField("limit", info.limit, 0xffffffff);
-  checkField("contents", info.contents, 3);
-  checkField("padding", info.padding, 0xffffff);
+  const { entryNumber, baseAddr, limit, contents, padding } = info;
+  const limits = {
+    entryNumber: 0xffffffff,
+    baseAddr: 0xffffffff,
+    limit: 0xffffffff,
+    contents: 3,
+    padding: 0xffffff,
+  };
+  requireWithin("user_desc", info, limits);
   const bytes = new Uint8Array(USER_DESC_SIZE);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, info.entryNumber, true);
-  view.setUint32(4, info.baseAddr, true);
-  view.setUint32(8, info.limit, true);
-  const low = Number(info.seg32bit) | (info.contents << 1) | (Number(info.readExecOnly) << 3);
-  const middle = (Number(info.limitInPages) << 4) | (Number(info.segNotPresent) << 5);
-  const high = (Number(info.useable) << 6) | (Number(info.lm) << 7) | (info.padding << 8);
-  view.setUint32(12, (low | middle | high) >>> 0, true);
+  const flags = BITS.reduce(
+    (word, [name, bit]) => word | Number(info[name]) << bit,
+    contents << 1 | padding << 8,
+  );
+  [entryNumber, baseAddr, limit, flags >>> 0].forEach((word, i) =>
+    dataView(bytes).setUint32(4 * i, word, true)
+  );
   return bytes;
 }
 
@@ -109,15 +119,9 @@ export function isLdtZero(info: UserDesc): boolean {
 
 /** One line with every field that is not zero, in the kernel's names. */
 export function describeUserDesc(info: UserDesc): string {
-  const hex = (value: number): string => `0x${value.toString(16)}`;
   const words = [`entry ${info.entryNumber}`, `base ${hex(info.baseAddr)}`, `limit ${hex(info.limit)}`];
   words.push(`contents ${info.contents}`);
-  if (info.seg32bit) words.push("seg_32bit");
-  if (info.readExecOnly) words.push("read_exec_only");
-  if (info.limitInPages) words.push("limit_in_pages");
-  if (info.segNotPresent) words.push("seg_not_present");
-  if (info.useable) words.push("useable");
-  if (info.lm) words.push("lm");
+  for (const [name, , shown] of BITS) if (info[name]) words.push(shown);
   if (info.padding !== 0) words.push(`padding ${hex(info.padding)}`);
   return words.join(" ");
 }
@@ -126,12 +130,6 @@ export function describeUserDesc(info: UserDesc): string {
 function hasNothingSet(info: UserDesc): boolean {
   return info.baseAddr === 0 && info.limit === 0 && info.contents === 0 && !info.seg32bit &&
     !info.limitInPages && !info.useable;
-}
-
-function checkField(name: string, value: number, maximum: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > maximum) {
-    throw new RangeError(`user_desc ${name}: expected an integer from 0 to ${maximum}, found ${value}`);
-  }
 }
 
 /** Memory that a program hands to a system call: its bytes, or an address that cannot be accessed. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../bytes.ts";
 
 /** Bytes of the FSAVE image, which a processor without FXSR has. */
 export const FSAVE_SIZE = 112;
@@ -159,8 +160,4 @@ function registersAt(
   { offset, count, stride, size }: { offset: number; count: number; stride: number; size: number },
 ): bigint[] {
   return Array.from({ length: count }, (_, i) => numberAt(bytes, { offset: offset + i * stride, size }));
-}
-
-function hex(value: bigint, digits: number): string {
-  return `0x${value.toString(16).padStart(digits, "0")}`;
 }

@@ -16,6 +16,7 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const LAYERS = [
   ...[
     "lib/std",
+    "lib/bytes.ts",
     "lib/printable.ts",
     "lib/schema.ts",
     "lib/abi",

@@ -217,12 +217,8 @@ agentTest(
   "registers hold at a stop what the block says, and the program goes on after it",
   async (session, arch) => {
     const general = Object.fromEntries(BLOCK_REGISTERS.map((name, i) => [name, BigInt(0x1000 + i)]));
-    const block = encodeRegisterBlock({
-      general,
-      flags: 0x8d5n,
-      selectors: { gs: 7, fs: 0, es: 7, ds: 7 },
-      xstate: { format: "fxsave", bytes: fxsaveImage() },
-    });
+    const rest = { flags: 0x8d5n, gs: 7n, fs: 0n, es: 7n, ds: 7n };
+    const block = encodeRegisterBlock(new Map(Object.entries({ ...general, ...rest })), fxsaveImage());
     const ops: TargetOp[] = [
       mapArea(arch),
       { op: "data", offset: 0, bytes: userDescriptor(0, 0, 0xfffff) },

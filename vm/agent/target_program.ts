@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
 
-export {
-  BLOCK_REGISTERS,
-  encodeRegisterBlock,
-  type RegisterBlock,
-} from "../../lib/model/state/register_block.ts";
+export { BLOCK_REGISTERS, encodeRegisterBlock } from "../../lib/model/state/register_block.ts";
 
 /** Size of one op in the stream, in bytes. */
 const OP_BYTES = 64;

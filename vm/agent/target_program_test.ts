@@ -149,20 +149,19 @@ Deno.test("decodeResults() refuses results that are cut or too many", () => {
 });
 
 Deno.test("encodeRegisterBlock() puts registers, flags, selectors and FPU image at their places", () => {
-  const xstate = { format: "xsave", bytes: Uint8Array.of(1, 2, 3) } as const;
-  const block = encodeRegisterBlock({
-    general: { r15: 15n, sp: 99n, bp: -1n },
-    flags: 0x401n,
-    selectors: { gs: 7 },
-    xstate,
-  });
+  const xstate = new Uint8Array(576).fill(7);
+  const values = new Map([["r15", 15n], ["sp", 99n], ["bp", 2n ** 64n - 1n], ["flags", 0x401n], ["gs", 7n]]);
+  const block = encodeRegisterBlock(values, xstate);
   const view = new DataView(block.buffer);
   const word = (offset: number) => view.getBigUint64(offset, true);
   assertEquals(BLOCK_REGISTERS.length, 16);
   assertEquals([word(0), word(32), word(120)], [15n, 2n ** 64n - 1n, 99n]);
   assertEquals([word(128), word(136), word(144)], [0x403n, 512n, 1n]);
   assertEquals([word(152), word(160), word(168), word(176)], [0n, 0x10007n, 0n, 0n]);
-  assertEquals([...block.subarray(512)], [1, 2, 3]);
-  assertEquals(encodeRegisterBlock({}).length, 512);
-  assertThrows(() => encodeRegisterBlock({ selectors: { fs: 0x10000 } }), RangeError, "fs: expected");
+  assertEquals(block.subarray(512), xstate);
+  assertEquals(encodeRegisterBlock(new Map()).length, 512);
+  assertEquals(new DataView(encodeRegisterBlock(values, new Uint8Array(512)).buffer).getUint8(144), 0);
+  for (const wrong of [["fs", 0x10000n], ["bp", 1n << 64n], ["bp", -1n]] as const) {
+    assertThrows(() => encodeRegisterBlock(new Map([wrong])), RangeError, `${wrong[0]}: expected`);
+  }
 });

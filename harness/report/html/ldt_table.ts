@@ -4,6 +4,7 @@ import type { Finding } from "../../../lib/image/finding.ts";
 import type { TaskImage } from "../../../lib/image/image.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 import { type Markup, markup, table } from "./markup.ts";
+import { hexBytes } from "../../../lib/bytes.ts";
 
 const MAX_ENTRIES = 48;
 
@@ -34,7 +35,7 @@ ${omitted > 0 ? markup`<p class="soft">${omitted} more entries in use are not li
 }
 
 function entryRow(index: number, bytes: Uint8Array, expected: Uint8Array | undefined): Markup {
-  const [found, wanted] = [hexOf(bytes), expected && hexOf(expected)];
+  const [found, wanted] = [hexBytes(bytes), expected && hexBytes(expected)];
   return markup`<tr><td class="number">${index}</td><td>${
     expected && markup`<span class="badge fail">differs</span>`
   }</td><td>${
@@ -43,10 +44,6 @@ function entryRow(index: number, bytes: Uint8Array, expected: Uint8Array | undef
   }<p>${expected && markup`<span class="soft">in image</span> `}<code>${
     wanted === undefined ? found : markDifferences(found, wanted)
   }</code><br>${meaning(bytes)}</p></td></tr>`;
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
 function meaning(bytes: Uint8Array): string {

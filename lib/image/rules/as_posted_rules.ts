@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import type { RecordNode, RecordNodeOf } from "../nodes.ts";
 import { fieldsOf } from "../records.ts";
-import { dataView } from "../struct_codec.ts";
 import { hasBreakpoint } from "./cpu_rules.ts";
-import { hex, type RuleContext } from "./rule_context.ts";
+import type { RuleContext } from "./rule_context.ts";
+import { dataView, hex } from "../../bytes.ts";
 
 /** Where leftovers come from, in words: see {@linkcode PostedLeftovers}. */
 const LEFT_BY: Readonly<Record<string, string>> = {

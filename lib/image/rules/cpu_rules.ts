@@ -2,10 +2,10 @@
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
 import type { RecordNodeOf, XstateNode } from "../nodes.ts";
 import type { RuleId } from "../rule_ids.ts";
-import { dataView } from "../struct_codec.ts";
-import { hex, type RuleContext } from "./rule_context.ts";
+import type { RuleContext } from "./rule_context.ts";
 import { PAGE_SIZE_BIG, TLS_ENTRIES } from "../../abi/arch.ts";
 import { DebugRegisters, DR6_AT_REST } from "../../x86/debug_registers.ts";
+import { dataView, hex } from "../../bytes.ts";
 
 // EFLAGS: always set are bit 1 and, in a program, IF.
 const FLAGS_SET = 0x202n;

@@ -4,6 +4,7 @@ import { decodeDescriptor, isEmptyDescriptor, type SegmentDescriptor } from "../
 import { TLS_ARRAY_SIZE } from "../counted_block.ts";
 import type { LdtNode, RecordNodeOf, TlsNode } from "../nodes.ts";
 import type { RuleContext } from "./rule_context.ts";
+import { hexBytes } from "../../bytes.ts";
 
 /** Entries of the LDT that 2.6.28 allocates at a time. */
 const LDT_STEP = 512;
@@ -47,8 +48,7 @@ function checkEntries(
     used++;
     const fault = descriptorFault(descriptor, context.isPort) ?? faultOf(descriptor);
     if (fault === undefined) continue;
-    const bytes = node.bytes.subarray(at, at + LDT_ENTRY_SIZE);
-    const actual = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const actual = hexBytes(node.bytes.subarray(at, at + LDT_ENTRY_SIZE));
     const message = `entry ${at / LDT_ENTRY_SIZE}: ${fault}`;
     context.report(node.kind === "ldt" ? "E_LDT_ENTRY" : "E_TLS_DESC", node, { message, actual, at });
   }

@@ -3,9 +3,10 @@ import { TASK_COMM_LENGTH } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText, rawText } from "../struct_codec.ts";
-import { hex, type RuleContext } from "./rule_context.ts";
+import type { RuleContext } from "./rule_context.ts";
 import { FIRST_PORT_REVISION, LAST_V11_REVISION } from "../dialect.ts";
 import { TAIL_MAGIC } from "../structs.ts";
+import { hex } from "../../bytes.ts";
 
 /** `ctx->flags` of every image: CR_CTX_CKPT. */
 const HEAD_FLAGS = 1n;

@@ -6,7 +6,8 @@ import type { RecordNodeOf } from "../nodes.ts";
 import type { RuleId } from "../rule_ids.ts";
 import { displayText } from "../struct_codec.ts";
 import { VMA_TYPE } from "../structs.ts";
-import { hex, type RuleContext } from "./rule_context.ts";
+import type { RuleContext } from "./rule_context.ts";
+import { hex } from "../../bytes.ts";
 
 /** vm_flags of the vdso in 2.6.28: READ EXEC MAYREAD MAYWRITE MAYEXEC DONTEXPAND ALWAYSDUMP. */
 export const VDSO_FLAGS_2_6_28 = 0x0404_0075n;

@@ -7,46 +7,38 @@ import type { RuleContext } from "./rule_context.ts";
 /** An extension record that is known: what it is called. It stands behind the other records of its task. */
 const EXTENSIONS: Readonly<Record<number, string>> = {};
 
+/** Records of patches 8 and 12, and what follows them: there is none in the port and before revision 2. */
+const LATER: readonly RecordName[] = ["TREE", "FILES"];
+
 /** What may follow a record; FNAME and BUFFER depend on what stands before them, too. */
+const SUCCESSORS: Readonly<Record<RecordName, readonly RecordName[]>> = {
+  HEAD: ["HEAD_ARCH"],
+  HEAD_ARCH: ["TASK", "TREE"],
+  TREE: ["TASK"],
+  TASK: ["STRING"],
+  STRING: ["MM"],
+  MM: ["VMA", "MM_CONTEXT"],
+  VMA: ["PGARR"],
+  PGARR: ["PGARR"],
+  MM_CONTEXT: ["FILES", "THREAD"],
+  FILES: ["FD_ENT", "THREAD"],
+  FD_ENT: ["FD_ENT", "THREAD", "FD_DATA"],
+  FD_DATA: ["FNAME"],
+  THREAD: ["CPU"],
+  CPU: ["TASK", "TAIL"],
+  X86_FSGSBASE: ["TASK", "TAIL"],
+  FNAME: [],
+  BUFFER: [],
+  TAIL: [],
+};
+
 function successors(last: RecordNode, { isPort, format, revision }: RuleContext): readonly RecordName[] {
-  const isLater = !isPort && revision > 1;
-  const end: readonly RecordName[] = isLater ? ["TASK", "TAIL"] : ["TAIL"];
-  switch (last.name) {
-    case "HEAD":
-      return ["HEAD_ARCH"];
-    case "HEAD_ARCH":
-      return isLater ? ["TASK", "TREE"] : ["TASK"];
-    case "TREE":
-      return ["TASK"];
-    case "TASK":
-      return ["STRING"];
-    case "STRING":
-      return ["MM"];
-    case "MM":
-      return ["VMA", "MM_CONTEXT"];
-    case "VMA":
-      return last.fields.vma_type === VMA_TYPE.FILE ? ["FNAME"] : ["PGARR"];
-    case "PGARR":
-      return last.fields.nr_pages === 0n ? ["VMA", "MM_CONTEXT"] : ["PGARR"];
-    case "MM_CONTEXT":
-      return isLater ? ["FILES", "THREAD"] : ["THREAD"];
-    case "FILES":
-      return ["FD_ENT", "THREAD"];
-    case "FD_ENT":
-      return ["FD_ENT", "THREAD", "FD_DATA"];
-    case "FD_DATA":
-      return ["FNAME"];
-    case "THREAD":
-      return ["CPU"];
-    case "CPU":
-      return isPort && format.wordSize === 8 ? ["X86_FSGSBASE"] : end;
-    case "X86_FSGSBASE":
-      return end;
-    case "FNAME":
-    case "BUFFER":
-    case "TAIL":
-      return [];
-  }
+  if (last.name === "VMA" && last.fields.vma_type === VMA_TYPE.FILE) return ["FNAME"];
+  if (last.name === "PGARR" && last.fields.nr_pages === 0n) return SUCCESSORS.MM;
+  if (last.name === "CPU" && isPort && format.wordSize === 8) return ["X86_FSGSBASE"];
+  const all = SUCCESSORS[last.name];
+  if (!isPort && revision > 1) return all;
+  return all.filter((name) => !LATER.includes(name) && !(name === "TASK" && all.includes("TAIL")));
 }
 
 /** Judges the order of records. */

@@ -2,7 +2,8 @@
 import { PAGE_SIZE, pagesPerChunk } from "../../abi/arch.ts";
 import type { PagesNode, RecordNode, RecordNodeOf } from "../nodes.ts";
 import type { RuleId } from "../rule_ids.ts";
-import { hex, type RuleContext } from "./rule_context.ts";
+import type { RuleContext } from "./rule_context.ts";
+import { hex } from "../../bytes.ts";
 
 const PAGE_MASK = BigInt(PAGE_SIZE - 1);
 

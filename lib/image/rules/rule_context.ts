@@ -8,6 +8,7 @@ import type { NodeBase, RecordNode, RecordNodeOf } from "../nodes.ts";
 import { fieldOf } from "../records.ts";
 import { type RuleId, ruleInfo } from "../rule_ids.ts";
 import { displayText } from "../struct_codec.ts";
+import { hex } from "../../bytes.ts";
 
 const HEADER_SIZE = 8;
 
@@ -181,9 +182,4 @@ export class RuleContext {
 /** A number as reports show it: small ones in decimal, others in hexadecimal too. */
 function show(value: number | bigint): string {
   return value < 10 ? String(value) : `${value} (0x${value.toString(16)})`;
-}
-
-/** An address as reports show it. */
-export function hex(value: number | bigint): string {
-  return `0x${value.toString(16)}`;
 }

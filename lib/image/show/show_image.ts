@@ -10,7 +10,8 @@ import type { ImageNode, RecordNode, RecordNodeOf } from "../nodes.ts";
 import { displayText } from "../struct_codec.ts";
 import { VMA_TYPE } from "../structs.ts";
 import { VDSO_FLAGS_2_6_28 } from "../rules/mm_rules.ts";
-import { hex, showTime } from "./show_tree.ts";
+import { showTime } from "./show_tree.ts";
+import { hex } from "../../bytes.ts";
 
 /** Characters of a line. */
 const WIDTH = 110;

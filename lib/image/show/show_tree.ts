@@ -6,11 +6,7 @@ import type { ImageNode } from "../nodes.ts";
 import { fieldsOf } from "../records.ts";
 import { displayText } from "../struct_codec.ts";
 import type { FieldDesc } from "../struct_desc.ts";
-
-/** A number in hexadecimal. */
-export function hex(value: number | bigint, digits = 1): string {
-  return `0x${value.toString(16).padStart(digits, "0")}`;
-}
+import { hex } from "../../bytes.ts";
 
 /** Seconds since 1970 as a date, or as they are when they are none. */
 export function showTime(seconds: bigint): string {

@@ -3,8 +3,9 @@ import { PAGE_SIZE, type WordSize } from "../../abi/arch.ts";
 import type { Dialect } from "../../abi/series.ts";
 import { formatOf, RW_FLAGS, type VmaSpec, writeHead, writeTask, xstateAtRest } from "../build_image.ts";
 import { ImageWriter } from "../image_writer.ts";
-import { dataView, writeStruct } from "../struct_codec.ts";
+import { writeStruct } from "../struct_codec.ts";
 import { PIDS, TAIL_MAGIC, VMA_TYPE } from "../structs.ts";
+import { dataView } from "../../bytes.ts";
 
 export { RW_FLAGS } from "../build_image.ts";
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type CpuRegister, USER_REGS } from "../../x86/registers.ts";
+import { FXSAVE_SIZE } from "../../x86/xstate.ts";
 
 const GENERAL_REGISTER = /^(?:r\d+|[a-d]x|[sd]i|[bs]p)$/;
 
@@ -11,58 +12,42 @@ export const BLOCK_REGISTERS = USER_REGS.x86_64.filter((name) => GENERAL_REGISTE
 export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
 
 const HEADER_BYTES = 512;
-const SELECTOR_GIVEN = 0x10000;
-
-/** What the registers are to hold while the target is stopped. The target's side is `vm/guest/target/stop.c`. */
-export interface RegisterBlock {
-  /**
-   * General registers; absent ones are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx
-   * becomes the resume address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own.
-   */
-  readonly general?: Partial<Record<typeof BLOCK_REGISTERS[number], bigint>>;
-  /** The flags register; bit 1 is always set. Single-stepping (0x100) would end the target. */
-  readonly flags?: bigint;
-  /** Selectors to load; absent ones stay. */
-  readonly selectors?: Partial<Record<typeof BLOCK_SELECTORS[number], number>>;
-  /**
-   * An FXSAVE image of 512 bytes, or an XSAVE image in the standard format, to load into FPU and vector registers.
-   */
-  readonly xstate?: { readonly format: "fxsave" | "xsave"; readonly bytes: Uint8Array };
-}
+const SELECTOR_GIVEN = 0x10000n;
 
 /**
- * Encodes a register block. It must lie in the scratch memory at a multiple of 64.
+ * What the registers are to hold while the target is stopped (its side: `vm/guest/target/stop.c`). The block must lie
+ * in the scratch memory at a multiple of 64.
  *
+ * Absent general registers are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx becomes the resume
+ * address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own. Bit 1 of `flags` is always set;
+ * single-stepping (0x100) would end the target. Selectors that are absent stay.
+ *
+ * @param xstate an FXSAVE image of 512 bytes, or a longer XSAVE image in the standard format, to be loaded
  * @throws {RangeError} for a value that does not fit its register
  */
-export function encodeRegisterBlock(block: RegisterBlock): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEADER_BYTES + (block.xstate?.bytes.length ?? 0));
-  const view = new DataView(bytes.buffer);
-  BLOCK_REGISTERS.forEach((name, i) =>
-    view.setBigUint64(8 * i, word(block.general?.[name] ?? 0n, name), true)
-  );
-  view.setBigUint64(128, (block.flags ?? 0n) | 2n, true);
+export function encodeRegisterBlock(
+  values: ReadonlyMap<string, bigint>,
+  xstate: Uint8Array = new Uint8Array(0),
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEADER_BYTES + xstate.length);
+  const words = new BigUint64Array(bytes.buffer, 0, HEADER_BYTES / 8);
+  BLOCK_REGISTERS.forEach((name, i) => words[i] = fitting(name, values.get(name) ?? 0n, 64));
+  words[16] = (values.get("flags") ?? 0n) | 2n;
   BLOCK_SELECTORS.forEach((name, i) => {
-    const selector = block.selectors?.[name];
-    if (selector === undefined) return;
-    if (!Number.isInteger(selector) || selector < 0 || selector >= SELECTOR_GIVEN) {
-      throw new RangeError(`${name}: expected a selector of 16 bits, found ${selector}`);
-    }
-    view.setBigUint64(152 + 8 * i, BigInt(selector | SELECTOR_GIVEN), true);
+    const selector = values.get(name);
+    if (selector !== undefined) words[19 + i] = fitting(name, selector, 16) | SELECTOR_GIVEN;
   });
-  if (block.xstate !== undefined) {
-    view.setBigUint64(136, BigInt(HEADER_BYTES), true);
-    view.setBigUint64(144, block.xstate.format === "xsave" ? 1n : 0n, true);
-    bytes.set(block.xstate.bytes, HEADER_BYTES);
+  if (xstate.length > 0) {
+    words[17] = BigInt(HEADER_BYTES);
+    words[18] = xstate.length > FXSAVE_SIZE ? 1n : 0n;
+    bytes.set(xstate, HEADER_BYTES);
   }
   return bytes;
 }
 
-function word(value: bigint, where: string): bigint {
-  if (value < -(1n << 63n) || value >= 1n << 64n) {
-    throw new RangeError(`${where}: expected a value of 64 bits, found ${value}`);
-  }
-  return BigInt.asUintN(64, value);
+function fitting(name: string, value: bigint, bits: 16 | 64): bigint {
+  if (value >= 0n && value >> BigInt(bits) === 0n) return value;
+  throw new RangeError(`${name}: expected a value of ${bits} bits, found ${value}`);
 }
 
 /** Bytes of the FPU state that a step set. */

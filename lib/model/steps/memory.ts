@@ -69,8 +69,7 @@ function checkPages(context: Pick<StepContext, "state" | "builder">, start: numb
 function hashOfPages({ state }: Pick<StepContext, "state">, start: number, end: number): bigint {
   const hash = new BlockHash();
   for (let page = start; page < end; page++) hash.update(contentBytes(state.space.contentAt(page)));
-  const [a, b] = hash.lanes();
-  return BigInt.asUintN(63, BigInt(a) << 32n | BigInt(b));
+  return BigInt.asUintN(63, hash.digest());
 }
 
 /** The seed of a page that is nothing but the fill of its own address. */

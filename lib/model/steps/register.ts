@@ -9,7 +9,6 @@ import {
   BLOCK_REGISTERS,
   BLOCK_SELECTORS,
   encodeRegisterBlock,
-  type RegisterBlock,
   type XstatePart,
 } from "../state/register_block.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
@@ -62,8 +61,8 @@ const DEFAULT_MXCSR = 0x1f80n;
  */
 function xstateOf(
   values: readonly [string, bigint][],
-): { block: NonNullable<RegisterBlock["xstate"]>; parts: XstatePart[] } | undefined {
-  if (values.length === 0) return undefined;
+): { block: Uint8Array; parts: XstatePart[] } {
+  if (values.length === 0) return { block: new Uint8Array(0), parts: [] };
   const hasAvx = values.some(([name]) => name.startsWith("ymm"));
   const size = hasAvx ? AVX_COMPONENT.offset + AVX_COMPONENT.size : FXSAVE_SIZE;
   const bytes = new Uint8Array(size);
@@ -92,7 +91,7 @@ function xstateOf(
   put("ftw", FXSAVE_FIELDS.ftw.offset, 1, BigInt(tags));
   // x87, SSE and AVX are in the image to be loaded.
   if (hasAvx) bytes[XSAVE_HEADER.offset] = 7;
-  return { block: { format: hasAvx ? "xsave" : "fxsave", bytes }, parts };
+  return { block: bytes, parts };
 }
 
 function littleEndian(name: string, value: bigint, length: number): Uint8Array {
@@ -133,23 +132,17 @@ export const REGISTER_STEPS = [
         );
       }
       const selectors = take(BLOCK_SELECTORS);
-      const xstate = xstateOf(take(VECTOR_NAMES));
+      const { block, parts } = xstateOf(take(VECTOR_NAMES));
       if (values.size > 0) {
         throw new SyntaxError(
           `No register ${[...values.keys()].join(", ")} can be set: ${BLOCK_REGISTERS.join(", ")}`,
         );
       }
-      const block = {
-        general: Object.fromEntries(general),
-        flags,
-        selectors: Object.fromEntries(selectors.map(([name, value]) => [name, Number(value)])),
-        ...(xstate ? { xstate: xstate.block } : {}),
-      };
-      const all = [...general, ["flags", flags], ...selectors, ...afterKill(state, builder.wordSize)];
+      const set = [...general, ["flags", flags], ...selectors] as [CpuRegister, bigint][];
       state.registers = {
-        block: encodeRegisterBlock(block),
-        general: new Map(all as [CpuRegister, bigint][]),
-        xstate: xstate?.parts ?? [],
+        block: encodeRegisterBlock(new Map(set), block),
+        general: new Map([...set, ...afterKill(state, builder.wordSize)]),
+        xstate: parts,
       };
     },
   }),

@@ -101,7 +101,10 @@ function byteThrough(
 }
 
 /** Bits of a user_desc in words; `pages`: the limit is in pages. */
-const SEGMENT_FLAGS = ["32bit", "readonly", "pages", "not_present", "useable", "long"] as const;
+const SEGMENT_FLAGS = {
+  ...{ "32bit": "seg32bit", readonly: "readExecOnly", pages: "limitInPages" } as const,
+  ...{ not_present: "segNotPresent", useable: "useable", long: "lm" } as const,
+};
 
 /** The `contents` field of a user_desc. */
 const SEGMENT_CONTENTS = ["data", "expand_down", "code", "conforming"] as const;
@@ -121,7 +124,7 @@ const SEGMENT = {
   base: optional(SEGMENT_NUMBER, "Base address; 0 when not given."),
   limit: optional(SEGMENT_NUMBER, "Limit; 0 when not given."),
   contents: optional(oneOf(SEGMENT_CONTENTS), "Kind of segment; data when not given."),
-  flags: optional(wordSet(SEGMENT_FLAGS), "Bits that are set."),
+  flags: optional(wordSet(keysOf(SEGMENT_FLAGS)), "Bits that are set."),
 };
 
 type SegmentSpec = v.InferOutput<v.StrictObjectSchema<typeof SEGMENT, undefined>>;
@@ -138,20 +141,14 @@ function segmentNumber(state: ModelState, value: number | string | undefined, en
 
 /** The user_desc of a step's words for one entry. */
 function userDesc(state: ModelState, words: SegmentSpec, entryNumber: number): UserDesc {
-  const contents = SEGMENT_CONTENTS.indexOf(words.contents ?? "data");
-  const flags = words.flags ?? [];
+  const flags = (words.flags ?? []).map((word) => [SEGMENT_FLAGS[word], true]);
   return {
     ...ZERO_USER_DESC,
     entryNumber: entryNumber >>> 0,
     baseAddr: segmentNumber(state, words.base, entryNumber),
     limit: segmentNumber(state, words.limit, entryNumber),
-    contents,
-    seg32bit: flags.includes("32bit"),
-    readExecOnly: flags.includes("readonly"),
-    limitInPages: flags.includes("pages"),
-    segNotPresent: flags.includes("not_present"),
-    useable: flags.includes("useable"),
-    lm: flags.includes("long"),
+    contents: SEGMENT_CONTENTS.indexOf(words.contents ?? "data"),
+    ...Object.fromEntries(flags),
   };
 }
 
@@ -183,7 +180,7 @@ export const SEGMENT_STEPS = [
       entries: PAGE_SET,
       func: optional(WORD),
       vary: optional(
-        wordSet(SEGMENT_FLAGS),
+        wordSet(keysOf(SEGMENT_FLAGS)),
         "Flags that vary from entry to entry of a range: bit k of the place in it decides on word k.",
       ),
       ...SEGMENT,

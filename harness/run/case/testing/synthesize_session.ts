@@ -256,8 +256,7 @@ function digestsOf(maps: readonly Mapping[]): Uint8Array {
       const content = mapping.pages.get(page)?.slice() ?? new Uint8Array(PAGE_SIZE);
       // These the target changes between its call and the stop.
       if (page === VARIABLES || page === STACK.end - 1) content[0]! ^= 1;
-      const [a, b] = blockHash(content);
-      return [BigInt(page * PAGE_SIZE), 0n, 0n, 0n, BigInt(a) << 32n | BigInt(b)];
+      return [BigInt(page * PAGE_SIZE), 0n, 0n, 0n, blockHash(content)];
     })
   );
   return new Uint8Array(BigUint64Array.from(words).buffer);
@@ -366,7 +365,7 @@ function writeVma(writer: ImageWriter, mapping: Mapping, stale: number): void {
 function writePages(writer: ImageWriter, { pages, end }: Mapping): void {
   const numbers = [...pages.keys()].sort((a, b) => a - b);
   let done = 0;
-  for (const count of chunkCounts(numbers, { dialect: "v11", end, perChunk: 4096 })) {
+  for (const count of chunkCounts(numbers, end, { dialect: "v11", arch: "i386" })) {
     const chunk = numbers.slice(done, count);
     writer.record("PGARR", { nr_pages: BigInt(count) });
     writer.raw(new Uint8Array(Uint32Array.from(chunk, (page) => page * PAGE_SIZE).buffer));
