@@ -10,8 +10,7 @@ import { digestOf } from "../../vm/host/digest.ts";
 import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
-import type { BisectState } from "./bisect_state.ts";
-import type { BisectSource } from "./bisect_request.ts";
+import type { BisectSource, BisectState } from "./bisect_state.ts";
 import type { TreeSource } from "./bisect_tree.ts";
 import { commitPatches, type PatchCommit, patchNamed } from "./patch_series.ts";
 

@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import type { BisectSource } from "./bisect_request.ts";
+import type { BisectSource } from "./bisect_state.ts";
 import { prepareBisect } from "./prepare_bisect.ts";
 import { GitFixture } from "./testing/git_fixture.ts";
 

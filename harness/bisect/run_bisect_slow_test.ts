@@ -6,7 +6,7 @@ import { fromFileUrl, join } from "@std/path";
 import type { Terminal } from "../report/terminal.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
 import { type BisectAnswer, type BisectState, readBisectState } from "./bisect_state.ts";
-import { exitStatusOfBisect } from "./bisect_status.ts";
+import { exitStatusOfBisect } from "./run_outcome.ts";
 import {
   fakeBisect,
   type FakeBisectOptions,

@@ -7,7 +7,7 @@ import { didYouMean } from "../../vm/host/did_you_mean.ts";
 import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
 import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
 import { onInterrupt } from "../run/on_interrupt.ts";
-import { bisectStatusOf } from "../bisect/bisect_status.ts";
+import { bisectStatusOf } from "../bisect/run_outcome.ts";
 import { Terminal } from "../report/terminal.ts";
 
 /** Commands by name, loaded when they are asked for: looking at an image needs none of what runs a guest. */

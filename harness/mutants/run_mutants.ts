@@ -160,7 +160,7 @@ function isNamed(named: string, { id, path, message, actual }: Finding): boolean
 
 /** Places in the source that the stacks of a result name, as `FILE:LINE`. */
 function placesOf({ splats }: ScenarioResult): string[] {
-  return splats.flatMap(({ decoded }) => decoded?.frames.flat() ?? []);
+  return splats.flatMap(({ frames }) => frames);
 }
 
 /** Whether one of the texts names the line that the mutant's file says it must. */

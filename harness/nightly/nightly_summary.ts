@@ -5,10 +5,9 @@ import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
 import type { NightlyPlan } from "./plan/planned_job.ts";
-import { jobBreakdown } from "./time_breakdown.ts";
-import { groupChanges, someNames } from "./history/group_changes.ts";
-import { changedText } from "./history/name_changes.ts";
-import { formatDuration } from "../run/quantity.ts";
+import { jobBreakdown } from "./build_nightly_result.ts";
+import { changedText, groupChanges } from "./history/name_changes.ts";
+import { formatDuration, someNames } from "../run/quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount, formatDuration } from "../run/quantity.ts";
+import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
-import { groupChanges, shortTime, someNames } from "../nightly/history/group_changes.ts";
+import { groupChanges, shortTime } from "../nightly/history/name_changes.ts";
 import { type FileLink, fileLinks, type Markup, Markup as MarkupText, markup, table } from "./html/markup.ts";
 import { legend } from "./html/image_picture.ts";
-import { matrix, scenarioTable } from "./html/matrix.ts";
+import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { linesOf, problemCard, problemSection } from "./html/problem_section.ts";
-import { scenarioLists } from "./html/scenario_list.ts";
 import { trendTable } from "./html/trend_table.ts";
 import { listProblems, type Problem } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { escapeHtml, fileLinks, markup } from "./html/markup.ts";
-import { markDifferences } from "./html/ldt_table.ts";
+import { markDifferences } from "./html/image_picture.ts";
 import { logText } from "./html/problem_section.ts";
 import { sparkline } from "./html/trend_table.ts";
 import { htmlReport } from "./html_report.ts";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { type ResultTree, scenarioFindings } from "./result_tree.ts";
+import type { ResultTree } from "./result_tree.ts";
+import { scenarioFindings } from "../run/run_result.ts";
 
 /** Raised when the lines change their meaning; docs/reports.md says what they hold. */
 export const JSONL_SCHEMA = 2;

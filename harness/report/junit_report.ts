@@ -3,14 +3,13 @@
 import { jobReason } from "./problems.ts";
 import {
   failedAsWhole,
-  failingSplats,
   failureLines,
   kernelLines,
   type ReportJob,
   type ReportScenario,
   type ResultTree,
-  scenarioFindings,
 } from "./result_tree.ts";
+import { failingSplats, scenarioFindings } from "../run/run_result.ts";
 
 /** Name of the test case that stands for a job as a whole. */
 const WHOLE_JOB = "(the whole job)";

@@ -4,15 +4,13 @@ import type { JobFailureKind } from "../nightly/nightly_result.ts";
 import { jobReason } from "./problems.ts";
 import {
   failedAsWhole,
-  failingSplats,
   failureLines,
-  isBroken,
   kernelLines,
   type ReportJob,
   type ReportScenario,
   type ResultTree,
-  scenarioFindings,
 } from "./result_tree.ts";
+import { failingSplats, isBroken, scenarioFindings } from "../run/run_result.ts";
 
 /** The version of KCIDB's I/O schema that is written (kcidb_io/schema/v05_03.py of kernelci/kcidb-io). */
 const KCIDB_VERSION = { major: 5, minor: 3 } as const;

@@ -3,12 +3,12 @@
 import { jobReason } from "./problems.ts";
 import {
   failedAsWhole,
-  failingSplats,
   failureLines,
   type ReportJob,
   type ReportScenario,
   type ResultTree,
 } from "./result_tree.ts";
+import { failingSplats } from "../run/run_result.ts";
 
 const MAX_FINDINGS = 20;
 const MAX_LINES = 60;

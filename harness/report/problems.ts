@@ -8,14 +8,8 @@ import type {
   NightlyChange,
   RunReference,
 } from "../nightly/nightly_result.ts";
-import {
-  failingSplats,
-  isBroken,
-  type ReportJob,
-  type ReportScenario,
-  type ResultTree,
-  scenarioFindings,
-} from "./result_tree.ts";
+import { failingSplats, isBroken, scenarioFindings } from "../run/run_result.ts";
+import type { ReportJob, ReportScenario, ResultTree } from "./result_tree.ts";
 
 /** One thing that is wrong, wherever it shows: what a person would open one bug for. */
 export interface Problem {

@@ -5,10 +5,9 @@ import { UsageError } from "../../vm/host/errors.ts";
 import { ignoreMissing } from "../../vm/host/ignore_missing.ts";
 import { parseVersioned } from "../../vm/host/versioned_json.ts";
 import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
-import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
+import { isBroken, RUN_RESULT_FORMAT } from "../run/run_result.ts";
 import { imagePicture } from "./html/image_picture.ts";
 import {
-  isBroken,
   type KeptFiles,
   type ReportJob,
   type ReportScenario,

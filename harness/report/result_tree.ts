@@ -2,14 +2,20 @@
 
 import { FLAVOUR_SUFFIX } from "../../vm/kernel/config/kernel_flavour.ts";
 import { addCounts, type ByteCounts } from "../../lib/compare/byte_coverage.ts";
-import { type Finding, findingText } from "../../lib/image/finding.ts";
+import { findingText } from "../../lib/image/finding.ts";
 import {
   type JobDigests,
   type NightlyJob,
   type NightlyResult,
   type NightlyRun,
 } from "../nightly/nightly_result.ts";
-import { type RunKernel, type RunResult, type ScenarioRecord, type SplatRecord } from "../run/run_result.ts";
+import {
+  isBroken,
+  type RunKernel,
+  type RunResult,
+  scenarioFindings,
+  type ScenarioRecord,
+} from "../run/run_result.ts";
 import type { Markup } from "./html/markup.ts";
 
 /** Results in the one form that every report is written from: those of a run, or of a nightly one. */
@@ -124,27 +130,9 @@ function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {
   });
 }
 
-/** Complaints of the kernel that fail a scenario: those that the allowlist does not cover. */
-export function failingSplats({ splats }: ScenarioRecord): SplatRecord[] {
-  return splats.filter(({ allowed }) => allowed === undefined);
-}
-
-/** Whether a scenario failed, or lost its guest. */
-export function isBroken({ status }: Pick<ScenarioRecord, "status">): boolean {
-  return status === "fail" || status === "lost";
-}
-
 /** Whether a job failed or did not run as a whole: none of its scenarios says why. */
 export function failedAsWhole({ status, scenarios }: ReportJob): boolean {
   return status !== "pass" && !scenarios.some(isBroken);
-}
-
-/** Every finding of a scenario; those of an image have its label before their path. */
-export function scenarioFindings({ findings, stops }: ScenarioRecord): Finding[] {
-  const ofStops = stops.flatMap((stop) =>
-    stop.findings.map((finding) => ({ ...finding, path: `${stop.label}: ${finding.path}` }))
-  );
-  return [...findings, ...ofStops];
 }
 
 /** In words, how often a failure came again when it was run alone. */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { shortTime, someNames } from "../nightly/history/group_changes.ts";
-import { changedText } from "../nightly/history/name_changes.ts";
-import { formatCount, formatDuration } from "../run/quantity.ts";
+import { changedText, shortTime } from "../nightly/history/name_changes.ts";
+import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
 

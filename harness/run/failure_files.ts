@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import { writeWhole } from "../../vm/host/write_whole.ts";
-import { findingsOf } from "./result_text.ts";
+import { scenarioFindings } from "./run_result.ts";
 import type { ScenarioResult } from "./scenario_result.ts";
 
 /** Directory for what the guest had answered when ckptest itself failed. */
@@ -46,7 +46,7 @@ export class FailureFiles {
 async function write(directory: string, result: ScenarioResult): Promise<void> {
   const { outcome, fault } = result;
   const texts = {
-    "findings.json": `${JSON.stringify(findingsOf(result), null, 2)}\n`,
+    "findings.json": `${JSON.stringify(outcome ? scenarioFindings(outcome) : [], null, 2)}\n`,
     "kernel.log": result.kernelLog,
     "guest-command.txt": `${result.guestCommand}\n`,
     ...fault ? { "error.txt": `${fault.trace}\n` } : {},

@@ -53,3 +53,9 @@ function scaled(match: RegExpExecArray | null, units: Readonly<Record<string, nu
   const unit = units[match?.[2] ?? "none"];
   return unit === undefined ? undefined : Number(match?.[1]) * unit;
 }
+
+/** Names in a line, the last of many left out. */
+export function someNames(names: readonly string[], shown: number): string {
+  const more = names.length - shown;
+  return names.slice(0, shown).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
@@ -9,17 +10,16 @@ import { type LogPart, LogReader } from "../triage/log_reader.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
+import { splatRecord } from "./result_text.ts";
 import type { CaseOutcome } from "./case/case_outcome.ts";
 import type { Guest } from "./guest/guest.ts";
 import { HarnessFault } from "./harness_fault.ts";
+import { failingSplats } from "./run_result.ts";
 import {
-  failingSplats,
   faultResult,
   isClean,
-  type ReportedSplat,
   type ResultStart,
   type ScenarioResult,
-  splatFindings,
   startResult,
   TRUNCATED_LOG,
 } from "./scenario_result.ts";
@@ -183,8 +183,8 @@ class CatalogueRun {
     const [first, second] = losses;
     if (second) this.#bootFailure = second.reason!.split("\n", 1)[0];
     if (first) {
-      const sameSplat = Number(second !== undefined && haveSameSplat(first, second));
-      this.#add({ ...first, reruns: { runs: 1, failed: losses.length - 1, sameSplat } });
+      const sameSplat = Number(second !== undefined && hasSplatOf(second, printsOf(first)));
+      this.#add({ ...first, reproduced: { times: losses.length - 1, of: 1, sameSplat } });
     }
     return session;
   }
@@ -199,7 +199,7 @@ class CatalogueRun {
       told = this.#faultOf(error, { ...start, kernelLog: console.text() });
     }
     const marks = [
-      ...told.splats.map(({ splat }) => splat.fingerprint),
+      ...told.splats.map(({ fingerprint }) => fingerprint),
       ...told.fault ? [told.fault.message] : [],
     ];
     if (marks.some((mark) => !this.#toldAtBoot.has(mark))) this.#add(told);
@@ -253,13 +253,13 @@ class CatalogueRun {
   /** The result of a scenario that did not come to its end. */
   async #broken(start: ResultStart, error: Error, part: LogPart): Promise<ScenarioResult> {
     const result = await this.#complaints({ ...start, reason: error.message }, part);
-    const isExplained = failingSplats(result.splats).some((splat) => !isEndOfAgent(splat));
+    const isExplained = failingSplats(result).some((splat) => !isEndOfAgent(splat));
     // A guest whose kernel said why it went away fails its scenario.
     return { ...result, status: error instanceof GuestLostError && !isExplained ? "lost" : "fail" };
   }
 
   async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
-    const prints = failingSplats(first.splats).map(({ fingerprint }) => fingerprint);
+    const prints = printsOf(first);
     const isKnown = prints.length > 0 &&
       prints.every((print) => (this.#reproduced.get(print) ?? 0) >= MAX_REPRODUCED);
     const times = this.#options.repeat ??
@@ -269,13 +269,13 @@ class CatalogueRun {
       const next = await this.#attemptAlone(scenario);
       if (!next) break;
       if (next.status !== "pass") failed++;
-      if (failingSplats(next.splats).some(({ fingerprint }) => prints.includes(fingerprint))) sameSplat++;
+      if (hasSplatOf(next, prints)) sameSplat++;
     }
     if (sameSplat > 0) {
       for (const print of prints) this.#reproduced.set(print, (this.#reproduced.get(print) ?? 0) + 1);
     }
     if (runs === 0) return first;
-    return { ...first, reruns: { runs, failed, sameSplat } };
+    return { ...first, reproduced: { times: failed, of: runs, sameSplat } };
   }
 
   /** Undefined when no guest boots, or the run is interrupted. */
@@ -329,28 +329,26 @@ class CatalogueRun {
 
   /** A result of nothing but what the kernel said. */
   async #complaints(start: ResultStart, { text, splats }: Complaints): Promise<ScenarioResult> {
-    const reported = await this.#report(splats);
-    const findings = splatFindings(reported);
+    const { allowed, decode } = this.#options;
+    const faults: Finding[] = [];
+    const records = await Promise.all(splats.map(async (splat) => {
+      const decoded = await decode?.(splat).catch((error) => {
+        if (!(error instanceof ExpectedError)) faults.push(HarnessFault.of(error).toFinding());
+        return undefined;
+      });
+      return splatRecord(splat, decoded, allowed?.(splat));
+    }));
+    const complaints = failingSplats({ splats: records }).map(({ title }) =>
+      mismatch("E_SPLAT", { path: "kernel log", message: "the kernel complained", actual: title })
+    );
+    const findings = [...complaints, ...faults];
     return startResult({
       ...start,
       status: findings.length > 0 ? "fail" : "pass",
       outcome: { stops: [], findings },
       kernelLog: text,
-      splats: reported,
+      splats: records,
     });
-  }
-
-  async #report(splats: readonly Splat[]): Promise<ReportedSplat[]> {
-    const { allowed, decode } = this.#options;
-    return await Promise.all(splats.map(async (splat) => {
-      const reported = { splat, allowed: allowed?.(splat) };
-      try {
-        return { ...reported, decoded: await decode?.(splat) };
-      } catch (error) {
-        const fault = error instanceof ExpectedError ? {} : { fault: HarnessFault.of(error) };
-        return { ...reported, decoded: undefined, ...fault };
-      }
-    }));
   }
 }
 
@@ -364,12 +362,15 @@ async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & 
   }
 }
 
-function haveSameSplat(a: ScenarioResult, b: ScenarioResult): boolean {
-  const prints = failingSplats(a.splats).map(({ fingerprint }) => fingerprint);
-  return failingSplats(b.splats).some(({ fingerprint }) => prints.includes(fingerprint));
+function printsOf(result: ScenarioResult): string[] {
+  return failingSplats(result).map(({ fingerprint }) => fingerprint);
+}
+
+function hasSplatOf(result: ScenarioResult, prints: readonly string[]): boolean {
+  return printsOf(result).some((print) => prints.includes(print));
 }
 
 /** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
-function isEndOfAgent({ title }: Splat): boolean {
+function isEndOfAgent({ title }: Pick<Splat, "title">): boolean {
   return /^kernel panic: Attempted to kill init/.test(title);
 }

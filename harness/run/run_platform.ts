@@ -3,7 +3,7 @@
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
 import type { Guest } from "./guest/guest.ts";
-import { finalLeakCheck } from "../check/leaks/final_leak_check.ts";
+import { finalLeakCheck } from "../check/leaks/page_leaks.ts";
 import type { PreparedGuest } from "./guest/prepare_guest.ts";
 import { runCatalogue } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";

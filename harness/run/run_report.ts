@@ -11,19 +11,18 @@ import { writeJson } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats, frameText } from "../triage/splat_text.ts";
+import { distinctSplats, failureLines, resultLine, wasRun } from "./result_text.ts";
 import type { StopOutcome } from "./case/case_outcome.ts";
 import { FailureFiles } from "./failure_files.ts";
-import { failureLines, resultLine, wasRun } from "./result_text.ts";
 import {
+  failingSplats,
   readRunResult,
   RUN_RESULT_SCHEMA,
   type RunKernel,
   type RunResult,
   type ScenarioRecord,
-  type SplatRecord,
 } from "./run_result.ts";
-import type { ReportedSplat, ScenarioResult } from "./scenario_result.ts";
+import type { ScenarioResult } from "./scenario_result.ts";
 
 /** What the report says of the kernel that scenarios run on. */
 interface ReportedPlatform {
@@ -176,9 +175,9 @@ export class RunReport {
     print(resultLine(platform, result, this.#terminal));
     for (const { label, notes = [] } of stops) for (const note of notes) print(`      ${label}: ${note}`);
     if (directory === undefined) return;
-    for (const line of failureLines(result)) print(`      ${line}`);
+    for (const line of failureLines(record)) print(`      ${line}`);
     print(`      reproduce: ${reproduce}`);
-    const hasSplat = result.splats.some(({ allowed }) => !allowed);
+    const hasSplat = failingSplats(result).length > 0;
     print(`      kept in:   ${directory}${hasSplat ? " (kernel.log is the whole log)" : ""}`);
   }
 
@@ -316,27 +315,14 @@ function isCounted({ phase, status }: ScenarioRecord): boolean {
 
 /** What is kept of a scenario's result, but for what only the report knows. */
 function scenarioRecord(
-  result: ScenarioResult,
+  { outcome, kernelLog: _log, guestCommand: _command, fault: _fault, ...kept }: ScenarioResult,
 ): Omit<ScenarioRecord, "platform" | "reproduce" | "files"> {
-  const { scenario, phase, status, reason, reruns, milliseconds, outcome, splats } = result;
   return {
-    ...{ scenario, phase, status, reason },
-    reproduced: reruns && { times: reruns.failed, of: reruns.runs },
-    milliseconds: Math.round(milliseconds),
+    ...kept,
+    milliseconds: Math.round(kept.milliseconds),
     findings: outcome?.findings ?? [],
-    splats: splats.map(splatRecord),
     stops: outcome?.stops.map(({ label, counts, pages, findings, image }) => (
       { label, bytes: image.length, counts, pages, findings }
     )) ?? [],
   };
-}
-
-function splatRecord({ splat, decoded, allowed }: ReportedSplat): SplatRecord {
-  const { kind, title, fingerprint, lines } = splat;
-  const frames = splat.frames.map((frame, index) => {
-    const places = decoded?.frames[index] ?? [];
-    return places.length === 0 ? frameText(frame) : `${frameText(frame)} (${places.join(", inlined by ")})`;
-  });
-  const why = allowed && `until ${allowed.expires}: ${allowed.reason}`;
-  return { kind, title, fingerprint, lines, frames, allowed: why };
 }

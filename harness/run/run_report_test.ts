@@ -8,6 +8,7 @@ import { RunReport } from "./run_report.ts";
 import type { RunResult } from "./run_result.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
+import { splatRecord } from "./result_text.ts";
 
 const COUNTS = { total: 10, predicted: 6, observed: 2, volatile: 2, unexplained: 0 };
 const VOLATILE = new Map([["head.time", { bytes: 2, reason: "it passes" }]]);
@@ -24,12 +25,10 @@ function result(scenario: string, changes: Partial<ScenarioResult> = {}): Scenar
   return {
     scenario,
     status: "pass",
-    reason: undefined,
     outcome: { stops: [stop], findings: [] },
     milliseconds: 1500,
     kernelLog: "a log\n",
     splats: [],
-    reruns: undefined,
     guestCommand: "qemu -m 1",
     ...changes,
   };
@@ -37,7 +36,7 @@ function result(scenario: string, changes: Partial<ScenarioResult> = {}): Scenar
 
 const FAILED = result("bad", {
   status: "fail",
-  reruns: { runs: 1, failed: 1, sameSplat: 0 },
+  reproduced: { times: 1, of: 1, sameSplat: 0 },
   outcome: {
     stops: result("").outcome!.stops,
     findings: Array.from({ length: 9 }, (_, i) => ({
@@ -52,7 +51,7 @@ const LOST = result("gone", {
   status: "lost",
   reason: "guest lost (panic): two\nlines",
   outcome: undefined,
-  reruns: { runs: 2, failed: 0, sameSplat: 0 },
+  reproduced: { times: 0, of: 2, sameSplat: 0 },
 });
 
 async function report(
@@ -196,9 +195,9 @@ const DECODED = {
 };
 
 Deno.test("RunReport shows a splat with its lines of source, log and place, and counts the distinct ones", async () => {
-  const reported = { splat: SPLAT, decoded: DECODED, allowed: undefined };
+  const reported = splatRecord(SPLAT, DECODED);
   const bad = (name: string): ScenarioResult =>
-    result(name, { status: "fail", splats: [reported], reruns: { runs: 2, failed: 2, sameSplat: 1 } });
+    result(name, { status: "fail", splats: [reported], reproduced: { times: 2, of: 2, sameSplat: 1 } });
   const late = { ...bad("one"), phase: "afterwards" as const };
   await report([bad("one"), late, bad("two")], async (dir, lines, close) => {
     assertEquals((await close()).counts, { passed: 0, failed: 3, lost: 0, skipped: 0 });
@@ -224,14 +223,14 @@ Deno.test("RunReport shows a splat with its lines of source, log and place, and 
       lines: SPLAT.lines,
       frames: ["cr_write_mm+0x10/0x140 (cr_write_mm at checkpoint/x.c:1)", "cr_write_task+0x5/0x20"],
     }]);
-    assertEquals(results[0].reproduced, { times: 2, of: 2 });
+    assertEquals(results[0].reproduced, { times: 2, of: 2, sameSplat: 1 });
     assertEquals([results[0].platform, results[0].files], ["x86_64", "x86_64/one"]);
   });
 });
 
 Deno.test("RunReport names an entry of the allowlist that was used, and counts no boot that passed", async () => {
   const entry = { title: SPLAT.title, reason: "known", expires: "2999-01-01" };
-  const splats = [{ splat: SPLAT, decoded: undefined, allowed: entry }];
+  const splats = [splatRecord(SPLAT, undefined, entry)];
   const boot = result("boot", { phase: "boot", splats });
   await report([boot, result("good", { splats })], async (_, lines, close) => {
     assertEquals((await close()).counts, { passed: 1, failed: 0, lost: 0, skipped: 0 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
+import type { Finding } from "../../lib/image/finding.ts";
 import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { type FileFormat, readVersioned } from "../../vm/host/versioned_json.ts";
@@ -34,10 +35,12 @@ const SPLAT = object({
   kind: TEXT,
   title: TEXT,
   fingerprint: TEXT,
-  /** Frames as `function+offset (file:line)`, innermost first. */
+  /** Frames as `function+offset (file:line)`, innermost first; behind `? ` what is no part of the call chain. */
   frames: list(TEXT),
   /** The report as it was in the log. */
   lines: list(TEXT),
+  /** Why its frames are without lines of the source. */
+  note: v.optional(TEXT),
   /** Why it fails nothing, for one that the allowlist covers. */
   allowed: v.optional(TEXT),
 });
@@ -58,8 +61,8 @@ const SCENARIO = object({
   status: oneOf(["pass", "fail", "skip", "lost"]),
   /** Why it was skipped or lost. */
   reason: v.optional(TEXT),
-  /** How often it failed when it was run again alone, of how many times. */
-  reproduced: v.optional(object({ times: NUMBER, of: NUMBER })),
+  /** How often it failed when it was run again alone, of how many times, and how often with the same splat. */
+  reproduced: v.optional(object({ times: NUMBER, of: NUMBER, sameSplat: v.optional(NUMBER) })),
   milliseconds: NUMBER,
   /** Findings that belong to no image. */
   findings: list(FINDING),
@@ -124,4 +127,25 @@ export async function readRunResult(path: string): Promise<RunResult> {
   const result = await readVersioned(path, RUN_RESULT_FORMAT);
   if (result) return result;
   throw new UsageError(`${path} was not written`);
+}
+
+/** Complaints of the kernel that fail a scenario: those that the allowlist does not cover. */
+export function failingSplats({ splats }: Pick<ScenarioRecord, "splats">): SplatRecord[] {
+  return splats.filter(({ allowed }) => allowed === undefined);
+}
+
+/** Whether a scenario failed, or lost its guest. */
+export function isBroken({ status }: Pick<ScenarioRecord, "status">): boolean {
+  return status === "fail" || status === "lost";
+}
+
+/** Every finding of a scenario; those of an image have its label before their path. */
+export function scenarioFindings({ findings, stops }: {
+  readonly findings: readonly Finding[];
+  readonly stops: readonly { readonly label: string; readonly findings: readonly Finding[] }[];
+}): Finding[] {
+  const ofStops = stops.flatMap((stop) =>
+    stop.findings.map((finding) => ({ ...finding, path: `${stop.label}: ${finding.path}` }))
+  );
+  return [...findings, ...ofStops];
 }

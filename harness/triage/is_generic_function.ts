@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { plainFunction } from "./stack_frame.ts";
+import { plainFunction } from "./splat.ts";
 
 /**
  * Functions that stand at the top of a stack because something was reported or asked for there, not because

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type ConsoleLine, consoleLines, rawConsoleLines, withoutMiddle } from "./console_lines.ts";
-import { OpenReport } from "./open_report.ts";
-import { isBar } from "./report_lines.ts";
+import { isBar, OpenReport } from "./open_report.ts";
 import type { Splat } from "./splat.ts";
 import {
   CONSEQUENCE,

@@ -4,9 +4,8 @@ import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { MAX_LENGTH } from "./console_lines.ts";
 import { isGenericFunction } from "./is_generic_function.ts";
 import type { OpenReport } from "./open_report.ts";
-import type { Splat, SplatKind, StackFrame } from "./splat.ts";
+import { plainFunction, type Splat, type SplatKind, type StackFrame, stackFrame } from "./splat.ts";
 import { titleOf } from "./splat_headers.ts";
-import { plainFunction, stackFrame } from "./stack_frame.ts";
 
 /** Reports of where something stands by chance: their stacks differ each time. */
 const BY_CHANCE: ReadonlySet<SplatKind> = new Set(

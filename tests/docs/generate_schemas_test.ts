@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { walk } from "@std/fs";
 import { fromFileUrl, normalize } from "@std/path";
 import { Ajv } from "ajv";
-import { parseJsonc } from "../../harness/nightly/plan/parse_jsonc.ts";
+import { parseJsonc } from "../../harness/nightly/plan/matrix.ts";
 import { generateSchemas, schemaPath } from "./generate_schemas.ts";
 
 const FIXTURES = fromFileUrl(new URL("../../fixtures/", import.meta.url));

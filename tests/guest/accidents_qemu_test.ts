@@ -326,7 +326,12 @@ Deno.test("a QEMU that is killed while the image streams loses the guest; alone 
     skipReason: () => undefined,
   });
   const [result] = results;
-  assertEquals([result?.status, result?.reruns?.failed, result?.outcome?.stops, started], ["lost", 0, [], 2]);
+  assertEquals([result?.status, result?.reproduced?.times, result?.outcome?.stops, started], [
+    "lost",
+    0,
+    [],
+    2,
+  ]);
   const reason = result?.reason ?? "";
   for (
     const text of [

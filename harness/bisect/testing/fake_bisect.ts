@@ -14,8 +14,7 @@ import type { JobEnd, JobPlace, JobRunner } from "../../nightly/run/job_runner.t
 import { fakeRunResult } from "../../nightly/testing/fake_jobs.ts";
 import { Terminal } from "../../report/terminal.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
-import type { BisectRequest } from "../bisect_request.ts";
-import { type BisectAnswer, readBisectState, writeBisectState } from "../bisect_state.ts";
+import { type BisectAnswer, type BisectRequest, readBisectState, writeBisectState } from "../bisect_state.ts";
 import { withBisectTree } from "../bisect_tree.ts";
 import { prepareBisect } from "../prepare_bisect.ts";
 import { runBisect } from "../run_bisect.ts";

@@ -3,11 +3,10 @@
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
 import type { CaseOutcome } from "../../run/case/case_outcome.ts";
-import { isOwnFunction } from "../../triage/stack_frame.ts";
+import { isOwnFunction } from "../../triage/splat.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";
-import { noteProcesses } from "./final_leak_check.ts";
-import { findPageLeaks, pageLeakFindings } from "./page_leaks.ts";
+import { findPageLeaks, noteProcesses, pageLeakFindings } from "./page_leaks.ts";
 
 type Run = (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { lastPidOf, nameScenarios } from "./final_leak_check.ts";
-import { leakedPages, pageLeakFindings, unmappedAnonymousPages } from "./page_leaks.ts";
+import {
+  lastPidOf,
+  leakedPages,
+  nameScenarios,
+  pageLeakFindings,
+  unmappedAnonymousPages,
+} from "./page_leaks.ts";
 import { leakingFunction, parsePageReferences } from "./check_page_leaks.ts";
 
 Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {

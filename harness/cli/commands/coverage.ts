@@ -5,8 +5,14 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
-import { addCoverage, branchShare, type Coverage, formatShare, lineShare } from "../../coverage/coverage.ts";
-import { coverageLcov } from "../../coverage/coverage_lcov.ts";
+import {
+  addCoverage,
+  branchShare,
+  type Coverage,
+  coverageLcov,
+  formatShare,
+  lineShare,
+} from "../../coverage/coverage.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { filterByName, readCatalogue, readScenario } from "../../run/catalogue.ts";
-import { bisectVerdict } from "../../bisect/bisect_status.ts";
+import { bisectVerdict } from "../../bisect/run_outcome.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { type Command, defineCommand, flag, optionArgs, value, values, wholeNumber } from "../options.ts";
 import {

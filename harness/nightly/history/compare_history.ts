@@ -10,7 +10,7 @@ import {
   type RunReference,
 } from "../nightly_result.ts";
 import { mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
-import { shortTime } from "./group_changes.ts";
+import { shortTime } from "./name_changes.ts";
 import { formatDuration } from "../../run/quantity.ts";
 
 interface ComparedJob {

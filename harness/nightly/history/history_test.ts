@@ -3,8 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { History } from "./history.ts";
-import { MIGRATIONS } from "./history_schema.ts";
+import { History, MIGRATIONS } from "./history.ts";
 import { NightlyFixture } from "../testing/nightly_fixture.ts";
 
 const RUN = { matrix: { path: "m.json", digest: "d" }, whole: true };

@@ -2,7 +2,7 @@
 
 import { GitError, runGit } from "../../../vm/host/run_git.ts";
 import type { ChangedDigest, NightlyChange, Revision, RunReference } from "../nightly_result.ts";
-import { someNames } from "./group_changes.ts";
+import { someNames } from "../../run/quantity.ts";
 import type { History } from "./history.ts";
 
 /** As many commits are named. */
@@ -65,4 +65,29 @@ async function commitsBetween(
 export function changedText({ name, commits = [], files = [] }: ChangedDigest, shown = 4): string {
   const parts = [commits.slice(0, shown).join("; "), someNames(files, shown)].filter((text) => text !== "");
   return [name, ...parts.length > 0 ? [parts.join("; in ")] : []].join(": ");
+}
+
+/** Changes of one job that say the same: one thing happened, and many scenarios show it. */
+interface ChangeGroup {
+  readonly change: NightlyChange;
+  /** Names of all scenarios; empty when the job as a whole is meant. */
+  readonly scenarios: readonly string[];
+}
+
+/** Takes together what differs in the scenario alone. The order is that of the first of each group. */
+export function groupChanges(changes: readonly NightlyChange[]): ChangeGroup[] {
+  const groups = new Map<string, { change: NightlyChange; scenarios: string[] }>();
+  for (const change of changes) {
+    const { kind, job, text, since, lastGood, scenario } = change;
+    const key = JSON.stringify([kind, job, text, since?.id, lastGood?.id, scenario === undefined]);
+    const group = groups.get(key) ?? { change, scenarios: [] };
+    groups.set(key, group);
+    if (scenario !== undefined) group.scenarios.push(scenario);
+  }
+  return [...groups.values()];
+}
+
+/** A time as `2026-11-24 01:00`, in UTC as it is recorded. */
+export function shortTime(iso: string): string {
+  return iso.slice(0, 16).replace("T", " ");
 }

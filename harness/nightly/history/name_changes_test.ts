@@ -4,7 +4,8 @@ import { assertEquals } from "@std/assert";
 import { GitFixture } from "../../bisect/testing/git_fixture.ts";
 import type { NightlyChange } from "../nightly_result.ts";
 import { History } from "./history.ts";
-import { changedText, nameChanges } from "./name_changes.ts";
+import { changedText, groupChanges, nameChanges } from "./name_changes.ts";
+import { someNames } from "../../run/quantity.ts";
 
 const RUN = { matrix: { path: "m.json", digest: "d" }, whole: true };
 const A = "vm/kernel/overlay/a.c";
@@ -69,4 +70,35 @@ Deno.test("a history forgets what digests were made of that no job has any more"
   history.recordJob("1", { ...about, name: "j", status: "pass", seconds: 1, digests });
   history.forget(365);
   assertEquals([history.inputsOf("p"), history.inputsOf("q")], [{ a: "1" }, undefined]);
+});
+
+const BASE = {
+  kind: "new failure",
+  job: "a",
+  text: "passed last on Monday",
+  changed: [],
+  reproduce: "",
+} as const;
+
+Deno.test("groupChanges() takes together the scenarios of a job that changed alike, and nothing else", () => {
+  const changes: NightlyChange[] = [
+    { ...BASE, scenario: "one" },
+    { ...BASE, scenario: "two", job: "b" },
+    BASE,
+    { ...BASE, scenario: "three" },
+    { ...BASE, scenario: "four", kind: "flaky" },
+    { ...BASE, scenario: "five", since: { id: "run1", started: "" } },
+  ];
+  assertEquals(groupChanges(changes).map(({ change, scenarios }) => [change.job, change.kind, scenarios]), [
+    ["a", "new failure", ["one", "three"]],
+    ["b", "new failure", ["two"]],
+    ["a", "new failure", []],
+    ["a", "flaky", ["four"]],
+    ["a", "new failure", ["five"]],
+  ]);
+});
+
+Deno.test("someNames() says how many are left out", () => {
+  assertEquals(someNames(["a", "b", "c"], 3), "a, b, c");
+  assertEquals(someNames(["a", "b", "c"], 1), "a and 2 more");
 });

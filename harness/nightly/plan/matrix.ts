@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { basename, dirname, fromFileUrl, resolve } from "@std/path";
 import * as v from "valibot";
+import { basename, dirname, fromFileUrl, resolve } from "@std/path";
 import { PLATFORM_NAMES, type PlatformName } from "../../../lib/abi/arch.ts";
 import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
 import {
@@ -19,8 +19,8 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { isGitUrl } from "../../../vm/host/run_git.ts";
 import { KERNEL_FLAVOURS, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
-import { parseJsonc } from "./parse_jsonc.ts";
 import { parseSeconds } from "../../run/quantity.ts";
+import { printParseErrorCode, stripComments, visit } from "jsonc-parser";
 
 /** The project's own matrix. */
 export const DEFAULT_MATRIX = fromFileUrl(new URL("../../../fixtures/nightly.json", import.meta.url));
@@ -259,4 +259,34 @@ function suiteOf(
   if (suite === "mutants" || suite === "corruptions") return { kind: suite };
   if (suite === "fuzz") return { kind: suite, count, seed };
   return { kind: suite, filter: instead.length > 0 ? instead : filter };
+}
+
+/**
+ * Parses JSON with comments, `//` to the end of the line and those that C has. A comma before a closing bracket is a
+ * mistake, as in JSON, and so is a name that comes twice.
+ *
+ * @throws {SyntaxError} with line and column, what was expected and what was found
+ */
+export function parseJsonc(text: string): unknown {
+  const objects: Set<string>[] = [];
+  visit(text, {
+    onObjectBegin: () => void objects.push(new Set()),
+    onObjectEnd: () => void objects.pop(),
+    onObjectProperty(name, offset) {
+      const names = objects.at(-1)!;
+      if (names.has(name)) throw mistake(text, offset, `the name "${name}" is there twice`);
+      names.add(name);
+    },
+    onError(error, offset, length) {
+      // Such as PropertyNameExpected.
+      const words = printParseErrorCode(error).replaceAll(/\B[A-Z]/g, " $&").toLowerCase();
+      throw mistake(text, offset, `${words}, found ${text.slice(offset, offset + length) || "the end"}`);
+    },
+  });
+  return JSON.parse(stripComments(text));
+}
+
+function mistake(text: string, offset: number, what: string): SyntaxError {
+  const before = text.slice(0, offset).split("\n");
+  return new SyntaxError(`line ${before.length}, column ${before.at(-1)!.length + 1}: ${what}`);
 }

@@ -2,9 +2,9 @@
 
 import type { Finding } from "../../../lib/image/finding.ts";
 import { type RuleRow, RULES } from "../../../lib/image/rule_ids.ts";
-import { shortTime, someNames } from "../../nightly/history/group_changes.ts";
-import { formatBytes } from "../../run/quantity.ts";
-import type { SplatRecord } from "../../run/run_result.ts";
+import { shortTime } from "../../nightly/history/name_changes.ts";
+import { formatBytes, someNames } from "../../run/quantity.ts";
+import { scenarioFindings, type SplatRecord } from "../../run/run_result.ts";
 import { type Problem, type ProblemPlace, realityText } from "../problems.ts";
 import {
   type KeptFiles,
@@ -12,9 +12,8 @@ import {
   type ReportScenario,
   reproducedText,
   type ResultTree,
-  scenarioFindings,
 } from "../result_tree.ts";
-import { markDifferences } from "./ldt_table.ts";
+import { markDifferences } from "./image_picture.ts";
 import { type FileLink, type Markup, markup, table } from "./markup.ts";
 
 const MAX_FINDINGS = 40;

@@ -2,7 +2,7 @@
 
 import { formatCount, formatDuration } from "../../run/quantity.ts";
 import { medianOf } from "../../nightly/history/compare_history.ts";
-import { shortTime } from "../../nightly/history/group_changes.ts";
+import { shortTime } from "../../nightly/history/name_changes.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
 import type { ResultTree } from "../result_tree.ts";
 import { type Markup, markup, table } from "./markup.ts";

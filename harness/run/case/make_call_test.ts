@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Calls as stops describe them, made in a guest that only writes down what it is asked. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import type { CallFields } from "../../../lib/model/call.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
 import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
 import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { type MadeCall, makeCall } from "./make_call.ts";
+import { type MadeCall, makeCall, resolvePid } from "./make_call.ts";
 
 const AREA: Step[] = [
   { op: "mmap", area: "a", pages: 64, prot: "rw" },
@@ -168,4 +168,21 @@ Deno.test("makeCall() finds what grows with every round of many calls, and nothi
   assertEquals(await rounds(20, 20), [2, ""]);
   assertEquals(await rounds(20, 25, 25, 25), [3, ""]);
   assertEquals(await rounds(20, 25, 25, 30, 30, 35, 35, 40, 40, 45), [6, "E_LEAK"]);
+});
+
+Deno.test("resolvePid() gives the pid that a word stands for", async () => {
+  const agent = {
+    zombie: () => Promise.resolve(80),
+    checkpoint: () => Promise.resolve(checkpointReply({ caller: 81 })),
+  } as Partial<GuestAgent> as GuestAgent;
+  const context = { checkpointNr: 390, pid: 70, thread: 71 };
+  const words = ["target", "self", "init", "kthread", "thread", "zombie", "reaped", "none", -5] as const;
+  const pids = [];
+  for (const word of words) pids.push(await resolvePid(agent, word, context));
+  assertEquals(pids, [70, 0, 1, 2, 71, 80, 81, 4_194_304, -5]);
+  await assertRejects(
+    () => resolvePid(agent, "thread", { ...context, thread: undefined }),
+    RangeError,
+    "no id of a thread",
+  );
 });

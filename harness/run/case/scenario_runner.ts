@@ -7,18 +7,19 @@ import { type Scenario, selfScenario } from "../../../lib/model/scenario.ts";
 import type { TargetOp } from "../../../lib/model/target_op.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
 import type { ResultItem } from "../../check/check_results.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
+import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { checkWithGcore } from "../../check/gcore.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { Platform } from "../platform.ts";
-import { keepAnswers } from "./keep_answers.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import type { CaseOutcome, GuestKernel, SecondCheck } from "./case_outcome.ts";
 import { type CaseOptions, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
+import { HarnessFault } from "../harness_fault.ts";
+import { withMembers } from "../../../vm/host/with_members.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
 export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
@@ -90,4 +91,47 @@ export async function observeKernel(agent: GuestAgent): Promise<KernelObservatio
   const { release, version, machine, zeroPageFrame } = agent.info;
   const zeroFrame = zeroPageFrame === 0n ? undefined : zeroPageFrame;
   return { release, version, machine, zeroFrame, cpuFlags: new Set(flags.split(" ")) };
+}
+
+/** Answers of the agent that are kept: those around two checkpoints. */
+const MAX_ANSWERS = 16;
+
+/**
+ * Does a piece of work with a guest, and keeps its agent's last answers meanwhile, so that a judge that fails on one of
+ * them can be given it again.
+ *
+ * @throws {HarnessFault} with the answers, in place of an error that nobody foresaw
+ */
+export async function keepAnswers<T>(guest: Guest, work: (guest: Guest) => Promise<T>): Promise<T> {
+  const answers: [name: string, bytes: Uint8Array][][] = [];
+  let count = 0;
+  const keep = <A>(name: string, answer: A): A => {
+    const parts = bytesOf(answer);
+    if (parts.length === 0) return answer;
+    const begin = `${String(++count).padStart(3, "0")}-${name}`;
+    answers.push(parts.map(([part, bytes]) => [`${begin}${part}`, bytes]));
+    if (answers.length > MAX_ANSWERS) answers.shift();
+    return answer;
+  };
+  const agent = withMembers(guest.agent, (name, value) => {
+    if (typeof value !== "function") return value;
+    return (...args: unknown[]): unknown => {
+      const answer: unknown = value(...args);
+      return answer instanceof Promise ? answer.then((result) => keep(name, result)) : answer;
+    };
+  });
+  try {
+    return await work(withMembers(guest, (name, value) => name === "agent" ? agent : value));
+  } catch (error) {
+    throw error instanceof ExpectedError ? error : new HarnessFault(error, new Map(answers.flat()));
+  }
+}
+
+/** The parts of an answer that are bytes, by the ends of their names; "" for an answer that is nothing else. */
+function bytesOf(answer: unknown): [name: string, bytes: Uint8Array][] {
+  if (answer instanceof Uint8Array) return [["", answer]];
+  if (typeof answer !== "object" || answer === null) return [];
+  const entries: [string, unknown][] = answer instanceof Map ? [...answer] : Object.entries(answer);
+  return entries.filter((entry): entry is [string, Uint8Array] => entry[1] instanceof Uint8Array)
+    .map(([name, bytes]) => [`.${name.replaceAll("/", "_")}`, bytes]);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "../../vm/host/errors.ts";
-import type { BisectRequest } from "../bisect/bisect_request.ts";
-import { parseBisectRequest, REQUEST_OPTIONS } from "./bisect_options.ts";
-import { optionsParser, parseArguments } from "./options.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
+import type { BisectRequest } from "../../bisect/bisect_state.ts";
+import { parseBisectRequest, REQUEST_OPTIONS } from "./bisect.ts";
+import { optionsParser, parseArguments } from "../options.ts";
 
 function parse(...args: string[]): BisectRequest {
   return parseBisectRequest(parseArguments(optionsParser(REQUEST_OPTIONS), args));

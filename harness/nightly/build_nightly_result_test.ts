@@ -2,7 +2,7 @@
 
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { NightlyJob } from "./nightly_result.ts";
-import { timeBreakdown } from "./time_breakdown.ts";
+import { timeBreakdown } from "./build_nightly_result.ts";
 import { fakeRunResult } from "./testing/fake_jobs.ts";
 
 const BASE = { kernel: "6.1", platform: "x86_64", flavour: "plain", reproduce: "", status: "pass" } as const;

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { EXIT_STATUS } from "../../vm/host/errors.ts";
 import { fakeRunResult } from "../nightly/testing/fake_jobs.ts";
 import type { RunResult, ScenarioRecord } from "../run/run_result.ts";
-import { bisectStatusOf, bisectVerdict } from "./bisect_status.ts";
+import { bisectStatusOf, bisectVerdict } from "./run_outcome.ts";
 
 /** Results of scenarios, with changes to their records. */
 function resultOf(
