@@ -2,54 +2,45 @@
 
 import * as v from "valibot";
 import { join } from "@std/path";
-import { either, integer, list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import type { PlatformName } from "../../lib/abi/arch.ts";
+import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
 import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
 import { NUMBER, TEXT } from "../run/run_result.ts";
-import { PLATFORM_NAMES } from "../../lib/abi/arch.ts";
-import { PORTED_SERIES } from "../../lib/abi/series.ts";
-import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
+import type { KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import type { KernelSource } from "../../vm/kernel/source/kernel_source.ts";
+import type { CkptestSuite } from "../nightly/plan/matrix.ts";
 
-const MAX = 0x7fff_ffff;
-
-const GIT = object({
-  kind: oneOf(["git"]),
-  /** Absolute path, or URL. */
-  repository: TEXT,
-  good: TEXT,
-  bad: TEXT,
-  /** Whether what a merge brought counts as one change. */
-  firstParent: v.boolean("true or false"),
-});
-
-const PATCHES = object({
-  kind: oneOf(["patches"]),
-  directory: TEXT,
-  base: either(
-    "a kernel",
-    object({ kind: oneOf(["debian"]), series: oneOf(PORTED_SERIES) }),
-    object({ kind: oneOf(["directory"]), path: TEXT }),
-  ),
-  /** Numbers or file names; by default the first patch with all of the checkpoint code, and the last one. */
-  good: optional(TEXT),
-  bad: optional(TEXT),
-});
+/** Where the changes come from. */
+export type BisectSource =
+  | {
+    readonly kind: "git";
+    /** Absolute path, or URL. */
+    readonly repository: string;
+    readonly good: string;
+    readonly bad: string;
+    /** Whether what a merge brought counts as one change. */
+    readonly firstParent: boolean;
+  }
+  | {
+    readonly kind: "patches";
+    readonly directory: string;
+    readonly base: KernelSource;
+    /** Numbers or file names; by default the first patch with all of the checkpoint code, and the last one. */
+    readonly good?: string | undefined;
+    readonly bad?: string | undefined;
+  };
 
 /** What a bisect is asked to do. */
-export const REQUEST = object({
-  /** Where the changes come from. */
-  source: either("commits or patches", GIT, PATCHES),
-  platform: oneOf(PLATFORM_NAMES),
-  flavour: oneOf(KERNEL_FLAVOURS),
-  suite: either(
-    "a suite",
-    object({ kind: oneOf(["catalogue", "faults"]), filter: list(TEXT) }),
-    object({ kind: oneOf(["fuzz"]), count: integer(1, MAX), seed: integer(0, MAX) }),
-  ),
-  confidence: NUMBER,
-  maxRuns: NUMBER,
-  deadlineSeconds: NUMBER,
-});
+export interface BisectRequest {
+  readonly source: BisectSource;
+  readonly platform: PlatformName;
+  readonly flavour: KernelFlavour;
+  readonly suite: CkptestSuite;
+  readonly confidence: number;
+  readonly maxRuns: number;
+  readonly deadlineSeconds: number;
+}
 
 const SKIP = object({
   kind: oneOf(["build", "boot", "guest lost", "deadline", "nothing ran", "other failure", "other"]),
@@ -64,17 +55,13 @@ const FAILURE = object({
   text: TEXT,
 });
 
-const OUTCOME = {
+const RUN = object({
+  change: TEXT,
   /** Set when it says nothing. */
   skip: optional(SKIP),
   passed: list(TEXT),
   skipped: list(TEXT),
   failures: list(FAILURE),
-};
-
-const RUN = object({
-  change: TEXT,
-  ...OUTCOME,
   /** With the building. */
   seconds: NUMBER,
   /** Directory of its files, from that of the bisect. */
@@ -105,11 +92,12 @@ const ANSWER = object({
 });
 
 /** Raised when what `bisect.json` says changes its meaning. */
-const VERSION = 3;
+const VERSION = 4;
 
 const STATE = object({
   schema: v.literal(VERSION, `${VERSION}`),
-  request: REQUEST,
+  /** The options that say what is asked for. */
+  options: list(TEXT),
   /** Ids of the ends: names of branches move. */
   good: TEXT,
   bad: TEXT,
@@ -143,8 +131,3 @@ export async function readBisectState(directory: string): Promise<BisectState | 
 export async function writeBisectState(directory: string, state: BisectState): Promise<void> {
   await writeJson(join(directory, "bisect.json"), { ...state, schema: VERSION });
 }
-
-/** What {@linkcode REQUEST} lets through. */
-export type BisectRequest = Readonly<v.InferOutput<typeof REQUEST>>;
-/** Where the changes come from. */
-export type BisectSource = BisectRequest["source"];

@@ -171,7 +171,7 @@ export class Evidence {
 }
 
 /** What runs of bad changes gave: those that showed the failure, and all that could have shown it. */
-export interface FailureRate {
+interface FailureRate {
   readonly failed: number;
   readonly runs: number;
 }

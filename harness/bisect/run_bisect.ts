@@ -21,6 +21,7 @@ import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { formatDuration } from "../run/quantity.ts";
 
 interface RunBisectOptions {
+  readonly request: BisectRequest;
   readonly state: BisectState;
   /** The bisect's: `bisect.json`, `bisect.log` as git gives it, and `runs/NUMBER` with the files of each run. */
   readonly directory: string;
@@ -38,7 +39,7 @@ interface RunBisectOptions {
  * @throws {ExpectedError} when the disk is full
  */
 export async function runBisect(options: RunBisectOptions): Promise<BisectAnswer> {
-  const { directory, terminal, state: { request } } = options;
+  const { directory, terminal, request } = options;
   const driver = new BisectDriver(options);
   const answer = await driver.run();
   const state = { ...options.state, runs: driver.runs, answer };
@@ -77,7 +78,7 @@ class BisectDriver {
   }
 
   async evidence(): Promise<Evidence> {
-    const { good, bad, request: { confidence, maxRuns } } = this.#options.state;
+    const { state: { good, bad }, request: { confidence, maxRuns } } = this.#options;
     for (const { change } of this.runs) {
       if (this.#contains.has(change)) continue;
       this.#contains.set(change, new Set([good, ...await this.#changesTo(change)]));
@@ -96,7 +97,7 @@ class BisectDriver {
   }
 
   get #firstParent(): string[] {
-    const { source } = this.#options.state.request;
+    const { source } = this.#options.request;
     return source.kind === "git" && source.firstParent ? ["--first-parent"] : [];
   }
 
@@ -121,7 +122,7 @@ class BisectDriver {
     if (found.size === 0) return await this.#git("rev-parse", "--verify", "BISECT_HEAD");
     const firstBad = all.filter((id) => found.has(id));
     const confidence = evidence.confidence(firstBad, all);
-    const weakest = confidence < this.#options.state.request.confidence ? evidence.weakest() : undefined;
+    const weakest = confidence < this.#options.request.confidence ? evidence.weakest() : undefined;
     return weakest ?? { confidence, firstBad: await Promise.all(firstBad.map((id) => this.describe(id))) };
   }
 
@@ -144,7 +145,7 @@ class BisectDriver {
   }
 
   async #runOnce(id: string): Promise<void> {
-    const { state, directory, tree, runner, terminal, signal } = this.#options;
+    const { request, state, directory, tree, runner, terminal, signal } = this.#options;
     const begin = performance.now();
     const change = await this.describe(id);
     terminal.status(`bisect: ${change.name}; ${this.#left}`, change.name);
@@ -153,7 +154,7 @@ class BisectDriver {
     const out = join(directory, files);
     await removeIfThere(out);
     await Deno.mkdir(out, { recursive: true });
-    const outcome = await runSuite({ request: state.request, tree, runner, out, signal });
+    const outcome = await runSuite({ request, tree, runner, out, signal });
     const seconds = Math.round((performance.now() - begin) / 100) / 10;
     const run: BisectRun = { change: id, ...outcome, seconds, files };
     this.runs.push(run);
@@ -172,7 +173,7 @@ interface PrintOptions {
 }
 
 /** Prints all changes that were tried, and what was found. */
-export function printBisect(answer: BisectAnswer, options: PrintOptions): void {
+function printBisect(answer: BisectAnswer, options: PrintOptions): void {
   const { firstBad, confidence, failure, problem } = answer;
   const { tried, evidence, request, directory, terminal } = options;
   const print = (line: string): void => terminal.result(line);
@@ -202,7 +203,7 @@ export function printBisect(answer: BisectAnswer, options: PrintOptions): void {
 }
 
 /** One line on a run. */
-export function runLine({ name, title }: Change, run: BisectRun, wanted: Failure | undefined): string {
+function runLine({ name, title }: Change, run: BisectRun, wanted: Failure | undefined): string {
   const { failures, seconds } = run;
   const failure = failures.find(({ scenario }) => scenario === wanted?.scenario) ?? failures[0];
   const verdict = wanted ? verdictOfRun(run, wanted) : run.skip ?? (failure ? "fail" : "pass");

@@ -19,12 +19,12 @@ import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
 import { JobTemp } from "../nightly/run/job_temp.ts";
 
 /** An outcome that says nothing of the kernel. */
-export function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {
+function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {
   return { skip: { kind, text }, passed: [], skipped: [], failures: [] };
 }
 
 /** Reads from the results of a run which scenarios passed and failed, or why that is not known. */
-export function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
+function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
   const results = run.results.map((record) => isFault(record) ? { ...record, ...FAULT } : record);
   const unbooted = results.find(({ phase, status }) => phase === "boot" && status === "lost");
   if (unbooted) {

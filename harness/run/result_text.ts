@@ -92,7 +92,7 @@ export function splatRecord(
  * A splat for a person: its stack with lines of the source, and the beginning of the report. The title stands
  * above it already.
  */
-export function splatText({ title, fingerprint, frames, lines, note }: SplatRecord): string[] {
+function splatText({ title, fingerprint, frames, lines, note }: SplatRecord): string[] {
   const reliable = frames.filter((frame) => !frame.startsWith("? "));
   // What reported it, or was asked for something, stands between and says nothing.
   const own = reliable.filter((frame) => !isGenericFunction(frame.split("+", 1)[0]!));

@@ -141,7 +141,7 @@ const PARTS = new RegExp(
 );
 
 /** Whether a line looks like a part of a report: a stack, registers, a dump of memory, or indented. */
-export function isReportLine(text: string): boolean {
+function isReportLine(text: string): boolean {
   return text === "" || /^\s/.test(text) || PARTS.test(text) || stackFrame(text) !== undefined;
 }
 
@@ -151,6 +151,6 @@ export function isBar(text: string): boolean {
 }
 
 /** A line that ends a report of its own. */
-export function isEndMark(text: string): boolean {
+function isEndMark(text: string): boolean {
   return /^---\[ end (?:trace|Kernel panic)/.test(text);
 }

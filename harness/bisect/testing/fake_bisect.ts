@@ -90,7 +90,7 @@ export async function fakeBisect(options: FakeBisectOptions): Promise<BisectAnsw
     ...options.request,
   };
   const { ends, tree } = await prepareBisect(request.source, before, { directory: path, cacheDir });
-  const state = { request, ...ends, runs: before?.runs ?? [] };
+  const state = { options: [], ...ends, runs: before?.runs ?? [] };
   await Deno.mkdir(path, { recursive: true });
   await writeBisectState(path, state);
   const runner = options.runner ?? fakeKernelRunner(options.kernel);
@@ -98,7 +98,7 @@ export async function fakeBisect(options: FakeBisectOptions): Promise<BisectAnsw
   return await withBisectTree(
     tree,
     { cacheDir, owner: path },
-    (tree) => runBisect({ state, directory: path, tree, terminal, runner, signal }),
+    (tree) => runBisect({ request, state, directory: path, tree, terminal, runner, signal }),
   );
 }
 

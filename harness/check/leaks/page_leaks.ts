@@ -51,7 +51,7 @@ export async function findPageLeaks(agent: GuestAgent): Promise<number[]> {
 }
 
 /** Makes the kernel give up what it merely has not got round to freeing, and looks what is left. */
-export async function findAllPageLeaks(agent: GuestAgent): Promise<number[]> {
+async function findAllPageLeaks(agent: GuestAgent): Promise<number[]> {
   await agent.clean();
   // The first thing that compaction does is to empty the batches of pages on their way to an LRU list.
   await agent.writeFile("/proc/sys/vm/compact_memory", "1");

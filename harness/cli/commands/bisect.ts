@@ -6,6 +6,7 @@ import { type ExitStatus, ExpectedError, UsageError } from "../../../vm/host/err
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
 import { ownCommand } from "../../../vm/host/own_command.ts";
+import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import {
   type BisectRequest,
@@ -17,6 +18,7 @@ import { exitStatusOfBisect } from "../../bisect/run_outcome.ts";
 import { withBisectTree } from "../../bisect/bisect_tree.ts";
 import { prepareBisect } from "../../bisect/prepare_bisect.ts";
 import { runBisect } from "../../bisect/run_bisect.ts";
+import type { CkptestSuite } from "../../nightly/plan/matrix.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
@@ -28,7 +30,9 @@ import {
   kindOf,
   oneOf,
   optionArgs,
+  optionsParser,
   type OptionValues,
+  parseArguments,
   TIME,
   value,
   wholeNumber,
@@ -50,7 +54,7 @@ const PROBABILITY = kindOf({
 });
 
 /** Options of {@linkcode parseBisectRequest}. */
-export const REQUEST_OPTIONS = {
+const REQUEST_OPTIONS = {
   git: value(REPOSITORY, "a kernel's git repository, as a path or URL; it is only read"),
   patches: value("DIR", "patches NNNN-*.patch as git format-patch and deno task kernel:series write them"),
   good: value("REF", "a commit that is good; of patches a number or file name; 0 is the kernel without them"),
@@ -82,10 +86,9 @@ export const bisectCommand: Command = defineCommand(OPTIONS, {
   about: "find the commit (--git), or the patch of a series (--patches), with which a scenario began to fail",
   async run(options, context) {
     const directory = await placeOf(options);
-    const before = await readBisectState(directory);
-    const { suite } = requestOf(options, { before: before?.request, directory });
+    const { request: { suite } } = await readRequest(options, directory);
     // Refuses what would be known only after a kernel was built.
-    if ("filter" in suite) filterByName(await readCatalogue(), suite.filter);
+    if (suite.kind !== "fuzz") filterByName(await readCatalogue(), suite.filter);
     await makeDirectory(directory, "the bisect");
     const onWait = (holder: string): void => {
       throw new UsageError(
@@ -102,17 +105,17 @@ async function bisect(
   { directory, terminal, signal }: Pick<CommandContext, "terminal" | "signal"> & { directory: string },
 ): Promise<ExitStatus> {
   const cacheDir = cacheDirectory();
-  const before = await readBisectState(directory);
-  const request = requestOf(options, { before: before?.request, directory });
+  const { request, args, before } = await readRequest(options, directory);
   const { ends, tree: source } = await prepareBisect(request.source, before, { directory, cacheDir });
-  const state = { request, ...ends, runs: before?.runs ?? [] };
+  const state = { options: args, ...ends, runs: before?.runs ?? [] };
   await writeBisectState(directory, state);
   const nameOf = (id: string): string => state.patches[id] ?? id.slice(0, 12);
   terminal.result(`# from ${nameOf(state.good)} (good) to ${nameOf(state.bad)} (bad), to ${directory}`);
   if (state.runs.length > 0) terminal.result(`${state.runs.length} runs are finished`);
   try {
     return await withBisectTree(source, { cacheDir, owner: directory }, async (tree) => {
-      const answer = await runBisect({ state, directory, tree, terminal, signal, runner: CKPTEST_RUNNER });
+      const work = { request, state, directory, tree, terminal, signal, runner: CKPTEST_RUNNER };
+      const answer = await runBisect(work);
       // What was built of it stays in the cache: the next one is compiled upon that.
       await removeIfThere(tree);
       return exitStatusOfBisect(answer);
@@ -126,22 +129,20 @@ async function bisect(
 }
 
 /** What is asked for, where the directory holds what goes with that: a bisect to resume, or none. */
-function requestOf(
-  options: Options,
-  { before, directory }: { before: BisectRequest | undefined; directory: string },
-): BisectRequest {
-  if (!options.resume) {
-    if (!before) return parseBisectRequest(options);
+async function readRequest(options: Options, directory: string) {
+  const before = await readBisectState(directory);
+  const given = optionArgs(options, REQUEST_OPTIONS);
+  if (before && !options.resume) {
     throw new UsageError(
       `${directory} holds a bisect: go on with it (--resume), or name another place (--out)`,
     );
   }
-  if (!before) throw new UsageError(`${directory} holds no bisect to resume`);
-  const isGiven = optionArgs(options, REQUEST_OPTIONS).length > 0;
-  if (isGiven && JSON.stringify(parseBisectRequest(options)) !== JSON.stringify(before)) {
+  if (!before && options.resume) throw new UsageError(`${directory} holds no bisect to resume`);
+  const args = before?.options ?? given;
+  if (given.length > 0 && shellJoin(given) !== shellJoin(args)) {
     throw new UsageError(`${directory} holds a bisect with other options: give --resume and --out alone`);
   }
-  return before;
+  return { request: parseBisectRequest(args), args, before };
 }
 
 async function placeOf({ out, resume }: Options): Promise<string> {
@@ -151,8 +152,9 @@ async function placeOf({ out, resume }: Options): Promise<string> {
   return join(bisects, `${new Date().toISOString().replaceAll(/[:.]/g, "")}-${Deno.pid}`);
 }
 
-/** Reads what is asked for from a command line. @throws {UsageError} naming options that do not fit together */
-export function parseBisectRequest(options: RequestValues): BisectRequest {
+/** Reads what is asked for from options. @throws {UsageError} naming those that do not fit together */
+export function parseBisectRequest(args: readonly string[]): BisectRequest {
+  const options = parseArguments(optionsParser(REQUEST_OPTIONS), args);
   const { flavour = "plain", arch: platform = "x86_64", confidence = 0.99, runs: maxRuns = 30 } = options;
   const suite = suiteOf(options);
   if (suite.kind === "faults" && flavour === "plain") {
@@ -172,14 +174,10 @@ function sourceOf(options: RequestValues): BisectSource {
     if (path !== undefined && series !== undefined) {
       throw new UsageError("expected either --series or --kernel-tree: found both");
     }
-    return {
-      ...{ kind: "patches", directory },
-      base: path === undefined
-        ? { kind: "debian", series: series ?? DEFAULT_SERIES }
-        : { kind: "directory", path },
-      ...(good === undefined ? {} : { good }),
-      ...(bad === undefined ? {} : { bad }),
-    };
+    const base = path === undefined
+      ? { kind: "debian", series: series ?? DEFAULT_SERIES } as const
+      : { kind: "directory", path } as const;
+    return { kind: "patches", directory, base, good, bad };
   }
   if (repository === undefined) throw new UsageError("expected either --git or --patches: found neither");
   if (series !== undefined) throw new UsageError("option --series goes with --patches");
@@ -190,7 +188,7 @@ function sourceOf(options: RequestValues): BisectSource {
   return { kind: "git", repository, good, bad, firstParent };
 }
 
-function suiteOf({ suite: kind = "catalogue", filter, count, seed }: RequestValues): BisectRequest["suite"] {
+function suiteOf({ suite: kind = "catalogue", filter, count, seed }: RequestValues): CkptestSuite {
   if (kind === "fuzz") {
     if (filter.length > 0) throw new UsageError("option --filter goes with --suite catalogue or faults");
     return { kind, count: count ?? 1000, seed: seed ?? 1 };
@@ -198,5 +196,5 @@ function suiteOf({ suite: kind = "catalogue", filter, count, seed }: RequestValu
   if (count !== undefined || seed !== undefined) {
     throw new UsageError(`option --${count === undefined ? "seed" : "count"} goes with --suite fuzz`);
   }
-  return { kind, filter: [...filter] };
+  return { kind, filter };
 }

@@ -3,11 +3,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { BisectRequest } from "../../bisect/bisect_state.ts";
-import { parseBisectRequest, REQUEST_OPTIONS } from "./bisect.ts";
-import { optionsParser, parseArguments } from "../options.ts";
+import { parseBisectRequest } from "./bisect.ts";
 
 function parse(...args: string[]): BisectRequest {
-  return parseBisectRequest(parseArguments(optionsParser(REQUEST_OPTIONS), args));
+  return parseBisectRequest(args);
 }
 
 function refused(text: string, ...args: string[]): void {
@@ -16,13 +15,19 @@ function refused(text: string, ...args: string[]): void {
 
 Deno.test("a bisect of patches needs their directory alone", () => {
   assertEquals(parse("--patches", "/p"), {
-    source: { kind: "patches", directory: "/p", base: { kind: "debian", series: "6.1" } },
+    source: {
+      kind: "patches",
+      directory: "/p",
+      base: { kind: "debian", series: "6.1" },
+      good: undefined,
+      bad: undefined,
+    },
     ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
     ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 7200 },
   });
   const { source, suite } = parse("--patches", "/p", "--kernel-tree", "/k", "--good", "6", "--filter", "a");
   assertEquals(source, {
-    ...{ kind: "patches", directory: "/p", good: "6" },
+    ...{ kind: "patches", directory: "/p", good: "6", bad: undefined },
     base: { kind: "directory", path: "/k" },
   });
   assertEquals(suite, { kind: "catalogue", filter: ["a"] });

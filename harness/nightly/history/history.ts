@@ -280,7 +280,7 @@ function runOf(row: Row): RunReference {
 }
 
 /** Marks the file as ours (PRAGMA application_id): "ckpt". */
-export const APPLICATION_ID = 0x636b7074;
+const APPLICATION_ID = 0x636b7074;
 
 /**
  * Statements that bring a history from one version to the next; the first begin with an empty file. The version

@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { basename, dirname, fromFileUrl, resolve } from "@std/path";
 import { PLATFORM_NAMES, type PlatformName } from "../../../lib/abi/arch.ts";
-import { PORTED_SERIES, type PortedSeries } from "../../../lib/abi/series.ts";
+import { PORTED_SERIES } from "../../../lib/abi/series.ts";
 import {
   either,
   integer,
@@ -121,23 +121,16 @@ interface Matrix {
   readonly file: v.InferOutput<typeof MATRIX>;
 }
 
-/** A kernel, and what jobs call it. */
-export type MatrixKernel =
-  & { readonly name: string }
-  & (
-    | { readonly kind: "debian"; readonly series: PortedSeries }
-    | { readonly kind: "git"; readonly repository: string; readonly ref: string }
-    | { readonly kind: "directory"; readonly path: string }
-    | { readonly kind: "file"; readonly path: string }
-  );
+/** A kernel, and what jobs call it; paths are absolute. */
+export type MatrixKernel = v.InferOutput<typeof KERNEL> & { readonly name: string };
 
 /** A suite that is a command of ckptest, with its options. */
 export type CkptestSuite =
-  | { readonly kind: "catalogue" | "faults"; readonly filter: readonly string[] }
+  | { readonly kind: "catalogue" | "faults" | "mutants"; readonly filter: readonly string[] }
   | { readonly kind: "fuzz"; readonly count: number; readonly seed: number };
 
 /** A suite with its options. */
-export type MatrixSuite = CkptestSuite | { readonly kind: "mutants" | "corruptions" };
+export type MatrixSuite = CkptestSuite | { readonly kind: "corruptions" };
 
 /** A job as the matrix asks for it. */
 export interface JobRequest {
@@ -233,30 +226,24 @@ export function nameOfSuite(suite: MatrixSuite): string {
   return `${suite.kind}-${suite.filter.join("+").replaceAll(/[^\w.+-]/g, "-")}`;
 }
 
-function kernelOf(
-  { debian, git, ref = "", directory, file, name }: v.InferOutput<typeof KERNEL>,
-  base: string,
-): MatrixKernel {
-  if (debian !== undefined) return { kind: "debian", series: debian, name: name ?? debian };
-  if (git !== undefined) {
-    const repository = isGitUrl(git) ? git : resolve(base, git);
-    return { kind: "git", repository, ref, name: name ?? nameFrom(ref) };
-  }
-  const place = directory ?? file ?? "";
-  const kind = directory === undefined ? "file" : "directory";
-  return { kind, path: resolve(base, place), name: name ?? nameFrom(basename(place)) };
-}
-
-/** A name that can be part of a job's name, and so of a path. */
-function nameFrom(text: string): string {
-  return text.replaceAll(/[^\w.+-]/g, "-").replace(/^[.-]+/, "") || "kernel";
+function kernelOf(kernel: v.InferOutput<typeof KERNEL>, base: string): MatrixKernel {
+  const { debian, git, ref, directory, file } = kernel;
+  // A name can be part of a job's name, and so of a path.
+  const name = (debian ?? ref ?? basename(directory ?? file ?? "")).replaceAll(/[^\w.+-]/g, "-");
+  return {
+    ...{ name: name.replace(/^[.-]+/, "") || "kernel", ...kernel },
+    ...git !== undefined && { git: isGitUrl(git) ? git : resolve(base, git) },
+    ...directory !== undefined && { directory: resolve(base, directory) },
+    ...file !== undefined && { file: resolve(base, file) },
+  };
 }
 
 function suiteOf(
   { suite, filter = [], count = 1000, seed = 1 }: SuiteSpec,
   instead: readonly string[],
 ): MatrixSuite {
-  if (suite === "mutants" || suite === "corruptions") return { kind: suite };
+  if (suite === "corruptions") return { kind: suite };
+  if (suite === "mutants") return { kind: suite, filter: [] };
   if (suite === "fuzz") return { kind: suite, count, seed };
   return { kind: suite, filter: instead.length > 0 ? instead : filter };
 }

@@ -57,10 +57,10 @@ Deno.test("kernels are Debian's, of a git tree, a directory or a file; paths beg
   ];
   const jobs = expandMatrix(await parse({ jobs: [{ ...PRODUCT, kernels }] }));
   assertEquals<unknown>(jobs.map(({ on }) => on?.kernel), [
-    { kind: "git", repository: "https://example.org/linux.git", ref: "v6.1/x", name: "v6.1-x" },
-    { kind: "git", repository: `${Deno.cwd()}/linux`, ref: "main", name: "mine" },
-    { kind: "directory", path: "/src/linux-6.1", name: "linux-6.1" },
-    { kind: "file", path: `${Deno.cwd()}/dir/bzImage`, name: "bzImage" },
+    { name: "v6.1-x", git: "https://example.org/linux.git", ref: "v6.1/x" },
+    { name: "mine", git: `${Deno.cwd()}/linux`, ref: "main" },
+    { name: "linux-6.1", directory: "/src/linux-6.1" },
+    { name: "bzImage", file: `${Deno.cwd()}/dir/bzImage` },
   ]);
 });
 

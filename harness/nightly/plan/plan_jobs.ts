@@ -12,13 +12,6 @@ import type { CkptestSuite, JobRequest, MatrixSuite } from "./matrix.ts";
 import { planMatrixKernel, type PlannedKernel } from "./plan_kernel_job.ts";
 import type { Inputs, JobCommand, PlannedJob } from "./planned_job.ts";
 
-/** Suites of mutants of plain and of debug kernels, and what they share. */
-const MUTANT_FILES = [
-  "tests/guest/mutants_qemu_test.ts",
-  "tests/deep/mutants_deep_test.ts",
-  "tests/guest/run_mutant.ts",
-] as const;
-
 type Place = NonNullable<JobRequest["on"]>;
 
 /**
@@ -83,12 +76,11 @@ function checkFit(suite: MatrixSuite, { kernel, platform, flavour }: Place): voi
   if (suite.kind === "faults" && flavour === "plain") {
     throw new UsageError("faults needs the flavour debug or fault: plain kernels have no fault injection");
   }
-  if (suite.kind === "faults" && kernel.kind === "file") {
+  if (suite.kind === "faults" && kernel.file !== undefined) {
     throw new UsageError("faults needs a kernel that is built here");
   }
-  const isDefault = kernel.kind === "debian" && kernel.series === DEFAULT_SERIES;
-  if (suite.kind === "mutants" && !(isDefault && platform === "x86_64" && flavour !== "fault")) {
-    throw new UsageError("mutants runs on Debian's 6.1 for x86_64 with the flavours plain and debug alone");
+  if (suite.kind === "mutants" && kernel.debian !== DEFAULT_SERIES) {
+    throw new UsageError(`mutants runs on Debian's ${DEFAULT_SERIES} alone`);
   }
 }
 
@@ -97,11 +89,8 @@ function commandOf(
   platform: string,
   kernel: { flavour: string; options: readonly string[] },
 ): JobCommand {
-  if ("filter" in suite || suite.kind === "fuzz") return suiteCommand(suite, platform, kernel);
-  if (suite.kind === "corruptions") {
-    return { kind: "test", file: "tests/corruption_test.ts", permissions: "test" };
-  }
-  return { kind: "test", file: MUTANT_FILES[kernel.flavour === "debug" ? 1 : 0], permissions: "vm" };
+  if (suite.kind === "corruptions") return { kind: "test", file: "tests/corruption_test.ts" };
+  return suiteCommand(suite, platform, kernel);
 }
 
 /** What runs a suite on a kernel, by the command line of ckptest. */
@@ -115,10 +104,11 @@ export function suiteCommand(
     const draw = ["--seed", String(suite.seed), "--count", String(suite.count)];
     return { kind: "ckptest", args: ["fuzz", "--arch", name, ...options, ...draw], writesResults: false };
   }
-  const name = suite.kind === "faults" ? "faults" : "run";
+  const name = suite.kind === "catalogue" ? "run" : suite.kind;
   const filters = suite.filter.flatMap((text) => ["--filter", text]);
   const kernel = ["--arch", platform, "--flavour", flavour, ...options];
-  return { kind: "ckptest", args: [name, ...kernel, ...filters], writesResults: true };
+  const args = [name, ...kernel, ...filters];
+  return { kind: "ckptest", args, writesResults: name !== "mutants" };
 }
 
 /** The files of the fixtures that a suite takes, from the project's root. */
@@ -128,9 +118,7 @@ async function filesOf(suite: MatrixSuite): Promise<string[]> {
   }
   if (suite.kind === "fuzz") return [];
   const scenarios = await filesBelow("fixtures/scenarios");
-  if (!("filter" in suite)) {
-    return [...MUTANT_FILES, ...await filesBelow("fixtures/mutants"), ...scenarios];
-  }
+  if (suite.kind === "mutants") return [...await filesBelow("fixtures/mutants"), ...scenarios];
   const { filter } = suite;
   const fits = (file: string): boolean => filter.some((text) => basename(file).includes(text));
   return filter.length === 0 ? scenarios : scenarios.filter(fits);

@@ -42,19 +42,19 @@ export async function planMatrixKernel(
   arch: KernelArch,
   flavour: KernelFlavour,
 ): Promise<PlannedKernel> {
-  if (kernel.kind === "file") return await planFile(kernel.path, flavour);
-  if (kernel.kind === "git") {
-    const tree = await fetchGitTree({ ...kernel, cacheDir: cacheDirectory() });
-    const plan = await planKernel({ arch, flavour, source: { kind: "directory", path: tree.path } });
-    return await planned(plan, tree.commit, ["--kernel-tree", tree.path]);
-  }
-  const plan = await planKernel({ arch, flavour, source: kernel });
-  const options = kernel.kind === "directory"
-    ? ["--kernel-tree", kernel.path]
-    : kernel.series === DEFAULT_SERIES
-    ? []
-    : ["--series", kernel.series];
-  return await planned(plan, plan.source.contentKey, options);
+  const { debian: series, git: repository, ref = "", file } = kernel;
+  if (file !== undefined) return await planFile(file, flavour);
+  const fetched = repository === undefined
+    ? undefined
+    : await fetchGitTree({ repository, ref, cacheDir: cacheDirectory() });
+  const path = fetched?.path ?? kernel.directory;
+  const source = path === undefined
+    ? { kind: "debian", series: series ?? DEFAULT_SERIES } as const
+    : { kind: "directory", path } as const;
+  const plan = await planKernel({ arch, flavour, source });
+  const isDefault = series === DEFAULT_SERIES;
+  const options = path === undefined ? isDefault ? [] : ["--series", series!] : ["--kernel-tree", path];
+  return await planned(plan, fetched?.commit ?? plan.source.contentKey, options);
 }
 
 async function planFile(path: string, flavour: KernelFlavour): Promise<PlannedKernel> {

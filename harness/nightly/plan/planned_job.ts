@@ -10,7 +10,7 @@ import { SUITES } from "./matrix.ts";
 const COMMAND = either(
   "a command",
   object({ kind: oneOf(["ckptest"]), args: list(TEXT), writesResults: v.boolean("true or false") }),
-  object({ kind: oneOf(["test"]), file: TEXT, permissions: TEXT }),
+  object({ kind: oneOf(["test"]), file: TEXT }),
 );
 
 const PLANNED_JOB = object({

@@ -37,7 +37,7 @@ export interface JobRunner {
 export const CKPTEST_RUNNER: JobRunner = {
   build: ({ buildArgs = [] }, place) => runCkptest(buildArgs, place),
   run: ({ command }, place) => {
-    if (command.kind === "test") return runTests(command, place);
+    if (command.kind === "test") return runTests(command.file, place);
     return runCkptest([...command.args, ...command.writesResults ? ["--out", place.out] : []], place);
   },
 };
@@ -49,41 +49,32 @@ const CONFIG = `--config=${join(PROJECT_ROOT, "deno.json")}`;
 async function runCkptest(args: readonly string[], place: JobPlace): Promise<JobEnd> {
   const main = join(PROJECT_ROOT, "harness", "cli", "main.ts");
   const { outcomePath } = place;
-  const result = await runChild(
-    ["run", "-q", CONFIG, "-P=vm", main, "--outcome", outcomePath, ...args],
-    place,
-  );
+  const result = await runChild(["run", "-q", "-P=vm", main, "--outcome", outcomePath, ...args], place);
   return { ...result, outcome: await readOutcome(outcomePath) };
-}
-
-async function runTests(
-  { file, permissions }: { file: string; permissions: string },
-  place: JobPlace,
-): Promise<JobEnd> {
-  const path = join(place.out, "junit.xml");
-  const result = await runChild(
-    ["test", "-q", "--no-check", CONFIG, `-P=${permissions}`, `--junit-path=${path}`, file],
-    place,
-  );
-  const report = await Deno.readTextFile(path).catch(() => undefined);
-  return { ...result, outcome: report === undefined ? undefined : outcomeOfTests(report) };
 }
 
 const FAILED_TEST = /<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b/g;
 
-function outcomeOfTests(junit: string): CommandOutcome {
-  const [first, ...more] = [...junit.matchAll(FAILED_TEST)].map(([, name]) => name);
-  if (first === undefined) return { status: EXIT_STATUS.pass };
+async function runTests(file: string, place: JobPlace): Promise<JobEnd> {
+  const path = join(place.out, "junit.xml");
+  const result = await runChild(["test", "-q", "--no-check", "-P=test", `--junit-path=${path}`, file], place);
+  const report = await Deno.readTextFile(path).catch(() => undefined);
+  if (report === undefined) return { ...result, outcome: undefined };
+  const [first, ...more] = [...report.matchAll(FAILED_TEST)].map(([, name]) => name);
+  if (first === undefined) return { ...result, outcome: { status: EXIT_STATUS.pass } };
   const problem = `the test "${first}" failed${more.length > 0 ? `, and ${more.length} more` : ""}`;
-  return { status: EXIT_STATUS.testFailed, problem };
+  return { ...result, outcome: { status: EXIT_STATUS.testFailed, problem } };
 }
 
-async function runChild(args: readonly string[], { logPath, tmp, signal }: JobPlace): Promise<CommandResult> {
+async function runChild(
+  [command, ...args]: readonly [string, ...string[]],
+  { logPath, tmp, signal }: JobPlace,
+): Promise<CommandResult> {
   const deno = await findTool("deno") ?? Deno.execPath();
   const env = Object.fromEntries(
     PASSED_ON.map((name) => [name, Deno.env.get(name)]).filter(([, value]) => value !== undefined),
   );
-  return await runCommand(["setpriv", "--pdeathsig", "KILL", deno, ...args], {
+  return await runCommand(["setpriv", "--pdeathsig", "KILL", deno, command, CONFIG, ...args], {
     cwd: PROJECT_ROOT,
     env: { ...env, NO_COLOR: "1", TMPDIR: tmp },
     logPath,

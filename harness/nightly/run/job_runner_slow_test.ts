@@ -35,7 +35,7 @@ Deno.test("a job of tests tells which one failed", async () => {
     const run = async (name: string, body: string) => {
       const file = `${dir}/${name}_test.ts`;
       await Deno.writeTextFile(file, body);
-      return await runJob({ kind: "test", file, permissions: "test" });
+      return await runJob({ kind: "test", file });
     };
     const good = await run("good", 'Deno.test("a", () => {});');
     assertEquals([good.code, good.outcome?.status], [0, 0], good.log);

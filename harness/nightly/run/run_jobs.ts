@@ -114,7 +114,7 @@ class JobScheduler {
     for (const job of this.#waiting) {
       const ended = this.#endWithoutRun(job);
       const needsBuild = job.buildKey !== undefined && !this.#built.has(job.buildKey);
-      // The errors planted in the kernel are built by the tests themselves.
+      // The kernel with all mutants is built by the command itself.
       const builds = needsBuild || job.suiteKind === "mutants";
       if (!ended && builds && this.#isBuilding) continue;
       if (ended || !needsBuild) this.#waiting = this.#waiting.filter((other) => other !== job);

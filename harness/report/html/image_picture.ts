@@ -205,7 +205,7 @@ const MAX_ENTRIES = 48;
  * The LDT of an image, decoded: entries in use, and those that findings are about beside what they must be; undefined
  * when no finding is about it.
  */
-export function ldtTable(task: TaskImage, findings: readonly Finding[]): Markup | undefined {
+function ldtTable(task: TaskImage, findings: readonly Finding[]): Markup | undefined {
   const about = findings.filter(({ path }) => /\bldt\b|\bnldt\b/.test(path));
   if (about.length === 0) return undefined;
   const bytes = task.ldt?.bytes ?? new Uint8Array(0);

@@ -117,7 +117,7 @@ function skipReasons(outcomes: readonly (ReportScenario | undefined)[]): string 
 const MAX_SLOWEST = 15;
 
 /** How scenarios end, in words and in colours. */
-export const WORDS: Readonly<
+const WORDS: Readonly<
   Record<ReportScenario["status"], { readonly text: string; readonly style: string }>
 > = {
   pass: { text: "ok", style: "pass" },
@@ -127,13 +127,13 @@ export const WORDS: Readonly<
 };
 
 /** How a scenario ended, as a badge. */
-export function statusBadge(status: ReportScenario["status"]): Markup {
+function statusBadge(status: ReportScenario["status"]): Markup {
   const { text, style } = WORDS[status];
   return markup`<span class="badge ${style}">${text}</span>`;
 }
 
 /** Names the list of a job's scenarios within the page. */
-export function listId(tree: ResultTree, job: ReportJob): string {
+function listId(tree: ResultTree, job: ReportJob): string {
   return `scenarios-${tree.jobs.indexOf(job) + 1}`;
 }
 

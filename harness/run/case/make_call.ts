@@ -27,7 +27,12 @@ export interface MadeCall {
   readonly findings: readonly Finding[];
 }
 
-interface MakeCallOptions extends PidContext {
+/** What is known where a call is made. */
+interface MakeCallOptions {
+  readonly checkpointNr: number;
+  readonly pid: number;
+  /** The id of a thread of the target that does not lead it. */
+  readonly thread: number | undefined;
   readonly userfaultfd: number | undefined;
 }
 
@@ -136,34 +141,18 @@ async function runCall(
   return { reply, image: concatBytes(parts), others, event, findings };
 }
 
-/** What is known where a call is made. */
-export interface PidContext {
-  readonly checkpointNr: number;
-  readonly pid: number;
-  /** The id of a thread of the target that does not lead it. */
-  readonly thread: number | undefined;
-}
-
-/** No process has this pid (PID_MAX_LIMIT). */
-const NOBODY = 4_194_304;
-const INIT = 1;
-const KTHREADD = 2;
+/** Pids that are the same in each guest; no process has the last one (PID_MAX_LIMIT). */
+const FIXED_PIDS = { self: 0, init: 1, kthread: 2, none: 4_194_304 } as const;
 
 /** The pid that a call is given. */
 export async function resolvePid(
   agent: GuestAgent,
   pid: CallPid,
-  { pid: target, thread, checkpointNr: nr }: PidContext,
+  { pid: target, thread, checkpointNr: nr }: Omit<MakeCallOptions, "userfaultfd">,
 ): Promise<number> {
   switch (pid) {
     case "target":
       return target;
-    case "self":
-      return 0;
-    case "init":
-      return INIT;
-    case "kthread":
-      return KTHREADD;
     case "thread":
       if (thread === undefined) throw new RangeError("the target has told no id of a thread");
       return thread;
@@ -171,10 +160,8 @@ export async function resolvePid(
       return await agent.zombie();
     case "reaped":
       // The agent has waited for whoever made this call.
-      return (await agent.checkpoint({ nr, pid: INIT, flags: 1 })).caller;
-    case "none":
-      return NOBODY;
+      return (await agent.checkpoint({ nr, pid: FIXED_PIDS.init, flags: 1 })).caller;
     default:
-      return pid;
+      return typeof pid === "number" ? pid : FIXED_PIDS[pid];
   }
 }

@@ -102,7 +102,7 @@ const MAX_ANSWERS = 16;
  *
  * @throws {HarnessFault} with the answers, in place of an error that nobody foresaw
  */
-export async function keepAnswers<T>(guest: Guest, work: (guest: Guest) => Promise<T>): Promise<T> {
+async function keepAnswers<T>(guest: Guest, work: (guest: Guest) => Promise<T>): Promise<T> {
   const answers: [name: string, bytes: Uint8Array][][] = [];
   let count = 0;
   const keep = <A>(name: string, answer: A): A => {
