@@ -38,8 +38,7 @@ export async function replay(
       revision: session.kernel.revision,
     },
     program: new Uint8Array(0),
-    decodeResults: (bytes) =>
-      decodeResults(compiled.ops, bytes).results.map(({ value, bytes }) => bytes ? { bytes } : { value }),
+    decodeResults: (bytes) => decodeResults(compiled.ops, bytes).results,
   };
   return await runCase({ agent } as unknown as Guest, compiled, options);
 }

@@ -25,7 +25,10 @@ function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {
 
 /** Reads from the results of a run which scenarios passed and failed, or why that is not known. */
 function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
-  const results = run.results.map((record) => isFault(record) ? { ...record, ...FAULT } : record);
+  const results = run.results.map((record) => {
+    const isFault = record.findings.some(({ id }) => id === "E_HARNESS");
+    return isFault ? { ...record, status: "skip" as const, reason: "ckptest itself failed" } : record;
+  });
   const unbooted = results.find(({ phase, status }) => phase === "boot" && status === "lost");
   if (unbooted) {
     return skippedRun("boot", `does not boot: ${firstLine(unbooted.reason ?? "the guest was lost")}`);
@@ -43,13 +46,6 @@ function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
   }
   const failures = [...names].map((name) => failureOf(failed.filter(({ scenario }) => scenario === name)));
   return { passed, skipped, failures };
-}
-
-/** What stands for a scenario that an error of ckptest itself has ended. */
-const FAULT = { status: "skip", reason: "ckptest itself failed" } as const;
-
-function isFault({ findings }: ScenarioRecord): boolean {
-  return findings.some(({ id }) => id === "E_HARNESS");
 }
 
 /** Whether two failures are the same: of one scenario, with a finding or complaint in common. */

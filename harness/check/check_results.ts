@@ -3,12 +3,10 @@
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { ExpectedResult } from "../../lib/model/target_op.ts";
 import { hexBytes } from "../../lib/bytes.ts";
+import type { TargetResult } from "../../vm/agent/target_program.ts";
 
-/** One thing that the target reported: a number, or bytes for a `report` op. */
-export interface ResultItem {
-  readonly value?: bigint;
-  readonly bytes?: Uint8Array;
-}
+/** What the target reported of an op: a number, or bytes for a `report` op. */
+export type ResultItem = Partial<Pick<TargetResult, "value" | "bytes">>;
 
 /**
  * Compares what the target's calls returned with what they had to return: a set-up that failed proves

@@ -9,17 +9,17 @@ export const OBSERVED_FOR_CHANGES = ["maps", "smaps", "status", "stat", "pages"]
 
 /** Lines of an smaps entry that change when pages of that VMA come back from swap. */
 const SWAP_LINES = new Set([
-  "Rss",
-  "Pss",
-  "Pss_Dirty",
-  "Shared_Clean",
-  "Shared_Dirty",
-  "Private_Clean",
-  "Private_Dirty",
-  "Referenced",
-  "Anonymous",
-  "Swap",
-  "SwapPss",
+  ...[
+    "Rss",
+    "Pss",
+    "Pss_Dirty",
+    "Shared_Clean",
+    "Shared_Dirty",
+    "Private_Clean",
+    "Private_Dirty",
+    "Referenced",
+  ],
+  ...["Anonymous", "Swap", "SwapPss"],
   // Pages that are present in a locked VMA.
   "Locked",
 ]);

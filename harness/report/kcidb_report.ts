@@ -21,7 +21,7 @@ export const KCIDB_LOG_LENGTH = 16384;
 /** What an origin must look like, from the schema: the name that KCIDB knows a CI system by. */
 export const KCIDB_ORIGIN = /^[a-z0-9_]+$/;
 
-/** An object of a KCIDB report, its keys as the schema has them. */
+/** An object of a KCIDB report, its keys as the schema has them; JSON leaves out what is undefined. */
 export type KcidbObject = Readonly<Record<string, unknown>>;
 
 interface KcidbReport {
@@ -77,15 +77,15 @@ function checkoutOf(job: ReportJob, { run }: ResultTree, origin: string): KcidbO
   const name = source === undefined
     ? idPart(job.digests?.kernel ?? kernelName(job))
     : `${source}-${patch ?? "none"}`;
-  return object({
+  return {
     id: `${origin}:${idPart(name)}`,
     origin,
     comment: clean(`${kernelName(job)} with the checkpoint patch`),
     start_time: run.started,
     // Nothing fails before its kernel is unpacked and patched but the plan and the build.
     valid: job.failure?.kind === "plan" ? false : job.status === "missing" ? undefined : true,
-    misc: object({ source_digest: source, patch_digest: patch }),
-  });
+    misc: { source_digest: source, patch_digest: patch },
+  };
 }
 
 function buildOf(job: ReportJob, checkoutId: string, origin: string): KcidbObject {
@@ -93,7 +93,7 @@ function buildOf(job: ReportJob, checkoutId: string, origin: string): KcidbObjec
   const platform = job.flavour === "plain" ? job.platform : `${job.platform}-${job.flavour}`;
   const key = kernel ?? job.kernels[0]?.key ?? `${kernelName(job)}-${config ?? ""}-${platform}`;
   const isBuilt = job.kernels.length > 0 || job.status === "pass" || job.failure?.kind === "test";
-  return object({
+  return {
     checkout_id: checkoutId,
     id: `${origin}:${idPart(key)}-${idPart(buildPlatform(job))}`,
     origin,
@@ -102,8 +102,8 @@ function buildOf(job: ReportJob, checkoutId: string, origin: string): KcidbObjec
     config_name: clean(buildPlatform(job)),
     status: job.failure?.kind === "build" ? "FAIL" : isBuilt ? "PASS" : undefined,
     log_excerpt: job.failure?.kind === "build" ? excerpt(job.failure.logTail) : undefined,
-    misc: object({ config_digest: config, kernel_digest: kernel }),
-  });
+    misc: { config_digest: config, kernel_digest: kernel },
+  };
 }
 
 /** `compat` is the x86-64 kernel with other programs. */
@@ -141,7 +141,7 @@ function scenarioTest(scenario: ReportScenario, context: TestContext): KcidbObje
   // A lost guest whose kernel complained is the tested code's fault; else nobody knows whose it is.
   const lost = splats.length > 0 ? "FAIL" : "ERROR";
   const isBad = isBroken(scenario);
-  return object({
+  return {
     ...testBase(context, scenario),
     comment: clean(reason ?? title),
     status: ({ pass: "PASS", fail: "FAIL", skip: "SKIP", lost } as const)[scenario.status],
@@ -149,25 +149,25 @@ function scenarioTest(scenario: ReportScenario, context: TestContext): KcidbObje
       ? excerpt([...failureLines(scenario, Infinity), "", ...kernelLines(scenario, Infinity)])
       : undefined,
     duration: milliseconds / 1000,
-    misc: object({
+    misc: {
       ...{ reproduce, reproduced },
       finding_ids: isBad ? [...new Set(scenarioFindings(scenario).map(({ id }) => id))] : undefined,
       splats: isBad ? splats.map(({ title, fingerprint }) => ({ title, fingerprint })) : undefined,
-    }),
-  });
+    },
+  };
 }
 
 function jobTest(context: TestContext): KcidbObject {
   const { job } = context;
   const { status, failure, reason, name, seconds, reproduce } = job;
-  return object({
+  return {
     ...testBase(context),
     comment: clean(reason === undefined ? name : jobReason(job)),
     status: status === "pass" ? "PASS" : JOB_STATUS[status === "missing" ? "plan" : failure?.kind ?? "plan"],
     log_excerpt: status === "fail" ? excerpt(failure?.logTail ?? []) : undefined,
     duration: status === "missing" ? undefined : seconds,
-    misc: object({ reproduce }),
-  });
+    misc: { reproduce },
+  };
 }
 
 /** What a job came to that did not pass. */
@@ -194,9 +194,4 @@ function clean(text: string): string {
 
 function idPart(text: string): string {
   return text.replace(/[^\w.+-]+/g, "-");
-}
-
-/** Without the fields that are undefined: the schema knows no null, and says nothing of what is not there. */
-function object(fields: KcidbObject): KcidbObject {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -91,16 +91,13 @@ function commonCauses(found: readonly ProblemPlace[]): Set<string> {
 function causeOf(scenario: ReportScenario): string {
   const splats = failingSplats(scenario).map(({ fingerprint }) => fingerprint);
   if (splats.length > 0) return `splat ${splats[0]}`;
-  if (scenario.status === "lost") return `lost ${lossOf(scenario).replace(/\d+/g, "N")}`;
+  if (scenario.status === "lost") {
+    return `lost ${firstLine(scenario.reason ?? "").replace(NOT_RUN, "").replace(/\d+/g, "N")}`;
+  }
   const findings = scenarioFindings(scenario).map(({ id, path }) =>
     `${id} ${path.replace(/^[^:/]*: /, "").replace(/0x[\da-f]+|\d+/g, "N")}`
   );
   return [...new Set(findings)].toSorted().join("; ");
-}
-
-/** Why the guest of a scenario was lost, or why there was none. */
-function lossOf({ reason }: ReportScenario): string {
-  return firstLine(reason ?? "").replace(NOT_RUN, "");
 }
 
 function places({ jobs, changes }: ResultTree): ProblemPlace[] {

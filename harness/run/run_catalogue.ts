@@ -54,6 +54,8 @@ const REPEAT = 1;
 const REPEAT_AFTER_SPLAT = 2;
 /** Scenarios in which a splat is reproduced before others with it are believed without. */
 const MAX_REPRODUCED = 3;
+/** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
+const END_OF_AGENT = /^kernel panic: Attempted to kill init/;
 /** Boots that fail one after another before the rest of the scenarios is given up. */
 const MAX_BOOTS = 2;
 
@@ -253,7 +255,8 @@ class CatalogueRun {
   /** The result of a scenario that did not come to its end. */
   async #broken(start: ResultStart, error: Error, part: LogPart): Promise<ScenarioResult> {
     const result = await this.#complaints({ ...start, reason: error.message }, part);
-    const isExplained = failingSplats(result).some((splat) => !isEndOfAgent(splat));
+    const isExplained = failingSplats(result)
+      .some(({ title }) => !END_OF_AGENT.test(title));
     // A guest whose kernel said why it went away fails its scenario.
     return { ...result, status: error instanceof GuestLostError && !isExplained ? "lost" : "fail" };
   }
@@ -368,9 +371,4 @@ function printsOf(result: ScenarioResult): string[] {
 
 function hasSplatOf(result: ScenarioResult, prints: readonly string[]): boolean {
   return printsOf(result).some((print) => prints.includes(print));
-}
-
-/** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
-function isEndOfAgent({ title }: Pick<Splat, "title">): boolean {
-  return /^kernel panic: Attempted to kill init/.test(title);
 }

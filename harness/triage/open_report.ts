@@ -9,6 +9,9 @@ const CALM_SECONDS = 2;
 /** Foreign lines that a report without a stack takes in at most. */
 const MAX_FOREIGN = 40;
 
+/** A line that ends a report of its own. */
+const END_MARK = /^---\[ end (?:trace|Kernel panic)/;
+
 type Taken = "taken" | "last" | "refused";
 
 /** A report whose end has not come yet. */
@@ -68,7 +71,7 @@ export class OpenReport {
   take(line: ConsoleLine): Taken {
     const { text } = line;
     if (this.#header.end === "line" || this.#isCalm(line)) return this.#end();
-    if (isEndMark(text) || (isBar(text))) {
+    if (END_MARK.test(text) || isBar(text)) {
       this.lines.push(line);
       this.isComplete = true;
       return "last";
@@ -148,9 +151,4 @@ function isReportLine(text: string): boolean {
 /** A bar of `=` that stands around reports of KASAN, lockdep and the slab allocator. */
 export function isBar(text: string): boolean {
   return /^={8,}$/.test(text);
-}
-
-/** A line that ends a report of its own. */
-function isEndMark(text: string): boolean {
-  return /^---\[ end (?:trace|Kernel panic)/.test(text);
 }

@@ -37,7 +37,10 @@ const ALLOWED_SPLAT = v.pipe(
 export const SPLAT_ALLOWLIST = v.pipe(
   list(ALLOWED_SPLAT),
   v.check(
-    (entries) => new Set(entries.map(keyOf)).size === entries.length,
+    (entries) =>
+      new Set(entries.map(({ title, fingerprint, needs }) => JSON.stringify([title, fingerprint, needs])))
+        .size ===
+        entries.length,
     "entries that differ in title, fingerprint or needs",
   ),
 );
@@ -63,8 +66,9 @@ export async function readSplatAllowlist(
   const entries = await readJson(file, SPLAT_ALLOWLIST);
   const expired = entries.find(({ expires }) => expires < today);
   if (!expired) return entries;
+  const name = expired.title ?? `fingerprint ${expired.fingerprint}`;
   throw new ExpectedError(
-    `${file}: the entry for "${nameOf(expired)}" expired on ${expired.expires} (today is ${today}): ` +
+    `${file}: the entry for "${name}" expired on ${expired.expires} (today is ${today}): ` +
       `mend what it is about, or look at it again and give it a new date. Its reason: ${expired.reason}`,
   );
 }
@@ -79,15 +83,6 @@ export function allowedBy(
     (title ?? splat.title) === splat.title && (fingerprint ?? splat.fingerprint) === splat.fingerprint &&
     (["arch", "flavour", "series"] as const).every((key) => (needs[key] ?? kernel[key]) === kernel[key])
   );
-}
-
-/** How an entry is called in messages. */
-function nameOf({ title, fingerprint }: AllowedSplat): string {
-  return title ?? `fingerprint ${fingerprint}`;
-}
-
-function keyOf({ title, fingerprint, needs }: AllowedSplat): string {
-  return JSON.stringify([title, fingerprint, needs]);
 }
 
 function isDate(text: string): boolean {

@@ -37,7 +37,7 @@ export interface SpawnOptions {
 /** How any program is started. */
 export interface ExecOptions {
   /** The whole environment; PATH and HOME alone by default. */
-  env?: Readonly<Record<string, string>>;
+  env?: Readonly<Record<string, string>> | undefined;
   /** Where it starts; `/work` by default. */
   directory?: string | undefined;
   /** A file of the guest that its standard input begins with. */

@@ -79,17 +79,6 @@ const MIN_AGE_MS = 5000;
 const SCANS = 2;
 
 /**
- * Has the kernel look for memory that nothing points to any more (CONFIG_DEBUG_KMEMLEAK).
- *
- * @returns kmemleak's reports, one after the other; empty when there are none
- */
-async function scanKmemleak(agent: GuestAgent): Promise<string> {
-  await new Promise((done) => setTimeout(done, MIN_AGE_MS));
-  for (let scan = 0; scan < SCANS; scan++) await agent.writeFile(KMEMLEAK, "scan");
-  return new TextDecoder().decode(await agent.readFile(KMEMLEAK)).trim();
-}
-
-/**
  * Adds to each report of kmemleak the scenario that ran when the object was allocated.
  *
  * @param scenarioOf tells it from the process that allocated
@@ -111,11 +100,6 @@ export async function noteProcesses(guest: Guest, scenario: string): Promise<voi
   LOGS.set(guest, [...log, { scenario, lastPid: lastPidOf(text) }]);
 }
 
-/** The scenario that ran when a process was started; undefined where none did. */
-function scenarioOfProcess(guest: Guest, pid: number): string | undefined {
-  return LOGS.get(guest)?.find(({ lastPid }) => pid <= lastPid)?.scenario;
-}
-
 /** The last field of /proc/loadavg: the newest process id (proc(5)). */
 export function lastPidOf(loadavg: string): number {
   const pid = Number(loadavg.trim().split(" ").at(-1));
@@ -126,12 +110,18 @@ export function lastPidOf(loadavg: string): number {
 }
 
 /**
- * What has leaked by the end of a guest of the debug flavour, in the manner of a kernel log: kmemleak's
- * reports, and a line for pages. Empty when there is nothing.
+ * What has leaked by the end of a guest of the debug flavour, in the manner of a kernel log: reports of kmemleak
+ * (CONFIG_DEBUG_KMEMLEAK), one after the other, and a line for pages. Empty when there is nothing.
  */
 export async function finalLeakCheck(guest: Guest): Promise<string> {
-  const objects = nameScenarios(await scanKmemleak(guest.agent), (pid) => scenarioOfProcess(guest, pid));
-  const pages = pageLeakFindings(await findAllPageLeaks(guest.agent), undefined);
+  const { agent } = guest;
+  await new Promise((done) => setTimeout(done, MIN_AGE_MS));
+  for (let scan = 0; scan < SCANS; scan++) await agent.writeFile(KMEMLEAK, "scan");
+  const reports = new TextDecoder().decode(await agent.readFile(KMEMLEAK)).trim();
+  // The scenario that ran when the process was started.
+  const scenarioOf = (pid: number) => LOGS.get(guest)?.find(({ lastPid }) => pid <= lastPid)?.scenario;
+  const objects = nameScenarios(reports, scenarioOf);
+  const pages = pageLeakFindings(await findAllPageLeaks(agent), undefined);
   return [...pages.map(({ message, actual }) => `BUG: ${message}: ${actual}`), objects]
     .filter((text) => text !== "").join("\n");
 }

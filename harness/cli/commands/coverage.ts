@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import type { Scenario } from "../../../lib/model/scenario.ts";
 import { readOverlay } from "../../../vm/kernel/source/kernel_overlay.ts";
 import { OWN_OVERLAY } from "../../../vm/kernel/build/build_kernel.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
@@ -44,7 +43,10 @@ export const coverageCommand: Command = defineCommand({
     const catalogue = await readCatalogue();
     const scenarios = filterByName(catalogue, filter);
     const swept = filter.length > 0 ? scenarios : faultScenarios(catalogue);
-    const sources = await readSources();
+    const overlay = [...await readOverlay(OWN_OVERLAY)].filter(([path]) => /\.[ch]$/.test(path));
+    const sources = new Map(
+      overlay.map(([path, bytes]) => [path, new TextDecoder().decode(bytes).split("\n")] as const),
+    );
     const plans = await planGuests(platforms, { terminal, signal, scenarios: catalogue, accelerator: accel });
     const report = await RunReport.open({ directory: out, terminal, task: ["ckptest", "coverage"] });
     const coverage: Coverage = new Map();
@@ -64,7 +66,8 @@ export const coverageCommand: Command = defineCommand({
           // A CPU without FSGSBASE has the bases of segments in descriptors alone.
           const old = await preparePlanned({ ...plan, request: { ...request, append: ["nofsgsbase"] } });
           report.beginPlatform({ ...old, name }, "with nofsgsbase");
-          await runPlatform(old, segmentScenarios(scenarios), report, { atGuestEnd });
+          const ofSegments = scenarios.filter(({ name }) => SEGMENT_SCENARIOS.test(name));
+          await runPlatform(old, ofSegments, report, { atGuestEnd });
         }
         report.beginPlatform({ ...prepared, name }, "with faults");
         await runPlatform(prepared, swept, report, {
@@ -83,24 +86,11 @@ export const coverageCommand: Command = defineCommand({
 });
 
 /** Scenarios of segments that are loaded, and of none. */
-function segmentScenarios(scenarios: readonly Scenario[]): Scenario[] {
-  return scenarios.filter(({ name }) => /^(minimal|tls_|ldt_|registers_selectors)/.test(name));
-}
-
-/** The C files of the patch, by their path in the kernel tree. */
-async function readSources(): Promise<Map<string, readonly string[]>> {
-  const sources = new Map<string, readonly string[]>();
-  for (const [path, bytes] of await readOverlay(OWN_OVERLAY)) {
-    if (/\.[ch]$/.test(path)) sources.set(path, new TextDecoder().decode(bytes).split("\n"));
-  }
-  return sources;
-}
+const SEGMENT_SCENARIOS = /^(minimal|tls_|ldt_|registers_selectors)/;
 
 /** Writes the page and the numbers. True when every line ran or is explained. */
 async function reportCoverage(
-  { coverage, sources, report, names }: {
-    coverage: Coverage;
-    sources: Map<string, readonly string[]>;
+  { coverage, sources, report, names }: Pick<Parameters<typeof coveragePage>[0], "coverage" | "sources"> & {
     report: RunReport;
     names: readonly string[];
   },
@@ -108,7 +98,7 @@ async function reportCoverage(
   const explained = explainLines(await readUnreachableLines(), sources, coverage);
   const page = join(report.directory, "coverage.html");
   const title = `Coverage of the checkpoint patch on ${names.join(", ")}`;
-  await writeWhole(page, new TextEncoder().encode(coveragePage({ title, coverage, sources, explained })));
+  await writeWhole(page, coveragePage({ title, coverage, sources, explained }));
   const lcov = join(report.directory, "coverage.info");
   await writeWhole(lcov, coverageLcov(coverage, "vm/kernel/overlay/"));
   const files = [...coverage.values()];
@@ -123,11 +113,8 @@ async function reportCoverage(
   }
   const { total, reached } = lineShare(files);
   for (const line of unreached.toSorted()) report.note(`never ran: ${line}`);
-  report.note(
-    `lines:    ${
-      formatShare({ total: total - excused, reached })
-    }, ${excused} more cannot run, and why is told`,
-  );
+  const share = formatShare({ total: total - excused, reached });
+  report.note(`lines:    ${share}, ${excused} more cannot run, and why is told`);
   report.note(`branches: ${formatShare(branchShare(files))}`);
   report.note(`page:     ${page}`);
   report.note(`lcov:     ${lcov}`);

@@ -21,7 +21,11 @@ import {
   word,
 } from "../options.ts";
 
-const ACTIONS = { show: showImage, check: checkImageFile, tree: showTree };
+const ACTIONS = {
+  show: showImage,
+  check: checkImageFile,
+  tree: (options: Options) => printImage(options, new TreePrinter(options)),
+};
 type Action = keyof typeof ACTIONS;
 
 const TERMINAL = new Terminal();
@@ -110,10 +114,6 @@ function showImage(options: Options): Promise<ExitStatus> {
   });
 }
 
-function showTree(options: Options): Promise<ExitStatus> {
-  return printImage(options, new TreePrinter(options));
-}
-
 async function checkImageFile(options: Options): Promise<ExitStatus> {
   const { path, allowUnknown, json } = options;
   const file = await openImage(path);
@@ -123,12 +123,9 @@ async function checkImageFile(options: Options): Promise<ExitStatus> {
     TERMINAL.result(JSON.stringify({ file: path, verdict: verdict ?? "valid", findings }, null, 2));
   } else {
     for (const finding of findings) TERMINAL.result(findingText(finding));
-    TERMINAL.result(`${path}: ${verdict ?? "valid"}${notes(findings)}`);
+    const count = findings.filter((finding) => finding.verdict === "note").length;
+    const notes = count === 0 ? "" : `, ${count} note${count === 1 ? "" : "s"}`;
+    TERMINAL.result(`${path}: ${verdict ?? "valid"}${notes}`);
   }
   return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
-}
-
-function notes(findings: readonly Finding[]): string {
-  const count = findings.filter((finding) => finding.verdict === "note").length;
-  return count === 0 ? "" : `, ${count} note${count === 1 ? "" : "s"}`;
 }

@@ -49,9 +49,10 @@ export const slurmCommand: Command = defineCommand({
     if (only.length > 0 && !names.some((name) => only.some((text) => name.includes(text)))) {
       throw new UsageError(`no job fits --only ${only.join(", ")}: ${names.join(", ")}`);
     }
+    using past = await History.open(history);
     const run = {
       ...{ shards, history, directory, sbatch, shardSbatch, resume, cache, restarts },
-      durations: await readDurations(options.durations) ?? await recordedIn(history, names),
+      durations: await readDurations(options.durations) ?? recordedDurations(past, names),
       nightly: optionArgs(options, MATRIX_OPTIONS),
       running: budget === undefined ? [] : ["--budget", `${budget}s`],
     };
@@ -66,8 +67,3 @@ export const slurmCommand: Command = defineCommand({
     return EXIT_STATUS.pass;
   },
 });
-
-async function recordedIn(path: string, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  using history = await History.open(path);
-  return recordedDurations(history, names);
-}

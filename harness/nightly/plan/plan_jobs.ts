@@ -26,7 +26,9 @@ export async function planJobs(
 ): Promise<{ jobs: PlannedJob[]; inputs: Inputs }> {
   const harness = await harnessDigest();
   const inputs: Record<string, Inputs[string]> = { [harness.digest]: harness.files };
-  const versions = await toolVersions();
+  const qemu = await runCommand(["qemu-system-x86_64", "--version"]).catch(() => ({ lines: [] }));
+  // What decides outcomes beside our own files.
+  const versions = `deno ${Deno.version.deno}; ${qemu.lines[0] ?? "no QEMU"}`;
   const kernels = new Map<string, Promise<PlannedKernel>>();
   const kernelOf = ({ kernel, platform, flavour }: Place): Promise<PlannedKernel> => {
     const { kernel: arch } = PLATFORM_ARCHES[platform];
@@ -72,7 +74,7 @@ export async function planJobs(
 }
 
 /** @throws {UsageError} saying why a suite cannot run there */
-function checkFit(suite: MatrixSuite, { kernel, platform, flavour }: Place): void {
+function checkFit(suite: MatrixSuite, { kernel, flavour }: Place): void {
   if (suite.kind === "faults" && flavour === "plain") {
     throw new UsageError("faults needs the flavour debug or fault: plain kernels have no fault injection");
   }
@@ -122,10 +124,4 @@ async function filesOf(suite: MatrixSuite): Promise<string[]> {
   const { filter } = suite;
   const fits = (file: string): boolean => filter.some((text) => basename(file).includes(text));
   return filter.length === 0 ? scenarios : scenarios.filter(fits);
-}
-
-/** What decides outcomes beside our own files. */
-async function toolVersions(): Promise<string> {
-  const { lines } = await runCommand(["qemu-system-x86_64", "--version"]).catch(() => ({ lines: [] }));
-  return `deno ${Deno.version.deno}; ${lines[0] ?? "no QEMU"}`;
 }

@@ -58,7 +58,10 @@ const BUILD_ROOTS = ["", "series"];
 const REMOVED = ".removed-";
 
 async function prunableEntries({ stateDir, cacheDir }: PruneOptions): Promise<PrunableEntry[]> {
-  const nightly = await entriesOf(join(stateDir, "nightly"), removeRun);
+  const nightly = await entriesOf(join(stateDir, "nightly"), async (path) => {
+    using lock = await Deno.open(join(path, ".lock"), { write: true, create: true });
+    return await lock.tryLock(true) && await discard(path);
+  });
   const store = join(cacheDir, "store");
   const kernels = await entriesOf(store, (path) => withFileLock(join(store, ".lock"), () => discard(path)));
   const unlocked = UNLOCKED.map((name) => entriesOf(join(cacheDir, name), discard));
@@ -117,11 +120,6 @@ async function removeBuild(root: string, path: string): Promise<boolean> {
   const under = async ([lock, ...rest]: readonly string[]): Promise<boolean> =>
     lock === undefined ? await discard(path) : await tryFileLock(lock, () => under(rest)) ?? false;
   return await under(locks);
-}
-
-async function removeRun(path: string): Promise<boolean> {
-  using lock = await Deno.open(join(path, ".lock"), { write: true, create: true });
-  return await lock.tryLock(true) && await discard(path);
 }
 
 /** Removes a file or directory; a directory at once for all who look for it, whenever this is cut short. */

@@ -7,22 +7,16 @@ import type { ObservedCheckpoint } from "./observe_checkpoint.ts";
 type Reason = (process: { readonly status: string; readonly maps: readonly string[] }) => string | undefined;
 
 /** A reason that is a mapping. */
-function mapping(what: string, isIt: (fields: MapsLine) => boolean): Reason {
+function mapping(what: string, isIt: (mapping: { isShared: boolean; name: string }) => boolean): Reason {
   return ({ maps }) => {
-    const line = maps.map(parseLine).find(isIt);
-    return line && `maps ${what}${line.name === "" ? "" : `, ${line.name}`} at ${line.range}`;
+    for (const line of maps) {
+      const [, range, flags = "", name = ""] = /^(\S+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
+      if (isIt({ isShared: flags.endsWith("s"), name })) {
+        return `maps ${what}${name === "" ? "" : `, ${name}`} at ${range}`;
+      }
+    }
+    return undefined;
   };
-}
-
-interface MapsLine {
-  readonly range: string;
-  readonly isShared: boolean;
-  readonly name: string;
-}
-
-function parseLine(line: string): MapsLine {
-  const [, range = "", flags = "", name = ""] = /^(\S+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
-  return { range, isShared: flags.endsWith("s"), name };
 }
 
 /** By errno, what checkpoint(2) refuses (docs/checkpoint.2.md): the first that is seen, else the last. */

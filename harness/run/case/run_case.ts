@@ -26,7 +26,7 @@ const TARGET_DEADLINE_MS = 60_000;
 export interface CaseOptions extends Pick<StopOptions, "kernel" | "onCheckpoint" | "secondCheck"> {
   /** The scenario's ops, encoded for the target. */
   readonly program: Uint8Array;
-  readonly decodeResults: (bytes: Uint8Array) => ResultItem[];
+  readonly decodeResults: (bytes: Uint8Array) => readonly ResultItem[];
 }
 
 /**

@@ -5,7 +5,7 @@ import { ERRNO } from "../../../lib/abi/errno.ts";
 import { signalName } from "../../../lib/abi/signals.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
 import { AgentError } from "../../../vm/agent/agent_wires.ts";
-import type { ExecOptions, QuietState, StartedProgram } from "../../../vm/agent/agent_types.ts";
+import type { ExecOptions, StartedProgram } from "../../../vm/agent/agent_types.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { callFinding, checkNothingWritten, checkReply } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
@@ -105,17 +105,14 @@ async function startAndStop(
 ): Promise<{ started: StartedProgram; isQuiet: boolean }> {
   await agent.clean();
   await prepare?.();
-  const started = await agent.exec(argv, {
-    ...env && { env: { ...ENVIRONMENT, ...env } },
-    ...directory !== undefined && { directory },
-    ...input !== undefined && { input },
-  });
+  const started = await agent.exec(argv, { env: env && { ...ENVIRONMENT, ...env }, directory, input });
   const { pid } = started;
   // A busy guest counts more slowly than the host.
   const deadline = limitMs === undefined ? {} : { limitMs, deadlineMs: 30_000 + 3 * limitMs };
   const state = await agent.quiesce(pid, deadline);
   if (state.state === "exited") {
-    throw new ProgramEndedError(argv, endOf(state), (await outputOf(agent, started)).trim());
+    const end = state.signal === undefined ? `exit status ${state.code}` : signalName(state.signal);
+    throw new ProgramEndedError(argv, end, (await outputOf(agent, started)).trim());
   }
   // Who sleeps where no signal reaches it does so for a moment, or for ever: vfork(2), a device.
   await agent.stop(pid, limitMs === undefined ? {} : { limitMs: STOP_MS }).catch((error) => {
@@ -124,10 +121,6 @@ async function startAndStop(
     throw new ExpectedError(`${basename(argv[0]!)} cannot be stopped: ${why}`);
   });
   return { started, isQuiet: state.state === "S" };
-}
-
-function endOf({ code, signal }: QuietState): string {
-  return signal === undefined ? `exit status ${code}` : signalName(signal);
 }
 
 /** For so long a program may take to stop. */

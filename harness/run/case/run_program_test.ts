@@ -58,7 +58,7 @@ Deno.test("runProgram() passes a program that is refused as its scenario says", 
   const { stops, findings } = await runProgram(guest, program, { kernel: KERNEL });
   assertEquals([findings, stops[0]?.findings, stops[0]?.counts.unexplained], [[], [], 0]);
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/", LANG: "C" };
-  assertEquals(started, [["/bin/x", "y"], { env }]);
+  assertEquals(started, [["/bin/x", "y"], { env, directory: undefined, input: undefined }]);
 });
 
 Deno.test("runProgram() fails a program that was not refused as it had to be", async () => {

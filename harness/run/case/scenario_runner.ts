@@ -4,9 +4,7 @@ import { type KernelSeries, POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { type Scenario, selfScenario } from "../../../lib/model/scenario.ts";
-import type { TargetOp } from "../../../lib/model/target_op.ts";
 import { decodeResults, encodeProgram } from "../../../vm/agent/target_program.ts";
-import type { ResultItem } from "../../check/check_results.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { checkWithGcore } from "../../check/gcore.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
@@ -55,14 +53,10 @@ export function scenarioRunner(
       secondCheck,
       kernel,
       program: encodeProgram(compiled.ops),
-      decodeResults: (bytes) => resultItems(compiled.ops, bytes),
+      decodeResults: (bytes) => decodeResults(compiled.ops, bytes).results,
     });
   };
   return prepared.platform.flavour === "debug" ? withPageLeakCheck(run, prepared.build?.vmlinux) : run;
-}
-
-function resultItems(ops: readonly TargetOp[], bytes: Uint8Array): ResultItem[] {
-  return decodeResults(ops, bytes).results.map(({ value, bytes }) => bytes ? { bytes } : { value });
 }
 
 /** What a booted guest says of its kernel and processor. */
