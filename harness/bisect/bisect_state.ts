@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { join } from "@std/path";
 import type { PlatformName } from "../../lib/abi/arch.ts";
-import { list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import { list, object, oneOf, record } from "../../lib/schema.ts";
 import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
 import { NUMBER, TEXT } from "../run/run_result.ts";
@@ -58,7 +58,7 @@ const FAILURE = object({
 const RUN = object({
   change: TEXT,
   /** Set when it says nothing. */
-  skip: optional(SKIP),
+  skip: v.optional(SKIP),
   passed: list(TEXT),
   skipped: list(TEXT),
   failures: list(FAILURE),
@@ -84,11 +84,11 @@ const ANSWER = object({
   firstBad: list(CHANGE),
   /** Probability that the first bad change is among them. */
   confidence: NUMBER,
-  failure: optional(FAILURE),
+  failure: v.optional(FAILURE),
   /** Runs of bad changes that showed the failure, and all that could have shown it. */
   rate: object({ failed: NUMBER, runs: NUMBER }),
   /** Why there is no answer: an end is not what it was said to be. */
-  problem: optional(SKIP),
+  problem: v.optional(SKIP),
 });
 
 /** Raised when what `bisect.json` says changes its meaning. */
@@ -104,7 +104,7 @@ const STATE = object({
   /** Names of patches by the ids of their commits, the kernel without any of them first. */
   patches: record(v.string(), TEXT),
   runs: list(RUN),
-  answer: optional(ANSWER),
+  answer: v.optional(ANSWER),
 });
 
 /** Why a run says nothing of the failure. */

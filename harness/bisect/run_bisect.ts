@@ -73,7 +73,7 @@ class BisectDriver {
       const evidence = await this.evidence();
       const next = await this.#next(evidence, all);
       if (typeof next === "string") await this.#runOnce(next);
-      else return { ...next, rate: evidence.rate, ...evidence.failure && { failure: evidence.failure } };
+      else return { ...next, rate: evidence.rate, failure: evidence.failure };
     }
   }
 

@@ -38,10 +38,8 @@ export async function buildNightlyResult(input: NightlyResultInput): Promise<Nig
     changes.push(...compareJob({ job, run: here, past, pastScenarios }));
     const now = { run: here, status: job.status, seconds: job.seconds, bytes: job.run?.bytes };
     const points = [...past.filter(({ status }) => status !== "missing"), now];
-    trends[job.name] = points.slice(-TREND_POINTS).map(({ run, status, seconds, bytes }) => ({
-      ...{ run, status, seconds },
-      ...bytes && { bytes },
-    }));
+    trends[job.name] = points.slice(-TREND_POINTS)
+      .map(({ run, status, seconds, bytes }) => ({ run, status, seconds, bytes }));
   }
   if (input.wholeMatrix) changes.push(...goneJobs(input));
   const named = await nameChanges(changes, { history, here, project: PROJECT_ROOT });

@@ -61,7 +61,7 @@ export async function mergeRuns({ directories, out, history }: MergeOptions): Pr
     matrix: first.plan.matrix,
     merged: parts.map(({ path }) => path),
     complete: missing === 0,
-    ...(missing === 0 ? {} : { stopped: `${missing} jobs are in none of the directories` }),
+    stopped: missing === 0 ? undefined : `${missing} jobs are in none of the directories`,
     spent: sumSpent(parts),
   };
   const result = await buildNightlyResult({
@@ -122,14 +122,10 @@ async function mergeJob(job: PlannedJob, parts: readonly Part[], out: string): P
   if (!other) return first.result;
   const what = difference(first.result, other.result);
   const reason = `${first.part.path} and ${other.part.path} disagree: ${what}`;
-  const { files } = first.result;
   const logTail = found.map(({ part, result }) => `${part.path}: ${outcomeText(result)}`);
-  const { seconds, run } = first.result;
-  return endedJob(job, {
-    ...{ status: "fail", reason, failure: { kind: "merge conflict", logTail }, seconds },
-    ...files !== undefined && { files },
-    ...run && { run },
-  });
+  const { files, seconds, run } = first.result;
+  const failure = { kind: "merge conflict", logTail } as const;
+  return endedJob(job, { status: "fail", reason, failure, seconds, files, run });
 }
 
 async function copyJob(from: string, out: string, name: string): Promise<void> {

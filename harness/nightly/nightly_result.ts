@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { keysOf, list, object, oneOf, optional, record } from "../../lib/schema.ts";
+import { keysOf, list, object, oneOf, record } from "../../lib/schema.ts";
 import type { FileFormat } from "../../vm/host/versioned_json.ts";
 import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
@@ -17,19 +17,19 @@ const RUN = object({
   /** The matrix file, and its digest. */
   matrix: object({ path: TEXT, digest: TEXT }),
   /** Which part of the plan this run was to do; undefined for all of it, and after a merge. */
-  shard: optional(object({ index: NUMBER, of: NUMBER })),
+  shard: v.optional(object({ index: NUMBER, of: NUMBER })),
   /** Directories that a merge took together. */
-  merged: optional(list(TEXT)),
+  merged: v.optional(list(TEXT)),
   /** Undefined where the project is no git checkout, and after a merge. */
-  revision: optional(REVISION),
+  revision: v.optional(REVISION),
   /** False when the run was stopped before its end: by the budget, by Ctrl-C, by a full disk. */
   complete: v.boolean("true or false"),
   /** Why it was stopped. */
-  stopped: optional(TEXT),
+  stopped: v.optional(TEXT),
   /** How many kernels the jobs needed, and how they came by them; undefined after a merge. */
-  kernels: optional(object({ built: NUMBER, cached: NUMBER, failed: NUMBER })),
+  kernels: v.optional(object({ built: NUMBER, cached: NUMBER, failed: NUMBER })),
   /** How many processes could run side by side; undefined after a merge. */
-  slots: optional(NUMBER),
+  slots: v.optional(NUMBER),
   /**
    * Seconds of these processes by what they were spent on: `planning`, `kernel builds`, `boots` of guests,
    * `scenarios`, `rest of the jobs`, the name of a suite that knows no scenarios, `jobs cut short`, `waiting`. The
@@ -41,12 +41,12 @@ const RUN = object({
 /** Digests of what decides the outcome of a job, each under a name that a person knows. */
 const DIGESTS = object({
   /** Kernel source; undefined for a ready kernel, whose file is `kernel`. */
-  source: optional(TEXT),
+  source: v.optional(TEXT),
   /** Overlay, hooks and edits. */
-  patch: optional(TEXT),
-  config: optional(TEXT),
+  patch: v.optional(TEXT),
+  config: v.optional(TEXT),
   /** The whole kernel, compiler included. */
-  kernel: optional(TEXT),
+  kernel: v.optional(TEXT),
   /** The harness: its TypeScript, the guest's C, deno.json. */
   harness: TEXT,
   /** The scenarios, mutants or corruptions that the suite takes. */
@@ -66,11 +66,11 @@ const FAILURE = object({
     ...["test", "plan", "build", "guest lost", "deadline", "nothing ran", "usage", "crash"] as const,
     "merge conflict",
   ]),
-  exitStatus: optional(NUMBER),
+  exitStatus: v.optional(NUMBER),
   /** Last lines of what it wrote; the whole of it is in `log`. */
   logTail: list(TEXT),
   /** Path of the log, relative to the directory of `nightly.json`. */
-  log: optional(TEXT),
+  log: v.optional(TEXT),
 });
 
 /** What the plan knows of a job, one suite on one kernel. */
@@ -83,8 +83,8 @@ export const JOB_ENTRIES = {
   /** `catalogue`, `faults`, `fuzz-SEEDxCOUNT`, `mutants`, `corruptions`. */
   suite: TEXT,
   /** Digest of all that decides the outcome; undefined when the job cannot be planned. */
-  digest: optional(TEXT),
-  digests: optional(DIGESTS),
+  digest: v.optional(TEXT),
+  digests: v.optional(DIGESTS),
   /** The command that runs this job alone. */
   reproduce: TEXT,
 };
@@ -94,28 +94,28 @@ export const NIGHTLY_JOB = object({
   ...JOB_ENTRIES,
   status: JOB_STATUS,
   /** In a line: why it failed, or why it did not run. */
-  reason: optional(TEXT),
-  failure: optional(FAILURE),
+  reason: v.optional(TEXT),
+  failure: v.optional(FAILURE),
   /** 0 when it did not run. */
   seconds: NUMBER,
   /** True when the result is of an earlier run with the same digest (`--resume`). */
   reused: v.boolean("true or false"),
   /** What the job's `results.json` says; undefined for suites without one and for jobs that failed early. */
-  run: optional(RUN_RESULT),
+  run: v.optional(RUN_RESULT),
   /** Directory of the job's files, relative to that of `nightly.json`; undefined when there is none. */
-  files: optional(TEXT),
+  files: v.optional(TEXT),
 });
 
 const REFERENCE = object({ id: TEXT, started: TEXT });
 
 const CHANGED_DIGEST = object({
   name: oneOf(DIGEST_NAMES),
-  before: optional(TEXT),
-  after: optional(TEXT),
+  before: v.optional(TEXT),
+  after: v.optional(TEXT),
   /** Files (of `config`: options) that differ; undefined when the history does not have them. */
-  files: optional(list(TEXT)),
+  files: v.optional(list(TEXT)),
   /** Commits of this project that changed these files, the latest first, as `HASH SUBJECT`. */
-  commits: optional(list(TEXT)),
+  commits: v.optional(list(TEXT)),
 });
 
 const CHANGE = object({
@@ -123,22 +123,22 @@ const CHANGE = object({
   kind: oneOf(["new failure", "still failing", "flaky", "missing", "slower", "fixed", "conflict"]),
   job: TEXT,
   /** Undefined when the job as a whole is meant. */
-  scenario: optional(TEXT),
+  scenario: v.optional(TEXT),
   /** The first run in which it failed without a pass since: of `new failure` this one. */
-  since: optional(REFERENCE),
+  since: v.optional(REFERENCE),
   /** The last run in which it passed; undefined when none is known. */
-  lastGood: optional(REFERENCE),
+  lastGood: v.optional(REFERENCE),
   /** What differs between `lastGood` and the run `since`, by name; empty when nothing does. */
   changed: list(CHANGED_DIGEST),
   /** Of `slower`. */
-  duration: optional(object({ seconds: NUMBER, median: NUMBER, samples: NUMBER })),
+  duration: v.optional(object({ seconds: NUMBER, median: NUMBER, samples: NUMBER })),
   /** In a line, for people. */
   text: TEXT,
   /** The command that shows it. */
   reproduce: TEXT,
 });
 
-const TREND_POINT = object({ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: optional(BYTES) });
+const TREND_POINT = object({ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: v.optional(BYTES) });
 
 /** Raised when what `nightly.json` says changes its meaning. */
 export const NIGHTLY_RESULT_SCHEMA = 1;

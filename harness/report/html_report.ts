@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
 
 import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
-import type { ChangedDigest, ChangeKind, RunReference } from "../nightly/nightly_result.ts";
+import type { ChangedDigest, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, shortTime } from "../nightly/history/name_changes.ts";
-import { type FileLink, fileLinks, type Markup, Markup as MarkupText, markup, table } from "./html/markup.ts";
+import {
+  type FileLink,
+  fileLinks,
+  type Markup,
+  Markup as MarkupText,
+  markup,
+  omitted,
+  table,
+} from "./html/markup.ts";
 import { legend } from "./html/image_picture.ts";
 import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
-import { linesOf, problemCard, problemSection } from "./html/problem_section.ts";
+import { linesOf, problemCard, problemSection, stateBadge } from "./html/problem_section.ts";
 import { trendTable } from "./html/trend_table.ts";
 import { listProblems, type Problem } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
@@ -82,28 +90,18 @@ ${footer(tree)}
 }
 
 function headline(problems: readonly Problem[], tree: ResultTree): string {
-  if (problems.length === 0) return capital(verdictText(tree));
   const states = [...new Set(problems.map(({ state }) => state))];
   const words = states.map((state) => {
     const count = problems.filter((problem) => problem.state === state).length;
     const jobs = problems.filter((problem) => problem.state === state).flatMap(({ places }) => places).length;
-    switch (state) {
-      case "new failure":
-        return `${count} new ${count === 1 ? "failure" : "failures"}`;
-      case "failing":
-        return `${count} ${count === 1 ? "failure" : "failures"}`;
-      case "missing":
-        return `${jobs} did not run`;
-      case "conflict":
-        return `${count} ${count === 1 ? "conflict" : "conflicts"} in the merge`;
-      default:
-        return `${count} ${state}`;
-    }
+    const plural = count === 1 ? "" : "s";
+    return {
+      ...{ "new failure": `${count} new failure${plural}`, "failing": `${count} failure${plural}` },
+      ...{ "missing": `${jobs} did not run`, "conflict": `${count} conflict${plural} in the merge` },
+      ...{ "still failing": `${count} still failing`, "flaky": `${count} flaky` },
+    }[state];
   });
-  return capital(words.join(", "));
-}
-
-function capital(text: string): string {
+  const text = problems.length === 0 ? verdictText(tree) : words.join(", ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -137,10 +135,9 @@ function brokenSection(problems: readonly Problem[], tree: ResultTree): Markup {
     const what = tree.kind === "run" ? "Everything" : "Every job of the plan";
     return markup`<p class="card">${what} ran and passed: ${scenarioText(tree)}.</p>`;
   }
-  const more = problems.length - MAX_CARDS;
   const cards = problems.slice(0, MAX_CARDS).map((problem) => problemCard(problem, tree));
   return markup`<div class="cards">${cards}</div>${
-    more > 0 ? markup`<p class="soft">${more} more are left out: see the matrix</p>` : undefined
+    omitted(problems.length - cards.length, "are left out: see the matrix")
   }`;
 }
 
@@ -163,16 +160,6 @@ function detailSection(problems: readonly Problem[], link: FileLink): Markup {
   }`;
 }
 
-const CHANGE_STYLES: Readonly<Record<ChangeKind, string>> = {
-  "new failure": "fail",
-  "conflict": "fail",
-  "still failing": "fail",
-  "flaky": "flaky",
-  "missing": "warn",
-  "slower": "warn",
-  "fixed": "pass",
-};
-
 function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined {
   if (kind === "run") return undefined;
   if (changes.length === 0 && Object.values(trends).every(({ length }) => length < 2)) {
@@ -181,9 +168,7 @@ function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined
   if (changes.length === 0) return markup`<p>Nothing is different from the last good run.</p>`;
   const groups = groupChanges(changes);
   const rows = groups.slice(0, MAX_CHANGES).map(({ change, scenarios }) =>
-    markup`<tr><td><span class="badge ${
-      CHANGE_STYLES[change.kind]
-    }">${change.kind}</span></td><td>${change.job}${
+    markup`<tr><td>${stateBadge(change.kind)}</td><td>${change.job}${
       scenarios.length === 0 ? undefined : markup`<br><code>${someNames(scenarios, NAMES_SHOWN)}</code>`
     }</td><td>${change.text}</td><td data-name="since">${
       timeCell(change.since)
@@ -191,14 +176,10 @@ function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined
       change.changed.map(changedEntry)
     }</td></tr>`
   );
-  const more = groups.length - rows.length;
-  return markup`${
-    table({
-      columns: ["", "job, scenario", "what", "since", "last good", "inputs that differ"],
-      rows,
-      style: "stack wide",
-    })
-  }${more > 0 ? markup`<p class="soft">${more} more are in nightly.json</p>` : undefined}`;
+  const columns = ["", "job, scenario", "what", "since", "last good", "inputs that differ"];
+  return markup`${table({ columns, rows, style: "stack wide" })}${
+    omitted(groups.length - rows.length, "are in nightly.json")
+  }`;
 }
 
 function timeCell(run: RunReference | undefined): Markup | undefined {

@@ -22,14 +22,14 @@ export interface Problem {
   readonly headline: string;
   /** How it compares with the runs before; `failing` when nothing is known of them. */
   readonly state: Exclude<ChangeKind, "fixed" | "slower"> | "failing";
-  readonly since?: RunReference;
-  readonly lastGood?: RunReference;
+  readonly since: RunReference | undefined;
+  readonly lastGood: RunReference | undefined;
   /** What differs between the last good run and the first bad one. */
   readonly changed: readonly ChangedDigest[];
   /** Where it shows, the first being the one that is described. */
   readonly places: readonly [ProblemPlace, ...ProblemPlace[]];
   /** Over all places, how often it came again when run alone, of how many times. */
-  readonly reproduced?: { readonly times: number; readonly of: number };
+  readonly reproduced: { readonly times: number; readonly of: number } | undefined;
   readonly reproduce: string;
 }
 
@@ -37,8 +37,8 @@ export interface Problem {
 export interface ProblemPlace {
   readonly job: ReportJob;
   /** Undefined when the job as a whole is meant. */
-  readonly scenario?: ReportScenario;
-  readonly change?: NightlyChange;
+  readonly scenario?: ReportScenario | undefined;
+  readonly change?: NightlyChange | undefined;
 }
 
 const ORDER: readonly Problem["state"][] = [
@@ -112,8 +112,7 @@ function places({ jobs, changes }: ResultTree): ProblemPlace[] {
     const broken = job.scenarios.filter(isBroken);
     const known = new Set(broken.map(({ scenario }) => scenario));
     for (const scenario of broken) {
-      const change = changeOf(job.name, scenario.scenario) ?? changeOf(job.name);
-      found.push({ job, scenario, ...(change && { change }) });
+      found.push({ job, scenario, change: changeOf(job.name, scenario.scenario) ?? changeOf(job.name) });
     }
     // What the history alone knows of: a scenario that passed this time and is flaky, or that is gone.
     for (const change of changes) {
@@ -121,11 +120,10 @@ function places({ jobs, changes }: ResultTree): ProblemPlace[] {
       if (change.kind === "fixed" || change.kind === "slower") continue;
       known.add(change.scenario);
       const scenario = job.scenarios.find((candidate) => candidate.scenario === change.scenario);
-      found.push({ job, change, ...(scenario && { scenario }) });
+      found.push({ job, change, scenario });
     }
     if (job.status === "missing" || (job.status === "fail" && broken.length === 0)) {
-      const change = changeOf(job.name);
-      found.push({ job, ...(change && { change }) });
+      found.push({ job, change: changeOf(job.name) });
     }
   }
   return found;
@@ -172,11 +170,11 @@ function problemOf(group: readonly ProblemPlace[], index: number): Problem {
     scenarios: name === undefined ? [] : names,
     headline: headlineOf(first),
     state: stateOf(first),
-    ...(change?.since && { since: change.since }),
-    ...(change?.lastGood && { lastGood: change.lastGood }),
+    since: change?.since,
+    lastGood: change?.lastGood,
     changed: change?.changed ?? [],
     places: [first, ...rest],
-    ...(reproduced && { reproduced }),
+    reproduced,
     reproduce: scenario?.reproduce ?? change?.reproduce ?? job.reproduce,
   };
 }

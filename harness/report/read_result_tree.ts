@@ -87,7 +87,7 @@ async function readKeptFiles(root: string, job: ReportJob, scenario: ReportScena
   const log = await readPart(join(root, directory, "kernel.log"), notes, { fromEnd: MAX_LOG_BYTES });
   const kernelLog = log && log.length > 0 ? new TextDecoder().decode(log) : undefined;
   const files = await filesIn(join(root, directory));
-  return { directory, pictures, files, notes, ...(kernelLog !== undefined && { kernelLog }) };
+  return { directory, pictures, files, notes, kernelLog };
 }
 
 async function filesIn(directory: string): Promise<KeptFiles["files"]> {

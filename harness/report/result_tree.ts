@@ -31,10 +31,10 @@ export interface ResultTree extends Omit<NightlyResult, "schema" | "run" | "jobs
 /** A job, or a platform of a single run. */
 export interface ReportJob extends Omit<NightlyJob, "run" | "digests"> {
   /** Of a single run, those of its kernel alone. */
-  readonly digests?: Partial<JobDigests>;
+  readonly digests?: Partial<JobDigests> | undefined;
   readonly kernels: readonly RunKernel[];
   /** When it began, where its result tells. */
-  readonly started?: string;
+  readonly started: string | undefined;
   readonly scenarios: readonly ReportScenario[];
 }
 
@@ -50,7 +50,7 @@ export interface KeptFiles {
   /** The directory, relative to that of the tree. */
   readonly directory: string;
   /** The kernel log, or its end when it is long. */
-  readonly kernelLog?: string;
+  readonly kernelLog?: string | undefined;
   /** Images that findings are about, taken apart for a page. */
   readonly pictures: readonly Markup[];
   /** All files in the directory. */
@@ -68,8 +68,7 @@ export function treeOfRun(result: RunResult): ResultTree {
   return {
     kind: "run",
     run: {
-      ...{ id: started, started, milliseconds, complete: stopped === undefined, spent: {} },
-      ...stopped !== undefined && { stopped },
+      ...{ id: started, started, milliseconds, complete: stopped === undefined, spent: {}, stopped },
     },
     ...{ jobs, scenarios: result.counts, bytes, volatile },
     counts: { passed: count("pass"), failed: count("fail"), missing: 0 },
@@ -87,11 +86,9 @@ function platformJob(result: RunResult, name: string): ReportJob {
   const { name: kernel = "unknown", key, digests } = kernels[0] ?? {};
   return {
     ...{ name, kernel, platform, flavour, suite: "scenarios", reused: false, files: ".", kernels, scenarios },
-    ...key !== undefined && { digest: key },
-    ...digests && { digests },
-    status: kind === undefined ? "pass" : "fail",
-    ...kind && { failure: { kind, logTail: [] } },
-    ...kind === "nothing ran" && { reason: "no scenario ran" },
+    ...{ digest: key, digests, status: kind === undefined ? "pass" : "fail" },
+    failure: kind && { kind, logTail: [] },
+    reason: kind === "nothing ran" ? "no scenario ran" : undefined,
     seconds: scenarios.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000,
     reproduce: `deno task test:qemu --arch ${name}`,
     started: result.started,
@@ -112,7 +109,7 @@ export function treeOfNightlyRun(result: NightlyResult): ResultTree {
   const jobs = result.jobs.map(({ run, ...job }): ReportJob => ({
     ...job,
     kernels: run?.kernels ?? [],
-    ...run && { started: run.started },
+    started: run?.started,
     scenarios: withTitles(run?.results ?? []),
   }));
   const { schema: _, ...rest } = result;

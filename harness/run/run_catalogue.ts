@@ -42,9 +42,9 @@ export interface CatalogueOptions {
   /** The entry that a complaint of the kernel is allowed by. */
   readonly allowed?: (splat: Splat) => AllowedSplat | undefined;
   /** Finds the lines of the source for a splat's stack. */
-  readonly decode?: (splat: Splat) => Promise<DecodedFrames>;
+  readonly decode?: ((splat: Splat) => Promise<DecodedFrames>) | undefined;
   /** What the last guest has to tell before it is closed, such as kmemleak's reports, as lines of a kernel log. */
-  readonly finalCheck?: (guest: Guest) => Promise<string>;
+  readonly finalCheck?: ((guest: Guest) => Promise<string>) | undefined;
   /** Ends the run; whoever aborts it also sees to it that a guest that is waited for is lost. */
   readonly signal?: AbortSignal | undefined;
   readonly drain?: DrainOptions;

@@ -45,8 +45,8 @@ export async function runPlatform(
     repeat,
     signal: prepared.signal,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
-    ...vmlinux === undefined ? {} : { decode: splatDecoder(vmlinux, nameSources) },
-    ...flavour === "debug" ? { finalCheck } : {},
+    decode: vmlinux === undefined ? undefined : splatDecoder(vmlinux, nameSources),
+    finalCheck: flavour === "debug" ? finalCheck : undefined,
     onGuest: (guest) => report.guest(guest),
     onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
     onResult: (result) => report.result(name, result),
@@ -56,11 +56,7 @@ export async function runPlatform(
 /** What an entry of the allowlist may ask of a kernel. */
 function kernelOf({ platform, build }: PreparedGuest): AllowedOn {
   const series = /^\d+\.\d+/.exec(build?.info.release ?? "")?.[0];
-  return {
-    arch: platform.name,
-    ...build ? { flavour: build.flavour } : {},
-    ...series === undefined ? {} : { series },
-  };
+  return { arch: platform.name, flavour: build?.flavour, series };
 }
 
 /**

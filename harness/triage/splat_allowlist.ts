@@ -46,7 +46,7 @@ export const SPLAT_ALLOWLIST = v.pipe(
 );
 
 /** Kernels that an entry is for. */
-export type AllowedOn = v.InferOutput<typeof ALLOWED_ON>;
+export type AllowedOn = { readonly [K in keyof v.InferOutput<typeof ALLOWED_ON>]: string | undefined };
 
 /** A complaint that fails no scenario for the time being: it is known, and not ours to mend now. */
 export type AllowedSplat = v.InferOutput<typeof ALLOWED_SPLAT>;

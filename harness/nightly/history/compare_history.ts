@@ -71,7 +71,7 @@ export function compareJob(compared: ComparedJob): NightlyChange[] {
     const [last, good] = [ran.at(-1), ran.findLast(({ status }) => status === "pass")];
     const when = last ? `it ran last on ${shortTime(last.run.started)}` : "it never ran before";
     const text = `${job.reason ?? "it did not run"}; ${when}`;
-    return [{ ...base, kind: "missing", text, ...good && { lastGood: good.run } }];
+    return [{ ...base, kind: "missing", text, lastGood: good?.run }];
   }
   if (job.failure?.kind === "merge conflict") {
     return [{ ...base, kind: "conflict", text: job.reason ?? "shards disagree" }];
@@ -156,7 +156,7 @@ function compareOutcome(now: Outcome, timeline: readonly Outcome[], rule: Slowne
 function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefined {
   const recent = timeline.slice(-FLAKY_RUNS);
   const lastGood = timeline.findLast(({ passed }) => passed);
-  const good = lastGood ? { lastGood: lastGood.run } : {};
+  const good = { lastGood: lastGood?.run };
   const same = recent.filter(({ digest }) => digest !== undefined && digest === now.digest);
   if (same.some(({ passed }) => passed !== now.passed)) {
     const failures = [...same, now].filter(({ passed }) => !passed);
@@ -215,8 +215,8 @@ export function medianOf(numbers: readonly number[]): number | undefined {
 function changedDigests(before: Partial<JobDigests>, after: Partial<JobDigests>): ChangedDigest[] {
   return DIGEST_NAMES.filter((name) => before[name] !== after[name]).map((name) => ({
     name,
-    ...before[name] !== undefined && { before: before[name] },
-    ...after[name] !== undefined && { after: after[name] },
+    before: before[name],
+    after: after[name],
   }));
 }
 

@@ -28,7 +28,7 @@ export async function nameChanges(
     const files = [...names].filter((name) => before[name] !== after[name]).sort();
     if (entry.name === "config" || !from || !to) return { ...entry, files };
     const commits = await commitsBetween(from, to, { files, project });
-    return { ...entry, files, ...commits && { commits } };
+    return { ...entry, files, commits };
   };
   return await Promise.all(changes.map(async (change) => {
     const [first, last] = change.kind === "fixed" ? [change.since, here] : [change.lastGood, change.since];

@@ -63,10 +63,7 @@ export async function planRun(options: PlanRunOptions): Promise<PlannedRun> {
   const about = { path: matrix.path, digest: matrix.digest };
   const whole = only.length === 0 && filter.length === 0 && shard === undefined;
   const revision = await projectRevision();
-  const plan = {
-    ...{ schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs, inputs } as const,
-    ...revision && { revision },
-  };
+  const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs, inputs, revision } as const;
   if (!shard) return { plan: { ...plan, selected: planned }, durations };
   const key = (await digestOf([matrix.digest, String(shard.of), ...planned])).slice(0, 32);
   const cutBy = shardDurations ?? history.shardDurations(key, durations);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { either, list, object, oneOf, optional, record } from "../../../lib/schema.ts";
+import { either, list, object, oneOf, record } from "../../../lib/schema.ts";
 import type { FileFormat } from "../../../vm/host/versioned_json.ts";
 import { NUMBER, TEXT } from "../../run/run_result.ts";
 import { JOB_ENTRIES, type NightlyJob, REVISION } from "../nightly_result.ts";
@@ -17,11 +17,11 @@ const PLANNED_JOB = object({
   ...JOB_ENTRIES,
   suiteKind: oneOf(SUITES),
   deadlineSeconds: NUMBER,
-  problem: optional(TEXT),
+  problem: v.optional(TEXT),
   /** Names the kernel to be built first; jobs that have it in common share it. */
-  buildKey: optional(TEXT),
+  buildKey: v.optional(TEXT),
   /** Arguments of ckptest that build the kernel; there when `buildKey` is. */
-  buildArgs: optional(list(TEXT)),
+  buildArgs: v.optional(list(TEXT)),
   command: COMMAND,
 });
 
@@ -34,10 +34,10 @@ const PLAN = object({
   id: TEXT,
   started: TEXT,
   matrix: object({ path: TEXT, digest: TEXT }),
-  shard: optional(object({ index: NUMBER, of: NUMBER })),
-  revision: optional(REVISION),
+  shard: v.optional(object({ index: NUMBER, of: NUMBER })),
+  revision: v.optional(REVISION),
   /** Contents behind digests of jobs, as far as they have names: of files a short digest, of options the value. */
-  inputs: optional(record(v.string(), record(v.string(), TEXT))),
+  inputs: v.optional(record(v.string(), record(v.string(), TEXT))),
   /** Whether the selected jobs are all that the matrix has: no `--only`, no `--filter`, no shard. */
   whole: v.boolean("true or false"),
   /** Every job of the matrix that was asked for, of all shards. */
@@ -64,10 +64,6 @@ export function endedJob(
   { name, kernel, platform, flavour, suite, digest, digests, reproduce }: PlannedJob,
   end: Pick<NightlyJob, "status"> & Partial<NightlyJob>,
 ): NightlyJob {
-  return {
-    ...{ name, kernel, platform, flavour, suite, reproduce, seconds: 0, reused: false },
-    ...digest !== undefined && { digest },
-    ...digests && { digests },
-    ...end,
-  };
+  const known = { name, kernel, platform, flavour, suite, digest, digests, reproduce };
+  return { ...known, seconds: 0, reused: false, ...end };
 }

@@ -57,7 +57,7 @@ export async function judgeJob(
   const hasResults = command.kind === "ckptest" && command.writesResults;
   const { kind, reason, run } = await endOfJob(end, { out: directory, hasResults, late, deadlineSeconds });
   const files = RunDirectory.filesOf(job.name);
-  const base = { seconds: end.seconds, files, ...run && { run } };
+  const base = { seconds: end.seconds, files, run };
   if (kind === undefined) return endedJob(job, { ...base, status: "pass" });
   const failure = failureOf(kind, end, `${files}/${JOB_LOG}`);
   return endedJob(job, { ...base, status: "fail", reason: reason!, failure });

@@ -103,12 +103,10 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   const wall = planSeconds + (performance.now() - begin) / 1000;
   const { stopped, kernels } = outcome;
   const run = {
-    ...{ id: plan.id, started: plan.started, matrix: plan.matrix, slots, kernels },
-    ...plan.revision && { revision: plan.revision },
-    ...plan.shard && { shard: plan.shard },
+    ...{ id: plan.id, started: plan.started, matrix: plan.matrix, slots, kernels, stopped },
+    ...{ revision: plan.revision, shard: plan.shard },
     milliseconds: Math.round(wall * 1000),
     complete: stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
-    ...stopped !== undefined && { stopped },
     spent: timeBreakdown({
       ...{ wall, slots, planning, jobs: outcome.jobs },
       builds: outcome.buildSeconds,

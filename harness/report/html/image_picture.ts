@@ -8,7 +8,7 @@ import { type CheckpointImage, readImage, type TaskImage, vmaPages } from "../..
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { vmaName } from "../../../lib/image/show/show_image.ts";
 import { formatBytes } from "../../run/quantity.ts";
-import { type Markup, markup, table } from "./markup.ts";
+import { type Markup, markup, omitted, table } from "./markup.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 
 interface MappingPicture {
@@ -56,14 +56,9 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
     .toSorted((a, b) => a.start < b.start ? -1 : 1);
   const shown = shownMappings(mappings);
   const rows = shown.map((mapping, index) => [gapRow(shown[index - 1], mapping), mappingRow(mapping)]);
-  const omitted = mappings.length - shown.length;
   return markup`${title}
 <table class="space"><tbody>${rows}</tbody></table>
-${
-    omitted > 0
-      ? markup`<p class="soft">${omitted} more mappings, in which nothing differs, are left out</p>`
-      : undefined
-  }
+${omitted(mappings.length - shown.length, "mappings, in which nothing differs, are left out")}
 <p class="legend">${legend("saved", "in the image")}${legend("part", "some of them")}${
     legend("none", "not in the image")
   }${legend("differs", "differs or is missing")}</p>${ldtTable(task, findings)}`;
@@ -220,11 +215,10 @@ function ldtTable(task: TaskImage, findings: readonly Finding[]): Markup | undef
   const used = [...Array(total).keys()].filter((index) => entryAt(index).some((byte) => byte !== 0));
   const wanted = [...new Set([...expected.keys(), ...used])];
   const shown = wanted.slice(0, MAX_ENTRIES).toSorted((a, b) => a - b);
-  const omitted = wanted.length - shown.length;
   const rows = shown.map((index) => entryRow(index, entryAt(index), expected.get(index)));
   return markup`<h4>LDT of ${total} ${total === 1 ? "entry" : "entries"}</h4>
 ${table({ columns: ["entry", "", "descriptor"], rows })}
-${omitted > 0 ? markup`<p class="soft">${omitted} more entries in use are not listed</p>` : undefined}`;
+${omitted(wanted.length - shown.length, "entries in use are not listed")}`;
 }
 
 function entryRow(index: number, bytes: Uint8Array, expected: Uint8Array | undefined): Markup {

@@ -78,3 +78,8 @@ export function table({ columns, rows, style = "" }: {
     : markup`<thead><tr>${columns.map((name) => markup`<th scope="col">${name}</th>`)}</tr></thead>`;
   return markup`<div class="scroll"><table class="${style}">${head}<tbody>${rows}</tbody></table></div>`;
 }
+
+/** That there is more than a part of the page shows; nothing where there is not. */
+export function omitted(count: number, what: string): Markup | undefined {
+  return count > 0 ? markup`<p class="soft">${count} more ${what}</p>` : undefined;
+}

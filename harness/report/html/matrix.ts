@@ -4,7 +4,7 @@ import { formatBytes, formatCount, formatDuration } from "../../run/quantity.ts"
 import type { JobFailureKind } from "../../nightly/nightly_result.ts";
 import type { Problem } from "../problems.ts";
 import type { ReportJob, ReportScenario, ResultTree } from "../result_tree.ts";
-import { type Markup, markup, table } from "./markup.ts";
+import { type Markup, markup, omitted, table } from "./markup.ts";
 
 const MAX_ROWS = 300;
 
@@ -47,14 +47,14 @@ function cell(job: ReportJob, link: string | undefined): Markup {
     : markup`<a class="cell ${style}" href="#${link}">${inner}</a>`;
 }
 
-const WHOLE_WORDS: Readonly<Partial<Record<JobFailureKind, string>>> = {
-  "plan": "not planned",
-  "build": "not built",
-  "guest lost": "guest lost",
-  "deadline": "took too long",
-  "nothing ran": "nothing ran",
-  "usage": "not started",
-  "crash": "crashed",
+const WHOLE_WORDS: Readonly<Record<JobFailureKind, string>> = {
+  ...{ "test": "failed", "plan": "not planned", "build": "not built", "guest lost": "guest lost" },
+  ...{
+    "deadline": "took too long",
+    "nothing ran": "nothing ran",
+    "usage": "not started",
+    "crash": "crashed",
+  },
   "merge conflict": "conflict",
 };
 
@@ -63,7 +63,7 @@ function cellWord(job: ReportJob): string {
   if (job.status === "pass") return "passed";
   const failed = count(job, "fail");
   const lost = count(job, "lost");
-  if (failed + lost === 0) return WHOLE_WORDS[job.failure?.kind ?? "test"] ?? "failed";
+  if (failed + lost === 0) return WHOLE_WORDS[job.failure?.kind ?? "test"];
   return [...(failed > 0 ? [`${failed} failed`] : []), ...(lost > 0 ? [`${lost} lost`] : [])].join(", ");
 }
 
@@ -156,13 +156,12 @@ export function scenarioLists(tree: ResultTree, maxLength: number): Markup | und
       if (length > maxLength) break;
       rows.push(next);
     }
-    const more = entries.length - rows.length;
     const seconds = entries.reduce((sum, { scenario }) => sum + scenario.milliseconds, 0) / 1000;
     // A browser opens what it is sent into.
     return markup`<details><summary>${job.name}: ${entries.length} scenarios, ${
       formatDuration(seconds)
     }</summary><div id="${listId(tree, job)}">${list(rows)}${
-      more > 0 ? markup`<p class="soft">${more} more are in the result files</p>` : undefined
+      omitted(entries.length - rows.length, "are in the result files")
     }</div></details>`;
   });
   return markup`<h3>The slowest</h3>${list(slowest, "job")}<h3>By job, the slowest first</h3>${[...lists]}`;

@@ -14,7 +14,8 @@ import {
   type ResultTree,
 } from "../result_tree.ts";
 import { markDifferences } from "./image_picture.ts";
-import { type FileLink, type Markup, markup, table } from "./markup.ts";
+import type { ChangeKind } from "../../nightly/nightly_result.ts";
+import { type FileLink, type Markup, markup, omitted, table } from "./markup.ts";
 
 const MAX_FINDINGS = 40;
 const MAX_LINES = 160;
@@ -24,16 +25,14 @@ const MAX_OTHERS = 60;
 const MAX_LINES_IN_CELL = 20;
 const MAX_LINES_IN_CARD = 4;
 
-const STATE_STYLES: Readonly<Record<Problem["state"], string>> = {
-  "new failure": "fail",
-  "conflict": "fail",
-  "failing": "fail",
-  "still failing": "fail",
-  "flaky": "flaky",
-  "missing": "warn",
+/** Colours by what became of something. */
+const STATE_STYLES: Readonly<Record<Problem["state"] | ChangeKind, string>> = {
+  ...{ "new failure": "fail", "conflict": "fail", "failing": "fail", "still failing": "fail" },
+  ...{ "flaky": "flaky", "missing": "warn", "slower": "warn", "fixed": "pass" },
 };
 
-function stateBadge(state: Problem["state"]): Markup {
+/** What became of something, as a badge. */
+export function stateBadge(state: Problem["state"] | ChangeKind): Markup {
   return markup`<span class="badge ${STATE_STYLES[state]}">${state}</span>`;
 }
 
@@ -127,9 +126,7 @@ ${
       ? undefined
       : markup`<h4>The same in ${rest.length} more ${
         rest.length === 1 ? "place" : "places"
-      }</h4><ul>${others}${
-        rest.length > others.length ? markup`<li>and ${rest.length - others.length} more</li>` : undefined
-      }</ul>`
+      }</h4><ul>${others}</ul>${omitted(rest.length - others.length, "are not listed")}`
   }
 </article>`;
 }
@@ -140,10 +137,8 @@ function digest(text: string | undefined): string {
 
 /** Names, a line each; of many the first. */
 export function linesOf(names: readonly string[] = [], shown = MAX_LINES_IN_CELL): Markup {
-  const more = names.length - shown;
-  return markup`${names.slice(0, shown).map((name) => markup`<div><code>${name}</code></div>`)}${
-    more > 0 ? markup`<div class="soft">and ${more} more</div>` : undefined
-  }`;
+  const lines = names.slice(0, shown).map((name) => markup`<div><code>${name}</code></div>`);
+  return markup`${lines}${omitted(names.length - shown, "")}`;
 }
 
 function jobBody({ job, change }: ProblemPlace, link: FileLink): Markup {
@@ -195,7 +190,6 @@ function findingTable(findings: readonly Finding[]): Markup {
       markDifferences(actual, expected)
     }</code></td><td>${meaning(finding)}</td></tr>`;
   });
-  const more = findings.length - MAX_FINDINGS;
   return markup`<h4>Findings</h4>${
     table({
       columns: ["finding", "where", "offset", "expected", "actual", "meaning"],
@@ -203,7 +197,7 @@ function findingTable(findings: readonly Finding[]): Markup {
       style: "findings stack wide",
     })
   }
-${more > 0 ? markup`<p class="soft">${more} more findings are in findings.json</p>` : undefined}`;
+${omitted(findings.length - rows.length, "findings are in findings.json")}`;
 }
 
 /** A path that a narrow column may break between its parts. */

@@ -25,7 +25,7 @@ export interface StopOptions {
   /** Bytes of images that the target wrote of itself before. */
   readonly ownBytes: number;
   /** Told of each checkpoint with all that was observed around it. */
-  readonly onCheckpoint?: (seen: ObservedCheckpoint, stop: CompiledStop) => void;
+  readonly onCheckpoint?: ((seen: ObservedCheckpoint, stop: CompiledStop) => void) | undefined;
   readonly secondCheck?: SecondCheck | undefined;
 }
 

@@ -49,9 +49,7 @@ export function scenarioRunner(
     const compiled = prepared.compiled.get(scenario) ??
       compileScenario(prepared.self ? selfScenario(scenario) : scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
-      ...options.onCheckpoint ? { onCheckpoint: options.onCheckpoint } : {},
-      secondCheck,
-      kernel,
+      ...{ onCheckpoint: options.onCheckpoint, secondCheck, kernel },
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => decodeResults(compiled.ops, bytes).results,
     });
