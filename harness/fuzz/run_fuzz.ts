@@ -23,7 +23,8 @@ interface FuzzOptions {
   readonly onProgress?: (done: number) => void;
 }
 
-interface FuzzResult {
+/** What random programs showed. */
+export interface FuzzResult {
   /** How many passed, those that were skipped among them; with a failure the number of the one that failed. */
   readonly programs: number;
   readonly stopped: boolean;

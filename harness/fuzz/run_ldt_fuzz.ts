@@ -3,10 +3,15 @@
 import fc from "fast-check";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import type { LdtModelOptions } from "../../lib/x86/ldt_model.ts";
-import { decodeResults } from "../../vm/agent/target_program.ts";
-import { InterruptedError } from "../../vm/host/errors.ts";
+import { decodeResults, encodeProgram } from "../../vm/agent/target_program.ts";
+import { InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { LDT_CALLS, type LdtCall } from "./ldt_calls.ts";
 import { compileLdtCalls, type LdtCheck, type LdtProgram } from "./ldt_program.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import { describeEvent } from "../run/case/run_case.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import { parseSplats } from "../triage/parse_splats.ts";
 
 /** What came of a program: its results file as far as it was written, and what the kernel or guest did instead. */
 export interface LdtAnswer {
@@ -206,4 +211,67 @@ async function makeSmall(
 /** The seed of one of many sequences: it does not depend on how many are drawn. */
 function seedOf(seed: number, index: number): number {
   return Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed ^ (seed >>> 15), 0x85ebca6b);
+}
+
+/** Judges the LDT model on one platform. */
+export async function fuzzLdtPlatform(
+  prepared: PreparedGuest,
+  options: Pick<LdtFuzzOptions, "seed" | "count" | "skip" | "onProgress" | "tamper">,
+): Promise<LdtFuzzResult> {
+  const { kernelWordSize: kernel, targetWordSize: target } = prepared.compileTarget;
+  await using guest = new LdtGuest(prepared);
+  return await runLdtFuzz({
+    ...options,
+    model: { dialect: "port", wordSize: kernel, compat: kernel !== target },
+    wordSize: target,
+    execute: (ops) => guest.execute(ops),
+  });
+}
+
+/** Hundreds of sequences take a second or two; a busy machine may need much more. */
+const DEADLINE_MS = 300_000;
+
+/**
+ * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
+ */
+class LdtGuest implements AsyncDisposable {
+  readonly #prepared: Pick<PreparedGuest, "startGuest" | "signal">;
+  #guest: Guest | undefined;
+
+  constructor(prepared: Pick<PreparedGuest, "startGuest" | "signal">) {
+    this.#prepared = prepared;
+  }
+
+  async execute(ops: readonly TargetOp[]): Promise<LdtAnswer> {
+    throwIfInterrupted(this.#prepared.signal);
+    const guest = this.#guest ??= await this.#prepared.startGuest();
+    const mark = guest.console.offset;
+    try {
+      const answer = await runToEnd(guest, ops);
+      const splats = parseSplats(guest.console.text(mark)).map(({ title }) => title);
+      if (splats.length === 0) return answer;
+      await this[Symbol.asyncDispose]();
+      return { ...answer, complaint: splats.join("; ") };
+    } catch (error) {
+      throwIfInterrupted(this.#prepared.signal);
+      if (!(error instanceof GuestLostError)) throw error;
+      await this[Symbol.asyncDispose]();
+      return { complaint: error.message };
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#guest?.[Symbol.asyncDispose]();
+    this.#guest = undefined;
+  }
+}
+
+async function runToEnd({ agent }: Guest, ops: readonly TargetOp[]): Promise<LdtAnswer> {
+  await agent.clean();
+  await agent.program(encodeProgram(ops));
+  await agent.spawn();
+  const end = await agent.event({ deadlineMs: DEADLINE_MS });
+  const results = await agent.results();
+  if (end.kind === "exit" && end.code === 0) return { results };
+  return { results, complaint: `the target came to another end: ${describeEvent(end)}` };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals } from "@std/assert";
-import { fuzzLdtPlatform } from "../../harness/fuzz/fuzz_ldt_platform.ts";
+import { fuzzLdtPlatform } from "../../harness/fuzz/run_ldt_fuzz.ts";
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { Terminal } from "../../harness/report/terminal.ts";

@@ -2,9 +2,9 @@
 
 import type { CommandFinding } from "../../run/command_outcome.ts";
 import { didYouMean } from "../../../vm/host/did_you_mean.ts";
-import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
-import { fuzzLdt } from "../../fuzz/fuzz_ldt_platform.ts";
-import { fuzzCommandLine, type FuzzSettings, stoppedLines } from "../../fuzz/fuzz_settings.ts";
+import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
+import { fuzzLdtPlatform } from "../../fuzz/run_ldt_fuzz.ts";
+import { fuzzReport, type FuzzSettings, ldtFuzzReport } from "../../fuzz/fuzz_report.ts";
 import { runFuzz } from "../../fuzz/run_fuzz.ts";
 import {
   ACCELERATOR_OPTION,
@@ -29,12 +29,10 @@ import { mutantRequest, mutantsFor } from "../../mutants/run_mutants.ts";
 import { type GuestRequest, planGuests } from "../../run/guest/plan_guest.ts";
 import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import type { Terminal } from "../../report/terminal.ts";
 
 const DEFAULT_COUNT = 1000;
 const DEFAULT_LDT_COUNT = 10_000;
 const MAX = 0x7fff_ffff;
-const MAX_FINDINGS = 8;
 /** Without those that only calls of other tasks have a use for. */
 const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
 const OPTIONS = {
@@ -61,20 +59,42 @@ export const fuzzCommand: Command = defineCommand(OPTIONS, {
       ...{ terminal, signal, accelerator: accel, source: kernelSourceOption(options) },
       ...await withMutantLive(mutant),
     });
-    const failures: CommandFinding[][] = [];
+    const { seed, count, ldt } = settings;
+    const what = ldt ? "LDT sequence" : "program";
+    const findings: CommandFinding[] = [];
+    let status: ExitStatus = EXIT_STATUS.pass;
     for (const plan of plans) {
       throwIfInterrupted(signal);
       const prepared = await preparePlanned(plan);
-      const findings = settings.ldt
-        ? await fuzzLdt(prepared, terminal, settings)
-        : await fuzzPlatform(prepared, terminal, settings);
-      if (findings) failures.push(findings);
+      const { platform: { name }, kernelName, notes } = prepared;
+      terminal.result(`# ${name}: ${[kernelName, ...notes].join("; ")}, seed ${seed}, ${count} ${what}s`);
+      const onProgress = (done: number): void =>
+        terminal.status(`${name}: ${what} ${done} of ${count}`, `${name}: running`);
+      const how = { ...settings, onProgress };
+      const [lines, failure] = ldt ? await drawSequences(prepared, how) : await drawPrograms(prepared, how);
+      terminal.clearStatus();
+      lines.forEach((line) => terminal.result(line));
+      if (failure) status = EXIT_STATUS.testFailed;
+      findings.push(...failure ?? []);
     }
     throwIfInterrupted(signal);
-    const status = failures.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass;
-    return { status, findings: failures.flat() };
+    return { status, findings };
   },
 });
+
+type Settings = FuzzSettings & { readonly onProgress: (done: number) => void };
+
+/** @returns what is printed, and what a failing program shows; undefined when all passed */
+async function drawPrograms(prepared: PreparedGuest, settings: Settings) {
+  const result = await runFuzz(prepared, settings);
+  return [fuzzReport(result, prepared.platform.name, settings), result.failure?.findings] as const;
+}
+
+/** The same of sequences of modify_ldt, which have no findings. */
+async function drawSequences(prepared: PreparedGuest, settings: Settings) {
+  const result = await fuzzLdtPlatform(prepared, settings);
+  return [ldtFuzzReport(result, prepared.platform.name, settings), result.failure && []] as const;
+}
 
 function fuzzSettings(options: OptionValues<typeof OPTIONS>): FuzzSettings {
   const { ldt, tracers, seed = Date.now() % MAX, skip = 0 } = options;
@@ -82,44 +102,6 @@ function fuzzSettings(options: OptionValues<typeof OPTIONS>): FuzzSettings {
   const { count = ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT } = options;
   const { seed: _seed, count: _count, skip: _skip, arch: _arch, ...others } = OPTIONS;
   return { ldt, tracers, seed, count, skip, others: optionArgs(options, others) };
-}
-
-/** What a failing program shows; undefined when all passed. */
-async function fuzzPlatform(
-  prepared: PreparedGuest,
-  terminal: Terminal,
-  settings: FuzzSettings,
-): Promise<CommandFinding[] | undefined> {
-  const { platform: { name }, kernelName, notes } = prepared;
-  const { seed, count } = settings;
-  terminal.result(`# ${name}: ${[kernelName, ...notes].join("; ")}, seed ${seed}, ${count} programs`);
-  const result = await runFuzz(prepared, {
-    ...settings,
-    onProgress: (done) => terminal.status(`${name}: program ${done} of ${count}`, `${name}: running`),
-  });
-  terminal.clearStatus();
-  if (result.stopped) {
-    for (const line of stoppedLines(name, settings, result.programs)) terminal.result(line);
-    return undefined;
-  }
-  if (!result.failure) {
-    const rate = Math.round((result.programs - settings.skip) / (result.milliseconds / 60_000));
-    terminal.result(`ok    ${name}: ${result.programs} programs passed, ${rate} programs a minute`);
-    return undefined;
-  }
-  const { scenario, findings } = result.failure;
-  terminal.result(`FAIL  ${name}: program ${result.programs}, made small in ${result.shrinks} steps:`);
-  const { name: _name, ...text } = scenario;
-  terminal.result(JSON.stringify(text, null, 2));
-  for (const { text } of findings.slice(0, MAX_FINDINGS)) terminal.result(`      ${text}`);
-  if (findings.length === 0) {
-    terminal.result("      run alone in a fresh guest it passes: the failure depends on what ran before");
-  }
-  terminal.result(
-    `      save the scenario as fixtures/scenarios/NAME.json, then: deno task test:qemu --filter NAME`,
-  );
-  terminal.result(`      reproduce: ${fuzzCommandLine(name, settings)}`);
-  return [...findings];
 }
 
 /** What a guest with a mutant live in its kernel needs. */
