@@ -4,7 +4,13 @@ import { join } from "@std/path";
 import { removeIfThere } from "../../vm/host/ignore_missing.ts";
 import { type GitError, runGit } from "../../vm/host/run_git.ts";
 import { writeWhole } from "../../vm/host/write_whole.ts";
+import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
+import { DISK_FULL_HINT, isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
+import { nameOfSuite } from "../nightly/plan/matrix.ts";
+import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
 import type { JobRunner } from "../nightly/run/job_runner.ts";
+import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
+import { JobTemp } from "../nightly/run/job_temp.ts";
 import type { Terminal } from "../report/terminal.ts";
 import {
   type BisectAnswer,
@@ -13,10 +19,11 @@ import {
   type BisectState,
   type Change,
   type Failure,
+  type RunOutcome,
   writeBisectState,
 } from "./bisect_state.ts";
 import { Evidence, missProbability } from "./evidence.ts";
-import { runSuite, verdictOfRun } from "./run_outcome.ts";
+import { outcomeOfRun, skippedRun, verdictOfRun } from "./run_outcome.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
 import { formatDuration } from "../run/quantity.ts";
 
@@ -39,21 +46,13 @@ interface RunBisectOptions {
  * @throws {ExpectedError} when the disk is full
  */
 export async function runBisect(options: RunBisectOptions): Promise<BisectAnswer> {
-  const { directory, terminal, request } = options;
-  const driver = new BisectDriver(options);
-  const answer = await driver.run();
-  const state = { ...options.state, runs: driver.runs, answer };
-  await writeBisectState(directory, state);
-  const evidence = await driver.evidence();
-  const tried = await Promise.all(evidence.tried.map((id) => driver.describe(id)));
-  printBisect(answer, { tried, evidence, request, directory, terminal });
-  return answer;
+  return await new BisectDriver(options).run();
 }
 
 type Found = Omit<BisectAnswer, "failure" | "rate">;
 
 class BisectDriver {
-  readonly runs: BisectRun[];
+  readonly #runs: BisectRun[];
   readonly #options: RunBisectOptions;
   readonly #contains = new Map<string, Set<string>>();
   /** How many changes are left, in git's words. */
@@ -63,30 +62,36 @@ class BisectDriver {
 
   constructor(options: RunBisectOptions) {
     this.#options = options;
-    this.runs = [...options.state.runs];
+    this.#runs = [...options.state.runs];
   }
 
   async run(): Promise<BisectAnswer> {
     const { good, bad } = this.#options.state;
     const all = [good, ...await this.#changesTo(bad)];
     for (;;) {
-      const evidence = await this.evidence();
+      const evidence = await this.#evidence();
       const next = await this.#next(evidence, all);
-      if (typeof next === "string") await this.#runOnce(next);
-      else return { ...next, rate: evidence.rate, failure: evidence.failure };
+      if (typeof next === "string") {
+        await this.#runOnce(next);
+        continue;
+      }
+      const answer = { ...next, rate: evidence.rate, failure: evidence.failure };
+      await writeBisectState(this.#options.directory, { ...this.#options.state, runs: this.#runs, answer });
+      await this.#print(answer, evidence);
+      return answer;
     }
   }
 
-  async evidence(): Promise<Evidence> {
+  async #evidence(): Promise<Evidence> {
     const { state: { good, bad }, request: { confidence, maxRuns } } = this.#options;
-    for (const { change } of this.runs) {
+    for (const { change } of this.#runs) {
       if (this.#contains.has(change)) continue;
       this.#contains.set(change, new Set([good, ...await this.#changesTo(change)]));
     }
-    return new Evidence({ good, bad, confidence, maxRuns, runs: this.runs, contains: this.#contains });
+    return new Evidence({ good, bad, confidence, maxRuns, runs: this.#runs, contains: this.#contains });
   }
 
-  async describe(id: string): Promise<Change> {
+  async #describe(id: string): Promise<Change> {
     const log = await this.#git("log", "-1", "--format=%an <%ae>%x1f%aI%x1f%s", id);
     const [author = "", date = "", title = ""] = log.split("\x1f");
     return { id, name: this.#options.state.patches[id] ?? id.slice(0, 12), title, author, date };
@@ -112,7 +117,7 @@ class BisectDriver {
     const step = evidence.stepAtEnds();
     if (step && "run" in step) return step.run;
     if (step) {
-      const { name } = await this.describe(step.wrong);
+      const { name } = await this.#describe(step.wrong);
       const problem = { ...step.problem, text: `${name} ${step.problem.text}` };
       return { firstBad: [], confidence: 0, problem };
     }
@@ -123,7 +128,7 @@ class BisectDriver {
     const firstBad = all.filter((id) => found.has(id));
     const confidence = evidence.confidence(firstBad, all);
     const weakest = confidence < this.#options.request.confidence ? evidence.weakest() : undefined;
-    return weakest ?? { confidence, firstBad: await Promise.all(firstBad.map((id) => this.describe(id))) };
+    return weakest ?? { confidence, firstBad: await Promise.all(firstBad.map((id) => this.#describe(id))) };
   }
 
   /** Tells git all that is known, and lets it choose. @returns its log, which says whether it has an answer */
@@ -145,61 +150,104 @@ class BisectDriver {
   }
 
   async #runOnce(id: string): Promise<void> {
-    const { request, state, directory, tree, runner, terminal, signal } = this.#options;
+    const { state, directory, terminal } = this.#options;
     const begin = performance.now();
-    const change = await this.describe(id);
+    const change = await this.#describe(id);
     terminal.status(`bisect: ${change.name}; ${this.#left}`, change.name);
     await this.#git("checkout", "--quiet", "--detach", id);
-    const files = `runs/${String(this.runs.length + 1).padStart(3, "0")}`;
+    const files = `runs/${String(this.#runs.length + 1).padStart(3, "0")}`;
     const out = join(directory, files);
     await removeIfThere(out);
     await Deno.mkdir(out, { recursive: true });
-    const outcome = await runSuite({ request, tree, runner, out, signal });
+    const outcome = await this.#runSuite(out);
     const seconds = Math.round((performance.now() - begin) / 100) / 10;
     const run: BisectRun = { change: id, ...outcome, seconds, files };
-    this.runs.push(run);
-    await writeBisectState(directory, { ...state, runs: this.runs });
+    this.#runs.push(run);
+    await writeBisectState(directory, { ...state, runs: this.#runs });
     terminal.clearStatus();
-    terminal.result(runLine(change, run, (await this.evidence()).failure));
+    terminal.result(runLine(change, run, (await this.#evidence()).failure));
   }
-}
 
-interface PrintOptions {
-  readonly tried: readonly Change[];
-  readonly evidence: Evidence;
-  readonly request: BisectRequest;
-  readonly directory: string;
-  readonly terminal: Terminal;
-}
+  /**
+   * Builds the kernel of the tree and runs the suite on it.
+   *
+   * @throws {InterruptedError} when the signal comes
+   * @throws {ExpectedError} when it failed on a full disk
+   */
+  async #runSuite(out: string): Promise<RunOutcome> {
+    const { request: { suite, platform, flavour, deadlineSeconds }, tree, runner, signal } = this.#options;
+    const command = suiteCommand(suite, platform, { flavour, options: ["--kernel-tree", tree] });
+    // What failed is run again by us.
+    const args = suite.kind === "catalogue" ? [...command.args, "--repeat", "0"] : command.args;
+    await using temp = await JobTemp.make();
+    const deadline = AbortSignal.timeout(deadlineSeconds * 1000);
+    const end = await runner.run({ name: "bisect", command: { ...command, args } }, {
+      ...{ out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json"), tmp: temp.path },
+      signal: AbortSignal.any([signal, deadline]),
+    });
+    throwIfInterrupted(signal);
+    const hasResults = command.writesResults;
+    const late = deadline.aborted;
+    const { kind, reason = "", run } = await endOfJob(end, { out, hasResults, late, deadlineSeconds });
+    const outcome = (): RunOutcome => {
+      switch (kind) {
+        case undefined:
+        case "test":
+        case "guest lost":
+        case "nothing ran":
+          if (run) return outcomeOfRun(run);
+          break;
+        case "build":
+          return skippedRun("build", `does not build: ${reason}`);
+        case "deadline":
+          return skippedRun("deadline", reason);
+        default:
+          return skippedRun("other", reason);
+      }
+      // Random programs write no results: they count as one scenario.
+      const scenario = nameOfSuite(suite);
+      if (kind === undefined) return { passed: [scenario], skipped: [], failures: [] };
+      if (kind !== "test") return skippedRun(kind, reason);
+      const keys = new Set(end.outcome?.findings?.map(({ key }) => key).filter((key) => key !== ""));
+      return {
+        passed: [],
+        skipped: [],
+        failures: [{ scenario, keys: [...keys], lost: false, text: reason }],
+      };
+    };
+    const said = outcome();
+    if (said.skip && await isDiskNearlyFull(out)) throw new ExpectedError(DISK_FULL_HINT);
+    return said;
+  }
 
-/** Prints all changes that were tried, and what was found. */
-function printBisect(answer: BisectAnswer, options: PrintOptions): void {
-  const { firstBad, confidence, failure, problem } = answer;
-  const { tried, evidence, request, directory, terminal } = options;
-  const print = (line: string): void => terminal.result(line);
-  print("\nchanges tried:");
-  for (const change of tried) print(`  ${changeLine(change, evidence)}`);
-  print("");
-  if (failure) print(`failure: ${failure.scenario}: ${failure.text}`);
-  if (problem) return print(terminal.style(`no answer: ${problem.text}`, "fail"));
-  print(rateText(evidence));
-  if (firstBad.length !== 1) {
-    print(
-      terminal.style(`first bad change: one of these ${firstBad.length}; the others were skipped`, "fail"),
-    );
+  /** Prints all changes that were tried, and what was found. */
+  async #print({ firstBad, confidence, failure, problem }: BisectAnswer, evidence: Evidence): Promise<void> {
+    const { request, directory, terminal } = this.#options;
+    const print = (line: string): void => terminal.result(line);
+    print("\nchanges tried:");
+    for (const id of evidence.tried) print(`  ${changeLine(await this.#describe(id), evidence)}`);
+    print("");
+    if (failure) print(`failure: ${failure.scenario}: ${failure.text}`);
+    if (problem) return print(terminal.style(`no answer: ${problem.text}`, "fail"));
+    print(rateText(evidence));
+    if (firstBad.length !== 1) {
+      print(
+        terminal.style(`first bad change: one of these ${firstBad.length}; the others were skipped`, "fail"),
+      );
+    }
+    const { source } = request;
+    for (const { id, name, title, author, date } of firstBad) {
+      const isPatch = source.kind === "patches";
+      const show = isPatch
+        ? ["cat", join(source.directory, name)]
+        : ["git", "-C", source.repository, "show", id];
+      print(terminal.style(`first bad change: ${isPatch ? name : id}`, "bold"));
+      print(`  title:   ${title}\n  author:  ${author}\n  date:    ${date}\n  show it: ${shellJoin(show)}`);
+    }
+    const last = evidence.runsOf(firstBad.at(-1)?.id ?? "").findLast(({ failures }) => failures.length > 0);
+    if (last) print(`  failing run: ${join(directory, last.files)}`);
+    print(`confidence: ${percent(confidence)} (asked for: ${percent(request.confidence)})`);
   }
-  const { source } = request;
-  for (const { id, name, title, author, date } of firstBad) {
-    const isPatch = source.kind === "patches";
-    const show = isPatch
-      ? ["cat", join(source.directory, name)]
-      : ["git", "-C", source.repository, "show", id];
-    print(terminal.style(`first bad change: ${isPatch ? name : id}`, "bold"));
-    print(`  title:   ${title}\n  author:  ${author}\n  date:    ${date}\n  show it: ${shellJoin(show)}`);
-  }
-  const last = evidence.runsOf(firstBad.at(-1)?.id ?? "").findLast(({ failures }) => failures.length > 0);
-  if (last) print(`  failing run: ${join(directory, last.files)}`);
-  print(`confidence: ${percent(confidence)} (asked for: ${percent(request.confidence)})`);
 }
 
 /** One line on a run. */

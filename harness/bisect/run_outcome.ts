@@ -8,23 +8,16 @@ import {
   scenarioFindings,
   type ScenarioRecord,
 } from "../run/run_result.ts";
-import type { BisectAnswer, BisectRequest, Failure, RunOutcome, SkipReason } from "./bisect_state.ts";
-import { join } from "@std/path";
-import { EXIT_STATUS, type ExitStatus, ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
-import { DISK_FULL_HINT, isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
-import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
-import { nameOfSuite } from "../nightly/plan/matrix.ts";
-import type { JobRunner } from "../nightly/run/job_runner.ts";
-import { endOfJob, JOB_LOG } from "../nightly/run/judge_job.ts";
-import { JobTemp } from "../nightly/run/job_temp.ts";
+import type { BisectAnswer, Failure, RunOutcome, SkipReason } from "./bisect_state.ts";
+import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
 
 /** An outcome that says nothing of the kernel. */
-function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {
+export function skippedRun(kind: SkipReason["kind"], text: string): RunOutcome {
   return { skip: { kind, text }, passed: [], skipped: [], failures: [] };
 }
 
 /** Reads from the results of a run which scenarios passed and failed, or why that is not known. */
-function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
+export function outcomeOfRun(run: Pick<RunResult, "results">): RunOutcome {
   const results = run.results.map((record) => {
     const isFault = record.findings.some(({ id }) => id === "E_HARNESS");
     return isFault ? { ...record, status: "skip" as const, reason: "ckptest itself failed" } : record;
@@ -90,62 +83,6 @@ function firstLine(text: string): string {
   return text.split("\n", 1)[0]!;
 }
 
-interface RunSuiteOptions {
-  readonly request: BisectRequest;
-  readonly tree: string;
-  readonly runner: JobRunner;
-  readonly out: string;
-  readonly signal: AbortSignal;
-}
-
-/**
- * Builds the kernel of a tree and runs the suite on it.
- *
- * @throws {InterruptedError} when the signal comes
- * @throws {ExpectedError} when it failed on a full disk
- */
-export async function runSuite(options: RunSuiteOptions): Promise<RunOutcome> {
-  const { request: { suite, platform, flavour, deadlineSeconds }, tree, runner, out, signal } = options;
-  const command = suiteCommand(suite, platform, { flavour, options: ["--kernel-tree", tree] });
-  // What failed is run again by us.
-  const args = suite.kind === "catalogue" ? [...command.args, "--repeat", "0"] : command.args;
-  await using temp = await JobTemp.make();
-  const deadline = AbortSignal.timeout(deadlineSeconds * 1000);
-  const end = await runner.run({ name: "bisect", command: { ...command, args } }, {
-    ...{ out, logPath: join(out, JOB_LOG), outcomePath: join(out, "outcome.json"), tmp: temp.path },
-    signal: AbortSignal.any([signal, deadline]),
-  });
-  throwIfInterrupted(signal);
-  const hasResults = command.writesResults;
-  const late = deadline.aborted;
-  const { kind, reason = "", run } = await endOfJob(end, { out, hasResults, late, deadlineSeconds });
-  const outcome = (): RunOutcome => {
-    switch (kind) {
-      case undefined:
-      case "test":
-      case "guest lost":
-      case "nothing ran":
-        if (run) return outcomeOfRun(run);
-        break;
-      case "build":
-        return skippedRun("build", `does not build: ${reason}`);
-      case "deadline":
-        return skippedRun("deadline", reason);
-      default:
-        return skippedRun("other", reason);
-    }
-    // Random programs write no results: they count as one scenario.
-    const scenario = nameOfSuite(suite);
-    if (kind === undefined) return { passed: [scenario], skipped: [], failures: [] };
-    if (kind !== "test") return skippedRun(kind, reason);
-    const keys = new Set((end.outcome?.findings ?? []).map(({ key }) => key).filter((key) => key !== ""));
-    return { passed: [], skipped: [], failures: [{ scenario, keys: [...keys], lost: false, text: reason }] };
-  };
-  const said = outcome();
-  if (said.skip && await isDiskNearlyFull(out)) throw new ExpectedError(DISK_FULL_HINT);
-  return said;
-}
-
 /**
  * The exit status of a command under `--bisect-status`, as `git bisect run` reads it (git-bisect(1)): good, bad, skip,
  * or from 128 on stop. After a mistake in the command line or an error of ckptest itself nothing is known of the
@@ -166,12 +103,6 @@ export function bisectStatusOf(status: ExitStatus): number {
   }
 }
 
-interface BisectVerdict {
-  readonly status: ExitStatus;
-  readonly word: "good" | "bad" | "skip";
-  readonly text: string;
-}
-
 /**
  * Whether a kernel is good or bad by one run on it. A kernel that does not boot, or on which no scenario ran, is
  * neither.
@@ -179,7 +110,10 @@ interface BisectVerdict {
  * @param keys texts of which a failure must have one in the id of a finding or the title of a complaint; any
  * failure counts when there are none
  */
-export function bisectVerdict(result: RunResult, keys: readonly string[]): BisectVerdict {
+export function bisectVerdict(
+  result: RunResult,
+  keys: readonly string[],
+): { status: ExitStatus; word: "good" | "bad" | "skip"; text: string } {
   const { skip, failures, passed } = outcomeOfRun(result);
   const skipped = (text: string) => ({ status: EXIT_STATUS.nothingRan, word: "skip", text }) as const;
   if (skip) return skipped(skip.text);
