@@ -36,10 +36,13 @@ export function vmaExpectations(
   };
 }
 
+/** Mappings that the kernel makes by _install_special_mapping(): [uprobes] where a probe was hit. */
+const SPECIAL_NAMES = ["[vdso]", "[vvar]", "[uprobes]"];
+
 /** The code as posted takes the vdso for anonymous memory. */
 function vmaType({ entry }: ExpectedVma, { dialect }: ComparisonContext): number {
   const name = nameOf(entry);
-  if (dialect === "port" && (name === "[vdso]" || name === "[vvar]")) return VMA_TYPE.SPECIAL;
+  if (dialect === "port" && SPECIAL_NAMES.includes(name)) return VMA_TYPE.SPECIAL;
   return entry.inode !== 0n ? VMA_TYPE.FILE : VMA_TYPE.ANON;
 }
 

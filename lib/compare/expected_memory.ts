@@ -5,6 +5,7 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, VM, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
 import { rangesWithin, shownAddress } from "../model/state/page_set.ts";
+import { PROTECTION_KEY_SHIFT } from "../model/state/vm_flag_rules.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { isAnonymousPage, type PagemapEntry } from "./pagemap.ts";
 import { type ExpectedPage, type ExpectedPages, type ExpectedVma, reportPage } from "./expected_vma.ts";
@@ -23,18 +24,30 @@ export function expectedMemory(context: ComparisonContext): ExpectedVma[] {
   reportMapsAgainstSmaps(context);
   reportPageStates(context);
   const pagesOf = context.dialect === "v11" ? expectedPostedPages(context) : portPages(context);
-  // CONFIG_MEM_SOFT_DIRTY: every mapping has the flag from its beginning, until somebody clears it.
-  const isTracked = target.smaps.some(({ vmFlags }) => vmFlags.includes("sd"));
-  const predicted = (prediction?.areas ?? []).map((area) =>
-    isTracked ? { ...area, flags: area.flags | VM.SOFTDIRTY } : area
-  );
+  const predicted = prediction?.areas ?? [];
   return target.smaps.map((entry) => {
     const start = Number(entry.start) / PAGE_SIZE;
     const end = Number(entry.end) / PAGE_SIZE;
-    const areas = rangesWithin(predicted, { start, end });
+    const areas = rangesWithin(predicted, { start, end }).map((area) => ({
+      ...area,
+      flags: area.flags | flagsOfKernel(area, entry),
+    }));
     const vma = { start, end, entry, areas, ...flagsOf(entry, areas, { context, table }) };
     return { ...vma, ...pagesOf(vma) };
   });
+}
+
+/** What smaps alone tells of an area's flags: they depend on the kernel's options and on the processor. */
+function flagsOfKernel({ flags }: PredictedArea, { vmFlags, sizes }: SmapsEntry): bigint {
+  // CONFIG_MEM_SOFT_DIRTY: every mapping has the flag from its beginning, until anybody clears it.
+  const dirty = vmFlags.includes("sd") ? VM.SOFTDIRTY : 0n;
+  // execute_only_pkey (arch/x86/mm/pkeys.c): where there are protection keys, one is for what may only be executed.
+  const isExecuteOnly = (flags & (VM.READ | VM.WRITE | VM.EXEC)) === VM.EXEC;
+  return dirty | (isExecuteOnly ? protectionKey(sizes) : 0n);
+}
+
+function protectionKey(sizes: SmapsEntry["sizes"]): bigint {
+  return BigInt(sizes.get("ProtectionKey") ?? 0) << PROTECTION_KEY_SHIFT;
 }
 
 /** Gives the pages of VMAs, which must come in ascending order. */
@@ -110,7 +123,7 @@ function flagsOf(
 ): Pick<ExpectedVma, "flags" | "flagsBy"> {
   if (context.dialect === "v11") return postedFlags(entry, areas, context);
   const { bits: named, unnamed } = parseSmapsVmFlags(entry.vmFlags.join(" "), table);
-  const bits = named | BigInt(entry.sizes.get("ProtectionKey") ?? 0) << 32n;
+  const bits = named | protectionKey(entry.sizes);
   return { flags: unnamed === 1 ? bits | (table.bits.LOCKONFAULT ?? 0n) : bits, flagsBy: "smaps" };
 }
 

@@ -75,6 +75,8 @@ interface PidContext {
   readonly euid?: number;
   readonly gid: number;
   readonly target: { readonly uid: number; readonly gid: number; readonly dumpable: boolean };
+  /** Whether only those with capabilities may attach. */
+  readonly isRestricted?: boolean;
 }
 
 /**
@@ -82,12 +84,15 @@ interface PidContext {
  *
  * @throws {SyntaxError} when nobody knows whose pid a number is
  */
-export function pidProblem(pid: CallPid, { uid, euid = uid, gid, target }: PidContext): Problem | undefined {
+export function pidProblem(
+  pid: CallPid,
+  { uid, euid = uid, gid, target, isRestricted }: PidContext,
+): Problem | undefined {
   const { missing, owner, problem }: NamedProcess = PROCESSES[typeof pid === "string" ? pid : wordOf(pid)];
   if (missing !== undefined) return ["ESRCH", missing];
   // __ptrace_may_access (kernel/ptrace.c): the effective id brings capabilities, else the real ones count.
   const mayAttach = euid === 0 || owner === "caller" ||
-    (owner === "target" && uid === target.uid && gid === target.gid && target.dumpable);
+    (owner === "target" && uid === target.uid && gid === target.gid && target.dumpable && !isRestricted);
   return mayAttach ? problem : ["EPERM", "the caller may not ptrace-attach to the process"];
 }
 
@@ -216,6 +221,8 @@ const ACTIONS = [
   object({ at: AT, do: is("cold"), ...AREA }),
   /** Another one of the same target, to its end. */
   object({ at: AT, do: is("checkpoint") }),
+  /** Left for the caller to do, by a poll of its io_uring: it ends a wait as a signal does, and is none. */
+  object({ at: AT, do: is("work") }),
   /** Of a mapped file. */
   object({ at: AT, do: is("unlink"), file: FILE_NAME }),
   object({ at: AT, do: is("rename"), file: FILE_NAME, to: FILE_NAME }),

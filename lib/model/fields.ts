@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { ERRNO } from "../abi/errno.ts";
-import { either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";
+import { described, either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";
 import { nameBytes } from "./state/file_model.ts";
 import { MAX_PAGES } from "./state/page_set.ts";
 
@@ -110,7 +110,10 @@ export const SETUP_STEP = either(
       /^\/(?:sys|proc)(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/,
       "a file of /sys or /proc without . and .. in its path",
     ),
-    value: v.string("the text that is written"),
+    value: described(
+      "{entry} in it is where the target's program starts.",
+      v.string("the text that is written"),
+    ),
   }),
   object({ swap: oneOf(["ram", "loop"]) }),
   object({ uid: ID, gid: ID }),

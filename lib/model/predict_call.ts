@@ -144,7 +144,7 @@ function earlyProblem(
     throw new SyntaxError(`"pid": "thread" needs a target with a thread`);
   }
   const problem = argumentProblem(caller, output) ??
-    pidProblem(pid, { uid, euid, gid, target: state.credentials });
+    pidProblem(pid, { uid, euid, gid, target: state.credentials, isRestricted: state.isPtraceRestricted });
   if (problem || pid !== "target") return problem;
   if (busy) return ["EBUSY", `the target is neither stopped nor frozen: ${busy}`];
   return refusal && refusal.atPage === undefined ? [refusal.name, refusal.why] : undefined;

@@ -37,7 +37,9 @@ function isTooLong({ path }: FileModel): boolean {
 }
 
 /** Why the port refuses, and where. */
-export function portRefusal({ sharedWith, hasOtherRoot, space }: ModelState): Refusal | undefined {
+export function portRefusal(
+  { sharedWith, hasOtherRoot, hasAioRing, space }: ModelState,
+): Refusal | undefined {
   if (sharedWith !== undefined) {
     const why = sharedWith === "thread"
       ? "the target has several threads"
@@ -50,6 +52,8 @@ export function portRefusal({ sharedWith, hasOtherRoot, space }: ModelState): Re
     const refused = areaRefusal(area);
     if (refused) return refuse(refused[0], undefined, `area "${area.label}" ${refused[1]}`);
   }
+  // Where the ring lies is the kernel's choice: above all areas.
+  if (hasAioRing) return refuse("ENOSYS", undefined, "the ring of io_setup(2) is shared memory");
   for (const area of space.areas) {
     const unreadable = unreadableRefusal(space, area);
     if (unreadable) return unreadable;
@@ -94,7 +98,7 @@ function unreadableRefusal({ pages }: AddressSpace, { label, start, end }: Area)
 function areaRefusal({ flags, file }: Area): [errno: string, why: string] | undefined {
   if ((flags & (VM.SHARED | VM.MAYSHARE)) !== 0n) return ["ENOSYS", "is shared"];
   if ((flags & VM.HUGETLB) !== 0n) return ["ENOSYS", "is made of huge TLB pages"];
-  if ((flags & (VM.IO | VM.PFNMAP)) !== 0n) return ["ENOSYS", "is device memory"];
+  if ((flags & (VM.IO | VM.PFNMAP | VM.MIXEDMAP)) !== 0n) return ["ENOSYS", "is device memory"];
   if (file?.kind === "memfd") return ["EBADF", "maps a file that is in no directory"];
   if (file?.unlinked) return ["ENOENT", "maps a file without a name"];
   if (file?.hidden) return ["EBADF", "maps a file that something is mounted over"];

@@ -74,6 +74,10 @@ const SYSCALL_NUMBERS = {
   pidfd_getfd: [438, 438, "5.6"],
   process_madvise: [440, 440, "5.10"],
   process_vm_readv: [310, 347, "3.2"],
+  socket: [41, 359, "4.3"],
+  io_setup: [206, 245],
+  iopl: [172, 110],
+  ioperm: [173, 101],
   checkpoint: [390, 390],
 } as const satisfies Record<string, readonly [number | undefined, number | undefined, since?: string]>;
 

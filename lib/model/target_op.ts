@@ -3,8 +3,11 @@
 /** An argument of an op: a value, an offset in the target's scratch memory, or the kept result of an earlier op. */
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
-/** What a busy target can do in place of stopping: it computes, sleeps in a system call, or waits in vfork(2). */
-export const BUSY = ["running", "sleeping", "vfork"] as const;
+/**
+ * What a busy target can do in place of stopping: it computes, sleeps in a system call, waits in vfork(2), or is frozen
+ * in the midst of a system call by the freezer of cgroup v1.
+ */
+export const BUSY = ["running", "sleeping", "vfork", "frozen"] as const;
 
 /** One of {@linkcode BUSY}. */
 export type Busy = (typeof BUSY)[number];

@@ -112,7 +112,7 @@ Deno.test("tracer words that make no sense are refused, naming the place", () =>
   assertThrows(
     () => compileSteps([{ op: "unshare", namespace: "net" } as unknown as Step]),
     ScenarioError,
-    "expected one of mount, pid, uts",
+    "expected one of mount, pid, time, user, uts",
   );
 });
 

@@ -108,6 +108,8 @@ export interface CheckpointOptions {
   rlimitFsize?: number | undefined;
   /** A signal for which the caller has a handler, with SA_RESTART. */
   handledSignal?: number | undefined;
+  /** A descriptor of the agent's: the caller is left work by its io_uring each time that it can be read. */
+  workFd?: number | undefined;
   /**
    * Lets the n-th allocation, or copy from or to user space, of the caller fail, counted from the call on
    * (/proc/thread-self/fail-nth, Documentation/fault-injection); the kernel needs CONFIG_FAULT_INJECTION.

@@ -15,6 +15,8 @@ export interface ElfFile {
   /** Directories of DT_RPATH and DT_RUNPATH, tokens such as $ORIGIN not replaced. */
   rpath: string[];
   runpath: string[];
+  /** Where it starts. */
+  entry: bigint;
   /** First address after what is loaded, zero-filled memory included; 0 where nothing is. */
   loadEnd: bigint;
   /** What is loaded, in the order of the program headers. */
@@ -25,6 +27,8 @@ export interface ElfFile {
 export interface LoadedSegment {
   readonly address: bigint;
   readonly isExecutable: boolean;
+  /** Where its bytes lie in the file. */
+  readonly offset: number;
   /** Its bytes in the file: a view. */
   readonly bytes: Uint8Array;
 }
@@ -87,6 +91,7 @@ class ElfReader {
       bits: this.#is64 ? 64 : 32,
       machine: this.#view.getUint16(18, true),
       type: this.#view.getUint16(16, true),
+      entry: this.#word(24),
       needed: [],
       rpath: [],
       runpath: [],
@@ -94,6 +99,7 @@ class ElfReader {
       loaded: segments.filter(({ type }) => type === PT_LOAD).map(({ address, offset, size, flags }) => ({
         address,
         isExecutable: (flags & PF_X) !== 0,
+        offset,
         bytes: this.#bytes.subarray(offset, offset + size),
       })),
     };

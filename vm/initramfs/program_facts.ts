@@ -12,7 +12,7 @@ import { type LoadedSegment, readElf } from "../host/elf_file.ts";
  * @throws {ElfError} when it is no ELF file
  */
 export function readProgramFacts(bytes: Uint8Array, name: string): ProgramFacts {
-  const { loaded, loadEnd } = readElf(bytes, name);
+  const { loaded, loadEnd, entry } = readElf(bytes, name);
   const highest = (values: readonly bigint[]): bigint =>
     values.reduce((most, value) => value > most ? value : most, 0n);
   const pageMask = BigInt(PAGE_SIZE) - 1n;
@@ -20,6 +20,10 @@ export function readProgramFacts(bytes: Uint8Array, name: string): ProgramFacts 
     startData: highest(loaded.map(({ address }) => address)),
     endData: highest(loaded.map(({ address, bytes }) => address + BigInt(bytes.length))),
     startBrk: (loadEnd + pageMask) & ~pageMask,
+    entryOffset: loaded.reduce(
+      (found, { address, offset }) => address <= entry ? offset + Number(entry - address) : found,
+      0,
+    ),
     syscallReturns: new Set(loaded.flatMap(syscallReturns)),
   };
 }

@@ -17,6 +17,7 @@ function program(segments: readonly Segment[]): Uint8Array {
   file.set([0x7f, 0x45, 0x4c, 0x46, 1, 1, 1]);
   view.setUint16(16, 2, true);
   view.setUint16(18, 3, true);
+  view.setUint32(24, segments[0]!.address + 3, true);
   view.setUint32(28, 52, true);
   view.setUint16(42, 32, true);
   view.setUint16(44, segments.length, true);
@@ -42,6 +43,8 @@ Deno.test("readProgramFacts() finds data, break, and where system calls return t
   );
   assertEquals(facts, {
     ...{ startData: 0x8049ff0n, endData: 0x8049ff3n, startBrk: 0x804d000n },
+    // Behind the file's header and two program headers, at the fourth byte of code.
+    entryOffset: 52 + 2 * 32 + 3,
     syscallReturns: new Set([0x8048003n, 0x8048006n]),
   });
 });

@@ -11,6 +11,8 @@ interface ActionContext {
   readonly checkpointNr: number;
   readonly paused: PausedCall;
   readonly userfaultfd: number | undefined;
+  /** The eventfd that the caller's io_uring polls. */
+  readonly workFd: number | undefined;
 }
 
 interface ActionResult {
@@ -51,6 +53,9 @@ export async function doAction(action: PlannedAction, context: ActionContext): P
     case "pageout":
     case "cold":
       await adviseProcess(agent, pid, action.do, action);
+      return {};
+    case "work":
+      await agent.call("write", context.workFd ?? -1, new Uint8Array(BigUint64Array.of(1n).buffer), 8);
       return {};
     case "unlink":
       await agent.call("unlink", action.path);

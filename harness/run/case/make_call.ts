@@ -105,10 +105,12 @@ async function runCall(
   const others: CheckpointResult[] = [];
   const findings: Finding[] = [];
   const handled = whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal;
+  const hasWork = whileBlocked.some((action) => action.do === "work");
+  const workFd = hasWork ? (await agent.call("eventfd2", 0, 0)).result : undefined;
   let reply = await agent.checkpoint({
     ...plan.caller,
     ...options.output,
-    ...{ nr: checkpointNr, pid: options.named, pauseAt: pauses[0] },
+    ...{ workFd, nr: checkpointNr, pid: options.named, pauseAt: pauses[0] },
     // The handler is installed; the signal itself comes from the action.
     handledSignal: handled && SIGNALS[handled],
   });
@@ -124,7 +126,7 @@ async function runCall(
     }
     let wait = isLate;
     for (const action of whileBlocked.filter((one) => one.at === at)) {
-      const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd });
+      const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd, workFd });
       event = result.event ?? event;
       if (result.checkpoint) others.push(result.checkpoint);
       // A signal ends the call though nobody reads on.
@@ -138,6 +140,7 @@ async function runCall(
     });
     parts.push(reply.image ?? new Uint8Array(0));
   }
+  if (workFd !== undefined) await agent.call("close", workFd);
   return { reply, image: concatBytes(parts), others, event, findings };
 }
 

@@ -43,7 +43,7 @@ interface ObserveOptions {
 
 /**
  * Observes a stopped target, checkpoints it, and observes it again. Reading its memory may fault pages in, so
- * that comes last.
+ * that comes after all that looks at pages.
  */
 export async function observeCheckpoint(
   agent: GuestAgent,
@@ -63,15 +63,16 @@ export async function observeCheckpoint(
   // A target's own call is over before anybody looks.
   const after = own ? before : await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const image = reply.image ?? new Uint8Array(0);
-  // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
-  // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
-  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image), calls: own === undefined });
   const hashedAddresses = BigUint64Array.from(
     parsePagemap(before.get("pages") ?? new Uint8Array(0))
       .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
       .map((entry) => BigInt(entry.page) * PAGE_SIZE_BIG),
   );
   const hashes = await agent.pageHash(pid, [...hashedAddresses]);
+  // Whatever the target does by itself comes last: the kernel writes to the rseq area of one that ran elsewhere.
+  // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
+  // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
+  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image), calls: own === undefined });
   const raw: RawObservation = {
     pid,
     proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),

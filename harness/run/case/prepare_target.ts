@@ -6,14 +6,16 @@ import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
-import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
+import type { MountOptions, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { awaitConditions } from "./stop_conditions.ts";
 
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
-const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D" } as const;
+const LEGACY_FREEZER = "/freezer";
+const LEGACY_GROUP = `${LEGACY_FREEZER}/frozen`;
+const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S" } as const;
 
 interface PreparedTarget {
   readonly findings: readonly Finding[];
@@ -81,9 +83,14 @@ async function bringToStop(
   { busy, stoppedBy }: TracerWork,
 ): Promise<Stopped> {
   if (busy) {
+    const asleep = await awaitState(agent, pid, BUSY_STATES[busy]);
+    const frozen = busy === "frozen" ? await freezeInCall(agent, pid) : undefined;
     return {
-      findings: await awaitState(agent, pid, BUSY_STATES[busy]),
-      release: async () => void await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1)),
+      findings: [...asleep, ...frozen?.findings ?? []],
+      async release() {
+        await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
+        await frozen?.release();
+      },
     };
   }
   switch (stoppedBy) {
@@ -108,7 +115,7 @@ async function bringToStop(
 
 /** Freezes the target by the cgroup v2 freezer. One that is not to be stopped goes on into the freezer. */
 async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promise<Stopped> {
-  await mountCgroups(agent);
+  await mountCgroups(agent, { type: "cgroup2", directory: CGROUPS });
   await agent.mkdir(GROUP);
   await agent.writeFile(`${GROUP}/cgroup.procs`, String(pid));
   await agent.writeFile(`${GROUP}/cgroup.freeze`, "1");
@@ -130,11 +137,27 @@ async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promi
   };
 }
 
-/** Mounts the cgroup v2 hierarchy where nothing else looks, unless that was done before in this guest. */
-async function mountCgroups(agent: GuestAgent): Promise<void> {
-  await agent.mkdir(CGROUPS);
+/** Freezes the target where it is: the freezer of cgroup v1 waits for no end of a system call. */
+async function freezeInCall(agent: GuestAgent, pid: number): Promise<Stopped> {
+  await mountCgroups(agent, { type: "cgroup", directory: LEGACY_FREEZER, data: "freezer" });
+  await agent.mkdir(LEGACY_GROUP);
+  await agent.writeFile(`${LEGACY_GROUP}/cgroup.procs`, String(pid));
+  await agent.writeFile(`${LEGACY_GROUP}/freezer.state`, "FROZEN");
+  const isFrozen = { file: `${LEGACY_GROUP}/freezer.state`, matching: "^FROZEN$" };
+  return {
+    findings: await awaitConditions(agent, { pid, waitFor: [isFrozen], waitsForMerge: false }),
+    async release() {
+      await agent.writeFile(`${LEGACY_GROUP}/freezer.state`, "THAWED");
+      await agent.writeFile(`${LEGACY_FREEZER}/cgroup.procs`, String(pid));
+    },
+  };
+}
+
+/** Mounts a cgroup hierarchy where nothing else looks, unless that was done before in this guest. */
+async function mountCgroups(agent: GuestAgent, options: MountOptions): Promise<void> {
+  await agent.mkdir(options.directory);
   try {
-    await agent.mount({ type: "cgroup2", directory: CGROUPS });
+    await agent.mount(options);
   } catch (error) {
     if (!(error instanceof AgentError) || error.errno !== ERRNO.EBUSY) throw error;
   }

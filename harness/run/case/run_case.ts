@@ -14,6 +14,7 @@ import { awaitConditions } from "./stop_conditions.ts";
 import { RAM_DISK_SIZE } from "../../../lib/abi/arch.ts";
 import { ERRNO } from "../../../lib/abi/errno.ts";
 import type { SetupStep } from "../../../lib/model/scenario.ts";
+import type { ProgramFacts } from "../../../lib/model/state/model_state.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import { formatSwapArea } from "../../../vm/qemu/swap_area.ts";
 
@@ -40,7 +41,7 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   const { agent } = guest;
   await agent.clean();
-  const undo = await setUpCase(agent, compiled.scenario.setup ?? []);
+  const undo = await setUpCase(agent, compiled.scenario.setup ?? [], compiled.target.program);
   const times = Math.max(...compiled.stops.map(({ call }) => call?.caller.times ?? 1));
   const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
@@ -137,17 +138,24 @@ const [O_RDWR, LOOP_SET_FD] = [2, 0x4c00];
 export async function setUpCase(
   agent: GuestAgent,
   steps: readonly SetupStep[],
+  program?: ProgramFacts,
 ): Promise<() => Promise<void>> {
   const undo: (() => Promise<void>)[] = [];
   for (const step of steps) {
     // Who the target is, is said when it starts.
     if ("uid" in step) continue;
     if ("swap" in step && step.swap === "loop") await attachLoop(agent);
-    undo.push("swap" in step ? await swapOn(agent, step.swap) : await write(agent, step.write, step.value));
+    if ("swap" in step) undo.push(await swapOn(agent, step.swap));
+    else undo.push(await write(agent, step.write, step.value.replace("{entry}", entryText(program))));
   }
   return async () => {
     for (const one of undo.reverse()) await one();
   };
+}
+
+/** Where the target's program starts, as uprobes name places. */
+function entryText(program: ProgramFacts | undefined): string {
+  return `/target:0x${(program?.entryOffset ?? 0).toString(16)}`;
 }
 
 async function write(agent: GuestAgent, path: string, value: string): Promise<() => Promise<void>> {

@@ -134,7 +134,7 @@ Deno.test("runCase() passes what a real guest answered, and lets the target go o
     "stopped",
     RECORDED.image.length,
   ]]);
-  const order = ["clean", "program", "spawn", "event", "checkpoint", "registers", "pageHash", "cont"];
+  const order = ["clean", "program", "spawn", "event", "checkpoint", "pageHash", "registers", "cont"];
   assertEquals(order.toSorted((a, b) => calls.indexOf(a) - calls.indexOf(b)), order);
 });
 
@@ -266,6 +266,19 @@ Deno.test("setUpCase() writes settings, and undoes them in the reverse order", a
   assertEquals(log.splice(0), ["write /sys/a always", "write /sys/b 4"]);
   await undo();
   assertEquals(log, ["write /sys/b 3", "write /sys/a never"]);
+});
+
+Deno.test("setUpCase() names the target's first instruction as uprobes do", async () => {
+  const [agent, log] = scriptedAgent({ "/sys/a": "" });
+  const program = {
+    startData: 0n,
+    endData: 0n,
+    startBrk: 0n,
+    entryOffset: 0x1040,
+    syscallReturns: new Set<bigint>(),
+  };
+  await setUpCase(agent, [{ write: "/sys/a", value: "p:probe {entry}" }], program);
+  assertEquals(log, ["write /sys/a p:probe /target:0x1040"]);
 });
 
 Deno.test("setUpCase() formats a RAM disk as swap and switches it on and off", async () => {

@@ -4,6 +4,7 @@ import { abiOf, stackTop } from "../../../lib/abi/arch.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { buildGuest } from "../../../vm/initramfs/build_guest.ts";
 import { readProgramFacts } from "../../../vm/initramfs/program_facts.ts";
+import { FLAVOURS, HUGE_PAGES_ALWAYS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import { isCompat, type Platform } from "../platform.ts";
 
@@ -25,5 +26,6 @@ export async function compileTargetOf(platform: Platform): Promise<CompileTarget
     stackTop: stackTop(platform.kernel, platform.target),
     checkpointNr: PORT_NUMBERS[platform.target],
     series: platform.series,
+    hasHugePages: FLAVOURS[platform.flavour].parameters.includes(HUGE_PAGES_ALWAYS),
   };
 }

@@ -93,7 +93,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       initrd,
       memoryMiB: request.memoryMiB ?? memory >> 20,
       cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
-      append: [...request.append ?? [], ...append],
+      append: [...FLAVOURS[platform.flavour].parameters, ...request.append ?? [], ...append],
       hostFiles,
       channel,
       // A machine with a serial line has no place for the device.

@@ -12,6 +12,8 @@ export interface Area {
   /** vm_pgoff of `start`, in pages. */
   readonly pgoff: number;
   readonly file?: FileModel | undefined;
+  /** The name that anonymous memory was given (CONFIG_ANON_VMA_NAME): areas of different names do not merge. */
+  readonly anonName?: string | undefined;
   /** Whether an anonymous page was ever made in it (vma->anon_vma): mremap keeps vm_pgoff only then. */
   readonly hasAnonVma?: boolean;
   /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
@@ -42,5 +44,5 @@ export type UnreadableErrno = "EFAULT" | "EHWPOISON";
  */
 export function isOneVma(a: Area, b: Area): boolean {
   return a.end === b.start && a.flags === b.flags && a.file === b.file &&
-    a.pgoff + a.end - a.start === b.pgoff;
+    a.anonName === b.anonName && a.pgoff + a.end - a.start === b.pgoff;
 }

@@ -5,10 +5,12 @@ import { fillContent, type PageContent, withStore, ZERO_CONTENT } from "./page_c
 import type { PageRun } from "./page_set.ts";
 
 /** What backs a mapping that has a file. */
-type FileKind = "regular" | "memfd" | "zero" | "mem";
+export type FileKind = "regular" | "memfd" | "zero" | "mem" | "sg" | "tcp";
 
-/** Files that no step makes. */
-export const DEVICES = { "/dev/zero": "zero", "/dev/mem": "mem" } as const;
+/** Files that no step makes: devices, a SCSI one among them, and a TCP socket, whose mappings take what it receives. */
+export const DEVICES = {
+  ...{ "/dev/zero": "zero", "/dev/mem": "mem", "/dev/sg0": "sg", "tcp socket": "tcp" },
+} as const satisfies Readonly<Record<string, FileKind>>;
 
 /** 256 MiB: files of a guest lie in its memory. */
 const MAX_FILE_PAGES = 2 ** 16;

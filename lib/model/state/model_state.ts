@@ -10,7 +10,7 @@ import type { SetupStep } from "../fields.ts";
 import type { Area } from "./area.ts";
 import { AddressSpace } from "./address_space.ts";
 import { DEVICES, FileModel } from "./file_model.ts";
-import { PROT, vmFlagsOfMmap } from "./vm_flag_rules.ts";
+import { PROT, PROTECTION_KEY_SHIFT, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterPrediction, XstatePart } from "./register_block.ts";
 
@@ -22,6 +22,8 @@ export interface ProgramFacts {
   readonly endData: bigint;
   /** End of all that is loaded, .bss included, page aligned: mm->start_brk where addresses are not randomised. */
   readonly startBrk: bigint;
+  /** Where its first instruction lies in the file. */
+  readonly entryOffset: number;
   /** Addresses right behind the instructions that make system calls. */
   readonly syscallReturns: ReadonlySet<bigint>;
 }
@@ -40,6 +42,8 @@ export interface CompileTarget {
   readonly checkpointNr: number;
   /** Which kernel runs it; 6.1 when not given. */
   readonly series?: KernelSeries;
+  /** Whether its memory gets huge pages unless a scenario's setup says otherwise. */
+  readonly hasHugePages?: boolean;
   /** Whose kernel code answers the call; `port` when not given. */
   readonly dialect?: Dialect;
   /** What the file of the target program tells; nothing where it is not known. */
@@ -63,6 +67,7 @@ interface NamedRange {
 
 const GAP_PAGES = 16;
 const HUGE_PAGE_SWITCH = "/sys/kernel/mm/transparent_hugepage/enabled";
+const PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope";
 
 /** The subject task as the steps so far have made it. */
 export class ModelState {
@@ -77,6 +82,8 @@ export class ModelState {
   readonly pagesPerChunk: number;
   /** Set when the subject is multi-threaded or shares its memory, which the kernel code refuses. */
   sharedWith: "thread" | "process" | undefined;
+  /** Set while the ring of an AIO context is mapped. */
+  hasAioRing = false;
   /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
   defaultFlags = 0n;
   /** Whether mlockall(MCL_CURRENT) has locked what no step made: program, stack and heap. */
@@ -85,6 +92,8 @@ export class ModelState {
   keepsLdt = false;
   /** How many protection keys the target has taken; a child has them too, a new program does not. */
   protectionKeys = 0;
+  /** Those that it may not use the memory of. */
+  forbiddenKeys = new Set<bigint>();
   /** What the FPU holds, once a stop has loaded registers; undefined while the target has not used it. */
   fpu: readonly XstatePart[] | undefined;
   /** Pages from the start of the heap to the program break. */
@@ -109,6 +118,8 @@ export class ModelState {
   copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
+  /** Whether Yama (security/yama/yama_lsm.c) lets nobody attach who is neither privileged nor an ancestor. */
+  readonly isPtraceRestricted: boolean;
   /** Who the target is. */
   credentials: Credentials = { uid: 0, gid: 0, dumpable: true };
   #next: number;
@@ -120,10 +131,10 @@ export class ModelState {
     const { swap, uid, gid }: Merged<SetupStep> = Object.assign({}, ...setup);
     this.swap = swap;
     if (uid !== undefined && gid !== undefined) this.credentials = { uid, gid, dumpable: true };
-    const policy = setup.findLast((step) => "write" in step && step.write === HUGE_PAGE_SWITCH);
-    const huge = (["madvise", "always"] as const).find((word) =>
-      policy && "value" in policy && policy.value === word
-    );
+    const settings = new Map(setup.flatMap((step) => "write" in step ? [[step.write, step.value]] : []));
+    const policy = settings.get(HUGE_PAGE_SWITCH) ?? (target.hasHugePages ? "always" : "never");
+    const huge = (["madvise", "always"] as const).find((word) => policy === word);
+    this.isPtraceRestricted = Number(settings.get(PTRACE_SCOPE) ?? 0) > 0;
     this.space = new AddressSpace({ huge, readsMakePages: target.series === POSTED_SERIES });
     this.space.bss = this.#bss();
     this.pagesPerChunk = pagesPerChunk(target.kernelWordSize);
@@ -146,6 +157,7 @@ export class ModelState {
     this.copied = new Map(this.copied);
     this.names = new Map(this.names);
     this.selectors = new Map(this.selectors);
+    this.forbiddenKeys = new Set(this.forbiddenKeys);
     run();
     Object.assign(this, before);
   }
@@ -168,15 +180,22 @@ export class ModelState {
     this.copied.clear();
     this.names.clear();
     this.sharedWith = undefined;
+    this.hasAioRing = false;
     this.credentials = { ...this.credentials, dumpable: true };
     this.defaultFlags = 0n;
     this.locksOwnMemory = false;
     this.fpu = undefined;
     this.protectionKeys = 0;
+    this.forbiddenKeys = new Set();
     this.heapPages = 0;
     this.registers = undefined;
     this.selectors.clear();
     this.hasOtherRoot = false;
+  }
+
+  /** Whether the target's protection keys let it use an area. */
+  mayUse({ flags }: Area): boolean {
+    return !this.forbiddenKeys.has(flags >> PROTECTION_KEY_SHIFT & 15n);
   }
 
   /** Pages of a new area. @throws {RangeError} when there are none: the call would fail (EINVAL) */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { VM } from "../../abi/vm_flags.ts";
 import type { KernelSeries } from "../../abi/series.ts";
+import type { FileKind } from "./file_model.ts";
 
 /** mmap(2) protection bits (include/uapi/asm-generic/mman-common.h). */
 export const PROT = { r: 1, w: 2, x: 4 } as const;
@@ -52,6 +53,9 @@ export function flagBits<Word extends string>(
 const VM_RESERVED = 0x80000n;
 const VM_CAN_NONLINEAR = 0x8000000n;
 
+/** Where the protection key of an area lies in its flags (VM_PKEY_SHIFT). */
+export const PROTECTION_KEY_SHIFT = 32n;
+
 const RWX = VM.READ | VM.WRITE | VM.EXEC;
 const MAY_RWX = VM.MAYREAD | VM.MAYWRITE | VM.MAYEXEC;
 
@@ -66,8 +70,8 @@ export function vmFlagsOfMmap(
     prot: number;
     flags: readonly string[];
     readOnlyFile: boolean;
-    /** The file is /dev/mem, or one with pages of its own. */
-    file?: "memory" | "regular" | undefined;
+    /** What the file is. */
+    file?: FileKind | undefined;
     series?: KernelSeries | undefined;
   },
 ): bigint {
@@ -87,11 +91,14 @@ export function vmFlagsOfMmap(
   if (options.flags.includes("noreserve")) flags |= VM.NORESERVE;
   if (options.flags.includes("hugetlb")) flags |= VM.HUGETLB | VM.DONTEXPAND;
   // remap_pfn_range() (mm/memory.c), which mmap_mem() of /dev/mem calls.
-  if (options.file === "memory") {
+  if (options.file === "mem") {
     flags |= VM.IO | VM.PFNMAP | (isOld ? VM_RESERVED : VM.DONTEXPAND | VM.DONTDUMP);
   }
+  // sg_mmap() (drivers/scsi/sg.c) and tcp_mmap() (net/ipv4/tcp.c).
+  if (options.file === "sg") flags |= VM.IO | VM.DONTEXPAND | VM.DONTDUMP;
+  if (options.file === "tcp") flags = flags & ~(VM.MAYWRITE | VM.MAYEXEC) | VM.MIXEDMAP;
   // generic_file_mmap() (mm/filemap.c), until Linux 3.6.
-  if (options.file === "regular" && isOld) flags |= VM_CAN_NONLINEAR;
+  if ((options.file === "regular" || options.file === "memfd") && isOld) flags |= VM_CAN_NONLINEAR;
   // accountable_mapping(): private, writable, reserved memory counts against the commit limit.
   if ((flags & (VM.NORESERVE | VM.SHARED | VM.WRITE)) === VM.WRITE) flags |= VM.ACCOUNT;
   return flags;

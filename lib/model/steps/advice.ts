@@ -2,7 +2,7 @@
 
 import { errnoNumber } from "../../abi/errno.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
-import { OUTCOME } from "../fields.ts";
+import { NAME, OUTCOME } from "../fields.ts";
 import type { Area } from "../state/area.ts";
 import { flagBits, MCL } from "../state/vm_flag_rules.ts";
 import type { ModelState } from "../state/model_state.ts";
@@ -104,6 +104,18 @@ function lockBits(flags: readonly string[] = []): bigint {
 
 /** The steps of this family. */
 export const ADVICE_STEPS = [
+  definePagesStep({
+    op: "name_memory",
+    about: "prctl(PR_SET_VMA_ANON_NAME): gives anonymous memory a name that maps shows, or takes it away.",
+    fields: { name: optional(NAME) },
+    apply(run, { name }, { state, builder }) {
+      const [PR_SET_VMA, PR_SET_VMA_ANON_NAME] = [0x53564d61n, 0n];
+      const shown = name === undefined ? 0n : builder.scratchString(0, name);
+      builder.succeed("prctl", [PR_SET_VMA, PR_SET_VMA_ANON_NAME, ...addressRange(run), shown]);
+      state.space.change(run.first, run.end, (area) => ({ ...area, anonName: name }));
+    },
+    since: () => [{ release: "5.17", what: "by PR_SET_VMA" }],
+  }),
   definePagesStep({
     op: "madvise",
     about: "madvise(2).",

@@ -11,6 +11,7 @@ import { defaultSeed, defineStep, SLOTS, type StepContext } from "./define_step.
 
 /** Flags and mode of open(2). */
 const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;
+const [AF_INET, SOCK_STREAM] = [2n, 1n];
 const MAX_PATH_LENGTH = 4095;
 const MS_BIND = 4096n;
 /** Where the second path of a call lies in the scratch memory: behind the longest first one. */
@@ -26,6 +27,8 @@ export function withFile(
   const fd = { slot: SLOTS.file };
   if (file.kind === "memfd") {
     builder.syscall("dup", [{ slot: memfdSlot(context, file) }], { keep: SLOTS.file });
+  } else if (file.kind === "tcp") {
+    builder.syscall("socket", [AF_INET, SOCK_STREAM, 0n], { keep: SLOTS.file });
   } else {
     if (file.unlinked) throw new RangeError("the file has no name any more by which it could be opened");
     const path = builder.scratchString(0, usablePath(context, file.path));

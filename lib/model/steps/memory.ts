@@ -19,6 +19,7 @@ import {
   MAP_ANONYMOUS,
   MAP_FLAGS,
   protBits,
+  PROTECTION_KEY_SHIFT,
   PROTECTIONS,
   vmFlagsAfterMprotect,
   vmFlagsOfMmap,
@@ -33,9 +34,13 @@ import { fillRuns, populate, requireAccess, requireUnsealed } from "./pages.ts";
  * it was. Pages that it cannot read, whether it may or not, or that shared memory holds, are left out.
  */
 export function checkAllPages(context: Pick<StepContext, "state" | "builder">): void {
-  const { space } = context.state;
-  const isChecked = (page: number): boolean =>
-    space.pages.get(page)?.unreadable === undefined && ((space.areaAt(page)?.flags ?? 0n) & VM.READ) !== 0n;
+  const { state } = context;
+  const { space } = state;
+  const isChecked = (page: number): boolean => {
+    const area = space.areaAt(page);
+    return area !== undefined && (area.flags & VM.READ) !== 0n && state.mayUse(area) &&
+      space.pages.get(page)?.unreadable === undefined;
+  };
   const pages = [...space.pages.keys()].filter(isChecked).sort((a, b) => a - b);
   for (let at = 0; at < pages.length;) {
     const first = pages[at]!;
@@ -83,7 +88,6 @@ const NO_FILE = 0xffffffffffffffffn;
 /** mmap's flags, and two words more: the file is opened for reading, the address is below 4 GiB. */
 const MMAP_WORDS = { ...MAP_FLAGS, readonly_file: 0, low: 0 };
 
-const PROTECTION_KEY_SHIFT = 32n;
 const PROTECTION_KEYS = 15n << PROTECTION_KEY_SHIFT;
 
 /** What mprotect(2) makes of areas. With a key of its own the areas get that too. */
@@ -149,9 +153,8 @@ export const MEMORY_STEPS = [
       const map = (fd: OpArgument): void => builder.mmap({ page: start, pages, prot, flags, fd, offset });
       if (file) withFile(context, { file, to: readOnlyFile ? "read" : "write" }, map);
       else map(NO_FILE);
-      const kind = file?.kind === "mem" ? "memory" : file?.isZeroDevice ? undefined : file && "regular";
       const { series } = state.target;
-      const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, file: kind, series }) |
+      const vmFlags = vmFlagsOfMmap({ prot, flags: words, readOnlyFile, file: file?.kind, series }) |
         state.defaultFlags;
       state.nameArea(step.area, { start, pages });
       state.space.map({
@@ -199,11 +202,17 @@ export const MEMORY_STEPS = [
   definePagesStep({
     op: "pkey_protect",
     about: "pkey_alloc(2), and pkey_mprotect(2) with the new key, which restricts nothing by itself.",
-    fields: { prot: oneOf(PROTECTIONS) },
+    fields: {
+      prot: oneOf(PROTECTIONS),
+      rights: optional(oneOf(["none"]), "The target may not use memory with that key from then on."),
+    },
     apply(run, step, context) {
       const { state, builder } = context;
       const key = BigInt(++state.protectionKeys);
-      builder.syscall("pkey_alloc", [0n, 0n], { expected: key });
+      const PKEY_DISABLE_ACCESS = 1n;
+      const rights = step.rights === "none" ? PKEY_DISABLE_ACCESS : 0n;
+      builder.syscall("pkey_alloc", [0n, rights], { expected: key });
+      if (step.rights === "none") state.forbiddenKeys.add(key);
       const prot = protBits(step.prot);
       builder.succeed("pkey_mprotect", [...addressRange(run), BigInt(prot), key]);
       protect(context, run, prot, key);

@@ -71,6 +71,11 @@ export function requireAccess(
     if ((area.flags & (flag === VM.READ ? readable : flag)) === 0n) {
       throw new RangeError(`Area "${area.label}" cannot be ${what}: its protection forbids it`);
     }
+    if (!state.mayUse(area)) {
+      throw new RangeError(
+        `Area "${area.label}" cannot be ${what}: the target's rights to its key forbid it`,
+      );
+    }
     if ((area.flags & VM.UFFD_MISSING) !== 0n) {
       requirePresent(state.space, page, Math.min(area.end, run.first + run.count));
     }

@@ -11,7 +11,7 @@ import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
-import { defineStep, sinceWords, type StepContext } from "./define_step.ts";
+import { defineStep, sinceWords, SLOTS, type StepContext } from "./define_step.ts";
 
 /** dup_mmap (kernel/fork.c): what becomes of the areas in a child. */
 export function forkedSpace({ state }: StepContext): void {
@@ -43,7 +43,7 @@ const MM_FIELDS = {
 const HARMLESS: readonly SyscallName[] = [
   ...["open", "close", "dup", "mkdir", "fsync", "lseek", "fcntl", "pipe2", "socketpair"] as const,
   ...["memfd_create", "userfaultfd", "epoll_create1", "eventfd2", "signalfd4"] as const,
-  ...["getpid", "pidfd_open", "pidfd_getfd", "get_thread_area"] as const,
+  ...["getpid", "pidfd_open", "pidfd_getfd", "get_thread_area", "ioperm", "iopl"] as const,
 ];
 
 /**
@@ -79,7 +79,10 @@ function requireHarmless(
 }
 
 const PR_SET_DUMPABLE = 4n;
-const NAMESPACES = { mount: 0x20000n, pid: 0x20000000n, uts: 0x4000000n } as const;
+const NAMESPACES = {
+  ...{ mount: 0x20000n, pid: 0x20000000n, time: 0x80n, user: 0x10000000n, uts: 0x4000000n },
+} as const;
+const VHOST_SET_OWNER = 0xaf01n;
 
 function expectation(expect: number | string | undefined): bigint | undefined {
   if (expect === undefined) return undefined;
@@ -154,17 +157,40 @@ export const PROCESS_STEPS = [
     },
   }),
   defineStep({
+    op: "vhost",
+    about:
+      "VHOST_SET_OWNER: a thread borrows the address space for as long as the device stays open; a kernel " +
+      "thread, until Linux 6.4.",
+    fields: {},
+    apply(_step, { builder }) {
+      const O_RDWR = 2n;
+      const path = builder.scratchString(0, "/dev/vhost-vsock");
+      builder.syscall("open", [path, O_RDWR], { keep: SLOTS.file });
+      builder.succeed("ioctl", [{ slot: SLOTS.file }, VHOST_SET_OWNER, 0n]);
+    },
+    since: () => [{ release: "4.8", what: "by vhost-vsock" }],
+  }),
+  defineStep({
+    op: "io_setup",
+    about: "io_setup(2): an AIO context, whose ring is mapped as shared memory.",
+    fields: {},
+    apply(_step, { state, builder }) {
+      builder.succeed("io_setup", [1n, builder.scratch(0, new Uint8Array(8))]);
+      state.hasAioRing = true;
+    },
+  }),
+  defineStep({
     op: "unshare",
     about: "unshare(2). In a new mount namespace the target's own program and files are still those of " +
-      "the old one, which its root directory does not lead to; children live in a new pid " +
+      "the old one, which its root directory does not lead to; children live in a new pid or time " +
       "namespace, the caller does not.",
-    fields: { namespace: oneOf(["mount", "pid", "uts"]) },
+    fields: { namespace: oneOf(keysOf(NAMESPACES)) },
     apply(step, { state, builder }) {
       const flags = NAMESPACES[step.namespace];
       builder.succeed("unshare", [flags]);
       if (step.namespace === "mount") state.hasOtherRoot = state.hasOwnMounts = true;
     },
-    since: ({ namespace }) => sinceWords({ pid: "3.8" }, [namespace]),
+    since: ({ namespace }) => sinceWords({ pid: "3.8", user: "3.8", time: "5.6" }, [namespace]),
   }),
   defineStep({
     op: "syscall",

@@ -10,6 +10,7 @@
 #include "channel.h"
 #include "devices.h"
 #include "../common/syscall.h"
+#include "../common/text.h"
 
 // Not in the headers for user space.
 #define MNT_DETACH 2
@@ -61,15 +62,28 @@ void boot_mount_writable(void)
 	boot_empty_run();
 }
 
-// Where there is Yama it allows a task to look into its own children alone: the scenarios know of no such rule.
-static void unrestrict_ptrace(void)
-{
-	long fd = SYS(open, "/proc/sys/kernel/yama/ptrace_scope", O_WRONLY | O_CLOEXEC);
+// What a kernel does that the scenarios do not speak of: Yama allows a task to look into its own children alone, and
+// khugepaged gives memory pages that no step has made, whenever it comes by. What is not there is not written to.
+static const struct {
+	const char *path;
+	const char *value;
+} SETTINGS[] = {
+	{ "/proc/sys/kernel/yama/ptrace_scope", "0" },
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "0" },
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_swap", "0" },
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_shared", "0" },
+};
 
-	if (fd < 0)
-		return;
-	SYS(write, fd, "0", 1);
-	SYS(close, fd);
+static void write_settings(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(SETTINGS); i++) {
+		long fd = SYS(open, SETTINGS[i].path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		SYS(write, fd, SETTINGS[i].value, text_length(SETTINGS[i].value));
+		SYS(close, fd);
+	}
 }
 
 void boot_mount_all(void)
@@ -90,7 +104,7 @@ void boot_mount_all(void)
 	if (null > 2)
 		SYS(close, null);
 	boot_mount_writable();
-	unrestrict_ptrace();
+	write_settings();
 }
 
 // All ports are of one device, whose number the kernel counts from 0 up.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "caller.h"
 
+#include <asm/poll.h>
 #include <asm/signal.h>
+#include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/mman.h>
 #include <linux/time.h>
 
 #include "../common/syscall.h"
@@ -11,6 +15,13 @@
 #define IMAGE_FD 3
 #define RLIMIT_FSIZE 1
 #define SIG_IGNORE ((void *)1)
+
+// What mmap(2), as SYS() calls it, counts offsets in.
+#ifdef __x86_64__
+#define MMAP_UNIT 1
+#else
+#define MMAP_UNIT PAGE_BYTES
+#endif
 
 static void ignore_signal(int signal)
 {
@@ -61,9 +72,36 @@ static long probe_kernel_address(void)
 	return error < 0 ? error : SYS(write, fds[1], address, 1);
 }
 
+// Has an io_uring of this process poll a descriptor, again and again. What the mappings hold stays when the descriptors
+// are closed.
+static long poll_for_work(int fd)
+{
+	struct io_uring_params params;
+
+	memset(&params, 0, sizeof(params));
+	long ring = SYS(io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		return ring;
+	u8 *queue = (u8 *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *entry = (void *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+						 IORING_OFF_SQES / MMAP_UNIT);
+
+	if ((unsigned long)queue >= -PAGE_BYTES || (unsigned long)entry >= -PAGE_BYTES)
+		return -ENOMEM;
+	*entry = (struct io_uring_sqe){
+		.opcode = IORING_OP_POLL_ADD, .fd = fd, .poll32_events = POLLIN, .len = IORING_POLL_ADD_MULTI,
+	};
+	*(u32 *)(void *)(queue + params.sq_off.array) = 0;
+	*(u32 *)(void *)(queue + params.sq_off.tail) = 1;
+	return SYS(io_uring_enter, ring, 1, 0, 0, NULL, 0);
+}
+
 // Nothing is open but the image, and there are no handlers but the one that was asked for.
 void caller_run(const struct command *call, int fd, struct call_outcome *outcome)
 {
+	if (call->work_fd != NEVER)
+		outcome->result = poll_for_work((int)call->work_fd);
 	if (fd >= 0 && fd != IMAGE_FD)
 		SYS(dup2, fd, IMAGE_FD);
 	sys_close_range(0, IMAGE_FD - 1);
@@ -76,9 +114,10 @@ void caller_run(const struct command *call, int fd, struct call_outcome *outcome
 	}
 	if (call->rlimit_fsize != NEVER)
 		sys_set_limit(RLIMIT_FSIZE, call->rlimit_fsize);
-	outcome->result = sys_set_ids((u32)call->uid,
-				      call->euid == NEVER ? (u32)call->uid : (u32)call->euid,
-				      (u32)call->gid);
+	if (outcome->result >= 0)
+		outcome->result = sys_set_ids((u32)call->uid,
+					      call->euid == NEVER ? (u32)call->uid : (u32)call->euid,
+					      (u32)call->gid);
 	if (outcome->result < 0)
 		SYS(exit_group, 1);
 	if (call->alarm != 0) {

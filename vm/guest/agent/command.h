@@ -37,6 +37,8 @@
 	DO(fail_nth, 0) \
 	/* The caller has a handler for this signal; 0: for none. */ \
 	DO(handled_signal, 0) \
+	/* Its io_uring polls this descriptor, and leaves work for it when there is something to read. */ \
+	DO(work_fd, NEVER) \
 	/* Whether SIGPIPE and SIGXFSZ are ignored. */ \
 	DO(ignores_signals, 0) \
 	/* Descriptors of the agent in place of a pipe: what the caller gets (NEVER: one that is not open), and where \

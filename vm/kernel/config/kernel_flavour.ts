@@ -13,7 +13,14 @@ interface FlavourTraits {
   readonly hasDebugfs: boolean;
   /** Whether it keeps a shadow of its memory, which takes room. */
   readonly hasShadow: boolean;
+  /** Kernel parameters of its guests. */
+  readonly parameters: readonly string[];
 }
+
+/** The kernel parameter with which memory gets huge pages without being asked for. */
+export const HUGE_PAGES_ALWAYS = "transparent_hugepage=always";
+
+const NONE: readonly string[] = [];
 
 /**
  * What a kernel is built for, besides its architecture:
@@ -25,13 +32,17 @@ interface FlavourTraits {
  * - `distro`: with what a distribution's configuration has on that touches images.
  */
 export const FLAVOURS = {
-  plain: { slowdown: 1, processors: 1, hasDebugfs: false, hasShadow: false },
-  debug: { slowdown: 8, processors: 1, hasDebugfs: true, hasShadow: true },
-  fault: { slowdown: 2, processors: 1, hasDebugfs: true, hasShadow: false },
-  smp: { slowdown: 4, processors: 4, hasDebugfs: false, hasShadow: false },
-  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true, hasShadow: true },
-  distro: { slowdown: 4, processors: 2, hasDebugfs: false, hasShadow: false },
-} as const satisfies Readonly<Record<string, FlavourTraits>>;
+  plain: { slowdown: 1, processors: 1, hasDebugfs: false, hasShadow: false, parameters: NONE },
+  debug: { slowdown: 8, processors: 1, hasDebugfs: true, hasShadow: true, parameters: NONE },
+  fault: { slowdown: 2, processors: 1, hasDebugfs: true, hasShadow: false, parameters: NONE },
+  smp: { slowdown: 4, processors: 4, hasDebugfs: false, hasShadow: false, parameters: NONE },
+  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true, hasShadow: true, parameters: NONE },
+  distro: {
+    ...{ slowdown: 4, processors: 2, hasDebugfs: true, hasShadow: false },
+    // Two nodes of one processor each; page table isolation as on processors that need it.
+    parameters: [HUGE_PAGES_ALWAYS, "numa=fake=2", "pti=on"],
+  },
+} satisfies Readonly<Record<string, FlavourTraits>>;
 
 /** A name of {@linkcode FLAVOURS}. */
 export type KernelFlavour = keyof typeof FLAVOURS;
@@ -55,8 +66,12 @@ export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: 
 /** Files whose lines the `fault` flavour counts, by the name of their object without `.o`. */
 const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
 
+const LONG_VERSION = "1-as-long-as-utsname-has-room-for-the-version-of-a-kernel-and-then-some";
+
 /** Variables for the kernel's make, `NAME=value`. */
 export function flavourMakeVariables(flavour: KernelFlavour): string[] {
   // On the command line, so that the kernel code carries nothing that only we need (scripts/Makefile.lib).
-  return flavour === "fault" ? COUNTED_OBJECTS.map((name) => `GCOV_PROFILE_${name}.o=y`) : [];
+  if (flavour === "fault") return COUNTED_OBJECTS.map((name) => `GCOV_PROFILE_${name}.o=y`);
+  // Distributions say much there. The kernel cuts it to the 64 bytes that an image has for it, too.
+  return flavour === "distro" ? [`KBUILD_BUILD_VERSION=${LONG_VERSION}`] : [];
 }
