@@ -15,7 +15,6 @@ export class SchemaError extends SyntaxError {
 
 /** How {@linkcode parseJson} tells of mistakes. */
 interface ParseOptions {
-  /** What its errors begin with: the file. */
   readonly file: string;
   /** The class of its errors; {@linkcode SchemaError} by default. */
   readonly error?: new (message: string) => Error;

@@ -47,7 +47,6 @@ export class CoreComparison {
   compared = 0;
   /** Pages of anonymous memory that the image leaves out and the core shows as zeros. */
   zero = 0;
-  /** Pages of the image that the core leaves out. */
   notInCore = 0;
   /** Pages of the image that could not be judged, since the core's writer could not read their section. */
   unread = 0;

@@ -89,14 +89,12 @@ export function compareImage(
   };
 }
 
-/** How far an image could be decoded. */
 interface Walk {
   readonly length: number;
   pages: number;
   /** Where the last whole part of it ends. */
   end: number;
   tail?: ImageNode;
-  /** Why it could not be decoded any further. */
   error?: MalformedImageError;
 }
 

@@ -128,7 +128,6 @@ export class MemoryComparison {
     else this.#context.collector.header(node, 0);
   }
 
-  /** The addresses and pages of a chunk. */
   pages(node: PagesNode): void {
     this.#pages?.pages(node);
   }
@@ -170,7 +169,6 @@ export class MemoryComparison {
     this.#areasWithoutVma(before);
   }
 
-  /** Nothing of the VMA may follow its record. */
   #endAfterRecord({ entry }: ExpectedVma): void {
     if (this.#hasContents) {
       this.#context.collector.report({

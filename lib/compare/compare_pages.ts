@@ -58,7 +58,6 @@ export class PageComparison {
     this.#records.push(node);
   }
 
-  /** The addresses and pages of a chunk. */
   pages(node: PagesNode): void {
     const { collector, dialect } = this.#context;
     if (node.counted === "cumulative" && dialect === "port") {

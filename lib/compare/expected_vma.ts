@@ -20,7 +20,6 @@ export interface ExpectedPage {
 
 /** Pages of a VMA. */
 export interface ExpectedPages {
-  /** Ascending. */
   readonly pages: readonly ExpectedPage[];
   /** How many of the optional ones must be in the image. */
   readonly optional: number;

@@ -113,7 +113,6 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   return [...lines, ...explainRecord("TAIL")];
 }
 
-/** How the call that the stop describes ends. */
 function explainCall({ call }: CompiledStop): string[] {
   if (!call) return [];
   const { name, why, written, sees } = call.outcome;

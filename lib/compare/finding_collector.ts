@@ -48,7 +48,6 @@ export class FindingCollector {
   readonly #perId = new Map<string, number>();
   readonly #knownErrors = new Map<string, KnownError>();
 
-  /** @param length bytes in the image */
   constructor(length: number) {
     this.coverage = new ByteCoverage(length);
   }

@@ -82,11 +82,9 @@ const EXEC = 4n;
 
 /** What all records depend on. */
 interface Format extends ImageFormat {
-  /** Fields of HEAD. */
   readonly head: WrittenFields<"HEAD">;
 }
 
-/** Text in a field of 64 bytes. */
 function text64(text: string): Uint8Array {
   const bytes = new Uint8Array(64);
   new TextEncoder().encodeInto(text, bytes);
@@ -162,7 +160,6 @@ function chunksOf(count: number, { wordSize, dialect }: Format): [bigint, number
   return chunks;
 }
 
-/** vm_page_prot of a mapping. */
 function protOf({ flags = RW_FLAGS }: VmaSpec, { head, wordSize }: Format): bigint {
   const series = kernelSeries(head.major ?? 0, head.minor ?? 0, head.patch ?? 0) ?? "6.1";
   return pageProt(flags, { series, arch: wordSize === 8 ? "x86_64" : "i386" });

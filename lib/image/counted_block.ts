@@ -62,25 +62,19 @@ export const BY_SIZE = { field: "xstate_size", id: "E_XSTATE_SIZE", unit: 1, mos
 
 /** Raw bytes that were read by the count in a field of a record. */
 export interface CountedBlock {
-  /** The record with the count. */
   readonly node: RecordNode;
-  /** Path of the bytes. */
   readonly path: string;
-  /** The field. */
   readonly field: string;
   /** What a wrong count is called. */
   readonly id: RuleId;
-  /** How many units were read. */
   readonly count: number;
   /** What the field counts beside these: chunks before this one, as posted. */
   readonly base?: number;
-  /** Bytes of a unit. */
   readonly unit: number;
   /** Most units that there can be. */
   readonly most: number;
   /** The record whose state the bytes are, where their number stands in another one. */
   readonly sizeOf?: RecordNode;
-  /** Records that may follow. */
   readonly next: readonly RecordName[];
   /** The bytes, less than there should be where the image ends. */
   readonly bytes: Uint8Array;

@@ -28,7 +28,6 @@ import { readStruct } from "./struct_codec.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";
 import { dataView, hex, wordsOf } from "../bytes.ts";
 
-/** Bytes of a record header. */
 const HEADER_SIZE = RECORD_HEADER.size;
 const NO_BYTES = new Uint8Array(0);
 /** How often a wrong count is looked for, which may take 16 MiB each time. */
@@ -70,7 +69,6 @@ export class Decoder {
   #chunks = new ChunkCounter(this.#format);
   #guesses = MAX_GUESSES;
 
-  /** A decoder for one image. */
   constructor(options: DecodeOptions) {
     this.#options = options;
     this.#offset = options.start ?? 0;
@@ -226,7 +224,6 @@ export class Decoder {
     yield { kind: "pages", ...place, wordSize, count, counted, vaddrs, pagesOffset, pages };
   }
 
-  /** How many pages a PGARR really announces. */
   *#reading(node: RecordNodeOf<"PGARR">): Steps<ChunkReading> {
     const { wordSize, dialect } = this.#format;
     const { nr_pages } = node.fields;
@@ -242,7 +239,6 @@ export class Decoder {
     return fitting ?? (isOwn ? first : this.#failField(node, "nr_pages", this.#chunks.tooMany(nr_pages)));
   }
 
-  /** The table of tasks, the LDT, the TLS entries. */
   *#units(node: Extract<RecordNode, { name: "TREE" | "MM_CONTEXT" | "THREAD" }>): Steps<void> {
     const { field, id, limit, text, most, unit, ...block } = BLOCKS[node.name];
     const values = node.fields as Readonly<Record<string, number>>;

@@ -26,7 +26,6 @@ export interface WrittenHeader {
 /** The fields of a record; those that are left out are 0. */
 export type WrittenFields<N extends RecordName> = Partial<RecordFields<N>>;
 
-/** Fields of a struct, all 0. */
 function zeroFields({ fields }: StructDesc): Record<string, number | bigint | Uint8Array> {
   return Object.fromEntries(fields.map(({ name, type, size }) => {
     return [name, type === "u64" ? 0n : type.startsWith("char") ? new Uint8Array(size) : 0];

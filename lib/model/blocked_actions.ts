@@ -12,11 +12,9 @@ import { VM } from "../abi/vm_flags.ts";
 export type PlannedAction = ActionSpec & {
   /** First byte of the area, or of the page of a poke. */
   readonly address: bigint;
-  /** Bytes of the area. */
   readonly length: number;
   /** The file's path as the target's root sees it. */
   readonly path: string;
-  /** The path that it gets. */
   readonly newPath: string;
 };
 

@@ -51,7 +51,6 @@ const KNOWN_NUMBERS: Readonly<Record<number, keyof typeof PROCESSES>> = {
 /** PID_MAX_LIMIT: no process has this pid or a higher one. */
 const PID_MAX_LIMIT = 4_194_304;
 
-/** Schema of whose pid a call is given. */
 const CALL_PID = either(
   `${Object.keys(PROCESSES).join(", ")} or a number`,
   oneOf(keysOf(PROCESSES)),
@@ -69,7 +68,6 @@ export function isSelf(pid: CallPid | undefined): boolean {
   return pid === "self" || pid === 0;
 }
 
-/** Who calls, and whose process the target is. */
 interface PidContext {
   readonly uid: number;
   readonly euid?: number;
@@ -105,7 +103,6 @@ function wordOf(pid: number): keyof typeof PROCESSES {
   );
 }
 
-/** Flags of open(2) that an output may have. */
 const OPEN_FLAGS = [
   "O_RDONLY",
   "O_WRONLY",
@@ -119,7 +116,6 @@ const OPEN_FLAGS = [
 /** One of {@linkcode OPEN_FLAGS}. */
 export type OpenFlag = (typeof OPEN_FLAGS)[number];
 
-/** Seals that a memfd may have. */
 const SEALS = ["F_SEAL_GROW", "F_SEAL_WRITE"] as const;
 
 const MAX_BYTES = 2 ** 40;
@@ -195,9 +191,7 @@ const AREA = { area: NAME };
 
 const ACTIONS = [
   object({ at: AT, do: is("nothing") }),
-  /** SIGKILL for the target. */
   object({ at: AT, do: is("kill") }),
-  /** SIGCONT for the target. */
   object({ at: AT, do: is("cont") }),
   object({
     at: AT,

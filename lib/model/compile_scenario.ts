@@ -12,15 +12,11 @@ export type { CompiledStop } from "./steps/define_step.ts";
 
 /** A scenario made ready for one target: what it runs, what must come back, and what each image must be. */
 export interface CompiledScenario {
-  /** What it was made from. */
   readonly scenario: Scenario;
-  /** What it was made for. */
   readonly target: CompileTarget;
-  /** The target's program. */
   readonly ops: readonly TargetOp[];
   /** What the calls of the program must give, in order. */
   readonly results: readonly ExpectedResult[];
-  /** The checkpoints, in order. */
   readonly stops: readonly CompiledStop[];
 }
 

@@ -63,7 +63,6 @@ const ERRNOS = Object.entries(ERRNO).filter(([, number]) => number < 512).map(([
 /** The name of an errno. */
 export const ERRNO_NAME = v.picklist(ERRNOS, `the name of an errno, such as "EINVAL"`);
 
-/** Signals that may end the caller of checkpoint(2). */
 const FATAL_SIGNALS = ["SIGKILL", "SIGPIPE", "SIGTERM", "SIGUSR1", "SIGXFSZ"];
 
 /** How a checkpoint ends. */

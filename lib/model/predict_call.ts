@@ -31,21 +31,17 @@ export interface CallOutcome {
   readonly sees: "before" | "after";
   /** From which byte on an image that shows the state before may also show what happened meanwhile. */
   readonly tornAt?: number;
-  /** The reason, in words. */
   readonly why: string;
 }
 
 /** A call that a stop describes: how it is made and what must come of it. */
 export interface CallPlan {
-  /** Who calls, with what. */
   readonly caller: Required<CallSpec>;
-  /** Where to. */
   readonly output: OutputSpec;
   /** What happens while it waits for its reader. */
   readonly whileBlocked: readonly PlannedAction[];
   /** Which state of the target further checkpoints show that are made meanwhile. */
   readonly othersSee: readonly CallOutcome["sees"][];
-  /** How it must end. */
   readonly outcome: CallOutcome;
   /** What becomes of the target meanwhile; `busy`: it is not stopped at all, and goes on. */
   readonly target: TargetFate | "busy";
@@ -210,7 +206,6 @@ function lateOutcome(
   return { name: "ok", why: "", written: isDiscarded ? "discarded" : "whole", sees };
 }
 
-/** Where writing fails. */
 function endOfWriting(caller: Required<CallSpec>, output: OutputSpec): EarlyEnd | undefined {
   const { kind, readerClosesAfter, rlimitFsize, position = 0, seals = [], fsSize, path, flags = [] } = output;
   const fatal = caller.signals === "fatal";

@@ -10,7 +10,6 @@ import type { ExpectedResult, OpArgument, ResultRole, TargetOp } from "./target_
 /** What a system call must return: a value, or undefined where any value will do. */
 interface SyscallOptions {
   readonly expected?: bigint | undefined;
-  /** Keeps the result in this slot. */
   readonly keep?: number;
 }
 
@@ -26,7 +25,6 @@ export class ProgramBuilder {
     this.wordSize = wordSize;
   }
 
-  /** Adds an op without a result. */
   emit(op: TargetOp): void {
     this.ops.push(op);
   }

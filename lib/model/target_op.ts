@@ -47,7 +47,6 @@ export type ResultRole = "pid" | "break" | "thread" | "userfaultfd" | "checkpoin
 
 /** What an op that yields a result must yield, in the order of the program. */
 export interface ExpectedResult {
-  /** The op in words, for a finding. */
   readonly what: string;
   /** The exact result; undefined where any will do. */
   readonly expected?: bigint | undefined;

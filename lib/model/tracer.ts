@@ -77,7 +77,6 @@ type DebugSetting = v.InferOutput<typeof DEBUG_SETTING>;
 /** Bytes that a debugger writes into the target before the checkpoint. */
 type TracerPoke = v.InferOutput<typeof POKE>;
 
-/** What stops the target. */
 type StoppedBy = keyof typeof TASK_STATES;
 
 /** What a stop can say of a tracer and of what stops the target. */
@@ -101,9 +100,7 @@ export interface TracerWork {
   readonly pokes: readonly { readonly address: bigint; readonly bytes: Uint8Array }[];
   /** Bytes to write to pages outside of areas; they are taken out again after the checkpoint. */
   readonly copied: readonly CopiedPage[];
-  /** What stops it meanwhile. */
   readonly stoppedBy: StoppedBy;
-  /** What it does in place of stopping. */
   readonly busy: Busy | undefined;
 }
 

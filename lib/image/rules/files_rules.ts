@@ -16,12 +16,10 @@ export class FilesRules {
   #hasData = false;
   readonly #objects = new Set<number>();
 
-  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
-  /** Takes the next record. */
   visit(node: RecordNode): void {
     switch (node.name) {
       case "TREE":
@@ -47,7 +45,6 @@ export class FilesRules {
     }
   }
 
-  /** Takes the table after TREE. */
   pids(node: PidsNode): void {
     this.#pids = node;
     node.entries.forEach(({ vpid, vtgid, vppid }, i) => {
@@ -57,7 +54,6 @@ export class FilesRules {
     });
   }
 
-  /** The end of the image. */
   finish(): void {
     if (this.#tree === undefined || this.#tree.fields.tasks_nr === this.#tasks) return;
     const report = { message: "not the number of TASK records", expected: String(this.#tasks) };

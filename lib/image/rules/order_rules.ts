@@ -47,12 +47,10 @@ export class OrderRules {
   #allowed: readonly RecordName[] = ["HEAD"];
   #last: RecordNode | undefined;
 
-  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
-  /** Takes the next record. */
   visit(node: RecordNode): void {
     const isOfOthers = node.name === "X86_FSGSBASE" && this.#context.format.wordSize === 4;
     if (!this.#allowed.includes(node.name) && !isOfOthers) this.#wrong(node);

@@ -21,12 +21,10 @@ export class PageRules {
   #index = 0;
   #last = -1n;
 
-  /** Rules for one image. */
   constructor(context: RuleContext) {
     this.#context = context;
   }
 
-  /** Takes the next record. */
   visit(node: RecordNode): void {
     const isEnd = node.name === "PGARR" && node.fields.nr_pages === 0n;
     if (isEnd || node.name === "VMA" || node.name === "MM_CONTEXT") this.#flush(true);
@@ -37,7 +35,6 @@ export class PageRules {
     this.#chunks.push({ record: node, pages: undefined });
   }
 
-  /** The pages of the PGARR before. */
   pages(node: PagesNode): void {
     const chunk = this.#chunks.at(-1);
     if (chunk !== undefined) chunk.pages = node;

@@ -22,7 +22,6 @@ export interface CheckOptions extends FormatOptions {
 
 /** What a rule says when it is broken. */
 interface Report {
-  /** In words. */
   readonly message: string;
   /** What a good image holds there. */
   readonly expected?: string;
@@ -65,46 +64,34 @@ class Areas {
 export class TaskContext {
   /** `parent` of the first record that carries the pid. */
   pid: number | undefined;
-  /** The TASK record. */
   task: RecordNodeOf<"TASK"> | undefined;
-  /** The MM record. */
   mm: RecordNodeOf<"MM"> | undefined;
   /** Number of VMA records so far. */
   vmas = 0;
-  /** The last VMA record. */
   vma: RecordNodeOf<"VMA"> | undefined;
   /** The highest end of a VMA so far. */
   lastEnd = 0n;
-  /** All VMAs so far. */
   readonly areas: Areas = new Areas();
   /** Those of them that can be executed. */
   readonly code: Areas = new Areas();
-  /** The raw LDT. */
   ldt: Uint8Array | undefined;
-  /** The THREAD record. */
   thread: RecordNodeOf<"THREAD"> | undefined;
 }
 
 /** What all rules share: the format, the kernel's constants, what came before, and where findings go. */
 export class RuleContext {
-  /** How to check. */
   readonly options: CheckOptions;
-  /** How the image is read. */
   format: ImageFormat = { dialect: "port", wordSize: 8 };
-  /** Revision of the format. */
   revision = 0;
-  /** The HEAD_ARCH record. */
   headArch: RecordNodeOf<"HEAD_ARCH"> | undefined;
   /** vm_flags of the kernel; undefined for a kernel without a table. */
   flags: VmFlagTable | undefined;
   /** The kinds of page table that the VMAs seen so far allow: with or without NX, PAE or not. */
   pageTables: readonly PageProtOptions[] | undefined;
-  /** The task that is being visited. */
   task: TaskContext = new TaskContext();
   readonly #counts = new Map<RuleId, { count: number; last: Finding }>();
   readonly #findings: Finding[] = [];
 
-  /** A context for one image. */
   constructor(options: CheckOptions) {
     this.options = options;
   }

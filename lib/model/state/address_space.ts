@@ -13,7 +13,6 @@ const MAX_PRESENT_PAGES = 2 ** 18;
 
 const SHARED = VM.SHARED | VM.MAYSHARE;
 
-/** What a kernel makes of faults. */
 interface FaultRules {
   /** Which faults take huge pages; none when not given. */
   readonly huge?: "madvise" | "always" | undefined;
@@ -81,7 +80,6 @@ export class AddressSpace {
     this.#mergeAnonVmas(index, index);
   }
 
-  /** Removes whatever is mapped in [start, end). */
   unmap(start: number, end: number): void {
     this.#split(start);
     this.#split(end);
@@ -140,7 +138,6 @@ export class AddressSpace {
     return rangesWithin(this.#areas, { start, end });
   }
 
-  /** The area that holds a page. */
   areaAt(page: number): Area | undefined {
     const area = this.#areas[this.#indexOf(page)];
     return area && area.start <= page ? area : undefined;

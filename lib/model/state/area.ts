@@ -7,9 +7,7 @@ export interface Area {
   readonly label: string;
   readonly start: number;
   readonly end: number;
-  /** vm_flags as the kernel keeps them. */
   readonly flags: bigint;
-  /** vm_pgoff of `start`, in pages. */
   readonly pgoff: number;
   readonly file?: FileModel | undefined;
   /** The name that anonymous memory was given (CONFIG_ANON_VMA_NAME): areas of different names do not merge. */

@@ -32,7 +32,6 @@ export const MCL = { current: 1, future: 2, onfault: 4 } as const;
 /** A protection as scenarios say it. */
 export const PROTECTIONS = ["none", "r", "w", "x", "rw", "rx", "wx", "rwx"] as const;
 
-/** One of {@linkcode PROTECTIONS}. */
 type Protection = (typeof PROTECTIONS)[number];
 
 /** The bits of a protection. */

@@ -12,7 +12,6 @@ import type { AreaRun, PageSet } from "../state/page_set.ts";
 
 /** A kind of step: everything that there is to know of it. */
 export interface StepDefinition<Step extends { readonly op: string }> {
-  /** Its name in scenarios. */
   readonly op: string;
   /** What a scenario may say of it. */
   readonly schema: v.GenericSchema<Step>;
@@ -32,7 +31,6 @@ export interface Since {
   readonly what: string;
 }
 
-/** A step with certain fields. */
 type StepWith<Op extends string, Fields extends v.ObjectEntries> =
   & { readonly op: Op }
   & v.InferOutput<v.StrictObjectSchema<Fields, undefined>>;
@@ -87,7 +85,6 @@ export function sinceWords(table: Readonly<Record<string, string>>, words: reado
 
 /** One point at which the target is checkpointed. */
 export interface CompiledStop {
-  /** The name that the scenario gave it. */
   readonly label: string;
   /** Whether the target checkpoints itself just before it stops (its image is in file descriptor 6). */
   readonly self: boolean;
@@ -101,7 +98,6 @@ export interface CompiledStop {
   readonly waitsForMerge: boolean;
   /** What a tracer does to the target at this stop, and what stops it. */
   readonly tracer: TracerWork;
-  /** What the image must be. */
   readonly prediction: StopPrediction;
   /** The call that the stop describes, made after the plain one. */
   readonly call?: CallPlan;

@@ -9,7 +9,6 @@ import { addressOf, type PageRun } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defaultSeed, defineStep, SLOTS, type StepContext } from "./define_step.ts";
 
-/** Flags and mode of open(2). */
 const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;
 const [AF_INET, SOCK_STREAM] = [2n, 1n];
 const MAX_PATH_LENGTH = 4095;

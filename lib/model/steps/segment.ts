@@ -106,7 +106,6 @@ const SEGMENT_FLAGS = {
   ...{ not_present: "segNotPresent", useable: "useable", long: "lm" } as const,
 };
 
-/** The `contents` field of a user_desc. */
 const SEGMENT_CONTENTS = ["data", "expand_down", "code", "conforming"] as const;
 
 const MAX_LDT_BYTES = 0x10000;
@@ -119,7 +118,6 @@ const SEGMENT_NUMBER = numberOrText({
     `32 bits such as 4096 or "0x1000", "entry" for the entry's number, or "area:NAME" for its address`,
 });
 
-/** The fields of a user_desc. */
 const SEGMENT = {
   base: optional(SEGMENT_NUMBER, "Base address; 0 when not given."),
   limit: optional(SEGMENT_NUMBER, "Limit; 0 when not given."),
@@ -139,7 +137,6 @@ function segmentNumber(state: ModelState, value: number | string | undefined, en
   return Number(value ?? 0);
 }
 
-/** The user_desc of a step's words for one entry. */
 function userDesc(state: ModelState, words: SegmentSpec, entryNumber: number): UserDesc {
   const flags = (words.flags ?? []).map((word) => [SEGMENT_FLAGS[word], true]);
   return {
