@@ -93,9 +93,9 @@ export class RuleChecker {
     this.#pages.finish(error !== undefined);
     if (error === undefined) this.#files.finish();
     if (this.#trailing !== undefined) {
-      const values = { expected: "the end", actual: `${this.#trailing.length} bytes` };
+      const { node, length } = this.#trailing;
       const id = context.isPort ? "E_TRAILING" : "N_TRAILING";
-      context.report(id, this.#trailing.node, { message: "bytes after TAIL", ...values });
+      context.report(id, node, { expected: "the end", actual: `${length} bytes` });
     }
     const findings = context.findings();
     if (error === undefined) return findings;

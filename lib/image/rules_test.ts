@@ -48,7 +48,7 @@ Deno.test("checkImage() names what a v11 image has as posted, once each, as note
     "N_FS_NOT_SAVED",
   ]);
   const [, { message, count } = {}] = findings;
-  assertEquals([message, count], ["nr_pages is cumulative from chunk 2 on: as posted", 3]);
+  assertEquals([message, count], ["nr_pages is cumulative from chunk 2 on: cnt is never reset", 3]);
 });
 
 Deno.test("the chunks of the code as posted are valid in v11, and a corrected writer's are not", () => {

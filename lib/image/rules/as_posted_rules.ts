@@ -74,8 +74,7 @@ export function checkAsPosted(
       const values = { expected, actual: hex(value) };
       context.reportField("E_PADDING", node, name, { message, ...values });
     } else if (value !== 0n) {
-      const message = "unused bytes hold what the buffer held before: as posted";
-      context.reportField("N_STALE_PADDING", node, name, { message, actual: hex(value) });
+      context.reportField("N_STALE_PADDING", node, name, { actual: hex(value) });
     }
   }
   if (node.name === "CPU") checkCpuAsPosted(node, context);
@@ -83,15 +82,13 @@ export function checkAsPosted(
 
 function checkCpuAsPosted(node: RecordNodeOf<"CPU">, context: RuleContext): void {
   const { fs, gs, uses_debug, debugreg7 } = node.fields;
-  const lost = "fs is the kernel's, the task's is lost: as posted";
-  context.reportField("N_FS_NOT_SAVED", node, "fs", { message: lost, actual: hex(fs & 0xffffn) });
+  context.reportField("N_FS_NOT_SAVED", node, "fs", { actual: hex(fs & 0xffffn) });
   if (fs > 0xffffn || gs > 0xffffn) {
-    const message = "only 16 bits of fs and gs are written: as posted";
-    context.reportField("N_SELECTOR_HIGH", node, "gs", { message, actual: `fs ${hex(fs)}, gs ${hex(gs)}` });
+    context.reportField("N_SELECTOR_HIGH", node, "gs", { actual: `fs ${hex(fs)}, gs ${hex(gs)}` });
   }
   if (uses_debug !== (hasBreakpoint(debugreg7) ? 1 : 0)) {
-    const message = "tests a bit number for a bit, so it tells nothing of breakpoints: as posted";
+    // A bit number was tested for a bit.
     const actual = `${uses_debug} with dr7 ${hex(debugreg7)}`;
-    context.reportField("N_USES_DEBUG", node, "uses_debug", { message, actual });
+    context.reportField("N_USES_DEBUG", node, "uses_debug", { actual });
   }
 }

@@ -47,16 +47,15 @@ export function checkCpu(node: Cpu, context: RuleContext): void {
   const { used_math } = node.fields;
   if (context.isPort ? used_math === 1 : used_math <= 1) return;
   const expected = context.isPort ? "1" : "0 or 1";
-  context.reportField("E_USED_MATH", node, "used_math", { message: "impossible used_math", expected });
+  context.reportField("E_USED_MATH", node, "used_math", { expected });
 }
 
 function checkWidths(node: Cpu, context: RuleContext): void {
   const wide = (names: readonly (keyof Cpu["fields"])[], limit: bigint): void => {
     for (const name of names) {
       if (BigInt(node.fields[name]) <= limit) continue;
-      const message = "more bits than the register has";
       const expected = limit === 0n ? "0" : `at most ${hex(limit)}`;
-      context.reportField("E_CPU_WIDTH", node, name, { message, expected });
+      context.reportField("E_CPU_WIDTH", node, name, { expected });
     }
   };
   if (context.format.wordSize === 4) {
@@ -78,9 +77,8 @@ function checkSelectors(node: Cpu, context: RuleContext): void {
     // A stack in a TLS segment is possible, code is not.
     const isTls = name === "ss" && (value & 7n) === 3n && isTlsEntry(value, context);
     if (known.includes(value) || isLocal || isTls) continue;
-    const message = `no program can run with this ${name}`;
     const expected = `${known.map(hex).join(" or ")}, or an entry of the LDT that is not empty`;
-    context.reportField("E_CPU_SELECTOR", node, name, { message, expected });
+    context.reportField("E_CPU_SELECTOR", node, name, { expected });
   }
   const entries: readonly number[] = DATA_ENTRIES[wordSize];
   // v11 does not save fs, and leaves bits of gs as they were.
@@ -89,8 +87,7 @@ function checkSelectors(node: Cpu, context: RuleContext): void {
     // An entry of the LDT may be gone, and the selector still there: only the next load would notice.
     if (value > 0xffffn || (value & TABLE_LDT) !== 0n) continue;
     if (entries.includes(Number(value >> 3n)) || isTlsEntry(value, context)) continue;
-    const message = "no program can load this selector";
-    context.reportField("N_CPU_SELECTOR", node, name, { message });
+    context.reportField("N_CPU_SELECTOR", node, name);
   }
 }
 
@@ -131,14 +128,14 @@ function checkAddresses(node: Cpu, context: RuleContext): void {
   if (isNarrow || context.task.mm === undefined) return;
   if (!isCanonical(ip) || (cs === 0x23n && ip > 0xffff_ffffn && wordSize === 8)) {
     const expected = cs === 0x23n ? "at most 32 bits" : "bits 56 to 63 all alike";
-    context.reportField("E_CPU_IP", node, "ip", { message: "no code can be there", expected });
+    context.reportField("E_CPU_IP", node, "ip", { expected });
   } else if (isFlatCode && code.lacks(ip) && ip - ip % PAGE_SIZE_BIG !== VSYSCALL) {
-    context.reportField("N_CPU_IP", node, "ip", { message: "in no mapping that can be executed" });
+    context.reportField("N_CPU_IP", node, "ip");
   }
   // The first push of an empty stack goes below its end.
   const isFlatStack = (SELECTORS[wordSize].ss as readonly bigint[]).includes(ss);
   if (isFlatStack && areas.lacks(sp) && (sp === 0n || areas.lacks(sp - 1n))) {
-    context.reportField("N_CPU_SP", node, "sp", { message: "in no mapping" });
+    context.reportField("N_CPU_SP", node, "sp");
   }
 }
 
@@ -197,17 +194,14 @@ export function hasBreakpoint(debugreg7: bigint): boolean {
 /** X86_FSGSBASE: canonical addresses. */
 export function checkFsGsBase(node: RecordNodeOf<"X86_FSGSBASE">, context: RuleContext): void {
   if (context.format.wordSize === 4) {
-    const message = "a 32-bit kernel does not know these bases";
-    return context.report("E_FSGSBASE", node, { message, expected: "no such record", actual: "one" });
+    return context.report("E_FSGSBASE", node, { expected: "no such record", actual: "one" });
   }
   for (const name of ["fsbase", "gsbase"] as const) {
     const value = node.fields[name];
     if (!isCanonical(value)) {
-      const expected = "bits 56 to 63 all alike";
-      context.reportField("E_FSGSBASE", node, name, { message: "not a canonical address", expected });
+      context.reportField("E_FSGSBASE", node, name, { expected: "bits 56 to 63 all alike" });
     } else if (value >= context.abi.userLimit) {
-      const expected = `below ${hex(context.abi.userLimit)}`;
-      context.reportField("N_FSGSBASE", node, name, { message: "outside user space", expected });
+      context.reportField("N_FSGSBASE", node, name, { expected: `below ${hex(context.abi.userLimit)}` });
     }
   }
 }
@@ -238,14 +232,13 @@ export function checkXstate(node: XstateNode, context: RuleContext): void {
   const at = FXSAVE_FIELDS.mxcsr.offset;
   const mxcsr = view.getUint32(at, true);
   if ((mxcsr & ~mask) !== 0) {
-    const values = { expected: `only bits of ${hex(mask)}`, actual: hex(mxcsr), at };
-    context.report("E_XSTATE_MXCSR", node, { message: "reserved bits of MXCSR", ...values });
+    const expected = `only bits of ${hex(mask)}`;
+    context.report("E_XSTATE_MXCSR", node, { expected, actual: hex(mxcsr), at });
   }
   if (arch.has_xsave === 0 || bytes.length < EXTENDED) return;
   const compaction = view.getBigUint64(XCOMP_BV, true);
   if (compaction !== 0n) {
-    const values = { expected: "0", actual: hex(compaction), at: XCOMP_BV };
-    context.report("E_XSTATE_COMPACTED", node, { message: "xcomp_bv is set", ...values });
+    context.report("E_XSTATE_COMPACTED", node, { expected: "0", actual: hex(compaction), at: XCOMP_BV });
   }
   const expectZero = (id: RuleId, from: number, to: number, what: string): void => {
     const bad = bytes.subarray(from, to).findIndex((byte) => byte !== 0);

@@ -61,11 +61,9 @@ export function checkMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: RuleCo
   context.expectField("E_LDT_SIZE", node, "ldt_entry_size", LDT_ENTRY_SIZE);
   if (context.isPort || nldt === 0) return;
   if (nldt % LDT_STEP !== 0 || nldt > LDT_ENTRIES) {
-    const report = { message: "not a size that 2.6.28 allocates", expected: `a multiple of ${LDT_STEP}` };
-    context.reportField("E_LDT_COUNT", node, "nldt", report);
+    context.reportField("E_LDT_COUNT", node, "nldt", { expected: `a multiple of ${LDT_STEP}` });
   } else {
-    const message = "nldt is the allocated size, not the number of entries in use: as posted";
-    context.reportField("N_LDT_ALLOCATED", node, "nldt", { message });
+    context.reportField("N_LDT_ALLOCATED", node, "nldt");
   }
 }
 
@@ -87,6 +85,5 @@ export function checkTls(node: TlsNode, context: RuleContext): void {
   const used = checkEntries(node, context, (entry) => context.isPort ? tlsFault(entry) : undefined);
   const { thread } = context.task;
   if (thread === undefined || thread.fields.ntls === used) return;
-  const message = "not the number of entries that are not empty";
-  context.reportField("E_TLS_COUNT", thread, "ntls", { message, expected: String(used) });
+  context.reportField("E_TLS_COUNT", thread, "ntls", { expected: String(used) });
 }

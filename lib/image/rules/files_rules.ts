@@ -56,8 +56,7 @@ export class FilesRules {
 
   finish(): void {
     if (this.#tree === undefined || this.#tree.fields.tasks_nr === this.#tasks) return;
-    const report = { message: "not the number of TASK records", expected: String(this.#tasks) };
-    this.#context.reportField("E_TREE_COUNT", this.#tree, "tasks_nr", report);
+    this.#context.reportField("E_TREE_COUNT", this.#tree, "tasks_nr", { expected: String(this.#tasks) });
   }
 
   #checkPid(node: RecordNodeOf<"MM">): void {
@@ -97,8 +96,7 @@ export class FilesRules {
   #data(node: RecordNodeOf<"FD_DATA">): void {
     this.#hasData = true;
     if (!FD_TYPES.includes(node.fields.fd_type)) {
-      const report = { message: "unknown type of open file", expected: FD_TYPES.join(" or ") };
-      this.#context.reportField("E_FD_TYPE", node, "fd_type", report);
+      this.#context.reportField("E_FD_TYPE", node, "fd_type", { expected: FD_TYPES.join(" or ") });
     }
     const objref = this.#entry?.fields.objref;
     if (objref === undefined || node.header.parent === objref) return;
@@ -112,7 +110,6 @@ export class FilesRules {
     const files = this.#files;
     this.#files = undefined;
     if (files === undefined || files.fields.nfds === this.#entries) return;
-    const report = { message: "not the number of FD_ENT records", expected: String(this.#entries) };
-    this.#context.reportField("E_FD_COUNT", files, "nfds", report);
+    this.#context.reportField("E_FD_COUNT", files, "nfds", { expected: String(this.#entries) });
   }
 }

@@ -49,7 +49,7 @@ function checkText(
 ): void {
   const bytes = node.fields[name];
   const end = bytes.indexOf(0);
-  if (end < 0) context.reportField("N_HEAD_NO_NUL", node, name, { message: `${name} fills its 64 bytes` });
+  if (end < 0) context.reportField("N_HEAD_NO_NUL", node, name);
   const length = end < 0 ? bytes.length : end;
   const bad = bytes.findIndex((byte, i) => i < length ? byte < 0x20 || byte > 0x7e : byte !== 0);
   // The kernel's build number comes first (scripts/mkcompile_h).
@@ -90,8 +90,7 @@ export function checkHeadArch(node: RecordNodeOf<"HEAD_ARCH">, context: RuleCont
 /** TAIL: its magic. */
 export function checkTail(node: RecordNodeOf<"TAIL">, context: RuleContext): void {
   if (node.fields.magic === TAIL_MAGIC) return;
-  const message = "wrong magic number at the end";
-  context.reportField("E_MAGIC_TAIL", node, "magic", { message, expected: hex(TAIL_MAGIC) });
+  context.reportField("E_MAGIC_TAIL", node, "magic", { expected: hex(TAIL_MAGIC) });
 }
 
 /**
@@ -116,13 +115,13 @@ export function checkTask(node: RecordNodeOf<"TASK">, context: RuleContext): voi
   context.task.task = node;
   const states = STATES[context.flags?.series ?? "6.1"];
   if (!states.includes(state)) {
-    const message = "no task in this state can be checkpointed";
-    context.reportField("E_TASK_STATE", node, "state", { message, expected: states.map(hex).join(", ") });
+    context.reportField("E_TASK_STATE", node, "state", {
+      expected: states.map((one) => hex(one)).join(", "),
+    });
   }
   context.expectField("E_TASK_EXIT", node, "exit_state", 0);
   if (exit_code > 0xffff) {
-    const message = "impossible exit code";
-    context.reportField("E_TASK_EXIT", node, "exit_code", { message, expected: "at most 0xffff" });
+    context.reportField("E_TASK_EXIT", node, "exit_code", { expected: "at most 0xffff" });
   }
   if (exit_signal > MAX_EXIT_SIGNAL && (context.isPort || exit_signal !== NO_SIGNAL)) {
     const message = exit_signal === NO_SIGNAL ? "a thread that leads no process" : "no such signal";
@@ -153,9 +152,5 @@ export function checkComm(node: RecordNodeOf<"STRING">, context: RuleContext): v
     return context.report("E_COMM", node, { message: "bytes after the NUL", expected: "0x0", actual, at });
   }
   const actual = JSON.stringify(displayText(payload.subarray(end + 1 + rest)));
-  context.report("N_COMM_TAIL", node, {
-    message: "bytes of an older comm after the NUL: as posted",
-    actual,
-    at,
-  });
+  context.report("N_COMM_TAIL", node, { actual, at });
 }

@@ -48,19 +48,17 @@ export function checkMapCount(context: RuleContext): void {
   if (mm === undefined) return;
   const { fields } = mm;
   if (fields.map_count !== vmas) {
-    const report = { message: "not the number of VMA records", expected: String(vmas) };
-    return context.reportField("E_MAP_COUNT", mm, "map_count", report);
+    return context.reportField("E_MAP_COUNT", mm, "map_count", { expected: String(vmas) });
   }
-  const message = "in no mapping: the program has unmapped or moved it";
   for (const [start, end] of MM_AREAS) {
     // Between two segments of a program there may be a hole; the page in which the heap starts may be of the data.
     if (start === "start_brk" || fields[start] >= fields[end]) continue;
-    if (areas.lacks(fields[start])) context.reportField("N_MM_UNMAPPED", mm, start, { message });
-    else if (areas.lacks(fields[end] - 1n)) context.reportField("N_MM_UNMAPPED", mm, end, { message });
+    if (areas.lacks(fields[start])) context.reportField("N_MM_UNMAPPED", mm, start);
+    else if (areas.lacks(fields[end] - 1n)) context.reportField("N_MM_UNMAPPED", mm, end);
   }
   const isHeap = fields.brk - fields.start_brk >= PAGE_SIZE_BIG;
-  if (isHeap && areas.lacks(fields.brk - 1n)) context.reportField("N_MM_UNMAPPED", mm, "brk", { message });
-  if (areas.lacks(fields.start_stack)) context.reportField("N_MM_UNMAPPED", mm, "start_stack", { message });
+  if (isHeap && areas.lacks(fields.brk - 1n)) context.reportField("N_MM_UNMAPPED", mm, "brk");
+  if (areas.lacks(fields.start_stack)) context.reportField("N_MM_UNMAPPED", mm, "start_stack");
 }
 
 /** VMA: bounds, type, flags, protection. */
@@ -128,11 +126,10 @@ function checkType(node: Vma, context: RuleContext): void {
   const { ANON, FILE, SPECIAL } = VMA_TYPE;
   const known: number[] = context.isPort ? [ANON, FILE, SPECIAL] : [ANON, FILE];
   if (!known.includes(vma_type)) {
-    const expected = known.join(", ");
-    context.reportField("E_VMA_TYPE", node, "vma_type", { message: "unknown type of VMA", expected });
+    context.reportField("E_VMA_TYPE", node, "vma_type", { expected: known.join(", ") });
   }
   if (!context.isPort && vma_type === ANON && vm_flags === VDSO_FLAGS_2_6_28) {
-    context.report("N_VDSO_AS_ANON", node, { message: "the vdso is saved as anonymous memory: as posted" });
+    context.report("N_VDSO_AS_ANON", node);
   }
 }
 
@@ -213,7 +210,6 @@ export function checkFname(node: RecordNodeOf<"FNAME">, context: RuleContext): v
     context.report("E_FNAME", node, { message: "no file has this path", expected, actual, at: 8 });
   }
   if (!context.isPort && text.endsWith(" (deleted)")) {
-    const message = "an unlinked file, or one of that very name: as posted nothing tells them apart";
-    context.report("N_DELETED_NAME", node, { message, actual });
+    context.report("N_DELETED_NAME", node, { actual });
   }
 }

@@ -69,8 +69,7 @@ export class OrderRules {
     const name = EXTENSIONS[type];
     const values = { expected: "a type that is known", actual: `type ${type}, ${len} bytes` };
     if (name === undefined && !context.options.allowUnknown) {
-      const message = "an extension record of an unknown type";
-      return context.report("E_UNKNOWN_RECORD", node, { message, ...values });
+      return context.report("E_UNKNOWN_RECORD", node, values);
     }
     if (!this.#allowed.includes("TAIL")) {
       const [message, expected] = ["an extension record among others", this.#allowed.join(" or ")];
@@ -80,7 +79,7 @@ export class OrderRules {
       const report = { expected: `pid ${context.task.pid}`, actual: String(parent), at: 4 };
       context.report("E_PARENT", node, { message: "wrong parent of an extension record", ...report });
     }
-    if (name === undefined) context.report("N_UNKNOWN_RECORD", node, { message: "not looked at", ...values });
+    if (name === undefined) context.report("N_UNKNOWN_RECORD", node, values);
   }
 
   #wrong(node: RecordNode): void {
@@ -100,8 +99,7 @@ export class OrderRules {
       return context.report("E_FNAME_MISSING", missing(last), { message, ...values });
     }
     if (last !== undefined && allowed.includes("PGARR")) {
-      const message = "the contents of the VMA do not end with a PGARR of 0";
-      return context.report("E_PGARR_END", missing(last), { message, ...values });
+      return context.report("E_PGARR_END", missing(last), values);
     }
     const message = `wrong record after ${last?.path ?? "the start"}`;
     context.report("E_ORDER", node, { message, ...values });

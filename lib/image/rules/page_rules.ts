@@ -44,11 +44,7 @@ export class PageRules {
     const device = this.#context.flags?.bits;
     if (vma === undefined || device === undefined) return;
     if ((vma.fields.vm_flags & ((device.IO ?? 0n) | (device.PFNMAP ?? 0n))) !== 0n) {
-      this.#context.report("E_PAGE_SPECIAL", node, {
-        message: "a mapping of device memory has no pages of its own",
-        expected: "no pages",
-        actual: String(node.count),
-      });
+      this.#context.report("E_PAGE_SPECIAL", node, { expected: "no pages", actual: String(node.count) });
     }
   }
 
@@ -102,11 +98,9 @@ export class PageRules {
       return this.#wrongSize(record, message, { expected: String(count), ...values });
     }
     if (!isPort && count === 0) {
-      const message = "a chunk of no pages before the clean end of the VMA: as posted";
-      this.#context.report("N_EMPTY_CHUNK", record, { message, ...values });
+      this.#context.report("N_EMPTY_CHUNK", record, values);
     } else if (isCumulative) {
-      const message = "nr_pages is cumulative from chunk 2 on: as posted";
-      this.#context.reportField("N_NR_PAGES_CUMULATIVE", record, "nr_pages", { message, ...values });
+      this.#context.reportField("N_NR_PAGES_CUMULATIVE", record, "nr_pages", values);
     }
     // As posted, the count that decides when to write a chunk is never reset: after a full first chunk each array
     // of one page of addresses is written by itself, and an empty chunk ends a VMA with a clean tail.

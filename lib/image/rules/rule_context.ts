@@ -20,9 +20,9 @@ export interface CheckOptions extends FormatOptions {
   readonly allowUnknown?: boolean;
 }
 
-/** What a rule says when it is broken. */
+/** What a rule says when it is broken: its words in RULES, unless there are better ones. */
 interface Report {
-  readonly message: string;
+  readonly message?: string;
   /** What a good image holds there. */
   readonly expected?: string;
   /** What this one holds; of a field its value when left out. */
@@ -114,12 +114,12 @@ export class RuleContext {
   }
 
   /** Reports about a whole node. */
-  report(id: RuleId, node: NodeBase, { at = 0, ...report }: Report): void {
+  report(id: RuleId, node: NodeBase, { at = 0, ...report }: Report = {}): void {
     this.#add(id, { path: node.path, offset: node.offset + at, ...report });
   }
 
   /** Reports about a field of a record. */
-  reportField(id: RuleId, node: RecordNode, field: string, { at = 0, ...report }: Report): void {
+  reportField(id: RuleId, node: RecordNode, field: string, { at = 0, ...report }: Report = {}): void {
     const desc = fieldOf(node.name, field);
     const value = (node.fields as Readonly<Record<string, number | bigint | Uint8Array>>)[field] ?? 0;
     const actual = value instanceof Uint8Array
@@ -154,13 +154,15 @@ export class RuleContext {
     return Math.max(1, this.options.limit ?? 20);
   }
 
-  #add(id: RuleId, finding: Omit<Finding, "id" | "verdict">): void {
+  #add(id: RuleId, { message, ...place }: Report & Pick<Finding, "path" | "offset">): void {
+    const { verdict: own, doc } = ruleInfo(id);
     // What the decoder could pass over is invalid, whatever the id is to the decoder.
-    const verdict: Verdict = ruleInfo(id).verdict === "note" ? "note" : "invalid";
+    const verdict: Verdict = own === "note" ? "note" : "invalid";
+    const finding = { id, verdict, message: message ?? doc, ...place };
     const count = (this.#counts.get(id)?.count ?? 0) + 1;
     // As-posted behaviour is named once, with the number of its places.
     const isListed = count <= (verdict === "note" ? 1 : this.#limit);
-    const last: Finding = isListed ? { id, verdict, ...finding } : this.#counts.get(id)!.last;
+    const last: Finding = isListed ? finding : this.#counts.get(id)!.last;
     if (isListed) this.#findings.push(last);
     this.#counts.set(id, { count, last });
   }
