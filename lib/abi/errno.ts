@@ -50,17 +50,12 @@ export function errnoName(errno: number): string {
   return NAMES.get(number) ?? `errno ${number}`;
 }
 
-/** Whether an error is called that. */
-function isErrnoName(name: string): name is ErrnoName {
-  return Object.hasOwn(ERRNO, name);
-}
-
 /**
  * The number that a name such as "EINVAL" stands for.
  *
  * @throws {RangeError} when no error has this name.
  */
 export function errnoNumber(name: string): number {
-  if (isErrnoName(name)) return ERRNO[name];
+  if (Object.hasOwn(ERRNO, name)) return ERRNO[name as ErrnoName];
   throw new RangeError(`no error is called ${name}: expected a name such as EINVAL`);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { KernelArch } from "./arch.ts";
 import type { KernelSeries } from "./series.ts";
+import { VM } from "./vm_flags.ts";
 
 const PRESENT = 1n << 0n;
 const RW = 1n << 1n;
@@ -12,11 +13,6 @@ const PROTNONE = 1n << 8n;
 const NX = 1n << 63n;
 const PKEY_SHIFT_IN_FLAGS = 32n;
 const PKEY_SHIFT_IN_PTE = 59n;
-
-const READ = 1n;
-const WRITE = 2n;
-const EXEC = 4n;
-const SHARED = 8n;
 
 /** What vm_page_prot depends on beside vm_flags. */
 export interface PageProtOptions {
@@ -47,12 +43,12 @@ function keepsNx(options: PageProtOptions): boolean {
  */
 export function pageProt(vmFlags: bigint, options: PageProtOptions): bigint {
   let prot: bigint;
-  if ((vmFlags & (READ | WRITE | EXEC)) === 0n) {
+  if ((vmFlags & (VM.READ | VM.WRITE | VM.EXEC)) === 0n) {
     prot = ACCESSED | (options.series === "2.6.28" ? PROTNONE_2_6_28 : PROTNONE);
   } else {
     prot = PRESENT | USER | ACCESSED;
-    if ((vmFlags & (WRITE | SHARED)) === (WRITE | SHARED)) prot |= RW;
-    if ((vmFlags & EXEC) === 0n && keepsNx(options)) prot |= NX;
+    if ((vmFlags & (VM.WRITE | VM.SHARED)) === (VM.WRITE | VM.SHARED)) prot |= RW;
+    if ((vmFlags & VM.EXEC) === 0n && keepsNx(options)) prot |= NX;
   }
   if (options.arch === "x86_64") prot |= ((vmFlags >> PKEY_SHIFT_IN_FLAGS) & 0xfn) << PKEY_SHIFT_IN_PTE;
   return prot;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { WordSize } from "./arch.ts";
-import { type KernelSeries, kernelSeries } from "./series.ts";
+import { KERNEL_SERIES, type KernelSeries, kernelSeries } from "./series.ts";
 
 /** A vm_flags bit: number, name without `VM_`, code in the VmFlags line of smaps ("" where it has none). */
 type FlagBit = readonly [bit: number, name: string, code: string];
@@ -119,14 +119,13 @@ function makeTable(series: KernelSeries, wordSize: WordSize): VmFlagTable {
   return { series, bits, known: union(bits), codes, inSmaps: union(codes) };
 }
 
-const tables = new Map<string, VmFlagTable>();
+const TABLES = Object.fromEntries(KERNEL_SERIES.map((series) => {
+  return [series, { 4: makeTable(series, 4), 8: makeTable(series, 8) }];
+})) as Record<KernelSeries, Record<WordSize, VmFlagTable>>;
 
 /** The vm_flags table of a kernel series for a word size (bits from 32 up exist on x86-64 only). */
 export function vmFlagTable(series: KernelSeries, wordSize: WordSize): VmFlagTable {
-  const key = `${series}/${wordSize}`;
-  let table = tables.get(key);
-  if (table === undefined) tables.set(key, table = makeTable(series, wordSize));
-  return table;
+  return TABLES[series][wordSize];
 }
 
 /** The vm_flags table of the kernel that wrote an image's HEAD, or undefined when there is none. */

@@ -54,7 +54,8 @@ export class ByteCoverage {
   #markedEnd = 0;
   /** Bytes with each mark. */
   readonly #marked: number[] = new Array(TOLD + 1).fill(0);
-  readonly #volatile = new Map<string, { bytes: number; reason: string }>();
+  /** The volatile bytes by name. */
+  readonly volatileNames = new Map<string, { bytes: number; reason: string }>();
 
   /**
    * The coverage of an image of which nothing is explained yet.
@@ -74,19 +75,14 @@ export class ByteCoverage {
   claimVolatile(offset: number, length: number, declaration: { name: string; reason: string }): void {
     const marked = this.#mark(offset, length, VOLATILE);
     if (marked === 0) return;
-    const entry = this.#volatile.get(declaration.name) ?? { bytes: 0, reason: declaration.reason };
+    const entry = this.volatileNames.get(declaration.name) ?? { bytes: 0, reason: declaration.reason };
     entry.bytes += marked;
-    this.#volatile.set(declaration.name, entry);
+    this.volatileNames.set(declaration.name, entry);
   }
 
   /** Leaves bytes unexplained that a finding of their own tells of: they are no unexplained run beside it. */
   claimTold(offset: number, length: number): void {
     this.#mark(offset, length, TOLD);
-  }
-
-  /** The volatile bytes by name. */
-  get volatileNames(): ReadonlyMap<string, { readonly bytes: number; readonly reason: string }> {
-    return this.#volatile;
   }
 
   /** The explained bytes by source, volatile ones left out. */

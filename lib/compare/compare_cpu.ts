@@ -9,10 +9,15 @@ import {
   decodeUserRegs,
 } from "../x86/registers.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
-import { expected, type FieldExpectation, type VolatileField } from "./finding_collector.ts";
+import {
+  type Expectation,
+  expected,
+  type FieldExpectation,
+  type VolatileField,
+} from "./finding_collector.ts";
 import { wordsOf } from "../bytes.ts";
 
-type Expectations = Record<string, FieldExpectation | VolatileField>;
+type Expectations = Record<string, Expectation>;
 
 /** Selector of a 64-bit program's code, `__USER_CS`. */
 const USER_CS_64 = 0x33n;

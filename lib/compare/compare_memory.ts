@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { ComparisonContext } from "./comparison_context.ts";
-import {
-  expected,
-  type FieldExpectation,
-  type FieldExpectations,
-  firstDifference,
-  type VolatileField,
-} from "./finding_collector.ts";
+import { type Expectation, expected, type FieldExpectations, firstDifference } from "./finding_collector.ts";
 import { STAT_ADDRESSES } from "./proc_stat.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
@@ -53,7 +47,7 @@ export class MemoryComparison {
   }
 
   /** The break: what the target says of itself, when it called brk(2) or had to. */
-  #break(): FieldExpectation | VolatileField {
+  #break(): Expectation {
     const { brk, calledBrk, stat } = this.#context.target;
     if (brk !== undefined) return expected(brk, "results");
     if (calledBrk !== undefined) return expected(calledBrk, "calls");

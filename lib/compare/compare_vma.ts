@@ -8,10 +8,10 @@ import { VMA_TYPE } from "../image/structs.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type ExpectedVma, isModelled } from "./expected_vma.ts";
 import {
+  type Expectation,
   expected,
   type FieldExpectation,
   type FieldExpectations,
-  type VolatileField,
 } from "./finding_collector.ts";
 import { agreesWithPermissions } from "./posted_memory.ts";
 import { nameOf } from "./proc_maps.ts";
@@ -93,7 +93,7 @@ function shownOffset(
   return expected(modelled, "steps");
 }
 
-function pageOffset(vma: ExpectedVma, context: ComparisonContext): FieldExpectation | VolatileField {
+function pageOffset(vma: ExpectedVma, context: ComparisonContext): Expectation {
   const modelled = modelledOffset(vma);
   if (modelled !== undefined) return expected(modelled, "steps");
   if (vma.entry.inode !== 0n) return expected(vma.entry.offset / PAGE_SIZE_BIG, "maps");

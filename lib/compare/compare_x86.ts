@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: MIT
 
+import { LDT_ENTRIES, TLS_ENTRIES } from "../abi/arch.ts";
 import type { LdtNode, RecordNodeOf, TlsNode, XstateNode } from "../image/nodes.ts";
-import { encodeDescriptor } from "../x86/descriptor.ts";
-import { fillLdt } from "../x86/descriptor.ts";
+import { DESCRIPTOR_SIZE, encodeDescriptor, fillLdt } from "../x86/descriptor.ts";
 import { decodeUserRegs } from "../x86/registers.ts";
 import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
 import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { expected, type FieldExpectation, type VolatileField } from "./finding_collector.ts";
+import { type Expectation, expected, type FieldExpectation } from "./finding_collector.ts";
 import { hexBytes } from "../bytes.ts";
-
-const DESCRIPTOR_SIZE = 8;
-const TLS_ENTRIES = 3;
-const LDT_ENTRIES = 8192;
 
 /** The LDT that the image must hold: the steps', else what modify_ldt(0) read; undefined where nothing tells. */
 function expectedLdt(
@@ -43,7 +39,7 @@ export function compareMmContext(node: RecordNodeOf<"MM_CONTEXT">, context: Comp
   });
 }
 
-function expectedEntries(context: ComparisonContext): FieldExpectation | VolatileField {
+function expectedEntries(context: ComparisonContext): Expectation {
   const known = expectedLdt(context);
   const entries = (known?.bytes.length ?? 0) / DESCRIPTOR_SIZE;
   if (known && (known.by === "steps" || entries === 0)) return expected(entries, known.by);

@@ -30,8 +30,11 @@ export interface VolatileField {
   readonly known?: { readonly bytes: number; readonly by: Source };
 }
 
+/** What is expected of one field. */
+export type Expectation = FieldExpectation | VolatileField;
+
 /** What is expected of the fields of one record; a field without an entry stays unexplained. */
-export type FieldExpectations = Readonly<Record<string, FieldExpectation | VolatileField>>;
+export type FieldExpectations = Readonly<Record<string, Expectation>>;
 
 /** What a source says, as it is shown. */
 type Said = string | number | bigint;
@@ -45,34 +48,26 @@ export class FindingCollector {
   readonly coverage: ByteCoverage;
   /** What must stand in fields of the next record that nothing else is expected of. */
   unused: FieldExpectations = {};
-  readonly #perId = new Map<string, number>();
-  readonly #knownErrors = new Map<string, KnownError>();
+  /** How many findings of each id there were, those beyond the limit included. */
+  readonly counts = new Map<string, number>();
+  /** Known errors by id, `N_...`: none of them fails. */
+  readonly knownErrors = new Map<string, KnownError>();
 
   constructor(length: number) {
     this.coverage = new ByteCoverage(length);
   }
 
-  /** Known errors by id, `N_...`: none of them fails. */
-  get knownErrors(): ReadonlyMap<string, KnownError> {
-    return this.#knownErrors;
-  }
-
   /** Counts a known error of the code under test. */
   note(id: string, message: string, count = 1): void {
     if (count > 0) {
-      this.#knownErrors.set(id, { count: count + (this.#knownErrors.get(id)?.count ?? 0), message });
+      this.knownErrors.set(id, { count: count + (this.knownErrors.get(id)?.count ?? 0), message });
     }
-  }
-
-  /** How many findings of each id there were, those beyond the limit included. */
-  get counts(): ReadonlyMap<string, number> {
-    return this.#perId;
   }
 
   /** Reports a difference; after many of one id only their number is kept. */
   report(finding: Omit<Finding, "verdict">): void {
-    const count = (this.#perId.get(finding.id) ?? 0) + 1;
-    this.#perId.set(finding.id, count);
+    const count = (this.counts.get(finding.id) ?? 0) + 1;
+    this.counts.set(finding.id, count);
     if (count <= FINDINGS_PER_ID) this.findings.push({ verdict: "mismatch", ...finding });
   }
 

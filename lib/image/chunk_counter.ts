@@ -13,7 +13,8 @@ export class ChunkCounter {
   /** Bounds of the VMA; both 0 when there is no sane VMA record. */
   readonly #start: bigint;
   readonly #end: bigint;
-  #previous = 0n;
+  /** `nr_pages` of the chunk before, 0 for the first one. */
+  previous = 0n;
   #read = 0n;
   #lastAddress = -1n;
 
@@ -21,11 +22,6 @@ export class ChunkCounter {
   constructor(format: ImageFormat, vma = { vm_start: 0n, vm_end: 0n }) {
     this.#format = format;
     [this.#start, this.#end] = vma.vm_end > vma.vm_start ? [vma.vm_start, vma.vm_end] : [0n, 0n];
-  }
-
-  /** `nr_pages` of the chunk before, 0 for the first one. */
-  get previous(): bigint {
-    return this.#previous;
   }
 
   /** The most pages that are accepted in one chunk: twice a full one, which keeps the decoder's memory bounded. */
@@ -41,7 +37,7 @@ export class ChunkCounter {
   /** Takes a chunk that was read; one of `nr_pages` 0 ends them. */
   next(nrPages: bigint, vaddrs: BigUint64Array): void {
     const isEnd = nrPages === 0n;
-    this.#previous = nrPages;
+    this.previous = nrPages;
     this.#read = isEnd ? 0n : this.#read + BigInt(vaddrs.length);
     this.#lastAddress = isEnd ? -1n : vaddrs.at(-1) ?? this.#lastAddress;
   }
@@ -57,8 +53,8 @@ export class ChunkCounter {
     const reading = (count: bigint, counted: ChunkReading["counted"]): ChunkReading[] =>
       count >= 0n && count <= limit && count <= room ? [{ count: Number(count), counted }] : [];
     const absolute = reading(nrPages, "absolute");
-    if (this.#previous === 0n) return absolute;
-    const cumulative = reading(nrPages - this.#previous, "cumulative");
+    if (this.previous === 0n) return absolute;
+    const cumulative = reading(nrPages - this.previous, "cumulative");
     return this.#format.dialect === "v11" ? [...cumulative, ...absolute] : [...absolute, ...cumulative];
   }
 

@@ -22,7 +22,7 @@ export interface ChunkImage {
   /** The PGARR record. */
   readonly record: RecordNodeOf<"PGARR">;
   /** What follows it raw; v11 has chunks without. */
-  readonly pages?: PagesNode;
+  readonly pages: PagesNode | undefined;
 }
 
 /** One mapping. */
@@ -30,7 +30,7 @@ export interface VmaImage {
   /** The VMA record. */
   readonly record: RecordNodeOf<"VMA">;
   /** Name of the file that it maps. */
-  readonly fname?: RecordNodeOf<"FNAME">;
+  readonly fname: RecordNodeOf<"FNAME"> | undefined;
   /** Chunks with `nr_pages` above 0, in order. */
   readonly chunks: readonly ChunkImage[];
   /** The PGARR of no pages that ends the contents. */
@@ -42,9 +42,9 @@ export interface FileImage {
   /** The descriptor. */
   readonly entry: RecordNodeOf<"FD_ENT">;
   /** The open file, with its first descriptor only. */
-  readonly data?: RecordNodeOf<"FD_DATA">;
+  readonly data: RecordNodeOf<"FD_DATA"> | undefined;
   /** Its name. */
-  readonly fname?: RecordNodeOf<"FNAME">;
+  readonly fname: RecordNodeOf<"FNAME"> | undefined;
 }
 
 /** One task. */
@@ -60,19 +60,21 @@ export interface TaskImage {
   /** Size of its LDT. */
   readonly mmContext: RecordNodeOf<"MM_CONTEXT">;
   /** The LDT, if there is one. */
-  readonly ldt?: LdtNode;
+  readonly ldt: LdtNode | undefined;
   /** Open files, of patch 8 and later. */
-  readonly files?: { readonly record: RecordNodeOf<"FILES">; readonly entries: readonly FileImage[] };
+  readonly files:
+    | { readonly record: RecordNodeOf<"FILES">; readonly entries: readonly FileImage[] }
+    | undefined;
   /** Number of its TLS entries. */
   readonly thread: RecordNodeOf<"THREAD">;
   /** All TLS entries, if one is in use. */
-  readonly tls?: TlsNode;
+  readonly tls: TlsNode | undefined;
   /** Registers. */
   readonly cpu: RecordNodeOf<"CPU">;
   /** FPU state. */
-  readonly xstate?: XstateNode;
+  readonly xstate: XstateNode | undefined;
   /** Bases of fs and gs; port on x86-64 only. */
-  readonly fsgsbase?: RecordNodeOf<"X86_FSGSBASE">;
+  readonly fsgsbase: RecordNodeOf<"X86_FSGSBASE"> | undefined;
 }
 
 /** A whole image. */
@@ -86,7 +88,7 @@ export interface CheckpointImage {
   /** The FPU of the machine. */
   readonly headArch: RecordNodeOf<"HEAD_ARCH">;
   /** The tasks by their ids, of patch 12 and later. */
-  readonly tree?: { readonly record: RecordNodeOf<"TREE">; readonly pids?: PidsNode };
+  readonly tree: { readonly record: RecordNodeOf<"TREE">; readonly pids: PidsNode | undefined } | undefined;
   /** The tasks, one in the port. */
   readonly tasks: readonly TaskImage[];
   /** The end mark. */
@@ -142,12 +144,18 @@ class TreeBuilder {
     });
   }
 
-  /** Raw bytes under their name, where there are any. */
-  #raw<K extends RawNode["kind"]>(kind: K): { readonly [Kind in K]?: Extract<RawNode, { kind: Kind }> } {
+  #raw<K extends RawNode["kind"]>(kind: K): Extract<RawNode, { kind: K }> | undefined {
     const node = this.#peek();
-    if (node?.kind !== kind) return {};
+    if (node?.kind !== kind) return undefined;
     this.#at++;
-    return { [kind]: node } as { readonly [Kind in K]?: Extract<RawNode, { kind: Kind }> };
+    return node as Extract<RawNode, { kind: K }>;
+  }
+
+  /** A part for each record of a kind that comes next. */
+  #each<N extends RecordNode["name"], Part>(name: N, part: (record: RecordNodeOf<N>) => Part): Part[] {
+    const parts: Part[] = [];
+    for (let node = this.#record(name); node !== undefined; node = this.#record(name)) parts.push(part(node));
+    return parts;
   }
 
   #vma(record: RecordNodeOf<"VMA">): VmaImage {
@@ -156,42 +164,34 @@ class TreeBuilder {
     for (;;) {
       const pgarr = this.#required("PGARR");
       const pages = this.#raw("pages");
-      if (pgarr.fields.nr_pages === 0n) return { record, ...fname && { fname }, chunks, endRecord: pgarr };
-      chunks.push({ record: pgarr, ...pages });
+      if (pgarr.fields.nr_pages === 0n) return { record, fname, chunks, endRecord: pgarr };
+      chunks.push({ record: pgarr, pages });
     }
   }
 
-  #files(): { readonly files?: NonNullable<TaskImage["files"]> } {
+  #file(entry: RecordNodeOf<"FD_ENT">): FileImage {
+    return { entry, data: this.#record("FD_DATA"), fname: this.#record("FNAME") };
+  }
+
+  #files(): TaskImage["files"] {
     const record = this.#record("FILES");
-    if (record === undefined) return {};
-    const entries: FileImage[] = [];
-    for (let entry = this.#record("FD_ENT"); entry !== undefined; entry = this.#record("FD_ENT")) {
-      const data = this.#record("FD_DATA");
-      const fname = this.#record("FNAME");
-      entries.push({ entry, ...data && { data }, ...fname && { fname } });
-    }
-    return { files: { record, entries } };
+    return record && { record, entries: this.#each("FD_ENT", (entry) => this.#file(entry)) };
   }
 
   #task(): TaskImage {
-    const task = this.#required("TASK");
-    const comm = this.#required("STRING");
-    const mm = this.#required("MM");
-    const vmas: VmaImage[] = [];
-    for (let vma = this.#record("VMA"); vma !== undefined; vma = this.#record("VMA")) {
-      vmas.push(this.#vma(vma));
-    }
-    const mmContext = this.#required("MM_CONTEXT");
-    const ldt = this.#raw("ldt");
-    const files = this.#files();
-    const thread = this.#required("THREAD");
-    const tls = this.#raw("tls");
-    const cpu = this.#required("CPU");
-    const xstate = this.#raw("xstate");
-    const fsgsbase = this.#record("X86_FSGSBASE");
     return {
-      ...{ task, comm, mm, vmas, mmContext, thread, cpu },
-      ...{ ...ldt, ...files, ...tls, ...xstate, ...fsgsbase && { fsgsbase } },
+      task: this.#required("TASK"),
+      comm: this.#required("STRING"),
+      mm: this.#required("MM"),
+      vmas: this.#each("VMA", (record) => this.#vma(record)),
+      mmContext: this.#required("MM_CONTEXT"),
+      ldt: this.#raw("ldt"),
+      files: this.#files(),
+      thread: this.#required("THREAD"),
+      tls: this.#raw("tls"),
+      cpu: this.#required("CPU"),
+      xstate: this.#raw("xstate"),
+      fsgsbase: this.#record("X86_FSGSBASE"),
     };
   }
 
@@ -199,22 +199,14 @@ class TreeBuilder {
     const head = this.#required("HEAD");
     const headArch = this.#required("HEAD_ARCH");
     const record = this.#record("TREE");
-    const tree = record && { tree: { record, ...this.#raw("pids") } };
+    const tree = record && { record, pids: this.#raw("pids") };
     const tasks = [this.#task()];
     let tail = this.#record("TAIL");
     while (tail === undefined) {
       tasks.push(this.#task());
       tail = this.#record("TAIL");
     }
-    return {
-      ...formatOfHead(head.fields, options),
-      head,
-      headArch,
-      ...tree,
-      tasks,
-      tail,
-      nodes: this.#nodes,
-    };
+    return { ...formatOfHead(head.fields, options), head, headArch, tree, tasks, tail, nodes: this.#nodes };
   }
 }
 

@@ -11,7 +11,7 @@ import {
 } from "./records.ts";
 import type { ImageNode } from "./nodes.ts";
 import { writeStruct } from "./struct_codec.ts";
-import type { AnyFields, StructDesc } from "./struct_desc.ts";
+import type { AnyFields } from "./struct_desc.ts";
 import { RECORD_HEADER } from "./structs.ts";
 import { dataView, joinBytes } from "../bytes.ts";
 
@@ -25,12 +25,6 @@ export interface WrittenHeader {
 
 /** The fields of a record; those that are left out are 0. */
 export type WrittenFields<N extends RecordName> = Partial<RecordFields<N>>;
-
-function zeroFields({ fields }: StructDesc): Record<string, number | bigint | Uint8Array> {
-  return Object.fromEntries(fields.map(({ name, type, size }) => {
-    return [name, type === "u64" ? 0n : type.startsWith("char") ? new Uint8Array(size) : 0];
-  }));
-}
 
 /** Writes records and raw bytes one after the other, in any order: what comes out need not be a good image. */
 export class ImageWriter {
@@ -51,7 +45,8 @@ export class ImageWriter {
     const { payload } = RECORDS[name];
     if (!isStruct(payload)) throw new TypeError(`${name} has no fields`);
     const bytes = new Uint8Array(payload.size);
-    writeStruct(payload, { ...zeroFields(payload), ...fields as AnyFields }, dataView(bytes));
+    const given = payload.fields.filter((field) => (fields as AnyFields)[field.name] !== undefined);
+    writeStruct({ ...payload, fields: given }, fields as AnyFields, dataView(bytes));
     this.bytes(name, bytes, header);
   }
 

@@ -60,14 +60,9 @@ export class ProgramBuilder {
 
   /** Maps pages at a fixed place: mmap on x86-64, mmap2 (offset in pages) on i386. */
   mmap(
-    { page, pages, prot, flags, fd, offset }: {
-      page: number;
-      pages: number;
-      prot: number;
-      flags: number;
-      fd: OpArgument;
-      offset: number;
-    },
+    { page, pages, prot, flags, fd, offset }:
+      & Record<"page" | "pages" | "prot" | "flags" | "offset", number>
+      & { fd: OpArgument },
   ): void {
     const wide = this.wordSize === 8;
     this.syscall(wide ? "mmap" : "mmap2", [

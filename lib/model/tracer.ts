@@ -15,25 +15,17 @@ import { VM } from "../abi/vm_flags.ts";
 /**
  * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by SIGSTOP; by a
  * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, or one instruction later; by the cgroup v2 freezer,
- * which also freezes what a signal has stopped.
+ * which also freezes what a signal has stopped. TASK_TRACED had TASK_WAKEKILL in it until 5.18; TASK_FREEZABLE is of
+ * 6.1.
  */
 const TASK_STATES = {
-  "signal": 0x104,
-  "seize": 0x8,
-  "attach": 0x8,
-  "singlestep": 0x8,
-  "freezer": 0x2001,
-  "freezer and signal": 0x104,
+  "signal": { "5.10": 0x104, "since": 0x104 },
+  "seize": { "5.10": 0x108, "since": 0x8 },
+  "attach": { "5.10": 0x108, "since": 0x8 },
+  "singlestep": { "5.10": 0x108, "since": 0x8 },
+  "freezer": { "5.10": 0x1, "since": 0x2001 },
+  "freezer and signal": { "5.10": 0x104, "since": 0x104 },
 } as const;
-
-/** The same in Linux 5.10: TASK_TRACED had TASK_WAKEKILL in it until 5.18, TASK_FREEZABLE came with 6.1. */
-const TASK_STATES_5_10: Readonly<Record<keyof typeof TASK_STATES, number>> = {
-  ...TASK_STATES,
-  "seize": 0x108,
-  "attach": 0x108,
-  "singlestep": 0x108,
-  "freezer": 0x1,
-};
 
 const OFFSET = String.raw`0x[\da-f]+|\d+`;
 const TERM = String.raw`(?:\d+|\d*chunk)`;
@@ -129,7 +121,7 @@ export function applyTracer(state: ModelState, spec: TracerSpec): TracerWork {
 
 /** The TASK record's state of a stopped target, in a kernel of a series (6.1 when not given). */
 export function taskState(stoppedBy: StoppedBy, series?: KernelSeries): number {
-  return (series === "5.10" ? TASK_STATES_5_10 : TASK_STATES)[stoppedBy];
+  return TASK_STATES[stoppedBy][series === "5.10" ? series : "since"];
 }
 
 function wrong(where: string, expected: string, found: unknown): never {

@@ -3,6 +3,8 @@ import { hex } from "../bytes.ts";
 
 /** Bytes of the FSAVE image, which a processor without FXSR has. */
 export const FSAVE_SIZE = 112;
+/** Bytes of a state without FXSAVE: that, and those of the kernel's software FPU. */
+export const SOFT_STATE_SIZES: readonly number[] = [108, FSAVE_SIZE, 136];
 /** Bytes of the FXSAVE area, with which each longer state begins. */
 export const FXSAVE_SIZE = 512;
 /** Where the XSAVE header stands, and its size. */
@@ -12,7 +14,7 @@ export const AVX_COMPONENT = { offset: 576, size: 256 } as const;
 
 /** Whether an FPU state can have a size: FXSAVE, XSAVE, FSAVE or the kernel's software FPU. */
 export function isStateSize(size: number): boolean {
-  return [108, FSAVE_SIZE, 136, FXSAVE_SIZE].includes(size) ||
+  return SOFT_STATE_SIZES.includes(size) || size === FXSAVE_SIZE ||
     (size >= AVX_COMPONENT.offset && size % 8 === 0);
 }
 
@@ -47,6 +49,9 @@ const FSAVE_FIELDS = {
   /** st0 to st7, 10 bytes each. */
   st: { offset: 28, size: 80 },
 } as const;
+
+/** What is shown of them first, in how many digits. */
+const CONTROL_WORDS = [["fcw", 4], ["fsw", 4], ["ftw", 2], ["fop", 4], ["fip", 1], ["fdp", 1]] as const;
 
 /** Components of XSTATE_BV and XCR0 by bit. */
 const XSTATE_COMPONENTS = [
@@ -90,17 +95,10 @@ export function describeXstate(bytes: Uint8Array, arch: "x86_64" | "i386"): stri
     );
   }
   const fields = isFsave ? FSAVE_FIELDS : FXSAVE_FIELDS;
-  const show = (name: "fcw" | "fsw" | "ftw" | "fop" | "fip" | "fdp", digits: number): string =>
-    `${name} ${hex(numberAt(bytes, fields[name]), digits)}`;
   const kind = isFsave ? "fsave" : isXsave ? "xsave" : "fxsave";
-  const control = [
-    show("fcw", 4),
-    show("fsw", 4),
-    show("ftw", 2),
-    show("fop", 4),
-    show("fip", 1),
-    show("fdp", 1),
-  ];
+  const control = CONTROL_WORDS.map(([name, digits]) =>
+    `${name} ${hex(numberAt(bytes, fields[name]), digits)}`
+  );
   const lines = [`${kind}: ${control.join(" ")}`];
   const st = registersAt(bytes, { offset: fields.st.offset, count: 8, stride: isFsave ? 10 : 16, size: 10 })
     .flatMap((value, i) => value === 0n ? [] : [`st${i} ${hex(value, 20)} (${x87ToNumber(value)})`]);

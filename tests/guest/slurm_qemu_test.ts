@@ -223,7 +223,11 @@ async function mergeOtherwise(fixture: SlurmFixture, expected: NightlyResult): P
 
   const job = doubled.jobs.find(({ status }) => status === "pass");
   const file = join(fixture.path, "one", "jobs", job!.name, "job.json");
-  const altered = { ...JSON.parse(await Deno.readTextFile(file)), status: "fail", failure: { kind: "test", logTail: [] } };
+  const altered = {
+    ...JSON.parse(await Deno.readTextFile(file)),
+    status: "fail",
+    failure: { kind: "test", logTail: [] },
+  };
   await Deno.writeTextFile(file, JSON.stringify(altered));
   const conflict = await merge("conflict", "one", "out/shards/1", second);
   assertEquals(conflict.jobs.find(({ name }) => name === job!.name)?.failure?.kind, "merge conflict");

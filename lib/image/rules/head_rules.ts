@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { TASK_COMM_LENGTH } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
+import { AVX_COMPONENT, FXSAVE_SIZE, SOFT_STATE_SIZES } from "../../x86/xstate.ts";
 import type { RecordNodeOf } from "../nodes.ts";
 import { displayText, rawText } from "../struct_codec.ts";
 import type { RuleContext } from "./rule_context.ts";
@@ -10,10 +11,7 @@ import { hex } from "../../bytes.ts";
 
 /** `ctx->flags` of every image: CR_CTX_CKPT. */
 const HEAD_FLAGS = 1n;
-const FXSAVE_SIZE = 512;
-const XSAVE_MIN_SIZE = 576;
-/** sizeof(struct i387_fsave_struct), and the kernel's software FPU. */
-const SOFT_STATE_SIZES = [108, 112, 136];
+const XSAVE_MIN_SIZE = AVX_COMPONENT.offset;
 
 /** HEAD: version, flags, strings. */
 export function checkHead(node: RecordNodeOf<"HEAD">, context: RuleContext): void {

@@ -4,9 +4,6 @@ import type { RecordName } from "../records.ts";
 import { VMA_TYPE } from "../structs.ts";
 import type { RuleContext } from "./rule_context.ts";
 
-/** An extension record that is known: what it is called. It stands behind the other records of its task. */
-const EXTENSIONS: Readonly<Record<number, string>> = {};
-
 /** Records of patches 8 and 12, and what follows them: there is none in the port and before revision 2. */
 const LATER: readonly RecordName[] = ["TREE", "FILES"];
 
@@ -66,11 +63,8 @@ export class OrderRules {
   unknown(node: UnknownNode): void {
     const context = this.#context;
     const { type, len, parent } = node.header;
-    const name = EXTENSIONS[type];
     const values = { expected: "a type that is known", actual: `type ${type}, ${len} bytes` };
-    if (name === undefined && !context.options.allowUnknown) {
-      return context.report("E_UNKNOWN_RECORD", node, values);
-    }
+    if (!context.options.allowUnknown) return context.report("E_UNKNOWN_RECORD", node, values);
     if (!this.#allowed.includes("TAIL")) {
       const [message, expected] = ["an extension record among others", this.#allowed.join(" or ")];
       context.report("E_ORDER", node, { message, expected, actual: `type ${type}` });
@@ -79,7 +73,7 @@ export class OrderRules {
       const report = { expected: `pid ${context.task.pid}`, actual: String(parent), at: 4 };
       context.report("E_PARENT", node, { message: "wrong parent of an extension record", ...report });
     }
-    if (name === undefined) context.report("N_UNKNOWN_RECORD", node, values);
+    context.report("N_UNKNOWN_RECORD", node, values);
   }
 
   #wrong(node: RecordNode): void {

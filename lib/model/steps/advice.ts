@@ -202,7 +202,6 @@ export const ADVICE_STEPS = [
   defineStep({
     op: "munlockall",
     about: "munlockall(2).",
-    fields: {},
     apply(_step, { state, builder }) {
       builder.succeed("munlockall", []);
       state.defaultFlags = 0n;

@@ -37,11 +37,11 @@ type StepWith<Op extends string, Fields extends v.ObjectEntries> =
 
 /** Defines a kind of step; `steps.ts` lists all of them. */
 export function defineStep<const Op extends string, const Fields extends v.ObjectEntries>(
-  { op, about, fields, apply, since = () => [] }: {
+  { op, about, fields = {} as Fields, apply, since = () => [] }: {
     readonly op: Op;
     /** What it does, for whoever writes scenarios. */
     readonly about: string;
-    readonly fields: Fields;
+    readonly fields?: Fields;
     readonly apply: (step: StepWith<Op, Fields>, context: StepContext) => void;
     readonly since?: (step: StepWith<Op, Fields>, target: TargetArch) => readonly Since[];
   },

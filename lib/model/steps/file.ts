@@ -245,7 +245,6 @@ export const FILE_STEPS = [
   defineStep({
     op: "mount",
     about: "mount(2): an empty tmpfs on the working directory; files are made there from then on.",
-    fields: {},
     apply(_step, context) {
       requireOwnMounts(context, "a mount");
       mountTmpfs(context, context.state.workingDirectory);

@@ -118,7 +118,6 @@ export const PROCESS_STEPS = [
   defineStep({
     op: "exec",
     about: "execve(2) of the target's own program, which goes on with the next step.",
-    fields: {},
     apply(_step, { state, builder }) {
       builder.emitWithResult({ op: "exec" }, "execve()", 0n);
       state.exec();
@@ -161,7 +160,6 @@ export const PROCESS_STEPS = [
     about:
       "VHOST_SET_OWNER: a thread borrows the address space for as long as the device stays open; a kernel " +
       "thread, until Linux 6.4.",
-    fields: {},
     apply(_step, { builder }) {
       const O_RDWR = 2n;
       const path = builder.scratchString(0, "/dev/vhost-vsock");
@@ -173,7 +171,6 @@ export const PROCESS_STEPS = [
   defineStep({
     op: "io_setup",
     about: "io_setup(2): an AIO context, whose ring is mapped as shared memory.",
-    fields: {},
     apply(_step, { state, builder }) {
       builder.succeed("io_setup", [1n, builder.scratch(0, new Uint8Array(8))]);
       state.hasAioRing = true;

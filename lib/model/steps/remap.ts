@@ -234,7 +234,6 @@ export const REMAP_STEPS = [
   defineStep({
     op: "munmap_vvar",
     about: "Unmaps [vvar], the pages right below [vdso].",
-    fields: {},
     apply(_step, context) {
       const vvar = findVdso(context, -VVAR_BYTES);
       context.builder.succeed("munmap", [vvar, BigInt(VVAR_BYTES)]);
@@ -244,7 +243,6 @@ export const REMAP_STEPS = [
   defineStep({
     op: "munmap_vdso",
     about: "Unmaps [vdso], wherever the kernel put it: nothing else lies within 16 pages above.",
-    fields: {},
     apply(_step, context) {
       context.builder.succeed("munmap", [findVdso(context), 0x10000n]);
       const { copied } = context.state;
@@ -254,7 +252,6 @@ export const REMAP_STEPS = [
   defineStep({
     op: "move_vdso",
     about: "mremap(2) of [vdso] as a whole: the kernel notes where it is then.",
-    fields: {},
     apply(_step, context) {
       const { state, builder } = context;
       const to = addressOf(state.place(MAX_VDSO_PAGES));
