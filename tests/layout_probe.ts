@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { endProgram } from "./end_program.ts";
 import { dirname, fromFileUrl, join } from "@std/path";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER, TAIL_MAGIC, VMA_TYPE } from "../lib/image/structs.ts";
 import { isStruct, type RecordDesc, RECORDS } from "../lib/image/records.ts";
@@ -259,13 +260,15 @@ export async function checkVmlinuxLayout(vmlinux: string): Promise<ProbeResult> 
 }
 
 if (import.meta.main) {
-  const vmlinux = Deno.args[0];
-  if (vmlinux === undefined) {
-    console.error(`usage: deno run -P=test tests/layout_probe.ts VMLINUX`);
-    Deno.exit(2);
-  }
-  const { checked, differences } = await checkVmlinuxLayout(vmlinux);
-  for (const difference of differences) console.log(difference);
-  console.log(`${dirname(vmlinux)}: ${checked} sizes and offsets, ${differences.length} differences`);
-  if (differences.length > 0) Deno.exit(1);
+  await endProgram(async () => {
+    const vmlinux = Deno.args[0];
+    if (vmlinux === undefined) {
+      console.error(`usage: deno run -P=test tests/layout_probe.ts VMLINUX`);
+      return 2;
+    }
+    const { checked, differences } = await checkVmlinuxLayout(vmlinux);
+    for (const difference of differences) console.log(difference);
+    console.log(`${dirname(vmlinux)}: ${checked} sizes and offsets, ${differences.length} differences`);
+    return differences.length > 0 ? 1 : 0;
+  });
 }

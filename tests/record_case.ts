@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { endProgram } from "./end_program.ts";
 import { fromFileUrl, join, resolve } from "@std/path";
 import { filterByName, readCatalogue } from "../harness/run/catalogue.ts";
 import { UsageError } from "../vm/host/errors.ts";
@@ -56,10 +57,12 @@ async function write(name: string, recorded: RecordedCase): Promise<void> {
 }
 
 if (import.meta.main) {
-  // For a kernel that was built elsewhere: --kernel=FILE before the names.
-  const kernelFile = Deno.args[0]?.startsWith("--kernel=")
-    ? resolve(Deno.env.get("INIT_CWD") ?? ".", Deno.args[0].slice(9))
-    : undefined;
-  const names = Deno.args.slice(kernelFile === undefined ? 0 : 1);
-  for (const name of names.length > 0 ? names : ALL) await record(name, kernelFile);
+  await endProgram(async () => {
+    // For a kernel that was built elsewhere: --kernel=FILE before the names.
+    const kernelFile = Deno.args[0]?.startsWith("--kernel=")
+      ? resolve(Deno.env.get("INIT_CWD") ?? ".", Deno.args[0].slice(9))
+      : undefined;
+    const names = Deno.args.slice(kernelFile === undefined ? 0 : 1);
+    for (const name of names.length > 0 ? names : ALL) await record(name, kernelFile);
+  });
 }

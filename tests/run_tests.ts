@@ -20,10 +20,18 @@
  */
 import { exists, walk } from "@std/fs";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
+import { endProgram } from "./end_program.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 const FOLDERS = ["lib", "vm", "harness", "tests"];
 const NOTHING_RAN = 5;
+/** Ends the processes that run tests. */
+const STOP = new AbortController();
+const USAGE = `usage: deno task test|test:unit|test:guest|test:deep [PATH ...] [OPTION ...]
+
+Runs the tests in files or below directories, by default all of the suite, and ends with a line that counts them.
+Options are those of deno test, such as --filter TEXT, --fail-fast and --no-check.
+exit status: 0 all passed, 1 a test failed, 2 usage, 5 no test ran`;
 const TEST_CASE_REGEXP = /<testcase name="([^"]*)"([^>]*)>(.*?)<\/testcase>/gs;
 
 /** How many tests ended how. Steps of a test are not counted apart from it. */
@@ -159,12 +167,18 @@ async function runDeno(args: readonly string[], streams: boolean): Promise<numbe
     stdin: "null",
     stdout: output,
     stderr: output,
+    signal: STOP.signal,
   }).spawn();
   if (streams) return (await child.status).code;
   const { code, stdout, stderr } = await child.output();
-  await Deno.stdout.write(stdout);
-  await Deno.stderr.write(stderr);
+  writeAll(Deno.stdout, stdout);
+  writeAll(Deno.stderr, stderr);
   return code;
+}
+
+/** A pipe may take less than all at once. */
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
 }
 
 async function runGroup(group: TestGroup, options: readonly string[], streams: boolean): Promise<TestCounts> {
@@ -207,6 +221,10 @@ async function runInParallel(
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(USAGE);
+    return 0;
+  }
   const { suite, paths, options } = splitArguments(args);
   // `deno task` starts us in the project's directory; paths begin at the user's.
   const roots = paths.length > 0
@@ -238,4 +256,4 @@ async function main(args: readonly string[]): Promise<number> {
   return status;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await endProgram(() => main(Deno.args), () => STOP.abort());

@@ -117,6 +117,28 @@ Deno.test("countJUnit() counts tests, not their steps", () => {
   assertEquals(countJUnit(""), { passed: 0, failed: 0, skipped: 0 });
 });
 
+Deno.test("the runner explains itself, and ends quietly when nobody reads on", async () => {
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command("bash", {
+      args: [
+        "-c",
+        'deno run -q -P=run-tests tests/run_tests.ts "$@" | head -n 1; exit "${PIPESTATUS[0]}"',
+        "sh",
+        ...args,
+      ],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals(/Uncaught|^ +at /m.test(decoder.decode(stderr)), false, decoder.decode(stderr));
+    return `${code} ${decoder.decode(stdout)}`;
+  };
+  assertStringIncludes(await run("--help"), "0 usage: deno task test|");
+  // A line for each file that has none of the tests, and one that counts.
+  const many = ["lib/abi", "harness/bisect/evidence_test.ts", "--no-check", "--reporter=tap"];
+  assertStringIncludes(await run(...many), "141 ");
+});
+
 Deno.test("summarize() and exitStatus() agree with the counts", () => {
   assertEquals(summarize({ passed: 3, failed: 0, skipped: 0 }), "3 passed, 0 failed");
   assertEquals(exitStatus({ passed: 3, failed: 0, skipped: 1 }), 0);

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { endProgram } from "./end_program.ts";
 import { fromFileUrl } from "@std/path";
 import type { SessionKernel } from "../harness/run/case/testing/session.ts";
 import { synthesizeSession, syntheticTarget } from "../harness/run/case/testing/synthesize_session.ts";
@@ -34,14 +35,16 @@ const SCENARIOS = [
 ];
 
 if (import.meta.main) {
-  const target = compileTargetOf(SYNTHETIC_KERNEL);
-  for (const scenario of await readCatalogue()) {
-    if (!SCENARIOS.includes(scenario.name)) continue;
-    const packed = await packFixture(synthesizeSession(selfScenario(scenario), SYNTHETIC_KERNEL, target));
-    await Deno.writeFile(
-      fromFileUrl(new URL(`../fixtures/sessions/${scenario.name}.json.gz`, import.meta.url)),
-      packed,
-    );
-    console.log(`${scenario.name}: ${packed.length} bytes`);
-  }
+  await endProgram(async () => {
+    const target = compileTargetOf(SYNTHETIC_KERNEL);
+    for (const scenario of await readCatalogue()) {
+      if (!SCENARIOS.includes(scenario.name)) continue;
+      const packed = await packFixture(synthesizeSession(selfScenario(scenario), SYNTHETIC_KERNEL, target));
+      await Deno.writeFile(
+        fromFileUrl(new URL(`../fixtures/sessions/${scenario.name}.json.gz`, import.meta.url)),
+        packed,
+      );
+      console.log(`${scenario.name}: ${packed.length} bytes`);
+    }
+  });
 }

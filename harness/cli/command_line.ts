@@ -81,7 +81,11 @@ export async function endWithError(error: unknown, line: readonly string[]): Pro
   const { name = "help", args } = splitLine(line);
   const { reportError } = await import("./report_error.ts");
   const { text, ...outcome } = await reportError(error, { name, args });
-  if (text !== undefined) console.error(printable(text));
+  try {
+    if (text !== undefined) console.error(printable(text));
+  } catch {
+    // Standard error cannot be written to: there is nobody to be told.
+  }
   return await endWith(line, outcome);
 }
 

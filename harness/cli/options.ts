@@ -175,6 +175,22 @@ function parserOf<K extends Kind>(kind: K): ValueParser<"sync", ValueOf<K>> {
   return parser as ValueParser<"sync", ValueOf<K>>;
 }
 
+/** A path at which something is there already, as `isIt` finds; what it throws is a no. */
+export function existing(
+  metavar: "FILE" | "DIR",
+  what: string,
+  isIt: (path: string) => boolean,
+): ValueParser<"sync", string> {
+  const parse = (text: string): string | undefined => {
+    try {
+      return isIt(resolve(text)) ? resolve(text) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return { ...textKind(metavar), parse: kindOf({ metavar, what, parse }).parse };
+}
+
 function textKind(metavar: string): ValueParser<"sync", string> {
   const type = metavar === "DIR"
     ? "directory"

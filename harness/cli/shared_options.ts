@@ -8,7 +8,7 @@ import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
 import { isFilter, SCENARIO_DIRECTORY } from "../run/catalogue.ts";
 import type { GuestRequest } from "../run/guest/plan_guest.ts";
 import { parsePlatforms, type Platform } from "../run/platform.ts";
-import { flag, kindOf, oneOf, type OptionValues, value, values, valuesOrWords } from "./options.ts";
+import { existing, flag, kindOf, oneOf, type OptionValues, value, values, valuesOrWords } from "./options.ts";
 
 const FILTER_HELP = "only the scenario of that name, or those whose names contain TEXT or match /TEXT/";
 const FILTER = {
@@ -47,10 +47,17 @@ export const FLAVOUR_OPTION = {
   ),
 };
 
+/** A tree of sources; whether it is one of a kernel shows when it is looked at. */
+export const TREE = existing(
+  "DIR",
+  "a kernel source tree, which has a Makefile",
+  (path) => Deno.statSync(join(path, "Makefile")).isFile,
+);
+
 /** The tree that the kernel is built from. */
 export const TREE_OPTIONS = {
   kernelTree: value(
-    "DIR",
+    TREE,
     "a kernel source tree in place of Debian's; unless it has the patch, a copy gets it",
   ),
   asIs: flag("build the tree of --kernel-tree without looking for the patch or adding it"),
@@ -67,10 +74,13 @@ export const ACCELERATOR_OPTION = {
   accel: value(oneOf(["auto", "kvm", "tcg"]), "kvm or tcg, in place of the probe"),
 };
 
+/** Which results are printed. */
+export const QUIET_OPTION = { quiet: flag("print failures and the summary alone") };
+
 /** Where results go, and which are printed. */
 export const OUT_OPTION = {
   out: value("DIR", "where the results go; a new directory below the cache by default"),
-  quiet: flag("print failures and the summary alone"),
+  ...QUIET_OPTION,
 };
 
 /** The same of a run that can be interrupted. */
@@ -117,7 +127,10 @@ const SYSCALL = kindOf({
 
 /** Options of a kernel that is built as the user wants it. */
 export const BUILT_KERNEL_OPTIONS = {
-  kernelConfig: value("FILE", "a whole .config for the kernel that is built, in place of the project's"),
+  kernelConfig: value(
+    existing("FILE", "a .config that is there", (path) => Deno.statSync(path).isFile),
+    "a whole .config for the kernel that is built, in place of the project's",
+  ),
   channel: value(
     oneOf(["virtio", "serial"]),
     "how the agent is reached; serial is slow, and needs no virtio",

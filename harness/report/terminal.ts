@@ -79,7 +79,7 @@ export class Terminal {
   /** Writes a line about what went on, beside the result. */
   note(line: string): void {
     this.#clearStatus();
-    write(this.#err, `${printable(line)}\n`);
+    tell(this.#err, `${printable(line)}\n`);
     this.#drawStatus();
   }
 
@@ -92,7 +92,7 @@ export class Terminal {
       this.#drawStatus();
     } else if (stage !== this.#lastPlain) {
       this.#lastPlain = stage;
-      write(this.#err, `${printable(text)}\n`);
+      tell(this.#err, `${printable(text)}\n`);
     }
   }
 
@@ -107,13 +107,22 @@ export class Terminal {
   }
 
   #clearStatus(): void {
-    if (this.#statusOnTerminal && this.#status) write(this.#err, "\r\x1b[K");
+    if (this.#statusOnTerminal && this.#status) tell(this.#err, "\r\x1b[K");
   }
 
   #drawStatus(): void {
     if (!this.#statusOnTerminal || !this.#status) return;
     const width = Deno.consoleSize().columns - 1;
-    write(this.#err, printableLine(this.#status).slice(0, width));
+    tell(this.#err, printableLine(this.#status).slice(0, width));
+  }
+}
+
+/** To standard error, where a full disk or a reader that is gone must end nothing. */
+function tell(stream: Stream, text: string): void {
+  try {
+    write(stream, text);
+  } catch {
+    // Nobody can be told.
   }
 }
 

@@ -3,7 +3,7 @@
 import { walk } from "@std/fs";
 import { basename, join } from "@std/path";
 import { parseScenario, type Scenario, ScenarioError } from "../../lib/model/scenario.ts";
-import { ExpectedError, UsageError } from "../../vm/host/errors.ts";
+import { ExpectedError, isSystemError, UsageError } from "../../vm/host/errors.ts";
 import { didYouMean } from "../../vm/host/did_you_mean.ts";
 
 /** Where the project's own scenarios lie. */
@@ -36,6 +36,9 @@ export async function readScenario(path: string): Promise<Scenario> {
     if (error instanceof ScenarioError) throw new ExpectedError(error.message);
     if (error instanceof SyntaxError) throw new ExpectedError(`${path} is not JSON: ${error.message}`);
     if (error instanceof Deno.errors.NotFound) throw new ExpectedError(`${path}: no such scenario file`);
+    if (isSystemError(error)) {
+      throw new ExpectedError(`${path}: the scenario cannot be read: ${error.message}`);
+    }
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import { ownCommand } from "../../vm/host/own_command.ts";
+import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
@@ -16,7 +17,7 @@ import type { StopOutcome } from "./case/case_outcome.ts";
 import { FailureFiles } from "./failure_files.ts";
 import {
   failingSplats,
-  readRunResult,
+  RUN_RESULT_FORMAT,
   RUN_RESULT_SCHEMA,
   type RunKernel,
   type RunResult,
@@ -103,7 +104,10 @@ export class RunReport {
     if (resume && directory === undefined) throw new UsageError("option --resume goes with --out DIR");
     const stamp = new Date().toISOString().replaceAll(":", "").slice(0, 17);
     const path = directory ?? join(cacheDirectory(), "runs", `${stamp}-${Deno.pid}`);
-    const before = resume ? await readRunResult(join(path, "results.json")) : undefined;
+    const before = resume ? await readVersioned(join(path, "results.json"), RUN_RESULT_FORMAT) : undefined;
+    if (resume && !before) {
+      throw new UsageError(`there is no run to resume in ${path}: it has no results.json`);
+    }
     await makeDirectory(path, "the results");
     return new RunReport(path, options, before);
   }

@@ -294,6 +294,34 @@ Deno.test("a reader of standard output that goes away ends a command quietly", a
   }
 });
 
+Deno.test("paths that are not there are named before anything is built or booted", async () => {
+  const noTree = "option --kernel-tree takes a kernel source tree, which has a Makefile: found";
+  for (const command of [["run"], ["kernel"], ["fuzz"], ["faults"], ["bisect", "--patches", "."]]) {
+    await assertMistake([...command, "--kernel-tree", "none"], `${noTree} "none"`);
+    await assertMistake([...command, "--kernel-tree", "."], `${noTree} "."`);
+  }
+  for (const command of ["run", "kernel", "fuzz"]) {
+    const noConfig = "option --kernel-config takes a .config that is there: found";
+    await assertMistake([command, "--kernel-config", "none"], `${noConfig} "none"`);
+    await assertMistake([command, "--kernel-config", "."], `${noConfig} "."`);
+  }
+  const noPlace = "option --out takes a file in a directory that is there";
+  await assertMistake(["checkpoint", "--out", "none/x", "--", "sh"], noPlace);
+  await assertMistake(["kernel-series", "--out", "empty.ckpt"], "no directory for the patches");
+  await assertMistake(["run", "--scenario", "."], "the scenario cannot be read");
+  await assertMistake(["run", "minimal", "--resume", "--out", "none"], "there is no run to resume in");
+});
+
+Deno.test("whatever becomes of standard error, a command ends with its status", async () => {
+  for (const place of ["2>/dev/full", "2>&1 >/dev/null | true"]) {
+    const { code } = await new Deno.Command("bash", {
+      args: ["-c", `timeout 60 deno "$@" ${place}; exit "\${PIPESTATUS[0]}"`, "sh", ...CKPTEST, "x"],
+      env: { DENO_DIR: denoDirectory() },
+    }).output();
+    assertEquals(code, 2, place);
+  }
+});
+
 Deno.test("mistakes in commands for patches are named before anything is unpacked", async () => {
   await assertMistake(["kernel-series"], "missing: --out");
   await assertMistake(
@@ -526,16 +554,22 @@ Deno.test("NO_COLOR and TERM change nothing where there is no terminal", async (
 });
 
 Deno.test("paths begin where the user called deno task, which runs us in the project's directory", async () => {
-  const args = ["kernel", "--kernel-tree", "no-such-tree"];
+  const tree = join(dir, "some-tree");
+  await Deno.mkdir(tree);
+  await Deno.writeTextFile(join(tree, "Makefile"), "all:\n");
+  const args = ["kernel", "--kernel-tree", "some-tree"];
   const { code, stderr } = await run(args, { INIT_CWD: dir }, { cwd: ROOT });
   assertEquals(code, 3);
-  assertStringIncludes(stderr, `there is no kernel source directory ${join(dir, "no-such-tree")}`);
+  assertStringIncludes(stderr, `${tree} is no kernel source tree`);
 });
 
 Deno.test("under --bisect-status a mistake stops git bisect, and what cannot be built is skipped", async () => {
   const statusOf = async (...args: string[]) => (await run(["run", "--bisect-status", ...args])).code;
   assertEquals(await statusOf("--filtre", "minimal"), 128);
   assertEquals(await statusOf("--filter", "no scenario has this name"), 128);
-  assertEquals(await statusOf("--kernel-tree", join(dir, "no-such-tree"), "--filter", "minimal"), 125);
+  assertEquals(await statusOf("--kernel-tree", join(dir, "no-such-tree"), "--filter", "minimal"), 128);
+  const tree = await Deno.makeTempDir({ dir });
+  await Deno.writeTextFile(join(tree, "Makefile"), "all:\n");
+  assertEquals(await statusOf("--kernel-tree", tree, "--filter", "minimal"), 125);
   await assertMistake(["run", "--failure", "E_FIELD"], "--failure goes with --bisect-status");
 });

@@ -41,7 +41,7 @@ import { PLATFORM_NAMES } from "../../../lib/abi/arch.ts";
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { isGitUrl } from "../../../vm/host/run_git.ts";
-import { FILTER_OPTION } from "../shared_options.ts";
+import { FILTER_OPTION, TREE } from "../shared_options.ts";
 
 const MAX = 0x7fff_ffff;
 const REPOSITORY = kindOf({
@@ -61,7 +61,7 @@ const REQUEST_OPTIONS = {
   bad: value("REF", "a commit or patch that is bad; the last patch by default"),
   firstParent: flag("what a merge brought is one change"),
   series: value(oneOf(PORTED_SERIES), `Debian's kernel that patches are for; ${DEFAULT_SERIES} by default`),
-  kernelTree: value("DIR", "or the source tree that they are for; it is only read"),
+  kernelTree: value(TREE, "or the source tree that they are for; it is only read"),
   suite: value(oneOf(["catalogue", "faults", "fuzz"]), "what is run; catalogue by default"),
   ...FILTER_OPTION,
   count: value(wholeNumber(1, MAX), "programs of the suite fuzz, 1000 by default"),

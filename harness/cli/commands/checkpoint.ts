@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-import { basename, resolve } from "@std/path";
+import { basename, dirname, resolve } from "@std/path";
 import { findingText } from "../../../lib/image/finding.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
 import { findProgram } from "../../../vm/initramfs/program_closure.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount, formatDuration } from "../../run/quantity.ts";
-import { type Command, defineCommand, TIME, value, values } from "../options.ts";
+import { type Command, defineCommand, existing, TIME, value, values } from "../options.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { mountHostFiles } from "../../run/guest/host_files.ts";
@@ -28,7 +28,14 @@ const DEFAULT_AFTER = 10;
 
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = defineCommand({
-  out: value("FILE", "where the image goes; PROGRAM.ckpt in this directory by default"),
+  out: value(
+    existing(
+      "FILE",
+      "a file in a directory that is there",
+      (path) => Deno.statSync(dirname(path)).isDirectory,
+    ),
+    "where the image goes; PROGRAM.ckpt in this directory by default",
+  ),
   arch: value("NAME", "the kernel; x86_64 by default"),
   after: value(TIME, `stop a program that never waits after that; ${DEFAULT_AFTER}s by default`),
   stdin: value("FILE", "what the program's standard input begins with; more never comes, nor an end"),

@@ -10,6 +10,7 @@ import {
   ACCELERATOR_OPTION,
   ARCH_OPTION,
   kernelSourceOption,
+  QUIET_OPTION,
   SOURCE_OPTIONS,
   USER_KERNEL_OPTIONS,
   userKernelOptions,
@@ -46,6 +47,7 @@ const OPTIONS = {
   ...USER_KERNEL,
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
+  ...QUIET_OPTION,
 };
 
 /** `fuzz`: random programs of steps. */
@@ -53,7 +55,8 @@ export const fuzzCommand: Command = defineCommand(OPTIONS, {
   about: "draw random programs, compare each image with the prediction, make a failing program small",
   async run(options, { terminal, signal }) {
     const settings = fuzzSettings(options);
-    const { arch, series, accel, mutant } = options;
+    const { arch, series, accel, mutant, quiet } = options;
+    terminal.isQuiet = quiet;
     const plans = await planGuests(parsePlatforms({ arch, series, fallback: "x86_64" }), {
       ...userKernelOptions(options),
       ...{ terminal, signal, accelerator: accel, source: kernelSourceOption(options) },
@@ -67,7 +70,8 @@ export const fuzzCommand: Command = defineCommand(OPTIONS, {
       throwIfInterrupted(signal);
       const prepared = await preparePlanned(plan);
       const { platform: { name }, kernelName, notes } = prepared;
-      terminal.result(`# ${name}: ${[kernelName, ...notes].join("; ")}, seed ${seed}, ${count} ${what}s`);
+      const heading = `# ${name}: ${[kernelName, ...notes].join("; ")}, seed ${seed}, ${count} ${what}s`;
+      if (!quiet) terminal.result(heading);
       const onProgress = (done: number): void =>
         terminal.status(`${name}: ${what} ${done} of ${count}`, `${name}: running`);
       const how = { ...settings, onProgress };

@@ -8,6 +8,7 @@ import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
 import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import { readSeriesAuthor } from "../../../vm/kernel/patches/series_author.ts";
+import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import { shellQuote } from "../../../vm/host/shell_quote.ts";
 import { type Command, defineCommand, flag, oneOf, type OptionValues, required, value } from "../options.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
@@ -34,6 +35,7 @@ export const kernelSeriesCommand: Command = defineCommand({
       throw new UsageError("option --arch goes with --check: patches are the same for all");
     }
     const author = await readSeriesAuthor({ author: who, date });
+    await makeDirectory(outDir, "the patches");
     const patches = await loadPatches(options, terminal);
     const { series, cacheDir } = patches;
     const mails = await exportSeries({ series, author, outDir, cacheDir });

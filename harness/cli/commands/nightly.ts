@@ -16,7 +16,7 @@ import { DEFAULT_MATRIX } from "../../nightly/plan/matrix.ts";
 import { runNightly } from "../../nightly/run/run_nightly.ts";
 import { writePage } from "../../report/write_page.ts";
 import { type Command, defineCommand, flag, kindOf, SIZE, TIME, value, wholeNumber } from "../options.ts";
-import { argsToResume, MATRIX_OPTIONS } from "../shared_options.ts";
+import { argsToResume, MATRIX_OPTIONS, QUIET_OPTION } from "../shared_options.ts";
 import { readCatalogue } from "../../run/catalogue.ts";
 
 const KEEP_DAYS = 30;
@@ -44,11 +44,13 @@ export const nightlyCommand: Command = defineCommand({
   ),
   keepBytes: value(SIZE, `remove the oldest of them beyond that; 20G by default`),
   keepAll: flag("remove nothing"),
+  ...QUIET_OPTION,
 }, {
   about: "run suites over kernels, architectures and flavours, and say what is not as it was",
   async run(options, { args, terminal, signal }) {
     const { matrix = DEFAULT_MATRIX, only, filter, shard, out, resume, wait, budget: budgetSeconds } =
       options;
+    terminal.isQuiet = options.quiet;
     const { keepDays = KEEP_DAYS, keepBytes = KEEP_BYTES } = options;
     const slots = options.jobs ?? navigator.hardwareConcurrency;
     const begin = performance.now();
@@ -65,9 +67,9 @@ export const nightlyCommand: Command = defineCommand({
     await checkScenarios(plan, await readCatalogue());
     const runs = join(stateDirectory(), "nightly");
     const directory = out ?? (resume ? await newestBelow(runs, "nightly run") : join(runs, plan.id));
-    terminal.result(
-      `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`,
-    );
+    const heading =
+      `# ${plan.selected.length} of ${plan.jobs.length} jobs of ${plan.matrix.path}, to ${directory}`;
+    if (!options.quiet) terminal.result(heading);
     const result = await runNightly({
       ...{ plan, directory, resume, history, terminal, slots, durations, budgetSeconds },
       ...{ runner: CKPTEST_RUNNER, wait, signal },

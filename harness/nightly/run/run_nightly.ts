@@ -92,7 +92,7 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
     ...{ ...options, jobs, finished, directory },
     onFinish: (job) => {
       record(() => history.recordJob(plan.id, job));
-      terminal.result(jobLine(job, terminal));
+      if (!terminal.isQuiet || job.status !== "pass") terminal.result(jobLine(job, terminal));
     },
     onChange: (state) => {
       progress.state = state;

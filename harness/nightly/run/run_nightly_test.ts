@@ -45,6 +45,17 @@ Deno.test("a nightly run does each job, keeps its files, and ends with the count
   assertEquals(fixture.lines.at(-1), "2 passed, 0 failed");
 });
 
+Deno.test("a quiet nightly run prints the jobs that failed, and the summary", async () => {
+  await using fixture = await NightlyFixture.make();
+  fixture.terminal.isQuiet = true;
+  const result = await fixture.run({ ...GOOD, "b/x/plain/bad": { scenarios: { one: "fail" } } });
+  assertEquals(fixture.lines.filter((line) => /^(ok|FAIL)/.test(line)).map((line) => line.split(/ +/)[1]), [
+    "b/x/plain/bad",
+  ]);
+  printNightly(result, { directory: "out", terminal: fixture.terminal });
+  assertEquals(fixture.lines.at(-1), "2 passed, 1 failed");
+});
+
 Deno.test("whatever a job does, the others run, and it fails with its reason and log", async () => {
   await using fixture = await NightlyFixture.make();
   const result = await fixture.run({
