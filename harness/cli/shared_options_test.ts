@@ -12,15 +12,18 @@ import {
 } from "./shared_options.ts";
 import { optionArgs, optionsParser, parseArguments } from "./options.ts";
 
+/** It has a Makefile. */
+const TREE = "vm/kernel/overlay/checkpoint";
+
 Deno.test("kernelSourceOption() takes a tree, and leaves the series to the platform", () => {
   const source = (...args: string[]) =>
     kernelSourceOption(parseArguments(optionsParser(SOURCE_OPTIONS), args));
   assertEquals(source(), undefined);
   assertEquals(source("--series", "6.12"), undefined);
-  assertEquals(source("--kernel-tree", "linux"), { kind: "directory", path: resolve("linux") });
-  assertEquals(source("--kernel-tree", "linux", "--as-is"), {
+  assertEquals(source("--kernel-tree", TREE), { kind: "directory", path: resolve(TREE) });
+  assertEquals(source("--kernel-tree", TREE, "--as-is"), {
     kind: "directory",
-    path: resolve("linux"),
+    path: resolve(TREE),
     asIs: true,
   });
   assertThrows(() => source("--as-is"), UsageError, "--as-is needs --kernel-tree");
@@ -56,7 +59,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
   });
   assertEquals(read("--dialect", "v11").dialect, "v11");
   assertEquals(read("--kernel", "k").kernelFile, resolve("k"));
-  assertEquals(read("--kernel-config", "c").configFile, resolve("c"));
+  assertEquals(read("--kernel-config", "deno.json").configFile, resolve("deno.json"));
   assertEquals(read("--syscall", "i386=333,x86_64=295").syscall, { x86_64: 295, i386: 333 });
   assertEquals(read("--syscall", "i386=333").syscall, { x86_64: 333, i386: 333 });
 });
@@ -65,7 +68,7 @@ Deno.test("userKernelOptions() says what an option takes and what was found", ()
   const fails = (message: string, ...args: string[]) =>
     assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
   fails("--kernel cannot be used multiple times", "--bzimage", "a", "--kernel", "b");
-  fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "c");
+  fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "deno.json");
   fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
   fails('option --dialect takes port, v11: found "v12"', "--dialect", "v12");
   for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
@@ -78,7 +81,7 @@ Deno.test("optionArgs() gives everything that names the kernel, for another comm
     "--series",
     "6.1",
     "--kernel-tree",
-    "/t",
+    resolve(TREE),
     "--bzimage",
     "/b",
     "--channel",

@@ -140,6 +140,7 @@ Deno.test("setup --link makes a program that runs this checkout from anywhere, a
   try {
     const tree = join(dir, "linux");
     await Deno.mkdir(tree);
+    await Deno.writeTextFile(join(tree, "Makefile"), "all:\n");
     const sh = (script: string, env: Record<string, string> = {}) =>
       new Deno.Command("sh", { args: ["-c", script], cwd: tree, env, stdin: "null" }).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { resolve } from "@std/path";
 import { UsageError } from "../../../vm/host/errors.ts";
 import type { BisectRequest } from "../../bisect/bisect_state.ts";
 import { parseBisectRequest } from "./bisect.ts";
+
+/** It has a Makefile. */
+const TREE = "vm/kernel/overlay/checkpoint";
 
 function parse(...args: string[]): BisectRequest {
   return parseBisectRequest(args);
@@ -25,10 +29,10 @@ Deno.test("a bisect of patches needs their directory alone", () => {
     ...{ platform: "x86_64", flavour: "plain", suite: { kind: "catalogue", filter: [] } },
     ...{ confidence: 0.99, maxRuns: 30, deadlineSeconds: 7200 },
   });
-  const { source, suite } = parse("--patches", "/p", "--kernel-tree", "/k", "--good", "6", "--filter", "a");
+  const { source, suite } = parse("--patches", "/p", "--kernel-tree", TREE, "--good", "6", "--filter", "a");
   assertEquals(source, {
     ...{ kind: "patches", directory: "/p", good: "6", bad: undefined },
-    base: { kind: "directory", path: "/k" },
+    base: { kind: "directory", path: resolve(TREE) },
   });
   assertEquals(suite, { kind: "catalogue", filter: ["a"] });
 });
@@ -59,5 +63,5 @@ Deno.test("options that are wrong or do not fit together are named", () => {
   refused("option --seed goes with --suite fuzz", "--patches", "/p", "--seed", "1");
   refused("option --filter goes with", "--patches", "/p", "--suite", "fuzz", "--filter", "a");
   refused("option --deadline takes a time", "--patches", "/p", "--deadline", "soon");
-  refused("either --series or --kernel-tree", "--patches", "/p", "--series", "6.1", "--kernel-tree", "/k");
+  refused("either --series or --kernel-tree", "--patches", "/p", "--series", "6.1", "--kernel-tree", TREE);
 });
