@@ -36,10 +36,11 @@ export async function buildNightlyResult(input: NightlyResultInput): Promise<Nig
     const past = history.jobHistory(job.name, own);
     const pastScenarios = history.scenarioHistory(job.name, own);
     changes.push(...compareJob({ job, run: here, past, pastScenarios }));
-    const now = { run: here, status: job.status, seconds: job.seconds, bytes: job.run?.bytes };
+    const { bytes, mutants } = job.run ?? {};
+    const now = { run: here, status: job.status, seconds: job.seconds, bytes, mutants };
     const points = [...past.filter(({ status }) => status !== "missing"), now];
     trends[job.name] = points.slice(-TREND_POINTS)
-      .map(({ run, status, seconds, bytes }) => ({ run, status, seconds, bytes }));
+      .map(({ run, status, seconds, bytes, mutants }) => ({ run, status, seconds, bytes, mutants }));
   }
   if (input.wholeMatrix) changes.push(...goneJobs(input));
   const named = await nameChanges(changes, { history, here, project: PROJECT_ROOT });

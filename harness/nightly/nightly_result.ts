@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { keysOf, list, object, oneOf, record } from "../../lib/schema.ts";
 import type { FileFormat } from "../../vm/host/versioned_json.ts";
-import { BYTES, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
+import { BYTES, MUTANT_COUNTS, NUMBER, RUN_RESULT, SCENARIO_COUNTS, TEXT } from "../run/run_result.ts";
 
 /** The commit of this project that ran, and the files that differ from it. */
 export const REVISION = object({ commit: TEXT, edited: list(TEXT) });
@@ -138,7 +138,10 @@ const CHANGE = object({
   reproduce: TEXT,
 });
 
-const TREND_POINT = object({ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: v.optional(BYTES) });
+const TREND_POINT = object({
+  ...{ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: v.optional(BYTES) },
+  mutants: v.optional(MUTANT_COUNTS),
+});
 
 /** Raised when what `nightly.json` says changes its meaning. */
 export const NIGHTLY_RESULT_SCHEMA = 1;

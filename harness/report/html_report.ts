@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { mutationScore } from "../run/run_result.ts";
 import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import type { ChangedDigest, RunReference } from "../nightly/nightly_result.ts";
 import { groupChanges, shortTime } from "../nightly/history/name_changes.ts";
@@ -106,7 +107,7 @@ function headline(problems: readonly Problem[], tree: ResultTree): string {
 }
 
 function header(problems: readonly Problem[], tree: ResultTree): Markup {
-  const { run, bytes, kind } = tree;
+  const { run, bytes, kind, mutants } = tree;
   const place = run.shard ? `, shard ${run.shard.index} of ${run.shard.of}` : "";
   const merged = run.merged ? `, merged from ${run.merged.length} directories` : "";
   const kernels = [...new Set(tree.jobs.flatMap((job) => job.kernels.map(({ name }) => name)))];
@@ -124,7 +125,7 @@ ${
     problems.length === 0 ? undefined : markup`<li><b>${verdictText(tree)}</b></li>`
   }<li>Scenarios: <b>${scenarioText(tree)}</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
     formatCount(bytes.unexplained)
-  }</b> unexplained</li>${
+  }</b> unexplained</li>${mutants && markup`<li>Mutation score: <b>${mutationScore(mutants)}</b></li>`}${
     kernels.length === 0 ? undefined : markup`<li>Kernels: <b>${kernels.join(", ")}</b></li>`
   }</ul>
 </header>`;

@@ -36,6 +36,6 @@ function* events(tree: ResultTree): Generator<Record<string, unknown>> {
     }
   }
   for (const change of tree.changes) yield { event: "change", ...change };
-  const { counts: jobs, scenarios, bytes, volatile } = tree;
-  yield { event: "end", jobs, scenarios, bytes, volatile };
+  const { counts: jobs, scenarios, bytes, volatile, mutants } = tree;
+  yield { event: "end", jobs, scenarios, bytes, volatile, mutants };
 }

@@ -26,6 +26,8 @@ export interface ResultTree extends Omit<NightlyResult, "schema" | "run" | "jobs
   readonly jobs: readonly ReportJob[];
   readonly bytes: ByteCounts;
   readonly volatile: RunResult["volatile"];
+  /** Of all jobs that ran mutants. */
+  readonly mutants: RunResult["mutants"];
 }
 
 /** A job, or a platform of a single run. */
@@ -61,7 +63,7 @@ export interface KeptFiles {
 
 /** The tree of a single run: a job for each of its platforms. */
 export function treeOfRun(result: RunResult): ResultTree {
-  const { started, milliseconds, bytes, volatile, stopped } = result;
+  const { started, milliseconds, bytes, volatile, mutants, stopped } = result;
   const platforms = [...new Set([...result.kernels, ...result.results].map(({ platform }) => platform))];
   const jobs = platforms.map((platform) => platformJob(result, platform));
   const count = (status: string): number => jobs.filter((job) => job.status === status).length;
@@ -70,7 +72,7 @@ export function treeOfRun(result: RunResult): ResultTree {
     run: {
       ...{ id: started, started, milliseconds, complete: stopped === undefined, spent: {}, stopped },
     },
-    ...{ jobs, scenarios: result.counts, bytes, volatile },
+    ...{ jobs, scenarios: result.counts, bytes, volatile, mutants },
     counts: { passed: count("pass"), failed: count("fail"), missing: 0 },
     ...{ changes: [], trends: {} },
   };
@@ -106,6 +108,12 @@ export function treeOfNightlyRun(result: NightlyResult): ResultTree {
       volatile.set(name, { bytes: (volatile.get(name)?.bytes ?? 0) + bytes, reason });
     }
   }
+  const scored = result.jobs.flatMap(({ run }) => run?.mutants ?? []);
+  const sum = (key: "killed" | "survived" | "equivalent") =>
+    scored.reduce((total, counts) => total + counts[key], 0);
+  const mutants = scored.length === 0
+    ? undefined
+    : { killed: sum("killed"), survived: sum("survived"), equivalent: sum("equivalent") };
   const jobs = result.jobs.map(({ run, ...job }): ReportJob => ({
     ...job,
     kernels: run?.kernels ?? [],
@@ -113,7 +121,7 @@ export function treeOfNightlyRun(result: NightlyResult): ResultTree {
     scenarios: withTitles(run?.results ?? []),
   }));
   const { schema: _, ...rest } = result;
-  return { ...rest, kind: "nightly", jobs, bytes, volatile: Object.fromEntries(volatile) };
+  return { ...rest, kind: "nightly", jobs, bytes, volatile: Object.fromEntries(volatile), mutants };
 }
 
 function withTitles(records: readonly ScenarioRecord[]): ReportScenario[] {

@@ -3,6 +3,7 @@
 import { changedText, shortTime } from "../nightly/history/name_changes.ts";
 import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
+import { mutationScore } from "../run/run_result.ts";
 import type { ResultTree } from "./result_tree.ts";
 
 const MAX_PROBLEMS = 20;
@@ -19,6 +20,7 @@ export function textReport(tree: ResultTree): string {
     ...(run.complete ? [] : [`stopped before its end: ${run.stopped ?? "no reason was recorded"}`]),
     `scenarios: ${scenarioText(tree)}`,
     `bytes: ${formatCount(bytes.total)}, ${formatCount(bytes.unexplained)} of them unexplained`,
+    ...tree.mutants ? [`mutation score: ${mutationScore(tree.mutants)}`] : [],
     ...problems.slice(0, MAX_PROBLEMS).flatMap((problem) => ["", ...problemLines(problem)]),
   ];
   if (problems.length > MAX_PROBLEMS) lines.push("", `and ${problems.length - MAX_PROBLEMS} more`);

@@ -18,6 +18,8 @@ export const BYTES = object({
   volatile: NUMBER,
   unexplained: NUMBER,
 });
+/** Mutants by how they ended; those that are known to survive are among them. */
+export const MUTANT_COUNTS = object({ killed: NUMBER, survived: NUMBER, equivalent: NUMBER });
 /** Scenarios by how they ended. */
 export const SCENARIO_COUNTS = object({ passed: NUMBER, failed: NUMBER, lost: NUMBER, skipped: NUMBER });
 
@@ -102,6 +104,8 @@ export const RUN_RESULT = object({
   volatile: record(v.string(), object({ bytes: NUMBER, reason: TEXT })),
   /** Known errors of the code as posted in 2008, by id: they fail nothing. */
   knownErrors: v.optional(record(v.string(), object({ count: NUMBER, message: TEXT }))),
+  /** Of `ckptest mutants`, whose results are of a mutant each in place of a scenario. */
+  mutants: v.optional(MUTANT_COUNTS),
   results: list(SCENARIO),
   /** Why it ended before its time; `run --resume` goes on with it. */
   stopped: v.optional(TEXT),
@@ -121,6 +125,12 @@ export const RUN_RESULT_FORMAT: FileFormat<typeof RUN_RESULT> = {
   schema: RUN_RESULT,
   version: RUN_RESULT_SCHEMA,
 };
+
+/** The share of the mutants that were killed: those that are equivalent do not count. */
+export function mutationScore({ killed, survived }: v.InferOutput<typeof MUTANT_COUNTS>): string {
+  const all = killed + survived;
+  return all === 0 ? "none that counts" : `${(100 * killed / all).toFixed(1)} % (${killed} of ${all})`;
+}
 
 /** Reads a `results.json`. @throws {UsageError} saying what is wrong with it, or that there is none */
 export async function readRunResult(path: string): Promise<RunResult> {

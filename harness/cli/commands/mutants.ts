@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import { join } from "@std/path";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
+import { makeDirectory } from "../../../vm/host/temp_directory.ts";
+import { writeJson } from "../../../vm/host/write_whole.ts";
 import { type Mutant, readMutants } from "../../mutants/mutant.ts";
 import { mutantRequest, type MutantResult, MutantRunner, mutantsFor } from "../../mutants/run_mutants.ts";
 import type { Terminal } from "../../report/terminal.ts";
@@ -9,7 +12,15 @@ import type { CommandFinding } from "../../run/command_outcome.ts";
 import { planGuest } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { type Command, defineCommand, values } from "../options.ts";
+import {
+  mutationScore,
+  RUN_RESULT_SCHEMA,
+  type RunKernel,
+  type RunResult,
+  type ScenarioRecord,
+} from "../../run/run_result.ts";
+import { writePage } from "../../report/write_page.ts";
+import { type Command, defineCommand, value, values } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION } from "../shared_options.ts";
 
 /** `mutants`: wrong versions of the kernel code, each of which a scenario must tell from the right one. */
@@ -21,31 +32,29 @@ export const mutantsCommand: Command = defineCommand({
   ...ARCH_OPTION,
   ...FLAVOUR_OPTION,
   ...ACCELERATOR_OPTION,
+  out: value("DIR", "where results.json and the page go; nowhere by default"),
 }, {
   about: "run the scenarios on wrong versions of the kernel code until one fails; by default all mutants",
-  async run({ filter, arch, flavour, accel }, { terminal, signal }) {
+  async run({ filter, arch, flavour, accel, out }, { terminal, signal }) {
+    const [begin, started] = [performance.now(), new Date().toISOString()];
     const all = await readMutants();
     const chosen = filterByName(all, filter, "mutant");
-    const platforms = arch === undefined && flavour === undefined
-      ? parsePlatforms({
-        arch: [...new Set(chosen.map(({ platform }) => platform))].join(),
-        fallback: "x86_64",
-      })
-      : parsePlatforms({ arch, flavour, fallback: "x86_64,i386" });
+    const isWhole = arch === undefined && flavour === undefined;
+    const own = [...new Set(chosen.map(({ platform }) => platform))].join();
+    const platforms = parsePlatforms({ arch: isWhole ? own : arch, flavour, fallback: "x86_64,i386" });
+    if (out !== undefined) await makeDirectory(out, "the results");
     const catalogue = await readCatalogue();
     const results: MutantResult[] = [];
+    const kernels: RunKernel[] = [];
     for (const platform of platforms) {
       const mutants = mutantsFor(platform.name, all);
       const wanted = mutants.filter((mutant) => chosen.includes(mutant));
       if (wanted.length === 0) continue;
-      const request = {
-        terminal,
-        signal,
-        scenarios: catalogue,
-        accelerator: accel,
-        ...await mutantRequest(mutants),
-      };
-      const prepared = await preparePlanned(await planGuest(platform, request));
+      const request = { terminal, signal, scenarios: catalogue, accelerator: accel };
+      const plan = await planGuest(platform, { ...request, ...await mutantRequest(mutants) });
+      const prepared = await preparePlanned(plan);
+      const { kernelName, acceleratorReason: accelerator, build } = prepared;
+      kernels.push({ platform: platform.name, name: kernelName, key: build?.key, accelerator });
       const onProgress = (text: string) =>
         terminal.status(`${platform.name}: ${text}`, `${platform.name}: running`);
       const runner = new MutantRunner({ prepared, mutants, catalogue, onProgress });
@@ -56,11 +65,28 @@ export const mutantsCommand: Command = defineCommand({
         printResult(terminal, mutant, result);
       }
     }
-    const survivors = arch === undefined && flavour === undefined
-      ? chosen.filter(({ survives }) => survives !== undefined)
-      : [];
+    const survivors = isWhole ? chosen.filter(({ survives }) => survives !== undefined) : [];
     for (const { name, survives } of survivors) terminal.result(`survives   ${name}  ${survives}`);
-    return summarize(terminal, results, survivors.length);
+    const counts = countMutants(results, survivors.length);
+    if (out !== undefined) {
+      const took = { started, milliseconds: Math.round(performance.now() - begin) };
+      await writeJson(join(out, "results.json"), runResultOf(results, survivors, { ...took, kernels }));
+      const page = await writePage(out, terminal);
+      if (page !== undefined) terminal.result(`report: ${page}`);
+    }
+    const { killed, survived, equivalent } = counts;
+    const known = survivors.length === 0 ? "" : ` (${survivors.length} as their files say)`;
+    terminal.result(
+      `${killed} killed, ${survived} survived${known}, ${equivalent} equivalent; mutation score ${
+        mutationScore(counts)
+      }`,
+    );
+    const findings = results.filter(isFailure).map(({ mutant, verdict }): CommandFinding => ({
+      key: `${verdict} ${mutant.name}`,
+      text: `${mutant.name} ${verdict}: ${mutant.about}`,
+    }));
+    if (results.length + survivors.length === 0) return { status: EXIT_STATUS.nothingRan, findings };
+    return { status: findings.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass, findings };
   },
 });
 
@@ -83,19 +109,44 @@ function isFailure({ verdict }: MutantResult): boolean {
 }
 
 /** @param known how many are known to survive */
-function summarize(terminal: Terminal, results: readonly MutantResult[], known: number) {
+function countMutants(results: readonly MutantResult[], known: number): NonNullable<RunResult["mutants"]> {
   const count = (verdict: MutantResult["verdict"]) =>
     results.filter((result) => result.verdict === verdict).length;
-  const killed = count("killed");
-  const equivalent = count("equivalent");
-  const others = results.length - equivalent + known;
-  const score = others === 0 ? "" : `; mutation score ${(100 * killed / others).toFixed(1)} %`;
-  const survived = `${others - killed} survived${known > 0 ? ` (${known} as their files say)` : ""}`;
-  terminal.result(`${killed} killed, ${survived}, ${equivalent} equivalent${score}`);
-  const findings = results.filter(isFailure).map(({ mutant, verdict }): CommandFinding => ({
-    key: `${verdict} ${mutant.name}`,
-    text: `${mutant.name} ${verdict}: ${mutant.about}`,
-  }));
-  if (results.length + known === 0) return { status: EXIT_STATUS.nothingRan, findings };
-  return { status: findings.length > 0 ? EXIT_STATUS.testFailed : EXIT_STATUS.pass, findings };
+  const [killed, equivalent] = [count("killed"), count("equivalent")];
+  return { killed, survived: results.length - killed - equivalent + known, equivalent };
+}
+
+/** The results as those of a run, with a mutant in place of a scenario. */
+export function runResultOf(
+  results: readonly MutantResult[],
+  survivors: readonly Mutant[],
+  run: Pick<RunResult, "started" | "milliseconds" | "kernels">,
+): RunResult {
+  const recordOf = ({ name, platform }: Mutant, rest: Pick<ScenarioRecord, "status" | "reason">) => ({
+    ...{ platform, scenario: name, milliseconds: 0, findings: [], splats: [], stops: [] },
+    ...rest,
+    reproduce: `deno task ckptest mutants --filter ${name}`,
+  });
+  const records = [
+    ...results.map((result): ScenarioRecord => ({
+      ...recordOf(result.mutant, {
+        status: isFailure(result) ? "fail" : "pass",
+        reason: `${result.verdict}${
+          result.by === undefined ? "" : ` by ${result.by}`
+        }: ${result.mutant.about}`,
+      }),
+      milliseconds: Math.round(1000 * result.seconds),
+    })),
+    ...survivors.map((mutant) =>
+      recordOf(mutant, { status: "skip", reason: `survives: ${mutant.survives}` })
+    ),
+  ];
+  const count = (status: string) => records.filter((record) => record.status === status).length;
+  return {
+    ...{ schema: RUN_RESULT_SCHEMA, ...run, results: records },
+    counts: { passed: count("pass"), failed: count("fail"), lost: 0, skipped: count("skip") },
+    bytes: { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 },
+    volatile: {},
+    mutants: countMutants(results, survivors.length),
+  };
 }

@@ -24,6 +24,7 @@ export interface PastJob extends Pick<NightlyJob, "status" | "seconds"> {
   readonly digest: string | undefined;
   readonly digests: Partial<JobDigests>;
   readonly bytes: TrendPoint["bytes"];
+  readonly mutants: TrendPoint["mutants"];
 }
 
 /** One scenario of a job in one run of the past. */
@@ -104,12 +105,12 @@ export class History implements Disposable {
     transaction(this.#db, () => {
       this.#run("DELETE FROM jobs WHERE run = ? AND name = ?", [run, job.name]);
       this.#run(
-        `INSERT INTO jobs (run, name, status, failure, reason, seconds, kernel, bytes, digest, ${COLUMNS})
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ${COLUMNS.map(() => "?")})`,
+        `INSERT INTO jobs (run, name, status, failure, reason, seconds, kernel, bytes, mutants, digest, ${COLUMNS})
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${COLUMNS.map(() => "?")})`,
         [
           ...[run, job.name, job.status, job.failure?.kind ?? null, job.reason ?? null, job.seconds],
           job.run?.kernels.map(({ name }) => name).join(", ") ?? null,
-          job.run ? JSON.stringify(job.run.bytes) : null,
+          ...[job.run?.bytes, job.run?.mutants].map((counts) => counts ? JSON.stringify(counts) : null),
           job.digest ?? null,
           ...DIGEST_NAMES.map((name) => digests[name] ?? null),
         ],
@@ -137,6 +138,7 @@ export class History implements Disposable {
         DIGEST_NAMES.map((name) => [name, row[`${name}_digest`]]).filter(([, value]) => value !== null),
       ),
       bytes: row.bytes === null ? undefined : JSON.parse(String(row.bytes)),
+      mutants: row.mutants === null ? undefined : JSON.parse(String(row.mutants)),
     }));
   }
 
@@ -338,4 +340,5 @@ export const MIGRATIONS: readonly string[] = [
   "DROP TABLE builds;",
   `ALTER TABLE runs ADD COLUMN revision TEXT;
    CREATE TABLE inputs (digest TEXT PRIMARY KEY, files TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  "ALTER TABLE jobs ADD COLUMN mutants TEXT;",
 ];

@@ -44,7 +44,7 @@ Deno.test("an older history is brought up to date and keeps what it holds; a new
     UsageError,
     "is of a newer ckptest",
   );
-  assert(error.message.includes("version 3 at most, found 4"), error.message);
+  assert(error.message.includes("version 4 at most, found 5"), error.message);
 });
 
 Deno.test("a migration that fails leaves the history as it was", async () => {

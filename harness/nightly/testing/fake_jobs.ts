@@ -16,6 +16,8 @@ export type FakeScript = Readonly<Record<string, FakeJob>>;
 export interface FakeJob {
   /** Outcome of each scenario; without any it writes no results. */
   readonly scenarios?: Readonly<Record<string, ScenarioRecord["status"]>>;
+  /** Its results, in place of those of scenarios. */
+  readonly results?: RunResult;
   /** How long its process takes; it needs none when not given. */
   readonly seconds?: number;
   /** What it ends with; by default what the scenarios say. */
@@ -50,7 +52,7 @@ async function fakeJob(name: string, job: FakeJob): Promise<PlannedJob> {
   return {
     ...{ name, kernel, platform, flavour, suite, suiteKind: "catalogue" },
     deadlineSeconds: job.deadlineSeconds ?? 60,
-    command: { kind: "ckptest", args: ["run"], writesResults: job.scenarios !== undefined },
+    command: { kind: "ckptest", args: ["run"], writesResults: (job.scenarios ?? job.results) !== undefined },
     reproduce: `deno task nightly --only ${name}`,
     ...(job.build === undefined ? {} : { buildKey: `${kernel}-${platform}`, buildArgs: ["kernel"] }),
     ...(job.problem === undefined
@@ -96,7 +98,7 @@ export function fakeRunner(script: FakeScript): JobRunner {
     },
     run: ({ name }, place) => {
       const { scenarios, milliseconds, ...job } = script[name]!;
-      const results = scenarios && fakeRunResult(name, scenarios, milliseconds);
+      const results = job.results ?? (scenarios && fakeRunResult(name, scenarios, milliseconds));
       const failed = Object.values(scenarios ?? {}).includes("fail") ? 1 : 0;
       return end({ status: failed, ...job, ...(results ? { results } : {}) }, place);
     },

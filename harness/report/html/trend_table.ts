@@ -4,6 +4,7 @@ import { formatCount, formatDuration } from "../../run/quantity.ts";
 import { medianOf } from "../../nightly/history/compare_history.ts";
 import { shortTime } from "../../nightly/history/name_changes.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
+import { mutationScore } from "../../run/run_result.ts";
 import type { ResultTree } from "../result_tree.ts";
 import { type Markup, markup, table } from "./markup.ts";
 
@@ -42,7 +43,9 @@ function trendRow(name: string, points: readonly TrendPoint[]): Markup {
     isBad: (bytes?.unexplained ?? 0) > 0,
   }));
   const now = latest?.bytes;
-  const bytes = now
+  const bytes = latest?.mutants
+    ? `mutation score ${mutationScore(latest.mutants)}`
+    : now
     ? `${formatCount(now.total)}, ${formatCount(now.unexplained)} unexplained`
     : last && "none this time";
   return markup`<tr><td>${name}</td><td>${outcomes(points)}</td><td>${
