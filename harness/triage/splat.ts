@@ -3,6 +3,7 @@
 /** What sort of complaint the kernel made. `other` is one that begins like a complaint and is in no table. */
 export type SplatKind =
   | "KASAN"
+  | "KCSAN"
   | "UBSAN"
   | "oops"
   | "double-fault"

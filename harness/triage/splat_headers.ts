@@ -124,7 +124,9 @@ const TABLE: readonly (readonly [SplatKind, pattern: RegExp, title: string, Spla
   // function of the C library.
   ["KASAN", /^BUG: KASAN: ([\w-]+(?: or [\w-]+)?)/, "KASAN: $1 <access> in @", BAR],
   ["KASAN", /^BUG: KFENCE: ([\w-]+(?: [\w-]+)?)/, "KFENCE: $1 <access> in @", BAR],
-  ["other", /^BUG: (?:KCSAN|KMSAN): ([\w-]+)/, "KCSAN: $1 <access> in @", BAR],
+  ["other", /^BUG: KMSAN: ([\w-]+)/, "KMSAN: $1 <access> in @", BAR],
+  // Both functions of a race, in the order of the alphabet.
+  ["KCSAN", /^BUG: KCSAN: ([\w-]+ in [\w.]+(?: \/ [\w.]+)?)/, "KCSAN: $1", BAR],
   ["UBSAN", /^UBSAN: ([\w-]+) in (\S+?):\d+/, "UBSAN: $1 in @2", BAR],
   // lib/refcount.c, lib/debugobjects.c, lib/list_debug.c, mm/usercopy.c: said before WARNING or kernel BUG.
   ["refcount", /^refcount_t: .+/, "WARNING: refcount bug in @", PRELUDE],

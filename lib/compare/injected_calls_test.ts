@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What programs are judged by that no file of /proc shows: calls that a tracer had the target make. */
 import { assertEquals } from "@std/assert";
+import { pageProt } from "../abi/page_prot.ts";
 import { decodeBytes } from "../image/decoder.ts";
 import { compareImage } from "./compare_image.ts";
 import type { TargetObservation } from "./observation.ts";
@@ -86,4 +87,43 @@ Deno.test("a kernel with CONFIG_MEM_SOFT_DIRTY has VM_SOFTDIRTY in all areas, as
   assertEquals(findings(/vm_flags/, { smaps }, { ...steps, image }), []);
   assertEquals(findings(/vm_flags/, { smaps }, steps).length, Math.min(options.target.smaps.length, 20));
   assertEquals(findings(/vm_flags/, {}, { ...steps, image }).length > areas.length, true);
+});
+
+Deno.test("VM_SOFTDIRTY is of each mapping by itself: somebody may have cleared it in some", () => {
+  const [first, ...others] = options.target.smaps;
+  const smaps = [{ ...first!, vmFlags: [...first!.vmFlags, "sd"] }, ...others];
+  assertEquals(findings(/vm_flags/, { smaps }, { isProgram: false }), ["E_FIELD vma[0].vm_flags"]);
+});
+
+Deno.test("memory that may only be executed has the protection key that smaps shows", () => {
+  const area = areas.find(({ flags }) => (flags & 7n) === 5n)!;
+  const flags = area.flags & ~7n | 4n;
+  const prediction = {
+    ...options.prediction!,
+    areas: areas.map((one) => one.start === area.start ? { ...one, flags } : one),
+  };
+  const isIt = (start: bigint) => start === BigInt(area.start) * 4096n;
+  const smaps = options.target.smaps.map((entry) =>
+    isIt(entry.start)
+      ? {
+        ...entry,
+        vmFlags: entry.vmFlags.filter((code) => code !== "rd"),
+        sizes: new Map([...entry.sizes, ["ProtectionKey", 2]]),
+      }
+      : entry
+  );
+  const found = (key: bigint) => {
+    const surgery = new ImageSurgery(recorded.image);
+    for (const [index, { node }] of surgery.parts.entries()) {
+      if (node.kind !== "record" || node.name !== "VMA" || !isIt(node.fields.vm_start)) continue;
+      surgery.set(index, "vm_flags", flags | key << 32n);
+      surgery.set(index, "vm_page_prot", pageProt(flags | key << 32n, options));
+    }
+    const image = surgery.join();
+    const target = { ...options.target, smaps };
+    return compareImage(decodeBytes(image), image.length, { ...options, prediction, target }).findings
+      .map(({ id, path }) => `${id} ${path.replace(/^.*\./, "")}`).filter((text) => /vm_/.test(text));
+  };
+  assertEquals(found(2n), []);
+  assertEquals(found(0n), ["E_FIELD vm_page_prot", "E_FIELD vm_flags"]);
 });

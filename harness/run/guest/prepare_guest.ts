@@ -24,8 +24,8 @@ import { SCENARIO_MEMORY_MIB, startVirtualGuest } from "./virtual_guest.ts";
 
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
 const MEMORY_FOR_PROGRAMS = 512 << 20;
-/** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects. */
-const MEMORY_FOR_SHADOW = 512 << 20;
+/** KASAN's shadow, the red zones of slabs, lockdep's tables and kmemleak's objects; huge pages (hugepage_init). */
+const MORE_MEMORY = 512 << 20;
 
 /** Behind the error for a kernel whose agent was not heard of. */
 const NO_PORTS_HINT =
@@ -85,7 +85,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
-    (FLAVOURS[platform.flavour].hasShadow ? MEMORY_FOR_SHADOW : 0);
+    (FLAVOURS[platform.flavour].hasMoreMemory ? MORE_MEMORY : 0);
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,
