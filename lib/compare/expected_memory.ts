@@ -128,7 +128,7 @@ function flagsOf(
 }
 
 /** Pages that must be in swap, or be one frame, and are not: what the scenario is about did not come to be. */
-function reportPageStates({ collector, target, prediction }: ComparisonContext): void {
+function reportPageStates({ collector, target, prediction, self }: ComparisonContext): void {
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));
   const report = (page: number, expected: string, entry: PagemapEntry | undefined): void => {
@@ -142,7 +142,9 @@ function reportPageStates({ collector, target, prediction }: ComparisonContext):
   };
   for (const [page, { swapped }] of prediction.pages) {
     const entry = entries.get(page);
-    if (swapped && !entry?.swapped) report(page, "swapped out", entry);
+    // A target is looked at after its own call, which has brought in what it saved.
+    if (swapped && !self && !entry?.swapped) report(page, "swapped out", entry);
+    if (swapped && self && !prediction.refusal && !entry?.present) report(page, "brought in by the call", entry);
   }
   for (const group of prediction.merged) {
     const frame = entries.get(group[0]!)?.frame;

@@ -90,11 +90,14 @@ export function predictCall(
       `"cont" is for a target that a signal has stopped, without breakpoints in text or vdso`,
     );
   }
+  // report_access (security/yama/yama_lsm.c) reads the command line of a process that it protects.
+  const isReported = state.isPtraceRestricted && outcome.name === "EPERM";
   for (const action of whileBlocked) applyAction(state, action);
   const isStopped = !work.busy && (fate === "same" || fate === "changed");
+  const target = work.busy ? "busy" : isReported ? "changed" : fate;
   const after = isStopped ? stopPrediction(state, {}, work) : undefined;
   const seen = othersSee(whileBlocked);
-  return { caller, output, whileBlocked, othersSee: seen, outcome, target: work.busy ? "busy" : fate, after };
+  return { caller, output, whileBlocked, othersSee: seen, outcome, target, after };
 }
 
 /**

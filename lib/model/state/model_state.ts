@@ -118,6 +118,8 @@ export class ModelState {
   copied = new Map<string, { readonly place: "vdso" | "text"; readonly offset: number }>();
   /** The swap device, if there is one for MADV_PAGEOUT to write to. */
   readonly swap: "ram" | "loop" | undefined;
+  /** Whether a uprobe stands where the target's program starts. */
+  readonly isProbed: boolean;
   /** Whether Yama (security/yama/yama_lsm.c) lets nobody attach who is neither privileged nor an ancestor. */
   readonly isPtraceRestricted: boolean;
   /** Who the target is. */
@@ -144,7 +146,8 @@ export class ModelState {
     const { kernelWordSize: wordSize } = target;
     const { dialect = "port" } = target;
     this.ldt = new LdtModel({ dialect, wordSize, compat: wordSize !== target.targetWordSize });
-    this.debug = new DebugRegisters(wordSize);
+    this.isProbed = setup.some((step) => "write" in step && step.value.includes("{entry}"));
+    this.debug = this.#debugAtEntry(new DebugRegisters(wordSize));
     this.tls = new TlsModel({ firstSlot: wordSize === 8 ? 12 : 6, wordSize, dialect });
   }
 
@@ -162,6 +165,12 @@ export class ModelState {
     Object.assign(this, before);
   }
 
+  /** A uprobe at the program's first instruction carries it out by a single step. */
+  #debugAtEntry(registers: DebugRegisters): DebugRegisters {
+    if (this.isProbed) registers.step();
+    return registers;
+  }
+
   /** The last page of .bss as exec makes it: the target has written to it since. */
   #bss(): Area {
     const end = Number(this.target.heapStart / PAGE_SIZE_BIG);
@@ -176,7 +185,7 @@ export class ModelState {
     this.ldt = this.ldt.exec();
     this.keepsLdt = this.ldt.nrEntries > 0;
     this.tls = this.tls.exec();
-    this.debug = this.debug.exec();
+    this.debug = this.#debugAtEntry(this.debug.exec());
     this.copied.clear();
     this.names.clear();
     this.sharedWith = undefined;

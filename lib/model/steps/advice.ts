@@ -109,7 +109,7 @@ export const ADVICE_STEPS = [
     about: "prctl(PR_SET_VMA_ANON_NAME): gives anonymous memory a name that maps shows, or takes it away.",
     fields: { name: optional(NAME) },
     apply(run, { name }, { state, builder }) {
-      const [PR_SET_VMA, PR_SET_VMA_ANON_NAME] = [0x53564d61n, 0n];
+      const [PR_SET_VMA, PR_SET_VMA_ANON_NAME] = [0x53564d41n, 0n];
       const shown = name === undefined ? 0n : builder.scratchString(0, name);
       builder.succeed("prctl", [PR_SET_VMA, PR_SET_VMA_ANON_NAME, ...addressRange(run), shown]);
       state.space.change(run.first, run.end, (area) => ({ ...area, anonName: name }));
