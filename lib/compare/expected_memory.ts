@@ -144,7 +144,9 @@ function reportPageStates({ collector, target, prediction, self }: ComparisonCon
     const entry = entries.get(page);
     // A target is looked at after its own call, which has brought in what it saved.
     if (swapped && !self && !entry?.swapped) report(page, "swapped out", entry);
-    if (swapped && self && !prediction.refusal && !entry?.present) report(page, "brought in by the call", entry);
+    if (swapped && self && !prediction.refusal && !entry?.present) {
+      report(page, "brought in by the call", entry);
+    }
   }
   for (const group of prediction.merged) {
     const frame = entries.get(group[0]!)?.frame;

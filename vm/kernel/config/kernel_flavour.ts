@@ -11,7 +11,7 @@ interface FlavourTraits {
   readonly processors: number;
   /** Whether it has debugfs, with what the flavour can tell and be asked for. */
   readonly hasDebugfs: boolean;
-  /** Whether it keeps a shadow of its memory, which takes room, or gives huge pages, which small machines get none of. */
+  /** Whether it keeps a shadow of its memory, or gives huge pages, which small machines get none of. */
   readonly hasMoreMemory: boolean;
   /** Kernel parameters of its guests. */
   readonly parameters: readonly string[];
