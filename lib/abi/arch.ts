@@ -93,14 +93,3 @@ export function stackTop(kernel: KernelArch, target: TargetArch): bigint {
 export function pagesPerChunk(wordSize: WordSize): number {
   return 4 * PAGE_SIZE / wordSize;
 }
-
-/**
- * The architecture that `utsname.machine` of an image's head names. `i386` stands for both flavours:
- * nothing in an image tells PAE from non-PAE but bit 63 of vm_page_prot.
- *
- * @returns undefined for a machine that is not x86.
- */
-export function archOfMachine(machine: string): "x86_64" | "i386" | undefined {
-  if (machine === "x86_64") return "x86_64";
-  return /^i[3-6]86$/.test(machine) ? "i386" : undefined;
-}

@@ -102,7 +102,7 @@ export class CoreComparison {
       for (let vaddr = first; vaddr + PAGE_SIZE_BIG <= end; vaddr += PAGE_SIZE_BIG) {
         if (saved.has(vaddr) || this.#isUnread(vaddr)) continue;
         const bytes = pageOf(segment, vaddr);
-        if (isZero(bytes)) {
+        if (bytes.every((byte) => byte === 0)) {
           this.zero++;
           continue;
         }
@@ -140,10 +140,6 @@ function endOf({ address, bytes }: CoreSegment): bigint {
 function pageOf({ address, bytes }: CoreSegment, vaddr: bigint): Uint8Array {
   const at = Number(vaddr - address);
   return bytes.subarray(at, at + PAGE_SIZE);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
 }
 
 /**

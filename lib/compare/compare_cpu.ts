@@ -9,12 +9,7 @@ import {
   decodeUserRegs,
 } from "../x86/registers.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
-import {
-  type Expectation,
-  expected,
-  type FieldExpectation,
-  type VolatileField,
-} from "./finding_collector.ts";
+import { type Expectation, expected, type VolatileField } from "./finding_collector.ts";
 import { wordsOf } from "../bytes.ts";
 
 type Expectations = Record<string, Expectation>;
@@ -24,13 +19,14 @@ const USER_CS_64 = 0x33n;
 
 /** CPU: every register as ptrace shows it of the stopped target, and as a self checkpoint must find it. */
 export function compareCpu(node: RecordNodeOf<"CPU">, context: ComparisonContext): void {
-  const { collector, target, self, dialect } = context;
+  const { collector, target, self, dialect, prediction } = context;
   const shown = cpuFieldsOf(decodeUserRegs(target.gpr, context.arch === "x86_64" ? "x86_64" : "i386"));
   const expectations: Expectations = {
     ...shownRegisters(context, shown),
     ...self ? selfRegisters(context, self, shown) : {},
     ...expectedDebug(context),
-    used_math: usedMath(context),
+    // The port always saves FPU state; the code as posted does once the target has used the FPU.
+    used_math: dialect === "port" ? expected(1, "format") : expected(prediction?.usedFpu ? 1 : 0, "steps"),
     ...dialect === "v11" ? postedRegisters(node, context, shown) : {},
   };
   if (dialect === "v11") { for (const name of NOT_ON_I386) delete expectations[name]; }
@@ -146,11 +142,6 @@ function processorDebug(context: ComparisonContext, shown: BigUint64Array): Expe
     holdRegister(context, name, { expected: 0n, actual: shown[index] ?? 0n });
   });
   return expectations;
-}
-
-/** The port always saves FPU state; the code as posted does once the target has used the FPU. */
-function usedMath({ dialect, prediction }: ComparisonContext): FieldExpectation {
-  return dialect === "port" ? expected(1, "format") : expected(prediction?.usedFpu ? 1 : 0, "steps");
 }
 
 /** `__KERNEL_PERCPU`, which fs holds in a kernel for several processors. */

@@ -87,13 +87,13 @@ export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | 
  * @throws {SyntaxError} when an answer is missing or malformed
  */
 export function parseObservation(raw: RawObservation): TargetObservation {
-  const [xstate, brk] = [raw.registers.get("xstate"), raw.registers.get("brk")];
+  const [xstate, brk, comm] = [raw.registers.get("xstate"), raw.registers.get("brk"), raw.proc.get("comm")];
   return {
     pid: raw.pid,
     maps: parseMaps(need(raw.proc, "maps")).filter(isOwnMapping),
     smaps: parseSmaps(need(raw.proc, "smaps")).filter(isOwnMapping),
     stat: parseProcStat(need(raw.proc, "stat")),
-    comm: withoutNewline(raw.proc.get("comm")),
+    comm: comm?.at(-1) === 0x0a ? comm.subarray(0, -1) : comm,
     auxv: raw.proc.get("auxv"),
     cmdline: raw.proc.get("cmdline"),
     environ: raw.proc.get("environ"),
@@ -124,10 +124,6 @@ function need(blobs: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array 
     throw new SyntaxError(`The guest did not answer "${name}": it sent ${[...blobs.keys()].join(", ")}`);
   }
   return bytes;
-}
-
-function withoutNewline(bytes: Uint8Array | undefined): Uint8Array | undefined {
-  return bytes?.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
 }
 
 function hashTable(addresses: BigUint64Array, hashes: BigUint64Array): Map<number, bigint> {

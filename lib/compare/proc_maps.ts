@@ -71,18 +71,14 @@ function parseMapsLine(line: string): MapsEntry {
     offset: BigInt(`0x${offset}`),
     device: device!,
     inode: BigInt(inode!),
-    name: unescapeName(name ?? ""),
+    // seq_path escapes newlines alone: other backslashes are the name's own.
+    name: Uint8Array.from((name ?? "").replaceAll("\\012", "\n"), (character) => character.charCodeAt(0)),
   };
 }
 
 /** The name as text, one character a byte. */
 export function nameOf({ name }: MapsEntry): string {
   return byteText(name);
-}
-
-/** Undoes seq_path's escaping, which is of newlines alone: other backslashes are the name's own. */
-function unescapeName(text: string): Uint8Array {
-  return Uint8Array.from(text.replaceAll("\\012", "\n"), (character) => character.charCodeAt(0));
 }
 
 /**

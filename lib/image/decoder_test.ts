@@ -242,6 +242,19 @@ Deno.test("dialect and word size come from the head and can be overridden", () =
   foreign.set(new TextEncoder().encode("aarch64"), 8 + 160);
   assertEquals(assertThrows(() => readImage(foreign), MalformedImageError).finding.id, "E_MACHINE");
   assertEquals(readImage(foreign, { wordSize: 8 }).wordSize, 8);
+  const readAs = (machine: string): number => {
+    foreign.fill(0, 168, 232).set(new TextEncoder().encode(machine), 168);
+    return readImage(foreign).wordSize;
+  };
+  assertEquals(readAs("x86_64"), 8);
+  for (const machine of ["i786", "i286", "xi386", ""]) {
+    assertThrows(() => readAs(machine), MalformedImageError);
+  }
+  const small = syntheticImage({ wordSize: 4 });
+  for (const machine of ["i386", "i486", "i686"]) {
+    small.fill(0, 168, 232).set(new TextEncoder().encode(machine), 168);
+    assertEquals(readImage(small).wordSize, 4);
+  }
 });
 
 Deno.test("an error of the stream's source comes through", async () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { archOfMachine, type WordSize } from "../abi/arch.ts";
+import type { WordSize } from "../abi/arch.ts";
 import type { Dialect } from "../abi/series.ts";
 import type { RecordFields } from "./records.ts";
 import { displayText, rawText } from "./struct_codec.ts";
@@ -56,8 +56,9 @@ export function formatOfHead(
       actual: String(head.rev),
     });
   }
-  const arch = archOfMachine(rawText(head.machine));
-  const wordSize = options.wordSize ?? (arch === undefined ? undefined : arch === "x86_64" ? 8 : 4);
+  const machine = rawText(head.machine);
+  const isNarrow = /^i[3-6]86$/.test(machine);
+  const wordSize = options.wordSize ?? (machine === "x86_64" ? 8 : isNarrow ? 4 : undefined);
   if (wordSize === undefined) {
     throw new MalformedImageError({
       id: "E_MACHINE",

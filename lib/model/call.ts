@@ -257,8 +257,3 @@ export const CALL_FIELDS = {
 
 /** The keys of a stop that say how the call is made. */
 export type CallFields = v.InferOutput<v.StrictObjectSchema<typeof CALL_FIELDS, undefined>>;
-
-/** A stop makes more than the plain call. */
-export function hasCallFields({ call, to, whileBlocked }: CallFields): boolean {
-  return [call, to, whileBlocked].some((field) => field !== undefined);
-}

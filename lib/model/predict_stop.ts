@@ -215,13 +215,10 @@ function mergeablePages(space: AddressSpace): number[][] {
 
 /** The pages of mergeable areas that hold nothing but zeros: ksmd drops them with use_zero_pages. */
 function zeroPages(space: AddressSpace): number[] {
-  return [...space.pages.entries()].filter(([page, { content, swapped }]) =>
-    !swapped && ((space.areaAt(page)?.flags ?? 0n) & VM.MERGEABLE) !== 0n && isZero(content)
-  ).map(([page]) => page);
-}
-
-function isZero(content: PageContent): boolean {
-  return content.base.kind === "zeros" && contentBytes(content).every((byte) => byte === 0);
+  return [...space.pages.entries()].filter(([page, { content, swapped }]) => {
+    const isMergeable = !swapped && ((space.areaAt(page)?.flags ?? 0n) & VM.MERGEABLE) !== 0n;
+    return isMergeable && content.base.kind === "zeros" && contentBytes(content).every((byte) => byte === 0);
+  }).map(([page]) => page);
 }
 
 /**

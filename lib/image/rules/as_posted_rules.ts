@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { RecordNode, RecordNodeOf } from "../nodes.ts";
 import { fieldsOf } from "../records.ts";
-import { hasBreakpoint } from "./cpu_rules.ts";
 import type { RuleContext } from "./rule_context.ts";
 import { dataView, hex } from "../../bytes.ts";
 
@@ -86,7 +85,8 @@ function checkCpuAsPosted(node: RecordNodeOf<"CPU">, context: RuleContext): void
   if (fs > 0xffffn || gs > 0xffffn) {
     context.reportField("N_SELECTOR_HIGH", node, "gs", { actual: `fs ${hex(fs)}, gs ${hex(gs)}` });
   }
-  if (uses_debug !== (hasBreakpoint(debugreg7) ? 1 : 0)) {
+  // The lower byte of DR7 enables breakpoints.
+  if (uses_debug !== ((debugreg7 & 0xffn) === 0n ? 0 : 1)) {
     // A bit number was tested for a bit.
     const actual = `${uses_debug} with dr7 ${hex(debugreg7)}`;
     context.reportField("N_USES_DEBUG", node, "uses_debug", { actual });

@@ -186,11 +186,6 @@ function checkBreakpoints(node: Cpu, context: RuleContext): void {
   });
 }
 
-/** Whether DR7 enables a breakpoint. */
-export function hasBreakpoint(debugreg7: bigint): boolean {
-  return (debugreg7 & DR7_ENABLE) !== 0n;
-}
-
 /** X86_FSGSBASE: canonical addresses. */
 export function checkFsGsBase(node: RecordNodeOf<"X86_FSGSBASE">, context: RuleContext): void {
   if (context.format.wordSize === 4) {

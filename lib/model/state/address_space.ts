@@ -96,6 +96,8 @@ export class AddressSpace {
     if (covered < end) {
       throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
     }
+    const isSame = (a: Area, b: Area): boolean =>
+      Object.entries(b).every(([key, value]) => a[key as keyof Area] === value);
     if (inside.every((area) => isSame(area, change(area)))) return;
     this.#split(start);
     this.#split(end);
@@ -382,8 +384,4 @@ function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
       page.toString(16)
     } may still be on its way to the swap device: what becomes of it cannot be told`,
   );
-}
-
-function isSame(a: Area, b: Area): boolean {
-  return Object.entries(b).every(([key, value]) => a[key as keyof Area] === value);
 }

@@ -118,15 +118,3 @@ export function vmFlagsAfterMprotect(
   const charged = VM.ACCOUNT | VM.WRITE | VM.HUGETLB | VM.SHARED | VM.NORESERVE;
   return (changed & VM.WRITE) !== 0n && (flags & charged) === 0n ? changed | VM.ACCOUNT : changed;
 }
-
-/**
- * Whether populating (MAP_LOCKED, MAP_POPULATE, mlock) writes to the pages: populate_vma_page_range in mm/gup.c.
- */
-export function populateWrites(flags: bigint): boolean {
-  return (flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
-}
-
-/** The area's flags in a forked child: dup_mmap (kernel/fork.c). */
-export function vmFlagsAfterFork(flags: bigint): bigint {
-  return flags & ~(VM.LOCKED | VM.LOCKONFAULT | VM.UFFD_MISSING | VM.UFFD_WP);
-}

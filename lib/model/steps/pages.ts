@@ -5,7 +5,6 @@ import type { AddressSpace } from "../state/address_space.ts";
 import { describeContent, fillContent } from "../state/page_content.ts";
 import { addressOf, type PageRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { populateWrites } from "../state/vm_flag_rules.ts";
 import { defaultSeed, type StepContext } from "./define_step.ts";
 
 /**
@@ -27,9 +26,9 @@ export function populate(
       !(area.file && area.pgoff + page - area.start >= area.file.pages);
     if (isPossible) {
       if ((area.flags & VM.UFFD_MISSING) !== 0n) requirePresent(space, page, page + 1);
-      // A write fault gives a page of its own to whoever shares one.
+      // populate_vma_page_range (mm/gup.c) writes where it may: then whoever shares a page gets one of its own.
       const why = space.pages.get(page)?.why ?? "populated by a write fault";
-      if (populateWrites(area.flags)) space.setPage(page, space.contentAt(page), why);
+      if ((area.flags & (VM.WRITE | VM.SHARED)) === VM.WRITE) space.setPage(page, space.contentAt(page), why);
       else space.readPage(page);
     } else {
       whole = false;

@@ -6,7 +6,7 @@ import { errnoNumber } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
-import { protBits, vmFlagsAfterFork, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
+import { protBits, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName } from "../syscall_numbers.ts";
@@ -26,7 +26,7 @@ export function forkedSpace({ state }: StepContext): void {
       if ((area.flags & VM.WIPEONFORK) !== 0n) state.space.dropPages(area.start, area.end);
       state.space.change(area.start, area.end, (old) => ({
         ...old,
-        flags: vmFlagsAfterFork(old.flags),
+        flags: old.flags & ~(VM.LOCKED | VM.LOCKONFAULT | VM.UFFD_MISSING | VM.UFFD_WP),
         ...(old.hasAnonVma ? { isForked: true } : {}),
       }));
     }

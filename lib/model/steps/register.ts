@@ -12,11 +12,8 @@ import {
   type XstatePart,
 } from "../state/register_block.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
-import { defineStep, type StepContext } from "./define_step.ts";
+import { defineStep } from "./define_step.ts";
 import { selectorNumber } from "./segment.ts";
-
-/** Where register blocks lie in the target's scratch memory. */
-const BLOCK_OFFSET = 0x10000;
 
 /** Registers that a scenario may set: those that the call which stops the target leaves alone. */
 const SETTABLE = {
@@ -44,13 +41,6 @@ function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigin
   const common: [CpuRegister, bigint][] = [["ax", 0n], ["orig_ax", BigInt(syscallNumber("kill", wordSize))]];
   if (target.targetWordSize === 4) return [...common, ["cx", stop]];
   return [...common, ["si", stop]];
-}
-
-/** Puts the register block of the next stop into the scratch memory; gives its offset there. */
-export function emitRegisters({ state, builder }: StepContext): number | undefined {
-  if (!state.registers) return undefined;
-  builder.scratch(BLOCK_OFFSET, state.registers.block);
-  return BLOCK_OFFSET;
 }
 
 const DEFAULT_FCW = 0x37fn;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { described, list, oneOf, optional } from "../../schema.ts";
-import { CALL_FIELDS, type CallFields, hasCallFields, isSelf } from "../call.ts";
+import { CALL_FIELDS, type CallFields, isSelf } from "../call.ts";
 import { NAME, OUTCOME, WAIT_CONDITION } from "../fields.ts";
 import { predictCall, selfProblem } from "../predict_call.ts";
 import { checkExpectation, type StopPrediction, stopPrediction } from "../predict_stop.ts";
@@ -10,10 +10,12 @@ import type { ModelState } from "../state/model_state.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import { applyTracer, TRACER_FIELDS } from "../tracer.ts";
 import { type CompiledStop, defineStep, SLOTS, type StepContext } from "./define_step.ts";
-import { emitRegisters } from "./register.ts";
 
 /** The target's descriptor of its own image file, and one that is never open. */
 const [IMAGE_FD, CLOSED_FD] = [6n, 99n];
+
+/** Where register blocks lie in the target's scratch memory. */
+const BLOCK_OFFSET = 0x10000;
 
 /** The target makes the call for itself, and writes to its own image file. */
 function emitOwnCall(
@@ -67,8 +69,9 @@ export const STOP_STEPS = [
       const { state, builder, stops } = context;
       const { label, expect, waitFor = [], merged, call, busy } = step;
       const self = isSelf(call?.pid);
-      const isCalled = !self && (hasCallFields(step) || busy !== undefined);
-      const registers = emitRegisters(context);
+      const isCalled = !self && [call, step.to, step.whileBlocked, busy].some((field) => field !== undefined);
+      if (state.registers) builder.scratch(BLOCK_OFFSET, state.registers.block);
+      const registers = state.registers && BLOCK_OFFSET;
       const own = self ? selfProblem(step) : undefined;
       const tracer = applyTracer(state, step);
       const plain = stopPrediction(state, { ...step, self }, tracer);
