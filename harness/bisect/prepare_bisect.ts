@@ -3,16 +3,16 @@
 import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
-import { withFileLock } from "../../vm/host/file_lock.ts";
-import { isGitUrl, runGit } from "../../vm/host/run_git.ts";
+import { tryFileLock, withFileLock } from "../../vm/host/file_lock.ts";
+import { GitError, isGitUrl, runGit } from "../../vm/host/run_git.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { digestOf } from "../../vm/host/digest.ts";
 import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
-import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
+import { patchedFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
 import type { BisectSource, BisectState } from "./bisect_state.ts";
-import type { TreeSource } from "./bisect_tree.ts";
-import { commitPatches, type PatchCommit, patchNamed } from "./patch_series.ts";
+import { ignoreMissing, removeIfThere } from "../../vm/host/ignore_missing.ts";
+import { runCommand } from "../../vm/host/run_command.ts";
 
 /** The ends of a bisect, as far as they are known. */
 type Ends = Pick<BisectState, "good" | "bad" | "patches">;
@@ -127,4 +127,174 @@ async function firstWhole(
     if (state === "carried") return patch;
   }
   return patches[0]!;
+}
+
+/** What a work tree is made from. */
+export interface TreeSource {
+  /** Directory of a repository's objects; they are only read. */
+  readonly objects: string;
+  /**
+   * For a repository that holds only some files of a kernel: its first commit, and the source tree that the
+   * others come from, which is only read.
+   */
+  readonly base?: { readonly commit: string; readonly path: string };
+}
+
+/** Bisects that may be under way at once. */
+const MAX_TREES = 64;
+
+/**
+ * Lends a work tree of git's below `bisect` in the cache, with references and a bisect of its own: nothing is written
+ * to the user's repository. It is the first that nobody else works with, since the compiler's cache knows what was
+ * compiled there before, and is made anew unless it was made for this bisect.
+ *
+ * @param owner names the bisect
+ */
+export async function withBisectTree<T>(
+  source: TreeSource,
+  { cacheDir, owner }: { cacheDir: string; owner: string },
+  use: (tree: string) => Promise<T>,
+): Promise<T> {
+  for (let number = 1; number <= MAX_TREES; number++) {
+    const directory = join(cacheDir, "bisect", String(number));
+    const tree = join(directory, "linux");
+    const used = await tryFileLock(join(directory, ".lock"), async () => {
+      await prepareTree(tree, source, owner);
+      return { result: await use(tree) };
+    });
+    if (used) return used.result;
+  }
+  throw new UsageError(`${MAX_TREES} bisects are under way: wait for one of them`);
+}
+
+async function prepareTree(tree: string, { objects, base }: TreeSource, owner: string): Promise<void> {
+  const git = (...args: string[]) => runGit(args, { cwd: tree });
+  const mark = join(tree, ".git", "ckptest-bisect");
+  const text = JSON.stringify([owner, objects, base]);
+  const isOurs = await Deno.readTextFile(mark).catch(() => "") === text;
+  // Whoever is killed while git writes files leaves its lock, and then this fails.
+  if (isOurs && await git("reset", "--quiet", "--hard").then(() => true, () => false)) return;
+  await removeIfThere(tree);
+  if (base) await copyTree(base.path, tree);
+  else await Deno.mkdir(tree, { recursive: true });
+  await git("init", "--quiet");
+  await Deno.writeTextFile(join(tree, ".git", "objects", "info", "alternates"), `${objects}\n`);
+  if (base) {
+    await git("reset", "--quiet", "--hard", base.commit);
+    await git("checkout", "--quiet", "--detach");
+  }
+  await Deno.writeTextFile(mark, text);
+}
+
+/** A copy of hard links where that can be: git never writes through one, but replaces the file. */
+async function copyTree(from: string, to: string): Promise<void> {
+  const linked = await runCommand(["cp", "--archive", "--link", from, to]);
+  if (linked.code !== 0) {
+    // Another file system, or somebody else's files where hard links are protected.
+    await removeIfThere(to);
+    const copied = await runCommand(["cp", "--archive", "--reflink=auto", from, to]);
+    if (copied.code !== 0) throw new UsageError(`${from} cannot be copied: ${copied.lines.at(-1)}`);
+  }
+  await removeIfThere(join(to, ".git"));
+}
+
+/** A patch of a series as a commit. */
+interface PatchCommit {
+  readonly id: string;
+  /** Name of the file; `0` is the kernel without any patch. */
+  readonly name: string;
+}
+
+/** The cover letter, 0000, is none. */
+const PATCH = /^(?!0000)\d{4}-.+\.(patch|diff|mbox)$/;
+
+/**
+ * Makes a repository of just those files that patches touch, and applies one after the other, as `git am`
+ * does. The same patches on the same kernel give the same commits.
+ *
+ * @param directory an empty or missing one, for the repository
+ * @param base the kernel's source; it is only read
+ * @returns the commits, that of the kernel without any patch first
+ * @throws {UsageError} when there are no patches, or naming the one that does not apply
+ */
+export async function commitPatches(
+  { patches, base, directory }: { patches: string; base: string; directory: string },
+): Promise<PatchCommit[]> {
+  const entries = await Array.fromAsync(Deno.readDir(patches)).catch((error: Error) => {
+    throw new UsageError(`option --patches: ${patches} cannot be read: ${error.message}`);
+  });
+  const names = entries.map(({ name }) => name).filter((name) => PATCH.test(name)).sort();
+  if (names.length === 0) {
+    throw new UsageError(`option --patches: expected files NNNN-*.patch in ${patches}, found none`);
+  }
+  const texts = await Promise.all(names.map((name) => Deno.readTextFile(join(patches, name))));
+  await removeIfThere(directory);
+  await Deno.mkdir(directory, { recursive: true });
+  const git = (...args: string[]) => runGit(args, { cwd: directory, env: ENVIRONMENT });
+  const commit = async (title: string): Promise<void> => {
+    await git("add", "--all", "--force");
+    await git("commit", "--quiet", "--allow-empty", "--no-verify", `--message=${title}`);
+  };
+  await git("init", "--quiet", "--initial-branch=series");
+  const touched = [...new Set(texts.flatMap(touchedFiles))];
+  const there = await Promise.all(touched.map((file) => Deno.lstat(join(base, file)).catch(ignoreMissing)));
+  const files = touched.filter((_, index) => there[index]);
+  const copied = await runCommand(["cp", "--archive", "--parents", "--", ...files, directory], { cwd: base });
+  if (files.length > 0 && copied.code !== 0) throw new UsageError(`${base}: ${copied.lines.at(-1)}`);
+  await commit("none of the patches");
+  for (const [index, name] of names.entries()) {
+    const path = join(patches, name);
+    try {
+      if (/^(From|Date|Subject|Message-Id):? /im.test(texts[index]!.slice(0, 2000))) {
+        await git("am", "--quiet", "--keep-non-patch", "--committer-date-is-author-date", path);
+      } else {
+        await git("apply", path);
+        await commit(name.replace(/^\d+-|\.\w+$/g, ""));
+      }
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      const before = index === 0 ? base : `${base} with ${index} of the patches`;
+      throw new UsageError(`${path} does not apply to ${before}: ${error.message}`);
+    }
+  }
+  const ids = (await git("rev-list", "--reverse", "series")).trim().split("\n");
+  return ids.map((id, index) => ({ id, name: index === 0 ? "0" : names[index - 1]! }));
+}
+
+/**
+ * The patch that a user names: by its number or file name; 0 is none of them.
+ *
+ * @throws {UsageError} naming the option
+ */
+export function patchNamed(commits: readonly PatchCommit[], text: string, option: string): PatchCommit {
+  const number = /^\d+$/.test(text) ? Number(text) : undefined;
+  const wanted = commits.find(({ name }) => name === text || Number(name.slice(0, 4)) === number);
+  if (wanted) return wanted;
+  const last = commits.at(-1)!.name;
+  throw new UsageError(
+    `option ${option}: expected 0, or the number or file name of a patch up to ${last}, found "${text}"`,
+  );
+}
+
+/** Nothing of the user's or the machine's settings counts, and all commits have the same committer. */
+const ENVIRONMENT = {
+  GIT_CONFIG_GLOBAL: "/dev/null",
+  GIT_CONFIG_NOSYSTEM: "1",
+  ...identity("AUTHOR"),
+  ...identity("COMMITTER"),
+};
+
+function identity(role: string): Record<string, string> {
+  const name = `GIT_${role}`;
+  return {
+    [`${name}_NAME`]: "ckptest",
+    [`${name}_EMAIL`]: "ckptest@localhost",
+    [`${name}_DATE`]: "@0 +0000",
+  };
+}
+
+/** Every file that a patch speaks of, also those that it only renames or whose mode it changes. */
+function touchedFiles(patch: string): string[] {
+  const headers = patch.matchAll(/^diff --git a\/(\S+) b\/(\S+)$/gm);
+  return [...patchedFiles(patch), ...[...headers].flatMap(([, before, after]) => [before!, after!])];
 }

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { exists } from "@std/fs";
 import { fromFileUrl, join } from "@std/path";
 import type { Terminal } from "../report/terminal.ts";
-import type { JobRunner } from "../nightly/run/job_runner.ts";
+import type { JobRunner } from "../nightly/run/judge_job.ts";
 import { type BisectAnswer, type BisectState, readBisectState } from "./bisect_state.ts";
 import { exitStatusOfBisect } from "./run_outcome.ts";
 import {

@@ -6,7 +6,7 @@ import { sameImageFindings, truncatedImageFindings } from "../../lib/compare/tru
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
-import { adviseProcess, type MemoryRange } from "../run/case/call_actions.ts";
+import { adviseProcess, type MemoryRange } from "../run/case/make_call.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
 import type { StopOutcome } from "../run/case/case_outcome.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { ownCommand } from "../../vm/host/own_command.ts";
-import { describeCall } from "./ldt_calls.ts";
+import { describeCall } from "./ldt_program.ts";
 import type { FuzzResult } from "./run_fuzz.ts";
 import type { LdtFailure, LdtFuzzResult } from "./run_ldt_fuzz.ts";
 

@@ -5,7 +5,7 @@ import { blockHash } from "../../lib/abi/block_hash.ts";
 import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
 import { loadAccessRights, loadSegmentLimit, segmentLoadFault } from "../../lib/x86/descriptor.ts";
 import { LdtModel, type LdtModelOptions } from "../../lib/x86/ldt_model.ts";
-import { describeCall, type LdtCall } from "./ldt_calls.ts";
+import { describeCall, type LdtCall } from "./ldt_program.ts";
 import { ldtFuzzReport } from "./fuzz_report.ts";
 import { InterruptedError } from "../../vm/host/errors.ts";
 import {

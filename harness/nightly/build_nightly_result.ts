@@ -8,9 +8,8 @@ import {
   type NightlyRun,
   type TrendPoint,
 } from "./nightly_result.ts";
-import { compareJob, sortChanges } from "./history/compare_history.ts";
+import { compareJob, nameChanges, sortChanges } from "./history/compare_history.ts";
 import type { History } from "./history/history.ts";
-import { nameChanges } from "./history/name_changes.ts";
 import { PROJECT_ROOT } from "./plan/harness_digest.ts";
 
 /** What {@linkcode buildNightlyResult} takes. */

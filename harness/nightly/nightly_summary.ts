@@ -6,7 +6,7 @@ import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts"
 import type { Terminal } from "../report/terminal.ts";
 import type { NightlyPlan } from "./plan/planned_job.ts";
 import { jobBreakdown } from "./build_nightly_result.ts";
-import { changedText, groupChanges } from "./history/name_changes.ts";
+import { changedText, groupChanges } from "./history/compare_history.ts";
 import { formatDuration, someNames } from "../run/quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;

@@ -3,7 +3,7 @@
 import { mutationScore } from "../run/run_result.ts";
 import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import type { ChangedDigest, RunReference } from "../nightly/nightly_result.ts";
-import { groupChanges, shortTime } from "../nightly/history/name_changes.ts";
+import { groupChanges, shortTime } from "../nightly/history/compare_history.ts";
 import {
   type FileLink,
   fileLinks,
@@ -21,6 +21,11 @@ import { trendTable } from "./html/trend_table.ts";
 import { listProblems, type Problem } from "./problems.ts";
 import type { ResultTree } from "./result_tree.ts";
 import { scenarioText, verdictText } from "./text_report.ts";
+import { join } from "@std/path";
+import { readResultTree } from "./read_result_tree.ts";
+import type { Terminal } from "./terminal.ts";
+import { writeWhole } from "../../vm/host/write_whole.ts";
+import { PAGE } from "../nightly/run/run_directory.ts";
 
 /** From here on problems are told in brief alone, so that the page stays light. */
 const MAX_DETAIL_LENGTH = 800_000;
@@ -256,4 +261,24 @@ function footer({ run, jobs }: ResultTree): Markup {
     jobs.length === 1 ? "job" : "jobs"
   }.${inputs} Times are UTC. The same results in other forms:
 <code>ckptest report DIR --format text|junit|ktap|jsonl|kcidb</code>.</p></footer>`;
+}
+
+/**
+ * Writes the page of a run or a nightly run, `report.html`, into its directory. Whatever prevents that is a note: the
+ * results are there without it.
+ *
+ * @returns the path of the page; undefined when it was not written
+ */
+export async function writePage(
+  directory: string,
+  terminal: Pick<Terminal, "note">,
+): Promise<string | undefined> {
+  const path = join(directory, PAGE);
+  try {
+    await writeWhole(path, htmlReport(await readResultTree(directory)));
+    return path;
+  } catch (error) {
+    terminal.note(`there is no page, ${PAGE}: ${(error as Error).message}`);
+    return undefined;
+  }
 }

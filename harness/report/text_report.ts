@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { changedText, shortTime } from "../nightly/history/name_changes.ts";
+import { changedText, shortTime } from "../nightly/history/compare_history.ts";
 import { formatCount, formatDuration, someNames } from "../run/quantity.ts";
 import { listProblems, type Problem, realityText } from "./problems.ts";
 import { mutationScore } from "../run/run_result.ts";

@@ -128,7 +128,7 @@ Deno.test("--resume wants a directory with results of the same kernel", async ()
     };
     assertStringIncludes(
       await failing("--resume"),
-      `${directory}/out/results.json was not written`,
+      `there is no run to resume in ${directory}/out: it has no results.json`,
     );
     assertEquals((await start(directory).output()).code, 0);
     const path = `${directory}/out/results.json`;

@@ -4,25 +4,24 @@ import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import type { DrainOptions } from "../triage/drain_console.ts";
+import { type DrainOptions, type LogPart, LogReader } from "../triage/log_reader.ts";
 import type { DecodedFrames } from "../triage/decode_frames.ts";
-import { type LogPart, LogReader } from "../triage/log_reader.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
 import { splatRecord } from "./result_text.ts";
 import type { CaseOutcome } from "./case/case_outcome.ts";
 import type { Guest } from "./guest/guest.ts";
-import { HarnessFault } from "./harness_fault.ts";
-import { failingSplats } from "./run_result.ts";
 import {
   faultResult,
+  HarnessFault,
   isClean,
   type ResultStart,
   type ScenarioResult,
   startResult,
   TRUNCATED_LOG,
 } from "./scenario_result.ts";
+import { failingSplats } from "./run_result.ts";
 
 /** How {@linkcode runCatalogue} is called. */
 export interface CatalogueOptions {

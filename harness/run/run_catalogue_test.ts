@@ -5,10 +5,9 @@ import { parseScenario, type Scenario } from "../../lib/model/scenario.ts";
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { Guest } from "./guest/guest.ts";
-import { HarnessFault } from "./harness_fault.ts";
+import { HarnessFault, isClean, type ScenarioResult } from "./scenario_result.ts";
 import type { CaseOutcome } from "./case/case_outcome.ts";
 import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
-import { isClean, type ScenarioResult } from "./scenario_result.ts";
 
 function scenario(name: string): Scenario {
   return parseScenario({ about: "a scenario of a test", steps: [{ op: "stop", label: "x" }] }, name);

@@ -2,8 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UsageError } from "../../vm/host/errors.ts";
-import { HarnessFault } from "./harness_fault.ts";
-import { faultResult, type ScenarioResult } from "./scenario_result.ts";
+import { faultResult, HarnessFault, type ScenarioResult } from "./scenario_result.ts";
 import { RunReport } from "./run_report.ts";
 import type { RunResult } from "./run_result.ts";
 import type { Terminal } from "../report/terminal.ts";

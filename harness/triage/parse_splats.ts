@@ -10,8 +10,8 @@ import {
   INJECTED,
   SPLAT_HEADERS,
   type SplatHeader,
+  splatOf,
 } from "./splat_headers.ts";
-import { splatOf } from "./splat_of.ts";
 
 /** A stack so close behind a report's end is more of it: other processors, held locks, registers again. */
 const MORE_WITHIN_LINES = 60;

@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import { readMutants } from "../../harness/mutants/mutant.ts";
-import { commitPatches } from "../../harness/bisect/patch_series.ts";
+import { commitPatches } from "../../harness/bisect/prepare_bisect.ts";
 import { runGit } from "../../vm/host/run_git.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { editFiles, type OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";

@@ -10,13 +10,12 @@
 import { join } from "@std/path";
 import { EXIT_STATUS, type ExitStatus } from "../../../vm/host/errors.ts";
 import { writeOutcome } from "../../../harness/run/command_outcome.ts";
-import type { JobEnd, JobPlace, JobRunner } from "../../nightly/run/job_runner.ts";
+import type { JobEnd, JobPlace, JobRunner } from "../../nightly/run/judge_job.ts";
 import { fakeRunResult } from "../../nightly/testing/fake_jobs.ts";
 import { Terminal } from "../../report/terminal.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 import { type BisectAnswer, type BisectRequest, readBisectState, writeBisectState } from "../bisect_state.ts";
-import { withBisectTree } from "../bisect_tree.ts";
-import { prepareBisect } from "../prepare_bisect.ts";
+import { prepareBisect, withBisectTree } from "../prepare_bisect.ts";
 import { runBisect } from "../run_bisect.ts";
 
 /** What a run of the kernel comes to, by the contents of the tree's file `state`. */

@@ -15,11 +15,10 @@ import {
   writeBisectState,
 } from "../../bisect/bisect_state.ts";
 import { exitStatusOfBisect } from "../../bisect/run_outcome.ts";
-import { withBisectTree } from "../../bisect/bisect_tree.ts";
-import { prepareBisect } from "../../bisect/prepare_bisect.ts";
+import { prepareBisect, withBisectTree } from "../../bisect/prepare_bisect.ts";
 import { runBisect } from "../../bisect/run_bisect.ts";
 import type { CkptestSuite } from "../../nightly/plan/matrix.ts";
-import { CKPTEST_RUNNER } from "../../nightly/run/job_runner.ts";
+import { CKPTEST_RUNNER } from "../../nightly/run/judge_job.ts";
 import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import {

@@ -21,7 +21,7 @@ import { preparePlanned } from "../../run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
-import { writePage } from "../../report/write_page.ts";
+import { writePage } from "../../report/html_report.ts";
 
 /** `faults`: every allocation of the system call fails once. */
 export const faultsCommand: Command = defineCommand({

@@ -6,7 +6,7 @@ import { History } from "../../nightly/history/history.ts";
 import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeRuns } from "../../nightly/merge_runs.ts";
 import { exitStatusOfNightly, jobLine, printNightly } from "../../nightly/nightly_summary.ts";
-import { writePage } from "../../report/write_page.ts";
+import { writePage } from "../../report/html_report.ts";
 
 /** `merge`: shards to one nightly run. */
 export const mergeCommand: Command = defineCommand({

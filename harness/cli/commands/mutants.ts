@@ -19,7 +19,7 @@ import {
   type RunResult,
   type ScenarioRecord,
 } from "../../run/run_result.ts";
-import { writePage } from "../../report/write_page.ts";
+import { writePage } from "../../report/html_report.ts";
 import { type Command, defineCommand, value, values } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION } from "../shared_options.ts";
 

@@ -22,7 +22,7 @@ import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_gues
 import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
-import { writePage } from "../../report/write_page.ts";
+import { writePage } from "../../report/html_report.ts";
 import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";

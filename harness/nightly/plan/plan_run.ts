@@ -11,8 +11,7 @@ import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "./matrix.ts";
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { faultScenarios } from "../../faults/fault_scenarios.ts";
-import { filterByName } from "../../run/catalogue.ts";
-import { compileCatalogue } from "../../run/compile_catalogue.ts";
+import { compileCatalogue, filterByName } from "../../run/catalogue.ts";
 import { compileTargetOf } from "../../run/guest/guest_programs.ts";
 import { parsePlatforms } from "../../run/platform.ts";
 

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { runCommand } from "../../../vm/host/run_command.ts";
-import { fetchGitTree } from "./plan_kernel_job.ts";
+import { fetchGitTree } from "./plan_jobs.ts";
 import { History } from "../history/history.ts";
 import { checkScenarios, planRun, type PlanRunOptions } from "./plan_run.ts";
 import type { NightlyPlan, PlannedJob } from "./planned_job.ts";

@@ -11,10 +11,9 @@ import { buildNightlyResult, timeBreakdown } from "../build_nightly_result.ts";
 import type { History } from "../history/history.ts";
 import { TRIED_AGAIN } from "./judge_job.ts";
 import { RunDirectory } from "./run_directory.ts";
-import { NightlyProgress } from "./nightly_progress.ts";
+import { type JobSettings, NightlyProgress, runJobs } from "./run_jobs.ts";
 import { jobLine } from "../nightly_summary.ts";
 import type { NightlyPlan } from "../plan/planned_job.ts";
-import { type JobSettings, runJobs } from "./run_jobs.ts";
 
 /** What {@linkcode runNightly} takes. */
 export interface RunNightlyOptions extends JobSettings {

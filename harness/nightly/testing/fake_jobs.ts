@@ -5,7 +5,7 @@ import { runCommand } from "../../../vm/host/run_command.ts";
 import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../run/run_result.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { type CommandOutcome, readOutcome } from "../../run/command_outcome.ts";
-import type { JobEnd, JobPlace, JobRunner } from "../run/job_runner.ts";
+import type { JobEnd, JobPlace, JobRunner } from "../run/judge_job.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Finding } from "../../../lib/image/finding.ts";
 import { type RuleRow, RULES } from "../../../lib/image/rule_ids.ts";
-import { shortTime } from "../../nightly/history/name_changes.ts";
+import { shortTime } from "../../nightly/history/compare_history.ts";
 import { formatBytes, someNames } from "../../run/quantity.ts";
 import { scenarioFindings, type SplatRecord } from "../../run/run_result.ts";
 import { type Problem, type ProblemPlace, realityText } from "../problems.ts";

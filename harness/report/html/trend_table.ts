@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { formatCount, formatDuration } from "../../run/quantity.ts";
-import { medianOf } from "../../nightly/history/compare_history.ts";
-import { shortTime } from "../../nightly/history/name_changes.ts";
+import { medianOf, shortTime } from "../../nightly/history/compare_history.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
 import { mutationScore } from "../../run/run_result.ts";
 import type { ResultTree } from "../result_tree.ts";

@@ -5,7 +5,7 @@ import type { TracerWork } from "../../../lib/model/tracer.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import { RELEASE_OFFSET } from "../../../vm/agent/target_program.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { prepareTarget } from "./prepare_target.ts";
+import { awaitConditions, meets, prepareTarget } from "./prepare_target.ts";
 
 const STOP = { kind: "stop", pid: 7, label: 0, scratch: 0x5000n, resumeAddress: 0n } as const;
 const NOTHING: TracerWork = { debug: [], pokes: [], copied: [], stoppedBy: "signal", busy: undefined };
@@ -110,4 +110,44 @@ Deno.test("prepareTarget() releases a busy target by a word in its scratch memor
   const prepared = await prepareTarget(agent, STOP, { ...NOTHING, busy: "vfork" });
   await prepared.release();
   assertEquals([prepared.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
+});
+
+/** An agent whose files give one text after the other, the last one for ever. */
+function agentWith(files: Record<string, string[]>): GuestAgent {
+  const readFile = (path: string): Promise<Uint8Array> => {
+    const texts = files[path];
+    if (!texts) return Promise.reject(new Error(`no ${path}`));
+    return Promise.resolve(new TextEncoder().encode(texts.length > 1 ? texts.shift() : texts[0]));
+  };
+  return { readFile } as unknown as GuestAgent;
+}
+
+const WAIT = { pid: 7, waitFor: [], waitsForMerge: false };
+/** For what never comes: what does come has time, however busy the machine is. */
+const deadlineMs = 100;
+
+Deno.test("meets() wants a match, or that there is none", () => {
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "^b: 2$" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "^b: 1$" }), false);
+  assertEquals(meets("a: 1\n", { file: "x", notMatching: "b" }), true);
+  assertEquals(meets("a: 1\nb: 2\n", { file: "x", matching: "a", notMatching: "b" }), false);
+});
+
+Deno.test("awaitConditions() waits until a file is as it must be, and says when it never is", async () => {
+  const waitFor = [{ file: "/proc/{pid}/maps", notMatching: "vdso" }];
+  const agent = agentWith({ "/proc/7/maps": ["[vdso]", "[vdso]", "[stack]"] });
+  assertEquals(await awaitConditions(agent, { ...WAIT, waitFor }), []);
+  const stays = agentWith({ "/proc/7/maps": ["[vdso]"] });
+  const never = await awaitConditions(stays, { ...WAIT, waitFor, deadlineMs });
+  assertEquals(never.map(({ id, path, expected, actual }) => [id, path, expected, actual]), [
+    ["E_SETUP", "/proc/7/maps", "no /vdso/", "[vdso]"],
+  ]);
+});
+
+Deno.test("awaitConditions() waits for three whole scans of ksmd", async () => {
+  const scans = (...texts: string[]) => agentWith({ "/sys/kernel/mm/ksm/full_scans": texts });
+  const options = { ...WAIT, waitsForMerge: true };
+  assertEquals(await awaitConditions(scans("5", "6", "7", "8"), options), []);
+  const [stuck] = await awaitConditions(scans("5", "6", "7"), { ...options, deadlineMs });
+  assertEquals([stuck?.expected, stuck?.actual], ["at least 8", "7"]);
 });

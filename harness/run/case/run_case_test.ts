@@ -9,7 +9,7 @@ import { type RecordedCase, unpackRecordedCase } from "../../../lib/compare/test
 import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
-import type { ResultItem } from "../../check/check_results.ts";
+import type { ResultItem } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { CaseOutcome } from "./case_outcome.ts";
 import { runCase, settingOf, setUpCase } from "./run_case.ts";

@@ -16,7 +16,7 @@ import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import type { CaseOutcome, GuestKernel, SecondCheck } from "./case_outcome.ts";
 import { type CaseOptions, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
-import { HarnessFault } from "../harness_fault.ts";
+import { HarnessFault } from "../scenario_result.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */

@@ -6,7 +6,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
 import type { Guest } from "../guest/guest.ts";
-import { HarnessFault } from "../harness_fault.ts";
+import { HarnessFault } from "../scenario_result.ts";
 import { fakeAgent, fakePrepared, RECORDED } from "../testing/fake_guest.ts";
 import { scenarioRunner } from "./scenario_runner.ts";
 

@@ -10,7 +10,7 @@ import type { SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { type AcceleratorChoice, chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import type { Accelerator } from "../../../vm/qemu/qemu_arguments.ts";
 import type { Terminal } from "../../report/terminal.ts";
-import { compileCatalogue, type CompiledCatalogue } from "../compile_catalogue.ts";
+import { compileCatalogue, type CompiledCatalogue } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
 import { compileTargetOf } from "./guest_programs.ts";
 import type { BuildRequest } from "./platform_kernel.ts";

@@ -10,7 +10,7 @@ import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
-import { compileCatalogue, type CompiledCatalogue } from "../compile_catalogue.ts";
+import { compileCatalogue, type CompiledCatalogue } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
 import { configAt, unmetNeed } from "../unmet_needs.ts";
 import type { Guest } from "./guest.ts";

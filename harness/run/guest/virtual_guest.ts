@@ -12,7 +12,7 @@ import {
   type VirtualMachineOptions,
 } from "../../../vm/qemu/virtual_machine.ts";
 import type { Terminal } from "../../report/terminal.ts";
-import { withDrainedConsole } from "../../triage/drain_console.ts";
+import { withDrainedConsole } from "../../triage/log_reader.ts";
 import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
 

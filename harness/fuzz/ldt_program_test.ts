@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { assert, assertEquals } from "@std/assert";
 import { LdtModel } from "../../lib/x86/ldt_model.ts";
 import { encodeUserDesc, isLdtEmpty, isLdtZero, ZERO_USER_DESC } from "../../lib/x86/user_desc.ts";
-import { describeCall, LDT_CALLS, type LdtCall, type ModifyLdtCall } from "./ldt_calls.ts";
+import { describeCall, LDT_CALLS, type LdtCall, type ModifyLdtCall } from "./ldt_program.ts";
 
 const CALLS = fc.sample(LDT_CALLS, { seed: 3, numRuns: 150 }).flat();
 const MODIFY = CALLS.filter((step) => step.call === "modify_ldt");

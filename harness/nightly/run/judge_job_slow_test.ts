@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CKPTEST_RUNNER, type JobEnd, type JobPlace } from "./job_runner.ts";
+import { CKPTEST_RUNNER, type JobEnd, type JobPlace } from "./judge_job.ts";
 import type { JobCommand } from "../plan/planned_job.ts";
 
 /** Runs a job in a directory of its own, and gives its log too. */
