@@ -144,14 +144,14 @@ const AGENT_ACCIDENTS = [
   },
   { what: "hangs", code: "for (;;)\n\t\t\t;", reason: "timeout", says: "nothing came within 4 s" },
   {
-    what: "changes a byte",
-    code: "channel_buffer[count / 2] ^= 1;",
+    what: "digests another byte",
+    code: "hash->a ^= 1;",
     reason: "protocol",
     says: "expected the digest",
   },
   {
     what: "loses a byte",
-    code: "data_write(channel_buffer, (size_t)--count);\n\t\t\tcontinue;",
+    code: "hash_update(hash, channel_buffer + --count, 1);",
     reason: "timeout",
     says: "nothing came within 4 s",
   },
@@ -165,7 +165,7 @@ const AGENT_ACCIDENTS = [
 
 for (const { what, code, reason, says } of AGENT_ACCIDENTS) {
   Deno.test(`an agent that ${what} in mid-image loses its guest, and never a verdict`, async () => {
-    const find = "		data_write(channel_buffer, (size_t)count);\n";
+    const find = "		blob_write(hash, channel_buffer, (size_t)count);\n";
     const wrong = `		if (hash->length > (1 << 20)) {\n			${code}\n		}\n`;
     const edit = { file: "vm/guest/agent/checkpoint.c", find, replace: `${wrong}${find}` };
     await using copy = await ProjectCopy.make([edit, deadline("DEADLINE_MS", 4000)]);
@@ -180,7 +180,7 @@ for (const { what, code, reason, says } of AGENT_ACCIDENTS) {
 }
 
 Deno.test("an agent that keeps the end of an image for itself makes a truncated image, not a pass", async () => {
-  const find = "		hash_update(hash, channel_buffer, (size_t)count);\n";
+  const find = "		blob_write(hash, channel_buffer, (size_t)count);\n";
   const edit = {
     file: "vm/guest/agent/checkpoint.c",
     find,

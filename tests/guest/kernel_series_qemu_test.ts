@@ -8,11 +8,9 @@ import { cacheDirectory } from "../../vm/host/cache_directory.ts";
 import { BuildError } from "../../vm/kernel/build/build_error.ts";
 import { planKernel } from "../../vm/kernel/build/build_kernel.ts";
 import { wantedFiles } from "../../vm/kernel/source/kernel_tree.ts";
-import { applySeries } from "../../vm/kernel/patches/apply_series.ts";
-import { checkObjects } from "../../vm/kernel/patches/check_objects.ts";
-import { exportSeries } from "../../vm/kernel/patches/export_series.ts";
+import { applySeries, exportSeries } from "../../vm/kernel/patches/export_series.ts";
 import { loadSeries, type Series } from "../../vm/kernel/patches/load_series.ts";
-import { withSeriesTree } from "../../vm/kernel/patches/series_tree.ts";
+import { withSeriesTree } from "../../vm/kernel/patches/build_series.ts";
 import { stageFiles } from "../../vm/kernel/patches/stage_files.ts";
 
 const AUTHOR = { name: "Ada Byron", email: "ada@example.org", date: "1767222000 +0000" };
@@ -92,7 +90,7 @@ Deno.test("a patch that brings a function before its caller is found", async () 
   const index = plan.patches.findIndex(({ name }) => name === "vmas");
   const { findings } = await withSeriesTree(
     { series: spoilt, cacheDir },
-    (tree) => checkObjects({ tree, tool: "W=1", arches: ["x86_64"], index }),
+    (tree) => tree.checkObjects({ tool: "W=1", arches: ["x86_64"], index }),
   );
   assertEquals(findings.map(({ file, type }) => [file, type]), [
     ["checkpoint/ckpt_mem.c", "-Wunused-function"],

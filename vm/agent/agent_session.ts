@@ -51,7 +51,7 @@ export const BOOT_DEADLINE_MS = 30_000;
 
 /** For a guest with 256 MiB; the largest image of the catalogue has 50 MiB. */
 const MAX_ANSWER_BYTES = 64 << 20;
-/** Files of the agent: the target's descriptors 3, 4 and 6 (vm/guest/agent/boot.h). */
+/** Files of the agent: the target's descriptors 3, 4 and 6 (vm/guest/agent/agent.h). */
 const PROGRAM_PATH = "/run/ckptest/program";
 const RESULTS_PATH = "/run/ckptest/results";
 const IMAGE_PATH = "/run/ckptest/image";

@@ -22,35 +22,29 @@ const WINDOW = 4;
 const RESEND_MS = 1000;
 const LONGEST_RESEND_MS = 16_000;
 
+/** What came on one channel, in payloads of frames. */
 class Inbox {
-  readonly #chunks: Uint8Array[] = [];
-  #wake: (() => void) | undefined;
-  #end: { error?: unknown } | undefined;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  readonly #reader = new ReadableStream<Uint8Array>({
+    start: (controller) => void (this.#controller = controller),
+  })
+    .getReader();
 
   put(bytes: Uint8Array): void {
-    this.#chunks.push(bytes);
-    this.#wake?.();
+    this.#controller.enqueue(bytes);
   }
 
   end(error?: unknown): void {
-    this.#end ??= { error };
-    this.#wake?.();
+    if (error === undefined) this.#controller.close();
+    else this.#controller.error(error);
   }
 
+  /** @param into has room for the bytes of a frame */
   async read(into: Uint8Array): Promise<number | null> {
-    for (let chunk = this.#chunks.shift();; chunk = this.#chunks.shift()) {
-      if (chunk !== undefined) {
-        const part = chunk.subarray(0, into.length);
-        if (part.length < chunk.length) this.#chunks.unshift(chunk.subarray(part.length));
-        into.set(part);
-        return part.length;
-      }
-      if (this.#end) {
-        if (this.#end.error !== undefined) throw this.#end.error;
-        return null;
-      }
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
+    const { value } = await this.#reader.read();
+    if (value === undefined) return null;
+    into.set(value);
+    return value.length;
   }
 }
 
@@ -101,6 +95,7 @@ export class SerialLine {
   }
 
   #end(error?: unknown): void {
+    if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
     for (const inbox of this.#inboxes) inbox.end(error);

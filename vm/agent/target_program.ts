@@ -171,19 +171,29 @@ interface TargetResults {
  * @throws {SyntaxError} when the file is cut within a result, or goes on after the last one.
  */
 export function decodeResults(ops: readonly TargetOp[], bytes: Uint8Array): TargetResults {
-  const reader = new ResultReader(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
   const results: TargetResult[] = [];
   const inside: number[] = [];
   let index = 0;
+  const take = (length: number): number => {
+    const left = bytes.length - at;
+    if (left >= length) return (at += length) - length;
+    const where = `results: op ${index} (${ops[index]?.op}) at offset ${at}`;
+    throw new SyntaxError(`${where}: expected ${length} bytes, found ${left}`);
+  };
   while (index < ops.length) {
     const op = ops[index] as TargetOp;
     if (formatOf(op)[1]) {
-      if (reader.atEnd) return { results, complete: false };
-      const result = reader.take(index, op);
-      results.push(result);
-      if (op.op === "fork") {
-        if (op.mode === "run" && result.value < 0n) index = indexOfJoin(ops, index, op.id);
-        else if (op.mode === "run") inside.push(op.id);
+      if (at === bytes.length) return { results, complete: false };
+      const value = view.getBigInt64(take(8), true);
+      if (op.op === "report" && value >= 0n) {
+        const start = take(padded(Number(value)));
+        results.push({ index, value, bytes: bytes.slice(start, start + Number(value)) });
+      } else results.push({ index, value });
+      if (op.op === "fork" && op.mode === "run") {
+        if (value < 0n) index = indexOfJoin(ops, index, op.id);
+        else inside.push(op.id);
       }
     } else if (op.op === "join" && inside.at(-1) === op.id) {
       inside.pop();
@@ -194,7 +204,9 @@ export function decodeResults(ops: readonly TargetOp[], bytes: Uint8Array): Targ
     }
     index++;
   }
-  reader.expectEnd();
+  if (at < bytes.length) {
+    throw new SyntaxError(`results: expected the end at offset ${at}, found ${bytes.length - at} more bytes`);
+  }
   return { results, complete: true };
 }
 
@@ -202,47 +214,4 @@ function indexOfJoin(ops: readonly TargetOp[], from: number, id: number): number
   const index = ops.findIndex((op, i) => i > from && op.op === "join" && op.id === id);
   if (index < 0) throw new RangeError(`op ${from} (${ops[from]?.op}): no join ${id} after it`);
   return index;
-}
-
-class ResultReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#bytes.length;
-  }
-
-  take(index: number, op: TargetOp): TargetResult {
-    this.#need(8, index, op);
-    const value = this.#view.getBigInt64(this.#at, true);
-    this.#at += 8;
-    if (op.op !== "report" || value < 0n) return { index, value };
-    const length = Number(value);
-    this.#need(padded(length), index, op);
-    const bytes = this.#bytes.slice(this.#at, this.#at + length);
-    this.#at += padded(length);
-    return { index, value, bytes };
-  }
-
-  expectEnd(): void {
-    if (this.atEnd) return;
-    throw new SyntaxError(`results: expected the end at offset ${this.#at}, found ${this.#left} more bytes`);
-  }
-
-  get #left(): number {
-    return this.#bytes.length - this.#at;
-  }
-
-  #need(length: number, index: number, op: TargetOp): void {
-    if (this.#left >= length) return;
-    throw new SyntaxError(
-      `results: op ${index} (${op.op}) at offset ${this.#at}: expected ${length} bytes, found ${this.#left}`,
-    );
-  }
 }

@@ -17,33 +17,12 @@ export type GuestProgramArch = "x86_64" | "i386";
  */
 type GuestProgram = "agent" | "target" | "agent-host";
 
-const COMMON = ["common/syscall.c", "common/text.c", "common/hash.c"];
-const AGENT = [
-  "agent/agent.c",
-  "agent/boot.c",
-  "agent/caller.c",
-  "agent/channel.c",
-  "agent/checkpoint.c",
-  "agent/command.c",
-  "agent/devices.c",
-  "agent/files.c",
-  "agent/inject.c",
-  "agent/observe.c",
-  "agent/process.c",
-  "agent/procfs.c",
-  "agent/serial.c",
-  "agent/spawn.c",
-  "agent/syscall.c",
-  "agent/tracer.c",
-];
-const TARGET = [
-  "target/target.c",
-  "target/busy.c",
-  "target/memory.c",
-  "target/process.c",
-  "target/segment.c",
-  "target/stop.c",
-];
+/** Folders of `vm/guest` with the sources of a program. */
+const FOLDERS: Readonly<Record<GuestProgram, readonly string[]>> = {
+  agent: ["common", "agent"],
+  target: ["common", "target"],
+  "agent-host": ["common", "agent", "testing"],
+};
 
 const WARNINGS = [
   "-Wall",
@@ -98,17 +77,17 @@ export class GuestBuildError extends ExpectedError {
   }
 }
 
-/** The argument list that builds one program, without the output file. Pure. */
+/** The argument list that builds one program, without the output file. */
 export function guestCompileCommand(
   program: GuestProgram,
   arch: GuestProgramArch,
   sourceDirectory: string,
 ): readonly [string, ...string[]] {
-  const sources = [
-    ...COMMON,
-    ...(program === "target" ? TARGET : AGENT),
-    ...(program === "agent-host" ? ["testing/host_boot.c", "testing/host_kernel.c"] : []),
-  ];
+  const sources = FOLDERS[program].flatMap((folder) =>
+    [...Deno.readDirSync(join(sourceDirectory, folder))].map(({ name }) =>
+      join(sourceDirectory, folder, name)
+    )
+  );
   return [
     "gcc",
     arch === "i386" ? "-m32" : "-m64",
@@ -117,7 +96,9 @@ export function guestCompileCommand(
     ...LINK,
     `-Wl,-Ttext-segment=${TEXT_ADDRESS[arch]}`,
     ...(program === "agent-host" ? ["-DCKPTEST_HOST_TEST"] : []),
-    ...sources.map((name) => join(sourceDirectory, name)),
+    ...sources.filter((path) => path.endsWith(".c")).toSorted(),
+    // Divisions of 64 bits on i386.
+    "-lgcc",
   ];
 }
 

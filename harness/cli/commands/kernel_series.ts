@@ -3,9 +3,8 @@
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
-import { applySeries } from "../../../vm/kernel/patches/apply_series.ts";
 import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
-import { exportSeries } from "../../../vm/kernel/patches/export_series.ts";
+import { applySeries, exportSeries } from "../../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../../vm/kernel/patches/load_series.ts";
 import { readSeriesAuthor } from "../../../vm/kernel/patches/series_author.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";

@@ -4,39 +4,7 @@ import type { AgentSession } from "../../../vm/agent/agent_session.ts";
 import type { ConsoleLog } from "../../../vm/qemu/console_log.ts";
 
 /** What the harness asks of the agent in a guest; tests play accidents with a scripted one. */
-export type GuestAgent = Pick<
-  AgentSession,
-  | "info"
-  | "program"
-  | "spawn"
-  | "event"
-  | "exec"
-  | "quiesce"
-  | "stop"
-  | "cont"
-  | "observe"
-  | "registers"
-  | "attach"
-  | "detach"
-  | "setDebugRegister"
-  | "poke"
-  | "zombie"
-  | "checkpoint"
-  | "resume"
-  | "syscall"
-  | "call"
-  | "lastId"
-  | "signal"
-  | "mount"
-  | "pageHash"
-  | "results"
-  | "targetImage"
-  | "time"
-  | "readFile"
-  | "writeFile"
-  | "mkdir"
-  | "clean"
->;
+export type GuestAgent = Pick<AgentSession, keyof AgentSession>;
 
 /** A booted kernel with the agent in it. Everything rejects with GuestLostError once it is lost. */
 export interface Guest extends AsyncDisposable {

@@ -4,14 +4,9 @@
 // It carries out one command at a time. Commands are lines on the control port, and each gets one answer
 // that starts with `ok` or `err`; bulk data has its own port. The agent decides nothing: no limits of time,
 // no retries, no verdicts. System call numbers of the code under test come from the host.
-#include <linux/errno.h>
-#include <linux/time.h>
+#include "agent.h"
 
-#include "boot.h"
-#include "channel.h"
-#include "command.h"
-#include "process.h"
-#include "../common/syscall.h"
+#include <linux/time.h>
 
 long command_time(const struct command *command)
 {

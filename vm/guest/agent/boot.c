@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "boot.h"
+#include "agent.h"
 
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
 #include <linux/utsname.h>
-
-#include "channel.h"
-#include "devices.h"
-#include "../common/syscall.h"
-#include "../common/text.h"
 
 // Not in the headers for user space.
 #define MNT_DETACH 2
@@ -25,6 +18,84 @@
 #else
 #define ARCH "i386"
 #endif
+
+struct device {
+	const char *name;
+	u32 mode;
+	u32 major;
+	u32 minor;
+};
+
+// Their numbers never change (Documentation/admin-guide/devices.txt).
+static const struct device FIXED[] = {
+	{ "mem", S_IFCHR | 0640, 1, 1 },
+	{ "null", S_IFCHR | 0666, 1, 3 },    { "zero", S_IFCHR | 0666, 1, 5 },	 { "full", S_IFCHR | 0666, 1, 7 },
+	{ "random", S_IFCHR | 0666, 1, 8 },  { "urandom", S_IFCHR | 0666, 1, 9 }, { "kmsg", S_IFCHR | 0644, 1, 11 },
+	{ "tty", S_IFCHR | 0666, 5, 0 },     { "console", S_IFCHR | 0600, 5, 1 }, { "ttyS0", S_IFCHR | 0600, 4, 64 },
+	{ "ttyS1", S_IFCHR | 0600, 4, 65 },
+};
+
+struct directory_entry {
+	u64 inode;
+	s64 offset;
+	u16 length;
+	u8 type;
+	char name[];
+};
+
+static void make_device(const struct device *device)
+{
+	char path[300];
+	u32 number = (device->minor & 0xff) | device->major << 8 | (device->minor & ~0xffU) << 12;
+
+	SYS(mknod, text_print(path, sizeof(path), "/dev/%s", device->name), device->mode, number);
+}
+
+// /sys/class/CLASS/NAME/dev holds "MAJOR:MINOR\n".
+static void make_listed(const char *class, const char *name, u32 mode)
+{
+	char path[600];
+	char numbers[32];
+	const char *at = numbers;
+	u64 major;
+	u64 minor;
+
+	text_print(path, sizeof(path), "%s/%s/dev", class, name);
+	if (sys_read_file(path, numbers, sizeof(numbers)) > 0 && text_digits(&at, 10, &major) && *at++ == ':' &&
+	    text_digits(&at, 10, &minor))
+		make_device(&(struct device){ name, mode, (u32)major, (u32)minor });
+}
+
+static void make_class(const char *class, u32 mode)
+{
+	static u8 bytes[4096] __attribute__((aligned(8)));
+	long fd = SYS(open, class, O_RDONLY | O_DIRECTORY);
+	long length;
+
+	if (fd < 0)
+		return;
+	while ((length = SYS(getdents64, fd, bytes, sizeof(bytes))) > 0) {
+		for (long at = 0; at < length;) {
+			const struct directory_entry *entry = (const void *)(bytes + at);
+
+			if (entry->name[0] != '.')
+				make_listed(class, entry->name, mode);
+			at += entry->length;
+		}
+	}
+	SYS(close, fd);
+}
+
+// Device files by hand, for kernels without devtmpfs (before 2.6.32, or configured so): what the kernel lists in /sys,
+// and in any case the few that the agent itself needs.
+static void make_devices(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(FIXED); i++)
+		make_device(&FIXED[i]);
+	make_class("/sys/class/misc", S_IFCHR | 0600);
+	make_class("/sys/class/virtio-ports", S_IFCHR | 0600);
+	make_class("/sys/block", S_IFBLK | 0600);
+}
 
 static void mount_or_die(const char *type, const char *directory, const char *options)
 {
@@ -92,7 +163,7 @@ void boot_mount_all(void)
 	mount_or_die("sysfs", "/sys", NULL);
 	if (SYS(mount, "devtmpfs", "/dev", "devtmpfs", 0, NULL) == -ENODEV) {
 		mount_or_die("tmpfs", "/dev", "mode=0755");
-		devices_make();
+		make_devices();
 	}
 	long null = SYS(open, "/dev/null", O_RDWR);
 
@@ -124,7 +195,7 @@ static int find_port(const char *name)
 
 		if (fd == -ENOENT) {
 			// It came up after the device files were made by hand.
-			devices_make();
+			make_devices();
 			fd = SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		}
 		if (fd < 0)

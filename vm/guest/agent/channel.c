@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "channel.h"
+#include "agent.h"
 
 #include <asm/poll.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/reboot.h>
-#include <stdarg.h>
-
-#include "serial.h"
-#include "../common/syscall.h"
 
 // Before Linux 6.1 a port can lose the wake-up of a waiting reader or writer, so no wait is longer than
 // this.
@@ -16,33 +10,33 @@
 
 u8 channel_buffer[BUFFER_BYTES] __attribute__((aligned(4096)));
 
-static int control_fd = -1;
-static int data_fd = -1;
+static int ports[] = { -1, -1 };
 static char reply_bytes[MAX_LINE];
-static struct text answer = { .bytes = reply_bytes, .size = sizeof(reply_bytes), .escapes = true };
-static char failing[1000];
+struct text reply_text = { .bytes = reply_bytes, .size = sizeof(reply_bytes), .escapes = true };
+char failed_text[1000];
 
 void console_line(const char *what, long error)
 {
-	char bytes[256];
-	struct text line = TEXT_IN(bytes);
-	long fd = SYS(open, "/dev/console", O_WRONLY | O_NOCTTY);
+	char line[256];
+	int fd = (int)SYS(open, "/dev/console", O_WRONLY | O_NOCTTY);
 
-	text_format(&line, "ckptest-agent: %s", what);
 	if (error < 0)
-		text_format(&line, ": errno %ld", -error);
-	text_char(&line, '\n');
-	if (fd < 0)
-		return;
-	sys_write_all((int)fd, line.bytes, line.length);
-	SYS(close, fd);
+		text_print(line, sizeof(line), "ckptest-agent: %s: errno %ld\n", what, -error);
+	else
+		text_print(line, sizeof(line), "ckptest-agent: %s\n", what);
+	sys_write_all(fd, line, text_length(line));
+	sys_close(fd);
 }
 
 // A machine without ACPI cannot switch itself off: it restarts, and QEMU's -no-reboot turns that into an
 // exit.
 void power_off(void)
 {
-	if (serial_is_on())
+	static bool is_ending;
+	bool drains = serial_is_on() && !is_ending;
+
+	is_ending = true;
+	if (drains)
 		serial_drain();
 	SYS(sync);
 	SYS(reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, 0);
@@ -58,8 +52,8 @@ void fatal(const char *what, long error)
 
 void channel_start(int control, int data)
 {
-	control_fd = control;
-	data_fd = data;
+	ports[CHANNEL_CONTROL] = control;
+	ports[CHANNEL_DATA] = data;
 	if (control == data) {
 		serial_start(control);
 		return;
@@ -79,7 +73,7 @@ static size_t port_read(int channel, void *bytes, size_t length)
 {
 	if (serial_is_on())
 		return serial_read(channel, bytes, length, LONGEST_WAIT_MS);
-	int fd = channel == CHANNEL_DATA ? data_fd : control_fd;
+	int fd = ports[channel];
 	long count = SYS(read, fd, bytes, length);
 
 	if (count > 0)
@@ -92,15 +86,9 @@ static size_t port_read(int channel, void *bytes, size_t length)
 	return 0;
 }
 
-static void port_write(int channel, const void *bytes, size_t length)
+void port_write(int fd, const void *bytes, size_t length)
 {
-	int fd = channel == CHANNEL_DATA ? data_fd : control_fd;
 	const u8 *at = bytes;
-
-	if (serial_is_on()) {
-		serial_write(channel, bytes, length);
-		return;
-	}
 
 	while (length > 0) {
 		long count = SYS(write, fd, at, length);
@@ -119,11 +107,19 @@ static void port_write(int channel, const void *bytes, size_t length)
 	}
 }
 
+static void channel_write(int channel, const void *bytes, size_t length)
+{
+	if (serial_is_on())
+		serial_write(channel, bytes, length);
+	else
+		port_write(ports[channel], bytes, length);
+}
+
 bool channel_pause(int fd, int ms)
 {
 	if (serial_is_on())
 		return !serial_wait(CHANNEL_CONTROL, fd, ms);
-	int found = sys_poll(control_fd, POLLIN, fd, ms);
+	int found = sys_poll(ports[CHANNEL_CONTROL], POLLIN, fd, ms);
 
 	// A port that hung up may still hold what the host sent last; the read tells.
 	if ((found & (POLLHUP | POLLIN)) == POLLHUP)
@@ -169,20 +165,10 @@ void data_read(void *bytes, size_t length)
 	}
 }
 
-void data_write(const void *bytes, size_t length)
-{
-	port_write(CHANNEL_DATA, bytes, length);
-}
-
-void blob_start(struct hash *blob)
-{
-	hash_start(blob);
-}
-
 void blob_write(struct hash *blob, const void *bytes, size_t length)
 {
 	hash_update(blob, bytes, length);
-	data_write(bytes, length);
+	channel_write(CHANNEL_DATA, bytes, length);
 }
 
 void blob_end(const char *name, struct hash *blob)
@@ -191,14 +177,14 @@ void blob_end(const char *name, struct hash *blob)
 	struct text line = { .bytes = bytes, .size = sizeof(bytes), .escapes = true };
 
 	text_format(&line, "blob name=%s length=%llu hash=%016llx\n", name, blob->length, hash_finish(blob));
-	port_write(CHANNEL_CONTROL, line.bytes, line.length);
+	channel_write(CHANNEL_CONTROL, line.bytes, line.length);
 }
 
 void blob_of(const char *name, const void *bytes, size_t length)
 {
 	struct hash blob;
 
-	blob_start(&blob);
+	hash_start(&blob);
 	blob_write(&blob, bytes, length);
 	blob_end(name, &blob);
 }
@@ -208,7 +194,7 @@ long blob_of_file(const char *name, int fd, u64 length)
 	struct hash blob;
 	long count = 0;
 
-	blob_start(&blob);
+	hash_start(&blob);
 	while (length > 0) {
 		count = SYS(read, fd, channel_buffer, length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES);
 		if (count <= 0)
@@ -222,40 +208,19 @@ long blob_of_file(const char *name, int fd, u64 length)
 
 void reply_start(const char *first_word)
 {
-	answer.length = 0;
-	answer.full = false;
+	reply_text.length = 0;
+	reply_text.full = false;
 	reply("%s", first_word);
-}
-
-void reply(const char *format, ...)
-{
-	va_list list;
-
-	va_start(list, format);
-	text_list(&answer, format, list);
-	va_end(list);
 }
 
 void reply_end(long error)
 {
 	if (error < 0) {
 		reply_start("err");
-		reply(" errno=%ld what=%s", -error, *failing == '\0' ? "nothing" : failing);
+		reply(" errno=%ld what=%s", -error, *failed_text == '\0' ? "nothing" : failed_text);
 	}
-	if (answer.full)
+	if (reply_text.full)
 		fatal("an answer longer than a line", 0);
-	text_char(&answer, '\n');
-	port_write(CHANNEL_CONTROL, answer.bytes, answer.length);
-}
-
-long failed(long error, const char *format, ...)
-{
-	struct text text = TEXT_IN(failing);
-	va_list list;
-
-	va_start(list, format);
-	text_list(&text, format, list);
-	va_end(list);
-	failing[text.length] = '\0';
-	return error;
+	reply("\n");
+	channel_write(CHANNEL_CONTROL, reply_text.bytes, reply_text.length);
 }

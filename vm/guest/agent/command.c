@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "command.h"
-
-#include <linux/errno.h>
-
-#include "channel.h"
+#include "agent.h"
 
 #define MAX_PID 0x3fffff
 #define MAX_NEEDED 3
@@ -104,7 +100,7 @@ long command_run(char *line)
 		if (has_key(&command, "pid") && !has_key(&command, "nr") && command.pid - 1 >= MAX_PID)
 			return failed(-EINVAL, "not a process id: pid");
 		// What failed, unless it is said in more detail.
-		failed(0, "%s", COMMANDS[i].name);
+		(void)failed(0, "%s", COMMANDS[i].name);
 		return COMMANDS[i].run(&command);
 	}
 	return failed(-ENOSYS, "no such command");

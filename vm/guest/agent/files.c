@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Files of the guest, to the host and from it.
-#include <linux/errno.h>
-#include <linux/fcntl.h>
-#include <linux/fs.h>
+#include "agent.h"
 
-#include "channel.h"
-#include "command.h"
-#include "../common/syscall.h"
+#include <linux/fs.h>
 
 // Takes `length` bytes off the data port, whatever becomes of them: the stream must stay in step.
 static long take_bytes(int fd, u64 length, struct hash *hash)
@@ -32,8 +28,7 @@ long command_writefile(const struct command *command)
 	long fd = SYS(open, command->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 	long error = take_bytes((int)fd, command->length, &hash);
 
-	if (fd >= 0)
-		SYS(close, fd);
+	sys_close((int)fd);
 	if (!hash_is(&hash, command->hash))
 		return failed(-EBADMSG, "the bytes that came do not have the digest that was announced");
 	return failed(error, "%s", command->path);
@@ -50,7 +45,6 @@ long command_readfile(const struct command *command)
 		error = sys_seek((int)fd, command->offset, SEEK_SET);
 	if (error >= 0)
 		error = blob_of_file("file", (int)fd, command->length);
-	if (fd >= 0)
-		SYS(close, fd);
+	sys_close((int)fd);
 	return failed((long)error, "%s", command->path);
 }

@@ -4,18 +4,13 @@
 // kernel lies right before the one that it returns to. Its registers are put back, and with them the call that is to be
 // restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes through a mapping of its own, a shared one, which
 // joins no neighbour and needs no page of the process.
-#include "inject.h"
+#include "agent.h"
 
 #include <asm/ptrace-abi.h>
 #include <asm/signal.h>
-#include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/ptrace.h>
 #include <linux/wait.h>
-
-#include "channel.h"
-#include "procfs.h"
-#include "../common/syscall.h"
 
 #define LDT_BYTES 65536
 // What one page table maps, at most: one that maps nothing else goes with the mapping.
@@ -72,17 +67,13 @@ struct injection {
 // A number of /proc/PID/status, hexadecimal or a decimal digit; 0 where the kernel does not tell it.
 static u64 status_number(const char *status, const char *name)
 {
-	char hex[20] = "0x";
 	u64 value = 0;
 
-	for (; *status != '\0'; status++) {
-		if (!text_starts(status, name))
-			continue;
+	while (*status != '\0' && !text_starts(status, name))
+		status++;
+	if (*status != '\0') {
 		status += text_length(name);
-		for (size_t i = 2; i + 1 < sizeof(hex) && *status > ' '; i++)
-			hex[i] = *status++;
-		text_number(hex, &value);
-		break;
+		text_digits(&status, 16, &value);
 	}
 	return value;
 }
@@ -290,8 +281,7 @@ long inject_calls(int pid, int *signal)
 		if (error >= 0 || error == -EINTR || error == -EAGAIN)
 			error = undone;
 	}
-	if (injection.memory >= 0)
-		SYS(close, injection.memory);
+	sys_close(injection.memory);
 	*signal = injection.signal;
 	return error;
 }

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What interfaces other than the checkpoint say of a process.
-#include <linux/errno.h>
-
-#include "channel.h"
-#include "command.h"
-#include "procfs.h"
-#include "tracer.h"
-#include "../common/syscall.h"
+#include "agent.h"
 
 #define PAGE_PRESENT (1ULL << 63)
 #define PAGE_SWAPPED (1ULL << 62)
@@ -26,36 +20,6 @@ struct page_buffers {
 };
 
 _Static_assert(sizeof(struct page_buffers) <= BUFFER_BYTES, "the page list's buffers fit");
-
-struct line_reader {
-	int fd;
-	long at;
-	long end;
-	u8 bytes[4096];
-};
-
-// The start of the next line; what does not fit is dropped. 1, 0 at the end, or an error.
-static long next_line(struct line_reader *reader, char *line, size_t size)
-{
-	size_t length = 0;
-
-	for (;;) {
-		if (reader->at == reader->end) {
-			reader->at = 0;
-			reader->end = SYS(read, reader->fd, reader->bytes, sizeof(reader->bytes));
-			if (reader->end <= 0)
-				return reader->end;
-		}
-		char c = (char)reader->bytes[reader->at++];
-
-		if (c == '\n') {
-			line[length] = '\0';
-			return 1;
-		}
-		if (length + 1 < size)
-			line[length++] = c;
-	}
-}
 
 struct page_list {
 	struct hash blob;
@@ -116,37 +80,17 @@ static long list_range(struct page_list *list, u64 start, u64 end)
 	return 0;
 }
 
-// Reads the `start-end` of a line of maps.
-static bool parse_range(const char *line, u64 *start, u64 *end)
+// Lists the pages of all mappings in the text of maps.
+static long list_pages(struct page_list *list, const char *maps)
 {
-	u64 *numbers[] = { start, end };
-	int which = 0;
-
-	*start = *end = 0;
-	for (; *line != ' ' && *line != '\0'; line++) {
-		u32 digit = *line <= '9' ? (u32)(*line - '0') : (u32)(*line - 'a' + 10);
-
-		if (*line == '-' && which == 0)
-			which = 1;
-		else if (digit < 16)
-			*numbers[which] = *numbers[which] << 4 | digit;
-		else
-			return false;
-	}
-	return which == 1 && *end > *start;
-}
-
-static long list_pages(struct page_list *list, struct line_reader *maps)
-{
-	char line[192];
-	long more;
-
-	while ((more = next_line(maps, line, sizeof(line))) > 0) {
+	while (*maps != '\0') {
 		u64 start;
 		u64 end;
 
-		if (!parse_range(line, &start, &end))
+		if (!text_digits(&maps, 16, &start) || *maps++ != '-' || !text_digits(&maps, 16, &end) || end <= start)
 			return -EBADMSG;
+		while (*maps != '\0' && *maps++ != '\n')
+			;
 		// The vsyscall page is no mapping of the process, though it is listed. Files may have its name.
 		if (start == VSYSCALL_START)
 			continue;
@@ -155,28 +99,28 @@ static long list_pages(struct page_list *list, struct line_reader *maps)
 		if (error < 0)
 			return error;
 	}
-	return more;
+	return 0;
 }
 
 // Blob `pages`: address and raw pagemap entry of every page that is present or swapped out.
 static long send_pages(int pid)
 {
-	struct line_reader maps = { .fd = (int)proc_open(pid, "maps") };
+	// Room for as many mappings as a process can have. Of memory it takes what is written to.
+	static char maps[16 << 20];
 	struct page_list list = {
 		.buffers = (struct page_buffers *)channel_buffer,
 		.pagemap = (int)proc_open(pid, "pagemap"),
 	};
-	long error = maps.fd < 0 ? maps.fd : list.pagemap < 0 ? list.pagemap : 0;
+	long error = list.pagemap < 0 ? list.pagemap : proc_read(pid, "maps", maps, sizeof(maps));
 
-	blob_start(&list.blob);
-	if (error == 0)
-		error = list_pages(&list, &maps);
+	hash_start(&list.blob);
+	if (error == sizeof(maps) - 1)
+		error = -EFBIG;
+	if (error >= 0)
+		error = list_pages(&list, maps);
 	flush_pages(&list);
 	blob_end("pages", &list.blob);
-	if (maps.fd >= 0)
-		SYS(close, maps.fd);
-	if (list.pagemap >= 0)
-		SYS(close, list.pagemap);
+	sys_close(list.pagemap);
 	return error;
 }
 
@@ -253,7 +197,7 @@ long command_pagehash(const struct command *command)
 	struct hash blob;
 
 	hash_start(&addresses);
-	blob_start(&blob);
+	hash_start(&blob);
 	for (u64 left = command->count; left > 0;) {
 		size_t part = left < HASHES_PER_ROUND ? (size_t)left : HASHES_PER_ROUND;
 
@@ -267,8 +211,7 @@ long command_pagehash(const struct command *command)
 	blob_end("pagehash", &blob);
 	if (memory.is_visited)
 		error = tracer_leave(&memory.visit, 0);
-	if (memory.fd >= 0)
-		SYS(close, memory.fd);
+	sys_close(memory.fd);
 	if (error >= 0 && !hash_is(&addresses, command->hash))
 		return failed(-EBADMSG, "the addresses do not have the digest that was announced");
 	return error;

@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "process.h"
+#include "agent.h"
 
 #include <asm/signal.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/prctl.h>
 #include <linux/wait.h>
-
-#include "boot.h"
-#include "channel.h"
-#include "command.h"
-#include "procfs.h"
-#include "../common/syscall.h"
 
 #define MAX_PROCESSES 64
 // Looks that cost no more than a turn of the scheduler, before a wait takes to sleeping.
@@ -19,6 +11,15 @@
 #define QUIET_MS 2
 // Looks in a row at a program of which nothing is known.
 #define LONG_QUIET_LOOKS 10
+
+// A process that the agent started. `event_fd` and `stdin_fd` are -1 where it has none.
+struct process {
+	int pid;
+	int event_fd;
+	int stdin_fd;
+	bool over;
+	int status;
+};
 
 static struct process processes[MAX_PROCESSES];
 static int process_count;
@@ -62,10 +63,8 @@ void process_forget_dead(void)
 			processes[kept++] = processes[i];
 			continue;
 		}
-		if (processes[i].event_fd >= 0)
-			SYS(close, processes[i].event_fd);
-		if (processes[i].stdin_fd >= 0)
-			SYS(close, processes[i].stdin_fd);
+		sys_close(processes[i].event_fd);
+		sys_close(processes[i].stdin_fd);
 	}
 	process_count = kept;
 }
@@ -210,17 +209,15 @@ static long answer_exited(int pid)
 // process the agent started, so its pid is the lowest.
 static bool session_runs(int session)
 {
-	char bytes[256];
+	char bytes[256] = "";
+	const char *word = bytes;
 	u64 last = 0;
 
 	// The last word of loadavg is the youngest pid.
-	long length = sys_read_file("/proc/loadavg", bytes, sizeof(bytes));
-
-	while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\0'))
-		bytes[--length] = '\0';
-	while (length > 0 && bytes[length - 1] != ' ')
-		length--;
-	text_number(bytes + length, &last);
+	sys_read_file("/proc/loadavg", bytes, sizeof(bytes));
+	for (const char *at = bytes; *at != '\0'; at++)
+		word = *at == ' ' ? at + 1 : word;
+	text_digits(&word, 10, &last);
 	for (int pid = session + 1; pid <= (int)last; pid++) {
 		char state = proc_session(pid) == session ? proc_state(pid) : '\0';
 

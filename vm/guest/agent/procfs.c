@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "procfs.h"
-
-#include <linux/fcntl.h>
-
-#include "../common/syscall.h"
-#include "../common/text.h"
+#include "agent.h"
 
 long proc_open(int pid, const char *name)
 {
@@ -43,15 +38,15 @@ int proc_session(int pid)
 {
 	char bytes[1024];
 	const char *field = stat_fields(pid, bytes, sizeof(bytes));
-	int session = 0;
+	u64 session = 0;
 
 	// State, parent, group, session.
 	for (int skip = 0; field != NULL && skip < 3; field++)
 		if (*field == ' ')
 			skip++;
-	for (; field != NULL && *field >= '0' && *field <= '9'; field++)
-		session = 10 * session + (*field - '0');
-	return session;
+	if (field != NULL)
+		text_digits(&field, 10, &session);
+	return (int)session;
 }
 
 bool proc_is_stopped(int pid)

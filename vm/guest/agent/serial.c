@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "serial.h"
+#include "agent.h"
 
 #include <asm/poll.h>
 #include <asm/termbits.h>
 #include <asm/ioctls.h>
-#include <linux/errno.h>
-
-#include "channel.h"
-#include "../common/hash.h"
-#include "../common/syscall.h"
 
 #define FLAG 0x7e
 #define ESCAPE 0x7d
@@ -45,23 +40,6 @@ static bool owes_ack;
 static bool is_missed;   // the host awaits the oldest frame, though later ones came
 static bool is_resent;   // since the oldest one was sent last
 
-static void write_line(const u8 *bytes, size_t length)
-{
-	while (length > 0) {
-		long count = SYS(write, line, bytes, length);
-
-		if (count > 0) {
-			bytes += count;
-			length -= (size_t)count;
-		} else if (count == 0 || count == -EAGAIN || count == -EINTR) {
-			sys_poll(line, POLLOUT, -1, POLL_MS);
-		} else {
-			line = -1;
-			fatal("cannot write to the serial line", count);
-		}
-	}
-}
-
 static size_t stuff(u8 *to, const u8 *bytes, size_t length)
 {
 	size_t at = 0;
@@ -81,8 +59,7 @@ static void put_digest(u8 *to, const u8 *bytes, size_t length)
 {
 	u64 digest = hash_of(bytes, length);
 
-	for (int i = 0; i < DIGEST_BYTES; i++)
-		to[i] = (u8)(digest >> 8 * i);
+	memcpy(to, &digest, sizeof(digest));
 }
 
 static void send_frame(const struct frame *frame)
@@ -93,7 +70,7 @@ static void send_frame(const struct frame *frame)
 	stuffed[length++] = FLAG;
 	length += stuff(stuffed + length, frame->body, frame->length);
 	stuffed[length++] = FLAG;
-	write_line(stuffed, length);
+	port_write(line, stuffed, length);
 }
 
 static void make_frame(struct frame *frame, u8 kind, u8 number, const void *payload, size_t length)

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Starting the target and other programs.
-#include <linux/errno.h>
-#include <linux/fcntl.h>
+#include "agent.h"
+
 #include <linux/personality.h>
 #include <linux/stat.h>
-
-#include "boot.h"
-#include "channel.h"
-#include "command.h"
-#include "process.h"
-#include "../common/syscall.h"
 
 #define ADDRESS_NO_RANDOMIZE 0x0040000
 #define MAX_FDS 7
@@ -123,8 +117,7 @@ static long run(struct launch *launch)
 static void close_all(const int *fds, int count)
 {
 	for (int i = 0; i < count; i++)
-		if (fds[i] >= 0)
-			SYS(close, fds[i]);
+		sys_close(fds[i]);
 }
 
 long command_spawn(const struct command *command)

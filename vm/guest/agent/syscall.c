@@ -2,35 +2,24 @@
 // `syscall nr=N ...`: the agent makes a system call. Its arguments are the words `n` (a number), `s` (a string)
 // and `b` (bytes in hexadecimal, which the kernel may write to), in their order. Answers the result, and the
 // bytes after the call. What needs no command of its own: opening, mounting, renaming, poking.
-#include <linux/errno.h>
-
-#include "channel.h"
-#include "command.h"
-#include "../common/syscall.h"
+#include "agent.h"
 
 #define MAX_ARGUMENTS 6
-
-static int digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 // Hexadecimal digits to bytes, in place: the bytes are never more than the digits. The length, or -1.
 static long decode_hex(char *text)
 {
-	size_t length = text_length(text);
+	char *to = text;
+	const char *from = text;
 
-	if (length % 2 != 0)
-		return -1;
-	for (size_t i = 0; i < length; i += 2) {
-		int high = digit(text[i]);
-		int low = digit(text[i + 1]);
+	for (; *from != '\0'; from += 2) {
+		int byte = text_byte(from);
 
-		if (high < 0 || low < 0)
+		if (byte < 0)
 			return -1;
-		text[i / 2] = (char)(high << 4 | low);
+		*to++ = (char)byte;
 	}
-	return (long)length / 2;
+	return to - text;
 }
 
 long command_syscall(const struct command *command)

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The agent as a tracer: it stops a process in the tracer's way, and sees its registers.
+#include "agent.h"
+
 #include <asm/ldt.h>
 #include <asm/ptrace-abi.h>
 #include <asm/signal.h>
 #include <linux/elf.h>
-#include <linux/errno.h>
 #include <linux/ptrace.h>
 #include <linux/wait.h>
-
-#include "channel.h"
-#include "command.h"
-#include "inject.h"
-#include "process.h"
-#include "procfs.h"
-#include "tracer.h"
-#include "../common/syscall.h"
 
 #ifdef __x86_64__
 #define GENERAL_REGISTERS 27

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "hash.h"
-
-#include "text.h"
+#include "common.h"
 
 #define MULTIPLIER_A 0x01000193u
 #define MULTIPLIER_B 0x85ebca6bu

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "syscall.h"
+#include "common.h"
 
 #include <asm/poll.h>
 #include <asm/signal.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/mman.h>
 #include <linux/time.h>
@@ -240,6 +238,12 @@ long sys_write_all(int fd, const void *bytes, size_t length)
 		length -= (size_t)written;
 	}
 	return 0;
+}
+
+void sys_close(int fd)
+{
+	if (fd >= 0)
+		SYS(close, fd);
 }
 
 long sys_sigaction(int signal, void *handler, unsigned long flags)

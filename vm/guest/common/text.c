@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "text.h"
+#include "common.h"
 
 #include <stdarg.h>
 
@@ -72,9 +72,7 @@ size_t text_length(const char *text)
 
 bool text_equal(const char *a, const char *b)
 {
-	size_t length = text_length(a);
-
-	return length == text_length(b) && memcmp(a, b, length) == 0;
+	return text_starts(a, b) && text_starts(b, a);
 }
 
 bool text_starts(const char *text, const char *prefix)
@@ -85,36 +83,39 @@ bool text_starts(const char *text, const char *prefix)
 	return true;
 }
 
-static int digit_value(char c)
+static u32 digit_value(char c)
 {
-	for (int i = 0; i < 16; i++)
+	for (u32 i = 0; i < 16; i++)
 		if (DIGITS[i] == (c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c))
 			return i;
 	return 16;
 }
 
+bool text_digits(const char **at, u32 base, u64 *value)
+{
+	const char *start = *at;
+
+	*value = 0;
+	for (u32 digit; (digit = digit_value(**at)) < base; ++*at)
+		if (__builtin_mul_overflow(*value, base, value) || __builtin_add_overflow(*value, digit, value))
+			return false;
+	return *at != start;
+}
+
 bool text_number(const char *text, u64 *value)
 {
-	u32 base = 10;
-	u64 sum = 0;
+	u32 base = text_starts(text, "0x") ? 16 : 10;
 
-	if (text_starts(text, "0x")) {
-		base = 16;
-		text += 2;
-	}
-	if (*text == '\0')
-		return false;
-	for (; *text != '\0'; text++) {
-		u32 digit = (u32)digit_value(*text);
-		u64 low = (sum & 0xffffffff) * base + digit;
-		u64 high = (sum >> 32) * base + (low >> 32);
+	text += base == 16 ? 2 : 0;
+	return text_digits(&text, base, value) && *text == '\0';
+}
 
-		if (digit >= base || high >> 32 != 0)
-			return false;
-		sum = high << 32 | (low & 0xffffffff);
-	}
-	*value = sum;
-	return true;
+int text_byte(const char *digits)
+{
+	u32 high = digit_value(digits[0]);
+	u32 low = high == 16 ? 16 : digit_value(digits[1]);
+
+	return low == 16 ? -1 : (int)(high << 4 | low);
 }
 
 bool text_unescape(char *text)
@@ -126,12 +127,11 @@ bool text_unescape(char *text)
 			*to++ = *text;
 			continue;
 		}
-		int high = text[1] == '\0' ? 16 : digit_value(text[1]);
-		int low = high == 16 || text[2] == '\0' ? 16 : digit_value(text[2]);
+		int byte = text_byte(text + 1);
 
-		if (high == 16 || low == 16 || high + low == 0)
+		if (byte <= 0)
 			return false;
-		*to++ = (char)(high << 4 | low);
+		*to++ = (char)byte;
 		text += 2;
 	}
 	*to = '\0';
@@ -147,31 +147,13 @@ void text_char(struct text *text, char c)
 		text->full = true;
 }
 
-// Divides by ten in steps of 16 bits: a 64-bit division would need libgcc on i386.
-static u32 divide_by_ten(u64 *value)
-{
-	u64 quotient = 0;
-	u32 rest = 0;
-
-	for (int shift = 48; shift >= 0; shift -= 16) {
-		u32 part = rest << 16 | (u32)(*value >> shift & 0xffff);
-
-		quotient |= (u64)(part / 10) << shift;
-		rest = part % 10;
-	}
-	*value = quotient;
-	return rest;
-}
-
 static void put_number(struct text *text, u64 value, u32 base, int least)
 {
 	char digits[20];
 	int count = 0;
 
-	while (value != 0 || count < least) {
-		digits[count++] = DIGITS[base == 10 ? divide_by_ten(&value) : value & 15];
-		value = base == 10 ? value : value >> 4;
-	}
+	for (; value != 0 || count < least; value /= base)
+		digits[count++] = DIGITS[value % base];
 	while (count > 0)
 		text_char(text, digits[--count]);
 }
@@ -188,7 +170,7 @@ static void put_string(struct text *text, const char *string)
 	}
 }
 
-void text_list(struct text *text, const char *format, va_list list)
+static void put_list(struct text *text, const char *format, va_list list)
 {
 	for (; *format != '\0'; format++) {
 		int longs = 0;
@@ -227,7 +209,7 @@ void text_format(struct text *text, const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	text_list(text, format, list);
+	put_list(text, format, list);
 	va_end(list);
 }
 
@@ -237,7 +219,7 @@ char *text_print(char *bytes, size_t size, const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	text_list(&text, format, list);
+	put_list(&text, format, list);
 	va_end(list);
 	bytes[text.length] = '\0';
 	return bytes;

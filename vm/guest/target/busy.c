@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A busy target, in place of a stop: it goes on in one of these ways until the host writes to its last word of scratch
 // memory.
+#include "target.h"
+
 #include <asm/signal.h>
-#include <linux/errno.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
-
-#include "../common/syscall.h"
-#include "target.h"
 
 #define NAP_MS 50
 

@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The target's stores and loads.
-#include <linux/errno.h>
-
-#include "../common/hash.h"
-#include "../common/syscall.h"
-#include "../common/text.h"
 #include "target.h"
 
 #define WORDS_PER_PAGE (PAGE_BYTES / 4)

@@ -1,77 +1,46 @@
 // SPDX-License-Identifier: MIT
 // The target's relatives: bystanders that only exist, and the wait for a child.
+#include "target.h"
+
 #include <asm/signal.h>
 #include <linux/auxvec.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
-#include "../common/syscall.h"
-#include "target.h"
-
 // Touches no memory: it asks to die with its parent, then sleeps for ever.
 void sleeper(void);
 
-// The child continues at `function` on a stack of its own, which ends below `stack`, and never comes back.
 #ifdef __x86_64__
-asm(".pushsection .text\n"
-    ".globl process_clone\n"
-    "process_clone:\n"
-    "	mov %rdx, %r9\n"
-    "	xor %edx, %edx\n"
-    "	xor %r10d, %r10d\n"
-    "	xor %r8d, %r8d\n"
-    "	mov $56, %eax\n" // clone
-    "	syscall\n"
-    "	test %rax, %rax\n"
-    "	jz 1f\n"
-    "	ret\n"
-    "1:	jmp *%r9\n"
-    "sleeper:\n"
-    "	mov $1, %edi\n" // PR_SET_PDEATHSIG
-    "	mov $9, %esi\n" // SIGKILL
-    "	mov $157, %eax\n" // prctl
-    "	syscall\n"
-    "1:	mov $34, %eax\n" // pause
-    "	syscall\n"
-    "	jmp 1b\n"
-    ".popsection\n");
+#define CALL(nr, a, b) "	mov $" #a ", %edi\n	mov $" #b ", %esi\n	mov $" #nr ", %eax\n	syscall\n"
+#define PRCTL 157
+#define PAUSE 34
+#define SAVED_WORDS 0
 #else
+#define CALL(nr, a, b) "	mov $" #a ", %ebx\n	mov $" #b ", %ecx\n	mov $" #nr ", %eax\n	int $0x80\n"
+#define PRCTL 172
+#define PAUSE 29
+// What sys_call() takes off the stack before it returns.
+#define SAVED_WORDS 4
+#endif
+#define CALL_BY(nr, a, b) CALL(nr, a, b)
+
 asm(".pushsection .text\n"
-    ".globl process_clone\n"
-    "process_clone:\n"
-    "	push %ebp\n"
-    "	push %edi\n"
-    "	push %esi\n"
-    "	push %ebx\n"
-    "	mov 20(%esp), %ebx\n"
-    "	mov 24(%esp), %ecx\n"
-    "	mov 28(%esp), %ebp\n"
-    "	xor %edx, %edx\n"
-    "	xor %esi, %esi\n"
-    "	xor %edi, %edi\n"
-    "	mov $120, %eax\n" // clone
-    "	int $0x80\n"
-    "	test %eax, %eax\n"
-    "	jz 1f\n"
-    "	pop %ebx\n"
-    "	pop %esi\n"
-    "	pop %edi\n"
-    "	pop %ebp\n"
-    "	ret\n"
-    "1:	jmp *%ebp\n"
     "sleeper:\n"
-    "	mov $1, %ebx\n" // PR_SET_PDEATHSIG
-    "	mov $9, %ecx\n" // SIGKILL
-    "	mov $172, %eax\n" // prctl
-    "	int $0x80\n"
-    "1:	mov $29, %eax\n" // pause
-    "	int $0x80\n"
+    CALL_BY(PRCTL, 1, 9) // PR_SET_PDEATHSIG, SIGKILL
+    "1:\n"
+    CALL_BY(PAUSE, 0, 0)
     "	jmp 1b\n"
     ".popsection\n");
-#endif
+
+// The child returns from the call to what lies on its stack.
+long process_clone(unsigned long flags, void *stack, void (*function)(void))
+{
+	void (**top)(void) = stack;
+
+	*--top = function;
+	return SYS(clone, flags, top - SAVED_WORDS);
+}
 
 // The words that the kernel left on the stack.
 static char *const *arguments;

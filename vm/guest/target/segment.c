@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What the CPU says of a selector, and loading it for real.
+#include "target.h"
+
 #include <asm/sigcontext.h>
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/ucontext.h>
-#include <linux/errno.h>
-
-#include "../common/syscall.h"
-#include "target.h"
 
 unsigned long segment_recovery;
 
@@ -29,51 +27,42 @@ s64 segment_limit(u32 selector)
 	return known ? (s64)limit : -1;
 }
 
-typedef long loader(u32 selector, unsigned long offset, long access);
+// Loads a segment register and, if asked to, reads a byte through it. `restore` brings the old selector back, from the
+// register that `save` has put it in. Between the two no other memory is touched.
+#ifdef __x86_64__
+#define IN_REGISTERS
+#define SELECTOR "%edi"
+#define OFFSET "%rsi"
+#define ACCESS "%rdx"
+#define SAVED "%ecx"
+#define ENTER "	movq $1f, segment_recovery\n"
+#define LEAVE "	movq $0, segment_recovery\n"
+#else
+#define IN_REGISTERS __attribute__((regparm(3)))
+#define SELECTOR "%eax"
+#define OFFSET "%edx"
+#define ACCESS "%ecx"
+#define SAVED "%ebx"
+#define ENTER "	push %ebx\n	movl $1f, segment_recovery\n"
+#define LEAVE "	movl $0, segment_recovery\n	pop %ebx\n"
+#endif
+#define LOADER(segment, save, restore) \
+	".globl segment_load_" #segment "\n" \
+	"segment_load_" #segment ":\n" \
+	ENTER save \
+	"	mov " SELECTOR ", %" #segment "\n" \
+	"	mov $0, %eax\n" \
+	"	test " ACCESS ", " ACCESS "\n" \
+	"	jz 1f\n" \
+	"	movzbl %" #segment ":(" OFFSET "), %eax\n" \
+	"1:\n" restore LEAVE \
+	"	ret\n"
+#define SAVE(segment) "	mov %" #segment ", " SAVED "\n"
+#define RESTORE(segment) "	mov " SAVED ", %" #segment "\n"
+
+typedef long IN_REGISTERS loader(u32 selector, unsigned long offset, long access);
 
 loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segment_load_gs;
-
-// Loads a segment register and, if asked to, reads a byte through it. `restore` brings the old selector
-// back, from the register that `save` has put it in. Between the two no other memory is touched.
-#ifdef __x86_64__
-#define LOADER(segment, save, restore) \
-	".globl segment_load_" #segment "\n" \
-	"segment_load_" #segment ":\n" \
-	"	lea 1f(%rip), %rax\n" \
-	"	mov %rax, segment_recovery(%rip)\n" \
-	"	xor %eax, %eax\n" \
-	save "\n" \
-	"	mov %edi, %" #segment "\n" \
-	"	test %rdx, %rdx\n" \
-	"	jz 1f\n" \
-	"	movzbl %" #segment ":(%rsi), %eax\n" \
-	"1:	" restore "\n" \
-	"	movq $0, segment_recovery(%rip)\n" \
-	"	ret\n"
-#else
-#define LOADER(segment, save, restore) \
-	".globl segment_load_" #segment "\n" \
-	"segment_load_" #segment ":\n" \
-	"	push %ebx\n" \
-	"	push %esi\n" \
-	"	mov 12(%esp), %edx\n" \
-	"	mov 16(%esp), %esi\n" \
-	"	mov 20(%esp), %ebx\n" \
-	"	movl $1f, segment_recovery\n" \
-	"	xor %eax, %eax\n" \
-	save "\n" \
-	"	mov %edx, %" #segment "\n" \
-	"	test %ebx, %ebx\n" \
-	"	jz 1f\n" \
-	"	movzbl %" #segment ":(%esi), %eax\n" \
-	"1:	" restore "\n" \
-	"	movl $0, segment_recovery\n" \
-	"	pop %esi\n" \
-	"	pop %ebx\n" \
-	"	ret\n"
-#endif
-#define SAVE(segment) "	mov %" #segment ", %ecx"
-#define RESTORE(segment) "mov %ecx, %" #segment
 
 // FS and GS stay loaded, the target does not use them itself.
 asm(".pushsection .text\n"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The stop: known values in the registers, then SIGSTOP to itself.
-#include <asm/signal.h>
-
-#include "../common/syscall.h"
 #include "target.h"
+
+#include <asm/signal.h>
 
 // What the registers are to hold. The offsets are those that the code below uses.
 struct register_block {
@@ -163,13 +162,12 @@ asm(".pushsection .text\n"
 // chroot(2), it is the own one.
 static u64 outer_pid(u64 own)
 {
-	char link[24];
-	long length = SYS(readlink, "/proc/self", link, sizeof(link));
-	u64 pid = 0;
+	char link[24] = "";
+	const char *at = link;
+	u64 pid;
 
-	for (long i = 0; i < length; i++)
-		pid = pid * 10 + (u64)(link[i] - '0');
-	return length > 0 ? pid : own;
+	SYS(readlink, "/proc/self", link, sizeof(link) - 1);
+	return text_digits(&at, 10, &pid) ? pid : own;
 }
 
 void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy)

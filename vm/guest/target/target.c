@@ -2,13 +2,10 @@
 // The target program: carries out the ops that it reads from descriptor 3, one after the other. What it
 // does to its own address space is what the ops say, plus its own few pages (stack, data), which are judged
 // by observation.
+
 #include "target.h"
 
-#include <linux/errno.h>
 #include <linux/fs.h>
-
-#include "../common/syscall.h"
-#include "../common/text.h"
 
 #define OPS_AT_ONCE 32
 
@@ -193,73 +190,80 @@ static s64 run_syscall(const struct op *op)
 	return target_result(sys_call(a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
 }
 
-static s64 run_with_result(const struct op *op)
+// Carries an op out. True when it has a result, which is to be kept and appended.
+static bool run(const struct op *op, s64 *result)
 {
+	u64 first = argument(op, 0);
+	u64 second = argument(op, 1);
+
 	switch (op->code) {
 	case OP_SYSCALL:
 	case OP_SYSCALL32:
-		return run_syscall(op);
+		*result = run_syscall(op);
+		return true;
 	case OP_AUXV:
-		return process_auxiliary(argument(op, 0)) + (s64)argument(op, 1);
+		*result = process_auxiliary(first) + (s64)second;
+		return true;
 	case OP_EXEC:
 		// On success the new program appends the result.
-		return run_exec();
+		*result = run_exec();
+		return true;
+	case OP_FORK:
+		// 0: the parent, whose child has appended the result.
+		*result = run_fork(op);
+		return *result != 0;
 	case OP_LAR:
-		return segment_access_rights((u32)argument(op, 0));
+		*result = segment_access_rights((u32)first);
+		return true;
 	case OP_LSL:
-		return segment_limit((u32)argument(op, 0));
+		*result = segment_limit((u32)first);
+		return true;
 	case OP_SEGLOAD:
-		return segment_load((u32)argument(op, 0), argument(op, 1), argument(op, 2),
-				    argument(op, 3) != 0);
+		*result = segment_load((u32)first, second, argument(op, 2), argument(op, 3) != 0);
+		return true;
 	case OP_THREAD:
-		return process_start_sleeper(argument(op, 0) != 0);
+		*result = process_start_sleeper(first != 0);
+		return true;
 	case OP_CHECK:
-		return memory_check(argument(op, 0), argument(op, 1), (u32)argument(op, 2), argument(op, 3));
+		*result = memory_check(first, second, (u32)argument(op, 2), argument(op, 3));
+		return true;
 	case OP_HASH:
-		return memory_hash(argument(op, 0), argument(op, 1));
+		*result = memory_hash(first, second);
+		return true;
 	case OP_GETPID:
-		return SYS(getpid);
-	default:
-		target_die(DIED_OF_OP);
-	}
-}
-
-// True when the op was one without a result.
-static bool run_without_result(const struct op *op)
-{
-	switch (op->code) {
+		*result = SYS(getpid);
+		return true;
 	case OP_FILL:
-		memory_fill(argument(op, 0), argument(op, 1), (u32)argument(op, 2), argument(op, 3));
-		return true;
+		memory_fill(first, second, (u32)argument(op, 2), argument(op, 3));
+		return false;
 	case OP_READ:
-		memory_read(argument(op, 0), argument(op, 1), argument(op, 3));
-		return true;
+		memory_read(first, second, argument(op, 3));
+		return false;
 	case OP_ZERO:
-		memset((void *)(unsigned long)argument(op, 0), 0, (size_t)argument(op, 1));
-		return true;
+		memset((void *)(unsigned long)first, 0, (size_t)second);
+		return false;
 	case OP_POKE:
-		memory_poke(argument(op, 0), argument(op, 1), argument(op, 2));
-		return true;
+		memory_poke(first, second, argument(op, 2));
+		return false;
 	case OP_DATA:
 		copy_data(op);
-		return true;
+		return false;
 	case OP_JOIN:
 		if (ends_at_join && op->a[1] == end_id)
 			target_die(0);
-		return true;
+		return false;
 	case OP_STOP:
-		target_stop((u32)argument(op, 0), argument(op, 1), (const void *)(unsigned long)argument(op, 2),
-			    argument(op, 3));
-		return true;
+		target_stop((u32)first, second, (const void *)(unsigned long)argument(op, 2), argument(op, 3));
+		return false;
 	case OP_EXIT:
-		target_die((int)argument(op, 0));
+		target_die((int)first);
 	case OP_END:
 		target_die(0);
 	case OP_REPORT:
-		memory_report(argument(op, 0), argument(op, 1));
-		return true;
-	default:
+		memory_report(first, second);
 		return false;
+	default:
+		target_die(DIED_OF_OP);
 	}
 }
 
@@ -272,21 +276,10 @@ void start(const unsigned long *stack)
 	for (;;) {
 		// A copy, since what runs may read on in the stream.
 		struct op op = *next_op();
+		s64 result;
 
-		if (run_without_result(&op))
+		if (!run(&op, &result))
 			continue;
-		if (op.code == OP_FORK) {
-			s64 child = run_fork(&op);
-
-			// 0: the parent, whose child has appended the result.
-			if (child == 0)
-				continue;
-			keep(&op, child);
-			target_append(child);
-			continue;
-		}
-		s64 result = run_with_result(&op);
-
 		keep(&op, result);
 		target_append(result);
 	}

@@ -3,7 +3,7 @@
 #ifndef CKPTEST_TARGET_H
 #define CKPTEST_TARGET_H
 
-#include "../common/types.h"
+#include "../common/common.h"
 
 enum {
 	OP_END = 0,
@@ -74,6 +74,7 @@ void memory_report(u64 address, u64 length);
 // process.c.
 s64 process_fork_bystander(void);
 s64 process_start_sleeper(bool own_process);
+// The child continues at `function` on a stack of its own, which ends below `stack`, and never comes back.
 long process_clone(unsigned long flags, void *stack, void (*function)(void));
 __attribute__((noreturn)) void process_end_like(long child);
 void process_wait_for(long child);

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The agent as a process of the host, for tests of its commands without a guest.
+#include "../agent/agent.h"
+
 #include <asm/signal.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
-#include <linux/fcntl.h>
 #include <linux/mount.h>
 
-#include "../agent/boot.h"
-#include "../agent/channel.h"
-#include "../common/syscall.h"
 #include "host_kernel.h"
 
 #define AF_UNIX 1

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 // What stands between the agent and the kernel of this machine: a checkpoint call, and for some tests a kernel of 2008,
 // which lacks what is younger.
+#include "../common/common.h"
+
 #include "host_kernel.h"
 
 #include <asm/ptrace-abi.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/ptrace.h>
-
-#include "../common/syscall.h"
-#include "../common/text.h"
 
 // The last system call of Linux 2.6.28: inotify_init1.
 #define LAST_NR __NR_inotify_init1

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { UsageError } from "../../host/errors.ts";
 import { join } from "@std/path";
-import { runCommand } from "../../host/run_command.ts";
+import { runGit } from "../../host/run_git.ts";
 
 /** Who sends a series, and when. */
 export interface SeriesAuthor {
@@ -43,19 +43,17 @@ function parsePerson(text: string): { name: string; email: string } {
 
 async function configuredPerson(directory: string): Promise<{ name: string; email: string }> {
   const ask = async (key: string) => {
-    const { code, lines } = await runCommand(["git", "config", key], { cwd: directory });
-    const value = lines[0]?.trim() ?? "";
-    if (code === 0 && value !== "") return value;
+    const value = (await runGit(["config", key], { cwd: directory }).catch(() => "")).trim();
+    if (value !== "") return value;
     throw new UsageError(`git has no ${key}: set it, or give option --author "NAME <EMAIL>"`);
   };
   return parsePerson(`${await ask("user.name")} <${await ask("user.email")}>`);
 }
 
 async function newestChange(directory: string): Promise<string> {
-  const argv = ["git", "log", "-1", "--date=raw", "--format=%ad", "--", ...KERNEL_CODE] as const;
-  const { code, lines } = await runCommand([...argv], { cwd: directory });
-  const [date = ""] = lines;
-  if (code === 0 && /^\d+ [+-]\d{4}$/.test(date)) return date;
+  const args = ["log", "-1", "--date=raw", "--format=%ad", "--", ...KERNEL_CODE];
+  const date = (await runGit(args, { cwd: directory }).catch(() => "")).trim();
+  if (/^\d+ [+-]\d{4}$/.test(date)) return date;
   throw new UsageError(
     `git knows no commit of ${KERNEL_CODE[0]} in ${directory}: give option --date`,
   );

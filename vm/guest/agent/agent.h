@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// The agent: process 1 of the guest, and the host's hand in it.
+#ifndef CKPTEST_AGENT_H
+#define CKPTEST_AGENT_H
+
+#include "../common/common.h"
+
+// command.c. One command of the host: a name, then key=value words. A key has the name of the option in
+// vm/agent/agent_types.ts, with the words apart. A command adds what it has to say to the answer and gives 0, or an
+// error.
+#define MAX_WORDS 512
+#define NEVER (~0ULL)
+#define PIPE_TO_HOST (~1ULL)
+
+// Every command there is, and the keys that it must have. `event` is carried out by command_event().
+#define FOR_EACH_COMMAND(DO) \
+	/* Programs: the target and others. */ \
+	DO(spawn, "path") DO(exec, "arg") DO(event) DO(quiesce, "pid") DO(stop, "pid") DO(zombie) DO(clean) \
+	/* What can be seen of a process. */ \
+	DO(observe, "pid", "what") DO(pagehash, "pid", "count", "hash") DO(regs, "pid") DO(attach, "pid", "how") \
+	DO(detach, "pid") \
+	/* The call under test: `checkpoint` has a child make it, `resume` goes on where that paused. */ \
+	DO(checkpoint, "nr", "pid") DO(resume, "handle") \
+	/* Everything else that a guest can do. */ \
+	DO(syscall, "nr") DO(readfile, "path") DO(writefile, "path", "length", "hash") DO(time)
+
+// The options with a number, and what they are where they are not given.
+#define FOR_EACH_NUMBER(DO) \
+	/* The process that it is about, and who acts. */ \
+	DO(pid, 0) DO(uid, 0) DO(euid, NEVER) DO(gid, 0) \
+	/* The call under test, or any other. */ \
+	DO(nr, 0) DO(flags, 0) \
+	/* How often it is made; all calls must return the same. */ \
+	DO(times, 1) \
+	/* After this many microseconds, and again and again, SIGALRM comes, which has a handler. */ \
+	DO(alarm, 0) \
+	DO(rlimit_fsize, NEVER) \
+	/* This allocation of the caller, counted from the call on, fails; 0: none does. */ \
+	DO(fail_nth, 0) \
+	/* The caller has a handler for this signal; 0: for none. */ \
+	DO(handled_signal, 0) \
+	/* Its io_uring polls this descriptor, and leaves work for it when there is something to read. */ \
+	DO(work_fd, NEVER) \
+	/* Whether SIGPIPE and SIGXFSZ are ignored. */ \
+	DO(ignores_signals, 0) \
+	/* Descriptors of the agent in place of a pipe: what the caller gets (NEVER: one that is not open), and where \
+	   its image can be read (NEVER: nowhere). */ \
+	DO(fd, PIPE_TO_HOST) DO(reader, NEVER) \
+	/* The agent stops reading after this many bytes, and the host goes on with other commands. */ \
+	DO(pause_at, NEVER) \
+	/* How such a call goes on: nobody reads any more, or not before the caller has ended or time is over. */ \
+	DO(handle, NEVER) DO(close_reader, 0) DO(wait_ms, 0) \
+	/* A process that does not rest after that is called running; one that does not stop is EBUSY. */ \
+	DO(limit_ms, NEVER) \
+	/* Parts of files, and numbers of pages. */ \
+	DO(offset, 0) DO(length, NEVER) DO(count, 0) \
+	/* Whether the registers of the FPU are asked for, and the process itself. */ \
+	DO(fpu, 1) DO(calls, 0)
+
+#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input)
+
+struct command {
+	const char *name;
+	int word_count;
+	struct {
+		const char *key;
+		char *value;
+	} words[MAX_WORDS];
+#define DECLARE_NUMBER(key, absent) u64 key;
+	FOR_EACH_NUMBER(DECLARE_NUMBER)
+#define DECLARE_TEXT(key) char *key;
+	FOR_EACH_TEXT(DECLARE_TEXT)
+};
+
+#define DECLARE_COMMAND(name, ...) long command_##name(const struct command *command);
+FOR_EACH_COMMAND(DECLARE_COMMAND)
+
+// Splits a line in place and carries it out. 0, or an error: see failed().
+long command_run(char *line);
+
+// channel.c: lines on the control port, plain bytes on the data port.
+#define CHANNEL_CONTROL 0
+#define CHANNEL_DATA 1
+#define MAX_LINE 4096
+#define BUFFER_BYTES (1UL << 20)
+
+// The one large buffer of the agent; whoever uses it does so between two calls.
+extern u8 channel_buffer[BUFFER_BYTES];
+
+// Takes over two open descriptors; waits until the host has connected both. One for both is a serial line.
+void channel_start(int control, int data);
+
+// The next line of the host without its LF. A line that is too long gives NULL. Does not return at end of
+// file.
+char *channel_read_line(void);
+
+// Passes the time in a loop that waits for something in the guest, at most until `fd` (-1: none) can be
+// read. Ends the guest when the host is gone; false when the host has sent another command, which ends the
+// wait.
+bool channel_pause(int fd, int ms);
+
+// Exactly `length` bytes from the host's side of the data port.
+void data_read(void *bytes, size_t length);
+
+// Writes to a port, or to the serial line. One that fails is fatal.
+void port_write(int fd, const void *bytes, size_t length);
+
+// A blob's bytes, after hash_start(), go out as they come; its announcement, with length and digest, follows them.
+void blob_write(struct hash *blob, const void *bytes, size_t length);
+void blob_end(const char *name, struct hash *blob);
+void blob_of(const char *name, const void *bytes, size_t length);
+// Sends at most `length` bytes of what is left of an open file. 0, or the error that ended it early; the blob is
+// announced in any case.
+long blob_of_file(const char *name, int fd, u64 length);
+
+// The answer: reply_start("ok"), any number of " key=value", reply_end(). Values of %s are escaped.
+extern struct text reply_text;
+#define reply(...) text_format(&reply_text, __VA_ARGS__)
+void reply_start(const char *first_word);
+// Where `error` is negative, all that goes out is `err` with what failed.
+void reply_end(long error);
+// Says what failed. Gives the error, which is negative, or 0 where something may fail yet.
+extern char failed_text[1000];
+#define failed(error, ...) (text_print(failed_text, sizeof(failed_text), __VA_ARGS__), (long)(error))
+
+// A line on the console, and the end of the guest.
+__attribute__((noreturn)) void fatal(const char *what, long error);
+__attribute__((noreturn)) void power_off(void);
+void console_line(const char *what, long error);
+
+// serial.c: both channels over one serial line, for kernels that have no virtio ports: frames with digests,
+// acknowledged and sent again, so that a line that loses or spoils bytes loses none of ours. The host's end of it is
+// vm/agent/serial_line.ts, which describes the frames.
+
+// Takes over an open descriptor: a terminal, or in tests a socket.
+void serial_start(int fd);
+// True when the line is in use.
+bool serial_is_on(void);
+// Some bytes of a channel; 0 when none came within `ms`.
+size_t serial_read(int channel, void *bytes, size_t length, int ms);
+// Returns when all bytes are on the line; all but the last few are acknowledged then.
+void serial_write(int channel, const void *bytes, size_t length);
+// Waits at most `ms` for input on the line or on `fd` (-1: none). True when the channel has input.
+bool serial_wait(int channel, int fd, int ms);
+// Waits until the host has everything, or does not listen any more.
+void serial_drain(void);
+
+// boot.c: from the kernel's first jump to a guest that answers.
+#define WORK_DIRECTORY "/work"
+#define RUN_DIRECTORY "/run/ckptest"
+#define PROGRAM_PATH RUN_DIRECTORY "/program"
+#define RESULTS_PATH RUN_DIRECTORY "/results"
+#define IMAGE_PATH RUN_DIRECTORY "/image"
+
+// Standard descriptors, and the file systems that everything else needs.
+void boot_mount_all(void);
+// Those of them that commands write to.
+void boot_mount_writable(void);
+// Finds the two ports by name and opens them.
+void boot_open_ports(int *control, int *data);
+// Opens the serial line that stands for both ports where the kernel has no virtio.
+int boot_open_serial(void);
+// A fresh, empty tmpfs in place of the directory's old one.
+void boot_empty_work(void);
+void boot_empty_run(void);
+// Says who is there.
+void boot_say_hello(void);
+// In tests, in place of a boot: own namespaces with `root` as the root directory, and unix sockets as the ports
+// (testing/host_boot.c).
+void boot_on_host(const unsigned long *stack, int *control, int *data);
+// Kernels hand parameters that they do not know to the first process, as its environment.
+bool boot_is_told(const unsigned long *stack, const char *word);
+
+// procfs.c: what /proc says of processes.
+
+// Opens /proc/PID/NAME for reading.
+long proc_open(int pid, const char *name);
+// Reads a small file whole and ends it with a NUL; the length, or a negative errno.
+long proc_read(int pid, const char *name, char *bytes, size_t size);
+// The state in stat, such as 'S'; NUL when there is no such process.
+char proc_state(int pid);
+// The session in stat; 0 when there is no such process.
+int proc_session(int pid);
+// True once the process is stopped, by job control or a tracer, and off the CPU.
+bool proc_is_stopped(int pid);
+// True when the process is gone, or a zombie.
+bool proc_is_over(int pid);
+
+// process.c: the processes that the agent started.
+
+// Remembers a new process. `event_fd` and `stdin_fd` are -1 where it has none.
+void process_add(int pid, int event_fd, int stdin_fd);
+// Takes the status of every child that ended.
+void process_reap(void);
+// Forgets all processes that are over, and closes what was kept for them.
+void process_forget_dead(void);
+// Waits until a process is stopped: 0, -ESRCH when it is over instead, -EINTR when the host ended the wait,
+// -EBUSY after the limit: a process that sleeps where no signal reaches it.
+long process_wait_stopped(int pid, u64 limit_ms);
+// Waits for a child of the agent's own, unless its end is known already, and gives its wait status.
+int process_wait(int pid);
+// The signal that ended the process, by its wait status; 0: none.
+int status_signal(int status);
+
+// checkpoint.c: gives up all calls under way, whose callers are dead.
+void checkpoint_forget_all(void);
+
+// tracer.c: a stay with a process as its tracer. One that was attached to before stays so.
+struct visit {
+	int pid;
+	bool was_attached;
+	bool was_stopped;
+};
+
+// Stops a process in the tracer's way. 0, or a negative errno: nothing is to be left then.
+long tracer_visit(struct visit *visit, int pid);
+// Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
+long tracer_leave(const struct visit *visit, int signal);
+
+// inject.c. Has a process that is stopped in a system call, and in the stop of a tracer's, tell its break and its LDT:
+// blobs `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. A blob is missing where the process cannot be
+// asked, or does not know. `signal` is one for it to get when it goes on; 0: none. An error means that it is not as it
+// was.
+long inject_calls(int pid, int *signal);
+
+#ifdef __x86_64__
+#define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)
+#else
+#define DEBUG_REGISTERS_OFFSET 252
+#endif
+
+#endif
