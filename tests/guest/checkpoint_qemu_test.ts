@@ -68,6 +68,11 @@ Deno.test("checkpoint saves programs of this host, or says in a sentence why not
       const { code, text } = await checkpoint(dir, ["--after", "1s", "--", "./spin"]);
       assertEquals(code, 0, text);
       assertStringIncludes(text, "spin never waited, and was stopped after 1.0 s");
+      // It tells its break and its LDT as one that waits does.
+      await compile(dir, "rest", "#include <unistd.h>\nint main(void) { pause(); }\n");
+      const rested = await checkpoint(dir, ["--", "./rest"]);
+      const volatile = /[\d,]+ volatile/;
+      assertEquals(volatile.exec(text)?.[0], volatile.exec(rested.text)?.[0]);
     });
     await t.step("threads and shared memory are refused, and leave no image", async () => {
       const source = "#include <pthread.h>\n#include <sys/mman.h>\n#include <unistd.h>\n" +

@@ -2,12 +2,19 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fillPage } from "../../lib/model/state/page_content.ts";
 import type { TargetOp } from "../../lib/model/target_op.ts";
-import { AgentError, type AgentSession } from "./agent_session.ts";
-import { programClosure } from "../initramfs/program_closure.ts";
+import { AgentError } from "./agent_session.ts";
 import { BlockHash } from "../../lib/abi/block_hash.ts";
 import { BLOCK_REGISTERS, decodeResults, encodeProgram, encodeRegisterBlock } from "./target_program.ts";
 import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
-import { agentTest, AREA, mapArea, NR, runToEnd, runToStop } from "./testing/host_agent_case.ts";
+import {
+  agentTest,
+  AREA,
+  mapArea,
+  NR,
+  runToEnd,
+  runToStop,
+  userDescriptor,
+} from "./testing/host_agent_case.ts";
 
 agentTest("stores and loads do what the model computes", async (session, arch) => {
   const area = { pages: 3, seed: 77, stride: 2 };
@@ -160,11 +167,6 @@ agentTest("a target that dies is reported with its signal, a child's too", async
   assertEquals((await runToEnd(session, [mapArea(arch)])).length, 1);
 });
 
-/** A struct user_desc for modify_ldt: a data segment, 32-bit, limit in pages. */
-function userDescriptor(entry: number, base: number, limit: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(entry, base, limit, 1 | 1 << 4 | 1 << 6).buffer);
-}
-
 agentTest("segments are looked at and loaded, and a fault is only a result", async (session, arch) => {
   const selector = 5 << 3 | 7;
   const ops: TargetOp[] = [
@@ -251,153 +253,6 @@ agentTest(
     assertEquals(decodeResults(ops, await session.results()).results.at(-1)?.value, 0n);
   },
 );
-
-/** Break and LDT of a stopped target, as it tells them itself. */
-async function callsOf(session: AgentSession, pid: number): Promise<{ brk: bigint; ldt: Uint8Array }> {
-  const found = await session.registers(pid, { calls: true });
-  return { brk: new DataView(found.get("brk")!.buffer).getBigUint64(0, true), ldt: found.get("ldt")! };
-}
-
-/** All that can be seen of a process, but for how often it was switched and how long it ran. */
-async function seenOf(session: AgentSession, pid: number): Promise<unknown[]> {
-  const registers = await session.registers(pid);
-  // Whether a processor counts SSE registers that are all zero as in use is its own affair (XINUSE, SDM 1, 13.6).
-  const xstate = registers.get("xstate");
-  if (xstate !== undefined && xstate.length > 512) xstate[512]! &= ~2;
-  const files = await session.observe(pid, ["maps", "pages", "syscall", "smaps", "status", "auxv"]);
-  const status = new TextDecoder().decode(files.get("status"));
-  files.delete("status");
-  return [
-    status.replace(/^(\w*ctxt_switches|VmPeak|VmHWM|SigQ):.*$/gm, ""),
-    ...files,
-    ...registers,
-  ];
-}
-
-agentTest(
-  "a stopped target tells its break and its LDT, and nothing of that is to be seen",
-  async (session, arch) => {
-    const modifyLdt = NR[arch].modifyLdt;
-    const nr = arch === "i386" ? { brk: 45, sigprocmask: 175 } : { brk: 12, sigprocmask: 14 };
-    const ops: TargetOp[] = [
-      { op: "syscall", nr: nr.brk, args: [0n], keep: 1 },
-      { op: "stop", label: 0, killNr: NR[arch].kill },
-      { op: "data", offset: 0, bytes: userDescriptor(2, 0x1234, 0x777) },
-      { op: "syscall", nr: modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
-      { op: "stop", label: 1, killNr: NR[arch].kill, registers: 1024 },
-      { op: "data", offset: 0, bytes: userDescriptor(8191, 0, 0xfffff) },
-      { op: "syscall", nr: modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
-      { op: "syscall", nr: modifyLdt, args: [0n, { scratch: 0 }, 65536n] },
-      { op: "report", address: { scratch: 0 }, length: 65536 },
-      { op: "stop", label: 2, killNr: NR[arch].kill },
-      { op: "syscall", nr: nr.brk, args: [0n] },
-    ];
-    const empty = await runToStop(session, ops);
-    const { pid } = empty;
-    // Everything is read twice, since reading smaps or memory may itself bring a page in.
-    await seenOf(session, pid);
-    const before = await seenOf(session, pid);
-    const first = await callsOf(session, pid);
-    assertEquals(await seenOf(session, pid), before);
-    assertEquals(first.ldt.length, 0);
-    await session.cont(pid);
-    await session.event();
-    await seenOf(session, pid);
-    const withLdt = await seenOf(session, pid);
-    const second = await callsOf(session, pid);
-    assertEquals(await seenOf(session, pid), withLdt);
-    // Two empty entries, then base 0x1234 and limit 0x777, as the processor has them.
-    assertEquals(second.ldt.toHex(), `${"00".repeat(16)}77073412${second.ldt.slice(20).toHex()}`);
-    assertEquals(second.ldt.length, 24);
-    await session.cont(pid);
-    await session.event();
-    const full = await callsOf(session, pid);
-    await session.cont(pid);
-    assertEquals((await session.event()).kind, "exit");
-    const { results } = decodeResults(ops, await session.results());
-    assertEquals(full.ldt, results.find(({ bytes }) => bytes)?.bytes);
-    for (const { brk } of [first, second, full]) assertEquals(brk, results[0]!.value);
-    assertEquals(results.at(-1)!.value, results[0]!.value);
-  },
-);
-
-agentTest(
-  "signals that wait for a stopped target wait on when it has told its break",
-  async (session, arch) => {
-    const [SIGUSR1, SIGUSR2] = [10, 12];
-    const nr = arch === "i386" ? 175 : 14; // rt_sigprocmask
-    const mask = new Uint8Array(8);
-    mask[1] = 1 << (SIGUSR1 - 9);
-    const { pid } = await runToStop(session, [
-      { op: "data", offset: 0, bytes: mask },
-      { op: "syscall", nr, args: [0n, { scratch: 0 }, 0n, 8n] },
-      { op: "stop", label: 0, killNr: NR[arch].kill },
-      { op: "stop", label: 1, killNr: NR[arch].kill },
-    ]);
-    // One that is blocked, and one that ends the target when it goes on.
-    await session.signal(pid, SIGUSR1);
-    await session.signal(pid, SIGUSR2);
-    await seenOf(session, pid);
-    const before = await seenOf(session, pid);
-    assertStringIncludes(String(before[0]), "ShdPnd:\t0000000000000a00");
-    await callsOf(session, pid);
-    assertEquals(await seenOf(session, pid), before);
-    await session.cont(pid);
-    const end = await session.event();
-    assertEquals(end, { kind: "signal", pid, signal: SIGUSR2 });
-  },
-);
-
-agentTest("a target is not asked where that could be seen", async (session, arch) => {
-  const isAsked = async (pid: number) => (await session.registers(pid, { calls: true })).has("brk");
-  const { kill } = NR[arch];
-  const { pid } = await runToStop(session, [
-    { op: "stop", label: 0, killNr: kill },
-    { op: "stop", label: 1, killNr: kill, busy: "sleeping" },
-  ]);
-  assertEquals(await isAsked(pid), true);
-  // A breakpoint that is on may be one for the instruction, or for memory that a call would touch.
-  assertEquals(await session.setDebugRegister(pid, 7, 0x401n), 0);
-  assertEquals(await isAsked(pid), false, "breakpoint");
-  assertEquals(await session.setDebugRegister(pid, 7, 0n), 0);
-  assertEquals(await isAsked(pid), true);
-  for (const how of ["seize", "attach"] as const) {
-    await session.attach(pid, how);
-    assertEquals(await isAsked(pid), false, how);
-    await session.detach(pid);
-  }
-  // The SIGSTOP of PTRACE_ATTACH waits for the target to go on.
-  assertEquals(await isAsked(pid), false, "a signal that cannot be blocked");
-  await session.cont(pid);
-  const busy = await session.event();
-  assert(busy.kind === "stop");
-  assertEquals(await isAsked(pid), false, "busy");
-});
-
-agentTest("a program that sleeps goes on sleeping after it has told its break", async (session, arch) => {
-  // The sleep(1) of this machine is a 64-bit program.
-  if (arch === "i386") return;
-  await session.mkdir("/bin");
-  await session.writeFile("/bin/sleep", await Deno.readFile("/bin/sleep"));
-  for (const { path, source } of await programClosure("sleep")) {
-    await session.call("mkdir", "/lib64", 0o755).catch(() => {});
-    for (let end = path.indexOf("/", 1); end > 0; end = path.indexOf("/", end + 1)) {
-      await session.mkdir(path.slice(0, end));
-    }
-    await session.writeFile(path, await Deno.readFile(source));
-  }
-  const { pid } = await session.exec(["/bin/sleep", "1"]);
-  await session.quiesce(pid);
-  await session.stop(pid);
-  const { brk } = await callsOf(session, pid);
-  const maps = new TextDecoder().decode((await session.observe(pid, ["maps"])).get("maps"));
-  const heap = /^([0-9a-f]+)-([0-9a-f]+) .*\[heap\]$/m.exec(maps)!;
-  assert(brk > BigInt(`0x${heap[1]}`) && brk <= BigInt(`0x${heap[2]}`), `${brk.toString(16)} ${heap[0]}`);
-  await session.cont(pid);
-  // The call is restarted by its restart block, and ends when its time is over.
-  while ((await session.quiesce(pid)).state !== "exited") await new Promise((done) => setTimeout(done, 50));
-  assertEquals(await session.quiesce(pid), { state: "exited", code: 0 });
-});
 
 Deno.test({
   name: "agent, x86_64: shows the TLS entries of the GDT",

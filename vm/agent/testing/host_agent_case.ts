@@ -14,8 +14,8 @@ export const ARCHES = ["x86_64", "i386"] as const;
 export type Arch = typeof ARCHES[number];
 /** Numbers of the system calls that the tests make. */
 export const NR = {
-  x86_64: { kill: 62, mmap: 9, modifyLdt: 154, mprotect: 10, exit: 231 },
-  i386: { kill: 37, mmap: 192, modifyLdt: 123, mprotect: 125, exit: 252 },
+  x86_64: { kill: 62, brk: 12, mmap: 9, modifyLdt: 154, mprotect: 10, exit: 231 },
+  i386: { kill: 37, brk: 45, mmap: 192, modifyLdt: 123, mprotect: 125, exit: 252 },
 };
 /** Where tests map memory. */
 export const AREA = 0x10000000n;
@@ -81,4 +81,9 @@ export async function comesToState(session: AgentSession, pid: number, state: st
     await new Promise((done) => setTimeout(done, 1));
   }
   return false;
+}
+
+/** A struct user_desc for modify_ldt: a data segment, 32-bit, limit in pages. */
+export function userDescriptor(entry: number, base: number, limit: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(entry, base, limit, 1 | 1 << 4 | 1 << 6).buffer);
 }

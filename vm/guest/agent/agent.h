@@ -186,6 +186,17 @@ bool proc_is_stopped(int pid);
 // True when the process is gone, or a zombie.
 bool proc_is_over(int pid);
 
+struct mapping {
+	u64 start;
+	u64 end;
+	bool is_executable;
+};
+
+// Reads maps, until the next call: what maps_next() takes a line of. A length, or an error.
+long proc_maps(int pid, const char **maps);
+// 1, 0 at the end, or an error.
+long maps_next(const char **maps, struct mapping *mapping);
+
 // process.c: the processes that the agent started.
 
 // Remembers a new process. `event_fd` and `stdin_fd` are -1 where it has none.
@@ -217,8 +228,8 @@ long tracer_visit(struct visit *visit, int pid);
 // Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
 long tracer_leave(const struct visit *visit, int signal);
 
-// inject.c. Has a process that is stopped in a system call, and in the stop of a tracer's, tell its break and its LDT:
-// blobs `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. A blob is missing where the process cannot be
+// inject.c. Has a process that is in the stop of a tracer's, and was stopped before, tell its break and its LDT: blobs
+// `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. A blob is missing where the process cannot be
 // asked, or does not know. `signal` is one for it to get when it goes on; 0: none. An error means that it is not as it
 // was.
 long inject_calls(int pid, int *signal);

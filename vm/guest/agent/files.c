@@ -25,7 +25,7 @@ static long take_bytes(int fd, u64 length, struct hash *hash)
 long command_writefile(const struct command *command)
 {
 	struct hash hash;
-	long fd = SYS(open, command->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	long fd = SYS(open, command->path, O_WRONLY | O_CREAT | O_TRUNC | O_LARGEFILE | O_CLOEXEC, 0755);
 	long error = take_bytes((int)fd, command->length, &hash);
 
 	sys_close((int)fd);
@@ -37,7 +37,7 @@ long command_writefile(const struct command *command)
 // What there is of `length` bytes from `offset` on; by default all of the file.
 long command_readfile(const struct command *command)
 {
-	long fd = SYS(open, command->path, O_RDONLY | O_CLOEXEC);
+	long fd = SYS(open, command->path, O_RDONLY | O_LARGEFILE | O_CLOEXEC);
 	s64 error = fd;
 
 	// Not every file can be sought in.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Two system calls that a stopped process is made to carry out, for what no other interface tells of it: its break and
-// its LDT. Nothing of it is to be seen afterwards. It is stopped in a system call, so the instruction that enters the
-// kernel lies right before the one that it returns to. Its registers are put back, and with them the call that is to be
-// restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes through a mapping of its own, a shared one, which
+// its LDT. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one that
+// it returns to, or, when it is stopped outside of a system call, somewhere in what it may execute, such as its vdso. Its
+// registers are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes through a mapping of its own, a shared one, which
 // joins no neighbour and needs no page of the process.
 #include "agent.h"
 
@@ -23,6 +23,9 @@
 #define UNBLOCKABLE (1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1))
 // Linux 6.4: include/uapi/linux/ptrace.h.
 #define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+// Linux 5.13, and the place of rseq_cs in struct rseq.
+#define GET_RSEQ_CONFIGURATION 0x420f
+#define RSEQ_CS_OFFSET 8
 
 // Places in what PTRACE_GETREGS gives.
 #ifdef __x86_64__
@@ -59,6 +62,7 @@ struct injection {
 	int pid;
 	int memory;
 	const struct entry *entry;
+	u64 code_at;
 	unsigned long registers[REGISTERS];
 	// A signal that came in spite of all, for when the process goes on.
 	int signal;
@@ -78,19 +82,67 @@ static u64 status_number(const char *status, const char *name)
 	return value;
 }
 
-static const struct entry *entry_of(const struct injection *injection)
+// Where the process may execute an instruction without having a page brought in for that; 0: nowhere.
+static u64 find_code(const struct injection *injection, const u8 code[2])
 {
-	u8 code[2];
+	int pagemap = (int)proc_open(injection->pid, "pagemap");
+	u8 *page = channel_buffer;
+	struct mapping mapping;
+	const char *maps;
+	u64 found = 0;
+	long more = proc_maps(injection->pid, &maps);
 
+	while (more >= 0 && found == 0 && (more = maps_next(&maps, &mapping)) > 0) {
+		u64 end = mapping.is_executable ? mapping.end : 0;
+
+		for (u64 at = mapping.start; found == 0 && at < end; at += PAGE_BYTES) {
+			u64 entry = 0;
+
+			sys_pread(pagemap, &entry, sizeof(entry), at / PAGE_BYTES * sizeof(entry));
+			if (entry >> 63 == 0 ||
+			    sys_pread(injection->memory, page, PAGE_BYTES, at) != (long)PAGE_BYTES)
+				continue;
+			for (size_t i = 0; i + 1 < PAGE_BYTES && found == 0; i++)
+				if (page[i] == code[0] && page[i + 1] == code[1])
+					found = at + i;
+		}
+	}
+	sys_close(pagemap);
+	return found;
+}
+
+// Whether the process is, or was last, in a critical section (rseq), which it forgets when it goes on elsewhere. A kernel
+// that does not tell is believed to have none: that harms nobody where the only thread is stopped.
+static bool is_critical(const struct injection *injection)
+{
+	u64 configuration[3] = { 0 };
+	u64 section = 0;
+
+	SYS(ptrace, GET_RSEQ_CONFIGURATION, injection->pid, sizeof(configuration), configuration);
+	if (configuration[0] != 0)
+		sys_pread(injection->memory, &section, sizeof(section), configuration[0] + RSEQ_CS_OFFSET);
+	return section != 0;
+}
+
+static const struct entry *find_entry(struct injection *injection)
+{
 	const unsigned long *registers = injection->registers;
-	u64 at = registers[AT_IP] - sizeof(code);
+	bool is_in_call = (long)registers[AT_ORIG_AX] >= 0;
+	u8 code[2] = { 0 };
 
-	// Outside of a system call there may be a critical section (rseq) that must not be left.
-	if ((long)registers[AT_ORIG_AX] < 0 || sys_pread(injection->memory, code, sizeof(code), at) != sizeof(code))
+	if (is_critical(injection))
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(ENTRIES); i++)
-		if (ENTRIES[i].cs == registers[AT_CS] && memcmp(ENTRIES[i].code, code, sizeof(code)) == 0)
+	injection->code_at = registers[AT_IP] - sizeof(code);
+	if (is_in_call)
+		sys_pread(injection->memory, code, sizeof(code), injection->code_at);
+	for (size_t i = 0; i < ARRAY_SIZE(ENTRIES); i++) {
+		if (ENTRIES[i].cs != registers[AT_CS])
+			continue;
+		if (!is_in_call)
+			injection->code_at = find_code(injection, ENTRIES[i].code);
+		if (is_in_call ? memcmp(ENTRIES[i].code, code, sizeof(code)) == 0 : injection->code_at != 0)
 			return &ENTRIES[i];
+	}
 	return NULL;
 }
 
@@ -170,7 +222,7 @@ static long make_call(struct injection *injection, u16 nr, const unsigned long a
 	memcpy(registers, injection->registers, sizeof(registers));
 	registers[AT_AX] = nr;
 	registers[AT_ORIG_AX] = ~0UL;
-	registers[AT_IP] -= sizeof(injection->entry->code);
+	registers[AT_IP] = (unsigned long)injection->code_at;
 	for (int i = 0; i < 6; i++)
 		registers[injection->entry->arguments[i]] = arguments[i];
 	long error = put_registers(injection, registers);
@@ -269,7 +321,7 @@ long inject_calls(int pid, int *signal)
 	// Linux 3.11 brought the mask, after all else that is needed.
 	if (injection.memory >= 0 && SYS(ptrace, PTRACE_GETREGS, pid, 0, injection.registers) >= 0 &&
 	    SYS(ptrace, PTRACE_GETSIGMASK, pid, KERNEL_SIGSET_BYTES, &mask) >= 0)
-		injection.entry = entry_of(&injection);
+		injection.entry = find_entry(&injection);
 	if (injection.entry != NULL && is_possible(&injection, mask)) {
 		error = SYS(ptrace, PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
 		if (error >= 0)

@@ -80,42 +80,34 @@ static long list_range(struct page_list *list, u64 start, u64 end)
 	return 0;
 }
 
-// Lists the pages of all mappings in the text of maps.
 static long list_pages(struct page_list *list, const char *maps)
 {
-	while (*maps != '\0') {
-		u64 start;
-		u64 end;
+	struct mapping mapping;
+	long more;
 
-		if (!text_digits(&maps, 16, &start) || *maps++ != '-' || !text_digits(&maps, 16, &end) || end <= start)
-			return -EBADMSG;
-		while (*maps != '\0' && *maps++ != '\n')
-			;
+	while ((more = maps_next(&maps, &mapping)) > 0) {
 		// The vsyscall page is no mapping of the process, though it is listed. Files may have its name.
-		if (start == VSYSCALL_START)
+		if (mapping.start == VSYSCALL_START)
 			continue;
-		long error = list_range(list, start, end);
+		long error = list_range(list, mapping.start, mapping.end);
 
 		if (error < 0)
 			return error;
 	}
-	return 0;
+	return more;
 }
 
 // Blob `pages`: address and raw pagemap entry of every page that is present or swapped out.
 static long send_pages(int pid)
 {
-	// Room for as many mappings as a process can have. Of memory it takes what is written to.
-	static char maps[16 << 20];
+	const char *maps;
 	struct page_list list = {
 		.buffers = (struct page_buffers *)channel_buffer,
 		.pagemap = (int)proc_open(pid, "pagemap"),
 	};
-	long error = list.pagemap < 0 ? list.pagemap : proc_read(pid, "maps", maps, sizeof(maps));
+	long error = list.pagemap < 0 ? list.pagemap : proc_maps(pid, &maps);
 
 	hash_start(&list.blob);
-	if (error == sizeof(maps) - 1)
-		error = -EFBIG;
 	if (error >= 0)
 		error = list_pages(&list, maps);
 	flush_pages(&list);

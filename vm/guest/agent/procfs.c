@@ -67,3 +67,29 @@ bool proc_is_over(int pid)
 
 	return state == '\0' || state == 'Z' || state == 'X';
 }
+
+long proc_maps(int pid, const char **maps)
+{
+	// Room for as many mappings as a process can have. Of memory it takes what is written to.
+	static char bytes[16 << 20];
+	long length = proc_read(pid, "maps", bytes, sizeof(bytes));
+
+	*maps = bytes;
+	return length == sizeof(bytes) - 1 ? -EFBIG : length;
+}
+
+long maps_next(const char **maps, struct mapping *mapping)
+{
+	const char *at = *maps;
+
+	if (*at == '\0')
+		return 0;
+	if (!text_digits(&at, 16, &mapping->start) || *at++ != '-' || !text_digits(&at, 16, &mapping->end) ||
+	    mapping->end <= mapping->start || *at != ' ')
+		return -EBADMSG;
+	mapping->is_executable = at[3] == 'x';
+	while (*at != '\0' && *at++ != '\n')
+		;
+	*maps = at;
+	return 1;
+}
