@@ -50,6 +50,7 @@ const SYSCALL_NUMBERS = {
   setrlimit: [160, 75],
   personality: [135, 136],
   lseek: [8, 19],
+  _llseek: [undefined, 140],
   mount: [165, 21],
   umount2: [166, 52],
   pkey_mprotect: [329, 380, "4.9"],

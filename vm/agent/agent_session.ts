@@ -111,9 +111,8 @@ export class AgentSession {
   }
 
   /** Starts the target with the program that was sent last; gives its pid. `/work` is emptied first. */
-  async spawn({ path = "/target", uid, gid }: SpawnOptions = {}): Promise<number> {
-    const fields: Fields = [["path", path], ["uid", uid], ["gid", gid]];
-    return (await this.#read("spawn", fields, { pid: "number" })).pid;
+  async spawn(options: SpawnOptions = {}): Promise<number> {
+    return (await this.#read("spawn", fieldsOf({ path: "/target", ...options }), { pid: "number" })).pid;
   }
 
   /** Waits for what the target spawned last does next: it stops at a label, or it ends. */
@@ -222,9 +221,8 @@ export class AgentSession {
       if (!(error instanceof AgentError) || error.errno !== ERRNO.EIO) throw error;
       return this.attach(pid, "attach");
     });
-    const { result } = await this.syscall(
-      ...[syscallNumber("ptrace", wordSize), PTRACE_POKEUSER, pid, offset, value] as const,
-    );
+    const nr = syscallNumber("ptrace", wordSize);
+    const { result } = await this.syscall(nr, PTRACE_POKEUSER, pid, offset, value);
     await this.detach(pid);
     return Number(-result);
   }
@@ -239,13 +237,8 @@ export class AgentSession {
     const { result: fd } = await this.call("open", `/proc/${pid}/mem`, O_RDWR);
     const offset = this.info.wordSize === 8 ? [address] : [address & 0xffffffffn, address >> 32n];
     try {
-      const { bytes: old } = await this.call(
-        "pread64",
-        fd,
-        new Uint8Array(bytes.length),
-        bytes.length,
-        ...offset,
-      );
+      const room = new Uint8Array(bytes.length);
+      const { bytes: old } = await this.call("pread64", fd, room, room.length, ...offset);
       await this.call("pwrite64", fd, bytes, bytes.length, ...offset);
       return old;
     } finally {
@@ -338,14 +331,19 @@ export class AgentSession {
     return this.#ask("readfile", fields, (answer) => blobOf(answer, "file"));
   }
 
-  /**
-   * Writes a file in the guest, which may be run as a program. Serves for switches under /proc and /sys,
-   * too.
-   */
+  /** Writes a file in the guest, which may be run as a program. Serves for switches under /proc and /sys, too. */
   writeFile(path: string, content: Uint8Array | string): Promise<void> {
     const payload = typeof content === "string" ? new TextEncoder().encode(content) : content;
     const fields: Fields = [["path", path], ["length", payload.length], ["hash", blockHashHex(payload)]];
     return this.#exchange({ word: "writefile", fields, payload }, () => {});
+  }
+
+  /** Moves the position of a descriptor of the agent's own, with all 64 bits on i386 too; gives where it is then. */
+  async seek(fd: number, offset: number, whence: number): Promise<number> {
+    if (this.info.wordSize === 8) return (await this.call("lseek", fd, offset, whence)).result;
+    const [high, low] = [BigInt(offset) >> 32n, BigInt.asUintN(32, BigInt(offset))];
+    const { bytes } = await this.call("_llseek", fd, high, low, new Uint8Array(8), whence);
+    return Number(new DataView(bytes.buffer).getBigUint64(0, true));
   }
 
   /** Makes a directory; one that is there already will do. */

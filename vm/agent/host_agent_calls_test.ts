@@ -61,6 +61,17 @@ agentTest("a poke goes past the protection, and tells what was there", async (se
   assertEquals(results.at(-1)?.bytes, Uint8Array.of(0xcc, 0x02));
 });
 
+agentTest("files are written and read at positions of more than 32 bits", async (session) => {
+  const FAR = 5_000_000_000;
+  const [O_RDWR_CREAT_LARGEFILE, SEEK_SET, SEEK_CUR] = [0o100102, 0, 1];
+  const { result: fd } = await session.call("open", "/work/far", O_RDWR_CREAT_LARGEFILE, 0o600);
+  assertEquals(await session.seek(fd, FAR, SEEK_SET), FAR);
+  await session.call("write", fd, "far", 3);
+  assertEquals(await session.seek(fd, 0, SEEK_CUR), FAR + 3);
+  assertEquals(await session.seek(fd, -4, SEEK_CUR), FAR - 1);
+  assertEquals(new TextDecoder().decode(await session.readFile("/work/far", { offset: FAR - 1 })), "\0far");
+});
+
 agentTest("a busy target goes on when its word is set", async (session, arch) => {
   const ways = [["running", "R"], ["sleeping", "S"], ["vfork", "D"]] as const;
   const ops = ways.map(([busy], label): TargetOp => ({ op: "stop", label, killNr: NR[arch].kill, busy }));

@@ -4,6 +4,7 @@ import type { TargetOp } from "../../lib/model/target_op.ts";
 import { programClosure } from "../initramfs/program_closure.ts";
 import type { AgentSession } from "./agent_session.ts";
 import { decodeResults, RELEASE_OFFSET } from "./target_program.ts";
+import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
 import { agentTest, comesToState, NR, runToStop, userDescriptor } from "./testing/host_agent_case.ts";
 
 // Calls that the agent has a stopped process make (vm/guest/agent/inject.c).
@@ -130,9 +131,7 @@ agentTest("a target is not asked where that could be seen", async (session, arch
   assertEquals(await isAsked(pid), false, "busy");
 });
 
-agentTest("a program that sleeps goes on sleeping after it has told its break", async (session, arch) => {
-  // The sleep(1) of this machine is a 64-bit program.
-  if (arch === "i386") return;
+async function askSleeper(session: AgentSession): Promise<void> {
   await session.mkdir("/bin");
   await session.writeFile("/bin/sleep", await Deno.readFile("/bin/sleep"));
   for (const { path, source } of await programClosure("sleep")) {
@@ -153,6 +152,16 @@ agentTest("a program that sleeps goes on sleeping after it has told its break", 
   // The call is restarted by its restart block, and ends when its time is over.
   while ((await session.quiesce(pid)).state !== "exited") await new Promise((done) => setTimeout(done, 50));
   assertEquals(await session.quiesce(pid), { state: "exited", code: 0 });
+}
+
+// The sleep(1) of this machine is a 64-bit program.
+Deno.test({
+  name: "agent, x86_64: a program that sleeps goes on sleeping after it has told its break",
+  ignore: !canStartHostAgent(),
+  async fn() {
+    await using agent = await startHostAgent("x86_64");
+    await askSleeper(agent.session);
+  },
 });
 
 /** A target that is stopped while it runs in user mode, and the point from which it goes on. */

@@ -39,6 +39,8 @@ const OPEN_FLAG_BITS: Readonly<Record<OpenFlag, number>> = {
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_CLOEXEC = 0o2000000;
+/** A 64-bit kernel sets it by itself. */
+const O_LARGEFILE = 0o100000;
 const SEAL_BITS = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 } as const;
 const [F_SETFL, F_SETPIPE_SZ, F_ADD_SEALS] = [4, 1031, 1033];
 const [SEEK_SET, SEEK_CUR] = [0, 1];
@@ -110,7 +112,7 @@ function filler(length: number): Uint8Array {
 async function openMemfd(agent: GuestAgent, { seals = [], initialSize = 0 }: OutputSpec): Promise<number> {
   const { result: fd } = await agent.call("memfd_create", "image", MFD_CLOEXEC_AND_SEALING);
   if (initialSize > 0) await agent.call("write", fd, filler(initialSize), initialSize);
-  await agent.call("lseek", fd, 0, SEEK_SET);
+  await agent.seek(fd, 0, SEEK_SET);
   await agent.call("fcntl", fd, F_ADD_SEALS, seals.reduce((bits, seal) => bits | SEAL_BITS[seal], 0));
   return fd;
 }
@@ -130,7 +132,7 @@ async function openFile(agent: GuestAgent, spec: OutputSpec): Promise<number> {
   const isMade = path.startsWith("/work/") && !flags.includes("O_DIRECTORY") && !flags.includes("O_PATH");
   // A file of the host is still there from the last scenario.
   const making = (isMade ? O_CREAT : 0) | (isMade && initialSize === undefined ? O_TRUNC : 0);
-  return (await agent.call("open", path, flagBits(flags) | O_CLOEXEC | making, 0o600)).result;
+  return (await agent.call("open", path, flagBits(flags) | O_CLOEXEC | O_LARGEFILE | making, 0o600)).result;
 }
 
 async function fileOutput(
@@ -138,14 +140,14 @@ async function fileOutput(
   { kind, path = "", position = 0, rlimitFsize, initialSize = 0, flags = [] }: OutputSpec,
   fd: number,
 ): Promise<OpenOutput> {
-  if (position !== 0) await agent.call("lseek", fd, position, SEEK_SET);
+  if (position !== 0) await agent.seek(fd, position, SEEK_SET);
   const isSeekable = path.startsWith("/dev/ram") || path.startsWith("/work/") || kind === "memfd";
   const isFile = isSeekable && !flags.includes("O_PATH") && !flags.includes("O_DIRECTORY");
   const options = { fd, rlimitFsize };
   if (!isFile) return { ...unread(agent, fd), options };
   const start = flags.includes("O_APPEND") ? initialSize : position;
   const finish = async (): Promise<FileEnd> => {
-    const { result: after } = await agent.call("lseek", fd, 0, SEEK_CUR);
+    const after = await agent.seek(fd, 0, SEEK_CUR);
     const moved = after - start;
     // A file may have grown further than its position says; a disk is never longer or shorter.
     const isDisk = path.startsWith("/dev/");

@@ -56,6 +56,7 @@ function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fa
       const pair = new Uint8Array(Int32Array.of(8, 9).buffer);
       return say(`${name}(${shown.join()})`, { result: results[name] ?? 7, bytes: pair });
     },
+    seek: (fd, offset, whence) => say(`seek ${fd} ${offset} ${whence}`, results.lseek ?? 7),
     poke: (pid, address, bytes) => say(`poke ${pid} ${address} ${bytes.toHex()}`, bytes),
     signal: (pid, signal) => say(`signal ${pid} ${signal}`, undefined),
     cont: (pid) => say(`cont ${pid}`, undefined),
@@ -134,7 +135,7 @@ Deno.test("makeCall() brings an image home from a file, and says whether its sur
     "mkdir /work/d",
     "mount /work/d size=40960",
     "write /work/d/image",
-    `open(/work/d/image,${0o2000101},384)`,
+    `open(/work/d/image,${0o2100101},384)`,
   ]);
   assertEquals([made.file?.start, made.file?.before, made.file?.after, made.file?.isUnharmed], [
     10,

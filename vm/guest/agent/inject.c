@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Two system calls that a stopped process is made to carry out, for what no other interface tells of it: its break and
-// its LDT. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one that
-// it returns to, or, when it is stopped outside of a system call, somewhere in what it may execute, such as its vdso. Its
-// registers are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes through a mapping of its own, a shared one, which
-// joins no neighbour and needs no page of the process.
+// its LDT. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one
+// that it returns to, or, when it is stopped outside of a system call, somewhere in what it may execute. Its registers
+// are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes
+// through a mapping of its own, a shared one, which joins no neighbour and needs no page of the process.
 #include "agent.h"
 
 #include <asm/ptrace-abi.h>
@@ -111,8 +111,8 @@ static u64 find_code(const struct injection *injection, const u8 code[2])
 	return found;
 }
 
-// Whether the process is, or was last, in a critical section (rseq), which it forgets when it goes on elsewhere. A kernel
-// that does not tell is believed to have none: that harms nobody where the only thread is stopped.
+// Whether the process is, or was last, in a critical section (rseq), which it forgets when it goes on elsewhere. A
+// kernel that does not tell is believed to have none: that harms nobody where the only thread is stopped.
 static bool is_critical(const struct injection *injection)
 {
 	u64 configuration[3] = { 0 };
