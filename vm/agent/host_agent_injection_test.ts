@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { TargetOp } from "../../lib/model/target_op.ts";
 import { programClosure } from "../initramfs/program_closure.ts";
-import type { AgentSession } from "./agent_session.ts";
+import { AgentError, type AgentSession } from "./agent_session.ts";
 import { decodeResults, RELEASE_OFFSET } from "./target_program.ts";
 import { canStartHostAgent, startHostAgent } from "./testing/host_agent.ts";
 import { agentTest, comesToState, NR, runToStop, userDescriptor } from "./testing/host_agent_case.ts";
@@ -205,4 +205,22 @@ agentTest("a target is not asked in a critical section", async (session, arch) =
   // rseq_cs of struct rseq: whoever goes on outside of that section loses it.
   await session.poke(pid, scratch + 8n, Uint8Array.of(0, 0x10));
   assertEquals(await isAsked(), false);
+});
+
+Deno.test({
+  name: "agent, x86_64: an LDT that is read otherwise than LAR and LSL see it is an error",
+  ignore: !canStartHostAgent(),
+  async fn() {
+    await using agent = await startHostAgent("x86_64", { kernel: "wrong-ldt" });
+    const { pid } = await runToStop(agent.session, [
+      { op: "data", offset: 0, bytes: userDescriptor(1, 0x1234, 0x777) },
+      { op: "syscall", nr: NR.x86_64.modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+      { op: "stop", label: 0, killNr: NR.x86_64.kill },
+    ]);
+    const error = await assertRejects(() => agent.session.registers(pid, { calls: true }), AgentError);
+    assertMatch(
+      error.message,
+      /entry 1 of the LDT is [0-9a-f]+1234[0-9a-f]{3}6: LAR and LSL say [0-9a-f]+ 777/,
+    );
+  },
 });

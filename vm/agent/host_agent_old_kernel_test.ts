@@ -19,7 +19,7 @@ function oldTest(
       name: `agent on an old kernel, ${arch}: ${name}`,
       ignore: !canStartHostAgent(),
       async fn() {
-        await using agent = await startHostAgent(arch, { isOld: true });
+        await using agent = await startHostAgent(arch, { kernel: "2.6.28" });
         await work(agent, arch);
       },
     });

@@ -37,14 +37,14 @@ interface HostAgentOptions {
   readonly serial?: (
     conn: ByteConnection,
   ) => { readonly control: ByteConnection; readonly data: ByteConnection };
-  /** Whether this machine's kernel answers the agent as Linux 2.6.28 would (vm/guest/testing/host_kernel.c). */
-  readonly isOld?: boolean;
+  /** What this machine's kernel answers the agent as (vm/guest/testing/host_kernel.c). */
+  readonly kernel?: "2.6.28" | "wrong-ldt";
 }
 
 /** Builds and starts an agent. */
 export async function startAgentProcess(
   arch: GuestProgramArch,
-  { serial, isOld = false }: HostAgentOptions = {},
+  { serial, kernel }: HostAgentOptions = {},
 ): Promise<AgentProcess> {
   const agent = await buildGuestProgram("agent-host", arch);
   const directory = await makeTempDirectory("ckptest-agent-");
@@ -54,7 +54,7 @@ export async function startAgentProcess(
   const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
   const child = new Deno.Command("setpriv", {
     args: ["--pdeathsig", "KILL", agent, ...paths, ...serial ? ["serial"] : [], root],
-    env: isOld ? { CKPTEST_KERNEL: "2.6.28" } : {},
+    env: kernel === undefined ? {} : { CKPTEST_KERNEL: kernel },
     stdin: "null",
   }).spawn();
   const conns = await Promise.all(listeners.map((listener) => listener.accept()));

@@ -16,6 +16,11 @@
 // What one page table maps, at most: one that maps nothing else goes with the mapping.
 #define TABLE_SPAN (4UL << 20)
 #define LDT_ENTRY_BYTES 8
+// In the upper half of an entry: what LAR shows of it, and whether its limit counts pages.
+#define RIGHTS 0x00f0ff00u
+#define GRANULARITY (1u << 23)
+// Entries that are held against LAR and LSL.
+#define MAX_CHECKED 32
 #define LONGEST_WAIT_MS 500
 #define EAGER_LOOKS 100
 #define KERNEL_SIGSET_BYTES 8
@@ -214,6 +219,20 @@ static long go_to_call(struct injection *injection)
 	}
 }
 
+// Has the process go on from `registers` to a call and through it; gives what it has in its registers then, or the
+// error that kept it from that.
+static long run_through_call(struct injection *injection, unsigned long *registers)
+{
+	registers[AT_ORIG_AX] = ~0UL;
+	long error = put_registers(injection, registers);
+
+	if (error >= 0)
+		error = go_to_call(injection);
+	if (error >= 0)
+		error = go_to_call(injection);
+	return error < 0 ? error : SYS(ptrace, PTRACE_GETREGS, injection->pid, 0, registers);
+}
+
 // Makes a call, and gives what the process finds in its register, or the error that kept it from being made.
 static long make_call(struct injection *injection, u16 nr, const unsigned long arguments[6], unsigned long *result)
 {
@@ -221,18 +240,11 @@ static long make_call(struct injection *injection, u16 nr, const unsigned long a
 
 	memcpy(registers, injection->registers, sizeof(registers));
 	registers[AT_AX] = nr;
-	registers[AT_ORIG_AX] = ~0UL;
 	registers[AT_IP] = (unsigned long)injection->code_at;
 	for (int i = 0; i < 6; i++)
 		registers[injection->entry->arguments[i]] = arguments[i];
-	long error = put_registers(injection, registers);
+	long error = run_through_call(injection, registers);
 
-	if (error >= 0)
-		error = go_to_call(injection);
-	if (error >= 0)
-		error = go_to_call(injection);
-	if (error >= 0)
-		error = SYS(ptrace, PTRACE_GETREGS, injection->pid, 0, registers);
 	*result = injection->entry->code[0] == 0xcd ? (u32)registers[AT_AX] : registers[AT_AX];
 	return error;
 }
@@ -250,6 +262,47 @@ static void send_ldt(const u8 *bytes)
 	blob_of("ldt", bytes, (length + LDT_ENTRY_BYTES - 1) / LDT_ENTRY_BYTES * LDT_ENTRY_BYTES);
 }
 
+// Holds entries that are set against what the processor says of them to the process, by LAR and LSL at an address where
+// it may execute what is written there. They leave no number of a call in eax: rights are larger, and -1 stays where
+// there are none.
+static long check_ldt(struct injection *injection, const u8 *ldt, unsigned long at)
+{
+	const u8 *call = injection->entry->code;
+	// lar %ecx, %eax; lsl %ecx, %edx; the call
+	const u8 code[8] = { 0x0f, 0x02, 0xc1, 0x0f, 0x03, 0xd1, call[0], call[1] };
+	unsigned long words[sizeof(code) / sizeof(long)];
+	long error = 0;
+
+	memcpy(words, code, sizeof(code));
+	for (size_t i = 0; error >= 0 && i < ARRAY_SIZE(words); i++)
+		error = SYS(ptrace, PTRACE_POKEDATA, injection->pid, at + i * sizeof(long), words[i]);
+	for (u32 i = 0, checked = 0; error >= 0 && i < LDT_BYTES / LDT_ENTRY_BYTES && checked < MAX_CHECKED; i++) {
+		unsigned long registers[REGISTERS];
+		u32 entry[2];
+
+		memcpy(entry, ldt + i * LDT_ENTRY_BYTES, sizeof(entry));
+		if (entry[0] == 0 && entry[1] == 0)
+			continue;
+		checked++;
+		memcpy(registers, injection->registers, sizeof(registers));
+		registers[AT_AX] = registers[AT_DX] = ~0UL;
+		registers[AT_CX] = i << 3 | 7;
+		registers[AT_IP] = at;
+		error = run_through_call(injection, registers);
+		u32 limit = (entry[0] & 0xffff) | (entry[1] & 0xf0000);
+
+		if (entry[1] & GRANULARITY)
+			limit = limit << 12 | 0xfff;
+		u32 rights = (u32)registers[AT_ORIG_AX];
+		u32 said = (u32)registers[AT_DX];
+
+		if (error >= 0 && (((rights ^ entry[1]) & RIGHTS) != 0 || said != limit))
+			error = failed(-EIO, "entry %u of the LDT is %08x%08x: LAR and LSL say %x %x", i, entry[1],
+				       entry[0], rights, said);
+	}
+	return error;
+}
+
 static long read_ldt(struct injection *injection)
 {
 	unsigned long result;
@@ -263,7 +316,7 @@ static long read_ldt(struct injection *injection)
 		blob_of("ldt", "", 0);
 	if ((s32)result != -EFAULT)
 		return 0;
-	error = CALL(injection, mmap, &at, 0, 2 * TABLE_SPAN, PROT_READ | PROT_WRITE,
+	error = CALL(injection, mmap, &at, 0, 2 * TABLE_SPAN, PROT_READ | PROT_WRITE | PROT_EXEC,
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, ~0UL, 0);
 	// Without memory, or beyond its limits: then it is not told.
 	if (error < 0 || at % PAGE_BYTES != 0)
@@ -272,8 +325,10 @@ static long read_ldt(struct injection *injection)
 
 	error = CALL(injection, modify_ldt, &result, 0, buffer, LDT_BYTES);
 	if (error >= 0 && (s32)result > 0 &&
-	    sys_pread(injection->memory, channel_buffer, LDT_BYTES, buffer) == LDT_BYTES)
+	    sys_pread(injection->memory, channel_buffer, LDT_BYTES, buffer) == LDT_BYTES) {
 		send_ldt(channel_buffer);
+		error = check_ldt(injection, channel_buffer, buffer);
+	}
 	long unmapped = CALL(injection, munmap, &result, at, 2 * TABLE_SPAN);
 
 	if (unmapped >= 0 && result != 0)

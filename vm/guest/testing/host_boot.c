@@ -77,4 +77,6 @@ void boot_on_host(const unsigned long *stack, int *control, int *data)
 	boot_mount_writable();
 	if (boot_is_told(stack, "CKPTEST_KERNEL=2.6.28"))
 		old_kernel_start();
+	if (boot_is_told(stack, "CKPTEST_KERNEL=wrong-ldt"))
+		wrong_ldt_start();
 }
