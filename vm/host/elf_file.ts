@@ -2,7 +2,7 @@
 
 import { ExpectedError } from "./errors.ts";
 
-/** What the dynamic linker would want to know of an ELF file. */
+/** What is to be known of an ELF file before it runs. */
 export interface ElfFile {
   bits: 32 | 64;
   /** e_machine: 3 is i386, 62 is x86-64. */
@@ -10,11 +10,6 @@ export interface ElfFile {
   /** e_type: 2 is a program at a fixed address, 3 a shared object or position-independent program. */
   type: number;
   interpreter?: string;
-  /** Names of the needed libraries (DT_NEEDED), in order. */
-  needed: string[];
-  /** Directories of DT_RPATH and DT_RUNPATH, tokens such as $ORIGIN not replaced. */
-  rpath: string[];
-  runpath: string[];
   /** Where it starts. */
   entry: bigint;
   /** First address after what is loaded, zero-filled memory included; 0 where nothing is. */
@@ -37,12 +32,7 @@ export interface LoadedSegment {
 const PN_XNUM = 0xffff;
 const PT_LOAD = 1;
 const PF_X = 1;
-const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
-const DT_NEEDED = 1n;
-const DT_STRTAB = 5n;
-const DT_RPATH = 15n;
-const DT_RUNPATH = 29n;
 
 interface Segment {
   type: number;
@@ -55,7 +45,7 @@ interface Segment {
 }
 
 /**
- * Reads the program headers and the dynamic section of an ELF file (gabi 4.1; little-endian only).
+ * Reads the program headers of an ELF file (gabi 4.1; little-endian only).
  *
  * @param bytes the whole file.
  * @param name for errors.
@@ -92,9 +82,6 @@ class ElfReader {
       machine: this.#view.getUint16(18, true),
       type: this.#view.getUint16(16, true),
       entry: this.#word(24),
-      needed: [],
-      rpath: [],
-      runpath: [],
       loadEnd: segments.reduce((end, s) => s.type === PT_LOAD && s.end > end ? s.end : end, 0n),
       loaded: segments.filter(({ type }) => type === PT_LOAD).map(({ address, offset, size, flags }) => ({
         address,
@@ -105,8 +92,6 @@ class ElfReader {
     };
     const interpreter = segments.find(({ type }) => type === PT_INTERP);
     if (interpreter !== undefined) file.interpreter = this.#string(interpreter.offset);
-    const dynamic = segments.find(({ type }) => type === PT_DYNAMIC);
-    if (dynamic !== undefined) this.#readDynamic(file, dynamic, segments);
     return file;
   }
 
@@ -134,23 +119,6 @@ class ElfReader {
     });
   }
 
-  #readDynamic(file: ElfFile, dynamic: Segment, segments: Segment[]): void {
-    const wordSize = this.#is64 ? 8 : 4;
-    const entries: [bigint, bigint][] = [];
-    for (let at = dynamic.offset; at < dynamic.offset + dynamic.size; at += 2 * wordSize) {
-      const tag = this.#word(at);
-      if (tag === 0n) break;
-      entries.push([tag, this.#word(at + wordSize)]);
-    }
-    const tableAddress = entries.find(([tag]) => tag === DT_STRTAB)?.[1] ?? 0n;
-    const table = fileOffset(tableAddress, segments);
-    const strings = (wanted: bigint) =>
-      entries.filter(([tag]) => tag === wanted).map(([, value]) => this.#string(table + Number(value)));
-    file.needed = strings(DT_NEEDED);
-    file.rpath = strings(DT_RPATH).flatMap((list) => list.split(":"));
-    file.runpath = strings(DT_RUNPATH).flatMap((list) => list.split(":"));
-  }
-
   #u16(at: number): number {
     return this.#view.getUint16(at, true);
   }
@@ -164,12 +132,4 @@ class ElfReader {
     if (at >= this.#bytes.length || end < 0) throw new RangeError("string outside of the file");
     return new TextDecoder().decode(this.#bytes.subarray(at, end));
   }
-}
-
-function fileOffset(address: bigint, segments: Segment[]): number {
-  const home = segments.find((s) =>
-    s.type === PT_LOAD && s.address <= address && address < s.address + BigInt(s.size)
-  );
-  if (home === undefined) throw new RangeError("string table outside of all segments");
-  return home.offset + Number(address - home.address);
 }

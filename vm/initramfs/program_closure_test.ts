@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { readElf } from "../host/elf_file.ts";
-import { expandPath, programClosure, readLinkerConfig } from "./program_closure.ts";
+import { expandPath, programClosure } from "./program_closure.ts";
 import { ExpectedError } from "../host/errors.ts";
 
 /** Runs a compiler or another tool; it must succeed. */
@@ -48,7 +48,7 @@ Deno.test("programClosure() follows RUNPATH with $ORIGIN and libraries of librar
     assertEquals(guestPaths.get(`${dir}/lib/liba.so`), "/lib/liba.so");
     assertEquals(guestPaths.get(`${dir}/lib/libb.so`), "/lib/libb.so");
     await Deno.remove(`${dir}/lib/libb.so`);
-    await assertRejects(() => programClosure(`${dir}/main`), ExpectedError, "liba.so: needs libb.so");
+    await assertRejects(() => programClosure(`${dir}/main`), ExpectedError, "main: needs libb.so");
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -83,26 +83,9 @@ Deno.test("programClosure() names a program that is not there or no program", as
 Deno.test("readElf() refuses a file that is cut short", async () => {
   const bytes = await Deno.readFile(await Deno.realPath("/bin/sh"));
   const whole = readElf(bytes, "sh");
-  assert(whole.needed.includes("libc.so.6"), whole.needed.join(" "));
+  assert(whole.interpreter?.includes("/ld-"), whole.interpreter);
   for (const length of [30, 64, 200]) {
     assertThrows(() => readElf(bytes.subarray(0, length), "cut"), ExpectedError, "cut");
-  }
-});
-
-Deno.test("readLinkerConfig() follows includes with patterns, and drops comments", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    await Deno.mkdir(`${dir}/conf.d`);
-    await Deno.writeTextFile(
-      `${dir}/conf`,
-      "/first # one\ninclude conf.d/*.conf\ninclude /nonexistent/*\n/last/\n",
-    );
-    await Deno.writeTextFile(`${dir}/conf.d/b.conf`, "/b\n");
-    await Deno.writeTextFile(`${dir}/conf.d/a.conf`, "# none\n/a\n");
-    await Deno.writeTextFile(`${dir}/conf.d/a.conf.bak`, "/never\n");
-    assertEquals(await readLinkerConfig(`${dir}/conf`), ["/first", "/a", "/b", "/last/"]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
   }
 });
 
