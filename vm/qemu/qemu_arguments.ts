@@ -95,7 +95,8 @@ export function qemuArguments(options: QemuOptions): string[] {
     ...socket("data", sockets.data),
     ...isSerial ? [] : VIRTIO_PORTS,
     // The console is the first serial port: the kernel log and nothing else.
-    ...[...socket("console", sockets.console), "-serial", "chardev:console"],
+    // It takes Ctrl-A b for a break (mux=on).
+    ...[...socket("console", sockets.console, ",mux=on"), "-serial", "chardev:console"],
     ...isSerial ? ["-serial", "chardev:control"] : [],
     ...share === undefined ? [] : sharedDirectory(share),
     ...options.hostFiles ? HOST_FILES : [],
@@ -128,8 +129,8 @@ export function standaloneArguments(args: readonly string[]): string[] {
   });
 }
 
-function socket(id: string, path: string): string[] {
-  return ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off`];
+function socket(id: string, path: string, more = ""): string[] {
+  return ["-chardev", `socket,id=${id},path=${escapeValue(path)},server=off${more}`];
 }
 
 /** By 9p. Owners and modes of what the guest makes are kept in files: it makes nothing special on the host. */

@@ -67,7 +67,7 @@ Deno.test("qemuArguments() connects out to every socket, with commas in paths do
   assertEquals(chardevs, [
     "socket,id=control,path=/s/control,server=off",
     "socket,id=data,path=/s/data,server=off",
-    "socket,id=console,path=/a,,b/console,server=off",
+    "socket,id=console,path=/a,,b/console,server=off,mux=on",
   ]);
 });
 

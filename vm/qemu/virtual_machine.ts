@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
+import { blockedTasks } from "./blocked_tasks.ts";
 import { ConsoleLog } from "./console_log.ts";
 import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
@@ -32,6 +33,9 @@ interface Wait {
 
 /** Time for a kernel to finish its report after it said that it cannot go on, in milliseconds. */
 const CONSOLE_DRAIN_MS = 200;
+/** Time without a further line after which the kernel has said all to a key of sysrq, and the most that it has. */
+const SYSRQ_QUIET_MS = 300;
+const SYSRQ_MS = 2_000;
 const START_DEADLINE_MS = 15_000;
 /** Time between SIGTERM and SIGKILL, in milliseconds. */
 const QUIT_MS = 2_000;
@@ -117,7 +121,10 @@ export class VirtualMachine implements AsyncDisposable {
     } catch (error) {
       if (error instanceof GuestLostError) throw error;
       if (error instanceof DeadlineError && error.awaited === awaited) {
-        throw this.lost("timeout", awaited, `nothing came within ${deadlineMs / 1000} s`);
+        const report = await this.#askWhoWaits();
+        const detail = [`nothing came within ${deadlineMs / 1000} s`, ...blockedTasks(report)].join("\n");
+        const consoleTail = this.console.tail(40 + report.split("\n").length);
+        throw new GuestLostError({ reason: "timeout", awaited, detail, consoleTail, argv: this.argv });
       }
       // A stream that breaks is a symptom: the guest went away, and its end is about to be known.
       await withDeadline(accident, CONSOLE_DRAIN_MS, "an accident").catch((reason) => {
@@ -167,6 +174,19 @@ export class VirtualMachine implements AsyncDisposable {
     } catch {
       // QEMU is gone.
     }
+  }
+
+  /** What the kernel says, if it has CONFIG_MAGIC_SYSRQ, of tasks that no signal reaches and of locks that are held. */
+  async #askWhoWaits(): Promise<string> {
+    const start = this.console.offset;
+    const grows = () => withDeadline(this.console.grown, SYSRQ_QUIET_MS, "it").then(() => true, () => false);
+    // First the log level at which that is printed. The serial port remembers one break at a time.
+    for (const key of "9wd") {
+      const end = performance.now() + SYSRQ_MS;
+      await this.#conns.console?.write(new TextEncoder().encode(`\x01b${key}`)).catch(() => {});
+      while (performance.now() < end && await grows());
+    }
+    return this.console.text(start);
   }
 
   async #watch(): Promise<QemuExit> {

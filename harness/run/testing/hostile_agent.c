@@ -4,8 +4,8 @@
 #include "../../../vm/guest/agent/agent.h"
 
 // Control and data port, in one order or the other.
-#define FIRST_PORT 3
-#define SECOND_PORT 4
+#define FIRST_PORT 4
+#define SECOND_PORT 5
 
 long __real_command_run(char *line);
 long __wrap_command_run(char *line);
@@ -21,7 +21,7 @@ static void flood_console(void)
 	static const char complaint[] = "BUG: KASAN: \033[2Jok    x86_64    all\r\n";
 	long fd = SYS(open, "/dev/console", O_WRONLY | O_NOCTTY);
 
-	for (size_t i = 0; i < BUFFER_BYTES; i += sizeof(complaint) - 1)
+	for (size_t i = 0; i < BUFFER_BYTES / 4; i += sizeof(complaint) - 1)
 		sys_write_all((int)fd, complaint, sizeof(complaint) - 1);
 }
 

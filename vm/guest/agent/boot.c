@@ -174,6 +174,8 @@ void boot_mount_all(void)
 			SYS(dup2, null, fd);
 	if (null > 2)
 		SYS(close, null);
+	// Stays open: only then does the kernel listen to the console, for sysrq.
+	SYS(open, "/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	boot_mount_writable();
 	write_settings();
 }

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/** A guest that hangs says who waits for what before it is given up. */
+import { assertMatch, assertRejects } from "@std/assert";
+import type { TargetOp } from "../../lib/model/target_op.ts";
+import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
+import { parsePlatforms } from "../../harness/run/platform.ts";
+import { Terminal } from "../../harness/report/terminal.ts";
+import { encodeProgram } from "../../vm/agent/target_program.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+
+Deno.test("a guest that does not answer in time says which task waits where", async () => {
+  const [platform] = parsePlatforms({ arch: "x86_64", flavour: "smp", fallback: "x86_64" });
+  const prepared = await prepareGuest(platform!, { terminal: new Terminal() });
+  await using guest = await prepared.startGuest();
+  const vfork: TargetOp = { op: "stop", label: 0, killNr: 62, busy: "vfork" };
+  await guest.agent.program(encodeProgram([vfork]));
+  const pid = await guest.agent.spawn();
+  await guest.agent.event();
+  // Nothing more comes of the target until somebody lets it go on.
+  const error = await assertRejects(() => guest.agent.event({ deadlineMs: 200 }), GuestLostError);
+  assertMatch(error.detail, /^nothing came within/);
+  assertMatch(
+    error.detail,
+    new RegExp(`^target \\(pid ${pid}\\) waits in .*kernel_clone`, "m"),
+  );
+  assertMatch(error.consoleTail, /Show Blocked State/);
+});
