@@ -4,8 +4,6 @@ const START_A = 0x811c9dc5 | 0;
 const START_B = 0x9747b28c | 0;
 const MULTIPLIER_A = 0x01000193;
 const MULTIPLIER_B = 0x85ebca6b | 0;
-/** Unaligned input is hashed in pieces of this many bytes, each copied to an aligned place. */
-const PIECE = 65536;
 
 /**
  * The digest of blocks between guest and host: two 32-bit lanes over little-endian words, zero-padded at
@@ -17,7 +15,6 @@ export class BlockHash {
   #length = 0;
   readonly #tail = new Uint8Array(4);
   #tailBytes = 0;
-  #piece: Uint8Array<ArrayBuffer> | undefined;
 
   /** Number of bytes so far. */
   get length(): number {
@@ -63,17 +60,9 @@ export class BlockHash {
 
   /** Takes a whole number of words, wherever they lie. */
   #takeWords(bytes: Uint8Array): void {
-    if (bytes.byteOffset % 4 === 0) {
-      // The hosts that Deno runs on are little-endian, as x86 is.
-      this.#mix(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
-      return;
-    }
-    const piece = this.#piece ??= new Uint8Array(PIECE);
-    for (let at = 0; at < bytes.length; at += PIECE) {
-      const part = bytes.subarray(at, at + PIECE);
-      piece.set(part);
-      this.#mix(new Uint32Array(piece.buffer, 0, part.length / 4));
-    }
+    // The hosts that Deno runs on are little-endian, as x86 is.
+    const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    this.#mix(new Uint32Array(buffer, byteOffset, bytes.length / 4));
   }
 
   #mix(words: Uint32Array): void {

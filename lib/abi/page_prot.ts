@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../bytes.ts";
 import type { KernelArch } from "./arch.ts";
 import type { KernelSeries } from "./series.ts";
 import { VM } from "./vm_flags.ts";
@@ -69,6 +70,6 @@ export function describePageProt(prot: bigint, series: KernelSeries): string {
   if (key !== 0n) words.push(`pkey=${key}`);
   const known = names.reduce((sum, [bit]) => sum | bit, 0xfn << PKEY_SHIFT_IN_PTE);
   const rest = prot & ~known;
-  if (rest !== 0n) words.push(`0x${rest.toString(16)}`);
+  if (rest !== 0n) words.push(`${hex(rest)}`);
   return words.join(" ");
 }

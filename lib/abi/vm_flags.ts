@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../bytes.ts";
 import type { WordSize } from "./arch.ts";
 import { KERNEL_SERIES, type KernelSeries, kernelSeries } from "./series.ts";
 
@@ -141,7 +142,7 @@ export function vmFlagTableOf(
 export function vmFlagNames(flags: bigint, table: VmFlagTable): string[] {
   const names = Object.entries(table.bits).filter(([, bit]) => (flags & bit) !== 0n).map(([name]) => name);
   const unknown = flags & ~table.known;
-  if (unknown !== 0n) names.push(`0x${unknown.toString(16)}`);
+  if (unknown !== 0n) names.push(`${hex(unknown)}`);
   return names;
 }
 

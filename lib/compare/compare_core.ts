@@ -6,7 +6,7 @@ import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts
 import { VMA_TYPE } from "../image/structs.ts";
 import { lowerBound } from "../model/state/page_set.ts";
 import { firstDifference } from "./finding_collector.ts";
-import { hexBytes } from "../bytes.ts";
+import { hex, hexBytes } from "../bytes.ts";
 
 /** A piece of a process's memory in a core file: the bytes that the file holds from an address on. */
 interface CoreSegment {
@@ -84,7 +84,7 @@ export class CoreComparison {
     this.#report({
       id: "E_CORE_DIFFERS",
       verdict: "mismatch",
-      path: `${path}, page 0x${vaddr.toString(16)}`,
+      path: `${path}, page ${hex(vaddr)}`,
       offset: offset + at,
       message: `byte ${at} of the page differs from the one that the debugger reads`,
       expected: hexBytes(other.subarray(from, from + 16)),
@@ -109,7 +109,7 @@ export class CoreComparison {
         this.#report({
           id: "E_CORE_PAGE_MISSING",
           verdict: "mismatch",
-          path: `${path}, page 0x${vaddr.toString(16)}`,
+          path: `${path}, page ${hex(vaddr)}`,
           message: "the image leaves out a page that is not zero for the debugger",
           expected: `${hexBytes(bytes.subarray(0, 16))} ...`,
         });

@@ -10,7 +10,7 @@ import {
 } from "../x86/registers.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
 import { type Expectation, expected, type VolatileField } from "./finding_collector.ts";
-import { wordsOf } from "../bytes.ts";
+import { hex, wordsOf } from "../bytes.ts";
 
 type Expectations = Record<string, Expectation>;
 
@@ -159,7 +159,7 @@ function postedRegisters(
     reason: "only 16 bits are written as posted; the rest is what a register of the kernel held",
     known: { bytes: 2, by },
     accept: (value) => {
-      if ((value & 0xffffn) !== low) return `the low 16 bits must be 0x${low.toString(16)}`;
+      if ((value & 0xffffn) !== low) return `the low 16 bits must be ${hex(low)}`;
       return fields.fs >> 16n === fields.gs >> 16n
         ? undefined
         : "fs and gs must have the same bits left over";

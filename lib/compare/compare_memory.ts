@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../bytes.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type Expectation, expected, type FieldExpectations, firstDifference } from "./finding_collector.ts";
 import { STAT_ADDRESSES } from "./proc_stat.ts";
@@ -88,7 +89,7 @@ export class MemoryComparison {
       path: node.path,
       offset: node.offset,
       message,
-      actual: `0x${node.fields.vm_start.toString(16)}`,
+      actual: `${hex(node.fields.vm_start)}`,
     });
   }
 
@@ -153,7 +154,7 @@ export class MemoryComparison {
       if (isRefused === this.#seenStarts.has(vma.start)) {
         this.#context.collector.report({
           id: isRefused ? "E_VMA_REFUSED" : "E_VMA_MISSING",
-          path: `vma 0x${vma.entry.start.toString(16)}-0x${vma.entry.end.toString(16)}`,
+          path: `vma ${hex(vma.entry.start)}-${hex(vma.entry.end)}`,
           message: isRefused
             ? "the VMA had to be refused, but something of it, or of one after it, was written"
             : "the image does not hold this VMA of the target",
@@ -167,7 +168,7 @@ export class MemoryComparison {
     if (this.#hasContents) {
       this.#context.collector.report({
         id: "E_VMA_REFUSED",
-        path: `vma 0x${entry.start.toString(16)}-0x${entry.end.toString(16)}`,
+        path: `vma ${hex(entry.start)}-${hex(entry.end)}`,
         message: "the call had to end behind the VMA's record, but its name or pages were written",
       });
     }

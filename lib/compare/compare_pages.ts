@@ -77,7 +77,7 @@ export class PageComparison {
       this.#all.push(page);
       if (!wanted || this.#pagesSeen.has(page)) {
         const message = wanted ? "the page is in the image twice" : this.#whyExtra(page);
-        const actual = `0x${address.toString(16)}`;
+        const actual = `${hex(address)}`;
         collector.report({ path: place.path, offset: place.offset, id: "E_PAGE_EXTRA", message, actual });
         collector.coverage.claimTold(place.offset, node.wordSize);
         collector.coverage.claimTold(node.pagesOffset + i * PAGE_SIZE, PAGE_SIZE);

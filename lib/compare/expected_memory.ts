@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../bytes.ts";
 import { shownByteText } from "../printable.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { parseSmapsVmFlags, VM, type VmFlagTable, vmFlagTable } from "../abi/vm_flags.ts";
@@ -88,7 +89,7 @@ function copiedPages(
     if (page === undefined || !seen.has(page)) {
       const message = "a debugger wrote there, but /proc/PID/pagemap shows no page of the target's own";
       const actual = page === undefined ? `no ${place}` : "none";
-      const path = `${place}+0x${offset.toString(16)}`;
+      const path = `${place}+${hex(offset)}`;
       collector.agree(path, message, { expected: "an anonymous page", actual });
     } else {
       const written = bytes ? [{ offset: offset % PAGE_SIZE, bytes }] : [];
@@ -132,11 +133,7 @@ function reportPageStates({ collector, target, prediction, self }: ComparisonCon
   if (!prediction) return;
   const entries = new Map(target.pagemap.map((entry) => [entry.page, entry]));
   const report = (page: number, expected: string, entry: PagemapEntry | undefined): void => {
-    const actual = !entry
-      ? "absent"
-      : entry.swapped
-      ? "swapped out"
-      : `in frame 0x${entry.frame.toString(16)}`;
+    const actual = !entry ? "absent" : entry.swapped ? "swapped out" : `in frame ${hex(entry.frame)}`;
     const message = "/proc/PID/pagemap shows the page in another state than the steps imply";
     collector.agree(`page ${shownAddress(page)}`, message, { expected, actual });
   };

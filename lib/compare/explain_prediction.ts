@@ -11,7 +11,7 @@ import { pagesWithin, shownAddress } from "../model/state/page_set.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea, StopPrediction } from "../model/predict_stop.ts";
 import { describeDescriptor } from "../x86/descriptor.ts";
-import { hexBytes } from "../bytes.ts";
+import { hex, hexBytes } from "../bytes.ts";
 
 /** What the prediction is for. */
 export interface ExplainOptions {
@@ -77,7 +77,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   const { self, tracer, prediction: { taskState } } = stop;
   const state = self
     ? "predicted: a self checkpoint runs, 0"
-    : `predicted: stopped by ${tracer.stoppedBy}, 0x${taskState.toString(16)}`;
+    : `predicted: stopped by ${tracer.stoppedBy}, ${hex(taskState)}`;
   for (const name of ["HEAD", "HEAD_ARCH", "TASK", "STRING", "MM"] as const) {
     lines.push(...explainRecord(name, { state }));
   }
@@ -85,7 +85,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   lines.push("  observed: /proc/PID/maps, smaps, pagemap and mem");
   for (const { place, offset, bytes } of stop.prediction.copied) {
     lines.push(
-      `  the page of ${place}+0x${offset.toString(16)} must be there: a debugger wrote to it` +
+      `  the page of ${place}+${hex(offset)} must be there: a debugger wrote to it` +
         (bytes ? `, ${hexBytes(bytes)}` : ""),
     );
   }
@@ -128,17 +128,15 @@ function explainCall({ call }: CompiledStop): string[] {
 /** What is done to the target before the call, and who holds it. */
 function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[] {
   const lines = tracer.debug.map(({ register, value, errno }) =>
-    `  a tracer sets debug register ${register} to 0x${value.toString(16)}` +
+    `  a tracer sets debug register ${register} to ${hex(value)}` +
     (errno === 0 ? "" : `, which is refused with errno ${errno}`)
   );
   for (const { address: at, bytes } of tracer.pokes) {
-    lines.push(`  a tracer writes ${hexBytes(bytes)} at 0x${at.toString(16)}`);
+    lines.push(`  a tracer writes ${hexBytes(bytes)} at ${hex(at)}`);
   }
   for (const { place, offset, bytes } of tracer.copied) {
     lines.push(
-      `  a tracer writes ${bytes ? hexBytes(bytes) : ""} at ${place}+0x${
-        offset.toString(16)
-      }, and takes it out again`,
+      `  a tracer writes ${bytes ? hexBytes(bytes) : ""} at ${place}+${hex(offset)}, and takes it out again`,
     );
   }
   if (root !== "") lines.push(`  names of files are from the target's root directory ${root} on`);
@@ -150,7 +148,7 @@ function explainTracer({ tracer, prediction: { root } }: CompiledStop): string[]
 function explainDebug({ prediction: { debug } }: CompiledStop): Record<string, string> {
   const sources = Object.fromEntries(debug.map((value, index) => [
     `debugreg${index}`,
-    `predicted: 0x${value.toString(16)}, as tracers have left it`,
+    `predicted: ${hex(value)}, as tracers have left it`,
   ]));
   const dr7 = debug[7] ?? 0n;
   return { ...sources, uses_debug: `predicted: ${dr7 ? 1 : 0}, debug register 7 is ${dr7 ? "not " : ""}0` };
@@ -181,9 +179,9 @@ function explainArea(
   const lines = [
     `VMA ${range(area)} "${area.label}"`,
     `  vma_type       ${type}: ${area.path === undefined ? "no file behind it" : "a file behind it"}`,
-    `  vm_flags       0x${area.flags.toString(16)}: ${vmFlagNames(area.flags, table).join(" ")}`,
+    `  vm_flags       ${hex(area.flags)}: ${vmFlagNames(area.flags, table).join(" ")}`,
     `  vm_page_prot   0x${pageProt(area.flags, { series, arch }).toString(16)}: by vm_flags, protection_map`,
-    `  vm_pgoff       0x${area.pgoff.toString(16)}: ${
+    `  vm_pgoff       ${hex(area.pgoff)}: ${
       area.path === undefined ? "the page number at which it was mapped" : "the offset in the file, in pages"
     }`,
   ];

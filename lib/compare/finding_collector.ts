@@ -5,7 +5,7 @@ import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { isStruct, RECORDS } from "../image/records.ts";
 import type { StructDesc } from "../image/struct_desc.ts";
 import { ByteCoverage, type Source, SOURCES } from "./byte_coverage.ts";
-import { hexBytes } from "../bytes.ts";
+import { hex, hexBytes } from "../bytes.ts";
 
 /** What a field must hold, and who says so. */
 export interface FieldExpectation {
@@ -206,5 +206,5 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
 function show(value: bigint | number | Uint8Array): string {
   if (value instanceof Uint8Array) return hexBytes(value.subarray(0, 24));
   const number = BigInt(value);
-  return number < 10n && number > -10n ? String(number) : `0x${BigInt.asUintN(64, number).toString(16)}`;
+  return number < 10n && number > -10n ? String(number) : `${hex(BigInt.asUintN(64, number))}`;
 }

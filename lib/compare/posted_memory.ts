@@ -3,6 +3,7 @@
  * Memory as Linux 2.6.28 and the code as posted have it. That kernel's interfaces tell less: smaps has no
  * VmFlags, and pagemap tells that a page is there, but not whether it is the file's own.
  */
+import { hex } from "../bytes.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { vmFlagTable } from "../abi/vm_flags.ts";
 import type { PredictedArea } from "../model/predict_stop.ts";
@@ -80,7 +81,7 @@ export function expectedPostedPages(
   return (vma) => {
     const present = pagesWithin(listed, vma);
     const wanted = pagesWithin(modelled, vma);
-    const path = `/proc/PID/smaps 0x${vma.entry.start.toString(16)}`;
+    const path = `/proc/PID/smaps ${hex(vma.entry.start)}`;
     context.collector.agree(path, "smaps and pagemap disagree about how many pages are there", {
       expected: sizeOf(vma.entry, "Rss", "Swap"),
       actual: present.length,
@@ -139,7 +140,7 @@ function copiedPages(
       optional: counted,
     };
   }
-  const path = `/proc/PID/smaps 0x${vma.entry.start.toString(16)}`;
+  const path = `/proc/PID/smaps ${hex(vma.entry.start)}`;
   collector.agree(path, "smaps shows another number of copied pages than the steps imply", {
     expected: wanted.length,
     actual: counted,

@@ -20,7 +20,7 @@ import { fieldsOf, RECORD_NAMES } from "./records.ts";
 import { displayText } from "./struct_codec.ts";
 import type { AnyFields, FieldDesc } from "./struct_desc.ts";
 import { byteText } from "../printable.ts";
-import { hexBytes } from "../bytes.ts";
+import { hex, hexBytes } from "../bytes.ts";
 
 /** What JSON.stringify takes as it is. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | {
@@ -84,7 +84,7 @@ function fromText(shown: string, length: number): Uint8Array {
 }
 
 function fieldToJson(value: number | bigint | Uint8Array): JsonValue {
-  if (typeof value === "bigint") return `0x${value.toString(16)}`;
+  if (typeof value === "bigint") return `${hex(value)}`;
   if (typeof value === "number") return value;
   const data = textOrHex(value);
   return "text" in data ? data.text : data;
@@ -105,7 +105,7 @@ function pageRanges({ vaddrs }: PagesNode): JsonValue[] {
     if (last !== undefined && last[0] + BigInt(last[1]) * PAGE_SIZE_BIG === vaddr) last[1]++;
     else ranges.push([vaddr, 1]);
   }
-  return ranges.map(([start, count]) => [`0x${start.toString(16)}`, count]);
+  return ranges.map(([start, count]) => [`${hex(start)}`, count]);
 }
 
 /**

@@ -13,7 +13,7 @@ import type { ImageNode } from "./nodes.ts";
 import { writeStruct } from "./struct_codec.ts";
 import type { AnyFields } from "./struct_desc.ts";
 import { RECORD_HEADER } from "./structs.ts";
-import { dataView, joinBytes } from "../bytes.ts";
+import { dataView, hex, joinBytes } from "../bytes.ts";
 
 /** What a record's header says beside its length. */
 export interface WrittenHeader {
@@ -82,7 +82,7 @@ export class ImageWriter {
     for (let i = 0; i < count; i++) {
       const address = addresses[i] ?? 0n;
       if (wordSize === 8) view.setBigUint64(8 * i, address, true);
-      else if (address > 0xffff_ffffn) throw new RangeError(`0x${address.toString(16)} needs 8 bytes, not 4`);
+      else if (address > 0xffff_ffffn) throw new RangeError(`${hex(address)} needs 8 bytes, not 4`);
       else view.setUint32(4 * i, Number(address), true);
     }
     this.#parts.push(words);

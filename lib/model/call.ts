@@ -230,9 +230,6 @@ export type CallSpec = v.InferOutput<typeof CALL>;
 /** Where the image goes to; `none` is a descriptor that is not open, a socket a stream of a UNIX pair. */
 export type OutputSpec = Merged<v.InferOutput<(typeof OUTPUTS)[number]>>;
 
-/** Of what kind a descriptor is. */
-type OutputKind = OutputSpec["kind"];
-
 /** Something that happens while the call is blocked in a write. */
 export type ActionSpec = Merged<v.InferOutput<(typeof ACTIONS)[number]>>;
 

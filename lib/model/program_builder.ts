@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../bytes.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { nameBytes } from "./state/file_model.ts";
 import { MAP_FIXED_NOREPLACE } from "./state/vm_flag_rules.ts";
@@ -44,7 +45,7 @@ export class ProgramBuilder {
   syscall(name: SyscallName, args: readonly OpArgument[], options: SyscallOptions = {}): void {
     const nr = syscallNumber(name, this.wordSize);
     const op: TargetOp = { op: "syscall", nr, args };
-    const shown = args.map((arg) => typeof arg === "bigint" ? `0x${arg.toString(16)}` : JSON.stringify(arg));
+    const shown = args.map((arg) => typeof arg === "bigint" ? `${hex(arg)}` : JSON.stringify(arg));
     this.emitWithResult(
       options.keep === undefined ? op : { ...op, keep: options.keep },
       `${name}(${shown.join(", ")})`,

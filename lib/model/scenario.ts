@@ -104,9 +104,6 @@ function stopsOf(steps: readonly Step[]): string[] {
   return steps.flatMap((step) => step.op === "stop" ? [step.label] : []);
 }
 
-/** What a scenario needs of the guest. */
-type ScenarioNeeds = v.InferOutput<typeof NEEDS>;
-
 /** A real program: its arguments, what it needs, and what the call must do to it. */
 export type ProgramScenario = v.InferOutput<typeof PROGRAM>;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
@@ -189,7 +190,7 @@ function pokePage(
   where: string,
 ): void {
   const area = space.areaAt(page);
-  if (!area) throw new RangeError(`${where}: nothing is mapped at 0x${addressOf(page).toString(16)}`);
+  if (!area) throw new RangeError(`${where}: nothing is mapped at ${hex(addressOf(page))}`);
   if ((area.flags & (VM.IO | VM.PFNMAP | VM.SHARED | VM.MAYSHARE)) !== 0n) {
     throw new RangeError(
       `${where}: "${area.label}" is shared or device memory, whose bytes are not modelled`,

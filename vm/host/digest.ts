@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { joinBytes } from "../../lib/bytes.ts";
 
 /** SHA-256 of parts, each preceded by its length so that no two lists of parts give the same input. Hex. */
 export async function digestOf(parts: Iterable<string | Uint8Array>): Promise<string> {
@@ -7,16 +8,5 @@ export async function digestOf(parts: Iterable<string | Uint8Array>): Promise<st
     const bytes = typeof part === "string" ? encoder.encode(part) : part;
     return [encoder.encode(`${bytes.length}:`), bytes];
   });
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", concatBytes(chunks))).toHex();
-}
-
-/** All these bytes, one chunk behind the other. */
-export function concatBytes(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", joinBytes(chunks))).toHex();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
 import { cacheDirectory, markAsUsed, pruneDirectory } from "../host/cache_directory.ts";
-import { concatBytes } from "../host/digest.ts";
+import { joinBytes } from "../../lib/bytes.ts";
 import { writeWhole } from "../host/write_whole.ts";
 
 /** A file of an initial RAM file system, or without `data` a directory. */
@@ -30,7 +30,7 @@ export function writeCpio(entries: readonly InitramfsEntry[]): Uint8Array<ArrayB
   const blocks = [...withParents(entries)].map(([name, entry], index) =>
     encodeRecord(name, index + 1, entry)
   );
-  return concatBytes([...blocks, encodeRecord(TRAILER, 0)]);
+  return joinBytes([...blocks, encodeRecord(TRAILER, 0)]);
 }
 
 /** The entries and the directories that lead to them, each before what is in it, by their paths. */

@@ -6,7 +6,7 @@ import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { type FileEnd, openOutput, type OutputOptions } from "./call_output.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { concatBytes } from "../../../vm/host/digest.ts";
+import { joinBytes } from "../../../lib/bytes.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -141,7 +141,7 @@ async function runCall(
     parts.push(reply.image ?? new Uint8Array(0));
   }
   if (workFd !== undefined) await agent.call("close", workFd);
-  return { reply, image: concatBytes(parts), others, event, findings };
+  return { reply, image: joinBytes(parts), others, event, findings };
 }
 
 /** Pids that are the same in each guest; no process has the last one (PID_MAX_LIMIT). */

@@ -170,5 +170,5 @@ export class RuleContext {
 
 /** A number as reports show it: small ones in decimal, others in hexadecimal too. */
 function show(value: number | bigint): string {
-  return value < 10 ? String(value) : `${value} (0x${value.toString(16)})`;
+  return value < 10 ? String(value) : `${value} (${hex(value)})`;
 }

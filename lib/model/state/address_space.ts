@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../../bytes.ts";
 import { type AnonPage, type Area, isOneVma, type UnreadableErrno } from "./area.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
 import { lowerBound, rangesWithin } from "./page_set.ts";
@@ -94,7 +95,7 @@ export class AddressSpace {
     let covered = start;
     for (const area of inside) if (area.start <= covered) covered = area.end;
     if (covered < end) {
-      throw new RangeError(`Page 0x${covered.toString(16)} is not mapped: the call would fail (ENOMEM)`);
+      throw new RangeError(`Page ${hex(covered)} is not mapped: the call would fail (ENOMEM)`);
     }
     const isSame = (a: Area, b: Area): boolean =>
       Object.entries(b).every(([key, value]) => a[key as keyof Area] === value);
@@ -202,7 +203,7 @@ export class AddressSpace {
     const own = this.#pages.get(page);
     if (own) return own.content;
     const area = this.areaAt(page);
-    if (!area) throw new RangeError(`Page 0x${page.toString(16)} is not mapped`);
+    if (!area) throw new RangeError(`Page ${hex(page)} is not mapped`);
     return area.file ? area.file.contentAt(area.pgoff + page - area.start) : ZERO_CONTENT;
   }
 
@@ -216,7 +217,7 @@ export class AddressSpace {
     for (let page = start; page < end; page++) {
       const anon = this.#pages.get(page);
       if (!anon || anon.shared) {
-        throw new RangeError(`Page 0x${page.toString(16)} is none that the target alone has`);
+        throw new RangeError(`Page ${hex(page)} is none that the target alone has`);
       }
       const { mayBeUnderWriteback: _, ...rest } = anon;
       const why = `${anon.why}, cannot be read any more`;
@@ -232,7 +233,7 @@ export class AddressSpace {
   poison(start: number, end: number): void {
     for (let page = start; page < end; page++) {
       if (this.#pages.has(page) || this.#readTouched.has(page)) {
-        throw new RangeError(`Page 0x${page.toString(16)} is there: the call would fail (EEXIST)`);
+        throw new RangeError(`Page ${hex(page)} is there: the call would fail (EEXIST)`);
       }
       const why = "poisoned by a userfaultfd";
       this.#pages.set(page, { content: ZERO_CONTENT, why, swapped: true, unreadable: "EHWPOISON" });
@@ -305,7 +306,7 @@ export class AddressSpace {
       const own = this.#within(first, behind);
       const isWhole = this.areasIn(first, behind).length === 1;
       if (!isWhole || own.length === 0 || own.some(([, { shared, swapped }]) => shared || swapped)) {
-        throw new RangeError(`Page 0x${first.toString(16)}: these 512 pages may not be made one huge page`);
+        throw new RangeError(`Page ${hex(first)}: these 512 pages may not be made one huge page`);
       }
       for (let page = first; page < behind; page++) {
         if (!this.#pages.has(page)) {
@@ -374,14 +375,12 @@ function requireMemory(pages: number): void {
 
 function requireReadable(page: number, anon: AnonPage | undefined): void {
   if (anon?.unreadable === undefined) return;
-  throw new RangeError(`Page 0x${page.toString(16)} cannot be read any more: SIGBUS would end the target`);
+  throw new RangeError(`Page ${hex(page)} cannot be read any more: SIGBUS would end the target`);
 }
 
 function requireSettled(page: number, { mayBeUnderWriteback }: AnonPage): void {
   if (!mayBeUnderWriteback) return;
   throw new RangeError(
-    `Page 0x${
-      page.toString(16)
-    } may still be on its way to the swap device: what becomes of it cannot be told`,
+    `Page ${hex(page)} may still be on its way to the swap device: what becomes of it cannot be told`,
   );
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 
 const WORDS_PER_PAGE = PAGE_SIZE / 4;
@@ -68,7 +69,7 @@ export function contentBytes(content: PageContent): Uint8Array {
 export function describeContent(content: PageContent): string {
   const base = content.base.kind === "zeros"
     ? "zeros"
-    : `fill of seed 0x${content.base.seed.toString(16)} at 0x${content.base.address.toString(16)}`;
+    : `fill of seed ${hex(content.base.seed)} at ${hex(content.base.address)}`;
   const stores = content.stores.length;
   return stores === 0 ? base : `${base} and ${stores} store${stores === 1 ? "" : "s"}`;
 }

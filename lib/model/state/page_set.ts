@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../../bytes.ts";
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 
 /**
@@ -64,7 +65,7 @@ export function addressOf(page: number): bigint {
 
 /** The same in hexadecimal, for a person. */
 export function shownAddress(page: number): string {
-  return `0x${addressOf(page).toString(16)}`;
+  return `${hex(addressOf(page))}`;
 }
 
 /** Address and length in bytes of a run: the first two arguments of most system calls about memory. */

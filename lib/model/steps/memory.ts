@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { BlockHash } from "../../abi/block_hash.ts";
 import {
@@ -59,7 +60,7 @@ function checkPages(context: Pick<StepContext, "state" | "builder">, start: numb
     while (stop < end && fillSeed(space.contentAt(stop), stop) === seed) stop++;
     const address = addressOf(page);
     const pages = stop - page;
-    const where = `${pages} page(s) at 0x${address.toString(16)}`;
+    const where = `${pages} page(s) at ${hex(address)}`;
     if (seed !== undefined) {
       builder.emitWithResult({ op: "check", address, pages, seed, stride: 1 }, `check of ${where}`, 0n);
     } else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import type { AddressSpace } from "../state/address_space.ts";
 import { describeContent, fillContent } from "../state/page_content.ts";
@@ -64,7 +65,7 @@ export function requireAccess(
 ): void {
   for (let page = run.first; page < run.first + run.count; page++) {
     const area = state.space.areaAt(page);
-    if (!area) throw new RangeError(`Page 0x${page.toString(16)} is not mapped: it cannot be ${what}`);
+    if (!area) throw new RangeError(`Page ${hex(page)} is not mapped: it cannot be ${what}`);
     // Execute-only memory is readable on x86 without protection keys, write-only memory always.
     const readable = VM.READ | VM.WRITE | VM.EXEC;
     if ((area.flags & (flag === VM.READ ? readable : flag)) === 0n) {
@@ -81,9 +82,7 @@ export function requireAccess(
     // The last page of the run in this area decides: the file ends somewhere before it, or not at all.
     const last = Math.min(area.end, run.first + run.count) - 1;
     if (area.file && area.pgoff + last - area.start >= area.file.pages) {
-      throw new RangeError(
-        `Page 0x${last.toString(16)} of "${area.label}" lies past the end of its file: SIGBUS`,
-      );
+      throw new RangeError(`Page ${hex(last)} of "${area.label}" lies past the end of its file: SIGBUS`);
     }
     page = last;
   }
@@ -99,6 +98,6 @@ export function requireUnsealed(space: AddressSpace, { first, count }: PageRun):
 function requirePresent(space: AddressSpace, start: number, end: number): void {
   for (let page = start; page < end; page++) {
     if (space.pages.has(page)) continue;
-    throw new RangeError(`Page 0x${page.toString(16)} is not there: its userfaultfd has no handler`);
+    throw new RangeError(`Page ${hex(page)} is not there: its userfaultfd has no handler`);
   }
 }

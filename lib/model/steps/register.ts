@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../../bytes.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { oneOf, record, text } from "../../schema.ts";
 import type { CpuRegister } from "../../x86/registers.ts";
@@ -49,9 +50,7 @@ const DEFAULT_MXCSR = 0x1f80n;
 /**
  * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm one.
  */
-function xstateOf(
-  values: readonly [string, bigint][],
-): { block: Uint8Array; parts: XstatePart[] } {
+function xstateOf(values: readonly [string, bigint][]): { block: Uint8Array; parts: XstatePart[] } {
   if (values.length === 0) return { block: new Uint8Array(0), parts: [] };
   const hasAvx = values.some(([name]) => name.startsWith("ymm"));
   const size = hasAvx ? AVX_COMPONENT.offset + AVX_COMPONENT.size : FXSAVE_SIZE;
@@ -86,7 +85,7 @@ function xstateOf(
 
 function littleEndian(name: string, value: bigint, length: number): Uint8Array {
   if (value < 0n || value >= 1n << BigInt(8 * length)) {
-    throw new RangeError(`${name}: expected a value of ${8 * length} bits, found 0x${value.toString(16)}`);
+    throw new RangeError(`${name}: expected a value of ${8 * length} bits, found ${hex(value)}`);
   }
   return Uint8Array.from({ length }, (_, i) => Number(value >> BigInt(8 * i) & 0xffn));
 }
@@ -117,9 +116,7 @@ export const REGISTER_STEPS = [
       const general = take(SETTABLE[builder.wordSize]);
       const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
       if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
-        throw new RangeError(
-          `flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found 0x${flags.toString(16)}`,
-        );
+        throw new RangeError(`flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found ${hex(flags)}`);
       }
       const selectors = take(BLOCK_SELECTORS);
       const { block, parts } = xstateOf(take(VECTOR_NAMES));

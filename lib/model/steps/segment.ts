@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { hex } from "../../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { SIGNALS } from "../../abi/signals.ts";
@@ -48,7 +49,7 @@ function descriptorOf(state: ModelState, selector: number): SegmentDescriptor | 
   if ((selector & 4) !== 0) return index < state.ldt.nrEntries ? state.ldt.entry(index) : undefined;
   const { firstSlot } = state.tls.options;
   if (index >= firstSlot && index < firstSlot + 3) return state.tls.slot(index);
-  throw new RangeError(`Selector 0x${selector.toString(16)} names no entry that the model knows`);
+  throw new RangeError(`Selector ${hex(selector)} names no entry that the model knows`);
 }
 
 function loadRights(selector: number, { state, builder }: StepContext): void {
@@ -56,7 +57,7 @@ function loadRights(selector: number, { state, builder }: StepContext): void {
   const use = { rpl: selector & 3, longMode: state.target.kernelWordSize === 8 };
   const rights = descriptor && loadAccessRights(descriptor, use);
   const limit = descriptor && loadSegmentLimit(descriptor, use);
-  const name = `0x${selector.toString(16)}`;
+  const name = `${hex(selector)}`;
   const mask = rights === undefined ? {} : { mask: BigInt(LAR_DEFINED_BITS) };
   builder.emitWithResult({ op: "lar", selector }, `lar ${name}`, BigInt(rights ?? -1), mask);
   builder.emitWithResult({ op: "lsl", selector }, `lsl ${name}`, BigInt(limit ?? -1));
@@ -281,7 +282,7 @@ export const SEGMENT_STEPS = [
         : result;
       builder.emitWithResult(
         { op: "segload", selector, register, offset, access },
-        `load 0x${selector.toString(16)} into ${step.register}` + (access ? `, read at ${offset}` : ""),
+        `load ${hex(selector)} into ${step.register}` + (access ? `, read at ${offset}` : ""),
         result,
         { orElse },
       );

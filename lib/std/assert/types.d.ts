@@ -3,7 +3,6 @@
 // What an abstract or concrete class looks like; parameters are never called with, so their type does not
 // matter.
 type ErrorClass<E extends Error> = abstract new (...args: never[]) => E;
-type AnyClass<T> = abstract new (...args: never[]) => T;
 type Falsy = false | 0 | 0n | "" | null | undefined;
 
 /** What a failed assertion throws. */
