@@ -97,6 +97,16 @@ Deno.test("compareCpu() wants what ptrace shows, and of the port FPU state", () 
   assertEquals(compared({ ...SAVED, used_math: 0 }).findings.length, 1);
 });
 
+Deno.test("compareCpu() wants the code segment of the LDT that the steps have the target stop in", () => {
+  const general = new Map([["cs", 31n]]);
+  const prediction = { registers: { general }, debug: [] } as unknown as ComparisonContext["prediction"];
+  const far = (saved: bigint, shown: number): string[] =>
+    compared({ ...SAVED, used_math: 1, cs: saved }, { prediction }, { ...SHOWN, cs: shown }).findings;
+  assertEquals(far(31n, 31), []);
+  assertEquals(far(0x73n, 31).map((text) => text.split(":")[0]), ["cs"]);
+  assertEquals(far(31n, 0x73), ["register cs: ptrace shows another value than the steps imply"]);
+});
+
 Deno.test("compareCpu() of a self checkpoint knows the call, and where it can have been made", () => {
   const program = { syscallReturns: new Set([0x80480c2n]) } as unknown as NonNullable<
     ComparisonContext["program"]

@@ -145,6 +145,9 @@ function earlyProblem(
   const problem = argumentProblem(caller, output) ??
     pidProblem(pid, { uid, euid, gid, target: state.credentials, isRestricted: state.isPtraceRestricted });
   if (problem || pid !== "target") return problem;
+  if (busy === "exited leader") {
+    return ["ESRCH", "the thread that led the target has ended, and has no memory"];
+  }
   if (busy) return ["EBUSY", `the target is neither stopped nor frozen: ${busy}`];
   return refusal && refusal.atPage === undefined ? [refusal.name, refusal.why] : undefined;
 }

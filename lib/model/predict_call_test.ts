@@ -65,6 +65,8 @@ Deno.test("what stops the target, or does not, comes where the man page has it",
     [{ busy: "running", call: { pid: "none" } }, "ESRCH"],
     [{ busy: "running", call: user }, "EPERM"],
     [{ busy: "vfork" }, "EBUSY"],
+    [{ busy: "exited leader" }, "ESRCH"],
+    [{ busy: "exited leader", call: user }, "EPERM"],
     [{ stoppedBy: "seize", to: { kind: "none" } }, "EBADF"],
     [{ stoppedBy: "seize", call: user }, "EPERM"],
     [{ stoppedBy: "freezer", call: { uid: 0 } }, "EOPNOTSUPP"],
@@ -72,6 +74,14 @@ Deno.test("what stops the target, or does not, comes where the man page has it",
   for (const [fields, name] of expected) {
     assertEquals(predicted(fields, { steps: threads }), name, JSON.stringify(fields));
   }
+});
+
+Deno.test("a process whose leader has ended is not there for a call, and stops no more", () => {
+  const gone = { busy: "exited leader", expect: "ESRCH" } as const;
+  assertEquals(plan(gone, { steps: AREA }).outcome.written, "nothing");
+  assertThrows(() => plan({ ...gone, expect: "EBUSY" }, { steps: AREA }), SyntaxError, `predicts "ESRCH"`);
+  const steps: Step[] = [...AREA, { op: "stop", label: "gone", ...gone }];
+  assertThrows(() => plan({}, { steps }), SyntaxError, "has ended at an earlier stop");
 });
 
 Deno.test("a tracer's words and a call that fails late go together", () => {

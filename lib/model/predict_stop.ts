@@ -143,6 +143,7 @@ function predictRegisters(state: ModelState, { self }: { self: boolean }): Regis
 
 /** What execve(2) puts into a segment register: start_thread of arch/x86/kernel/process_{32,64}.c. */
 function selectorAtExec(name: (typeof BLOCK_SELECTORS)[number], { target }: ModelState): bigint {
+  if (name === "cs") return target.targetWordSize === 8 ? 0x33n : target.kernelWordSize === 8 ? 0x23n : 0x73n;
   if (name === "fs" || name === "gs" || target.targetWordSize === 8) return 0n;
   return target.kernelWordSize === 8 ? 0x2bn : 0x7bn;
 }

@@ -4,10 +4,11 @@
 export type OpArgument = bigint | { readonly scratch: number } | { readonly slot: number };
 
 /**
- * What a busy target can do in place of stopping: it computes, sleeps in a system call, waits in vfork(2), or is frozen
- * in the midst of a system call by the freezer of cgroup v1.
+ * What a busy target can do in place of a stop: it computes, sleeps in a system call, waits in vfork(2), is frozen in
+ * the midst of a system call by the freezer of cgroup v1; or the thread that leads it ends, and another one waits to go
+ * on with the steps.
  */
-export const BUSY = ["running", "sleeping", "vfork", "frozen"] as const;
+export const BUSY = ["running", "sleeping", "vfork", "frozen", "exited leader"] as const;
 
 /** One of {@linkcode BUSY}. */
 export type Busy = (typeof BUSY)[number];

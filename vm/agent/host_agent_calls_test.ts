@@ -85,6 +85,21 @@ agentTest("a busy target goes on when its word is set", async (session, arch) =>
   }
 });
 
+agentTest("a process goes on without the thread that led it", async (session, arch) => {
+  const ops: TargetOp[] = [
+    { op: "stop", label: 0, killNr: NR[arch].kill, busy: "exited leader" },
+    { op: "getpid" },
+    { op: "exit", code: 7 },
+  ];
+  const event = await runToStop(session, ops);
+  assert(await comesToState(session, event.pid, "Z"), "within 20 s");
+  await session.cont(event.pid);
+  assertEquals(await session.event(), { kind: "exit", pid: event.pid, code: 7 });
+  assertEquals(decodeResults(ops, await session.results()).results.map(({ value }) => value), [
+    BigInt(event.pid),
+  ]);
+});
+
 agentTest("a zombie stays one until everything is cleaned away", async (session) => {
   const zombie = await session.zombie();
   assertEquals(await stateOf(session, zombie), "Z");

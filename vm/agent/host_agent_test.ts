@@ -370,3 +370,34 @@ function pagesIn(blob: Uint8Array): { address: bigint; entry: bigint }[] {
     (_, i) => ({ address: words[2 * i]!, entry: words[2 * i + 1]! }),
   );
 }
+
+agentTest("a stop in a code segment of the LDT, and the way back from it", async (session, arch) => {
+  const { modifyLdt } = NR[arch];
+  const entry = new Uint8Array(16);
+  // Entry 1, flat: code of 32 bits that can be read, its limit in pages.
+  new Uint32Array(entry.buffer).set([1, 0, 0xfffff, 1 | 2 << 1 | 1 << 4]);
+  const ops: TargetOp[] = [
+    { op: "data", offset: 0, bytes: entry },
+    { op: "syscall", nr: modifyLdt, args: [0x11n, { scratch: 0 }, 16n] },
+    { op: "data", offset: 1024, bytes: encodeRegisterBlock(new Map([["cs", 15n], ["flags", 0x8d5n]])) },
+    { op: "stop", label: 1, killNr: NR.i386.kill, registers: 1024 },
+    { op: "getpid" },
+    { op: "stop", label: 2, killNr: NR[arch].kill },
+  ];
+  const event = await runToStop(session, ops);
+  const codeOf = async () => {
+    const { buffer } = (await session.registers(event.pid)).get("gpr")!;
+    return arch === "i386"
+      ? [...new Uint32Array(buffer).slice(12, 15)].map(BigInt)
+      : [...new BigUint64Array(buffer).slice(16, 19)];
+  };
+  assertEquals(await codeOf(), [event.resumeAddress, 15n, 0xad7n]);
+  await session.cont(event.pid);
+  const second = await session.event();
+  assert(second.kind === "stop");
+  assertEquals((await codeOf())[1], arch === "i386" ? 0x23n : 0x33n);
+  assertEquals(decodeResults(ops, await session.results()).results.map(({ value }) => value), [
+    0n,
+    BigInt(event.pid),
+  ]);
+});

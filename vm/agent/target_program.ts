@@ -10,7 +10,7 @@ const ARGUMENTS = 7;
 export const SCRATCH_BYTES = 256 * 1024;
 const SLOTS = 64;
 
-const BUSY = { running: 1, sleeping: 2, vfork: 3, frozen: 2 } as const;
+const BUSY = { running: 1, sleeping: 2, vfork: 3, frozen: 2, "exited leader": 4 } as const;
 const FORK_MODES = { child: 0, parent: 1, run: 2 } as const;
 
 type OpNamed<Name extends TargetOp["op"]> = Extract<TargetOp, { op: Name }>;

@@ -14,7 +14,7 @@ const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
 const LEGACY_FREEZER = "/freezer";
 const LEGACY_GROUP = `${LEGACY_FREEZER}/frozen`;
-const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S" } as const;
+const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S", "exited leader": "Z" } as const;
 
 interface PreparedTarget {
   readonly findings: readonly Finding[];
@@ -87,7 +87,9 @@ async function bringToStop(
     return {
       findings: [...asleep, ...frozen?.findings ?? []],
       async release() {
-        await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
+        // A leader that has ended has no memory any more.
+        if (busy === "exited leader") await agent.cont(pid);
+        else await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
         await frozen?.release();
       },
     };

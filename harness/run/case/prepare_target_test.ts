@@ -110,6 +110,11 @@ Deno.test("prepareTarget() releases a busy target by a word in its scratch memor
   const prepared = await prepareTarget(agent, STOP, { ...NOTHING, busy: "vfork" });
   await prepared.release();
   assertEquals([prepared.findings, calls.at(-1)], [[], `poke 7 ${0x5000 + RELEASE_OFFSET} 01`]);
+  const leaderless = scripted({
+    readFile: () => Promise.resolve(new TextEncoder().encode("State:\tZ (zombie)\n")),
+  });
+  await (await prepareTarget(leaderless.agent, STOP, { ...NOTHING, busy: "exited leader" })).release();
+  assertEquals(leaderless.calls.at(-1), "cont 7");
 });
 
 /** An agent whose files give one text after the other, the last one for ever. */

@@ -84,6 +84,8 @@ export class ModelState {
   sharedWith: "thread" | "process" | undefined;
   /** Set while the ring of an AIO context is mapped. */
   hasAioRing = false;
+  /** Set once the thread that leads the target has ended: another one carries out the steps. */
+  hasNoLeader = false;
   /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
   defaultFlags = 0n;
   /** Whether mlockall(MCL_CURRENT) has locked what no step made: program, stack and heap. */

@@ -9,7 +9,7 @@ const GENERAL_REGISTER = /^(?:r\d+|[a-d]x|[sd]i|[bs]p)$/;
 export const BLOCK_REGISTERS = USER_REGS.x86_64.filter((name) => GENERAL_REGISTER.test(name));
 
 /** The segment registers of a register block. */
-export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es"] as const;
+export const BLOCK_SELECTORS = ["fs", "gs", "ds", "es", "cs"] as const;
 
 const HEADER_BYTES = 512;
 const SELECTOR_GIVEN = 0x10000n;
@@ -20,7 +20,8 @@ const SELECTOR_GIVEN = 0x10000n;
  *
  * Absent general registers are zero. The stop itself takes ax, cx, di, si and r11 on x86-64 (cx becomes the resume
  * address, r11 the flags) and ax, bx, cx on i386; sp stays the target's own. Bit 1 of `flags` is always set;
- * single-stepping (0x100) would end the target. Selectors that are absent stay.
+ * single-stepping (0x100) would end the target. Selectors that are absent stay. With `cs` the target stops in a segment
+ * of 32 bits, and a 64-bit one does not load the general registers.
  *
  * @param xstate an FXSAVE image of 512 bytes, or a longer XSAVE image in the standard format, to be loaded
  * @throws {RangeError} for a value that does not fit its register

@@ -5,7 +5,6 @@ import { SIGNALS } from "../../abi/signals.ts";
 import { oneOf, record, text } from "../../schema.ts";
 import type { CpuRegister } from "../../x86/registers.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
-import type { ModelState } from "../state/model_state.ts";
 import {
   BLOCK_REGISTERS,
   BLOCK_SELECTORS,
@@ -14,7 +13,7 @@ import {
 } from "../state/register_block.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import { defineStep } from "./define_step.ts";
-import { selectorNumber } from "./segment.ts";
+import { requireFlatCode, selectorNumber } from "./segment.ts";
 
 /** Registers that a scenario may set: those that the call which stops the target leaves alone. */
 const SETTABLE = {
@@ -37,11 +36,9 @@ const IF_AND_FIXED = 0x202n;
 const SETTABLE_FLAGS = 0x240cd5n; // CF PF AF ZF SF DF OF AC ID
 
 /** What the call that stops the target leaves in registers: its number, its result, and the signal. */
-function afterKill({ target }: ModelState, wordSize: 4 | 8): [CpuRegister, bigint][] {
-  const stop = BigInt(SIGNALS.SIGSTOP);
-  const common: [CpuRegister, bigint][] = [["ax", 0n], ["orig_ax", BigInt(syscallNumber("kill", wordSize))]];
-  if (target.targetWordSize === 4) return [...common, ["cx", stop]];
-  return [...common, ["si", stop]];
+function afterKill(wordSize: 4 | 8): [CpuRegister, bigint][] {
+  const number = BigInt(syscallNumber("kill", wordSize));
+  return [["ax", 0n], ["orig_ax", number], [wordSize === 4 ? "cx" : "si", BigInt(SIGNALS.SIGSTOP)]];
 }
 
 const DEFAULT_FCW = 0x37fn;
@@ -113,12 +110,16 @@ export const REGISTER_STEPS = [
         for (const [name] of taken) values.delete(name);
         return taken;
       };
-      const general = take(SETTABLE[builder.wordSize]);
+      const selectors = take(BLOCK_SELECTORS);
+      const cs = selectors.find(([name]) => name === "cs")?.[1];
+      if (cs !== undefined) requireFlatCode(state, Number(cs));
+      // Code of 32 bits makes the call of 32 bits.
+      const wordSize = cs === undefined ? builder.wordSize : 4;
+      const general = wordSize === builder.wordSize ? take(SETTABLE[wordSize]) : [];
       const flags = (take(["flags"])[0]?.[1] ?? 0n) | IF_AND_FIXED;
       if ((flags & ~(SETTABLE_FLAGS | IF_AND_FIXED)) !== 0n) {
         throw new RangeError(`flags: a scenario may set CF PF AF ZF SF DF OF AC ID, found ${hex(flags)}`);
       }
-      const selectors = take(BLOCK_SELECTORS);
       const { block, parts } = xstateOf(take(VECTOR_NAMES));
       if (values.size > 0) {
         throw new SyntaxError(
@@ -128,7 +129,7 @@ export const REGISTER_STEPS = [
       const set = [...general, ["flags", flags], ...selectors] as [CpuRegister, bigint][];
       state.registers = {
         block: encodeRegisterBlock(new Map(set), block),
-        general: new Map([...set, ...afterKill(state, builder.wordSize)]),
+        general: new Map([...set, ...afterKill(wordSize)]),
         xstate: parts,
       };
     },

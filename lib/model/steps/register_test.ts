@@ -41,6 +41,37 @@ Deno.test("registers is for one stop, and puts the block into the scratch memory
   assertEquals([...second!.prediction.registers.general], [["fs", 23n]]);
 });
 
+Deno.test("registers with cs: the target makes the call of 32-bit code in a segment of its LDT", () => {
+  const entry = (change: object = {}): Step => ({
+    ...{ op: "modify_ldt", entries: 3, limit: "0xfffff", contents: "code", flags: ["32bit", "pages"] },
+    ...change,
+  });
+  for (const target of [undefined, I386]) {
+    const { general } = predictSteps([entry(), registers({ cs: "ldt:3" })], target && { target }).registers;
+    assertEquals([general.get("cs"), general.get("orig_ax"), general.get("cx")], [31n, 37n, 19n]);
+  }
+  const changes = [{ contents: "data" }, { base: 1 }, { flags: ["pages"] }, { flags: ["32bit"] }, {
+    flags: ["32bit", "pages", "not_present"],
+  }];
+  for (const change of changes) {
+    assertThrows(
+      () => predictSteps([entry(change), registers({ cs: "ldt:3" })]),
+      ScenarioError,
+      "cs: expected",
+    );
+  }
+  // 64-bit code loads them, which the segment is not of.
+  assertThrows(
+    () => predictSteps([entry(), registers({ cs: "ldt:3", r8: "1" })]),
+    ScenarioError,
+    "No register r8",
+  );
+  // After it the target is in its own code again.
+  const stop = (label: string): Step => ({ op: "stop", label });
+  const { stops } = compileSteps([entry(), registers({ cs: "ldt:3" }), stop("far"), stop("near")]);
+  assertEquals(stops.map(({ prediction }) => prediction.registers.general.get("cs")), [31n, undefined]);
+});
+
 Deno.test("registers refuses what cannot be kept or does not fit", () => {
   assertThrows(
     () => predictSteps([registers({ cx: "1" })]),

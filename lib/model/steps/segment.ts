@@ -52,6 +52,17 @@ function descriptorOf(state: ModelState, selector: number): SegmentDescriptor | 
   throw new RangeError(`Selector ${hex(selector)} names no entry that the model knows`);
 }
 
+/** Makes sure that the target can make its call in a segment, whose offsets must be its own addresses. */
+export function requireFlatCode(state: ModelState, selector: number): void {
+  const descriptor = descriptorOf(state, selector);
+  const use = { rpl: selector & 3, longMode: state.target.kernelWordSize === 8 };
+  const isFlat = descriptor?.base === 0 && descriptor.d && validOffsets(descriptor)?.last === 0xffff_ffff;
+  if (isFlat && segmentLoadFault(descriptor, "cs", use) === undefined) return;
+  throw new RangeError(
+    `cs: expected a code segment of 32 bits that is flat, found 0x${selector.toString(16)}`,
+  );
+}
+
 function loadRights(selector: number, { state, builder }: StepContext): void {
   const descriptor = descriptorOf(state, selector);
   const use = { rpl: selector & 3, longMode: state.target.kernelWordSize === 8 };

@@ -68,6 +68,9 @@ export const STOP_STEPS = [
     apply(step, context) {
       const { state, builder, stops } = context;
       const { label, expect, waitFor = [], merged, call, busy } = step;
+      if (state.hasNoLeader) {
+        throw new SyntaxError("the thread that led the target has ended at an earlier stop");
+      }
       const self = isSelf(call?.pid);
       const isCalled = !self && [call, step.to, step.whileBlocked, busy].some((field) => field !== undefined);
       if (state.registers) builder.scratch(BLOCK_OFFSET, state.registers.block);
@@ -83,10 +86,11 @@ export const STOP_STEPS = [
       builder.emit({
         op: "stop",
         label: stops.length,
-        killNr: syscallNumber("kill", builder.wordSize),
+        killNr: syscallNumber("kill", state.registers?.general.has("cs") ? 4 : builder.wordSize),
         ...(registers === undefined ? {} : { registers }),
         ...(busy === undefined ? {} : { busy }),
       });
+      if (busy === "exited leader") state.hasNoLeader = true;
       leaveLoaded(state);
       if (!busy) bringBack(state, prediction);
       const stop: CompiledStop = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A busy target, in place of a stop: it goes on in one of these ways until the host writes to its last word of scratch
-// memory.
+// memory; without the thread that led it, until SIGCONT.
 #include "target.h"
 
 #include <asm/signal.h>
@@ -44,6 +44,26 @@ static void wait_in_vfork(void)
 	process_wait_for(child);
 }
 
+// Blocked: one that comes early waits.
+static const u64 go_on = 1ULL << (SIGCONT - 1);
+
+// The thread that stays carries on with the program.
+static void stay(void)
+{
+	SYS(rt_sigtimedwait, &go_on, NULL, NULL, sizeof(go_on));
+	target_run();
+}
+
+// Ends the thread that leads the process. The other one's stack lies below the release word, aligned as behind a call.
+static __attribute__((noreturn)) void leave(void)
+{
+	SYS(rt_sigprocmask, SIG_BLOCK, &go_on, NULL, sizeof(go_on));
+	if (process_clone(THREAD_FLAGS, target_scratch + SCRATCH_BYTES - 8 - sizeof(long), stay) < 0)
+		target_die(DIED_OF_OP);
+	SYS(exit, 0);
+	__builtin_unreachable();
+}
+
 void busy_wait(u64 how)
 {
 	switch (how) {
@@ -57,6 +77,8 @@ void busy_wait(u64 how)
 	case BUSY_VFORK:
 		wait_in_vfork();
 		break;
+	case BUSY_EXITED_LEADER:
+		leave();
 	default:
 		target_die(DIED_OF_OP);
 	}

@@ -169,8 +169,5 @@ s64 process_start_sleeper(bool own_process)
 {
 	static u64 stack[8] __attribute__((aligned(64)));
 
-	return process_clone(own_process ? CLONE_VM | SIGCHLD :
-					   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-						   CLONE_SYSVSEM,
-			     &stack[8], sleeper);
+	return process_clone(own_process ? CLONE_VM | SIGCHLD : THREAD_FLAGS, &stack[8], sleeper);
 }

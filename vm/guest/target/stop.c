@@ -11,13 +11,20 @@ struct register_block {
 	u64 xstate_offset; // 136; from the block's start, 0: none
 	u64 xstate_mode; // 144; 0: fxrstor, 1: xrstor of everything
 	u64 fs, gs, ds, es; // 152 to 176; selector | 1 << 16, 0: leave it
+	u64 cs; // the same: of a flat segment of 32 bits, in which the call is made
 };
 
 _Static_assert(offsetof(struct register_block, flags) == 128, "as the code below has it");
 _Static_assert(offsetof(struct register_block, fs) == 152, "as the code below has it");
 
-void stop_with(const struct register_block *block, unsigned long pid, unsigned long kill_nr);
-extern char stop_resume[];
+// Far pointers, the selector in the upper half: to the code that makes the call, and to the rest. On x86-64 `far` 0 is
+// for this code itself: other segments are of 32 bits, and call as such code does. Jumps, since the far return of QEMU
+// reads the stack as the kernel does, which SMAP forbids.
+void stop_with(const struct register_block *block, unsigned long pid, unsigned long kill_nr, u64 far, u64 home);
+extern char stop_resume[], stop_far[], stop_resume_far[];
+#ifndef __x86_64__
+extern char stop_home[];
+#endif
 
 // The call takes its number and its two arguments from the stack, so that all other registers are the
 // block's. On x86-64 the syscall instruction itself sets cx (to the next instruction) and r11 (to the
@@ -44,6 +51,7 @@ asm(".pushsection .text\n"
     "	push %rax\n"
     "	mov %es, %eax\n"
     "	push %rax\n"
+    "	push %rcx\n"
     "	push %rsi\n"
     "	push %rdx\n"
     "	test %rdi, %rdi\n"
@@ -63,7 +71,9 @@ asm(".pushsection .text\n"
     "2:	mov $-1, %eax\n"
     "	mov $-1, %edx\n"
     "	xrstor64 (%rcx)\n"
-    "3:	pushq 128(%rdi)\n"
+    "3:	cmpq $0, 16(%rsp)\n"
+    "	jne 5f\n"
+    "	pushq 128(%rdi)\n"
     "	popfq\n"
     "	mov 0(%rdi), %r15\n"
     "	mov 8(%rdi), %r14\n"
@@ -83,7 +93,7 @@ asm(".pushsection .text\n"
     "	syscall\n"
     ".globl stop_resume\n"
     "stop_resume:\n"
-    "	add $16, %rsp\n"
+    "	add $24, %rsp\n"
     "	pop %rax\n"
     "	mov %eax, %es\n"
     "	pop %rax\n"
@@ -96,6 +106,24 @@ asm(".pushsection .text\n"
     "	pop %rbp\n"
     "	pop %rbx\n"
     "	ret\n"
+    // The processor keeps 32 bits of the stack pointer there.
+    "5:	mov %rsp, stop_stack(%rip)\n"
+    "	mov (%rsp), %rax\n"
+    "	mov 8(%rsp), %rbx\n"
+    "	mov $19, %ecx\n" // SIGSTOP
+    "	pushq 128(%rdi)\n"
+    "	popfq\n"
+    "	ljmp *16(%rsp)\n"
+    ".code32\n"
+    ".globl stop_far, stop_resume_far\n"
+    "stop_far:\n"
+    "	int $0x80\n"
+    "stop_resume_far:\n"
+    "	ljmp $0x33, $6f\n" // __USER_CS
+    ".code64\n"
+    "6:	mov stop_stack(%rip), %rsp\n"
+    "	jmp stop_resume\n"
+    ".lcomm stop_stack, 8\n"
     ".popsection\n");
 #else
 // ebp addresses through the stack segment, so the block stays in reach whatever ds is.
@@ -142,9 +170,14 @@ asm(".pushsection .text\n"
     "4:	mov 32(%esp), %eax\n"
     "	mov 28(%esp), %ebx\n"
     "	mov $19, %ecx\n" // SIGSTOP
+    "	ljmp *36(%esp)\n"
+    ".globl stop_far, stop_resume, stop_resume_far, stop_home\n"
+    "stop_far:\n"
     "	int $0x80\n"
-    ".globl stop_resume\n"
     "stop_resume:\n"
+    "stop_resume_far:\n"
+    "	ljmp *44(%esp)\n"
+    "stop_home:\n"
     "	push %ss\n"
     "	pop %ds\n"
     "	push %ss\n"
@@ -172,13 +205,26 @@ static u64 outer_pid(u64 own)
 
 void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy)
 {
+	const struct register_block *registers = block;
 	u64 self = (u64)SYS(getpid);
+	u64 far = registers != NULL ? (u64)(u16)registers->cs << 32 : 0;
+	u64 home = 0;
+#ifndef __x86_64__
+	u32 code;
+
+	asm("mov %%cs, %0" : "=r"(code));
+	home = (u64)code << 32 | (u32)stop_home;
+	if (far == 0)
+		far = (u64)code << 32;
+#endif
+	if (far != 0)
+		far |= (unsigned long)stop_far;
 	struct event event = {
 		.is_busy = busy != BUSY_NOT,
 		.label = label,
 		.pid = outer_pid(self),
 		.scratch = (unsigned long)target_scratch,
-		.resume_address = (unsigned long)stop_resume,
+		.resume_address = (unsigned long)(far != 0 ? stop_resume_far : stop_resume),
 	};
 
 	if (busy != BUSY_NOT)
@@ -188,5 +234,6 @@ void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy)
 	if (busy != BUSY_NOT)
 		busy_wait(busy);
 	else
-		stop_with(block, (unsigned long)self, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill);
+		stop_with(registers, (unsigned long)self, kill_nr != 0 ? (unsigned long)kill_nr : __NR_kill, far,
+			  home);
 }

@@ -273,6 +273,11 @@ void start(const unsigned long *stack)
 {
 	process_start(stack);
 	go_on_after_exec();
+	target_run();
+}
+
+void target_run(void)
+{
 	for (;;) {
 		// A copy, since what runs may read on in the stream.
 		struct op op = *next_op();

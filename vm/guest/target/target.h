@@ -57,6 +57,9 @@ extern u8 target_scratch[SCRATCH_BYTES];
 
 __attribute__((noreturn)) void target_die(int code);
 
+// Carries out the rest of the program.
+__attribute__((noreturn)) void target_run(void);
+
 // Appends one number to the results file.
 void target_append(s64 value);
 
@@ -76,6 +79,7 @@ s64 process_fork_bystander(void);
 s64 process_start_sleeper(bool own_process);
 // The child continues at `function` on a stack of its own, which ends below `stack`, and never comes back.
 long process_clone(unsigned long flags, void *stack, void (*function)(void));
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 __attribute__((noreturn)) void process_end_like(long child);
 void process_wait_for(long child);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
@@ -99,7 +103,7 @@ s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
 void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy);
 
 // busy.c. The release word is cleared before the agent hears of it.
-enum { BUSY_NOT = 0, BUSY_RUNNING = 1, BUSY_SLEEPING = 2, BUSY_VFORK = 3 };
+enum { BUSY_NOT = 0, BUSY_RUNNING = 1, BUSY_SLEEPING = 2, BUSY_VFORK = 3, BUSY_EXITED_LEADER = 4 };
 void busy_prepare(void);
 void busy_wait(u64 how);
 
