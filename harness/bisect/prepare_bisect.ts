@@ -280,18 +280,12 @@ export function patchNamed(commits: readonly PatchCommit[], text: string, option
 const ENVIRONMENT = {
   GIT_CONFIG_GLOBAL: "/dev/null",
   GIT_CONFIG_NOSYSTEM: "1",
-  ...identity("AUTHOR"),
-  ...identity("COMMITTER"),
+  ...Object.fromEntries(["AUTHOR", "COMMITTER"].flatMap((role) => [
+    [`GIT_${role}_NAME`, "ckptest"],
+    [`GIT_${role}_EMAIL`, "ckptest@localhost"],
+    [`GIT_${role}_DATE`, "@0 +0000"],
+  ])),
 };
-
-function identity(role: string): Record<string, string> {
-  const name = `GIT_${role}`;
-  return {
-    [`${name}_NAME`]: "ckptest",
-    [`${name}_EMAIL`]: "ckptest@localhost",
-    [`${name}_DATE`]: "@0 +0000",
-  };
-}
 
 /** Every file that a patch speaks of, also those that it only renames or whose mode it changes. */
 function touchedFiles(patch: string): string[] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { join, relative } from "@std/path";
+import { join } from "@std/path";
 import { addCounts, type ByteCounts, type Source, SOURCES } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
@@ -73,7 +73,7 @@ export class RunReport {
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #sources = new Map<Source, number>();
   readonly #knownErrors = new Map<string, { count: number; message: string }>();
-  readonly #files: FailureFiles;
+  readonly #writes: Promise<void>[] = [];
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
   readonly #faults = new Set<string>();
@@ -84,7 +84,6 @@ export class RunReport {
     this.directory = directory;
     this.#options = options;
     this.#terminal = options.terminal;
-    this.#files = new FailureFiles(directory);
     this.#before = before;
     if (!before) return;
     // What was lost is run again.
@@ -162,9 +161,9 @@ export class RunReport {
   /** Prints a scenario's line, and what went wrong below it. */
   result(platform: string, result: ScenarioResult): void {
     const isFailure = wasRun(result) && result.status !== "pass";
-    const directory = isFailure ? this.#files.keep(platform, result) : undefined;
+    const files = isFailure ? this.#keep(platform, result) : undefined;
+    const directory = files && join(this.directory, files);
     const reproduce = this.#reproduce(platform, result);
-    const files = directory && relative(this.directory, directory);
     const record = { platform, ...scenarioRecord(result), reproduce, files };
     this.#records.push(record);
     if (result.fault) this.#faults.add(result.scenario);
@@ -183,6 +182,24 @@ export class RunReport {
     print(`      reproduce: ${reproduce}`);
     const hasSplat = failingSplats(result).length > 0;
     print(`      kept in:   ${directory}${hasSplat ? " (kernel.log is the whole log)" : ""}`);
+  }
+
+  /** @returns the directory of a failure's files, from that of the results */
+  #keep(platform: string, result: ScenarioResult): string {
+    const { scenario, phase } = result;
+    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
+    const isTaken = (path: string): boolean => this.#records.some(({ files }) => files === path);
+    let path = join(platform, name);
+    // A guest may fail to boot more than once.
+    for (let n = 2; isTaken(path); n++) path = join(platform, `${name}.${n}`);
+    this.#write(writeFailure(join(this.directory, path), result));
+    return path;
+  }
+
+  /** What fails is thrown by {@linkcode RunReport.close}. */
+  #write(written: Promise<void>): void {
+    written.catch(() => {});
+    this.#writes.push(written);
   }
 
   #count({ counts, volatile, sources = new Map(), knownErrors = new Map() }: StopOutcome): void {
@@ -223,11 +240,10 @@ export class RunReport {
   async close(stopped?: string): Promise<RunResult> {
     this.#terminal.clearStatus();
     const result = this.#summary(stopped);
-    this.#files.add(writeJson(join(this.directory, "results.json"), result));
-    const written = this.#files.settled();
-    await written.catch(() => {});
+    this.#write(writeJson(join(this.directory, "results.json"), result));
+    await Promise.allSettled(this.#writes);
     this.#printSummary(result, await this.#options.writePage?.(this.directory));
-    await written;
+    await Promise.all(this.#writes);
     return result;
   }
 
@@ -334,42 +350,8 @@ function scenarioRecord(
 /** Directory for what the guest had answered when ckptest itself failed. */
 const ANSWERS = "answers";
 
-/** Keeps the files of what failed, each failure in a directory of its own. */
-class FailureFiles {
-  readonly #directory: string;
-  readonly #taken = new Set<string>();
-  readonly #writes: Promise<void>[] = [];
-
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  keep(platform: string, result: ScenarioResult): string {
-    const { scenario, phase } = result;
-    const name = phase === "afterwards" ? `${scenario}.afterwards` : scenario;
-    const path = join(this.#directory, platform, name);
-    // A guest may fail to boot more than once.
-    let free = path;
-    for (let n = 2; this.#taken.has(free); n++) free = `${path}.${n}`;
-    this.#taken.add(free);
-    this.add(write(free, result));
-    return free;
-  }
-
-  /** Takes one more write into the care of {@linkcode FailureFiles.settled}. */
-  add(write: Promise<void>): void {
-    write.catch(() => {});
-    this.#writes.push(write);
-  }
-
-  /** Waits for all files. @throws the error of the first one that could not be written */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#writes);
-    await Promise.all(this.#writes);
-  }
-}
-
-async function write(directory: string, result: ScenarioResult): Promise<void> {
+/** Keeps the files of a failure. */
+async function writeFailure(directory: string, result: ScenarioResult): Promise<void> {
   const { outcome, fault } = result;
   const texts = {
     "findings.json": `${JSON.stringify(outcome ? scenarioFindings(outcome) : [], null, 2)}\n`,

@@ -30,7 +30,7 @@ interface RunJobsOptions extends JobSettings {
   readonly directory: RunDirectory;
   /** Told of each job that ends, or will not run. */
   readonly onFinish: (job: NightlyJob) => void;
-  readonly onChange: (state: RunState) => void;
+  readonly terminal: Terminal;
 }
 
 interface JobsOutcome {
@@ -83,10 +83,11 @@ class JobScheduler {
     const stop = (): void => this.#halt(String(signal.reason));
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop);
+    const timer = setInterval(() => this.#show(), 1000);
     try {
       for (;;) {
         while (await this.#startOne());
-        this.#changed();
+        this.#show();
         if (this.#running.size === 0) break;
         await Promise.race([...this.#running.values()].map(({ work }) => work));
       }
@@ -95,6 +96,8 @@ class JobScheduler {
     } finally {
       signal.removeEventListener("abort", stop);
       await Promise.all([...this.#running.values()].map(({ work }) => work));
+      clearInterval(timer);
+      this.#options.terminal.clearStatus();
     }
     if (this.#error !== undefined) throw this.#error;
     const reason = this.#stopped ?? "not started";
@@ -152,7 +155,7 @@ class JobScheduler {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#running.set(name, { since: performance.now(), work: promise });
     guarded().then(resolve);
-    this.#changed();
+    this.#show();
   }
 
   async #build(job: PlannedJob, key: string): Promise<void> {
@@ -258,17 +261,20 @@ class JobScheduler {
     this.#stop.abort();
   }
 
-  #changed(): void {
-    const { jobs, slots, onChange } = this.#options;
+  /** A line that is written over on a terminal, a line for each job that starts elsewhere. */
+  #show(): void {
+    const { jobs, slots, durations, terminal } = this.#options;
     const done = [...this.#done.values()];
-    onChange({
+    const state = {
       total: jobs.length,
       done: done.length,
       failed: done.filter(({ status }) => status === "fail").length,
       running: new Map([...this.#running].map(([name, { since }]) => [name, since])),
       waiting: this.#waiting.map(({ name }) => name),
       slots,
-    });
+    };
+    if (state.running.size === 0) return;
+    terminal.status(progressLine(state, durations, performance.now()), [...state.running.keys()].join(", "));
   }
 }
 
@@ -289,31 +295,6 @@ interface RunState {
   readonly running: ReadonlyMap<string, number>;
   readonly waiting: readonly string[];
   readonly slots: number;
-}
-
-/** Shows how far a nightly run is: a line that is written over on a terminal, a line per stage elsewhere. */
-export class NightlyProgress implements Disposable {
-  /** What is going on; to be shown at once by {@linkcode NightlyProgress.show}. */
-  state: RunState | undefined;
-  readonly #terminal: Terminal;
-  readonly #durations: ReadonlyMap<string, number>;
-  readonly #timer = setInterval(() => this.show(), 1000);
-
-  constructor(terminal: Terminal, durations: ReadonlyMap<string, number>) {
-    this.#terminal = terminal;
-    this.#durations = durations;
-  }
-
-  show(): void {
-    if (!this.state || this.state.running.size === 0) return;
-    const line = progressLine(this.state, this.#durations, performance.now());
-    this.#terminal.status(line, [...this.state.running.keys()].join(", "));
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    this.#terminal.clearStatus();
-  }
 }
 
 /** The status line. */

@@ -11,7 +11,7 @@ import { buildNightlyResult, timeBreakdown } from "../build_nightly_result.ts";
 import type { History } from "../history/history.ts";
 import { TRIED_AGAIN } from "./judge_job.ts";
 import { RunDirectory } from "./run_directory.ts";
-import { type JobSettings, NightlyProgress, runJobs } from "./run_jobs.ts";
+import { type JobSettings, runJobs } from "./run_jobs.ts";
 import { jobLine } from "../nightly_summary.ts";
 import type { NightlyPlan } from "../plan/planned_job.ts";
 
@@ -51,7 +51,7 @@ export async function runNightly(options: RunNightlyOptions): Promise<NightlyRes
 
 async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   const begin = performance.now();
-  const { history, resume, terminal, durations, slots, planSeconds = 0 } = options;
+  const { history, resume, terminal, slots, planSeconds = 0 } = options;
   const directory = new RunDirectory(options.directory);
   const before = await directory.readPlan();
   if (before && !resume) {
@@ -85,17 +85,12 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
     record(() => history.recordJob(plan.id, job));
   }
   if (finished.size > 0) terminal.result(`${finished.size} of ${jobs.length} jobs are finished`);
-  using progress = new NightlyProgress(terminal, durations);
   const planning = planSeconds + (performance.now() - begin) / 1000;
   const outcome = await runJobs({
     ...{ ...options, jobs, finished, directory },
     onFinish: (job) => {
       record(() => history.recordJob(plan.id, job));
       if (!terminal.isQuiet || job.status !== "pass") terminal.result(jobLine(job, terminal));
-    },
-    onChange: (state) => {
-      progress.state = state;
-      progress.show();
     },
   });
   for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));

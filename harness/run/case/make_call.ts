@@ -95,7 +95,6 @@ async function runCall(
   options: MakeCallOptions & { readonly output: OutputOptions; readonly named: number },
 ): Promise<Omit<MadeCall, "file">> {
   const { output: { readerClosesAfter = 0, ...output }, whileBlocked } = plan;
-  const { userfaultfd, pid, checkpointNr } = options;
   // Reading from a pipe that does not block its writer would be a race.
   const isLate = output.flags?.includes("O_NONBLOCK") === true && output.kind === "pipe";
   const places = [...whileBlocked.map(({ at }) => at), ...readerClosesAfter > 0 ? [readerClosesAfter] : []];
@@ -110,7 +109,7 @@ async function runCall(
   let reply = await agent.checkpoint({
     ...plan.caller,
     ...options.output,
-    ...{ workFd, nr: checkpointNr, pid: options.named, pauseAt: pauses[0] },
+    ...{ workFd, nr: options.checkpointNr, pid: options.named, pauseAt: pauses[0] },
     // The handler is installed; the signal itself comes from the action.
     handledSignal: handled && SIGNALS[handled],
   });
@@ -126,7 +125,7 @@ async function runCall(
     }
     let wait = isLate;
     for (const action of whileBlocked.filter((one) => one.at === at)) {
-      const result = await doAction(action, { agent, pid, checkpointNr, paused, userfaultfd, workFd });
+      const result = await doAction(agent, action, { ...options, paused, workFd });
       event = result.event ?? event;
       if (result.checkpoint) others.push(result.checkpoint);
       // A signal ends the call though nobody reads on.
@@ -169,16 +168,6 @@ export async function resolvePid(
   }
 }
 
-interface ActionContext {
-  readonly agent: GuestAgent;
-  readonly pid: number;
-  readonly checkpointNr: number;
-  readonly paused: PausedCall;
-  readonly userfaultfd: number | undefined;
-  /** The eventfd that the caller's io_uring polls. */
-  readonly workFd: number | undefined;
-}
-
 interface ActionResult {
   /** What the target did next, where it ran on or ended. */
   readonly event?: TargetEvent;
@@ -195,8 +184,14 @@ const UFFDIO_UNREGISTER = 0x8010aa01;
  *
  * @throws {AgentError} when the guest cannot do it
  */
-async function doAction(action: PlannedAction, context: ActionContext): Promise<ActionResult> {
-  const { agent, pid } = context;
+async function doAction(
+  agent: GuestAgent,
+  action: PlannedAction,
+  { pid, checkpointNr: nr, paused, userfaultfd, workFd = -1 }: MakeCallOptions & {
+    paused: PausedCall;
+    workFd: number | undefined;
+  },
+): Promise<ActionResult> {
   switch (action.do) {
     case "nothing":
       return {};
@@ -207,10 +202,10 @@ async function doAction(action: PlannedAction, context: ActionContext): Promise<
       await agent.cont(pid);
       return { event: await agent.event() };
     case "signal":
-      await agent.signal(context.paused.caller, SIGNALS[action.signal ?? "SIGKILL"]);
+      await agent.signal(paused.caller, SIGNALS[action.signal ?? "SIGKILL"]);
       return {};
     case "checkpoint":
-      return { checkpoint: await agent.checkpoint({ nr: context.checkpointNr, pid }) };
+      return { checkpoint: await agent.checkpoint({ nr, pid }) };
     case "poke":
       await agent.poke(pid, action.address, Uint8Array.of(action.value ?? 0));
       return {};
@@ -219,7 +214,7 @@ async function doAction(action: PlannedAction, context: ActionContext): Promise<
       await adviseProcess(agent, pid, action.do, action);
       return {};
     case "work":
-      await agent.call("write", context.workFd ?? -1, new Uint8Array(BigUint64Array.of(1n).buffer), 8);
+      await agent.call("write", workFd, new Uint8Array(BigUint64Array.of(1n).buffer), 8);
       return {};
     case "unlink":
       await agent.call("unlink", action.path);
@@ -228,7 +223,7 @@ async function doAction(action: PlannedAction, context: ActionContext): Promise<
       await agent.call("rename", action.path, action.newPath);
       return {};
     case "unregister":
-      await unregister(context, action);
+      await unregister(agent, pid, { ...action, userfaultfd });
       return {};
   }
 }
@@ -258,8 +253,9 @@ export async function adviseProcess(
 
 /** Another process takes the target's userfaultfd over, as a monitor of it would have it. */
 async function unregister(
-  { agent, pid, userfaultfd = -1 }: ActionContext,
-  { address, length }: PlannedAction,
+  agent: GuestAgent,
+  pid: number,
+  { userfaultfd = -1, address, length }: MemoryRange & { userfaultfd: number | undefined },
 ): Promise<void> {
   const { result: pidfd } = await agent.call("pidfd_open", pid, 0);
   const { result: fd } = await agent.call("pidfd_getfd", pidfd, userfaultfd, 0);
