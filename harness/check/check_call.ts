@@ -8,26 +8,23 @@ import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 import type { MadeCall } from "../run/case/make_call.ts";
 import { callFinding, checkNothingWritten, checkReply } from "./check_reply.ts";
 
-interface ReferenceImages {
-  readonly before: Uint8Array;
-  /** After it; undefined when the target was no longer there. */
-  readonly after: Uint8Array | undefined;
-}
-
 /** Findings that many images may add. */
 const MAX_FINDINGS = 5;
 
-/** Holds a call that a stop described against what had to come of it. */
+/**
+ * Holds a call that a stop described against what had to come of it, and against images of before and after it; there is
+ * none of after it when the target was no longer there.
+ */
 export function checkCall(
   plan: CallPlan,
   made: MadeCall,
-  { dialect, ...references }: ReferenceImages & { readonly dialect: Dialect },
+  { before, after, dialect }: { before: Uint8Array; after: Uint8Array | undefined; dialect: Dialect },
 ): Finding[] {
   const expected = { ...plan.outcome, times: plan.caller.times };
   const findings = [...checkReply(made.reply, expected, dialect), ...made.findings];
   findings.push(...outputFindings(plan, made));
   const referenceOf = (sees: "before" | "after" = "before"): Uint8Array =>
-    sees === "after" ? references.after ?? references.before : references.before;
+    sees === "after" ? after ?? before : before;
   const reference = referenceOf(plan.outcome.sees);
   if (plan.outcome.written === "whole") {
     findings.push(...wholeFindings(made.image, reference, made.reply));
@@ -35,7 +32,13 @@ export function checkCall(
     // What a target that runs on has changed meanwhile is in the image from then on.
     const certain = plan.target === "continued" ? plan.whileBlocked[0]?.at : plan.outcome.tornAt;
     // Behind a call whose reader went away in its middle the others write nothing.
-    const images = partsOf(made.image, plan.output.readerClosesAfter === undefined ? plan.caller.times : 1);
+    const times = plan.output.readerClosesAfter === undefined ? plan.caller.times : 1;
+    // Several calls that fail alike leave one beginning of an image behind the other.
+    const length = Math.ceil(made.image.length / times);
+    const images = Array.from(
+      { length: times },
+      (_, index) => made.image.subarray(index * length, (index + 1) * length),
+    );
     findings.push(
       ...images.flatMap((image) => truncatedImageFindings(image, reference, certain)).slice(0, MAX_FINDINGS),
     );
@@ -81,10 +84,4 @@ function wholeFindings(image: Uint8Array, reference: Uint8Array, reply: Checkpoi
     }
   }
   return findings;
-}
-
-/** Several calls that fail alike leave one beginning of an image behind the other. */
-function partsOf(image: Uint8Array, times: number): Uint8Array[] {
-  const length = Math.ceil(image.length / times);
-  return Array.from({ length: times }, (_, index) => image.subarray(index * length, (index + 1) * length));
 }

@@ -11,6 +11,9 @@ import { formatDuration, someNames } from "../run/quantity.ts";
 
 const WORDS = { pass: "ok  ", fail: "FAIL", missing: "miss" } as const;
 const STYLES = { pass: "pass", fail: "fail", missing: "skip" } as const;
+const CHANGE_STYLES: Readonly<Partial<Record<ChangeKind, "fail" | "pass">>> = {
+  ...{ "fixed": "pass", "new failure": "fail", "still failing": "fail", "conflict": "fail" },
+};
 const CHANGES_SHOWN = 30;
 const NAMES_SHOWN = 4;
 const JOBS_SHOWN = 8;
@@ -62,7 +65,7 @@ export function printNightly(result: NightlyResult, options: PrintOptions): void
   const groups = groupChanges(changes);
   for (const { change, scenarios } of groups.slice(0, CHANGES_SHOWN)) {
     const what = [change.job, someNames(scenarios, NAMES_SHOWN)].join(" ").trimEnd();
-    print(`${terminal.style(change.kind, styleOf(change.kind))}: ${what}: ${change.text}`);
+    print(`${terminal.style(change.kind, CHANGE_STYLES[change.kind] ?? "skip")}: ${what}: ${change.text}`);
     for (const entry of change.changed) if (entry.files) print(`      ${changedText(entry)}`);
     if (change.kind !== "fixed" && change.kind !== "missing") print(`      ${change.reproduce}`);
   }
@@ -118,11 +121,6 @@ function timeLines({ run, jobs }: NightlyResult): string[] {
       ]
       : [],
   ];
-}
-
-function styleOf(kind: ChangeKind): "fail" | "skip" | "pass" {
-  if (kind === "fixed") return "pass";
-  return kind === "new failure" || kind === "still failing" || kind === "conflict" ? "fail" : "skip";
 }
 
 /** The exit status of a nightly run: what is missing is no pass. */

@@ -32,7 +32,11 @@ export function ktapReport({ jobs }: ResultTree): string {
 function jobLines(job: ReportJob, number: number): string[] {
   const { name, scenarios } = job;
   const inner = scenarios.flatMap((scenario, index) => scenarioLines(scenario, index + 1));
-  const why = failedAsWhole(job) ? wholeLines(job) : [];
+  const { reason = "", failure, reproduce } = job;
+  const lines = [...reason.split("\n"), ...failure?.logTail.slice(-MAX_LINES) ?? []].filter((line) =>
+    line !== ""
+  );
+  const why = failedAsWhole(job) ? diagnostics([...lines, `reproduce: ${reproduce}`]) : [];
   const nested = scenarios.length === 0 ? [] : [
     "  KTAP version 1",
     `  # Subtest: ${description(name)}`,
@@ -47,11 +51,6 @@ function directiveOf(job: ReportJob): string | undefined {
   if (status === "missing") return `ERROR ${jobReason(job)}`;
   if (status === "pass" || failure === undefined || failure.kind === "test") return undefined;
   return failure.kind === "deadline" ? `TIMEOUT ${reason}` : `ERROR ${jobReason(job)}`;
-}
-
-function wholeLines({ reason = "", failure, reproduce }: ReportJob): string[] {
-  const lines = [...reason.split("\n"), ...failure?.logTail.slice(-MAX_LINES) ?? []];
-  return diagnostics([...lines.filter((line) => line !== ""), `reproduce: ${reproduce}`]);
 }
 
 function scenarioLines(scenario: ReportScenario, number: number): string[] {

@@ -14,13 +14,6 @@ function isCapable(stream: Stream, env: Environment): boolean {
   return stream.isTerminal() && env.get("TERM") !== "dumb";
 }
 
-/** NO_COLOR (https://no-color.org) and then FORCE_COLOR have the last word. */
-function mayColour(stream: Stream, env: Environment): boolean {
-  if (env.get("NO_COLOR")) return false;
-  const forced = env.get("FORCE_COLOR");
-  return forced ? forced !== "0" : isCapable(stream, env);
-}
-
 /** What a {@linkcode Terminal} writes to, as standard output and standard error are. */
 interface Stream {
   isTerminal(): boolean;
@@ -56,7 +49,9 @@ export class Terminal {
     this.#out = out;
     this.#err = err;
     this.#statusOnTerminal = isCapable(err, env);
-    this.#colour = mayColour(out, env);
+    // NO_COLOR (https://no-color.org) and then FORCE_COLOR have the last word.
+    const forced = env.get("FORCE_COLOR");
+    this.#colour = !env.get("NO_COLOR") && (forced ? forced !== "0" : isCapable(out, env));
   }
 
   result(line: string): void {

@@ -41,13 +41,9 @@ export const reportCommand: Command = defineCommand({
     // From standard output the page may go anywhere.
     const base = out === undefined ? resolve(place) : relative(dirname(resolve(out)), resolve(place)) || ".";
     const bytes = new TextEncoder().encode(FORMATS[format]!(await readResultTree(path), origin, base));
-    if (out === undefined) await writeAll(bytes);
-    else await writeWhole(out, bytes);
+    if (out !== undefined) await writeWhole(out, bytes);
+    // As it is: a pipe may take less than all at once.
+    else for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
     return EXIT_STATUS.pass;
   },
 });
-
-/** To standard output, as it is: a pipe may take less than all at once. */
-async function writeAll(bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
-}

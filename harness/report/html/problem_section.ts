@@ -103,8 +103,8 @@ export function problemSection(problem: Problem, link: FileLink): Markup {
     }<br><code>${scenario?.reproduce ?? job.reproduce}</code></li>`
   );
   const changes = changed.map((entry) =>
-    markup`<tr><td>${entry.name}</td><td><code>${digest(entry.before)}</code></td><td><code>${
-      digest(entry.after)
+    markup`<tr><td>${entry.name}</td><td><code>${entry.before?.slice(0, 12) ?? "none"}</code></td><td><code>${
+      entry.after?.slice(0, 12) ?? "none"
     }</code></td><td>${linesOf(entry.commits)}</td><td>${linesOf(entry.files)}</td></tr>`
   );
   return markup`<article class="card bad long" id="${id}"><div class="problem-head">${
@@ -129,10 +129,6 @@ ${
       }</h4><ul>${others}</ul>${omitted(rest.length - others.length, "are not listed")}`
   }
 </article>`;
-}
-
-function digest(text: string | undefined): string {
-  return text === undefined ? "none" : text.slice(0, 12);
 }
 
 /** Names, a line each; of many the first. */
@@ -184,8 +180,10 @@ function findingTable(findings: readonly Finding[]): Markup {
   const rows = findings.slice(0, MAX_FINDINGS).map((finding) => {
     const { id, verdict, path, offset, expected = "", actual = "" } = finding;
     return markup`<tr><td><code>${id}</code><br><small class="soft">${verdict}</small></td><td><code>${
-      breakable(path)
-    }</code></td><td data-name="offset">${offset}</td>
+      // A narrow column may break it between its parts.
+      path.split(/(?<=[/:])/).map((part) =>
+        markup`${part}<wbr>`
+      )}</code></td><td data-name="offset">${offset}</td>
 <td data-name="expected"><code>${expected}</code></td><td data-name="actual"><code>${
       markDifferences(actual, expected)
     }</code></td><td>${meaning(finding)}</td></tr>`;
@@ -198,11 +196,6 @@ function findingTable(findings: readonly Finding[]): Markup {
     })
   }
 ${omitted(findings.length - rows.length, "findings are in findings.json")}`;
-}
-
-/** A path that a narrow column may break between its parts. */
-function breakable(path: string): Markup {
-  return markup`${path.split(/(?<=[/:])/).map((part) => markup`${part}<wbr>`)}`;
 }
 
 /** What the finding says, and where the format has a rule of that name what breaks it. */

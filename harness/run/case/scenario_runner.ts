@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { type KernelSeries, POSTED_SERIES } from "../../../lib/abi/series.ts";
+import { POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { KernelObservation } from "../../../lib/compare/observation.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { type Scenario, selfScenario } from "../../../lib/model/scenario.ts";
@@ -11,7 +11,6 @@ import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { installFiles } from "../guest/scenario_files.ts";
 import { withPageLeakCheck } from "../../check/leaks/check_page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
-import type { Platform } from "../platform.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import type { CaseOutcome, GuestKernel, SecondCheck } from "./case_outcome.ts";
 import { type CaseOptions, runCase } from "./run_case.ts";
@@ -60,20 +59,20 @@ export function scenarioRunner(
 /** What a booted guest says of its kernel and processor. */
 export async function guestKernel(guest: Guest, prepared: PreparedGuest): Promise<GuestKernel> {
   const dialect = prepared.compileTarget.dialect ?? "port";
+  const { platform: { series, name } } = prepared;
+  const { release } = guest.agent.info;
+  // The scenarios were compiled for the platform's series before the guest could be asked.
+  if (dialect === "port" && modelSeries(release).series !== series) {
+    throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
+  }
   return {
     arch: prepared.platform.kernel,
-    series: dialect === "v11" ? POSTED_SERIES : seriesOf(guest.agent.info.release, prepared.platform),
+    series: dialect === "v11" ? POSTED_SERIES : series,
     dialect,
     checkpointNr: prepared.checkpointNr,
     revision: prepared.revision,
     observed: await observeKernel(guest.agent),
   };
-}
-
-function seriesOf(release: string, { series, name }: Platform): KernelSeries {
-  // The scenarios were compiled for the platform's series before the guest could be asked.
-  if (modelSeries(release).series === series) return series;
-  throw new UsageError(`Linux ${release} runs where ${name} was to be judged by the model of ${series}`);
 }
 
 /** What a kernel says of itself; one of 2.6.28 has no zero page. */
