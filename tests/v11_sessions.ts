@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { observeKernel } from "../harness/run/case/scenario_runner.ts";
-import type { CaseOutcome } from "../harness/run/case/case_outcome.ts";
+import type { CaseOutcome } from "../harness/run/case/observe_checkpoint.ts";
 import { type CaseOptions, runCase } from "../harness/run/case/run_case.ts";
 import { replayAgent } from "../harness/run/case/testing/replay_agent.ts";
 import type { Session, SessionKernel, SessionStop } from "../harness/run/case/testing/session.ts";

@@ -6,12 +6,11 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { readCatalogue } from "../harness/run/catalogue.ts";
-import type { CaseOutcome } from "../harness/run/case/case_outcome.ts";
+import { readCatalogue, unmetNeed } from "../harness/run/catalogue.ts";
+import type { CaseOutcome } from "../harness/run/case/observe_checkpoint.ts";
 import type { Session } from "../harness/run/case/testing/session.ts";
 import { synthesizeSession } from "../harness/run/case/testing/synthesize_session.ts";
 import { PLATFORMS } from "../harness/run/platform.ts";
-import { unmetNeed } from "../harness/run/unmet_needs.ts";
 import { PAGE_SIZE } from "../lib/abi/arch.ts";
 import { SOURCES } from "../lib/compare/byte_coverage.ts";
 import { unpackFixture } from "../lib/compare/testing/recorded_case.ts";

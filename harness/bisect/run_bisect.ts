@@ -8,8 +8,7 @@ import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskNearlyFull } from "../../vm/kernel/build/build_error.ts";
 import { nameOfSuite } from "../nightly/plan/matrix.ts";
 import { suiteCommand } from "../nightly/plan/plan_jobs.ts";
-import { endOfJob, JOB_LOG, type JobRunner } from "../nightly/run/judge_job.ts";
-import { JobTemp } from "../nightly/run/job_temp.ts";
+import { endOfJob, JOB_LOG, type JobRunner, JobTemp } from "../nightly/run/judge_job.ts";
 import type { Terminal } from "../report/terminal.ts";
 import {
   type BisectAnswer,

@@ -8,7 +8,7 @@ import type { ProgramScenario } from "../../lib/model/scenario.ts";
 import { type LoadedSegment, readElf } from "../../vm/host/elf_file.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
-import type { SecondCheck } from "../run/case/case_outcome.ts";
+import type { SecondCheck } from "../run/case/observe_checkpoint.ts";
 
 /** The debugger, and the Python modules without which it does not start. */
 export const GDB: ProgramScenario = {

@@ -5,10 +5,19 @@ import { fromFileUrl } from "@std/path";
 import { parseJson } from "../../lib/schema.ts";
 import { readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { UsageError } from "../../vm/host/errors.ts";
-import { addCoverage, branchShare, type Coverage, coverageLcov, formatShare, lineShare } from "./coverage.ts";
+import {
+  addCoverage,
+  branchShare,
+  type Coverage,
+  coverageLcov,
+  explainLines,
+  formatShare,
+  lineShare,
+  readUnreachableLines,
+  UNREACHABLE_LINES,
+} from "./coverage.ts";
 import { coveragePage } from "./coverage_page.ts";
 import { parseGcov } from "./read_coverage.ts";
-import { explainLines, readUnreachableLines, UNREACHABLE_LINES } from "./unreachable.ts";
 
 /** What gcov prints of a file of two lines with code, and of a header that nobody asked for. */
 function gcov(first: number, second: number): string {

@@ -65,8 +65,8 @@ async function coverageNotes({ coverageNotes: root }: KernelBuild): Promise<stri
 /** The parts of gcov's JSON that are used (gcov(1), "JSON intermediate format"). */
 interface GcovOutput {
   readonly files: {
-    file: string;
-    lines: { line_number: number; count: number; branches: { count: number }[] }[];
+    readonly file: string;
+    readonly lines: readonly { line_number: number; count: number; branches: readonly { count: number }[] }[];
   }[];
 }
 

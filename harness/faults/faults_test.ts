@@ -7,8 +7,14 @@ import { checkpointReply } from "../../vm/agent/testing/checkpoint_reply.ts";
 import type { Step } from "../../lib/model/scenario.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
-import { faultSites, formatOutcomes, newFaultTally, replyFindings, sweepFaults } from "./sweep_faults.ts";
-import { sweepSkipReason } from "./fault_scenarios.ts";
+import {
+  faultSites,
+  formatOutcomes,
+  newFaultTally,
+  replyFindings,
+  sweepFaults,
+  sweepSkipReason,
+} from "./sweep_faults.ts";
 
 const LOG = `[    2.1] FAULT_INJECTION: forcing a failure.
 [    2.1] name failslab, interval 1, probability 0, space 0, times 0

@@ -8,12 +8,12 @@ import type { Finding } from "../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../run/case/make_call.ts";
 import type { Guest } from "../run/guest/guest.ts";
-import type { ObservedCheckpoint } from "../run/case/observe_checkpoint.ts";
-import type { StopOutcome } from "../run/case/case_outcome.ts";
+import type { ObservedCheckpoint, StopOutcome } from "../run/case/observe_checkpoint.ts";
 import { LogReader } from "../triage/log_reader.ts";
 import { callFinding } from "../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
 import { isOwnFunction, stackFrame } from "../triage/splat.ts";
+import type { Scenario, Step } from "../../lib/model/scenario.ts";
 
 interface FaultTally {
   faults: number;
@@ -169,4 +169,35 @@ export function faultSites(log: string): string[] {
     frames = undefined;
   }
   return sites;
+}
+
+/**
+ * Scenarios that together come to every allocation of the call: records alone, pages to be brought in from
+ * swap, names of files, an LDT, FPU state, pages in more than one chunk.
+ */
+const NAMES: readonly string[] = [
+  "minimal",
+  "page_states",
+  "file_private",
+  "ldt_one",
+  "ldt_full",
+  "registers_avx",
+  "swap_anon",
+  "swap_file_copies",
+  "swap_loop",
+  "fork_files",
+  "tls_all",
+];
+
+/** The scenarios of a catalogue that are swept when none are named. */
+export function faultScenarios(catalogue: readonly Scenario[]): Scenario[] {
+  return catalogue.filter(({ name }) => NAMES.includes(name));
+}
+
+/** Why a scenario has nothing to sweep; undefined when it has a stop that is checkpointed whole from outside. */
+export function sweepSkipReason({ program, steps = [] }: Scenario): string | undefined {
+  const isWhole = (step: Step): boolean =>
+    step.op === "stop" && (step.expect ?? "ok") === "ok" && step.call === undefined && step.to === undefined;
+  if (program || steps.some(isWhole)) return undefined;
+  return "has no plain stop that is checkpointed whole";
 }

@@ -4,11 +4,17 @@ import { cp } from "node:fs/promises";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
-import type { NightlyJob, NightlyResult, NightlyRun } from "./nightly_result.ts";
+import {
+  endedJob,
+  type NightlyJob,
+  type NightlyPlan,
+  type NightlyResult,
+  type NightlyRun,
+  type PlannedJob,
+} from "./nightly_result.ts";
 import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
 import { RunDirectory } from "./run/run_directory.ts";
-import { endedJob, type NightlyPlan, type PlannedJob } from "./plan/planned_job.ts";
 
 interface MergeOptions {
   /** Directories of nightly runs: shards, whole ones, some that were cut short. */

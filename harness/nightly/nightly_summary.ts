@@ -2,9 +2,8 @@
 
 import { DISK_FULL_HINT } from "../../vm/kernel/build/build_error.ts";
 import { EXIT_STATUS, type ExitStatus } from "../../vm/host/errors.ts";
-import type { ChangeKind, NightlyJob, NightlyResult } from "./nightly_result.ts";
+import type { ChangeKind, NightlyJob, NightlyPlan, NightlyResult } from "./nightly_result.ts";
 import type { Terminal } from "../report/terminal.ts";
-import type { NightlyPlan } from "./plan/planned_job.ts";
 import { jobBreakdown } from "./build_nightly_result.ts";
 import { changedText, groupChanges } from "./history/compare_history.ts";
 import { formatDuration, someNames } from "../run/quantity.ts";

@@ -7,8 +7,7 @@ import { parseVersioned } from "../../vm/host/versioned_json.ts";
 import { NIGHTLY_RESULT_FORMAT } from "../nightly/nightly_result.ts";
 import { RUN_RESULT_FORMAT } from "../run/run_result.ts";
 import { listProblems, realityText } from "./problems.ts";
-import { readResultTree } from "./read_result_tree.ts";
-import { treeOfRun } from "./result_tree.ts";
+import { readResultTree, treeOfRun } from "./result_tree.ts";
 import { recordedTree, singleRun } from "./testing/sample_tree.ts";
 
 async function nightlyText(): Promise<string> {

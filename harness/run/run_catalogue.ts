@@ -10,7 +10,7 @@ import { parseSplats } from "../triage/parse_splats.ts";
 import type { Splat } from "../triage/splat.ts";
 import type { AllowedSplat } from "../triage/splat_allowlist.ts";
 import { splatRecord } from "./result_text.ts";
-import type { CaseOutcome } from "./case/case_outcome.ts";
+import type { CaseOutcome } from "./case/observe_checkpoint.ts";
 import type { Guest } from "./guest/guest.ts";
 import {
   faultResult,

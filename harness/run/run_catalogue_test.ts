@@ -6,7 +6,7 @@ import { AgentError } from "../../vm/agent/agent_session.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { Guest } from "./guest/guest.ts";
 import { HarnessFault, isClean, type ScenarioResult } from "./scenario_result.ts";
-import type { CaseOutcome } from "./case/case_outcome.ts";
+import type { CaseOutcome } from "./case/observe_checkpoint.ts";
 import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
 
 function scenario(name: string): Scenario {

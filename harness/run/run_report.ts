@@ -13,7 +13,7 @@ import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats, failureLines, resultLine, wasRun } from "./result_text.ts";
-import type { StopOutcome } from "./case/case_outcome.ts";
+import type { StopOutcome } from "./case/observe_checkpoint.ts";
 import {
   failingSplats,
   RUN_RESULT_FORMAT,

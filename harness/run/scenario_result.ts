@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
-import type { CaseOutcome } from "./case/case_outcome.ts";
+import type { CaseOutcome } from "./case/observe_checkpoint.ts";
 import type { ScenarioRecord } from "./run_result.ts";
 
 /** One scenario's result: what is recorded of it, and what is too much for that. */

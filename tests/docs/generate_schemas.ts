@@ -5,13 +5,13 @@
  *
  * @module
  */
+import type * as v from "valibot";
 import { fromFileUrl } from "@std/path";
 import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
-import type * as v from "valibot";
 import { ERRNO_NAME, FILE_NAME, NAME, OUTCOME, PAGE_COUNT, PAGE_SET } from "../../lib/model/fields.ts";
 import { SCENARIO } from "../../lib/model/scenario.ts";
 import { STEPS } from "../../lib/model/steps/steps.ts";
-import { UNREACHABLE_LINES } from "../../harness/coverage/unreachable.ts";
+import { UNREACHABLE_LINES } from "../../harness/coverage/coverage.ts";
 import { NIGHTLY_RESULT } from "../../harness/nightly/nightly_result.ts";
 import { MATRIX } from "../../harness/nightly/plan/matrix.ts";
 import { RUN_RESULT } from "../../harness/run/run_result.ts";

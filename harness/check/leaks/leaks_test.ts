@@ -4,11 +4,12 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   lastPidOf,
   leakedPages,
+  leakingFunction,
   nameScenarios,
   pageLeakFindings,
+  parsePageReferences,
   unmappedAnonymousPages,
 } from "./page_leaks.ts";
-import { leakingFunction, parsePageReferences } from "./check_page_leaks.ts";
 
 Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {
   const [MMAP, ANON, SWAPCACHE] = [1n << 11n, 1n << 12n, 1n << 13n];

@@ -10,9 +10,8 @@ import { type Command, defineCommand, existing, TIME, value, values } from "../o
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { mountHostFiles } from "../../run/guest/host_files.ts";
-import { explainRefusal } from "../../run/case/explain_refusal.ts";
+import { explainRefusal, ProgramEndedError, runProgram } from "../../run/case/run_program.ts";
 import { guestKernel } from "../../run/case/scenario_runner.ts";
-import { ProgramEndedError, runProgram } from "../../run/case/run_program.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 

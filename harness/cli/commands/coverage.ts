@@ -9,15 +9,15 @@ import {
   branchShare,
   type Coverage,
   coverageLcov,
+  explainLines,
   formatShare,
   lineShare,
+  readUnreachableLines,
 } from "../../coverage/coverage.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
-import { explainLines, readUnreachableLines } from "../../coverage/unreachable.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
-import { faultScenarios } from "../../faults/fault_scenarios.ts";
-import { newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
+import { faultScenarios, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import { type Command, defineCommand } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FILTER_WORDS, OUT_OPTION } from "../shared_options.ts";

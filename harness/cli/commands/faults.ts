@@ -3,8 +3,13 @@
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { EXIT_STATUS, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
-import { faultScenarios, sweepSkipReason } from "../../faults/fault_scenarios.ts";
-import { formatOutcomes, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
+import {
+  faultScenarios,
+  formatOutcomes,
+  newFaultTally,
+  sweepFaults,
+  sweepSkipReason,
+} from "../../faults/sweep_faults.ts";
 import { type Command, defineCommand, flag, oneOf, optionArgs, value } from "../options.ts";
 import {
   ACCELERATOR_OPTION,

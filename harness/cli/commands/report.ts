@@ -8,8 +8,7 @@ import { jsonlReport } from "../../report/jsonl_report.ts";
 import { junitReport } from "../../report/junit_report.ts";
 import { KCIDB_ORIGIN, kcidbReport } from "../../report/kcidb_report.ts";
 import { ktapReport } from "../../report/ktap_report.ts";
-import { readResultTree } from "../../report/read_result_tree.ts";
-import type { ResultTree } from "../../report/result_tree.ts";
+import { readResultTree, type ResultTree } from "../../report/result_tree.ts";
 import { textReport } from "../../report/text_report.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 

@@ -9,13 +9,13 @@ import {
   DIGEST_NAMES,
   type JobDigests,
   type NightlyJob,
+  type NightlyPlan,
   type NightlyRun,
   REVISION,
   type Revision,
   type RunReference,
   type TrendPoint,
 } from "../nightly_result.ts";
-import type { NightlyPlan } from "../plan/planned_job.ts";
 import type { ScenarioRecord } from "../../run/run_result.ts";
 
 /** One job in one run of the past. */

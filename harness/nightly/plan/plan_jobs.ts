@@ -9,7 +9,7 @@ import { digestOf } from "../../../vm/host/digest.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { digestOfContents, digestOfFiles, filesBelow, harnessDigest } from "./harness_digest.ts";
 import type { CkptestSuite, JobRequest, MatrixKernel, MatrixSuite } from "./matrix.ts";
-import type { Inputs, JobCommand, PlannedJob } from "./planned_job.ts";
+import type { Inputs, JobCommand, JobDigests, PlannedJob } from "../nightly_result.ts";
 import { exists } from "@std/fs";
 import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
@@ -18,7 +18,6 @@ import { runGit } from "../../../vm/host/run_git.ts";
 import { type KernelPlan, planKernel } from "../../../vm/kernel/build/build_kernel.ts";
 import { formatKernelConfig } from "../../../vm/kernel/config/kernel_config.ts";
 import { flavourMakeVariables, type KernelFlavour } from "../../../vm/kernel/config/kernel_flavour.ts";
-import type { JobDigests } from "../nightly_result.ts";
 
 type Place = NonNullable<JobRequest["on"]>;
 

@@ -6,7 +6,7 @@ import { runCommand } from "../../../vm/host/run_command.ts";
 import { fetchGitTree } from "./plan_jobs.ts";
 import { History } from "../history/history.ts";
 import { checkScenarios, planRun, type PlanRunOptions } from "./plan_run.ts";
-import type { NightlyPlan, PlannedJob } from "./planned_job.ts";
+import type { NightlyPlan, PlannedJob } from "../nightly_result.ts";
 import { NightlyFixture } from "../testing/nightly_fixture.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 

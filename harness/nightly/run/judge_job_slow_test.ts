@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CKPTEST_RUNNER, type JobEnd, type JobPlace } from "./judge_job.ts";
-import type { JobCommand } from "../plan/planned_job.ts";
+import type { JobCommand } from "../nightly_result.ts";
 
 /** Runs a job in a directory of its own, and gives its log too. */
 async function runJob(command: JobCommand, place: Partial<JobPlace> = {}): Promise<JobEnd & { log: string }> {

@@ -10,9 +10,10 @@ import {
   NIGHTLY_JOB,
   NIGHTLY_RESULT_FORMAT,
   type NightlyJob,
+  type NightlyPlan,
   type NightlyResult,
+  PLAN_FORMAT,
 } from "../nightly_result.ts";
-import { type NightlyPlan, PLAN_FORMAT } from "../plan/planned_job.ts";
 
 /** The file of the page for people. */
 export const PAGE = "report.html";

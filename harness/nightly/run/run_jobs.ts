@@ -3,14 +3,12 @@
 import { join } from "@std/path";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel/build/build_error.ts";
-import type { NightlyJob } from "../nightly_result.ts";
-import { JOB_LOG, type JobEnd, type JobRunner, judgeJob, unbuiltJob } from "./judge_job.ts";
+import { endedJob, type NightlyJob, type PlannedJob } from "../nightly_result.ts";
+import { JOB_LOG, type JobEnd, type JobRunner, JobTemp, judgeJob, unbuiltJob } from "./judge_job.ts";
 import type { RunDirectory } from "./run_directory.ts";
 import { INTERRUPT_SIGNALS } from "../../run/on_interrupt.ts";
-import { JobTemp } from "./job_temp.ts";
 import { formatDuration } from "../../run/quantity.ts";
 import { expectedSeconds } from "../plan/job_durations.ts";
-import { endedJob, type PlannedJob } from "../plan/planned_job.ts";
 import type { Terminal } from "../../report/terminal.ts";
 
 /** How jobs are run. */

@@ -5,7 +5,7 @@ import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { isDiskFull } from "../../../vm/kernel/build/build_error.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";
-import type { NightlyJob, NightlyResult } from "../nightly_result.ts";
+import type { NightlyJob, NightlyPlan, NightlyResult } from "../nightly_result.ts";
 import type { Terminal } from "../../report/terminal.ts";
 import { buildNightlyResult, timeBreakdown } from "../build_nightly_result.ts";
 import type { History } from "../history/history.ts";
@@ -13,7 +13,6 @@ import { TRIED_AGAIN } from "./judge_job.ts";
 import { RunDirectory } from "./run_directory.ts";
 import { type JobSettings, runJobs } from "./run_jobs.ts";
 import { jobLine } from "../nightly_summary.ts";
-import type { NightlyPlan } from "../plan/planned_job.ts";
 
 /** What {@linkcode runNightly} takes. */
 export interface RunNightlyOptions extends JobSettings {

@@ -6,7 +6,7 @@ import { RUN_RESULT_SCHEMA, type RunResult, type ScenarioRecord } from "../../ru
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { type CommandOutcome, readOutcome } from "../../run/command_outcome.ts";
 import type { JobEnd, JobPlace, JobRunner } from "../run/judge_job.ts";
-import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../plan/planned_job.ts";
+import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../nightly_result.ts";
 import { digestOf } from "../../../vm/host/digest.ts";
 
 /** What scripted jobs do, by name. */

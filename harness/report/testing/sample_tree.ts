@@ -6,8 +6,7 @@
  */
 import { fromFileUrl } from "@std/path";
 import type { RunResult, ScenarioRecord } from "../../run/run_result.ts";
-import { readResultTree } from "../read_result_tree.ts";
-import { type ResultTree, treeOfRun } from "../result_tree.ts";
+import { readResultTree, type ResultTree, treeOfRun } from "../result_tree.ts";
 
 /** One of the recorded trees. */
 export function recordedTree(name: "run" | "nightly"): Promise<ResultTree> {

@@ -11,7 +11,7 @@ import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import type { ResultItem } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
-import type { CaseOutcome } from "./case_outcome.ts";
+import type { CaseOutcome } from "./observe_checkpoint.ts";
 import { runCase, settingOf, setUpCase } from "./run_case.ts";
 import { isClean } from "../scenario_result.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { basename } from "@std/path";
-import { ERRNO } from "../../../lib/abi/errno.ts";
+import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { signalName } from "../../../lib/abi/signals.ts";
 import type { ProgramScenario } from "../../../lib/model/scenario.ts";
 import { AgentError } from "../../../vm/agent/agent_wires.ts";
@@ -9,8 +9,14 @@ import type { ExecOptions, StartedProgram } from "../../../vm/agent/agent_types.
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { callFinding, checkNothingWritten, checkReply } from "../../check/check_reply.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
-import { type CaseOutcome, type GuestKernel, judgeCheckpoint, type SecondCheck } from "./case_outcome.ts";
-import { observeCheckpoint, type ObservedCheckpoint } from "./observe_checkpoint.ts";
+import {
+  type CaseOutcome,
+  type GuestKernel,
+  judgeCheckpoint,
+  observeCheckpoint,
+  type ObservedCheckpoint,
+  type SecondCheck,
+} from "./observe_checkpoint.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
@@ -137,4 +143,56 @@ async function outputOf(agent: GuestAgent, { stdout, stderr }: StartedProgram): 
     texts.push(bytes.length > MAX_OUTPUT ? `${text}\n(it printed more)` : text);
   }
   return texts.map((text) => text === "" || text.endsWith("\n") ? text : `${text}\n`).join("");
+}
+
+/** What is wrong with a process, by what /proc shows of it; undefined when nothing of that kind is. */
+type Reason = (process: { readonly status: string; readonly maps: readonly string[] }) => string | undefined;
+
+/** A reason that is a mapping. */
+function mapping(what: string, isIt: (mapping: { isShared: boolean; name: string }) => boolean): Reason {
+  return ({ maps }) => {
+    for (const line of maps) {
+      const [, range, flags = "", name = ""] = /^(\S+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
+      if (isIt({ isShared: flags.endsWith("s"), name })) {
+        return `maps ${what}${name === "" ? "" : `, ${name}`} at ${range}`;
+      }
+    }
+    return undefined;
+  };
+}
+
+/** By errno, what checkpoint(2) refuses (docs/checkpoint.2.md): the first that is seen, else the last. */
+const REASONS: Readonly<Record<string, readonly Reason[]>> = {
+  EOPNOTSUPP: [
+    ({ status }) => {
+      const threads = Number(/^Threads:\s*(\d+)$/m.exec(status)?.[1]);
+      return threads > 1 ? `has ${threads} threads` : undefined;
+    },
+    () => "shares its address space with another process",
+  ],
+  ENOSYS: [
+    mapping("shared memory", ({ isShared }) => isShared),
+    () => "maps huge pages or a device",
+  ],
+  ENOENT: [mapping("a file that was deleted", ({ name }) => name.endsWith(" (deleted)"))],
+  EBADF: [
+    mapping("memory without a path", ({ name }) => name.startsWith("/memfd:")),
+    () => "maps a file that cannot be reached by its path",
+  ],
+  ENAMETOOLONG: [() => "maps a file whose path is too long"],
+  EFAULT: [() => "has a page in swap that cannot be read"],
+  EHWPOISON: [() => "has a page in memory that is broken"],
+};
+
+/** Why a process was not checkpointed, in one sentence; undefined when it was. */
+export function explainRefusal(name: string, { reply, raw }: ObservedCheckpoint): string | undefined {
+  if (reply.result >= 0n) return undefined;
+  const errno = errnoName(reply.errno);
+  const text = (file: string): string => new TextDecoder().decode(raw.proc.get(file));
+  const process = { status: text("status"), maps: text("maps").trimEnd().split("\n") };
+  const reasons = REASONS[errno]?.map((reason) => reason(process)) ?? [];
+  const why = reasons.find((reason) => reason !== undefined);
+  return why === undefined
+    ? `${name} could not be saved: checkpoint(2) failed with ${errno}`
+    : `${name} ${why}: checkpoint(2) refuses those, ${errno}`;
 }

@@ -9,7 +9,7 @@ import { isOlder, PORTED_SERIES, type PortedSeries } from "../../../lib/abi/seri
 import { channelFor, missingOptions, neededText } from "../../../vm/kernel/config/needed_options.ts";
 import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { isCompat, type Platform, withSeries } from "../platform.ts";
-import { configAt } from "../unmet_needs.ts";
+import { configAt } from "../catalogue.ts";
 
 /** What is known of a ready kernel before it is booted. */
 export interface UserKernelFile extends Pick<KernelFile, "release" | "config"> {

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "@std/fs";
-import { JobTemp } from "./job_temp.ts";
+import { JobTemp } from "./judge_job.ts";
 
 Deno.test("what a killed run left is removed by the next; what belongs to a running one stays", async () => {
   const base = await Deno.makeTempDir();
