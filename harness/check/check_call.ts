@@ -12,8 +12,8 @@ import { callFinding, checkNothingWritten, checkReply } from "./check_reply.ts";
 const MAX_FINDINGS = 5;
 
 /**
- * Holds a call that a stop described against what had to come of it, and against images of before and after it; there is
- * none of after it when the target was no longer there.
+ * Holds a call that a stop described against what had to come of it, and against images of before and after it; there
+ * is none of after it when the target was no longer there.
  */
 export function checkCall(
   plan: CallPlan,
