@@ -9,20 +9,25 @@ import { SUITES } from "./plan/matrix.ts";
 /** The commit of this project that ran, and the files that differ from it. */
 export const REVISION = object({ commit: TEXT, edited: list(TEXT) });
 
-const RUN = object({
+/** What a plan knows of the run, and the run of its plan. */
+const RUN_ENTRIES = {
   /** Name of the run in the history; sorts by the time it began. */
   id: TEXT,
   /** When it began, as Date.toISOString() writes it. */
   started: TEXT,
-  milliseconds: NUMBER,
   /** The matrix file, and its digest. */
   matrix: object({ path: TEXT, digest: TEXT }),
   /** Which part of the plan this run was to do; undefined for all of it, and after a merge. */
   shard: v.optional(object({ index: NUMBER, of: NUMBER })),
-  /** Directories that a merge took together. */
-  merged: v.optional(list(TEXT)),
   /** Undefined where the project is no git checkout, and after a merge. */
   revision: v.optional(REVISION),
+};
+
+const RUN = object({
+  ...RUN_ENTRIES,
+  milliseconds: NUMBER,
+  /** Directories that a merge took together. */
+  merged: v.optional(list(TEXT)),
   /** False when the run was stopped before its end: by the budget, by Ctrl-C, by a full disk. */
   complete: v.boolean("true or false"),
   /** Why it was stopped. */
@@ -218,12 +223,7 @@ export const PLAN_SCHEMA = 1;
 
 const PLAN = object({
   schema: v.literal(PLAN_SCHEMA, `${PLAN_SCHEMA}`),
-  /** Name of the run in the history. */
-  id: TEXT,
-  started: TEXT,
-  matrix: object({ path: TEXT, digest: TEXT }),
-  shard: v.optional(object({ index: NUMBER, of: NUMBER })),
-  revision: v.optional(REVISION),
+  ...RUN_ENTRIES,
   /** Contents behind digests of jobs, as far as they have names: of files a short digest, of options the value. */
   inputs: v.optional(record(v.string(), record(v.string(), TEXT))),
   /** Whether the selected jobs are all that the matrix has: no `--only`, no `--filter`, no shard. */

@@ -5,7 +5,7 @@ import { EXIT_STATUS, type ExitStatus, ExpectedError, UsageError } from "../../.
 import { endedJob, type JobFailureKind, type NightlyJob, type PlannedJob } from "../nightly_result.ts";
 import { readRunResult, type RunResult } from "../../run/run_result.ts";
 import { RunDirectory } from "./run_directory.ts";
-import { formatDuration } from "../../run/quantity.ts";
+import { formatDuration, someNames } from "../../run/quantity.ts";
 import { findTool } from "../../../vm/host/find_tool.ts";
 import { type CommandResult, runCommand } from "../../../vm/host/run_command.ts";
 import { type CommandOutcome, readOutcome } from "../../run/command_outcome.ts";
@@ -108,9 +108,8 @@ function failureOf(kind: JobFailureKind, end: JobEnd, log: string): NonNullable<
 function reasonOf({ lines, signal, outcome }: JobEnd, run: RunResult | undefined): string | undefined {
   const bad = run?.results.filter(({ status }) => status === "fail" || status === "lost") ?? [];
   if (bad.length > 0) {
-    const names = bad.slice(0, NAMES_SHOWN).map(({ scenario }) => scenario).join(", ");
-    const more = bad.length > NAMES_SHOWN ? " ..." : "";
-    return `${bad.length} of ${run!.results.length} scenarios failed: ${names}${more}`;
+    const names = someNames(bad.map(({ scenario }) => scenario), NAMES_SHOWN);
+    return `${bad.length} of ${run!.results.length} scenarios failed: ${names}`;
   }
   if (signal !== null) return `ended by ${signal}`;
   return outcome?.problem?.split("\n", 1)[0] ?? outcome?.findings?.[0]?.text ??

@@ -35,10 +35,10 @@ interface JobsOutcome {
   /** One for each job, in their order. */
   readonly jobs: readonly NightlyJob[];
   readonly stopped: string | undefined;
-  readonly buildSeconds: number;
+  readonly builds: number;
   readonly kernels: { readonly built: number; readonly cached: number; readonly failed: number };
   /** Spent on jobs that were ended before they were finished. */
-  readonly cutSeconds: number;
+  readonly cutShort: number;
 }
 
 /** Runs jobs side by side; kernels are built one at a time, each before its jobs. */
@@ -102,8 +102,8 @@ class JobScheduler {
     return {
       jobs: jobs.map((job) => this.#done.get(job.name) ?? endedJob(job, { status: "missing", reason })),
       stopped: this.#stopped,
-      buildSeconds: this.#buildSeconds,
-      cutSeconds: this.#cutSeconds,
+      builds: this.#buildSeconds,
+      cutShort: this.#cutSeconds,
       kernels: this.#countKernels(),
     };
   }

@@ -95,16 +95,12 @@ async function runLocked(options: RunNightlyOptions): Promise<NightlyResult> {
   for (const job of outcome.jobs) if (job.status === "missing") record(() => history.recordJob(plan.id, job));
   const wall = planSeconds + (performance.now() - begin) / 1000;
   const { stopped, kernels } = outcome;
+  const { id, started, matrix, shard, revision } = plan;
   const run = {
-    ...{ id: plan.id, started: plan.started, matrix: plan.matrix, slots, kernels, stopped },
-    ...{ revision: plan.revision, shard: plan.shard },
+    ...{ id, started, matrix, shard, revision, slots, kernels, stopped },
     milliseconds: Math.round(wall * 1000),
     complete: stopped === undefined && outcome.jobs.every(({ status }) => status !== "missing"),
-    spent: timeBreakdown({
-      ...{ wall, slots, planning, jobs: outcome.jobs },
-      builds: outcome.buildSeconds,
-      cutShort: outcome.cutSeconds,
-    }),
+    spent: timeBreakdown({ ...outcome, wall, slots, planning }),
   };
   record(() => history.endRun(plan.id, run));
   const result = await buildNightlyResult({
