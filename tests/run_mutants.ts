@@ -23,7 +23,7 @@ export async function survivorsOn(platforms: readonly string[]): Promise<string[
     const run = await prepareMutants(platform);
     const runner = new MutantRunner({ ...run, onProgress() {} });
     for (const mutant of run.mutants) {
-      if (mutant.equivalent !== undefined) continue;
+      if (mutant.platform !== platform || mutant.equivalent !== undefined) continue;
       const { verdict, by, finding, seconds } = await runner.run(mutant);
       console.log(`${mutant.name}: ${verdict} by ${by} in ${seconds.toFixed(1)} s: ${finding}`);
       if (verdict !== "killed") survivors.push(mutant.name);

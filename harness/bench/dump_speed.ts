@@ -6,7 +6,7 @@ import type { Scenario } from "../../lib/model/scenario.ts";
 import { encodeProgram } from "../../vm/agent/target_program.ts";
 import { runGdb } from "../check/gcore.ts";
 import type { Guest, GuestAgent } from "../run/guest/guest.ts";
-import { wordBytes } from "../run/case/make_call.ts";
+import { wordBytes } from "../run/case/call_output.ts";
 import { installFiles } from "../run/guest/scenario_files.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 

@@ -52,7 +52,7 @@ function ids(given: Given): string[] {
     },
     output: { kind: "pipe" },
     whileBlocked: given.target === "continued"
-      ? [{ at: 5000, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
+      ? [{ at: 5000, record: undefined, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
       : [],
     othersSee: given.othersSee ?? ["before", "before"],
     outcome: { name: "ok", written: "whole", sees: "before", why: "", ...given.outcome },

@@ -6,6 +6,7 @@ import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { editFiles, type OverlayFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { parsePlatforms } from "../run/platform.ts";
 import { runPlatform } from "../run/run_platform.ts";
 import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Mutant } from "./mutant.ts";
@@ -39,9 +40,14 @@ export async function mutantRequest(mutants: readonly Mutant[]): Promise<{ moreF
   return { moreFiles: await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants) };
 }
 
-/** The mutants that a platform must kill: they share a kernel. Those that are known to survive are not among them. */
+/** The mutants that share the kernel of a platform, its own among them; without those that are known to survive. */
 export function mutantsFor(platform: string, mutants: readonly Mutant[]): Mutant[] {
-  return mutants.filter((mutant) => mutant.platform === platform && mutant.survives === undefined);
+  const kernelOf = (arch: string): string => {
+    const { kernel, flavour, series } = parsePlatforms({ arch, fallback: arch })[0]!;
+    return [kernel, flavour, series].join();
+  };
+  const wanted = kernelOf(platform);
+  return mutants.filter(({ platform, survives }) => survives === undefined && kernelOf(platform) === wanted);
 }
 
 /** The same guest with a mutant live in its kernel. */

@@ -115,7 +115,7 @@ interface CompileRequest {
 const MAX_SHOWN = 20;
 
 /**
- * Compiles the scenarios that fit a platform. Those that run programs, or that the platform does not fit, are left out.
+ * Compiles the scenarios that fit a platform. Those without steps, or that the platform does not fit, are left out.
  *
  * @throws {ExpectedError} naming the file and the step of each mistake
  */
@@ -124,7 +124,7 @@ export function compileCatalogue(scenarios: readonly Scenario[], request: Compil
   const compiled = new Map<Scenario, CompiledScenario>();
   const mistakes: string[] = [];
   for (const scenario of scenarios) {
-    const isLeftOut = scenario.program !== undefined ||
+    const isLeftOut = scenario.steps === undefined ||
       unmetNeed(scenario, { platform, config: undefined, release: undefined }) !== undefined ||
       (self && selfSkipReason(scenario) !== undefined);
     if (isLeftOut) continue;
@@ -169,10 +169,12 @@ export function unmetNeed(
   scenario: Scenario,
   { platform, config, release }: NeedsContext,
 ): string | undefined {
-  const { kernel, target, series, config: options = [] } = scenario.needs ?? {};
+  const { kernel, target, series, cpu = [], config: options = [] } = scenario.needs ?? {};
   if (kernel && !kernel.includes(platform.kernel)) return `needs a kernel of ${kernel.join(" or ")}`;
   if (target && !target.includes(platform.target)) return `needs a target of ${target.join(" or ")}`;
   if (series && !series.includes(platform.series)) return `needs Linux ${series.join(" or ")}`;
+  const lacking = cpu.find((feature) => platform.cpu?.split(",").includes(`-${feature}`));
+  if (lacking !== undefined) return `needs a processor with ${lacking}`;
   if (release === undefined) return undefined;
   const oldest = oldestRelease(scenario.steps ?? [], platform.target);
   if (oldest && isOlder(release, oldest.release)) return `needs Linux ${oldest.release}: ${oldest.what}`;

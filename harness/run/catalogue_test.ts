@@ -214,6 +214,18 @@ Deno.test("unmetNeed() names what kernel, target or configuration lack", () => {
   assertEquals(reason({ config: ["CONFIG_ZRAM"] }), "needs CONFIG_ZRAM, which this kernel has not");
 });
 
+Deno.test("unmetNeed() names what the processor of a platform lacks", () => {
+  const reason = (arch: string) => {
+    const [platform] = parsePlatforms({ arch, fallback: arch });
+    const needs = { cpu: ["sse", "xsave"] } as const;
+    return unmetNeed(scenario({ needs }), { platform: platform!, config, release: "6.1.9" });
+  };
+  assertEquals(reason("x86_64"), undefined);
+  assertEquals(reason("x86_64-pti"), undefined);
+  assertEquals(reason("x86_64-noxsave-smp@5.10"), "needs a processor with xsave");
+  assertEquals(reason("i386-nofxsr"), "needs a processor with sse");
+});
+
 Deno.test("unmetNeed() does not guess what an unknown configuration holds", () => {
   const needs = { config: ["CONFIG_KSM"] };
   const reason = (release?: string) =>

@@ -18,6 +18,8 @@ export interface Platform {
   /** Which of the kernels that we build; a kernel given as a file says itself what it is. */
   readonly series: PortedSeries;
   readonly target: TargetArch;
+  /** What is added to QEMU's CPU model. */
+  readonly cpu?: string;
 }
 
 /** Whether its programs have another word size than the kernel. */
@@ -27,12 +29,10 @@ export function isCompat({ kernel, target }: Platform): boolean {
 
 const PLAIN = { flavour: "plain", series: DEFAULT_SERIES } as const;
 
-/** All platforms with plain kernels of the default series; `compat` is a 32-bit program on the x86-64 kernel. */
-export const PLATFORMS: readonly Platform[] = PLATFORM_NAMES.map((name) => ({
-  name,
-  ...PLATFORM_ARCHES[name],
-  ...PLAIN,
-}));
+const ALL: readonly Platform[] = PLATFORM_NAMES.map((name) => ({ name, ...PLATFORM_ARCHES[name], ...PLAIN }));
+
+/** Those of `--arch all`: with plain kernels of the default series, on a processor that has everything. */
+export const PLATFORMS: readonly Platform[] = ALL.filter(({ cpu }) => cpu === undefined);
 
 /** A platform with a kernel of another flavour. */
 function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
@@ -63,7 +63,7 @@ interface PlatformOptions {
 export function parsePlatforms(options: PlatformOptions): readonly Platform[] {
   const { arch = options.fallback, flavour = "plain", series = DEFAULT_SERIES } = options;
   const known = { flavour: knownOf(KERNEL_FLAVOURS, flavour, "option --flavour takes") };
-  const words = arch === "all" ? PLATFORM_NAMES : arch.split(",");
+  const words = arch === "all" ? PLATFORMS.map(({ name }) => name) : arch.split(",");
   const all = series.split(",").flatMap((name) => {
     const of = { ...known, series: knownOf(PORTED_SERIES, name, "option --series takes") };
     return words.map((word) => parsePlatform(word, of));
@@ -75,7 +75,7 @@ export function parsePlatforms(options: PlatformOptions): readonly Platform[] {
 /** One word of `--arch`; what it does not say itself is as the other options say. */
 function parsePlatform(word: string, others: Pick<Platform, "flavour" | "series">): Platform {
   const [name, series] = word.split("@", 2);
-  for (const platform of PLATFORMS) {
+  for (const platform of ALL) {
     const flavour = KERNEL_FLAVOURS.find((flavour) => withFlavour(platform, flavour).name === name);
     if (flavour === undefined) continue;
     const of = series === undefined

@@ -12,13 +12,35 @@ export const TARGET_ARCHES = ["x86_64", "i386"] as const;
 /** One of {@linkcode TARGET_ARCHES}. */
 export type TargetArch = (typeof TARGET_ARCHES)[number];
 
-/** What runs what: kernel and program of each platform. `compat` is a 32-bit program on the x86-64 kernel. */
+/** A kernel, the kind of its programs, and what QEMU's processor is without, if anything. */
+interface PlatformArch {
+  readonly kernel: KernelArch;
+  readonly target: TargetArch;
+  /** What is added to QEMU's CPU model. */
+  readonly cpu?: string;
+}
+
+/**
+ * What runs what: kernel and program of each platform. `compat` is a 32-bit program on the x86-64 kernel. Behind a
+ * hyphen stands what the processor has not, or what the kernel does for its sake; docs/nightly.md tells what for.
+ */
 export const PLATFORM_ARCHES = {
   "x86_64": { kernel: "x86_64", target: "x86_64" },
   "i386": { kernel: "i386", target: "i386" },
   "i386-pae": { kernel: "i386-pae", target: "i386" },
   "compat": { kernel: "x86_64", target: "i386" },
-} as const satisfies Readonly<Record<string, { kernel: KernelArch; target: TargetArch }>>;
+  "x86_64-nofsgsbase": { kernel: "x86_64", target: "x86_64", cpu: "-fsgsbase" },
+  "compat-nofsgsbase": { kernel: "x86_64", target: "i386", cpu: "-fsgsbase" },
+  "x86_64-noxsave": { kernel: "x86_64", target: "x86_64", cpu: "-xsave,-avx,-avx2,-fma,-f16c" },
+  "compat-noxsave": { kernel: "x86_64", target: "i386", cpu: "-xsave,-avx,-avx2,-fma,-f16c" },
+  "i386-nofxsr": {
+    ...{ kernel: "i386", target: "i386" },
+    cpu: "-fxsr,-xsave,-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-sse4a",
+  },
+  "x86_64-nonx": { kernel: "x86_64", target: "x86_64", cpu: "-nx" },
+  // Of this vendor the kernel expects Meltdown, and isolates page tables.
+  "x86_64-pti": { kernel: "x86_64", target: "x86_64", cpu: "vendor=GenuineIntel" },
+} as const satisfies Readonly<Record<string, PlatformArch>>;
 
 /** Name of a platform. */
 export type PlatformName = keyof typeof PLATFORM_ARCHES;

@@ -2,10 +2,11 @@
 import { assertEquals } from "@std/assert";
 import { readNodes } from "../image/image.ts";
 import { ImageWriter, type WrittenFields } from "../image/image_writer.ts";
-import type { RecordNodeOf } from "../image/nodes.ts";
+import type { RecordNodeOf, XstateNode } from "../image/nodes.ts";
 import { syntheticImage } from "../image/testing/synthetic_image.ts";
 import { USER_REGS, type UserRegister } from "../x86/registers.ts";
 import { compareCpu } from "./compare_cpu.ts";
+import { compareXstate } from "./compare_x86.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
 import { FindingCollector } from "./finding_collector.ts";
 
@@ -166,4 +167,23 @@ Deno.test("compareCpu() knows what the code as posted saves of registers", () =>
     compared(POSTED, { ...context, target: target as unknown as ComparisonContext["target"] }).findings,
     ["register debugreg0: ptrace shows another value than the steps imply"],
   );
+});
+
+Deno.test("compareXstate() lets FSAVE pointers of an own call differ, and nothing else", () => {
+  const saved = new Uint8Array(108);
+  const found = (at: number, self: SelfCall | undefined): number => {
+    const collector = new FindingCollector(saved.length);
+    const node = {
+      kind: "xstate",
+      path: "xstate",
+      offset: 0,
+      length: 108,
+      bytes: saved.slice().fill(7, at, at + 1),
+    };
+    const context = { collector, self, target: { xstate: saved }, prediction: undefined };
+    compareXstate(node as unknown as XstateNode, context as unknown as ComparisonContext);
+    return collector.findings.length;
+  };
+  assertEquals([11, 12, 27, 28].map((at) => found(at, CALL)), [1, 0, 0, 1]);
+  assertEquals([12, 27].map((at) => found(at, undefined)), [1, 1]);
 });

@@ -130,7 +130,10 @@ export function compareTls(node: TlsNode, context: ComparisonContext): void {
 }
 
 /** The raw FPU state: the register set that ptrace shows. */
-export function compareXstate(node: XstateNode, { collector, target, prediction }: ComparisonContext): void {
+export function compareXstate(
+  node: XstateNode,
+  { collector, target, prediction, self }: ComparisonContext,
+): void {
   for (const { name, offset, bytes } of prediction?.registers.xstate ?? []) {
     collector.bytes(node, node.offset + offset, node.bytes.subarray(offset, offset + bytes.length), {
       bytes,
@@ -141,7 +144,9 @@ export function compareXstate(node: XstateNode, { collector, target, prediction 
   }
   const shown = { by: "ptrace", id: "E_XSTATE", what: "the FPU state" } as const;
   if (target.xstate) {
-    return collector.bytes(node, node.offset, node.bytes, { bytes: target.xstate, ...shown });
+    const bytes = target.xstate.slice();
+    if (self && bytes.length < FXSAVE_SIZE) keepPointers(node, { bytes, collector });
+    return collector.bytes(node, node.offset, node.bytes, { bytes, ...shown });
   }
   if (!target.fpxregs) return;
   collector.bytes(node, node.offset, node.bytes.subarray(0, FXSAVE_SIZE), {
@@ -149,6 +154,19 @@ export function compareXstate(node: XstateNode, { collector, target, prediction 
     ...shown,
   });
   if (node.bytes.length > XSAVE_HEADER.offset) compareXsaveHeader(node, collector);
+}
+
+/** Where an FSAVE image has the last instruction and its operand. */
+function keepPointers(
+  node: XstateNode,
+  { bytes, collector }: { bytes: Uint8Array } & Pick<ComparisonContext, "collector">,
+): void {
+  const [from, to] = [12, 28];
+  collector.coverage.claimVolatile(node.offset + from, to - from, {
+    name: "fsave_pointers",
+    reason: "QEMU's FRSTOR does not load them: whoever looks later does not see what a task saved of itself",
+  });
+  bytes.set(node.bytes.subarray(from, to), from);
 }
 
 /** What an old kernel's XSAVE writes behind the part that ptrace shows. */

@@ -44,7 +44,7 @@ export interface TargetObservation {
   readonly pageHashes: ReadonlyMap<number, bigint>;
   /** ptrace's struct user_regs_struct of the agent's word size. */
   readonly gpr: Uint8Array;
-  /** The NT_X86_XSTATE regset (NT_PRFPREG without XSAVE); undefined without PTRACE_GETREGSET (Linux 2.6.34). */
+  /** The NT_X86_XSTATE regset, without XSAVE another; undefined without PTRACE_GETREGSET (Linux 2.6.34). */
   readonly xstate: Uint8Array | undefined;
   /** PTRACE_GETFPXREGS of an i386 kernel, 512 bytes: asked for where there is no PTRACE_GETREGSET. */
   readonly fpxregs: Uint8Array | undefined;

@@ -7,9 +7,14 @@ import { isOneVma } from "./state/area.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { withStore } from "./state/page_content.ts";
 import { VM } from "../abi/vm_flags.ts";
+import { EMPTY_USER_DESC, encodeUserDesc } from "../x86/user_desc.ts";
 
 /** An action with what the model knows of its object. */
-export type PlannedAction = ActionSpec & {
+export type PlannedAction = Omit<ActionSpec, "at"> & {
+  /** Bytes of the image that have been read; 0 where a record tells. */
+  readonly at: number;
+  /** The record that is in the pipe. */
+  readonly record: string | undefined;
   /** First byte of the area, or of the page of a poke. */
   readonly address: bigint;
   readonly length: number;
@@ -37,13 +42,17 @@ export type TargetFate = "same" | "changed" | "continued" | "killed";
 /** More than what records, program and stack of a target take in an image. */
 const MAX_BESIDES_AREAS = 512 * 1024;
 
-const CHANGING: readonly ActionKind[] = ["poke", "pageout", "cold", "unlink", "rename", "unregister"];
+const CHANGING: readonly ActionKind[] = [
+  ...["poke", "pageout", "cold", "unlink", "rename", "unregister", "clear_tls"] as const,
+];
 const ENDING: readonly ActionKind[] = ["kill", "cont", "unlink"];
 const CHANGING_IMAGE: readonly ActionKind[] = ["poke", "rename", "unregister"];
 
 /** Looks up what an action is about. */
 export function planAction(state: ModelState, action: ActionSpec): PlannedAction {
-  const planned = { address: 0n, length: 0, path: "", newPath: "" };
+  const isPlaced = typeof action.at === "string";
+  const place = { at: isPlaced ? 0 : Number(action.at), record: isPlaced ? String(action.at) : undefined };
+  const planned = { ...place, address: 0n, length: 0, path: "", newPath: "" };
   const { file: name, area, to } = action;
   if (name !== undefined) {
     const file = state.file(name);
@@ -101,7 +110,7 @@ export function changesImage(state: ModelState, action: PlannedAction, output: O
  *
  * @throws {SyntaxError} when one is made between two changes, or after its end
  */
-export function othersSee(actions: readonly ActionSpec[]): ("before" | "after")[] {
+export function othersSee(actions: readonly Pick<PlannedAction, "do" | "at">[]): ("before" | "after")[] {
   const changes = actions.flatMap((action, index) => CHANGING_IMAGE.includes(action.do) ? [index] : []);
   return actions.flatMap((action, index) => {
     if (action.do !== "checkpoint") return [];
@@ -147,8 +156,13 @@ export function bytesBefore(state: ModelState, page: number): number {
   return [...state.space.pages.keys()].filter((one) => one < page).length * PAGE_SIZE;
 }
 
+/** The user_desc that empties a TLS entry. */
+export function emptyTls(firstSlot: number, { entry = 0 }: Pick<PlannedAction, "entry">): Uint8Array {
+  return encodeUserDesc({ ...EMPTY_USER_DESC, entryNumber: firstSlot + entry });
+}
+
 /** What becomes of the target by some actions. */
-export function fateOf(actions: readonly ActionSpec[]): TargetFate {
+export function fateOf(actions: readonly Pick<ActionSpec, "do">[]): TargetFate {
   const kinds = actions.map((action) => action.do);
   if (kinds.includes("kill")) return "killed";
   if (kinds.includes("cont")) return "continued";
@@ -171,5 +185,7 @@ export function applyAction(
     state.file(file).path = newPath;
   } else if (action.do === "unregister") {
     unregister(state.space, action);
+  } else if (action.do === "clear_tls") {
+    state.tls.setThreadArea(emptyTls(state.tls.options.firstSlot, action));
   }
 }

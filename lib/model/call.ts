@@ -109,6 +109,7 @@ const OPEN_FLAGS = [
   "O_RDWR",
   "O_APPEND",
   "O_NONBLOCK",
+  "O_DIRECT",
   "O_DIRECTORY",
   "O_PATH",
 ] as const;
@@ -155,16 +156,24 @@ function is<const Word extends string>(word: Word): v.LiteralSchema<Word, string
   return v.literal(word, word);
 }
 
-const NONBLOCK: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK"]);
+const PIPE_FLAGS: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK", "O_DIRECT"]);
 
 const OUTPUTS = [
   object({
     kind: is("pipe"),
     ...SIZE,
     ...READER,
-    flags: optional(NONBLOCK, "Of the end that is written to."),
+    flags: optional(PIPE_FLAGS, "Of the end that is written to; O_DIRECT: each write is read alone."),
   }),
-  object({ kind: is("socket"), ...SIZE, ...READER }),
+  object({
+    kind: is("socket"),
+    ...SIZE,
+    ...READER,
+    timeout: optional(
+      integer(1, 60_000),
+      "SO_SNDTIMEO, in milliseconds: a write that has sent some ends then.",
+    ),
+  }),
   object({ kind: is("memfd"), ...FILE, seals: optional(wordSet(SEALS), "Seals of the memfd.") }),
   object({
     kind: is("file"),
@@ -186,7 +195,11 @@ const OUTPUTS = [
   object({ kind: is("none") }),
 ] as const;
 
-const AT = described("Bytes of the image that have been read when it happens.", BYTES);
+const AT = described(
+  "Bytes of the image that have been read when it happens; or the record that the pipe then holds, alone, while the " +
+    "next write waits (a pipe with O_DIRECT).",
+  either("a number of bytes, MM_CONTEXT or THREAD", BYTES, oneOf(["MM_CONTEXT", "THREAD"])),
+);
 const AREA = { area: NAME };
 
 const ACTIONS = [
@@ -213,6 +226,8 @@ const ACTIONS = [
   /** process_madvise(2). */
   object({ at: AT, do: is("pageout"), ...AREA }),
   object({ at: AT, do: is("cold"), ...AREA }),
+  /** PTRACE_SET_THREAD_AREA that empties a TLS entry, by the tracer that has stopped the target. */
+  object({ at: AT, do: is("clear_tls"), entry: integer(0, 2) }),
   /** Another one of the same target, to its end. */
   object({ at: AT, do: is("checkpoint") }),
   /** Left for the caller to do, by a poll of its io_uring: it ends a wait as a signal does, and is none. */
@@ -222,6 +237,8 @@ const ACTIONS = [
   object({ at: AT, do: is("rename"), file: FILE_NAME, to: FILE_NAME }),
   /** Of an area from its userfaultfd, by another process. */
   object({ at: AT, do: is("unregister"), ...AREA }),
+  /** Until the caller's wait in a write has timed out once. */
+  object({ at: AT, do: is("time_out") }),
 ] as const;
 
 /** Who calls checkpoint(2) and with what. What is not said is root's plain call for the target. */
@@ -244,7 +261,8 @@ export const CALL_FIELDS = {
     v.pipe(
       list(variant<ActionSpec>("do", ACTIONS), 1),
       v.check(
-        (actions) => actions.every(({ at }, index) => index === 0 || actions[index - 1]!.at <= at),
+        (actions) =>
+          actions.every(({ at }, index) => index === 0 || Number(actions[index - 1]!.at) <= Number(at)),
         `actions whose "at" does not go down`,
       ),
     ),

@@ -35,7 +35,7 @@ Deno.test("words about a call that are none name the field, what was expected an
     [{ to: { ...file, fsSize: 4097 } }, "to.fsSize: expected a whole number of pages"],
     [{ to: { kind: "memfd", seals: ["F_SEAL"] } }, "to.seals[0]: expected one of F_SEAL_GROW"],
     [{ whileBlocked: [] }, "whileBlocked: expected a list of at least 1"],
-    [{ whileBlocked: [{ do: "kill" }] }, "whileBlocked[0].at: expected a whole number"],
+    [{ whileBlocked: [{ do: "kill" }] }, "whileBlocked[0].at: expected a number of bytes"],
     [
       { whileBlocked: [{ at: 5, do: "kill" }, { at: 4, do: "kill" }] },
       `whileBlocked: expected actions whose "at" does not`,
@@ -43,6 +43,7 @@ Deno.test("words about a call that are none name the field, what was expected an
     [{ whileBlocked: [{ at: 5 }] }, "whileBlocked[0].do: expected one of nothing, kill"],
     [{ whileBlocked: [{ at: 5, do: "sing" }] }, "whileBlocked[0].do: expected one of nothing, kill"],
     [{ whileBlocked: [{ at: 0.5, do: "kill" }] }, "whileBlocked[0].at: expected a whole number"],
+    [{ whileBlocked: [{ at: "VMA", do: "kill" }] }, "whileBlocked[0].at: expected a number of bytes"],
     [{ whileBlocked: [{ at: 5, do: "poke" }] }, "whileBlocked[0].area: expected a plain name"],
     [
       { whileBlocked: [{ at: 5, do: "kill", signal: "SIGKILL" }] },

@@ -85,6 +85,13 @@ export function predictCall(
     throw new SyntaxError("nothing can happen while a call is refused at once");
   }
   const fate = fateOf(whileBlocked);
+  const isTraced = work.stoppedBy === "seize" || work.stoppedBy === "attach";
+  if (whileBlocked.some((action) => action.do === "clear_tls") && !isTraced) {
+    throw new SyntaxError(`"clear_tls" is for a target that a tracer has stopped: "seize" or "attach"`);
+  }
+  if (whileBlocked.some(({ record }) => record !== undefined) && !output.flags?.includes("O_DIRECT")) {
+    throw new SyntaxError(`an action "at" a record needs a pipe with the flag O_DIRECT`);
+  }
   if (fate === "continued" && (work.stoppedBy !== "signal" || work.copied.length > 0)) {
     throw new SyntaxError(
       `"cont" is for a target that a signal has stopped, without breakpoints in text or vdso`,

@@ -234,3 +234,42 @@ Deno.test("what an action changes is in the prediction of what comes after it", 
     "part",
   );
 });
+
+Deno.test("what happens at a record needs a pipe that holds it alone, and a TLS entry its tracer", () => {
+  const direct: OutputSpec = { kind: "pipe", flags: ["O_DIRECT"] };
+  const kill: Fields = { to: direct, whileBlocked: [{ at: "MM_CONTEXT", do: "kill" }] };
+  assertEquals(predicted(kill), "EBUSY");
+  const { outcome, whileBlocked: [action] } = plan({ ...kill, expect: "EBUSY" });
+  assertEquals([outcome.written, action?.record, action?.at], ["part", "MM_CONTEXT", 0]);
+  assertThrows(() => plan({ ...kill, to: { kind: "pipe" }, expect: "EBUSY" }), ScenarioError, "O_DIRECT");
+  const steps: Step[] = [...AREA, { op: "set_thread_area", entry: 1, base: 4096, limit: 9 }];
+  const clear: Fields = {
+    to: direct,
+    stoppedBy: "seize",
+    whileBlocked: [{ at: "THREAD", do: "clear_tls", entry: 1 }],
+  };
+  const { after, outcome: { written, sees } } = plan(clear, { steps });
+  assertEquals([written, sees, after?.tls], ["whole", "before", new Uint8Array(24)]);
+  assertThrows(
+    () => plan({ ...clear, stoppedBy: "signal" }, { steps }),
+    ScenarioError,
+    "a tracer has stopped",
+  );
+});
+
+Deno.test("registers that a tracer sets are in the image, and in no later one", () => {
+  const set = { flags: "0x10302", fs: "0x7" };
+  const compiled = compileSteps([{ op: "stop", label: "a", set }, { op: "stop", label: "b" }]);
+  const registers = compiled.stops.map(({ prediction }) => [...prediction.registers.general]);
+  assertEquals(registers, [[["flags", 0x10302n], ["fs", 7n]], []]);
+  const busy: Fields = { busy: "running", set };
+  assertThrows(() => plan(busy), ScenarioError, `"set" is for a target that is stopped`);
+});
+
+Deno.test("a process without its first thread shares memory all the same", () => {
+  assertEquals(
+    predicted({ call: {} }, { steps: [...AREA, { op: "thread", kind: "leaderless process" }] }),
+    "EOPNOTSUPP",
+  );
+  assertEquals(predicted({ call: {} }, { steps: [...AREA, { op: "thread_call" }] }), "ok");
+});

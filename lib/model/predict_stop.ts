@@ -100,7 +100,7 @@ export function stopPrediction(
     pages: new Map(state.space.pages),
     ldt: state.ldt.entries(),
     tls: state.tls.array(),
-    registers: predictRegisters(state, { self: step.self === true }),
+    registers: predictRegisters(state, { self: step.self === true, set: work.set }),
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
     debug: state.debug.words(),
     copied: copiedPages(state, work),
@@ -126,10 +126,13 @@ function predictedArea(area: Area, { target }: ModelState): PredictedArea {
  * that saves itself loads the registers of a step for the stop that follows, so that ptrace shows other selectors and
  * bases then than there are at the call.
  */
-function predictRegisters(state: ModelState, { self }: { self: boolean }): RegisterPrediction {
+function predictRegisters(
+  state: ModelState,
+  { self, set }: { self: boolean; set: TracerWork["set"] },
+): RegisterPrediction {
   const { general = new Map<CpuRegister, bigint>(), xstate = [] } = state.registers ?? {};
   const loaded = [...state.selectors].map(([name, value]): [CpuRegister, bigint] => [name, BigInt(value)]);
-  if (!self) return { general: new Map([...loaded, ...general]), xstate };
+  if (!self) return { general: new Map([...loaded, ...general, ...set]), xstate };
   const pending = BLOCK_SELECTORS.filter((name) => general.has(name));
   const before = pending.map((name): [CpuRegister, bigint] => [name, selectorAtExec(name, state)]);
   const bases = (["fs", "gs"] as const).filter((name) => pending.includes(name))

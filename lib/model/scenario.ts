@@ -4,8 +4,19 @@ import { isSelf } from "./call.ts";
 import { type Step, STEP_LIST } from "./steps/steps.ts";
 import { KERNEL_ARCHES, TARGET_ARCHES } from "../abi/arch.ts";
 import { KERNEL_SERIES } from "../abi/series.ts";
-import { described, either, list, object, oneOf, optional, parseJson, record, text } from "../schema.ts";
-import { ABSOLUTE_PATH, ERRNO_NAME, SETUP_STEP } from "./fields.ts";
+import {
+  described,
+  either,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  parseJson,
+  record,
+  text,
+} from "../schema.ts";
+import { ABSOLUTE_PATH, ERRNO_NAME, OUTCOME, SETUP_STEP } from "./fields.ts";
 
 export type { SetupStep, WaitCondition } from "./fields.ts";
 export type { Step, StepOf } from "./steps/steps.ts";
@@ -18,7 +29,13 @@ const NEEDS = object({
     "Kernel options that must be built in.",
   ),
   series: optional(list(oneOf(KERNEL_SERIES), 1), "Kernel series that have what it is about."),
+  cpu: optional(list(oneOf(["fxsr", "sse", "xsave"]), 1), "What the processor must have."),
 });
+
+/** What happens to the target of a race. */
+const RACE_KINDS = [
+  ...["stopped", "continued", "killed", "traced", "inspected", "pagedout", "migrated", "shared"] as const,
+] as const;
 
 const PROGRAM = object({
   argv: described(
@@ -54,6 +71,25 @@ const PROGRAM = object({
   ),
 });
 
+const RACE = object({
+  meanwhile: described(
+    "What another process does to the target while the calls are made, again and again: continues, kills, traces it, " +
+      `looks at its registers as its tracer, pages its memory out, moves a huge page to another node. "stopped": ` +
+      "nothing; it is continued before each call, which comes as soon as its parent is told of its stop. " +
+      `"shared": another caller has the same open file.`,
+    oneOf(RACE_KINDS),
+  ),
+  executes: optional(
+    v.literal(true, "true"),
+    "The target executes another program behind each of its stops.",
+  ),
+  times: described(
+    "How many calls; of targets that are killed, as many, with some calls each.",
+    integer(1, 4000),
+  ),
+  expect: described("All ways in which the calls end; each must come.", list(OUTCOME, 1)),
+});
+
 const ABOUT = "a sentence that says what the scenario shows";
 
 /** What a scenario file holds. */
@@ -73,14 +109,15 @@ export const SCENARIO = v.pipe(
     ),
     steps: optional(STEP_LIST, "What the target does."),
     program: optional(PROGRAM, "A real program in place of steps, judged by observation alone."),
+    race: optional(RACE, "Calls for a target that others change at the same time, in place of steps."),
     judge: optional(
       oneOf(["gcore"]),
       "A second judge of each image that is not the target's own: gdb dumps the same stopped process.",
     ),
   }),
   v.check(
-    ({ steps, program }) => (steps === undefined) !== (program === undefined),
-    `"steps" or a "program"`,
+    ({ steps, program, race }) => [steps, program, race].filter((part) => part !== undefined).length === 1,
+    `"steps", a "program" or a "race"`,
   ),
   v.forward(
     v.partialCheck(
@@ -106,6 +143,9 @@ function stopsOf(steps: readonly Step[]): string[] {
 
 /** A real program: its arguments, what it needs, and what the call must do to it. */
 export type ProgramScenario = v.InferOutput<typeof PROGRAM>;
+
+/** A race: what happens to its target, how many calls are made, and how they may end. */
+export type RaceScenario = v.InferOutput<typeof RACE>;
 
 /** One case: what it shows, what it needs, and the steps that drive target, model and description. */
 export type Scenario = Omit<v.InferOutput<typeof SCENARIO>, "$schema"> & {

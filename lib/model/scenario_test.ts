@@ -28,8 +28,15 @@ Deno.test("parseScenario() refuses what no scenario is", () => {
     "$.about: expected a sentence that says what the scenario shows",
   );
   refused({ steps: [STOP], step: [] }, `$.step: expected one of the keys $schema, about, needs, `);
-  refused({}, `$: expected "steps" or a "program"`);
-  refused({ steps: [STOP], program: { argv: ["/bin/sh"] } }, `$: expected "steps" or a "program"`);
+  refused({}, `$: expected "steps", a "program" or a "race"`);
+  refused({ steps: [STOP], program: { argv: ["/bin/sh"] } }, `$: expected "steps", a "program" or a "race"`);
+  const race = { meanwhile: "continued", times: 5, expect: ["ok"] };
+  refused({ steps: [STOP], race }, `$: expected "steps", a "program" or a "race"`);
+  refused(
+    { race: { ...race, meanwhile: "sung to" } },
+    "$.race.meanwhile: expected one of stopped, continued",
+  );
+  refused({ race: { ...race, expect: [] } }, "$.race.expect: expected a list of at least 1");
   refused({ steps: [] }, "$.steps: expected a list of at least 1");
   refused({ steps: [{ op: "exec" }] }, `$.steps: expected a list with a "stop" step`);
   refused({ steps: [STOP, STOP] }, "$.steps: expected stops whose labels differ");

@@ -14,6 +14,12 @@ export const BUSY = ["running", "sleeping", "vfork", "frozen", "exited leader"] 
 export type Busy = (typeof BUSY)[number];
 
 /**
+ * What a target can start in its address space: a thread, a process, one whose first thread has ended, or a thread that
+ * makes the call `nr` with pid 0 and ends.
+ */
+export const THREADS = ["thread", "process", "leaderless process", "call"] as const;
+
+/**
  * One operation of the target program (`vm/guest/target/target.c`). An op with `keep` stores its result in that slot
  * (0 to 63). The architecture decides the system call numbers; the target knows none.
  */
@@ -32,13 +38,14 @@ export type TargetOp =
   | { op: "lar"; selector: number }
   | { op: "lsl"; selector: number }
   | { op: "segload"; selector: number; register: number; offset: number; access: boolean }
-  | { op: "thread"; kind: "thread" | "process" }
+  | { op: "thread"; kind: typeof THREADS[number]; nr?: number }
   | { op: "check"; address: bigint; pages: number; seed: number; stride: number }
   | { op: "hash"; address: OpArgument; length: number }
   | { op: "getpid"; keep?: number }
   | { op: "syscall32"; nr: number; args: readonly OpArgument[]; keep?: number }
   | { op: "auxv"; type: number; plus?: bigint; keep?: number }
-  | { op: "exec" };
+  | { op: "exec" }
+  | { op: "switch"; times: number };
 
 /**
  * What a result tells: the target's pid as it knows it, its program break, the id of a thread, the descriptor of a

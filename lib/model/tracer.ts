@@ -5,7 +5,7 @@ import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
 import type { KernelSeries } from "../abi/series.ts";
-import { described, keysOf, list, numberOrText, object, oneOf, optional, text } from "../schema.ts";
+import { described, keysOf, list, numberOrText, object, oneOf, optional, record, text } from "../schema.ts";
 import { ERRNO_NAME } from "./fields.ts";
 import type { ModelState } from "./state/model_state.ts";
 import { describeContent, withStore } from "./state/page_content.ts";
@@ -15,14 +15,15 @@ import { VM } from "../abi/vm_flags.ts";
 
 /**
  * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by SIGSTOP; by a
- * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, or one instruction later; by the cgroup v2 freezer,
- * which also freezes what a signal has stopped. TASK_TRACED had TASK_WAKEKILL in it until 5.18; TASK_FREEZABLE is of
- * 6.1.
+ * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, the same while it has not waited for it, or one
+ * instruction later; by the cgroup v2 freezer, which also freezes what a signal has stopped. TASK_TRACED had
+ * TASK_WAKEKILL in it until 5.18; TASK_FREEZABLE is of 6.1.
  */
 const TASK_STATES = {
   "signal": { "5.10": 0x104, "since": 0x104 },
   "seize": { "5.10": 0x108, "since": 0x8 },
   "attach": { "5.10": 0x108, "since": 0x8 },
+  "unread": { "5.10": 0x108, "since": 0x8 },
   "singlestep": { "5.10": 0x108, "since": 0x8 },
   "freezer": { "5.10": 0x1, "since": 0x2001 },
   "freezer and signal": { "5.10": 0x104, "since": 0x104 },
@@ -56,10 +57,17 @@ const POKE = object({
   bytes: text(/^([\da-f]{2}){1,64}$/, "1 to 64 bytes as pairs of hexadecimal digits"),
 });
 
+/** Registers that a tracer may set. */
+const SET_REGISTERS = ["flags", "fs"] as const;
+
 /** The keys of a stop that say what tracers do, and what stops the target. */
 export const TRACER_FIELDS = {
   debug: optional(list(DEBUG_SETTING, 1), "Debug registers to set, in order."),
   poke: optional(list(POKE, 1), "Memory to write past its protection, as a debugger sets breakpoints."),
+  set: optional(
+    record(oneOf(SET_REGISTERS), text(/^0x[\da-f]{1,6}$/, `a number such as "0x302"`)),
+    "Registers as a tracer sets them, until the target goes on. Flags: what ptrace can set, IF and bit 1.",
+  ),
   stoppedBy: optional(oneOf(keysOf(TASK_STATES)), `What stops the target; "signal" when not given.`),
   busy: optional(oneOf(BUSY), "What the target does in place of stopping."),
 };
@@ -93,6 +101,7 @@ export interface TracerWork {
   readonly pokes: readonly { readonly address: bigint; readonly bytes: Uint8Array }[];
   /** Bytes to write to pages outside of areas; they are taken out again after the checkpoint. */
   readonly copied: readonly CopiedPage[];
+  readonly set: readonly (readonly [typeof SET_REGISTERS[number], bigint])[];
   readonly stoppedBy: StoppedBy;
   readonly busy: Busy | undefined;
 }
@@ -104,7 +113,7 @@ export interface TracerWork {
  */
 export function applyTracer(state: ModelState, spec: TracerSpec): TracerWork {
   const { stoppedBy = "signal", busy } = spec;
-  const word = (["debug", "poke", "stoppedBy"] as const).find((key) => spec[key] !== undefined);
+  const word = (["debug", "poke", "set", "stoppedBy"] as const).find((key) => spec[key] !== undefined);
   if (busy !== undefined && word !== undefined) {
     throw new SyntaxError(`"${word}" is for a target that is stopped: found "busy": "${busy}"`);
   }
@@ -115,6 +124,9 @@ export function applyTracer(state: ModelState, spec: TracerSpec): TracerWork {
     debug,
     pokes: pokes.filter((poke) => "address" in poke),
     copied: pokes.filter((poke) => "place" in poke),
+    set: SET_REGISTERS.flatMap((name) =>
+      spec.set?.[name] === undefined ? [] : [[name, BigInt(spec.set[name])]]
+    ),
     stoppedBy,
     busy,
   };

@@ -10,6 +10,10 @@ Deno.test("the scenarios kill every mutant for x86_64, i386 and compat", async (
   assertEquals(await survivorsOn(["x86_64", "i386", "compat"]), []);
 });
 
+Deno.test("the scenarios kill every mutant for processors that have less, and for several of them", async () => {
+  assertEquals(await survivorsOn(["x86_64-nofsgsbase", "x86_64-noxsave", "i386-nofxsr", "x86_64-smp"]), []);
+});
+
 const FUZZ_SEED = 1;
 const FUZZ_PROGRAMS = 1000;
 const MAX_STEPS = 5;

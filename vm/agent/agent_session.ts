@@ -16,6 +16,7 @@ import {
   parseHello,
   QUIET_STATE,
   type QuietState,
+  type RaceOptions,
   type ResumeOptions,
   type SpawnOptions,
   STARTED,
@@ -56,10 +57,9 @@ const PROGRAM_PATH = "/run/ckptest/program";
 const RESULTS_PATH = "/run/ckptest/results";
 const IMAGE_PATH = "/run/ckptest/image";
 
-const O_RDWR = 2;
-const PTRACE_POKEUSER = 6;
-/** offsetof(struct user, u_debugreg) by word size. */
-const DEBUG_REGISTERS = { 8: 848, 4: 252 } as const;
+const [O_RDWR, PTRACE_POKEUSER] = [2, 6];
+/** Offsets in struct user by word size. */
+const USER_OFFSETS = { 8: { debug: 848, flags: 144, fs: 200 }, 4: { debug: 252, flags: 56, fs: 36 } };
 
 /**
  * The talk with the agent of one guest: a method for each of its commands, and for what is done with the system
@@ -207,31 +207,26 @@ export class AgentSession {
     return this.#ask("detach", [["pid", pid]], () => {});
   }
 
-  /**
-   * Sets a debug register of a process by PTRACE_POKEUSER; the process is left as it was, stopped or not.
-   *
-   * @param register 0 to 7
-   * @returns the errno of a refusal, 0 for success
-   */
-  async setDebugRegister(pid: number, register: number, value: bigint): Promise<number> {
+  /** Sets a debug register (0 to 7), flags or fs of a process, and nothing else. The errno of a refusal, or 0. */
+  async setRegister(pid: number, register: number | "flags" | "fs", value: bigint): Promise<number> {
     const { wordSize } = this.info;
-    const offset = DEBUG_REGISTERS[wordSize] + register * wordSize;
-    await this.attach(pid, "seize").catch((error) => {
-      // Linux 3.4 brought PTRACE_SEIZE.
-      if (!(error instanceof AgentError) || error.errno !== ERRNO.EIO) throw error;
-      return this.attach(pid, "attach");
+    const { debug, ...others } = USER_OFFSETS[wordSize];
+    const offset = typeof register === "string" ? others[register] : debug + register * wordSize;
+    const isNew = await this.attach(pid, "seize").then(() => true, async (error) => {
+      if (error instanceof AgentError && error.errno === ERRNO.EBUSY) return false;
+      unless("EIO")(error); // Linux 3.4 brought PTRACE_SEIZE.
+      await this.attach(pid, "attach");
+      return true;
     });
     const nr = syscallNumber("ptrace", wordSize);
     const { result } = await this.syscall(nr, PTRACE_POKEUSER, pid, offset, value);
-    await this.detach(pid);
+    if (isNew) await this.detach(pid);
     return Number(-result);
   }
 
   /**
-   * Writes some bytes into the memory of a process as a debugger does: past the protection, to a private
-   * copy of the page.
-   *
-   * @returns what was there before
+   * Writes some bytes into the memory of a process as a debugger does: past the protection, to a private copy of the
+   * page. Gives what was there before.
    */
   async poke(pid: number, address: bigint, bytes: Uint8Array): Promise<Uint8Array> {
     const { result: fd } = await this.call("open", `/proc/${pid}/mem`, O_RDWR);
@@ -257,6 +252,11 @@ export class AgentSession {
   /** Lets a paused checkpoint go on; gives what came of its image since. */
   resume(options: ResumeOptions): Promise<CheckpointResult> {
     return this.#carry("resume", { ...options }, {});
+  }
+
+  /** Makes the call again and again. Of each its result, the length of its image (64 bits each), and the image. */
+  race({ deadlineMs, ...options }: RaceOptions): Promise<Uint8Array> {
+    return this.#ask("race", fieldsOf(options), (answer) => blobOf(answer, "race"), { deadlineMs });
   }
 
   #carry(

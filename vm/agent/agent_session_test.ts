@@ -184,14 +184,14 @@ Deno.test("AgentSession.poke() tells what was there, and closes the memory when 
   });
 });
 
-Deno.test("AgentSession.setDebugRegister() attaches, pokes the user area, and detaches", async () => {
+Deno.test("AgentSession.setRegister() attaches, pokes the user area, and detaches", async () => {
   await withSession(async (session, agent) => {
-    const set = session.setDebugRegister(9, 7, 5n);
+    const set = session.setRegister(9, 7, 5n);
     assertEquals(await agent.answer("ok"), "attach pid=9 how=seize");
     assertEquals(await agent.answer("ok result=-22 bytes="), "syscall nr=101 n=6 n=9 n=904 n=5");
     assertEquals(await agent.answer("ok"), "detach pid=9");
     assertEquals(await set, 22);
-    const old = session.setDebugRegister(9, 0, 5n);
+    const old = session.setRegister(9, 0, 5n);
     await agent.answer("err errno=5 what=seize");
     assertEquals(await agent.answer("ok"), "attach pid=9 how=attach");
     assertEquals(await agent.answer("ok result=0 bytes="), "syscall nr=101 n=6 n=9 n=848 n=5");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { RaceScenario } from "../../lib/model/scenario.ts";
 import { type FieldsOf, type FieldSpec, parseLine, type ProtocolLine, readFields } from "./agent_protocol.ts";
 import type { ByteSink } from "./byte_channel.ts";
 
@@ -77,8 +78,8 @@ export const STARTED = { pid: "number", stdout: "text", stderr: "text" } as cons
 /** A program that runs in the guest. */
 export type StartedProgram = FieldsOf<typeof STARTED>;
 
-/** How a process is stopped by a tracer: PTRACE_INTERRUPT, PTRACE_ATTACH, or one instruction later. */
-export type AttachMethod = "seize" | "attach" | "singlestep";
+/** How a tracer stops a process: PTRACE_INTERRUPT, PTRACE_ATTACH, that without a wait, or one instruction later. */
+export type AttachMethod = "seize" | "attach" | "unread" | "singlestep";
 
 /** How the system call under test is called, and what becomes of the image. */
 export interface CheckpointOptions {
@@ -179,6 +180,17 @@ export interface ResumeOptions {
   readonly closeReader?: 1 | undefined;
   /** Waits for the end of the caller before it reads on, for so many milliseconds. */
   readonly waitMs?: number | undefined;
+}
+
+/** A race: so many calls, what happens meanwhile (vm/guest/agent/race.c), and which memory is paged out. */
+export interface RaceOptions {
+  readonly nr: number;
+  readonly pid: number;
+  readonly how: RaceScenario["meanwhile"];
+  readonly times: number;
+  readonly offset?: bigint;
+  readonly length?: bigint;
+  readonly deadlineMs?: number;
 }
 
 /** An argument of a system call of the agent's: a number, a string, or bytes that the kernel may write to. */

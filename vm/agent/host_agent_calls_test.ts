@@ -29,14 +29,14 @@ agentTest("a tracer stays, sets debug registers, and leaves the target stopped",
     await session.detach(pid);
     assertEquals(await stateOf(session, pid), "T");
   }
-  assertEquals(await session.setDebugRegister(pid, 0, AREA + 8n), 0);
+  assertEquals(await session.setRegister(pid, 0, AREA + 8n), 0);
   const EIO = 5;
   const EINVAL = 22;
-  assertEquals(await session.setDebugRegister(pid, 4, 0n), EIO);
+  assertEquals(await session.setRegister(pid, 4, 0n), EIO);
   const kernel = arch === "i386" ? 0xffffff00n : 0xffffffff81000000n;
   // A 32-bit tracer on a 64-bit kernel cannot name that kernel's addresses.
-  if (arch === "x86_64") assertEquals(await session.setDebugRegister(pid, 1, kernel), EINVAL);
-  assertEquals(await session.setDebugRegister(pid, 7, 0x2n), 0);
+  if (arch === "x86_64") assertEquals(await session.setRegister(pid, 1, kernel), EINVAL);
+  assertEquals(await session.setRegister(pid, 7, 0x2n), 0);
   const debug = (await session.registers(pid)).get("debugreg")!;
   const words = arch === "i386"
     ? new Uint32Array(debug.slice().buffer)

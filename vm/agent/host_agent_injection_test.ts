@@ -114,9 +114,9 @@ agentTest("a target is not asked where that could be seen", async (session, arch
   ]);
   assertEquals(await isAsked(pid), true);
   // A breakpoint that is on may be one for the instruction, or for memory that a call would touch.
-  assertEquals(await session.setDebugRegister(pid, 7, 0x401n), 0);
+  assertEquals(await session.setRegister(pid, 7, 0x401n), 0);
   assertEquals(await isAsked(pid), false, "breakpoint");
-  assertEquals(await session.setDebugRegister(pid, 7, 0n), 0);
+  assertEquals(await session.setRegister(pid, 7, 0n), 0);
   assertEquals(await isAsked(pid), true);
   for (const how of ["seize", "attach"] as const) {
     await session.attach(pid, how);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { OpArgument, TargetOp } from "../../lib/model/target_op.ts";
+import { type OpArgument, type TargetOp, THREADS } from "../../lib/model/target_op.ts";
 
 export { BLOCK_REGISTERS, encodeRegisterBlock } from "../../lib/model/state/register_block.ts";
 
@@ -42,13 +42,14 @@ const FORMATS: { readonly [Name in TargetOp["op"]]: OpFormat<Name> } = {
   segload: [14, true, (op) => [
     ...[BigInt(op.selector), BigInt(op.register), BigInt(op.offset), op.access ? 1n : 0n],
   ]],
-  thread: [15, true, (op) => [op.kind === "thread" ? 0n : 1n]],
+  thread: [15, true, (op) => [BigInt(THREADS.indexOf(op.kind)), BigInt(op.nr ?? 0)]],
   check: [16, true, fillArguments],
   hash: [17, true, rangeArguments],
   getpid: [18, true, () => []],
   syscall32: [19, true, callArguments],
   auxv: [20, true, (op) => [BigInt(op.type), op.plus ?? 0n]],
   exec: [21, true, () => []],
+  switch: [40, false, (op) => [BigInt(op.times)]],
 };
 
 function callArguments({ nr, args }: OpNamed<"syscall" | "syscall32">): readonly OpArgument[] {

@@ -48,7 +48,7 @@ export const mutantsCommand: Command = defineCommand({
     const kernels: RunKernel[] = [];
     for (const platform of platforms) {
       const mutants = mutantsFor(platform.name, all);
-      const wanted = mutants.filter((mutant) => chosen.includes(mutant));
+      const wanted = mutants.filter((mutant) => mutant.platform === platform.name && chosen.includes(mutant));
       if (wanted.length === 0) continue;
       const request = { terminal, signal, scenarios: catalogue, accelerator: accel };
       const plan = await planGuest(platform, { ...request, ...await mutantRequest(mutants) });

@@ -19,8 +19,8 @@ export const predictCommand: Command = defineCommand({
   async run({ name, arch }, { terminal }) {
     const platform = onePlatformOption(arch);
     const scenario = await findScenario(name);
-    if (scenario.program) {
-      throw new UsageError(`${name} is a real program: it is judged by observation alone`);
+    if (!scenario.steps) {
+      throw new UsageError(`${name} has no steps: it is judged by observation alone`);
     }
     try {
       const compiled = compileScenario(scenario, await compileTargetOf(platform));

@@ -33,6 +33,7 @@ const OPEN_FLAG_BITS: Readonly<Record<OpenFlag, number>> = {
   O_RDWR: 2,
   O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,
+  O_DIRECT: 0o40000,
   O_DIRECTORY: 0o200000,
   O_PATH: 0o10000000,
 };
@@ -44,7 +45,7 @@ const O_LARGEFILE = 0o100000;
 const SEAL_BITS = { F_SEAL_GROW: 4, F_SEAL_WRITE: 8 } as const;
 const [F_SETFL, F_SETPIPE_SZ, F_ADD_SEALS] = [4, 1031, 1033];
 const [SEEK_SET, SEEK_CUR] = [0, 1];
-const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_SNDBUF] = [1, 1, 1, 7];
+const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_SNDBUF, SO_SNDTIMEO] = [1, 1, 1, 7, 21];
 const MFD_CLOEXEC_AND_SEALING = 3;
 
 /**
@@ -77,7 +78,7 @@ export async function openOutput(agent: GuestAgent, spec: OutputSpec): Promise<O
 /** A pipe or two sockets: the agent reads the one end, unless it is to go away before anything is written. */
 async function openPair(
   agent: GuestAgent,
-  { kind, size, flags, readerClosesAfter }: OutputSpec,
+  { kind, size, flags, readerClosesAfter, timeout }: OutputSpec,
 ): Promise<OpenOutput> {
   const isPipe = kind === "pipe";
   const { bytes: { buffer, byteOffset } } = isPipe
@@ -89,6 +90,10 @@ async function openPair(
   else if (size !== undefined) {
     const value = new Uint8Array(Uint32Array.of(size).buffer);
     await agent.call("setsockopt", fd, SOL_SOCKET, SO_SNDBUF, value, value.length);
+  }
+  if (timeout !== undefined) {
+    const value = wordBytes(agent, BigInt(Math.floor(timeout / 1000)), BigInt(timeout % 1000 * 1000));
+    await agent.call("setsockopt", fd, SOL_SOCKET, SO_SNDTIMEO, value, value.length);
   }
   if (flags !== undefined && isPipe) await agent.call("fcntl", fd, F_SETFL, flagBits(flags));
   if (readerClosesAfter !== 0) return { options: { fd, reader }, finish: () => Promise.resolve(undefined) };
@@ -167,4 +172,11 @@ async function fileOutput(
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+/** Words as the agent has them in memory, for a struct of longs or pointers. */
+export function wordBytes({ info: { wordSize } }: GuestAgent, ...values: readonly bigint[]): Uint8Array {
+  return new Uint8Array(
+    (wordSize === 8 ? BigUint64Array.from(values) : Uint32Array.from(values, Number)).buffer,
+  );
 }

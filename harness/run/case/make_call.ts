@@ -4,14 +4,15 @@ import { SIGNALS } from "../../../lib/abi/signals.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
-import { type FileEnd, openOutput, type OutputOptions } from "./call_output.ts";
+import { type FileEnd, openOutput, type OutputOptions, wordBytes } from "./call_output.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
 import type { CallPid } from "../../../lib/model/call.ts";
-import type { PlannedAction } from "../../../lib/model/blocked_actions.ts";
+import { emptyTls, type PlannedAction } from "../../../lib/model/blocked_actions.ts";
+import { abiOf } from "../../../lib/abi/arch.ts";
 
 /** A call that a stop described, carried out. */
 export interface MadeCall {
@@ -178,6 +179,8 @@ interface ActionResult {
 const ADVICE = { cold: 20, pageout: 21 } as const;
 // include/uapi/linux/userfaultfd.h: _IOR(0xAA, 1, struct uffdio_range).
 const UFFDIO_UNREGISTER = 0x8010aa01;
+const PTRACE_SET_THREAD_AREA = 26;
+const LOOK_MS = 20;
 
 /**
  * Does something while a checkpoint waits for its reader.
@@ -194,6 +197,9 @@ async function doAction(
 ): Promise<ActionResult> {
   switch (action.do) {
     case "nothing":
+      return {};
+    case "time_out":
+      await awaitNextSleep(agent, paused.caller);
       return {};
     case "kill":
       await agent.signal(pid, SIGNALS.SIGKILL);
@@ -225,14 +231,23 @@ async function doAction(
     case "unregister":
       await unregister(agent, pid, { ...action, userfaultfd });
       return {};
+    case "clear_tls": {
+      const { firstTlsSlot } = abiOf(agent.info.arch);
+      const slot = firstTlsSlot + (action.entry ?? 0);
+      await agent.call("ptrace", PTRACE_SET_THREAD_AREA, pid, slot, emptyTls(firstTlsSlot, action));
+      return {};
+    }
   }
 }
 
-/** Words as the agent has them in memory, for a struct of longs or pointers. */
-export function wordBytes({ info: { wordSize } }: GuestAgent, ...values: readonly bigint[]): Uint8Array {
-  return new Uint8Array(
-    (wordSize === 8 ? BigUint64Array.from(values) : Uint32Array.from(values, Number)).buffer,
-  );
+/** Waits until a process that sleeps has woken up and sleeps again. */
+async function awaitNextSleep(agent: GuestAgent, pid: number): Promise<void> {
+  const count = async () => {
+    const status = new TextDecoder().decode((await agent.observe(pid, ["status"])).get("status"));
+    return /^voluntary_ctxt_switches:\s(\d+)$/m.exec(status)?.[1];
+  };
+  const before = await count();
+  while (await count() === before) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
 }
 
 /** A part of a process's memory. */

@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { CallFields } from "../../../lib/model/call.ts";
 import type { Step } from "../../../lib/model/scenario.ts";
+import type { TracerSpec } from "../../../lib/model/tracer.ts";
 import { compileSteps } from "../../../lib/model/testing/compile_steps.ts";
 import type { CheckpointOptions, CheckpointResult, ResumeOptions } from "../../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
@@ -20,12 +21,14 @@ interface Fake {
   readonly results?: Readonly<Record<string, number>>;
   /** What a look at the target shows after the call. */
   readonly statusAfter?: string;
+  /** What a look at any process shows. */
+  readonly status?: () => string;
   /** Open files by /proc/sys/fs/file-nr, look by look. */
   readonly files?: number[];
 }
 
 /** A guest in which descriptors 8 and 9 are opened in pairs, and a paused call gives the bytes up to there. */
-function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fake): GuestAgent {
+function fakeGuest(said: string[], { results = {}, statusAfter, status, files = [] }: Fake): GuestAgent {
   const say = <T>(words: string, answer: T): Promise<T> => {
     said.push(words);
     return Promise.resolve(answer);
@@ -38,7 +41,7 @@ function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fa
     return checkpointReply({ image, ...(pauseAt !== undefined && { paused: { handle: 0, caller: 99 } }) });
   };
   const agent: Partial<GuestAgent> = {
-    info: { wordSize: 8 } as GuestAgent["info"],
+    info: { wordSize: 8, arch: "x86_64" } as GuestAgent["info"],
     writeFile: (path) => say(`write ${path}`, undefined),
     mkdir: (path) => say(`mkdir ${path}`, undefined),
     mount: ({ directory, data }) => say(`mount ${directory} ${data}`, undefined),
@@ -47,7 +50,8 @@ function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fa
         ? Promise.resolve(counterFile(path, files))
         : say(`read ${path}`, Uint8Array.from({ length }, (_, i) => (offset + i) % 249 + 1)),
     observe: (_, names) => {
-      const text = said.includes("checkpoint") && statusAfter ? statusAfter : "State:\tT (stopped)\n";
+      const text = status?.() ??
+        (said.includes("checkpoint") && statusAfter ? statusAfter : "State:\tT (stopped)\n");
       const file = (name: string) => new TextEncoder().encode(name === "status" ? text : "");
       return Promise.resolve(new Map(names.map((name) => [name, file(name)])));
     },
@@ -73,7 +77,7 @@ function fakeGuest(said: string[], { results = {}, statusAfter, files = [] }: Fa
 }
 
 async function make(
-  fields: CallFields & { expect?: string },
+  fields: CallFields & TracerSpec & { expect?: string },
   fake: Fake = {},
 ): Promise<{ said: string[]; made: MadeCall }> {
   const said: string[] = [];
@@ -186,4 +190,22 @@ Deno.test("resolvePid() gives the pid that a word stands for", async () => {
     RangeError,
     "no id of a thread",
   );
+});
+
+Deno.test("makeCall() has a wait of the caller time out once, and has the tracer empty a TLS entry", async () => {
+  const counts = [4, 4, 5];
+  const status = () => `voluntary_ctxt_switches:\t${counts.length > 1 ? counts.shift() : counts[0]}\n`;
+  const { said } = await make({
+    to: { kind: "socket", timeout: 1500 },
+    whileBlocked: [{ at: 100, do: "time_out" }],
+  }, { status });
+  assertEquals(said.filter((words) => words.startsWith("setsockopt")), ["setsockopt(9,1,21,[16],16)"]);
+  assertEquals(counts, [5]);
+  const direct = { kind: "pipe", flags: ["O_DIRECT"] } as const;
+  const cleared = await make({
+    to: direct,
+    stoppedBy: "seize",
+    whileBlocked: [{ at: "THREAD", do: "clear_tls", entry: 2 }],
+  });
+  assertEquals(cleared.said.filter((words) => words.startsWith("ptrace")), ["ptrace(26,70,14,[16])"]);
 });

@@ -12,6 +12,8 @@ import type { WaitCondition } from "../../../lib/model/scenario.ts";
 
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
+/** What registers that a tracer has set hold afterwards; of the flags IF and the bit that is always set. */
+const PLAIN = { flags: 0x202n, fs: 0n };
 const LEGACY_FREEZER = "/freezer";
 const LEGACY_GROUP = `${LEGACY_FREEZER}/frozen`;
 const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S", "exited leader": "Z" } as const;
@@ -40,16 +42,19 @@ export async function prepareTarget(
   const { pid } = event;
   const findings: Finding[] = [];
   for (const { register, value, errno } of work.debug) {
-    const actual = await agent.setDebugRegister(pid, register, value);
+    const actual = await agent.setRegister(pid, register, value);
     if (actual !== errno) findings.push(debugFinding(register, value, [errno, actual]));
   }
   for (const { address, bytes } of work.pokes) await agent.poke(pid, address, bytes);
   const restore = await pokeCopied(agent, pid, work);
   const stopped = await bringToStop(agent, event, work);
+  // Last: a target that runs on to another stop loads selectors anew.
+  for (const [register, value] of work.set) await agent.setRegister(pid, register, value);
   return {
     findings: [...findings, ...stopped.findings],
     async release() {
       for (const { address, bytes } of restore) await agent.poke(pid, address, bytes);
+      for (const [register] of work.set) await agent.setRegister(pid, register, PLAIN[register]);
       await stopped.release();
     },
     forget: stopped.forget ?? (() => Promise.resolve()),
@@ -99,6 +104,7 @@ async function bringToStop(
       return { findings: [], release: () => agent.cont(pid) };
     case "seize":
     case "attach":
+    case "unread":
     case "singlestep":
       await agent.attach(pid, stoppedBy);
       return {

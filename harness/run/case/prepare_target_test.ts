@@ -8,7 +8,14 @@ import type { GuestAgent } from "../guest/guest.ts";
 import { awaitConditions, meets, prepareTarget } from "./prepare_target.ts";
 
 const STOP = { kind: "stop", pid: 7, label: 0, scratch: 0x5000n, resumeAddress: 0n } as const;
-const NOTHING: TracerWork = { debug: [], pokes: [], copied: [], stoppedBy: "signal", busy: undefined };
+const NOTHING: TracerWork = {
+  debug: [],
+  pokes: [],
+  copied: [],
+  set: [],
+  stoppedBy: "signal",
+  busy: undefined,
+};
 const MAPS = [
   "00400000-00402000 r-xp 00000000 00:02 17 /target",
   "7fff1000-7fff3000 r-xp 00000000 00:00 0 [vdso]",
@@ -18,7 +25,7 @@ const MAPS = [
 function scripted(answers: Partial<GuestAgent> = {}): { agent: GuestAgent; calls: string[] } {
   const calls: string[] = [];
   const plain: Record<string, unknown> = {
-    setDebugRegister: 0,
+    setRegister: 0,
     poke: Uint8Array.of(0x55),
     observe: new Map([["maps", new TextEncoder().encode(MAPS)]]),
     readFile: new TextEncoder().encode("State:\tt (tracing stop)\nfrozen 1\n"),
@@ -49,7 +56,7 @@ Deno.test("prepareTarget() sets registers first, then breakpoints, and takes out
   assertEquals(prepared.findings, []);
   await prepared.release();
   assertEquals(calls, [
-    "setDebugRegister 7 7 1",
+    "setRegister 7 7 1",
     "poke 7 4096 01",
     "observe 7 maps",
     `poke 7 ${0x7fff1010} cc`,
@@ -61,7 +68,7 @@ Deno.test("prepareTarget() sets registers first, then breakpoints, and takes out
 });
 
 Deno.test("prepareTarget() tells of a debug register that has another outcome than the model says", async () => {
-  const { agent } = scripted({ setDebugRegister: () => Promise.resolve(22) });
+  const { agent } = scripted({ setRegister: () => Promise.resolve(22) });
   const { findings } = await prepareTarget(agent, STOP, {
     ...NOTHING,
     debug: [{ register: 0, value: 5n, errno: 0 }],
@@ -155,4 +162,22 @@ Deno.test("awaitConditions() waits for three whole scans of ksmd", async () => {
   assertEquals(await awaitConditions(scans("5", "6", "7", "8"), options), []);
   const [stuck] = await awaitConditions(scans("5", "6", "7"), { ...options, deadlineMs });
   assertEquals([stuck?.expected, stuck?.actual], ["at least 8", "7"]);
+});
+
+Deno.test("prepareTarget() takes flags back that a tracer has set, before the target goes on", async () => {
+  const { agent, calls } = scripted();
+  const prepared = await prepareTarget(agent, STOP, {
+    ...NOTHING,
+    set: [["flags", 0x302n]],
+    stoppedBy: "unread",
+  });
+  await prepared.release();
+  const told = calls.filter((call) => !call.startsWith("readFile"));
+  assertEquals(told, [
+    "attach 7 unread",
+    "setRegister 7 flags 770",
+    "setRegister 7 flags 514",
+    "detach 7",
+    "cont 7",
+  ]);
 });

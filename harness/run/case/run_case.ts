@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
+import { readNodes } from "../../../lib/image/image.ts";
 import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
@@ -270,7 +271,7 @@ async function callStop(
 ): Promise<{ stops: StopOutcome[]; event: TargetEvent | undefined }> {
   const { pid, kernel: { checkpointNr, dialect }, resultOf } = options;
   const numberOf = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
-  const made = await makeCall(agent, plan, {
+  const made = await makeCall(agent, placeActions(plan, plain?.image), {
     pid,
     checkpointNr,
     thread: numberOf(resultOf("thread")),
@@ -288,6 +289,20 @@ async function callStop(
     findings: checkCall(plan, made, { before, after: after?.image, dialect }),
   };
   return { stops: after ? [call, after] : [call], event: made.event };
+}
+
+/** Gives what happens at a record the place where that begins in the image of the plain call. */
+function placeActions(plan: CallPlan, image: Uint8Array = new Uint8Array(0)): CallPlan {
+  const { nodes } = readNodes(image);
+  const placeOf = (name: string) =>
+    nodes.find((node) => node.kind === "record" && node.name === name)?.offset;
+  return {
+    ...plan,
+    whileBlocked: plan.whileBlocked.map((action) => ({
+      ...action,
+      at: (action.record === undefined ? undefined : placeOf(action.record)) ?? action.at,
+    })),
+  };
 }
 
 /**

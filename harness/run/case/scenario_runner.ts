@@ -17,6 +17,7 @@ import { type CaseOptions, runCase } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 import { HarnessFault } from "../scenario_result.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";
+import { runRace } from "./run_race.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
 export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
@@ -45,6 +46,7 @@ export function scenarioRunner(
     if (scenario.program) {
       return await runProgram(guest, scenario.program, { kernel, secondCheck });
     }
+    if (scenario.race) return await runRace(guest, { ...scenario, race: scenario.race }, kernel);
     const compiled = prepared.compiled.get(scenario) ??
       compileScenario(prepared.self ? selfScenario(scenario) : scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {

@@ -9,6 +9,7 @@ import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
+import { defaultCpu } from "../../../vm/qemu/qemu_arguments.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
@@ -93,6 +94,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       memoryMiB: request.memoryMiB ?? memory >> 20,
       cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
       append: [...FLAVOURS[platform.flavour].parameters, ...request.append ?? [], ...append],
+      cpu: [defaultCpu(accelerator), platform.cpu ?? []].flat().join(),
       hostFiles,
       channel,
       // A machine with a serial line has no place for the device.

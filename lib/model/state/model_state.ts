@@ -112,8 +112,8 @@ export class ModelState {
   workingDirectory = "/work";
   /** What the registers hold at the next stop, where a step set them, and the block that the target loads. */
   registers: (RegisterPrediction & { readonly block: Uint8Array }) | undefined;
-  /** Selectors that were loaded into FS and GS and stay there. */
-  selectors = new Map<"fs" | "gs", number>();
+  /** Selectors that were loaded and stay. */
+  selectors = new Map<"fs" | "gs" | "ds" | "es", number>();
   /** The debug registers as tracers have left them. */
   debug: DebugRegisters;
   /** Pages outside of all areas that a debugger wrote to, by place and page. */

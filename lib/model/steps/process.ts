@@ -2,9 +2,9 @@
 
 import * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { errnoNumber } from "../../abi/errno.ts";
+import { ERRNO, errnoNumber } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
-import { either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
+import { described, either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
 import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
 import { protBits, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { addressOf } from "../state/page_set.ts";
@@ -146,14 +146,33 @@ export const PROCESS_STEPS = [
   defineStep({
     op: "thread",
     about: "Starts a sibling that shares the memory; the kernel code refuses such a target.",
-    fields: { kind: oneOf(["thread", "process"]) },
-    apply(step, { state, builder }) {
-      const role = step.kind === "thread" ? "thread" : undefined;
-      builder.emitWithResult({ op: "thread", kind: step.kind }, `clone(CLONE_VM), ${step.kind}`, undefined, {
-        role,
-      });
-      state.sharedWith = step.kind;
+    fields: {
+      kind: described(
+        `"leaderless process": its first thread has ended, a second one lives.`,
+        oneOf(["thread", "process", "leaderless process"]),
+      ),
     },
+    apply({ kind }, { state, builder }) {
+      const role = kind === "thread" ? kind : undefined;
+      builder.emitWithResult({ op: "thread", kind }, `clone(CLONE_VM), ${kind}`, undefined, { role });
+      state.sharedWith = role ?? "process";
+    },
+  }),
+  defineStep({
+    op: "thread_call",
+    about:
+      "A second thread calls checkpoint(2) with pid 0, its process, whose first thread runs: EBUSY. It ends.",
+    fields: {},
+    apply(_step, { state, builder }) {
+      const op = { op: "thread", kind: "call", nr: state.target.checkpointNr } as const;
+      builder.emitWithResult(op, "checkpoint(0) of a second thread", BigInt(-ERRNO.EBUSY));
+    },
+  }),
+  defineStep({
+    op: "switch",
+    about: "So many waits for a thread, each of them a switch of tasks; the thread ends.",
+    fields: { times: integer(1, 1_000_000) },
+    apply: ({ times }, { builder }) => builder.emit({ op: "switch", times }),
   }),
   defineStep({
     op: "vhost",

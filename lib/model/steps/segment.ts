@@ -300,6 +300,8 @@ export const SEGMENT_STEPS = [
       if (fault !== undefined) return;
       state.ldt.selectorLoaded(selector, step.register);
       if (step.register === "fs" || step.register === "gs") state.selectors.set(step.register, selector);
+      // In 64-bit code they serve nothing, and the target leaves them loaded.
+      else if (step.register !== "ss" && builder.wordSize === 8) state.selectors.set(step.register, selector);
     },
   }),
 ] as const;

@@ -21,6 +21,7 @@
 	DO(detach, "pid") \
 	/* The call under test: `checkpoint` has a child make it, `resume` goes on where that paused. */ \
 	DO(checkpoint, "nr", "pid") DO(resume, "handle") \
+	DO(race, "nr", "pid", "how") \
 	/* Everything else that a guest can do. */ \
 	DO(syscall, "nr") DO(readfile, "path") DO(writefile, "path", "length", "hash") DO(time)
 

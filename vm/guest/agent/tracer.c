@@ -119,20 +119,22 @@ static long step(int pid)
 	return status == (SIGTRAP << 8 | 0x7f) ? 0 : -ESRCH;
 }
 
-// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=singlestep seizes
-// it and goes one instruction further.
+// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=unread leaves unread
+// that it has stopped; how=singlestep seizes it and goes one instruction further.
 long command_attach(const struct command *command)
 {
 	bool steps = text_equal(command->how, "singlestep");
 	bool seizes = steps || text_equal(command->how, "seize");
 	int pid = (int)command->pid;
 
-	if (!seizes && !text_equal(command->how, "attach"))
+	bool is_unread = text_equal(command->how, "unread");
+
+	if (!seizes && !is_unread && !text_equal(command->how, "attach"))
 		return failed(-EINVAL, "how: %s", command->how);
 	if (attached_pid != 0 && !proc_is_over(attached_pid))
 		return failed(-EBUSY, "attached to a process already");
 	attached_was_stopped = proc_is_stopped(pid);
-	long error = seizes ? seize(pid) : attach(pid);
+	long error = seizes ? seize(pid) : is_unread ? SYS(ptrace, PTRACE_ATTACH, pid, 0, 0) : attach(pid);
 
 	if (error >= 0 && steps)
 		error = step(pid);
@@ -204,7 +206,10 @@ static long send_fpu(int pid)
 {
 	long error = send_set(pid, "xstate", NT_X86_XSTATE);
 
-	// A CPU without XSAVE has no such set; its FXSAVE or FSAVE image is another.
+	// A CPU without XSAVE has no such set. Its FXSAVE image is one of its own for a 32-bit process; where that is
+	// missing too, this one has all that there is.
+	if (error == -ENODEV || error == -EINVAL)
+		error = send_set(pid, "fpregs", NT_PRXFPREG);
 	if (error == -ENODEV || error == -EINVAL)
 		return send_set(pid, "fpregs", NT_PRFPREG);
 	if (error != -EIO)

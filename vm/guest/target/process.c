@@ -56,6 +56,8 @@ void process_start(const unsigned long *stack)
 	while (*after != NULL)
 		after++;
 	auxiliary_vector = (const unsigned long *)(after + 1);
+	if (stack[0] > 1)
+		race_run(arguments, environment);
 }
 
 s64 process_auxiliary(u64 type)
@@ -164,10 +166,100 @@ s64 process_fork_bystander(void)
 	return child;
 }
 
-// A thread, or a process of its own, in this address space.
-s64 process_start_sleeper(bool own_process)
-{
-	static u64 stack[8] __attribute__((aligned(64)));
+#define STACK_WORDS 256
 
-	return process_clone(own_process ? CLONE_VM | SIGCHLD : THREAD_FLAGS, &stack[8], sleeper);
+static u64 stacks[2][STACK_WORDS] __attribute__((aligned(64)));
+
+static void *stack_top(int which)
+{
+	// One word less: as behind a call, for the compiler's idea of its alignment.
+	return (u8 *)&stacks[which][STACK_WORDS] - sizeof(long);
+}
+
+static void leave_thread_behind(void)
+{
+	process_clone(THREAD_FLAGS, stack_top(1), sleeper);
+	SYS(exit, 0);
+}
+
+// Starts a thread that ends by itself.
+static long start_thread(void (*function)(void))
+{
+	return process_clone(THREAD_FLAGS, stack_top(0), function);
+}
+
+static void await_end(long thread)
+{
+	long self = SYS(getpid);
+
+	while (thread > 0 && SYS(tgkill, self, thread, 0) == 0)
+		SYS(sched_yield);
+}
+
+static u64 thread_call;
+static s64 thread_result;
+
+static void call_for_itself(void)
+{
+	thread_result = SYS_PADDED((long)thread_call, 0, IMAGE_FD, 0, 0, 0, 0);
+	SYS(exit, 0);
+}
+
+// A thread that makes the call with pid 0, and has ended when its result is returned.
+static s64 call_from_thread(u64 nr)
+{
+	thread_call = nr;
+	long thread = start_thread(call_for_itself);
+
+	await_end(thread);
+	return thread < 0 ? thread : thread_result;
+}
+
+static int there[2];
+static int back[2];
+
+static void echo(void)
+{
+	char byte;
+
+	while (SYS(read, there[0], &byte, 1) == 1)
+		SYS(write, back[1], &byte, 1);
+	SYS(exit, 0);
+}
+
+void process_switch(u64 times)
+{
+	char byte = 0;
+
+	if (sys_pipe(there, 0) < 0 || sys_pipe(back, 0) < 0)
+		target_die(DIED_OF_OP);
+	long thread = start_thread(echo);
+
+	for (; thread > 0 && times > 0; times--) {
+		SYS(write, there[1], &byte, 1);
+		SYS(read, back[0], &byte, 1);
+	}
+	SYS(close, there[1]);
+	await_end(thread);
+	SYS(close, there[0]);
+	SYS(close, back[0]);
+	SYS(close, back[1]);
+}
+
+// A thread, or a process of its own, in this address space.
+s64 process_start_sleeper(u64 kind, u64 nr)
+{
+	switch (kind) {
+	case THREAD_PLAIN:
+		return process_clone(THREAD_FLAGS, stack_top(0), sleeper);
+	case THREAD_PROCESS:
+		return process_clone(CLONE_VM | SIGCHLD, stack_top(0), sleeper);
+	case THREAD_LEADERLESS:
+		// Comes back when the first thread has left the address space.
+		return process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack_top(0), leave_thread_behind);
+	case THREAD_CALLS:
+		return call_from_thread(nr);
+	default:
+		target_die(DIED_OF_OP);
+	}
 }

@@ -64,11 +64,17 @@ typedef long IN_REGISTERS loader(u32 selector, unsigned long offset, long access
 
 loader segment_load_es, segment_load_ss, segment_load_ds, segment_load_fs, segment_load_gs;
 
-// FS and GS stay loaded, the target does not use them itself.
+#ifdef __x86_64__
+#define DATA_LOADER(segment) LOADER(segment, "", "")
+#else
+#define DATA_LOADER(segment) LOADER(segment, SAVE(segment), RESTORE(segment))
+#endif
+
+// FS and GS stay loaded, the target does not use them itself; nor does 64-bit code use DS and ES.
 asm(".pushsection .text\n"
-    LOADER(es, SAVE(es), RESTORE(es))
+    DATA_LOADER(es)
     LOADER(ss, SAVE(ss), RESTORE(ss))
-    LOADER(ds, SAVE(ds), RESTORE(ds))
+    DATA_LOADER(ds)
     LOADER(fs, "", "")
     LOADER(gs, "", "")
     ".popsection\n");

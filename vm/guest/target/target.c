@@ -222,7 +222,7 @@ static bool run(const struct op *op, s64 *result)
 		*result = segment_load((u32)first, second, argument(op, 2), argument(op, 3) != 0);
 		return true;
 	case OP_THREAD:
-		*result = process_start_sleeper(first != 0);
+		*result = process_start_sleeper(first, second);
 		return true;
 	case OP_CHECK:
 		*result = memory_check(first, second, (u32)argument(op, 2), argument(op, 3));
@@ -259,6 +259,9 @@ static bool run(const struct op *op, s64 *result)
 		target_die((int)first);
 	case OP_END:
 		target_die(0);
+	case OP_SWITCH:
+		process_switch(first);
+		return false;
 	case OP_REPORT:
 		memory_report(first, second);
 		return false;

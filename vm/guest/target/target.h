@@ -28,6 +28,7 @@ enum {
 	OP_SYSCALL32 = 19,
 	OP_AUXV = 20,
 	OP_EXEC = 21,
+	OP_SWITCH = 40,
 };
 
 enum { FORK_CHILD = 0, FORK_PARENT = 1, FORK_RUN = 2 };
@@ -40,7 +41,7 @@ enum {
 	DIED_OF_EVENT = 123,
 };
 
-enum { PROGRAM_FD = 3, RESULTS_FD = 4, EVENT_FD = 5 };
+enum { PROGRAM_FD = 3, RESULTS_FD = 4, EVENT_FD = 5, IMAGE_FD = 6 };
 
 #define SCRATCH_BYTES (256UL << 10)
 #define SLOT_COUNT 64
@@ -76,12 +77,15 @@ void memory_report(u64 address, u64 length);
 
 // process.c.
 s64 process_fork_bystander(void);
-s64 process_start_sleeper(bool own_process);
+enum { THREAD_PLAIN = 0, THREAD_PROCESS = 1, THREAD_LEADERLESS = 2, THREAD_CALLS = 3 };
+s64 process_start_sleeper(u64 kind, u64 nr);
 // The child continues at `function` on a stack of its own, which ends below `stack`, and never comes back.
 long process_clone(unsigned long flags, void *stack, void (*function)(void));
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 __attribute__((noreturn)) void process_end_like(long child);
 void process_wait_for(long child);
+// So many waits for a thread: switches of tasks.
+void process_switch(u64 times);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
 s64 process_syscall32(const long numbers[7]);
 // Replaces this process by a fresh one of the same program. Returns only when that failed.
@@ -90,6 +94,9 @@ s64 process_exec(void);
 void process_start(const unsigned long *stack);
 // An entry of the auxiliary vector, or -ENOENT.
 s64 process_auxiliary(u64 type);
+
+// race.c: what the target does in place of a program when its first argument is "executes", "stops" or "large".
+void race_run(char *const *arguments, char *const *environment);
 
 // segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
 // process.

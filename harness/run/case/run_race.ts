@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+
+import { parseMaps } from "../../../lib/compare/proc_maps.ts";
+import type { Finding } from "../../../lib/image/finding.ts";
+import type { RaceScenario, Scenario } from "../../../lib/model/scenario.ts";
+import {
+  checkRaceCall,
+  missingOutcomes,
+  nameOfCall,
+  parseRaceCalls,
+  splitShared,
+} from "../../check/check_race.ts";
+import type { Guest, GuestAgent } from "../guest/guest.ts";
+import { setUpCase } from "./run_case.ts";
+import {
+  type CaseOutcome,
+  type GuestKernel,
+  judgeCheckpoint,
+  observeCheckpoint,
+  type StopOutcome,
+} from "./observe_checkpoint.ts";
+import { awaitConditions } from "./prepare_target.ts";
+
+/** Calls for each target that is killed. */
+const CALLS_A_KILL = 20;
+const DEADLINE_MS = 120_000;
+
+/**
+ * Makes calls while others change their target, and holds each image against the one that was made before the race: all
+ * of it must be of one moment.
+ */
+export async function runRace(
+  { agent }: Pick<Guest, "agent">,
+  { race, setup = [] }: Pick<Scenario, "setup"> & { readonly race: RaceScenario },
+  kernel: GuestKernel,
+): Promise<CaseOutcome> {
+  await agent.clean();
+  const undo = await setUpCase(agent, setup);
+  const stops: StopOutcome[] = [];
+  const outcomes = new Set<string>();
+  const isKilled = race.meanwhile === "killed";
+  for (let targets = isKilled ? race.times : 1; targets > 0 && isGood(stops); targets--) {
+    const pid = await startTarget(agent, race);
+    if (stops.length === 0) stops.push(await judgeFirst(agent, pid, kernel));
+    const answers = parseRaceCalls(
+      await agent.race({
+        ...{ nr: kernel.checkpointNr, pid, how: race.meanwhile, deadlineMs: DEADLINE_MS },
+        times: isKilled ? CALLS_A_KILL : race.times,
+        ...await memoryOf(agent, pid, race),
+      }),
+    );
+    const split = { firstId: agent.lastId + 1, length: stops[0]!.image.length, count: 2 * race.times };
+    const calls = race.meanwhile === "shared" ? splitShared(answers, split) : answers;
+    // A new program has other random numbers on its stack.
+    const reference = race.executes || isKilled ? undefined : stops[0]!.image;
+    for (const call of calls) {
+      outcomes.add(nameOfCall(call));
+      const findings = checkRaceCall(call, { race, reference, previousId: agent.lastId });
+      if (call.result > 0n) agent.lastId = Number(call.result);
+      if (findings.length > 0 && isGood(stops)) stops.push(torn(call.image, findings));
+    }
+  }
+  await agent.clean();
+  await undo();
+  return { stops, findings: isGood(stops) ? missingOutcomes(race, outcomes) : [] };
+}
+
+function isGood(stops: readonly StopOutcome[]): boolean {
+  return stops.every(({ findings }) => findings.length === 0);
+}
+
+async function startTarget(agent: GuestAgent, { executes, meanwhile }: RaceScenario): Promise<number> {
+  const does = executes ? "executes" : meanwhile === "migrated" ? "large" : "stops";
+  const { pid } = await agent.exec(["/target", does]);
+  const isStopped = { file: `/proc/${pid}/status`, matching: String.raw`^State:\sT` };
+  await awaitConditions(agent, { pid, waitFor: [isStopped], waitsForMerge: false });
+  return pid;
+}
+
+async function judgeFirst(
+  agent: GuestAgent,
+  pid: number,
+  kernel: GuestKernel,
+): Promise<StopOutcome> {
+  const { checkpointNr, observed: { zeroFrame } } = kernel;
+  const seen = await observeCheckpoint(agent, {
+    ...{ pid, checkpointNr, zeroFrame, brk: undefined },
+    hashPage: () => true,
+  });
+  const judged = { kernel, expected: undefined, prediction: undefined, self: undefined };
+  return await judgeCheckpoint("before", seen, judged);
+}
+
+/** The mapping that it is about: the largest that the target has written to. */
+async function memoryOf(
+  agent: GuestAgent,
+  pid: number,
+  { meanwhile }: RaceScenario,
+): Promise<{ offset?: bigint; length?: bigint }> {
+  if (meanwhile !== "pagedout" && meanwhile !== "migrated") return {};
+  const maps = parseMaps((await agent.observe(pid, ["maps"])).get("maps")!);
+  const own = maps.filter(({ perms, inode }) => perms.startsWith("rw") && inode === 0n);
+  const { start, end } = own.toSorted((a, b) => Number((b.end - b.start) - (a.end - a.start)))[0]!;
+  return { offset: start, length: end - start };
+}
+
+function torn(image: Uint8Array, findings: Finding[]): StopOutcome {
+  const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
+  return { label: "race", image, findings, counts, volatile: new Map(), pages: 0 };
+}
