@@ -207,6 +207,19 @@ agentTest("a target is not asked in a critical section", async (session, arch) =
   assertEquals(await isAsked(), false);
 });
 
+agentTest("what the kernel tells a target of its processor is as before", async (session, arch) => {
+  const rseq = arch === "i386" ? 386 : 334;
+  const { pid, scratch } = await runToStop(session, [
+    { op: "syscall", nr: rseq, args: [{ scratch: 0 }, 32n, 0n, 0x53053053n] },
+    { op: "stop", label: 0, killNr: NR[arch].kill },
+  ]);
+  // cpu_id_start and cpu_id of struct rseq, as a processor would have it that this machine has not.
+  const elsewhere = Uint8Array.of(77, 0, 0, 0, 77, 0, 0, 0);
+  await session.poke(pid, scratch, elsewhere);
+  await callsOf(session, pid);
+  assertEquals(await session.poke(pid, scratch, elsewhere), elsewhere);
+});
+
 Deno.test({
   name: "agent, x86_64: an LDT that is read otherwise than LAR and LSL see it is an error",
   ignore: !canStartHostAgent(),

@@ -28,8 +28,9 @@
 #define UNBLOCKABLE (1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1))
 // Linux 6.4: include/uapi/linux/ptrace.h.
 #define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
-// Linux 5.13, and the place of rseq_cs in struct rseq.
+// Linux 5.13, and in struct rseq, whose first version has 32 bytes, the place of rseq_cs.
 #define GET_RSEQ_CONFIGURATION 0x420f
+#define RSEQ_BYTES 32
 #define RSEQ_CS_OFFSET 8
 
 // Places in what PTRACE_GETREGS gives.
@@ -69,6 +70,9 @@ struct injection {
 	const struct entry *entry;
 	u64 code_at;
 	unsigned long registers[REGISTERS];
+	// Where the kernel tells the process on which processor it is, each time that it goes on; 0: nowhere.
+	u64 rseq_at;
+	unsigned long rseq[RSEQ_BYTES / sizeof(long)];
 	// A signal that came in spite of all, for when the process goes on.
 	int signal;
 };
@@ -118,14 +122,16 @@ static u64 find_code(const struct injection *injection, const u8 code[2])
 
 // Whether the process is, or was last, in a critical section (rseq), which it forgets when it goes on elsewhere. A
 // kernel that does not tell is believed to have none: that harms nobody where the only thread is stopped.
-static bool is_critical(const struct injection *injection)
+static bool is_critical(struct injection *injection)
 {
 	u64 configuration[3] = { 0 };
 	u64 section = 0;
 
 	SYS(ptrace, GET_RSEQ_CONFIGURATION, injection->pid, sizeof(configuration), configuration);
-	if (configuration[0] != 0)
-		sys_pread(injection->memory, &section, sizeof(section), configuration[0] + RSEQ_CS_OFFSET);
+	if (configuration[0] != 0 &&
+	    sys_pread(injection->memory, injection->rseq, RSEQ_BYTES, configuration[0]) == RSEQ_BYTES)
+		injection->rseq_at = configuration[0];
+	memcpy(&section, (u8 *)injection->rseq + RSEQ_CS_OFFSET, sizeof(section));
 	return section != 0;
 }
 
@@ -355,6 +361,9 @@ static long undo(const struct injection *injection, const u64 *mask)
 	unsigned long registers[REGISTERS];
 	long error = put_registers(injection, injection->registers);
 
+	for (size_t i = 0; error >= 0 && injection->rseq_at != 0 && i < ARRAY_SIZE(injection->rseq); i++)
+		error = SYS(ptrace, PTRACE_POKEDATA, injection->pid, injection->rseq_at + i * sizeof(long),
+			    injection->rseq[i]);
 	if (error >= 0)
 		error = SYS(ptrace, PTRACE_SETSIGMASK, injection->pid, KERNEL_SIGSET_BYTES, mask);
 	if (error >= 0)
