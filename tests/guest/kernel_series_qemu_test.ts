@@ -11,7 +11,7 @@ import { wantedFiles } from "../../vm/kernel/source/kernel_tree.ts";
 import { applySeries, exportSeries } from "../../vm/kernel/patches/export_series.ts";
 import { loadSeries, type Series } from "../../vm/kernel/patches/load_series.ts";
 import { withSeriesTree } from "../../vm/kernel/patches/build_series.ts";
-import { stageFiles } from "../../vm/kernel/patches/stage_files.ts";
+import { stageFiles } from "../../vm/kernel/patches/series_plan.ts";
 
 const AUTHOR = { name: "Ada Byron", email: "ada@example.org", date: "1767222000 +0000" };
 const cacheDir = cacheDirectory();

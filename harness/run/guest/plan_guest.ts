@@ -5,7 +5,7 @@ import type { Scenario } from "../../../lib/model/scenario.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { makeTempDirectory } from "../../../vm/host/temp_directory.ts";
 import { requireTools } from "../../../vm/host/find_tool.ts";
-import { BUILD_TOOLS } from "../../../vm/kernel/build/make_command.ts";
+import { BUILD_TOOLS } from "../../../vm/kernel/build/compile_kernel.ts";
 import type { SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
 import { type AcceleratorChoice, chooseAccelerator } from "../../../vm/qemu/accelerator.ts";
 import type { Accelerator } from "../../../vm/qemu/qemu_arguments.ts";

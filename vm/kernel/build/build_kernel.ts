@@ -8,7 +8,13 @@ import { runCommand } from "../../host/run_command.ts";
 import { BuildError } from "./build_error.ts";
 import { inStage, type OnBuildProgress, stageReport, withStageLock } from "./build_stage.ts";
 import { halfPatchError, patchOfTree } from "../source/carried_patch.ts";
-import { compileKernel } from "./compile_kernel.ts";
+import {
+  BUILD_TOOLS,
+  compileKernel,
+  lacksPvhEntry,
+  type MakeOptions,
+  needsBzImage,
+} from "./compile_kernel.ts";
 import { configureKernel } from "../config/configure_kernel.ts";
 import { digestOf } from "../../host/digest.ts";
 import { flavourMakeVariables, fragmentNames, type KernelFlavour } from "../config/kernel_flavour.ts";
@@ -29,8 +35,6 @@ import { findStored, type StoredKernel, storeKernel } from "../kernel_store.ts";
 import { applyTree, type TreeEdits } from "../source/kernel_tree.ts";
 import type { GuestChannel } from "../../qemu/qemu_arguments.ts";
 import type { NeededFor } from "../config/needed_options.ts";
-import { BUILD_TOOLS, type MakeOptions } from "./make_command.ts";
-import { lacksPvhEntry, needsBzImage } from "./needs_bz_image.ts";
 import { syscallNumbersOf } from "../syscall_numbers.ts";
 
 /** Which kernel to build, and how. */

@@ -11,7 +11,7 @@ import {
   parseKernelConfig,
 } from "./kernel_config.ts";
 import { listFiles, pathOf } from "../source/kernel_source.ts";
-import { makeCommand, type MakeOptions } from "../build/make_command.ts";
+import { makeCommand, type MakeOptions } from "../build/compile_kernel.ts";
 import { missingOptions, type NeededFor, neededText } from "./needed_options.ts";
 
 interface ConfigureOptions extends MakeOptions {

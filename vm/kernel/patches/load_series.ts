@@ -6,8 +6,7 @@ import { inStage, type OnBuildProgress } from "../build/build_stage.ts";
 import type { OverlayEdit } from "../source/kernel_overlay.ts";
 import { fetchSource, type IdentifiedSource } from "../source/kernel_source.ts";
 import { wantedFiles } from "../source/kernel_tree.ts";
-import { readSeriesPlan, type SeriesPlan } from "./series_plan.ts";
-import { stageFiles } from "./stage_files.ts";
+import { readSeriesPlan, type SeriesPlan, stageFiles } from "./series_plan.ts";
 
 /** The port as a series of patches, before any of it is written. */
 export interface Series {

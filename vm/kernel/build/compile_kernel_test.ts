@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals } from "@std/assert";
-import { needsBzImage } from "./needs_bz_image.ts";
+import { needsBzImage } from "./compile_kernel.ts";
 
 Deno.test("needsBzImage() knows the PVH entries that do not work", async () => {
   const tree = await Deno.makeTempDir();
