@@ -70,7 +70,10 @@ export function defineCommand<T extends OptionTable>(
     run(options: OptionValues<T>, context: CommandContext): Promise<ExitStatus | CommandReport>;
   },
 ): Command {
-  const parser = map(optionsParser(options), (values): Carry => (context) => run(values, context));
+  const parser = map(optionsParser(options), (values): Carry => (context) => {
+    context.terminal.isQuiet = "quiet" in values && values.quiet === true;
+    return run(values, context);
+  });
   return { about, parser, takesProgram };
 }
 

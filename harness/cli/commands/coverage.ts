@@ -37,8 +37,7 @@ export const coverageCommand: Command = defineCommand({
 }, {
   about:
     "run the catalogue and the fault sweep on kernels that count lines; write one HTML page, and a file of lcov",
-  async run({ filter, arch, accel, out, quiet }, { terminal, signal }) {
-    terminal.isQuiet = quiet;
+  async run({ filter, arch, accel, out }, { terminal, signal }) {
     const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
     const catalogue = await readCatalogue();
     const scenarios = filterByName(catalogue, filter);

@@ -41,7 +41,6 @@ export const faultsCommand: Command = defineCommand({
   about: "let the 1st, 2nd, ... nth allocation of the call fail, until a call goes through untouched",
   async run(options, { args, terminal, signal }) {
     const { filter, arch, flavour = "fault", series, accel, out, resume } = options;
-    terminal.isQuiet = options.quiet;
     const platforms = parsePlatforms({ arch, flavour, series, fallback: "x86_64,i386" });
     const plain = platforms.find(({ flavour }) => flavour === "plain");
     if (plain) {

@@ -56,7 +56,6 @@ export const fuzzCommand: Command = defineCommand(OPTIONS, {
   async run(options, { terminal, signal }) {
     const settings = fuzzSettings(options);
     const { arch, series, accel, mutant, quiet } = options;
-    terminal.isQuiet = quiet;
     const plans = await planGuests(parsePlatforms({ arch, series, fallback: "x86_64" }), {
       ...userKernelOptions(options),
       ...{ terminal, signal, accelerator: accel, source: kernelSourceOption(options) },

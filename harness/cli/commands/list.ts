@@ -9,13 +9,10 @@ export const listCommand: Command = defineCommand({ json: flag("the scenarios th
   about: "list the scenarios of the catalogue and what each of them shows",
   async run({ json }, { terminal }) {
     const scenarios = await readCatalogue();
-    if (json) {
-      terminal.result(JSON.stringify(scenarios, null, 2));
-      return EXIT_STATUS.pass;
-    }
     const width = Math.max(...scenarios.map(({ name }) => name.length));
-    for (const { name, about } of scenarios) terminal.result(`${name.padEnd(width)}  ${about}`);
-    terminal.result(`${scenarios.length} scenarios`);
+    const lines = scenarios.map(({ name, about }) => `${name.padEnd(width)}  ${about}`);
+    const text = [...lines, `${scenarios.length} scenarios`].join("\n");
+    terminal.result(json ? JSON.stringify(scenarios, null, 2) : text);
     return EXIT_STATUS.pass;
   },
 });

@@ -50,7 +50,6 @@ export const nightlyCommand: Command = defineCommand({
   async run(options, { args, terminal, signal }) {
     const { matrix = DEFAULT_MATRIX, only, filter, shard, out, resume, wait, budget: budgetSeconds } =
       options;
-    terminal.isQuiet = options.quiet;
     const { keepDays = KEEP_DAYS, keepBytes = KEEP_BYTES } = options;
     const slots = options.jobs ?? navigator.hardwareConcurrency;
     const begin = performance.now();

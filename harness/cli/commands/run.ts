@@ -50,7 +50,6 @@ export const runCommand: Command = defineCommand({
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
     }
-    terminal.isQuiet = options.quiet;
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
     const user = userKernelOptions(options);

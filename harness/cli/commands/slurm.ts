@@ -57,8 +57,8 @@ export const slurmCommand: Command = defineCommand({
       running: budget === undefined ? [] : ["--budget", `${budget}s`],
     };
     if (options.print) {
-      terminal.result(shellJoin(["sbatch", ...arrayArguments(run)]));
-      terminal.result(shellJoin(["sbatch", ...mergeArguments(run, "ARRAY")]));
+      const commands = [arrayArguments(run), mergeArguments(run, "ARRAY")];
+      for (const args of commands) terminal.result(shellJoin(["sbatch", ...args]));
       return EXIT_STATUS.pass;
     }
     const { array, merge } = await submitNightly(run);
