@@ -36,6 +36,11 @@ export function hex(value: number | bigint, digits = 1): string {
   return `0x${value.toString(16).padStart(digits, "0")}`;
 }
 
+/** The bytes of hexadecimal pairs. Not Uint8Array.fromHex(): not every browser has it yet. */
+export function bytesOfHex(pairs: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(pairs.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
 /** Bytes as hexadecimal pairs. */
 export function hexBytes(bytes: Uint8Array, separator = " "): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(separator);

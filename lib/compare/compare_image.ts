@@ -53,9 +53,7 @@ export function compareImage(
   const leftovers = options.dialect === "v11" ? new PostedLeftovers() : undefined;
   const memory = new MemoryComparison(context);
   const { refusal, knownErrors = [] } = options.prediction ?? {};
-  for (const { id, message, count } of refusal ? [] : knownErrors) {
-    collector.note(id, message, count);
-  }
+  for (const { id, message, count } of refusal ? [] : knownErrors) collector.note(id, message, count);
   const walk: Walk = { pages: 0, end: 0, length };
   try {
     for (const node of nodes) {

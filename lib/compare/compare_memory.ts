@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { hex } from "../bytes.ts";
+import { hex, wordsOf } from "../bytes.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type Expectation, expected, type FieldExpectations, firstDifference } from "./finding_collector.ts";
 import { STAT_ADDRESSES } from "./proc_stat.ts";
@@ -221,17 +221,15 @@ function argumentRanges(
 ): FieldExpectations | undefined {
   // The auxiliary vector of a 32-bit program has words of 32 bits, but no 64-bit kernel is that old.
   if (!auxv || !cmdline || !environ || arch === "x86_64") return undefined;
-  const words = new DataView(auxv.buffer, auxv.byteOffset, auxv.byteLength);
-  for (let at = 0; at + 8 <= auxv.length; at += 8) {
-    if (BigInt(words.getUint32(at, true)) !== AT_EXECFN) continue;
-    const envEnd = BigInt(words.getUint32(at + 4, true));
-    const argEnd = envEnd - BigInt(environ.length);
-    return {
-      arg_start: expected(argEnd - BigInt(cmdline.length), "auxv"),
-      arg_end: expected(argEnd, "auxv"),
-      env_start: expected(argEnd, "auxv"),
-      env_end: expected(envEnd, "auxv"),
-    };
-  }
-  return undefined;
+  const words = wordsOf(auxv, 4);
+  const at = words.findIndex((word, index) => index % 2 === 0 && word === AT_EXECFN);
+  const envEnd = words[at + 1];
+  if (at < 0 || envEnd === undefined) return undefined;
+  const argEnd = envEnd - BigInt(environ.length);
+  return {
+    arg_start: expected(argEnd - BigInt(cmdline.length), "auxv"),
+    arg_end: expected(argEnd, "auxv"),
+    env_start: expected(argEnd, "auxv"),
+    env_end: expected(envEnd, "auxv"),
+  };
 }

@@ -35,11 +35,7 @@ const SOURCES: Readonly<Partial<Record<RecordName, Readonly<Record<string, strin
     "": "observed: uname of the guest",
   },
   HEAD_ARCH: { "": "observed: /proc/cpuinfo and the register sets of ptrace" },
-  TASK: {
-    exit_state: "predicted: 0, the task lives",
-    task_comm_len: FORMAT,
-    "": STAT,
-  },
+  TASK: { exit_state: "predicted: 0, the task lives", task_comm_len: FORMAT, "": STAT },
   STRING: { "": "observed: /proc/PID/comm" },
   MM: {
     objref: FORMAT,
@@ -47,12 +43,7 @@ const SOURCES: Readonly<Partial<Record<RecordName, Readonly<Record<string, strin
     brk: "observed: what brk(2) returned to the target",
     "": STAT,
   },
-  CPU: {
-    debugreg4: FORMAT,
-    debugreg5: FORMAT,
-    used_math: `${FORMAT}: FPU state always follows`,
-    "": PTRACE,
-  },
+  CPU: { debugreg4: FORMAT, debugreg5: FORMAT, used_math: `${FORMAT}: FPU state always follows`, "": PTRACE },
   X86_FSGSBASE: { "": PTRACE },
 };
 

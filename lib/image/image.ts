@@ -236,9 +236,7 @@ export function readNodes(
 
 /** The pages of a VMA in the image's order. */
 export function* vmaPages(vma: VmaImage): Generator<PageImage, void, void> {
-  for (const { pages } of vma.chunks) {
-    for (let i = 0; i < (pages?.count ?? 0); i++) yield pageOf(pages!, i);
-  }
+  for (const { pages } of vma.chunks) for (let i = 0; i < (pages?.count ?? 0); i++) yield pageOf(pages!, i);
 }
 
 /**

@@ -20,7 +20,7 @@ import { fieldsOf, RECORD_NAMES } from "./records.ts";
 import { displayText } from "./struct_codec.ts";
 import type { AnyFields, FieldDesc } from "./struct_desc.ts";
 import { byteText } from "../printable.ts";
-import { hex, hexBytes } from "../bytes.ts";
+import { bytesOfHex, hex, hexBytes } from "../bytes.ts";
 
 /** What JSON.stringify takes as it is. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | {
@@ -63,10 +63,6 @@ const PARTS = [
 type JsonNode = v.InferOutput<(typeof PARTS)[number]>;
 const IMAGE = object({ nodes: list(variant<JsonNode>("kind", PARTS)) });
 
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-}
-
 function textOrHex(bytes: Uint8Array): TextOrHex {
   const end = bytes.indexOf(0);
   const isText = end < 0 || bytes.subarray(end).every((byte) => byte === 0);
@@ -91,7 +87,7 @@ function fieldToJson(value: number | bigint | Uint8Array): JsonValue {
 }
 
 function fieldFromJson({ type, size }: FieldDesc, value: v.InferOutput<typeof VALUE> | undefined): unknown {
-  if (typeof value === "object") return fromHex(value.hex);
+  if (typeof value === "object") return bytesOfHex(value.hex);
   if (typeof value !== "string") return value;
   if (type.startsWith("char")) return fromText(value, size);
   return type === "u64" && /^0x[0-9a-f]+$/.test(value) ? BigInt(value) : value;
@@ -155,12 +151,12 @@ function writePages(writer: ImageWriter, node: Extract<JsonNode, { kind: "pages"
 
 function writeNode(writer: ImageWriter, node: JsonNode): void {
   if (node.kind === "pages") return writePages(writer, node);
-  if (node.kind === "unknown") return writer.bytes(undefined, fromHex(node.hex), node);
-  if (node.kind !== "record") return writer.raw(fromHex(node.hex));
+  if (node.kind === "unknown") return writer.bytes(undefined, bytesOfHex(node.hex), node);
+  if (node.kind !== "record") return writer.raw(bytesOfHex(node.hex));
   const fields = fieldsOf(node.name);
   if (fields.length === 0) {
     const { hex, text = "", length = 0 } = node;
-    return writer.bytes(node.name, hex === undefined ? fromText(text, length) : fromHex(hex), node);
+    return writer.bytes(node.name, hex === undefined ? fromText(text, length) : bytesOfHex(hex), node);
   }
   const values = fields.map((field) =>
     [field.name, fieldFromJson(field, node.fields?.[field.name])] as const

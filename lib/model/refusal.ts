@@ -54,11 +54,7 @@ export function portRefusal(
   }
   // Where the ring lies is the kernel's choice: above all areas.
   if (hasAioRing) return refuse("ENOSYS", undefined, "the ring of io_setup(2) is shared memory");
-  for (const area of space.areas) {
-    const unreadable = unreadableRefusal(space, area);
-    if (unreadable) return unreadable;
-  }
-  return undefined;
+  return space.areas.map((area) => unreadableRefusal(space, area)).find((refusal) => refusal);
 }
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { hex } from "../bytes.ts";
+import { bytesOfHex, hex } from "../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { errnoNumber } from "../abi/errno.ts";
@@ -176,8 +176,7 @@ function applyPoke(
   poke: TracerPoke,
   where: string,
 ): TracerWork["pokes"][number] | CopiedPage {
-  // Not Uint8Array.fromHex(): not every browser has it yet.
-  const bytes = Uint8Array.from(poke.bytes.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
+  const bytes = bytesOfHex(poke.bytes);
   const mapping = new RegExp(`^${MAPPING}$`).exec(poke.at);
   const { page, offset } = mapping
     ? { page: 0, offset: Number(mapping[2] ?? "0") }
@@ -222,8 +221,5 @@ function pokePage(
 
 /** The pages outside of areas that the image must hold. */
 export function copiedPages(state: ModelState, work: TracerWork): CopiedPage[] {
-  return [
-    ...work.copied,
-    ...[...state.copied.values()].map((page) => ({ ...page, bytes: undefined })),
-  ];
+  return [...work.copied, ...[...state.copied.values()].map((page) => ({ ...page, bytes: undefined }))];
 }

@@ -209,7 +209,5 @@ export function checkFname(node: RecordNodeOf<"FNAME">, context: RuleContext): v
     const expected = "names between the slashes";
     context.report("E_FNAME", node, { message: "no file has this path", expected, actual, at: 8 });
   }
-  if (!context.isPort && text.endsWith(" (deleted)")) {
-    context.report("N_DELETED_NAME", node, { actual });
-  }
+  if (!context.isPort && text.endsWith(" (deleted)")) context.report("N_DELETED_NAME", node, { actual });
 }

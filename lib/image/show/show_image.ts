@@ -177,11 +177,7 @@ export class ImagePrinter {
     }
     const isOfVma = node.name === "FNAME" || node.name === "PGARR";
     const isOfFile = node.name === "FNAME" || node.name === "FD_DATA";
-    return [
-      ...isOfVma ? [] : this.#endOfVma(),
-      ...isOfFile ? [] : this.#endOfFile(),
-      ...this.#endOfCpu(),
-    ];
+    return [...isOfVma ? [] : this.#endOfVma(), ...isOfFile ? [] : this.#endOfFile(), ...this.#endOfCpu()];
   }
 
   #head(node: RecordNodeOf<"HEAD">): string[] {

@@ -216,9 +216,7 @@ export class AddressSpace {
   breakPages(start: number, end: number, errno: UnreadableErrno): void {
     for (let page = start; page < end; page++) {
       const anon = this.#pages.get(page);
-      if (!anon || anon.shared) {
-        throw new RangeError(`Page ${hex(page)} is none that the target alone has`);
-      }
+      if (!anon || anon.shared) throw new RangeError(`Page ${hex(page)} is none that the target alone has`);
       const { mayBeUnderWriteback: _, ...rest } = anon;
       const why = `${anon.why}, cannot be read any more`;
       this.#pages.set(page, { ...rest, why, swapped: true, unreadable: errno });

@@ -82,9 +82,7 @@ export function vmFlagsOfMmap(
     if (options.readOnlyFile) flags &= ~(VM.SHARED | VM.MAYWRITE);
   }
   // Pages that may go at any time are neither reserved, nor inherited, nor dumped (Linux 6.11).
-  if (options.flags.includes("droppable")) {
-    flags |= VM.DROPPABLE | VM.NORESERVE | VM.WIPEONFORK | VM.DONTDUMP;
-  }
+  if (options.flags.includes("droppable")) flags |= VM.DROPPABLE | VM.NORESERVE | VM.WIPEONFORK | VM.DONTDUMP;
   if (options.flags.includes("growsdown")) flags |= VM.GROWSDOWN;
   if (options.flags.includes("locked")) flags |= VM.LOCKED;
   if (options.flags.includes("noreserve")) flags |= VM.NORESERVE;

@@ -64,10 +64,7 @@ function fillThroughMap(
 
 /** A call that takes two paths. */
 function callWithPaths({ builder }: StepContext, name: "rename" | "link", paths: [string, string]): void {
-  builder.succeed(name, [
-    builder.scratchString(0, paths[0]),
-    builder.scratchString(SECOND_PATH, paths[1]),
-  ]);
+  builder.succeed(name, [builder.scratchString(0, paths[0]), builder.scratchString(SECOND_PATH, paths[1])]);
 }
 
 function makeDirectory({ builder }: StepContext, name: string): OpArgument {

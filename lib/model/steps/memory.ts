@@ -273,15 +273,10 @@ export const MEMORY_STEPS = [
       if (step.value < -(2 ** (8 * size - 1)) || step.value >= 2 ** (8 * size)) {
         throw new RangeError(`a value of ${size} bytes: found ${step.value}`);
       }
-      const bytes = new Uint8Array(8);
-      new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(step.value)), true);
-      builder.emit({
-        op: "poke",
-        address: addressOf(page) + BigInt(offset),
-        size,
-        value: BigInt.asUintN(64, BigInt(step.value)),
-      });
-      const content = withStore(state.space.contentAt(page), offset, bytes.slice(0, size));
+      const value = BigInt.asUintN(64, BigInt(step.value));
+      const bytes = new Uint8Array(BigUint64Array.of(value).buffer, 0, size);
+      builder.emit({ op: "poke", address: addressOf(page) + BigInt(offset), size, value });
+      const content = withStore(state.space.contentAt(page), offset, bytes);
       state.space.setPage(page, content, `stored to by step ${index + 1}: ${describeContent(content)}`);
     },
   }),

@@ -18,10 +18,7 @@ const MREMAP_FIXED = 2n;
 const MREMAP_DONTUNMAP = 4n;
 
 /** Before, the page fault handler refused user accesses more than 64 KiB below the stack pointer. */
-const FAR_BELOW_SP: Since = {
-  release: "5.0",
-  what: "by an access far below the stack pointer",
-};
+const FAR_BELOW_SP: Since = { release: "5.0", what: "by an access far below the stack pointer" };
 
 /** What RLIMIT_STACK's 8 MiB leave beside what the stack has from the start. */
 const MAX_STACK_PAGES = 1980;
@@ -41,12 +38,7 @@ function resizeInPlace({ area, first, count, size }: Move, name: string, context
   if (next && first + size > next.start) {
     throw new RangeError(`the area would grow into "${next.label}": the call would fail (ENOMEM)`);
   }
-  builder.syscall("mremap", [
-    addressOf(first),
-    addressOf(count),
-    addressOf(size),
-    0n,
-  ], { expected: addressOf(first) });
+  builder.syscall("mremap", [...[first, count, size].map(addressOf), 0n], { expected: addressOf(first) });
   const end = first + size;
   if (size < count) state.space.unmap(end, first + count);
   else {
@@ -61,13 +53,9 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   const { area, first, count, size, keepsSource, to, label } = move;
   const { state, builder } = context;
   const { space } = state;
-  builder.syscall("mremap", [
-    addressOf(first),
-    addressOf(count),
-    addressOf(size),
-    MREMAP_MAYMOVE | MREMAP_FIXED | (keepsSource ? MREMAP_DONTUNMAP : 0n),
-    addressOf(to),
-  ], { expected: addressOf(to) });
+  const flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keepsSource ? MREMAP_DONTUNMAP : 0n);
+  const expected = addressOf(to);
+  builder.syscall("mremap", [...[first, count, size].map(addressOf), flags, expected], { expected });
   // copy_vma (mm/mmap.c): anonymous memory keeps its vm_pgoff only if a page was ever made there.
   const isAnonymous = !area.file || (area.file.isZeroDevice && state.target.series !== "2.6.28");
   const pgoff = isAnonymous && !area.hasAnonVma ? to : area.pgoff + first - area.start;
@@ -219,14 +207,13 @@ export const REMAP_STEPS = [
         throw new RangeError(`Area "${step.area}" cannot grow down: map it with the flag growsdown`);
       }
       const start = first - pages;
-      const seed = step.seed;
       // expand_downwards (mm/mmap.c) makes the anon_vma, and moves vm_pgoff down with the start.
       const grown = { start, pgoff: area.pgoff - pages, hasAnonVma: true };
       state.space.change(area.start, area.end, (old) => ({ ...old, ...grown }));
       state.nameArea(step.as, { start, pages });
       // From the top down, as a stack grows: each store is right below what is mapped.
       for (let page = first - 1; page >= start; page--) {
-        fillRuns(context, [{ first: page, count: 1 }], seed, "written below a growing area");
+        fillRuns(context, [{ first: page, count: 1 }], step.seed, "written below a growing area");
       }
     },
     since: () => [FAR_BELOW_SP],

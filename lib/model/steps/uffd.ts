@@ -25,10 +25,7 @@ const O_CLOEXEC = 0o2000000n;
 const UFFD_SLOT = 5;
 
 function control({ builder }: StepContext, request: bigint, words: readonly bigint[]): void {
-  const bytes = new Uint8Array(words.length * 8);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, index) => view.setBigUint64(index * 8, word, true));
-  const argument = builder.scratch(0, bytes);
+  const argument = builder.scratch(0, new Uint8Array(BigUint64Array.from(words).buffer));
   builder.succeed("ioctl", [{ slot: UFFD_SLOT }, request, argument]);
 }
 

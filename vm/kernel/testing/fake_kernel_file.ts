@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { gzipSync } from "node:zlib";
+import { joinBytes } from "../../../lib/bytes.ts";
 
 /** What a fake kernel says of itself. */
 export interface FakeKernelFile {
@@ -19,7 +20,7 @@ export function fakeVmlinux({ release, bits = 64, config }: FakeKernelFile): Uin
   header.set([0x7f, 0x45, 0x4c, 0x46, bits === 64 ? 2 : 1, 1, 1]);
   const parts = [header, text(`Linux version ${release} (me@here) #1\0`)];
   if (config !== undefined) parts.push(text("IKCFG_ST"), gzipSync(config), text("IKCFG_ED"));
-  return joined(parts);
+  return joinBytes(parts);
 }
 
 /** A bzImage with such a vmlinux in it: the header's fields, one setup sector, the payload. */
@@ -42,14 +43,4 @@ export function fakeBzImage(kernel: FakeKernelFile): Uint8Array<ArrayBuffer> {
 
 function text(string: string): Uint8Array {
   return new TextEncoder().encode(string);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { joinBytes } from "../../../../lib/bytes.ts";
 import type { TargetEvent } from "../../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../../guest/guest.ts";
 import type { Session, SessionStop } from "./session.ts";
@@ -34,7 +35,7 @@ export function replayAgent(session: Session, expected: readonly { readonly what
     event: () => Promise.resolve(eventOf(stops[++at], at, end)),
     results: () => Promise.resolve(encodeResults(session.results.slice(0, stops[at]?.results))),
     time: () => Promise.resolve({ realtime: stop().seconds, monotonic: 0n } as never),
-    targetImage: () => Promise.resolve(joined(stops.slice(0, at + 1).map(({ image }) => image))),
+    targetImage: () => Promise.resolve(joinBytes(stops.slice(0, at + 1).map(({ image }) => image))),
     readFile: (path) =>
       Promise.resolve(path === "/proc/cpuinfo" ? kernel.cpuinfo : new Uint8Array(0)) as never,
     observe: (_, names) => Promise.resolve(observed(stop(), names)),
@@ -62,21 +63,11 @@ function eventOf(stop: SessionStop | undefined, label: number, end: TargetEvent)
 
 /** Results as the target writes them: a number, or the length of a report and its bytes. */
 function encodeResults(results: Session["results"]): Uint8Array<ArrayBuffer> {
-  return joined(results.flatMap(({ value, bytes }) => {
+  return joinBytes(results.flatMap(({ value, bytes }) => {
     const number = new Uint8Array(8);
     new DataView(number.buffer).setBigInt64(0, bytes ? BigInt(bytes.length) : value ?? 0n, true);
     return bytes ? [number, bytes, new Uint8Array(-bytes.length & 7)] : [number];
   }));
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** Files of /proc/PID; what the kernel does not have is left out. */
@@ -97,7 +88,7 @@ function listedPages(files: ReadonlyMap<string, Uint8Array>): Uint8Array {
   for (let at = 0; at < pagemap.length; at += 16) {
     if (view.getUint32(at + 8, true) !== 0) listed.push(pagemap.subarray(at, at + 16));
   }
-  return joined(listed);
+  return joinBytes(listed);
 }
 
 function registersOf({ files }: SessionStop, fpu: boolean): Map<string, Uint8Array<ArrayBuffer>> {
