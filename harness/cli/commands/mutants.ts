@@ -39,9 +39,9 @@ export const mutantsCommand: Command = defineCommand({
     const [begin, started] = [performance.now(), new Date().toISOString()];
     const all = await readMutants();
     const chosen = filterByName(all, filter, "mutant");
-    const isWhole = arch === undefined && flavour === undefined;
     const own = [...new Set(chosen.map(({ platform }) => platform))].join();
-    const platforms = parsePlatforms({ arch: isWhole ? own : arch, flavour, fallback: "x86_64,i386" });
+    const fallback = flavour === undefined ? own : "x86_64,i386";
+    const platforms = parsePlatforms({ arch, flavour, fallback });
     if (out !== undefined) await makeDirectory(out, "the results");
     const catalogue = await readCatalogue();
     const results: MutantResult[] = [];
@@ -65,7 +65,9 @@ export const mutantsCommand: Command = defineCommand({
         printResult(terminal, mutant, result);
       }
     }
-    const survivors = isWhole ? chosen.filter(({ survives }) => survives !== undefined) : [];
+    const survivors = chosen.filter(({ survives, platform }) =>
+      survives !== undefined && platforms.some(({ name }) => name === platform)
+    );
     for (const { name, survives } of survivors) terminal.result(`survives   ${name}  ${survives}`);
     const counts = countMutants(results, survivors.length);
     if (out !== undefined) {
