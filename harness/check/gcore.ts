@@ -21,13 +21,6 @@ export const GDB: ProgramScenario = {
   ].map((name) => `/usr/lib/python3.*/${name}.py`),
 };
 
-interface GcoreOptions {
-  readonly pid: number;
-  readonly image: Uint8Array;
-  /** What becomes of the core before it is compared: for tests that must see a difference found. */
-  readonly tamper?: (core: Uint8Array) => void;
-}
-
 const CORE = "/work/core";
 const DEADLINE_MS = 120_000;
 const PAUSE_MS = 20;
@@ -35,10 +28,12 @@ const PAUSE_MS = 20;
 /**
  * Has gdb write a core file of a stopped process, and holds the image against it: the second check of a scenario with
  * `"judge": "gcore"`. gdb attaches and detaches: nothing about the process can be judged after that but its memory.
+ *
+ * @param options `tamper`: changes the core before it is compared, for tests that must see a difference found
  */
 export async function checkWithGcore(
   agent: GuestAgent,
-  { pid, image, tamper }: GcoreOptions,
+  { pid, image, tamper }: { pid: number; image: Uint8Array; tamper?: (core: Uint8Array) => void },
 ): ReturnType<SecondCheck> {
   const { ended, output } = await runGdb(agent, pid, [`gcore ${CORE}`]);
   const core = await agent.readFile(CORE).catch(() => undefined);

@@ -22,12 +22,6 @@ interface FaultTally {
   readonly sites: Map<string, number>;
 }
 
-interface FaultSweepOptions {
-  readonly checkpointNr: number;
-  readonly tally: FaultTally;
-  readonly limit?: number;
-}
-
 const LIMIT = 20_000;
 
 /**
@@ -57,7 +51,7 @@ export function newFaultTally(): FaultTally {
 export async function sweepFaults(
   guest: Guest,
   seen: ObservedCheckpoint,
-  { checkpointNr, tally, limit = LIMIT }: FaultSweepOptions,
+  { checkpointNr, tally, limit = LIMIT }: { checkpointNr: number; tally: FaultTally; limit?: number },
 ): Promise<Pick<StopOutcome, "findings" | "notes">> {
   const { agent } = guest;
   const { pid } = seen.raw;

@@ -16,13 +16,6 @@ import { buildNightlyResult } from "./build_nightly_result.ts";
 import { type History, mergedScenarios } from "./history/history.ts";
 import { RunDirectory } from "./run/run_directory.ts";
 
-interface MergeOptions {
-  /** Directories of nightly runs: shards, whole ones, some that were cut short. */
-  readonly directories: readonly string[];
-  readonly out: string;
-  readonly history: History;
-}
-
 interface Part {
   readonly path: string;
   readonly directory: RunDirectory;
@@ -35,9 +28,12 @@ interface Part {
  * Makes one nightly run of several. A job that is there twice with the same outcome counts once; with another outcome
  * or other contents it fails as a conflict. A job of a plan that is nowhere is missing.
  *
+ * @param options `directories`: of nightly runs, shards, whole ones, some that were cut short
  * @throws {UsageError} when a directory is no nightly run, or `out` holds something
  */
-export async function mergeRuns({ directories, out, history }: MergeOptions): Promise<NightlyResult> {
+export async function mergeRuns(
+  { directories, out, history }: { directories: readonly string[]; out: string; history: History },
+): Promise<NightlyResult> {
   const parts = await Promise.all(directories.map(readPart));
   parts.sort((a, b) => a.plan.started < b.plan.started ? -1 : a.plan.started > b.plan.started ? 1 : 0);
   const [first] = parts;

@@ -45,16 +45,16 @@ export function printPlan(
   }
 }
 
-interface PrintOptions {
-  readonly directory: string;
-  readonly terminal: Terminal;
-  readonly resume?: string;
-  readonly page?: string | undefined;
-}
-
 /** Prints how a nightly run ended; the last line is `N passed, N failed` and, when jobs did not run, `, N missing`. */
-export function printNightly(result: NightlyResult, options: PrintOptions): void {
-  const { directory, terminal, resume, page } = options;
+export function printNightly(
+  result: NightlyResult,
+  { directory, terminal, resume, page }: {
+    directory: string;
+    terminal: Terminal;
+    resume?: string;
+    page?: string | undefined;
+  },
+): void {
   const { run, counts, jobs, scenarios } = result;
   const print = (line: string): void => terminal.result(line);
   const missing = jobs.filter(({ status }) => status === "missing");

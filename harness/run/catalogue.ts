@@ -105,12 +105,6 @@ export function filterByName<T extends { readonly name: string }>(
 /** Scenarios made ready for one target. */
 export type CompiledCatalogue = ReadonlyMap<Scenario, CompiledScenario>;
 
-interface CompileRequest {
-  readonly platform: Platform;
-  readonly target: CompileTarget;
-  readonly self: boolean;
-}
-
 /** Mistakes that are shown: the rest may follow from the first. */
 const MAX_SHOWN = 20;
 
@@ -119,8 +113,10 @@ const MAX_SHOWN = 20;
  *
  * @throws {ExpectedError} naming the file and the step of each mistake
  */
-export function compileCatalogue(scenarios: readonly Scenario[], request: CompileRequest): CompiledCatalogue {
-  const { platform, target, self } = request;
+export function compileCatalogue(
+  scenarios: readonly Scenario[],
+  { platform, target, self }: { platform: Platform; target: CompileTarget; self: boolean },
+): CompiledCatalogue {
   const compiled = new Map<Scenario, CompiledScenario>();
   const mistakes: string[] = [];
   for (const scenario of scenarios) {

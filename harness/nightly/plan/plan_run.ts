@@ -28,17 +28,14 @@ export interface PlanRunOptions {
   readonly history: History;
 }
 
-interface PlannedRun {
-  readonly plan: NightlyPlan;
-  readonly durations: ReadonlyMap<string, number>;
-}
-
 /**
  * Plans a nightly run.
  *
  * @throws {UsageError} when the matrix has a mistake, or no job's name fits `only`
  */
-export async function planRun(options: PlanRunOptions): Promise<PlannedRun> {
+export async function planRun(
+  options: PlanRunOptions,
+): Promise<{ plan: NightlyPlan; durations: ReadonlyMap<string, number> }> {
   const { only, filter, shard, history, shardDurations } = options;
   const matrix = await readMatrix(options.matrixPath);
   const all = expandMatrix(matrix, filter);
