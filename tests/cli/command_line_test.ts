@@ -307,6 +307,10 @@ Deno.test("paths that are not there are named before anything is built or booted
   }
   const noPlace = "option --out takes a file in a directory that is there";
   await assertMistake(["checkpoint", "--out", "none/x", "--", "sh"], noPlace);
+  const noInput = "option --stdin takes a file that is there: found";
+  await assertMistake(["checkpoint", "--stdin", "none", "--", "sh"], `${noInput} "none"`);
+  await assertMistake(["checkpoint", "--stdin", ".", "--", "sh"], `${noInput} "."`);
+  await assertMistake(["checkpoint", "--env", "X", "--", "sh"], 'option --env takes NAME=VALUE: found "X"');
   await assertMistake(["kernel-series", "--out", "empty.ckpt"], "no directory for the patches");
   await assertMistake(["run", "--scenario", "."], "the scenario cannot be read");
   await assertMistake(["run", "minimal", "--resume", "--out", "none"], "there is no run to resume in");

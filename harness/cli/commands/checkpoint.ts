@@ -6,7 +6,7 @@ import { findTool } from "../../../vm/host/find_tool.ts";
 import { findProgram } from "../../../vm/initramfs/program_closure.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount, formatDuration } from "../../run/quantity.ts";
-import { type Command, defineCommand, existing, TIME, value, values } from "../options.ts";
+import { type Command, defineCommand, existing, kindOf, TIME, value, values } from "../options.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { mountHostFiles } from "../../run/guest/host_files.ts";
@@ -25,20 +25,24 @@ const INPUT_PATH = "/run/ckptest.input";
 /** Seconds after which a program is stopped that never waits. */
 const DEFAULT_AFTER = 10;
 
+const PLACE = existing(
+  "FILE",
+  "a file in a directory that is there",
+  (path) => Deno.statSync(dirname(path)).isDirectory,
+);
+const INPUT = existing("FILE", "a file that is there", (path) => !Deno.statSync(path).isDirectory);
+const VARIABLE = kindOf({
+  ...{ metavar: "NAME=VALUE", what: "NAME=VALUE" },
+  parse: (text) => /^([^=]+)=(.*)$/s.exec(text)?.slice(1) as [name: string, value: string] | undefined,
+});
+
 /** `checkpoint`: a program of the host, run and checkpointed in the guest. */
 export const checkpointCommand: Command = defineCommand({
-  out: value(
-    existing(
-      "FILE",
-      "a file in a directory that is there",
-      (path) => Deno.statSync(dirname(path)).isDirectory,
-    ),
-    "where the image goes; PROGRAM.ckpt in this directory by default",
-  ),
+  out: value(PLACE, "where the image goes; PROGRAM.ckpt in this directory by default"),
   arch: value("NAME", "the kernel; x86_64 by default"),
   after: value(TIME, `stop a program that never waits after that; ${DEFAULT_AFTER}s by default`),
-  stdin: value("FILE", "what the program's standard input begins with; more never comes, nor an end"),
-  env: values("NAME=VALUE", "a variable of its environment, beside PATH and HOME"),
+  stdin: value(INPUT, "what the program's standard input begins with; more never comes, nor an end"),
+  env: values(VARIABLE, "a variable of its environment, beside PATH and HOME"),
   ...ACCELERATOR_OPTION,
 }, {
   about: "run a program of this host in the guest until it waits, checkpoint it, check the image",
@@ -51,8 +55,12 @@ export const checkpointCommand: Command = defineCommand({
     const path = resolve(found);
     const platform = onePlatformOption(arch);
     await findProgram(path, { machines: platform.kernel === "x86_64" ? [EM_X86_64, EM_386] : [EM_386] });
-    const input = stdin === undefined ? undefined : await readInput(stdin);
-    const env = environment(options.env);
+    const input = stdin === undefined ? undefined : await Deno.readFile(stdin);
+    const own = ["PATH", "HOME"].flatMap((name): [string, string][] => {
+      const set = Deno.env.get(name);
+      return set === undefined ? [] : [[name, set]];
+    });
+    const env = Object.fromEntries([...own, ...options.env]);
     const request = { terminal, signal, accelerator: accel, hostFiles: true, memoryMiB: MEMORY_MIB };
     const prepared = await prepareGuest(platform, request);
     terminal.status("booting the guest");
@@ -101,26 +109,6 @@ export const checkpointCommand: Command = defineCommand({
 function showOutput(terminal: Terminal, output: string): void {
   terminal.clearStatus();
   for (const line of output === "" ? [] : output.trimEnd().split("\n")) terminal.result(`  | ${line}`);
-}
-
-async function readInput(path: string): Promise<Uint8Array> {
-  return await Deno.readFile(path).catch((error: Error) => {
-    throw new UsageError(`option --stdin: ${path} cannot be read: ${error.message}`);
-  });
-}
-
-/** The user's PATH and HOME, and what is asked for. */
-function environment(words: readonly string[]): Record<string, string> {
-  const pairs = words.map((word) => {
-    const at = word.indexOf("=");
-    if (at <= 0) throw new UsageError(`option --env takes NAME=VALUE: found "${word}"`);
-    return [word.slice(0, at), word.slice(at + 1)] as const;
-  });
-  const own = ["PATH", "HOME"].flatMap((name) => {
-    const set = Deno.env.get(name);
-    return set === undefined ? [] : [[name, set] as const];
-  });
-  return Object.fromEntries([...own, ...pairs]);
 }
 
 /** Of some words those that are paths, and what symbolic links stand for. */
