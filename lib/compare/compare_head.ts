@@ -112,12 +112,8 @@ export function compareComm(
   }
   bytes.set(comm.subarray(0, TASK_COMM_LENGTH));
   collector.header(node, 0);
-  collector.bytes(node, node.offset + 8, node.payload, {
-    bytes,
-    by: target.comm ? "comm" : "stat",
-    id: "E_COMM",
-    what: "the task's name",
-  });
+  const by = target.comm ? "comm" : "stat";
+  collector.bytes(node, node.offset + 8, node.payload, { bytes, by, id: "E_COMM", what: "the task's name" });
 }
 
 /** TAIL: the mark of a whole image. */

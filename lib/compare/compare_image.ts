@@ -69,12 +69,8 @@ export function compareImage(
   }
   checkEnd(walk, context, memory);
   for (const run of collector.coverage.unexplainedRuns()) {
-    collector.report({
-      id: "E_UNEXPLAINED",
-      path: "image",
-      offset: run.offset,
-      message: `${run.length} byte(s) that neither the model nor an observation explains`,
-    });
+    const message = `${run.length} byte(s) that neither the model nor an observation explains`;
+    collector.report("E_UNEXPLAINED", { path: "image", offset: run.offset }, message);
   }
   return {
     findings: collector.findings,
@@ -116,20 +112,19 @@ function checkEnd(
 ): void {
   const { length, end, tail, error } = walk;
   const refusal = prediction?.refusal;
-  const report = (message: string, found: Partial<Finding>): void =>
-    collector.report({ id: "E_REFUSED_OUTPUT", path: "image", message, ...found });
   if (!refusal) {
     // What an image that breaks off does not hold follows from that: it is not listed.
     if (error) return void collector.findings.unshift(error.finding);
-    if (!tail) report("the image has no TAIL", { id: "E_TRUNCATED", offset: length });
+    if (!tail) collector.report("E_TRUNCATED", { path: "image", offset: length }, "the image has no TAIL");
     return memory.end();
   }
   const must = `the call had to be refused with ${refusal.name}`;
   if (refusal.atPage === undefined) {
     if (error && length > 0) collector.findings.unshift(error.finding);
     const message = `${must} before a byte was written (${refusal.why})`;
-    if (length > 0) report(message, { offset: 0, expected: "0 bytes", actual: `${length} bytes` });
-    return;
+    if (length === 0) return;
+    const values = { expected: "0 bytes", actual: `${length} bytes` };
+    return collector.report("E_REFUSED_OUTPUT", { path: "image", offset: 0 }, message, values);
   }
   if (!error || end === length) memory.end(refusal);
   if (dialect === "v11") {
@@ -138,7 +133,8 @@ function checkEnd(
     collector.note("N_PARTIAL_IMAGE", message);
   }
   // A refused image ends where the refused VMA's record, or the next chunk of it, would begin: whole records, no TAIL.
-  if (tail) report(`${must} (${refusal.why}), but the image has a TAIL`, { path: "tail" });
+  const message = `${must} (${refusal.why}), but the image has a TAIL`;
+  if (tail) collector.report("E_REFUSED_OUTPUT", { path: "tail" }, message);
   else if (error && (error.finding.id !== "E_TRUNCATED" || end !== length)) {
     collector.findings.unshift(error.finding);
   }

@@ -66,15 +66,16 @@ export class MemoryComparison {
     const { collector } = this.#context;
     const start = Number(node.fields.vm_start / BigInt(PAGE_SIZE));
     const vma = this.#byStart.get(start);
+    const actual = hex(node.fields.vm_start);
     collector.header(node, 0);
     if (!vma) {
-      this.#reportVma("E_VMA_EXTRA", node, "the target has no VMA that starts there");
-      return;
+      return collector.report("E_VMA_EXTRA", node, "the target has no VMA that starts there", { actual });
     }
     if (this.#seenStarts.has(start)) {
-      this.#reportVma("E_VMA_EXTRA", node, "the VMA is in the image twice");
+      collector.report("E_VMA_EXTRA", node, "the VMA is in the image twice", { actual });
     } else if (start < this.#lastStart) {
-      this.#reportVma("E_VMA_ORDER", node, "VMAs come in ascending order: this one belongs before the last");
+      const message = "VMAs come in ascending order: this one belongs before the last";
+      collector.report("E_VMA_ORDER", node, message, { actual });
     }
     this.#vma = vma;
     this.#pages = new PageComparison(this.#context, vma, node.path);
@@ -83,14 +84,8 @@ export class MemoryComparison {
     collector.fields(node, vmaExpectations(vma, node, this.#context));
   }
 
-  #reportVma(id: string, node: RecordNodeOf<"VMA">, message: string): void {
-    this.#context.collector.report({
-      id,
-      path: node.path,
-      offset: node.offset,
-      message,
-      actual: `${hex(node.fields.vm_start)}`,
-    });
+  #reportAbsent(id: string, { entry: { start, end } }: ExpectedVma, message: string): void {
+    this.#context.collector.report(id, { path: `vma ${hex(start)}-${hex(end)}` }, message);
   }
 
   /** FNAME: the name in maps, with its NUL. */
@@ -152,26 +147,18 @@ export class MemoryComparison {
         ? vma.start > page
         : refused !== undefined && (afterRecord ? vma.start > refused.start : vma.start >= refused.start);
       if (isRefused === this.#seenStarts.has(vma.start)) {
-        this.#context.collector.report({
-          id: isRefused ? "E_VMA_REFUSED" : "E_VMA_MISSING",
-          path: `vma ${hex(vma.entry.start)}-${hex(vma.entry.end)}`,
-          message: isRefused
-            ? "the VMA had to be refused, but something of it, or of one after it, was written"
-            : "the image does not hold this VMA of the target",
-        });
+        const message = isRefused
+          ? "the VMA had to be refused, but something of it, or of one after it, was written"
+          : "the image does not hold this VMA of the target";
+        this.#reportAbsent(isRefused ? "E_VMA_REFUSED" : "E_VMA_MISSING", vma, message);
       }
     }
     this.#areasWithoutVma(before);
   }
 
-  #endAfterRecord({ entry }: ExpectedVma): void {
-    if (this.#hasContents) {
-      this.#context.collector.report({
-        id: "E_VMA_REFUSED",
-        path: `vma ${hex(entry.start)}-${hex(entry.end)}`,
-        message: "the call had to end behind the VMA's record, but its name or pages were written",
-      });
-    }
+  #endAfterRecord(vma: ExpectedVma): void {
+    const message = "the call had to end behind the VMA's record, but its name or pages were written";
+    if (this.#hasContents) this.#reportAbsent("E_VMA_REFUSED", vma, message);
     this.endVma(false);
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, PAGE_SIZE, pagesPerChunk } from "../abi/arch.ts";
+import type { Finding } from "../image/finding.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";
 import { predictedBytes } from "../model/predict_stop.ts";
 import { shownAddress } from "../model/state/page_set.ts";
@@ -61,13 +62,9 @@ export class PageComparison {
   pages(node: PagesNode): void {
     const { collector, dialect } = this.#context;
     if (node.counted === "cumulative" && dialect === "port") {
-      collector.report({
-        id: "E_CHUNK_COUNT",
-        path: node.path.replace(/\/pages$/, ".nr_pages"),
-        offset: node.offset - 8,
-        message: "the count goes on from chunk to chunk: it must be that of this chunk alone",
-        expected: String(node.count),
-      });
+      const place = { path: node.path.replace(/\/pages$/, ".nr_pages"), offset: node.offset - 8 };
+      const message = "the count goes on from chunk to chunk: it must be that of this chunk alone";
+      collector.report("E_CHUNK_COUNT", place, message, { expected: String(node.count) });
     }
     for (let i = 0; i < node.count; i++) {
       const address = node.vaddrs[i]!;
@@ -77,8 +74,7 @@ export class PageComparison {
       this.#all.push(page);
       if (!wanted || this.#pagesSeen.has(page)) {
         const message = wanted ? "the page is in the image twice" : this.#whyExtra(page);
-        const actual = `${hex(address)}`;
-        collector.report({ path: place.path, offset: place.offset, id: "E_PAGE_EXTRA", message, actual });
+        collector.report("E_PAGE_EXTRA", place, message, { actual: hex(address) });
         collector.coverage.claimTold(place.offset, node.wordSize);
         collector.coverage.claimTold(node.pagesOffset + i * PAGE_SIZE, PAGE_SIZE);
         this.#isExact = false;
@@ -119,13 +115,9 @@ export class PageComparison {
   ): void {
     const { collector, target } = this.#context;
     for (const { offset: at, bytes: written } of wanted.written ?? []) {
-      const options = {
-        bytes: written,
-        by: "steps",
-        id: "E_PAGE_BYTES",
-        what: "what a debugger wrote",
-      } as const;
-      collector.bytes({ path }, offset + at, bytes.subarray(at, at + written.length), options);
+      collector.bytes({ path }, offset + at, bytes.subarray(at, at + written.length), {
+        ...{ bytes: written, by: "steps", id: "E_PAGE_BYTES", what: "what a debugger wrote" },
+      });
     }
     const hash = target.pageHashes.get(wanted.page);
     const actual = blockHash(bytes);
@@ -135,15 +127,11 @@ export class PageComparison {
     }
     collector.coverage.claim(offset, PAGE_SIZE, "memory");
     if (isEqual) return;
-    collector.report({
-      id: "E_PAGE_BYTES",
-      path,
-      offset,
-      ...hash === undefined
-        ? { message: "/proc/PID/mem shows no such page", expected: "a page" }
-        : { message: "the page differs from what /proc/PID/mem shows", expected: `hash ${hex(hash, 16)}` },
-      actual: `hash ${hex(actual, 16)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`,
-    });
+    const [message, expected] = hash === undefined
+      ? ["/proc/PID/mem shows no such page", "a page"]
+      : ["the page differs from what /proc/PID/mem shows", `hash ${hex(hash, 16)}`];
+    const shown = `hash ${hex(actual, 16)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`;
+    collector.report("E_PAGE_BYTES", { path, offset }, message, { expected, actual: shown });
   }
 
   /**
@@ -180,37 +168,26 @@ export class PageComparison {
     for (const missing of required) if (!this.#pagesSeen.has(missing.page)) this.#reportPage(missing);
     const refused = this.#vma.pages.slice(toCome.length).filter(({ page }) => this.#pagesSeen.has(page));
     if (refused.length > 0) {
-      this.#context.collector.report({
-        id: "E_PAGE_REFUSED",
-        path: this.#path,
-        message: "a page that cannot be read, or one after it, was written",
-        expected: `${toCome.length} pages`,
-        actual: `${refused.length} more`,
-      });
+      const values = { expected: `${toCome.length} pages`, actual: `${refused.length} more` };
+      this.#report("E_PAGE_REFUSED", "a page that cannot be read, or one after it, was written", values);
     }
     const optional = this.#vma.pages.filter(({ page, isOptional }) =>
       isOptional && this.#pagesSeen.has(page)
     );
     if (optional.length === this.#vma.optional) return;
-    this.#context.collector.report({
-      id: optional.length < this.#vma.optional ? "E_PAGE_MISSING" : "E_PAGE_EXTRA",
-      path: this.#path,
-      message: "smaps shows another number of copied pages than the image has",
-      expected: String(this.#vma.optional),
-      actual: String(optional.length),
-    });
+    const id = optional.length < this.#vma.optional ? "E_PAGE_MISSING" : "E_PAGE_EXTRA";
+    const values = { expected: String(this.#vma.optional), actual: String(optional.length) };
+    this.#report(id, "smaps shows another number of copied pages than the image has", values);
+  }
+
+  #report(id: string, message: string, values: Pick<Finding, "expected" | "actual">): void {
+    this.#context.collector.report(id, { path: this.#path }, message, values);
   }
 
   #reportPage({ page, predicted }: ExpectedPage): void {
     this.#isExact = false;
-    this.#context.collector.report({
-      id: "E_PAGE_MISSING",
-      path: this.#path,
-      message: predicted
-        ? `the page is not in the image (${predicted.why})`
-        : "the page is not in the image, though pagemap shows contents of its own",
-      expected: shownAddress(page),
-    });
+    const why = predicted ? ` (${predicted.why})` : ", though pagemap shows contents of its own";
+    this.#report("E_PAGE_MISSING", `the page is not in the image${why}`, { expected: shownAddress(page) });
   }
 
   /** The pages of a VMA that the image must hold: a chunk with a page that cannot be read never comes. */
@@ -224,16 +201,12 @@ export class PageComparison {
 
   /** Pages come in ascending order; one that does not is told, not all that follow it. */
   #reportOrder(): void {
-    this.#seen.forEach(({ page, path, offset }, i) => {
+    this.#seen.forEach(({ page, ...place }, i) => {
       const before = this.#seen[i - 1];
       if (before === undefined || before.page < page) return;
-      this.#context.collector.report({
-        id: "E_PAGE_ORDER",
-        path,
-        offset,
-        message: `the page belongs before ${shownAddress(before.page)}, which the image has in front of it`,
-        actual: shownAddress(page),
-      });
+      const shown = shownAddress(before.page);
+      const message = `the page belongs before ${shown}, which the image has in front of it`;
+      this.#context.collector.report("E_PAGE_ORDER", place, message, { actual: shownAddress(page) });
     });
   }
 

@@ -50,15 +50,9 @@ function flags(vma: ExpectedVma, node: RecordNodeOf<"VMA">, context: ComparisonC
   const { collector, series, arch } = context;
   const table = vmFlagTable(series, abiOf(arch).wordSize);
   const names = (value: bigint): string => vmFlagNames(value, table).join(" ");
+  const place = { path: `${node.path}.vm_flags`, offset: node.offset + 8 + 32 };
   const report = (message: string, wanted: bigint, actual: string): void =>
-    collector.report({
-      id: "E_VM_FLAGS",
-      path: `${node.path}.vm_flags`,
-      offset: node.offset + 8 + 32,
-      message,
-      expected: names(wanted),
-      actual,
-    });
+    collector.report("E_VM_FLAGS", place, message, { expected: names(wanted), actual });
   const by = vma.flagsBy === "smaps" ? "smaps shows" : "exec and maps give";
   for (const area of vma.areas) {
     if (area.flags === vma.flags) continue;

@@ -72,13 +72,8 @@ export function compareLdt(node: LdtNode, context: ComparisonContext): void {
     by === "steps" ? known.bytes.length : Math.max(known.bytes.length, node.bytes.length),
   );
   bytes.set(known.bytes);
-  collector.bytes(node, node.offset, node.bytes, {
-    bytes,
-    by,
-    id: "E_LDT_ENTRY",
-    what: "the LDT",
-    unit: DESCRIPTOR_SIZE,
-  });
+  const options = { id: "E_LDT_ENTRY", what: "the LDT", unit: DESCRIPTOR_SIZE };
+  collector.bytes(node, node.offset, node.bytes, { bytes, by, ...options });
 }
 
 /** The TLS array as PTRACE_GET_THREAD_AREA shows it, made into descriptors again. */
@@ -119,14 +114,10 @@ export function compareThread(node: RecordNodeOf<"THREAD">, context: ComparisonC
 export function compareTls(node: TlsNode, context: ComparisonContext): void {
   const { bytes, by } = expectedTls(context);
   const options = { id: "E_TLS_ENTRY", what: "the TLS array", unit: DESCRIPTOR_SIZE };
-  context.collector.bytes(node, node.offset, node.bytes, { bytes, by, ...options });
-  if (by === "steps") {
-    context.collector.bytes(node, node.offset, node.bytes, {
-      bytes: observedTls(context),
-      by: "ptrace",
-      ...options,
-    });
-  }
+  const check = (bytes: Uint8Array, by: Source): void =>
+    context.collector.bytes(node, node.offset, node.bytes, { bytes, by, ...options });
+  check(bytes, by);
+  if (by === "steps") check(observedTls(context), "ptrace");
 }
 
 /** The raw FPU state: the register set that ptrace shows. */
@@ -135,12 +126,9 @@ export function compareXstate(
   { collector, target, prediction, self }: ComparisonContext,
 ): void {
   for (const { name, offset, bytes } of prediction?.registers.xstate ?? []) {
-    collector.bytes(node, node.offset + offset, node.bytes.subarray(offset, offset + bytes.length), {
-      bytes,
-      by: "steps",
-      id: "E_XSTATE",
-      what: `the FPU state, ${name}`,
-    });
+    const part = node.bytes.subarray(offset, offset + bytes.length);
+    const options = { by: "steps", id: "E_XSTATE", what: `the FPU state, ${name}` } as const;
+    collector.bytes(node, node.offset + offset, part, { bytes, ...options });
   }
   const shown = { by: "ptrace", id: "E_XSTATE", what: "the FPU state" } as const;
   if (target.xstate) {
@@ -149,10 +137,8 @@ export function compareXstate(
     return collector.bytes(node, node.offset, node.bytes, { bytes, ...shown });
   }
   if (!target.fpxregs) return;
-  collector.bytes(node, node.offset, node.bytes.subarray(0, FXSAVE_SIZE), {
-    bytes: target.fpxregs,
-    ...shown,
-  });
+  const fxsave = node.bytes.subarray(0, FXSAVE_SIZE);
+  collector.bytes(node, node.offset, fxsave, { bytes: target.fpxregs, ...shown });
   if (node.bytes.length > XSAVE_HEADER.offset) compareXsaveHeader(node, collector);
 }
 
@@ -179,12 +165,8 @@ function compareXsaveHeader(node: XstateNode, collector: ComparisonContext["coll
   });
   const bytes = new Uint8Array(node.bytes.length - offset);
   bytes[0] = (node.bytes[offset] ?? 0) & X87_AND_SSE;
-  collector.bytes(node, node.offset + offset, node.bytes.subarray(offset), {
-    bytes,
-    by: "rules",
-    id: "E_XSTATE",
-    what: "the header of the XSAVE area",
-  });
+  const options = { by: "rules", id: "E_XSTATE", what: "the header of the XSAVE area" } as const;
+  collector.bytes(node, node.offset + offset, node.bytes.subarray(offset), { bytes, ...options });
 }
 
 /** X86_FSGSBASE: the segment bases that ptrace shows on x86-64. */

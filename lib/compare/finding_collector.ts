@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import type { Finding } from "../image/finding.ts";
+import { type Finding, mismatch } from "../image/finding.ts";
 import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { isStruct, RECORDS } from "../image/records.ts";
 import type { StructDesc } from "../image/struct_desc.ts";
@@ -36,6 +36,10 @@ export type Expectation = FieldExpectation | VolatileField;
 /** What is expected of the fields of one record; a field without an entry stays unexplained. */
 export type FieldExpectations = Readonly<Record<string, Expectation>>;
 
+/** Where a finding is, and the values that differ. */
+type Place = Pick<Finding, "path" | "offset">;
+type Values = Pick<Finding, "expected" | "actual">;
+
 /** What a source says, as it is shown. */
 type Said = string | number | bigint;
 
@@ -65,10 +69,11 @@ export class FindingCollector {
   }
 
   /** Reports a difference; after many of one id only their number is kept. */
-  report(finding: Omit<Finding, "verdict">): void {
-    const count = (this.counts.get(finding.id) ?? 0) + 1;
-    this.counts.set(finding.id, count);
-    if (count <= FINDINGS_PER_ID) this.findings.push({ verdict: "mismatch", ...finding });
+  report(id: string, { path, offset }: Place, message: string, values: Values = {}): void {
+    const count = (this.counts.get(id) ?? 0) + 1;
+    this.counts.set(id, count);
+    if (count > FINDINGS_PER_ID) return;
+    this.findings.push(mismatch(id, { path, ...offset === undefined ? {} : { offset }, message, ...values }));
   }
 
   /** Reports two sources that say different things of the same: one of them is wrong. */
@@ -78,20 +83,15 @@ export class FindingCollector {
       key,
       typeof value === "string" ? value : show(value),
     ]);
-    this.report({ id: "E_ORACLES_DISAGREE", path, message, ...Object.fromEntries(shown) });
+    this.report("E_ORACLES_DISAGREE", { path }, message, Object.fromEntries(shown));
   }
 
   /** Checks a record's header. Type and length are the format's; the decoder has matched them to the record. */
   header(node: RecordNode, parent: number): void {
     if (node.header.parent !== parent) {
-      this.report({
-        id: "E_PARENT",
-        path: `${node.path}.parent`,
-        offset: node.offset + 4,
-        message: `${node.name} has another parent than it must`,
-        expected: String(parent),
-        actual: String(node.header.parent),
-      });
+      const place = { path: `${node.path}.parent`, offset: node.offset + 4 };
+      const values = { expected: String(parent), actual: String(node.header.parent) };
+      this.report("E_PARENT", place, `${node.name} has another parent than it must`, values);
     }
     this.coverage.claim(node.offset, HEADER_SIZE, "format");
   }
@@ -107,7 +107,7 @@ export class FindingCollector {
     const found = node.fields as Readonly<Record<string, bigint | number | Uint8Array>>;
     for (const field of desc.fields) {
       const offset = node.offset + HEADER_SIZE + field.offset;
-      const path = `${node.path}.${field.name}`;
+      const place = { path: `${node.path}.${field.name}`, offset };
       const actual = found[field.name]!;
       const expectation = expectations[field.name] ?? this.unused[field.name] ??
         (field.padding ? PADDING : undefined);
@@ -115,22 +115,17 @@ export class FindingCollector {
       if ("accept" in expectation) {
         const wrong = expectation.accept(BigInt(actual as bigint | number));
         if (wrong === undefined) this.#claimVolatile(offset, field.size, expectation);
-        else this.report({ id: "E_FIELD", path, offset, message: wrong, actual: show(actual) });
-      } else if (sameValue(actual, expectation.value)) {
-        this.coverage.claim(offset, field.size, expectation.by);
-      } else {
-        this.coverage.claim(offset, field.size, expectation.by);
-        this.report({
-          id: field.padding ? "E_PADDING" : "E_FIELD",
-          path,
-          offset,
-          message: expectation === PADDING
-            ? "unused bytes must be zero"
-            : `${field.doc}: not as ${SOURCES[expectation.by].kind} (${SOURCES[expectation.by].text})`,
-          expected: show(expectation.value),
-          actual: show(actual),
-        });
+        else this.report("E_FIELD", place, wrong, { actual: show(actual) });
+        continue;
       }
+      const { value, by } = expectation;
+      this.coverage.claim(offset, field.size, by);
+      if (sameValue(actual, value)) continue;
+      const message = expectation === PADDING
+        ? "unused bytes must be zero"
+        : `${field.doc}: not as ${SOURCES[by].kind} (${SOURCES[by].text})`;
+      const values = { expected: show(value), actual: show(actual) };
+      this.report(field.padding ? "E_PADDING" : "E_FIELD", place, message, values);
     }
   }
 
@@ -149,20 +144,15 @@ export class FindingCollector {
     this.coverage.claim(offset, actual.length, expected.by);
     const at = firstDifference(actual, expected.bytes);
     if (at < 0) return;
-    const unit = expected.unit ?? 1;
-    const start = at - at % (unit > 1 ? unit : 16);
-    const length = unit > 1 ? unit : 16;
-    this.report({
-      id: expected.id,
-      path: unit > 1 ? `${node.path}[${at / unit | 0}]` : node.path,
-      offset: offset + at,
-      message: `${expected.what}: byte ${at} differs from the ${SOURCES[expected.by].kind} one ` +
-        `(${SOURCES[expected.by].text})`,
-      expected: `${
-        hexBytes(expected.bytes.subarray(start, start + length))
-      } (${expected.bytes.length} bytes)`,
-      actual: `${hexBytes(actual.subarray(start, start + length))} (${actual.length} bytes)`,
-    });
+    const { id, what, unit, bytes } = expected;
+    const length = unit ?? 16;
+    const start = at - at % length;
+    const shown = (all: Uint8Array): string =>
+      `${hexBytes(all.subarray(start, start + length))} (${all.length} bytes)`;
+    const place = { path: unit ? `${node.path}[${at / unit | 0}]` : node.path, offset: offset + at };
+    const { kind, text } = SOURCES[expected.by];
+    const message = `${what}: byte ${at} differs from the ${kind} one (${text})`;
+    this.report(id, place, message, { expected: shown(bytes), actual: shown(actual) });
   }
 }
 

@@ -77,8 +77,8 @@ Deno.test("FindingCollector.bytes() shows where bytes differ, and counts entries
 
 Deno.test("FindingCollector.report() keeps so many findings of an id, and counts all of them", () => {
   const { ids, collector } = collected((it) => {
-    for (let i = 0; i < 50; i++) it.report({ id: "E_X", path: `x[${i}]`, message: "again" });
-    it.report({ id: "E_Y", path: "y", message: "another" });
+    for (let i = 0; i < 50; i++) it.report("E_X", { path: `x[${i}]` }, "again");
+    it.report("E_Y", { path: "y" }, "another");
   });
   assertEquals([ids.length, ids.at(-1), collector.counts.get("E_X")], [21, "E_Y y", 50]);
 });
