@@ -81,9 +81,8 @@ export interface KernelAbi {
   /** First address above a user's address space: `TASK_SIZE_MAX`, four-level page tables, 3G/1G split. */
   readonly userLimit: bigint;
   /**
-   * `STACK_TOP_MAX >> PAGE_SHIFT`: vm_pgoff plus page count of a stack that no mprotect split. exec
-   * places the stack there and later moves it down for compat programs, and vm_pgoff stays
-   * (fs/exec.c, shift_arg_pages).
+   * `STACK_TOP_MAX >> PAGE_SHIFT`: vm_pgoff plus page count of a stack that no mprotect split. exec places the stack
+   * there and later moves it down for compat programs, and vm_pgoff stays (fs/exec.c, shift_arg_pages).
    */
   readonly stackTopPages: bigint;
 }
@@ -109,9 +108,7 @@ export function stackTop(kernel: KernelArch, target: TargetArch): bigint {
   return kernel === "x86_64" && target === "i386" ? 0xffff_e000n : abiOf(kernel).userLimit;
 }
 
-/**
- * `CR_PGARR_CHUNK`: 4 * PAGE_SIZE / word size, the pages of every page-array chunk of a VMA but its last.
- */
+/** `CR_PGARR_CHUNK`: 4 * PAGE_SIZE / word size, the pages of every page-array chunk of a VMA but its last. */
 export function pagesPerChunk(wordSize: WordSize): number {
   return 4 * PAGE_SIZE / wordSize;
 }

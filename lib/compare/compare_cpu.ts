@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import type { RecordNodeOf } from "../image/nodes.ts";
 import { CPU_DEBUG_FIELDS, CPU_REGISTER_FIELDS, cpuFieldsOf, decodeUserRegs } from "../x86/registers.ts";
 import type { CpuRegister } from "../x86/registers.ts";

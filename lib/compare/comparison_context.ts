@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import type { KernelArch } from "../abi/arch.ts";
 import type { Dialect, KernelSeries } from "../abi/series.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { hex } from "../bytes.ts";
 import { shownByteText } from "../printable.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { printableLine } from "../printable.ts";
 
 /**

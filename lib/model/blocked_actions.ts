@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { ActionKind, ActionSpec, OutputSpec } from "./call.ts";
 import type { AddressSpace } from "./state/address_space.ts";

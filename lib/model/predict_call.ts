@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { RAM_DISK_SIZE } from "../abi/arch.ts";
 import {
   applyAction,

@@ -225,9 +225,7 @@ function zeroPages(space: AddressSpace): number[] {
   }).map(([page]) => page);
 }
 
-/**
- * Equal for equal pages, and different for most others: pages that came about in different ways are not compared.
- */
+/** Equal for equal pages, and different for most others: pages that came about in different ways are not compared. */
 function contentKey({ base, stores }: PageContent): string {
   const start = base.kind === "zeros" ? "0" : `${base.seed}@${base.address}`;
   return [start, ...stores.map(({ offset, bytes }) => `${offset}=${bytes.join(".")}`)].join(" ");

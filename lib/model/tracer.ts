@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { bytesOfHex, hex } from "../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";

@@ -170,9 +170,8 @@ export function describeDescriptor(bytes: Uint8Array, offset = 0): string {
 }
 
 /**
- * What LAR gives at CPL 3 for a selector of this descriptor, with the bits that some processors leave
- * undefined as zero (compare under LAR_DEFINED_BITS). Undefined when the instruction clears ZF.
- * The present bit does not matter to it.
+ * What LAR gives at CPL 3 for a selector of this descriptor, with the bits that some processors leave undefined as zero
+ * (compare under LAR_DEFINED_BITS). Undefined when the instruction clears ZF. The present bit does not matter to it.
  */
 export function loadAccessRights(descriptor: SegmentDescriptor, use: SelectorUse = {}): number | undefined {
   return isVisible(descriptor, LAR_SYSTEM_TYPES, use) ? highWord(descriptor) & LAR_DEFINED_BITS : undefined;

@@ -40,9 +40,8 @@ export interface ModifyLdtResult {
 }
 
 /**
- * The LDT of one address space as a state machine over modify_ldt(2), after arch/x86/kernel/ldt.c of Linux
- * 6.1 (`port`) or 2.6.28 (`v11`). Running out of memory, fatal signals and
- * kernels without CONFIG_X86_16BIT are not modelled.
+ * The LDT of one address space as a state machine over modify_ldt(2), after arch/x86/kernel/ldt.c of Linux 6.1 (`port`)
+ * or 2.6.28 (`v11`). Running out of memory, fatal signals and kernels without CONFIG_X86_16BIT are not modelled.
  */
 export class LdtModel {
   /** What the model was made with. */

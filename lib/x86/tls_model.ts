@@ -34,9 +34,8 @@ export interface TlsResult {
 }
 
 /**
- * The TLS array of one thread as a state machine over set_thread_area(2), get_thread_area(2), fork and exec,
- * after arch/x86/kernel/tls.c. A native x86-64 program has neither system call (ENOSYS, no entry in
- * syscall_64.tbl).
+ * The TLS array of one thread as a state machine over set_thread_area(2), get_thread_area(2), fork and exec, after
+ * arch/x86/kernel/tls.c. A native x86-64 program has neither system call (ENOSYS, no entry in syscall_64.tbl).
  */
 export class TlsModel {
   /** What the model was made with. */

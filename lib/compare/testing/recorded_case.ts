@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import type { KernelArch } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
 import { compileScenario } from "../../model/compile_scenario.ts";
@@ -8,10 +7,7 @@ import type { Scenario } from "../../model/scenario.ts";
 import type { CompareOptions } from "../comparison_context.ts";
 import { type KernelObservation, parseObservation, type RawObservation } from "../observation.ts";
 
-/**
- * One image that a real kernel wrote, with everything that it was judged by. `tests/record_case.ts` makes
- * them.
- */
+/** One image that a real kernel wrote, with everything that it was judged by. `tests/record_case.ts` makes them. */
 export interface RecordedCase {
   readonly scenario: Scenario;
   /** Which of the scenario's stops this is. */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { hex } from "../../bytes.ts";
 import { type AnonPage, type Area, isOneVma, type UnreadableErrno } from "./area.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
@@ -151,9 +150,7 @@ export class AddressSpace {
     return lowerBound(this.#areas.length, (index) => this.#areas[index]!.end <= page);
   }
 
-  /**
-   * Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its file's.
-   */
+  /** Makes a page anonymous with a content (a write fault or a later store). What shared memory holds is its file's. */
   setPage(page: number, content: PageContent, why: string): void {
     const area = this.areaAt(page);
     if (((area?.flags ?? 0n) & SHARED) !== 0n) return;

@@ -37,9 +37,7 @@ export interface AnonPage {
 /** A swap device that fails, or memory that does (vm_fault_to_errno, include/linux/mm.h). */
 export type UnreadableErrno = "EFAULT" | "EHWPOISON";
 
-/**
- * Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c).
- */
+/** Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c). */
 export function isOneVma(a: Area, b: Area): boolean {
   return a.end === b.start && a.flags === b.flags && a.file === b.file &&
     a.anonName === b.anonName && a.pgoff + a.end - a.start === b.pgoff;

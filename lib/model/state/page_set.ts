@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { hex } from "../../bytes.ts";
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 

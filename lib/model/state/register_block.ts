@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { type CpuRegister, USER_REGS } from "../../x86/registers.ts";
 import { FXSAVE_SIZE } from "../../x86/xstate.ts";
 

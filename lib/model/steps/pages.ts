@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import type { AddressSpace } from "../state/address_space.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { ERRNO, errnoNumber } from "../../abi/errno.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-
 import { hex } from "../../bytes.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { oneOf, record, text } from "../../schema.ts";
@@ -40,9 +39,7 @@ function afterKill(wordSize: 4 | 8): [CpuRegister, bigint][] {
 const DEFAULT_FCW = 0x37fn;
 const DEFAULT_MXCSR = 0x1f80n;
 
-/**
- * The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm one.
- */
+/** The FPU state to load, and what of it must then be found. A ymm register is 256 bits, its low half the xmm one. */
 function xstateOf(values: readonly [string, bigint][]): { block: Uint8Array; parts: XstatePart[] } {
   if (values.length === 0) return { block: new Uint8Array(0), parts: [] };
   const hasAvx = values.some(([name]) => name.startsWith("ymm"));
