@@ -120,8 +120,7 @@ function expectedDebug(context: ComparisonContext): Expectations {
     expectations[name] = by === undefined ? expected(ptrace, "ptrace") : expected(by, "steps");
     if (by !== undefined) holdRegister(context, name, { expected: by, actual: ptrace });
   });
-  const usesDebug = (steps ?? shown)[7] ? 1 : 0;
-  expectations.uses_debug = expected(usesDebug, steps ? "steps" : "ptrace");
+  expectations.uses_debug = expected((steps ?? shown)[7] ? 1 : 0, steps ? "steps" : "ptrace");
   return expectations;
 }
 

@@ -36,8 +36,7 @@ const SPECIAL_NAMES = ["[vdso]", "[vvar]", "[uprobes]"];
 
 /** The code as posted takes the vdso for anonymous memory. */
 function vmaType({ entry }: ExpectedVma, { dialect }: ComparisonContext): number {
-  const name = nameOf(entry);
-  if (dialect === "port" && SPECIAL_NAMES.includes(name)) return VMA_TYPE.SPECIAL;
+  if (dialect === "port" && SPECIAL_NAMES.includes(nameOf(entry))) return VMA_TYPE.SPECIAL;
   return entry.inode !== 0n ? VMA_TYPE.FILE : VMA_TYPE.ANON;
 }
 

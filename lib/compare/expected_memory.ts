@@ -91,8 +91,7 @@ function copiedPages(
       const path = `${place}+${hex(offset)}`;
       collector.agree(path, message, { expected: "an anonymous page", actual });
     } else {
-      const written = bytes ? [{ offset: offset % PAGE_SIZE, bytes }] : [];
-      pages.set(page, [...pages.get(page) ?? [], ...written]);
+      pages.set(page, [...pages.get(page) ?? [], ...bytes ? [{ offset: offset % PAGE_SIZE, bytes }] : []]);
     }
   }
   return pages;

@@ -230,8 +230,7 @@ export class Decoder {
     const values = node.fields as Readonly<Record<string, number>>;
     const number = values[field]!;
     if (number < 0 || number > limit) {
-      const fault = { id, message: `impossible size of ${text}`, expected: `0 to ${limit}` };
-      this.#failField(node, field, fault);
+      this.#failField(node, field, { id, message: `impossible size of ${text}`, expected: `0 to ${limit}` });
     }
     if (number > 0 && "size" in block && values[block.size[0]] !== unit) {
       const message = `wrong size of ${text}`;

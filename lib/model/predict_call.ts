@@ -102,8 +102,7 @@ export function predictCall(
   const isStopped = !work.busy && (fate === "same" || fate === "changed");
   const target = work.busy ? "busy" : isReported ? "changed" : fate;
   const after = isStopped ? stopPrediction(state, {}, work) : undefined;
-  const seen = othersSee(whileBlocked);
-  return { caller, output, whileBlocked, othersSee: seen, outcome, target, after };
+  return { caller, output, whileBlocked, othersSee: othersSee(whileBlocked), outcome, target, after };
 }
 
 /**

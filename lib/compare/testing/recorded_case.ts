@@ -43,8 +43,7 @@ export async function unpackRecordedCase(gzip: Uint8Array<ArrayBuffer>): Promise
 
 /** What a recorded image is compared with; the prediction is made anew from the scenario. */
 export function compareOptionsOf(recorded: RecordedCase): CompareOptions {
-  const compiled = compileScenario(recorded.scenario, recorded.compileTarget);
-  const stop = compiled.stops[recorded.stop];
+  const stop = compileScenario(recorded.scenario, recorded.compileTarget).stops[recorded.stop];
   if (!stop) throw new RangeError(`${recorded.scenario.name} has no stop ${recorded.stop}`);
   return {
     arch: recorded.arch,

@@ -46,8 +46,7 @@ export function checkCpu(node: Cpu, context: RuleContext): void {
   checkDebug(node, context);
   const { used_math } = node.fields;
   if (context.isPort ? used_math === 1 : used_math <= 1) return;
-  const expected = context.isPort ? "1" : "0 or 1";
-  context.reportField("E_USED_MATH", node, "used_math", { expected });
+  context.reportField("E_USED_MATH", node, "used_math", { expected: context.isPort ? "1" : "0 or 1" });
 }
 
 function checkWidths(node: Cpu, context: RuleContext): void {
@@ -227,8 +226,7 @@ export function checkXstate(node: XstateNode, context: RuleContext): void {
   const at = FXSAVE_FIELDS.mxcsr.offset;
   const mxcsr = view.getUint32(at, true);
   if ((mxcsr & ~mask) !== 0) {
-    const expected = `only bits of ${hex(mask)}`;
-    context.report("E_XSTATE_MXCSR", node, { expected, actual: hex(mxcsr), at });
+    context.report("E_XSTATE_MXCSR", node, { expected: `only bits of ${hex(mask)}`, actual: hex(mxcsr), at });
   }
   if (arch.has_xsave === 0 || bytes.length < EXTENDED) return;
   const compaction = view.getBigUint64(XCOMP_BV, true);

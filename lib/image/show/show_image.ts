@@ -172,8 +172,7 @@ export class ImagePrinter {
   /** What a record ends that takes nothing more. */
   #endOfParts(node: RecordNode): string[] {
     if (node.name === "X86_FSGSBASE") {
-      const bases = `  fsbase ${hex(node.fields.fsbase)}  gsbase ${hex(node.fields.gsbase)}`;
-      return this.#endOfCpu(bases);
+      return this.#endOfCpu(`  fsbase ${hex(node.fields.fsbase)}  gsbase ${hex(node.fields.gsbase)}`);
     }
     const isOfVma = node.name === "FNAME" || node.name === "PGARR";
     const isOfFile = node.name === "FNAME" || node.name === "FD_DATA";
@@ -244,9 +243,8 @@ export class ImagePrinter {
   #areas(): string[] {
     if (this.#mm === undefined) return [];
     const mm = this.#mm.fields;
-    const area = (name: string, from: bigint, to: bigint): string => {
-      return `  ${name.padEnd(12)} ${hex(from)} to ${hex(to)}, ${to - from} bytes`;
-    };
+    const area = (name: string, from: bigint, to: bigint): string =>
+      `  ${name.padEnd(12)} ${hex(from)} to ${hex(to)}, ${to - from} bytes`;
     return [
       "",
       "Areas",
@@ -268,9 +266,8 @@ export class ImagePrinter {
     const wide = this.#format.wordSize === 8;
     const digits = wide ? 16 : 8;
     const general = (wide ? WIDE : GENERAL).map((name) => `${name.padEnd(3)} ${hex(fields[name], digits)}`);
-    const selectors = (["cs", "ss", "ds", "es", "fs", "gs"] as const).map((name) => {
-      return `${name} ${describeSelector(Number(fields[name] & 0xffffn))}`;
-    });
+    const selectors = (["cs", "ss", "ds", "es", "fs", "gs"] as const)
+      .map((name) => `${name} ${describeSelector(Number(fields[name] & 0xffffn))}`);
     const debug = ([0, 1, 2, 3, 6, 7] as const).map((i) => `dr${i} ${hex(fields[`debugreg${i}`])}`);
     const xstate = this.#xstate;
     this.#xstate = undefined;

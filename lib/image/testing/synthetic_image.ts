@@ -101,8 +101,7 @@ export function syntheticImage(options: SyntheticOptions = {}): Uint8Array<Array
   const xstate = options.xstate ?? syntheticXstate(options.hasXsave ?? dialect === "port");
   const format = formatOf({ dialect, wordSize, head: { rev: revision } });
   const vmas = (options.vmas ?? defaultVmas(wordSize, dialect)).map((vma): VmaSpec => {
-    const pages = (vma.pages ?? []).map((vaddr) => [vaddr, syntheticPage(vaddr)] as const);
-    return { ...vma, pages };
+    return { ...vma, pages: (vma.pages ?? []).map((vaddr) => [vaddr, syntheticPage(vaddr)] as const) };
   });
   const hasTree = dialect === "v11" && revision === 3;
   const writer = new ImageWriter(hasTree ? "tree" : "plain");

@@ -43,8 +43,7 @@ function usablePath({ state }: StepContext, path: string): string {
 }
 
 function memfdSlot({ state }: StepContext, file: FileModel): number {
-  const memfds = [...state.files.values()].filter(({ kind }) => kind === "memfd");
-  return SLOTS.free + memfds.indexOf(file);
+  return SLOTS.free + [...state.files.values()].filter(({ kind }) => kind === "memfd").indexOf(file);
 }
 
 /** Fills pages of an open file through a shared mapping, from whose address the contents follow. */

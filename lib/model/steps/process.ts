@@ -180,8 +180,7 @@ export const PROCESS_STEPS = [
       "thread, until Linux 6.4.",
     apply(_step, { builder }) {
       const O_RDWR = 2n;
-      const path = builder.scratchString(0, "/dev/vhost-vsock");
-      builder.syscall("open", [path, O_RDWR], { keep: SLOTS.file });
+      builder.syscall("open", [builder.scratchString(0, "/dev/vhost-vsock"), O_RDWR], { keep: SLOTS.file });
       builder.succeed("ioctl", [{ slot: SLOTS.file }, VHOST_SET_OWNER, 0n]);
     },
     since: () => [{ release: "4.8", what: "by vhost-vsock" }],
@@ -201,8 +200,7 @@ export const PROCESS_STEPS = [
       "namespace, the caller does not.",
     fields: { namespace: oneOf(keysOf(NAMESPACES)) },
     apply(step, { state, builder }) {
-      const flags = NAMESPACES[step.namespace];
-      builder.succeed("unshare", [flags]);
+      builder.succeed("unshare", [NAMESPACES[step.namespace]]);
       if (step.namespace === "mount") state.hasOtherRoot = state.hasOwnMounts = true;
     },
     since: ({ namespace }) => sinceWords({ pid: "3.8", user: "3.8", time: "5.6" }, [namespace]),

@@ -43,8 +43,7 @@ const DEFAULT_MXCSR = 0x1f80n;
 function xstateOf(values: readonly [string, bigint][]): { block: Uint8Array; parts: XstatePart[] } {
   if (values.length === 0) return { block: new Uint8Array(0), parts: [] };
   const hasAvx = values.some(([name]) => name.startsWith("ymm"));
-  const size = hasAvx ? AVX_COMPONENT.offset + AVX_COMPONENT.size : FXSAVE_SIZE;
-  const bytes = new Uint8Array(size);
+  const bytes = new Uint8Array(hasAvx ? AVX_COMPONENT.offset + AVX_COMPONENT.size : FXSAVE_SIZE);
   const parts: XstatePart[] = [];
   const put = (name: string, offset: number, length: number, value: bigint): void => {
     const part = littleEndian(name, value, length);

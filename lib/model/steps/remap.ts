@@ -221,8 +221,7 @@ export const REMAP_STEPS = [
     op: "munmap_vvar",
     about: "Unmaps [vvar], the pages right below [vdso].",
     apply(_step, context) {
-      const vvar = findVdso(context, -VVAR_BYTES);
-      context.builder.succeed("munmap", [vvar, BigInt(VVAR_BYTES)]);
+      context.builder.succeed("munmap", [findVdso(context, -VVAR_BYTES), BigInt(VVAR_BYTES)]);
     },
     since: () => [{ release: "3.16", what: "of a vvar mapping" }],
   }),

@@ -63,8 +63,7 @@ export const UFFD_STEPS = [
       const { state, index } = context;
       let source = state.range(step.from).start;
       for (const { first, count } of state.runs(step.area, step.pages)) {
-        const addresses = [first, source, count].map(addressOf);
-        control(context, UFFDIO_COPY, [...addresses, 0n, 0n]);
+        control(context, UFFDIO_COPY, [...[first, source, count].map(addressOf), 0n, 0n]);
         for (let i = 0; i < count; i++) {
           const content = state.space.contentAt(source + i);
           state.space.setPage(first + i, content, `placed by UFFDIO_COPY in step ${index + 1}`);
