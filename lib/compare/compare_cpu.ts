@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 import type { RecordNodeOf } from "../image/nodes.ts";
-import { CPU_DEBUG_FIELDS, CPU_REGISTER_FIELDS, cpuFieldsOf, decodeUserRegs } from "../x86/registers.ts";
-import type { CpuRegister } from "../x86/registers.ts";
+import {
+  CPU_DEBUG_FIELDS,
+  CPU_REGISTER_FIELDS,
+  cpuFieldsOf,
+  type CpuRegister,
+  decodeUserRegs,
+} from "../x86/registers.ts";
 import type { ComparisonContext, SelfCall } from "./comparison_context.ts";
 import { type Expectation, expected, type VolatileField } from "./finding_collector.ts";
 import { hex, wordsOf } from "../bytes.ts";

@@ -6,8 +6,12 @@ import type { RecordNodeOf } from "../image/nodes.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type ExpectedVma, isModelled } from "./expected_vma.ts";
-import { expected } from "./finding_collector.ts";
-import type { Expectation, FieldExpectation, FieldExpectations } from "./finding_collector.ts";
+import {
+  type Expectation,
+  expected,
+  type FieldExpectation,
+  type FieldExpectations,
+} from "./finding_collector.ts";
 import { agreesWithPermissions } from "./posted_memory.ts";
 import { nameOf } from "./proc_maps.ts";
 

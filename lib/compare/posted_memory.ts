@@ -10,8 +10,13 @@ import type { PredictedArea } from "../model/predict_stop.ts";
 import { ZERO_CONTENT } from "../model/state/page_content.ts";
 import { pagesWithin } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { isModelled, reportPage } from "./expected_vma.ts";
-import type { ExpectedPage, ExpectedPages, ExpectedVma } from "./expected_vma.ts";
+import {
+  type ExpectedPage,
+  type ExpectedPages,
+  type ExpectedVma,
+  isModelled,
+  reportPage,
+} from "./expected_vma.ts";
 import { type MapsEntry, nameOf, placeOf, type SmapsEntry } from "./proc_maps.ts";
 
 const FLAGS = vmFlagTable("2.6.28", 4).bits as Readonly<Record<string, bigint>>;

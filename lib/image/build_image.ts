@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE, PAGE_SIZE_BIG, pagesPerChunk, TASK_COMM_LENGTH, TLS_ENTRIES } from "../abi/arch.ts";
-import type { WordSize } from "../abi/arch.ts";
+import {
+  PAGE_SIZE,
+  PAGE_SIZE_BIG,
+  pagesPerChunk,
+  TASK_COMM_LENGTH,
+  TLS_ENTRIES,
+  type WordSize,
+} from "../abi/arch.ts";
 import { type Dialect, kernelSeries } from "../abi/series.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { SIGNALS } from "../abi/signals.ts";

@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { ChunkCounter, type ChunkReading } from "./chunk_counter.ts";
-import { BLOCKS, BY_SIZE, isHeaderAt, trueCount } from "./counted_block.ts";
-import type { BlockOwner, CountedBlock } from "./counted_block.ts";
+import {
+  type BlockOwner,
+  BLOCKS,
+  BY_SIZE,
+  type CountedBlock,
+  isHeaderAt,
+  trueCount,
+} from "./counted_block.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "./dialect.ts";
 import { ImagePath } from "./image_path.ts";
 import { type MalformedFinding, MalformedImageError } from "./malformed_image_error.ts";
 import type { ImageNode, RecordHeader, RecordNode, RecordNodeOf } from "./nodes.ts";
-import { fieldOf, FIRST_PORT_TYPE, isStruct, NAMES_BY_TYPE, RECORDS, recordType } from "./records.ts";
-import type { Numbering, RecordName } from "./records.ts";
+import {
+  fieldOf,
+  FIRST_PORT_TYPE,
+  isStruct,
+  NAMES_BY_TYPE,
+  type Numbering,
+  type RecordName,
+  RECORDS,
+  recordType,
+} from "./records.ts";
 import { isStateSize } from "../x86/xstate.ts";
 import { readStruct } from "./struct_codec.ts";
 import { HEAD_MAGIC, PIDS, RECORD_HEADER } from "./structs.ts";

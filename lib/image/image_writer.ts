@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE, type WordSize } from "../abi/arch.ts";
-import { fieldsOf, isStruct, RECORDS, recordType } from "./records.ts";
-import type { Numbering, RecordFields, RecordName } from "./records.ts";
+import {
+  fieldsOf,
+  isStruct,
+  type Numbering,
+  type RecordFields,
+  type RecordName,
+  RECORDS,
+  recordType,
+} from "./records.ts";
 import type { ImageNode } from "./nodes.ts";
 import { writeStruct } from "./struct_codec.ts";
 import type { AnyFields } from "./struct_desc.ts";

@@ -10,8 +10,15 @@ import {
   isEmptyDescriptor,
   type SegmentDescriptor,
 } from "./descriptor.ts";
-import { decodeUserDesc, encodeUserDesc, isLdtEmpty, isLdtZero, USER_DESC_SIZE } from "./user_desc.ts";
-import type { UserDesc, UserMemory } from "./user_desc.ts";
+import {
+  decodeUserDesc,
+  encodeUserDesc,
+  isLdtEmpty,
+  isLdtZero,
+  USER_DESC_SIZE,
+  type UserDesc,
+  type UserMemory,
+} from "./user_desc.ts";
 
 /** Which kernel. */
 export interface TlsModelOptions {

@@ -7,8 +7,14 @@ import { flagBits, MCL } from "../state/vm_flag_rules.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { addressRange, type AreaRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { AREA_PAGES, definePagesStep, defineStep, sinceWords, SLOTS } from "./define_step.ts";
-import type { StepContext } from "./define_step.ts";
+import {
+  AREA_PAGES,
+  definePagesStep,
+  defineStep,
+  sinceWords,
+  SLOTS,
+  type StepContext,
+} from "./define_step.ts";
 import { populate, requireAccess } from "./pages.ts";
 
 /** What one advice of madvise(2) is (include/uapi/asm-generic/mman-common.h), and what it does (mm/madvise.c). */

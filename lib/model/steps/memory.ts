@@ -2,8 +2,13 @@
 import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { BlockHash } from "../../abi/block_hash.ts";
-import { contentBytes, describeContent, withStore, ZERO_CONTENT } from "../state/page_content.ts";
-import type { PageContent } from "../state/page_content.ts";
+import {
+  contentBytes,
+  describeContent,
+  type PageContent,
+  withStore,
+  ZERO_CONTENT,
+} from "../state/page_content.ts";
 import { addressOf, addressRange, type AreaRun } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { AREA_PAGES, definePagesStep, defineStep, sinceWords, type StepContext } from "./define_step.ts";

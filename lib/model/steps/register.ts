@@ -4,8 +4,12 @@ import { SIGNALS } from "../../abi/signals.ts";
 import { oneOf, record, text } from "../../schema.ts";
 import type { CpuRegister } from "../../x86/registers.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../../x86/xstate.ts";
-import { BLOCK_REGISTERS, BLOCK_SELECTORS, encodeRegisterBlock } from "../state/register_block.ts";
-import type { XstatePart } from "../state/register_block.ts";
+import {
+  BLOCK_REGISTERS,
+  BLOCK_SELECTORS,
+  encodeRegisterBlock,
+  type XstatePart,
+} from "../state/register_block.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import { defineStep } from "./define_step.ts";
 import { requireFlatCode, selectorNumber } from "./segment.ts";
