@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { Finding } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";

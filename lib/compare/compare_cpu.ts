@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import type { RecordNodeOf } from "../image/nodes.ts";
 import {
   CPU_DEBUG_FIELDS,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { TASK_COMM_LENGTH } from "../abi/arch.ts";
 import type { RecordNodeOf } from "../image/nodes.ts";
 import { HEAD_MAGIC, TAIL_MAGIC } from "../image/structs.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { abiOf, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { VM, vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";

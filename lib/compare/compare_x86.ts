@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { LDT_ENTRIES, TLS_ENTRIES } from "../abi/arch.ts";
 import type { LdtNode, RecordNodeOf, TlsNode, XstateNode } from "../image/nodes.ts";
 import { DESCRIPTOR_SIZE, encodeDescriptor, fillLdt } from "../x86/descriptor.ts";

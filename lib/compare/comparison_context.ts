@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import type { KernelArch } from "../abi/arch.ts";
 import type { Dialect, KernelSeries } from "../abi/series.ts";
 import type { StopPrediction } from "../model/predict_stop.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { hex } from "../bytes.ts";
 import { shownByteText } from "../printable.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";

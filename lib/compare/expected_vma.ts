@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import type { PredictedArea, PredictedPage } from "../model/predict_stop.ts";
 import type { Source } from "./byte_coverage.ts";
 import { shownAddress } from "../model/state/page_set.ts";

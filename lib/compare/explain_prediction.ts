@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { abiOf, type KernelArch, pagesPerChunk } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import type { KernelSeries } from "../abi/series.ts";

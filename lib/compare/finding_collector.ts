@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { type Finding, mismatch } from "../image/finding.ts";
 import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { isStruct, RECORDS } from "../image/records.ts";

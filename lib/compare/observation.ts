@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { wordsOf } from "../bytes.ts";
 import { type PagemapEntry, parsePagemap } from "./pagemap.ts";

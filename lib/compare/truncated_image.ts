@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { decodeBytes } from "../image/decoder.ts";
 import type { Finding } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";

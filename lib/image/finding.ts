@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { printableLine } from "../printable.ts";
 
 /**

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { ActionKind, ActionSpec, OutputSpec } from "./call.ts";
 import type { AddressSpace } from "./state/address_space.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { ProgramBuilder } from "./program_builder.ts";
 import { type Scenario, ScenarioError } from "./scenario.ts";
 import { type CompileTarget, ModelState } from "./state/model_state.ts";

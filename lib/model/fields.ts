@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import * as v from "valibot";
 import { ERRNO } from "../abi/errno.ts";
 import { described, either, integer, numberOrText, object, oneOf, optional, text } from "../schema.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { RAM_DISK_SIZE } from "../abi/arch.ts";
 import {
   applyAction,

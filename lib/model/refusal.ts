@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { errnoNumber } from "../abi/errno.ts";
 import type { Area } from "./state/area.ts";
 import type { AddressSpace } from "./state/address_space.ts";

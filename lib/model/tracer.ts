@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { bytesOfHex, hex } from "../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../abi/arch.ts";

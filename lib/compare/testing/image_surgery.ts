@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { decodeBytes } from "../../image/decoder.ts";
 import type { ImageNode, PagesNode, RecordNode } from "../../image/nodes.ts";

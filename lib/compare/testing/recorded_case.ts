@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import type { KernelArch } from "../../abi/arch.ts";
 import type { KernelSeries } from "../../abi/series.ts";
 import { compileScenario } from "../../model/compile_scenario.ts";

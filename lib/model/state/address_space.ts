@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { hex } from "../../bytes.ts";
 import { type AnonPage, type Area, isOneVma, type UnreadableErrno } from "./area.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { fillContent, type PageContent, withStore, ZERO_CONTENT } from "./page_content.ts";
 import type { PageRun } from "./page_set.ts";

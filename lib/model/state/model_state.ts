@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE_BIG, pagesPerChunk } from "../../abi/arch.ts";
 import { type Dialect, type KernelSeries, POSTED_SERIES } from "../../abi/series.ts";
 import { DebugRegisters } from "../../x86/debug_registers.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { hex } from "../../bytes.ts";
 import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { type CpuRegister, USER_REGS } from "../../x86/registers.ts";
 import { FXSAVE_SIZE } from "../../x86/xstate.ts";
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { errnoNumber } from "../../abi/errno.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, OUTCOME } from "../fields.ts";

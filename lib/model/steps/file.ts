@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { FILE_NAME, PAGE_COUNT, PAGE_SET, SEED } from "../fields.ts";

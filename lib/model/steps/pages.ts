@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { hex } from "../../bytes.ts";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import type { AddressSpace } from "../state/address_space.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
 import { ERRNO, errnoNumber } from "../../abi/errno.ts";

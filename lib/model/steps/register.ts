@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { hex } from "../../bytes.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { oneOf, record, text } from "../../schema.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import * as v from "valibot";
 import type { TargetArch } from "../../abi/arch.ts";
 import { isOlder } from "../../abi/series.ts";

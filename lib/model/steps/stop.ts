@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { described, list, oneOf, optional } from "../../schema.ts";
 import { CALL_FIELDS, type CallFields, isSelf } from "../call.ts";
 import { NAME, OUTCOME, WAIT_CONDITION } from "../fields.ts";

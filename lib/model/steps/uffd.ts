@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME } from "../fields.ts";
 import { flagBits } from "../state/vm_flag_rules.ts";

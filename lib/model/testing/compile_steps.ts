@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+
 import { type CompiledScenario, compileScenario } from "../compile_scenario.ts";
 import type { StopPrediction } from "../predict_stop.ts";
 import { parseScenario, type SetupStep, type Step } from "../scenario.ts";
