@@ -341,3 +341,23 @@ const F_SETPIPE_SZ = 1031;
 function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => i % 251);
 }
+
+agentTest(
+  "a stop that its tracer has not waited for stays unread, whatever is asked meanwhile",
+  async (session, arch) => {
+    const { pid } = await runToStop(session, [{ op: "stop", label: 0, killNr: NR[arch].kill }]);
+    const exitCode = async () => {
+      const name = `task/${pid}/stat`;
+      const text = new TextDecoder().decode((await session.observe(pid, [name])).get(name));
+      return text.trim().split(" ").at(-1);
+    };
+    await session.attach(pid, "unread");
+    while (
+      new TextDecoder().decode((await session.observe(pid, ["stat"])).get("stat")).split(" ")[2] !== "t"
+    );
+    assertEquals([await exitCode(), await exitCode()], ["19", "19"]);
+    await session.detach(pid);
+    await session.cont(pid);
+    assertEquals((await session.event()).kind, "exit");
+  },
+);

@@ -224,6 +224,9 @@ struct visit {
 	bool was_stopped;
 };
 
+// Set while a stop of a tracee is to be left unread.
+extern bool tracer_leaves_unread;
+
 // Stops a process in the tracer's way. 0, or a negative errno: nothing is to be left then.
 long tracer_visit(struct visit *visit, int pid);
 // Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.

@@ -98,7 +98,8 @@ void process_reap(void)
 	int status;
 	long pid;
 
-	while ((pid = sys_wait(-1, &status, WNOHANG)) > 0)
+	// Looks for any child, which would read the stop of a tracee as well.
+	while (!tracer_leaves_unread && (pid = sys_wait(-1, &status, WNOHANG)) > 0)
 		note_end(pid, status);
 }
 
@@ -308,6 +309,7 @@ long command_clean(const struct command *command)
 
 	(void)command;
 	SYS(kill, -1, SIGKILL);
+	tracer_leaves_unread = false;
 	while ((pid = sys_wait(-1, &status, 0)) > 0)
 		note_end(pid, status);
 	process_forget_dead();

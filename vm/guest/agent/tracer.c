@@ -32,6 +32,8 @@ struct io_vector {
 static int attached_pid;
 static bool attached_was_stopped;
 
+bool tracer_leaves_unread;
+
 // Waits until a tracee has stopped: in a trap of its own (`event`), or by the SIGSTOP of PTRACE_ATTACH. Zero,
 // or -ESRCH when it ended instead.
 static long wait_for_trap(int pid, bool event)
@@ -126,7 +128,6 @@ long command_attach(const struct command *command)
 	bool steps = text_equal(command->how, "singlestep");
 	bool seizes = steps || text_equal(command->how, "seize");
 	int pid = (int)command->pid;
-
 	bool is_unread = text_equal(command->how, "unread");
 
 	if (!seizes && !is_unread && !text_equal(command->how, "attach"))
@@ -139,6 +140,7 @@ long command_attach(const struct command *command)
 	if (error >= 0 && steps)
 		error = step(pid);
 	attached_pid = error >= 0 ? pid : 0;
+	tracer_leaves_unread = error >= 0 && is_unread;
 	return error;
 }
 
@@ -150,6 +152,7 @@ long command_detach(const struct command *command)
 
 	if (pid == attached_pid)
 		attached_pid = 0;
+	tracer_leaves_unread = false;
 	return error;
 }
 
