@@ -188,6 +188,8 @@ export interface RaceOptions {
   readonly pid: number;
   readonly how: RaceScenario["meanwhile"];
   readonly times: number;
+  /** 1: caller and target share a processor. */
+  readonly sharesProcessor?: 1 | undefined;
   readonly offset?: bigint;
   readonly length?: bigint;
   readonly deadlineMs?: number;

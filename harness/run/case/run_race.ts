@@ -46,6 +46,7 @@ export async function runRace(
       await agent.race({
         ...{ nr: kernel.checkpointNr, pid, how: race.meanwhile, deadlineMs: DEADLINE_MS },
         times: isKilled ? CALLS_A_KILL : race.times,
+        sharesProcessor: race.executes ? 1 : undefined,
         ...await memoryOf(agent, pid, race),
       }),
     );
@@ -69,8 +70,12 @@ function isGood(stops: readonly StopOutcome[]): boolean {
   return stops.every(({ findings }) => findings.length === 0);
 }
 
+function isAboutMemory(meanwhile: RaceScenario["meanwhile"]): boolean {
+  return meanwhile === "pagedout" || meanwhile === "migrated";
+}
+
 async function startTarget(agent: GuestAgent, { executes, meanwhile }: RaceScenario): Promise<number> {
-  const does = executes ? "executes" : meanwhile === "migrated" ? "large" : "stops";
+  const does = executes ? "executes" : isAboutMemory(meanwhile) ? "large" : "stops";
   const { pid } = await agent.exec(["/target", does]);
   const isStopped = { file: `/proc/${pid}/status`, matching: String.raw`^State:\sT` };
   await awaitConditions(agent, { pid, waitFor: [isStopped], waitsForMerge: false });
@@ -97,7 +102,7 @@ async function memoryOf(
   pid: number,
   { meanwhile }: RaceScenario,
 ): Promise<{ offset?: bigint; length?: bigint }> {
-  if (meanwhile !== "pagedout" && meanwhile !== "migrated") return {};
+  if (!isAboutMemory(meanwhile)) return {};
   const maps = parseMaps((await agent.observe(pid, ["maps"])).get("maps")!);
   const own = maps.filter(({ perms, inode }) => perms.startsWith("rw") && inode === 0n);
   const { start, end } = own.toSorted((a, b) => Number((b.end - b.start) - (a.end - a.start)))[0]!;

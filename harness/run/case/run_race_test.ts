@@ -48,6 +48,6 @@ Deno.test("runRace() starts the target as it is wanted, and makes the calls", as
   assertEquals(continued.said, ["/target executes", "continued 3"]);
   assertEquals(continued.judged, "before");
   const paged = await run({ meanwhile: "pagedout", times: 3, expect: ["EBUSY"] }, -16n);
-  assertEquals(paged.said.slice(0, 1), ["/target stops"]);
+  assertEquals(paged.said.slice(0, 1), ["/target large"]);
   assertEquals(/^pagedout 3 \d+$/.test(String(paged.said[1])), true);
 });

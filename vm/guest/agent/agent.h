@@ -56,7 +56,9 @@
 	/* Parts of files, and numbers of pages. */ \
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) \
 	/* Whether the registers of the FPU are asked for, and the process itself. */ \
-	DO(fpu, 1) DO(calls, 0)
+	DO(fpu, 1) DO(calls, 0) \
+	/* Whether a race is one of tasks of one processor. */ \
+	DO(shares_processor, 0)
 
 #define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input)
 

@@ -62,7 +62,10 @@ __attribute__((noreturn)) static void disturb(const struct command *command, lon
 		SYS(exit_group, 0);
 	}
 	for (u32 chance = 1;; chance = chance * 1103515245 + 12345) {
-		for (volatile u32 turns = chance >> MAX_TURNS_SHIFT; turns > 0; turns--)
+		// A page is to be on its way as often as can be.
+		bool waits = command->how[0] != 'm';
+
+		for (volatile u32 turns = waits ? chance >> MAX_TURNS_SHIFT : 0; turns > 0; turns--)
 			;
 		switch (command->how[0]) {
 		case 'c': // continued
@@ -86,6 +89,15 @@ __attribute__((noreturn)) static void disturb(const struct command *command, lon
 				tracer_leave(&visit, 0);
 		}
 	}
+}
+
+// Puts the agent and the target on one processor, or the agent on any: where both must share it, a target that is
+// continued runs in the midst of the call.
+static void share_processor(int pid, unsigned long processors)
+{
+	SYS(sched_setaffinity, 0, sizeof(processors), &processors);
+	if (processors == 1)
+		SYS(sched_setaffinity, pid, sizeof(processors), &processors);
 }
 
 static void continue_to_stop(int pid)
@@ -123,6 +135,8 @@ long command_race(const struct command *command)
 		return fd < 0 ? fd : other;
 	if (other == 0 && !is_alone)
 		disturb(command, fd);
+	if (command->shares_processor != 0)
+		share_processor(pid, 1);
 	while (text_equal(command->how, "inspected") && proc_state(pid) == 'T')
 		SYS(sched_yield);
 	hash_start(&blob);
@@ -141,6 +155,7 @@ long command_race(const struct command *command)
 	if (is_shared)
 		send_image(&blob, (int)fd, result);
 	SYS(close, fd);
+	share_processor(pid, ~0UL);
 	blob_end("race", &blob);
 	return 0;
 }
