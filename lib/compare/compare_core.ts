@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
-import type { Finding } from "../image/finding.ts";
+import { type Finding, mismatch } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import { lowerBound } from "../model/state/page_set.ts";
@@ -81,15 +81,12 @@ export class CoreComparison {
     const at = firstDifference(bytes, other);
     if (at < 0) return;
     const from = at & ~15;
-    this.#report({
-      id: "E_CORE_DIFFERS",
-      verdict: "mismatch",
-      path: `${path}, page ${hex(vaddr)}`,
-      offset: offset + at,
-      message: `byte ${at} of the page differs from the one that the debugger reads`,
-      expected: hexBytes(other.subarray(from, from + 16)),
-      actual: hexBytes(bytes.subarray(from, from + 16)),
-    });
+    const shown = (page: Uint8Array): string => hexBytes(page.subarray(from, from + 16));
+    const place = { path: `${path}, page ${hex(vaddr)}`, offset: offset + at };
+    const message = `byte ${at} of the page differs from the one that the debugger reads`;
+    this.#report(
+      mismatch("E_CORE_DIFFERS", { ...place, message, expected: shown(other), actual: shown(bytes) }),
+    );
   }
 
   /** Pages of the core in an anonymous mapping that the image does not have. */
@@ -106,13 +103,10 @@ export class CoreComparison {
           this.zero++;
           continue;
         }
-        this.#report({
-          id: "E_CORE_PAGE_MISSING",
-          verdict: "mismatch",
-          path: `${path}, page ${hex(vaddr)}`,
-          message: "the image leaves out a page that is not zero for the debugger",
-          expected: `${hexBytes(bytes.subarray(0, 16))} ...`,
-        });
+        const message = "the image leaves out a page that is not zero for the debugger";
+        const found = { path: `${path}, page ${hex(vaddr)}`, message };
+        const expected = `${hexBytes(bytes.subarray(0, 16))} ...`;
+        this.#report(mismatch("E_CORE_PAGE_MISSING", { ...found, expected }));
       }
     }
   }

@@ -71,36 +71,29 @@ function selfRegisters(
   shown: ReadonlyMap<CpuRegister, bigint>,
 ): Expectations {
   const is64 = arch === "x86_64" && shown.get("cs") === USER_CS_64;
-  const free = (name: string, accept: VolatileField["accept"] = () => undefined): VolatileField => ({
+  const free = (name: string, more: Partial<VolatileField> = {}): VolatileField => ({
     name: `cpu.${name} of a self checkpoint`,
     reason: "no other interface shows the registers at the call",
-    accept,
+    ...more,
   });
   const stopped = shown.get("sp")!;
   const expectations: Expectations = {
     bp: free("bp"),
     bx: free("bx"),
     cx: free("cx"),
-    ip: {
-      ...free(
-        "ip",
-        (value) =>
-          program?.syscallReturns.has(value) === false
-            ? "no system call of the program ends there"
-            : undefined,
-      ),
+    ip: free("ip", {
+      accept: (value) => program?.syscallReturns.has(value) !== false,
+      wrong: "no system call of the program ends there",
       ...program ? { known: { bytes: 8, by: "program" } } : {},
-    },
-    sp: free("sp", (value) => {
-      const distance = value > stopped ? value - stopped : stopped - value;
-      return value % 4n === 0n && distance < NEAR
-        ? undefined
-        : "it is not near where the target stopped right after";
     }),
-    flags: free(
-      "flags",
-      (value) => (value & ~FREE_FLAGS) === FIXED_FLAGS ? undefined : "flags that user mode cannot have",
-    ),
+    sp: free("sp", {
+      accept: (value) => value % 4n === 0n && value - stopped < NEAR && stopped - value < NEAR,
+      wrong: "it is not near where the target stopped right after",
+    }),
+    flags: free("flags", {
+      accept: (value) => (value & ~FREE_FLAGS) === FIXED_FLAGS,
+      wrong: "flags that user mode cannot have",
+    }),
     ax: expected(0n, "rules"),
     orig_ax: expected(nr, "steps"),
   };
@@ -157,12 +150,8 @@ function postedRegisters(
     name: "cpu.fs and cpu.gs above 16 bits",
     reason: "only 16 bits are written as posted; the rest is what a register of the kernel held",
     known: { bytes: 2, by },
-    accept: (value) => {
-      if ((value & 0xffffn) !== low) return `the low 16 bits must be ${hex(low)}`;
-      return fields.fs >> 16n === fields.gs >> 16n
-        ? undefined
-        : "fs and gs must have the same bits left over";
-    },
+    accept: (value) => (value & 0xffffn) === low && fields.fs >> 16n === fields.gs >> 16n,
+    wrong: `the low 16 bits must be ${hex(low)}, and those above the same in fs and gs`,
   });
   if (shown.get("fs") !== 0n) {
     collector.note("N_FS_LOST", "the task's fs is not saved, the kernel's own is: as posted");

@@ -153,14 +153,18 @@ Deno.test("compareCpu() knows what the code as posted saves of registers", () =>
   // Halves that are not assigned hold the same in both.
   assertEquals(compared({ ...POSTED, fs: 0x50000n, gs: 0x50033n }, context).findings, []);
   assertEquals(compared({ ...POSTED, fs: 0x50000n, gs: 0x60033n }, context).findings.length, 2);
-  assertEquals(compared({ ...POSTED, gs: 0x3bn }, context).findings, ["gs: the low 16 bits must be 0x33"]);
+  assertEquals(compared({ ...POSTED, gs: 0x3bn }, context).findings, [
+    "gs: the low 16 bits must be 0x33, and those above the same in fs and gs",
+  ]);
   assertEquals(compared({ ...POSTED, debugreg7: 0n }, context).findings.length, 1);
   // fs is the kernel's own, which on several processors is not 0.
   const lost = compared(POSTED, context, { ...SHOWN, fs: 0x3b });
   assertEquals([lost.findings, lost.notes], [[], ["N_DEBUG_LIVE", "N_FS_LOST"]]);
   const kernel = { version: "#1 SMP Fri Dec 5 2008" } as unknown as ComparisonContext["kernel"];
   assertEquals(compared({ ...POSTED, fs: 0xd8n }, { ...context, kernel }).findings, []);
-  assertEquals(compared(POSTED, { ...context, kernel }).findings, ["fs: the low 16 bits must be 0xd8"]);
+  assertEquals(compared(POSTED, { ...context, kernel }).findings, [
+    "fs: the low 16 bits must be 0xd8, and those above the same in fs and gs",
+  ]);
   // What ptrace shows of debug registers is 0 as long as nobody has set one.
   const target = { pid: PID, gpr: userRegs(SHOWN, "i386"), debugRegisters: new Uint8Array(32).fill(1, 0, 1) };
   assertEquals(

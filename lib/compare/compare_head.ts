@@ -26,10 +26,8 @@ export function compareHead(node: RecordNodeOf<"HEAD">, context: ComparisonConte
       name: "head.time",
       reason: "the clock at the call; it lies between the guest's clock before and after",
       // The kernel's seconds go on with its tick, the guest's clock between ticks too: one may still be behind.
-      accept: (value) =>
-        value + 1n >= target.t0 && value <= target.t1
-          ? undefined
-          : `the time is not within the call, ${target.t0} to ${target.t1}`,
+      accept: (value) => value + 1n >= target.t0 && value <= target.t1,
+      wrong: `the time is not within the call, ${target.t0} to ${target.t1}`,
     },
     flags: expected(CR_CTX_CKPT, "format"),
     release: expected(utsField(kernel.release), "uname"),

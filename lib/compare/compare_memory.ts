@@ -55,8 +55,8 @@ export class MemoryComparison {
     return {
       name: "mm.brk of a process that could not be asked",
       reason: "no file of /proc shows the break; it lies nowhere below the start of the heap",
-      accept: (value) =>
-        value >= (stat.start_brk ?? 0n) ? undefined : "the break lies below the start of the heap",
+      accept: (value) => value >= (stat.start_brk ?? 0n),
+      wrong: "the break lies below the start of the heap",
     };
   }
 

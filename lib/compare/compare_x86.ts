@@ -45,8 +45,8 @@ function expectedEntries(context: ComparisonContext): Expectation {
   if (known && (known.by === "steps" || entries === 0)) return expected(entries, known.by);
   return {
     ...known ? TRAILING_ENTRIES : UNTOLD_LDT,
-    accept: (value) =>
-      value >= entries && value <= LDT_ENTRIES ? undefined : `not from ${entries} to ${LDT_ENTRIES}`,
+    accept: (value) => value >= entries && value <= LDT_ENTRIES,
+    wrong: `not from ${entries} to ${LDT_ENTRIES}`,
   };
 }
 

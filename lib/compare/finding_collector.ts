@@ -21,11 +21,12 @@ export interface KnownError {
   readonly message: string;
 }
 
-/** A field that may hold more than one value: `accept` returns undefined, or what is wrong with the value found. */
+/** A field that may hold any value, or any that is accepted; `wrong` says of others what is wrong with them. */
 export interface VolatileField {
   readonly name: string;
   readonly reason: string;
-  readonly accept: (value: bigint) => string | undefined;
+  readonly accept?: (value: bigint) => boolean;
+  readonly wrong?: string;
   /** So many of its first bytes are known, as this source says. */
   readonly known?: { readonly bytes: number; readonly by: Source };
 }
@@ -112,10 +113,11 @@ export class FindingCollector {
       const expectation = expectations[field.name] ?? this.unused[field.name] ??
         (field.padding ? PADDING : undefined);
       if (expectation === undefined) continue;
-      if ("accept" in expectation) {
-        const wrong = expectation.accept(BigInt(actual as bigint | number));
-        if (wrong === undefined) this.#claimVolatile(offset, field.size, expectation);
-        else this.report("E_FIELD", place, wrong, { actual: show(actual) });
+      if ("reason" in expectation) {
+        const { accept, wrong = "" } = expectation;
+        if (!accept || accept(BigInt(actual as bigint | number))) {
+          this.#claimVolatile(offset, field.size, expectation);
+        } else this.report("E_FIELD", place, wrong, { actual: show(actual) });
         continue;
       }
       const { value, by } = expectation;

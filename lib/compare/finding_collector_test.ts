@@ -38,13 +38,15 @@ Deno.test("FindingCollector.fields() leaves a field without an expectation unexp
 });
 
 Deno.test("FindingCollector.fields() declares a volatile field only while its check accepts it", () => {
-  const declared = (wrong: string | undefined) =>
+  const declared = (isGood: boolean) =>
     collected((collector) =>
-      collector.fields(TAIL, { magic: { name: "m", reason: "r", accept: () => wrong } })
+      collector.fields(TAIL, {
+        magic: { name: "m", reason: "r", accept: () => isGood, wrong: "too late" },
+      })
     );
-  const good = declared(undefined);
+  const good = declared(true);
   assertEquals([good.ids, good.collector.coverage.counts().volatile], [[], 8]);
-  const bad = declared("too late");
+  const bad = declared(false);
   assertEquals([bad.ids, bad.collector.coverage.counts().volatile], [["E_FIELD tail.magic"], 0]);
   assertEquals(bad.collector.findings[0]?.message, "too late");
 });

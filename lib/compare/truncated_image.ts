@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { decodeBytes } from "../image/decoder.ts";
-import type { Finding } from "../image/finding.ts";
+import { type Finding, mismatch } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import { fieldOf } from "../image/records.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
@@ -28,13 +28,8 @@ export function truncatedImageFindings(
   const sure = image.subarray(0, certain);
   const findings = sameImageFindings(sure, whole.subarray(0, sure.length));
   if (!isTruncated(image)) {
-    findings.push({
-      id: "E_NOT_TRUNCATED",
-      verdict: "mismatch",
-      path: "image",
-      offset: image.length,
-      message: "the call failed, and yet the decoder does not say that what it wrote ends early",
-    });
+    const message = "the call failed, and yet the decoder does not say that what it wrote ends early";
+    findings.push(mismatch("E_NOT_TRUNCATED", { path: "image", offset: image.length, message }));
   }
   return findings;
 }
@@ -47,15 +42,9 @@ export function sameImageFindings(image: Uint8Array, reference: Uint8Array): Fin
     const byte = bytes[at];
     return byte === undefined ? `the end, at ${bytes.length}` : `0x${byte.toString(16).padStart(2, "0")}`;
   };
-  return [{
-    id: "E_OTHER_IMAGE",
-    verdict: "mismatch",
-    path: "image",
-    offset: at,
-    message: "a call that succeeds gives another image of the same target",
-    expected: show(reference),
-    actual: show(image),
-  }];
+  const message = "a call that succeeds gives another image of the same target";
+  const values = { expected: show(reference), actual: show(image) };
+  return [mismatch("E_OTHER_IMAGE", { path: "image", offset: at, message, ...values })];
 }
 
 /** The time in the head of an image, in seconds since 1970; undefined when it ends before. */
