@@ -22,7 +22,7 @@ export function jobLine(job: NightlyJob, terminal: Pick<Terminal, "style">): str
   const { counts } = job.run ?? {};
   const ran = counts ? `${counts.passed + counts.failed + counts.lost} scenarios` : "";
   const time = job.status === "missing" ? "" : formatDuration(job.seconds);
-  const columns = [job.name.padEnd(36), ran.padStart(14), time.padStart(8)];
+  const columns = [job.name.padEnd(42), ran.padStart(14), time.padStart(8)];
   const line = `${terminal.style(WORDS[job.status], STYLES[job.status])}  ${columns.join("  ")}`.trimEnd();
   if (job.status === "pass") return line;
   const kind = job.failure && job.failure.kind !== "test" ? `${job.failure.kind}: ` : "";
@@ -41,7 +41,7 @@ export function printPlan(
     const seconds = durations.get(name);
     const time = seconds === undefined ? "unknown" : formatDuration(seconds);
     const what = problem === undefined ? digest ?? "" : `cannot be planned: ${problem.split("\n")[0]}`;
-    terminal.result([name.padEnd(36), time.padStart(8), what].join("  "));
+    terminal.result([name.padEnd(42), time.padStart(8), what].join("  "));
   }
 }
 

@@ -70,6 +70,7 @@ const SUITE = either(
     object({ suite: v.literal("faults", ""), ...FILTER }),
     object({
       suite: v.literal("fuzz", ""),
+      draws: optional(oneOf(["tracers", "ldt"]), "As --tracers and --ldt of ckptest fuzz."),
       count: optional(integer(1, MAX)),
       seed: optional(integer(0, MAX)),
     }),
@@ -81,6 +82,7 @@ const SUITE = either(
 interface SuiteSpec {
   readonly suite: typeof SUITES[number];
   readonly filter?: readonly string[];
+  readonly draws?: "tracers" | "ldt";
   readonly count?: number;
   readonly seed?: number;
 }
@@ -127,7 +129,12 @@ export type MatrixKernel = v.InferOutput<typeof KERNEL> & { readonly name: strin
 /** A suite that is a command of ckptest, with its options. */
 export type CkptestSuite =
   | { readonly kind: "catalogue" | "faults" | "mutants"; readonly filter: readonly string[] }
-  | { readonly kind: "fuzz"; readonly count: number; readonly seed: number };
+  | {
+    readonly kind: "fuzz";
+    readonly draws?: SuiteSpec["draws"];
+    readonly count: number;
+    readonly seed: number;
+  };
 
 /** A suite with its options. */
 export type MatrixSuite = CkptestSuite | { readonly kind: "corruptions" };
@@ -221,7 +228,9 @@ function isExcluded({ suite, suiteName, on }: JobRequest, rule: v.InferOutput<ty
 
 /** What a job's name calls a suite. */
 export function nameOfSuite(suite: MatrixSuite): string {
-  if (suite.kind === "fuzz") return `fuzz-${suite.seed}x${suite.count}`;
+  if (suite.kind === "fuzz") {
+    return `fuzz-${suite.draws === undefined ? "" : `${suite.draws}-`}${suite.seed}x${suite.count}`;
+  }
   if (!("filter" in suite) || suite.filter.length === 0) return suite.kind;
   return `${suite.kind}-${suite.filter.join("+").replaceAll(/[^\w.+-]/g, "-")}`;
 }
@@ -239,12 +248,12 @@ function kernelOf(kernel: v.InferOutput<typeof KERNEL>, base: string): MatrixKer
 }
 
 function suiteOf(
-  { suite, filter = [], count = 1000, seed = 1 }: SuiteSpec,
+  { suite, filter = [], draws, count = 1000, seed = 1 }: SuiteSpec,
   instead: readonly string[],
 ): MatrixSuite {
   if (suite === "corruptions") return { kind: suite };
   if (suite === "mutants") return { kind: suite, filter: [] };
-  if (suite === "fuzz") return { kind: suite, count, seed };
+  if (suite === "fuzz") return { kind: suite, count, seed, ...draws && { draws } };
   return { kind: suite, filter: instead.length > 0 ? instead : filter };
 }
 

@@ -2,8 +2,12 @@
 
 import fc from "fast-check";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { PLATFORM_NAMES } from "../../../lib/abi/arch.ts";
+import { PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { DEFAULT_MATRIX, expandMatrix, parseJsonc, parseMatrix, readMatrix } from "./matrix.ts";
+import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
+import { readMutants } from "../../mutants/mutant.ts";
+import { DEFAULT_MATRIX, expandMatrix, parseJsonc, parseMatrix, readMatrix, SUITES } from "./matrix.ts";
 
 const PRODUCT = { kernels: [{ debian: "6.1" }], platforms: ["x86_64"], suites: ["catalogue"] };
 
@@ -19,25 +23,21 @@ async function refuse(value: unknown, says: string): Promise<void> {
   await assertRejects(() => parse(value), UsageError, says);
 }
 
-Deno.test("the project's own matrix has the jobs of the default nightly run", async () => {
-  assertEquals(expandMatrix(await readMatrix(DEFAULT_MATRIX)).map(({ name }) => name), [
-    "5.10/x86_64/plain/catalogue",
-    "5.10/i386/plain/catalogue",
-    "6.1/x86_64/plain/catalogue",
-    "6.1/i386/plain/catalogue",
-    "6.12/x86_64/plain/catalogue",
-    "6.12/i386/plain/catalogue",
-    "6.1/x86_64-nofsgsbase/plain/catalogue",
-    "6.1/compat-nofsgsbase/plain/catalogue",
-    "6.1/x86_64-noxsave/plain/catalogue",
-    "6.1/compat-noxsave/plain/catalogue",
-    "6.1/i386-nofxsr/plain/catalogue",
-    "6.1/x86_64-nonx/plain/catalogue",
-    "6.1/x86_64-pti/plain/catalogue",
-    "6.1/x86_64/smp/catalogue",
-    "6.1/x86_64/debug/catalogue",
-    "6.1/i386/debug/catalogue",
-  ]);
+Deno.test("the project's own matrix leaves out no series, platform, flavour, suite or mutant", async () => {
+  const jobs = expandMatrix(await readMatrix(DEFAULT_MATRIX));
+  const named = (name: (job: typeof jobs[number]) => string | undefined) => new Set(jobs.map(name));
+  const missing = [
+    ...new Set(PORTED_SERIES).difference(named(({ on }) => on?.kernel.debian)),
+    ...new Set(PLATFORM_NAMES).difference(named(({ on }) => on?.platform)),
+    ...new Set(KERNEL_FLAVOURS).difference(named(({ on }) => on?.flavour)),
+    ...new Set(SUITES).difference(named(({ suite }) => suite.kind)),
+  ];
+  assertEquals(missing, []);
+  const withMutants = jobs.filter(({ suite }) => suite.kind === "mutants").map(({ on }) =>
+    on?.flavour === "plain" ? on.platform : `${on?.platform}-${on?.flavour}`
+  );
+  const mortal = (await readMutants()).filter((mutant) => mutant.survives === undefined);
+  assertEquals(new Set(mortal.map(({ platform }) => platform)), new Set(withMutants));
 });
 
 Deno.test("a matrix is the sum of its products, each job once, without what is excluded", async () => {
@@ -119,7 +119,7 @@ Deno.test("a mistake in a matrix is named with file, place, what was expected an
   );
   await refuse(
     product({ suites: [{ suite: "fuzz", filter: ["x"] }] }),
-    `suites[0].filter: expected one of the keys suite, count, seed`,
+    `suites[0].filter: expected one of the keys suite, draws, count, seed`,
   );
   await refuse(
     product({ deadline: "soon" }),

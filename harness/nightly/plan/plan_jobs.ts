@@ -110,8 +110,9 @@ export function suiteCommand(
 ): JobCommand & { kind: "ckptest" } {
   if (suite.kind === "fuzz") {
     const name = flavour === "plain" ? platform : `${platform}-${flavour}`;
-    const draw = ["--seed", String(suite.seed), "--count", String(suite.count)];
-    return { kind: "ckptest", args: ["fuzz", "--arch", name, ...options, ...draw], writesResults: false };
+    const draws = suite.draws === undefined ? [] : [`--${suite.draws}`];
+    const args = ["--seed", String(suite.seed), "--count", String(suite.count), ...draws];
+    return { kind: "ckptest", args: ["fuzz", "--arch", name, ...options, ...args], writesResults: false };
   }
   const name = suite.kind === "catalogue" ? "run" : suite.kind;
   const filters = suite.filter.flatMap((text) => ["--filter", text]);

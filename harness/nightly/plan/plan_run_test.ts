@@ -42,7 +42,7 @@ function command({ command }: PlannedJob): readonly string[] {
 
 Deno.test("a job's command line says all that the matrix and the command line ask for", async () => {
   await using fixture = await NightlyFixture.make();
-  const suites = ["catalogue", { suite: "fuzz", count: 7, seed: 3 }, "corruptions"];
+  const suites = ["catalogue", { suite: "fuzz", count: 7, seed: 3, draws: "ldt" }, "corruptions"];
   const { jobs, selected } = await planOf(fixture, [await product(fixture, { suites })], {
     filter: ["ldt_far"],
   });
@@ -52,30 +52,14 @@ Deno.test("a job's command line says all that the matrix and the command line as
     "bzImage/x86_64/plain/catalogue-ldt_far": [
       ...["run", "--arch", "x86_64", "--flavour", "plain", "--kernel", kernel, "--filter", "ldt_far"],
     ],
-    "bzImage/x86_64/plain/fuzz-3x7": [
-      "fuzz",
-      "--arch",
-      "x86_64",
-      "--kernel",
-      kernel,
-      "--seed",
-      "3",
-      "--count",
-      "7",
+    "bzImage/x86_64/plain/fuzz-ldt-3x7": [
+      ...["fuzz", "--arch", "x86_64", "--kernel", kernel, "--seed", "3", "--count", "7", "--ldt"],
     ],
     "bzImage/compat/plain/catalogue-ldt_far": [
       ...["run", "--arch", "compat", "--flavour", "plain", "--kernel", kernel, "--filter", "ldt_far"],
     ],
-    "bzImage/compat/plain/fuzz-3x7": [
-      "fuzz",
-      "--arch",
-      "compat",
-      "--kernel",
-      kernel,
-      "--seed",
-      "3",
-      "--count",
-      "7",
+    "bzImage/compat/plain/fuzz-ldt-3x7": [
+      ...["fuzz", "--arch", "compat", "--kernel", kernel, "--seed", "3", "--count", "7", "--ldt"],
     ],
     "corruptions": ["tests/corruption_test.ts"],
   });
