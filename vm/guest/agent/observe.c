@@ -105,7 +105,8 @@ static long send_pages(int pid)
 		.buffers = (struct page_buffers *)channel_buffer,
 		.pagemap = (int)proc_open(pid, "pagemap"),
 	};
-	long error = list.pagemap < 0 ? list.pagemap : proc_maps(pid, &maps);
+	// Linux 6.12 opens none of a task without memory, whose maps are empty.
+	long error = list.pagemap < 0 && list.pagemap != -ESRCH ? list.pagemap : proc_maps(pid, &maps);
 
 	hash_start(&list.blob);
 	if (error >= 0)
