@@ -197,7 +197,7 @@ const OUTPUTS = [
 const AT = described(
   "Bytes of the image that have been read when it happens; or the record that the pipe then holds, alone, while the " +
     "next write waits (a pipe with O_DIRECT).",
-  either("a number of bytes, MM_CONTEXT or THREAD", BYTES, oneOf(["MM_CONTEXT", "THREAD"])),
+  either("a number of bytes, MM_CONTEXT, THREAD or CPU", BYTES, oneOf(["MM_CONTEXT", "THREAD", "CPU"])),
 );
 const AREA = { area: NAME };
 
