@@ -12,6 +12,9 @@ import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Mutant } from "./mutant.ts";
 import { MUTANT_PARAMETER, mutantKernelFiles } from "./mutant_kernel.ts";
 
+/** How often a scenario with a race is run before a mutant is said to get past it: who is first is chance. */
+const RACE_ATTEMPTS = 5;
+
 /** How a mutant ended. */
 export interface MutantResult {
   readonly mutant: Mutant;
@@ -80,7 +83,9 @@ export class MutantRunner {
     const others = catalogue.filter(({ name }) => name !== mutant.scenario)
       .toSorted((a, b) => killsOf(b) - killsOf(a));
     let scenarios = 0;
-    for (const some of mutant.equivalent === undefined ? [named, others] : [catalogue]) {
+    const attempts = named.some(({ race }) => race !== undefined) ? RACE_ATTEMPTS : 1;
+    const batches = [...Array<readonly Scenario[]>(attempts).fill(named), others];
+    for (const some of mutant.equivalent === undefined ? batches : [catalogue]) {
       const results = await this.#runUntilFailure(number, some);
       scenarios += results.filter(({ status }) => status !== "skip").length;
       const failed = results.find(({ status }) => status === "fail" || status === "lost");

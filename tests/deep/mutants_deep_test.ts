@@ -6,3 +6,7 @@ import { survivorsOn } from "../run_mutants.ts";
 Deno.test("debug kernels, and one in which things break, kill every mutant for them, and name its line", async () => {
   assertEquals(await survivorsOn(["x86_64-debug", "x86_64-fault"]), []);
 });
+
+Deno.test("kernels for several processors, and as distributions have them, kill every mutant for them", async () => {
+  assertEquals(await survivorsOn(["x86_64-smp", "x86_64-distro"]), []);
+});
