@@ -137,7 +137,8 @@ long command_race(const struct command *command)
 		disturb(command, fd);
 	if (command->shares_processor != 0)
 		share_processor(pid, 1);
-	while (text_equal(command->how, "inspected") && proc_state(pid) == 'T')
+	// Between the stop and the tracer's it runs.
+	while (text_equal(command->how, "inspected") && proc_state(pid) != 't' && !proc_is_over(pid))
 		SYS(sched_yield);
 	hash_start(&blob);
 	for (u64 i = 0; i < command->times; i++) {
