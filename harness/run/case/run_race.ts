@@ -24,6 +24,8 @@ import { awaitConditions } from "./prepare_target.ts";
 /** Calls for each target that is killed. */
 const CALLS_A_KILL = 20;
 const DEADLINE_MS = 120_000;
+/** Who meets whom is chance: a race in which some outcome did not come is run again, so often at most. */
+const MAX_ROUNDS = 10;
 
 /**
  * Makes calls while others change their target, and holds each image against the one that was made before the race: all
@@ -39,9 +41,12 @@ export async function runRace(
   const stops: StopOutcome[] = [];
   const outcomes = new Set<string>();
   const isKilled = race.meanwhile === "killed";
-  for (let targets = isKilled ? race.times : 1; targets > 0 && isGood(stops); targets--) {
+  const wanted = isKilled ? race.times : 1;
+  const isWanted = (targets: number) =>
+    targets < wanted || (targets < MAX_ROUNDS * wanted && missingOutcomes(race, outcomes).length > 0);
+  for (let targets = 0; isWanted(targets) && isGood(stops); targets++) {
     const pid = await startTarget(agent, race);
-    if (stops.length === 0) stops.push(await judgeFirst(agent, pid, kernel));
+    if (stops.length === 0 || !isKilled) stops.push(await judgeFirst(agent, pid, kernel));
     const answers = parseRaceCalls(
       await agent.race({
         ...{ nr: kernel.checkpointNr, pid, how: race.meanwhile, deadlineMs: DEADLINE_MS },
@@ -50,10 +55,10 @@ export async function runRace(
         ...await memoryOf(agent, pid, race),
       }),
     );
-    const split = { firstId: agent.lastId + 1, length: stops[0]!.image.length, count: 2 * race.times };
+    const split = { firstId: agent.lastId + 1, length: stops.at(-1)!.image.length, count: 2 * race.times };
     const calls = race.meanwhile === "shared" ? splitShared(answers, split) : answers;
     // A new program has other random numbers on its stack.
-    const reference = race.executes || isKilled ? undefined : stops[0]!.image;
+    const reference = race.executes || isKilled ? undefined : stops.at(-1)!.image;
     for (const call of calls) {
       outcomes.add(nameOfCall(call));
       const findings = checkRaceCall(call, { race, reference, previousId: agent.lastId });
