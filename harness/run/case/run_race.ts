@@ -24,7 +24,7 @@ import { awaitConditions } from "./prepare_target.ts";
 /** Calls for each target that is killed. */
 const CALLS_A_KILL = 20;
 const DEADLINE_MS = 120_000;
-/** Who meets whom is chance: a race in which some outcome did not come is run again, so often at most. */
+/** Which outcomes come is chance: a race in which some outcome did not come is run again, so often at most. */
 const MAX_ROUNDS = 10;
 
 /**
