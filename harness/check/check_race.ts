@@ -8,11 +8,8 @@ import { encode } from "../../lib/image/image_writer.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import { checkNodes } from "../../lib/image/rules.ts";
 import type { RaceScenario } from "../../lib/model/scenario.ts";
-import { FXSAVE_FIELDS } from "../../lib/x86/xstate.ts";
+import { FSAVE_POINTERS, FXSAVE_FIELDS } from "../../lib/x86/xstate.ts";
 import { callFinding } from "./check_reply.ts";
-
-/** Where st0 stands in an FSAVE image, and before it the last instruction, which QEMU's FRSTOR does not load. */
-const [FSAVE_POINTERS, FSAVE_ST] = [12, 28];
 
 /** One call of a race. */
 interface RaceCall {
@@ -52,7 +49,7 @@ export function nameOfCall({ result }: RaceCall): string {
 /**
  * Checks that a call of a race ended as it may, and that all of its image is of one moment.
  *
- * @param reference a whole image of the same target
+ * @param reference what {@linkcode withoutStamps} makes of a whole image of the same target
  */
 export function checkRaceCall(
   call: RaceCall,
@@ -90,7 +87,7 @@ function wholeFindings(bytes: Uint8Array, reference: Uint8Array | undefined): Fi
     }
     const broken = checkNodes(image.nodes, {}).filter(({ verdict }) => verdict !== "note");
     if (broken.length > 0 || !reference) return broken;
-    const at = firstDifference(withoutStamps(image), withoutStamps(readImage(reference)));
+    const at = firstDifference(withoutStamps(image), reference);
     const message = "but for its stamps and the state of its task an image is the one before the race";
     return at < 0 ? [] : [callFinding("E_OTHER_IMAGE", message, "the same bytes", `another byte ${at}`)];
   } catch (error) {
@@ -106,12 +103,12 @@ function placesOf({ tasks: [task], headArch }: CheckpointImage) {
   const page = pageAt(task!, isWide ? cpu.fields.bp : cpu.fields.di);
   const stamp = Number((isWide ? cpu.fields.bp : cpu.fields.di) & 0xfffn);
   const isFsave = headArch.fields.has_fxsr === 0;
-  const st = isFsave ? FSAVE_ST : FXSAVE_FIELDS.st.offset;
+  const st = isFsave ? FSAVE_POINTERS.end : FXSAVE_FIELDS.st.offset;
   return {
     ...{ isWide, cpu },
     memory: page?.bytes.subarray(stamp, stamp + 8) ?? new Uint8Array(8),
     fpu: xstate?.bytes.subarray(st, st + 10) ?? new Uint8Array(10),
-    pointers: isFsave ? xstate?.bytes.subarray(FSAVE_POINTERS, FSAVE_ST) : undefined,
+    pointers: isFsave ? xstate?.bytes.subarray(FSAVE_POINTERS.start, FSAVE_POINTERS.end) : undefined,
   };
 }
 
@@ -129,7 +126,7 @@ function stampsOf(image: CheckpointImage): { memory: bigint; register: bigint; f
 }
 
 /** The bytes of an image with zeros for what may differ from one call to the next. */
-function withoutStamps(image: CheckpointImage): Uint8Array {
+export function withoutStamps(image: CheckpointImage): Uint8Array {
   const again = readImage(encode(image));
   const { isWide, cpu, memory, fpu, pointers } = placesOf(again);
   const [task] = again.tasks;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Real guests whose agent does whatever it can to the harness; hostile_guests_qemu_test.ts has more, made up. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
 import { AgentSession } from "../../vm/agent/agent_session.ts";
 import { makeTempDirectory } from "../../vm/host/temp_directory.ts";
-import { runCommand } from "../../vm/host/run_command.ts";
-import { buildGuestProgram, GUEST_SOURCES, guestCompileCommand } from "../../vm/initramfs/build_guest.ts";
+import { buildGuestProgram } from "../../vm/initramfs/build_guest.ts";
 import { cachedInitramfs } from "../../vm/initramfs/initramfs.ts";
 import { startVirtualMachine } from "../../vm/qemu/virtual_machine.ts";
 import { Terminal } from "../report/terminal.ts";
@@ -31,16 +29,12 @@ const MAX_MS = 15_000;
 const MAX_MIB = 256;
 const MIB = 2 ** 20;
 
-/** An initramfs with an agent as testing/hostile_agent.c makes it. */
+/** An initramfs with an agent as vm/guest/testing/hostile/hostile_agent.c makes it. */
 async function hostileInitramfs(directory: string): Promise<string> {
-  const init = join(directory, "init");
-  const hostile = fromFileUrl(new URL("testing/hostile_agent.c", import.meta.url));
-  const [gcc, ...args] = guestCompileCommand("agent", "x86_64", GUEST_SOURCES);
-  const { code, lines } = await runCommand([gcc, "-Wl,--wrap=command_run", hostile, ...args, "-o", init]);
-  assertEquals(code, 0, lines.join("\n"));
+  const agent = await Deno.readFile(await buildGuestProgram("agent-hostile", "x86_64"));
   const target = await Deno.readFile(await buildGuestProgram("target", "x86_64"));
   const directories = ["dev", "proc", "sys", "run", "work", "tmp"].map((path) => ({ path }));
-  const programs = [{ path: "init", data: await Deno.readFile(init) }, { path: "target", data: target }];
+  const programs = [{ path: "init", data: agent }, { path: "target", data: target }];
   return await cachedInitramfs([...directories, ...programs], { cacheDir: directory });
 }
 

@@ -70,6 +70,6 @@ export function describePageProt(prot: bigint, series: KernelSeries): string {
   if (key !== 0n) words.push(`pkey=${key}`);
   const known = names.reduce((sum, [bit]) => sum | bit, 0xfn << PKEY_SHIFT_IN_PTE);
   const rest = prot & ~known;
-  if (rest !== 0n) words.push(`${hex(rest)}`);
+  if (rest !== 0n) words.push(hex(rest));
   return words.join(" ");
 }

@@ -142,7 +142,7 @@ export function vmFlagTableOf(
 export function vmFlagNames(flags: bigint, table: VmFlagTable): string[] {
   const names = Object.entries(table.bits).filter(([, bit]) => (flags & bit) !== 0n).map(([name]) => name);
   const unknown = flags & ~table.known;
-  if (unknown !== 0n) names.push(`${hex(unknown)}`);
+  if (unknown !== 0n) names.push(hex(unknown));
   return names;
 }
 

@@ -5,7 +5,7 @@ import type { LdtNode, RecordNodeOf, TlsNode, XstateNode } from "../image/nodes.
 import { DESCRIPTOR_SIZE, encodeDescriptor, fillLdt } from "../x86/descriptor.ts";
 import { decodeUserRegs } from "../x86/registers.ts";
 import { decodeUserDesc, isLdtEmpty, isLdtZero } from "../x86/user_desc.ts";
-import { FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
+import { FSAVE_POINTERS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { Source } from "./byte_coverage.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { type Expectation, expected, type FieldExpectation } from "./finding_collector.ts";
@@ -142,17 +142,16 @@ export function compareXstate(
   if (node.bytes.length > XSAVE_HEADER.offset) compareXsaveHeader(node, collector);
 }
 
-/** Where an FSAVE image has the last instruction and its operand. */
 function keepPointers(
   node: XstateNode,
   { bytes, collector }: { bytes: Uint8Array } & Pick<ComparisonContext, "collector">,
 ): void {
-  const [from, to] = [12, 28];
-  collector.coverage.claimVolatile(node.offset + from, to - from, {
+  const { start, end } = FSAVE_POINTERS;
+  collector.coverage.claimVolatile(node.offset + start, end - start, {
     name: "fsave_pointers",
     reason: "QEMU's FRSTOR does not load them: whoever looks later does not see what a task saved of itself",
   });
-  bytes.set(node.bytes.subarray(from, to), from);
+  bytes.set(node.bytes.subarray(start, end), start);
 }
 
 /** What an old kernel's XSAVE writes behind the part that ptrace shows. */

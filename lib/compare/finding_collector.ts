@@ -198,5 +198,5 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
 function show(value: bigint | number | Uint8Array): string {
   if (value instanceof Uint8Array) return hexBytes(value.subarray(0, 24));
   const number = BigInt(value);
-  return number < 10n && number > -10n ? String(number) : `${hex(BigInt.asUintN(64, number))}`;
+  return number < 10n && number > -10n ? String(number) : hex(BigInt.asUintN(64, number));
 }

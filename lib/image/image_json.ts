@@ -80,7 +80,7 @@ function fromText(shown: string, length: number): Uint8Array {
 }
 
 function fieldToJson(value: number | bigint | Uint8Array): JsonValue {
-  if (typeof value === "bigint") return `${hex(value)}`;
+  if (typeof value === "bigint") return hex(value);
   if (typeof value === "number") return value;
   const data = textOrHex(value);
   return "text" in data ? data.text : data;
@@ -101,7 +101,7 @@ function pageRanges({ vaddrs }: PagesNode): JsonValue[] {
     if (last !== undefined && last[0] + BigInt(last[1]) * PAGE_SIZE_BIG === vaddr) last[1]++;
     else ranges.push([vaddr, 1]);
   }
-  return ranges.map(([start, count]) => [`${hex(start)}`, count]);
+  return ranges.map(([start, count]) => [hex(start), count]);
 }
 
 /**

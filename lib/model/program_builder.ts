@@ -44,7 +44,7 @@ export class ProgramBuilder {
   /** Adds a raw system call. */
   syscall(name: SyscallName, args: readonly OpArgument[], options: SyscallOptions = {}): void {
     const op: TargetOp = { op: "syscall", nr: syscallNumber(name, this.wordSize), args };
-    const shown = args.map((arg) => typeof arg === "bigint" ? `${hex(arg)}` : JSON.stringify(arg));
+    const shown = args.map((arg) => typeof arg === "bigint" ? hex(arg) : JSON.stringify(arg));
     this.emitWithResult(
       options.keep === undefined ? op : { ...op, keep: options.keep },
       `${name}(${shown.join(", ")})`,

@@ -84,7 +84,7 @@ const RACE = object({
     "The target executes another program behind each of its stops.",
   ),
   times: described(
-    "How many calls; of targets that are killed, as many, with some calls each.",
+    "How many calls are made; where the target is killed, how many targets.",
     integer(1, 4000),
   ),
   expect: described("All ways in which the calls end; each must come.", list(OUTCOME, 1)),

@@ -91,7 +91,7 @@ export function describeEflags(flags: bigint): string {
   const iopl = flags >> 12n & 3n;
   if (iopl !== 0n) names.push(`IOPL=${iopl}`);
   const unknown = flags & ~KNOWN_FLAGS;
-  if (unknown !== 0n) names.push(`${hex(unknown)}`);
+  if (unknown !== 0n) names.push(hex(unknown));
   return names.length === 0 ? "none" : names.join(" ");
 }
 

@@ -38,6 +38,11 @@ export const FXSAVE_FIELDS = {
   software: { offset: 464, size: 48 },
 } as const;
 
+/**
+ * Where an FSAVE image has the last instruction and its operand, which QEMU's FRSTOR does not load; st0 comes behind.
+ */
+export const FSAVE_POINTERS = { start: 12, end: 28 } as const;
+
 /** The same in an FSAVE image: the 32-bit protected-mode form, whose tag word has 16 bits. */
 const FSAVE_FIELDS = {
   fcw: { offset: 0, size: 2 },

@@ -12,16 +12,23 @@ import { shellJoin } from "../host/shell_quote.ts";
 export type GuestProgramArch = "x86_64" | "i386";
 
 /**
- * Programs that can be built from the sources in `vm/guest`. `agent-host` is the agent for tests without
- * a guest.
+ * Programs that can be built from the sources in `vm/guest`. `agent-host` is the agent for tests without a
+ * guest, `agent-hostile` one that misbehaves in it.
  */
-type GuestProgram = "agent" | "target" | "agent-host";
+type GuestProgram = "agent" | "target" | "agent-host" | "agent-hostile";
 
 /** Folders of `vm/guest` with the sources of a program. */
 const FOLDERS: Readonly<Record<GuestProgram, readonly string[]>> = {
   agent: ["common", "agent"],
   target: ["common", "target"],
   "agent-host": ["common", "agent", "testing"],
+  "agent-hostile": ["common", "agent", "testing/hostile"],
+};
+
+/** What those for tests are compiled with, beside the rest. */
+const TEST_OPTIONS: Readonly<Partial<Record<GuestProgram, string>>> = {
+  "agent-host": "-DCKPTEST_HOST_TEST",
+  "agent-hostile": "-Wl,--wrap=command_run",
 };
 
 const WARNINGS = [
@@ -95,7 +102,7 @@ export function guestCompileCommand(
     ...WARNINGS,
     ...LINK,
     `-Wl,-Ttext-segment=${TEXT_ADDRESS[arch]}`,
-    ...(program === "agent-host" ? ["-DCKPTEST_HOST_TEST"] : []),
+    ...[TEST_OPTIONS[program] ?? []].flat(),
     ...sources.filter((path) => path.endsWith(".c")).toSorted(),
     // Divisions of 64 bits on i386.
     "-lgcc",

@@ -86,7 +86,7 @@ Deno.test("buildGuestProgram() names the file and line that do not compile, and 
 });
 
 Deno.test("guestCompileCommand() names every source file of the tree in some program", async () => {
-  const commands = (["agent-host", "target"] as const).flatMap((p) =>
+  const commands = (["agent-host", "agent-hostile", "target"] as const).flatMap((p) =>
     guestCompileCommand(p, "x86_64", GUEST_SOURCES)
   );
   for await (const { path } of walk(GUEST_SOURCES, { exts: [".c"] })) {

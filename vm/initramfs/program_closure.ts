@@ -97,6 +97,8 @@ export async function programClosure(program: string, options: ClosureOptions = 
   }
 }
 
+const SYSTEM_LINKER = /^(?:\/usr)?\/lib(?:32|64|x32)?\//;
+
 /** What the dynamic linker of a program loads for it, and the linker itself. */
 async function librariesOf(
   { path, source }: HostProgram,
@@ -104,6 +106,12 @@ async function librariesOf(
   root: string,
 ): Promise<ClosureFile[]> {
   if (interpreter === undefined) return [];
+  // It runs on this host, and a program may name any.
+  if (!SYSTEM_LINKER.test(interpreter) || resolve(interpreter) !== interpreter) {
+    throw new ExpectedError(
+      `${path}: its dynamic linker ${interpreter} is not in a directory of the system's libraries`,
+    );
+  }
   const linker = `${root}${interpreter}`;
   if (await findTool(linker) === undefined) {
     throw new ExpectedError(`${path}: its dynamic linker ${interpreter} is not on this host`);

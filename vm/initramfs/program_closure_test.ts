@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { readElf } from "../host/elf_file.ts";
 import { expandPath, programClosure } from "./program_closure.ts";
+import { exists } from "@std/fs";
 import { ExpectedError } from "../host/errors.ts";
 
 /** Runs a compiler or another tool; it must succeed. */
@@ -63,6 +64,20 @@ Deno.test("programClosure() takes a static program alone, and a script with its 
     await Deno.writeTextFile(`${dir}/script`, `#! ${dir}/alone -x\n`, { mode: 0o755 });
     const closure = await programClosure(`${dir}/script`);
     assertEquals(closure.map(({ source }) => source), [`${dir}/script`, `${dir}/alone`]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("programClosure() runs no dynamic linker that came with the program", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/linker`, `#!/bin/sh\ntouch ${dir}/ran\n`, { mode: 0o755 });
+    await Deno.writeTextFile(`${dir}/main.c`, "int main(void) { return 0; }\n");
+    await run(dir, "gcc", `-Wl,--dynamic-linker=${dir}/linker`, "-o", "main", "main.c");
+    const problem = `its dynamic linker ${dir}/linker is not in a directory of the system's libraries`;
+    await assertRejects(() => programClosure(`${dir}/main`), ExpectedError, problem);
+    assertEquals(await exists(`${dir}/ran`), false);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -36,6 +36,8 @@ const CONSOLE_DRAIN_MS = 200;
 /** Time without a further line after which the kernel has said all to a key of sysrq, and the most that it has. */
 const SYSRQ_QUIET_MS = 300;
 const SYSRQ_MS = 2_000;
+/** Lines of the console's end that are told: room for the stacks of some tasks. */
+const MAX_TAIL = 400;
 const START_DEADLINE_MS = 15_000;
 /** Time between SIGTERM and SIGKILL, in milliseconds. */
 const QUIT_MS = 2_000;
@@ -123,7 +125,7 @@ export class VirtualMachine implements AsyncDisposable {
       if (error instanceof DeadlineError && error.awaited === awaited) {
         const report = await this.#askWhoWaits();
         const detail = [`nothing came within ${deadlineMs / 1000} s`, ...blockedTasks(report)].join("\n");
-        const consoleTail = this.console.tail(40 + report.split("\n").length);
+        const consoleTail = this.console.tail(Math.min(40 + report.split("\n").length, MAX_TAIL));
         throw new GuestLostError({ reason: "timeout", awaited, detail, consoleTail, argv: this.argv });
       }
       // A stream that breaks is a symptom: the guest went away, and its end is about to be known.

@@ -8,6 +8,7 @@ import { type FileEnd, openOutput, type OutputOptions, wordBytes } from "./call_
 import type { GuestAgent } from "../guest/guest.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { awaitConditions } from "./prepare_target.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
 import type { CallPid } from "../../../lib/model/call.ts";
@@ -129,6 +130,7 @@ async function runCall(
       const result = await doAction(agent, action, { ...options, paused, workFd });
       event = result.event ?? event;
       if (result.checkpoint) others.push(result.checkpoint);
+      findings.push(...result.findings ?? []);
       // A signal ends the call though nobody reads on.
       wait ||= action.do === "signal";
     }
@@ -174,13 +176,14 @@ interface ActionResult {
   readonly event?: TargetEvent;
   /** Another checkpoint of it. */
   readonly checkpoint?: CheckpointResult;
+  /** What did not come to be. */
+  readonly findings?: readonly Finding[];
 }
 
 const ADVICE = { cold: 20, pageout: 21 } as const;
 // include/uapi/linux/userfaultfd.h: _IOR(0xAA, 1, struct uffdio_range).
 const UFFDIO_UNREGISTER = 0x8010aa01;
 const PTRACE_SET_THREAD_AREA = 26;
-const LOOK_MS = 20;
 
 /**
  * Does something while a checkpoint waits for its reader.
@@ -199,8 +202,7 @@ async function doAction(
     case "nothing":
       return {};
     case "time_out":
-      await awaitNextSleep(agent, paused.caller);
-      return {};
+      return { findings: await awaitNextSleep(agent, paused.caller) };
     case "kill":
       await agent.signal(pid, SIGNALS.SIGKILL);
       return { event: await agent.event() };
@@ -241,13 +243,13 @@ async function doAction(
 }
 
 /** Waits until a process that sleeps has woken up and sleeps again. */
-async function awaitNextSleep(agent: GuestAgent, pid: number): Promise<void> {
-  const count = async () => {
-    const status = new TextDecoder().decode((await agent.observe(pid, ["status"])).get("status"));
-    return /^voluntary_ctxt_switches:\s(\d+)$/m.exec(status)?.[1];
-  };
-  const before = await count();
-  while (await count() === before) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+async function awaitNextSleep(agent: GuestAgent, pid: number): Promise<Finding[]> {
+  const file = `/proc/${pid}/status`;
+  const status = new TextDecoder().decode(await agent.readFile(file));
+  const [count] = /^voluntary_ctxt_switches:\s\d+$/m.exec(status) ?? ["no count"];
+  return await awaitConditions(agent, {
+    ...{ pid, waitFor: [{ file, notMatching: `^${count}$` }], waitsForMerge: false },
+  });
 }
 
 /** A part of a process's memory. */

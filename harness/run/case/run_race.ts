@@ -2,6 +2,7 @@
 
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
+import { readImage } from "../../../lib/image/image.ts";
 import type { RaceScenario, Scenario } from "../../../lib/model/scenario.ts";
 import {
   checkRaceCall,
@@ -9,6 +10,7 @@ import {
   nameOfCall,
   parseRaceCalls,
   splitShared,
+  withoutStamps,
 } from "../../check/check_race.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { setUpCase } from "./run_case.ts";
@@ -58,7 +60,7 @@ export async function runRace(
     const split = { firstId: agent.lastId + 1, length: stops.at(-1)!.image.length, count: 2 * race.times };
     const calls = race.meanwhile === "shared" ? splitShared(answers, split) : answers;
     // A new program has other random numbers on its stack.
-    const reference = race.executes || isKilled ? undefined : stops.at(-1)!.image;
+    const reference = race.executes || isKilled ? undefined : withoutStamps(readImage(stops.at(-1)!.image));
     for (const call of calls) {
       outcomes.add(nameOfCall(call));
       const findings = checkRaceCall(call, { race, reference, previousId: agent.lastId });

@@ -85,7 +85,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
-    (FLAVOURS[platform.flavour].hasMoreMemory ? MORE_MEMORY : 0);
+    (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,

@@ -65,7 +65,7 @@ export function addressOf(page: number): bigint {
 
 /** The same in hexadecimal, for a person. */
 export function shownAddress(page: number): string {
-  return `${hex(addressOf(page))}`;
+  return hex(addressOf(page));
 }
 
 /** Address and length in bytes of a run: the first two arguments of most system calls about memory. */

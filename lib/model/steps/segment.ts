@@ -68,7 +68,7 @@ function loadRights(selector: number, { state, builder }: StepContext): void {
   const use = { rpl: selector & 3, longMode: state.target.kernelWordSize === 8 };
   const rights = descriptor && loadAccessRights(descriptor, use);
   const limit = descriptor && loadSegmentLimit(descriptor, use);
-  const name = `${hex(selector)}`;
+  const name = hex(selector);
   const mask = rights === undefined ? {} : { mask: BigInt(LAR_DEFINED_BITS) };
   builder.emitWithResult({ op: "lar", selector }, `lar ${name}`, BigInt(rights ?? -1), mask);
   builder.emitWithResult({ op: "lsl", selector }, `lsl ${name}`, BigInt(limit ?? -1));

@@ -12,7 +12,7 @@ interface FlavourTraits {
   /** Whether it has debugfs, with what the flavour can tell and be asked for. */
   readonly hasDebugfs: boolean;
   /** Whether it keeps a shadow of its memory, or gives huge pages, which small machines get none of. */
-  readonly hasMoreMemory: boolean;
+  readonly needsMoreMemory: boolean;
   /** Kernel parameters of its guests. */
   readonly parameters: readonly string[];
 }
@@ -32,13 +32,13 @@ const NONE: readonly string[] = [];
  * - `distro`: with what a distribution's configuration has on that touches images.
  */
 export const FLAVOURS = {
-  plain: { slowdown: 1, processors: 1, hasDebugfs: false, hasMoreMemory: false, parameters: NONE },
-  debug: { slowdown: 8, processors: 1, hasDebugfs: true, hasMoreMemory: true, parameters: NONE },
-  fault: { slowdown: 2, processors: 1, hasDebugfs: true, hasMoreMemory: false, parameters: NONE },
-  smp: { slowdown: 4, processors: 4, hasDebugfs: false, hasMoreMemory: false, parameters: NONE },
-  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true, hasMoreMemory: true, parameters: NONE },
+  plain: { slowdown: 1, processors: 1, hasDebugfs: false, needsMoreMemory: false, parameters: NONE },
+  debug: { slowdown: 8, processors: 1, hasDebugfs: true, needsMoreMemory: true, parameters: NONE },
+  fault: { slowdown: 2, processors: 1, hasDebugfs: true, needsMoreMemory: false, parameters: NONE },
+  smp: { slowdown: 4, processors: 4, hasDebugfs: false, needsMoreMemory: false, parameters: NONE },
+  kcsan: { slowdown: 16, processors: 4, hasDebugfs: true, needsMoreMemory: true, parameters: NONE },
   distro: {
-    ...{ slowdown: 4, processors: 2, hasDebugfs: true, hasMoreMemory: true },
+    ...{ slowdown: 4, processors: 2, hasDebugfs: true, needsMoreMemory: true },
     // Two nodes of one processor each; page table isolation as on processors that need it.
     parameters: [HUGE_PAGES_ALWAYS, "numa=fake=2", "pti=on"],
   },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // An agent that is honest until it is asked for a checkpoint, and then does what the kernel's parameter CKPTEST_HOSTILE
 // says. It is linked with --wrap=command_run (harness/run/hostile_agents_qemu_test.ts).
-#include "../../../vm/guest/agent/agent.h"
+#include "../../agent/agent.h"
 
 // Control and data port, in one order or the other.
 #define FIRST_PORT 4
