@@ -104,14 +104,18 @@ export class AddressSpace {
     this.#split(end);
     inside = this.areasIn(start, end);
     const first = this.#indexOf(start);
-    inside.forEach((area, i) => this.#areas[first + i] = change(area));
+    inside.forEach((area, i) => {
+      const changed = change(area);
+      const isAlike = changed.flags === area.flags && changed.anonName === area.anonName;
+      this.#areas[first + i] = isAlike ? changed : { ...changed, isApart: false };
+    });
     this.#mergeAnonVmas(first, first + inside.length - 1);
   }
 
   /** Areas that the kernel has merged to one VMA share what was ever done to any: those of a range changed. */
   #mergeAnonVmas(first: number, last: number): void {
     const lowest = this.#areas[first];
-    if (this.bss && lowest && !lowest.hasAnonVma && isOneVma(this.bss, lowest)) {
+    if (this.bss && lowest && !lowest.hasAnonVma && !lowest.isApart && isOneVma(this.bss, lowest)) {
       this.#areas[first] = { ...lowest, hasAnonVma: true };
     }
     for (let i = Math.max(first - 1, 0); this.#spread(i, i + 1) || i < last; i++);

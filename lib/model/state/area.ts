@@ -16,6 +16,8 @@ export interface Area {
   readonly hasAnonVma?: boolean;
   /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
   readonly isForked?: boolean;
+  /** Set where brk(2) made it right behind .bss and did not look at that: they are one VMA once its attributes change. */
+  readonly isApart?: boolean;
 }
 
 /** Why a page is, or is not, in an image. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { errnoNumber } from "../../abi/errno.ts";
+import { DEFAULT_SERIES, isOlder } from "../../abi/series.ts";
 import { keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, OUTCOME } from "../fields.ts";
 import type { Area } from "../state/area.ts";
@@ -98,6 +99,12 @@ function lockBss({ space }: ModelState, bits: bigint): void {
   if (space.bss) space.bss = { ...space.bss, flags: withLock(space.bss.flags, bits) };
 }
 
+/** Before Linux 5.18 mlock2 looked for pages even on fault, which fails where nothing may be accessed (check_vma_flags). */
+function isLockable({ space, target: { series = DEFAULT_SERIES } }: ModelState, run: AreaRun): boolean {
+  return !isOlder(series, "5.18") ||
+    space.areasIn(run.first, run.end).every(({ flags }) => (flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n);
+}
+
 function lockBits(flags: readonly string[] = []): bigint {
   return flags.includes("onfault") ? VM.LOCKED | VM.LOCKONFAULT : VM.LOCKED;
 }
@@ -165,7 +172,9 @@ export const ADVICE_STEPS = [
       const onFault = bits !== VM.LOCKED;
       lock(context.state, { start: first, end }, bits);
       // Pages that cannot be made present are an error, but the lock stays (__mlock_posix_error_return, mm/mlock.c).
-      const isWhole = onFault || populate(context, first, count, { stopsAtError: true });
+      const isWhole = onFault
+        ? isLockable(context.state, run)
+        : populate(context, first, count, { stopsAtError: true });
       const expected = isWhole ? 0n : BigInt(-errnoNumber("ENOMEM"));
       const args = [...addressRange(run), ...onFault ? [1n] : []];
       context.builder.syscall(onFault ? "mlock2" : "mlock", args, { expected });

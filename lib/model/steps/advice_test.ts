@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type SetupStep, type Step, type StepOf } from "../scenario.ts";
-import { compileSteps, expectedOf, pagesIn, predictSteps } from "../testing/compile_steps.ts";
+import { compileSteps, expectedOf, pagesIn, predictSteps, X86_64 } from "../testing/compile_steps.ts";
 import { VM } from "../../abi/vm_flags.ts";
 
 function area(flags?: StepOf<"mmap">["flags"]): Step {
@@ -93,6 +93,19 @@ Deno.test("mlock makes pages present, but not on fault", () => {
   assertEquals(pagesIn(predictSteps(later), "a"), []);
   assertEquals(flags(later), VM.LOCKED | VM.LOCKONFAULT);
   assertEquals(flags([...later, { op: "munlock", area: "a", pages: "all" }]), 0n);
+});
+
+Deno.test("mlock on fault fails before Linux 5.18 where nothing may be accessed, and the lock stays", () => {
+  const steps: Step[] = [{ op: "mmap", area: "a", pages: 1, prot: "none" }, {
+    op: "mlock",
+    area: "a",
+    pages: "all",
+    flags: ["onfault"],
+  }];
+  const target = { ...X86_64, series: "5.10" } as const;
+  assertEquals(expectedOf(compileSteps(steps), "mlock2"), [0n]);
+  assertEquals(expectedOf(compileSteps(steps, { target }), "mlock2"), [-12n]);
+  assertEquals(predictSteps(steps, { target }).areas[0]!.flags & VM.LOCKED, VM.LOCKED);
 });
 
 Deno.test("mlock fails at what cannot be made present, and the lock stays", () => {

@@ -2,6 +2,7 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
+import { DEFAULT_SERIES, isOlder } from "../../abi/series.ts";
 import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/area.ts";
@@ -158,7 +159,10 @@ export const REMAP_STEPS = [
         state.defaultFlags;
       if (pages > oldPages) {
         const from = start + oldPages;
-        space.map({ label: step.area, start: from, end: start + pages, flags, pgoff: from });
+        // Since Linux 6.1 (brk, mm/mmap.c) the first page of a heap is not tried with what lies before it.
+        const { series = DEFAULT_SERIES } = state.target;
+        const isApart = oldPages === 0 && !isOlder(series, "6.1");
+        space.map({ label: step.area, start: from, end: start + pages, flags, pgoff: from, isApart });
         if ((flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) populate(context, from, pages - oldPages);
       }
       state.heapPages = pages;

@@ -3,6 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "../scenario.ts";
 import { compileSteps, expectedOf, pagesIn, predictSteps, X86_64 } from "../testing/compile_steps.ts";
+import type { KernelSeries } from "../../abi/series.ts";
 import { VM } from "../../abi/vm_flags.ts";
 
 const map: Step = { op: "mmap", area: "a", pages: 8 };
@@ -121,4 +122,20 @@ Deno.test("an area right behind .bss has had pages, since it is one VMA with it"
   assertEquals(pgoff(heap, behind) > 0, true);
   assertEquals(pgoff(heap, { ...behind, prot: "r" }), 0);
   assertEquals(pgoff({ op: "fork", subject: "child" }, heap, behind), 0);
+});
+
+Deno.test("a heap that brk begins is no VMA with .bss since 6.1, until its attributes change", () => {
+  const heap: Step = { op: "brk", area: "h", pages: 2 };
+  const move: Step = { op: "mremap", area: "h", pages: "all", to: "m" };
+  const isKept = (series: KernelSeries, ...steps: Step[]): boolean => {
+    const [moved] = predictSteps([...steps, move], { target: { ...X86_64, series } }).areas;
+    return moved!.start !== moved!.pgoff;
+  };
+  assertEquals((["5.10", "6.1", "6.12"] as const).map((series) => isKept(series, heap)), [
+    true,
+    false,
+    false,
+  ]);
+  const protect = (prot: "r" | "rw"): Step => ({ op: "mprotect", area: "h", pages: "all", prot });
+  assertEquals(isKept("6.1", heap, protect("r"), protect("rw")), true);
 });
