@@ -16,7 +16,7 @@ export interface Area {
   readonly hasAnonVma?: boolean;
   /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
   readonly isForked?: boolean;
-  /** Set where brk(2) made it right behind .bss and did not look at that: they are one VMA once its attributes change. */
+  /** Set where brk(2) made it right behind .bss: they are one VMA only once its attributes change. */
   readonly isApart?: boolean;
 }
 

@@ -99,7 +99,7 @@ function lockBss({ space }: ModelState, bits: bigint): void {
   if (space.bss) space.bss = { ...space.bss, flags: withLock(space.bss.flags, bits) };
 }
 
-/** Before Linux 5.18 mlock2 looked for pages even on fault, which fails where nothing may be accessed (check_vma_flags). */
+/** Before Linux 5.18 mlock2 looked for pages even on fault: check_vma_flags fails where nothing may be accessed. */
 function isLockable({ space, target: { series = DEFAULT_SERIES } }: ModelState, run: AreaRun): boolean {
   return !isOlder(series, "5.18") ||
     space.areasIn(run.first, run.end).every(({ flags }) => (flags & (VM.READ | VM.WRITE | VM.EXEC)) !== 0n);
