@@ -41,6 +41,17 @@
  * assertEquals(paths.slice(0, 3), ["head", "head_arch", "task[0]"]);
  * ```
  *
+ * @example Say what two images differ in, as they come in
+ * ```ts
+ * import { buildImage, decodeStream, diffImages } from "@ckptest/ckptest";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const images = [buildImage(), buildImage({ registers: { ax: 7n } })];
+ * const [a, b] = images.map((bytes) => decodeStream(new Blob([bytes]).stream()));
+ * const { differences } = await diffImages([a!, b!]);
+ * assertEquals(differences, [{ section: "registers", task: 0, what: "ax", a: "0x0", b: "0x7" }]);
+ * ```
+ *
  * @module
  */
 
@@ -55,6 +66,13 @@ export {
 } from "./lib/image/build_image.ts";
 export { decodeBytes, decodeStream, ImageDecoderStream } from "./lib/image/decoder.ts";
 export type * from "./lib/image/decoder.ts";
+export {
+  type AreaDifference,
+  diffImages,
+  type ImageDiff,
+  type PageDifference,
+} from "./lib/image/diff/diff_images.ts";
+export type { DIFF_SECTIONS, ImageDifference } from "./lib/image/diff/diff_outlines.ts";
 export type { FormatOptions, ImageFormat } from "./lib/image/dialect.ts";
 export { type Finding, findingText, type Verdict, worstVerdict } from "./lib/image/finding.ts";
 export { pageAt, readImage, readNodes, vmaPages } from "./lib/image/image.ts";
@@ -75,6 +93,7 @@ export {
 export { type RuleId, type RuleInfo, ruleInfo, type RuleRow, RULES } from "./lib/image/rule_ids.ts";
 export { checkImage, checkImageStream, checkNodes, RuleChecker } from "./lib/image/rules.ts";
 export type * from "./lib/image/rules.ts";
+export { diffLines } from "./lib/image/show/show_diff.ts";
 export { ImagePrinter, showImage } from "./lib/image/show/show_image.ts";
 export { TreePrinter } from "./lib/image/show/show_tree.ts";
 export type * from "./lib/image/struct_desc.ts";

@@ -343,12 +343,19 @@ Deno.test("mistakes in commands for patches are named before anything is unpacke
 
 Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image"], "missing: ACTION and IMAGE");
-  await assertMistake(["image", "eat", "cut.ckpt"], `ACTION takes show, check, tree: found "eat"`);
+  await assertMistake(["image", "eat", "cut.ckpt"], `ACTION takes show, check, tree, diff: found "eat"`);
   await assertMistake(["image", "show"], "missing: IMAGE");
   await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], `unexpected word "empty.ckpt"`);
   await assertMistake(["image", "check", "nowhere.ckpt"], "nowhere.ckpt cannot be read");
   await assertMistake(["image", "check", "."], ". cannot be read");
   await assertMistake(["image", "show", "."], ". cannot be read");
+  await assertMistake(["image", "diff", "appended.bin"], "image diff takes two images: found one");
+  await assertMistake(["image", "diff", "a", "b", "c"], `unexpected word "c"`);
+  await assertMistake(["image", "diff", "x86_64-mixed.ckpt", "cut.ckpt"], "cut.ckpt: malformed E_TRUNCATED");
+  await assertMistake(
+    ["image", "diff", "garbage.ckpt", "x86_64-mixed.ckpt"],
+    "garbage.ckpt: malformed E_MAGIC",
+  );
   await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
   await assertMistake(["image", "check", "--offset=-1", "cut.ckpt"], `found "-1"`);
 });
@@ -509,6 +516,20 @@ Deno.test("image show --json is JSON", async () => {
   const { code, stdout } = await run(["image", "show", "--json", "x86_64-mixed.ckpt"]);
   assertEquals(code, 0);
   assertEquals(typeof JSON.parse(stdout), "object");
+});
+
+Deno.test("image diff says what two images differ in, and ends with status 1 then, else with 0", async () => {
+  const same = await run(["image", "diff", "x86_64-mixed.ckpt", "x86_64-mixed.ckpt"]);
+  assertEquals([same.code, same.stdout], [0, "no difference\n"]);
+  const words = ["image", "diff", "x86_64-mixed.ckpt", "damaged.ckpt"];
+  const { code, stdout } = await run(words);
+  assertEquals([code, stdout], [1, "Head: 1 changed\n  ~ head flags: 0x1 -> 0x7\n"]);
+  const json = await run([...words, "--json"]);
+  const differences = [{ section: "head", what: "head flags", a: "0x1", b: "0x7" }];
+  assertEquals(JSON.parse(json.stdout), {
+    ...{ files: words.slice(2), isEqual: false, differences },
+    ...{ areas: [], pages: [] },
+  });
 });
 
 Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 import { decodeStream } from "../../../lib/image/decoder.ts";
+import { diffImages } from "../../../lib/image/diff/diff_images.ts";
 import { type Finding, findingText, worstVerdict } from "../../../lib/image/finding.ts";
 import { nodeToJson } from "../../../lib/image/image_json.ts";
 import type { ImageNode } from "../../../lib/image/nodes.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { checkImageStream } from "../../../lib/image/rules.ts";
+import { diffLines } from "../../../lib/image/show/show_diff.ts";
 import { ImagePrinter } from "../../../lib/image/show/show_image.ts";
 import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
@@ -19,12 +21,14 @@ import {
   value,
   wholeNumber,
   word,
+  words,
 } from "../options.ts";
 
 const ACTIONS = {
   show: showImage,
   check: checkImageFile,
   tree: (options: Options) => printImage(options, new TreePrinter(options)),
+  diff: diffFiles,
 };
 type Action = keyof typeof ACTIONS;
 
@@ -35,9 +39,10 @@ const LINES_AT_ONCE = 500;
 const OPTIONS = {
   action: word(
     { ...oneOf(Object.keys(ACTIONS) as Action[]), metavar: "ACTION" },
-    "show address space, LDT and registers, check the rules of the format, or list all records (tree)",
+    "show address space, LDT and registers, check the rules of the format, list all records (tree), " +
+      "or say what two images differ in (diff)",
   ),
-  path: word("IMAGE", "a file"),
+  paths: words("IMAGE", "a file; for diff two"),
   json: flag("the same as JSON"),
   contents: flag("show --json: with the contents of pages"),
   fields: flag("tree: with the fields of each record"),
@@ -49,12 +54,18 @@ type Options = OptionValues<typeof OPTIONS>;
 
 /** `image`: looks at an image file; needs no guest. */
 export const imageCommand: Command = defineCommand(OPTIONS, {
-  about: "show a checkpoint image, check it against the rules of the format, or list its records",
-  run: (options) => ACTIONS[options.action](options),
+  about: "show a checkpoint image, check it against the rules of the format, or compare it with another",
+  run: async (options) => await ACTIONS[options.action](options),
 });
 
 function decodeOptions({ dialect, offset: start }: Options): { dialect?: "v11" | "port"; start?: number } {
   return { ...(dialect === undefined ? {} : { dialect }), ...(start === undefined ? {} : { start }) };
+}
+
+/** The one file that most actions look at. */
+function onePath({ paths: [path = "", extra] }: Options): string {
+  if (extra !== undefined) throw new UsageError(`unexpected word "${extra}"`);
+  return path;
 }
 
 async function openImage(path: string): Promise<Deno.FsFile> {
@@ -74,7 +85,7 @@ interface NodePrinter {
 
 /** Prints an image as it is read, whatever its size; of a broken one what there is, then where and why it ends. */
 async function printImage(options: Options, printer: NodePrinter): Promise<ExitStatus> {
-  const { path, json } = options;
+  const path = onePath(options);
   const file = await openImage(path);
   const lines: string[] = [];
   const print = (more: readonly string[], atLeast = 1): void => {
@@ -92,7 +103,7 @@ async function printImage(options: Options, printer: NodePrinter): Promise<ExitS
   }
   print(printer.finish?.(finding) ?? []);
   if (finding === undefined) return EXIT_STATUS.pass;
-  if (!json) TERMINAL.result(`${path}: ${findingText(finding)}`);
+  if (!options.json) TERMINAL.result(`${path}: ${findingText(finding)}`);
   return EXIT_STATUS.testFailed;
 }
 
@@ -115,7 +126,8 @@ function showImage(options: Options): Promise<ExitStatus> {
 }
 
 async function checkImageFile(options: Options): Promise<ExitStatus> {
-  const { path, allowUnknown, json } = options;
+  const { allowUnknown, json } = options;
+  const path = onePath(options);
   const file = await openImage(path);
   const findings = await checkImageStream(file.readable, { ...decodeOptions(options), allowUnknown });
   const verdict = worstVerdict(findings);
@@ -128,4 +140,27 @@ async function checkImageFile(options: Options): Promise<ExitStatus> {
     TERMINAL.result(`${path}: ${verdict ?? "valid"}${notes}`);
   }
   return verdict === undefined ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+}
+
+/** The parts of an image file. @throws {UsageError} where it is none, or broken */
+async function* imageNodes(path: string, options: Options): AsyncGenerator<ImageNode, void, void> {
+  const file = await openImage(path);
+  try {
+    yield* decodeStream(file.readable, { ...decodeOptions(options), reuseBuffers: true });
+  } catch (error) {
+    if (!(error instanceof MalformedImageError)) throw error;
+    throw new UsageError(`${path}: ${findingText(error.finding)}`);
+  }
+}
+
+async function diffFiles(options: Options): Promise<ExitStatus> {
+  const [a, b, extra] = options.paths;
+  if (a === undefined || b === undefined) throw new UsageError("image diff takes two images: found one");
+  if (extra !== undefined) throw new UsageError(`unexpected word "${extra}"`);
+  const diff = await diffImages([imageNodes(a, options), imageNodes(b, options)], decodeOptions(options));
+  const text = options.json
+    ? JSON.stringify({ files: [a, b], ...diff }, null, 2)
+    : diffLines(diff).join("\n");
+  TERMINAL.result(text);
+  return diff.isEqual ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
 }

@@ -16,7 +16,11 @@ export function showTime(seconds: bigint): string {
 }
 
 /** A decoded field as a person would read it. */
-function showField({ display }: FieldDesc, value: number | bigint | Uint8Array, flags?: VmFlagTable): string {
+export function showField(
+  { display }: FieldDesc,
+  value: number | bigint | Uint8Array,
+  flags?: VmFlagTable,
+): string {
   if (value instanceof Uint8Array) return JSON.stringify(displayText(value));
   if (display === undefined) return String(value);
   if (display === "time") return `${value} (${showTime(BigInt(value))})`;

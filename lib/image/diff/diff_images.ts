@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+import { PAGE_SIZE } from "../../abi/arch.ts";
+import { hex, hexBytes } from "../../bytes.ts";
+import type { FormatOptions } from "../dialect.ts";
+import type { ImageNode } from "../nodes.ts";
+import { mappingLabel, type MappingOutline } from "../outline.ts";
+import { diffOutlines, type ImageDifference } from "./diff_outlines.ts";
+import { firstDifference, type HeldPage, mergePages, type PagePair } from "./page_merge.ts";
+
+/** How the pages of one mapping differ. */
+export interface AreaDifference {
+  /** Which task, counted from 0. */
+  readonly task: number;
+  /** First and last address, and its name: of the second image where both have the page. */
+  readonly area: string;
+  /** Pages with the same contents. */
+  same: number;
+  /** Pages with other contents. */
+  changed: number;
+  /** Pages that the first image alone has. */
+  onlyA: number;
+  /** Pages that the second image alone has. */
+  onlyB: number;
+}
+
+/** How the contents of one page differ. */
+export interface PageDifference {
+  /** Which task, counted from 0. */
+  readonly task: number;
+  /** Address of the first byte that differs. */
+  readonly address: string;
+  /** How many bytes of the page differ. */
+  readonly bytes: number;
+  /** Byte offset of that byte in each file. */
+  readonly offsets: { readonly a: number; readonly b: number };
+  /** Up to 16 bytes from there on. */
+  readonly a: string;
+  /** The same of the second image. */
+  readonly b: string;
+}
+
+/** What two images differ in. */
+export interface ImageDiff {
+  /** Whether they are the same, to the last byte. */
+  readonly isEqual: boolean;
+  /** All but contents of pages. */
+  readonly differences: readonly ImageDifference[];
+  /** Mappings with pages that differ. */
+  readonly areas: readonly AreaDifference[];
+  /** The first pages with other contents: 64 at most. */
+  readonly pages: readonly PageDifference[];
+}
+
+const MAX_PAGES = 64;
+const BYTES_SHOWN = 16;
+
+/**
+ * Says what two images differ in. Of each, one chunk of pages is held at a time.
+ *
+ * @param images their parts, as {@linkcode decodeStream} gives them, with `reuseBuffers` if you like
+ * @param options overrides of what the heads say, as the decoder had them
+ * @throws {MalformedImageError} when one of them cannot be decoded
+ */
+export async function diffImages(
+  images: readonly [AsyncIterable<ImageNode>, AsyncIterable<ImageNode>],
+  options: FormatOptions = {},
+): Promise<ImageDiff> {
+  const pages = new PageCounter();
+  const outlines = await mergePages(images, options, (pair) => pages.count(pair));
+  const differences = diffOutlines(...outlines);
+  const areas = pages.areas.filter((area) => area.changed + area.onlyA + area.onlyB > 0);
+  const isEqual = differences.length === 0 && areas.length === 0;
+  return { isEqual, differences, areas, pages: pages.pages };
+}
+
+class PageCounter {
+  readonly areas: AreaDifference[] = [];
+  readonly pages: PageDifference[] = [];
+  /** By task and first address: a mapping of both images is one area. */
+  readonly #byStart = new Map<string, AreaDifference>();
+  readonly #byMapping = new Map<MappingOutline, AreaDifference>();
+
+  count({ a, b }: PagePair): void {
+    const page = b ?? a;
+    if (!page) return;
+    const area = this.#areaOf(page);
+    if (!a || !b) {
+      area[a ? "onlyA" : "onlyB"]++;
+      return;
+    }
+    const first = firstDifference(a.bytes, b.bytes);
+    area[first === undefined ? "same" : "changed"]++;
+    if (first !== undefined && this.pages.length < MAX_PAGES) this.pages.push(pageDifference(a, b, first));
+  }
+
+  #areaOf({ task, mapping }: HeldPage): AreaDifference {
+    const known = this.#byMapping.get(mapping);
+    if (known) return known;
+    const start = `${task} ${mapping.record.fields.vm_start}`;
+    const area = this.#byStart.get(start) ??
+      { task, area: mappingLabel(mapping), same: 0, changed: 0, onlyA: 0, onlyB: 0 };
+    if (!this.#byStart.has(start)) this.areas.push(area);
+    this.#byStart.set(start, area);
+    this.#byMapping.set(mapping, area);
+    return area;
+  }
+}
+
+function pageDifference(a: HeldPage, b: HeldPage, first: number): PageDifference {
+  let bytes = 0;
+  for (let at = first; at < PAGE_SIZE; at++) if (a.bytes[at] !== b.bytes[at]) bytes++;
+  const shown = (page: HeldPage): string => hexBytes(page.bytes.subarray(first, first + BYTES_SHOWN));
+  return {
+    ...{ task: a.task, address: hex(a.vaddr + BigInt(first)), bytes, a: shown(a), b: shown(b) },
+    offsets: { a: a.offset + first, b: b.offset + first },
+  };
+}
