@@ -2,9 +2,11 @@
 
 import fc from "fast-check";
 import { PAGE_SIZE } from "../../lib/abi/arch.ts";
+import { DEFAULT_SERIES, isOlder } from "../../lib/abi/series.ts";
 import { compileScenario } from "../../lib/model/compile_scenario.ts";
 import type { CompileTarget } from "../../lib/model/state/model_state.ts";
 import { parseScenario, ScenarioError, type SetupStep, type Step } from "../../lib/model/scenario.ts";
+import { oldestRelease } from "../../lib/model/steps/steps.ts";
 
 /**
  * Numbers from which one step is made. Whatever they are, they make a step or none, so that shrinking just
@@ -217,8 +219,13 @@ function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
   return weighted.flatMap(([weight, make]) => Array<StepMaker>(weight).fill(make));
 }
 
-/** Whether the model can say what the steps do; a step that cannot be done is left out of the program. */
+/**
+ * Whether the kernel has what the steps need, and the model can say what they do; a step that cannot be done is left
+ * out of the program.
+ */
 function isPossible(steps: readonly Step[], { target, swap }: DrawOptions): boolean {
+  const oldest = oldestRelease(steps, target.targetWordSize === 8 ? "x86_64" : "i386");
+  if (oldest && isOlder(target.series ?? DEFAULT_SERIES, oldest.release)) return false;
   const setup = swap ? { setup: SWAP_SETUP } : {};
   const scenario = { about: "a random program", ...setup, steps: [...steps, STOP] };
   try {

@@ -27,3 +27,11 @@ Deno.test("stepsArbitrary() lets tracers at a program only where they are asked 
   const traced = words(stopsOf({ tracers: true }));
   assert(Object.values(traced).every((count) => count > 10), `${SEED}: ${JSON.stringify(traced)}`);
 });
+
+Deno.test("stepsArbitrary() leaves out what the kernel is too old for", () => {
+  const advised = (series: "5.10" | "6.1"): boolean =>
+    fc.sample(stepsArbitrary({ target: { ...X86_64, series }, swap: false }), { seed: SEED, numRuns: 150 })
+      .flat()
+      .some((step) => step.op === "madvise" && step.advice.startsWith("populate_"));
+  assertEquals([advised("5.10"), advised("6.1")], [false, true]);
+});

@@ -103,7 +103,8 @@ export class ByteCoverage {
   /** The first unexplained runs, at most `most` of them. */
   unexplainedRuns(most = 8): { offset: number; length: number }[] {
     const runs: { offset: number; length: number }[] = [];
-    let at = this.#marks.indexOf(0);
+    const marked = this.#marked.reduce((sum, bytes) => sum + bytes, 0);
+    let at = marked === this.#marks.length ? -1 : this.#marks.indexOf(0);
     while (at >= 0 && runs.length < most) {
       let end = at;
       while (end < this.#marks.length && this.#marks[end] === 0) end++;

@@ -35,7 +35,8 @@ export function replayAgent(session: Session, expected: readonly { readonly what
     event: () => Promise.resolve(eventOf(stops[++at], at, end)),
     results: () => Promise.resolve(encodeResults(session.results.slice(0, stops[at]?.results))),
     time: () => Promise.resolve({ realtime: stop().seconds, monotonic: 0n } as never),
-    targetImage: () => Promise.resolve(joinBytes(stops.slice(0, at + 1).map(({ image }) => image))),
+    targetImage: () =>
+      Promise.resolve(at === 0 ? stop().image : joinBytes(stops.slice(0, at + 1).map(({ image }) => image))),
     readFile: (path) =>
       Promise.resolve(path === "/proc/cpuinfo" ? kernel.cpuinfo : new Uint8Array(0)) as never,
     observe: (_, names) => Promise.resolve(observed(stop(), names)),
