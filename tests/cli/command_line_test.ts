@@ -343,7 +343,10 @@ Deno.test("mistakes in commands for patches are named before anything is unpacke
 
 Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image"], "missing: ACTION and IMAGE");
-  await assertMistake(["image", "eat", "cut.ckpt"], `ACTION takes show, check, tree, diff: found "eat"`);
+  await assertMistake(
+    ["image", "eat", "cut.ckpt"],
+    `ACTION takes show, check, tree, diff, pages: found "eat"`,
+  );
   await assertMistake(["image", "show"], "missing: IMAGE");
   await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], `unexpected word "empty.ckpt"`);
   await assertMistake(["image", "check", "nowhere.ckpt"], "nowhere.ckpt cannot be read");
@@ -356,6 +359,9 @@ Deno.test("mistakes in image commands are named as well", async () => {
     ["image", "diff", "garbage.ckpt", "x86_64-mixed.ckpt"],
     "garbage.ckpt: malformed E_MAGIC",
   );
+  await assertMistake(["image", "pages", "x86_64-mixed.ckpt"], "missing: --at ADDRESS");
+  const range = ["image", "pages", "x86_64-mixed.ckpt", "--at"];
+  for (const at of ["0x", "12g", "2000-1000", "1-1"]) await assertMistake([...range, at], `found "${at}"`);
   await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
   await assertMistake(["image", "check", "--offset=-1", "cut.ckpt"], `found "-1"`);
 });
@@ -530,6 +536,20 @@ Deno.test("image diff says what two images differ in, and ends with status 1 the
     ...{ files: words.slice(2), isEqual: false, differences },
     ...{ areas: [], pages: [] },
   });
+});
+
+Deno.test("image pages shows what an image has at an address; where it has nothing, the status is 1", async () => {
+  const shown = (await run(["image", "show", "x86_64-mixed.ckpt"])).stdout;
+  const [, start] = /^ {2}([\da-f]+)-[\da-f]+ .*\[stack\]/m.exec(shown)!;
+  const [, top] = /^ {2}[\da-f]+-([\da-f]+) .*\[stack\]/m.exec(shown)!;
+  const { code, stdout } = await run(["image", "pages", "x86_64-mixed.ckpt", "--at", `${start}-${top}`]);
+  assertEquals(code, 0);
+  assertMatch(
+    stdout,
+    /^0x\w+: page \d+ of mapping .* \[stack\] rw-p: page 0 of task\[0\]\/vma\[\d+\]\/pgarr\[0\], bytes/m,
+  );
+  const none = await run(["image", "pages", "x86_64-mixed.ckpt", "--at", "0x10"]);
+  assertEquals([none.code, none.stdout], [1, "0x0: in no mapping\n"]);
 });
 
 Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {

@@ -7,15 +7,20 @@ import { nodeToJson } from "../../../lib/image/image_json.ts";
 import type { ImageNode } from "../../../lib/image/nodes.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { checkImageStream } from "../../../lib/image/rules.ts";
+import { type FoundPage, hexDump, PageFinder } from "../../../lib/image/show/page_finder.ts";
 import { diffLines } from "../../../lib/image/show/show_diff.ts";
 import { ImagePrinter } from "../../../lib/image/show/show_image.ts";
 import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
+import { explainPage } from "../../../lib/compare/explain_page.ts";
+import { hex } from "../../../lib/bytes.ts";
+import { imageOrigin } from "../../run/image_origin.ts";
 import { Terminal } from "../../report/terminal.ts";
 import {
   type Command,
   defineCommand,
   flag,
+  kindOf,
   oneOf,
   type OptionValues,
   value,
@@ -29,6 +34,7 @@ const ACTIONS = {
   check: checkImageFile,
   tree: (options: Options) => printImage(options, new TreePrinter(options)),
   diff: diffFiles,
+  pages: printPages,
 };
 type Action = keyof typeof ACTIONS;
 
@@ -36,17 +42,33 @@ const TERMINAL = new Terminal();
 /** Lines that are printed together. */
 const LINES_AT_ONCE = 500;
 
+const ADDRESS = kindOf({
+  ...{ metavar: "ADDRESS", what: "a hexadecimal address such as 0x402000, or a range such as 402000-404000" },
+  parse: (text) => {
+    const [, start, end] = /^(?:0x)?([\da-f]{1,16})(?:-(?:0x)?([\da-f]{1,16}))?$/i.exec(text) ?? [];
+    if (start === undefined) return undefined;
+    const range = {
+      start: BigInt(`0x${start}`),
+      last: end === undefined ? BigInt(`0x${start}`) : BigInt(`0x${end}`) - 1n,
+    };
+    return range.last < range.start ? undefined : range;
+  },
+});
+/** Pages that are not there, of which each has a line. */
+const MAX_MISSING = 64;
+
 const OPTIONS = {
   action: word(
     { ...oneOf(Object.keys(ACTIONS) as Action[]), metavar: "ACTION" },
     "show address space, LDT and registers, check the rules of the format, list all records (tree), " +
-      "or say what two images differ in (diff)",
+      "say what two images differ in (diff), or what is known of a page (pages)",
   ),
   paths: words("IMAGE", "a file; for diff two"),
   json: flag("the same as JSON"),
   contents: flag("show --json: with the contents of pages"),
   fields: flag("tree: with the fields of each record"),
   dialect: value(oneOf(["v11", "port"]), "in place of what the image says"),
+  at: value(ADDRESS, "pages: of which address"),
   offset: value(wholeNumber(0, Number.MAX_SAFE_INTEGER), "where the image starts in the file"),
   allowUnknown: flag("check: records of unknown types are notes where extensions may stand, no faults"),
 };
@@ -163,4 +185,32 @@ async function diffFiles(options: Options): Promise<ExitStatus> {
     : diffLines(diff).join("\n");
   TERMINAL.result(text);
   return diff.isEqual ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+}
+
+async function printPages(options: Options): Promise<ExitStatus> {
+  const [path, { at }] = [onePath(options), options];
+  if (!at) throw new UsageError("missing: --at ADDRESS, which image pages looks for");
+  const finder = new PageFinder(at.start, at.last, decodeOptions(options));
+  const origin = await imageOrigin(path);
+  const stop = typeof origin === "object" ? origin.stop : undefined;
+  if (typeof origin === "string") TERMINAL.result(`no word of the model: ${origin}`);
+  if (typeof origin === "object") {
+    TERMINAL.result(`stop ${origin.stop.label} of ${origin.scenario} on ${origin.platform.name}`);
+  }
+  const print = ({ address, place, bytes }: FoundPage): void => {
+    TERMINAL.result(`${hex(address)}: ${place}`);
+    if (stop) TERMINAL.result(`  model: ${explainPage(stop, address, bytes)}`);
+    for (const line of bytes ? hexDump(bytes, address) : []) TERMINAL.result(line);
+  };
+  let found = 0;
+  for await (const node of imageNodes(path, options)) {
+    for (const page of finder.visit(node)) {
+      print(page);
+      found++;
+    }
+  }
+  const missing = finder.missing(MAX_MISSING + 1);
+  missing.slice(0, MAX_MISSING).forEach(print);
+  if (missing.length > MAX_MISSING) TERMINAL.result("and more that are not in the image");
+  return found > 0 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
 }
