@@ -27,6 +27,7 @@ const COMMANDS: Commands = {
   merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   slurm: async () => (await import("./commands/slurm.ts")).slurmCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+  shell: async () => (await import("./commands/shell.ts")).shellCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
@@ -70,6 +71,7 @@ export async function runCommandLine(
         return (interrupt ??= stack.use(onInterrupt(terminal))).signal;
       },
     });
+    if (typeof done === "object" && "programStatus" in done) return done.programStatus;
     return await endWith(line, typeof done === "number" ? { status: done } : done);
   } catch (error) {
     return await endWithError(error, line);

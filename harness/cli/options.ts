@@ -50,7 +50,10 @@ export interface CommandContext {
 }
 
 /** What a command does with its command line. */
-type Carry = (context: CommandContext) => Promise<ExitStatus | CommandReport>;
+type Carry = (context: CommandContext) => Promise<Done>;
+
+/** An exit status, with what there is to tell beside it, or that of a program which was run for the user. */
+type Done = ExitStatus | CommandReport | { readonly programStatus: number };
 
 /** One command. */
 export interface Command {
@@ -67,7 +70,7 @@ export function defineCommand<T extends OptionTable>(
   { about, takesProgram = false, run }: {
     about: string;
     takesProgram?: boolean;
-    run(options: OptionValues<T>, context: CommandContext): Promise<ExitStatus | CommandReport>;
+    run(options: OptionValues<T>, context: CommandContext): Promise<Done>;
   },
 ): Command {
   const parser = map(optionsParser(options), (values): Carry => (context) => {
@@ -152,6 +155,11 @@ export function valuesOrWords<K extends Kind>(kind: K, help: string): Option<rea
 export function word<K extends Kind>(kind: K, help: string): Option<ValueOf<K>> {
   const parser = parserOf(kind);
   return () => argument(parser, described(parser.metavar, help));
+}
+
+/** A word that need not be there. */
+export function optionalWord<K extends Kind>(kind: K, help: string): Option<ValueOf<K> | undefined> {
+  return (name) => optional(word(kind, help)(name));
 }
 
 /** Words, of which there must be at least one. */

@@ -146,6 +146,23 @@ export const USER_KERNEL_OPTIONS = {
   dialect: value(oneOf(["port", "v11"]), "by whose rules images are judged; as their head says by default"),
 };
 
+/** The kernel of a command that looks into one guest. */
+export const ONE_KERNEL_OPTIONS = {
+  ...TREE_OPTIONS,
+  bzimage: USER_KERNEL_OPTIONS.bzimage,
+  kernelConfig: USER_KERNEL_OPTIONS.kernelConfig,
+  syscall: USER_KERNEL_OPTIONS.syscall,
+  dialect: USER_KERNEL_OPTIONS.dialect,
+  ...ACCELERATOR_OPTION,
+};
+
+/** What {@linkcode ONE_KERNEL_OPTIONS} ask for. */
+export function oneKernelRequest(
+  options: OptionValues<typeof ONE_KERNEL_OPTIONS>,
+): UserKernel & Pick<GuestRequest, "source" | "accelerator"> {
+  return { ...userKernelOptions(options), source: kernelSourceOption(options), accelerator: options.accel };
+}
+
 /**
  * Reads these options.
  *

@@ -64,6 +64,16 @@ export async function readCatalogue(directory = SCENARIO_DIRECTORY): Promise<Sce
   return await Promise.all(paths.sort(byName).map((path) => readScenario(path)));
 }
 
+/** The scenario of that name, or in that file. @throws {ExpectedError} where there is none, or it cannot be read */
+export async function findScenario(name: string): Promise<Scenario> {
+  if (name.endsWith(".json")) return await readScenario(name);
+  const scenarios = await readCatalogue();
+  const names = scenarios.map((scenario) => scenario.name);
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (found) return found;
+  throw new UsageError(`no scenario "${name}" in ${SCENARIO_DIRECTORY}${didYouMean(name, names)}`);
+}
+
 const REGEXP_FILTER = /^\/(.+)\/$/;
 
 /** A filter as it is, when it can be one: a text, or a regular expression between slashes. */

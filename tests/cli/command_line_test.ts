@@ -175,6 +175,10 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
   await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
   await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+  await assertMistake(["shell", "no_such_scenario"], 'no scenario "no_such_scenario"');
+  await assertMistake(["shell", "anon_dirty:no"], 'anon_dirty has no stop "no"');
+  await assertMistake(["shell", "stress_executed"], "stress_executed races its target");
+  await assertMistake(["shell", "--arch", "x86_64,i386"], "option --arch takes one");
 });
 
 Deno.test("a scenario that cannot be compiled is named before anything is built", async () => {
@@ -296,7 +300,11 @@ Deno.test("a reader of standard output that goes away ends a command quietly", a
 
 Deno.test("paths that are not there are named before anything is built or booted", async () => {
   const noTree = "option --kernel-tree takes a kernel source tree, which has a Makefile: found";
-  for (const command of [["run"], ["kernel"], ["fuzz"], ["faults"], ["bisect", "--patches", "."]]) {
+  for (
+    const command of [["run"], ["kernel"], ["fuzz"], ["faults"], ["bisect", "--patches", "."], ["shell"], [
+      "checkpoint",
+    ]]
+  ) {
     await assertMistake([...command, "--kernel-tree", "none"], `${noTree} "none"`);
     await assertMistake([...command, "--kernel-tree", "."], `${noTree} "."`);
   }

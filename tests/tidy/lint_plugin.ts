@@ -31,6 +31,7 @@ const LAYERS = [
     "harness/triage",
     "harness/check",
     "harness/run",
+    "harness/inspect",
     "harness/mutants",
     "harness/faults",
     "harness/fuzz",

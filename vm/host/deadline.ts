@@ -12,6 +12,11 @@ export class DeadlineError extends Error {
   }
 }
 
+/** Waits for some milliseconds. */
+export function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /**
  * Waits for a promise, but not longer than `ms` milliseconds. The work behind the promise is not stopped; its
  * later failure goes unnoticed.

@@ -16,7 +16,13 @@ export interface QemuOptions {
   kernel: string;
   initrd: string;
   /** Paths of the UNIX sockets that the host listens on and QEMU connects to. */
-  sockets: { control: string; data: string; console: string };
+  sockets: {
+    control: string;
+    data: string;
+    console: string;
+    /** For a terminal of the guest's, /dev/hvc0, which only `virtio` guests can have. */
+    terminal?: string;
+  };
   /** `virtio` by default. */
   channel?: GuestChannel;
   /** `qemu-system-x86_64` by default; it runs i386 kernels as well. */
@@ -94,6 +100,10 @@ export function qemuArguments(options: QemuOptions): string[] {
     ...socket("control", sockets.control),
     ...socket("data", sockets.data),
     ...isSerial ? [] : VIRTIO_PORTS,
+    ...sockets.terminal === undefined ? [] : [
+      ...socket("terminal", sockets.terminal),
+      ...["-device", "virtconsole,bus=ports.0,nr=0,chardev=terminal"],
+    ],
     // The console is the first serial port: the kernel log and nothing else.
     // It takes Ctrl-A b for a break (mux=on).
     ...[...socket("console", sockets.console, ",mux=on"), "-serial", "chardev:console"],

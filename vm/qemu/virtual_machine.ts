@@ -13,9 +13,13 @@ import { makeTempDirectory } from "../host/temp_directory.ts";
 export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share"> {
   /** Whether the guest gets a directory of the host, which is made for it and goes with it. */
   shares?: boolean;
+  /** Whether it gets a terminal, {@linkcode VirtualMachine.terminal}. */
+  hasTerminal?: boolean;
   /** Time that QEMU has to connect to all sockets, in milliseconds. */
   startDeadlineMs?: number;
 }
+
+type Listeners = ReadonlyMap<keyof Connections, Deno.UnixListener>;
 
 interface QemuExit {
   code: number;
@@ -43,10 +47,9 @@ const START_DEADLINE_MS = 15_000;
 const QUIT_MS = 2_000;
 /** Bytes of QEMU's own messages that are kept. */
 const STDERR_LIMIT = 16 * 1024;
-const SOCKET_NAMES = ["control", "data", "console"] as const;
 
 /** The streams to QEMU; the kernel's log is the console. */
-type Connections = Record<typeof SOCKET_NAMES[number], Deno.Conn>;
+type Connections = Record<keyof QemuOptions["sockets"], Deno.Conn>;
 
 /**
  * A running guest. Dispose of it with `await using` or {@linkcode VirtualMachine.close}. QEMU ends with this
@@ -87,11 +90,11 @@ export class VirtualMachine implements AsyncDisposable {
     this.#accident = this.#firstAccident();
   }
 
-  /** Takes QEMU's end of each socket, in the order of their names, and begins to collect the console. */
-  async connect(listeners: readonly Deno.UnixListener[], deadlineMs: number): Promise<void> {
-    for (const [index, name] of SOCKET_NAMES.entries()) {
+  /** Takes QEMU's end of each socket, and begins to collect the console. */
+  async connect(listeners: Listeners, deadlineMs: number): Promise<void> {
+    for (const [name, listener] of listeners) {
       const wait = { awaited: `QEMU to connect to its ${name} socket`, deadlineMs };
-      this.#conns[name] = await this.waitFor(wait, listeners[index]!.accept());
+      this.#conns[name] = await this.waitFor(wait, listener.accept());
     }
     this.#consoleEnd = this.#readConsole(this.#conns.console!);
   }
@@ -102,6 +105,11 @@ export class VirtualMachine implements AsyncDisposable {
 
   get data(): Deno.Conn {
     return this.#conns.data!;
+  }
+
+  /** The other end of the guest's /dev/hvc0, where it has one. */
+  get terminal(): Deno.Conn | undefined {
+    return this.#conns.terminal;
   }
 
   get pid(): number {
@@ -227,10 +235,16 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   await requireTools(["setpriv", program]);
   const share = options.shares ? await makeTempDirectory("ckptest-share-") : undefined;
   const directory = await makePrivateDirectory();
-  const paths = SOCKET_NAMES.map((name) => join(directory, name));
-  const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
-  const [control, data, console] = paths as [string, string, string];
-  const sockets = { control, data, console };
+  const pathOf = (name: string) => join(directory, name);
+  const sockets = {
+    ...{ control: pathOf("control"), data: pathOf("data"), console: pathOf("console") },
+    ...options.hasTerminal ? { terminal: pathOf("terminal") } : {},
+  };
+  const listeners: Listeners = new Map(
+    Object.entries(sockets).map(([name, path]) =>
+      [name as keyof Connections, Deno.listen({ transport: "unix", path })] as const
+    ),
+  );
   let machine: VirtualMachine | undefined;
   try {
     const more = { sockets, ...share === undefined ? {} : { share } };
@@ -242,7 +256,7 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
     throw error;
   } finally {
     // Both ends are connected: neither the listeners nor the files are needed any more.
-    for (const listener of listeners) listener.close();
+    for (const listener of listeners.values()) listener.close();
     await Deno.remove(directory, { recursive: true });
   }
 }
@@ -253,7 +267,7 @@ const SOCKET_PATH_MAX = 107;
 /** A directory that nobody else can look into. */
 async function makePrivateDirectory(): Promise<string> {
   const directory = await makeTempDirectory("ckptest-vm-");
-  if (directory.length + "/control".length <= SOCKET_PATH_MAX) return directory;
+  if (directory.length + "/terminal".length <= SOCKET_PATH_MAX) return directory;
   await Deno.remove(directory);
   return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });
 }

@@ -7,7 +7,7 @@ import { findProgram } from "../../../vm/initramfs/program_closure.ts";
 import { EXIT_STATUS, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { formatBytes, formatCount, formatDuration } from "../../run/quantity.ts";
 import { type Command, defineCommand, existing, kindOf, TIME, value, values } from "../options.ts";
-import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
+import { ONE_KERNEL_OPTIONS, oneKernelRequest, onePlatformOption } from "../shared_options.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { mountHostFiles } from "../../run/guest/host_files.ts";
 import { explainRefusal, ProgramEndedError, runProgram } from "../../run/case/run_program.ts";
@@ -43,12 +43,12 @@ export const checkpointCommand: Command = defineCommand({
   after: value(TIME, `stop a program that never waits after that; ${DEFAULT_AFTER}s by default`),
   stdin: value(INPUT, "what the program's standard input begins with; more never comes, nor an end"),
   env: values(VARIABLE, "a variable of its environment, beside PATH and HOME"),
-  ...ACCELERATOR_OPTION,
+  ...ONE_KERNEL_OPTIONS,
 }, {
   about: "run a program of this host in the guest until it waits, checkpoint it, check the image",
   takesProgram: true,
   async run(options, { program: [name, ...programArgs], terminal, signal }) {
-    const { out: wanted, arch, accel, after = DEFAULT_AFTER, stdin } = options;
+    const { out: wanted, arch, after = DEFAULT_AFTER, stdin } = options;
     if (name === undefined) throw new UsageError("no program: name it after --");
     const found = name.includes("/") ? name : await findTool(name);
     if (found === undefined) throw new ExpectedError(`no program "${name}" in PATH`);
@@ -61,8 +61,11 @@ export const checkpointCommand: Command = defineCommand({
       return set === undefined ? [] : [[name, set]];
     });
     const env = Object.fromEntries([...own, ...options.env]);
-    const request = { terminal, signal, accelerator: accel, hostFiles: true, memoryMiB: MEMORY_MIB };
-    const prepared = await prepareGuest(platform, request);
+    const prepared = await prepareGuest(platform, {
+      ...oneKernelRequest(options),
+      ...{ terminal, signal, hostFiles: true, memoryMiB: MEMORY_MIB },
+    });
+    for (const note of prepared.notes) terminal.note(note);
     terminal.status("booting the guest");
     await using guest = await prepared.startGuest();
     terminal.status(`running ${name}`);

@@ -3,8 +3,7 @@
 import { explainPrediction } from "../../../lib/compare/explain_prediction.ts";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { ScenarioError } from "../../../lib/model/scenario.ts";
-import { readCatalogue, readScenario, SCENARIO_DIRECTORY } from "../../run/catalogue.ts";
-import { didYouMean } from "../../../vm/host/did_you_mean.ts";
+import { findScenario } from "../../run/catalogue.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { type Command, defineCommand, value, word } from "../options.ts";
 import { onePlatformOption } from "../shared_options.ts";
@@ -37,12 +36,3 @@ export const predictCommand: Command = defineCommand({
     return EXIT_STATUS.pass;
   },
 });
-
-async function findScenario(name: string) {
-  if (name.endsWith(".json")) return await readScenario(name);
-  const scenarios = await readCatalogue();
-  const names = scenarios.map((scenario) => scenario.name);
-  const found = scenarios.find((scenario) => scenario.name === name);
-  if (found) return found;
-  throw new UsageError(`no scenario "${name}" in ${SCENARIO_DIRECTORY}${didYouMean(name, names)}`);
-}

@@ -36,8 +36,16 @@ import { makeCall } from "./make_call.ts";
  */
 const TARGET_DEADLINE_MS = 60_000;
 
+/** What is done where a target has stopped, before its checkpoint; it may take any time. */
+export interface BeforeCall {
+  readonly beforeCall?:
+    | ((stop: { label: string; pid: number; isOwn: boolean }) => Promise<void>)
+    | undefined;
+}
+
 /** How a compiled scenario is carried out in a guest. */
-export interface CaseOptions extends Pick<StopOptions, "kernel" | "onCheckpoint" | "secondCheck"> {
+export interface CaseOptions
+  extends Pick<StopOptions, "kernel" | "onCheckpoint" | "secondCheck">, BeforeCall {
   /** The scenario's ops, encoded for the target. */
   readonly program: Uint8Array;
   readonly decodeResults: (bytes: Uint8Array) => readonly ResultItem[];
@@ -99,6 +107,7 @@ async function runStops(
     const resultOf = (role: ResultRole): bigint | undefined =>
       results.findLast((_, at) => compiled.results[at]?.role === role)?.value;
     const { pid, scratch } = event;
+    await options.beforeCall?.({ label: stop.label, pid, isOwn: stop.self });
     const context: StopOptions = { ...options, target: compiled.target, pid, scratch, resultOf, ownBytes };
     const plain = stop.tracer.busy ? undefined : await checkpointStop(agent, stop, context);
     if (plain) stops.push(plain);

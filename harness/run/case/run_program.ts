@@ -17,10 +17,11 @@ import {
   type ObservedCheckpoint,
   type SecondCheck,
 } from "./observe_checkpoint.ts";
+import type { BeforeCall } from "./run_case.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 
-interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input"> {
+interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input">, BeforeCall {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;
   /** What is done in the empty guest before the program starts. */
@@ -65,6 +66,7 @@ export async function runProgram(
   const { kernel, secondCheck } = options;
   const { agent } = guest;
   const { started, isQuiet } = await startAndStop(agent, program, options);
+  await options.beforeCall?.({ label: "blocked", pid: started.pid, isOwn: false });
   const seen = await observeCheckpoint(agent, {
     pid: started.pid,
     checkpointNr: kernel.checkpointNr,

@@ -15,6 +15,8 @@ export interface Guest extends AsyncDisposable {
   readonly command: string;
   /** The kernel log; its offset is a mark for what comes later. */
   readonly console: Pick<ConsoleLog, "offset" | "start" | "text" | "grown">;
+  /** The host's end of its terminal, where it was asked for and can be. */
+  readonly terminal?: Deno.Conn | undefined;
   /** Settles when the guest has ended and its console is read to the end; never rejects. */
   readonly ended: Promise<unknown>;
 }

@@ -2,6 +2,7 @@
 
 import { dirname } from "@std/path";
 import { ERRNO } from "../../../lib/abi/errno.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { AgentError } from "../../../vm/agent/agent_wires.ts";
 import { HOST_TAG } from "../../../vm/qemu/qemu_arguments.ts";
 import type { GuestAgent } from "./guest.ts";
@@ -14,6 +15,7 @@ const OWN: ReadonlySet<string> = new Set(["dev", "proc", "sys", "run", "tmp", "w
 /** Those of them in which a file of the host may stand. */
 const MIXED = ["/run", "/tmp", "/work"];
 
+const NEEDED = "CONFIG_NET_9P_VIRTIO and CONFIG_9P_FS";
 const MS_RDONLY = 1;
 const MS_BIND = 4096;
 
@@ -25,7 +27,10 @@ const MS_BIND = 4096;
 export async function mountHostFiles(agent: GuestAgent, needed: readonly string[]): Promise<void> {
   await agent.mkdir(HOST);
   const data = "trans=virtio,version=9p2000.L,msize=262144,cache=loose";
-  await agent.call("mount", HOST_TAG, HOST, "9p", MS_RDONLY, data);
+  await agent.call("mount", HOST_TAG, HOST, "9p", MS_RDONLY, data).catch((error) => {
+    if (!(error instanceof AgentError && error.errno === ERRNO.ENODEV)) throw error;
+    throw new UsageError(`programs of this host need ${NEEDED}, which this kernel has not`);
+  });
   for await (const { name, isDirectory, isSymlink } of Deno.readDir("/")) {
     const path = `/${name}`;
     if (OWN.has(name)) continue;

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: MIT
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { HOST_TAG } from "../../../vm/qemu/qemu_arguments.ts";
+import { ERRNO } from "../../../lib/abi/errno.ts";
+import { AgentError } from "../../../vm/agent/agent_wires.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import type { GuestAgent } from "./guest.ts";
 import { mountHostFiles } from "./host_files.ts";
+
+Deno.test("mountHostFiles() says what a kernel lacks that cannot mount them", async () => {
+  const agent: Partial<GuestAgent> = {
+    mkdir: () => Promise.resolve(),
+    call: (name) => Promise.reject(new AgentError(name, ERRNO.ENODEV, "the system call")),
+  };
+  await assertRejects(() => mountHostFiles(agent as GuestAgent, []), UsageError, "CONFIG_9P_FS");
+});
 
 /** What is mounted where for some paths, and which files are made. */
 async function mountsFor(needed: readonly string[]): Promise<{ mounts: string[][]; files: string[] }> {

@@ -23,6 +23,8 @@ export interface GuestRequest extends BuildRequest {
   readonly scenarios?: readonly Scenario[];
   /** Whether the guest may read all files of the host. */
   readonly hostFiles?: boolean;
+  /** Whether it has a terminal, beside the console. */
+  readonly hasTerminal?: boolean;
   readonly memoryMiB?: number | undefined;
   /** Processors of the guest; as its kernel's flavour has them by default. */
   readonly cpus?: number | undefined;

@@ -4,7 +4,7 @@ import { POSTED_SERIES } from "../../../lib/abi/series.ts";
 import type { CompileTarget } from "../../../lib/model/state/model_state.ts";
 import { type Scenario, selfSkipReason } from "../../../lib/model/scenario.ts";
 import { cachedInitramfs, type InitramfsEntry } from "../../../vm/initramfs/initramfs.ts";
-import { untilInterrupted } from "../../../vm/host/errors.ts";
+import { untilInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
@@ -76,6 +76,9 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const model = modelSeries(release);
   const platform = { ...plan.platform, series: model.series };
   const channel = user?.channel ?? request.channel ?? "virtio";
+  if (channel === "serial" && hostFiles) {
+    throw new UsageError("programs of this host need virtio in the guest, which this kernel has not");
+  }
   const kernel = build?.bootFile ?? request.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
   const { agent, target } = await guestPrograms(platform);
@@ -97,6 +100,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       cpu: [defaultCpu(accelerator), platform.cpu ?? []].flat().join(),
       hostFiles,
       channel,
+      hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
     });

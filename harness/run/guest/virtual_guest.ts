@@ -65,6 +65,7 @@ export async function startVirtualGuest(
     }
     return {
       ...{ machine, agent: session, console: machine.console, ended: machine.exited },
+      terminal: machine.terminal,
       bootMilliseconds: performance.now() - begin,
       command: shellJoin(standaloneArguments(machine.argv)),
       [Symbol.asyncDispose]: () => machine.close(),

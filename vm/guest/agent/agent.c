@@ -39,6 +39,8 @@ void start(const unsigned long *stack)
 #ifdef CKPTEST_HOST_TEST
 	boot_on_host(stack, &control, &data);
 #else
+	if (ckpt_is_meant(stack))
+		ckpt_run(stack);
 	if (SYS(getpid) != 1) {
 		SYS(exit_group, 2);
 		__builtin_unreachable();

@@ -234,6 +234,10 @@ long tracer_visit(struct visit *visit, int pid);
 // Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
 long tracer_leave(const struct visit *visit, int signal);
 
+// ckpt.c: `ckpt PID FILE`, in a shell of the guest.
+bool ckpt_is_meant(const unsigned long *stack);
+__attribute__((noreturn)) void ckpt_run(const unsigned long *stack);
+
 // inject.c. Has a process that is in the stop of a tracer's, and was stopped before, tell its break and its LDT: blobs
 // `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. A blob is missing where the process cannot be
 // asked, or does not know. `signal` is one for it to get when it goes on; 0: none. An error means that it is not as it
