@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { ExpectedError, UsageError } from "../../vm/host/errors.ts";
 import { findStop } from "./at_stop.ts";
 
-Deno.test("findStop() takes the first stop of a scenario, or the one that is named, or where a program waits", async () => {
+Deno.test("findStop() takes the first stop, or the one that is named, or where a program waits", async () => {
   const stopOf = async (text: string) => (await findStop(text)).stop;
   assertEquals(await stopOf("file_unmounted_again"), "hidden");
   assertEquals(await stopOf("file_unmounted_again:detached"), "detached");
