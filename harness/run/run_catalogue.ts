@@ -1,373 +1,129 @@
 // SPDX-License-Identifier: MIT
 
-import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
-import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import { type DrainOptions, type LogPart, LogReader } from "../triage/log_reader.ts";
-import type { DecodedFrames } from "../triage/decode_frames.ts";
-import { parseSplats } from "../triage/parse_splats.ts";
-import type { Splat } from "../triage/splat.ts";
-import type { AllowedSplat } from "../triage/splat_allowlist.ts";
-import { splatRecord } from "./result_text.ts";
-import type { CaseOutcome } from "./case/observe_checkpoint.ts";
-import type { Guest } from "./guest/guest.ts";
+import { InterruptedError } from "../../vm/host/errors.ts";
 import {
-  faultResult,
-  HarnessFault,
-  isClean,
-  type ResultStart,
-  type ScenarioResult,
-  startResult,
-  TRUNCATED_LOG,
-} from "./scenario_result.ts";
-import { failingSplats } from "./run_result.ts";
+  GuestRunner,
+  type GuestRunnerOptions,
+  type RunKnowledge,
+  type ScenarioTurn,
+} from "./guest_runner.ts";
+import type { FailureLimit } from "./failure_limit.ts";
+import { GuestSlots } from "./guest_slots.ts";
+import { Order } from "./in_order.ts";
+import { faultResult, type ScenarioResult, startResult } from "./scenario_result.ts";
+import { ScenarioQueue, type ScenarioTimes } from "./scenario_queue.ts";
 
 /** How {@linkcode runCatalogue} is called. */
-export interface CatalogueOptions {
-  readonly startGuest: () => Promise<Guest>;
-  readonly runScenario: (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
+export interface CatalogueOptions extends GuestRunnerOptions {
   /** Why a scenario cannot run on this kernel; undefined when it can. */
   readonly skipReason: (scenario: Scenario) => string | undefined;
-  readonly onGuest?: (guest: Guest) => void;
+  /** Told of each scenario when it is begun, with how many were begun before. */
   readonly onStart?: (scenario: Scenario, index: number) => void;
-  /** Told of each result, which holds its images and is not kept. */
-  readonly onResult: (result: ScenarioResult) => void;
-  /**
-   * How often a scenario that failed is run again, each time in a fresh guest. By default once, and twice
-   * after a splat; but no more once a splat has been reproduced in three scenarios.
-   */
-  readonly repeat?: number | undefined;
-  /** The entry that a complaint of the kernel is allowed by. */
-  readonly allowed?: (splat: Splat) => AllowedSplat | undefined;
-  /** Finds the lines of the source for a splat's stack. */
-  readonly decode?: ((splat: Splat) => Promise<DecodedFrames>) | undefined;
-  /** What the last guest has to tell before it is closed, such as kmemleak's reports, as lines of a kernel log. */
-  readonly finalCheck?: ((guest: Guest) => Promise<string>) | undefined;
-  /** Ends the run; whoever aborts it also sees to it that a guest that is waited for is lost. */
-  readonly signal?: AbortSignal | undefined;
-  readonly drain?: DrainOptions;
+  /** How many guests run side by side, perhaps with those of other kernels; one by default. */
+  readonly slots?: GuestSlots | undefined;
+  /** What the scenarios took before. */
+  readonly times?: ScenarioTimes | undefined;
+  readonly limit?: FailureLimit | undefined;
 }
 
-const REPEAT = 1;
-const REPEAT_AFTER_SPLAT = 2;
-/** Scenarios in which a splat is reproduced before others with it are believed without. */
-const MAX_REPRODUCED = 3;
-/** The kernel panics because its first process, the agent, has ended: no fault of the kernel by itself. */
-const END_OF_AGENT = /^kernel panic: Attempted to kill init/;
-/** Boots that fail one after another before the rest of the scenarios is given up. */
-const MAX_BOOTS = 2;
-
 /**
- * Runs scenarios one after another in one guest. A guest that was lost, or whose kernel complained, is thrown
- * away, a fresh one started, and the scenario that did it run again alone there. A splat fails the scenario
- * that was running, or gets a result of its own: at boot, or after the end of the scenario that ran last.
- * When guests no longer boot, the scenarios that are left are lost. An error of ckptest itself fails the scenario in
- * which it came.
- * An interrupted run ends early.
+ * Runs scenarios in guests that share one queue, and each of which runs its scenarios one after another
+ * ({@linkcode GuestRunner}). A splat fails the scenario that was running in its guest, or gets a result of its own: at
+ * boot, or after the end of the scenario that ran last. Results come in the order of the scenarios, those of boots at
+ * once. When guests no longer boot, the scenarios that are left are lost.
+ * An error of ckptest itself fails the scenario in which it came. An interrupted run ends early.
  */
-export function runCatalogue(
+export async function runCatalogue(
   scenarios: readonly Scenario[],
   options: CatalogueOptions,
 ): Promise<void> {
-  return new CatalogueRun(options).run(scenarios);
-}
-
-type Complaints = Pick<LogPart, "text" | "splats">;
-
-const BOOT = { scenario: "boot", phase: "boot" } as const;
-
-/** A guest and what is known of it. */
-interface Session {
-  readonly guest: Guest;
-  readonly log: LogReader;
-  last?: Scenario;
+  await new CatalogueRun(scenarios, options).run();
 }
 
 class CatalogueRun {
   readonly #options: CatalogueOptions;
-  readonly #reproduced = new Map<string, number>();
-  readonly #toldAtBoot = new Set<string>();
-  #session: Session | undefined;
-  #bootFailure: string | undefined;
+  readonly #slots: GuestSlots;
+  readonly #queue: ScenarioQueue;
+  readonly #order = new Order();
+  readonly #turns: ReadonlyMap<Scenario, ScenarioTurn>;
+  readonly #known: RunKnowledge = { reproduced: new Map(), toldAtBoot: new Set() };
+  #begun = 0;
+  #running = 0;
+  #hasFailed = false;
 
-  constructor(options: CatalogueOptions) {
+  constructor(scenarios: readonly Scenario[], options: CatalogueOptions) {
+    const { slots = new GuestSlots(1), times = new Map(), onResult } = options;
     this.#options = options;
-  }
-
-  async run(scenarios: readonly Scenario[]): Promise<void> {
-    try {
-      for (const [index, scenario] of scenarios.entries()) {
-        const { name } = scenario;
-        await this.#guarded({ scenario: name }, async () => {
-          throwIfInterrupted(this.#options.signal);
-          this.#options.onStart?.(scenario, index);
-          const reason = this.#options.skipReason(scenario);
-          this.#add(
-            reason === undefined
-              ? await this.#runOne(scenario)
-              : startResult({ scenario: name, status: "skip", reason }),
-          );
-        });
-      }
-      const last = this.#session?.last;
-      if (last) await this.#guarded({ scenario: last.name, phase: "afterwards" }, () => this.#finish());
-    } catch (error) {
-      // The scenario that was interrupted has no result.
-      if (!(error instanceof InterruptedError)) throw error;
-    } finally {
-      await this.#session?.guest[Symbol.asyncDispose]();
-    }
-  }
-
-  /** Does a part of the run; an error of ckptest itself is a result, and ends that part alone. */
-  async #guarded(start: ResultStart, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      const { command = "", console } = this.#session?.guest ?? {};
-      this.#add(this.#faultOf(error, { ...start, guestCommand: command, kernelLog: console?.text() ?? "" }));
-      await this.#throwAway();
-    }
-  }
-
-  #add(result: ScenarioResult): void {
-    this.#options.onResult(result);
-  }
-
-  async #runOne(scenario: Scenario): Promise<ScenarioResult> {
-    const late = this.#session?.last && this.#session.log.readComplaints();
-    if (late) await this.#addLate(this.#session!, late);
-    this.#session ??= await this.#start();
-    if (!this.#session) {
-      const reason = `not run: ${this.#bootFailure ?? "no guest boots"}`;
-      return startResult({ scenario: scenario.name, status: "lost", reason });
-    }
-    const first = await this.#attempt(this.#session, scenario);
-    this.#session.last = scenario;
-    if (first.status === "pass") return first;
-    await this.#throwAway();
-    return await this.#again(first, scenario);
-  }
-
-  async #throwAway(): Promise<void> {
-    const session = this.#session;
-    this.#session = undefined;
-    await session?.guest[Symbol.asyncDispose]();
-  }
-
-  /** Boots a guest; what its kernel says until then is a result of its own if it is a complaint. */
-  async #start(): Promise<Session | undefined> {
-    if (this.#bootFailure !== undefined) return undefined;
-    const losses: ScenarioResult[] = [];
-    let session: Session | undefined;
-    while (!session && losses.length < MAX_BOOTS) {
-      let guest: Guest | undefined;
-      try {
-        guest = await this.#options.startGuest();
-        this.#options.onGuest?.(guest);
-        const log = new LogReader(guest, this.#options.drain);
-        await this.#addBoot(guest, log);
-        session = { guest, log };
-      } catch (error) {
-        await guest?.[Symbol.asyncDispose]();
-        throwIfInterrupted(this.#options.signal);
-        if (!(error instanceof GuestLostError)) throw error;
-        const text = error.consoleText ?? error.consoleTail;
-        const lost = await this.#complaints({ ...BOOT, guestCommand: error.command }, {
-          text,
-          splats: parseSplats(text),
-        });
-        losses.push({ ...lost, status: "lost", reason: error.message });
-      }
-    }
-    const [first, second] = losses;
-    if (second) this.#bootFailure = second.reason!.split("\n", 1)[0];
-    if (first) {
-      const sameSplat = Number(second !== undefined && hasSplatOf(second, printsOf(first)));
-      this.#add({ ...first, reproduced: { times: losses.length - 1, of: 1, sameSplat } });
-    }
-    return session;
-  }
-
-  /** What a boot has to tell, once for all boots. */
-  async #addBoot({ command: guestCommand, console }: Guest, log: LogReader): Promise<void> {
-    const start = { ...BOOT, guestCommand };
-    let told: ScenarioResult;
-    try {
-      told = await this.#complaints(start, await log.readToMark("booted"));
-    } catch (error) {
-      told = this.#faultOf(error, { ...start, kernelLog: console.text() });
-    }
-    const marks = [
-      ...told.splats.map(({ fingerprint }) => fingerprint),
-      ...told.fault ? [told.fault.message] : [],
-    ];
-    if (marks.some((mark) => !this.#toldAtBoot.has(mark))) this.#add(told);
-    for (const mark of marks) this.#toldAtBoot.add(mark);
-  }
-
-  /** The result for an error of ckptest itself; any other one is thrown on. */
-  #faultOf(error: unknown, start: ResultStart): ScenarioResult {
-    throwIfInterrupted(this.#options.signal);
-    if (error instanceof ExpectedError) throw error;
-    return faultResult(start, error);
-  }
-
-  async #attempt({ guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
-    const begin = performance.now();
-    const mark = guest.console.offset;
-    const start = { scenario: scenario.name, guestCommand: guest.command };
-    let result: ScenarioResult;
-    try {
-      result = await this.#judge(start, { guest, log }, scenario);
-    } catch (error) {
-      result = this.#faultOf(error, { ...start, kernelLog: guest.console.text(mark) });
-    }
-    return { ...result, milliseconds: performance.now() - begin };
-  }
-
-  async #judge(start: ResultStart, { guest, log }: Session, scenario: Scenario): Promise<ScenarioResult> {
-    let outcome: CaseOutcome;
-    try {
-      outcome = await this.#options.runScenario(guest, scenario);
-    } catch (error) {
-      throwIfInterrupted(this.#options.signal);
-      // An agent that answered with an error, or a program that did not run: the guest is well.
-      if (!(error instanceof ExpectedError)) throw error;
-      const isLost = error instanceof GuestLostError;
-      return await this.#broken(start, error, isLost ? await log.drain() : await readToEnd(log, scenario));
-    }
-    const end = await readToEnd(log, scenario);
-    // A guest that went away after its last image, and whose kernel did not say why.
-    if (end.lost && end.splats.length === 0) return await this.#broken(start, end.lost, end);
-    const result = await this.#complaints(start, end);
-    const findings = [
-      ...outcome.findings,
-      ...result.outcome!.findings,
-      ...(end.isWhole ? [] : [TRUNCATED_LOG]),
-    ];
-    const whole = { ...outcome, findings };
-    return { ...result, status: isClean(whole) ? "pass" : "fail", outcome: whole };
-  }
-
-  /** The result of a scenario that did not come to its end. */
-  async #broken(start: ResultStart, error: Error, part: LogPart): Promise<ScenarioResult> {
-    const result = await this.#complaints({ ...start, reason: error.message }, part);
-    const isExplained = failingSplats(result)
-      .some(({ title }) => !END_OF_AGENT.test(title));
-    // A guest whose kernel said why it went away fails its scenario.
-    return { ...result, status: error instanceof GuestLostError && !isExplained ? "lost" : "fail" };
-  }
-
-  async #again(first: ScenarioResult, scenario: Scenario): Promise<ScenarioResult> {
-    const prints = printsOf(first);
-    const isKnown = prints.length > 0 &&
-      prints.every((print) => (this.#reproduced.get(print) ?? 0) >= MAX_REPRODUCED);
-    const times = this.#options.repeat ??
-      (isKnown ? 0 : prints.length > 0 ? REPEAT_AFTER_SPLAT : REPEAT);
-    let [runs, failed, sameSplat] = [0, 0, 0];
-    for (; runs < times; runs++) {
-      const next = await this.#attemptAlone(scenario);
-      if (!next) break;
-      if (next.status !== "pass") failed++;
-      if (hasSplatOf(next, prints)) sameSplat++;
-    }
-    if (sameSplat > 0) {
-      for (const print of prints) this.#reproduced.set(print, (this.#reproduced.get(print) ?? 0) + 1);
-    }
-    if (runs === 0) return first;
-    return { ...first, reproduced: { times: failed, of: runs, sameSplat } };
-  }
-
-  /** Undefined when no guest boots, or the run is interrupted. */
-  async #attemptAlone(scenario: Scenario): Promise<ScenarioResult | undefined> {
-    try {
-      const fresh = await this.#start();
-      if (!fresh) return undefined;
-      await using _guest = fresh.guest;
-      return await this.#attempt(fresh, scenario);
-    } catch (error) {
-      if (!(error instanceof InterruptedError)) throw error;
-      return undefined;
-    }
-  }
-
-  /** Adds what the kernel said between two scenarios to the one that ended last, and runs that one again. */
-  async #addLate(session: Session, part: LogPart): Promise<void> {
-    const scenario = session.last!;
-    const late = await this.#afterwards(session, part, `after ${scenario.name} had ended`);
-    await this.#throwAway();
-    this.#add(late.status === "fail" ? await this.#again(late, scenario) : late);
-  }
-
-  #afterwards({ guest, last }: Session, part: Complaints, reason?: string): Promise<ScenarioResult> {
-    const { name: scenario } = last!;
-    return this.#complaints({ scenario, phase: "afterwards", guestCommand: guest.command, reason }, part);
-  }
-
-  /** Checks the last guest as a whole, and reads its log to the end. */
-  async #finish(): Promise<void> {
-    const session = this.#session;
-    if (!session?.last) return;
-    const { guest, log, last: { name: scenario } } = session;
-    let part: LogPart;
-    try {
-      const text = await this.#options.finalCheck?.(guest) ?? "";
-      const splats = parseSplats(text);
-      const reason = "at the end of the run: any scenario since the guest's boot may have done it";
-      if (splats.length > 0) this.#add(await this.#afterwards(session, { text, splats }, reason));
-      part = await log.readToMark("end of the run");
-    } catch (error) {
-      throwIfInterrupted(this.#options.signal);
-      if (!(error instanceof ExpectedError)) throw error;
-      // A check that could not be made has not found that all is well.
-      part = await log.drain();
-      const start = { scenario, phase: "afterwards", guestCommand: guest.command } as const;
-      this.#add(await this.#broken(start, error, part));
-    }
-    if (part.splats.length > 0) await this.#addLate(session, part);
-  }
-
-  /** A result of nothing but what the kernel said. */
-  async #complaints(start: ResultStart, { text, splats }: Complaints): Promise<ScenarioResult> {
-    const { allowed, decode } = this.#options;
-    const faults: Finding[] = [];
-    const records = await Promise.all(splats.map(async (splat) => {
-      const decoded = await decode?.(splat).catch((error) => {
-        if (!(error instanceof ExpectedError)) faults.push(HarnessFault.of(error).toFinding());
-        return undefined;
-      });
-      return splatRecord(splat, decoded, allowed?.(splat));
+    this.#slots = slots;
+    this.#queue = new ScenarioQueue(scenarios, { times, guests: slots.count });
+    this.#turns = new Map(scenarios.map((scenario) => {
+      const { do: inTurn, end } = this.#order.turn();
+      const add = (result: ScenarioResult): void => {
+        options.limit?.add(result);
+        inTurn(() => onResult(result));
+      };
+      return [scenario, { scenario, add, end }];
     }));
-    const complaints = failingSplats({ splats: records }).map(({ title }) =>
-      mismatch("E_SPLAT", { path: "kernel log", message: "the kernel complained", actual: title })
-    );
-    const findings = [...complaints, ...faults];
-    return startResult({
-      ...start,
-      status: findings.length > 0 ? "fail" : "pass",
-      outcome: { stops: [], findings },
-      kernelLog: text,
-      splats: records,
-    });
   }
-}
 
-/** The log up to the end of a scenario, or of the guest if that comes first. */
-async function readToEnd(log: LogReader, scenario: Scenario): Promise<LogPart & { lost?: GuestLostError }> {
-  try {
-    return await log.readToMark(`end of ${scenario.name}`);
-  } catch (error) {
-    if (!(error instanceof GuestLostError)) throw error;
-    return { ...await log.drain(), lost: error };
+  async run(): Promise<void> {
+    const guests = Array.from({ length: this.#slots.count }, () => this.#slots.with(() => this.#runGuest()));
+    const ends = await Promise.allSettled(guests);
+    const failures = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
+    if (failures.length === 0) this.#loseRest();
+    this.#order.endAll();
+    // A scenario that was interrupted has no result.
+    const error = failures.find((reason) => !(reason instanceof InterruptedError));
+    if (error !== undefined) throw error;
   }
-}
 
-function printsOf(result: ScenarioResult): string[] {
-  return failingSplats(result).map(({ fingerprint }) => fingerprint);
-}
+  /** Runs scenarios in a guest until none is left. */
+  async #runGuest(): Promise<void> {
+    if (!this.#queue.isWorthAGuest(this.#running)) return;
+    this.#running++;
+    try {
+      await using runner = new GuestRunner(this.#options, this.#known);
+      for (let turn; (turn = this.#next());) {
+        if (await runner.run(turn)) continue;
+        this.#queue.putBack(turn.scenario);
+        break;
+      }
+      await runner.finish();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    } finally {
+      this.#running--;
+    }
+  }
 
-function hasSplatOf(result: ScenarioResult, prints: readonly string[]): boolean {
-  return printsOf(result).some((print) => prints.includes(print));
+  /** The next scenario that can run; those that cannot have their result then. */
+  #next(): ScenarioTurn | undefined {
+    while (!this.#hasFailed) {
+      const scenario = this.#queue.next();
+      if (!scenario || this.#options.limit?.ends()) return undefined;
+      const turn = this.#turns.get(scenario)!;
+      try {
+        this.#options.onStart?.(scenario, this.#begun++);
+        const reason = this.#options.skipReason(scenario);
+        if (reason === undefined) return turn;
+        turn.add(startResult({ scenario: scenario.name, status: "skip", reason }));
+      } catch (error) {
+        turn.add(faultResult({ scenario: scenario.name }, error));
+      }
+      turn.end();
+    }
+    return undefined;
+  }
+
+  /** Where no guest boots any more, the scenarios that are left have not run. */
+  #loseRest(): void {
+    const { bootFailure = "no guest boots" } = this.#known;
+    for (let turn; (turn = this.#next());) {
+      const reason = `not run: ${bootFailure}`;
+      turn.add(startResult({ scenario: turn.scenario.name, status: "lost", reason }));
+      turn.end();
+    }
+  }
 }

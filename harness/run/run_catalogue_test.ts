@@ -8,6 +8,8 @@ import type { Guest } from "./guest/guest.ts";
 import { HarnessFault, isClean, type ScenarioResult } from "./scenario_result.ts";
 import type { CaseOutcome } from "./case/observe_checkpoint.ts";
 import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
+import { FailureLimit } from "./failure_limit.ts";
+import { GuestSlots } from "./guest_slots.ts";
 
 function scenario(name: string): Scenario {
   return parseScenario({ about: "a scenario of a test", steps: [{ op: "stop", label: "x" }] }, name);
@@ -431,6 +433,99 @@ Deno.test("runCatalogue() ends where it is interrupted, with the results until t
   }, { signal: again.signal });
   assertEquals(failed.results.map(({ status, reproduced }) => [status, reproduced]), [["fail", undefined]]);
   assertEquals(failed.open, 0);
+});
+
+/** Scenarios long enough for a second guest, and who they ran beside. */
+const SIDE_BY_SIDE = { times: new Map(["a", "b", "c", "d"].map((name) => [name, 9000])) };
+
+Deno.test("runCatalogue() runs guests side by side, and gives the results in the order of the scenarios", async () => {
+  const first = Promise.withResolvers<void>();
+  const guestOf = new Map<string, unknown>();
+  const { results, started, open } = await run(["a", "b", "c", "d"], () => CLEAN, {
+    ...SIDE_BY_SIDE,
+    slots: new GuestSlots(2),
+    runScenario: async (guest, { name }) => {
+      guestOf.set(name, guest);
+      // The first ends last.
+      if (name === "d") setTimeout(first.resolve, 5);
+      if (name === "a") await first.promise;
+      return CLEAN;
+    },
+  });
+  assertEquals(results.map(({ scenario }) => scenario), ["a", "b", "c", "d"]);
+  assertEquals([started, open, new Set(guestOf.values()).size], [2, 0, 2]);
+  assertEquals(guestOf.get("b"), guestOf.get("d"));
+});
+
+Deno.test("runCatalogue() gives a complaint to the scenario of the guest in which it came", async () => {
+  const isThere = Promise.withResolvers<void>();
+  const { results } = await run(["a", "b", "c"], () => CLEAN, {
+    ...SIDE_BY_SIDE,
+    ...{ slots: new GuestSlots(2), repeat: 0 },
+    runScenario: async (guest, { name }) => {
+      if (name === "a") await isThere.promise;
+      if (name === "c") {
+        (guest as unknown as FakeGuest).print(warning("f"));
+        isThere.resolve();
+      }
+      return CLEAN;
+    },
+  });
+  assertEquals(results.map(({ scenario, status }) => [scenario, status]), [
+    ["a", "pass"],
+    ["b", "pass"],
+    ["c", "fail"],
+  ]);
+});
+
+Deno.test("runCatalogue() goes on in the other guests when one no longer boots, and tells it once", async () => {
+  const guests = fakeGuests();
+  let boots = 0;
+  const options = { ...SIDE_BY_SIDE, slots: new GuestSlots(2) };
+  const one = await run(["a", "b", "c"], () => CLEAN, {
+    ...options,
+    startGuest: () => boots++ === 0 ? guests.start() : Promise.reject(lost("timeout")),
+  });
+  assertEquals(one.results.map(({ scenario, status }) => [scenario, status]), [
+    ["boot", "lost"],
+    ["a", "pass"],
+    ["b", "pass"],
+    ["c", "pass"],
+  ]);
+  const none = await run(["a", "b"], () => CLEAN, {
+    ...options,
+    startGuest: () => Promise.reject(lost("timeout")),
+  });
+  assertEquals(none.results.map(({ scenario, status }) => [scenario, status]), [
+    ["boot", "lost"],
+    ["a", "lost"],
+    ["b", "lost"],
+  ]);
+});
+
+Deno.test("runCatalogue() keeps what other guests had finished when it is interrupted", async () => {
+  const controller = new AbortController();
+  const { results, open } = await run(["a", "b", "c"], () => CLEAN, {
+    ...SIDE_BY_SIDE,
+    ...{ slots: new GuestSlots(2), signal: controller.signal },
+    runScenario: async (_, { name }) => {
+      if (name === "c") controller.abort("interrupted by SIGINT");
+      while (name === "a" && !controller.signal.aborted) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      if (name !== "b") throw lost("qemu-exit");
+      return CLEAN;
+    },
+  });
+  assertEquals([results.map(({ scenario }) => scenario), open], [["b"], 0]);
+});
+
+Deno.test("runCatalogue() begins no scenario any more once enough have failed", async () => {
+  for (const [names, stopped] of [["abc", "--bail: 2 failed"], ["ab", undefined]] as const) {
+    const limit = new FailureLimit(2);
+    const { results } = await run([...names], () => BAD, { repeat: 0, limit });
+    assertEquals([results.map(({ scenario }) => scenario), limit.stopped], [["a", "b"], stopped]);
+  }
 });
 
 Deno.test("isClean() is false for a case without images and for an unexplained byte", () => {

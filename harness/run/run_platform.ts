@@ -5,7 +5,7 @@ import { ExpectedError } from "../../vm/host/errors.ts";
 import type { Guest } from "./guest/guest.ts";
 import { finalLeakCheck } from "../check/leaks/page_leaks.ts";
 import type { PreparedGuest } from "./guest/prepare_guest.ts";
-import { runCatalogue } from "./run_catalogue.ts";
+import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
 import type { RunReport } from "./run_report.ts";
 import { type RunnerOptions, scenarioRunner } from "./case/scenario_runner.ts";
 import { allowedBy, type AllowedOn, readSplatAllowlist } from "../triage/splat_allowlist.ts";
@@ -13,36 +13,37 @@ import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { overlayNamer, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { splatDecoder } from "../triage/decode_frames.ts";
 
-interface PlatformRunOptions extends RunnerOptions {
+interface PlatformRunOptions
+  extends RunnerOptions, Pick<CatalogueOptions, "repeat" | "slots" | "times" | "limit"> {
   /** Done with each guest before it ends, unless it was lost. */
   readonly atGuestEnd?: (guest: Guest) => Promise<void>;
-  readonly repeat?: number | undefined;
 }
 
-type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
+/** What is told of a run. */
+export type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
 
 /** Runs scenarios on one prepared kernel and reports each. */
 export async function runPlatform(
   prepared: PreparedGuest,
   scenarios: readonly Scenario[],
   report: RunObserver,
-  { atGuestEnd, repeat, ...options }: PlatformRunOptions = {},
+  { atGuestEnd, repeat, slots, times, limit, ...options }: PlatformRunOptions = {},
 ): Promise<void> {
   const { startGuest } = prepared;
   const { name, flavour } = prepared.platform;
   const allowlist = await readSplatAllowlist();
   const { vmlinux, patch } = prepared.build ?? {};
   const nameSources = patch === "added" ? overlayNamer((await readOverlay(OWN_OVERLAY)).keys()) : undefined;
+  const leaks: string[] = [];
   const finalCheck = async (guest: Guest): Promise<string> => {
-    const leaks = await finalLeakCheck(guest);
-    if (leaks === "") report.note(`${name}: no page and no object has leaked`);
-    return leaks;
+    leaks.push(await finalLeakCheck(guest));
+    return leaks.at(-1)!;
   };
   await runCatalogue(scenarios, {
     startGuest: atGuestEnd ? beforeGuestEnds(startGuest, atGuestEnd) : startGuest,
     runScenario: scenarioRunner(prepared, options),
     skipReason: prepared.skipReason,
-    repeat,
+    ...{ repeat, slots, times, limit },
     signal: prepared.signal,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
     decode: vmlinux === undefined ? undefined : splatDecoder(vmlinux, nameSources),
@@ -51,6 +52,9 @@ export async function runPlatform(
     onStart: (scenario, index) => report.starting(name, scenario, index, scenarios.length),
     onResult: (result) => report.result(name, result),
   });
+  if (leaks.length > 0 && leaks.every((text) => text === "")) {
+    report.note(`${name}: no page and no object has leaked`);
+  }
 }
 
 /** What an entry of the allowlist may ask of a kernel. */

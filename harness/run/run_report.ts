@@ -36,6 +36,14 @@ interface ReportedPlatform {
   readonly kernelOptions?: readonly string[];
 }
 
+/** How the heading of a kernel is printed. */
+interface HeadingOptions {
+  /** What is not as usual with it. */
+  readonly how?: string;
+  /** Prints it when the results of other kernels are printed; at once by default. */
+  readonly inTurn?: (work: () => void) => void;
+}
+
 /** How a report is opened. */
 interface RunReportOptions {
   /** Where the results go; a new directory below the cache by default. */
@@ -49,6 +57,8 @@ interface RunReportOptions {
   readonly scenarioFiles?: ReadonlyMap<string, string>;
   /** Whether the directory holds a run that was interrupted, and this one is to go on with it. */
   readonly resume?: boolean;
+  /** Told of what came of the run, also where it ended early. */
+  readonly remember?: (result: RunResult) => Promise<void>;
   /** Writes the page into the directory of the results; gives its path, or undefined where that failed. */
   readonly writePage?: (directory: string) => Promise<string | undefined>;
 }
@@ -111,12 +121,11 @@ export class RunReport {
     return new RunReport(path, options, before);
   }
 
-  /**
-   * Says which kernel comes next.
-   *
-   * @param how what is not as usual with it, for the heading
-   */
-  beginPlatform(reported: ReportedPlatform, how = ""): void {
+  /** Says which kernel comes next. */
+  beginPlatform(
+    reported: ReportedPlatform,
+    { how = "", inTurn = (work) => work() }: HeadingOptions = {},
+  ): void {
     const { name, kernelName, acceleratorReason, build, kernelOptions = [] } = reported;
     const before = this.#before?.kernels.find(({ platform }) => platform === name);
     if (before && (before.key !== build?.key || before.name !== kernelName)) {
@@ -131,7 +140,8 @@ export class RunReport {
       options: kernelOptions,
     });
     const what = how === "" ? kernelName : `${kernelName}, ${how}`;
-    if (!this.#terminal.isQuiet) this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`);
+    if (this.#terminal.isQuiet) return;
+    inTurn(() => this.#terminal.result(`# ${name}: ${what}, ${acceleratorReason}`));
   }
 
   /** The scenarios that have no result yet of the run that this one goes on with. */
@@ -218,18 +228,20 @@ export class RunReport {
   /**
    * Does the work of the run and closes the report, also when the work ends early: what has a result is kept.
    *
+   * @param work gives why it ended before its time, if it did
    * @throws what ended the work
    */
-  async during(signal: AbortSignal, work: () => Promise<void>): Promise<RunResult> {
+  async during(signal: AbortSignal, work: () => Promise<string | void>): Promise<RunResult> {
+    let stopped: string | void;
     try {
-      await work();
+      stopped = await work();
       throwIfInterrupted(signal);
     } catch (error) {
       if (signal.aborted) await this.close(String(signal.reason));
       else if (this.#records.length > 0) await this.close("by an error");
       throw error;
     }
-    return await this.close();
+    return await this.close(stopped ?? undefined);
   }
 
   /**
@@ -242,6 +254,7 @@ export class RunReport {
     const result = this.#summary(stopped);
     this.#write(writeJson(join(this.directory, "results.json"), result));
     await Promise.allSettled(this.#writes);
+    await this.#options.remember?.(result);
     this.#printSummary(result, await this.#options.writePage?.(this.directory));
     await Promise.all(this.#writes);
     return result;

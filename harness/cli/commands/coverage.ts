@@ -64,11 +64,11 @@ export const coverageCommand: Command = defineCommand({
         if (kernel === "x86_64") {
           // A CPU without FSGSBASE has the bases of segments in descriptors alone.
           const old = await preparePlanned({ ...plan, request: { ...request, append: ["nofsgsbase"] } });
-          report.beginPlatform({ ...old, name }, "with nofsgsbase");
+          report.beginPlatform({ ...old, name }, { how: "with nofsgsbase" });
           const ofSegments = scenarios.filter(({ name }) => SEGMENT_SCENARIOS.test(name));
           await runPlatform(old, ofSegments, report, { atGuestEnd });
         }
-        report.beginPlatform({ ...prepared, name }, "with faults");
+        report.beginPlatform({ ...prepared, name }, { how: "with faults" });
         await runPlatform(prepared, swept, report, {
           atGuestEnd,
           secondCheck: (guest) => (seen) =>

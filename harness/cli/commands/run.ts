@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import type { Scenario } from "../../../lib/model/scenario.ts";
 import { filterByName, readCatalogue, readScenario } from "../../run/catalogue.ts";
 import { bisectVerdict } from "../../bisect/run_outcome.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
 import { type Command, defineCommand, flag, optionArgs, value, values, wholeNumber } from "../options.ts";
 import {
   ACCELERATOR_OPTION,
@@ -18,9 +19,11 @@ import {
   userKernelOptions,
 } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
-import { type PreparedGuest, preparePlanned } from "../../run/guest/prepare_guest.ts";
+import { FailureLimit } from "../../run/failure_limit.ts";
+import { GuestSlots } from "../../run/guest_slots.ts";
+import { failedOf, readScenarioHistory, rememberRun } from "../../run/scenario_history.ts";
 import { parsePlatforms } from "../../run/platform.ts";
-import { runPlatform } from "../../run/run_platform.ts";
+import { runPlatforms } from "../../run/run_platforms.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writePage } from "../../report/html_report.ts";
 import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
@@ -36,7 +39,13 @@ export const runCommand: Command = defineCommand({
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
   ...USER_KERNEL_OPTIONS,
+  failed: flag("only what failed on its platform when it ran last"),
+  bail: value(wholeNumber(1, 1000), "begin no scenario any more when N have failed"),
   repeat: value(wholeNumber(0, 100), "how often what failed is run again alone; once, twice after a splat"),
+  jobs: value(
+    wholeNumber(1, 64),
+    "how many guests run side by side; as many as there are processors by default",
+  ),
   ...RUN_OUT_OPTIONS,
   bisectStatus: flag("status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran"),
   failure: values(
@@ -57,7 +66,18 @@ export const runCommand: Command = defineCommand({
     const all = files.length > 0 ? await Promise.all(files.map(readScenario)) : await readCatalogue();
     const scenarios = filterByName(all, filter);
     const fallback = user.kernelFile === undefined ? DEFAULT_PLATFORMS : "x86_64";
-    const platforms = parsePlatforms({ arch, flavour, series, fallback });
+    const history = await readScenarioHistory();
+    const scenariosOf = (platform: string): Scenario[] => {
+      const failed = failedOf(history, platform);
+      return scenarios.filter(({ name }) => !options.failed || failed.has(name));
+    };
+    const platforms = parsePlatforms({ arch, flavour, series, fallback }).filter(({ name }) =>
+      !options.failed || scenariosOf(name).length > 0
+    );
+    if (platforms.length === 0) {
+      terminal.result("nothing that was asked for failed when it ran last");
+      return EXIT_STATUS.nothingRan;
+    }
     if (user.kernelFile !== undefined && platforms.length > 1) {
       throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
     }
@@ -66,26 +86,19 @@ export const runCommand: Command = defineCommand({
     const report = await RunReport.open({
       ...{ directory: out, terminal, task: ["test:qemu"], args: argsToResume(args), resume },
       writePage: (directory) => writePage(directory, terminal),
+      remember: rememberRun,
       scenarioFiles: new Map(files.map((file, index) => [all[index]!.name, file])),
     });
+    const limit = options.bail === undefined ? undefined : new FailureLimit(options.bail);
     const result = await report.during(signal, async () => {
-      const all: PreparedGuest[] = [];
-      const kernelOptions = optionArgs(options, {
-        ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS },
+      await runPlatforms(plans, {
+        ...{ report, scenariosOf, history, repeat, limit },
+        slots: new GuestSlots(options.jobs ?? navigator.hardwareConcurrency),
+        kernelOptions: optionArgs(options, {
+          ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS },
+        }),
       });
-      // One kernel build at a time uses all processors; guests have one processor each and run side by side.
-      for (const plan of plans) {
-        const prepared = await preparePlanned(plan);
-        const { name } = prepared.platform;
-        report.beginPlatform({ ...prepared, name, kernelOptions }, prepared.notes.join("; "));
-        all.push(prepared);
-      }
-      const runs = all.map((prepared) =>
-        runPlatform(prepared, report.rest(prepared.platform.name, scenarios), report, { repeat })
-      );
-      // One that fails does not leave the others' guests behind.
-      await Promise.allSettled(runs);
-      await Promise.all(runs);
+      return limit?.stopped;
     });
     if (!options.bisectStatus) return exitStatusOf(result.counts);
     const verdict = bisectVerdict(result, failure);

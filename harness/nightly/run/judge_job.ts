@@ -146,7 +146,10 @@ export const CKPTEST_RUNNER: JobRunner = {
   build: ({ buildArgs = [] }, place) => runCkptest(buildArgs, place),
   run: ({ command }, place) => {
     if (command.kind === "test") return runTests(command.file, place);
-    return runCkptest([...command.args, ...command.writesResults ? ["--out", place.out] : []], place);
+    // Jobs run side by side: each has one guest at a time.
+    const jobs = command.args[0] === "run" ? ["--jobs", "1"] : [];
+    const out = command.writesResults ? ["--out", place.out] : [];
+    return runCkptest([...command.args, ...jobs, ...out], place);
   },
 };
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+
+import type { Scenario } from "../../lib/model/scenario.ts";
+import type { GuestPlan } from "./guest/plan_guest.ts";
+import { preparePlanned } from "./guest/prepare_guest.ts";
+import { Order, type Turn } from "./in_order.ts";
+import type { CatalogueOptions } from "./run_catalogue.ts";
+import { type RunObserver, runPlatform } from "./run_platform.ts";
+import type { RunReport } from "./run_report.ts";
+import { type ScenarioHistory, timesOf } from "./scenario_history.ts";
+
+interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "limit"> {
+  readonly report: RunReport;
+  /** The scenarios of a platform. */
+  readonly scenariosOf: (platform: string) => readonly Scenario[];
+  readonly history: ScenarioHistory;
+  /** Options that name the kernels, for the commands that show a failure again. */
+  readonly kernelOptions: readonly string[];
+}
+
+/**
+ * Builds kernels one after another, and runs scenarios on those that are there. Guests of all kernels share the slots,
+ * and those of a later kernel begin when an earlier one has no scenarios left; results come kernel by kernel.
+ */
+export async function runPlatforms(
+  plans: readonly GuestPlan[],
+  { report, scenariosOf, history, kernelOptions, ...options }: PlatformsOptions,
+): Promise<void> {
+  const order = new Order();
+  const runs: Promise<void>[] = [];
+  try {
+    for (const plan of plans) {
+      const turn = order.turn();
+      const prepared = await preparePlanned(plan);
+      const { name } = prepared.platform;
+      const heading = { how: prepared.notes.join("; "), inTurn: turn.do };
+      report.beginPlatform({ ...prepared, name, kernelOptions }, heading);
+      const rest = report.rest(name, scenariosOf(name));
+      const times = timesOf(history, name);
+      const run = runPlatform(prepared, rest, reportInTurn(report, turn), { ...options, times })
+        .finally(turn.end);
+      // Awaited below: the next kernel may take minutes until then.
+      run.catch(() => {});
+      runs.push(run);
+    }
+  } finally {
+    // One that fails does not leave the others' guests behind.
+    await Promise.allSettled(runs);
+    order.endAll();
+  }
+  await Promise.all(runs);
+}
+
+function reportInTurn(report: RunReport, { do: inTurn }: Turn): RunObserver {
+  return {
+    guest: (guest) => report.guest(guest),
+    starting: (...args) => report.starting(...args),
+    note: (line) => inTurn(() => report.note(line)),
+    result: (platform, result) => inTurn(() => report.result(platform, result)),
+  };
+}
