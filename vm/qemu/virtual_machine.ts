@@ -61,7 +61,8 @@ export class VirtualMachine implements AsyncDisposable {
   /** Settles when QEMU has ended and its console is read to the end; never rejects. */
   readonly exited: Promise<QemuExit>;
   readonly #child: Deno.ChildProcess;
-  readonly #accident: Promise<Accident>;
+  readonly #listeners = new Set<AccidentListener>();
+  #happened: Accident | undefined;
   readonly #share: string | undefined;
   readonly #conns: Partial<Connections> = {};
   #consoleEnd: Promise<void> = Promise.resolve();
@@ -87,7 +88,10 @@ export class VirtualMachine implements AsyncDisposable {
       detached: true,
     }).spawn();
     this.exited = this.#watch();
-    this.#accident = this.#firstAccident();
+    this.#firstAccident().then((accident) => {
+      this.#happened = accident;
+      for (const listener of this.#listeners) listener(accident);
+    });
   }
 
   /** Takes QEMU's end of each socket, and begins to collect the console. */
@@ -123,9 +127,11 @@ export class VirtualMachine implements AsyncDisposable {
    * @throws {GuestLostError} when the deadline passes, the kernel reports a fatal error, or QEMU ends.
    */
   async waitFor<T>({ awaited, deadlineMs }: Wait, work: Promise<T>): Promise<T> {
-    const accident = this.#accident.then(({ reason, detail }): never => {
-      throw this.lost(reason, awaited, detail);
-    });
+    // Not `#accident.then()`: that would keep all that was ever waited for until the guest ends.
+    const { promise: accident, reject } = Promise.withResolvers<never>();
+    const onAccident: AccidentListener = ({ reason, detail }) => reject(this.lost(reason, awaited, detail));
+    if (this.#happened) onAccident(this.#happened);
+    else this.#listeners.add(onAccident);
     try {
       return await withDeadline(Promise.race([work, accident]), deadlineMs, awaited);
     } catch (error) {
@@ -142,6 +148,8 @@ export class VirtualMachine implements AsyncDisposable {
       });
       throw error;
     } finally {
+      this.#listeners.delete(onAccident);
+      accident.catch(() => {});
       work.catch(() => {});
     }
   }
@@ -277,6 +285,8 @@ interface Accident {
   reason: GuestLostReason;
   detail: string;
 }
+
+type AccidentListener = (accident: Accident) => void;
 
 /** Reads a stream to its end, keeping the last bytes as text. */
 async function readTail(stream: ReadableStream<Uint8Array>): Promise<string> {
