@@ -30,6 +30,7 @@ const COMMANDS: Commands = {
   shell: async () => (await import("./commands/shell.ts")).shellCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,
+  triage: async () => (await import("./commands/triage.ts")).triageCommand,
   kernel: async () => (await import("./commands/kernel.ts")).kernelCommand,
   "kernel-series": async () => (await import("./commands/kernel_series.ts")).kernelSeriesCommand,
   "kernel-lint": async () => (await import("./commands/kernel_lint.ts")).kernelLintCommand,

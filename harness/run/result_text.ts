@@ -92,7 +92,7 @@ export function splatRecord(
  * A splat for a person: its stack with lines of the source, and the beginning of the report. The title stands
  * above it already.
  */
-function splatText({ title, fingerprint, frames, lines, note }: SplatRecord): string[] {
+export function splatText({ title, fingerprint, frames, lines, note }: SplatRecord): string[] {
   const reliable = frames.filter((frame) => !frame.startsWith("? "));
   // What reported it, or was asked for something, stands between and says nothing.
   const own = reliable.filter((frame) => !isGenericFunction(frame.split("+", 1)[0]!));
@@ -106,7 +106,7 @@ function splatText({ title, fingerprint, frames, lines, note }: SplatRecord): st
     ...shown.map(([name, places]) => `  ${places ? `${name!.padEnd(width)}  ${places}` : name}`),
     ...more[0] > 0 ? [`  ... and ${more[0]} more entries`] : [],
     ...note === undefined ? [] : [`  ${note}`],
-    ...lines.slice(0, LINES_SHOWN).map((line) => `  | ${line.slice(0, COLUMNS_SHOWN)}`),
+    ...lines.slice(0, LINES_SHOWN).map((line) => `  | ${line.slice(0, COLUMNS_SHOWN).trimEnd()}`),
     ...more[1] > 0 ? [`  | ... ${more[1]} more lines`] : [],
   ];
 }

@@ -560,6 +560,43 @@ Deno.test("image pages shows what an image has at an address; where it has nothi
   assertEquals([none.code, none.stdout], [1, "0x0: in no mapping\n"]);
 });
 
+Deno.test("triage finds the splats of a kernel log, and ends with status 1 where there is one", async () => {
+  const log = (name: string) => join(ROOT, "fixtures", "kernel_logs", `${name}.log`);
+  const none = await run(["triage", log("boot_benign")]);
+  assertEquals([none.code, none.stdout], [0, `${log("boot_benign")}: 0 distinct splats\n`]);
+  const json = await run(["triage", "--json", log("two_same")]);
+  const { splats: [splat, ...more] } = JSON.parse(json.stdout);
+  assertEquals([json.code, splat.kind, splat.count, more], [1, "WARN", 2, []]);
+  // The kernel of this log is a program with one function.
+  await Deno.writeTextFile(join(dir, "k.c"), "int cr_broken(int n)\n{\n\treturn n / (n - 1);\n}\n");
+  const gcc = ["-g", "-c", "-o", "vmlinux", "k.c"];
+  assert((await new Deno.Command("gcc", { args: gcc, cwd: dir }).output()).success);
+  const text =
+    "WARNING: CPU: 0 PID: 1 at k.c:3 cr_broken+0x4/0x20\nRIP: 0010:cr_broken+0x4/0x20\nCall Trace:\n";
+  await Deno.writeTextFile(
+    join(dir, "k.log"),
+    `Nov 30 08:00:00 host kernel: [ cut here ]\n${text} cr_broken+0x8/0x20\n`,
+  );
+  const decoded = await run(["triage", "--vmlinux", "vmlinux", "k.log"]);
+  assertEquals(decoded.code, 1);
+  assertMatch(
+    decoded.stdout,
+    /^WARNING in cr_broken \[\w+\]\n {2}cr_broken\+0x4\/0x20 +cr_broken at \S*k\.c:\d$/m,
+  );
+  const piped = await new Deno.Command("bash", {
+    args: ["-c", 'deno "$@" < k.log', "sh", ...CKPTEST, "triage", "-"],
+    ...{ cwd: dir, env: { DENO_DIR: denoDirectory() } },
+  }).output();
+  assertMatch(new TextDecoder().decode(piped.stdout), /^-: 1 distinct splat$/m);
+  await assertMistake(["triage"], "missing: LOG");
+  await assertMistake(["triage", "none.log"], "none.log cannot be read");
+  await assertMistake(["triage", "."], ". cannot be read: it is a directory");
+  await assertMistake(
+    ["triage", "--vmlinux", "k.log", "k.log"],
+    "option --vmlinux takes a kernel as the linker left it",
+  );
+});
+
 Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {
   for (const action of ["show", "tree"]) {
     for (const [file, id] of [["garbage.ckpt", "E_MAGIC_HEAD"], ["empty.ckpt", "E_TRUNCATED"]] as const) {
