@@ -28,6 +28,7 @@ const COMMANDS: Commands = {
   slurm: async () => (await import("./commands/slurm.ts")).slurmCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
   shell: async () => (await import("./commands/shell.ts")).shellCommand,
+  gdb: async () => (await import("./commands/gdb.ts")).gdbCommandLine,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,
   triage: async () => (await import("./commands/triage.ts")).triageCommand,

@@ -43,30 +43,41 @@ function stopsOf(step: NonNullable<Scenario["steps"]>[number]): string[] {
   return [...step.op === "stop" ? [step.label] : [], ...inner.flatMap(stopsOf)];
 }
 
+/** A target that has stopped. */
+interface StoppedTarget {
+  readonly pid: number;
+  /** Has the rest of the scenario run, its checkpoint first. */
+  readonly goOn: () => void;
+}
+
 /**
- * Runs a scenario up to a stop, whose target is then as its checkpoint would find it, and does some work there. The
- * rest of the scenario is not run: the guest is of no use for others.
+ * Runs a scenario up to a stop, whose target is then as its checkpoint would find it, and does some work there. What
+ * comes of the rest, if it goes on, is of no interest: the guest ends with the work.
  *
  * @throws {ExpectedError} saying why it does not get there
  */
 export async function workAtStop<T>(
   { guest, prepared, scenario, stop }: ScenarioStop & { guest: Guest; prepared: PreparedGuest },
-  work: (target: { readonly pid: number }) => Promise<T>,
+  work: (target: StoppedTarget) => Promise<T>,
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
+  let isThere = false;
   const run = scenarioRunner(prepared, {
     beforeCall({ label, pid, isOwn }) {
-      if (label !== stop) return Promise.resolve();
+      if (isThere || label !== stop) return Promise.resolve();
+      isThere = true;
+      const { promise: held, resolve: goOn } = Promise.withResolvers<void>();
       if (isOwn) {
         reject(new UsageError(`the target of ${scenario.name} makes the call of stop "${stop}" itself`));
-      } else work({ pid }).then(resolve, reject);
-      // Nothing of the scenario comes after it.
-      return Promise.withResolvers<void>().promise;
+      } else work({ pid, goOn }).then(resolve, reject);
+      return held;
     },
   });
   run(guest, scenario).then(({ findings }) => {
     const why = findings.map((finding) => `\n  ${findingText(finding)}`).join("");
-    reject(new ExpectedError(`${scenario.name} did not get to its stop "${stop}"${why}`));
-  }, reject);
+    if (!isThere) reject(new ExpectedError(`${scenario.name} did not get to its stop "${stop}"${why}`));
+  }, (error) => {
+    if (!isThere) reject(error);
+  });
   return await promise;
 }

@@ -10,6 +10,21 @@ interface Interrupt extends Disposable {
   readonly signal: AbortSignal;
 }
 
+let ctrlCIsForOthers = false;
+
+/** Does some work during which Ctrl-C is for another program at the terminal. */
+export async function withoutCtrlC<T>(work: Promise<T>): Promise<T> {
+  ctrlCIsForOthers = true;
+  const ignore = (): void => {};
+  Deno.addSignalListener("SIGINT", ignore);
+  try {
+    return await work;
+  } finally {
+    Deno.removeSignalListener("SIGINT", ignore);
+    ctrlCIsForOthers = false;
+  }
+}
+
 /**
  * Listens for Ctrl-C and its like, and for standard output that nobody reads any more; the second Ctrl-C ends the
  * process at once, as it would without us.
@@ -22,6 +37,7 @@ export function onInterrupt(terminal: Terminal): Interrupt {
     terminal.onBrokenPipe = undefined;
   };
   const listeners = new Map(INTERRUPT_SIGNALS.map((name) => [name, (): void => {
+    if (name === "SIGINT" && ctrlCIsForOthers) return;
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
     listeners.clear();
     terminal.note(`${name}: ending what runs; what is finished is kept. Once more ends at once.`);

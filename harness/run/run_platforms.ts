@@ -2,7 +2,8 @@
 
 import type { Scenario } from "../../lib/model/scenario.ts";
 import type { GuestPlan } from "./guest/plan_guest.ts";
-import { preparePlanned } from "./guest/prepare_guest.ts";
+import type { RunnerOptions } from "./case/scenario_runner.ts";
+import { type PreparedGuest, preparePlanned } from "./guest/prepare_guest.ts";
 import { Order, type Turn } from "./in_order.ts";
 import type { CatalogueOptions } from "./run_catalogue.ts";
 import { type RunObserver, runPlatform } from "./run_platform.ts";
@@ -16,6 +17,8 @@ interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "
   readonly history: ScenarioHistory;
   /** Options that name the kernels, for the commands that show a failure again. */
   readonly kernelOptions: readonly string[];
+  /** What is added to each scenario on a kernel. */
+  readonly runnerOf: (prepared: PreparedGuest) => RunnerOptions;
 }
 
 /**
@@ -24,7 +27,7 @@ interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "
  */
 export async function runPlatforms(
   plans: readonly GuestPlan[],
-  { report, scenariosOf, history, kernelOptions, ...options }: PlatformsOptions,
+  { report, scenariosOf, history, kernelOptions, runnerOf, ...options }: PlatformsOptions,
 ): Promise<void> {
   const order = new Order();
   const runs: Promise<void>[] = [];
@@ -37,7 +40,11 @@ export async function runPlatforms(
       report.beginPlatform({ ...prepared, name, kernelOptions }, heading);
       const rest = report.rest(name, scenariosOf(name));
       const times = timesOf(history, name);
-      const run = runPlatform(prepared, rest, reportInTurn(report, turn), { ...options, times })
+      const run = runPlatform(prepared, rest, reportInTurn(report, turn), {
+        ...options,
+        times,
+        ...runnerOf(prepared),
+      })
         .finally(turn.end);
       // Awaited below: the next kernel may take minutes until then.
       run.catch(() => {});

@@ -12,6 +12,9 @@ export class DeadlineError extends Error {
   }
 }
 
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Waits for some milliseconds. */
 export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -25,7 +28,7 @@ export function delay(ms: number): Promise<void> {
  */
 export async function withDeadline<T>(work: Promise<T>, ms: number, awaited: string): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new DeadlineError(awaited, ms)), ms);
+  const timer = setTimeout(() => reject(new DeadlineError(awaited, ms)), Math.min(ms, MAX_TIMER_MS));
   try {
     return await Promise.race([work, promise]);
   } finally {

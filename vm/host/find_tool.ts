@@ -10,6 +10,7 @@ const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "ccache": "ccache",
   "flex": "flex",
   "gcc": "gcc",
+  "gdb": "gdb",
   "ld": "binutils",
   "make": "make",
   "nice": "coreutils",

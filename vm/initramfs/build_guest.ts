@@ -13,22 +13,24 @@ export type GuestProgramArch = "x86_64" | "i386";
 
 /**
  * Programs that can be built from the sources in `vm/guest`. `agent-host` is the agent for tests without a
- * guest, `agent-hostile` one that misbehaves in it.
+ * guest, `agent-hostile` one that misbehaves in it; `target-symbols` is the target as gdb wants it.
  */
-type GuestProgram = "agent" | "target" | "agent-host" | "agent-hostile";
+type GuestProgram = "agent" | "target" | "target-symbols" | "agent-host" | "agent-hostile";
 
 /** Folders of `vm/guest` with the sources of a program. */
 const FOLDERS: Readonly<Record<GuestProgram, readonly string[]>> = {
   agent: ["common", "agent"],
   target: ["common", "target"],
+  "target-symbols": ["common", "target"],
   "agent-host": ["common", "agent", "testing"],
   "agent-hostile": ["common", "agent", "testing/hostile"],
 };
 
-/** What those for tests are compiled with, beside the rest. */
-const TEST_OPTIONS: Readonly<Partial<Record<GuestProgram, string>>> = {
+/** What some are compiled with, beside the rest. */
+const OWN_OPTIONS: Readonly<Partial<Record<GuestProgram, string>>> = {
   "agent-host": "-DCKPTEST_HOST_TEST",
   "agent-hostile": "-Wl,--wrap=command_run",
+  "target-symbols": "-g",
 };
 
 const WARNINGS = [
@@ -62,7 +64,6 @@ const LINK = [
   "-Wl,--build-id=none",
   "-Wl,-z,noseparate-code",
   "-Wl,-z,noexecstack",
-  "-Wl,--strip-all",
 ];
 /** Where the programs are linked to: addresses are part of what a checkpoint holds. */
 const TEXT_ADDRESS: Record<GuestProgramArch, string> = { x86_64: "0x400000", i386: "0x08048000" };
@@ -102,7 +103,8 @@ export function guestCompileCommand(
     ...WARNINGS,
     ...LINK,
     `-Wl,-Ttext-segment=${TEXT_ADDRESS[arch]}`,
-    ...[TEST_OPTIONS[program] ?? []].flat(),
+    ...program === "target-symbols" ? [] : ["-Wl,--strip-all"],
+    ...[OWN_OPTIONS[program] ?? []].flat(),
     ...sources.filter((path) => path.endsWith(".c")).toSorted(),
     // Divisions of 64 bits on i386.
     "-lgcc",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readElf } from "../host/elf_file.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { walk } from "@std/fs";
 import { dirname, join, relative } from "@std/path";
@@ -92,5 +93,19 @@ Deno.test("guestCompileCommand() names every source file of the tree in some pro
   for await (const { path } of walk(GUEST_SOURCES, { exts: [".c"] })) {
     const name = relative(GUEST_SOURCES, path);
     assert(commands.includes(`${GUEST_SOURCES}/${name}`), `${name} is compiled`);
+  }
+});
+
+Deno.test("the target for gdb is the one that runs, with its symbols", async () => {
+  for (const arch of ["x86_64", "i386"] as const) {
+    const [plain, symbols] = await Promise.all((["target", "target-symbols"] as const).map(async (name) => {
+      const bytes = await Deno.readFile(await buildGuestProgram(name, arch));
+      return { length: bytes.length, loaded: readElf(bytes, name).loaded.filter((one) => one.isExecutable) };
+    }));
+    assert(symbols!.length > plain!.length);
+    assertEquals(symbols!.loaded.map(({ address }) => address), plain!.loaded.map(({ address }) => address));
+    // What is behind the ELF header, which tells where the symbols are.
+    const codeOf = ({ loaded }: typeof plain & object) => loaded.map(({ bytes }) => bytes.slice(64));
+    assertEquals(codeOf(symbols!), codeOf(plain!));
   }
 });

@@ -20,6 +20,8 @@ export interface QemuOptions {
     control: string;
     data: string;
     console: string;
+    /** Of QEMU's own, as {@linkcode Qmp} speaks. */
+    monitor: string;
     /** For a terminal of the guest's, /dev/hvc0, which only `virtio` guests can have. */
     terminal?: string;
   };
@@ -37,6 +39,8 @@ export interface QemuOptions {
   share?: string;
   /** Whether the guest may mount all files of the host by 9p and read them, as far as the user may. */
   hostFiles?: boolean;
+  /** Path of a UNIX socket on which QEMU listens for gdb. */
+  gdbSocket?: string;
 }
 
 /** Name of the QEMU program that runs all our kernels. */
@@ -99,6 +103,10 @@ export function qemuArguments(options: QemuOptions): string[] {
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...socket("control", sockets.control),
     ...socket("data", sockets.data),
+    ...[...socket("monitor", sockets.monitor), "-mon", "chardev=monitor,mode=control"],
+    ...options.gdbSocket === undefined
+      ? []
+      : ["-gdb", `unix:path=${escapeValue(options.gdbSocket)},server=on,wait=off`],
     ...isSerial ? [] : VIRTIO_PORTS,
     ...sockets.terminal === undefined ? [] : [
       ...socket("terminal", sockets.terminal),
@@ -131,7 +139,9 @@ export function standaloneArguments(args: readonly string[]): string[] {
   const values = new Map([["chardev:console", "mon:stdio"]]);
   const pairs = args.map((arg, index) => [args[index - 1] ?? "", arg] as const);
   const isShared = (arg: string) => arg.startsWith("local,id=share,") || arg.includes("fsdev=share");
+  const isOurs = (arg: string | undefined) => arg === "-gdb" || arg === "-mon";
   return pairs.flatMap(([option, arg], index) => {
+    if (isOurs(arg) || isOurs(option)) return [];
     if (isShared(arg) || isShared(args[index + 1] ?? "")) return [];
     const [kind, id] = arg.split(",", 2);
     if (option !== "-chardev" || kind !== "socket") return [values.get(arg) ?? arg];

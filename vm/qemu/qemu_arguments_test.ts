@@ -12,7 +12,7 @@ const OPTIONS: QemuOptions = {
   accelerator: "tcg",
   kernel: "/k/vmlinux",
   initrd: "/k/initrd",
-  sockets: { control: "/s/control", data: "/s/data", console: "/s/console" },
+  sockets: { control: "/s/control", data: "/s/data", console: "/s/console", monitor: "/s/monitor" },
 };
 
 /** The value after an option; the option must occur once. */
@@ -67,14 +67,17 @@ Deno.test("qemuArguments() connects out to every socket, with commas in paths do
   assertEquals(chardevs, [
     "socket,id=control,path=/s/control,server=off",
     "socket,id=data,path=/s/data,server=off",
+    "socket,id=monitor,path=/s/monitor,server=off",
     "socket,id=console,path=/a,,b/console,server=off,mux=on",
   ]);
 });
 
 Deno.test("standaloneArguments() have the console on the terminal, and need nothing of a harness", () => {
-  const sockets = { control: "/s/control", data: "/s/data", console: "/s/console" };
+  const { sockets } = OPTIONS;
   for (const channel of ["virtio", "serial"] as const) {
-    const args = standaloneArguments(qemuArguments({ ...OPTIONS, sockets, channel, share: "/share" }));
+    const args = standaloneArguments(
+      qemuArguments({ ...OPTIONS, sockets, channel, share: "/share", gdbSocket: "/s/g" }),
+    );
     const serial = args.flatMap((arg, index) => arg === "-serial" ? [args[index + 1]] : []);
     assertEquals(serial[0], "mon:stdio");
     assertEquals(args.filter((arg) => arg.includes("/s/") || arg.includes("share") || arg === "-fsdev"), []);

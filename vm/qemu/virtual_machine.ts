@@ -5,18 +5,28 @@ import { ConsoleLog } from "./console_log.ts";
 import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
+import { Qmp } from "./qmp.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
 import { baseEnvironment } from "../host/run_command.ts";
 import { makeTempDirectory } from "../host/temp_directory.ts";
 
 /** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
-export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share"> {
+export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share" | "gdbSocket"> {
   /** Whether the guest gets a directory of the host, which is made for it and goes with it. */
   shares?: boolean;
   /** Whether it gets a terminal, {@linkcode VirtualMachine.terminal}. */
   hasTerminal?: boolean;
+  /** Whether gdb may attach to it, at {@linkcode VirtualMachine.gdbSocket}. */
+  takesGdb?: boolean;
   /** Time that QEMU has to connect to all sockets, in milliseconds. */
   startDeadlineMs?: number;
+}
+
+/** Directories that go with a guest. */
+interface OwnFiles {
+  readonly share: string | undefined;
+  /** Of the socket on which QEMU listens. */
+  readonly gdb: string | undefined;
 }
 
 type Listeners = ReadonlyMap<keyof Connections, Deno.UnixListener>;
@@ -63,8 +73,9 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #listeners = new Set<AccidentListener>();
   #happened: Accident | undefined;
-  readonly #share: string | undefined;
+  readonly #own: OwnFiles;
   readonly #conns: Partial<Connections> = {};
+  #monitor: Qmp | undefined;
   #consoleEnd: Promise<void> = Promise.resolve();
   #exit: QemuExit | undefined;
   #closing: Promise<void> | undefined;
@@ -72,11 +83,11 @@ export class VirtualMachine implements AsyncDisposable {
   /**
    * For {@linkcode startVirtualMachine}. `setpriv` has the kernel kill QEMU when the thread that started it ends.
    *
-   * @param share a directory that goes with the guest
+   * @param own what goes with the guest
    */
-  constructor(argv: readonly string[], share: string | undefined) {
+  constructor(argv: readonly string[], own: OwnFiles) {
     this.argv = argv;
-    this.#share = share;
+    this.#own = own;
     this.#child = new Deno.Command("setpriv", {
       args: ["--pdeathsig", "KILL", ...argv],
       clearEnv: true,
@@ -114,6 +125,16 @@ export class VirtualMachine implements AsyncDisposable {
   /** The other end of the guest's /dev/hvc0, where it has one. */
   get terminal(): Deno.Conn | undefined {
     return this.#conns.terminal;
+  }
+
+  /** Where gdb can attach, where it was asked for. */
+  get gdbSocket(): string | undefined {
+    return this.#own.gdb && join(this.#own.gdb, "gdb");
+  }
+
+  /** QEMU itself. */
+  get monitor(): Qmp {
+    return this.#monitor ??= new Qmp(this.#conns.monitor!);
   }
 
   get pid(): number {
@@ -174,7 +195,7 @@ export class VirtualMachine implements AsyncDisposable {
     await withDeadline(this.exited, QUIT_MS, "QEMU's end").catch(() => this.#kill("SIGKILL"));
     await this.exited;
     for (const conn of Object.values(this.#conns)) conn.close();
-    if (this.#share !== undefined) await Deno.remove(this.#share, { recursive: true });
+    await removeFiles(this.#own);
   }
 
   #kill(signal: Deno.Signal): void {
@@ -241,11 +262,15 @@ export class VirtualMachine implements AsyncDisposable {
 export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
   const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
   await requireTools(["setpriv", program]);
-  const share = options.shares ? await makeTempDirectory("ckptest-share-") : undefined;
+  const own: OwnFiles = {
+    share: options.shares ? await makeTempDirectory("ckptest-share-") : undefined,
+    gdb: options.takesGdb ? await makePrivateDirectory() : undefined,
+  };
   const directory = await makePrivateDirectory();
   const pathOf = (name: string) => join(directory, name);
   const sockets = {
     ...{ control: pathOf("control"), data: pathOf("data"), console: pathOf("console") },
+    monitor: pathOf("monitor"),
     ...options.hasTerminal ? { terminal: pathOf("terminal") } : {},
   };
   const listeners: Listeners = new Map(
@@ -255,18 +280,24 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   );
   let machine: VirtualMachine | undefined;
   try {
-    const more = { sockets, ...share === undefined ? {} : { share } };
-    machine = new VirtualMachine([program, ...qemuArguments({ ...options, ...more })], share);
+    const { share, gdb } = own;
+    const more = { ...share && { share }, ...gdb && { gdbSocket: join(gdb, "gdb") } };
+    machine = new VirtualMachine([program, ...qemuArguments({ ...options, sockets, ...more })], own);
     await machine.connect(listeners, startDeadlineMs);
     return machine;
   } catch (error) {
-    await machine?.close();
+    if (machine) await machine.close();
+    else await removeFiles(own);
     throw error;
   } finally {
     // Both ends are connected: neither the listeners nor the files are needed any more.
     for (const listener of listeners.values()) listener.close();
     await Deno.remove(directory, { recursive: true });
   }
+}
+
+async function removeFiles({ share, gdb }: OwnFiles): Promise<void> {
+  for (const path of [share, gdb]) if (path !== undefined) await Deno.remove(path, { recursive: true });
 }
 
 /** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */

@@ -18,6 +18,7 @@ import {
   USER_KERNEL_OPTIONS,
   userKernelOptions,
 } from "../shared_options.ts";
+import { waitForGdb } from "../../inspect/gdb_command.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { FailureLimit } from "../../run/failure_limit.ts";
 import { GuestSlots } from "../../run/guest_slots.ts";
@@ -46,6 +47,7 @@ export const runCommand: Command = defineCommand({
     wholeNumber(1, 64),
     "how many guests run side by side; as many as there are processors by default",
   ),
+  gdb: flag("wait before each checkpoint until gdb has attached and goes on; says how to attach"),
   ...RUN_OUT_OPTIONS,
   bisectStatus: flag("status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran"),
   failure: values(
@@ -55,7 +57,8 @@ export const runCommand: Command = defineCommand({
 }, {
   about: "build what changed, boot guests, run the scenarios and judge every image",
   async run(options, { args, terminal, signal }) {
-    const { filter, scenario: files, arch, flavour, series, accel, repeat, out, resume, failure } = options;
+    const { filter, scenario: files, arch, flavour, series, accel, repeat, out, resume, failure, gdb } =
+      options;
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
     }
@@ -81,7 +84,10 @@ export const runCommand: Command = defineCommand({
     if (user.kernelFile !== undefined && platforms.length > 1) {
       throw new UsageError(`option --bzimage takes one kernel: name its platform with --arch`);
     }
-    const request = { ...user, source, scenarios, terminal, signal, accelerator: accel };
+    if (gdb && platforms.length > 1) {
+      throw new UsageError("option --gdb takes one platform: name it with --arch");
+    }
+    const request = { ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb };
     const plans = await planGuests(platforms, request);
     const report = await RunReport.open({
       ...{ directory: out, terminal, task: ["test:qemu"], args: argsToResume(args), resume },
@@ -92,8 +98,9 @@ export const runCommand: Command = defineCommand({
     const limit = options.bail === undefined ? undefined : new FailureLimit(options.bail);
     const result = await report.during(signal, async () => {
       await runPlatforms(plans, {
-        ...{ report, scenariosOf, history, repeat, limit },
-        slots: new GuestSlots(options.jobs ?? navigator.hardwareConcurrency),
+        ...{ report, scenariosOf, history, limit, repeat: gdb ? 0 : repeat },
+        slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
+        runnerOf: (prepared) => gdb ? { beforeCall: waitForGdb(prepared, terminal) } : {},
         kernelOptions: optionArgs(options, {
           ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS },
         }),

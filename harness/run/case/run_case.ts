@@ -38,9 +38,15 @@ const TARGET_DEADLINE_MS = 60_000;
 
 /** What is done where a target has stopped, before its checkpoint; it may take any time. */
 export interface BeforeCall {
-  readonly beforeCall?:
-    | ((stop: { label: string; pid: number; isOwn: boolean }) => Promise<void>)
-    | undefined;
+  readonly beforeCall?: ((stop: StoppedAt) => Promise<void>) | undefined;
+}
+
+/** Where a target has stopped. */
+export interface StoppedAt {
+  readonly label: string;
+  readonly pid: number;
+  /** Whether it has made the call itself by then. */
+  readonly isOwn: boolean;
 }
 
 /** How a compiled scenario is carried out in a guest. */

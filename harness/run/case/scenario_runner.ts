@@ -13,14 +13,16 @@ import { withPageLeakCheck } from "../../check/leaks/page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
 import type { CaseOutcome, GuestKernel, SecondCheck } from "./observe_checkpoint.ts";
-import { type CaseOptions, runCase } from "./run_case.ts";
+import { type CaseOptions, runCase, type StoppedAt } from "./run_case.ts";
 import { runProgram } from "./run_program.ts";
 import { HarnessFault } from "../scenario_result.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";
 import { runRace } from "./run_race.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
-export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint" | "beforeCall"> {
+export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
+  /** What is done in a guest where a target has stopped, before its checkpoint; it may take any time. */
+  readonly beforeCall?: ((stop: StoppedAt, guest: Guest) => Promise<void>) | undefined;
   /** A second check of every stop, in place of the one that a scenario names. */
   readonly secondCheck?: (guest: Guest) => SecondCheck;
 }
@@ -40,7 +42,7 @@ export function scenarioRunner(
     return await keepAnswers(guest, (kept) => runOne(kept, scenario, kernel));
   };
   const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
-    const { beforeCall } = options;
+    const beforeCall = (stop: StoppedAt) => options.beforeCall?.(stop, guest) ?? Promise.resolve();
     const withGcore: SecondCheck = ({ raw: { pid }, image }) => checkWithGcore(guest.agent, { pid, image });
     const secondCheck = options.secondCheck?.(guest) ??
       (scenario.judge === "gcore" ? withGcore : undefined);

@@ -17,8 +17,17 @@ export interface Guest extends AsyncDisposable {
   readonly console: Pick<ConsoleLog, "offset" | "start" | "text" | "grown">;
   /** The host's end of its terminal, where it was asked for and can be. */
   readonly terminal?: Deno.Conn | undefined;
+  /** Where gdb can attach, where it was asked for. */
+  readonly debug?: GuestDebug | undefined;
   /** Settles when the guest has ended and its console is read to the end; never rejects. */
   readonly ended: Promise<unknown>;
+}
+
+/** A guest's end for gdb. */
+export interface GuestDebug {
+  readonly socket: string;
+  /** Waits until gdb has attached, which stops the guest, and lets it go on. */
+  continued(): Promise<void>;
 }
 
 /** Names of bulk answers and their bytes. */

@@ -25,6 +25,8 @@ export interface GuestRequest extends BuildRequest {
   readonly hostFiles?: boolean;
   /** Whether it has a terminal, beside the console. */
   readonly hasTerminal?: boolean;
+  /** Whether gdb may attach to it. */
+  readonly takesGdb?: boolean;
   readonly memoryMiB?: number | undefined;
   /** Processors of the guest; as its kernel's flavour has them by default. */
   readonly cpus?: number | undefined;

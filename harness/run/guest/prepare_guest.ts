@@ -9,7 +9,7 @@ import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
-import { defaultCpu } from "../../../vm/qemu/qemu_arguments.ts";
+import { defaultCpu, QEMU_PROGRAM } from "../../../vm/qemu/qemu_arguments.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
@@ -44,6 +44,8 @@ export interface PreparedGuest {
   readonly self: boolean;
   /** What was built; undefined for a kernel that was given as a file. */
   readonly build: KernelBuild | undefined;
+  /** With symbols; undefined for a kernel that was given as a file and has none. */
+  readonly vmlinux: string | undefined;
   readonly acceleratorReason: string;
   readonly checkpointNr: number;
   /** The revision of its images, where the kernel was asked. */
@@ -96,10 +98,16 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       initrd,
       memoryMiB: request.memoryMiB ?? memory >> 20,
       cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
-      append: [...FLAVOURS[platform.flavour].parameters, ...request.append ?? [], ...append],
+      append: [
+        ...FLAVOURS[platform.flavour].parameters,
+        ...request.takesGdb ? ["nokaslr"] : [],
+        ...request.append ?? [],
+        ...append,
+      ],
       cpu: [defaultCpu(accelerator), platform.cpu ?? []].flat().join(),
       hostFiles,
       channel,
+      ...request.takesGdb ? { takesGdb: true, program: gdbProgram(platform) } : {},
       hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
@@ -129,6 +137,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     ],
     self,
     build,
+    vmlinux: build?.vmlinux ?? user?.vmlinux,
     acceleratorReason: `${accelerator}: ${reason}`,
     checkpointNr: numbers[platform.kernel === "x86_64" ? "x86_64" : "i386"],
     revision,
@@ -143,6 +152,11 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     startGuest,
     signal,
   };
+}
+
+/** gdb does not take a 32-bit kernel on the QEMU that runs all. */
+function gdbProgram({ kernel }: Platform): string {
+  return kernel === "x86_64" ? QEMU_PROGRAM : "qemu-system-i386";
 }
 
 /** A target as text, to be compared. */

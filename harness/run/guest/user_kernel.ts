@@ -16,6 +16,8 @@ export interface UserKernelFile extends Pick<KernelFile, "release" | "config"> {
   /** The platform, of the series whose model judges the kernel. */
   readonly platform: Platform;
   readonly channel: GuestChannel;
+  /** The file itself, where it is one that has symbols. */
+  readonly vmlinux: string | undefined;
   /** What the user should know: which channel and why. */
   readonly notes: readonly string[];
 }
@@ -67,7 +69,8 @@ export async function examineKernelFile(question: UserKernelRequest): Promise<Us
     : [];
   const { series } = modelSeries(release);
   const named = withSeries({ ...platform, name: platform.name.split("@")[0]! }, series);
-  return { platform: named, release, config, channel, notes };
+  const vmlinux = file.format === "vmlinux" ? path : undefined;
+  return { platform: named, release, config, channel, vmlinux, notes };
 }
 
 /** What a kernel may be built for, by its configuration or its header. */

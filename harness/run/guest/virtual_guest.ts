@@ -14,7 +14,7 @@ import {
 import type { Terminal } from "../../report/terminal.ts";
 import { withDrainedConsole } from "../../triage/log_reader.ts";
 import type { Platform } from "../platform.ts";
-import type { Guest } from "./guest.ts";
+import type { Guest, GuestDebug } from "./guest.ts";
 
 /** MiB; guests that run programs have more. */
 export const SCENARIO_MEMORY_MIB = 256;
@@ -23,6 +23,9 @@ const SLOW_BOOT_MS = 3000;
 
 /** How many times longer everything but the boot may take over a serial line: it carries some 100 KiB a second. */
 const SERIAL_SLOWDOWN = 30;
+
+/** The same where somebody at gdb may stop the guest for hours. */
+const GDB_PATIENCE = 1e6;
 
 /** A guest in QEMU. */
 export interface VirtualGuest extends Guest {
@@ -47,7 +50,8 @@ export async function startVirtualGuest(
   signal?.addEventListener("abort", end);
   machine.exited.then(() => signal?.removeEventListener("abort", end));
   if (signal?.aborted) end();
-  const bootDeadlineMs = BOOT_DEADLINE_MS * FLAVOURS[flavour].slowdown;
+  const patience = FLAVOURS[flavour].slowdown * (machineOptions.takesGdb ? GDB_PATIENCE : 1);
+  const bootDeadlineMs = BOOT_DEADLINE_MS * patience;
   const notice = setTimeout(() => {
     const limit = `${bootDeadlineMs / 1000} s at most`;
     terminal.status(
@@ -58,7 +62,7 @@ export async function startVirtualGuest(
     const session = await AgentSession.connect(linkOf(machine, channel), {
       bootDeadlineMs,
       maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? SCENARIO_MEMORY_MIB),
-      slowdown: FLAVOURS[flavour].slowdown * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
+      slowdown: patience * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
     if (FLAVOURS[flavour].hasDebugfs) {
       await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
@@ -66,6 +70,7 @@ export async function startVirtualGuest(
     return {
       ...{ machine, agent: session, console: machine.console, ended: machine.exited },
       terminal: machine.terminal,
+      debug: debugOf(machine),
       bootMilliseconds: performance.now() - begin,
       command: shellJoin(standaloneArguments(machine.argv)),
       [Symbol.asyncDispose]: () => machine.close(),
@@ -79,6 +84,14 @@ export async function startVirtualGuest(
   } finally {
     clearTimeout(notice);
   }
+}
+
+function debugOf(machine: VirtualMachine): GuestDebug | undefined {
+  const { gdbSocket: socket } = machine;
+  const wait = { awaited: "gdb to attach and go on", deadlineMs: Infinity };
+  return socket === undefined
+    ? undefined
+    : { socket, continued: () => machine.waitFor(wait, machine.monitor.event("RESUME")) };
 }
 
 /** An image can be as large as the guest's memory. Those of scenarios are far smaller: what is larger is a flood. */

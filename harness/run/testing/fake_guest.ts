@@ -53,7 +53,14 @@ export function fakePrepared(
   signal: AbortSignal | undefined = undefined,
 ): PreparedGuest {
   return {
-    ...{ platform: PLATFORMS[0]!, kernelName: "Linux 6.1.0", notes: [], self: false, build: undefined },
+    ...{
+      platform: PLATFORMS[0]!,
+      kernelName: "Linux 6.1.0",
+      notes: [],
+      self: false,
+      build: undefined,
+      vmlinux: undefined,
+    },
     ...{ acceleratorReason: "none: nothing runs", checkpointNr: compileTarget.checkpointNr, compileTarget },
     revision: undefined,
     ...{ compiled: new Map(), filesOf: new Map(), skipReason: () => undefined },

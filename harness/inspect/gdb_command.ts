@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+
+import { UsageError } from "../../vm/host/errors.ts";
+import { buildGuestProgram } from "../../vm/initramfs/build_guest.ts";
+import { shellJoin } from "../../vm/host/shell_quote.ts";
+import type { Terminal } from "../report/terminal.ts";
+import type { StoppedAt } from "../run/case/run_case.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+
+/** The first function of the kernel code that a call gets to when all about its target is checked. */
+const BREAKPOINT = "do_checkpoint";
+
+/** Has each checkpoint wait for gdb, and tells how to attach it. */
+export function waitForGdb(
+  prepared: PreparedGuest,
+  terminal: Terminal,
+): (stop: StoppedAt, guest: Guest) => Promise<void> {
+  return async ({ label, pid, isOwn }, guest) => {
+    if (isOwn) return;
+    const command = shellJoin(await gdbCommand(prepared, guest));
+    terminal.note(
+      `process ${pid} is stopped: the checkpoint of "${label}" waits for gdb:\n  ${command}`,
+    );
+    await guest.debug?.continued();
+  };
+}
+
+/**
+ * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and goes on to
+ * the breakpoint: nothing makes the call before it goes on.
+ *
+ * @throws {UsageError} when there are no symbols of the kernel
+ */
+export async function gdbCommand(
+  { platform, vmlinux }: Pick<PreparedGuest, "platform" | "vmlinux">,
+  { debug }: Pick<Guest, "debug">,
+  more: readonly string[] = [],
+): Promise<readonly string[]> {
+  if (vmlinux === undefined) {
+    throw new UsageError("gdb needs symbols: give --bzimage a vmlinux as the linker left it");
+  }
+  const symbols = await buildGuestProgram("target-symbols", platform.target);
+  const commands = [
+    `add-symbol-file ${symbols}`,
+    `target remote ${debug!.socket}`,
+    `break ${BREAKPOINT}`,
+    "continue",
+  ];
+  // No questions: the answer to each would be yes.
+  const quiet = ["-q", "-iex", "set confirm off", "-iex", "set pagination off"];
+  return ["gdb", ...quiet, vmlinux, ...commands.flatMap((command) => ["-ex", command]), ...more];
+}
