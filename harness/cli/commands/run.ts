@@ -27,12 +27,12 @@ import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatforms } from "../../run/run_platforms.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writePage } from "../../report/html_report.ts";
+import { watchCommand } from "../../run/watch_command.ts";
 import { readSplatAllowlist } from "../../triage/splat_allowlist.ts";
 
 const DEFAULT_PLATFORMS = "x86_64,i386";
 
-/** `run`: the catalogue, on each kernel. */
-export const runCommand: Command = defineCommand({
+const OPTIONS = {
   ...FILTER_WORDS,
   scenario: values("FILE", "run that scenario file in place of the catalogue"),
   ...ARCH_OPTION,
@@ -40,6 +40,7 @@ export const runCommand: Command = defineCommand({
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
   ...USER_KERNEL_OPTIONS,
+  watch: flag("run again with each edit of a source: what failed first; keys say more"),
   failed: flag("only what failed on its platform when it ran last"),
   bail: value(wholeNumber(1, 1000), "begin no scenario any more when N have failed"),
   repeat: value(wholeNumber(0, 100), "how often what failed is run again alone; once, twice after a splat"),
@@ -54,13 +55,25 @@ export const runCommand: Command = defineCommand({
     "TEXT",
     "with it, only a failure with TEXT in a finding's id or a complaint's title is bad",
   ),
-}, {
+};
+
+/** `run`: the catalogue, on each kernel. */
+export const runCommand: Command = defineCommand(OPTIONS, {
   about: "build what changed, boot guests, run the scenarios and judge every image",
   async run(options, { args, terminal, signal }) {
     const { filter, scenario: files, arch, flavour, series, accel, repeat, out, resume, failure, gdb } =
       options;
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
+    }
+    if (options.watch) {
+      if (resume) throw new UsageError("option --watch does not go with --resume");
+      const programStatus = await watchCommand({
+        ...{ filter, terminal, signal },
+        files: [...files, ...options.kernelTree === undefined ? [] : [options.kernelTree]],
+        argsOf: (run) => ["run", ...optionArgs({ ...options, ...run, watch: false }, OPTIONS)],
+      });
+      return { programStatus };
     }
     // A list that is wrong ends the run before anything is built.
     await readSplatAllowlist();
