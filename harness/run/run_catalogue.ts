@@ -25,6 +25,8 @@ export interface CatalogueOptions extends GuestRunnerOptions {
   /** What the scenarios took before. */
   readonly times?: ScenarioTimes | undefined;
   readonly limit?: FailureLimit | undefined;
+  /** Whether each scenario has a guest of its own. */
+  readonly isolate?: boolean | undefined;
 }
 
 /**
@@ -85,9 +87,13 @@ class CatalogueRun {
     try {
       await using runner = new GuestRunner(this.#options, this.#known);
       for (let turn; (turn = this.#next());) {
-        if (await runner.run(turn)) continue;
-        this.#queue.putBack(turn.scenario);
-        break;
+        if (!await runner.run(turn)) {
+          this.#queue.putBack(turn.scenario);
+          break;
+        }
+        if (!this.#options.isolate) continue;
+        await runner.finish();
+        await runner[Symbol.asyncDispose]();
       }
       await runner.finish();
     } catch (error) {

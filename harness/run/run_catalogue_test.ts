@@ -528,6 +528,22 @@ Deno.test("runCatalogue() begins no scenario any more once enough have failed", 
   }
 });
 
+Deno.test("runCatalogue() gives each scenario a guest of its own where that is wanted, and checks each", async () => {
+  let checks = 0;
+  const { results, started, open } = await run(["a", "unfit", "b", "c"], (name, time, guest) => {
+    if (name === "b" && time === 1) guest.print(warning("f"));
+    return CLEAN;
+  }, { isolate: true, repeat: 1, finalCheck: () => (checks++, Promise.resolve("")) });
+  assertEquals(results.map(({ scenario, status }) => [scenario, status]), [
+    ["a", "pass"],
+    ["unfit", "skip"],
+    ["b", "fail"],
+    ["c", "pass"],
+  ]);
+  // One for the failure to be run again.
+  assertEquals([started, open, checks], [4, 0, 2]);
+});
+
 Deno.test("isClean() is false for a case without images and for an unexplained byte", () => {
   assertEquals(isClean(CLEAN), true);
   assertEquals(isClean({ findings: [], stops: [] }), false);

@@ -14,7 +14,7 @@ import { overlayNamer, readOverlay } from "../../vm/kernel/source/kernel_overlay
 import { splatDecoder } from "../triage/decode_frames.ts";
 
 interface PlatformRunOptions
-  extends RunnerOptions, Pick<CatalogueOptions, "repeat" | "slots" | "times" | "limit"> {
+  extends RunnerOptions, Pick<CatalogueOptions, "repeat" | "slots" | "times" | "limit" | "isolate"> {
   /** Done with each guest before it ends, unless it was lost. */
   readonly atGuestEnd?: (guest: Guest) => Promise<void>;
 }
@@ -27,7 +27,7 @@ export async function runPlatform(
   prepared: PreparedGuest,
   scenarios: readonly Scenario[],
   report: RunObserver,
-  { atGuestEnd, repeat, slots, times, limit, ...options }: PlatformRunOptions = {},
+  { atGuestEnd, repeat, slots, times, limit, isolate, ...options }: PlatformRunOptions = {},
 ): Promise<void> {
   const { startGuest } = prepared;
   const { name, flavour } = prepared.platform;
@@ -43,7 +43,7 @@ export async function runPlatform(
     startGuest: atGuestEnd ? beforeGuestEnds(startGuest, atGuestEnd) : startGuest,
     runScenario: scenarioRunner(prepared, options),
     skipReason: prepared.skipReason,
-    ...{ repeat, slots, times, limit },
+    ...{ repeat, slots, times, limit, isolate },
     signal: prepared.signal,
     allowed: (splat) => allowedBy(splat, allowlist, kernelOf(prepared)),
     decode: vmlinux === undefined ? undefined : splatDecoder(vmlinux, nameSources),

@@ -10,7 +10,7 @@ import { type RunObserver, runPlatform } from "./run_platform.ts";
 import type { RunReport } from "./run_report.ts";
 import { type ScenarioHistory, timesOf } from "./scenario_history.ts";
 
-interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "limit"> {
+interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "limit" | "isolate"> {
   readonly report: RunReport;
   /** The scenarios of a platform. */
   readonly scenariosOf: (platform: string) => readonly Scenario[];

@@ -3,7 +3,7 @@
 import { EXIT_STATUS } from "../../vm/host/errors.ts";
 
 /** What happens while runs are watched: a key is pressed, a source is edited, or the end is asked for. */
-export type WatchEvent = { readonly key: string } | { readonly edited: string } | "end";
+type WatchEvent = { readonly key: string } | { readonly edited: string } | "end";
 
 /** Which run is started. */
 export interface WatchedRun {

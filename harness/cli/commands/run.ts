@@ -43,6 +43,7 @@ const OPTIONS = {
   watch: flag("run again with each edit of a source: what failed first; keys say more"),
   failed: flag("only what failed on its platform when it ran last"),
   bail: value(wholeNumber(1, 1000), "begin no scenario any more when N have failed"),
+  isolate: flag("a fresh guest for every scenario"),
   repeat: value(wholeNumber(0, 100), "how often what failed is run again alone; once, twice after a splat"),
   jobs: value(
     wholeNumber(1, 64),
@@ -111,7 +112,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     const limit = options.bail === undefined ? undefined : new FailureLimit(options.bail);
     const result = await report.during(signal, async () => {
       await runPlatforms(plans, {
-        ...{ report, scenariosOf, history, limit, repeat: gdb ? 0 : repeat },
+        ...{ report, scenariosOf, history, limit, isolate: options.isolate, repeat: gdb ? 0 : repeat },
         slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
         runnerOf: (prepared) => gdb ? { beforeCall: waitForGdb(prepared, terminal) } : {},
         kernelOptions: optionArgs(options, {
