@@ -8,7 +8,18 @@ import { KERNEL_FLAVOURS } from "../../vm/kernel/config/kernel_flavour.ts";
 import { isFilter, SCENARIO_DIRECTORY } from "../run/catalogue.ts";
 import type { GuestRequest } from "../run/guest/plan_guest.ts";
 import { parsePlatforms, type Platform } from "../run/platform.ts";
-import { existing, flag, kindOf, oneOf, type OptionValues, value, values, valuesOrWords } from "./options.ts";
+import { parseBytes } from "../run/quantity.ts";
+import {
+  existing,
+  flag,
+  kindOf,
+  oneOf,
+  type OptionValues,
+  value,
+  values,
+  valuesOrWords,
+  wholeNumber,
+} from "./options.ts";
 
 const FILTER_HELP = "only the scenario of that name, or those whose names contain TEXT or match /TEXT/";
 const FILTER = {
@@ -115,8 +126,32 @@ export function kernelSourceOption(
 /** What a command line says of a user kernel: one that the project does not make itself. */
 type UserKernel = Pick<
   GuestRequest,
-  "kernelFile" | "configFile" | "syscall" | "channel" | "self" | "dialect"
+  "kernelFile" | "configFile" | "moreOptions" | "syscall" | "channel" | "self" | "dialect"
 >;
+
+const MEMORY = kindOf({
+  ...{ metavar: "SIZE", what: "a size from 64M to 1T" },
+  parse: (text) => memoryMiB(text) && text,
+});
+
+/** Options of the machine that a kernel is booted on. */
+export const MACHINE_OPTIONS = {
+  append: values("ARG", "a kernel parameter, behind those of every guest"),
+  cpus: value(wholeNumber(1, 64), "processors of the guest; more than one needs a kernel with CONFIG_SMP"),
+  memory: value(MEMORY, "memory of the guest, as its scenarios and its kernel need by default"),
+};
+
+/** What {@linkcode MACHINE_OPTIONS} ask for. */
+export function machineRequest(
+  { append, cpus, memory }: OptionValues<typeof MACHINE_OPTIONS>,
+): Pick<GuestRequest, "append" | "cpus" | "memoryMiB"> {
+  return { append, ...cpus && { cpus }, ...memory && { memoryMiB: memoryMiB(memory) } };
+}
+
+function memoryMiB(text: string): number | undefined {
+  const size = Math.floor((parseBytes(text) ?? 0) / 2 ** 20);
+  return size >= 64 && size <= 2 ** 20 ? size : undefined;
+}
 
 const SYSCALL_MAX = 1023;
 const SYSCALL = kindOf({
@@ -125,12 +160,18 @@ const SYSCALL = kindOf({
   parse: (text) => parseSyscallNumbers(text) && text,
 });
 
+const KCONFIG_OPTION = kindOf({
+  ...{ metavar: "OPTION", what: "CONFIG_X=VALUE, such as CONFIG_KASAN=y or CONFIG_KSM=n" },
+  parse: (text) => /^CONFIG_[A-Z0-9_a-z]+=\S+$/.test(text) ? text : undefined,
+});
+
 /** Options of a kernel that is built as the user wants it. */
 export const BUILT_KERNEL_OPTIONS = {
   kernelConfig: value(
     existing("FILE", "a .config that is there", (path) => Deno.statSync(path).isFile),
     "a whole .config for the kernel that is built, in place of the project's",
   ),
+  kconfigAdd: values(KCONFIG_OPTION, "an option of the kernel that is built, over all others"),
   channel: value(
     oneOf(["virtio", "serial"]),
     "how the agent is reached; serial is slow, and needs no virtio",
@@ -151,16 +192,19 @@ export const ONE_KERNEL_OPTIONS = {
   ...TREE_OPTIONS,
   bzimage: USER_KERNEL_OPTIONS.bzimage,
   kernelConfig: USER_KERNEL_OPTIONS.kernelConfig,
+  kconfigAdd: USER_KERNEL_OPTIONS.kconfigAdd,
   syscall: USER_KERNEL_OPTIONS.syscall,
   dialect: USER_KERNEL_OPTIONS.dialect,
+  ...MACHINE_OPTIONS,
   ...ACCELERATOR_OPTION,
 };
 
 /** What {@linkcode ONE_KERNEL_OPTIONS} ask for. */
 export function oneKernelRequest(
   options: OptionValues<typeof ONE_KERNEL_OPTIONS>,
-): UserKernel & Pick<GuestRequest, "source" | "accelerator"> {
-  return { ...userKernelOptions(options), source: kernelSourceOption(options), accelerator: options.accel };
+): UserKernel & Partial<GuestRequest> {
+  const [source, accelerator] = [kernelSourceOption(options), options.accel];
+  return { ...userKernelOptions(options), ...machineRequest(options), source, accelerator };
 }
 
 /**
@@ -169,7 +213,7 @@ export function oneKernelRequest(
  * @throws {UsageError} naming options that do not fit together
  */
 export function userKernelOptions(
-  { bzimage, kernelConfig, syscall, channel, self = false, dialect }: Partial<
+  { bzimage, kernelConfig, kconfigAdd = [], syscall, channel, self = false, dialect }: Partial<
     OptionValues<typeof USER_KERNEL_OPTIONS>
   >,
 ): UserKernel {
@@ -178,8 +222,16 @@ export function userKernelOptions(
       "option --kernel-config is for a kernel that is built: it has no meaning with --bzimage",
     );
   }
+  if (bzimage !== undefined && kconfigAdd.length > 0) {
+    throw new UsageError(
+      "option --kconfig-add is for a kernel that is built: it has no meaning with --bzimage",
+    );
+  }
+  const named = kconfigAdd.map((option) => option.split("=", 1)[0]!);
+  const twice = named.find((name, index) => named.indexOf(name) < index);
+  if (twice !== undefined) throw new UsageError(`option --kconfig-add gives ${twice} a second time`);
   return {
-    ...{ kernelFile: bzimage, configFile: kernelConfig, channel, self, dialect },
+    ...{ kernelFile: bzimage, configFile: kernelConfig, moreOptions: kconfigAdd, channel, self, dialect },
     syscall: syscall === undefined ? undefined : parseSyscallNumbers(syscall),
   };
 }

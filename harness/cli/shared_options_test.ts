@@ -6,6 +6,8 @@ import { UsageError } from "../../vm/host/errors.ts";
 import {
   argsToResume,
   kernelSourceOption,
+  MACHINE_OPTIONS,
+  machineRequest,
   SOURCE_OPTIONS,
   USER_KERNEL_OPTIONS,
   userKernelOptions,
@@ -44,6 +46,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
   assertEquals(read(), {
     kernelFile: undefined,
     configFile: undefined,
+    moreOptions: [],
     syscall: undefined,
     channel: undefined,
     self: false,
@@ -52,6 +55,7 @@ Deno.test("userKernelOptions() reads file, numbers, channel and --self", () => {
   assertEquals(read("--bzimage", "b", "--syscall", "467", "--channel", "serial", "--self"), {
     kernelFile: resolve("b"),
     configFile: undefined,
+    moreOptions: [],
     syscall: { x86_64: 467, i386: 467 },
     channel: "serial",
     self: true,
@@ -69,11 +73,25 @@ Deno.test("userKernelOptions() says what an option takes and what was found", ()
     assertThrows(() => userKernelOptions(parse(...args)), UsageError, message);
   fails("--kernel cannot be used multiple times", "--bzimage", "a", "--kernel", "b");
   fails("no meaning with --bzimage", "--bzimage", "a", "--kernel-config", "deno.json");
+  fails("no meaning with --bzimage", "--bzimage", "a", "--kconfig-add", "CONFIG_A=y");
+  fails("--kconfig-add takes CONFIG_X=VALUE, such as CONFIG_KASAN=y", "--kconfig-add", "KASAN");
+  fails("gives CONFIG_A a second time", "--kconfig-add", "CONFIG_A=y", "--kconfig-add", "CONFIG_A=n");
   fails('option --channel takes virtio, serial: found "net"', "--channel", "net");
   fails('option --dialect takes port, v11: found "v12"', "--dialect", "v12");
   for (const text of ["0", "x", "1024", "arm=3", "i386=1,i386=2", "i386="]) {
     fails(`or x86_64=NR,i386=NR: found "${text}"`, "--syscall", text);
   }
+});
+
+Deno.test("machineRequest() reads parameters, processors and memory", () => {
+  const read = (...args: string[]) => machineRequest(parseArguments(optionsParser(MACHINE_OPTIONS), args));
+  assertEquals(read(), { append: [] });
+  const args = ["--append", "nopti", "--append", "loglevel=7", "--cpus", "2", "--memory", "1G"];
+  assertEquals(read(...args), { append: ["nopti", "loglevel=7"], cpus: 2, memoryMiB: 1024 });
+  for (const wrong of ["63M", "2T", "much", "-1"]) {
+    assertThrows(() => read("--memory", wrong), UsageError, `takes a size from 64M to 1T: found "${wrong}"`);
+  }
+  assertThrows(() => read("--cpus", "0"), UsageError, "option --cpus takes a whole number from 1 to 64");
 });
 
 Deno.test("optionArgs() gives everything that names the kernel, for another command line", () => {
@@ -87,6 +105,8 @@ Deno.test("optionArgs() gives everything that names the kernel, for another comm
     "--channel",
     "serial",
     "--as-is",
+    "--kconfig-add",
+    "CONFIG_A=y",
     "--self",
   ];
   assertEquals(

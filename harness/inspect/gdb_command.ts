@@ -27,15 +27,14 @@ export function waitForGdb(
 }
 
 /**
- * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and goes on to
- * the breakpoint: nothing makes the call before it goes on.
+ * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and goes on
+ * to the breakpoint: nothing makes the call before it goes on.
  *
  * @throws {UsageError} when there are no symbols of the kernel
  */
 export async function gdbCommand(
   { platform, vmlinux }: Pick<PreparedGuest, "platform" | "vmlinux">,
   { debug }: Pick<Guest, "debug">,
-  more: readonly string[] = [],
 ): Promise<readonly string[]> {
   if (vmlinux === undefined) {
     throw new UsageError("gdb needs symbols: give --bzimage a vmlinux as the linker left it");
@@ -49,5 +48,5 @@ export async function gdbCommand(
   ];
   // No questions: the answer to each would be yes.
   const quiet = ["-q", "-iex", "set confirm off", "-iex", "set pagination off"];
-  return ["gdb", ...quiet, vmlinux, ...commands.flatMap((command) => ["-ex", command]), ...more];
+  return ["gdb", ...quiet, vmlinux, ...commands.flatMap((command) => ["-ex", command])];
 }

@@ -74,6 +74,22 @@ Deno.test("shell says why it cannot get to a stop, and that a guest is lost", as
   assertStringIncludes(lost.stderr, "QEMU ended");
 });
 
+Deno.test("shell boots the machine that it is asked for", async () => {
+  const look = [
+    "--",
+    "sh",
+    "-c",
+    "cat /proc/cmdline; grep -c ^processor /proc/cpuinfo; grep MemTotal /proc/meminfo",
+  ];
+  const machine = ["--append", "loglevel=7", "--append", "ckptest.test=1", "--memory", "500M", "--cpus", "2"];
+  const { code, text, stderr } = await shell(["--arch", "x86_64-smp", ...machine, ...look]);
+  assertEquals(code, 0, stderr);
+  assertMatch(text, / loglevel=7 ckptest.test=1 .*\n2\nMemTotal: +4[89]\d{4} kB\n$/);
+  const up = await shell(["--cpus", "2", ...look]);
+  assertEquals([up.code, up.text], [2, ""], up.stderr);
+  assertStringIncludes(up.stderr, "option --cpus: this kernel has no CONFIG_SMP");
+});
+
 /** Stands for a change of the terminal's size in place of a line. */
 const RESIZE = Symbol();
 

@@ -62,8 +62,9 @@ export const checkpointCommand: Command = defineCommand({
     });
     const env = Object.fromEntries([...own, ...options.env]);
     const prepared = await prepareGuest(platform, {
+      memoryMiB: MEMORY_MIB,
       ...oneKernelRequest(options),
-      ...{ terminal, signal, hostFiles: true, memoryMiB: MEMORY_MIB },
+      ...{ terminal, signal, hostFiles: true },
     });
     for (const note of prepared.notes) terminal.note(note);
     terminal.status("booting the guest");

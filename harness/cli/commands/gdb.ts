@@ -33,11 +33,11 @@ export const gdbCommandLine: Command = defineCommand({
     await using guest = await prepared.startGuest();
     try {
       return await workAtStop({ guest, prepared, ...at }, async ({ pid, goOn }) => {
-        const [program, ...args] = await gdbCommand(prepared, guest, more);
+        const [program, ...args] = await gdbCommand(prepared, guest);
         terminal.clearStatus();
         terminal.note(`${at.scenario.name}: process ${pid}, stopped before the checkpoint of "${at.stop}"`);
         guest.debug!.continued().then(goOn, () => {});
-        const gdb = new Deno.Command(program!, { args, stdin: "inherit" }).spawn();
+        const gdb = new Deno.Command(program!, { args: [...args, ...more], stdin: "inherit" }).spawn();
         return { programStatus: (await withoutCtrlC(gdb.status)).code };
       });
     } catch (error) {

@@ -21,9 +21,10 @@ export const kernelCommand: Command = defineCommand({
 }, {
   about: "fetch, patch, configure and build the guest kernels, or find them in the cache",
   async run(options, { terminal }) {
-    const { arch, flavour, series, cached, channel, kernelConfig: configFile } = options;
+    const { arch, flavour, series, cached, channel, kernelConfig: configFile, kconfigAdd: moreOptions } =
+      options;
     const source = kernelSourceOption(options);
-    const request = { source, channel, configFile };
+    const request = { source, channel, configFile, moreOptions };
     const platforms = parsePlatforms({ arch, flavour, series, fallback: "x86_64" });
     const kernels = new Map(
       platforms.map((platform) => [[platform.kernel, platform.flavour, platform.series].join(), platform]),

@@ -12,6 +12,8 @@ import {
   FILTER_WORDS,
   FLAVOUR_OPTION,
   kernelSourceOption,
+  MACHINE_OPTIONS,
+  machineRequest,
   RUN_OUT_OPTIONS,
   SOURCE_OPTIONS,
   TREE_OPTIONS,
@@ -40,6 +42,7 @@ const OPTIONS = {
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
   ...USER_KERNEL_OPTIONS,
+  ...MACHINE_OPTIONS,
   watch: flag("run again with each edit of a source: what failed first; keys say more"),
   failed: flag("only what failed on its platform when it ran last"),
   bail: value(wholeNumber(1, 1000), "begin no scenario any more when N have failed"),
@@ -101,7 +104,10 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     if (gdb && platforms.length > 1) {
       throw new UsageError("option --gdb takes one platform: name it with --arch");
     }
-    const request = { ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb };
+    const request = {
+      ...{ ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb },
+      ...machineRequest(options),
+    };
     const plans = await planGuests(platforms, request);
     const report = await RunReport.open({
       ...{ directory: out, terminal, task: ["test:qemu"], args: argsToResume(args), resume },
@@ -116,7 +122,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
         slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
         runnerOf: (prepared) => gdb ? { beforeCall: waitForGdb(prepared, terminal) } : {},
         kernelOptions: optionArgs(options, {
-          ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS },
+          ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS, ...MACHINE_OPTIONS },
         }),
       });
       return limit?.stopped;

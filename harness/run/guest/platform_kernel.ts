@@ -26,6 +26,8 @@ export interface BuildRequest {
   readonly channel?: GuestChannel | undefined;
   /** A whole `.config` in place of ours. */
   readonly configFile?: string | undefined;
+  /** Options over all others, `CONFIG_X=VALUE` each. */
+  readonly moreOptions?: readonly string[] | undefined;
 }
 
 /** Builds the kernel of a platform, with progress. */
@@ -55,7 +57,7 @@ export async function isKernelCached(platform: Platform, request: BuildRequest =
 
 function buildOptions(
   platform: Platform,
-  { mutations = [], moreFiles, source, channel = "virtio", configFile }: BuildRequest,
+  { mutations = [], moreFiles, source, channel = "virtio", configFile, moreOptions }: BuildRequest,
 ): KernelBuildOptions {
   const { kernel: arch, flavour, series } = platform;
   return {
@@ -66,6 +68,7 @@ function buildOptions(
     moreFiles,
     moreFragments: channel === "serial" ? ["serial"] : [],
     configFile,
+    moreOptions,
     bootedAs: { channel, isCompat: isCompat(platform) },
   };
 }

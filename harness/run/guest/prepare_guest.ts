@@ -83,6 +83,11 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   }
   const kernel = build?.bootFile ?? request.kernelFile!;
   const config = user ? user.config : await configAt(build!.config);
+  if (request.cpus !== undefined && request.cpus > 1 && config && config.get("CONFIG_SMP") !== "y") {
+    throw new UsageError(
+      "option --cpus: this kernel has no CONFIG_SMP; --arch x86_64-smp has, or --kconfig-add",
+    );
+  }
   const { agent, target } = await guestPrograms(platform);
   const initrd = await cachedInitramfs(await initramfsEntries(agent, target));
   const known = { platform, config: undefined, release: undefined };

@@ -55,6 +55,8 @@ export interface KernelBuildOptions {
   bootedAs?: { channel: GuestChannel; isCompat: boolean } | undefined;
   /** Names of more of the project's own fragments, without `.config`, laid over the others. */
   moreFragments?: readonly string[];
+  /** Options over all others, `CONFIG_X=VALUE` each. */
+  moreOptions?: readonly string[] | undefined;
   /** Edits that make this kernel wrong on purpose. */
   mutations?: readonly OverlayEdit[];
   /** Files laid over the overlay. */
@@ -181,7 +183,12 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     ...options.fragments ?? await defaultFragments(arch, flavour, source.series),
     ...(options.moreFragments ?? []).map((name) => ownPath("config", `${name}.config`)),
   ];
-  const config = await inStage("configure", () => readFragments(fragments));
+  const { moreOptions = [] } = options;
+  const config = await inStage("configure", async () =>
+    mergeKernelConfigs([
+      await readFragments(fragments),
+      parseKernelConfig(moreOptions.join("\n"), "option --kconfig-add"),
+    ]));
   const needed: NeededFor | undefined = configFile === undefined ? undefined : {
     release: source.series,
     ...bootedAs,
@@ -197,7 +204,8 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     ...needed ? ["whole configuration"] : [],
   ]);
   // Kernels of one set of fragments share a build directory; one of the user's has one of its own.
-  const fragmentsDigest = await digestOf(configFile ? [configFile] : fragments.map((path) => basename(path)));
+  const names = configFile ? [configFile] : fragments.map((path) => basename(path));
+  const fragmentsDigest = await digestOf([...names, ...moreOptions]);
   const edits = { overlay, hooks, mutations };
   // Flavours have trees of their own: a debug kernel builds long, and nobody else has to wait for it.
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;

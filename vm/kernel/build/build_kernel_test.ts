@@ -188,6 +188,18 @@ Deno.test("a compile error names the stage, the file and line, the command and t
   });
 });
 
+Deno.test("buildKernel() lays options of the user's over all others, in a build directory of their own", async () => {
+  await withFake(async (fake) => {
+    const plain = await build(fake);
+    const other = await build(fake, { moreOptions: ["CONFIG_A=n", "CONFIG_B=y"] });
+    assertNotEquals([other.key, other.info.buildDir], [plain.key, plain.info.buildDir]);
+    const config = await Deno.readTextFile(other.config);
+    assertStringIncludes(config, "# CONFIG_A is not set\nCONFIG_B=y\n");
+    const error = await failure(fake, { moreOptions: ["CONFIG_NEEDS_MORE=y"] });
+    assertStringIncludes(error.message, "CONFIG_NEEDS_MORE: wanted y, got n");
+  });
+});
+
 Deno.test("a dropped option is named, with where it is defined and what it depends on", async () => {
   await withFake(async (fake) => {
     await Deno.writeTextFile(fake.fragment, "CONFIG_A=y\nCONFIG_NEEDS_MORE=y\n");
