@@ -38,3 +38,16 @@ export async function makeDirectory(path: string, use: string): Promise<void> {
     throw new UsageError(`no directory for ${use}, ${path}: ${error.message}`);
   });
 }
+
+/** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */
+const SOCKET_PATH_MAX = 107;
+/** The longest name of a socket. */
+const SOCKET_NAME_MAX = "/terminal".length;
+
+/** Makes such a directory for sockets, whose paths must be short. */
+export async function makeSocketDirectory(prefix: string): Promise<string> {
+  const directory = await makeTempDirectory(prefix);
+  if (directory.length + SOCKET_NAME_MAX <= SOCKET_PATH_MAX) return directory;
+  await Deno.remove(directory);
+  return await Deno.makeTempDir({ dir: "/tmp", prefix });
+}

@@ -34,6 +34,8 @@ export class Qmp {
   async #ask(command: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
     if (this.#end) throw this.#end;
     const asked = Promise.withResolvers<unknown>();
+    // Whoever asked may have gone away.
+    asked.promise.catch(() => {});
     const id = this.#asked.push(asked) - 1;
     const line = `${JSON.stringify({ execute: command, arguments: args, id })}\n`;
     await this.#conn.write(new TextEncoder().encode(line));
@@ -49,6 +51,7 @@ export class Qmp {
   event(name: string): Promise<void> {
     if (this.#end) return Promise.reject(this.#end);
     const waiter = this.#events.get(name) ?? Promise.withResolvers<void>();
+    waiter.promise.catch(() => {});
     this.#events.set(name, waiter);
     return waiter.promise;
   }

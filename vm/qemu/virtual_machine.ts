@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { blockedTasks } from "./blocked_tasks.ts";
+import { askHungGuest } from "./hung_guest.ts";
 import { ConsoleLog } from "./console_log.ts";
 import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
@@ -8,7 +8,7 @@ import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
 import { Qmp } from "./qmp.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
 import { baseEnvironment } from "../host/run_command.ts";
-import { makeTempDirectory } from "../host/temp_directory.ts";
+import { makeSocketDirectory, makeTempDirectory } from "../host/temp_directory.ts";
 
 /** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
 export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share" | "gdbSocket"> {
@@ -16,14 +16,17 @@ export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "sh
   shares?: boolean;
   /** Whether it gets a terminal, {@linkcode VirtualMachine.terminal}. */
   hasTerminal?: boolean;
+  /** The kernel with its symbols. */
+  vmlinux?: string | undefined;
   /** Whether gdb may attach to it, at {@linkcode VirtualMachine.gdbSocket}. */
   takesGdb?: boolean;
   /** Time that QEMU has to connect to all sockets, in milliseconds. */
   startDeadlineMs?: number;
 }
 
-/** Directories that go with a guest. */
+/** Files of a guest, and directories that go with it. */
 interface OwnFiles {
+  readonly vmlinux: string | undefined;
   readonly share: string | undefined;
   /** Of the socket on which QEMU listens. */
   readonly gdb: string | undefined;
@@ -47,11 +50,6 @@ interface Wait {
 
 /** Time for a kernel to finish its report after it said that it cannot go on, in milliseconds. */
 const CONSOLE_DRAIN_MS = 200;
-/** Time without a further line after which the kernel has said all to a key of sysrq, and the most that it has. */
-const SYSRQ_QUIET_MS = 300;
-const SYSRQ_MS = 2_000;
-/** Lines of the console's end that are told: room for the stacks of some tasks. */
-const MAX_TAIL = 400;
 const START_DEADLINE_MS = 15_000;
 /** Time between SIGTERM and SIGKILL, in milliseconds. */
 const QUIT_MS = 2_000;
@@ -158,9 +156,11 @@ export class VirtualMachine implements AsyncDisposable {
     } catch (error) {
       if (error instanceof GuestLostError) throw error;
       if (error instanceof DeadlineError && error.awaited === awaited) {
-        const report = await this.#askWhoWaits();
-        const detail = [`nothing came within ${deadlineMs / 1000} s`, ...blockedTasks(report)].join("\n");
-        const consoleTail = this.console.tail(Math.min(40 + report.split("\n").length, MAX_TAIL));
+        const { detail: found, consoleTail } = await askHungGuest({
+          ...{ console: this.console, keys: this.#conns.console, vmlinux: this.#own.vmlinux },
+          monitor: this.#conns.monitor && this.monitor,
+        });
+        const detail = [`nothing came within ${deadlineMs / 1000} s`, ...found].join("\n");
         throw new GuestLostError({ reason: "timeout", awaited, detail, consoleTail, argv: this.argv });
       }
       // A stream that breaks is a symptom: the guest went away, and its end is about to be known.
@@ -215,19 +215,6 @@ export class VirtualMachine implements AsyncDisposable {
     }
   }
 
-  /** What the kernel says, if it has CONFIG_MAGIC_SYSRQ, of tasks that no signal reaches and of locks that are held. */
-  async #askWhoWaits(): Promise<string> {
-    const start = this.console.offset;
-    const grows = () => withDeadline(this.console.grown, SYSRQ_QUIET_MS, "it").then(() => true, () => false);
-    // First the log level at which that is printed. The serial port remembers one break at a time.
-    for (const key of "9wd") {
-      const end = performance.now() + SYSRQ_MS;
-      await this.#conns.console?.write(new TextEncoder().encode(`\x01b${key}`)).catch(() => {});
-      while (performance.now() < end && await grows());
-    }
-    return this.console.text(start);
-  }
-
   async #watch(): Promise<QemuExit> {
     const [stderr, stdout, { code, signal }] = await Promise.all([
       readTail(this.#child.stderr),
@@ -263,10 +250,11 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
   await requireTools(["setpriv", program]);
   const own: OwnFiles = {
+    vmlinux: options.vmlinux,
     share: options.shares ? await makeTempDirectory("ckptest-share-") : undefined,
-    gdb: options.takesGdb ? await makePrivateDirectory() : undefined,
+    gdb: options.takesGdb ? await makeSocketDirectory("ckptest-vm-") : undefined,
   };
-  const directory = await makePrivateDirectory();
+  const directory = await makeSocketDirectory("ckptest-vm-");
   const pathOf = (name: string) => join(directory, name);
   const sockets = {
     ...{ control: pathOf("control"), data: pathOf("data"), console: pathOf("console") },
@@ -298,17 +286,6 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
 
 async function removeFiles({ share, gdb }: OwnFiles): Promise<void> {
   for (const path of [share, gdb]) if (path !== undefined) await Deno.remove(path, { recursive: true });
-}
-
-/** Longest path of a UNIX socket (sun_path, unix(7)), without the NUL. */
-const SOCKET_PATH_MAX = 107;
-
-/** A directory that nobody else can look into. */
-async function makePrivateDirectory(): Promise<string> {
-  const directory = await makeTempDirectory("ckptest-vm-");
-  if (directory.length + "/terminal".length <= SOCKET_PATH_MAX) return directory;
-  await Deno.remove(directory);
-  return await Deno.makeTempDir({ dir: "/tmp", prefix: "ckptest-vm-" });
 }
 
 /** What made a guest unusable. */

@@ -96,6 +96,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
     (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
+  const vmlinux = build?.vmlinux ?? user?.vmlinux;
   const startGuest = (append: readonly string[] = []) =>
     startVirtualGuest(platform, { terminal, signal }, {
       accelerator,
@@ -112,6 +113,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       cpu: [defaultCpu(accelerator), platform.cpu ?? []].flat().join(),
       hostFiles,
       channel,
+      vmlinux,
       ...request.takesGdb ? { takesGdb: true, program: gdbProgram(platform) } : {},
       hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
@@ -142,7 +144,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     ],
     self,
     build,
-    vmlinux: build?.vmlinux ?? user?.vmlinux,
+    vmlinux,
     acceleratorReason: `${accelerator}: ${reason}`,
     checkpointNr: numbers[platform.kernel === "x86_64" ? "x86_64" : "i386"],
     revision,
