@@ -55,19 +55,19 @@ Deno.test("a mail that git am warns of, or that makes another tree, is found", a
   const mails = await write("spoilt");
   const path = mails.at(-1) ?? "";
   const good = await Deno.readTextFile(path);
-  const added = "+COND_SYSCALL(checkpoint);\n";
+  const added = "+COND_SYSCALL(restart);\n";
   assert(good.includes(added));
-  await Deno.writeTextFile(path, good.replace(added, "+COND_SYSCALL(checkpoint); \n"));
+  await Deno.writeTextFile(path, good.replace(added, "+COND_SYSCALL(restart); \n"));
   const blank = await assertRejects(() => applySeries({ series, mails, cacheDir }), BuildError);
   assertStringIncludes(blank.message, "trailing whitespace");
-  await Deno.writeTextFile(path, good.replace(added, "+COND_SYSCALL(checkpoinT);\n"));
+  await Deno.writeTextFile(path, good.replace(added, "+COND_SYSCALL(restarT);\n"));
   const other = await assertRejects(() => applySeries({ series, mails, cacheDir }), BuildError);
   assertStringIncludes(other.message, "gives another tree\n  kernel/sys_ni.c differs");
   const short = await assertRejects(
     () => applySeries({ series, mails: mails.slice(0, -1), cacheDir }),
     BuildError,
   );
-  assertStringIncludes(short.message, "expected 6 patches, found 5");
+  assertStringIncludes(short.message, "expected 12 patches, found 11");
 });
 
 Deno.test("a directory that holds something else is left alone", async () => {

@@ -178,7 +178,10 @@ function flagFault(node: Vma, table: VmFlagTable, isPort: boolean): string | und
   const pair = EXCLUDING.find((names) => names.every(has));
   if (pair !== undefined) return `${pair.join(" and ")} exclude each other`;
   if (has("UFFD_MINOR") && vma_type === VMA_TYPE.ANON) return "UFFD_MINOR is for mappings of files only";
-  if (has("WIPEONFORK") && vma_type !== VMA_TYPE.ANON) return "WIPEONFORK is for anonymous mappings only";
+  const ofAnonymous = ["GROWSDOWN", "WIPEONFORK"].find(has);
+  if (ofAnonymous !== undefined && vma_type !== VMA_TYPE.ANON) {
+    return `${ofAnonymous} is for anonymous mappings only`;
+  }
   return undefined;
 }
 

@@ -85,14 +85,17 @@ export async function findPatch(
   return { state, present, missing };
 }
 
-/** The lines of hooks that do something: they name the checkpoint code and are no comments. */
+/** What the code under test is called by, and what it needs of others. */
+const NAMES = /checkpoint|restart|exec_mmap\(|vdso_map_|ldt_set_context|allow_16bit_segments\(void/i;
+
+/** The lines of hooks that do something: they name the code and are no comments. */
 function hooksOf(patch: string): Hook[] {
   const hooks = new Map<string, string[]>();
   let file = "";
   for (const line of patch.split("\n")) {
     const header = /^\+\+\+ [^/\n]+\/([^\t\n]+)/.exec(line);
     if (header) file = header[1]!;
-    else if (file !== NO_CODE && /^\+(?!\s*(?:#|\/\*|\/\/|\*)).*checkpoint/i.test(line)) {
+    else if (file !== NO_CODE && /^\+(?!\s*(?:#|\/\*|\/\/|\*))/.test(line) && NAMES.test(line)) {
       hooks.set(file, [...hooks.get(file) ?? [], normalLine(line.slice(1))]);
     }
   }

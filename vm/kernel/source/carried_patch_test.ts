@@ -84,7 +84,9 @@ Deno.test("carriedPatch() knows the project's own patch of each series, and each
       for (const path of added.keys()) {
         await Deno.writeTextFile(join(directory, path), "");
         const { state, missing } = await carriedPatch(directory, { files: overlay.keys(), hooks });
-        assertEquals(state, path === "MAINTAINERS" ? "carried" : "partial", path);
+        // Fixes of others' errors may be there, or not be needed.
+        const isNeeded = path !== "MAINTAINERS" && path !== "mm/mmap.c";
+        assertEquals(state, isNeeded ? "partial" : "carried", path);
         assert(missing.every((name) => name.startsWith(path)), missing.join("\n"));
         await Deno.writeTextFile(join(directory, path), added.get(path)!);
       }

@@ -54,8 +54,13 @@ int cr_signal_check(void)
 	return 0;
 }
 
-/* did a wait end early? */
-static bool cr_is_interrupt(long ret)
+/**
+ * cr_is_interrupt - did a wait end early?
+ * @ret: what the wait returned
+ *
+ * Return: true if it did.
+ */
+bool cr_is_interrupt(long ret)
 {
 	return ret == -EINTR || ret == -ERESTARTSYS ||
 	       ret == -ERESTARTNOINTR || ret == -ERESTARTNOHAND ||

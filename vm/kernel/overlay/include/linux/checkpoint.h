@@ -61,6 +61,7 @@ struct cr_ctx {
 };
 
 int cr_signal_check(void);
+bool cr_is_interrupt(long ret);
 int cr_write_iter(struct cr_ctx *ctx, const struct iov_iter *data);
 int cr_kwrite(struct cr_ctx *ctx, const void *buf, size_t count);
 

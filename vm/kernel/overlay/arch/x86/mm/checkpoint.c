@@ -28,6 +28,8 @@
 #include <asm/ptrace.h>
 #include <asm/segment.h>
 
+#include "restart.h"
+
 /* the format is cast in stone: see also checkpoint/checkpoint.c */
 static_assert(sizeof(struct cr_hdr_head_arch) == 8);
 static_assert(offsetof(struct cr_hdr_head_arch, has_xsave) == 2);
@@ -79,6 +81,19 @@ static const struct user_regset *cr_fpu_regset(struct task_struct *t)
 }
 
 /**
+ * cr_x86_xstate_size - bytes of FPU state in an image
+ * @t: task
+ *
+ * Return: the size of the register set that has all of it.
+ */
+unsigned int cr_x86_xstate_size(struct task_struct *t)
+{
+	const struct user_regset *regset = cr_fpu_regset(t);
+
+	return regset->n * regset->size;
+}
+
+/**
  * cr_write_head_arch - write what an image depends on in the CPU
  * @ctx: checkpoint context
  * @t: task
@@ -94,10 +109,8 @@ int cr_write_head_arch(struct cr_ctx *ctx, struct task_struct *t)
 	struct cr_hdr_head_arch hh = {
 		.has_fxsr = boot_cpu_has(X86_FEATURE_FXSR),
 		.has_xsave = boot_cpu_has(X86_FEATURE_XSAVE),
+		.xstate_size = cr_x86_xstate_size(t),
 	};
-	const struct user_regset *regset = cr_fpu_regset(t);
-
-	hh.xstate_size = regset->n * regset->size;
 
 	return cr_write_obj(ctx, &h, &hh);
 }

@@ -42,6 +42,9 @@
 /* bits of cr_hdr_head.flags */
 #define CR_CTX_CKPT		0x1
 
+/* flags of restart(2) */
+#define RESTART_STOPPED		0x1	/* stop before the first instruction */
+
 enum cr_hdr_type {
 	CR_HDR_HEAD = 1,
 	CR_HDR_HEAD_ARCH,
