@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
-import { ERRNO, type ErrnoName, MAX_ERRNO } from "../../lib/abi/errno.ts";
-import { SIGNALS } from "../../lib/abi/signals.ts";
+import { ERRNO } from "../../lib/abi/errno.ts";
 import { blockHashHex } from "../../lib/abi/block_hash.ts";
-import { type SyscallName, syscallNumber } from "../../lib/model/syscall_numbers.ts";
+import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import { type Fields, type FieldsOf, fieldsOf, type FieldSpec, readFields } from "./agent_protocol.ts";
 import {
   type AttachMethod,
   type CheckpointOptions,
   type CheckpointResult,
+  encodeTries,
   type ExecOptions,
   type GuestInfo,
-  type MountOptions,
   parseCheckpoint,
   parseEvent,
   parseHello,
   QUIET_STATE,
   type QuietState,
   type RaceOptions,
+  RESTARTED,
+  type RestartOptions,
+  type RestartTry,
   type ResumeOptions,
   type SpawnOptions,
   STARTED,
@@ -24,8 +26,17 @@ import {
   type SyscallArgument,
   type TargetEvent,
 } from "./agent_types.ts";
+import { GuestCalls, unless } from "./guest_calls.ts";
 import { expectLikelySizes } from "./observed_sizes.ts";
-import { AgentError, type Answer, type GuestLink, ImageTaker, type Request, Wires } from "./agent_wires.ts";
+import {
+  AgentError,
+  type Answer,
+  blobOf,
+  type GuestLink,
+  ImageTaker,
+  type Request,
+  Wires,
+} from "./agent_wires.ts";
 
 export type * from "./agent_types.ts";
 export { AgentError, type GuestLink } from "./agent_wires.ts";
@@ -57,7 +68,9 @@ const PROGRAM_PATH = "/run/ckptest/program";
 const RESULTS_PATH = "/run/ckptest/results";
 const IMAGE_PATH = "/run/ckptest/image";
 
-const [O_RDWR, PTRACE_POKEUSER] = [2, 6];
+/** The number of restart(2), the same in both tables. */
+const RESTART_NR = 391;
+const PTRACE_POKEUSER = 6;
 /** Offsets in struct user by word size. */
 const USER_OFFSETS = { 8: { debug: 848, flags: 144, fs: 200 }, 4: { debug: 252, flags: 56, fs: 36 } };
 
@@ -67,7 +80,7 @@ const USER_OFFSETS = { 8: { debug: 848, flags: 144, fs: 200 }, 4: { debug: 252, 
  * {@linkcode AgentError} when the agent refuses, and GuestLostError when it does not answer in time or makes no
  * sense; a lost guest stays lost.
  */
-export class AgentSession {
+export class AgentSession extends GuestCalls {
   /** What the agent said of itself and its kernel. */
   readonly info: GuestInfo;
   /** The id of the last checkpoint that succeeded in this guest; 0: none. A target that makes its own sets it. */
@@ -78,6 +91,7 @@ export class AgentSession {
 
   /** For {@linkcode AgentSession.connect}. */
   constructor(wires: Wires, info: GuestInfo, options: SessionOptions) {
+    super();
     this.#wires = wires;
     this.info = info;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
@@ -147,16 +161,6 @@ export class AgentSession {
     return this.#ask("stop", [["pid", pid], ["limit_ms", limitMs]], () => {});
   }
 
-  /** Lets a stopped process go on. */
-  cont(pid: number): Promise<void> {
-    return this.signal(pid, SIGNALS.SIGCONT);
-  }
-
-  /** Sends a signal and waits for nothing. */
-  async signal(pid: number, signal: number): Promise<void> {
-    await this.call("kill", pid, signal);
-  }
-
   /** The pid of a process that has ended, for which nobody waits. */
   async zombie(): Promise<number> {
     return (await this.#read("zombie", [], { pid: "number" })).pid;
@@ -224,23 +228,6 @@ export class AgentSession {
     return Number(-result);
   }
 
-  /**
-   * Writes some bytes into the memory of a process as a debugger does: past the protection, to a private copy of the
-   * page. Gives what was there before.
-   */
-  async poke(pid: number, address: bigint, bytes: Uint8Array): Promise<Uint8Array> {
-    const { result: fd } = await this.call("open", `/proc/${pid}/mem`, O_RDWR);
-    const offset = this.info.wordSize === 8 ? [address] : [address & 0xffffffffn, address >> 32n];
-    try {
-      const room = new Uint8Array(bytes.length);
-      const { bytes: old } = await this.call("pread64", fd, room, room.length, ...offset);
-      await this.call("pwrite64", fd, bytes, bytes.length, ...offset);
-      return old;
-    } finally {
-      await this.call("close", fd);
-    }
-  }
-
   /** Calls the system call under test and brings the image home. */
   checkpoint(
     { sink, deadlineMs, nr = 390, fd, signals, ...options }: CheckpointOptions,
@@ -257,6 +244,29 @@ export class AgentSession {
   /** Makes the call again and again. Of each its result, the length of its image (64 bits each), and the image. */
   race({ deadlineMs, ...options }: RaceOptions): Promise<Uint8Array> {
     return this.#ask("race", fieldsOf(options), (answer) => blobOf(answer, "race"), { deadlineMs });
+  }
+
+  /**
+   * Has a new process restart from an image of a target, and stops it before its first instruction. What it does next
+   * is {@linkcode event}'s to tell.
+   */
+  restart({ path = "/target", ...options }: RestartOptions): Promise<FieldsOf<typeof RESTARTED>> {
+    return this.#read("restart", fieldsOf({ nr: RESTART_NR, path, ...options }), RESTARTED);
+  }
+
+  /**
+   * Tries to restart from an image with one thing wrong at a time; a child that is restarted is killed before it runs.
+   *
+   * @returns for each try 0, a negative errno, or what {@linkcode RESTART_DIED} and its neighbour say
+   */
+  restarts(image: string, tries: readonly RestartTry[], options: RequestOptions = {}): Promise<number[]> {
+    const payload = encodeTries(tries);
+    const fields = fieldsOf({ nr: RESTART_NR, image, count: tries.length, hash: blockHashHex(payload) });
+    const results = (answer: Answer) => new BigInt64Array(blobOf(answer, "restarts", payload.length).buffer);
+    return this.#exchange(
+      { word: "restarts", fields, payload, ...options },
+      (answer) => [...results(answer)].map(Number),
+    );
   }
 
   #carry(
@@ -282,21 +292,6 @@ export class AgentSession {
       const { result, bytes } = readFields(line, { result: "bigint", bytes: "text" });
       return { result, bytes: Uint8Array.fromHex(bytes) };
     });
-  }
-
-  /**
-   * Makes a system call that must succeed, by its name.
-   *
-   * @throws {AgentError} naming the call and its errno
-   */
-  async call(
-    name: SyscallName,
-    ...args: readonly SyscallArgument[]
-  ): Promise<{ result: number; bytes: Uint8Array }> {
-    const { result, bytes } = await this.syscall(syscallNumber(name, this.info.wordSize), ...args);
-    if (result >= 0n || result < -BigInt(MAX_ERRNO)) return { result: Number(result), bytes };
-    const shown = args.map((arg) => typeof arg === "object" ? `${arg.length} bytes` : String(arg));
-    throw new AgentError(`${name}(${shown.join(", ")})`, Number(-result), "the system call");
   }
 
   /**
@@ -346,16 +341,6 @@ export class AgentSession {
     return Number(new DataView(bytes.buffer).getBigUint64(0, true));
   }
 
-  /** Makes a directory; one that is there already will do. */
-  async mkdir(path: string): Promise<void> {
-    await this.call("mkdir", path, 0o777).catch(unless("EEXIST"));
-  }
-
-  /** Mounts a file system. */
-  async mount({ type, directory, source = type, data = "" }: MountOptions): Promise<void> {
-    await this.call("mount", source, directory, type, 0, data);
-  }
-
   /** Kills everything but the agent and empties the directories of targets and their results. */
   clean(): Promise<void> {
     return this.#ask("clean", [], () => {});
@@ -381,18 +366,4 @@ export class AgentSession {
     const deadlineMs = (request.deadlineMs ?? this.#deadlineMs) * this.#slowdown;
     return this.#wires.request({ ...request, deadlineMs }, read);
   }
-}
-
-/** Swallows the error of the agent's that does no harm. */
-function unless(name: ErrnoName): (error: unknown) => void {
-  return (error) => {
-    if (!(error instanceof AgentError) || error.errno !== ERRNO[name]) throw error;
-  };
-}
-
-function blobOf({ blobs }: Answer, name: string, length?: number): Uint8Array<ArrayBuffer> {
-  const bytes = blobs.get(name);
-  if (bytes === undefined) throw new SyntaxError(`expected a blob "${name}", found none`);
-  if (length === undefined || bytes.length === length) return bytes;
-  throw new SyntaxError(`blob "${name}": expected ${length} bytes, found ${bytes.length}`);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { AgentError, AgentSession, type SessionOptions } from "./agent_session.ts";
+import { RESTART_UNTOUCHED } from "./agent_types.ts";
 import { blockHashHex } from "../../lib/abi/block_hash.ts";
 import { LineQueue } from "./byte_channel.ts";
 import { linkOver, type MemoryConnection, memoryConnections } from "./testing/memory_link.ts";
@@ -259,6 +260,29 @@ Deno.test("AgentSession sends bytes with length and digest", async () => {
     agent.say(`blob name=pagehash length=16 hash=${blockHashHex(answer)}`);
     agent.say("ok");
     assertEquals([...await hashes], [0x11_0000_0022n, 2n ** 64n - 1n]);
+  });
+});
+
+Deno.test("AgentSession.restart() and restarts() say which image, and read what came of it", async () => {
+  await withSession(async (session, agent) => {
+    const restarted = session.restart({ pid: 9, image: "/run/i", how: "pipe" });
+    assertEquals(await agent.hear(), "restart nr=391 path=/target pid=9 image=/run/i how=pipe");
+    agent.say("ok pid=10 result=-8 stdout=/o stderr=/e");
+    assertEquals(await restarted, { pid: 10, result: -8n, stdout: "/o", stderr: "/e" });
+
+    const tries = session.restarts("/run/i", [
+      { offset: 5, mask: 0x80, how: "file" },
+      { offset: 3, mask: 0, how: "pipe" },
+      { offset: 2, mask: 0, how: "fault" },
+    ]);
+    assertMatch(await agent.hear(), /^restarts nr=391 image=\/run\/i count=3 hash=/);
+    const words = new BigUint64Array((await agent.receive(24)).buffer);
+    assertEquals([...words], [0x80_0000_0000_0005n, 0x100_0000_0000_0003n, 0x200_0000_0000_0002n]);
+    const answer = new Uint8Array(BigInt64Array.of(0n, -32n, 3000n).buffer);
+    agent.send(answer);
+    agent.say(`blob name=restarts length=24 hash=${blockHashHex(answer)}`);
+    agent.say("ok");
+    assertEquals(await tries, [0, -32, RESTART_UNTOUCHED]);
   });
 });
 

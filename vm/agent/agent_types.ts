@@ -182,6 +182,49 @@ export interface ResumeOptions {
   readonly waitMs?: number | undefined;
 }
 
+/** How a process is restarted. */
+export interface RestartOptions extends Pick<ExecOptions, "directory" | "input"> {
+  /**
+   * The target that was saved: it ends here, and the new process has its descriptors. By default it has those of a
+   * program.
+   */
+  readonly pid?: number | undefined;
+  /** A file of the guest that holds the image. */
+  readonly image: string;
+  /** What restart(2) reads from: that file by default, or a pipe that another process writes it to. */
+  readonly how?: "file" | "pipe" | undefined;
+  /** What calls restart(2): `/target` by default. */
+  readonly path?: string;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+}
+
+/** What the agent says of it; `result` is 0 where the process is the one of the image now, or a negative errno. */
+export const RESTARTED = { ...STARTED, result: "bigint" } as const satisfies FieldSpec;
+
+/** One thing that is wrong with an image that somebody tries to restart from. */
+export interface RestartTry {
+  /** The byte in which bits are flipped, the length of an image that ends early, or which allocation fails. */
+  readonly offset: number;
+  /** The bits; 0 for what is no flip: an image that ends early comes by a pipe. */
+  readonly mask: number;
+  readonly how: "file" | "pipe" | "fault";
+}
+
+/** Tries as the agent takes them, a word each. */
+export function encodeTries(tries: readonly RestartTry[]): Uint8Array<ArrayBuffer> {
+  const words = tries.map(({ offset, mask, how }) =>
+    BigInt(offset) | BigInt(mask) << 48n | BigInt(["file", "pipe", "fault"].indexOf(how)) << 56n
+  );
+  return new Uint8Array(BigUint64Array.from(words).buffer);
+}
+
+/**
+ * Results of a {@linkcode RestartTry} beside 0 and a negative errno: the caller died (the signal is added), was
+ * changed though it was refused, or was restarted without the allocation that was to fail.
+ */
+export const [RESTART_DIED, RESTART_CHANGED, RESTART_UNTOUCHED] = [1000, 2000, 3000] as const;
+
 /** A race: so many calls, what happens meanwhile (vm/guest/agent/race.c), and which memory is paged out. */
 export interface RaceOptions {
   readonly nr: number;

@@ -244,3 +244,11 @@ export class ImageTaker {
     return this.#hash.hex();
   }
 }
+
+/** A bulk answer by its name. @throws {SyntaxError} when there is none, or of another length */
+export function blobOf({ blobs }: Answer, name: string, length?: number): Uint8Array<ArrayBuffer> {
+  const bytes = blobs.get(name);
+  if (bytes === undefined) throw new SyntaxError(`expected a blob "${name}", found none`);
+  if (length === undefined || bytes.length === length) return bytes;
+  throw new SyntaxError(`blob "${name}": expected ${length} bytes, found ${bytes.length}`);
+}

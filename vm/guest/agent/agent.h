@@ -22,6 +22,8 @@
 	/* The call under test: `checkpoint` has a child make it, `resume` goes on where that paused. */ \
 	DO(checkpoint, "nr", "pid") DO(resume, "handle") \
 	DO(race, "nr", "pid", "how") \
+	/* The other call under test: a new process becomes the one of an image. */ \
+	DO(restart, "nr", "path", "image") DO(restarts, "image", "count", "hash") \
 	/* Everything else that a guest can do. */ \
 	DO(syscall, "nr") DO(readfile, "path") DO(writefile, "path", "length", "hash") DO(time)
 
@@ -60,7 +62,7 @@
 	/* Whether a race is one of tasks of one processor. */ \
 	DO(shares_processor, 0)
 
-#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input)
+#define FOR_EACH_TEXT(DO) DO(path) DO(what) DO(how) DO(hash) DO(directory) DO(input) DO(image)
 
 struct command {
 	const char *name;
@@ -204,6 +206,8 @@ long maps_next(const char **maps, struct mapping *mapping);
 
 // Remembers a new process. `event_fd` and `stdin_fd` are -1 where it has none.
 void process_add(int pid, int event_fd, int stdin_fd);
+// What came from one process comes from another now.
+void process_replace(int old, int pid);
 // Takes the status of every child that ended.
 void process_reap(void);
 // Forgets all processes that are over, and closes what was kept for them.
@@ -233,6 +237,9 @@ extern bool tracer_leaves_unread;
 long tracer_visit(struct visit *visit, int pid);
 // Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
 long tracer_leave(const struct visit *visit, int signal);
+
+// Goes with a tracee to the end of a call of restart(2), after which it is stopped by a signal.
+long tracer_restart(int pid, long nr, long *result);
 
 // ckpt.c: `ckpt PID FILE`, in a shell of the guest.
 bool ckpt_is_meant(const unsigned long *stack);

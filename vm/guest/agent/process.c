@@ -82,6 +82,16 @@ void process_add(int pid, int event_fd, int stdin_fd)
 	};
 }
 
+void process_replace(int old, int pid)
+{
+	struct process *process = find_process(old);
+	int event_fd = process != NULL ? process->event_fd : -1;
+
+	if (process != NULL)
+		process->event_fd = -1;
+	process_add(pid, event_fd, -1);
+}
+
 static void note_end(long pid, int status)
 {
 	struct process *process = find_process((int)pid);

@@ -2,11 +2,15 @@
 // Starting the target and other programs.
 #include "agent.h"
 
+#include <asm/signal.h>
 #include <linux/personality.h>
+#include <linux/ptrace.h>
 #include <linux/stat.h>
 
 #define ADDRESS_NO_RANDOMIZE 0x0040000
-#define MAX_FDS 7
+#define MAX_FDS 8
+// Descriptors of the target; the one behind them holds an image that is to be restarted.
+#define TARGET_FDS 7
 #define OUTPUT_PATH RUN_DIRECTORY "/%d.%s"
 // Above every descriptor that a child is to have.
 #define FIRST_HIGH_FD 64
@@ -22,6 +26,9 @@ struct launch {
 	int fds[MAX_FDS];
 	int fd_count;
 	bool output_files;
+	// A process whose descriptors it takes over, but for those of `fds` that are not -1; 0: none.
+	int heir_of;
+	bool is_traced;
 };
 
 static long open_new(const char *path, int flags)
@@ -37,8 +44,30 @@ static long open_output(int pid, const char *name)
 	return open_new(text_print(path, sizeof(path), OUTPUT_PATH, pid, name), O_WRONLY | O_APPEND);
 }
 
+static long inherit_fds(struct launch *launch)
+{
+	long process = SYS(pidfd_open, launch->heir_of, 0);
+
+	for (int i = 0; i < launch->fd_count && process >= 0; i++) {
+		if (launch->fds[i] >= 0)
+			continue;
+		long fd = SYS(pidfd_getfd, process, i, 0);
+
+		if (fd < 0)
+			return fd;
+		launch->fds[i] = (int)fd;
+	}
+	return process;
+}
+
 static long place_fds(struct launch *launch)
 {
+	if (launch->heir_of != 0) {
+		long error = inherit_fds(launch);
+
+		if (error < 0)
+			return error;
+	}
 	if (launch->output_files) {
 		int pid = (int)SYS(getpid);
 
@@ -47,6 +76,8 @@ static long place_fds(struct launch *launch)
 	}
 	// First all out of the way, then each to its place.
 	for (int i = 0; i < launch->fd_count; i++) {
+		if (launch->fds[i] < 0)
+			continue;
 		long high = SYS(fcntl, launch->fds[i], F_DUPFD_CLOEXEC, FIRST_HIGH_FD);
 
 		if (high < 0)
@@ -54,7 +85,7 @@ static long place_fds(struct launch *launch)
 		launch->fds[i] = (int)high;
 	}
 	for (int i = 0; i < launch->fd_count; i++) {
-		long error = SYS(dup2, launch->fds[i], i);
+		long error = launch->fds[i] < 0 ? 0 : SYS(dup2, launch->fds[i], i);
 
 		if (error < 0)
 			return error;
@@ -84,6 +115,8 @@ static struct launch_error become(struct launch *launch)
 	error = sys_set_ids((u32)launch->uid, (u32)launch->uid, (u32)launch->gid);
 	if (error < 0)
 		return (struct launch_error){ error, "setresuid" };
+	if (launch->is_traced)
+		SYS(ptrace, PTRACE_TRACEME, 0, 0, 0);
 	error = SYS(execve, launch->path, launch->arguments, launch->environment);
 	return (struct launch_error){ error, "execve" };
 }
@@ -130,7 +163,7 @@ long command_spawn(const struct command *command)
 		.environment = environment,
 		.uid = command->uid,
 		.gid = command->gid,
-		.fd_count = MAX_FDS,
+		.fd_count = TARGET_FDS,
 	};
 	int event_pipe[2] = { -1, -1 };
 
@@ -139,7 +172,7 @@ long command_spawn(const struct command *command)
 	sys_pipe(event_pipe, O_CLOEXEC);
 	SYS(fcntl, event_pipe[0], F_SETFL, O_NONBLOCK);
 	int null = (int)SYS(open, "/dev/null", O_RDWR | O_CLOEXEC);
-	int fds[MAX_FDS] = {
+	int fds[TARGET_FDS] = {
 		null,
 		null,
 		null,
@@ -152,7 +185,7 @@ long command_spawn(const struct command *command)
 	memcpy(launch.fds, fds, sizeof(fds));
 	long pid = fds[3] < 0 ? failed(fds[3], "no program was sent") : run(&launch);
 
-	close_all(fds + 2, MAX_FDS - 2);
+	close_all(fds + 2, TARGET_FDS - 2);
 	if (pid < 0) {
 		SYS(close, event_pipe[0]);
 		return pid;
@@ -191,6 +224,86 @@ static long feed(const char *path, const int *pipe)
 		if (sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
 			break;
 	SYS(exit_group, 0);
+	return 0;
+}
+
+// The image that a new process is to restart from: a file, or a pipe that another process writes it to.
+static long open_image(const struct command *command)
+{
+	int ends[2];
+
+	if (command->how == NULL || !text_equal(command->how, "pipe"))
+		return SYS(open, command->image, O_RDONLY | O_CLOEXEC);
+	long error = sys_pipe(ends, O_CLOEXEC);
+
+	if (error >= 0)
+		error = feed(command->image, ends);
+	if (error < 0)
+		return error;
+	SYS(close, ends[1]);
+	return ends[0];
+}
+
+// A new process calls restart(2), and is stopped before the first instruction of what it became. With `pid` it takes
+// the place of a target: it has the descriptors of that, which ends here. Else it has those of any program.
+// how=file gives it the image as a file, how=pipe as a pipe.
+long command_restart(const struct command *command)
+{
+	char number[24];
+	char *arguments[] = { command->path, "restart", number, NULL };
+	char *environment[] = { NULL };
+	int old = (int)command->pid;
+	int input[2] = { -1, -1 };
+	struct launch launch = {
+		.path = command->path,
+		.arguments = arguments,
+		.environment = environment,
+		.directory = command->directory,
+		.uid = command->uid,
+		.gid = command->gid,
+		.fds = { -1, -1, -1, -1, -1, -1, -1 },
+		.fd_count = MAX_FDS,
+		.output_files = old == 0,
+		.heir_of = old,
+		.is_traced = true,
+	};
+	long result = 0;
+	long error = 0;
+
+	text_print(number, sizeof(number), "%llu", command->nr);
+	if (old == 0) {
+		process_forget_dead();
+		error = sys_pipe(input, O_CLOEXEC);
+		if (error >= 0 && command->input != NULL)
+			error = feed(command->input, input);
+		launch.fds[0] = input[0];
+	}
+	long image = error < 0 ? error : open_image(command);
+
+	launch.fds[TARGET_FDS] = (int)image;
+	long pid = image < 0 ? failed(image, "%s", command->image) : run(&launch);
+
+	close_all((const int[]){ input[0], (int)image }, 2);
+	if (pid < 0) {
+		close_all(input + 1, 1);
+		return pid;
+	}
+	if (old != 0) {
+		SYS(kill, old, SIGKILL);
+		process_wait(old);
+		process_replace(old, (int)pid);
+		// Nor has it a tracer any more, who would have to see its stop.
+		tracer_leaves_unread = false;
+	} else {
+		process_add((int)pid, -1, input[1]);
+	}
+	error = tracer_restart((int)pid, (long)command->nr, &result);
+	if (error >= 0 && result == 0)
+		error = process_wait_stopped((int)pid, NEVER);
+	if (error < 0)
+		return error;
+	reply(" pid=%ld result=%ld stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, pid, result, (int)pid, "stdout",
+	      (int)pid, "stderr");
 	return 0;
 }
 

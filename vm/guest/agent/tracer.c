@@ -11,10 +11,12 @@
 
 #ifdef __x86_64__
 #define GENERAL_REGISTERS 27
+enum { REGISTER_AX = 10, REGISTER_ORIG_AX = 15, REGISTER_IP = 16, REGISTER_SP = 19 };
 #define FPREGS_BYTES 512
 #define FIRST_TLS_ENTRY 12
 #else
 #define GENERAL_REGISTERS 17
+enum { REGISTER_AX = 6, REGISTER_ORIG_AX = 11, REGISTER_IP = 12, REGISTER_SP = 15 };
 #define FPREGS_BYTES 108
 #define FIRST_TLS_ENTRY 6
 #endif
@@ -154,6 +156,44 @@ long command_detach(const struct command *command)
 		attached_pid = 0;
 	tracer_leaves_unread = false;
 	return error;
+}
+
+// To the next stop at a system call's begin or end, and its registers.
+static long go_to_call(int pid, long *registers)
+{
+	int status = 0;
+	long error = SYS(ptrace, PTRACE_SYSCALL, pid, 0, 0);
+
+	if (error >= 0)
+		error = sys_wait(pid, &status, 0);
+	if (error < 0)
+		return error;
+	if (status != ((SIGTRAP | 0x80) << 8 | 0x7f))
+		return failed(-ESRCH, "wait status 0x%x in place of a system call", status);
+	return SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
+}
+
+// Lets a program that traces itself make a call of which it comes back as another, and stops it there. `result`: what
+// the call returned, where the program is still the same.
+long tracer_restart(int pid, long nr, long *result)
+{
+	long before[GENERAL_REGISTERS];
+	long after[GENERAL_REGISTERS];
+	int status = 0;
+	long error = sys_wait(pid, &status, 0);
+
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+	for (before[REGISTER_ORIG_AX] = -1; error >= 0 && before[REGISTER_ORIG_AX] != nr;)
+		error = go_to_call(pid, before);
+	if (error >= 0)
+		error = go_to_call(pid, after);
+	if (error < 0)
+		return error;
+	bool is_same = before[REGISTER_IP] == after[REGISTER_IP] && before[REGISTER_SP] == after[REGISTER_SP];
+
+	*result = is_same ? after[REGISTER_AX] : 0;
+	return SYS(ptrace, PTRACE_DETACH, pid, 0, is_same ? SIGKILL : SIGSTOP);
 }
 
 static long send_requested(int pid, const char *name, long request, size_t length)

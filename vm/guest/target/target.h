@@ -39,9 +39,11 @@ enum {
 	DIED_OF_STREAM = 121,
 	DIED_OF_RESULTS = 122,
 	DIED_OF_EVENT = 123,
+	DIED_OF_RESTART = 124,
 };
 
-enum { PROGRAM_FD = 3, RESULTS_FD = 4, EVENT_FD = 5, IMAGE_FD = 6 };
+// RESTARTED_FD: where this process is told what to become.
+enum { PROGRAM_FD = 3, RESULTS_FD = 4, EVENT_FD = 5, IMAGE_FD = 6, RESTARTED_FD = 7 };
 
 #define SCRATCH_BYTES (256UL << 10)
 #define SLOT_COUNT 64

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// `restarts`: many children call restart(2), each on the same image with one thing wrong, and are killed before they
+// run. A host that asked for each alone would wait most of the time.
+#include "agent.h"
+
+#include <asm/ldt.h>
+#include <asm/signal.h>
+#include <linux/fs.h>
+#include <linux/prctl.h>
+#include <linux/wait.h>
+
+#define TRIES_PER_ROUND 512
+#define RESTART_STOPPED 1
+#define NAME "retry"
+#define NAME_BYTES 16
+#define FIRST_LDT_SELECTOR 7
+// Results beside 0 and the errno of a refusal.
+#define ENDED_BY_SIGNAL 1000
+#define CHANGED 2000
+#define UNTOUCHED 3000
+#define EXIT_CHANGED 255
+
+// A try as the host has it in a word: the byte, what is flipped in it, and how it comes.
+struct attempt {
+	u64 offset;
+	u8 mask; // 0: the image ends there
+	enum { BY_FILE, BY_PIPE, BY_FAULT } how;
+};
+
+static struct attempt decode(u64 word)
+{
+	return (struct attempt){ word & 0xffffffffffff, (u8)(word >> 48), word >> 56 & 3 };
+}
+
+// What a child has that a call which fails must leave alone.
+struct state {
+	long brk;
+	unsigned short selector;
+};
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+static unsigned short extra_segment(void)
+{
+	unsigned short selector;
+
+	asm volatile("mov %%es, %0" : "=r"(selector));
+	return selector;
+}
+
+// A name, a signal handler, an LDT with a segment in use.
+static void take_state(struct state *state)
+{
+	struct user_desc segment = { .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1 };
+
+	SYS(prctl, PR_SET_NAME, NAME);
+	sys_sigaction(SIGUSR1, ignore_signal, 0);
+	if (SYS(modify_ldt, 1, &segment, sizeof(segment)) == 0)
+		asm volatile("mov %0, %%es" : : "r"((unsigned short)FIRST_LDT_SELECTOR));
+	state->brk = SYS(brk, 0);
+	state->selector = extra_segment();
+}
+
+static bool is_changed(const struct state *state, int image, bool is_file)
+{
+	struct kernel_sigaction action = { .handler = NULL };
+	char name[NAME_BYTES] = "";
+	bool has_segment = extra_segment() == state->selector;
+
+	SYS(prctl, PR_GET_NAME, name);
+	SYS(rt_sigaction, SIGUSR1, NULL, &action, sizeof(action.mask));
+	return !has_segment || !text_equal(name, NAME) || SYS(brk, 0) != state->brk ||
+	       action.handler != (void *)ignore_signal || (is_file && sys_seek(image, 0, SEEK_CUR) != 0);
+}
+
+// Lets the n-th allocation of the caller fail, counted from here on.
+static void arm(u64 n)
+{
+	char text[24];
+	int file = (int)SYS(open, "/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
+
+	text_print(text, sizeof(text), "%llu", n);
+	SYS(write, file, text, text_length(text));
+}
+
+// Whether the allocation that was to fail was never made.
+static bool is_armed(long pid)
+{
+	char path[64];
+	char text[24] = "";
+	long length = sys_read_file(text_print(path, sizeof(path), "/proc/%ld/fail-nth", pid), text, sizeof(text));
+
+	return length > 0 && text[0] != '0';
+}
+
+__attribute__((noreturn)) static void call(long nr, int image, const struct attempt *attempt)
+{
+	bool is_file = attempt->how != BY_PIPE;
+	struct state state;
+
+	take_state(&state);
+	if (attempt->how == BY_FAULT)
+		arm(attempt->offset);
+	long result = SYS_CALL(nr, 0, image, RESTART_STOPPED, 0, 0, 0);
+
+	SYS(exit_group, is_changed(&state, image, is_file) ? EXIT_CHANGED : (int)-result);
+	__builtin_unreachable();
+}
+
+static void write_part(const char *path, const int *pipe, u64 length)
+{
+	int file = (int)SYS(open, path, O_RDONLY | O_CLOEXEC);
+
+	SYS(close, pipe[0]);
+	while (length > 0) {
+		size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
+		long count = SYS(read, file, channel_buffer, part);
+
+		if (count <= 0 || sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
+			break;
+		length -= (u64)count;
+	}
+	SYS(exit_group, 0);
+}
+
+static s64 result_of(int status)
+{
+	if ((status & 0xff) == 0x7f)
+		return 0;
+	if (status_signal(status) != 0)
+		return ENDED_BY_SIGNAL + status_signal(status);
+	return (status >> 8 & 0xff) == EXIT_CHANGED ? CHANGED : -(status >> 8 & 0xff);
+}
+
+static s64 attempt_once(const struct command *command, const struct attempt *attempt)
+{
+	int ends[2] = { -1, -1 };
+	int status = 0;
+	long feeder = 0;
+
+	if (attempt->how == BY_PIPE) {
+		u64 length = attempt->mask == 0 ? attempt->offset : NEVER;
+
+		sys_pipe(ends, O_CLOEXEC);
+		feeder = SYS(fork);
+		if (feeder == 0)
+			write_part(command->image, ends, length);
+		SYS(close, ends[1]);
+	} else {
+		ends[0] = (int)SYS(open, command->image, O_RDONLY | O_CLOEXEC);
+	}
+	long child = SYS(fork);
+
+	if (child == 0)
+		call((long)command->nr, ends[0], attempt);
+	SYS(close, ends[0]);
+	sys_wait(child, &status, WUNTRACED);
+	s64 result = result_of(status);
+
+	if (result == 0) {
+		if (attempt->how == BY_FAULT && is_armed(child))
+			result = UNTOUCHED;
+		SYS(kill, child, SIGKILL);
+		sys_wait(child, &status, 0);
+	}
+	if (feeder > 0)
+		sys_wait(feeder, &status, 0);
+	return result;
+}
+
+static s64 try_word(const struct command *command, int file, u64 word)
+{
+	struct attempt attempt = decode(word);
+	u8 byte = 0;
+
+	if (attempt.mask == 0)
+		return attempt_once(command, &attempt);
+	sys_pread(file, &byte, 1, attempt.offset);
+	byte ^= attempt.mask;
+	sys_seek(file, attempt.offset, SEEK_SET);
+	SYS(write, file, &byte, 1);
+	s64 result = attempt_once(command, &attempt);
+
+	byte ^= attempt.mask;
+	sys_seek(file, attempt.offset, SEEK_SET);
+	SYS(write, file, &byte, 1);
+	return result;
+}
+
+long command_restarts(const struct command *command)
+{
+	static u64 words[TRIES_PER_ROUND];
+	int file = (int)SYS(open, command->image, O_RDWR | O_CLOEXEC);
+	struct hash tries;
+	struct hash blob;
+
+	hash_start(&tries);
+	hash_start(&blob);
+	for (u64 left = command->count; left > 0;) {
+		size_t part = left < TRIES_PER_ROUND ? (size_t)left : TRIES_PER_ROUND;
+
+		data_read(words, part * 8);
+		hash_update(&tries, words, part * 8);
+		for (size_t i = 0; i < part; i++)
+			words[i] = (u64)try_word(command, file, words[i]);
+		blob_write(&blob, words, part * 8);
+		left -= part;
+	}
+	blob_end("restarts", &blob);
+	if (file >= 0)
+		SYS(close, file);
+	if (!hash_is(&tries, command->hash))
+		return failed(-EBADMSG, "the tries do not have the digest that was announced");
+	return file < 0 ? failed(file, "%s", command->image) : 0;
+}
