@@ -27,6 +27,7 @@ const COMMANDS: Commands = {
   merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   slurm: async () => (await import("./commands/slurm.ts")).slurmCommand,
   checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+  restart: async () => (await import("./commands/restart.ts")).restartCommand,
   shell: async () => (await import("./commands/shell.ts")).shellCommand,
   gdb: async () => (await import("./commands/gdb.ts")).gdbCommandLine,
   image: async () => (await import("./commands/image.ts")).imageCommand,

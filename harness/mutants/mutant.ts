@@ -11,8 +11,8 @@ import type { OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 const HEAD = object({
   /** What is wrong, in a sentence. */
   about: text(/\.$/, "a sentence"),
-  /** Which error of the code as posted it brings back: its number in docs/review.md, without the B. */
-  bug: optional(text(/^\d+[a-z]?$/, `a number such as "5" or "5b"`)),
+  /** Which error of the code as posted it brings back: its number in docs/review.md, without B but with H. */
+  bug: optional(text(/^H?\d+[a-z]?$/, `a number such as "5", "5b" or "H5"`)),
   /** The platform that kills it, as --arch names it; x86_64 by default. */
   platform: v.optional(text(/^[\w.@-]+$/, "the name of a platform"), "x86_64"),
   /** The scenario that kills it. */

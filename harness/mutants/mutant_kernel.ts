@@ -38,13 +38,13 @@ const HEADERS = [
 /** A parameter of the kernel, which all mutants share. */
 const PARAMETER = /^static (\w+ \w+;)\n(core_param\(.+\);)$/gm;
 /** The code as it is, among the mutants of a kernel. */
-const UNCHANGED = "unchanged";
+export const UNCHANGED = "unchanged";
 
 /** The kernel parameter that makes a mutant live: `cr_mutant=0` is the code as it is, 1 the first mutant. */
 export const MUTANT_PARAMETER = "cr_mutant";
 
 /** Whether a mutant is one of restart(2): targets must be restarted to meet it. */
-function isOfRestart({ edits }: Pick<Mutant, "edits">): boolean {
+export function isOfRestart({ edits }: Pick<Mutant, "edits">): boolean {
   return edits.some(({ file }) => /restart\w*\.[ch]$/.test(file));
 }
 

@@ -6,7 +6,7 @@ import { editFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts
 import { parsePlatforms } from "../run/platform.ts";
 import { readCatalogue } from "../run/catalogue.ts";
 import { parseMutant, readMutants } from "./mutant.ts";
-import { mutantKernelFiles } from "./mutant_kernel.ts";
+import { isOfRestart, mutantKernelFiles } from "./mutant_kernel.ts";
 
 const MUTANT = `Whether there is a page
 is not asked.
@@ -101,6 +101,10 @@ Deno.test("a kernel of mutants has each under its own name, and a header's chang
     textOf("mutants.c"),
     "\tcheckpoint__unchanged,\n\tcheckpoint__one,\n\tcheckpoint__two,\n",
   );
+  assertStringIncludes(
+    textOf("mutants.c"),
+    "\trestart__unchanged,\n\trestart__unchanged,\n\trestart__unchanged,\n",
+  );
   const [one, two] = [textOf("mutants/one.c"), textOf("mutants/two.c")];
   for (const [name, text] of [["one", one], ["two", two]] as const) {
     for (
@@ -112,4 +116,23 @@ Deno.test("a kernel of mutants has each under its own name, and a header's chang
   }
   assert(one.indexOf("struct bio_vec2;") < one.indexOf("#include <linux/syscalls.h>"));
   assert(one.includes("struct bio_vec2;") && !two.includes("bio_vec2"));
+});
+
+Deno.test("a mutant of restart(2) has that call, headers beside its source, and the one parameter", async () => {
+  const overlay = await readOverlay(OWN_OVERLAY);
+  const edits = [{ file: "checkpoint/restart.c", find: "\t\tdone += n;\n", replace: "\t\tdone = n;\n" }];
+  assert(isOfRestart({ edits }) && !isOfRestart({ edits: [{ ...edits[0]!, file: "checkpoint/sys.c" }] }));
+  const files = await mutantKernelFiles(overlay, [{ name: "one", edits }, { name: "two", edits: [] }]);
+  const textOf = (file: string): string => new TextDecoder().decode(files.get(`checkpoint/${file}`));
+  assertStringIncludes(
+    textOf("mutants.c"),
+    "\trestart__unchanged,\n\trestart__one,\n\trestart__unchanged,\n",
+  );
+  assertStringIncludes(textOf("mutants.c"), "bool cr_unprivileged;\ncore_param(restart_unprivileged, ");
+  const [one, two] = [textOf("mutants/one.c"), textOf("mutants/two.c")];
+  assertStringIncludes(one, "\nextern bool cr_unprivileged;\n");
+  assertStringIncludes(one, "\t\tdone = n;\n");
+  assertStringIncludes(one, '#include "arch/x86/kernel/fpu/internal.h"');
+  assertStringIncludes(one, "#define cr_commit cr_commit__one\n");
+  assert(!two.includes("core_param") && !two.includes("cr_unprivileged;"));
 });

@@ -10,7 +10,7 @@ import { parsePlatforms } from "../run/platform.ts";
 import { runPlatform } from "../run/run_platform.ts";
 import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Mutant } from "./mutant.ts";
-import { MUTANT_PARAMETER, mutantKernelFiles } from "./mutant_kernel.ts";
+import { isOfRestart, MUTANT_PARAMETER, mutantKernelFiles, UNCHANGED } from "./mutant_kernel.ts";
 
 /** How often a scenario with a race is run before a mutant is said to get past it: who is first is chance. */
 const RACE_ATTEMPTS = 5;
@@ -63,7 +63,7 @@ export class MutantRunner {
   readonly #run: MutantRun;
   /** By scenario: how many mutants it has killed. */
   readonly #kills = new Map<string, number>();
-  /** Scenarios that pass on the code as it is. */
+  /** Scenarios that pass on the code as it is, with targets restarted or not. */
   readonly #passing = new Set<string>();
 
   constructor(run: MutantRun) {
@@ -76,8 +76,7 @@ export class MutantRunner {
    */
   async run(mutant: Mutant): Promise<MutantResult> {
     const start = performance.now();
-    const { mutants, catalogue } = this.#run;
-    const number = mutants.indexOf(mutant) + 1;
+    const { catalogue } = this.#run;
     const named = catalogue.filter(({ name }) => name === mutant.scenario);
     const killsOf = ({ name }: Scenario): number => this.#kills.get(name) ?? 0;
     const others = catalogue.filter(({ name }) => name !== mutant.scenario)
@@ -86,7 +85,7 @@ export class MutantRunner {
     const attempts = named.some(({ race }) => race !== undefined) ? RACE_ATTEMPTS : 1;
     const batches = [...Array<readonly Scenario[]>(attempts).fill(named), others];
     for (const some of mutant.equivalent === undefined ? batches : [catalogue]) {
-      const results = await this.#runUntilFailure(number, some);
+      const results = await this.#runUntilFailure(mutant, some);
       scenarios += results.filter(({ status }) => status !== "skip").length;
       const failed = results.find(({ status }) => status === "fail" || status === "lost");
       if (failed) return await this.#killed(mutant, failed, { scenarios, start });
@@ -101,7 +100,7 @@ export class MutantRunner {
     { scenarios, start }: { scenarios: number; start: number },
   ): Promise<MutantResult> {
     const { scenario } = result;
-    await this.#checkUnchanged(scenario);
+    await this.#checkUnchanged(scenario, mutant);
     this.#kills.set(scenario, 1 + (this.#kills.get(scenario) ?? 0));
     const findings = findingsOf(result);
     const isLineNamed = mutant.at === undefined ||
@@ -120,18 +119,20 @@ export class MutantRunner {
   }
 
   /** @throws {ExpectedError} when a scenario fails on the code as it is */
-  async #checkUnchanged(scenario: string): Promise<void> {
-    if (this.#passing.has(scenario)) return;
+  async #checkUnchanged(scenario: string, mutant: Mutant): Promise<void> {
+    const run = `${scenario}${isOfRestart(mutant) ? ", restarted" : ""}`;
+    if (this.#passing.has(run)) return;
     const wanted = this.#run.catalogue.filter(({ name }) => name === scenario);
-    const [result] = await this.#runUntilFailure(0, wanted);
+    const [result] = await this.#runUntilFailure({ ...mutant, name: UNCHANGED }, wanted);
     if (result && result.status !== "pass") {
       throw new ExpectedError(`${scenario} fails without any mutant: ${findingText(findingsOf(result)[0]!)}`);
     }
-    this.#passing.add(scenario);
+    this.#passing.add(run);
   }
 
-  async #runUntilFailure(number: number, scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
-    const { prepared, onProgress } = this.#run;
+  async #runUntilFailure(mutant: Mutant, scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
+    const { prepared, mutants, onProgress } = this.#run;
+    const number = mutants.findIndex(({ name }) => name === mutant.name) + 1;
     const results: ScenarioResult[] = [];
     const hasFailed = () => results.some(({ status }) => status === "fail" || status === "lost");
     const guest = {
@@ -143,7 +144,7 @@ export class MutantRunner {
       note() {},
       starting: (_platform, { name }) => onProgress(name),
       result: (_platform, result) => void results.push(result),
-    }, { repeat: 0 });
+    }, { repeat: 0, restarts: isOfRestart(mutant) });
     throwIfInterrupted(prepared.signal);
     // A mutant is alive in the system call alone: neither a guest that does not boot nor an error of ours has met it.
     const unmet = results.find(({ phase, fault }) => phase === "boot" || fault !== undefined);

@@ -58,6 +58,7 @@ export type { KernelObservation, TargetObservation } from "./observation.ts";
 export type { PagemapEntry } from "./pagemap.ts";
 export type { MapsEntry, SmapsEntry } from "./proc_maps.ts";
 export type { ProcStat } from "./proc_stat.ts";
+export { restartedImageFindings, type RestartedProcess, stoppedProcess } from "./restarted_image.ts";
 export { sameImageFindings } from "./truncated_image.ts";
 
 /** Holds an image against what the steps imply and what other kernel interfaces showed of the stopped target. */

@@ -46,6 +46,8 @@ export interface StopPrediction {
   readonly copied: readonly CopiedPage[];
   /** What the names of files begin with in the agent's eyes, but not in those of a target with another root. */
   readonly root: string;
+  /** Whether names of files may lead the agent to others: the target has another root, or mounts of its own. */
+  readonly hasOtherNames: boolean;
   /** The TASK record's state of a target that does not checkpoint itself. */
   readonly taskState: number;
   /** Whether the target has used the FPU: the code as posted saves its state only then. */
@@ -105,6 +107,7 @@ export function stopPrediction(
     debug: state.debug.words(),
     copied: copiedPages(state, work),
     root: state.root,
+    hasOtherNames: state.hasOtherRoot || state.hasOwnMounts,
     taskState: taskState(work.stoppedBy, state.target.series),
     usedFpu: state.fpu !== undefined,
     locksOwnMemory: state.locksOwnMemory,

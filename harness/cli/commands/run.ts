@@ -42,6 +42,7 @@ const OPTIONS = {
   ...SOURCE_OPTIONS,
   ...ACCELERATOR_OPTION,
   ...USER_KERNEL_OPTIONS,
+  restart: flag("restart each stopped target from its image, and go on with that"),
   ...MACHINE_OPTIONS,
   watch: flag("run again with each edit of a source: what failed first; keys say more"),
   failed: flag("only what failed on its platform when it ran last"),
@@ -65,8 +66,20 @@ const OPTIONS = {
 export const runCommand: Command = defineCommand(OPTIONS, {
   about: "build what changed, boot guests, run the scenarios and judge every image",
   async run(options, { args, terminal, signal }) {
-    const { filter, scenario: files, arch, flavour, series, accel, repeat, out, resume, failure, gdb } =
-      options;
+    const {
+      filter,
+      scenario: files,
+      arch,
+      flavour,
+      series,
+      accel,
+      repeat,
+      out,
+      resume,
+      failure,
+      gdb,
+      restart: restarts,
+    } = options;
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
     }
@@ -120,7 +133,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
       await runPlatforms(plans, {
         ...{ report, scenariosOf, history, limit, isolate: options.isolate, repeat: gdb ? 0 : repeat },
         slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
-        runnerOf: (prepared) => gdb ? { beforeCall: waitForGdb(prepared, terminal) } : {},
+        runnerOf: (prepared) => ({ restarts, ...gdb && { beforeCall: waitForGdb(prepared, terminal) } }),
         kernelOptions: optionArgs(options, {
           ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS, ...MACHINE_OPTIONS },
         }),

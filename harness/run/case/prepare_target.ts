@@ -20,8 +20,8 @@ const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S", "exi
 
 interface PreparedTarget {
   readonly findings: readonly Finding[];
-  /** Takes breakpoints out, lets go of the target, and lets it run on. */
-  readonly release: () => Promise<void>;
+  /** Takes breakpoints out, lets go of the target, and lets it run on: in another process, where it was restarted. */
+  readonly release: (restarted?: number) => Promise<void>;
   /** Forgets a target that has ended. */
   readonly forget: () => Promise<void>;
 }
@@ -50,14 +50,18 @@ export async function prepareTarget(
   const stopped = await bringToStop(agent, event, work);
   // Last: a target that runs on to another stop loads selectors anew.
   for (const [register, value] of work.set) await agent.setRegister(pid, register, value);
+  const { forget = () => Promise.resolve() } = stopped;
   return {
     findings: [...findings, ...stopped.findings],
-    async release() {
-      for (const { address, bytes } of restore) await agent.poke(pid, address, bytes);
-      for (const [register] of work.set) await agent.setRegister(pid, register, PLAIN[register]);
-      await stopped.release();
+    async release(restarted) {
+      const to = restarted ?? pid;
+      for (const { address, bytes } of restore) await agent.poke(to, address, bytes);
+      for (const [register] of work.set) await agent.setRegister(to, register, PLAIN[register]);
+      if (restarted === undefined) return await stopped.release();
+      await forget();
+      await agent.cont(restarted);
     },
-    forget: stopped.forget ?? (() => Promise.resolve()),
+    forget,
   };
 }
 

@@ -30,6 +30,7 @@ import type { StopPrediction } from "../../../lib/model/predict_stop.ts";
 import { SCRATCH_BYTES } from "../../../vm/agent/target_program.ts";
 import { checkCall } from "../../check/check_call.ts";
 import { makeCall } from "./make_call.ts";
+import { restartStop, type RestartStopOptions, whyNotRestarted } from "./restart_stop.ts";
 
 /**
  * Longest wait for a target to carry its steps out: thousands of calls, emulated, on a machine that is busy.
@@ -55,6 +56,8 @@ export interface CaseOptions
   /** The scenario's ops, encoded for the target. */
   readonly program: Uint8Array;
   readonly decodeResults: (bytes: Uint8Array) => readonly ResultItem[];
+  /** Whether the target goes on from each of its images in a new process. */
+  readonly restarts?: boolean | undefined;
 }
 
 /**
@@ -73,8 +76,8 @@ export async function runCase(
   const counters = times >= MANY_CALLS ? await readLeakCounters(agent) : undefined;
   await agent.program(options.program);
   const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
-  await agent.spawn(user);
-  const outcome = await runStops(agent, compiled, options);
+  const spawned = await agent.spawn(user);
+  const outcome = await runStops(agent, compiled, { ...options, user, spawned });
   if (compiled.scenario.setup) {
     // Swap can be switched off, and huge pages forbidden, once nobody has them.
     await agent.clean();
@@ -90,10 +93,13 @@ export async function runCase(
 async function runStops(
   agent: GuestAgent,
   compiled: CompiledScenario,
-  options: CaseOptions,
+  { user, spawned, ...options }: CaseOptions & Pick<RestartStopOptions, "user"> & {
+    readonly spawned: number;
+  },
 ): Promise<CaseOutcome> {
   const stops: StopOutcome[] = [];
   const findings: Finding[] = [];
+  let subject = spawned;
   let ownBytes = 0;
   let event: TargetEvent | undefined;
   for (const [index, stop] of compiled.stops.entries()) {
@@ -131,7 +137,26 @@ async function runStops(
         return { stops, findings };
       }
     }
-    if (!event) await prepared.release();
+    if (event) continue;
+    let restarted: number | undefined;
+    // What happened during a call is in the image of the plain one behind it. Merged pages are merged anew.
+    const prediction = stop.call?.after ?? stop.prediction;
+    const last = { ...stop, prediction, waitsForMerge: compiled.stops.some((one) => one.waitsForMerge) };
+    const isLast = index === compiled.stops.length - 1;
+    const { kernelWordSize: wordSize } = compiled.target;
+    const state = { pid, spawned: subject, isLast, wordSize };
+    if (options.restarts && plain && !whyNotRestarted(last, state)) {
+      const from = stop.call?.after ? stops.at(-1)! : plain;
+      const how = index % 2 === 0 ? "file" : "pipe";
+      const outcome = await restartStop(agent, last, from, {
+        ...{ pid, how, user, wordSize, series: options.kernel.series },
+        checkpoint: (one, pid) => checkpointStop(agent, one, { ...context, pid }),
+      });
+      stops.push(outcome.stop);
+      if (outcome.pid === undefined) return { stops, findings };
+      subject = restarted = outcome.pid;
+    }
+    await prepared.release(restarted);
   }
   const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));

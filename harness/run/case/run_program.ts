@@ -17,6 +17,7 @@ import {
   type ObservedCheckpoint,
   type SecondCheck,
 } from "./observe_checkpoint.ts";
+import { restartProgram } from "./restart_stop.ts";
 import type { BeforeCall } from "./run_case.ts";
 
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
@@ -24,6 +25,8 @@ const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input">, BeforeCall {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;
+  /** Whether it is restarted from its image. */
+  readonly restarts?: boolean | undefined;
   /** What is done in the empty guest before the program starts. */
   readonly prepare?: () => Promise<void>;
   /** Milliseconds after which a program is stopped that does not rest; by default it is waited for. */
@@ -81,7 +84,11 @@ export async function runProgram(
     const expected = typeof errno === "string" ? { name: errno, why: "its scenario says so" } : undefined;
     const judged = { kernel, expected, prediction: undefined, self: undefined, secondCheck };
     const stop = await judgeCheckpoint("blocked", seen, judged);
-    return { ...common, stops: [late ? { ...stop, findings: ofTorso(stop.findings) } : stop] };
+    if (late) return { ...common, stops: [{ ...stop, findings: ofTorso(stop.findings) }] };
+    const restarted = options.restarts && stop.findings.length === 0
+      ? [await restartProgram(agent, stop, { kernel, pid: started.pid })]
+      : [];
+    return { ...common, stops: [stop, ...restarted] };
   }
   const { image: { length }, image } = seen;
   const findings = [
@@ -137,7 +144,11 @@ const STOP_MS = 3000;
 /** What is kept of what a program prints. */
 const MAX_OUTPUT = 64 << 10;
 
-async function outputOf(agent: GuestAgent, { stdout, stderr }: StartedProgram): Promise<string> {
+/** What a program has printed so far. */
+export async function outputOf(
+  agent: GuestAgent,
+  { stdout, stderr }: Pick<StartedProgram, "stdout" | "stderr">,
+): Promise<string> {
   const texts: string[] = [];
   for (const path of [stdout, stderr]) {
     const bytes = await agent.readFile(path, { length: MAX_OUTPUT + 1 });

@@ -20,7 +20,7 @@ import { withMembers } from "../../../vm/host/with_members.ts";
 import { runRace } from "./run_race.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
-export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint"> {
+export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint" | "restarts"> {
   /** What is done in a guest where a target has stopped, before its checkpoint; it may take any time. */
   readonly beforeCall?: ((stop: StoppedAt, guest: Guest) => Promise<void>) | undefined;
   /** A second check of every stop, in place of the one that a scenario names. */
@@ -42,18 +42,19 @@ export function scenarioRunner(
     return await keepAnswers(guest, (kept) => runOne(kept, scenario, kernel));
   };
   const runOne = async (guest: Guest, scenario: Scenario, kernel: GuestKernel): Promise<CaseOutcome> => {
+    const { restarts } = options;
     const beforeCall = (stop: StoppedAt) => options.beforeCall?.(stop, guest) ?? Promise.resolve();
     const withGcore: SecondCheck = ({ raw: { pid }, image }) => checkWithGcore(guest.agent, { pid, image });
     const secondCheck = options.secondCheck?.(guest) ??
       (scenario.judge === "gcore" ? withGcore : undefined);
     if (scenario.program) {
-      return await runProgram(guest, scenario.program, { kernel, secondCheck, beforeCall });
+      return await runProgram(guest, scenario.program, { kernel, secondCheck, beforeCall, restarts });
     }
     if (scenario.race) return await runRace(guest, { ...scenario, race: scenario.race }, kernel);
     const compiled = prepared.compiled.get(scenario) ??
       compileScenario(prepared.self ? selfScenario(scenario) : scenario, prepared.compileTarget);
     return await runCase(guest, compiled, {
-      ...{ onCheckpoint: options.onCheckpoint, beforeCall, secondCheck, kernel },
+      ...{ onCheckpoint: options.onCheckpoint, beforeCall, secondCheck, kernel, restarts },
       program: encodeProgram(compiled.ops),
       decodeResults: (bytes) => decodeResults(compiled.ops, bytes).results,
     });

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+
+import type { WordSize } from "../../../lib/abi/arch.ts";
+import type { KernelSeries } from "../../../lib/abi/series.ts";
+import { vmFlagTable } from "../../../lib/abi/vm_flags.ts";
+import { errnoName } from "../../../lib/abi/errno.ts";
+import { SIGNALS } from "../../../lib/abi/signals.ts";
+import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
+import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
+import {
+  hasBreakpoints,
+  restartedPrediction,
+  type RestartRefusal,
+  restartRefusal,
+} from "../../../lib/model/restarted_prediction.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import {
+  type GuestKernel,
+  judgeCheckpoint,
+  observeCheckpoint,
+  type StopOutcome,
+} from "./observe_checkpoint.ts";
+import { awaitConditions } from "./prepare_target.ts";
+
+/** Where the image lies in the guest; gone with the scenario's other files. */
+const IMAGE_FILE = "/run/ckptest/restarted";
+const UNPRIVILEGED = "/sys/module/kernel/parameters/restart_unprivileged";
+
+/** How a stopped target is restarted. */
+export interface RestartStopOptions {
+  readonly pid: number;
+  readonly how: "file" | "pipe";
+  /** Who the target runs as. */
+  readonly user: { readonly uid?: number | undefined; readonly gid?: number | undefined };
+  readonly series: KernelSeries;
+  readonly wordSize: WordSize;
+  /** Root's plain call at the stop, with all that is judged of it. */
+  readonly checkpoint: (stop: CompiledStop, pid: number) => Promise<StopOutcome>;
+}
+
+/** A target that goes on in another process; no pid where it was refused. */
+interface RestartOutcome {
+  readonly stop: StopOutcome;
+  readonly pid: number | undefined;
+}
+
+/** Why a stopped target cannot go on in another process, or undefined. */
+export function whyNotRestarted(
+  { self, tracer, prediction }: CompiledStop,
+  { pid, spawned, isLast, wordSize }: { pid: number; spawned: number; isLast: boolean; wordSize: WordSize },
+): string | undefined {
+  if (prediction.refusal) return "checkpoint(2) refuses the target";
+  if (self) return "a target that saved itself is not where its image says any more";
+  if (tracer.busy) return "a busy target has no image";
+  if (pid !== spawned) return "the subject is a child of the target, which waits for it";
+  if (prediction.hasOtherNames && prediction.areas.some(({ path }) => path !== undefined)) {
+    return "its files have other names where it is restarted";
+  }
+  // What the model says of them at later stops is of a target that has them still.
+  if (!isLast && hasBreakpoints(prediction, wordSize)) return "its tracer's breakpoints would be gone";
+  return undefined;
+}
+
+/**
+ * Ends a stopped target, restarts it from its image in a new process, and judges that as the target was judged; its
+ * image must be the one that it was made from, but for a few fields.
+ */
+export async function restartStop(
+  agent: GuestAgent,
+  stop: CompiledStop,
+  plain: StopOutcome,
+  { pid: old, how, user, series, wordSize, checkpoint }: RestartStopOptions,
+): Promise<RestartOutcome> {
+  const label = `${stop.label}, restarted`;
+  await agent.writeFile(IMAGE_FILE, plain.image);
+  // The call is for the privileged; its code is to be safe for all.
+  if (user.uid !== undefined) await agent.writeFile(UNPRIVILEGED, "1");
+  const { pid, result } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user });
+  const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize));
+  const errno = result === 0n ? "success" : errnoName(Number(-result));
+  if (errno !== (refusal?.name ?? "success")) {
+    return { stop: endOf(label, [refused(errno, refusal)]), pid: undefined };
+  }
+  if (refusal) return { stop: endOf(label, []), pid: undefined };
+  const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
+  const prediction = restartedPrediction(stop.prediction, wordSize);
+  const judged = await checkpoint({ ...stop, label, prediction }, pid);
+  const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
+  return { stop: { ...judged, findings: [...conditions, ...judged.findings, ...findings] }, pid };
+}
+
+/** Ends a stopped program, restarts it from its image in a new process, and judges that by observation. */
+export async function restartProgram(
+  agent: GuestAgent,
+  plain: StopOutcome,
+  { kernel, pid: old }: { readonly kernel: GuestKernel; readonly pid: number },
+): Promise<StopOutcome> {
+  const label = `${plain.label}, restarted`;
+  await agent.writeFile(IMAGE_FILE, plain.image);
+  await agent.signal(old, SIGNALS.SIGKILL);
+  const { pid, result } = await agent.restart({ image: IMAGE_FILE, how: "pipe" });
+  if (result !== 0n) return endOf(label, [refused(errnoName(Number(-result)), undefined)]);
+  const seen = await observeCheckpoint(agent, {
+    pid,
+    checkpointNr: kernel.checkpointNr,
+    zeroFrame: kernel.observed.zeroFrame,
+    brk: undefined,
+    hashPage: () => true,
+  });
+  const nothing = { expected: undefined, prediction: undefined, self: undefined };
+  const judged = await judgeCheckpoint(label, seen, { kernel, ...nothing });
+  const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
+  return { ...judged, findings: [...judged.findings, ...findings] };
+}
+
+/** What is left of a target that was not restarted. */
+function endOf(label: string, findings: readonly Finding[]): StopOutcome {
+  const counts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
+  return { label, image: new Uint8Array(0), findings, counts, volatile: new Map(), pages: 0 };
+}
+
+function refused(actual: string, refusal: RestartRefusal | undefined): Finding {
+  const message = refusal
+    ? `restart(2) must refuse the image: ${refusal.why}`
+    : "restart(2) must take the image of a target that checkpoint(2) took";
+  return mismatch("E_RESTART", { path: "restart", message, expected: refusal?.name ?? "success", actual });
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+
+import type { WordSize } from "../abi/arch.ts";
+import type { VmFlagTable } from "../abi/vm_flags.ts";
+import { DESCRIPTOR_SIZE } from "../x86/descriptor.ts";
+import { DebugRegisters } from "../x86/debug_registers.ts";
+import type { StopPrediction } from "./predict_stop.ts";
+import type { Refusal } from "./refusal.ts";
+
+/** TASK_STOPPED of include/linux/sched.h: a restarted process is held by a signal, whatever had stopped the other. */
+const STOPPED = 0x104;
+
+/**
+ * What a stopped target is once it was restarted from its image, and stopped before its first instruction: all that the
+ * image holds is as it was. Breakpoints are its tracer's, and gone; no page is in swap any more.
+ */
+export function restartedPrediction(prediction: StopPrediction, wordSize: WordSize): StopPrediction {
+  const pages = [...prediction.pages].map(([page, { content, why }]) => [page, { content, why }] as const);
+  const debug = new DebugRegisters(wordSize).words();
+  return { ...prediction, pages: new Map(pages), taskState: STOPPED, debug };
+}
+
+/** Whether a tracer has left anything in the debug registers, which a restarted target has not. */
+export function hasBreakpoints({ debug }: StopPrediction, wordSize: WordSize): boolean {
+  return new DebugRegisters(wordSize).words().some((word, i) => word !== debug[i]);
+}
+
+/** The errno of restart(2), and the reason. */
+export type RestartRefusal = Pick<Refusal, "name" | "why">;
+
+/** The bit of a selector that leads to the LDT. */
+const LDT_SELECTOR = 4n;
+
+const UFFD = ["UFFD_MISSING", "UFFD_WP", "UFFD_MINOR"];
+
+/** Why restart(2) refuses the image of a stopped target; undefined: it does not. */
+export function restartRefusal(
+  { areas, ldt, registers }: StopPrediction,
+  { bits }: VmFlagTable,
+): RestartRefusal | undefined {
+  const area = areas.find(({ flags }) => UFFD.some((name) => (flags & (bits[name] ?? 0n)) !== 0n));
+  if (area) return { name: "EOPNOTSUPP", why: `nobody would answer the faults of "${area.label}"` };
+  const beyond = (["ds", "es", "fs", "gs"] as const).find((name) => {
+    const selector = registers.general.get(name) ?? 0n;
+    return (selector & LDT_SELECTOR) !== 0n && selector >> 3n >= ldt.length / DESCRIPTOR_SIZE;
+  });
+  return beyond && { name: "EINVAL", why: `${beyond} has no descriptor: only a tracer can set it so` };
+}
