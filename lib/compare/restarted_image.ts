@@ -133,7 +133,7 @@ function readNumber(bytes: Uint8Array, start: number, size: number): bigint {
 }
 
 /** The field of a record, or the page, in which a byte of a node lies. */
-function placeOf(node: ImageNode, at: number): string {
+export function placeOf(node: ImageNode, at: number): string {
   if (node.kind === "pages") {
     const inPages = at - (node.pagesOffset - node.offset);
     const address = node.vaddrs[inPages >> 12];
