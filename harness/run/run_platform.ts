@@ -29,7 +29,8 @@ export async function runPlatform(
   report: RunObserver,
   { atGuestEnd, repeat, slots, times, limit, isolate, ...options }: PlatformRunOptions = {},
 ): Promise<void> {
-  const { startGuest } = prepared;
+  await using snapshots = isolate ? prepared.snapshots : undefined;
+  const startGuest = snapshots ? () => snapshots.start() : prepared.startGuest;
   const { name, flavour } = prepared.platform;
   const allowlist = await readSplatAllowlist();
   const { vmlinux, patch } = prepared.build ?? {};

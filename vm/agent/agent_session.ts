@@ -47,6 +47,8 @@ export interface SessionOptions {
   deadlineMs?: number;
   /** Longest wait for the hello of a guest that boots, in milliseconds; {@linkcode BOOT_DEADLINE_MS} by default. */
   bootDeadlineMs?: number;
+  /** The hello of an agent that has said it before. */
+  info?: GuestInfo | undefined;
   /** The most bytes of an answer. */
   maxBytes?: number;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
@@ -106,10 +108,9 @@ export class AgentSession extends GuestCalls {
   static async connect(link: GuestLink, options: SessionOptions = {}): Promise<AgentSession> {
     const wires = new Wires(link, options.maxBytes ?? MAX_ANSWER_BYTES);
     const deadlineMs = options.bootDeadlineMs ?? BOOT_DEADLINE_MS;
-    const info = await wires.within(
-      { awaited: "the agent's hello", deadlineMs },
-      async () => parseHello(await wires.lines.next()),
-    );
+    const wait = { awaited: "the agent's hello", deadlineMs };
+    const info = options.info ??
+      await wires.within(wait, async () => parseHello(await wires.lines.next()));
     return new AgentSession(wires, info, options);
   }
 

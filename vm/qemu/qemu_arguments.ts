@@ -39,6 +39,10 @@ export interface QemuOptions {
   share?: string;
   /** Whether the guest may mount all files of the host by 9p and read them, as far as the user may. */
   hostFiles?: boolean;
+  /** A file that holds the guest's memory: all of it, or what it was before this guest changed its own copy. */
+  memoryFile?: { readonly path: string; readonly isShared: boolean };
+  /** Path of a UNIX socket on which QEMU waits for the state of another guest, from where this one goes on. */
+  incoming?: string;
   /** Path of a UNIX socket on which QEMU listens for gdb. */
   gdbSocket?: string;
 }
@@ -84,6 +88,7 @@ export function defaultCpu(accelerator: Accelerator): string {
  */
 export function qemuArguments(options: QemuOptions): string[] {
   const { accelerator, kernel, initrd, sockets, share, append = [], memoryMiB = 256, cpus = 1 } = options;
+  const { memoryFile } = options;
   checkCount("memoryMiB", memoryMiB, 1024 * 1024);
   checkCount("cpus", cpus, 64);
   const isSerial = options.channel === "serial";
@@ -92,7 +97,9 @@ export function qemuArguments(options: QemuOptions): string[] {
     // Nothing that was not asked for: no devices, no user's configuration, no network, no window.
     ...["-nodefaults", "-no-user-config", "-display", "none"],
     // A machine without PCI and firmware tables is the fastest to boot; an ordinary one has a second serial port.
-    ...["-machine", isSerial ? "pc" : "microvm,acpi=off"],
+    ...["-machine", `${isSerial ? "pc" : "microvm,acpi=off"}${memoryFile ? MEMORY_BACKEND : ""}`],
+    ...memoryFile ? memoryObject(memoryFile, memoryMiB) : [],
+    ...options.incoming === undefined ? [] : ["-incoming", `unix:${options.incoming}`],
     ...["-accel", accelerator, "-cpu", options.cpu ?? defaultCpu(accelerator)],
     ...["-smp", String(cpus), "-m", `${memoryMiB}M`],
     // The kernel is loaded by its PVH entry.
@@ -121,6 +128,16 @@ export function qemuArguments(options: QemuOptions): string[] {
   ];
 }
 
+const MEMORY_BACKEND = ",memory-backend=memory";
+
+function memoryObject(
+  { path, isShared }: NonNullable<QemuOptions["memoryFile"]>,
+  memoryMiB: number,
+): string[] {
+  const settings = `size=${memoryMiB}M,mem-path=${escapeValue(path)},share=${isShared ? "on" : "off"}`;
+  return ["-object", `memory-backend-file,id=memory,${settings}`];
+}
+
 /** Tells the agent: a kernel hands what it does not know to the first process. */
 const SERIAL_PARAMETER = "CKPTEST_CHANNEL=serial";
 
@@ -139,12 +156,14 @@ export function standaloneArguments(args: readonly string[]): string[] {
   const values = new Map([["chardev:console", "mon:stdio"]]);
   const pairs = args.map((arg, index) => [args[index - 1] ?? "", arg] as const);
   const isShared = (arg: string) => arg.startsWith("local,id=share,") || arg.includes("fsdev=share");
-  const isOurs = (arg: string | undefined) => arg === "-gdb" || arg === "-mon";
+  const isOurs = (arg: string) => ["-gdb", "-mon", "-incoming", "-object"].includes(arg);
   return pairs.flatMap(([option, arg], index) => {
     if (isOurs(arg) || isOurs(option)) return [];
     if (isShared(arg) || isShared(args[index + 1] ?? "")) return [];
     const [kind, id] = arg.split(",", 2);
-    if (option !== "-chardev" || kind !== "socket") return [values.get(arg) ?? arg];
+    if (option !== "-chardev" || kind !== "socket") {
+      return [values.get(arg) ?? (option === "-machine" ? arg.replace(MEMORY_BACKEND, "") : arg)];
+    }
     return [`null,${id}`];
   });
 }

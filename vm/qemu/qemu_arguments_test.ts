@@ -90,6 +90,21 @@ Deno.test("standaloneArguments() have the console on the terminal, and need noth
   }
 });
 
+Deno.test("qemuArguments() keeps the memory in a file, goes on from another guest, and tells nobody else", () => {
+  const plain = qemuArguments(OPTIONS);
+  for (const isShared of [true, false]) {
+    const args = qemuArguments({ ...OPTIONS, memoryFile: { path: "/s/a,b", isShared }, incoming: "/s/in" });
+    assertEquals(valueOf(args, "-machine"), "microvm,acpi=off,memory-backend=memory");
+    const share = isShared ? "on" : "off";
+    assertEquals(
+      valueOf(args, "-object"),
+      `memory-backend-file,id=memory,size=256M,mem-path=/s/a,,b,share=${share}`,
+    );
+    assertEquals(valueOf(args, "-incoming"), "unix:/s/in");
+    assertEquals(standaloneArguments(args), standaloneArguments(plain));
+  }
+});
+
 Deno.test("qemuArguments() refuses what cannot be", () => {
   assertThrows(() => qemuArguments({ ...OPTIONS, memoryMiB: 0 }), RangeError, "memoryMiB");
   assertThrows(() => qemuArguments({ ...OPTIONS, cpus: 1.5 }), RangeError, "cpus");

@@ -47,6 +47,23 @@ export class Qmp {
     return String(await this.#ask("human-monitor-command", { "command-line": command }));
   }
 
+  /** Leaves memory that lies in a shared file out of what is migrated, on both sides. */
+  async ignoreSharedMemory(): Promise<void> {
+    const capabilities = [{ capability: "x-ignore-shared", state: true }];
+    await this.#ask("migrate-set-capabilities", { capabilities });
+  }
+
+  /** Stops the guest and writes its state to a UNIX socket. */
+  async migrate(path: string): Promise<void> {
+    await this.#ask("migrate", { uri: `unix:${path}` });
+  }
+
+  /** Whether that went well. */
+  async hasMigrated(): Promise<boolean> {
+    const { status } = v.parse(v.looseObject({ status: v.string() }), await this.#ask("query-migrate", {}));
+    return status === "completed";
+  }
+
   /** Waits for the next event of a name. */
   event(name: string): Promise<void> {
     if (this.#end) return Promise.reject(this.#end);

@@ -6,12 +6,18 @@ import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
 import { Qmp } from "./qmp.ts";
+import { sendState, type Snapshot } from "./snapshot.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
 import { baseEnvironment } from "../host/run_command.ts";
 import { makeSocketDirectory, makeTempDirectory } from "../host/temp_directory.ts";
 
 /** What to start: QEMU's options except the sockets and the shared directory, which are made here. */
-export interface VirtualMachineOptions extends Omit<QemuOptions, "sockets" | "share" | "gdbSocket"> {
+export interface VirtualMachineOptions
+  extends Omit<QemuOptions, "sockets" | "share" | "gdbSocket" | "incoming" | "memoryFile"> {
+  /** A file for the guest's memory, so that {@linkcode takeSnapshot} can be called. */
+  snapshotFile?: string;
+  /** Where the guest goes on, in place of booting. */
+  snapshot?: Snapshot;
   /** Whether the guest gets a directory of the host, which is made for it and goes with it. */
   shares?: boolean;
   /** Whether it gets a terminal, {@linkcode VirtualMachine.terminal}. */
@@ -269,9 +275,17 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   let machine: VirtualMachine | undefined;
   try {
     const { share, gdb } = own;
-    const more = { ...share && { share }, ...gdb && { gdbSocket: join(gdb, "gdb") } };
+    const { snapshot, snapshotFile: path = snapshot?.memoryFile } = options;
+    const incoming = pathOf("incoming");
+    const memory = {
+      ...path === undefined ? {} : { memoryFile: { path, isShared: !snapshot } },
+      ...snapshot && { incoming },
+    };
+    const more = { ...memory, ...share && { share }, ...gdb && { gdbSocket: join(gdb, "gdb") } };
     machine = new VirtualMachine([program, ...qemuArguments({ ...options, sockets, ...more })], own);
+    if (snapshot) machine.console.append(snapshot.console);
     await machine.connect(listeners, startDeadlineMs);
+    if (snapshot) await sendState(machine, incoming, snapshot);
     return machine;
   } catch (error) {
     if (machine) await machine.close();

@@ -14,13 +14,14 @@ import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
+import { GuestSnapshots } from "./guest_snapshots.ts";
 import { guestPrograms } from "./guest_programs.ts";
 import { buildKernelFor, kernelText } from "./platform_kernel.ts";
 import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import { modelSeries } from "./user_kernel.ts";
-import { SCENARIO_MEMORY_MIB, startVirtualGuest } from "./virtual_guest.ts";
+import { SCENARIO_MEMORY_MIB, startVirtualGuest, type VirtualGuestOptions } from "./virtual_guest.ts";
 
 /** The root file system takes half of the memory at most; gdb and its libraries are 85 MiB. */
 const MEMORY_FOR_PROGRAMS = 512 << 20;
@@ -58,6 +59,8 @@ export interface PreparedGuest {
   readonly skipReason: (scenario: Scenario) => string | undefined;
   /** @param append kernel parameters of this guest, beside those of all */
   readonly startGuest: (append?: readonly string[]) => Promise<Guest>;
+  /** Fresh guests sooner than by `startGuest`, where they can be had; to be disposed of. */
+  readonly snapshots: GuestSnapshots | undefined;
   /** Ends every guest. */
   readonly signal: AbortSignal | undefined;
 }
@@ -97,8 +100,9 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
     (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
   const vmlinux = build?.vmlinux ?? user?.vmlinux;
-  const startGuest = (append: readonly string[] = []) =>
+  const start = (append: readonly string[], more: Partial<VirtualGuestOptions>) =>
     startVirtualGuest(platform, { terminal, signal }, {
+      ...more,
       accelerator,
       kernel,
       initrd,
@@ -119,6 +123,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
     });
+  const startGuest = (append: readonly string[] = []) => start(append, {});
   const targetOf = (numbers: SyscallNumbers) => ({
     ...plan.target,
     series: platform.series,
@@ -157,6 +162,8 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??
         (self ? selfSkipReason(scenario) : undefined),
     startGuest,
+    // What a serial line has half sent is no part of a snapshot.
+    snapshots: channel === "virtio" ? new GuestSnapshots((more) => start([], more)) : undefined,
     signal,
   };
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { AgentSession, BOOT_DEADLINE_MS, type GuestLink } from "../../../vm/agent/agent_session.ts";
+import {
+  AgentSession,
+  BOOT_DEADLINE_MS,
+  type GuestInfo,
+  type GuestLink,
+} from "../../../vm/agent/agent_session.ts";
 import { SerialLine } from "../../../vm/agent/serial_line.ts";
 import { throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
@@ -27,6 +32,13 @@ const SERIAL_SLOWDOWN = 30;
 /** The same where somebody at gdb may stop the guest for hours. */
 const GDB_PATIENCE = 1e6;
 
+/** What a guest is started with. */
+export interface VirtualGuestOptions extends VirtualMachineOptions {
+  readonly channel: GuestChannel;
+  /** What the agent has said of itself, where the guest goes on from a snapshot. */
+  readonly info?: GuestInfo;
+}
+
 /** A guest in QEMU. */
 export interface VirtualGuest extends Guest {
   readonly machine: VirtualMachine;
@@ -40,7 +52,7 @@ export interface VirtualGuest extends Guest {
 export async function startVirtualGuest(
   { name, flavour }: Platform,
   { terminal, signal }: { terminal: Terminal; signal?: AbortSignal | undefined },
-  machineOptions: VirtualMachineOptions & { channel: GuestChannel },
+  machineOptions: VirtualGuestOptions,
 ): Promise<VirtualGuest> {
   const { channel } = machineOptions;
   throwIfInterrupted(signal);
@@ -59,12 +71,14 @@ export async function startVirtualGuest(
     );
   }, SLOW_BOOT_MS);
   try {
+    const { info } = machineOptions;
     const session = await AgentSession.connect(linkOf(machine, channel), {
+      info,
       bootDeadlineMs,
       maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? SCENARIO_MEMORY_MIB),
       slowdown: patience * (channel === "serial" ? SERIAL_SLOWDOWN : 1),
     });
-    if (FLAVOURS[flavour].hasDebugfs) {
+    if (!info && FLAVOURS[flavour].hasDebugfs) {
       await session.mount({ type: "debugfs", source: "debugfs", directory: "/sys/kernel/debug" });
     }
     return {

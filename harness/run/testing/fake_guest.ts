@@ -64,6 +64,6 @@ export function fakePrepared(
     ...{ acceleratorReason: "none: nothing runs", checkpointNr: compileTarget.checkpointNr, compileTarget },
     revision: undefined,
     ...{ compiled: new Map(), filesOf: new Map(), skipReason: () => undefined },
-    ...{ startGuest, signal },
+    ...{ startGuest, snapshots: undefined, signal },
   };
 }
