@@ -6,7 +6,7 @@ import type { ImageNode, PagesNode, RecordNode, RecordNodeOf, TrailingNode } fro
 import { vmaName } from "./show/show_image.ts";
 
 /** Neighbouring pages of one chunk that are alike. */
-interface PageRun {
+export interface PageRun {
   /** Address of the first one. */
   readonly vaddr: bigint;
   /** How many there are. */

@@ -355,7 +355,7 @@ Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image"], "missing: ACTION and IMAGE");
   await assertMistake(
     ["image", "eat", "cut.ckpt"],
-    `ACTION takes show, check, tree, diff, pages: found "eat"`,
+    `ACTION takes show, check, tree, diff, pages, html: found "eat"`,
   );
   await assertMistake(["image", "show"], "missing: IMAGE");
   await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], `unexpected word "empty.ckpt"`);
@@ -372,6 +372,10 @@ Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image", "pages", "x86_64-mixed.ckpt"], "missing: --at ADDRESS");
   const range = ["image", "pages", "x86_64-mixed.ckpt", "--at"];
   for (const at of ["0x", "12g", "2000-1000", "1-1"]) await assertMistake([...range, at], `found "${at}"`);
+  await assertMistake(["image", "html", "x86_64-mixed.ckpt"], "missing: --out FILE");
+  await assertMistake(["image", "html", "cut.ckpt", "--out", "cut.html"], "cut.ckpt: malformed E_TRUNCATED");
+  await assertMistake(["image", "html", "empty.ckpt", "--out", "cut.html"], "empty.ckpt: malformed");
+  await assertRejects(() => Deno.stat(join(dir, "cut.html")), Deno.errors.NotFound);
   await assertMistake(["image", "check", "--dialect", "v9", "cut.ckpt"], `found "v9"`);
   await assertMistake(["image", "check", "--offset=-1", "cut.ckpt"], `found "-1"`);
 });

@@ -14,6 +14,8 @@ import { TreePrinter } from "../../../lib/image/show/show_tree.ts";
 import { EXIT_STATUS, type ExitStatus, UsageError } from "../../../vm/host/errors.ts";
 import { explainPage } from "../../../lib/compare/explain_page.ts";
 import { hex } from "../../../lib/bytes.ts";
+import { writeWhole } from "../../../vm/host/write_whole.ts";
+import { imagePage } from "../../report/html/image_page.ts";
 import { imageOrigin } from "../../run/image_origin.ts";
 import { Terminal } from "../../report/terminal.ts";
 import {
@@ -35,6 +37,7 @@ const ACTIONS = {
   tree: (options: Options) => printImage(options, new TreePrinter(options)),
   diff: diffFiles,
   pages: printPages,
+  html: writeImagePage,
 };
 type Action = keyof typeof ACTIONS;
 
@@ -61,13 +64,15 @@ const OPTIONS = {
   action: word(
     { ...oneOf(Object.keys(ACTIONS) as Action[]), metavar: "ACTION" },
     "show address space, LDT and registers, check the rules of the format, list all records (tree), " +
-      "say what two images differ in (diff), or what is known of a page (pages)",
+      "say what two images differ in (diff), what is known of a page (pages), " +
+      "or write an HTML page of one image, or of two side by side",
   ),
-  paths: words("IMAGE", "a file; for diff two"),
+  paths: words("IMAGE", "a file; for diff two, for html one or two"),
   json: flag("the same as JSON"),
   contents: flag("show --json: with the contents of pages"),
   fields: flag("tree: with the fields of each record"),
   dialect: value(oneOf(["v11", "port"]), "in place of what the image says"),
+  out: value("FILE", "html: the page"),
   at: value(ADDRESS, "pages: of which address"),
   offset: value(wholeNumber(0, Number.MAX_SAFE_INTEGER), "where the image starts in the file"),
   allowUnknown: flag("check: records of unknown types are notes where extensions may stand, no faults"),
@@ -213,4 +218,14 @@ async function printPages(options: Options): Promise<ExitStatus> {
   missing.slice(0, MAX_MISSING).forEach(print);
   if (missing.length > MAX_MISSING) TERMINAL.result("and more that are not in the image");
   return found > 0 ? EXIT_STATUS.pass : EXIT_STATUS.testFailed;
+}
+
+async function writeImagePage(options: Options): Promise<ExitStatus> {
+  const { out, paths } = options;
+  if (out === undefined) throw new UsageError("missing: --out FILE, into which image html writes its page");
+  if (paths[2] !== undefined) throw new UsageError(`unexpected word "${paths[2]}"`);
+  const images = paths.map((name) => ({ name, nodes: imageNodes(name, options) }));
+  await writeWhole(out, await imagePage(images, decodeOptions(options)));
+  TERMINAL.result(out);
+  return EXIT_STATUS.pass;
 }

@@ -7,7 +7,9 @@ import type { Finding } from "../../../lib/image/finding.ts";
 import { type CheckpointImage, readImage, type TaskImage, vmaPages } from "../../../lib/image/image.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { vmaName } from "../../../lib/image/show/show_image.ts";
+import { ImageOutline } from "../../../lib/image/outline.ts";
 import { formatBytes } from "../../run/quantity.ts";
+import { chunkTable, taskTables } from "./image_tables.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 
@@ -26,8 +28,8 @@ interface MappingPicture {
   readonly missing: boolean;
 }
 
-/** A run of pages: `part` holds pages that are in the image and others. */
-type PageCell = "none" | "part" | "saved" | "differs";
+/** A run of pages: `part` holds pages that are in the image and others, `zero` only such as are and hold zeros. */
+export type PageCell = "none" | "part" | "saved" | "zero" | "differs";
 
 const MAX_MAPPINGS = 60;
 const MAX_CELLS = 128;
@@ -61,7 +63,16 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
 ${omitted(mappings.length - shown.length, "mappings, in which nothing differs, are left out")}
 <p class="legend">${legend("saved", "in the image")}${legend("part", "some of them")}${
     legend("none", "not in the image")
-  }${legend("differs", "differs or is missing")}</p>${ldtTable(task, findings)}`;
+  }${legend("differs", "differs or is missing")}</p>${ldtTable(task, findings)}
+${imageDetails(image)}`;
+}
+
+function imageDetails({ nodes }: CheckpointImage): Markup {
+  const outline = new ImageOutline();
+  for (const node of nodes) outline.visit(node);
+  return markup`<details><summary>Chunks, LDT, TLS, registers and FPU state of this image</summary>${
+    chunkTable(outline, 0)
+  }${taskTables([outline], 0)}</details>`;
 }
 
 function presentMappings(task: TaskImage, findings: readonly Finding[]): MappingPicture[] {

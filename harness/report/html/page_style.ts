@@ -7,14 +7,14 @@ export const PAGE_STYLE = `
   --page: #f7f6f3; --card: #ffffff; --ink: #1d1f23; --soft: #5c616b; --line: #dedbd4; --code: #f0eee9;
   --fail: #a51d16; --fail-back: #fbe5e2; --pass: #14673a; --pass-back: #e2f1e7; --warn: #7a5200;
   --warn-back: #fbedcb; --flaky: #57389f; --flaky-back: #ece6fa; --none-back: #eceae5; --mark: #ffd9a8;
-  --saved: #3f78b5; --part: #9dbddd; --empty: #dfe3e8; --differs: #c8261c; --trend: #3f6fa3; --link: #1d5c99;
+  --saved: #3f78b5; --part: #9dbddd; --zero: #7d9c86; --empty: #dfe3e8; --differs: #c8261c; --trend: #3f6fa3; --link: #1d5c99;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #16181c; --card: #1f2227; --ink: #e8e8e6; --soft: #a2a7b0; --line: #363a42; --code: #282c33;
     --fail: #ff9a90; --fail-back: #4a2220; --pass: #86d6a3; --pass-back: #1d3b2a; --warn: #f0c667;
     --warn-back: #43351a; --flaky: #c4b1f5; --flaky-back: #352c52; --none-back: #2b2f36; --mark: #70480f;
-    --saved: #5b9bde; --part: #35587c; --empty: #3a4049; --differs: #ff6257; --trend: #7fb2e8; --link: #86bdf2;
+    --saved: #5b9bde; --part: #35587c; --zero: #4f6f5a; --empty: #3a4049; --differs: #ff6257; --trend: #7fb2e8; --link: #86bdf2;
   }
 }
 * { box-sizing: border-box; }
@@ -67,6 +67,8 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .findings td { overflow-wrap: anywhere; } .findings td:nth-child(1), .findings td:nth-child(3) { white-space: nowrap; }
 .findings td:nth-child(4), .findings td:nth-child(5) { min-width: 7.5rem; }
 .findings td:nth-child(6) { width: 31%; }
+.values th, .values td { padding: .1rem .9rem .1rem 0; } .values td:not(.keep) { overflow-wrap: anywhere; max-width: 34rem; }
+.values tr.marked th { color: var(--fail); font-weight: 650; } .values tr.marked td { background: var(--fail-back); }
 .files { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
 .list td:last-child { width: 30%; overflow-wrap: anywhere; } .list + h3, .scroll + h3 { margin-top: 1.2rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
@@ -77,7 +79,7 @@ mark { background: var(--mark); color: inherit; border-radius: 2px; }
 .space svg { display: block; width: 100%; height: 15px; } .space tr.gap td { color: var(--soft); font-size: .78rem; }
 .space tr.marked td:first-child { color: var(--fail); font-weight: 650; }
 .c-none { fill: var(--empty); } .c-part { fill: var(--part); } .c-saved { fill: var(--saved); }
-.c-differs { fill: var(--differs); } .c-missing { fill: none; stroke: var(--differs); stroke-dasharray: 3 2; }
+.c-zero { fill: var(--zero); } .c-differs { fill: var(--differs); } .c-missing { fill: none; stroke: var(--differs); stroke-dasharray: 3 2; }
 p.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; color: var(--soft); font-size: .84rem; margin: .4rem 0; }
 .legend svg { width: .85em; height: .85em; vertical-align: -.08em; margin-right: .35em; }
 .spark { width: 132px; height: 30px; display: block; overflow: visible; }

@@ -16,6 +16,7 @@ import {
 import { fieldsOf } from "../records.ts";
 import { showField } from "../show/show_tree.ts";
 import { displayText } from "../struct_codec.ts";
+import { type Pair, pairMappings } from "./pair_mappings.ts";
 
 /** What two images differ in, in the order in which a person asks for it. */
 export const DIFF_SECTIONS = [
@@ -45,7 +46,6 @@ export interface ImageDifference {
 }
 
 type Section = ImageDifference["section"];
-type Pair<T> = readonly [a: T | undefined, b: T | undefined];
 
 /** Fields that need no name of a record before them. */
 const REGISTERS: ReadonlySet<string> = new Set<string>([
@@ -248,8 +248,8 @@ class OutlineDiffer {
   }
 }
 
-/** By the register that each line begins with. */
-function xstateLines(bytes: Uint8Array, arch: "x86_64" | "i386"): ReadonlyMap<string, string> {
+/** An FPU state in words, by the register that each line is about. */
+export function xstateLines(bytes: Uint8Array, arch: "x86_64" | "i386"): ReadonlyMap<string, string> {
   try {
     return new Map(
       describeXstate(bytes, arch).map((line) => {
@@ -261,34 +261,6 @@ function xstateLines(bytes: Uint8Array, arch: "x86_64" | "i386"): ReadonlyMap<st
     if (!(error instanceof RangeError)) throw error;
     return new Map([["state", `${bytes.length} bytes`]]);
   }
-}
-
-/** Mappings that are the same one: those with the same start, then those with the same end (a stack that grew). */
-function pairMappings(a: readonly MappingOutline[], b: readonly MappingOutline[]): Pair<MappingOutline>[] {
-  const pairs = new Map<MappingOutline, MappingOutline>();
-  for (const field of ["vm_start", "vm_end"] as const) {
-    const taken = new Set(pairs.values());
-    const free = new Map(
-      b.filter((mapping) => !taken.has(mapping)).map((mapping) => [mapping.record.fields[field], mapping]),
-    );
-    for (const mapping of a) {
-      const address = mapping.record.fields[field];
-      const other = pairs.has(mapping) ? undefined : free.get(address);
-      if (!other) continue;
-      pairs.set(mapping, other);
-      // In a broken image several may start at one address.
-      free.delete(address);
-    }
-  }
-  const taken = new Set(pairs.values());
-  const all: Pair<MappingOutline>[] = [
-    ...a.map((mapping): Pair<MappingOutline> => [mapping, pairs.get(mapping)]),
-    ...b.filter((mapping) => !taken.has(mapping)).map((
-      mapping,
-    ): Pair<MappingOutline> => [undefined, mapping]),
-  ];
-  const start = ([left, right]: Pair<MappingOutline>): bigint => (left ?? right)!.record.fields.vm_start;
-  return all.toSorted((one, other) => start(one) < start(other) ? -1 : Number(start(one) > start(other)));
 }
 
 function summaryOf({ record: { fields }, pages }: MappingOutline): string {

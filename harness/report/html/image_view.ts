@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+import { PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
+import { permissionText, vmFlagNames, vmFlagTableOf } from "../../../lib/abi/vm_flags.ts";
+import { hex } from "../../../lib/bytes.ts";
+import type { ImageDifference } from "../../../lib/image/diff/diff_outlines.ts";
+import { pairMappings } from "../../../lib/image/diff/pair_mappings.ts";
+import { isRecord } from "../../../lib/image/nodes.ts";
+import type { ImageOutline, MappingOutline, PageRun } from "../../../lib/image/outline.ts";
+import { formatBytes, formatCount } from "../../run/quantity.ts";
+import { legend, type PageCell } from "./image_picture.ts";
+import { taskTables } from "./image_tables.ts";
+import { type Markup, markup, omitted, table } from "./markup.ts";
+
+/** One or two images, and in what they differ. */
+export interface ImageView {
+  readonly outlines: readonly [ImageOutline] | readonly [ImageOutline, ImageOutline];
+  /** Pages with other contents in the second image, by task. */
+  readonly changed: readonly (readonly Pick<PageRun, "vaddr" | "count">[])[];
+  readonly differences: readonly ImageDifference[];
+}
+
+/** Mappings that are drawn, of each task; rectangles of a bar; rows of a table. */
+const MAX_MAPPINGS = 2000;
+const MAX_CELLS = 160;
+const MAX_ROWS = 256;
+
+/** All that a task of the images holds: its address space, LDT, TLS, registers. */
+export function taskView(view: ImageView, task: number): Markup {
+  const tasks = view.outlines.map((outline) => outline.tasks[task]);
+  const pairs = pairMappings(tasks[0]?.mappings ?? [], tasks[1]?.mappings ?? []);
+  const changed = view.changed[task] ?? [];
+  let before: bigint | undefined;
+  const rows = pairs.slice(0, MAX_MAPPINGS).map((pair) => {
+    const { vm_start, vm_end } = (pair[0] ?? pair[1])!.record.fields;
+    const gap = before !== undefined && vm_start > before ? gapText(vm_start - before) : undefined;
+    before = vm_end;
+    const mappings = view.outlines.length === 2 ? pair : pair.slice(0, 1);
+    return markup`${gap && markup`<p class="gap">gap of ${gap}</p>`}${
+      mappingView(view, task, { mappings, changed })
+    }`;
+  });
+  const kinds = [
+    legend("saved", "data"),
+    legend("zero", "zeros"),
+    legend("part", "some pages"),
+    legend("none", "not in the image"),
+    view.outlines.length === 2 ? legend("differs", "differs") : undefined,
+  ];
+  return markup`<h3>Address space</h3><p class="legend">${kinds}<span>A bar's height grows with the logarithm of the
+mapping's size.</span></p><div class="maps">${rows}</div>${
+    omitted(pairs.length - rows.length, "mappings are not drawn; the search knows them")
+  }${taskTables(view.outlines, task)}`;
+}
+
+function gapText(bytes: bigint): string {
+  const number = Number(bytes);
+  return number < 2 ** 40 ? formatBytes(number) : `${(number / 2 ** 40).toFixed(1)} TiB`;
+}
+
+function mappingView(
+  { outlines, differences }: ImageView,
+  task: number,
+  { mappings, changed }: {
+    mappings: readonly (MappingOutline | undefined)[];
+    changed: readonly Pick<PageRun, "vaddr" | "count">[];
+  },
+): Markup {
+  const shown = mappings.find((mapping) => mapping !== undefined)!;
+  const { vm_start: start, vm_end: end } = shown.record.fields;
+  const within = changed.filter(({ vaddr, count }) =>
+    vaddr < end && vaddr + BigInt(count) * PAGE_SIZE_BIG > start
+  );
+  const range = `${start.toString(16)}-${end.toString(16)}`;
+  const isMarked = within.length > 0 || mappings.includes(undefined) ||
+    mappings.some((mapping) => mapping!.pages !== shown.pages) ||
+    differences.some(({ section, what }) => section === "mappings" && what.startsWith(range));
+  const bars = mappings.map((mapping) =>
+    mapping ? bar(mapping, within) : markup`<span class="soft">no such mapping</span>`
+  );
+  const words = mappings.map((mapping) =>
+    mapping ? `${formatCount(mapping.pages)} of ${formatCount(pagesBetween(start, end))} pages` : "-"
+  );
+  const isTwo = mappings.length === 2;
+  return markup`<details class="map${isTwo && isMarked ? " marked" : ""}" id="t${task}-${start.toString(16)}">
+<summary><span class="mono range">${range}</span><span class="mono">${
+    permissionText(shown.record.fields.vm_flags)
+  }</span><span class="mono name" title="${shown.name}">${shown.name}</span><span class="bars">${bars}</span><span class="words">${
+    [...new Set(words)].join(" | ")
+  }</span></summary>
+<div class="both">${
+    mappings.map((mapping, image) => mapping && mappingBody(mapping, outlines[image]!))
+  }</div></details>`;
+}
+
+function mappingBody(mapping: MappingOutline, { parts, format }: ImageOutline): Markup {
+  const head = parts.get("head");
+  const flags = isRecord(head, "HEAD") ? vmFlagTableOf(head.fields, format.wordSize) : undefined;
+  const { vm_flags, vm_pgoff, vma_type } = mapping.record.fields;
+  const chunks = mapping.chunks.slice(0, MAX_ROWS).map(({ fields, offset }, index) =>
+    markup`<tr><td>chunk ${index}</td><td class="number">${
+      String(fields.nr_pages)
+    }</td><td class="number">${offset}</td></tr>`
+  );
+  const runs = mapping.runs.slice(0, MAX_ROWS).map(({ vaddr, count, offset, isZero }) =>
+    markup`<tr><td class="mono">${hex(vaddr)}</td><td class="number">${count}</td><td>${
+      isZero ? "zeros" : "data"
+    }</td><td class="number">${offset}</td></tr>`
+  );
+  return markup`<div><p>${mapping.record.path}, type ${vma_type}, flags ${hex(vm_flags)} ${
+    flags && vmFlagNames(vm_flags, flags).join(" ")
+  }, pgoff ${hex(vm_pgoff)}, record at byte ${mapping.record.offset}</p>${
+    table({ columns: ["", "nr_pages", "at byte"], rows: chunks })
+  }${omitted(mapping.chunks.length - chunks.length, "chunks")}${
+    runs.length === 0 ? undefined : table({ columns: ["address", "pages", "hold", "at byte"], rows: runs })
+  }${omitted(mapping.runs.length - runs.length, "runs of pages; the search knows them")}</div>`;
+}
+
+/** A broken image may have a mapping that ends before it starts. */
+function pagesBetween(start: bigint, end: bigint): number {
+  return end > start ? Number((end - start) / PAGE_SIZE_BIG) : 0;
+}
+
+/** The pages of a mapping as rectangles, each for one or more of them; equal neighbours are one. */
+function bar(mapping: MappingOutline, changed: readonly Pick<PageRun, "vaddr" | "count">[]): Markup {
+  const { vm_start: start, vm_end: end } = mapping.record.fields;
+  const total = pagesBetween(start, end);
+  const count = Math.min(total, MAX_CELLS);
+  const firstOf = (cell: number): number => Math.ceil(cell * total / count);
+  const cellOf = (page: number): number => Math.min(count - 1, Math.floor(page * count / total));
+  const sums = Array.from({ length: count }, () => ({ zero: 0, data: 0, differs: 0 }));
+  const add = (
+    key: "zero" | "data" | "differs",
+    { vaddr, count: pages }: Pick<PageRun, "vaddr" | "count">,
+  ): void => {
+    const [from, to] = [
+      Number((vaddr - start) / PAGE_SIZE_BIG),
+      Number((vaddr - start) / PAGE_SIZE_BIG) + pages,
+    ];
+    for (let page = Math.max(from, 0); page < Math.min(to, total);) {
+      const cell = cellOf(page);
+      const next = Math.max(Math.min(to, firstOf(cell + 1)), page + 1);
+      sums[cell]![key] += next - page;
+      page = next;
+    }
+  };
+  for (const run of mapping.runs) add(run.isZero ? "zero" : "data", run);
+  for (const run of changed) add("differs", run);
+  const cells = sums.map(({ zero, data, differs }, cell): PageCell => {
+    if (differs > 0) return "differs";
+    if (zero + data === 0) return "none";
+    return zero + data < firstOf(cell + 1) - firstOf(cell) ? "part" : data > 0 ? "saved" : "zero";
+  });
+  const rectangles: Markup[] = [];
+  for (let at = 0; at < count;) {
+    let next = at + 1;
+    while (next < count && cells[next] === cells[at]) next++;
+    rectangles.push(markup`<rect class="c-${cells[at]}" x="${at}" width="${next - at}" height="1"/>`);
+    at = next;
+  }
+  const height = Math.min(12 + 3 * Math.log2(total + 1), 72).toFixed(0);
+  return markup`<svg viewBox="0 0 ${
+    Math.max(count, 1)
+  } 1" height="${height}" preserveAspectRatio="none" role="img"
+ aria-label="${mapping.pages} pages">${rectangles}</svg>`;
+}
