@@ -352,6 +352,8 @@ Deno.test("mistakes in commands for patches are named before anything is unpacke
 });
 
 Deno.test("mistakes in image commands are named as well", async () => {
+  const noCommit = "option --diff takes a commit of the project";
+  await assertMistake(["coverage", "--diff", "no-such-commit", "minimal"], noCommit);
   await assertMistake(["image"], "missing: ACTION and IMAGE");
   await assertMistake(
     ["image", "eat", "cut.ckpt"],

@@ -14,12 +14,13 @@ import {
   lineShare,
   readUnreachableLines,
 } from "../../coverage/coverage.ts";
+import { type ChangedLines, changedLines } from "../../coverage/changed_lines.ts";
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { faultScenarios, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
-import { type Command, defineCommand } from "../options.ts";
+import { type Command, defineCommand, value } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FILTER_WORDS, OUT_OPTION } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
@@ -34,11 +35,13 @@ export const coverageCommand: Command = defineCommand({
   ...ARCH_OPTION,
   ...ACCELERATOR_OPTION,
   ...OUT_OPTION,
+  diff: value("COMMIT", "judge only the lines of vm/kernel/overlay that are not as they were in COMMIT"),
 }, {
   about:
     "run the catalogue and the fault sweep on kernels that count lines; write one HTML page, and a file of lcov",
-  async run({ filter, arch, accel, out }, { terminal, signal }) {
+  async run({ filter, arch, accel, out, diff }, { terminal, signal }) {
     const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
+    const changed = diff === undefined ? undefined : await changedLines(OWN_OVERLAY, diff);
     const catalogue = await readCatalogue();
     const scenarios = filterByName(catalogue, filter);
     const swept = filter.length > 0 ? scenarios : faultScenarios(catalogue);
@@ -77,22 +80,26 @@ export const coverageCommand: Command = defineCommand({
       }
       throwIfInterrupted(signal);
       const names = platforms.map(({ name }) => name);
-      isFull = await reportCoverage({ coverage, sources, report, names });
+      isFull = await reportCoverage({ coverage, sources, report, names, changed });
     });
     const status = exitStatusOf(counts);
-    return status === EXIT_STATUS.pass && filter.length === 0 && !isFull ? EXIT_STATUS.testFailed : status;
+    const isJudged = filter.length === 0 || changed !== undefined;
+    return status === EXIT_STATUS.pass && isJudged && !isFull ? EXIT_STATUS.testFailed : status;
   },
 });
 
 /** Scenarios of segments that are loaded, and of none. */
 const SEGMENT_SCENARIOS = /^(minimal|tls_|ldt_|registers_selectors)/;
 
-/** Writes the page and the numbers. True when every line ran or is explained. */
+/** Writes the page and the numbers. True when every line ran or is explained, of those that changed where they are named. */
 async function reportCoverage(
-  { coverage, sources, report, names }: Pick<Parameters<typeof coveragePage>[0], "coverage" | "sources"> & {
-    report: RunReport;
-    names: readonly string[];
-  },
+  { coverage, sources, report, names, changed }:
+    & Pick<Parameters<typeof coveragePage>[0], "coverage" | "sources">
+    & {
+      report: RunReport;
+      names: readonly string[];
+      changed: ChangedLines | undefined;
+    },
 ): Promise<boolean> {
   const explained = explainLines(await readUnreachableLines(), sources, coverage);
   const page = join(report.directory, "coverage.html");
@@ -102,16 +109,22 @@ async function reportCoverage(
   await writeWhole(lcov, coverageLcov(coverage, "vm/kernel/overlay/"));
   const files = [...coverage.values()];
   const unreached: string[] = [];
-  let excused = 0;
+  let [excused, judged] = [0, 0];
   for (const [path, { lines }] of coverage) {
     for (const [number, { count }] of lines) {
+      const isJudged = changed === undefined || changed.get(path)?.has(number) === true;
+      if (isJudged) judged++;
       if (count > 0) continue;
       if (explained.get(path)?.has(number)) excused++;
-      else unreached.push(`${path}:${number}: ${sources.get(path)?.[number - 1]?.trim()}`);
+      else if (isJudged) unreached.push(`${path}:${number}: ${sources.get(path)?.[number - 1]?.trim()}`);
     }
   }
   const { total, reached } = lineShare(files);
   for (const line of unreached.toSorted()) report.note(`never ran: ${line}`);
+  if (changed !== undefined) {
+    const ran = judged - unreached.length;
+    report.note(`changed:  ${ran} of ${judged} lines with code ran, or cannot run, and why is told`);
+  }
   const share = formatShare({ total: total - excused, reached });
   report.note(`lines:    ${share}, ${excused} more cannot run, and why is told`);
   report.note(`branches: ${formatShare(branchShare(files))}`);
