@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The page of `ckptest image html` in a real browser: what it shows, its search and keys, with hostile and with huge images.
+ * The page of `ckptest image html` in a real browser: what it shows, its search and keys, with hostile and with huge
+ * images.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { imagePage } from "../harness/report/html/image_page.ts";
@@ -82,7 +83,8 @@ Deno.test({
   ignore: !HAS_CHROMIUM,
   async fn() {
     const press = (key: string): string =>
-      `document.dispatchEvent(new KeyboardEvent("keydown", { key: "${key}" }));\nconsole.log(document.activeElement.closest("details")?.id ?? document.activeElement.id);\n`;
+      `document.dispatchEvent(new KeyboardEvent("keydown", { key: "${key}" }));
+console.log(document.activeElement.closest("details")?.id ?? document.activeElement.id);\n`;
     const keys = ["j", "j", "j", "k", "n", "p", "/"];
     const said = await ask(
       await imagesOf(A, B),

@@ -9,7 +9,7 @@ import {
   type TrendPoint,
 } from "./nightly_result.ts";
 import { compareJob, nameChanges, sortChanges } from "./history/compare_history.ts";
-import type { History } from "./history/history.ts";
+import { type History, mergedScenarios, type PastScenario } from "./history/history.ts";
 import { PROJECT_ROOT } from "./plan/harness_digest.ts";
 
 /** What {@linkcode buildNightlyResult} takes. */
@@ -24,6 +24,8 @@ interface NightlyResultInput {
 }
 
 const TREND_POINTS = 30;
+/** Scenarios of each job whose durations are kept for trends. */
+const SLOWEST_SCENARIOS = 6;
 
 /** Counts the jobs of a nightly run and compares each with the past. */
 export async function buildNightlyResult(input: NightlyResultInput): Promise<NightlyResult> {
@@ -38,8 +40,11 @@ export async function buildNightlyResult(input: NightlyResultInput): Promise<Nig
     const { bytes, mutants } = job.run ?? {};
     const now = { run: here, status: job.status, seconds: job.seconds, bytes, mutants };
     const points = [...past.filter(({ status }) => status !== "missing"), now];
-    trends[job.name] = points.slice(-TREND_POINTS)
-      .map(({ run, status, seconds, bytes, mutants }) => ({ run, status, seconds, bytes, mutants }));
+    const times = slowestScenarios(job, here.id, pastScenarios);
+    trends[job.name] = points.slice(-TREND_POINTS).map(({ run, status, seconds, bytes, mutants }) => {
+      const scenarios = times.get(run.id);
+      return { run, status, seconds, bytes, mutants, ...scenarios ? { scenarios } : {} };
+    });
   }
   if (input.wholeMatrix) changes.push(...goneJobs(input));
   const named = await nameChanges(changes, { history, here, project: PROJECT_ROOT });
@@ -51,6 +56,24 @@ export async function buildNightlyResult(input: NightlyResultInput): Promise<Nig
     counts: { passed: count("pass"), failed: count("fail"), missing: count("missing") },
     scenarios: { passed: sum("passed"), failed: sum("failed"), lost: sum("lost"), skipped: sum("skipped") },
   };
+}
+
+/** By run, how many milliseconds those scenarios took that take the longest now. */
+function slowestScenarios(
+  job: NightlyJob,
+  here: string,
+  past: readonly PastScenario[],
+): Map<string, Record<string, number>> {
+  const slowest = mergedScenarios(job).filter(({ status }) => status !== "skip")
+    .toSorted((a, b) => b.milliseconds - a.milliseconds).slice(0, SLOWEST_SCENARIOS);
+  const names = new Set(slowest.map(({ scenario }) => scenario));
+  const now = slowest.map((one) => ({ ...one, run: { id: here } }));
+  const all = [...past.filter(({ scenario, status }) => names.has(scenario) && status !== "skip"), ...now];
+  const byRun = Map.groupBy(all, ({ run }) => run.id);
+  return new Map([...byRun].map(([id, scenarios]) => [
+    id,
+    Object.fromEntries(scenarios.map(({ scenario, milliseconds }) => [scenario, Math.round(milliseconds)])),
+  ]));
 }
 
 /** Jobs that the last nightly run of this matrix had and this one has not planned. */

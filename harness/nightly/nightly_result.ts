@@ -147,6 +147,8 @@ const CHANGE = object({
 const TREND_POINT = object({
   ...{ run: REFERENCE, status: JOB_STATUS, seconds: NUMBER, bytes: v.optional(BYTES) },
   mutants: v.optional(MUTANT_COUNTS),
+  /** Milliseconds of the scenarios that take the longest now. */
+  scenarios: v.optional(record(v.string(), NUMBER)),
 });
 
 /** Raised when what `nightly.json` says changes its meaning. */

@@ -15,6 +15,7 @@ import {
 } from "./html/markup.ts";
 import { legend } from "./html/image_picture.ts";
 import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
+import { nightlyPlots } from "./html/nightly_plots.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { linesOf, problemCard, problemSection, stateBadge } from "./html/problem_section.ts";
 import { trendTable } from "./html/trend_table.ts";
@@ -53,6 +54,7 @@ export function htmlReport(tree: ResultTree, base = "."): string {
   const problems = listProblems(tree);
   const scenarios = scenarioTable(tree);
   const trends = trendTable(tree);
+  const plots = nightlyPlots(tree);
   const details = problems.length === 0 ? undefined : detailSection(problems, fileLinks(base));
   const lists = scenarioLists(
     tree,
@@ -65,7 +67,7 @@ export function htmlReport(tree: ResultTree, base = "."): string {
     ["failures", "Failures in full", details],
     ["scenarios", "Scenarios that did not pass everywhere", scenarios],
     ["all", "All scenarios", lists],
-    ["trends", "Trends", trends],
+    ["trends", "Trends", trends && markup`${plots}${trends}`],
     ["bytes", "Byte coverage", bytesSection(tree)],
     ["time", "Where the time went", timeSection(tree)],
   ];

@@ -91,7 +91,7 @@ export const coverageCommand: Command = defineCommand({
 /** Scenarios of segments that are loaded, and of none. */
 const SEGMENT_SCENARIOS = /^(minimal|tls_|ldt_|registers_selectors)/;
 
-/** Writes the page and the numbers. True when every line ran or is explained, of those that changed where they are named. */
+/** Writes the page and the numbers. True when every line that is judged ran or is explained. */
 async function reportCoverage(
   { coverage, sources, report, names, changed }:
     & Pick<Parameters<typeof coveragePage>[0], "coverage" | "sources">

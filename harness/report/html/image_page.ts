@@ -14,7 +14,7 @@ import { type Markup, Markup as MarkupText, markup, omitted } from "./markup.ts"
 import { PAGE_STYLE } from "./page_style.ts";
 
 /** An image to be shown: what it is called, and its parts as they are decoded. */
-export interface ShownImage {
+interface ShownImage {
   readonly name: string;
   readonly nodes: AsyncIterable<ImageNode>;
 }
@@ -24,20 +24,32 @@ const MAX_RUNS = 300_000;
 const MAX_DIFFERENCES = 300;
 
 const STYLE = `
-.map { border-top: 1px solid var(--line); } .map > summary { margin: 0; padding: .2rem .3rem; color: var(--ink); display: grid;
-  grid-template-columns: 17rem 3rem minmax(6rem, 14rem) 1fr 13rem; gap: .6rem; align-items: center; list-style: none; }
-.map > summary::-webkit-details-marker { display: none; } .map > summary:focus-visible { outline: 2px solid var(--link); }
-.map.marked > summary .range { color: var(--fail); font-weight: 650; } .map.found > summary { background: var(--mark); }
-.map .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .map .words { font-size: .84rem; color: var(--soft); }
-.bars { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .8rem; align-items: center; } .bars svg { width: 100%; display: block; }
-.both { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: 1.4rem; padding: .3rem .8rem .8rem; font-size: .86rem;
+.map { border-top: 1px solid var(--line); } .map > summary { margin: 0; padding: .2rem .3rem; color: var(--ink);
+  display: grid;
+  grid-template-columns: 17rem 3rem minmax(6rem, 14rem) 1fr 13rem; gap: .6rem; align-items: center;
+  list-style: none; }
+.map > summary::-webkit-details-marker { display: none; }
+  .map > summary:focus-visible { outline: 2px solid var(--link); }
+.map.marked > summary .range { color: var(--fail); font-weight: 650; }
+  .map.found > summary { background: var(--mark); }
+.map .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .map .words { font-size: .84rem;
+  color: var(--soft); }
+.bars { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .8rem; align-items: center; }
+  .bars svg { width: 100%; display: block; }
+.both { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: 1.4rem;
+  padding: .3rem .8rem .8rem; font-size: .86rem;
   overflow-wrap: anywhere; } .gap { color: var(--soft); font-size: .78rem; padding-left: .3rem; }
-h1 { font-size: 1.2rem; overflow-wrap: anywhere; } #search { position: sticky; top: 0; background: var(--page); padding: .5rem 0; z-index: 1; }
-#search input { font: inherit; font-family: ui-monospace, "DejaVu Sans Mono", monospace; padding: .3rem .5rem; width: 16rem; max-width: 100%;
+h1 { font-size: 1.2rem; overflow-wrap: anywhere; } #search { position: sticky; top: 0; background: var(--page);
+  padding: .5rem 0; z-index: 1; }
+#search input { font: inherit; font-family: ui-monospace, "DejaVu Sans Mono", monospace; padding: .3rem .5rem;
+  width: 16rem; max-width: 100%;
   background: var(--card); color: var(--ink); border: 1px solid var(--line); border-radius: 5px; }
-#search button { font: inherit; padding: .3rem .7rem; } #answer { white-space: pre-wrap; margin: .3rem 0 0; min-height: 1.5em; }
-kbd { background: var(--code); border: 1px solid var(--line); border-radius: 3px; padding: 0 .3em; font-size: .84em; } h3 { margin: 1.6rem 0 .3rem; }
-@media (max-width: 900px) { .map > summary { grid-template-columns: 1fr auto; } .bars, .map .words { grid-column: 1 / -1; }
+#search button { font: inherit; padding: .3rem .7rem; } #answer { white-space: pre-wrap; margin: .3rem 0 0;
+  min-height: 1.5em; }
+kbd { background: var(--code); border: 1px solid var(--line); border-radius: 3px; padding: 0 .3em; font-size: .84em;
+  } h3 { margin: 1.6rem 0 .3rem; }
+@media (max-width: 900px) { .map > summary { grid-template-columns: 1fr auto; }
+  .bars, .map .words { grid-column: 1 / -1; }
   .both { grid-auto-flow: row; } }
 `;
 
@@ -76,7 +88,8 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
 <body>
 <header><p class="kicker">ckptest image html</p><h1>${names.join(" and ")}</h1>
 <ul class="tiles">${view.outlines.map((outline, image) => summary(names[image]!, outline))}</ul></header>
-<form id="search" role="search"><label>Address <input id="address" autocomplete="off" spellcheck="false" placeholder="7ffff7ffe000"></label>
+<form id="search" role="search"><label>Address <input id="address" autocomplete="off" spellcheck="false"
+ placeholder="7ffff7ffe000"></label>
 <button>Look</button> <span class="soft"><kbd>/</kbd> search, <kbd>j</kbd> <kbd>k</kbd> next and previous mapping${
     names.length === 2 ? markup`, <kbd>n</kbd> <kbd>p</kbd> the same that differs` : undefined
   }, <kbd>Enter</kbd> opens it</span><p id="answer" class="mono" role="status"></p></form>

@@ -85,9 +85,8 @@ function mappingView(
   return markup`<details class="map${isTwo && isMarked ? " marked" : ""}" id="t${task}-${start.toString(16)}">
 <summary><span class="mono range">${range}</span><span class="mono">${
     permissionText(shown.record.fields.vm_flags)
-  }</span><span class="mono name" title="${shown.name}">${shown.name}</span><span class="bars">${bars}</span><span class="words">${
-    [...new Set(words)].join(" | ")
-  }</span></summary>
+  }</span><span class="mono name" title="${shown.name}">${shown.name}</span><span class="bars">${bars}</span>
+<span class="words">${[...new Set(words)].join(" | ")}</span></summary>
 <div class="both">${
     mappings.map((mapping, image) => mapping && mappingBody(mapping, outlines[image]!))
   }</div></details>`;
