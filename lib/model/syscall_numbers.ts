@@ -31,6 +31,8 @@ const SYSCALL_NUMBERS = {
   rename: [82, 38],
   link: [86, 9],
   symlink: [88, 83],
+  chmod: [90, 15],
+  mknod: [133, 14],
   mlock: [149, 150],
   mlock2: [325, 376, "4.4"],
   munlock: [150, 151],

@@ -191,16 +191,25 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
   readonly pid?: number | undefined;
   /** A file of the guest that holds the image. */
   readonly image: string;
-  /** What restart(2) reads from: that file by default, or a pipe that another process writes it to. */
-  readonly how?: "file" | "pipe" | undefined;
+  /** What restart(2) reads from: that file by default, or a pipe of 4 KiB or a socket, which another process fills. */
+  readonly how?: "file" | "pipe" | "socket" | undefined;
+  /** What the caller does before, and what it passes: words of vm/guest/target/restart.c. */
+  readonly what?: string | undefined;
+  /** Set where the process stops by itself, as RESTART_STOPPED says. */
+  readonly flags?: 0 | 1 | undefined;
+  /** Whether the target is left as it is where restart(2) refuses its image. */
+  readonly keep?: 0 | 1 | undefined;
   /** What calls restart(2): `/target` by default. */
   readonly path?: string;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
 }
 
-/** What the agent says of it; `result` is 0 where the process is the one of the image now, or a negative errno. */
-export const RESTARTED = { ...STARTED, result: "bigint" } as const satisfies FieldSpec;
+/**
+ * What the agent says of it; `result` is 0 where the process is the one of the image now, a negative errno, or, where
+ * it died, what {@linkcode RESTART_DIED} says; `changed` is 1 where it was refused and is not as it was.
+ */
+export const RESTARTED = { ...STARTED, result: "bigint", changed: "number" } as const satisfies FieldSpec;
 
 /** One thing that is wrong with an image that somebody tries to restart from. */
 export interface RestartTry {

@@ -24,7 +24,7 @@ import {
 import { awaitConditions } from "./prepare_target.ts";
 
 /** Where the image lies in the guest; gone with the scenario's other files. */
-const IMAGE_FILE = "/run/ckptest/restarted";
+export const IMAGE_FILE = "/run/ckptest/restarted";
 const UNPRIVILEGED = "/sys/module/kernel/parameters/restart_unprivileged";
 
 /** How a stopped target is restarted. */
@@ -115,7 +115,7 @@ export async function restartProgram(
 }
 
 /** What is left of a target that was not restarted. */
-function endOf(label: string, findings: readonly Finding[]): StopOutcome {
+export function endOf(label: string, findings: readonly Finding[]): StopOutcome {
   const counts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   return { label, image: new Uint8Array(0), findings, counts, volatile: new Map(), pages: 0 };
 }

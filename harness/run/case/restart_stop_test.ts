@@ -15,7 +15,7 @@ Deno.test("restartStop() says by which errno an image was refused, and what it w
   const said = <T>(call: unknown, answer: T): Promise<T> => (calls.push(call), Promise.resolve(answer));
   const agent: Partial<GuestAgent> = {
     writeFile: (path, content) => said([path, content.length], undefined),
-    restart: (options) => said(options, { pid: 9, result: -22n, stdout: "", stderr: "" }),
+    restart: (options) => said(options, { pid: 9, result: -22n, changed: 0, stdout: "", stderr: "" }),
   };
   const plain = {
     label: "stopped",

@@ -30,6 +30,7 @@ import type { StopPrediction } from "../../../lib/model/predict_stop.ts";
 import { SCRATCH_BYTES } from "../../../vm/agent/target_program.ts";
 import { checkCall } from "../../check/check_call.ts";
 import { makeCall } from "./make_call.ts";
+import { describedRestart } from "./described_restart.ts";
 import { restartStop, type RestartStopOptions, whyNotRestarted } from "./restart_stop.ts";
 
 /**
@@ -145,12 +146,19 @@ async function runStops(
     const isLast = index === compiled.stops.length - 1;
     const { kernelWordSize: wordSize } = compiled.target;
     const state = { pid, spawned: subject, isLast, wordSize };
-    if (options.restarts && plain && !whyNotRestarted(last, state)) {
-      const from = stop.call?.after ? stops.at(-1)! : plain;
+    const checkpoint = (one: CompiledStop, pid: number) => checkpointStop(agent, one, { ...context, pid });
+    const from = stop.call?.after ? stops.at(-1)! : plain;
+    if (stop.restart && from) {
+      const restarting = { ...last, restart: stop.restart };
+      const outcome = await describedRestart(agent, restarting, from, { pid, wordSize, checkpoint });
+      stops.push(...outcome.stops);
+      if (outcome.isEnded) return { stops, findings };
+      restarted = outcome.pid;
+      subject = outcome.pid ?? subject;
+    } else if (options.restarts && from && !whyNotRestarted(last, state)) {
       const how = index % 2 === 0 ? "file" : "pipe";
       const outcome = await restartStop(agent, last, from, {
-        ...{ pid, how, user, wordSize, series: options.kernel.series },
-        checkpoint: (one, pid) => checkpointStop(agent, one, { ...context, pid }),
+        ...{ pid, how, user, wordSize, series: options.kernel.series, checkpoint },
       });
       stops.push(outcome.stop);
       if (outcome.pid === undefined) return { stops, findings };

@@ -86,6 +86,8 @@ export class ModelState {
   hasAioRing = false;
   /** Set once the thread that leads the target has ended: another one carries out the steps. */
   hasNoLeader = false;
+  /** Set once the subject is a child of the target. */
+  isForked = false;
   /** Flags that every new area gets (mm->def_flags), and whether it is then populated: mlockall(MCL_FUTURE). */
   defaultFlags = 0n;
   /** Whether mlockall(MCL_CURRENT) has locked what no step made: program, stack and heap. */

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { NAME, PAGE_SET, type WaitCondition } from "../fields.ts";
 import type { CallPlan } from "../predict_call.ts";
+import type { RestartPlan } from "../predict_restart.ts";
 import type { StopPrediction } from "../predict_stop.ts";
 import type { ProgramBuilder } from "../program_builder.ts";
 import type { ModelState } from "../state/model_state.ts";
@@ -101,6 +102,8 @@ export interface CompiledStop {
   readonly prediction: StopPrediction;
   /** The call that the stop describes, made after the plain one. */
   readonly call?: CallPlan;
+  /** How the target is restarted after that. */
+  readonly restart?: RestartPlan;
 }
 
 /** What a step works on: the model that it changes, and the program and the stops that it adds to. */

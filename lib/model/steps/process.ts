@@ -110,6 +110,7 @@ export const PROCESS_STEPS = [
       builder.emitWithResult({ op: "fork", mode: step.subject, id: index, ...exitSignal }, "fork()");
       state.space.sharePages(true);
       if (!child) return;
+      state.isForked = true;
       state.ldt = state.ldt.fork();
       state.debug = state.debug.fork();
       forkedSpace(context);

@@ -5,7 +5,9 @@ import { CALL_FIELDS, type CallFields, isSelf } from "../call.ts";
 import { NAME, OUTCOME, WAIT_CONDITION } from "../fields.ts";
 import { predictCall, selfProblem } from "../predict_call.ts";
 import { checkExpectation, type StopPrediction, stopPrediction } from "../predict_stop.ts";
+import { planRestart, type RestartPlan } from "../predict_restart.ts";
 import { refuse } from "../refusal.ts";
+import { RESTART_FIELDS, type RestartSpec } from "../restart.ts";
 import type { ModelState } from "../state/model_state.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import { applyTracer, TRACER_FIELDS } from "../tracer.ts";
@@ -52,6 +54,17 @@ function leaveLoaded(state: ModelState): void {
   state.registers = undefined;
 }
 
+/** @throws {SyntaxError} where the target is not there to be restarted */
+function applyRestart(spec: RestartSpec, { state }: StepContext, stop: CompiledStop): RestartPlan {
+  const { self, call, tracer: { busy }, prediction } = stop;
+  if (self || busy || (call && !call.after)) {
+    throw new SyntaxError(
+      `"restart" is for a target that another process has checkpointed, and that is stopped`,
+    );
+  }
+  return planRestart(state, spec, call?.after ?? prediction);
+}
+
 /** Where the target is checkpointed. */
 export const STOP_STEPS = [
   defineStep({
@@ -64,6 +77,7 @@ export const STOP_STEPS = [
       merged: optional(oneOf(["pages", "zeros too"]), "Waits for the scans of ksmd."),
       ...TRACER_FIELDS,
       ...CALL_FIELDS,
+      ...RESTART_FIELDS,
     },
     apply(step, context) {
       const { state, builder, stops } = context;
@@ -97,9 +111,13 @@ export const STOP_STEPS = [
         ...self && call?.pid === 0 ? { passesZero: true } : {},
         ...{ label, self, resultsBefore, waitFor, waitsForMerge: merged !== undefined, tracer, prediction },
       };
-      stops.push(
-        isCalled ? { ...stop, call: predictCall(state, step, { plain: prediction, work: tracer }) } : stop,
-      );
+      const called = isCalled ? predictCall(state, step, { plain: prediction, work: tracer }) : undefined;
+      stops.push({
+        ...stop,
+        ...called && { call: called },
+        ...step.restart &&
+          { restart: applyRestart(step.restart, context, { ...stop, ...called && { call: called } }) },
+      });
     },
   }),
 ] as const;

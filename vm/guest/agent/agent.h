@@ -59,6 +59,8 @@
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) \
 	/* Whether the registers of the FPU are asked for, and the process itself. */ \
 	DO(fpu, 1) DO(calls, 0) \
+	/* Whether a target is left as it is where nobody can be restarted from its image. */ \
+	DO(keep, 0) \
 	/* Whether a race is one of tasks of one processor. */ \
 	DO(shares_processor, 0)
 
@@ -238,8 +240,18 @@ long tracer_visit(struct visit *visit, int pid);
 // Lets go of the process, which is then as it was: stopped or not. `signal` is for it; 0: none. 0, or an error.
 long tracer_leave(const struct visit *visit, int signal);
 
-// Goes with a tracee to the end of a call of restart(2), after which it is stopped by a signal.
-long tracer_restart(int pid, long nr, long *result);
+// How a call of restart(2) has ended.
+struct restarted {
+	int pid; // of the caller: a child of the process that was asked, if that has one by vfork(2)
+	long result; // 0 where it is another process now, a negative errno, or the signal that ended it and DIED
+	bool is_changed; // though it was refused
+};
+
+#define RESTART_DIED 1000
+
+// Goes with a tracee to the end of a call of restart(2), after which it is stopped: by a signal, or, if it `stops`, by
+// the call itself.
+long tracer_restart(struct restarted *restarted, long nr, bool stops);
 
 // ckpt.c: `ckpt PID FILE`, in a shell of the guest.
 bool ckpt_is_meant(const unsigned long *stack);

@@ -8,7 +8,10 @@
 #include <linux/stat.h>
 
 #define ADDRESS_NO_RANDOMIZE 0x0040000
+#define AF_UNIX 1
+#define SOCK_STREAM 1
 #define MAX_FDS 8
+#define MAX_WORD_BYTES 256
 // Descriptors of the target; the one behind them holds an image that is to be restarted.
 #define TARGET_FDS 7
 #define OUTPUT_PATH RUN_DIRECTORY "/%d.%s"
@@ -227,15 +230,20 @@ static long feed(const char *path, const int *pipe)
 	return 0;
 }
 
-// The image that a new process is to restart from: a file, or a pipe that another process writes it to.
+// The image that a new process is to restart from: a file, or a pipe or socket that another process writes it to.
 static long open_image(const struct command *command)
 {
 	int ends[2];
 
-	if (command->how == NULL || !text_equal(command->how, "pipe"))
+	if (command->how == NULL || text_equal(command->how, "file"))
 		return SYS(open, command->image, O_RDONLY | O_CLOEXEC);
-	long error = sys_pipe(ends, O_CLOEXEC);
+	bool is_socket = text_equal(command->how, "socket");
+	long error = is_socket ? SYS(socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends) :
+				 sys_pipe(ends, O_CLOEXEC);
 
+	// As little as can be: the call is to wait for what it reads.
+	if (error >= 0 && !is_socket)
+		SYS(fcntl, ends[1], F_SETPIPE_SZ, PAGE_BYTES);
 	if (error >= 0)
 		error = feed(command->image, ends);
 	if (error < 0)
@@ -244,13 +252,25 @@ static long open_image(const struct command *command)
 	return ends[0];
 }
 
+// Ends a target whose place another process takes.
+static void succeed_to(int old, int pid)
+{
+	SYS(kill, old, SIGKILL);
+	process_wait(old);
+	process_replace(old, pid);
+	// Nor has it a tracer any more, who would have to see its stop.
+	tracer_leaves_unread = false;
+}
+
 // A new process calls restart(2), and is stopped before the first instruction of what it became. With `pid` it takes
-// the place of a target: it has the descriptors of that, which ends here. Else it has those of any program.
-// how=file gives it the image as a file, how=pipe as a pipe.
+// the place of a target: it has the descriptors of that, which ends here; with keep=1 only where there is somebody to
+// take its place. Else it has those of any program. how=file gives it the image as a file, how=pipe and how=socket as
+// such. `what` are words of ../target/restart.c; with `flags` it stops by itself.
 long command_restart(const struct command *command)
 {
 	char number[24];
-	char *arguments[] = { command->path, "restart", number, NULL };
+	char words[MAX_WORD_BYTES] = "";
+	char *arguments[] = { command->path, "restart", number, words, NULL };
 	char *environment[] = { NULL };
 	int old = (int)command->pid;
 	int input[2] = { -1, -1 };
@@ -267,10 +287,11 @@ long command_restart(const struct command *command)
 		.heir_of = old,
 		.is_traced = true,
 	};
-	long result = 0;
+	struct restarted restarted = { 0 };
 	long error = 0;
 
 	text_print(number, sizeof(number), "%llu", command->nr);
+	text_print(words, sizeof(words), "%s", command->what != NULL ? command->what : "");
 	if (old == 0) {
 		process_forget_dead();
 		error = sys_pipe(input, O_CLOEXEC);
@@ -288,22 +309,28 @@ long command_restart(const struct command *command)
 		close_all(input + 1, 1);
 		return pid;
 	}
-	if (old != 0) {
-		SYS(kill, old, SIGKILL);
-		process_wait(old);
-		process_replace(old, (int)pid);
-		// Nor has it a tracer any more, who would have to see its stop.
-		tracer_leaves_unread = false;
-	} else {
+	restarted.pid = (int)pid;
+	if (old == 0)
 		process_add((int)pid, -1, input[1]);
-	}
-	error = tracer_restart((int)pid, (long)command->nr, &result);
-	if (error >= 0 && result == 0)
-		error = process_wait_stopped((int)pid, NEVER);
+	else if (command->keep == 0)
+		succeed_to(old, (int)pid);
+	error = tracer_restart(&restarted, (long)command->nr, command->flags != 0);
 	if (error < 0)
 		return error;
-	reply(" pid=%ld result=%ld stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, pid, result, (int)pid, "stdout",
-	      (int)pid, "stderr");
+	if (restarted.result == 0) {
+		// Its parent is let go, and ends.
+		if (restarted.pid != pid && process_wait((int)pid) != 0)
+			return failed(-ECHILD, "the parent of a caller by vfork");
+		if (old != 0 && command->keep != 0)
+			succeed_to(old, restarted.pid);
+		else if (restarted.pid != pid)
+			process_replace((int)pid, restarted.pid);
+		error = process_wait_stopped(restarted.pid, NEVER);
+		if (error < 0)
+			return error;
+	}
+	reply(" pid=%d result=%ld changed=%d", restarted.pid, restarted.result, restarted.is_changed);
+	reply(" stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, (int)pid, "stdout", (int)pid, "stderr");
 	return 0;
 }
 

@@ -158,42 +158,110 @@ long command_detach(const struct command *command)
 	return error;
 }
 
-// To the next stop at a system call's begin or end, and its registers.
-static long go_to_call(int pid, long *registers)
+// What of a process a call that fails must leave alone: registers but the one for the result, the FPU, and what /proc
+// says but for what changes by itself.
+static u64 state_of(int pid)
 {
-	int status = 0;
-	long error = SYS(ptrace, PTRACE_SYSCALL, pid, 0, 0);
+	static const char *const volatile_lines[] = { "SigQ", "SigPnd", "ShdPnd", "voluntary", "nonvoluntary" };
+	struct io_vector vector = { channel_buffer, BUFFER_BYTES };
+	long registers[GENERAL_REGISTERS] = { 0 };
+	const char *maps;
+	struct hash hash;
 
-	if (error >= 0)
-		error = sys_wait(pid, &status, 0);
-	if (error < 0)
-		return error;
-	if (status != ((SIGTRAP | 0x80) << 8 | 0x7f))
-		return failed(-ESRCH, "wait status 0x%x in place of a system call", status);
-	return SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
+	hash_start(&hash);
+	SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
+	registers[REGISTER_AX] = 0;
+	hash_update(&hash, registers, sizeof(registers));
+	if (SYS(ptrace, PTRACE_GETREGSET, pid, NT_X86_XSTATE, &vector) >= 0)
+		hash_update(&hash, channel_buffer, vector.length);
+	long length = proc_maps(pid, &maps);
+
+	hash_update(&hash, maps, length > 0 ? (size_t)length : 0);
+	length = proc_read(pid, "status", (char *)channel_buffer, BUFFER_BYTES);
+	for (char *line = (char *)channel_buffer, *end = line; length > 0 && *line != '\0'; line = end) {
+		bool counts = true;
+
+		while (*end != '\0' && *end++ != '\n')
+			;
+		for (size_t i = 0; i < ARRAY_SIZE(volatile_lines); i++)
+			counts = counts && !text_starts(line, volatile_lines[i]);
+		if (counts)
+			hash_update(&hash, line, (size_t)(end - line));
+	}
+	return hash_finish(&hash);
 }
 
-// Lets a program that traces itself make a call of which it comes back as another, and stops it there. `result`: what
-// the call returned, where the program is still the same.
-long tracer_restart(int pid, long nr, long *result)
+// Goes on with the child that a tracee has by vfork(2), if it has one; the parent is no tracee any more.
+static long follow_child(int *pid, int status)
 {
-	long before[GENERAL_REGISTERS];
-	long after[GENERAL_REGISTERS];
-	int status = 0;
-	long error = sys_wait(pid, &status, 0);
+	unsigned long child = 0;
+
+	if (status >> 16 != PTRACE_EVENT_VFORK)
+		return failed(-ESRCH, "wait status 0x%x in place of a system call", status);
+	long error = SYS(ptrace, PTRACE_GETEVENTMSG, *pid, 0, &child);
 
 	if (error >= 0)
-		error = SYS(ptrace, PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-	for (before[REGISTER_ORIG_AX] = -1; error >= 0 && before[REGISTER_ORIG_AX] != nr;)
-		error = go_to_call(pid, before);
-	if (error >= 0)
-		error = go_to_call(pid, after);
+		error = SYS(ptrace, PTRACE_DETACH, *pid, 0, 0);
 	if (error < 0)
 		return error;
-	bool is_same = before[REGISTER_IP] == after[REGISTER_IP] && before[REGISTER_SP] == after[REGISTER_SP];
+	*pid = (int)child;
+	// It begins with a stop of its own.
+	return sys_wait(*pid, &status, __WALL);
+}
 
-	*result = is_same ? after[REGISTER_AX] : 0;
-	return SYS(ptrace, PTRACE_DETACH, pid, 0, is_same ? SIGKILL : SIGSTOP);
+// To the end of the call, through all others before it. 1: the process has died on the way.
+static long go_through_call(struct restarted *restarted, long nr, long *registers)
+{
+	long before[GENERAL_REGISTERS] = { [REGISTER_ORIG_AX] = -1 };
+	u64 state = 0;
+	int status = 0;
+
+	for (bool is_last = false;; is_last = before[REGISTER_ORIG_AX] == nr) {
+		if (is_last)
+			state = state_of(restarted->pid);
+		long error = SYS(ptrace, PTRACE_SYSCALL, restarted->pid, 0, 0);
+
+		if (error >= 0)
+			error = sys_wait(restarted->pid, &status, __WALL);
+		if (error < 0)
+			return error;
+		if ((status & 0xff) != 0x7f) {
+			restarted->result = RESTART_DIED + status_signal(status);
+			return status_signal(status) != 0 ? 1 : failed(-ESRCH, "the caller's end, status 0x%x", status);
+		}
+		if (status != ((SIGTRAP | 0x80) << 8 | 0x7f))
+			error = follow_child(&restarted->pid, status);
+		else
+			error = SYS(ptrace, PTRACE_GETREGS, restarted->pid, 0, is_last ? registers : before);
+		if (error < 0)
+			return error;
+		if (is_last)
+			break;
+	}
+	bool is_same = before[REGISTER_IP] == registers[REGISTER_IP] && before[REGISTER_SP] == registers[REGISTER_SP];
+
+	restarted->result = is_same ? registers[REGISTER_AX] : 0;
+	restarted->is_changed = is_same && state_of(restarted->pid) != state;
+	return 0;
+}
+
+// Lets a program that traces itself make a call of which it comes back as another, and stops it there.
+long tracer_restart(struct restarted *restarted, long nr, bool stops)
+{
+	long registers[GENERAL_REGISTERS];
+	int status = 0;
+	long error = sys_wait(restarted->pid, &status, 0);
+
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_SETOPTIONS, restarted->pid, 0,
+			    PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEVFORK);
+	if (error >= 0)
+		error = go_through_call(restarted, nr, registers);
+	if (error != 0)
+		return error > 0 ? 0 : error;
+	int signal = restarted->result != 0 ? SIGKILL : stops ? 0 : SIGSTOP;
+
+	return SYS(ptrace, PTRACE_DETACH, restarted->pid, 0, signal);
 }
 
 static long send_requested(int pid, const char *name, long request, size_t length)

@@ -47,19 +47,6 @@ static char *const *arguments;
 static char *const *environment;
 static const unsigned long *auxiliary_vector;
 
-// Started as `target restart NUMBER`. The call comes back as the process of the image: what it leaves open to that is
-// what it has of the target's.
-__attribute__((noreturn)) static void process_restart(void)
-{
-	u64 number = 0;
-
-	text_number(arguments[2], &number);
-	SYS(fcntl, RESTARTED_FD, F_SETFD, FD_CLOEXEC);
-	// By the way that returns all registers, whatever kind of program this is.
-	sys_call((long)number, 0, RESTARTED_FD, 0, 0, 0, 0);
-	target_die(DIED_OF_RESTART);
-}
-
 void process_start(const unsigned long *stack)
 {
 	arguments = (char *const *)(stack + 1);
@@ -70,7 +57,7 @@ void process_start(const unsigned long *stack)
 		after++;
 	auxiliary_vector = (const unsigned long *)(after + 1);
 	if (stack[0] > 2)
-		process_restart();
+		restart_run(arguments);
 	if (stack[0] > 1)
 		race_run(arguments, environment);
 }

@@ -100,6 +100,9 @@ s64 process_auxiliary(u64 type);
 // race.c: what the target does in place of a program when its first argument is "executes", "stops" or "large".
 void race_run(char *const *arguments, char *const *environment);
 
+// restart.c: what the target does in place of a program when its first argument is "restart".
+__attribute__((noreturn)) void restart_run(char *const *arguments);
+
 // segment.c. Where a fault goes on, with the signal's negative number as the result; 0: it ends the
 // process.
 extern unsigned long segment_recovery;

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+
+import { errnoName } from "../../../lib/abi/errno.ts";
+import { signalName } from "../../../lib/abi/signals.ts";
+import { joinBytes } from "../../../lib/bytes.ts";
+import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
+import { type Finding, mismatch } from "../../../lib/image/finding.ts";
+import { readNodes } from "../../../lib/image/image.ts";
+import { fieldOf, type RecordName } from "../../../lib/image/records.ts";
+import { RECORD_HEADER } from "../../../lib/image/structs.ts";
+import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
+import type { RestartPlan } from "../../../lib/model/predict_restart.ts";
+import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
+import { restartedPrediction } from "../../../lib/model/restarted_prediction.ts";
+import { RESTART_DIED } from "../../../vm/agent/agent_types.ts";
+import type { GuestAgent } from "../guest/guest.ts";
+import type { StopOutcome } from "./observe_checkpoint.ts";
+import { awaitConditions } from "./prepare_target.ts";
+import { endOf, IMAGE_FILE, type RestartStopOptions } from "./restart_stop.ts";
+
+/** A copy of the target's program, for a caller that is to run another file. */
+const CALLER = "/run/ckptest/caller";
+const OPEN_FLAGS = { O_WRONLY: 1, O_RDWR: 2, O_PATH: 0o10000000 } as const;
+const SETTINGS = {
+  max_map_count: "/proc/sys/vm/max_map_count",
+  mmap_min_addr: "/proc/sys/vm/mmap_min_addr",
+  restart_unprivileged: "/sys/module/kernel/parameters/restart_unprivileged",
+} as const;
+
+type Undo = () => Promise<unknown>;
+
+/**
+ * Restarts a stopped target as its stop describes it, and judges what comes of it. A target that nobody could take the
+ * place of stays where it is.
+ */
+export async function describedRestart(
+  agent: GuestAgent,
+  stop: CompiledStop & { readonly restart: RestartPlan },
+  plain: StopOutcome,
+  { pid: old, wordSize, checkpoint }: Pick<RestartStopOptions, "pid" | "wordSize" | "checkpoint">,
+): Promise<{ stops: StopOutcome[]; pid: number | undefined; isEnded: boolean }> {
+  const { spec, outcome: { name, why } } = stop.restart;
+  const { generations = 1 } = spec;
+  const stops: StopOutcome[] = [];
+  let pid = old;
+  for (let nr = 1, from = plain; nr <= generations; nr++) {
+    const label = `${stop.label}, restarted${nr > 1 ? ` ${nr} times` : ""}`;
+    await agent.writeFile(IMAGE_FILE, changedImage(from.image, stop.restart));
+    const { result, ...made } = await callRestart(agent, stop.restart, pid);
+    const actual = outcomeName(result);
+    const findings: Finding[] = [];
+    if (actual !== name) {
+      const message = name === "ok" ? "restart(2) must take the image" : `restart(2) must refuse: ${why}`;
+      findings.push(mismatch("E_RESTART", { path: "restart(2)", message, expected: name, actual }));
+    }
+    if (made.changed !== 0) {
+      const message = "a caller that is refused must be as it was";
+      findings.push(
+        mismatch("E_CALLER_CHANGED", { path: "restart(2)", message, expected: "0", actual: "1" }),
+      );
+    }
+    if (actual !== "ok" || name !== "ok") {
+      const isEnded = actual !== name || !isKept(stop.restart);
+      return { stops: [...stops, endOf(label, findings)], pid: undefined, isEnded };
+    }
+    pid = made.pid;
+    const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
+    const prediction = restartedPrediction(stop.prediction, wordSize);
+    const judged = await checkpoint({ ...stop, label, prediction }, pid);
+    findings.push(
+      ...conditions,
+      ...judged.findings,
+      ...restartedImageFindings(judged.image, from.image, stoppedProcess(pid)),
+    );
+    from = { ...judged, findings };
+    stops.push(from);
+  }
+  return { stops, pid, isEnded: false };
+}
+
+function outcomeName(result: bigint): string {
+  if (result >= RESTART_DIED) return signalName(Number(result) - RESTART_DIED);
+  return result === 0n ? "ok" : errnoName(Number(-result));
+}
+
+/** Whether the target lives on where the call is refused; one whose program is to be written to cannot. */
+function isKept({ spec, outcome }: RestartPlan): boolean {
+  return outcome.name !== "ok" && spec.caller?.program === undefined;
+}
+
+async function callRestart(
+  agent: GuestAgent,
+  plan: RestartPlan,
+  pid: number,
+): Promise<Awaited<ReturnType<GuestAgent["restart"]>>> {
+  const { from = {}, caller = {}, settings = {} } = plan.spec;
+  const undo: Undo[] = [];
+  for (const name of ["max_map_count", "mmap_min_addr", "restart_unprivileged"] as const) {
+    if (settings[name] === undefined) continue;
+    const before = await agent.readFile(SETTINGS[name]);
+    undo.push(() => agent.writeFile(SETTINGS[name], before));
+    // The others are the caller's to set: its own start needs mappings.
+    if (name === "restart_unprivileged") await agent.writeFile(SETTINGS[name], "1");
+  }
+  if (plan.spec.mapped) undo.push(await changeName(agent, plan.path!, plan.spec.mapped.becomes));
+  if (caller.program) {
+    await agent.writeFile(CALLER, await agent.readFile("/target"));
+    await agent.call("chmod", CALLER, 0o755);
+    undo.push(() => agent.call("chmod", "/target", 0o755));
+  }
+  try {
+    return await agent.restart({
+      pid,
+      image: IMAGE_FILE,
+      how: from.kind === "pipe" || from.kind === "socket" ? from.kind : "file",
+      what: callerWords(plan.spec).join(","),
+      flags: caller.flags === 1 ? 1 : 0,
+      keep: isKept(plan) ? 1 : 0,
+      ...caller.program && { path: CALLER },
+    });
+  } finally {
+    for (const one of undo.reverse()) await one();
+  }
+}
+
+/** What vm/guest/target/restart.c is told. */
+function callerWords({ from = {}, caller = {}, settings = {} }: RestartSpec): string[] {
+  const { flags = [], kind = "file", position } = from;
+  const opened = (["O_WRONLY", "O_RDWR", "O_PATH"] as const).find((flag) => flags.includes(flag));
+  const mask = (caller.capabilities ?? []).reduce((all, one) => all | 1n << BigInt(CAPABILITIES[one]), 0n);
+  const numbers: Readonly<Record<string, number | bigint | undefined>> = {
+    ...{ flags: caller.flags, pid: caller.pid, uid: caller.uid, gid: caller.gid, ...caller.limits },
+    caps: caller.capabilities && mask,
+    reopen: opened && OPEN_FLAGS[opened],
+    seek: position,
+    maps: settings.max_map_count,
+    lowest: settings.mmap_min_addr,
+    ...caller.interruptedBy && { [caller.interruptedBy === "SIGKILL" ? "kill" : "alarm"]: INTERRUPT_US },
+  };
+  const words = {
+    userns: caller.userNamespace,
+    closed: kind === "none",
+    pipe: kind === "empty pipe",
+    nonblock: flags.includes("O_NONBLOCK"),
+    [kind]: ["directory", "epoll", "zero"].includes(kind),
+    mdwe: caller.denies,
+    int80: caller.entry,
+    writes: caller.program === "opened",
+    unexecutable: caller.program === "not executable",
+  };
+  return [
+    ...Object.entries(numbers).flatMap(([word, value]) =>
+      value === undefined ? [] : [`${word}:${unsigned(value)}`]
+    ),
+    ...Object.entries(words).flatMap(([word, isSaid]) => isSaid ? [word] : []),
+    ...caller.has ?? [],
+  ];
+}
+
+/** Long enough for a caller to come to its wait. */
+const INTERRUPT_US = 200_000;
+
+function unsigned(value: number | bigint): bigint {
+  return BigInt.asUintN(64, BigInt(value));
+}
+
+/** The image with what is changed about it, behind what the file holds before it. */
+function changedImage(image: Uint8Array, { spec, flip, path }: RestartPlan): Uint8Array {
+  const { image: { cut = Number.POSITIVE_INFINITY, name } = {}, from: { position = 0 } = {} } = spec;
+  let changed: Uint8Array = image.slice();
+  const { nodes } = readNodes(image);
+  if (flip) {
+    const node = nodes.find((one) => one.kind === "record" && one.name === flip.record)!;
+    const at = node.offset + RECORD_HEADER.size + fieldOf(flip.record as RecordName, flip.field)!.offset;
+    changed[at + flip.byte]! ^= flip.bits;
+  }
+  if (name) {
+    const wanted = new TextEncoder().encode(`${path}\0`).join();
+    const node = nodes.find((one) =>
+      one.kind === "record" && one.name === "FNAME" && one.payload.join() === wanted
+    )!;
+    const other = new TextEncoder().encode(`${name.is}\0`);
+    const header = changed.slice(node.offset, node.offset + RECORD_HEADER.size);
+    const LEN = 2;
+    new DataView(header.buffer).setInt16(LEN, other.length, true);
+    changed = joinBytes([
+      ...[changed.subarray(0, node.offset), header, other, changed.subarray(node.offset + node.length)],
+    ]);
+  }
+  return joinBytes([new Uint8Array(position).fill(0x55), changed.subarray(0, cut)]);
+}
+
+/** Has something else behind the name of a mapped file; gives what makes it what it was. */
+async function changeName(
+  agent: GuestAgent,
+  path: string,
+  becomes: NonNullable<RestartSpec["mapped"]>["becomes"],
+): Promise<Undo> {
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  const [S_IFIFO, MODE, MNT_DETACH] = [0o010000, 0o644, 2];
+  const [MS_NOEXEC, MS_REMOUNT, MS_BIND] = [8, 32, 4096];
+  const replace = async (name: string, put: () => Promise<unknown>, isThere = true): Promise<Undo> => {
+    await agent.call("rename", name, `${name}.away`);
+    await put();
+    return async () => {
+      if (isThere) await agent.call("unlink", name);
+      await agent.call("rename", `${name}.away`, name);
+    };
+  };
+  switch (becomes) {
+    case "gone":
+      return await replace(path, () => Promise.resolve(), false);
+    case "fifo":
+      return await replace(path, () => agent.call("mknod", path, S_IFIFO | MODE, 0));
+    case "empty":
+      return await replace(path, () => agent.writeFile(path, ""));
+    case "below a file":
+      return await replace(directory, () => agent.writeFile(directory, ""));
+    case "below a loop":
+      return await replace(directory, () => agent.call("symlink", directory, directory));
+    case "in /proc":
+      return await replace(directory, () => agent.call("symlink", "/proc/self", directory));
+    case "in hugetlbfs":
+      await agent.mount({ type: "hugetlbfs", directory });
+      await agent.writeFile(path, "");
+      return () => agent.call("umount2", directory, MNT_DETACH);
+    case "unreadable":
+      await agent.call("chmod", path, 0);
+      return () => agent.call("chmod", path, MODE);
+    case "noexec":
+      await agent.call("mount", "none", directory, "", MS_REMOUNT | MS_BIND | MS_NOEXEC, "");
+      return () => agent.call("mount", "none", directory, "", MS_REMOUNT | MS_BIND, "");
+  }
+}

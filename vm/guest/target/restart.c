@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// A caller of restart(2): started as `target restart NUMBER WORDS`, it becomes what the words say, then makes the call.
+// Where that succeeds, nothing of this program is left but what it leaves open to the process of the image.
+#include "target.h"
+
+#include <asm/ldt.h>
+#include <asm/signal.h>
+#include <linux/capability.h>
+#include <linux/eventpoll.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/time.h>
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+#define SIGEV_SIGNAL 0
+#define CAPABILITY_WORDS 2
+#define STACK_WORDS 512
+#define FIRST_LDT_SELECTOR 7
+
+// What the words may say, each with a number behind a colon where it has one.
+#define FOR_EACH_WORD(DO) \
+	DO(flags) DO(pid) DO(uid) DO(gid) DO(caps) DO(userns) \
+	DO(closed) DO(directory) DO(epoll) DO(zero) DO(pipe) DO(nonblock) DO(reopen) DO(seek) \
+	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) \
+	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
+	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(vfork) DO(int80) DO(ldt) DO(handler)
+
+struct word {
+	bool is_said;
+	u64 number;
+};
+
+static struct {
+#define WORD_FIELD(name) struct word name;
+	FOR_EACH_WORD(WORD_FIELD)
+} words;
+
+static long restart_nr;
+static u64 stack[STACK_WORDS] __attribute__((aligned(64)));
+
+static void take_word(const char *text)
+{
+#define TAKE_WORD(name) \
+	if (text_starts(text, #name) && (text[sizeof(#name) - 1] == ':' || text[sizeof(#name) - 1] == '\0')) { \
+		words.name.is_said = true; \
+		if (text[sizeof(#name) - 1] == ':' && !text_number(text + sizeof(#name), &words.name.number)) \
+			target_die(DIED_OF_OP); \
+		return; \
+	}
+	FOR_EACH_WORD(TAKE_WORD)
+	target_die(DIED_OF_OP);
+}
+
+static void take_words(char *text)
+{
+	for (char *word = text; *text != '\0';) {
+		if (*++text != ',' && *text != '\0')
+			continue;
+		if (*text == ',')
+			*text++ = '\0';
+		take_word(word);
+		word = text;
+	}
+}
+
+// What cannot be had ends the caller: its host hears of another end than it waits for.
+static long need(long result)
+{
+	if (result < 0)
+		target_die(DIED_OF_OP);
+	return result;
+}
+
+static void put_fd(long fd)
+{
+	need(SYS(dup2, need(fd), RESTARTED_FD));
+	SYS(close, fd);
+}
+
+// The descriptor of the image as the agent has opened it, or another in its place.
+static void choose_fd(void)
+{
+	int ends[2];
+
+	if (words.closed.is_said)
+		SYS(close, RESTARTED_FD);
+	if (words.directory.is_said)
+		put_fd(SYS(open, "/", O_RDONLY));
+	if (words.epoll.is_said)
+		put_fd(SYS(epoll_create1, 0));
+	if (words.zero.is_said)
+		put_fd(SYS(open, "/dev/zero", O_RDONLY));
+	if (words.reopen.is_said)
+		put_fd(SYS(open, "/proc/self/fd/7", words.reopen.number));
+	if (words.pipe.is_said) {
+		// Its other end stays open: nothing comes, and no end of it either.
+		need(sys_pipe(ends, O_CLOEXEC));
+		put_fd(ends[0]);
+	}
+	if (words.nonblock.is_said)
+		need(SYS(fcntl, RESTARTED_FD, F_SETFL, O_NONBLOCK));
+	if (words.seek.is_said)
+		need(sys_seek(RESTARTED_FD, words.seek.number, SEEK_SET));
+	if (!words.closed.is_said)
+		SYS(fcntl, RESTARTED_FD, F_SETFD, FD_CLOEXEC);
+}
+
+static void limit_resources(void)
+{
+	if (words.as.is_said)
+		need(sys_set_limit(RLIMIT_AS, words.as.number));
+	if (words.data.is_said)
+		need(sys_set_limit(RLIMIT_DATA, words.data.number));
+	if (words.memlock.is_said)
+		need(sys_set_limit(RLIMIT_MEMLOCK, words.memlock.number));
+	if (words.mdwe.is_said)
+		need(SYS(prctl, PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN));
+}
+
+static void set_parameter(const char *path, u64 value)
+{
+	char text[24];
+	long fd = need(SYS(open, path, O_WRONLY | O_CLOEXEC));
+
+	text_print(text, sizeof(text), "%llu", value);
+	need(sys_write_all((int)fd, text, text_length(text)));
+	SYS(close, fd);
+}
+
+static void change_system(void)
+{
+	if (words.maps.is_said)
+		set_parameter("/proc/sys/vm/max_map_count", words.maps.number);
+	if (words.lowest.is_said)
+		set_parameter("/proc/sys/vm/mmap_min_addr", words.lowest.number);
+	// Nobody executes the target's own program any more: this one is a copy.
+	if (words.writes.is_said)
+		need(SYS(open, "/target", O_WRONLY | O_CLOEXEC));
+	if (words.unexecutable.is_said)
+		need(SYS(chmod, "/target", 0644));
+}
+
+static void change_ids(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[CAPABILITY_WORDS] = { { 0 } };
+
+	if (words.caps.is_said)
+		need(SYS(prctl, PR_SET_KEEPCAPS, 1));
+	if (words.gid.is_said)
+		need(SYS(setresgid, words.gid.number, words.gid.number, words.gid.number));
+	if (words.uid.is_said)
+		need(SYS(setresuid, words.uid.number, words.uid.number, words.uid.number));
+	if (words.userns.is_said)
+		need(SYS(unshare, CLONE_NEWUSER));
+	if (!words.caps.is_said)
+		return;
+	for (int i = 0; i < CAPABILITY_WORDS; i++)
+		data[i].effective = data[i].permitted = (u32)(words.caps.number >> (32 * i));
+	need(SYS(capset, &header, data));
+}
+
+static void *stack_top(void)
+{
+	// One word less: as behind a call, for the compiler's idea of its alignment.
+	return (u8 *)&stack[STACK_WORDS] - sizeof(long);
+}
+
+static void sleep_forever(void)
+{
+	SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		SYS(pause);
+}
+
+static void get_relatives(void)
+{
+	const struct {
+		bool is_said;
+		unsigned long flags;
+	} relatives[] = {
+		{ words.thread.is_said, THREAD_FLAGS },
+		{ words.handlers.is_said, CLONE_VM | CLONE_SIGHAND | SIGCHLD },
+		{ words.memory.is_said, CLONE_VM | SIGCHLD },
+		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD },
+		{ words.child.is_said, SIGCHLD },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
+		if (relatives[i].is_said)
+			need(process_clone(relatives[i].flags, stack_top(), sleep_forever));
+}
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+static void await_signals(void)
+{
+	struct itimerval interval = { .it_value = { .tv_usec = (long)words.alarm.number } };
+	s64 once[4] = { 0, 0, 0, (s64)words.kill.number * 1000 }; // struct __kernel_itimerspec
+	struct {
+		long value;
+		int signo;
+		int notify;
+		u8 rest[64];
+	} event = { .signo = SIGKILL, .notify = SIGEV_SIGNAL };
+	int timer = 0;
+
+	if (words.alarm.is_said) {
+		need(sys_sigaction(SIGALRM, ignore_signal, 0));
+		need(SYS(setitimer, ITIMER_REAL, &interval, NULL));
+	}
+	if (words.kill.is_said) {
+		need(SYS(timer_create, CLOCK_MONOTONIC, &event, &timer));
+#ifdef __NR_timer_settime64
+		need(SYS(timer_settime64, timer, 0, once, NULL));
+#else
+		need(SYS(timer_settime, timer, 0, once, NULL));
+#endif
+	}
+}
+
+// What a caller has that must be as it was where it is refused, and gone where it is not.
+static void get_state(void)
+{
+	struct user_desc segment = { .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1 };
+
+	if (words.handler.is_said)
+		need(sys_sigaction(SIGUSR1, ignore_signal, 0));
+	if (!words.ldt.is_said)
+		return;
+	need(SYS(modify_ldt, 1, &segment, sizeof(segment)));
+	asm volatile("mov %0, %%es" : : "r"((unsigned short)FIRST_LDT_SELECTOR));
+}
+
+static void filter_calls(void)
+{
+	struct sock_filter allow = { .code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW };
+	struct sock_fprog program = { .len = 1, .filter = &allow };
+
+	need(SYS(prctl, PR_SET_NO_NEW_PRIVS, 1));
+	need(SYS(prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void call(void)
+{
+	long pid = (int)words.pid.number;
+	long numbers[7] = { restart_nr, pid, RESTARTED_FD, (long)words.flags.number };
+
+	if (words.int80.is_said)
+		process_syscall32(numbers);
+	else
+		// By the way that returns all registers, whatever kind of program this is.
+		sys_call(restart_nr, pid, RESTARTED_FD, (long)words.flags.number, 0, 0, 0);
+	target_die(DIED_OF_RESTART);
+}
+
+void restart_run(char *const *arguments)
+{
+	u64 number = 0;
+
+	text_number(arguments[2], &number);
+	restart_nr = (long)number;
+	take_words(arguments[3]);
+	choose_fd();
+	get_relatives();
+	limit_resources();
+	get_state();
+	change_system();
+	change_ids();
+	if (words.seccomp.is_said)
+		filter_calls();
+	await_signals();
+	if (!words.vfork.is_said)
+		call();
+	// The parent is let go by the call, and a tracer follows the child, whose parent is the agent, too.
+	need(process_clone(CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, stack_top(), call));
+	target_die(0);
+}
