@@ -27,6 +27,8 @@ interface DrawOptions {
   readonly swap: boolean;
   /** Whether tracers and other holders have their hands on the program at stops in between. */
   readonly tracers?: boolean;
+  /** Whether the program goes on in other processes, restarted from its images, behind stops in between. */
+  readonly restarts?: boolean;
 }
 
 /** The set-up of programs that page out: a device with a swap cache, in which pages can be lost. */
@@ -185,7 +187,23 @@ function drawTracedStop(choice: Choice, draft: Draft): Step | undefined {
   })(choice, draft);
 }
 
-function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
+const RESTART_SOURCES = ["file", "pipe", "socket"] as const;
+const RESTART_CALLERS = ["vfork", "memory", "files", "child", "handler", "ldt"] as const;
+
+/** A stop behind which the program goes on in another process, or in one that comes of several in a row. */
+function drawRestart({ first, count, extra }: Choice, { steps }: Draft): Step {
+  const has = RESTART_CALLERS.filter((_, bit) => (extra >> bit & 1) === 1 && first % 4 === 0);
+  return {
+    ...{ op: "stop", label: `stop ${steps.length}` },
+    restart: {
+      from: { kind: pick(RESTART_SOURCES, first) },
+      ...count % 4 === 0 && { generations: 2 + count % 3 },
+      ...(has.length > 0 || extra % 2 === 1) && { caller: { has, flags: extra % 2 } },
+    },
+  };
+}
+
+function stepMakers({ swap, tracers, restarts }: DrawOptions): StepMaker[] {
   const weighted: [weight: number, make: StepMaker][] = [
     [2, drawMmap],
     [1, ({ count }, { files }) => {
@@ -215,6 +233,7 @@ function stepMakers({ swap, tracers }: DrawOptions): StepMaker[] {
     [1, ({ extra }) => ({ op: "fork", subject: extra % 2 === 0 ? "child" : "parent" })],
     [swap ? 2 : 0, onPages((on) => ({ op: "madvise", ...on, advice: "pageout" }))],
     [tracers ? 8 : 0, drawTracedStop],
+    [restarts ? 10 : 0, drawRestart],
   ];
   return weighted.flatMap(([weight, make]) => Array<StepMaker>(weight).fill(make));
 }

@@ -8,7 +8,7 @@ import { stepsArbitrary } from "./draw_steps.ts";
 
 const SEED = 2008;
 
-function stopsOf(options: { tracers: boolean }): Extract<Step, { op: "stop" }>[] {
+function stopsOf(options: { tracers?: boolean; restarts?: boolean }): Extract<Step, { op: "stop" }>[] {
   const programs = fc.sample(stepsArbitrary({ target: X86_64, swap: false, ...options }), {
     seed: SEED,
     numRuns: 150,
@@ -26,6 +26,20 @@ Deno.test("stepsArbitrary() lets tracers at a program only where they are asked 
   assertEquals(words(stopsOf({ tracers: false })), { debug: 0, poke: 0, stoppedBy: 0 });
   const traced = words(stopsOf({ tracers: true }));
   assert(Object.values(traced).every((count) => count > 10), `${SEED}: ${JSON.stringify(traced)}`);
+});
+
+Deno.test("stepsArbitrary() restarts a program only where it is asked to, in many ways, with steps behind it", () => {
+  const restarts = (stops: ReturnType<typeof stopsOf>) =>
+    stops.flatMap(({ restart }) => restart ? [restart] : []);
+  assertEquals(restarts(stopsOf({})), []);
+  const all = restarts(stopsOf({ restarts: true }));
+  const counts = {
+    pipe: all.filter(({ from }) => from?.kind === "pipe").length,
+    generations: all.filter(({ generations = 1 }) => generations > 1).length,
+    vfork: all.filter(({ caller }) => caller?.has?.includes("vfork")).length,
+    stopped: all.filter(({ caller }) => caller?.flags === 1).length,
+  };
+  assert(Object.values(counts).every((count) => count > 10), `${SEED}: ${JSON.stringify(counts)}`);
 });
 
 Deno.test("stepsArbitrary() leaves out what the kernel is too old for", () => {

@@ -14,6 +14,7 @@ export interface FuzzSettings {
   /** Whether sequences of modify_ldt are drawn in place of programs. */
   readonly ldt: boolean;
   readonly tracers: boolean;
+  readonly restart: boolean;
   /** The options of the command line that say on what. */
   readonly others: readonly string[];
 }

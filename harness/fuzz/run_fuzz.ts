@@ -17,6 +17,7 @@ interface FuzzOptions {
   readonly seed: number;
   readonly count: number;
   readonly tracers?: boolean;
+  readonly restart?: boolean;
   /** Programs at the beginning that are drawn and not run. */
   readonly skip?: number;
   readonly onProgress?: (done: number) => void;
@@ -56,6 +57,7 @@ export async function runFuzz(prepared: PreparedGuest, options: FuzzOptions): Pr
       target: prepared.compileTarget,
       swap: true,
       tracers: options.tracers ?? false,
+      restarts: options.restart ?? false,
     }),
     async (steps) => {
       if (++drawn <= skip) return void done++;

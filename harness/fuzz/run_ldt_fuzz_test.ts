@@ -180,7 +180,15 @@ Deno.test("runLdtFuzz() says so when a sequence fails only among others", async 
 
 Deno.test("ldtFuzzReport() shows the calls, what differs and how to run it again", async () => {
   const tamper = wrong(({ limit }) => ({ limit: (limit & 0xfff0ffff) >>> 0 }));
-  const settings = { seed: 5, count: 60, skip: 0, ldt: true, tracers: false, others: ["--ldt"] };
+  const settings = {
+    seed: 5,
+    count: 60,
+    skip: 0,
+    ldt: true,
+    tracers: false,
+    restart: false,
+    others: ["--ldt"],
+  };
   const report = (result: LdtFuzzResult) => ldtFuzzReport(result, "i386", settings);
   const text = report(await runLdtFuzz(options({ tamper }))).join("\n");
   assert(text.startsWith("FAIL  i386: LDT sequence "), text);
@@ -205,7 +213,15 @@ Deno.test("runLdtFuzz() that is interrupted says how far it came, and goes on fr
       : Promise.resolve(new ScriptedKernel(NATIVE).run(ops));
   const first = await runLdtFuzz(options({ execute, batch: 10 }));
   assertEquals([first.stopped, first.sequences, first.failure], [true, 20, undefined]);
-  const settings = { seed: 5, count: 60, skip: 0, ldt: true, tracers: false, others: ["--ldt"] };
+  const settings = {
+    seed: 5,
+    count: 60,
+    skip: 0,
+    ldt: true,
+    tracers: false,
+    restart: false,
+    others: ["--ldt"],
+  };
   assertEquals(ldtFuzzReport(first, "i386", settings), [
     "stopped i386: 20 LDT sequences passed, up to 20 of 60",
     "go on with: deno task ckptest fuzz --arch i386 --seed 5 --count 60 --skip 20 --ldt",

@@ -170,6 +170,7 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["list", "everything"], `"everything"`);
   await assertMistake(["fuzz", "--mutant", "x"], 'option --mutant: no mutant is called "x"');
   await assertMistake(["fuzz", "--ldt", "--tracers"], "--tracers has no meaning with --ldt");
+  await assertMistake(["fuzz", "--ldt", "--restart"], "--restart has no meaning with --ldt");
   await assertMistake(["kernel", "x86_64"], `"x86_64"`);
   await assertMistake(["checkpoint"], "no program: name it after --");
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);

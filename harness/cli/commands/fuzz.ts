@@ -39,6 +39,7 @@ const { self: _, ...USER_KERNEL } = USER_KERNEL_OPTIONS;
 const OPTIONS = {
   ldt: flag("judge the LDT model against the kernel by sequences of modify_ldt calls, without images"),
   tracers: flag("at stops in between, let tracers, debuggers and the freezer do something to the program"),
+  restart: flag("at stops in between, go on in other processes, restarted from the program's image"),
   seed: value(wholeNumber(0, MAX), "the programs to draw; by the clock when not given, and printed"),
   count: value(wholeNumber(1, MAX), `programs; ${DEFAULT_COUNT} by default, with --ldt ${DEFAULT_LDT_COUNT}`),
   skip: value(wholeNumber(0, MAX), "draw the first N programs and do not run them, as after an interruption"),
@@ -100,11 +101,12 @@ async function drawSequences(prepared: PreparedGuest, settings: Settings) {
 }
 
 function fuzzSettings(options: OptionValues<typeof OPTIONS>): FuzzSettings {
-  const { ldt, tracers, seed = Date.now() % MAX, skip = 0 } = options;
+  const { ldt, tracers, restart, seed = Date.now() % MAX, skip = 0 } = options;
   if (ldt && tracers) throw new UsageError("--tracers has no meaning with --ldt");
+  if (ldt && restart) throw new UsageError("--restart has no meaning with --ldt");
   const { count = ldt ? DEFAULT_LDT_COUNT : DEFAULT_COUNT } = options;
   const { seed: _seed, count: _count, skip: _skip, arch: _arch, ...others } = OPTIONS;
-  return { ldt, tracers, seed, count, skip, others: optionArgs(options, others) };
+  return { ldt, tracers, restart, seed, count, skip, others: optionArgs(options, others) };
 }
 
 /** What a guest with a mutant live in its kernel needs. */

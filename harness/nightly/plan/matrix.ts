@@ -70,7 +70,10 @@ const SUITE = either(
     object({ suite: v.literal("faults", ""), ...FILTER }),
     object({
       suite: v.literal("fuzz", ""),
-      draws: optional(oneOf(["tracers", "ldt"]), "As --tracers and --ldt of ckptest fuzz."),
+      draws: optional(
+        oneOf(["tracers", "ldt", "restart"]),
+        "As --tracers, --ldt and --restart of ckptest fuzz.",
+      ),
       count: optional(integer(1, MAX)),
       seed: optional(integer(0, MAX)),
     }),
@@ -82,7 +85,7 @@ const SUITE = either(
 interface SuiteSpec {
   readonly suite: typeof SUITES[number];
   readonly filter?: readonly string[];
-  readonly draws?: "tracers" | "ldt";
+  readonly draws?: "tracers" | "ldt" | "restart";
   readonly count?: number;
   readonly seed?: number;
 }

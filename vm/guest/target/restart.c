@@ -22,6 +22,7 @@
 #define SIGEV_SIGNAL 0
 #define CAPABILITY_WORDS 2
 #define STACK_WORDS 512
+#define MAX_RELATIVES 6
 #define FIRST_LDT_SELECTOR 7
 
 // What the words may say, each with a number behind a colon where it has one.
@@ -43,7 +44,7 @@ static struct {
 } words;
 
 static long restart_nr;
-static u64 stack[STACK_WORDS] __attribute__((aligned(64)));
+static u64 stacks[MAX_RELATIVES][STACK_WORDS] __attribute__((aligned(64)));
 
 static void take_word(const char *text)
 {
@@ -167,10 +168,13 @@ static void change_ids(void)
 	need(SYS(capset, &header, data));
 }
 
-static void *stack_top(void)
+// They run side by side in one memory.
+static void *next_stack(void)
 {
+	static int used;
+
 	// One word less: as behind a call, for the compiler's idea of its alignment.
-	return (u8 *)&stack[STACK_WORDS] - sizeof(long);
+	return (u8 *)&stacks[used++][STACK_WORDS] - sizeof(long);
 }
 
 static void sleep_forever(void)
@@ -195,7 +199,7 @@ static void get_relatives(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
 		if (relatives[i].is_said)
-			need(process_clone(relatives[i].flags, stack_top(), sleep_forever));
+			need(process_clone(relatives[i].flags, next_stack(), sleep_forever));
 }
 
 static void ignore_signal(int signal)
@@ -283,6 +287,6 @@ void restart_run(char *const *arguments)
 	if (!words.vfork.is_said)
 		call();
 	// The parent is let go by the call, and a tracer follows the child, whose parent is the agent, too.
-	need(process_clone(CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, stack_top(), call));
+	need(process_clone(CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, next_stack(), call));
 	target_die(0);
 }
