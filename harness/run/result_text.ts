@@ -134,3 +134,25 @@ function placeOf({ platform, scenario, phase }: ScenarioRecord): string {
 function times(count: number): string {
   return count === 1 ? "once" : `${count} times`;
 }
+
+/** Names that a line of {@linkcode notRestartedLines} has at most. */
+const MAX_NAMES = 5;
+
+/** The lines that say which targets were not restarted, and why: reasons with the scenario of each stop. */
+export function notRestartedLines(reasons: ReadonlyMap<string, readonly string[]>): string[] {
+  const rows = [...reasons].map(([reason, scenarios]) => ({
+    reason,
+    stops: scenarios.length,
+    names: [...new Set(scenarios)],
+  }))
+    .sort((a, b) => b.stops - a.stops);
+  const total = rows.reduce((sum, { stops }) => sum + stops, 0);
+  if (total === 0) return [];
+  return [
+    `${total} stopped targets were not restarted:`,
+    ...rows.map(({ reason, stops, names }) => {
+      const more = names.length > MAX_NAMES ? `, and ${names.length - MAX_NAMES} more` : "";
+      return `  ${stops} (${names.slice(0, MAX_NAMES).join(", ")}${more}): ${reason}`;
+    }),
+  ];
+}

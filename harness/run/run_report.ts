@@ -12,7 +12,7 @@ import { writeJson, writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
 import { formatCount, formatSeconds } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
-import { distinctSplats, failureLines, resultLine, wasRun } from "./result_text.ts";
+import { distinctSplats, failureLines, notRestartedLines, resultLine, wasRun } from "./result_text.ts";
 import type { StopOutcome } from "./case/observe_checkpoint.ts";
 import {
   failingSplats,
@@ -87,6 +87,8 @@ export class RunReport {
   readonly #bootTimes: number[] = [];
   readonly #notes: string[] = [];
   readonly #faults = new Set<string>();
+  /** Why stopped targets were not restarted, and the scenarios of those. */
+  readonly #notRestarted = new Map<string, string[]>();
   #notRun = 0;
 
   /** Use {@linkcode RunReport.open}, which makes the directory. */
@@ -183,6 +185,11 @@ export class RunReport {
     if (!isCounted(record)) return;
     const stops = result.outcome?.stops ?? [];
     stops.forEach((stop) => this.#count(stop));
+    for (const { notRestarted: reason } of stops) {
+      if (reason !== undefined) {
+        this.#notRestarted.set(reason, [...this.#notRestarted.get(reason) ?? [], result.scenario]);
+      }
+    }
     const print = (line: string): void => this.#terminal.result(line);
     if (this.#terminal.isQuiet && directory === undefined) return;
     print(resultLine(platform, result, this.#terminal));
@@ -287,6 +294,7 @@ export class RunReport {
     if (median !== undefined) {
       print(`${boots.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
     }
+    for (const line of notRestartedLines(this.#notRestarted)) print(line);
     this.#notes.forEach(print);
     print(`results: ${this.directory}`);
     if (page !== undefined) print(`report: ${page}`);

@@ -7,7 +7,7 @@ import { RunReport } from "./run_report.ts";
 import type { RunResult } from "./run_result.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { parseSplats } from "../triage/parse_splats.ts";
-import { splatRecord } from "./result_text.ts";
+import { notRestartedLines, splatRecord } from "./result_text.ts";
 
 const COUNTS = { total: 10, predicted: 6, observed: 2, volatile: 2, unexplained: 0 };
 const VOLATILE = new Map([["head.time", { bytes: 2, reason: "it passes" }]]);
@@ -80,6 +80,17 @@ async function report(
     await Deno.remove(dir, { recursive: true });
   }
 }
+
+Deno.test("notRestartedLines() counts targets that were not restarted by their reasons, and names scenarios", () => {
+  assertEquals(notRestartedLines(new Map()), []);
+  const many = Array.from({ length: 9 }, (_, i) => `s${i >> 1}`);
+  const reasons = new Map([["it is a child", ["a"]], ["it is refused", [...many, "t", "u"]]]);
+  assertEquals(notRestartedLines(reasons), [
+    "12 stopped targets were not restarted:",
+    "  11 (s0, s1, s2, s3, s4, and 2 more): it is refused",
+    "  1 (a): it is a child",
+  ]);
+});
 
 Deno.test("RunReport prints a line for each scenario, the byte coverage, and the counts last", async () => {
   const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });

@@ -140,6 +140,8 @@ export interface StopOutcome
   readonly label: string;
   readonly image: Uint8Array;
   readonly notes?: readonly string[] | undefined;
+  /** Why the target was not restarted from it, where it was to be. */
+  readonly notRestarted?: string | undefined;
 }
 
 /** A second look at a stopped process, after its checkpoint. */

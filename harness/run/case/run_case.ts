@@ -147,6 +147,7 @@ async function runStops(
     const { kernelWordSize: wordSize } = compiled.target;
     const state = { pid, spawned: subject, isLast, wordSize };
     const checkpoint = (one: CompiledStop, pid: number) => checkpointStop(agent, one, { ...context, pid });
+    const notRestarted = whyNotRestarted(last, state);
     const from = stop.call?.after ? stops.at(-1)! : plain;
     if (stop.restart && from) {
       const restarting = { ...last, restart: stop.restart };
@@ -155,7 +156,9 @@ async function runStops(
       if (outcome.isEnded) return { stops, findings };
       restarted = outcome.pid;
       subject = outcome.pid ?? subject;
-    } else if (options.restarts && from && !whyNotRestarted(last, state)) {
+    } else if (options.restarts && stops.length > 0 && notRestarted !== undefined) {
+      stops[stops.length - 1] = { ...stops.at(-1)!, notRestarted };
+    } else if (options.restarts && from) {
       const how = index % 2 === 0 ? "file" : "pipe";
       const outcome = await restartStop(agent, last, from, {
         ...{ pid, how, user, wordSize, series: options.kernel.series, checkpoint },
