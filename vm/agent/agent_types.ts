@@ -211,19 +211,28 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
  */
 export const RESTARTED = { ...STARTED, result: "bigint", changed: "number" } as const satisfies FieldSpec;
 
-/** One thing that is wrong with an image that somebody tries to restart from. */
+/**
+ * From what somebody tries to restart, and what others do meanwhile: signals come, the caller is killed, the file
+ * changes; or two restart at once, from one open file where the number is odd.
+ */
+const RESTART_WAYS = ["file", "pipe", "fault", "signalled", "killed", "written", "twice"] as const;
+
+/** One thing that is wrong with an image that somebody tries to restart from, or what happens meanwhile. */
 export interface RestartTry {
-  /** The byte in which bits are flipped, the length of an image that ends early, or which allocation fails. */
+  /**
+   * The byte in which bits are flipped, the length of an image that ends early, which allocation fails, or a number
+   * from which follows when others do something.
+   */
   readonly offset: number;
   /** The bits; 0 for what is no flip: an image that ends early comes by a pipe. */
   readonly mask: number;
-  readonly how: "file" | "pipe" | "fault";
+  readonly how: (typeof RESTART_WAYS)[number];
 }
 
 /** Tries as the agent takes them, a word each. */
 export function encodeTries(tries: readonly RestartTry[]): Uint8Array<ArrayBuffer> {
   const words = tries.map(({ offset, mask, how }) =>
-    BigInt(offset) | BigInt(mask) << 48n | BigInt(["file", "pipe", "fault"].indexOf(how)) << 56n
+    BigInt(offset) | BigInt(mask) << 48n | BigInt(RESTART_WAYS.indexOf(how)) << 56n
   );
   return new Uint8Array(BigUint64Array.from(words).buffer);
 }

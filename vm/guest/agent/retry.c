@@ -24,12 +24,16 @@
 struct attempt {
 	u64 offset;
 	u8 mask; // 0: the image ends there
-	enum { BY_FILE, BY_PIPE, BY_FAULT } how;
+	enum { BY_FILE, BY_PIPE, BY_FAULT, SIGNALLED, KILLED, WRITTEN, TWICE } how;
 };
+
+// The image's file changes so often while it is read.
+#define WRITES 300
+#define MAX_TURNS 1000000
 
 static struct attempt decode(u64 word)
 {
-	return (struct attempt){ word & 0xffffffffffff, (u8)(word >> 48), word >> 56 & 3 };
+	return (struct attempt){ word & 0xffffffffffff, (u8)(word >> 48), word >> 56 & 7 };
 }
 
 // What a child has that a call which fails must leave alone.
@@ -98,7 +102,8 @@ static bool is_armed(long pid)
 
 __attribute__((noreturn)) static void call(long nr, int image, const struct attempt *attempt)
 {
-	bool is_file = attempt->how != BY_PIPE;
+	// Two callers of one file move its position.
+	bool is_file = attempt->how != BY_PIPE && attempt->how != TWICE;
 	struct state state;
 
 	take_state(&state);
@@ -135,12 +140,83 @@ static s64 result_of(int status)
 	return (status >> 8 & 0xff) == EXIT_CHANGED ? CHANGED : -(status >> 8 & 0xff);
 }
 
+static void spin(u64 turns)
+{
+	for (volatile u64 left = turns % MAX_TURNS; left > 0; left--)
+		;
+}
+
+// What another process does while `child` calls: it sends a signal some time later, or changes bytes of the file and
+// changes them back.
+static void meddle(const char *path, const struct attempt *attempt, long child)
+{
+	u64 chance = attempt->offset;
+	int file = (int)SYS(open, path, O_RDWR | O_CLOEXEC);
+	u64 size = (u64)sys_seek(file, 0, SEEK_END);
+	u8 byte;
+
+	if (attempt->how != WRITTEN) {
+		spin(chance);
+		SYS(kill, child, attempt->how == KILLED ? SIGKILL : SIGUSR1);
+		SYS(exit_group, 0);
+	}
+	for (int i = 0; i < WRITES; i++) {
+		chance = chance * 6364136223846793005ULL + 1442695040888963407ULL;
+		u64 at = (chance >> 33) % size;
+
+		sys_pread(file, &byte, 1, at);
+		for (u8 flip = 1 << (chance >> 30 & 7), twice = 0; twice < 2; twice++) {
+			byte ^= flip;
+			sys_seek(file, at, SEEK_SET);
+			SYS(write, file, &byte, 1);
+			spin(chance >> 24 & 0xff);
+		}
+	}
+	SYS(exit_group, 0);
+}
+
+// Two at once from one image: each is restarted, but where they share the file's position (`offset` is odd) the second
+// one begins behind TAIL.
+static s64 attempt_twice(const struct command *command, const struct attempt *attempt)
+{
+	bool shares = attempt->offset % 2 == 1;
+	long children[2];
+	s64 results[2];
+	int files[2];
+	int status;
+
+	for (int i = 0; i < 2; i++) {
+		files[i] = i > 0 && shares ? files[0] : (int)SYS(open, command->image, O_RDONLY | O_CLOEXEC);
+		children[i] = SYS(fork);
+		if (children[i] == 0)
+			call((long)command->nr, files[i], attempt);
+	}
+	for (int i = 0; i < 2; i++) {
+		sys_wait(children[i], &status, WUNTRACED);
+		results[i] = result_of(status);
+		if (results[i] == 0) {
+			SYS(kill, children[i], SIGKILL);
+			sys_wait(children[i], &status, 0);
+		}
+	}
+	SYS(close, files[0]);
+	if (!shares)
+		SYS(close, files[1]);
+	s64 worse = results[0] == 0 ? results[1] : results[0];
+	s64 other = results[0] == 0 ? results[0] : results[1];
+
+	// Nothing else may have gone wrong.
+	return shares && worse == -EPIPE ? other : worse;
+}
+
 static s64 attempt_once(const struct command *command, const struct attempt *attempt)
 {
 	int ends[2] = { -1, -1 };
 	int status = 0;
 	long feeder = 0;
 
+	if (attempt->how == TWICE)
+		return attempt_twice(command, attempt);
 	if (attempt->how == BY_PIPE) {
 		u64 length = attempt->mask == 0 ? attempt->offset : NEVER;
 
@@ -157,6 +233,10 @@ static s64 attempt_once(const struct command *command, const struct attempt *att
 	if (child == 0)
 		call((long)command->nr, ends[0], attempt);
 	SYS(close, ends[0]);
+	if (attempt->how > BY_FAULT)
+		feeder = SYS(fork);
+	if (attempt->how > BY_FAULT && feeder == 0)
+		meddle(command->image, attempt, child);
 	sys_wait(child, &status, WUNTRACED);
 	s64 result = result_of(status);
 
