@@ -17,6 +17,8 @@ const HEAD = object({
   platform: v.optional(text(/^[\w.@-]+$/, "the name of a platform"), "x86_64"),
   /** The scenario that kills it. */
   scenario: optional(NAME),
+  /** Set where that scenario shows it when each allocation of the call fails in turn. */
+  suite: optional(v.literal("faults", `"faults"`)),
   /** The finding: its id (`lost` is a guest that hangs), a part of its path, and a part of what was found. */
   finding: optional(
     text(/^(?:E_[A-Z0-9_]+|lost) at [^:]+(?:: .+)?$/, `a finding such as "E_FIELD at vma[0].vm_end: 0"`),

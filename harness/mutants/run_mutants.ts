@@ -6,6 +6,7 @@ import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { editFiles, type OverlayFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { newFaultTally, sweepFaults } from "../faults/sweep_faults.ts";
 import { parsePlatforms } from "../run/platform.ts";
 import { runPlatform } from "../run/run_platform.ts";
 import type { ScenarioResult } from "../run/scenario_result.ts";
@@ -120,7 +121,8 @@ export class MutantRunner {
 
   /** @throws {ExpectedError} when a scenario fails on the code as it is */
   async #checkUnchanged(scenario: string, mutant: Mutant): Promise<void> {
-    const run = `${scenario}${isOfRestart(mutant) ? ", restarted" : ""}`;
+    const suite = scenario === mutant.scenario ? mutant.suite : undefined;
+    const run = [scenario, isOfRestart(mutant) && "restarted", suite].join();
     if (this.#passing.has(run)) return;
     const wanted = this.#run.catalogue.filter(({ name }) => name === scenario);
     const [result] = await this.#runUntilFailure({ ...mutant, name: UNCHANGED }, wanted);
@@ -133,6 +135,8 @@ export class MutantRunner {
   async #runUntilFailure(mutant: Mutant, scenarios: readonly Scenario[]): Promise<ScenarioResult[]> {
     const { prepared, mutants, onProgress } = this.#run;
     const number = mutants.findIndex(({ name }) => name === mutant.name) + 1;
+    const withFaults = mutant.suite === "faults" && scenarios.every(({ name }) => name === mutant.scenario);
+    const faults = { checkpointNr: prepared.checkpointNr, tally: newFaultTally() };
     const results: ScenarioResult[] = [];
     const hasFailed = () => results.some(({ status }) => status === "fail" || status === "lost");
     const guest = {
@@ -144,7 +148,11 @@ export class MutantRunner {
       note() {},
       starting: (_platform, { name }) => onProgress(name),
       result: (_platform, result) => void results.push(result),
-    }, { repeat: 0, restarts: isOfRestart(mutant) });
+    }, {
+      repeat: 0,
+      restarts: isOfRestart(mutant),
+      ...withFaults && { secondCheck: (guest) => (seen) => sweepFaults(guest, seen, faults) },
+    });
     throwIfInterrupted(prepared.signal);
     // A mutant is alive in the system call alone: neither a guest that does not boot nor an error of ours has met it.
     const unmet = results.find(({ phase, fault }) => phase === "boot" || fault !== undefined);

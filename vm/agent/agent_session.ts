@@ -87,6 +87,8 @@ export class AgentSession extends GuestCalls {
   readonly info: GuestInfo;
   /** The id of the last checkpoint that succeeded in this guest; 0: none. A target that makes its own sets it. */
   lastId = 0;
+  /** A directory that was emptied although somebody still held a file there. */
+  held: string | undefined;
   readonly #wires: Wires;
   readonly #deadlineMs: number;
   readonly #slowdown: number;
@@ -344,7 +346,12 @@ export class AgentSession extends GuestCalls {
 
   /** Kills everything but the agent and empties the directories of targets and their results. */
   clean(): Promise<void> {
-    return this.#ask("clean", [], () => {});
+    return this.#ask("clean", [], ({ line }) => {
+      const { held } = readFields(line, { held: "text?" });
+      // What is mounted within a file system holds it, too.
+      if (held !== undefined && !this.hasMounts) this.held = held;
+      this.hasMounts = false;
+    });
   }
 
   #read<S extends FieldSpec>(word: string, fields: Fields, spec: S): Promise<FieldsOf<S>> {

@@ -11,6 +11,8 @@ const O_RDWR = 2;
 export abstract class GuestCalls {
   /** What the agent said of itself and its kernel. */
   abstract readonly info: GuestInfo;
+  /** Whether something was mounted since all was cleaned away. */
+  protected hasMounts = false;
 
   /** Makes a system call: what it returned, an errno as a negative number, and the bytes of its last buffer. */
   abstract syscall(
@@ -75,6 +77,7 @@ export abstract class GuestCalls {
   /** Mounts a file system. */
   async mount({ type, directory, source = type, data = "" }: MountOptions): Promise<void> {
     await this.call("mount", source, directory, type, 0, data);
+    this.hasMounts = true;
   }
 }
 

@@ -213,6 +213,17 @@ agentTest("syscall passes numbers, strings and bytes, and gives the bytes back",
   assertEquals([result, new TextDecoder().decode(bytes.subarray(0, 5))], [0n, "Linux"]);
 });
 
+agentTest("clean tells where somebody still held a file", async (session) => {
+  await session.writeFile("/work/x", "text");
+  await session.clean();
+  assertEquals(session.held, undefined);
+  await session.writeFile("/work/x", "text");
+  const { result: fd } = await session.call("open", "/work/x", 0);
+  await session.clean();
+  assertEquals(session.held, "/work");
+  await session.call("close", fd);
+});
+
 agentTest("clean leaves nothing behind, and files keep what was written", async (session, arch) => {
   await session.writeFile("/work/x", "text");
   assertEquals(await session.readFile("/work/x"), new TextEncoder().encode("text"));

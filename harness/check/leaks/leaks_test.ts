@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertThrows } from "@std/assert";
+import { parseScenario } from "../../../lib/model/scenario.ts";
+import type { Guest } from "../../run/guest/guest.ts";
+import { withFileLeakCheck } from "./file_leaks.ts";
 import {
   lastPidOf,
   leakedPages,
@@ -10,6 +13,11 @@ import {
   parsePageReferences,
   unmappedAnonymousPages,
 } from "./page_leaks.ts";
+
+const SCENARIO = parseScenario({
+  about: "A target that is stopped and then looked at.",
+  steps: [{ op: "stop", label: "stopped" }],
+}, "minimal");
 
 Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {
   const [MMAP, ANON, SWAPCACHE] = [1n << 11n, 1n << 12n, 1n << 13n];
@@ -67,6 +75,18 @@ Deno.test("pageLeakFindings() says where and how many", () => {
   assertEquals(pageLeakFindings([], undefined), []);
   const [finding] = pageLeakFindings([1, 2], "cr_walk_page+0x31d");
   assertEquals([finding?.id, finding?.actual], ["E_PAGE_LEAK", "2: page frames 1, 2"]);
+});
+
+Deno.test("withFileLeakCheck() says where a reference was not given back", async () => {
+  const agent = {
+    held: undefined as string | undefined,
+    clean: (): Promise<void> => (agent.held = "/work", Promise.resolve()),
+  };
+  const run = withFileLeakCheck(() => Promise.resolve({ stops: [], findings: [] }));
+  const { findings } = await run({ agent } as unknown as Guest, SCENARIO);
+  assertEquals(findings.map(({ id, path }) => [id, path]), [["E_FILE_LEAK", "/work"]]);
+  agent.clean = () => Promise.resolve();
+  assertEquals((await run({ agent } as unknown as Guest, SCENARIO)).findings, []);
 });
 
 Deno.test("nameScenarios() tells which scenario a leaked object is of", () => {

@@ -7,6 +7,7 @@ import type { CaseOutcome } from "../../run/case/observe_checkpoint.ts";
 import { isOwnFunction } from "../../triage/splat.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";
+import type { Run } from "./file_leaks.ts";
 
 /** Bits of /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst). */
 const KPF = { mmap: 1n << 11n, anon: 1n << 12n, swapCache: 1n << 13n } as const;
@@ -130,8 +131,6 @@ export async function finalLeakCheck(guest: Guest): Promise<string> {
   return [...pages.map(({ message, actual }) => `BUG: ${message}: ${actual}`), objects]
     .filter((text) => text !== "").join("\n");
 }
-
-type Run = (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
 
 const TRACING = "/sys/kernel/debug/tracing";
 /** What the events of a scenario's calls fit into, in KiB. */

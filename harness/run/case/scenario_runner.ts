@@ -9,6 +9,7 @@ import { ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { checkWithGcore } from "../../check/gcore.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import { installFiles } from "../guest/scenario_files.ts";
+import { withFileLeakCheck } from "../../check/leaks/file_leaks.ts";
 import { withPageLeakCheck } from "../../check/leaks/page_leaks.ts";
 import { modelSeries } from "../guest/user_kernel.ts";
 import type { PreparedGuest } from "../guest/prepare_guest.ts";
@@ -59,7 +60,10 @@ export function scenarioRunner(
       decodeResults: (bytes) => decodeResults(compiled.ops, bytes).results,
     });
   };
-  return prepared.platform.flavour === "debug" ? withPageLeakCheck(run, prepared.build?.vmlinux) : run;
+  const checked = withFileLeakCheck(run);
+  return prepared.platform.flavour === "debug"
+    ? withPageLeakCheck(checked, prepared.build?.vmlinux)
+    : checked;
 }
 
 /** What a booted guest says of its kernel and processor. */

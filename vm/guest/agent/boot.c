@@ -7,6 +7,8 @@
 
 // Not in the headers for user space.
 #define MNT_DETACH 2
+// Looks, a millisecond apart, until a file system that is in use is given up.
+#define LATEST_RELEASE 500
 
 #define MAX_PORTS 31
 #define SERIAL_LINE "/dev/ttyS1"
@@ -107,21 +109,30 @@ static void mount_or_die(const char *type, const char *directory, const char *op
 		fatal(directory, error);
 }
 
-static void empty_tmpfs(const char *directory, const char *options)
+// Mounts an empty file system in place of the one that is there. True when somebody still held a file of the old one.
+static bool empty_tmpfs(const char *directory, const char *options)
 {
-	// Lazily: whoever still holds a file of the old one may keep it.
-	SYS(umount2, directory, MNT_DETACH);
+	long error = SYS(umount2, directory, 0);
+
+	// The kernel gives the files of processes that have ended back in its own time.
+	for (int look = 0; error == -EBUSY && look < LATEST_RELEASE; look++) {
+		sys_sleep_ms(1);
+		error = SYS(umount2, directory, 0);
+	}
+	if (error == -EBUSY)
+		SYS(umount2, directory, MNT_DETACH);
 	mount_or_die("tmpfs", directory, options);
+	return error == -EBUSY;
 }
 
-void boot_empty_work(void)
+bool boot_empty_work(void)
 {
-	empty_tmpfs(WORK_DIRECTORY, "mode=0777,size=90%");
+	return empty_tmpfs(WORK_DIRECTORY, "mode=0777,size=90%");
 }
 
-void boot_empty_run(void)
+bool boot_empty_run(void)
 {
-	empty_tmpfs(RUN_DIRECTORY, "mode=0755,size=90%");
+	return empty_tmpfs(RUN_DIRECTORY, "mode=0755,size=90%");
 }
 
 void boot_mount_writable(void)

@@ -324,7 +324,11 @@ long command_clean(const struct command *command)
 		note_end(pid, status);
 	process_forget_dead();
 	checkpoint_forget_all();
-	boot_empty_work();
-	boot_empty_run();
+
+	bool work = boot_empty_work();
+	bool run = boot_empty_run();
+
+	if (work || run)
+		reply(" held=%s", work ? WORK_DIRECTORY : RUN_DIRECTORY);
 	return 0;
 }
