@@ -13,9 +13,9 @@ import {
   omitted,
   table,
 } from "./html/markup.ts";
-import { legend } from "./html/image_picture.ts";
 import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
 import { nightlyPlots } from "./html/nightly_plots.ts";
+import { legend } from "./html/page_cells.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { linesOf, problemCard, problemSection, stateBadge } from "./html/problem_section.ts";
 import { trendTable } from "./html/trend_table.ts";

@@ -19,26 +19,13 @@ interface ShownImage {
   readonly nodes: AsyncIterable<ImageNode>;
 }
 
+/** Mappings that are drawn; the search knows all. */
+const MAX_MAPPINGS = 2000;
 /** Runs of pages of each image that the search of the page knows. */
 const MAX_RUNS = 300_000;
 const MAX_DIFFERENCES = 300;
 
 const STYLE = `
-.map { border-top: 1px solid var(--line); } .map > summary { margin: 0; padding: .2rem .3rem; color: var(--ink);
-  display: grid;
-  grid-template-columns: 17rem 3rem minmax(6rem, 14rem) 1fr 13rem; gap: .6rem; align-items: center;
-  list-style: none; }
-.map > summary::-webkit-details-marker { display: none; }
-  .map > summary:focus-visible { outline: 2px solid var(--link); }
-.map.marked > summary .range { color: var(--fail); font-weight: 650; }
-  .map.found > summary { background: var(--mark); }
-.map .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .map .words { font-size: .84rem;
-  color: var(--soft); }
-.bars { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .8rem; align-items: center; }
-  .bars svg { width: 100%; display: block; }
-.both { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: 1.4rem;
-  padding: .3rem .8rem .8rem; font-size: .86rem;
-  overflow-wrap: anywhere; } .gap { color: var(--soft); font-size: .78rem; padding-left: .3rem; }
 h1 { font-size: 1.2rem; overflow-wrap: anywhere; } #search { position: sticky; top: 0; background: var(--page);
   padding: .5rem 0; z-index: 1; }
 #search input { font: inherit; font-family: ui-monospace, "DejaVu Sans Mono", monospace; padding: .3rem .5rem;
@@ -48,9 +35,6 @@ h1 { font-size: 1.2rem; overflow-wrap: anywhere; } #search { position: sticky; t
   min-height: 1.5em; }
 kbd { background: var(--code); border: 1px solid var(--line); border-radius: 3px; padding: 0 .3em; font-size: .84em;
   } h3 { margin: 1.6rem 0 .3rem; }
-@media (max-width: 900px) { .map > summary { grid-template-columns: 1fr auto; }
-  .bars, .map .words { grid-column: 1 / -1; }
-  .both { grid-auto-flow: row; } }
 `;
 
 /**
@@ -104,10 +88,11 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
 
 /** Reads one image, or two side by side. */
 async function readView([a, b]: readonly ShownImage[], options: FormatOptions): Promise<ImageView> {
+  const shared = { maxMappings: MAX_MAPPINGS, isSearched: true };
   if (!b) {
     const outline = new ImageOutline(options);
     for await (const node of a!.nodes) outline.visit(node);
-    return { outlines: [outline], changed: [], differences: [] };
+    return { ...shared, outlines: [outline], changed: [], differences: [] };
   }
   const changed: { vaddr: bigint; count: number }[][] = [];
   const outlines = await mergePages([a!.nodes, b.nodes], options, ({ a, b }) => {
@@ -117,7 +102,7 @@ async function readView([a, b]: readonly ShownImage[], options: FormatOptions): 
     if (last && last.vaddr + BigInt(last.count) * PAGE_SIZE_BIG === a.vaddr) last.count++;
     else runs.push({ vaddr: a.vaddr, count: 1 });
   });
-  return { outlines, changed, differences: diffOutlines(...outlines) };
+  return { ...shared, outlines, changed, differences: diffOutlines(...outlines) };
 }
 
 function summary(name: string, { tasks }: ImageOutline): Markup {

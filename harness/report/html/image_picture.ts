@@ -9,8 +9,9 @@ import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts
 import { vmaName } from "../../../lib/image/show/show_image.ts";
 import { ImageOutline } from "../../../lib/image/outline.ts";
 import { formatBytes } from "../../run/quantity.ts";
-import { chunkTable, taskTables } from "./image_tables.ts";
+import { taskView } from "./image_view.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
+import { legend, type PageCell } from "./page_cells.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 
 interface MappingPicture {
@@ -27,9 +28,6 @@ interface MappingPicture {
   /** A finding says that the image lacks it. */
   readonly missing: boolean;
 }
-
-/** A run of pages: `part` holds pages that are in the image and others, `zero` only such as are and hold zeros. */
-export type PageCell = "none" | "part" | "saved" | "zero" | "differs";
 
 const MAX_MAPPINGS = 60;
 const MAX_CELLS = 128;
@@ -70,9 +68,16 @@ ${imageDetails(image)}`;
 function imageDetails({ nodes }: CheckpointImage): Markup {
   const outline = new ImageOutline();
   for (const node of nodes) outline.visit(node);
-  return markup`<details><summary>Chunks, LDT, TLS, registers and FPU state of this image</summary>${
-    chunkTable(outline, 0)
-  }${taskTables([outline], 0)}</details>`;
+  const view = {
+    outlines: [outline],
+    changed: [],
+    differences: [],
+    maxMappings: MAX_MAPPINGS,
+    isSearched: false,
+  } as const;
+  return markup`<details><summary>Page kinds, chunks, LDT, TLS, registers and FPU state of this image</summary>${
+    taskView(view, 0)
+  }</details>`;
 }
 
 function presentMappings(task: TaskImage, findings: readonly Finding[]): MappingPicture[] {
@@ -197,12 +202,6 @@ function bar({ cells, missing, text }: MappingPicture): Markup {
   return markup`<svg viewBox="0 0 ${
     Math.max(cells.length, 1)
   } 1" preserveAspectRatio="none" role="img" aria-label="${text}"${box}>${rectangles}</svg>`;
-}
-
-/** A colour of the pictures and what it stands for. */
-export function legend(kind: PageCell, text: string): Markup {
-  return markup`<span><svg viewBox="0 0 1 1" aria-hidden="true">
-<rect class="c-${kind}" width="1" height="1"/></svg>${text}</span>`;
 }
 
 const MAX_ENTRIES = 48;

@@ -3,7 +3,7 @@
 import { abiOf } from "../../../lib/abi/arch.ts";
 import { xstateLines } from "../../../lib/image/diff/diff_outlines.ts";
 import { isRecord } from "../../../lib/image/nodes.ts";
-import { type ImageOutline, mappingLabel, type TaskOutline } from "../../../lib/image/outline.ts";
+import type { ImageOutline, TaskOutline } from "../../../lib/image/outline.ts";
 import { fieldsOf, type RecordName } from "../../../lib/image/records.ts";
 import { showField } from "../../../lib/image/show/show_tree.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
@@ -99,15 +99,4 @@ function fpuOf({ format }: ImageOutline, task: TaskOutline | undefined): Readonl
   // 32-bit code has the low half of the vector registers.
   const isWide = format.wordSize === 8 && isRecord(cpu, "CPU") && cpu.fields.cs === 0x33n;
   return xstateLines(state.bytes, isWide ? "x86_64" : "i386");
-}
-
-/** The chunks of each mapping of a task. */
-export function chunkTable({ tasks }: ImageOutline, task: number): Markup {
-  const mappings = tasks[task]?.mappings ?? [];
-  return section("Chunks", [
-    new Map(mappings.map((mapping) => {
-      const chunks = mapping.chunks.map(({ fields, offset }) => `${fields.nr_pages} pages at byte ${offset}`);
-      return [mappingLabel(mapping), chunks.slice(0, MAX_ROWS).join(", ")];
-    })),
-  ]);
 }

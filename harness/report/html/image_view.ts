@@ -8,9 +8,9 @@ import { pairMappings } from "../../../lib/image/diff/pair_mappings.ts";
 import { isRecord } from "../../../lib/image/nodes.ts";
 import type { ImageOutline, MappingOutline, PageRun } from "../../../lib/image/outline.ts";
 import { formatBytes, formatCount } from "../../run/quantity.ts";
-import { legend, type PageCell } from "./image_picture.ts";
 import { taskTables } from "./image_tables.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
+import { legend, type PageCell } from "./page_cells.ts";
 
 /** One or two images, and in what they differ. */
 export interface ImageView {
@@ -18,10 +18,15 @@ export interface ImageView {
   /** Pages with other contents in the second image, by task. */
   readonly changed: readonly (readonly Pick<PageRun, "vaddr" | "count">[])[];
   readonly differences: readonly ImageDifference[];
+  /** Mappings that are drawn, of each task. */
+  readonly maxMappings: number;
+  /** Whether a mapping is looked for by its id in the page. */
+  readonly isSearched: boolean;
 }
 
-/** Mappings that are drawn, of each task; rectangles of a bar; rows of a table. */
-const MAX_MAPPINGS = 2000;
+type ChangedPages = ImageView["changed"][number];
+
+/** Rectangles of a bar; rows of a table. */
 const MAX_CELLS = 160;
 const MAX_ROWS = 256;
 
@@ -29,15 +34,26 @@ const MAX_ROWS = 256;
 export function taskView(view: ImageView, task: number): Markup {
   const tasks = view.outlines.map((outline) => outline.tasks[task]);
   const pairs = pairMappings(tasks[0]?.mappings ?? [], tasks[1]?.mappings ?? []);
-  const changed = view.changed[task] ?? [];
+  const changedIn = pagesByRange(view.changed[task] ?? []);
+  const changedRecords = new Set(
+    view.differences.filter((one) => one.section === "mappings" && one.task === task)
+      .map(({ what }) => what.split(" ", 1)[0]!),
+  );
   let before: bigint | undefined;
-  const rows = pairs.slice(0, MAX_MAPPINGS).map((pair) => {
+  const rows = pairs.slice(0, view.maxMappings).map((pair) => {
     const { vm_start, vm_end } = (pair[0] ?? pair[1])!.record.fields;
     const gap = before !== undefined && vm_start > before ? gapText(vm_start - before) : undefined;
     before = vm_end;
     const mappings = view.outlines.length === 2 ? pair : pair.slice(0, 1);
     return markup`${gap && markup`<p class="gap">gap of ${gap}</p>`}${
-      mappingView(view, task, { mappings, changed })
+      mappingView(view, {
+        ...{
+          mappings,
+          changed: changedIn(vm_start, vm_end),
+          isChanged: changedRecords.has(rangeOf(vm_start, vm_end)),
+        },
+        id: view.isSearched ? `t${task}-${vm_start.toString(16)}` : undefined,
+      })
     }`;
   });
   const kinds = [
@@ -49,7 +65,10 @@ export function taskView(view: ImageView, task: number): Markup {
   ];
   return markup`<h3>Address space</h3><p class="legend">${kinds}<span>A bar's height grows with the logarithm of the
 mapping's size.</span></p><div class="maps">${rows}</div>${
-    omitted(pairs.length - rows.length, "mappings are not drawn; the search knows them")
+    omitted(
+      pairs.length - rows.length,
+      view.isSearched ? "mappings are not drawn; the search knows them" : "mappings are not drawn",
+    )
   }${taskTables(view.outlines, task)}`;
 }
 
@@ -58,32 +77,44 @@ function gapText(bytes: bigint): string {
   return number < 2 ** 40 ? formatBytes(number) : `${(number / 2 ** 40).toFixed(1)} TiB`;
 }
 
+function rangeOf(start: bigint, end: bigint): string {
+  return `${start.toString(16)}-${end.toString(16)}`;
+}
+
+/** Finds the changed pages of one range after the other, which ascend as the pages do. */
+function pagesByRange(changed: ChangedPages): (start: bigint, end: bigint) => ChangedPages {
+  const endOf = ({ vaddr, count }: ChangedPages[number]): bigint => vaddr + BigInt(count) * PAGE_SIZE_BIG;
+  let next = 0;
+  return (start, end) => {
+    while (next < changed.length && endOf(changed[next]!) <= start) next++;
+    let last = next;
+    while (last < changed.length && changed[last]!.vaddr < end) last++;
+    return changed.slice(next, last);
+  };
+}
+
 function mappingView(
-  { outlines, differences }: ImageView,
-  task: number,
-  { mappings, changed }: {
+  { outlines }: ImageView,
+  { mappings, changed, isChanged, id }: {
     mappings: readonly (MappingOutline | undefined)[];
-    changed: readonly Pick<PageRun, "vaddr" | "count">[];
+    changed: ChangedPages;
+    isChanged: boolean;
+    id: string | undefined;
   },
 ): Markup {
   const shown = mappings.find((mapping) => mapping !== undefined)!;
   const { vm_start: start, vm_end: end } = shown.record.fields;
-  const within = changed.filter(({ vaddr, count }) =>
-    vaddr < end && vaddr + BigInt(count) * PAGE_SIZE_BIG > start
-  );
-  const range = `${start.toString(16)}-${end.toString(16)}`;
-  const isMarked = within.length > 0 || mappings.includes(undefined) ||
-    mappings.some((mapping) => mapping!.pages !== shown.pages) ||
-    differences.some(({ section, what }) => section === "mappings" && what.startsWith(range));
+  const isMarked = isChanged || changed.length > 0 || mappings.includes(undefined) ||
+    mappings.some((mapping) => mapping!.pages !== shown.pages);
   const bars = mappings.map((mapping) =>
-    mapping ? bar(mapping, within) : markup`<span class="soft">no such mapping</span>`
+    mapping ? bar(mapping, changed) : markup`<span class="soft">no such mapping</span>`
   );
   const words = mappings.map((mapping) =>
     mapping ? `${formatCount(mapping.pages)} of ${formatCount(pagesBetween(start, end))} pages` : "-"
   );
   const isTwo = mappings.length === 2;
-  return markup`<details class="map${isTwo && isMarked ? " marked" : ""}" id="t${task}-${start.toString(16)}">
-<summary><span class="mono range">${range}</span><span class="mono">${
+  return markup`<details class="map${isTwo && isMarked ? " marked" : ""}"${id && markup` id="${id}"`}>
+<summary><span class="mono range">${rangeOf(start, end)}</span><span class="mono">${
     permissionText(shown.record.fields.vm_flags)
   }</span><span class="mono name" title="${shown.name}">${shown.name}</span><span class="bars">${bars}</span>
 <span class="words">${[...new Set(words)].join(" | ")}</span></summary>
@@ -112,7 +143,7 @@ function mappingBody(mapping: MappingOutline, { parts, format }: ImageOutline): 
     table({ columns: ["", "nr_pages", "at byte"], rows: chunks })
   }${omitted(mapping.chunks.length - chunks.length, "chunks")}${
     runs.length === 0 ? undefined : table({ columns: ["address", "pages", "hold", "at byte"], rows: runs })
-  }${omitted(mapping.runs.length - runs.length, "runs of pages; the search knows them")}</div>`;
+  }${omitted(mapping.runs.length - runs.length, "runs of pages")}</div>`;
 }
 
 /** A broken image may have a mapping that ends before it starts. */
@@ -121,7 +152,7 @@ function pagesBetween(start: bigint, end: bigint): number {
 }
 
 /** The pages of a mapping as rectangles, each for one or more of them; equal neighbours are one. */
-function bar(mapping: MappingOutline, changed: readonly Pick<PageRun, "vaddr" | "count">[]): Markup {
+function bar(mapping: MappingOutline, changed: ChangedPages): Markup {
   const { vm_start: start, vm_end: end } = mapping.record.fields;
   const total = pagesBetween(start, end);
   const count = Math.min(total, MAX_CELLS);

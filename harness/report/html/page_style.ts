@@ -77,6 +77,24 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .values th, .values td { padding: .1rem .9rem .1rem 0; } .values td:not(.keep) { overflow-wrap: anywhere;
   max-width: 34rem; }
 .values tr.marked th { color: var(--fail); font-weight: 650; } .values tr.marked td { background: var(--fail-back); }
+.map { border-top: 1px solid var(--line); } .map > summary { margin: 0; padding: .2rem .3rem; color: var(--ink);
+  display: grid;
+  grid-template-columns: 17rem 3rem minmax(6rem, 14rem) 1fr 13rem; gap: .6rem; align-items: center;
+  list-style: none; }
+.map > summary::-webkit-details-marker { display: none; }
+  .map > summary:focus-visible { outline: 2px solid var(--link); }
+.map.marked > summary .range { color: var(--fail); font-weight: 650; }
+  .map.found > summary { background: var(--mark); }
+.map .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .map .words { font-size: .84rem;
+  color: var(--soft); }
+.bars { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .8rem; align-items: center; }
+  .bars svg { width: 100%; display: block; }
+.both { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: 1.4rem;
+  padding: .3rem .8rem .8rem; font-size: .86rem;
+  overflow-wrap: anywhere; } .gap { color: var(--soft); font-size: .78rem; padding-left: .3rem; }
+@media (max-width: 900px) { .map > summary { grid-template-columns: 1fr auto; }
+  .bars, .map .words { grid-column: 1 / -1; }
+  .both { grid-auto-flow: row; } }
 .files { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
 .list td:last-child { width: 30%; overflow-wrap: anywhere; } .list + h3, .scroll + h3 { margin-top: 1.2rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
