@@ -30,9 +30,12 @@ export const STAGES = {
   TASK: 3,
   MM: 4,
   VMA: 5,
-  CPU: 6,
-  TAIL: 7,
-  COMMIT: 8,
+  PGARR: 6,
+  MM_CONTEXT: 7,
+  CPU: 8,
+  X86_FSGSBASE: 9,
+  TAIL: 10,
+  COMMIT: 11,
 } as const;
 
 /** Bits of the first record of a name that are flipped, and what comes of it. */
@@ -64,6 +67,19 @@ export const FLIPS = {
     bits: 8,
     problem: ["EOVERFLOW", "an offset in a file is too large"],
     is64: true,
+  },
+  "VMA.vm_end": { byte: 7, bits: 0x80, problem: ["EINVAL", "a mapping ends where no program has memory"] },
+  "PGARR.nr_pages": { byte: 2, bits: 1, problem: ["EINVAL", "a chunk has more pages than chunks have"] },
+  "MM_CONTEXT.nldt": {
+    byte: 1,
+    bits: 0x40,
+    problem: ["EINVAL", "the LDT has more entries than there can be"],
+  },
+  "CPU.ds": { byte: 0, bits: 0x10, problem: ["EINVAL", "a selector is the kernel's"] },
+  "CPU.used_math": { byte: 0, bits: 1, problem: ["EINVAL", "there is no FPU state"] },
+  "X86_FSGSBASE.fsbase": {
+    ...{ byte: 7, bits: 0x80, is64: true },
+    problem: ["EINVAL", "the base of fs is no address"],
   },
   "CPU.flags": { byte: 1, bits: 0x30, problem: ["EINVAL", "no program may do input and output"] },
   "CPU.cs": {
