@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: MIT
 
 import { measureDumpSpeed, speedScenario } from "../../bench/dump_speed.ts";
-import { EXIT_STATUS } from "../../../vm/host/errors.ts";
-import { type Command, defineCommand, flag, value, wholeNumber } from "../options.ts";
-import { ARCH_OPTION } from "../shared_options.ts";
+import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
+import {
+  type Command,
+  type CommandContext,
+  defineCommand,
+  flag,
+  oneOf,
+  optionalWord,
+  value,
+  wholeNumber,
+} from "../options.ts";
+import { ARCH_OPTION, FILTER_OPTION } from "../shared_options.ts";
+import { harnessTimeLines, measureHarnessTime } from "../../bench/harness_time.ts";
+import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import { parsePlatforms, type Platform } from "../../run/platform.ts";
 
 const DEFAULT_PAGES = 8192;
 const DEFAULT_ROUNDS = 5;
@@ -17,18 +28,33 @@ const WAYS = {
   gcore: "gdb's gcore, without gdb's start",
 };
 
-/** `bench`: how fast the call writes an image, against others that write the same memory. */
+/**
+ * `bench`: how fast the call writes an image, against others that write the same memory; `bench harness`: where the time
+ * of a run goes.
+ */
 export const benchCommand: Command = defineCommand({
+  what: optionalWord(
+    oneOf(["call", "harness"]),
+    "harness: where the time of scenarios goes, one after another",
+  ),
+  ...FILTER_OPTION,
   pages: value(wholeNumber(1, 1 << 15), `dirty pages of the process; ${DEFAULT_PAGES} by default`),
   rounds: value(wholeNumber(1, 1000), `how often each is measured; ${DEFAULT_ROUNDS} by default`),
   ...ARCH_OPTION,
   noGdb: flag("without gdb, which has to be fetched and copied into the guest"),
 }, {
-  about: "speed of the call, in one guest: against a plain copy of the pages, and against gdb's gcore",
-  async run({ pages = DEFAULT_PAGES, rounds = DEFAULT_ROUNDS, arch, noGdb }, { terminal, signal }) {
+  about:
+    "speed of the call, in one guest: against a plain copy of the pages and gdb's gcore; or of the harness",
+  async run(
+    { what, filter, pages = DEFAULT_PAGES, rounds = DEFAULT_ROUNDS, arch, noGdb },
+    { terminal, signal },
+  ) {
+    const platforms = parsePlatforms({ arch, fallback: "x86_64" });
+    if (what === "harness") return await benchHarness(platforms, filter, { terminal, signal });
+    if (filter.length > 0) throw new UsageError("option --filter goes with bench harness");
     const withGdb = !noGdb;
     const scenario = speedScenario(pages);
-    const plans = await planGuests(parsePlatforms({ arch, fallback: "x86_64" }), {
+    const plans = await planGuests(platforms, {
       ...{ terminal, signal, memoryMiB: MEMORY_MIB },
       scenarios: withGdb ? [scenario] : [],
     });
@@ -55,3 +81,23 @@ export const benchCommand: Command = defineCommand({
     return EXIT_STATUS.pass;
   },
 });
+
+async function benchHarness(
+  platforms: readonly Platform[],
+  filter: readonly string[],
+  { terminal, signal }: Pick<CommandContext, "terminal" | "signal">,
+): Promise<ExitStatus> {
+  const scenarios = filterByName(await readCatalogue(), filter);
+  const plans = await planGuests(platforms, { terminal, signal, scenarios });
+  for (const plan of plans) {
+    const prepared = await preparePlanned(plan);
+    terminal.status(`${plan.platform.name}: measuring`);
+    const time = await measureHarnessTime(prepared, scenarios);
+    throwIfInterrupted(signal);
+    terminal.clearStatus();
+    terminal.result(`# ${plan.platform.name}: ${prepared.kernelName}`);
+    for (const line of harnessTimeLines(time)) terminal.result(line);
+    if (time.failed > 0) return EXIT_STATUS.testFailed;
+  }
+  return EXIT_STATUS.pass;
+}
