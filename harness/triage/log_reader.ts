@@ -5,6 +5,7 @@ import type { Guest } from "../run/guest/guest.ts";
 import { withoutMiddle } from "./console_lines.ts";
 import { parseSplats } from "./parse_splats.ts";
 import type { Splat } from "./splat.ts";
+import { afterWaiting } from "../../vm/host/deadline.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { VirtualMachine } from "../../vm/qemu/virtual_machine.ts";
 
@@ -99,16 +100,23 @@ export class LogReader {
     }
     let hasEnded = false;
     const ended = this.#guest.ended.then(() => void (hasEnded = true));
-    const end = performance.now() + this.#markMs;
+    const over = Promise.withResolvers<void>();
+    const stop = afterWaiting(this.#markMs, () => {
+      hasEnded = true;
+      over.resolve();
+    });
     const { console } = this.#guest;
-    for (let from = start;;) {
-      const { offset } = console;
-      if (console.text(from).includes(`${mark}\n`)) return true;
-      // Where it may have begun already; a carriage return may stand before the newline.
-      from = Math.max(start, offset - mark.length - 1);
-      const left = end - performance.now();
-      if (left <= 0 || hasEnded) return false;
-      await within(left, [console.grown, ended]);
+    try {
+      for (let from = start;;) {
+        const { offset } = console;
+        if (console.text(from).includes(`${mark}\n`)) return true;
+        // Where it may have begun already; a carriage return may stand before the newline.
+        from = Math.max(start, offset - mark.length - 1);
+        if (hasEnded) return false;
+        await Promise.race([console.grown, ended, over.promise]);
+      }
+    } finally {
+      stop();
     }
   }
 }

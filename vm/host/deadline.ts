@@ -12,8 +12,36 @@ export class DeadlineError extends Error {
   }
 }
 
-/** The longest that a timer can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A wait is counted in steps of so many milliseconds. */
+const STEP_MS = 1000;
+/** A step that takes so much longer was not spent waiting: this process was busy, or the machine. */
+const LATE_MS = 250;
+/** Steps that are added for that at the end. */
+const MAX_EXTRA = 10;
+
+/**
+ * Calls back after so many milliseconds of waiting. What came while this process was busy is told before: a
+ * timer that is due comes before what was not read yet, so a wait does not end with a step that was late.
+ *
+ * @returns ends the wait
+ */
+export function afterWaiting(ms: number, callback: () => void): () => void {
+  const step = Math.min(ms, STEP_MS);
+  let left = ms;
+  let extra = MAX_EXTRA;
+  let timer: ReturnType<typeof setTimeout>;
+  const next = (): void => {
+    const begin = performance.now();
+    timer = setTimeout(() => {
+      left -= step;
+      const isLate = performance.now() - begin > step + LATE_MS;
+      if (left > 0 || (isLate && extra-- > 0)) next();
+      else callback();
+    }, step);
+  };
+  next();
+  return () => clearTimeout(timer);
+}
 
 /** Waits for some milliseconds. */
 export function delay(ms: number): Promise<void> {
@@ -28,11 +56,11 @@ export function delay(ms: number): Promise<void> {
  */
 export async function withDeadline<T>(work: Promise<T>, ms: number, awaited: string): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new DeadlineError(awaited, ms)), Math.min(ms, MAX_TIMER_MS));
+  const stop = afterWaiting(ms, () => reject(new DeadlineError(awaited, ms)));
   try {
     return await Promise.race([work, promise]);
   } finally {
-    clearTimeout(timer);
+    stop();
     work.catch(() => {});
   }
 }

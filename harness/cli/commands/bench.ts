@@ -29,8 +29,8 @@ const WAYS = {
 };
 
 /**
- * `bench`: how fast the call writes an image, against others that write the same memory; `bench harness`: where the time
- * of a run goes.
+ * `bench`: how fast the call writes an image, against others that write the same memory; `bench harness`: where the
+ * time of a run goes.
  */
 export const benchCommand: Command = defineCommand({
   what: optionalWord(
