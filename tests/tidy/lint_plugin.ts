@@ -32,8 +32,8 @@ const LAYERS = [
     "harness/check",
     "harness/run",
     "harness/inspect",
-    "harness/mutants",
     "harness/faults",
+    "harness/mutants",
     "harness/fuzz",
   ],
   ...[

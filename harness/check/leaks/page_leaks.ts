@@ -3,7 +3,6 @@
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
-import type { CaseOutcome } from "../../run/case/observe_checkpoint.ts";
 import { isOwnFunction } from "../../triage/splat.ts";
 import { decodeFrames } from "../../triage/decode_frames.ts";
 import { withMembers } from "../../../vm/host/with_members.ts";

@@ -21,7 +21,7 @@ import {
 } from "../../run/run_result.ts";
 import { writePage } from "../../report/html_report.ts";
 import { type Command, defineCommand, value, values } from "../options.ts";
-import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION } from "../shared_options.ts";
+import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION, SOURCE_OPTIONS } from "../shared_options.ts";
 
 /** `mutants`: wrong versions of the kernel code, each of which a scenario must tell from the right one. */
 export const mutantsCommand: Command = defineCommand({
@@ -31,17 +31,18 @@ export const mutantsCommand: Command = defineCommand({
   ),
   ...ARCH_OPTION,
   ...FLAVOUR_OPTION,
+  series: SOURCE_OPTIONS.series,
   ...ACCELERATOR_OPTION,
   out: value("DIR", "where results.json and the page go; nowhere by default"),
 }, {
   about: "run the scenarios on wrong versions of the kernel code until one fails; by default all mutants",
-  async run({ filter, arch, flavour, accel, out }, { terminal, signal }) {
+  async run({ filter, arch, flavour, series, accel, out }, { terminal, signal }) {
     const [begin, started] = [performance.now(), new Date().toISOString()];
     const all = await readMutants();
     const chosen = filterByName(all, filter, "mutant");
     const own = [...new Set(chosen.map(({ platform }) => platform))].join();
     const fallback = flavour === undefined ? own : "x86_64,i386";
-    const platforms = parsePlatforms({ arch, flavour, fallback });
+    const platforms = parsePlatforms({ arch, flavour, series, fallback });
     if (out !== undefined) await makeDirectory(out, "the results");
     const catalogue = await readCatalogue();
     const results: MutantResult[] = [];

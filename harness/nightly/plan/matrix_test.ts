@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { PLATFORM_NAMES } from "../../../lib/abi/arch.ts";
-import { PORTED_SERIES } from "../../../lib/abi/series.ts";
+import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
 import { KERNEL_FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { readMutants } from "../../mutants/mutant.ts";
@@ -33,9 +33,11 @@ Deno.test("the project's own matrix leaves out no series, platform, flavour, sui
     ...new Set(SUITES).difference(named(({ suite }) => suite.kind)),
   ];
   assertEquals(missing, []);
-  const withMutants = jobs.filter(({ suite }) => suite.kind === "mutants").map(({ on }) =>
-    on?.flavour === "plain" ? on.platform : `${on?.platform}-${on?.flavour}`
-  );
+  const withMutants = jobs.filter(({ suite }) => suite.kind === "mutants").map(({ on }) => {
+    const { platform, flavour, kernel } = on!;
+    const series = kernel.debian === DEFAULT_SERIES ? "" : `@${kernel.debian}`;
+    return `${platform}${flavour === "plain" ? "" : `-${flavour}`}${series}`;
+  });
   const mortal = (await readMutants()).filter((mutant) => mutant.survives === undefined);
   assertEquals(new Set(mortal.map(({ platform }) => platform)), new Set(withMutants));
 });
