@@ -4,6 +4,7 @@ import { fromFileUrl } from "@std/path";
 import { described, list, object, optional, text } from "../../lib/schema.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { readJson } from "../../vm/host/read_json.ts";
+import type { ChangedLines } from "./changed_lines.ts";
 
 /** How often the lines of one source file ran. */
 export interface FileCoverage {
@@ -144,4 +145,35 @@ export function explainLines(
     explained.set(file, (explained.get(file) ?? new Map<number, string>()).set(number, reason));
   }
   return explained;
+}
+
+/** Lines with code that count, how many of all never ran for a reason that is told, and which never ran for none. */
+interface JudgedLines {
+  readonly judged: number;
+  readonly excused: number;
+  readonly unreached: readonly { readonly path: string; readonly line: number }[];
+}
+
+/**
+ * Judges lines by whether they ran.
+ *
+ * @param changed those that are judged, by file; all where it is undefined
+ */
+export function judgeLines({ coverage, explained, changed }: {
+  coverage: Coverage;
+  explained: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  changed: ChangedLines | undefined;
+}): JudgedLines {
+  const unreached: { path: string; line: number }[] = [];
+  let [judged, excused] = [0, 0];
+  for (const [path, { lines }] of coverage) {
+    for (const [line, { count }] of lines) {
+      const isJudged = changed === undefined || changed.get(path)?.has(line) === true;
+      if (isJudged) judged++;
+      if (count > 0) continue;
+      if (explained.get(path)?.has(line)) excused++;
+      else if (isJudged) unreached.push({ path, line });
+    }
+  }
+  return { judged, excused, unreached };
 }

@@ -12,6 +12,7 @@ import {
   coverageLcov,
   explainLines,
   formatShare,
+  judgeLines,
   lineShare,
   readUnreachableLines,
   UNREACHABLE_LINES,
@@ -98,4 +99,20 @@ Deno.test("an explained line that is not as it must be is refused, with its plac
   assertThrows(() => parse({ text: " x;" }), SyntaxError, "u: $[0].text: expected a line without blanks");
   assertThrows(() => parse({ reason: "" }), SyntaxError, "u: $[0].reason: expected a reason");
   assertThrows(() => parse({ line: 3 }), SyntaxError, "u: $[0].line: expected one of the keys file, text, ");
+});
+
+Deno.test("judgeLines() names lines that never ran and are not explained, of those that changed", () => {
+  const lines = new Map([3, 0, 0, 0].map((count, index) => [index + 1, { count, branches: [] }]));
+  const coverage: Coverage = new Map([[PATH, { lines }], ["checkpoint/b.c", { lines }]]);
+  const explained = new Map([[PATH, new Map([[4, "never"]])]]);
+  const judge = (changed?: [string, number[]][]) => {
+    const sets = changed && new Map(changed.map(([path, numbers]) => [path, new Set(numbers)]));
+    const { judged, excused, unreached } = judgeLines({ coverage, explained, changed: sets });
+    return [judged, excused, unreached.map(({ path, line }) => `${path}:${line}`).join(" ")];
+  };
+  const b = "checkpoint/b.c:2 checkpoint/b.c:3 checkpoint/b.c:4";
+  assertEquals(judge(), [8, 1, `${PATH}:2 ${PATH}:3 ${b}`]);
+  assertEquals(judge([[PATH, [1, 3, 4, 99]]]), [3, 1, `${PATH}:3`]);
+  assertEquals(judge([[PATH, [1, 4]], ["other.c", [2]]]), [2, 1, ""]);
+  assertEquals(judge([]), [0, 1, ""]);
 });

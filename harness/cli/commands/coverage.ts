@@ -11,6 +11,7 @@ import {
   coverageLcov,
   explainLines,
   formatShare,
+  judgeLines,
   lineShare,
   readUnreachableLines,
 } from "../../coverage/coverage.ts";
@@ -108,19 +109,12 @@ async function reportCoverage(
   const lcov = join(report.directory, "coverage.info");
   await writeWhole(lcov, coverageLcov(coverage, "vm/kernel/overlay/"));
   const files = [...coverage.values()];
-  const unreached: string[] = [];
-  let [excused, judged] = [0, 0];
-  for (const [path, { lines }] of coverage) {
-    for (const [number, { count }] of lines) {
-      const isJudged = changed === undefined || changed.get(path)?.has(number) === true;
-      if (isJudged) judged++;
-      if (count > 0) continue;
-      if (explained.get(path)?.has(number)) excused++;
-      else if (isJudged) unreached.push(`${path}:${number}: ${sources.get(path)?.[number - 1]?.trim()}`);
-    }
-  }
+  const { judged, excused, unreached } = judgeLines({ coverage, explained, changed });
   const { total, reached } = lineShare(files);
-  for (const line of unreached.toSorted()) report.note(`never ran: ${line}`);
+  const named = unreached.map(({ path, line }) =>
+    `${path}:${line}: ${sources.get(path)?.[line - 1]?.trim()}`
+  );
+  for (const line of named.toSorted()) report.note(`never ran: ${line}`);
   if (changed !== undefined) {
     const ran = judged - unreached.length;
     report.note(`changed:  ${ran} of ${judged} lines with code ran, or cannot run, and why is told`);
