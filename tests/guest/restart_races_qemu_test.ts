@@ -33,6 +33,20 @@ const RACES: readonly {
   { how: "twice", must: [0], may: () => false },
 ];
 
+Deno.test("a caller that others change while it calls is not as it was where it is refused", async () => {
+  const scenario = (await readCatalogue()).find(({ name }) => name === "minimal")!;
+  const [platform] = parsePlatforms({ arch: "x86_64", fallback: "x86_64" });
+  const prepared = await prepareGuest(platform!, { terminal: new Terminal(), scenarios: [scenario] });
+  await using guest = await prepared.startGuest();
+  await guest.agent.writeFile(IMAGE, await imageOf(prepared, guest, scenario));
+  const waiting = "pipe,alarm:200000";
+  const ends = [waiting, `mapper,${waiting}`].map(async (what) => {
+    const { result, changed } = await guest.agent.restart({ image: IMAGE, what });
+    return [Number(result), changed];
+  });
+  assertEquals(await Promise.all(ends), [[-ERRNO.EINTR, 0], [-ERRNO.EINTR, 1]]);
+});
+
 Deno.test("signals, kills, a changing file, a second caller: restarted, refused or dead, no complaint", async () => {
   const scenario = (await readCatalogue()).find(({ name }) => name === "mixed_tls")!;
   const [platform] = parsePlatforms({ arch: "x86_64", flavour: "smp", fallback: "x86_64" });

@@ -4,7 +4,7 @@ import type { WordSize } from "../../../lib/abi/arch.ts";
 import type { KernelSeries } from "../../../lib/abi/series.ts";
 import { vmFlagTable } from "../../../lib/abi/vm_flags.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
-import { SIGNALS } from "../../../lib/abi/signals.ts";
+import { signalName, SIGNALS } from "../../../lib/abi/signals.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
@@ -14,6 +14,7 @@ import {
   type RestartRefusal,
   restartRefusal,
 } from "../../../lib/model/restarted_prediction.ts";
+import { RESTART_DIED } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import {
   type GuestKernel,
@@ -76,13 +77,13 @@ export async function restartStop(
   await agent.writeFile(IMAGE_FILE, plain.image);
   // The call is for the privileged; its code is to be safe for all.
   if (user.uid !== undefined) await agent.writeFile(UNPRIVILEGED, "1");
-  const { pid, result } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user });
+  const { pid, result, changed } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user });
   const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize));
-  const errno = result === 0n ? "success" : errnoName(Number(-result));
-  if (errno !== (refusal?.name ?? "success")) {
-    return { stop: endOf(label, [refused(errno, refusal)]), pid: undefined };
+  const outcome = outcomeName(result);
+  if (outcome !== (refusal?.name ?? "ok")) {
+    return { stop: endOf(label, [refused(outcome, refusal), ...changeFindings(changed)]), pid: undefined };
   }
-  if (refusal) return { stop: endOf(label, []), pid: undefined };
+  if (refusal) return { stop: endOf(label, changeFindings(changed)), pid: undefined };
   const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
   const prediction = restartedPrediction(stop.prediction, wordSize);
   const judged = await checkpoint({ ...stop, label, prediction }, pid);
@@ -100,7 +101,7 @@ export async function restartProgram(
   await agent.writeFile(IMAGE_FILE, plain.image);
   await agent.signal(old, SIGNALS.SIGKILL);
   const { pid, result } = await agent.restart({ image: IMAGE_FILE, how: "pipe" });
-  if (result !== 0n) return endOf(label, [refused(errnoName(Number(-result)), undefined)]);
+  if (result !== 0n) return endOf(label, [refused(outcomeName(result), undefined)]);
   const seen = await observeCheckpoint(agent, {
     pid,
     checkpointNr: kernel.checkpointNr,
@@ -114,6 +115,21 @@ export async function restartProgram(
   return { ...judged, findings: [...judged.findings, ...findings] };
 }
 
+/** How a call of restart(2) has ended: "ok", an errno, or the signal that the caller died of. */
+export function outcomeName(result: bigint): string {
+  if (result >= RESTART_DIED) return signalName(Number(result) - RESTART_DIED);
+  return result === 0n ? "ok" : errnoName(Number(-result));
+}
+
+/** What a caller that was refused must not show: that it is not as it was. */
+export function changeFindings(changed: number): Finding[] {
+  if (changed === 0) return [];
+  const message = "a caller that is refused must be as it was";
+  return [
+    mismatch("E_CALLER_CHANGED", { path: "restart(2)", message, expected: "0", actual: String(changed) }),
+  ];
+}
+
 /** What is left of a target that was not restarted. */
 export function endOf(label: string, findings: readonly Finding[]): StopOutcome {
   const counts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
@@ -124,5 +140,5 @@ function refused(actual: string, refusal: RestartRefusal | undefined): Finding {
   const message = refusal
     ? `restart(2) must refuse the image: ${refusal.why}`
     : "restart(2) must take the image of a target that checkpoint(2) took";
-  return mismatch("E_RESTART", { path: "restart", message, expected: refusal?.name ?? "success", actual });
+  return mismatch("E_RESTART", { path: "restart", message, expected: refusal?.name ?? "ok", actual });
 }

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { restartStop, whyNotRestarted } from "./restart_stop.ts";
+import { changeFindings, outcomeName, restartStop, whyNotRestarted } from "./restart_stop.ts";
 
 const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
 const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
@@ -41,6 +41,13 @@ Deno.test("restartStop() says by which errno an image was refused, and what it w
     ["/sys/module/kernel/parameters/restart_unprivileged", 1],
     { pid: 7, image: "/run/ckptest/restarted", how: "pipe", uid: 5, gid: 6 },
   ]);
+});
+
+Deno.test("outcomeName() and changeFindings() tell how a call ended, and what it left changed", () => {
+  assertEquals([0n, -22n, 1009n].map(outcomeName), ["ok", "EINVAL", "SIGKILL"]);
+  assertEquals([0, 1].map((changed) => changeFindings(changed).map(({ id }) => id)), [[], [
+    "E_CALLER_CHANGED",
+  ]]);
 });
 
 Deno.test("whyNotRestarted() has nothing against a stopped target, but against others", () => {

@@ -22,7 +22,7 @@
 #define SIGEV_SIGNAL 0
 #define CAPABILITY_WORDS 2
 #define STACK_WORDS 512
-#define MAX_RELATIVES 6
+#define MAX_RELATIVES 7
 #define FIRST_LDT_SELECTOR 7
 
 // What the words may say, each with a number behind a colon where it has one.
@@ -31,7 +31,7 @@
 	DO(closed) DO(directory) DO(epoll) DO(zero) DO(pipe) DO(nonblock) DO(reopen) DO(seek) \
 	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) \
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
-	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(vfork) DO(int80) DO(ldt) DO(handler)
+	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler)
 
 struct word {
 	bool is_said;
@@ -184,22 +184,34 @@ static void sleep_forever(void)
 		SYS(pause);
 }
 
+#define NAP_MS 50
+
+// Whoever looks for changes of the caller must see this one, which others make while it calls.
+static void map_later(void)
+{
+	sys_sleep_ms(NAP_MS);
+	sys_map_anonymous(PAGE_BYTES, false);
+	sleep_forever();
+}
+
 static void get_relatives(void)
 {
 	const struct {
 		bool is_said;
 		unsigned long flags;
+		void (*life)(void);
 	} relatives[] = {
-		{ words.thread.is_said, THREAD_FLAGS },
-		{ words.handlers.is_said, CLONE_VM | CLONE_SIGHAND | SIGCHLD },
-		{ words.memory.is_said, CLONE_VM | SIGCHLD },
-		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD },
-		{ words.child.is_said, SIGCHLD },
+		{ words.thread.is_said, THREAD_FLAGS, sleep_forever },
+		{ words.handlers.is_said, CLONE_VM | CLONE_SIGHAND | SIGCHLD, sleep_forever },
+		{ words.memory.is_said, CLONE_VM | SIGCHLD, sleep_forever },
+		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD, sleep_forever },
+		{ words.child.is_said, SIGCHLD, sleep_forever },
+		{ words.mapper.is_said, CLONE_VM | SIGCHLD, map_later },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
 		if (relatives[i].is_said)
-			need(process_clone(relatives[i].flags, next_stack(), sleep_forever));
+			need(process_clone(relatives[i].flags, next_stack(), relatives[i].life));
 }
 
 static void ignore_signal(int signal)
