@@ -230,6 +230,9 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   }) ?? ["ok", ""];
   const outcome = { name, why };
   checkExpectation(spec.expect, outcome);
+  if (spec.stays && (name !== "ok" || spec.generations !== undefined || spec.caller?.flags === 1)) {
+    throw new SyntaxError(`"stays" is for a process that is restored, once, and does not stop by itself`);
+  }
   const { image = {}, mapped, generations = 1, caller: { uid, gid } = {} } = spec;
   if (generations > 1 && name !== "ok") {
     throw new SyntaxError(`"generations" are of a process that is restored`);

@@ -184,6 +184,7 @@ const RESTART = object({
     }),
     "Parameters of the kernel at the time of the call.",
   ),
+  stays: optional(oneOf(["traced"]), "The process stays in its tracer's stop, at the end of the call."),
   generations: optional(
     integer(1, 20),
     "So many times in a row, each time from the image of the last process.",

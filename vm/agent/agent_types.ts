@@ -197,6 +197,8 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
   readonly what?: string | undefined;
   /** Set where the process stops by itself, as RESTART_STOPPED says. */
   readonly flags?: 0 | 1 | undefined;
+  /** Whether the process stays in its tracer's stop at the end of the call, until it is detached from. */
+  readonly traced?: 0 | 1 | undefined;
   /** Whether the target is left as it is where restart(2) refuses its image. */
   readonly keep?: 0 | 1 | undefined;
   /** What calls restart(2): `/target` by default. */

@@ -9,6 +9,7 @@ import { RECORD_HEADER } from "../../../lib/image/structs.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { RestartPlan } from "../../../lib/model/predict_restart.ts";
 import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
+import { taskState } from "../../../lib/model/tracer.ts";
 import { restartedPrediction } from "../../../lib/model/restarted_prediction.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import type { StopOutcome } from "./observe_checkpoint.ts";
@@ -34,7 +35,7 @@ export async function describedRestart(
   agent: GuestAgent,
   stop: CompiledStop & { readonly restart: RestartPlan },
   plain: StopOutcome,
-  { pid: old, wordSize, checkpoint }: Pick<RestartStopOptions, "pid" | "wordSize" | "checkpoint">,
+  { pid: old, wordSize, series, checkpoint }: Omit<RestartStopOptions, "how" | "user">,
 ): Promise<{ stops: StopOutcome[]; pid: number | undefined; isEnded: boolean }> {
   const { spec, outcome: { name, why } } = stop.restart;
   const { generations = 1 } = spec;
@@ -57,12 +58,13 @@ export async function describedRestart(
     }
     pid = made.pid;
     const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
-    const prediction = restartedPrediction(stop.prediction, wordSize);
+    const state = taskState(spec.stays ? "attach" : "signal", series);
+    const prediction = { ...restartedPrediction(stop.prediction, wordSize), taskState: state };
     const judged = await checkpoint({ ...stop, label, prediction }, pid);
     findings.push(
       ...conditions,
       ...judged.findings,
-      ...restartedImageFindings(judged.image, from.image, stoppedProcess(pid)),
+      ...restartedImageFindings(judged.image, from.image, { ...stoppedProcess(pid), state }),
     );
     from = { ...judged, findings };
     stops.push(from);
@@ -102,6 +104,7 @@ async function callRestart(
       how: from.kind === "pipe" || from.kind === "socket" ? from.kind : "file",
       what: callerWords(plan.spec).join(","),
       flags: caller.flags === 1 ? 1 : 0,
+      traced: plan.spec.stays ? 1 : 0,
       keep: isKept(plan) ? 1 : 0,
       ...caller.program && { path: CALLER },
     });

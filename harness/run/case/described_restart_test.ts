@@ -46,7 +46,7 @@ async function restart(spec: RestartSpec, result: bigint, changed = 0): Promise<
   };
   const plan = planRestart(new ModelState(RECORDED.compileTarget), spec, STOP!.prediction);
   const { stops, isEnded } = await describedRestart(agent as GuestAgent, { ...STOP!, restart: plan }, PLAIN, {
-    ...{ pid: 7, wordSize: 8 },
+    ...{ pid: 7, wordSize: 8, series: RECORDED.series },
     checkpoint: () => Promise.reject(new Error("a target that was refused has no image")),
   });
   const findings = stops.flatMap((stop) => stop.findings.map(({ id, actual }) => `${id} ${actual}`));

@@ -151,7 +151,9 @@ async function runStops(
     const from = stop.call?.after ? stops.at(-1)! : plain;
     if (stop.restart && from) {
       const restarting = { ...last, restart: stop.restart };
-      const outcome = await describedRestart(agent, restarting, from, { pid, wordSize, checkpoint });
+      const outcome = await describedRestart(agent, restarting, from, {
+        ...{ pid, wordSize, series: options.kernel.series, checkpoint },
+      });
       stops.push(...outcome.stops);
       if (outcome.isEnded) return { stops, findings };
       restarted = outcome.pid;
@@ -168,6 +170,7 @@ async function runStops(
       subject = restarted = outcome.pid;
     }
     await prepared.release(restarted);
+    if (stop.restart?.spec.stays && restarted !== undefined) await agent.detach(restarted);
   }
   const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));

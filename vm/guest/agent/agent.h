@@ -61,6 +61,8 @@
 	DO(fpu, 1) DO(calls, 0) \
 	/* Whether a target is left as it is where nobody can be restarted from its image. */ \
 	DO(keep, 0) \
+	/* Whether a restarted process stays with its tracer, at the end of the call. */ \
+	DO(traced, 0) \
 	/* Whether a race is one of tasks of one processor. */ \
 	DO(shares_processor, 0)
 
@@ -245,13 +247,14 @@ struct restarted {
 	int pid; // of the caller: a child of the process that was asked, if that has one by vfork(2)
 	long result; // 0 where it is another process now, a negative errno, or the signal that ended it and DIED
 	bool is_changed; // though it was refused
+	// Where it is another process now it is stopped by its tracer, by the call itself, or else by a signal.
+	enum { STOPPED_BY_SIGNAL, STOPPED_BY_CALL, STOPPED_BY_TRACER } stop;
 };
 
 #define RESTART_DIED 1000
 
-// Goes with a tracee to the end of a call of restart(2), after which it is stopped: by a signal, or, if it `stops`, by
-// the call itself.
-long tracer_restart(struct restarted *restarted, long nr, bool stops);
+// Goes with a tracee to the end of a call of restart(2).
+long tracer_restart(struct restarted *restarted, long nr);
 
 // ckpt.c: `ckpt PID FILE`, in a shell of the guest.
 bool ckpt_is_meant(const unsigned long *stack);

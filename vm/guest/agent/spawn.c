@@ -287,7 +287,11 @@ long command_restart(const struct command *command)
 		.heir_of = old,
 		.is_traced = true,
 	};
-	struct restarted restarted = { 0 };
+	struct restarted restarted = {
+		.stop = command->traced != 0 ? STOPPED_BY_TRACER :
+			command->flags != 0  ? STOPPED_BY_CALL :
+					       STOPPED_BY_SIGNAL,
+	};
 	long error = 0;
 
 	text_print(number, sizeof(number), "%llu", command->nr);
@@ -314,7 +318,7 @@ long command_restart(const struct command *command)
 		process_add((int)pid, -1, input[1]);
 	else if (command->keep == 0)
 		succeed_to(old, (int)pid);
-	error = tracer_restart(&restarted, (long)command->nr, command->flags != 0);
+	error = tracer_restart(&restarted, (long)command->nr);
 	if (error < 0)
 		return error;
 	if (restarted.result == 0) {

@@ -246,7 +246,7 @@ static long go_through_call(struct restarted *restarted, long nr, long *register
 }
 
 // Lets a program that traces itself make a call of which it comes back as another, and stops it there.
-long tracer_restart(struct restarted *restarted, long nr, bool stops)
+long tracer_restart(struct restarted *restarted, long nr)
 {
 	long registers[GENERAL_REGISTERS];
 	int status = 0;
@@ -259,8 +259,13 @@ long tracer_restart(struct restarted *restarted, long nr, bool stops)
 		error = go_through_call(restarted, nr, registers);
 	if (error != 0)
 		return error > 0 ? 0 : error;
-	int signal = restarted->result != 0 ? SIGKILL : stops ? 0 : SIGSTOP;
+	int signal = restarted->result != 0 ? SIGKILL : restarted->stop == STOPPED_BY_SIGNAL ? SIGSTOP : 0;
 
+	if (restarted->result == 0 && restarted->stop == STOPPED_BY_TRACER) {
+		attached_pid = restarted->pid;
+		attached_was_stopped = false;
+		return 0;
+	}
 	return SYS(ptrace, PTRACE_DETACH, restarted->pid, 0, signal);
 }
 
