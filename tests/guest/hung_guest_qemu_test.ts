@@ -37,5 +37,8 @@ Deno.test("a guest that does nothing any more says where its processor is", asyn
   await guest.machine.monitor.monitor("stop");
   const error = await assertRejects(() => guest.agent.observe(1, ["stat"]), GuestLostError);
   // The kernel has nothing to say.
-  assertMatch(error.detail, /^nothing came within 10 s\nprocessor 0 is idle in \w*idle\w*\+0x[\da-f]+$/);
+  assertMatch(
+    error.detail,
+    /^nothing came within 10 s\nprocessor 0 (?:is idle in|runs in|runs a program at) \w+\S*$/,
+  );
 });
