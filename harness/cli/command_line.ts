@@ -30,6 +30,7 @@ const COMMANDS: Commands = {
   restart: async () => (await import("./commands/restart.ts")).restartCommand,
   shell: async () => (await import("./commands/shell.ts")).shellCommand,
   gdb: async () => (await import("./commands/gdb.ts")).gdbCommandLine,
+  replay: async () => (await import("./commands/replay.ts")).replayCommand,
   image: async () => (await import("./commands/image.ts")).imageCommand,
   report: async () => (await import("./commands/report.ts")).reportCommand,
   triage: async () => (await import("./commands/triage.ts")).triageCommand,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import type { TargetArch } from "../../lib/abi/arch.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { buildGuestProgram } from "../../vm/initramfs/build_guest.ts";
 import { shellJoin } from "../../vm/host/shell_quote.ts";
@@ -18,7 +19,7 @@ export function waitForGdb(
 ): (stop: StoppedAt, guest: Guest) => Promise<void> {
   return async ({ label, pid, isOwn }, guest) => {
     if (isOwn) return;
-    const command = shellJoin(await gdbCommand(prepared, guest));
+    const command = shellJoin(await gdbCommand({ ...prepared, ...prepared.platform }, guest.debug!.socket));
     terminal.note(
       `process ${pid} is stopped: the checkpoint of "${label}" waits for gdb:\n  ${command}`,
     );
@@ -33,16 +34,16 @@ export function waitForGdb(
  * @throws {UsageError} when there are no symbols of the kernel
  */
 export async function gdbCommand(
-  { platform, vmlinux }: Pick<PreparedGuest, "platform" | "vmlinux">,
-  { debug }: Pick<Guest, "debug">,
+  { target, vmlinux }: { target: TargetArch; vmlinux?: string | undefined },
+  socket: string,
 ): Promise<readonly string[]> {
   if (vmlinux === undefined) {
     throw new UsageError("gdb needs symbols: give --bzimage a vmlinux as the linker left it");
   }
-  const symbols = await buildGuestProgram("target-symbols", platform.target);
+  const symbols = await buildGuestProgram("target-symbols", target);
   const commands = [
     `add-symbol-file ${symbols}`,
-    `target remote ${debug!.socket}`,
+    `target remote ${socket}`,
     `break ${BREAKPOINT}`,
     "continue",
   ];

@@ -176,6 +176,8 @@ Deno.test("mistakes in other commands are named as well", async () => {
   await assertMistake(["checkpoint", "sh", "--", "sh"], `"sh"`);
   await assertMistake(["checkpoint", "--", "no-such-program"], `no program "no-such-program" in PATH`);
   await assertMistake(["checkpoint", "--arch", "all", "--", "busybox"], "option --arch takes one");
+  await assertMistake(["replay", "none"], 'DIR takes a directory that is there: found "none"');
+  await assertMistake(["replay", "."], "expected a recording.json in it");
   await assertMistake(["gdb"], "missing: SCENARIO[:STOP]");
   await assertMistake(["run", "--gdb", "minimal"], "option --gdb takes one platform");
   await assertMistake(["shell", "no_such_scenario"], 'no scenario "no_such_scenario"');

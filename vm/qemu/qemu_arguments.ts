@@ -43,12 +43,22 @@ export interface QemuOptions {
   memoryFile?: { readonly path: string; readonly isShared: boolean };
   /** Path of a UNIX socket on which QEMU waits for the state of another guest, from where this one goes on. */
   incoming?: string;
+  /** Whether all that comes from outside is recorded, or played again. For one processor under `tcg`, and `virtio`. */
+  replay?: Replay;
   /** Path of a UNIX socket on which QEMU listens for gdb. */
   gdbSocket?: string;
 }
 
+/** A recording of a guest, in a directory. */
+export interface Replay {
+  readonly mode: "record" | "replay";
+  readonly directory: string;
+}
+
 /** Name of the QEMU program that runs all our kernels. */
 export const QEMU_PROGRAM = "qemu-system-x86_64";
+/** The one that gdb takes a 32-bit kernel from. */
+export const QEMU_PROGRAM_32 = "qemu-system-i386";
 /** Names of the ports under which the guest finds its two channels. */
 const PORT_NAMES = { control: "ckptest.control", data: "ckptest.data" };
 
@@ -108,20 +118,22 @@ export function qemuArguments(options: QemuOptions): string[] {
     "-no-reboot",
     // QEMU itself may start nothing, become nobody else, and change no priorities.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ...socket("control", sockets.control),
-    ...socket("data", sockets.data),
+    ...options.replay ? replayed(options.replay, options) : [
+      ...socket("control", sockets.control),
+      ...socket("data", sockets.data),
+      // The console is the first serial port: the kernel log and nothing else.
+      // It takes Ctrl-A b for a break (mux=on).
+      ...[...socket("console", sockets.console, ",mux=on"), "-serial", "chardev:console"],
+    ],
     ...[...socket("monitor", sockets.monitor), "-mon", "chardev=monitor,mode=control"],
     ...options.gdbSocket === undefined
       ? []
       : ["-gdb", `unix:path=${escapeValue(options.gdbSocket)},server=on,wait=off`],
-    ...isSerial ? [] : VIRTIO_PORTS,
+    ...isSerial ? [] : virtioPorts(options.replay ? REPLAY_PORTS : { control: "control", data: "data" }),
     ...sockets.terminal === undefined ? [] : [
       ...socket("terminal", sockets.terminal),
       ...["-device", "virtconsole,bus=ports.0,nr=0,chardev=terminal"],
     ],
-    // The console is the first serial port: the kernel log and nothing else.
-    // It takes Ctrl-A b for a break (mux=on).
-    ...[...socket("console", sockets.console, ",mux=on"), "-serial", "chardev:console"],
     ...isSerial ? ["-serial", "chardev:control"] : [],
     ...share === undefined ? [] : sharedDirectory(share),
     ...options.hostFiles ? HOST_FILES : [],
@@ -142,11 +154,27 @@ function memoryObject(
 const SERIAL_PARAMETER = "CKPTEST_CHANNEL=serial";
 
 /** Control and data channel: two ports of one virtio-serial device. Port 0 is kept for a console. */
-const VIRTIO_PORTS = [
-  ...["-device", "virtio-serial-device,id=ports,max_ports=3"],
-  ...["-device", `virtserialport,bus=ports.0,nr=1,chardev=control,name=${PORT_NAMES.control}`],
-  ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=data,name=${PORT_NAMES.data}`],
-];
+function virtioPorts(chardevs: { control: string; data: string }): string[] {
+  return [
+    ...["-device", "virtio-serial-device,id=ports,max_ports=3"],
+    ...["-device", `virtserialport,bus=ports.0,nr=1,chardev=${chardevs.control},name=${PORT_NAMES.control}`],
+    ...["-device", `virtserialport,bus=ports.0,nr=2,chardev=${chardevs.data},name=${PORT_NAMES.data}`],
+  ];
+}
+
+/** What QEMU calls the second and third `-serial`: of what is named by -chardev it records nothing. */
+const REPLAY_PORTS = { control: "serial1", data: "serial2" };
+
+/** Time goes by instructions; the ports of the agent are serial ports that the machine has no device for. */
+function replayed({ mode, directory }: Replay, { sockets, gdbSocket }: QemuOptions): string[] {
+  const serial = (path: string) => ["-serial", `unix:${escapeValue(path)}`];
+  return [
+    ...["-icount", `shift=auto,rr=${mode},rrfile=${escapeValue(`${directory}/recording.bin`)}`],
+    ...[...serial(sockets.console), ...serial(sockets.control), ...serial(sockets.data)],
+    // Whoever plays it wants to see it from the begin.
+    ...mode === "replay" && gdbSocket !== undefined ? ["-S"] : [],
+  ];
+}
 
 /**
  * The same arguments for a person at a terminal, without the harness: the console is on the terminal, and nobody is at
@@ -156,10 +184,12 @@ export function standaloneArguments(args: readonly string[]): string[] {
   const values = new Map([["chardev:console", "mon:stdio"]]);
   const pairs = args.map((arg, index) => [args[index - 1] ?? "", arg] as const);
   const isShared = (arg: string) => arg.startsWith("local,id=share,") || arg.includes("fsdev=share");
-  const isOurs = (arg: string) => ["-gdb", "-mon", "-incoming", "-object"].includes(arg);
+  const isOurs = (arg: string) => ["-gdb", "-mon", "-incoming", "-object", "-icount"].includes(arg);
   return pairs.flatMap(([option, arg], index) => {
     if (isOurs(arg) || isOurs(option)) return [];
     if (isShared(arg) || isShared(args[index + 1] ?? "")) return [];
+    // Of a guest that is recorded the console is the first.
+    if (arg.startsWith("unix:")) return [args[index - 3] === "-serial" ? "null" : "mon:stdio"];
     const [kind, id] = arg.split(",", 2);
     if (option !== "-chardev" || kind !== "socket") {
       return [values.get(arg) ?? (option === "-machine" ? arg.replace(MEMORY_BACKEND, "") : arg)];

@@ -67,8 +67,8 @@ Deno.test("qemuArguments() connects out to every socket, with commas in paths do
   assertEquals(chardevs, [
     "socket,id=control,path=/s/control,server=off",
     "socket,id=data,path=/s/data,server=off",
-    "socket,id=monitor,path=/s/monitor,server=off",
     "socket,id=console,path=/a,,b/console,server=off,mux=on",
+    "socket,id=monitor,path=/s/monitor,server=off",
   ]);
 });
 
@@ -119,4 +119,34 @@ Deno.test("qemuArguments() has a second serial port in place of virtio ports whe
   assert(!args.some((arg) => arg.includes("virtserialport")), args.join(" "));
   assert(valueOf(args, "-append").includes(" CKPTEST_CHANNEL=serial extra=1"), valueOf(args, "-append"));
   assert(!qemuArguments(OPTIONS).some((arg) => arg.includes("CKPTEST_CHANNEL")));
+});
+
+Deno.test("qemuArguments() has all that comes in recorded, or played again, and waits for gdb alone", () => {
+  const args = (mode: "record" | "replay", more: Partial<QemuOptions> = {}) =>
+    qemuArguments({ ...OPTIONS, ...more, replay: { mode, directory: "/r,s" } });
+  const recorded = args("record", { gdbSocket: "/s/g" });
+  assertEquals(valueOf(recorded, "-icount"), "shift=auto,rr=record,rrfile=/r,,s/recording.bin");
+  // QEMU counts them, and records none that -chardev names.
+  const ports = recorded.flatMap((arg, index) => arg === "-serial" ? [recorded[index + 1]] : []);
+  assertEquals(ports, ["unix:/s/console", "unix:/s/control", "unix:/s/data"]);
+  const line = recorded.join(" ");
+  assert(
+    line.includes("chardev=serial1,name=ckptest.control") &&
+      line.includes("chardev=serial2,name=ckptest.data"),
+  );
+  assertEquals(
+    [recorded, args("replay"), args("replay", { gdbSocket: "/s/g" })].map((one) => one.includes("-S")),
+    [
+      false,
+      false,
+      true,
+    ],
+  );
+  const alone = standaloneArguments(recorded);
+  assertEquals(alone.flatMap((arg, index) => arg === "-serial" ? [alone[index + 1]] : []), [
+    "mon:stdio",
+    "null",
+    "null",
+  ]);
+  assert(!alone.includes("-icount") && !alone.join().includes("/s/"), alone.join(" "));
 });

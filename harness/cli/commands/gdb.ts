@@ -33,7 +33,10 @@ export const gdbCommandLine: Command = defineCommand({
     await using guest = await prepared.startGuest();
     try {
       return await workAtStop({ guest, prepared, ...at }, async ({ pid, goOn }) => {
-        const [program, ...args] = await gdbCommand(prepared, guest);
+        const [program, ...args] = await gdbCommand(
+          { ...prepared, ...prepared.platform },
+          guest.debug!.socket,
+        );
         terminal.clearStatus();
         terminal.note(`${at.scenario.name}: process ${pid}, stopped before the checkpoint of "${at.stop}"`);
         guest.debug!.continued().then(goOn, () => {});

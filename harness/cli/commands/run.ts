@@ -54,6 +54,7 @@ const OPTIONS = {
     "how many guests run side by side; as many as there are processors by default",
   ),
   gdb: flag("wait before each checkpoint until gdb has attached and goes on; says how to attach"),
+  record: value("DIR", "record every guest, in a directory each below DIR, for ckptest replay"),
   ...RUN_OUT_OPTIONS,
   bisectStatus: flag("status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran"),
   failure: values(
@@ -119,6 +120,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     }
     const request = {
       ...{ ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb },
+      record: options.record,
       ...machineRequest(options),
     };
     const plans = await planGuests(platforms, request);

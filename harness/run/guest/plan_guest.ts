@@ -14,6 +14,7 @@ import { compileCatalogue, type CompiledCatalogue } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
 import { compileTargetOf } from "./guest_programs.ts";
 import type { BuildRequest } from "./platform_kernel.ts";
+import { checkRecordable } from "./recordable.ts";
 import { examineKernelFile, type UserKernelFile } from "./user_kernel.ts";
 
 /** What a guest is to be. */
@@ -25,6 +26,8 @@ export interface GuestRequest extends BuildRequest {
   readonly hostFiles?: boolean;
   /** Whether it has a terminal, beside the console. */
   readonly hasTerminal?: boolean;
+  /** A directory in which every guest is recorded, each in one of its own. */
+  readonly record?: string | undefined;
   /** Whether gdb may attach to it. */
   readonly takesGdb?: boolean;
   readonly memoryMiB?: number | undefined;
@@ -74,6 +77,10 @@ export async function planGuest(named: Platform, request: GuestRequest): Promise
     hasNumber: request.syscall !== undefined,
   });
   const platform = userKernel?.platform ?? named;
+  if (request.record !== undefined) {
+    const channel = userKernel?.channel ?? request.channel ?? "virtio";
+    checkRecordable({ ...request, ...accelerator, platform, channel, cpus: request.cpus, scenarios });
+  }
   const target = { ...await compileTargetOf(platform), dialect: dialect ?? "port" } as const;
   const compiled = compileCatalogue(scenarios, { platform, target, self });
   return { request, platform, userKernel, accelerator, target, compiled };

@@ -9,7 +9,8 @@ import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
-import { defaultCpu, QEMU_PROGRAM } from "../../../vm/qemu/qemu_arguments.ts";
+import { beginRecording, type Recording } from "../../../vm/qemu/recording.ts";
+import { defaultCpu, QEMU_PROGRAM, QEMU_PROGRAM_32 } from "../../../vm/qemu/qemu_arguments.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from "../catalogue.ts";
 import type { Platform } from "../platform.ts";
@@ -19,6 +20,7 @@ import { guestPrograms } from "./guest_programs.ts";
 import { buildKernelFor, kernelText } from "./platform_kernel.ts";
 import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
+import { writesToShare } from "./recordable.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import { modelSeries } from "./user_kernel.ts";
 import { SCENARIO_MEMORY_MIB, startVirtualGuest, type VirtualGuestOptions } from "./virtual_guest.ts";
@@ -99,10 +101,10 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
     (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
+  const isForGdb = request.takesGdb === true || request.record !== undefined;
   const vmlinux = build?.vmlinux ?? user?.vmlinux;
-  const start = (append: readonly string[], more: Partial<VirtualGuestOptions>) =>
-    startVirtualGuest(platform, { terminal, signal }, {
-      ...more,
+  const start = async (append: readonly string[], more: Partial<VirtualGuestOptions>) => {
+    const machine = {
       accelerator,
       kernel,
       initrd,
@@ -110,19 +112,27 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       cpus: request.cpus ?? FLAVOURS[platform.flavour].processors,
       append: [
         ...FLAVOURS[platform.flavour].parameters,
-        ...request.takesGdb ? ["nokaslr"] : [],
+        ...isForGdb ? ["nokaslr"] : [],
         ...request.append ?? [],
         ...append,
       ],
       cpu: [defaultCpu(accelerator), platform.cpu ?? []].flat().join(),
       hostFiles,
       channel,
-      vmlinux,
-      ...request.takesGdb ? { takesGdb: true, program: gdbProgram(platform) } : {},
+      ...vmlinux === undefined ? {} : { vmlinux },
+      takesGdb: request.takesGdb === true,
+      program: isForGdb ? gdbProgram(platform) : QEMU_PROGRAM,
       hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
+    } as const;
+    const replay = request.record &&
+      await beginRecording(request.record, { ...machine, target: platform.target });
+    return await startVirtualGuest(platform, { terminal, signal }, {
+      ...{ ...more, ...machine },
+      ...replay && { replay },
     });
+  };
   const startGuest = (append: readonly string[] = []) => start(append, {});
   const targetOf = (numbers: SyscallNumbers) => ({
     ...plan.target,
@@ -162,15 +172,15 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??
         (self ? selfSkipReason(scenario) : undefined),
     startGuest,
-    // What a serial line has half sent is no part of a snapshot.
-    snapshots: channel === "virtio" ? new GuestSnapshots((more) => start([], more)) : undefined,
+    // What a serial line has half sent is no part of a snapshot, and nobody else is at gdb or records.
+    snapshots: channel === "virtio" && !isForGdb ? new GuestSnapshots((more) => start([], more)) : undefined,
     signal,
   };
 }
 
 /** gdb does not take a 32-bit kernel on the QEMU that runs all. */
-function gdbProgram({ kernel }: Platform): string {
-  return kernel === "x86_64" ? QEMU_PROGRAM : "qemu-system-i386";
+function gdbProgram({ kernel }: Platform): Recording["program"] {
+  return kernel === "x86_64" ? QEMU_PROGRAM : QEMU_PROGRAM_32;
 }
 
 /** A target as text, to be compared. */
@@ -193,11 +203,6 @@ async function askKernel(
     if (isGuessed) error.message += NO_PORTS_HINT;
     throw error;
   }
-}
-
-/** Whether an image of a scenario goes to a directory that guest and host share. */
-function writesToShare({ steps = [] }: Scenario): boolean {
-  return steps.some((step) => step.op === "stop" && step.to?.mount === "9p");
 }
 
 async function initramfsEntries(agent: string, target: string): Promise<InitramfsEntry[]> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { join } from "@std/path";
 import {
   AgentSession,
   BOOT_DEADLINE_MS,
@@ -29,6 +30,8 @@ const SLOW_BOOT_MS = 3000;
 /** How many times longer everything but the boot may take over a serial line: it carries some 100 KiB a second. */
 const SERIAL_SLOWDOWN = 30;
 
+/** How many times longer everything may take that is recorded; measured 1.5. */
+const RECORD_SLOWDOWN = 4;
 /** The same where somebody at gdb may stop the guest for hours. */
 const GDB_PATIENCE = 1e6;
 
@@ -54,7 +57,7 @@ export async function startVirtualGuest(
   { terminal, signal }: { terminal: Terminal; signal?: AbortSignal | undefined },
   machineOptions: VirtualGuestOptions,
 ): Promise<VirtualGuest> {
-  const { channel } = machineOptions;
+  const { channel, replay } = machineOptions;
   throwIfInterrupted(signal);
   const begin = performance.now();
   const machine = await startVirtualMachine(machineOptions);
@@ -62,7 +65,8 @@ export async function startVirtualGuest(
   signal?.addEventListener("abort", end);
   machine.exited.then(() => signal?.removeEventListener("abort", end));
   if (signal?.aborted) end();
-  const patience = FLAVOURS[flavour].slowdown * (machineOptions.takesGdb ? GDB_PATIENCE : 1);
+  const patience = FLAVOURS[flavour].slowdown *
+    (machineOptions.takesGdb ? GDB_PATIENCE : replay ? RECORD_SLOWDOWN : 1);
   const bootDeadlineMs = BOOT_DEADLINE_MS * patience;
   const notice = setTimeout(() => {
     const limit = `${bootDeadlineMs / 1000} s at most`;
@@ -87,7 +91,12 @@ export async function startVirtualGuest(
       debug: debugOf(machine),
       bootMilliseconds: performance.now() - begin,
       command: shellJoin(standaloneArguments(machine.argv)),
-      [Symbol.asyncDispose]: () => machine.close(),
+      async [Symbol.asyncDispose]() {
+        await machine.close();
+        if (replay === undefined) return;
+        await Deno.writeTextFile(join(replay.directory, "console.log"), machine.console.text());
+        terminal.note(`recorded: ckptest replay ${replay.directory}`);
+      },
     };
   } catch (error) {
     if (signal?.aborted) await machine.close();
