@@ -113,6 +113,22 @@ console.log(document.activeElement.closest("details")?.id ?? document.activeElem
 });
 
 Deno.test({
+  name: "the page of images is no wider than the window, be it a phone's (needs chromium)",
+  ignore: !HAS_CHROMIUM,
+  async fn() {
+    const name = `${"directory/".repeat(12)}stopped.ckpt`;
+    const html = await imagePage([{ name, nodes: nodesOf(A) }, { name, nodes: nodesOf(B) }]);
+    const measure =
+      `<script>console.log(document.documentElement.scrollWidth + " in " + innerWidth)</script>`;
+    for (const width of [400, 1280]) {
+      const { messages: [said = ""] } = await visit(withoutPolicy(html) + measure, { width });
+      const [used = 0, given = 0] = said.split(" in ").map(Number);
+      assert(used > 300 && used <= given, `${said} of ${width}`);
+    }
+  },
+});
+
+Deno.test({
   name: "the page of a hostile image runs nothing of it, with and without its policy (needs chromium)",
   ignore: !HAS_CHROMIUM,
   async fn() {

@@ -26,7 +26,8 @@ const MAX_RUNS = 300_000;
 const MAX_DIFFERENCES = 300;
 
 const STYLE = `
-h1 { font-size: 1.2rem; overflow-wrap: anywhere; } #search { position: sticky; top: 0; background: var(--page);
+h1, .tiles li { overflow-wrap: anywhere; min-width: 0; } h1 { font-size: 1.2rem; }
+#search { position: sticky; top: 0; background: var(--page);
   padding: .5rem 0; z-index: 1; }
 #search input { font: inherit; font-family: ui-monospace, "DejaVu Sans Mono", monospace; padding: .3rem .5rem;
   width: 16rem; max-width: 100%;
