@@ -96,8 +96,9 @@ export function formatOf({ dialect = "port", head, ...spec }: ImageSpec): Format
   const isPort = dialect === "port";
   const wordSize = spec.wordSize ?? (isPort ? 8 : 4);
   const version = isPort ? { major: 6, minor: 1, patch: 192 } : { major: 2, minor: 6, patch: 28 };
+  const { major, minor, patch } = { ...version, ...head };
   const texts = {
-    release: text64(isPort ? "6.1.192" : "2.6.28-rc7"),
+    release: text64(`${major}.${minor}.${patch}${isPort ? "" : "-rc7"}`),
     version: text64("#1 Fri Dec 5 12:00:00 UTC 2008"),
     machine: text64(wordSize === 8 ? "x86_64" : "i686"),
   };

@@ -169,16 +169,17 @@ function writeNode(writer: ImageWriter, node: JsonNode): void {
  * are not looked at.
  *
  * @param json parsed JSON
+ * @param file what errors call it
  * @throws {SchemaError} naming the JSON path, what was expected and what was found
  */
-export function imageFromJson(json: unknown): Uint8Array<ArrayBuffer> {
+export function imageFromJson(json: unknown, file = "image"): Uint8Array<ArrayBuffer> {
   const writer = new ImageWriter();
-  parseJson(IMAGE, json, { file: "image" }).nodes.forEach((node, i) => {
+  parseJson(IMAGE, json, { file }).nodes.forEach((node, i) => {
     try {
       writeNode(writer, node);
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-      throw new SchemaError(`image: $.nodes[${i}]: ${error.message}`);
+      throw new SchemaError(`${file}: $.nodes[${i}]: ${error.message}`);
     }
   });
   return writer.finish();

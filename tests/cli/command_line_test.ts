@@ -360,7 +360,7 @@ Deno.test("mistakes in image commands are named as well", async () => {
   await assertMistake(["image"], "missing: ACTION and IMAGE");
   await assertMistake(
     ["image", "eat", "cut.ckpt"],
-    `ACTION takes show, check, tree, diff, pages, html: found "eat"`,
+    `ACTION takes show, check, tree, diff, pages, html, build: found "eat"`,
   );
   await assertMistake(["image", "show"], "missing: IMAGE");
   await assertMistake(["image", "show", "cut.ckpt", "empty.ckpt"], `unexpected word "empty.ckpt"`);

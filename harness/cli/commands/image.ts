@@ -16,7 +16,10 @@ import { explainPage } from "../../../lib/compare/explain_page.ts";
 import { hex } from "../../../lib/bytes.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
 import { imagePage } from "../../report/html/image_page.ts";
+import { builtImage } from "../../run/built_image.ts";
 import { imageOrigin } from "../../run/image_origin.ts";
+import { formatBytes } from "../../run/quantity.ts";
+import { onePlatformOption } from "../shared_options.ts";
 import { Terminal } from "../../report/terminal.ts";
 import {
   type Command,
@@ -38,6 +41,7 @@ const ACTIONS = {
   diff: diffFiles,
   pages: printPages,
   html: writeImagePage,
+  build: buildImageFile,
 };
 type Action = keyof typeof ACTIONS;
 
@@ -65,24 +69,37 @@ const OPTIONS = {
     { ...oneOf(Object.keys(ACTIONS) as Action[]), metavar: "ACTION" },
     "show address space, LDT and registers, check the rules of the format, list all records (tree), " +
       "say what two images differ in (diff), what is known of a page (pages), " +
-      "or write an HTML page of one image, or of two side by side",
+      "write an HTML page of one image, or of two side by side, or build one (docs/images.md)",
   ),
-  paths: words("IMAGE", "a file; for diff two, for html one or two"),
+  paths: words(
+    "IMAGE",
+    "a file; diff: two, html: one or two, build: a scenario, or what show --json --contents wrote",
+  ),
   json: flag("the same as JSON"),
   contents: flag("show --json: with the contents of pages"),
   fields: flag("tree: with the fields of each record"),
   dialect: value(oneOf(["v11", "port"]), "in place of what the image says"),
-  out: value("FILE", "html: the page"),
+  out: value("FILE", "html: the page; build: the image"),
   at: value(ADDRESS, "pages: of which address"),
   offset: value(wholeNumber(0, Number.MAX_SAFE_INTEGER), "where the image starts in the file"),
   allowUnknown: flag("check: records of unknown types are notes where extensions may stand, no faults"),
+  stop: value("LABEL", "build: which stop of the scenario; its first by default"),
+  arch: value("NAME", "build: what the scenario is for; x86_64 by default"),
+  like: value("IMAGE", "build: as of the kernel and CPU of this image, so that restart(2) takes it"),
 };
 type Options = OptionValues<typeof OPTIONS>;
 
 /** `image`: looks at an image file; needs no guest. */
 export const imageCommand: Command = defineCommand(OPTIONS, {
   about: "show a checkpoint image, check it against the rules of the format, or compare it with another",
-  run: async (options) => await ACTIONS[options.action](options),
+  async run(options) {
+    for (const name of ["stop", "arch", "like"] as const) {
+      if (options.action !== "build" && options[name] !== undefined) {
+        throw new UsageError(`option --${name} goes with build`);
+      }
+    }
+    return await ACTIONS[options.action](options);
+  },
 });
 
 function decodeOptions({ dialect, offset: start }: Options): { dialect?: "v11" | "port"; start?: number } {
@@ -227,5 +244,15 @@ async function writeImagePage(options: Options): Promise<ExitStatus> {
   const images = paths.map((name) => ({ name, nodes: imageNodes(name, options) }));
   await writeWhole(out, await imagePage(images, decodeOptions(options)));
   TERMINAL.result(out);
+  return EXIT_STATUS.pass;
+}
+
+async function buildImageFile(options: Options): Promise<ExitStatus> {
+  const { out, stop, arch, like } = options;
+  if (out === undefined) throw new UsageError("missing: --out FILE, into which image build writes the image");
+  const platform = arch === undefined ? undefined : onePlatformOption(arch);
+  const bytes = await builtImage(onePath(options), { stop, platform, like });
+  await writeWhole(out, bytes);
+  TERMINAL.result(`${out}: ${formatBytes(bytes.length)}`);
   return EXIT_STATUS.pass;
 }
