@@ -9,6 +9,7 @@ import { compareImage } from "./compare_image.ts";
 import type { CompareOptions } from "./comparison_context.ts";
 import { fieldOf } from "./testing/image_surgery.ts";
 import { compareOptionsOf, type RecordedCase, unpackRecordedCase } from "./testing/recorded_case.ts";
+import { random } from "../image/testing/random.ts";
 
 const PAGE = 4096;
 
@@ -21,17 +22,6 @@ async function load(name: string): Promise<LoadedCase> {
   const file = new URL(`../../fixtures/recorded/${name}.json.gz`, import.meta.url);
   const recorded = await unpackRecordedCase(await Deno.readFile(file));
   return { ...recorded, name, options: compareOptionsOf(recorded) };
-}
-
-/** A small generator of our own (xorshift): the same places each time. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
 }
 
 /** Every byte outside of pages, and of each page its ends and some places between. */

@@ -11,6 +11,7 @@ import type { CompareOptions } from "./comparison_context.ts";
 import type { RawObservation } from "./observation.ts";
 import { ImageSurgery } from "./testing/image_surgery.ts";
 import { compareOptionsOf, type RecordedCase, unpackRecordedCase } from "./testing/recorded_case.ts";
+import { random } from "../image/testing/random.ts";
 
 const PAGE = 4096;
 const CASES = await Promise.all(["x86_64-mixed", "compat-mixed_tls", "i386-mixed_tls"].map(load));
@@ -38,17 +39,6 @@ function assertFinding(all: readonly Finding[], id: string, path: string | RegEx
     (typeof path === "string" ? finding.path === path : path.test(finding.path))
   );
   assert(found, `no ${id} at ${path} (${says}) among ${JSON.stringify(all.slice(0, 5), null, 2)}`);
-}
-
-/** A small generator of our own (xorshift): the same places each time. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
 }
 
 for (const recorded of CASES) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { PAGE_SIZE, type WordSize } from "../../abi/arch.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG, type WordSize } from "../../abi/arch.ts";
 import type { Dialect } from "../../abi/series.ts";
 import { formatOf, RW_FLAGS, type VmaSpec, writeHead, writeTask, xstateAtRest } from "../build_image.ts";
-import { ImageWriter } from "../image_writer.ts";
+import { ImageWriter, type WrittenFields } from "../image_writer.ts";
 import { writeStruct } from "../struct_codec.ts";
 import { PIDS, TAIL_MAGIC, VMA_TYPE } from "../structs.ts";
 import { dataView } from "../../bytes.ts";
@@ -23,8 +23,12 @@ export interface SyntheticOptions {
   readonly wordSize?: WordSize;
   /** 100 or 1 when left out. */
   readonly revision?: number;
+  /** Fields of HEAD. */
+  readonly head?: WrittenFields<"HEAD">;
   /** Mappings, ascending. */
   readonly vmas?: readonly SyntheticVma[];
+  /** Pages of the vdso of the default mappings; 2 when left out. */
+  readonly vdsoPages?: number;
   /** Descriptors of the LDT, each 8 bytes. */
   readonly ldt?: Uint8Array;
   /** Three TLS descriptors, 24 bytes. */
@@ -54,7 +58,13 @@ export function syntheticPage(vaddr: bigint): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer);
 }
 
-function defaultVmas(wordSize: WordSize, dialect: Dialect): readonly SyntheticVma[] {
+function defaultVmas(
+  { wordSize, dialect, vdsoPages = 2 }: {
+    wordSize: WordSize;
+    dialect: Dialect;
+    vdsoPages?: number | undefined;
+  },
+): readonly SyntheticVma[] {
   const top = wordSize === 8 ? 0x7fff_f7ff_a000n : 0xb7ff_a000n;
   const file = { type: VMA_TYPE.FILE, name: "/bin/target" };
   const vmas: SyntheticVma[] = [
@@ -66,7 +76,8 @@ function defaultVmas(wordSize: WordSize, dialect: Dialect): readonly SyntheticVm
   ];
   if (dialect === "v11") return [...vmas, { start: top, end: top + 0x1000n, flags: 0x404_0075n }];
   const vvar = { start: top, end: top + 0x4000n, flags: 0x404_4411n, type: VMA_TYPE.SPECIAL };
-  const vdso = { start: top + 0x4000n, end: top + 0x6000n, flags: 0x4_0075n, type: VMA_TYPE.SPECIAL };
+  const end = top + 0x4000n + BigInt(vdsoPages) * PAGE_SIZE_BIG;
+  const vdso = { start: top + 0x4000n, end, flags: 0x4_0075n, type: VMA_TYPE.SPECIAL };
   return [...vmas, vvar, vdso];
 }
 
@@ -99,8 +110,8 @@ export function syntheticImage(options: SyntheticOptions = {}): Uint8Array<Array
   const { dialect = "port", revision = dialect === "port" ? 100 : 1, tasks = 1, files = false } = options;
   const wordSize = options.wordSize ?? (dialect === "port" ? 8 : 4);
   const xstate = options.xstate ?? syntheticXstate(options.hasXsave ?? dialect === "port");
-  const format = formatOf({ dialect, wordSize, head: { rev: revision } });
-  const vmas = (options.vmas ?? defaultVmas(wordSize, dialect)).map((vma): VmaSpec => {
+  const format = formatOf({ dialect, wordSize, head: { rev: revision, ...options.head } });
+  const vmas = (options.vmas ?? defaultVmas({ ...options, wordSize, dialect })).map((vma): VmaSpec => {
     return { ...vma, pages: (vma.pages ?? []).map((vaddr) => [vaddr, syntheticPage(vaddr)] as const) };
   });
   const hasTree = dialect === "v11" && revision === 3;
