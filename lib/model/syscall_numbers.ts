@@ -76,6 +76,7 @@ const SYSCALL_NUMBERS = {
   pidfd_open: [434, 434, "5.3"],
   pidfd_getfd: [438, 438, "5.6"],
   process_madvise: [440, 440, "5.10"],
+  readv: [19, 145],
   process_vm_readv: [310, 347, "3.2"],
   socket: [41, 359, "4.3"],
   io_setup: [206, 245],

@@ -175,8 +175,9 @@ export function* streams(images: readonly Uint8Array[], count: number, seed: num
 }
 
 function changeOne(parts: Part[], next: (below: number) => number): string[] {
-  const at = next(parts.length);
-  const part = parts[at]!;
+  const at = next(Math.max(1, parts.length));
+  const part = parts[at];
+  if (part === undefined) return [];
   const { node, bytes } = part;
   switch (next(8)) {
     case 0:

@@ -46,6 +46,7 @@ const IGNORED: ReadonlySet<string> = new Set([
   "E_CPU_IP",
   "E_CPU_SELF",
   "E_XSTATE_INIT",
+  // A chunk may be short, but not too long.
   "E_CHUNK_SIZE",
   "E_TRAILING",
 ]);
@@ -117,7 +118,8 @@ export function agreementOf(
     return { disagreement: `cut short, it gives ${errno}, not EPIPE; image check says ${ids.join(" ")}` };
   }
   // Where a reader is out of step it may meet anything, the end included.
-  const byRule = ids.flatMap((id) => [...OTHER_ERRNO[id] ?? ["EINVAL"], "EPIPE"]);
+  const byRule = [...ids, ...faults.some(({ id }) => id === "E_CHUNK_SIZE") ? ["E_CHUNK_SIZE"] : []]
+    .flatMap((id) => [...OTHER_ERRNO[id] ?? ["EINVAL"], "EPIPE"]);
   if (byRule.includes(errno)) return { agreement: "both refuse it" };
   const byState = paths.flatMap((path) => BY_STATE.find(([where]) => where.test(path))?.[1] ?? []);
   if (byState.includes(errno)) return { agreement: "the guest's state" };

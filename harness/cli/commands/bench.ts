@@ -26,6 +26,8 @@ const WAYS = {
   checkpoint: "checkpoint(2) to a tmpfs",
   copy: "process_vm_readv(2) and write(2) of the same pages",
   gcore: "gdb's gcore, without gdb's start",
+  restart: "restart(2) from a tmpfs, of a new process",
+  cat: "readv(2) of the same image, as cat does",
 };
 
 /**
@@ -44,7 +46,7 @@ export const benchCommand: Command = defineCommand({
   noGdb: flag("without gdb, which has to be fetched and copied into the guest"),
 }, {
   about:
-    "speed of the call, in one guest: against a plain copy of the pages and gdb's gcore; or of the harness",
+    "speed of both calls, in one guest: against a copy of the pages, gdb's gcore, cat; or of the harness",
   async run(
     { what, filter, pages = DEFAULT_PAGES, rounds = DEFAULT_ROUNDS, arch, noGdb },
     { terminal, signal },
@@ -70,11 +72,11 @@ export const benchCommand: Command = defineCommand({
       );
       const median = (way: keyof typeof WAYS): number | undefined =>
         rates[way].toSorted((a, b) => a - b)[rates[way].length >> 1];
-      for (const way of ["checkpoint", "copy", "gcore"] as const) {
+      for (const way of ["checkpoint", "copy", "gcore", "restart", "cat"] as const) {
         const rate = median(way);
         if (rate === undefined) continue;
         const times = ((median("checkpoint") ?? 0) / rate).toFixed(2);
-        const ratio = way === "checkpoint" ? "" : `, the call is ${times} times as fast`;
+        const ratio = way === "checkpoint" ? "" : `, checkpoint(2) is ${times} times as fast`;
         terminal.result(`${(rate / 1e6).toFixed(0).padStart(7)} MB/s  ${WAYS[way]}${ratio}`);
       }
     }
