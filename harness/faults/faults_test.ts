@@ -2,7 +2,13 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { syntheticImage } from "../../lib/image/testing/synthetic_image.ts";
-import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import {
+  type CheckpointResult,
+  RESTART_CHANGED,
+  RESTART_DIED,
+  RESTART_UNTOUCHED,
+  type RestartTry,
+} from "../../vm/agent/agent_types.ts";
 import { checkpointReply } from "../../vm/agent/testing/checkpoint_reply.ts";
 import type { Step } from "../../lib/model/scenario.ts";
 import type { Guest } from "../run/guest/guest.ts";
@@ -13,6 +19,7 @@ import {
   newFaultTally,
   replyFindings,
   sweepFaults,
+  sweepRestartFaults,
   sweepSkipReason,
 } from "./sweep_faults.ts";
 
@@ -51,6 +58,7 @@ function reply(errno: number, image: Uint8Array, faultCame: boolean): Checkpoint
 
 const ENOMEM = 12;
 const EIO = 5;
+const ENOEXEC = 8;
 
 Deno.test("replyFindings() wants ENOMEM and a beginning of the image, or the whole image", () => {
   const whole = syntheticImage();
@@ -70,7 +78,7 @@ Deno.test("replyFindings() wants ENOMEM and a beginning of the image, or the who
 });
 
 /** A guest whose calls meet so many faults, one after the other. */
-function faultyGuest(image: Uint8Array, faults: number): Guest {
+function faultyGuest(image: Uint8Array, faults: number, restarts: readonly number[] = []): Guest {
   let console = "";
   const agent = {
     info: { wordSize: 8 },
@@ -79,6 +87,10 @@ function faultyGuest(image: Uint8Array, faults: number): Guest {
       return Promise.resolve();
     },
     observe: () => Promise.resolve(new Map()),
+    restarts: (_: string, tries: readonly RestartTry[]) =>
+      Promise.resolve(tries.map(({ how, offset }) => {
+        return how === "fault" ? restarts[offset] ?? RESTART_UNTOUCHED : restarts[0];
+      })),
     checkpoint: ({ failNth = faults + 1 }) =>
       Promise.resolve(failNth > faults ? reply(0, image, false) : reply(ENOMEM, image.slice(0, 99), true)),
   };
@@ -107,6 +119,26 @@ Deno.test("sweepFaults() goes on until a call is untouched, and a sweep without 
   };
   assertEquals(await sweep(3), [3, []]);
   assertEquals(await sweep(0), [0, ["no allocation could be made to fail"]]);
+});
+
+Deno.test("sweepRestartFaults() wants ENOMEM and an unchanged caller of each restart that meets a fault", async () => {
+  const image = syntheticImage();
+  const sweep = async (results: readonly number[], isForeign = false) => {
+    const tally = newFaultTally();
+    const guest = faultyGuest(image, 0, results);
+    const { findings } = await sweepRestartFaults(guest, { image }, { tally, isForeign });
+    return [tally.faults, findings.map(({ message, actual }) => `${message}: ${actual}`)];
+  };
+  const fails = (nth: number) => `the restart in which allocation ${nth} fails`;
+  assertEquals(await sweep([0, -ENOMEM, 0, -ENOMEM]), [3, []]);
+  assertEquals(await sweep([0, ...Array(100).fill(-ENOMEM)]), [100, []]);
+  assertEquals(await sweep([0, -ENOMEM, -EIO]), [2, [`${fails(2)}: EIO`]]);
+  assertEquals(await sweep([0, RESTART_CHANGED]), [1, [`${fails(1)}: a changed caller`]]);
+  assertEquals(await sweep([0, RESTART_DIED + 9]), [1, [`${fails(1)}: signal 9`]]);
+  assertEquals(await sweep([0]), [0, ["no allocation of restart(2) could be made to fail: none"]]);
+  assertEquals(await sweep([-EIO]), [0, ["no process can be restarted from the image: EIO"]]);
+  assertEquals(await sweep([-ENOEXEC], true), [0, []]);
+  assertEquals((await sweep([-ENOEXEC]))[0], 0);
 });
 
 Deno.test("sweepSkipReason() leaves out what no sweep would look at", () => {

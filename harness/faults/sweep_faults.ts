@@ -5,7 +5,13 @@ import { errnoName } from "../../lib/abi/errno.ts";
 import { sameImageFindings, truncatedImageFindings } from "../../lib/compare/truncated_image.ts";
 import { parsePagemap } from "../../lib/compare/pagemap.ts";
 import type { Finding } from "../../lib/image/finding.ts";
-import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
+import {
+  type CheckpointResult,
+  RESTART_CHANGED,
+  RESTART_DIED,
+  RESTART_UNTOUCHED,
+  type RestartTry,
+} from "../../vm/agent/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../run/case/make_call.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { ObservedCheckpoint, StopOutcome } from "../run/case/observe_checkpoint.ts";
@@ -23,6 +29,10 @@ interface FaultTally {
 }
 
 const LIMIT = 20_000;
+const RESTART_IMAGE = "/run/ckptest/faults";
+/** Restarts that the agent makes in one go. */
+const RESTARTS_AT_ONCE = 64;
+const RESTARTS_DEADLINE_MS = 600_000;
 
 /**
  * What the kernel is told before a sweep. By default it spares allocations that may sleep and those of single
@@ -89,6 +99,76 @@ export async function sweepFaults(
   for (const [name, times] of outcomes) count(tally.outcomes, name, times);
   tally.faults += nth - 1;
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
+}
+
+/** Both sweeps: of the checkpoint, and of the restart from its image. */
+export async function sweepBoth(
+  guest: Guest,
+  seen: ObservedCheckpoint,
+  { isForeign, ...options }: { checkpointNr: number; tally: FaultTally; isForeign: boolean },
+): Promise<Pick<StopOutcome, "findings" | "notes">> {
+  const first = await sweepFaults(guest, seen, options);
+  const second = await sweepRestartFaults(guest, seen, { ...options, isForeign });
+  const notes = [...first.notes ?? [], ...second.notes ?? []];
+  return { findings: [...first.findings, ...second.findings], notes };
+}
+
+/**
+ * Restarts a process from an image again and again; in the n-th call the n-th allocation fails, until none is left.
+ * Each call must fail with ENOMEM and leave its caller as it was (the agent looks at that), or do without.
+ *
+ * @param isForeign the image is of another kind of program than the agent, which restart(2) refuses
+ */
+export async function sweepRestartFaults(
+  guest: Guest,
+  { image }: Pick<ObservedCheckpoint, "image">,
+  { tally, isForeign }: { tally: FaultTally; isForeign: boolean },
+): Promise<Pick<StopOutcome, "findings" | "notes">> {
+  const { agent } = guest;
+  for (const [file, value] of SETTINGS) await agent.writeFile(file, value);
+  await agent.writeFile(RESTART_IMAGE, image);
+  const [plain] = await agent.restarts(RESTART_IMAGE, [{ offset: image.length, mask: 0, how: "file" }]);
+  if (plain !== 0) {
+    const name = errnoName(-plain!);
+    const isExpected = name === "ENOSYS" || name === (isForeign ? "ENOEXEC" : "EOPNOTSUPP");
+    const findings = isExpected
+      ? []
+      : [finding("no process can be restarted from the image", "success", name)];
+    return { findings, notes: [`restart(2) refuses the image with ${name}`] };
+  }
+  const log = new LogReader(guest, { from: guest.console.offset });
+  const results: number[] = [];
+  for (let first = 1; !results.includes(RESTART_UNTOUCHED); first += RESTARTS_AT_ONCE) {
+    const tries = Array.from(
+      { length: RESTARTS_AT_ONCE },
+      (_, i): RestartTry => ({ offset: first + i, mask: 0, how: "fault" }),
+    );
+    results.push(...await agent.restarts(RESTART_IMAGE, tries, { deadlineMs: RESTARTS_DEADLINE_MS }));
+    await tallySites(log, tally);
+    if (first > LIMIT) {
+      return { findings: [finding("the number of allocations has no end", `${LIMIT}`, "more")] };
+    }
+  }
+  const swept = results.slice(0, results.indexOf(RESTART_UNTOUCHED));
+  const outcomes = new Map<string, number>();
+  for (const result of swept) count(outcomes, restartOutcome(result));
+  for (const [name, times] of outcomes) count(tally.outcomes, name, times);
+  tally.faults += swept.length;
+  const findings = [...outcomes.keys()].filter((name) => name !== "ENOMEM" && name !== "ok").map((name) => {
+    const nth = swept.findIndex((result) => restartOutcome(result) === name) + 1;
+    return finding(`the restart in which allocation ${nth} fails`, "ENOMEM, and an unchanged caller", name);
+  });
+  if (swept.length === 0) {
+    findings.push(finding("no allocation of restart(2) could be made to fail", "1", "none"));
+  }
+  return { findings, notes: [`${swept.length} faults in restart(2): ${formatOutcomes(outcomes)}`] };
+}
+
+/** What a call came to. */
+function restartOutcome(result: number): string {
+  if (result === RESTART_CHANGED) return "a changed caller";
+  if (result >= RESTART_DIED) return `signal ${result - RESTART_DIED}`;
+  return result === 0 ? "ok" : errnoName(-result);
 }
 
 /** The pages that were swapped out before the first checkpoint, one by one. */

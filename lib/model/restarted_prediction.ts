@@ -31,6 +31,7 @@ export type RestartRefusal = Pick<Refusal, "name" | "why">;
 /** The bit of a selector that leads to the LDT. */
 const LDT_SELECTOR = 4n;
 
+const PROTECTION_KEY = ["PKEY_BIT0", "PKEY_BIT1", "PKEY_BIT2", "PKEY_BIT3"];
 const UFFD = ["UFFD_MISSING", "UFFD_WP", "UFFD_MINOR"];
 
 /** Why restart(2) refuses the image of a stopped target; undefined: it does not. */
@@ -38,7 +39,11 @@ export function restartRefusal(
   { areas, ldt, registers }: StopPrediction,
   { bits }: VmFlagTable,
 ): RestartRefusal | undefined {
-  const area = areas.find(({ flags }) => UFFD.some((name) => (flags & (bits[name] ?? 0n)) !== 0n));
+  const areaWith = (names: readonly string[]) =>
+    areas.find(({ flags }) => names.some((name) => (flags & (bits[name] ?? 0n)) !== 0n));
+  const keyed = areaWith(PROTECTION_KEY);
+  if (keyed) return { name: "EOPNOTSUPP", why: `the key of "${keyed.label}" is not in the image` };
+  const area = areaWith(UFFD);
   if (area) return { name: "EOPNOTSUPP", why: `nobody would answer the faults of "${area.label}"` };
   const beyond = (["ds", "es", "fs", "gs"] as const).find((name) => {
     const selector = registers.general.get(name) ?? 0n;

@@ -23,6 +23,16 @@ Deno.test("a selector that only a tracer can set is refused, one with a descript
   assertEquals(["0x4f", "0xf", "0x7", "0x0"].map(refusalAt), ["EINVAL", "EINVAL", undefined, undefined]);
 });
 
+Deno.test("memory with a protection key is refused", () => {
+  const refusalOf = (step: Step) => {
+    const steps: Step[] = [{ op: "mmap", area: "a", pages: 1, prot: "rw" }, step];
+    return restartRefusal(compileSteps(steps).stops[0]!.prediction, FLAGS)?.name;
+  };
+  const plain = refusalOf({ op: "mprotect", area: "a", pages: "all", prot: "r" });
+  const keyed = refusalOf({ op: "pkey_protect", area: "a", pages: "all", prot: "r" });
+  assertEquals([plain, keyed], [undefined, "EOPNOTSUPP"]);
+});
+
 Deno.test("a restarted target has no breakpoints, and is stopped by a signal", () => {
   const debug = [{ register: "dr1", value: "0x1000" }];
   const steps = [{ op: "stop", label: "stopped", stoppedBy: "seize", debug } as Step];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Images that no kernel wrote: the encoder makes small programs, and they run and exit as their code says. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { scenarioRunner } from "../../harness/run/case/scenario_runner.ts";
-import { readCatalogue } from "../../harness/run/catalogue.ts";
+import { compileCatalogue, readCatalogue } from "../../harness/run/catalogue.ts";
 import type { Guest } from "../../harness/run/guest/guest.ts";
 import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../harness/run/platform.ts";
@@ -10,6 +10,11 @@ import { Terminal } from "../../harness/report/terminal.ts";
 import { buildImage, type ImageSpec, RW_FLAGS, type VmaSpec } from "../../lib/image/build_image.ts";
 import { readImage } from "../../lib/image/image.ts";
 import { checkImage } from "../../lib/image/rules.ts";
+import { errnoNumber } from "../../lib/abi/errno.ts";
+import { vmFlagTable } from "../../lib/abi/vm_flags.ts";
+import { buildPredictedImage } from "../../lib/model/predicted_image.ts";
+import { restartRefusal } from "../../lib/model/restarted_prediction.ts";
+import { imageOf } from "./two_readers.ts";
 import { encodeDescriptor } from "../../lib/x86/descriptor.ts";
 
 const IMAGE = "/run/ckptest/made";
@@ -114,6 +119,37 @@ Deno.test("images that no kernel wrote run, and exit as their code says", async 
     const image = buildImage({ vmas, head, xstate: task!.xstate!.bytes, registers: REGISTERS });
     assertEquals(await restartOf(guest, image), { result: -12n, code: undefined });
   });
+});
+
+Deno.test("what the model predicts of a scenario runs, and ends with exit status 0", async () => {
+  const catalogue = await readCatalogue();
+  const [platform] = parsePlatforms({ arch: "x86_64", fallback: "x86_64" });
+  const minimal = catalogue.find(({ name }) => name === "minimal")!;
+  const prepared = await prepareGuest(platform!, { terminal: new Terminal(), scenarios: [minimal] });
+  await using guest = await prepared.startGuest();
+  const like = readImage(await imageOf(prepared, guest, minimal));
+  const target = prepared.compileTarget;
+  const flags = vmFlagTable("6.1", 8);
+  const ends: Record<string, unknown> = {};
+  let count = 0;
+  const compiled = compileCatalogue(catalogue, { platform: platform!, target, self: false });
+  for (const [{ name }, { stops }] of compiled) {
+    const prediction = stops[0]!.prediction;
+    // The code of the image is for the usual segment; files are there only while their scenario runs.
+    const isOther = prediction.registers.general.has("cs") ||
+      prediction.areas.some(({ path }) => path !== undefined);
+    if (isOther || prediction.refusal) continue;
+    count++;
+    const refusal = restartRefusal(prediction, flags);
+    const { result, code } = await restartOf(
+      guest,
+      buildPredictedImage(prediction, { target, series: "6.1", like }),
+    );
+    const isRight = refusal ? result === BigInt(-errnoNumber(refusal.name)) : result === 0n && code === 0;
+    if (!isRight) ends[name] = refusal?.name ?? [result, code];
+  }
+  assertEquals(ends, {});
+  assertGreater(count, 200);
 });
 
 async function restartOf(

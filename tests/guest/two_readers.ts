@@ -31,12 +31,7 @@ import { readNodes } from "../../lib/image/image.ts";
 import { isRecord, type LdtNode, type TlsNode } from "../../lib/image/nodes.ts";
 import { checkImage } from "../../lib/image/rules.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import {
-  RESTART_CHANGED,
-  RESTART_DIED,
-  RESTART_UNTOUCHED,
-  type RestartTry,
-} from "../../vm/agent/agent_types.ts";
+import { RESTART_CHANGED, RESTART_DIED } from "../../vm/agent/agent_types.ts";
 
 /** Rules that the kernel has no use for: what was, and what is made anew. */
 const IGNORED: ReadonlySet<string> = new Set([
@@ -294,21 +289,3 @@ const FULL = {
   ldt: joinBytes([new Uint8Array(16), DATA_DESCRIPTOR]),
   tls: joinBytes([DATA_DESCRIPTOR, new Uint8Array(8), DATA_DESCRIPTOR]),
 };
-
-/** Lets the first, second ... allocation of restart(2) fail, until none is left; gives what each came to. */
-export async function failEach({ agent }: Guest, image: Uint8Array): Promise<number[]> {
-  await agent.writeFile(IMAGE, image);
-  const all: number[] = [];
-  for (let first = 1;; first += FAULTS_AT_ONCE) {
-    const tries = Array.from(
-      { length: FAULTS_AT_ONCE },
-      (_, i): RestartTry => ({ offset: first + i, mask: 0, how: "fault" }),
-    );
-    const results = await agent.restarts(IMAGE, tries, DEADLINE);
-    const end = results.indexOf(RESTART_UNTOUCHED);
-    all.push(...end < 0 ? results : results.slice(0, end));
-    if (end >= 0) return all;
-  }
-}
-
-const FAULTS_AT_ONCE = 64;

@@ -19,13 +19,13 @@ import { type ChangedLines, changedLines } from "../../coverage/changed_lines.ts
 import { coveragePage } from "../../coverage/coverage_page.ts";
 import { readCoverage } from "../../coverage/read_coverage.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
-import { faultScenarios, newFaultTally, sweepFaults } from "../../faults/sweep_faults.ts";
+import { faultScenarios, newFaultTally, sweepBoth } from "../../faults/sweep_faults.ts";
 import type { Guest } from "../../run/guest/guest.ts";
 import { type Command, defineCommand, value } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FILTER_WORDS, OUT_OPTION } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import { isCompat, parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
@@ -76,7 +76,9 @@ export const coverageCommand: Command = defineCommand({
         await runPlatform(prepared, swept, report, {
           atGuestEnd,
           secondCheck: (guest) => (seen) =>
-            sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
+            sweepBoth(guest, seen, {
+              ...{ checkpointNr: prepared.checkpointNr, tally, isForeign: isCompat(plan.platform) },
+            }),
         });
       }
       throwIfInterrupted(signal);

@@ -7,7 +7,7 @@ import {
   faultScenarios,
   formatOutcomes,
   newFaultTally,
-  sweepFaults,
+  sweepBoth,
   sweepSkipReason,
 } from "../../faults/sweep_faults.ts";
 import { type Command, defineCommand, flag, oneOf, optionArgs, value } from "../options.ts";
@@ -23,12 +23,12 @@ import {
 } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { parsePlatforms } from "../../run/platform.ts";
+import { isCompat, parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writePage } from "../../report/html_report.ts";
 
-/** `faults`: every allocation of the system call fails once. */
+/** `faults`: every allocation of the two system calls fails once. */
 export const faultsCommand: Command = defineCommand({
   ...FILTER_WORDS,
   ...ARCH_OPTION,
@@ -38,7 +38,7 @@ export const faultsCommand: Command = defineCommand({
   ...ACCELERATOR_OPTION,
   ...RUN_OUT_OPTIONS,
 }, {
-  about: "let the 1st, 2nd, ... nth allocation of the call fail, until a call goes through untouched",
+  about: "let the 1st, 2nd, ... nth allocation of both calls fail, until one goes through untouched",
   async run(options, { args, terminal, signal }) {
     const { filter, arch, flavour = "fault", series, accel, out, resume } = options;
     const platforms = parsePlatforms({ arch, flavour, series, fallback: "x86_64,i386" });
@@ -68,7 +68,9 @@ export const faultsCommand: Command = defineCommand({
             prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
           await runPlatform({ ...prepared, skipReason }, report.rest(name, scenarios), report, {
             secondCheck: (guest) => (seen) =>
-              sweepFaults(guest, seen, { checkpointNr: prepared.checkpointNr, tally }),
+              sweepBoth(guest, seen, {
+                ...{ checkpointNr: prepared.checkpointNr, tally, isForeign: isCompat(plan.platform) },
+              }),
           });
         }
       } finally {
