@@ -65,6 +65,8 @@ export const coverageCommand: Command = defineCommand({
         };
         report.beginPlatform({ ...prepared, name });
         await runPlatform(prepared, scenarios, report, { atGuestEnd });
+        report.beginPlatform({ ...prepared, name }, { how: "with restarts" });
+        await runPlatform(prepared, scenarios, report, { atGuestEnd, restarts: true });
         if (kernel === "x86_64") {
           // A CPU without FSGSBASE has the bases of segments in descriptors alone.
           const old = await preparePlanned({ ...plan, request: { ...request, append: ["nofsgsbase"] } });
