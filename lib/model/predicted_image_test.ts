@@ -12,7 +12,7 @@ const STEPS: readonly Step[] = [
   { op: "mmap", area: "a", pages: 5, prot: "rw" },
   { op: "write", area: "a", pages: "1,3" },
   { op: "modify_ldt", entries: "7", base: 0x7000, limit: 0xfff, flags: ["32bit"] },
-  { op: "set_thread_area", entry: -1, base: 4096, limit: 9 },
+  { op: "set_thread_area", entry: -1, base: 4096, limit: 9, flags: ["32bit"] },
   { op: "registers", values: { dx: "0x1234", ymm1: `0x${"5a".repeat(32)}` } },
 ];
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** restart(2) and `image check` on tens of thousands of images; kernels with KASAN and the like, and allocations that fail. */
+/** restart(2) and `image check` on very many images; debug kernels, and allocations that fail. */
 import { assertEquals, assertGreater } from "@std/assert";
 import { finalLeakCheck } from "../../harness/check/leaks/page_leaks.ts";
 import { readCatalogue } from "../../harness/run/catalogue.ts";

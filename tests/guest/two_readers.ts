@@ -90,7 +90,7 @@ interface TwoVerdicts {
 }
 
 /** How two verdicts go together. */
-export type Agreement = "both take it" | "both refuse it" | "only check objects" | "the guest's state";
+type Agreement = "both take it" | "both refuse it" | "only check objects" | "the guest's state";
 
 /** How the two verdicts go together, or why they do not. */
 export function agreementOf(
@@ -138,7 +138,7 @@ export async function imageOf(
 }
 
 /** What many inputs came to. */
-export class Verdicts {
+class Verdicts {
   /** How often the two readers agreed, in which way. */
   readonly counts = new Map<Agreement, number>();
   /** Where they did not, each kind once, and an input that shows it. */
@@ -159,7 +159,7 @@ export class Verdicts {
 }
 
 /** Lets both readers read an image of the guest's, spoilt in each of many ways. */
-export async function readSpoilt(
+async function readSpoilt(
   { agent }: Guest,
   verdicts: Verdicts,
   { image, inputs }: { image: Uint8Array; inputs: readonly SpoiltInput[] },
@@ -197,7 +197,7 @@ async function findingsOf(image: Uint8Array, inputs: readonly SpoiltInput[]): Pr
 }
 
 /** Lets both readers read images of their own, as file and as pipe. */
-export async function readWhole(
+async function readWhole(
   { agent }: Guest,
   verdicts: Verdicts,
   inputs: Iterable<WholeInput>,
