@@ -50,7 +50,8 @@ const IGNORED: ReadonlySet<string> = new Set([
 const OTHER_ERRNO: Readonly<Record<string, readonly string[]>> = {
   // One reader may still be in step where the other has run out of bytes.
   E_TRUNCATED: ["EPIPE", "EINVAL"],
-  E_MACHINE: ["ENOEXEC"],
+  // It ends image check: what else HEAD has comes first with the kernel.
+  E_MACHINE: ["ENOEXEC", "EINVAL"],
   E_VERSION: ["ENOEXEC", "EINVAL"],
   E_HEAD_TEXT: ["ENOEXEC"],
   E_ARCH_FLAGS: ["ENOEXEC"],
