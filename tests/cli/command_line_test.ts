@@ -120,6 +120,17 @@ Deno.test("help lists every command, and each command explains itself", async ()
   assertEquals((await run([])).code, 2);
 });
 
+Deno.test("run --failed without anything that has failed starts nothing and says so", async () => {
+  const { code, stdout } = await run(["run", "--failed", "minimal"]);
+  assertEquals([code, stdout], [5, "nothing that was asked for failed when it ran last\n"]);
+  for (const option of ["--jobs", "--bail"]) {
+    await assertMistake(["run", option, "0", "minimal"], `option ${option} takes a whole number from 1`);
+  }
+  await assertMistake(["run", "--watch", "--resume"], "option --watch does not go with --resume");
+  await assertMistake(["bench", "hardness"], "did you mean harness");
+  await assertMistake(["bench", "--filter", "minimal"], "option --filter goes with bench harness");
+});
+
 Deno.test("mistakes in a command line end with status 2 and are named", async () => {
   const { code, stdout, stderr } = await run(["frobnicate"]);
   assertEquals([code, stdout], [2, ""]);
