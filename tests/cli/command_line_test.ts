@@ -639,6 +639,8 @@ Deno.test("image show, tree and check end at the magic of a file that never ends
       assertStringIncludes(stdout, "malformed E_MAGIC_HEAD head.magic at 8");
     }
   }
+  await assertMistake(["restart", "sparse.ckpt"], "it has 20.0 GiB, the guest takes 400.0 MiB");
+  await assertMistake(["restart", "/dev/zero"], "it is no regular file");
 });
 
 Deno.test("image show and tree show of an image that is cut what there is, then where and why it ends", async () => {

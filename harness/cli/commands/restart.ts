@@ -6,7 +6,7 @@ import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { displayText } from "../../../lib/image/struct_codec.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
-import { formatDuration } from "../../run/quantity.ts";
+import { formatBytes, formatDuration } from "../../run/quantity.ts";
 import { type Command, defineCommand, flag, TIME, value, word } from "../options.ts";
 import { ACCELERATOR_OPTION, onePlatformOption } from "../shared_options.ts";
 import { mountHostFiles } from "../../run/guest/host_files.ts";
@@ -14,6 +14,8 @@ import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { outputOf } from "../../run/case/run_program.ts";
 
 const MEMORY_MIB = 1024;
+/** An image lies in the guest's memory beside the process that is made of it. */
+const MAX_BYTES = 400 * 2 ** 20;
 const IMAGE_PATH = "/run/ckptest.image";
 const INPUT_PATH = "/run/ckptest.input";
 /** Seconds after which a program is left that neither ends nor waits. */
@@ -100,7 +102,14 @@ function isThere(path: string): boolean {
 }
 
 async function readFile(path: string, what: string): Promise<Uint8Array> {
-  return await Deno.readFile(path).catch((error: Error) => {
-    throw new UsageError(`${what}: ${path} cannot be read: ${error.message}`);
-  });
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (!isFile) throw new Error("it is no regular file");
+    if (size > MAX_BYTES) {
+      throw new Error(`it has ${formatBytes(size)}, the guest takes ${formatBytes(MAX_BYTES)}`);
+    }
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw new UsageError(`${what}: ${path} cannot be read: ${(error as Error).message}`);
+  }
 }
