@@ -6,20 +6,17 @@
 #include <asm/ldt.h>
 #include <asm/signal.h>
 #include <linux/capability.h>
-#include <linux/eventpoll.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <linux/time.h>
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
-#define SIGEV_SIGNAL 0
 #define CAPABILITY_WORDS 2
 #define STACK_WORDS 512
 #define MAX_RELATIVES 7
@@ -226,9 +223,9 @@ static void await_signals(void)
 	struct {
 		long value;
 		int signo;
-		int notify;
+		int notify; // 0: by a signal
 		u8 rest[64];
-	} event = { .signo = SIGKILL, .notify = SIGEV_SIGNAL };
+	} event = { .signo = SIGKILL };
 	int timer = 0;
 
 	if (words.alarm.is_said) {
