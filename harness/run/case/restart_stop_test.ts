@@ -40,6 +40,7 @@ Deno.test("restartStop() says by which errno an image was refused, and what it w
     ["/run/ckptest/restarted", RECORDED.image.length],
     ["/sys/module/kernel/parameters/restart_unprivileged", 1],
     { pid: 7, image: "/run/ckptest/restarted", how: "pipe", uid: 5, gid: 6 },
+    ["/sys/module/kernel/parameters/restart_unprivileged", 1],
   ]);
 });
 
