@@ -332,6 +332,11 @@ long command_restart(const struct command *command)
 		error = process_wait_stopped(restarted.pid, NEVER);
 		if (error < 0)
 			return error;
+	} else if (command->keep != 0) {
+		// Pages of the program are the target's and the caller's: it is not to end while the target is looked at.
+		process_wait(restarted.pid);
+		if (restarted.pid != pid)
+			process_wait((int)pid);
 	}
 	reply(" pid=%d result=%ld changed=%d", restarted.pid, restarted.result, restarted.is_changed);
 	reply(" stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, (int)pid, "stdout", (int)pid, "stderr");
