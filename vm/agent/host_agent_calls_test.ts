@@ -213,6 +213,15 @@ agentTest("syscall passes numbers, strings and bytes, and gives the bytes back",
   assertEquals([result, new TextDecoder().decode(bytes.subarray(0, 5))], [0n, "Linux"]);
 });
 
+agentTest("a caller that restart(2) refuses is gone when it is answered", async (session, arch) => {
+  const event = await runToStop(session, [{ op: "stop", label: 0, killNr: NR[arch].kill }]);
+  await session.writeFile("/run/ckptest/no_image", "text");
+  const { pid, result } = await session.restart({ pid: event.pid, image: "/run/ckptest/no_image", keep: 1 });
+  assert(result !== 0n && pid !== event.pid, `${result}`);
+  await assertRejects(() => session.observe(pid, ["status"]), AgentError);
+  assertEquals(await stateOf(session, event.pid), "T");
+});
+
 agentTest("clean tells where somebody still held a file", async (session) => {
   await session.writeFile("/work/x", "text");
   await session.clean();
