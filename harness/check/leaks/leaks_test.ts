@@ -20,8 +20,10 @@ const SCENARIO = parseScenario({
 }, "minimal");
 
 Deno.test("leakedPages() names anonymous frames that are neither mapped nor in the swap cache", () => {
-  const [MMAP, ANON, SWAPCACHE] = [1n << 11n, 1n << 12n, 1n << 13n];
-  const flags = BigUint64Array.of(0n, ANON | MMAP, ANON, ANON | SWAPCACHE, MMAP, ANON | (1n << 5n));
+  const [MMAP, ANON, SWAPCACHE, HWPOISON] = [1n << 11n, 1n << 12n, 1n << 13n, 1n << 19n];
+  const flags = BigUint64Array.of(
+    ...[0n, ANON | MMAP, ANON, ANON | SWAPCACHE, MMAP, ANON | (1n << 5n), ANON | HWPOISON],
+  );
   assertEquals(leakedPages(new Uint8Array(flags.buffer)), [2, 5]);
 });
 

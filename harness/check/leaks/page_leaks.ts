@@ -9,7 +9,9 @@ import { withMembers } from "../../../vm/host/with_members.ts";
 import type { Run } from "./file_leaks.ts";
 
 /** Bits of /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst). */
-const KPF = { mmap: 1n << 11n, anon: 1n << 12n, swapCache: 1n << 13n } as const;
+const KPF = { mmap: 1n << 11n, anon: 1n << 12n, swapCache: 1n << 13n, hwpoison: 1n << 19n } as const;
+/** Memory that is broken (MADV_HWPOISON) is never given back. */
+const NOT_LEAKED = KPF.mmap | KPF.swapCache | KPF.hwpoison;
 
 /**
  * Page frames that nobody maps and nobody gave back: anonymous, but neither in an address space nor in the
@@ -24,7 +26,7 @@ export function leakedPages(kpageflags: Uint8Array): number[] {
   const leaked: number[] = [];
   for (let frame = 0; 8 * frame + 8 <= byteLength; frame++) {
     const flags = view.getBigUint64(8 * frame, true);
-    if ((flags & KPF.anon) !== 0n && (flags & (KPF.mmap | KPF.swapCache)) === 0n) leaked.push(frame);
+    if ((flags & KPF.anon) !== 0n && (flags & NOT_LEAKED) === 0n) leaked.push(frame);
   }
   return leaked;
 }
