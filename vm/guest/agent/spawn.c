@@ -333,7 +333,7 @@ long command_restart(const struct command *command)
 		if (error < 0)
 			return error;
 	} else if (command->keep != 0) {
-		// Pages of the program are the target's and the caller's: it is not to end while the target is looked at.
+		// It has the pages of the program with the target: it is not to end while that is looked at.
 		process_wait(restarted.pid);
 		if (restarted.pid != pid)
 			process_wait((int)pid);
