@@ -13,7 +13,9 @@ import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Mutant } from "./mutant.ts";
 import { isOfRestart, MUTANT_PARAMETER, mutantKernelFiles, UNCHANGED } from "./mutant_kernel.ts";
 
-/** How often a scenario with a race is run before a mutant is said to get past it: who is first is chance. */
+/** How often a scenario is run before a mutant is said to get past it: when a task is switched away from is chance. */
+const ATTEMPTS = 3;
+/** The same of one with a race: who is first is chance. */
 const RACE_ATTEMPTS = 5;
 
 /** How a mutant ended. */
@@ -83,7 +85,7 @@ export class MutantRunner {
     const others = catalogue.filter(({ name }) => name !== mutant.scenario)
       .toSorted((a, b) => killsOf(b) - killsOf(a));
     let scenarios = 0;
-    const attempts = named.some(({ race }) => race !== undefined) ? RACE_ATTEMPTS : 1;
+    const attempts = named.some(({ race }) => race !== undefined) ? RACE_ATTEMPTS : ATTEMPTS;
     const batches = [...Array<readonly Scenario[]>(attempts).fill(named), others];
     for (const some of mutant.equivalent === undefined ? batches : [catalogue]) {
       const results = await this.#runUntilFailure(mutant, some);
