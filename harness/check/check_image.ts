@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import { firstDifference } from "../../lib/bytes.ts";
 import { compareImage, type Comparison } from "../../lib/compare/compare_image.ts";
 import type { CompareOptions } from "../../lib/compare/comparison_context.ts";
-import { firstDifference } from "../../lib/compare/finding_collector.ts";
 import { decodeBytes } from "../../lib/image/decoder.ts";
 import { encode } from "../../lib/image/image_writer.ts";
 import type { Finding } from "../../lib/image/finding.ts";

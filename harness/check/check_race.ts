@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { firstDifference } from "../../lib/bytes.ts";
 import { errnoName } from "../../lib/abi/errno.ts";
-import { firstDifference } from "../../lib/compare/finding_collector.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import { type CheckpointImage, pageAt, readImage, readNodes } from "../../lib/image/image.ts";
 import { encode } from "../../lib/image/image_writer.ts";

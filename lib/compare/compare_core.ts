@@ -5,8 +5,7 @@ import { type Finding, mismatch } from "../image/finding.ts";
 import { type CheckpointImage, type VmaImage, vmaPages } from "../image/image.ts";
 import { VMA_TYPE } from "../image/structs.ts";
 import { lowerBound } from "../model/state/page_set.ts";
-import { firstDifference } from "./finding_collector.ts";
-import { hex, hexBytes } from "../bytes.ts";
+import { firstDifference, hex, hexBytes } from "../bytes.ts";
 
 /** A piece of a process's memory in a core file: the bytes that the file holds from an address on. */
 interface CoreSegment {

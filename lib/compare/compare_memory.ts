@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { hex, wordsOf } from "../bytes.ts";
+import { firstDifference, hex, wordsOf } from "../bytes.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
-import { type Expectation, expected, type FieldExpectations, firstDifference } from "./finding_collector.ts";
+import { type Expectation, expected, type FieldExpectations } from "./finding_collector.ts";
 import { STAT_ADDRESSES } from "./proc_stat.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
 import type { PagesNode, RecordNodeOf } from "../image/nodes.ts";

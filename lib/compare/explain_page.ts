@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../abi/arch.ts";
-import { hex } from "../bytes.ts";
+import { firstDifference, hex } from "../bytes.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import { contentBytes, describeContent } from "../model/state/page_content.ts";
 
@@ -29,7 +29,7 @@ export function explainPage({ prediction }: CompiledStop, address: bigint, bytes
   const must = `${place}: must be in the image, ${why}`;
   if (!bytes) return `${must}; it is not`;
   const expected = contentBytes(predicted.content);
-  const at = expected.findIndex((byte, index) => byte !== bytes[index]);
+  const at = firstDifference(expected, bytes);
   if (at < 0) return `${must}; it is there with these bytes`;
   return `${must}; byte ${hex(at, 3)} must be ${hex(expected[at]!, 2)}, and is ${hex(bytes[at] ?? 0, 2)}`;
 }

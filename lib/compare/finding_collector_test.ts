@@ -4,7 +4,8 @@ import { assertEquals } from "@std/assert";
 import type { RecordNodeOf } from "../image/nodes.ts";
 import { readNodes } from "../image/image.ts";
 import { syntheticImage } from "../image/testing/synthetic_image.ts";
-import { expected, FindingCollector, firstDifference } from "./finding_collector.ts";
+import { firstDifference } from "../bytes.ts";
+import { expected, FindingCollector } from "./finding_collector.ts";
 import { hexBytes } from "../bytes.ts";
 
 const IMAGE = syntheticImage({});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { SIGNALS } from "../abi/signals.ts";
 import { VM } from "../abi/vm_flags.ts";
 import { decodeBytes } from "../image/decoder.ts";
 import { type Finding, mismatch } from "../image/finding.ts";
@@ -7,10 +8,10 @@ import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { fieldOf, type RecordName } from "../image/records.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
+import { taskState } from "../model/tracer.ts";
 import { DR6_AT_REST } from "../x86/debug_registers.ts";
 import { XSAVE_HEADER } from "../x86/xstate.ts";
-import { hexBytes } from "../bytes.ts";
-import { firstDifference } from "./finding_collector.ts";
+import { firstDifference, hex, hexBytes } from "../bytes.ts";
 
 /** What is known of a restarted process beside the image that it was made from. */
 export interface RestartedProcess {
@@ -22,13 +23,9 @@ export interface RestartedProcess {
   readonly exitSignal: number;
 }
 
-/** TASK_STOPPED of include/linux/sched.h. */
-const STATE_STOPPED = 0x104;
-const SIGCHLD = 17;
-
 /** A process that a child of an ordinary fork(2) has become, and that is stopped by a signal. */
 export function stoppedProcess(pid: number): RestartedProcess {
-  return { pid, state: STATE_STOPPED, exitSignal: SIGCHLD };
+  return { pid, state: taskState("signal"), exitSignal: SIGNALS.SIGCHLD };
 }
 
 /** Records whose parent is the process: what belongs to an address space or a thread says whose it is. */
@@ -98,7 +95,7 @@ function takeRuled(
     const actual = readNumber(bytes, start, size);
     if (wanted !== undefined && actual !== wanted) {
       const message = "not what its rule says for a restarted process";
-      const values = { expected: `0x${wanted.toString(16)}`, actual: `0x${actual.toString(16)}` };
+      const values = { expected: hex(wanted), actual: hex(actual) };
       findings.push(differs(`${node.path}.${field}`, node.offset + start, { message, ...values }));
     }
     bytes.set(before.subarray(start, start + size), start);
@@ -137,9 +134,7 @@ export function placeOf(node: ImageNode, at: number): string {
   if (node.kind === "pages") {
     const inPages = at - (node.pagesOffset - node.offset);
     const address = node.vaddrs[inPages >> 12];
-    return inPages < 0 || address === undefined
-      ? `${node.path} addresses`
-      : `${node.path} 0x${address.toString(16)}`;
+    return inPages < 0 || address === undefined ? `${node.path} addresses` : `${node.path} ${hex(address)}`;
   }
   if (node.kind !== "record") return node.path;
   const field = Object.keys(node.fields).find((name) => {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+import { firstDifference } from "../bytes.ts";
 import { decodeBytes } from "../image/decoder.ts";
 import { type Finding, mismatch } from "../image/finding.ts";
 import { MalformedImageError } from "../image/malformed_image_error.ts";
 import { fieldOf } from "../image/records.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
-import { firstDifference } from "./finding_collector.ts";
 
 /** Where two images of the same target may differ: the time in their heads. */
 const TIME = fieldOf("HEAD", "time")!;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { keysOf } from "../schema.ts";
 import { PAGE_SIZE } from "../abi/arch.ts";
+import { DEFAULT_SERIES, isOlder } from "../abi/series.ts";
 import { VM, vmFlagTable } from "../abi/vm_flags.ts";
 import type { Problem } from "./call.ts";
 import { checkExpectation, type StopPrediction } from "./predict_stop.ts";
@@ -208,7 +209,7 @@ export interface RestartPlan {
  * @throws {SyntaxError} when the scenario states another outcome, or the model cannot tell
  */
 export function planRestart(state: ModelState, spec: RestartSpec, prediction: StopPrediction): RestartPlan {
-  const { kernelWordSize: wordSize, series = "6.1" } = state.target;
+  const { kernelWordSize: wordSize, series = DEFAULT_SERIES } = state.target;
   if (prediction.refusal) throw new SyntaxError(`there is no image: checkpoint(2) refuses the target`);
   if (state.isForked) throw new SyntaxError("the subject is a child of the target, which waits for it");
   if (prediction.hasOtherNames) throw new SyntaxError("files have other names where the target is restarted");
@@ -225,7 +226,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
       isExecutable: (flags & VM.EXEC) !== 0n,
     })),
     is64: wordSize === 8,
-    hasDenyWrite: series === "5.10",
+    hasDenyWrite: isOlder(series, "5.15"),
     always: refusal && [refusal.name, refusal.why],
   }) ?? ["ok", ""];
   const outcome = { name, why };

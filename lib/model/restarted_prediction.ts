@@ -6,18 +6,17 @@ import { DESCRIPTOR_SIZE } from "../x86/descriptor.ts";
 import { DebugRegisters } from "../x86/debug_registers.ts";
 import type { StopPrediction } from "./predict_stop.ts";
 import type { Refusal } from "./refusal.ts";
-
-/** TASK_STOPPED of include/linux/sched.h: a restarted process is held by a signal, whatever had stopped the other. */
-const STOPPED = 0x104;
+import { taskState } from "./tracer.ts";
 
 /**
  * What a stopped target is once it was restarted from its image, and stopped before its first instruction: all that the
- * image holds is as it was. Breakpoints are its tracer's, and gone; no page is in swap any more.
+ * image holds is as it was. A signal holds it, whatever had stopped the other. Breakpoints are its tracer's, and gone; no
+ * page is in swap any more.
  */
 export function restartedPrediction(prediction: StopPrediction, wordSize: WordSize): StopPrediction {
   const pages = [...prediction.pages].map(([page, { content, why }]) => [page, { content, why }] as const);
   const debug = new DebugRegisters(wordSize).words();
-  return { ...prediction, pages: new Map(pages), taskState: STOPPED, debug };
+  return { ...prediction, pages: new Map(pages), taskState: taskState("signal"), debug };
 }
 
 /** Whether a tracer has left anything in the debug registers, which a restarted target has not. */

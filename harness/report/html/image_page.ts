@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
-import { hex } from "../../../lib/bytes.ts";
+import { firstDifference, hex } from "../../../lib/bytes.ts";
 import { diffOutlines } from "../../../lib/image/diff/diff_outlines.ts";
-import { firstDifference, mergePages } from "../../../lib/image/diff/page_merge.ts";
+import { mergePages } from "../../../lib/image/diff/page_merge.ts";
 import type { FormatOptions } from "../../../lib/image/dialect.ts";
 import type { ImageNode } from "../../../lib/image/nodes.ts";
 import { ImageOutline, mappingLabel } from "../../../lib/image/outline.ts";
@@ -97,7 +97,7 @@ async function readView([a, b]: readonly ShownImage[], options: FormatOptions): 
   }
   const changed: { vaddr: bigint; count: number }[][] = [];
   const outlines = await mergePages([a!.nodes, b.nodes], options, ({ a, b }) => {
-    if (!a || !b || firstDifference(a.bytes, b.bytes) === undefined) return;
+    if (!a || !b || firstDifference(a.bytes, b.bytes) < 0) return;
     const runs = changed[a.task] ??= [];
     const last = runs.at(-1);
     if (last && last.vaddr + BigInt(last.count) * PAGE_SIZE_BIG === a.vaddr) last.count++;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { hex, hexBytes } from "../../bytes.ts";
+import { firstDifference, hex, hexBytes } from "../../bytes.ts";
 import type { FormatOptions } from "../dialect.ts";
 import type { ImageNode } from "../nodes.ts";
 import { mappingLabel, type MappingOutline } from "../outline.ts";
 import { diffOutlines, type ImageDifference } from "./diff_outlines.ts";
-import { firstDifference, type HeldPage, mergePages, type PagePair } from "./page_merge.ts";
+import { type HeldPage, mergePages, type PagePair } from "./page_merge.ts";
 
 /** How the pages of one mapping differ. */
 export interface AreaDifference {
@@ -89,8 +89,8 @@ class PageCounter {
       return;
     }
     const first = firstDifference(a.bytes, b.bytes);
-    area[first === undefined ? "same" : "changed"]++;
-    if (first !== undefined && this.pages.length < MAX_PAGES) this.pages.push(pageDifference(a, b, first));
+    area[first < 0 ? "same" : "changed"]++;
+    if (first >= 0 && this.pages.length < MAX_PAGES) this.pages.push(pageDifference(a, b, first));
   }
 
   #areaOf({ task, mapping }: HeldPage): AreaDifference {

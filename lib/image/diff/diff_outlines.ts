@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { abiOf } from "../../abi/arch.ts";
 import { permissionText, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
-import { hex, hexBytes } from "../../bytes.ts";
+import { firstDifference, hex, hexBytes } from "../../bytes.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../x86/descriptor.ts";
 import { CPU_DEBUG_FIELDS, CPU_REGISTER_FIELDS } from "../../x86/registers.ts";
 import { describeXstate } from "../../x86/xstate.ts";
@@ -205,8 +205,7 @@ class OutlineDiffer {
   }
 
   #bytes(section: Section, label: string, [a, b]: readonly [Uint8Array, Uint8Array]): void {
-    const at = a.findIndex((byte, index) => byte !== b[index]);
-    const first = at < 0 && a.length < b.length ? a.length : at;
+    const first = firstDifference(a, b);
     if (first < 0) return;
     const show = (bytes: Uint8Array): string =>
       first < bytes.length ? hex(bytes[first]!, 2) : `ends after ${bytes.length} bytes`;
@@ -278,9 +277,8 @@ function bytesOf(part: OutlinePart): Uint8Array {
 
 function isSame(a: OutlinePart, b: OutlinePart): boolean {
   const [left, right] = [a, b].map((part) => "header" in part ? part.header : undefined);
-  if (left?.type !== right?.type || left?.parent !== right?.parent || a.length !== b.length) return false;
-  const other = bytesOf(b);
-  return bytesOf(a).every((byte, index) => byte === other[index]);
+  return left?.type === right?.type && left?.parent === right?.parent &&
+    firstDifference(bytesOf(a), bytesOf(b)) < 0;
 }
 
 /** A part on one line: text where it is one. */

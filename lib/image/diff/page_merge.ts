@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE } from "../../abi/arch.ts";
-import { dataView } from "../../bytes.ts";
 import type { FormatOptions } from "../dialect.ts";
 import type { ImageNode, PagesNode } from "../nodes.ts";
 import { ImageOutline, type MappingOutline } from "../outline.ts";
@@ -92,15 +91,4 @@ function compare(a: HeldPage | undefined, b: HeldPage | undefined): number {
   if (!a || !b) return a ? -1 : 1;
   if (a.task !== b.task) return a.task - b.task;
   return a.vaddr < b.vaddr ? -1 : Number(a.vaddr > b.vaddr);
-}
-
-/** Offset of the first byte in which two pages differ; undefined when they are equal. */
-export function firstDifference(a: Uint8Array, b: Uint8Array): number | undefined {
-  const [left, right] = [dataView(a), dataView(b)];
-  for (let at = 0; at < PAGE_SIZE; at += 4) {
-    if (left.getUint32(at) === right.getUint32(at)) continue;
-    while (a[at] === b[at]) at++;
-    return at;
-  }
-  return undefined;
 }

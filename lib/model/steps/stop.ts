@@ -112,11 +112,10 @@ export const STOP_STEPS = [
         ...{ label, self, resultsBefore, waitFor, waitsForMerge: merged !== undefined, tracer, prediction },
       };
       const called = isCalled ? predictCall(state, step, { plain: prediction, work: tracer }) : undefined;
+      const whole: CompiledStop = { ...stop, ...called && { call: called } };
       stops.push({
-        ...stop,
-        ...called && { call: called },
-        ...step.restart &&
-          { restart: applyRestart(step.restart, context, { ...stop, ...called && { call: called } }) },
+        ...whole,
+        ...step.restart && { restart: applyRestart(step.restart, context, whole) },
       });
     },
   }),

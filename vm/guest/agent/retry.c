@@ -14,8 +14,7 @@
 #define NAME "retry"
 #define NAME_BYTES 16
 #define FIRST_LDT_SELECTOR 7
-// Results beside 0 and the errno of a refusal.
-#define ENDED_BY_SIGNAL 1000
+// Results beside 0, the errno of a refusal and RESTART_DIED.
 #define CHANGED 2000
 #define UNTOUCHED 3000
 #define EXIT_CHANGED 255
@@ -136,7 +135,7 @@ static s64 result_of(int status)
 	if ((status & 0xff) == 0x7f)
 		return 0;
 	if (status_signal(status) != 0)
-		return ENDED_BY_SIGNAL + status_signal(status);
+		return RESTART_DIED + status_signal(status);
 	return (status >> 8 & 0xff) == EXIT_CHANGED ? CHANGED : -(status >> 8 & 0xff);
 }
 
