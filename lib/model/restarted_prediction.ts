@@ -10,8 +10,8 @@ import { taskState } from "./tracer.ts";
 
 /**
  * What a stopped target is once it was restarted from its image, and stopped before its first instruction: all that the
- * image holds is as it was. A signal holds it, whatever had stopped the other. Breakpoints are its tracer's, and gone; no
- * page is in swap any more.
+ * image holds is as it was. A signal holds it, whatever had stopped the other. Breakpoints are its tracer's, and gone;
+ * no page is in swap any more.
  */
 export function restartedPrediction(prediction: StopPrediction, wordSize: WordSize): StopPrediction {
   const pages = [...prediction.pages].map(([page, { content, why }]) => [page, { content, why }] as const);
