@@ -2,7 +2,6 @@
 
 import { abiOf } from "../../../lib/abi/arch.ts";
 import { xstateLines } from "../../../lib/image/diff/diff_outlines.ts";
-import { isRecord } from "../../../lib/image/nodes.ts";
 import type { ImageOutline, TaskOutline } from "../../../lib/image/outline.ts";
 import { fieldsOf, type RecordName } from "../../../lib/image/records.ts";
 import { showField } from "../../../lib/image/show/show_tree.ts";
@@ -25,7 +24,7 @@ export function taskTables(outlines: readonly ImageOutline[], task: number): Mar
       "Registers",
       outlines.map((outline, image) => fieldsIn(outline, tasks[image], ["cpu", "fsgsbase"])),
     )
-  }${section("FPU", tasks.map((task, image) => fpuOf(outlines[image]!, task)))}${
+  }${section("FPU", tasks.map((task, image) => xstateLines(outlines[image]!, task)))}${
     section("Task", outlines.map((outline, image) => fieldsIn(outline, tasks[image], ["task", "comm", "mm"])))
   }`;
 }
@@ -91,12 +90,4 @@ export function headTable(outlines: readonly ImageOutline[]): Markup {
       return new Map(head?.kind === "record" ? recordFields(head.name, head.fields) : []);
     }),
   );
-}
-
-function fpuOf({ format }: ImageOutline, task: TaskOutline | undefined): ReadonlyMap<string, string> {
-  const [state, cpu] = [task?.parts.get("cpu/xstate"), task?.parts.get("cpu")];
-  if (!state || !("bytes" in state)) return new Map();
-  // 32-bit code has the low half of the vector registers.
-  const isWide = format.wordSize === 8 && isRecord(cpu, "CPU") && cpu.fields.cs === 0x33n;
-  return xstateLines(state.bytes, isWide ? "x86_64" : "i386");
 }

@@ -77,9 +77,9 @@ export async function restartStop(
   await agent.writeFile(IMAGE_FILE, plain.image);
   // The call is for the privileged; its code is to be safe for all.
   if (user.uid !== undefined) await agent.writeFile(UNPRIVILEGED, "1");
-  const { pid, result, changed } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user });
-  // Scenarios that follow in this guest may say who is refused.
-  if (user.uid !== undefined) await agent.writeFile(UNPRIVILEGED, "0");
+  const { pid, result, changed } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user })
+    // Scenarios that follow in this guest may say who is refused.
+    .finally(() => user.uid === undefined ? undefined : agent.writeFile(UNPRIVILEGED, "0"));
   const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize));
   const outcome = outcomeName(result);
   if (outcome !== (refusal?.name ?? "ok")) {

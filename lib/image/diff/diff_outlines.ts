@@ -232,13 +232,8 @@ class OutlineDiffer {
   }
 
   #xstate(a: Uint8Array, b: Uint8Array): void {
-    const lines = (bytes: Uint8Array, { tasks, format }: ImageOutline): ReadonlyMap<string, string> => {
-      const cpu = tasks[this.#task ?? 0]?.parts.get("cpu");
-      // 32-bit code has the low half of the vector registers.
-      const isWide = format.wordSize === 8 && isRecord(cpu, "CPU") && cpu.fields.cs === 0x33n;
-      return xstateLines(bytes, isWide ? "x86_64" : "i386");
-    };
-    const [left, right] = [lines(a, this.#a), lines(b, this.#b)];
+    const lines = (outline: ImageOutline) => xstateLines(outline, outline.tasks[this.#task ?? 0]);
+    const [left, right] = [lines(this.#a), lines(this.#b)];
     const before = this.#found.length;
     for (const name of new Set([...left.keys(), ...right.keys()])) {
       this.#say("FPU", name, [left.get(name), right.get(name)]);
@@ -247,11 +242,19 @@ class OutlineDiffer {
   }
 }
 
-/** An FPU state in words, by the register that each line is about. */
-export function xstateLines(bytes: Uint8Array, arch: "x86_64" | "i386"): ReadonlyMap<string, string> {
+/** The FPU state of a task in words, by the register that each line is about; nothing where the image has none. */
+export function xstateLines(
+  { format }: ImageOutline,
+  task: TaskOutline | undefined,
+): ReadonlyMap<string, string> {
+  const [state, cpu] = [task?.parts.get("cpu/xstate"), task?.parts.get("cpu")];
+  if (!state) return new Map();
+  const bytes = bytesOf(state);
+  // 32-bit code has the low half of the vector registers.
+  const isWide = format.wordSize === 8 && isRecord(cpu, "CPU") && cpu.fields.cs === 0x33n;
   try {
     return new Map(
-      describeXstate(bytes, arch).map((line) => {
+      describeXstate(bytes, isWide ? "x86_64" : "i386").map((line) => {
         const [name = "", ...rest] = line.split(" ");
         return [name.replace(":", ""), rest.join(" ")];
       }),
