@@ -7,12 +7,12 @@
  *     deno task test:guest [the same]
  *     deno task test:deep [the same]
  *
- * The first runs all but the suites that boot guests (`*_qemu_test.ts`) and those that take long or need debug
- * kernels (`*_deep_test.ts`). The second (option `--unit`) leaves out what is slow (`*_slow_test.ts`, and `tests/`
- * but for `tests/tidy`) as well. The third (`--guests`) and the fourth (`--deep`) run the suites that the first leaves
- * out. Tests of `lib` run with leave to read its own files and fixtures, and no other.
+ * The first runs all that is quick and boots no guest. The second (option `--unit`) leaves out `tests/` but for
+ * `tests/tidy` as well. The third (`--guests`) runs the suites that boot guests (`*_qemu_test.ts`) and those that
+ * take seconds (`*_slow_test.ts`), the fourth (`--deep`) those that take minutes or need debug kernels
+ * (`*_deep_test.ts`). Tests of `lib` run with leave to read its own files and fixtures, and no other.
  *
- * What boots no guest runs in parallel, beside one type check of the project; a type error counts as one failed
+ * What boots no guest runs in parallel, the first two beside one type check of the project; a type error counts as one failed
  * test. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed,
  * 2 usage, 5 no test ran.
  *
@@ -44,11 +44,11 @@ export interface TestCounts {
 /** Test files that run with the same permissions. */
 export interface TestGroup {
   /** Name of the permission set in deno.json. */
-  permissions: string;
+  permissions: "lib" | "test" | "vm";
   files: string[];
 }
 
-/** Which tests run together: `unit` is the quick part of `host`. */
+/** Which tests run together: `unit` is a part of `host`. */
 export type Suite = "host" | "unit" | "guest" | "deep";
 
 /** What the command line asks for. */
@@ -115,9 +115,8 @@ export function splitArguments(args: readonly string[]): TestArguments {
  */
 export function groupFiles(files: readonly string[], suite: Suite = "host"): TestGroup[] {
   const wanted = files.filter((file) => file.endsWith("_test.ts") && isInSuite(file, suite)).sort()
-    .sort((a, b) => Number(isQuick(a)) - Number(isQuick(b)));
-  const permissionsOf = (file: string) => runsInGuest(suite) ? "vm" : isPureTest(file) ? "lib" : "test";
-  return ["lib", "test", "vm"]
+    .sort((a, b) => Number(isUnit(a)) - Number(isUnit(b)));
+  return (["lib", "test", "vm"] as const)
     .map((permissions) => ({
       permissions,
       files: wanted.filter((file) => permissionsOf(file) === permissions),
@@ -127,21 +126,18 @@ export function groupFiles(files: readonly string[], suite: Suite = "host"): Tes
 }
 
 function isInSuite(file: string, suite: Suite): boolean {
-  if (file.endsWith("_qemu_test.ts")) return suite === "guest";
+  if (/_(qemu|slow)_test\.ts$/.test(file)) return suite === "guest";
   if (file.endsWith("_deep_test.ts")) return suite === "deep";
-  return suite === "host" || suite === "unit" && isQuick(file);
+  return suite === "host" || suite === "unit" && isUnit(file);
 }
 
-function isQuick(file: string): boolean {
-  return !file.endsWith("_slow_test.ts") && /^(?!tests\/)|^tests\/tidy\//.test(file);
+function isUnit(file: string): boolean {
+  return /^(?!tests\/)|^tests\/tidy\//.test(file);
 }
 
-function runsInGuest(suite: Suite): boolean {
-  return suite === "guest" || suite === "deep";
-}
-
-function isPureTest(file: string): boolean {
-  return file.startsWith("lib/") && !file.startsWith("lib/std/");
+function permissionsOf(file: string): TestGroup["permissions"] {
+  if (/_(qemu|deep)_test\.ts$/.test(file)) return "vm";
+  return file.startsWith("lib/") && !file.startsWith("lib/std/") ? "lib" : "test";
 }
 
 async function findFiles(paths: readonly string[]): Promise<string[]> {
@@ -205,18 +201,19 @@ async function checkTypes(files: readonly string[]): Promise<TestCounts> {
   return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
-/** Does the jobs, two at a time and in their order: the first alone streams its output. */
-async function runInParallel(
+/** Does the jobs, so many at a time and in their order: what runs beside the first keeps its output back. */
+async function runJobs(
   jobs: readonly ((streams: boolean) => Promise<TestCounts>)[],
+  atOnce: number,
 ): Promise<TestCounts[]> {
   const counts: TestCounts[] = [];
   let next = 0;
   const work = async () => {
     for (let index = next++; index < jobs.length; index = next++) {
-      counts.push(await jobs[index]!(index === 0));
+      counts.push(await jobs[index]!(index === 0 || atOnce === 1));
     }
   };
-  await Promise.all([work(), work()]);
+  await Promise.all(Array.from({ length: atOnce }, work));
   return counts;
 }
 
@@ -236,16 +233,19 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const groups = groupFiles(await findFiles(roots), suite);
-  const checksTypes = !runsInGuest(suite) && !options.includes("--no-check");
-  const shared = runsInGuest(suite) ? [] : ["--parallel", "--no-check"];
-  const testOptions = [...shared, ...options.filter((option) => !shared.includes(option))];
-  const jobs = groups.map((group) => (streams: boolean) => runGroup(group, testOptions, streams));
+  const bootsGuests = suite === "guest" || suite === "deep";
+  const checksTypes = !bootsGuests && !options.includes("--no-check");
+  const jobs = groups.map((group) => (streams: boolean) => {
+    const shared = group.permissions === "vm" ? [] : ["--parallel", "--no-check"];
+    const testOptions = [...shared, ...options.filter((option) => !shared.includes(option))];
+    return runGroup(group, testOptions, streams);
+  });
   if (checksTypes && groups.length > 0) {
     const files = paths.length === 0 ? [] : groups.flatMap((group) => group.files);
     jobs.splice(1, 0, () => checkTypes(files));
   }
   const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-  for (const counts of await runInParallel(jobs)) {
+  for (const counts of await runJobs(jobs, bootsGuests ? 1 : 2)) {
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;

@@ -164,20 +164,23 @@ Deno.test("groupFiles() keeps lib apart, and keeps to the suite", () => {
       "tests/d_qemu_test.ts",
       "tests/e_deep_test.ts",
       "tests/f_test.ts",
-      "vm/g_slow_test.ts",
+      ...["vm/g_slow_test.ts", "lib/i_slow_test.ts"],
       "tests/tidy/h_test.ts",
     ],
   ];
-  const slow = ["tests/f_test.ts", "vm/g_slow_test.ts"];
   const quick = ["lib/std/c_test.ts", "tests/tidy/h_test.ts", "vm/b_test.ts"];
   assertEquals(groupFiles(files), [
-    { permissions: "test", files: [...slow, ...quick] },
+    { permissions: "test", files: ["tests/f_test.ts", ...quick] },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
   assertEquals(groupFiles(files, "unit"), [
     { permissions: "test", files: quick },
     { permissions: "lib", files: ["lib/a_test.ts"] },
   ]);
-  assertEquals(groupFiles(files, "guest"), [{ permissions: "vm", files: ["tests/d_qemu_test.ts"] }]);
+  assertEquals(groupFiles(files, "guest"), [
+    { permissions: "lib", files: ["lib/i_slow_test.ts"] },
+    { permissions: "test", files: ["vm/g_slow_test.ts"] },
+    { permissions: "vm", files: ["tests/d_qemu_test.ts"] },
+  ]);
   assertEquals(groupFiles(files, "deep"), [{ permissions: "vm", files: ["tests/e_deep_test.ts"] }]);
 });

@@ -83,12 +83,12 @@ class PieceDecoder {
     this.#step = this.#steps.next();
   }
 
-  /** The nodes that another piece completes. */
-  *push(piece: Uint8Array): Generator<ImageNode, void, void> {
+  /** The nodes that another piece completes, which may be the last. */
+  *push(piece: Uint8Array, isEnd = false): Generator<ImageNode, void, void> {
     const bytes = piece.subarray(this.#skip);
     this.#skip -= piece.length - bytes.length;
     this.#queue.push(bytes);
-    yield* this.#advance(false);
+    yield* this.#advance(isEnd);
   }
 
   /** The rest, now that no more comes. */
@@ -122,9 +122,7 @@ export function* decodeBytes(
   bytes: Uint8Array,
   options: DecodeOptions = {},
 ): Generator<ImageNode, void, void> {
-  const decoder = new PieceDecoder(options);
-  yield* decoder.push(bytes);
-  yield* decoder.end();
+  yield* new PieceDecoder(options).push(bytes, true);
 }
 
 /**
