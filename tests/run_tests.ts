@@ -12,9 +12,9 @@
  * take seconds (`*_slow_test.ts`), the fourth (`--deep`) those that take minutes or need debug kernels
  * (`*_deep_test.ts`). Tests of `lib` run with leave to read its own files and fixtures, and no other.
  *
- * What boots no guest runs in parallel, the first two beside one type check of the project; a type error counts as one failed
- * test. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test failed,
- * 2 usage, 5 no test ran.
+ * What boots no guest runs in parallel, the first two beside one type check of the project; a type error counts as
+ * one failed test. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test
+ * failed, 2 usage, 5 no test ran.
  *
  * @module
  */

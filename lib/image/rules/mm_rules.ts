@@ -175,10 +175,12 @@ function flagFault(node: Vma, table: VmFlagTable, isPort: boolean): string | und
   if (isSpecial && !has("DONTEXPAND")) return "a mapping that the kernel made always has DONTEXPAND";
   if (has("SYNC")) return "SYNC is for shared mappings only";
   if (has("LOCKONFAULT") && !has("LOCKED")) return "LOCKONFAULT without LOCKED";
+  const lost = has("DROPPABLE") && ["NORESERVE", "WIPEONFORK", "DONTDUMP"].find((name) => !has(name));
+  if (lost) return `DROPPABLE without ${lost}`;
   const pair = EXCLUDING.find((names) => names.every(has));
   if (pair !== undefined) return `${pair.join(" and ")} exclude each other`;
   if (has("UFFD_MINOR") && vma_type === VMA_TYPE.ANON) return "UFFD_MINOR is for mappings of files only";
-  const ofAnonymous = ["GROWSDOWN", "WIPEONFORK"].find(has);
+  const ofAnonymous = ["GROWSDOWN", "WIPEONFORK", "DROPPABLE"].find(has);
   if (ofAnonymous !== undefined && vma_type !== VMA_TYPE.ANON) {
     return `${ofAnonymous} is for anonymous mappings only`;
   }

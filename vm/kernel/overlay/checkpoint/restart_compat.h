@@ -38,6 +38,18 @@ static inline int cr_set_mm_exe_file(struct mm_struct *mm, struct file *file)
 #define cr_set_mm_exe_file(mm, file)	set_mm_exe_file(mm, file)
 #endif
 
+/* memory that may be dropped, and areas that change no more: 64-bit kernels only */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0) && defined(CONFIG_64BIT)
+#define CR_VM_DROPPABLE		VM_DROPPABLE
+#else
+#define CR_VM_DROPPABLE		VM_NONE
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0) && defined(CONFIG_64BIT)
+#define CR_VM_SEALED		VM_SEALED
+#else
+#define CR_VM_SEALED		VM_NONE
+#endif
+
 /* rights to a file are asked for with the mount that it was opened by */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 12, 0)
 #define cr_open_path(path, flags)	file_open_root(path, "", flags, 0)

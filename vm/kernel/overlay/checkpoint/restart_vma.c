@@ -32,8 +32,8 @@
 			 VM_SOFTDIRTY)
 /* and those of one kind */
 #define CR_VM_PRIVATE	(VM_LOCKED | VM_LOCKONFAULT | VM_HUGEPAGE |	\
-			 VM_MERGEABLE)
-#define CR_VM_ANON_ONLY	(VM_GROWSDOWN | VM_WIPEONFORK)
+			 VM_MERGEABLE | CR_VM_SEALED)
+#define CR_VM_ANON_ONLY	(VM_GROWSDOWN | VM_WIPEONFORK | CR_VM_DROPPABLE)
 #define CR_VM_SPECIAL	(CR_VM_DEVICE | VM_DONTEXPAND)
 
 static bool cr_has_all(u64 flags, u64 all)
@@ -56,6 +56,9 @@ static bool cr_vma_flags_valid(const struct cr_hdr_vma *hh)
 	    cr_has_all(flags, VM_ACCOUNT | VM_NORESERVE))
 		return false;
 	if (flags & VM_LOCKONFAULT && !(flags & VM_LOCKED))
+		return false;
+	if (flags & CR_VM_DROPPABLE &&
+	    !cr_has_all(flags, VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP))
 		return false;
 	if (hh->vma_type == CR_VMA_SPECIAL)
 		return flags & VM_DONTEXPAND;
