@@ -253,8 +253,11 @@ export class AgentSession extends GuestCalls {
    * Has a new process restart from an image of a target, and stops it before its first instruction. What it does next
    * is {@linkcode event}'s to tell.
    */
-  restart({ path = "/target", ...options }: RestartOptions): Promise<FieldsOf<typeof RESTARTED>> {
-    return this.#read("restart", fieldsOf({ nr: RESTART_NR, path, ...options }), RESTARTED);
+  restart(
+    { path = "/target", deadlineMs, ...options }: RestartOptions,
+  ): Promise<FieldsOf<typeof RESTARTED>> {
+    const fields = fieldsOf({ nr: RESTART_NR, path, ...options });
+    return this.#ask("restart", fields, ({ line }) => readFields(line, RESTARTED), { deadlineMs });
   }
 
   /**

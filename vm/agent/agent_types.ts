@@ -205,6 +205,8 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
   readonly path?: string;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
+  /** Longest wait for the end of the call, in milliseconds. */
+  readonly deadlineMs?: number;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { errnoName } from "../../../lib/abi/errno.ts";
 import { signalName } from "../../../lib/abi/signals.ts";
-import { decodeBytes } from "../../../lib/image/decoder.ts";
+import { decodeStream } from "../../../lib/image/decoder.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import { displayText } from "../../../lib/image/struct_codec.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
@@ -13,10 +13,11 @@ import { mountHostFiles } from "../../run/guest/host_files.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
 import { outputOf } from "../../run/case/run_program.ts";
 
+/** What the guest has beside the process. */
 const MEMORY_MIB = 1024;
-/** An image lies in the guest's memory beside the process that is made of it. */
-const MAX_BYTES = 400 * 2 ** 20;
-const IMAGE_PATH = "/run/ckptest.image";
+/** How long it may take to restart: a while, and so long for each MiB of the image. */
+const DEADLINE_MS = 10_000;
+const MS_A_MIB = 50;
 const INPUT_PATH = "/run/ckptest.input";
 /** Seconds after which a program is left that neither ends nor waits. */
 const DEFAULT_AFTER = 10;
@@ -32,21 +33,30 @@ export const restartCommand: Command = defineCommand({
 }, {
   about: "bring the process of an image back in the guest, show what it prints and how it ends",
   async run({ file, arch, accel, after = DEFAULT_AFTER, stdin, stopped }, { terminal, signal }) {
-    const image = await readFile(file, "the image");
-    const input = stdin === undefined ? undefined : await readFile(stdin, "option --stdin");
-    const request = { terminal, signal, accelerator: accel, hostFiles: true, memoryMiB: MEMORY_MIB };
+    const { path, size } = await findFile(file, "the image");
+    const paths = [path, ...await mappedFiles(path)];
+    const input = stdin === undefined ? undefined : (await findFile(stdin, "option --stdin")).path;
+    const sizeMiB = Math.ceil(size / 2 ** 20);
+    const memoryMiB = MEMORY_MIB + sizeMiB;
+    const { total } = Deno.systemMemoryInfo();
+    if (memoryMiB * 2 ** 20 > total) {
+      throw new UsageError(
+        `${file} has ${formatBytes(size)}, more than the ${formatBytes(total)} of this machine hold`,
+      );
+    }
+    const request = { terminal, signal, accelerator: accel, hostFiles: true, memoryMiB };
     const prepared = await prepareGuest(onePlatformOption(arch), request);
     terminal.status("booting the guest");
     await using guest = await prepared.startGuest();
     const { agent } = guest;
-    await mountHostFiles(agent, [Deno.cwd(), ...mappedFiles(image)]);
-    await agent.writeFile(IMAGE_PATH, image);
-    if (input) await agent.writeFile(INPUT_PATH, input);
+    await mountHostFiles(agent, [Deno.cwd(), ...paths]);
+    if (input) await agent.writeFile(INPUT_PATH, await Deno.readFile(input));
     terminal.status(`restarting ${file}`);
     const started = await agent.restart({
-      image: IMAGE_PATH,
+      image: path,
       directory: Deno.cwd(),
       ...input && { input: INPUT_PATH },
+      deadlineMs: DEADLINE_MS + MS_A_MIB * sizeMiB,
     });
     if (started.result !== 0n) {
       const errno = errnoName(Number(-started.result));
@@ -79,10 +89,11 @@ export const restartCommand: Command = defineCommand({
 });
 
 /** The files that an image maps, as far as it can be read: what is wrong with it the kernel is to say. */
-function mappedFiles(image: Uint8Array): string[] {
+async function mappedFiles(image: string): Promise<string[]> {
   const paths = new Set<string>();
+  using file = await Deno.open(image);
   try {
-    for (const node of decodeBytes(image)) {
+    for await (const node of decodeStream(file.readable, { reuseBuffers: true })) {
       if (node.kind !== "record" || node.name !== "FNAME") continue;
       const path = displayText(node.payload.subarray(0, -1));
       if (isThere(path)) paths.add(path);
@@ -101,15 +112,15 @@ function isThere(path: string): boolean {
   }
 }
 
-async function readFile(path: string, what: string): Promise<Uint8Array> {
+/** A regular file that the guest can be shown, by its true path. */
+async function findFile(name: string, what: string): Promise<{ path: string; size: number }> {
   try {
+    const path = await Deno.realPath(name);
     const { isFile, size } = await Deno.stat(path);
     if (!isFile) throw new Error("it is no regular file");
-    if (size > MAX_BYTES) {
-      throw new Error(`it has ${formatBytes(size)}, the guest takes ${formatBytes(MAX_BYTES)}`);
-    }
-    return await Deno.readFile(path);
+    (await Deno.open(path)).close();
+    return { path, size };
   } catch (error) {
-    throw new UsageError(`${what}: ${path} cannot be read: ${(error as Error).message}`);
+    throw new UsageError(`${what}: ${name} cannot be read: ${(error as Error).message}`);
   }
 }
