@@ -45,6 +45,11 @@ export interface QemuOptions {
   incoming?: string;
   /** Whether all that comes from outside is recorded, or played again. For one processor under `tcg`, and `virtio`. */
   replay?: Replay;
+  /**
+   * Whether everything is the same each time: time goes by instructions, chance comes from a fixed seed, and the guest
+   * waits for whoever is at gdb's socket. For one processor under `tcg`, and `virtio`.
+   */
+  isDeterministic?: boolean;
   /** Path of a UNIX socket on which QEMU listens for gdb. */
   gdbSocket?: string;
 }
@@ -102,7 +107,9 @@ export function qemuArguments(options: QemuOptions): string[] {
   checkCount("memoryMiB", memoryMiB, 1024 * 1024);
   checkCount("cpus", cpus, 64);
   const isSerial = options.channel === "serial";
-  const parameters = [...KERNEL_PARAMETERS, ...isSerial ? [SERIAL_PARAMETER] : [], ...append];
+  // The agent is told: a kernel hands what it does not know to the first process.
+  const channel = options.isDeterministic ? "lockstep" : isSerial ? "serial" : undefined;
+  const parameters = [...KERNEL_PARAMETERS, ...channel ? [`CKPTEST_CHANNEL=${channel}`] : [], ...append];
   return [
     // Nothing that was not asked for: no devices, no user's configuration, no network, no window.
     ...["-nodefaults", "-no-user-config", "-display", "none"],
@@ -118,6 +125,7 @@ export function qemuArguments(options: QemuOptions): string[] {
     "-no-reboot",
     // QEMU itself may start nothing, become nobody else, and change no priorities.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ...options.isDeterministic ? DETERMINISTIC : [],
     ...options.replay ? replayed(options.replay, options) : [
       ...socket("control", sockets.control),
       ...socket("data", sockets.data),
@@ -150,8 +158,16 @@ function memoryObject(
   return ["-object", `memory-backend-file,id=memory,${settings}`];
 }
 
-/** Tells the agent: a kernel hands what it does not know to the first process. */
-const SERIAL_PARAMETER = "CKPTEST_CHANNEL=serial";
+/** Two nanoseconds an instruction, and none while there is nothing to do. */
+const DETERMINISTIC = [
+  "-icount",
+  "shift=1,sleep=off",
+  "-rtc",
+  "base=2026-01-01,clock=vm",
+  "-seed",
+  "1",
+  "-S",
+];
 
 /** Control and data channel: two ports of one virtio-serial device. Port 0 is kept for a console. */
 function virtioPorts(chardevs: { control: string; data: string }): string[] {
@@ -186,7 +202,7 @@ export function standaloneArguments(args: readonly string[]): string[] {
   const isShared = (arg: string) => arg.startsWith("local,id=share,") || arg.includes("fsdev=share");
   const isOurs = (arg: string) => ["-gdb", "-mon", "-incoming", "-object", "-icount"].includes(arg);
   return pairs.flatMap(([option, arg], index) => {
-    if (isOurs(arg) || isOurs(option)) return [];
+    if (isOurs(arg) || isOurs(option) || arg === "-S") return [];
     if (isShared(arg) || isShared(args[index + 1] ?? "")) return [];
     // Of a guest that is recorded the console is the first.
     if (arg.startsWith("unix:")) return [args[index - 3] === "-serial" ? "null" : "mon:stdio"];

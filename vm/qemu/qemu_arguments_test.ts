@@ -121,6 +121,19 @@ Deno.test("qemuArguments() has a second serial port in place of virtio ports whe
   assert(!qemuArguments(OPTIONS).some((arg) => arg.includes("CKPTEST_CHANNEL")));
 });
 
+Deno.test("qemuArguments() has time go by instructions and chance by a seed, and the agent told", () => {
+  const args = qemuArguments({ ...OPTIONS, isDeterministic: true, gdbSocket: "/s/g" });
+  assertEquals(valueOf(args, "-icount"), "shift=1,sleep=off");
+  assertEquals(valueOf(args, "-rtc"), "base=2026-01-01,clock=vm");
+  assertEquals(valueOf(args, "-seed"), "1");
+  assert(
+    args.includes("-S") && valueOf(args, "-append").includes(" CKPTEST_CHANNEL=lockstep"),
+    args.join(" "),
+  );
+  // Nobody would let it go on.
+  assert(!standaloneArguments(args).includes("-S"));
+});
+
 Deno.test("qemuArguments() has all that comes in recorded, or played again, and waits for gdb alone", () => {
   const args = (mode: "record" | "replay", more: Partial<QemuOptions> = {}) =>
     qemuArguments({ ...OPTIONS, ...more, replay: { mode, directory: "/r,s" } });

@@ -63,7 +63,7 @@ const QUIT_MS = 2_000;
 const STDERR_LIMIT = 16 * 1024;
 
 /** The streams to QEMU; the kernel's log is the console. */
-type Connections = Record<keyof QemuOptions["sockets"], Deno.Conn>;
+type Connections = Record<keyof QemuOptions["sockets"] | "gdb", Deno.Conn>;
 
 /**
  * A running guest. Dispose of it with `await using` or {@linkcode VirtualMachine.close}. QEMU ends with this
@@ -134,6 +134,13 @@ export class VirtualMachine implements AsyncDisposable {
   /** Where gdb can attach, where it was asked for. */
   get gdbSocket(): string | undefined {
     return this.#own.gdb && join(this.#own.gdb, "gdb");
+  }
+
+  /** What gdb would say, until the guest ends. */
+  async attach(): Promise<Deno.Conn> {
+    // What answers has made its sockets.
+    await this.monitor.monitor("info status");
+    return this.#conns.gdb = await Deno.connect({ transport: "unix", path: this.gdbSocket! });
   }
 
   /** QEMU itself. */

@@ -55,6 +55,7 @@ const OPTIONS = {
   ),
   gdb: flag("wait before each checkpoint until gdb has attached and goes on; says how to attach"),
   record: value("DIR", "record every guest, in a directory each below DIR, for ckptest replay"),
+  deterministic: flag("a guest for every scenario, in which everything is the same each time"),
   ...RUN_OUT_OPTIONS,
   bisectStatus: flag("status for git bisect run: 0 good, 1 bad, 125 not built, not booted or nothing ran"),
   failure: values(
@@ -83,6 +84,9 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     } = options;
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
+    }
+    if (options.deterministic && (gdb || options.record !== undefined)) {
+      throw new UsageError("option --deterministic does not go with --gdb or --record");
     }
     if (options.watch) {
       if (resume) throw new UsageError("option --watch does not go with --resume");
@@ -120,7 +124,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     }
     const request = {
       ...{ ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb },
-      record: options.record,
+      ...{ record: options.record, isDeterministic: options.deterministic },
       ...machineRequest(options),
     };
     const plans = await planGuests(platforms, request);
@@ -133,7 +137,14 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     const limit = options.bail === undefined ? undefined : new FailureLimit(options.bail);
     const result = await report.during(signal, async () => {
       await runPlatforms(plans, {
-        ...{ report, scenariosOf, history, limit, isolate: options.isolate, repeat: gdb ? 0 : repeat },
+        ...{
+          report,
+          scenariosOf,
+          history,
+          limit,
+          isolate: options.isolate || options.deterministic,
+          repeat: gdb ? 0 : repeat,
+        },
         slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
         runnerOf: (prepared) => ({ restarts, ...gdb && { beforeCall: waitForGdb(prepared, terminal) } }),
         kernelOptions: optionArgs(options, {

@@ -28,6 +28,8 @@ export interface GuestRequest extends BuildRequest {
   readonly hasTerminal?: boolean;
   /** A directory in which every guest is recorded, each in one of its own. */
   readonly record?: string | undefined;
+  /** Whether everything in it is the same each time. */
+  readonly isDeterministic?: boolean;
   /** Whether gdb may attach to it. */
   readonly takesGdb?: boolean;
   readonly memoryMiB?: number | undefined;
@@ -77,7 +79,7 @@ export async function planGuest(named: Platform, request: GuestRequest): Promise
     hasNumber: request.syscall !== undefined,
   });
   const platform = userKernel?.platform ?? named;
-  if (request.record !== undefined) {
+  if (request.record !== undefined || request.isDeterministic) {
     const channel = userKernel?.channel ?? request.channel ?? "virtio";
     checkRecordable({ ...request, ...accelerator, platform, channel, cpus: request.cpus, scenarios });
   }

@@ -101,6 +101,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const { filesOf, missing } = await untilInterrupted(signal, found);
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
     (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
+  const { isDeterministic = false } = request;
   const isForGdb = request.takesGdb === true || request.record !== undefined;
   const vmlinux = build?.vmlinux ?? user?.vmlinux;
   const start = async (append: readonly string[], more: Partial<VirtualGuestOptions>) => {
@@ -120,7 +121,8 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       hostFiles,
       channel,
       ...vmlinux === undefined ? {} : { vmlinux },
-      takesGdb: request.takesGdb === true,
+      takesGdb: request.takesGdb === true || isDeterministic,
+      isDeterministic,
       program: isForGdb ? gdbProgram(platform) : QEMU_PROGRAM,
       hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
@@ -170,10 +172,15 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     filesOf,
     skipReason: (scenario) =>
       unmetNeed(scenario, { platform, config, release }) ?? missing.get(scenario.name) ??
+        (isDeterministic && writesToShare(scenario)
+          ? "the time of a shared directory is the host's"
+          : undefined) ??
         (self ? selfSkipReason(scenario) : undefined),
     startGuest,
     // What a serial line has half sent is no part of a snapshot, and nobody else is at gdb or records.
-    snapshots: channel === "virtio" && !isForGdb ? new GuestSnapshots((more) => start([], more)) : undefined,
+    snapshots: channel === "virtio" && !isForGdb && !isDeterministic
+      ? new GuestSnapshots((more) => start([], more))
+      : undefined,
     signal,
   };
 }

@@ -6,8 +6,9 @@ import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import type { Accelerator, GuestChannel } from "../../../vm/qemu/qemu_arguments.ts";
 import type { Platform } from "../platform.ts";
 
-/** What decides whether a guest can be recorded. */
-interface RecordedGuest {
+/** What decides whether QEMU can count the instructions of a guest. */
+interface CountedGuest {
+  readonly isDeterministic?: boolean;
   readonly platform: Platform;
   readonly cpus: number | undefined;
   readonly accelerator: Accelerator;
@@ -15,16 +16,22 @@ interface RecordedGuest {
   readonly scenarios: readonly Scenario[];
 }
 
-/** @throws {UsageError} naming what of a guest QEMU cannot record */
-export function checkRecordable({ platform, cpus, accelerator, channel, scenarios }: RecordedGuest): void {
-  const shared = scenarios.find(writesToShare);
+/** @throws {UsageError} naming what of a guest QEMU cannot record, or do the same each time */
+export function checkRecordable(
+  { isDeterministic, platform, cpus, accelerator, channel, scenarios }: CountedGuest,
+): void {
+  // Where nothing is recorded, such a scenario is skipped.
+  const shared = isDeterministic ? undefined : scenarios.find(writesToShare);
   const why = [
     (cpus ?? FLAVOURS[platform.flavour].processors) > 1 && "a guest with more than one processor",
     accelerator === "kvm" && "a guest under KVM: say --accel tcg",
     channel === "serial" && "a kernel without virtio ports",
     shared && `a directory of the host, to which ${shared.name} writes`,
   ].find((reason) => typeof reason === "string");
-  if (why !== undefined) throw new UsageError(`option --record: QEMU cannot record ${why}`);
+  const what = isDeterministic
+    ? "--deterministic: QEMU counts no instructions of"
+    : "--record: QEMU cannot record";
+  if (why !== undefined) throw new UsageError(`option ${what} ${why}`);
 }
 
 /** Whether an image of a scenario goes to a directory that guest and host share. */

@@ -24,5 +24,12 @@ Deno.test("checkRecordable() names what QEMU cannot record", async () => {
   fails({ cpus: 2 }, "more than one processor");
   fails({ accelerator: "kvm" }, "--accel tcg");
   fails({ channel: "serial" }, "without virtio ports");
-  fails({ scenarios: [await findScenario("out_9p_position")] }, "to which out_9p_position writes");
+  const scenarios = [await findScenario("out_9p_position")];
+  fails({ scenarios }, "to which out_9p_position writes");
+  // It is skipped.
+  checkRecordable({ ...guest, scenarios, isDeterministic: true });
+  fails(
+    { isDeterministic: true, cpus: 2 },
+    "--deterministic: QEMU counts no instructions of a guest with more",
+  );
 });

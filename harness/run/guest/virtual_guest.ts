@@ -7,10 +7,12 @@ import {
   type GuestInfo,
   type GuestLink,
 } from "../../../vm/agent/agent_session.ts";
+import { Lockstep } from "../../../vm/agent/lockstep.ts";
 import { SerialLine } from "../../../vm/agent/serial_line.ts";
 import { throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
+import { GdbRemote } from "../../../vm/qemu/gdb_remote.ts";
 import { type GuestChannel, standaloneArguments } from "../../../vm/qemu/qemu_arguments.ts";
 import {
   startVirtualMachine,
@@ -30,8 +32,8 @@ const SLOW_BOOT_MS = 3000;
 /** How many times longer everything but the boot may take over a serial line: it carries some 100 KiB a second. */
 const SERIAL_SLOWDOWN = 30;
 
-/** How many times longer everything may take that is recorded; measured 1.5. */
-const RECORD_SLOWDOWN = 4;
+/** How many times longer everything may take whose instructions QEMU counts; measured 1.5. */
+const COUNTING_SLOWDOWN = 4;
 /** The same where somebody at gdb may stop the guest for hours. */
 const GDB_PATIENCE = 1e6;
 
@@ -57,7 +59,7 @@ export async function startVirtualGuest(
   { terminal, signal }: { terminal: Terminal; signal?: AbortSignal | undefined },
   machineOptions: VirtualGuestOptions,
 ): Promise<VirtualGuest> {
-  const { channel, replay } = machineOptions;
+  const { channel, replay, isDeterministic } = machineOptions;
   throwIfInterrupted(signal);
   const begin = performance.now();
   const machine = await startVirtualMachine(machineOptions);
@@ -66,7 +68,7 @@ export async function startVirtualGuest(
   machine.exited.then(() => signal?.removeEventListener("abort", end));
   if (signal?.aborted) end();
   const patience = FLAVOURS[flavour].slowdown *
-    (machineOptions.takesGdb ? GDB_PATIENCE : replay ? RECORD_SLOWDOWN : 1);
+    (isDeterministic || replay ? COUNTING_SLOWDOWN : machineOptions.takesGdb ? GDB_PATIENCE : 1);
   const bootDeadlineMs = BOOT_DEADLINE_MS * patience;
   const notice = setTimeout(() => {
     const limit = `${bootDeadlineMs / 1000} s at most`;
@@ -76,7 +78,7 @@ export async function startVirtualGuest(
   }, SLOW_BOOT_MS);
   try {
     const { info } = machineOptions;
-    const session = await AgentSession.connect(linkOf(machine, channel), {
+    const session = await AgentSession.connect(await linkOf(machine, machineOptions), {
       info,
       bootDeadlineMs,
       maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? SCENARIO_MEMORY_MIB),
@@ -88,7 +90,7 @@ export async function startVirtualGuest(
     return {
       ...{ machine, agent: session, console: machine.console, ended: machine.exited },
       terminal: machine.terminal,
-      debug: debugOf(machine),
+      debug: isDeterministic ? undefined : debugOf(machine),
       bootMilliseconds: performance.now() - begin,
       command: shellJoin(standaloneArguments(machine.argv)),
       async [Symbol.asyncDispose]() {
@@ -122,10 +124,15 @@ function maxAnswerBytes(memoryMiB: number): number {
   return (memoryMiB > SCENARIO_MEMORY_MIB ? memoryMiB : memoryMiB / 4) * 2 ** 20;
 }
 
-/** What an agent is talked to through: the guest's two ports, or two channels on its serial line. */
-function linkOf(machine: VirtualMachine, channel: GuestChannel): GuestLink {
-  if (channel === "virtio") return machine;
-  const { control, data } = new SerialLine(machine.control);
+/** What an agent is talked to through: the guest's two ports, two channels on its serial line, or its memory. */
+async function linkOf(
+  machine: VirtualMachine,
+  { channel, isDeterministic }: VirtualGuestOptions,
+): Promise<GuestLink> {
+  if (channel === "virtio" && !isDeterministic) return machine;
+  const { control, data } = isDeterministic
+    ? new Lockstep(machine, new GdbRemote(await machine.attach()))
+    : new SerialLine(machine.control);
   return {
     control,
     data,

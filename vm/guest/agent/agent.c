@@ -50,6 +50,8 @@ void start(const unsigned long *stack)
 		control = data = boot_open_serial();
 	else
 		boot_open_ports(&control, &data);
+	if (boot_is_told(stack, "CKPTEST_CHANNEL=lockstep"))
+		lockstep_start();
 	console_line("ready", 0);
 #endif
 	channel_start(control, data);

@@ -154,6 +154,14 @@ bool serial_wait(int channel, int fd, int ms);
 // Waits until the host has everything, or does not listen any more.
 void serial_drain(void);
 
+// lockstep.c: the two channels of a guest that stands still wherever it needs the host.
+void lockstep_start(void);
+bool lockstep_is_on(void);
+size_t lockstep_read(int channel, void *bytes, size_t length);
+// How much of what is to be written may go out at once, and what is done when it has.
+size_t lockstep_part(size_t length);
+void lockstep_wrote(int channel, size_t length);
+
 // boot.c: from the kernel's first jump to a guest that answers.
 #define WORK_DIRECTORY "/work"
 #define RUN_DIRECTORY "/run/ckptest"

@@ -73,6 +73,8 @@ static size_t port_read(int channel, void *bytes, size_t length)
 {
 	if (serial_is_on())
 		return serial_read(channel, bytes, length, LONGEST_WAIT_MS);
+	if (lockstep_is_on())
+		return lockstep_read(channel, bytes, length);
 	int fd = ports[channel];
 	long count = SYS(read, fd, bytes, length);
 
@@ -109,10 +111,20 @@ void port_write(int fd, const void *bytes, size_t length)
 
 static void channel_write(int channel, const void *bytes, size_t length)
 {
-	if (serial_is_on())
+	const u8 *at = bytes;
+
+	if (serial_is_on()) {
 		serial_write(channel, bytes, length);
-	else
-		port_write(ports[channel], bytes, length);
+		return;
+	}
+	while (length > 0) {
+		size_t part = lockstep_part(length);
+
+		port_write(ports[channel], at, part);
+		lockstep_wrote(channel, part);
+		at += part;
+		length -= part;
+	}
 }
 
 bool channel_pause(int fd, int ms)
