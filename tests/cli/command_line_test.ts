@@ -640,7 +640,7 @@ Deno.test("image show, tree and check end at the magic of a file that never ends
     }
   }
   await file.truncate(2 ** 43);
-  await assertMistake(["restart", "sparse.ckpt"], "sparse.ckpt has 8.0 TiB, more than the");
+  await assertMistake(["restart", "sparse.ckpt"], "sparse.ckpt has 8192.0 GiB, more than the");
   await assertMistake(["restart", "/dev/zero"], "it is no regular file");
 });
 
