@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { exists } from "@std/fs";
 import type { TargetArch } from "../../lib/abi/arch.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { buildGuestProgram } from "../../vm/initramfs/build_guest.ts";
@@ -28,8 +29,8 @@ export function waitForGdb(
 }
 
 /**
- * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and goes on
- * to the breakpoint: nothing makes the call before it goes on.
+ * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and the
+ * kernel's own gdb scripts where those were built, and goes on to the breakpoint: nothing makes the call before it goes on.
  *
  * @throws {UsageError} when there are no symbols of the kernel
  */
@@ -49,5 +50,10 @@ export async function gdbCommand(
   ];
   // No questions: the answer to each would be yes.
   const quiet = ["-q", "-iex", "set confirm off", "-iex", "set pagination off"];
-  return ["gdb", ...quiet, vmlinux, ...commands.flatMap((command) => ["-ex", command])];
+  // What CONFIG_GDB_SCRIPTS builds beside a kernel. By itself gdb loads it from directories alone that it was told to trust.
+  const scripts = `${vmlinux}-gdb.py`;
+  const isThere = await exists(scripts);
+  if (isThere) commands.unshift(`source ${scripts}`);
+  const own = isThere ? ["-iex", "set auto-load python-scripts off"] : [];
+  return ["gdb", ...quiet, ...own, vmlinux, ...commands.flatMap((command) => ["-ex", command])];
 }
