@@ -50,7 +50,7 @@ export async function gdbCommand(
   ];
   // No questions: the answer to each would be yes.
   const quiet = ["-q", "-iex", "set confirm off", "-iex", "set pagination off"];
-  // What CONFIG_GDB_SCRIPTS builds beside a kernel. By itself gdb loads it from directories alone that it was told to trust.
+  // What CONFIG_GDB_SCRIPTS builds beside a kernel. By itself gdb loads it only from directories that it trusts.
   const scripts = `${vmlinux}-gdb.py`;
   const isThere = await exists(scripts);
   if (isThere) commands.unshift(`source ${scripts}`);
