@@ -30,7 +30,7 @@ export function waitForGdb(
 
 /**
  * The command that attaches gdb to a guest whose target is stopped, with the symbols of kernel and target, and the
- * kernel's own gdb scripts where those were built, and goes on to the breakpoint: nothing makes the call before it goes on.
+ * kernel's own gdb scripts where those were built, and goes on to the breakpoint: nothing makes the call before.
  *
  * @throws {UsageError} when there are no symbols of the kernel
  */
