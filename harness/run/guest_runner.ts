@@ -21,11 +21,14 @@ import {
   startResult,
   TRUNCATED_LOG,
 } from "./scenario_result.ts";
+import { recordFailure } from "./record_failure.ts";
 import { failingSplats } from "./run_result.ts";
 
 /** How {@linkcode GuestRunner} runs scenarios. */
 export interface GuestRunnerOptions {
   readonly startGuest: () => Promise<Guest>;
+  /** How a guest is started that is recorded, for a failure that did not come again; undefined where none can be. */
+  readonly startRecorded?: ((scenario: Scenario) => (() => Promise<Guest>) | undefined) | undefined;
   readonly runScenario: (guest: Guest, scenario: Scenario) => Promise<CaseOutcome>;
   readonly onGuest?: (guest: Guest) => void;
   /** Told of each result, which holds its images and is not kept. */
@@ -164,14 +167,14 @@ export class GuestRunner implements AsyncDisposable {
   }
 
   /** Boots a guest; what its kernel says until then is a result of its own if it is a complaint. */
-  async #start(): Promise<Session | undefined> {
+  async #start(startGuest = this.#options.startGuest): Promise<Session | undefined> {
     if (this.#known.bootFailure !== undefined) return undefined;
     const losses: ScenarioResult[] = [];
     let session: Session | undefined;
     while (!session && losses.length < MAX_BOOTS) {
       let guest: Guest | undefined;
       try {
-        guest = await this.#options.startGuest();
+        guest = await startGuest();
         this.#options.onGuest?.(guest);
         const log = new LogReader(guest, this.#options.drain);
         await this.#addBoot(guest, log);
@@ -288,16 +291,28 @@ export class GuestRunner implements AsyncDisposable {
       }
     }
     if (runs === 0) return first;
-    return { ...first, reproduced: { times: failed, of: runs, sameSplat } };
+    const start = failed === 0 ? this.#options.startRecorded?.(scenario) : undefined;
+    const recorded = start && await recordFailure(first, () => this.#attemptAlone(scenario, start));
+    const recording = recorded?.recording;
+    const reproduced = {
+      times: failed + Number(recording !== undefined),
+      of: runs + (recorded?.runs ?? 0),
+      sameSplat,
+    };
+    return { ...first, reproduced, ...recording && { recording } };
   }
 
   /** Undefined when no guest boots, or the run is interrupted. */
-  async #attemptAlone(scenario: Scenario): Promise<ScenarioResult | undefined> {
+  async #attemptAlone(
+    scenario: Scenario,
+    startGuest?: () => Promise<Guest>,
+  ): Promise<ScenarioResult | undefined> {
     try {
-      const fresh = await this.#start();
+      const fresh = await this.#start(startGuest);
       if (!fresh) return undefined;
-      await using _guest = fresh.guest;
-      return await this.#attempt(fresh, scenario);
+      await using guest = fresh.guest;
+      const result = await this.#attempt(fresh, scenario);
+      return { ...result, ...guest.recording && { recording: guest.recording } };
     } catch (error) {
       if (!(error instanceof InterruptedError)) throw error;
       return undefined;

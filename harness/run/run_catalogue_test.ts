@@ -553,3 +553,30 @@ Deno.test("isClean() is false for a case without images and for an unexplained b
     false,
   );
 });
+
+Deno.test("runCatalogue() records a failure that did not come again, and keeps the recording that has it", async () => {
+  const place = await Deno.makeTempDir();
+  const guests = fakeGuests();
+  let recorded = 0;
+  const startRecorded = () => async (): Promise<Guest> => {
+    const recording = `${place}/${++recorded}`;
+    await Deno.mkdir(recording);
+    return Object.assign(await guests.start(), { recording });
+  };
+  // The first run fails, the second is the one that is made in any case, the third and fourth are recorded.
+  const flaky = (_: string, time: number) => time === 1 || time === 4 ? BAD : CLEAN;
+  const [first] = (await run(["flaky"], flaky, { startRecorded })).results;
+  assertEquals(first?.recording, `${place}/2`);
+  assertEquals(first?.reproduced, { times: 1, of: 3, sameSplat: 0 });
+  assertEquals([...Deno.readDirSync(place)].map(({ name }) => name), ["2"]);
+  // What never comes again has no recording, after three of them; what comes again at once is not recorded.
+  const [once] = (await run(["once"], (_, time) => time === 1 ? BAD : CLEAN, { startRecorded })).results;
+  assertEquals([once?.recording, once?.reproduced], [undefined, { times: 0, of: 4, sameSplat: 0 }]);
+  assertEquals((await run(["always"], () => BAD, { startRecorded })).results[0]?.recording, undefined);
+  // QEMU cannot play more again.
+  const image = new Uint8Array(300 << 10);
+  const large = { ...BAD, stops: [{ ...CLEAN.stops[0]!, image }] };
+  const [big] = (await run(["big"], (_, time) => time === 1 ? large : CLEAN, { startRecorded })).results;
+  assertEquals([big?.reproduced?.of, recorded, guests.open], [1, 5, 0]);
+  await Deno.remove(place, { recursive: true });
+});

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 
+import { join } from "@std/path";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { ExpectedError } from "../../vm/host/errors.ts";
 import type { Guest } from "./guest/guest.ts";
+import { writesToShare } from "./guest/recordable.ts";
 import { finalLeakCheck } from "../check/leaks/page_leaks.ts";
 import type { PreparedGuest } from "./guest/prepare_guest.ts";
 import { type CatalogueOptions, runCatalogue } from "./run_catalogue.ts";
@@ -20,7 +22,9 @@ interface PlatformRunOptions
 }
 
 /** What is told of a run. */
-export type RunObserver = Pick<RunReport, "guest" | "starting" | "result" | "note">;
+export type RunObserver =
+  & Pick<RunReport, "guest" | "starting" | "result" | "note">
+  & Partial<Pick<RunReport, "directory">>;
 
 /** Runs scenarios on one prepared kernel and reports each. */
 export async function runPlatform(
@@ -31,6 +35,8 @@ export async function runPlatform(
 ): Promise<void> {
   await using snapshots = isolate ? prepared.snapshots : undefined;
   const startGuest = snapshots ? () => snapshots.start() : prepared.startGuest;
+  const { startRecorded } = prepared;
+  const { directory } = report;
   const { name, flavour } = prepared.platform;
   const allowlist = await readSplatAllowlist();
   const { vmlinux, patch } = prepared.build ?? {};
@@ -42,6 +48,10 @@ export async function runPlatform(
   };
   await runCatalogue(scenarios, {
     startGuest: atGuestEnd ? beforeGuestEnds(startGuest, atGuestEnd) : startGuest,
+    startRecorded: (scenario) =>
+      startRecorded && directory !== undefined && !writesToShare(scenario)
+        ? () => startRecorded(join(directory, "recordings"))
+        : undefined,
     runScenario: scenarioRunner(prepared, options),
     skipReason: prepared.skipReason,
     ...{ repeat, slots, times, limit, isolate },

@@ -60,6 +60,7 @@ export async function runPlatforms(
 
 function reportInTurn(report: RunReport, { do: inTurn }: Turn): RunObserver {
   return {
+    directory: report.directory,
     guest: (guest) => report.guest(guest),
     starting: (...args) => report.starting(...args),
     note: (line) => inTurn(() => report.note(line)),

@@ -198,6 +198,7 @@ export class RunReport {
     for (const line of failureLines(record)) print(`      ${line}`);
     print(`      reproduce: ${reproduce}`);
     const hasSplat = failingSplats(result).length > 0;
+    if (result.recording) print(`      recorded:  ckptest replay ${result.recording}`);
     print(`      kept in:   ${directory}${hasSplat ? " (kernel.log is the whole log)" : ""}`);
   }
 
@@ -356,7 +357,8 @@ function isCounted({ phase, status }: ScenarioRecord): boolean {
 
 /** What is kept of a scenario's result, but for what only the report knows. */
 function scenarioRecord(
-  { outcome, kernelLog: _log, guestCommand: _command, fault: _fault, ...kept }: ScenarioResult,
+  { outcome, kernelLog: _log, guestCommand: _command, fault: _fault, recording: _recording, ...kept }:
+    ScenarioResult,
 ): Omit<ScenarioRecord, "platform" | "reproduce" | "files"> {
   return {
     ...kept,

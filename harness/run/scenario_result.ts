@@ -14,6 +14,8 @@ export interface ScenarioResult extends
   /** The kernel log from the scenario's start to its end. */
   readonly kernelLog: string;
   readonly guestCommand: string;
+  /** Directory of a recording of the failure. */
+  readonly recording?: string;
   readonly fault?: HarnessFault;
 }
 

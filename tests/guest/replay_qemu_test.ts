@@ -2,6 +2,13 @@
 /** A guest that is recorded and played again: the same console, answers and images each time. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { mismatch } from "../../lib/image/finding.ts";
+import { findScenario } from "../../harness/run/catalogue.ts";
+import { prepareGuest } from "../../harness/run/guest/prepare_guest.ts";
+import { PLATFORMS } from "../../harness/run/platform.ts";
+import { runPlatform } from "../../harness/run/run_platform.ts";
+import type { ScenarioResult } from "../../harness/run/scenario_result.ts";
+import { Terminal } from "../../harness/report/terminal.ts";
 import { findTool } from "../../vm/host/find_tool.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -54,6 +61,31 @@ Deno.test("a recorded guest is played again to the byte, with and without gdb", 
     assertEquals(none.code, 4, none.stdout);
     assertStringIncludes(none.stderr, "QEMU ended with exit status 1");
   });
+  await Deno.remove(place, { recursive: true });
+});
+
+Deno.test("a failure that did not come again is recorded when it does", async () => {
+  const place = await Deno.makeTempDir({ prefix: "ckptest-replay-" });
+  const platform = PLATFORMS.find(({ name }) => name === "x86_64")!;
+  const scenario = await findScenario("ldt_one");
+  const request = { terminal: new Terminal(), accelerator: "tcg", scenarios: [scenario] } as const;
+  const prepared = await prepareGuest(platform, request);
+  const finding = mismatch("E_FLAKY", { path: "x", message: "wrong now and then" });
+  let checks = 0;
+  const results: ScenarioResult[] = [];
+  await runPlatform(prepared, [scenario], {
+    directory: place,
+    ...{ guest: () => {}, starting: () => {}, note: () => {} },
+    result: (_, result) => void results.push(result),
+  }, {
+    secondCheck: () => () => Promise.resolve({ findings: [1, 4].includes(++checks) ? [finding] : [] }),
+  });
+  const [{ recording, reproduced } = {}] = results;
+  assertEquals(reproduced, { times: 1, of: 3, sameSplat: 0 });
+  assertEquals(recording, `${place}/recordings/1`);
+  const played = await ckptest("replay", recording!);
+  assertEquals(played.code, 0, played.stderr);
+  assertMatch(played.stdout, /ckptest: end of ldt_one \(\d\)$/m);
   await Deno.remove(place, { recursive: true });
 });
 

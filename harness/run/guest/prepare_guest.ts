@@ -20,7 +20,7 @@ import { guestPrograms } from "./guest_programs.ts";
 import { buildKernelFor, kernelText } from "./platform_kernel.ts";
 import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
-import { writesToShare } from "./recordable.ts";
+import { uncountedReason, writesToShare } from "./recordable.ts";
 import { scenarioFiles } from "./scenario_files.ts";
 import { modelSeries } from "./user_kernel.ts";
 import { SCENARIO_MEMORY_MIB, startVirtualGuest, type VirtualGuestOptions } from "./virtual_guest.ts";
@@ -61,6 +61,8 @@ export interface PreparedGuest {
   readonly skipReason: (scenario: Scenario) => string | undefined;
   /** @param append kernel parameters of this guest, beside those of all */
   readonly startGuest: (append?: readonly string[]) => Promise<Guest>;
+  /** Starts one that is recorded, in a directory below that one; undefined where QEMU cannot. */
+  readonly startRecorded?: ((parent: string) => Promise<Guest>) | undefined;
   /** Fresh guests sooner than by `startGuest`, where they can be had; to be disposed of. */
   readonly snapshots: GuestSnapshots | undefined;
   /** Ends every guest. */
@@ -102,9 +104,13 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
   const memory = (filesOf.size > 0 || hostFiles ? MEMORY_FOR_PROGRAMS : SCENARIO_MEMORY_MIB << 20) +
     (FLAVOURS[platform.flavour].needsMoreMemory ? MORE_MEMORY : 0);
   const { isDeterministic = false } = request;
-  const isForGdb = request.takesGdb === true || request.record !== undefined;
   const vmlinux = build?.vmlinux ?? user?.vmlinux;
-  const start = async (append: readonly string[], more: Partial<VirtualGuestOptions>) => {
+  const start = async (
+    append: readonly string[],
+    more: Partial<VirtualGuestOptions>,
+    record: string | undefined = request.record,
+  ) => {
+    const isForGdb = request.takesGdb === true || record !== undefined;
     const machine = {
       accelerator,
       kernel,
@@ -128,14 +134,20 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
     } as const;
-    const replay = request.record &&
-      await beginRecording(request.record, { ...machine, target: platform.target });
+    const replay = record && await beginRecording(record, { ...machine, target: platform.target });
     return await startVirtualGuest(platform, { terminal, signal }, {
       ...{ ...more, ...machine },
       ...replay && { replay },
     });
   };
-  const startGuest = (append: readonly string[] = []) => start(append, {});
+  const startGuest = async (append: readonly string[] = []) => {
+    const guest = await start(append, {});
+    const { recording } = guest;
+    if (recording) guest.ended.then(() => terminal.note(`recorded: ckptest replay ${recording}`));
+    return guest;
+  };
+  const isPlain = !request.takesGdb && !isDeterministic && request.record === undefined;
+  const isCounted = uncountedReason({ platform, cpus: request.cpus, accelerator, channel }) === undefined;
   const targetOf = (numbers: SyscallNumbers) => ({
     ...plan.target,
     series: platform.series,
@@ -177,10 +189,9 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
           : undefined) ??
         (self ? selfSkipReason(scenario) : undefined),
     startGuest,
+    startRecorded: isPlain && isCounted ? (parent) => start([], {}, parent) : undefined,
     // What a serial line has half sent is no part of a snapshot, and nobody else is at gdb or records.
-    snapshots: channel === "virtio" && !isForGdb && !isDeterministic
-      ? new GuestSnapshots((more) => start([], more))
-      : undefined,
+    snapshots: channel === "virtio" && isPlain ? new GuestSnapshots((more) => start([], more)) : undefined,
     signal,
   };
 }

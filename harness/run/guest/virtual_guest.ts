@@ -90,6 +90,7 @@ export async function startVirtualGuest(
     return {
       ...{ machine, agent: session, console: machine.console, ended: machine.exited },
       terminal: machine.terminal,
+      recording: replay?.directory,
       debug: isDeterministic ? undefined : debugOf(machine),
       bootMilliseconds: performance.now() - begin,
       command: shellJoin(standaloneArguments(machine.argv)),
@@ -97,7 +98,6 @@ export async function startVirtualGuest(
         await machine.close();
         if (replay === undefined) return;
         await Deno.writeTextFile(join(replay.directory, "console.log"), machine.console.text());
-        terminal.note(`recorded: ckptest replay ${replay.directory}`);
       },
     };
   } catch (error) {
