@@ -118,7 +118,7 @@ export function storeKernel(options: StoreOptions): Promise<StoredKernel> {
 const BOOT_FILE = "vmlinux.stripped";
 
 /** Directories of the kernel that hold files of ours. */
-const OWN_DIRECTORIES = ["checkpoint", "arch/x86/mm"];
+const OWN_DIRECTORIES = ["checkpoint", "arch/x86/mm", "arch/x86/kernel/fpu"];
 
 /** Copies the `.gcno` files that belong to our own sources. */
 async function copyCoverageNotes(buildDir: string, to: string): Promise<void> {

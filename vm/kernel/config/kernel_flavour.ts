@@ -63,8 +63,11 @@ export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: 
   return ["base", arch, ...own, series, ...[arch, ...own].map((name) => `${series}-${name}`)];
 }
 
-/** Files whose lines the `fault` flavour counts, by the name of their object without `.o`. */
-const COUNTED_OBJECTS: readonly string[] = ["sys", "checkpoint", "ckpt_mem"];
+/** Files whose lines the `fault` flavour counts, ours all, by the name of their object without `.o`. */
+const COUNTED_OBJECTS: readonly string[] = [
+  ...["sys", "checkpoint", "ckpt_mem"],
+  ...["", "_sys", "_mm", "_vma", "_file", "_commit", "_regs"].map((part) => `restart${part}`),
+];
 
 const LONG_VERSION = "1-as-long-as-utsname-has-room-for-the-version-of-a-kernel-and-then-some";
 
