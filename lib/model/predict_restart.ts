@@ -4,17 +4,9 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 import { DEFAULT_SERIES, isOlder } from "../abi/series.ts";
 import { VM, vmFlagTable } from "../abi/vm_flags.ts";
 import type { Problem } from "./call.ts";
+import { imageChange, type ImageChangeName } from "./image_changes.ts";
 import { checkExpectation, type StopPrediction } from "./predict_stop.ts";
-import {
-  type Capability,
-  FATES,
-  type Flip,
-  FLIPS,
-  type RestartSpec,
-  SOURCES,
-  STAGES,
-  TRAITS,
-} from "./restart.ts";
+import { type Capability, FATES, type RestartSpec, SOURCES, STAGES, TRAITS } from "./restart.ts";
 import { hasBreakpoints, restartRefusal } from "./restarted_prediction.ts";
 import type { ModelState } from "./state/model_state.ts";
 
@@ -26,6 +18,8 @@ interface RestartSituation {
   readonly hasDenyWrite: boolean;
   /** Why an image like this is refused whoever asks. */
   readonly always: Problem | undefined;
+  readonly hasLdt: boolean;
+  readonly hasTls: boolean;
 }
 
 /** An area of the image. */
@@ -45,29 +39,33 @@ type Late = readonly [stage: keyof typeof STAGES, ...Problem];
  *
  * @throws {SyntaxError} where the model cannot tell
  */
-function restartProblem(spec: RestartSpec, situation: RestartSituation): Problem | undefined {
-  const { caller = {}, image: { flip } = {} } = spec;
-  if ((flip !== undefined && isWide(FLIPS[flip])) || caller.entry) {
-    if (!situation.is64) throw new SyntaxError("what is described needs a kernel of 64 bits");
+function restartProblem(
+  spec: RestartSpec,
+  situation: RestartSituation,
+  change: ImageChangeName | undefined,
+): Problem | undefined {
+  const { is64, hasLdt, hasTls } = situation;
+  const needs = change && imageChange(change).needs;
+  if (!is64 && (needs === "64 bits" || spec.caller?.entry || (spec.caller?.flags ?? 0) >= 2 ** 32)) {
+    throw new SyntaxError("what is described needs a kernel of 64 bits");
   }
-  return earlyProblem(spec) ?? lateProblem(spec, situation);
-}
-
-function isWide(flip: Flip): boolean {
-  return flip.is64 === true;
+  if ((needs === "ldt" && !hasLdt) || (needs === "tls" && !hasTls)) {
+    throw new SyntaxError(`"${change}" needs a target with an entry of its ${needs.toUpperCase()}`);
+  }
+  return earlyProblem(spec) ?? lateProblem(spec, situation, change);
 }
 
 function earlyProblem({ from = {}, caller = {}, settings = {} }: RestartSpec): Problem | undefined {
   const RESTART_STOPPED = 1;
   const { kind = "file", flags = [] } = from;
-  if (((caller.flags ?? 0) & ~RESTART_STOPPED) !== 0) return ["EINVAL", "a flag is unknown"];
+  if (![0, RESTART_STOPPED].includes(caller.flags ?? 0)) return ["EINVAL", "a flag is unknown"];
   if (flags.includes("O_WRONLY") || flags.includes("O_PATH")) return ["EBADF", "not open for reading"];
   const source = SOURCES[kind];
   if (source) return source;
   const may = settings.restart_unprivileged === 1 || mayUse(caller, "CAP_CHECKPOINT_RESTORE") ||
     mayUse(caller, "CAP_SYS_ADMIN");
   if (!may) return ["EPERM", "the caller has not the right"];
-  if ((caller.pid ?? 0) !== 0) return ["ESRCH", "the pid is not the caller's"];
+  if (caller.pid !== "own" && (caller.pid ?? 0) !== 0) return ["ESRCH", "the pid is not the caller's"];
   const { has = [] } = caller;
   const trait = keysOf(TRAITS).find((one) => has.includes(one) && TRAITS[one] !== undefined);
   if (trait) return TRAITS[trait];
@@ -83,10 +81,14 @@ function mayUse(
 }
 
 /** Where two things are wrong about one record the model does not know which mapping comes first. */
-function lateProblem(spec: RestartSpec, situation: RestartSituation): Problem | undefined {
+function lateProblem(
+  spec: RestartSpec,
+  situation: RestartSituation,
+  change: ImageChangeName | undefined,
+): Problem | undefined {
   const problems = [
     ...readingProblems(spec),
-    ...imageProblems(spec, situation),
+    ...imageProblems(spec, situation, change),
     ...limitProblems(spec, situation),
   ].sort(([a], [b]) => STAGES[a] - STAGES[b]);
   const [first, second] = problems;
@@ -111,13 +113,15 @@ function readingProblems({ from: { kind, flags = [] } = {}, caller = {}, image =
   return [["START", signal === "SIGKILL" ? signal : "EINTR", why]];
 }
 
-function imageProblems(spec: RestartSpec, { areas, hasDenyWrite, always }: RestartSituation): Late[] {
-  const { image: { flip, name } = {}, mapped, caller = {} } = spec;
+function imageProblems(
+  spec: RestartSpec,
+  { areas, hasDenyWrite, always }: RestartSituation,
+  change: ImageChangeName | undefined,
+): Late[] {
+  const { image: { name } = {}, mapped, caller = {} } = spec;
   const problems: Late[] = always ? [[always[0] === "EINVAL" ? "CPU" : "VMA", ...always]] : [];
-  if (flip !== undefined) {
-    const record = flip.split(".")[0] as keyof typeof STAGES;
-    problems.push([record, ...FLIPS[flip].problem]);
-  }
+  const changed = change && imageChange(change).problem;
+  if (changed) problems.push([change.split(/[. ]/)[0] as keyof typeof STAGES, ...changed]);
   const mapping = (file: string): RestartArea[] => {
     const found = areas.filter((area) => area.file === file);
     if (found.length === 0) throw new SyntaxError(`no area maps the file "${file}"`);
@@ -171,8 +175,8 @@ function limitProblems({ caller = {}, settings = {} }: RestartSpec, { areas }: R
   }
   const FEWEST_MAPPINGS = 4;
   const { max_map_count: maps, mmap_min_addr: lowest = 0 } = settings;
-  if (maps !== undefined) {
-    if (maps + 1 >= FEWEST_MAPPINGS) {
+  if (maps !== undefined && maps !== "just enough") {
+    if (maps !== "too few" && maps + 1 >= FEWEST_MAPPINGS) {
       throw new SyntaxError(`"max_map_count" below ${FEWEST_MAPPINGS - 1} is sure to be too small`);
     }
     problems.push(["MM", "ENOMEM", "the image has more mappings than a process may have"]);
@@ -190,13 +194,8 @@ function limitProblems({ caller = {}, settings = {} }: RestartSpec, { areas }: R
 /** How a described restart is made, and how it must end. */
 export interface RestartPlan {
   readonly spec: RestartSpec;
-  /** The bits to flip in the image. */
-  readonly flip: {
-    readonly record: string;
-    readonly field: string;
-    readonly byte: number;
-    readonly bits: number;
-  } | undefined;
+  /** What is changed about the image: one at a time, nothing in the first of several calls where there is none. */
+  readonly changes: readonly (ImageChangeName | undefined)[];
   /** The path of the file that `mapped` is about, or of the one with another name. */
   readonly path: string | undefined;
   readonly outcome: { readonly name: string; readonly why: string };
@@ -216,7 +215,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   if (hasBreakpoints(prediction, wordSize)) throw new SyntaxError("breakpoints are gone in another process");
   const refusal = restartRefusal(prediction, vmFlagTable(series, wordSize));
   const fileOf = (path: string | undefined) => [...state.files].find(([, file]) => file.path === path)?.[0];
-  const [name, why] = restartProblem(spec, {
+  const situation: RestartSituation = {
     areas: prediction.areas.map(({ start, end, flags, path }) => ({
       file: fileOf(path),
       bytes: (end - start) * PAGE_SIZE,
@@ -228,21 +227,37 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
     is64: wordSize === 8,
     hasDenyWrite: isOlder(series, "5.15"),
     always: refusal && [refusal.name, refusal.why],
-  }) ?? ["ok", ""];
-  const outcome = { name, why };
-  checkExpectation(spec.expect, outcome);
+    hasLdt: prediction.ldt.length > 0,
+    hasTls: prediction.tls.some((byte) => byte !== 0),
+  };
+  const changes = [spec.image?.change].flat();
+  const outcomes = changes.map((change) => {
+    const [name, why] = restartProblem(spec, situation, change) ?? ["ok", ""];
+    return { name, why };
+  });
+  for (const each of outcomes) checkExpectation(spec.expect, each);
+  const outcome = outcomes[0]!;
+  const { name } = outcome;
+  if (changes.length > 1 && name === "ok") {
+    throw new SyntaxError("of several changes each must be refused: the target has one place");
+  }
+  if (name === "ok" && spec.caller?.pidNamespace) {
+    throw new SyntaxError("the first process of a pid namespace cannot stop itself: it can only be refused");
+  }
   if (spec.stays && (name !== "ok" || spec.generations !== undefined || spec.caller?.flags === 1)) {
     throw new SyntaxError(`"stays" is for a process that is restored, once, and does not stop by itself`);
   }
-  const { image = {}, mapped, generations = 1, caller: { uid, gid } = {} } = spec;
+  const { image = {}, mapped, generations = 1, caller } = spec;
+  const { uid, gid } = caller ?? {};
+  if (spec.times !== undefined && name === "ok") {
+    throw new SyntaxError(`"times" are of a caller that is refused`);
+  }
   if (generations > 1 && name !== "ok") {
     throw new SyntaxError(`"generations" are of a process that is restored`);
   }
   if (name === "ok" && uid !== undefined) {
     state.credentials = { uid, gid: gid ?? state.credentials.gid, dumpable: false };
   }
-  const [record = "", field = ""] = image.flip?.split(".") ?? [];
-  const flip = image.flip && { record, field, byte: FLIPS[image.flip].byte, bits: FLIPS[image.flip].bits };
   const file = mapped?.file ?? image.name?.file;
-  return { spec, flip, path: file === undefined ? undefined : state.namedFile(file).path, outcome };
+  return { spec, changes, path: file === undefined ? undefined : state.namedFile(file).path, outcome };
 }

@@ -24,7 +24,7 @@ function predicted(restart: RestartSpec, steps?: Step[]): string {
 
 Deno.test("the first refusal of restart(2) counts, in the order of the man page", () => {
   const caller = { flags: 2, uid: 5, pid: 1, has: ["thread"] } as const;
-  const image = { flip: "HEAD.magic" } as const;
+  const image = { change: "HEAD.magic" } as const;
   const known = { ...caller, flags: 1 };
   const root = { ...known, uid: 0 };
   const cases: [RestartSpec, string][] = [
@@ -37,8 +37,8 @@ Deno.test("the first refusal of restart(2) counts, in the order of the man page"
     [{ image: { ...image, cut: 4 } }, "EPIPE"],
     [{ image, settings: { max_map_count: 1 } }, "EINVAL"],
     [{ settings: { max_map_count: 1 }, mapped: { file: "f", becomes: "gone" } }, "ENOMEM"],
-    [{ image: { flip: "TAIL.magic" }, mapped: { file: "f", becomes: "gone" } }, "ENOENT"],
-    [{ image: { flip: "TAIL.magic" }, caller: { program: "opened" } }, "EINVAL"],
+    [{ image: { change: "TAIL.magic" }, mapped: { file: "f", becomes: "gone" } }, "ENOENT"],
+    [{ image: { change: "TAIL.magic" }, caller: { program: "opened" } }, "EINVAL"],
     [{ caller: { program: "opened" } }, "EACCES"],
     [{}, "ok"],
   ];

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: MIT
 import * as v from "valibot";
-import { described, integer, keysOf, object, oneOf, optional, text, wordSet } from "../schema.ts";
+import {
+  described,
+  either,
+  integer,
+  keysOf,
+  list,
+  object,
+  oneOf,
+  optional,
+  text,
+  wordSet,
+} from "../schema.ts";
 import type { Problem } from "./call.ts";
 import { FILE_NAME, ID, OUTCOME } from "./fields.ts";
+import { IMAGE_CHANGES } from "./image_changes.ts";
 
 const BYTES = integer(0, 2 ** 40);
 const MAX_CUT = 2 ** 14;
@@ -32,62 +44,12 @@ export const STAGES = {
   VMA: 5,
   PGARR: 6,
   MM_CONTEXT: 7,
-  CPU: 8,
-  X86_FSGSBASE: 9,
-  TAIL: 10,
-  COMMIT: 11,
+  THREAD: 8,
+  CPU: 9,
+  X86_FSGSBASE: 10,
+  TAIL: 11,
+  COMMIT: 12,
 } as const;
-
-/** Bits of the first record of a name that are flipped, and what comes of it. */
-export interface Flip {
-  readonly byte: number;
-  readonly bits: number;
-  readonly problem: Problem;
-  /** Set where only a kernel of 64 bits can tell. */
-  readonly is64?: true;
-}
-
-export const FLIPS = {
-  "HEAD.magic": { byte: 0, bits: 0xff, problem: ["EINVAL", "it is no image"] },
-  "HEAD.rev": { byte: 0, bits: 0xff, problem: ["EINVAL", "it is of another version of the format"] },
-  "HEAD.minor": { byte: 0, bits: 1, problem: ["ENOEXEC", "another kernel wrote it"] },
-  "HEAD.release": { byte: 0, bits: 1, problem: ["ENOEXEC", "another kernel wrote it"] },
-  "HEAD_ARCH.xstate_size": { byte: 0, bits: 0x40, problem: ["ENOEXEC", "it is of another CPU"] },
-  "TASK.exit_state": { byte: 0, bits: 1, problem: ["EINVAL", "it is of a process that has ended"] },
-  "MM.map_count": {
-    byte: 3,
-    bits: 0x40,
-    problem: ["ENOMEM", "it has more mappings than a process may have"],
-  },
-  "MM.brk": { byte: 7, bits: 0x40, problem: ["EINVAL", "the break is no address of a program"] },
-  "VMA.vm_flags": { byte: 1, bits: 0x04, problem: ["EOPNOTSUPP", "a mapping is of device memory"] },
-  "VMA.vm_page_prot": { byte: 0, bits: 2, problem: ["ENOEXEC", "pages are not protected as here"] },
-  "VMA.vm_pgoff": {
-    byte: 6,
-    bits: 8,
-    problem: ["EOVERFLOW", "an offset in a file is too large"],
-    is64: true,
-  },
-  "VMA.vm_end": { byte: 7, bits: 0x80, problem: ["EINVAL", "a mapping ends where no program has memory"] },
-  "PGARR.nr_pages": { byte: 2, bits: 1, problem: ["EINVAL", "a chunk has more pages than chunks have"] },
-  "MM_CONTEXT.nldt": {
-    byte: 1,
-    bits: 0x40,
-    problem: ["EINVAL", "the LDT has more entries than there can be"],
-  },
-  "CPU.ds": { byte: 0, bits: 0x10, problem: ["EINVAL", "a selector is the kernel's"] },
-  "CPU.used_math": { byte: 0, bits: 1, problem: ["EINVAL", "there is no FPU state"] },
-  "X86_FSGSBASE.fsbase": {
-    ...{ byte: 7, bits: 0x80, is64: true },
-    problem: ["EINVAL", "the base of fs is no address"],
-  },
-  "CPU.flags": { byte: 1, bits: 0x30, problem: ["EINVAL", "no program may do input and output"] },
-  "CPU.cs": {
-    ...{ byte: 0, bits: 0x10, is64: true },
-    problem: ["ENOEXEC", "it is of another kind of program than the caller"],
-  },
-  "TAIL.magic": { byte: 0, bits: 0xff, problem: ["EINVAL", "it does not end as an image does"] },
-} as const satisfies Readonly<Record<string, Flip>>;
 
 /** What becomes of the name of a mapped file before the call, and what that leads to. */
 export const FATES = {
@@ -112,6 +74,10 @@ export const TRAITS = {
   vfork: undefined,
   seccomp: undefined,
   handler: undefined,
+  ignored: undefined,
+  stack: undefined,
+  timer: undefined,
+  small: undefined,
   ldt: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
@@ -129,12 +95,17 @@ const CALLER = object({
   gid: optional(ID, "Group id of the caller."),
   capabilities: optional(wordSet(keysOf(CAPABILITIES)), "Those that it has, in place of its user's."),
   userNamespace: optional(v.literal(true, "true"), "It is in a user namespace of its own, and root there."),
-  flags: optional(integer(0, 0x7fff_ffff), "The third argument; 1: RESTART_STOPPED."),
-  pid: optional(integer(-(2 ** 31), 2 ** 31 - 1), "The first argument; 0 by default, the caller."),
+  pidNamespace: optional(v.literal(true, "true"), "It is the first process of a pid namespace."),
+  flags: optional(integer(0, 2 ** 52), "The third argument; 1: RESTART_STOPPED."),
+  pid: optional(
+    either("a pid, or own", integer(-(2 ** 31), 2 ** 31 - 1), v.literal("own")),
+    "The first argument; 0 by default, the caller, who may also say its own.",
+  ),
   has: optional(
     wordSet(keysOf(TRAITS)),
     "What it has: another thread; somebody who shares its signal handlers, memory or open files; a child; a parent " +
-      "that waits in vfork(2); a seccomp filter; a signal handler; a segment of its LDT in a register.",
+      "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
+      "whose signal is blocked; no huge pages; a segment of its LDT in a register.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(
@@ -147,8 +118,8 @@ const CALLER = object({
     "What comes while it waits; it has a handler for SIGALRM.",
   ),
   program: optional(
-    oneOf(["opened", "not executable"]),
-    "The caller runs a copy of the target's program, which somebody has open for writing, or nobody may execute.",
+    oneOf(["copied", "opened", "not executable"]),
+    "The caller runs a copy of the target's program; somebody has that open for writing, or nobody may execute it.",
   ),
 });
 
@@ -167,7 +138,14 @@ const RESTART = object({
   image: optional(
     object({
       cut: optional(integer(0, MAX_CUT), "It ends after so many bytes; less than any image has."),
-      flip: optional(oneOf(keysOf(FLIPS)), "A field of which bits are flipped."),
+      change: optional(
+        either(
+          "a change, or a list of changes",
+          oneOf(keysOf(IMAGE_CHANGES)),
+          list(oneOf(keysOf(IMAGE_CHANGES)), 2),
+        ),
+        "What is changed about a record; of several, one at a time, each of which ends as is expected.",
+      ),
       name: optional(
         object({ file: FILE_NAME, is: text(/^[^\0]+$/, "a name") }),
         "Another name of a mapped file.",
@@ -179,12 +157,20 @@ const RESTART = object({
   settings: optional(
     object({
       restart_unprivileged: optional(v.literal(1, "1"), "Anybody may restart."),
-      max_map_count: optional(integer(1, 2 ** 20)),
+      max_map_count: optional(
+        either(
+          `a number, "just enough" or "too few"`,
+          integer(1, 2 ** 20),
+          oneOf(["just enough", "too few"]),
+        ),
+        `"just enough" is as many as the image has, and "too few" one less.`,
+      ),
       mmap_min_addr: optional(integer(0, 2 ** 31)),
     }),
     "Parameters of the kernel at the time of the call.",
   ),
   stays: optional(oneOf(["traced"]), "The process stays in its tracer's stop, at the end of the call."),
+  times: optional(integer(2, 1000), "The caller is refused so many times, and nothing is lost by it."),
   generations: optional(
     integer(1, 20),
     "So many times in a row, each time from the image of the last process.",

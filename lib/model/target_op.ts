@@ -45,6 +45,7 @@ export type TargetOp =
   | { op: "syscall32"; nr: number; args: readonly OpArgument[]; keep?: number }
   | { op: "auxv"; type: number; plus?: bigint; keep?: number }
   | { op: "exec" }
+  | { op: "vdso" }
   | { op: "switch"; times: number };
 
 /**

@@ -14,13 +14,15 @@ import { BUSY, type Busy } from "./target_op.ts";
 import { VM } from "../abi/vm_flags.ts";
 
 /**
- * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by SIGSTOP; by a
+ * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by its own
+ * SIGSTOP, or one that comes while it sleeps in a call; by a
  * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, the same while it has not waited for it, or one
  * instruction later; by the cgroup v2 freezer, which also freezes what a signal has stopped. TASK_TRACED had
  * TASK_WAKEKILL in it until 5.18; TASK_FREEZABLE is of 6.1.
  */
 const TASK_STATES = {
   "signal": { "5.10": 0x104, "since": 0x104 },
+  "signal in a call": { "5.10": 0x104, "since": 0x104 },
   "seize": { "5.10": 0x108, "since": 0x8 },
   "attach": { "5.10": 0x108, "since": 0x8 },
   "unread": { "5.10": 0x108, "since": 0x8 },
@@ -58,7 +60,7 @@ const POKE = object({
 });
 
 /** Registers that a tracer may set. */
-const SET_REGISTERS = ["flags", "fs"] as const;
+const SET_REGISTERS = ["flags", "fs", "ax"] as const;
 
 /** The keys of a stop that say what tracers do, and what stops the target. */
 export const TRACER_FIELDS = {
@@ -119,6 +121,11 @@ export function applyTracer(state: ModelState, spec: TracerSpec): TracerWork {
   }
   const debug = (spec.debug ?? []).map((setting, i) => applyDebug(state, setting, `"debug" ${i + 1}`));
   if (stoppedBy === "singlestep") state.debug.step();
+  if (stoppedBy === "signal in a call" && state.registers) {
+    throw new SyntaxError(
+      `"registers" are set for a stop of the target's own: found "stoppedBy": "${stoppedBy}"`,
+    );
+  }
   const pokes = (spec.poke ?? []).map((poke, i) => applyPoke(state, poke, `"poke" ${i + 1}`));
   return {
     debug,

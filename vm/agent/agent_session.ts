@@ -74,7 +74,10 @@ const IMAGE_PATH = "/run/ckptest/image";
 const RESTART_NR = 391;
 const PTRACE_POKEUSER = 6;
 /** Offsets in struct user by word size. */
-const USER_OFFSETS = { 8: { debug: 848, flags: 144, fs: 200 }, 4: { debug: 252, flags: 56, fs: 36 } };
+const USER_OFFSETS = {
+  8: { debug: 848, flags: 144, fs: 200, ax: 80 },
+  4: { debug: 252, flags: 56, fs: 36, ax: 24 },
+};
 
 /**
  * The talk with the agent of one guest: a method for each of its commands, and for what is done with the system
@@ -214,8 +217,8 @@ export class AgentSession extends GuestCalls {
     return this.#ask("detach", [["pid", pid]], () => {});
   }
 
-  /** Sets a debug register (0 to 7), flags or fs of a process, and nothing else. The errno of a refusal, or 0. */
-  async setRegister(pid: number, register: number | "flags" | "fs", value: bigint): Promise<number> {
+  /** Sets a debug register (0 to 7), or one of a name, of a process, and nothing else. The errno of a refusal, or 0. */
+  async setRegister(pid: number, register: number | "flags" | "fs" | "ax", value: bigint): Promise<number> {
     const { wordSize } = this.info;
     const { debug, ...others } = USER_OFFSETS[wordSize];
     const offset = typeof register === "string" ? others[register] : debug + register * wordSize;

@@ -267,8 +267,15 @@ Deno.test("AgentSession.restart() and restarts() say which image, and read what 
   await withSession(async (session, agent) => {
     const restarted = session.restart({ pid: 9, image: "/run/i", how: "pipe" });
     assertEquals(await agent.hear(), "restart nr=391 path=/target pid=9 image=/run/i how=pipe");
-    agent.say("ok pid=10 result=-8 changed=0 stdout=/o stderr=/e");
-    assertEquals(await restarted, { pid: 10, result: -8n, changed: 0, stdout: "/o", stderr: "/e" });
+    agent.say("ok pid=10 result=-8 changed=0 position=7 stdout=/o stderr=/e");
+    assertEquals(await restarted, {
+      pid: 10,
+      result: -8n,
+      changed: 0,
+      position: 7n,
+      stdout: "/o",
+      stderr: "/e",
+    });
 
     const tries = session.restarts("/run/i", [
       { offset: 5, mask: 0x80, how: "file" },

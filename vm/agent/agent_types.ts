@@ -211,9 +211,13 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
 
 /**
  * What the agent says of it; `result` is 0 where the process is the one of the image now, a negative errno, or, where
- * it died, what {@linkcode RESTART_DIED} says; `changed` is 1 where it was refused and is not as it was.
+ * it died, what {@linkcode RESTART_DIED} says; `changed` is 1 where it was refused and is not as it was; `position` is
+ * that of the image's file, or negative where it has none.
  */
-export const RESTARTED = { ...STARTED, result: "bigint", changed: "number" } as const satisfies FieldSpec;
+export const RESTARTED = {
+  ...STARTED,
+  ...{ result: "bigint", changed: "number", position: "bigint" },
+} as const satisfies FieldSpec;
 
 /**
  * From what somebody tries to restart, and what others do meanwhile: signals come, the caller is killed, the file

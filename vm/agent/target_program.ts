@@ -49,6 +49,7 @@ const FORMATS: { readonly [Name in TargetOp["op"]]: OpFormat<Name> } = {
   syscall32: [19, true, callArguments],
   auxv: [20, true, (op) => [BigInt(op.type), op.plus ?? 0n]],
   exec: [21, true, () => []],
+  vdso: [22, true, () => []],
   switch: [40, false, (op) => [BigInt(op.times)]],
 };
 

@@ -58,14 +58,19 @@ export function lostMemory(before: LeakCounters, after: LeakCounters): Finding[]
 }
 
 /**
- * What so many calls did not give back: a file that stays open, half a page or {@linkcode SMALLEST_OBJECT}
- * bytes of an object each. One leak in a few calls is for a kernel that looks for it.
+ * What so many calls did not give back: a file that stays open, half a page or `smallest` bytes of an object each.
+ * One leak in a few calls is for a kernel that looks for it.
  */
-export function leakFindings(before: LeakCounters, after: LeakCounters, times: number): Finding[] {
+export function leakFindings(
+  before: LeakCounters,
+  after: LeakCounters,
+  times: number,
+  smallest: number = SMALLEST_OBJECT,
+): Finding[] {
   const grown: [what: string, growth: number, most: number][] = [
     ["open files", after.files - before.files, 0],
     ["bytes of memory", before.free - after.free, times * PAGE_SIZE / 2],
-    ["bytes of kernel objects", after.objects - before.objects, times * SMALLEST_OBJECT],
+    ["bytes of kernel objects", after.objects - before.objects, times * smallest],
   ];
   return grown.slice(0, before.isWatched ? 1 : grown.length).filter(([, growth, most]) => !(growth <= most))
     .map(([what, growth, most]) => {

@@ -4,9 +4,10 @@ import { joinBytes } from "../../../lib/bytes.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import { readNodes } from "../../../lib/image/image.ts";
-import { fieldOf, type RecordName } from "../../../lib/image/records.ts";
 import { RECORD_HEADER } from "../../../lib/image/structs.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
+import { changedImage, type ImageChangeName } from "../../../lib/model/image_changes.ts";
+import { ImageEditor } from "../../../lib/model/image_editor.ts";
 import type { RestartPlan } from "../../../lib/model/predict_restart.ts";
 import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
 import { taskState } from "../../../lib/model/tracer.ts";
@@ -14,7 +15,16 @@ import { restartedPrediction } from "../../../lib/model/restarted_prediction.ts"
 import type { GuestAgent } from "../guest/guest.ts";
 import type { StopOutcome } from "./observe_checkpoint.ts";
 import { awaitConditions } from "./prepare_target.ts";
-import { changeFindings, endOf, IMAGE_FILE, outcomeName, type RestartStopOptions } from "./restart_stop.ts";
+import {
+  changeFindings,
+  endOf,
+  IMAGE_FILE,
+  outcomeName,
+  positionFindings,
+  type RestartStopOptions,
+} from "./restart_stop.ts";
+import { leakFindings, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { type FromCaller, lookAtProcess, restartedProcessFindings } from "../../check/restarted_process.ts";
 
 /** A copy of the target's program, for a caller that is to run another file. */
 const CALLER = "/run/ckptest/caller";
@@ -37,14 +47,26 @@ export async function describedRestart(
   plain: StopOutcome,
   { pid: old, wordSize, series, checkpoint }: Omit<RestartStopOptions, "how" | "user">,
 ): Promise<{ stops: StopOutcome[]; pid: number | undefined; isEnded: boolean }> {
-  const { spec, outcome: { name, why } } = stop.restart;
+  const { spec, outcome: { name, why }, changes } = stop.restart;
   const { generations = 1 } = spec;
   const stops: StopOutcome[] = [];
-  let pid = old;
-  for (let nr = 1, from = plain; nr <= generations; nr++) {
-    const label = `${stop.label}, restarted${nr > 1 ? ` ${nr} times` : ""}`;
-    await agent.writeFile(IMAGE_FILE, changedImage(from.image, stop.restart));
-    const { result, ...made } = await callRestart(agent, stop.restart, pid);
+  const attempt = async (
+    pid: number,
+    image: Uint8Array,
+    change: ImageChangeName | undefined,
+    times = spec.times,
+  ) => {
+    const file = imageOf(image, stop.restart, change);
+    await agent.writeFile(IMAGE_FILE, file);
+    // A caller that is refused says itself that it is as it was.
+    const was = name === "ok" ? await lookAtProcess(agent, pid) : undefined;
+    const { result, ...made } = await callRestart(agent, {
+      ...stop.restart,
+      spec: { ...spec, ...times && { times } },
+    }, {
+      pid,
+      image,
+    });
     const actual = outcomeName(result);
     const findings: Finding[] = [];
     if (actual !== name) {
@@ -52,11 +74,40 @@ export async function describedRestart(
       findings.push(mismatch("E_RESTART", { path: "restart(2)", message, expected: name, actual }));
     }
     findings.push(...changeFindings(made.changed));
-    if (actual !== "ok" || name !== "ok") {
-      const isEnded = actual !== name || !isKept(stop.restart);
-      return { stops: [...stops, endOf(label, findings)], pid: undefined, isEnded };
+    const begin = spec.from?.position ?? 0;
+    if (isSeekable(spec) && actual === name && result <= 0n) {
+      findings.push(...positionFindings(made.position, actual === "ok" ? file.length : begin));
+    }
+    return { ...made, actual, findings, was };
+  };
+  if (name !== "ok") {
+    for (const change of changes) {
+      const label = changes.length > 1 ? `${stop.label}: ${change}` : stop.label;
+      // Another such caller has filled the caches.
+      if (spec.times) await attempt(old, plain.image, change, 2);
+      const leaks = await countersOf(agent, spec.times);
+      const { findings, actual } = await attempt(old, plain.image, change);
+      findings.push(...await leaks());
+      stops.push(endOf(`${label}, restarted`, findings));
+      if (actual !== name || !isKept(stop.restart)) return { stops, pid: undefined, isEnded: true };
+    }
+    return { stops, pid: undefined, isEnded: false };
+  }
+  let pid = old;
+  for (let nr = 1, from = plain; nr <= generations; nr++) {
+    const label = `${stop.label}, restarted${nr > 1 ? ` ${nr} times` : ""}`;
+    const made = await attempt(pid, from.image, changes[0]);
+    const { findings } = made;
+    if (made.actual !== "ok") {
+      return { stops: [...stops, endOf(label, findings)], pid: undefined, isEnded: true };
     }
     pid = made.pid;
+    findings.push(
+      ...restartedProcessFindings(await lookAtProcess(agent, pid), made.was!, {
+        image: from.image,
+        ...fromCaller(spec),
+      }),
+    );
     const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
     const state = taskState(spec.stays ? "attach" : "signal", series);
     const prediction = { ...restartedPrediction(stop.prediction, wordSize), taskState: state };
@@ -72,6 +123,40 @@ export async function describedRestart(
   return { stops, pid, isEnded: false };
 }
 
+/** Whether the image comes from the agent's own open file, whose position tells how much was read. */
+function isSeekable({ from: { kind = "file", flags = [] } = {} }: RestartSpec): boolean {
+  return kind === "file" && flags.length === 0;
+}
+
+/** What is lost by so many calls, once the caller is gone. */
+async function countersOf(agent: GuestAgent, times: number | undefined): Promise<() => Promise<Finding[]>> {
+  if (times === undefined) return () => Promise.resolve([]);
+  const before = await readLeakCounters(agent);
+  return async () => {
+    const leaks = leakFindings(before, await readLeakCounters(agent), times, SMALLEST_LEAK);
+    return leaks.map((leak) => ({ ...leak, path: "restart(2)" }));
+  };
+}
+
+/** Of an object, in bytes. What the kernel keeps for new processes is about so much of a few calls. */
+const SMALLEST_LEAK = 512;
+const [SIGUSR2_BIT, TIMER_BIT] = [1n << 11n, 1n << 39n];
+
+/** What of the caller a restarted process shows. */
+function fromCaller({ caller = {} }: RestartSpec): FromCaller {
+  const { has = [], program, capabilities, uid = 0 } = caller;
+  const mayChoose =
+    capabilities?.some((one) => one === "CAP_CHECKPOINT_RESTORE" || one === "CAP_SYS_ADMIN") ??
+      uid === 0;
+  const keepsProgram = program === "not executable" || !mayChoose;
+  return {
+    ...keepsProgram && { exe: program ? CALLER : "/target" },
+    blocked: has.includes("timer") ? TIMER_BIT : 0n,
+    ignored: has.includes("ignored") ? SIGUSR2_BIT : 0n,
+    isSmall: has.includes("small"),
+  };
+}
+
 /** Whether the target lives on where the call is refused; one whose program is to be written to cannot. */
 function isKept({ spec, outcome }: RestartPlan): boolean {
   return outcome.name !== "ok" && spec.caller?.program === undefined;
@@ -80,7 +165,7 @@ function isKept({ spec, outcome }: RestartPlan): boolean {
 async function callRestart(
   agent: GuestAgent,
   plan: RestartPlan,
-  pid: number,
+  { pid, image }: { readonly pid: number; readonly image: Uint8Array },
 ): Promise<Awaited<ReturnType<GuestAgent["restart"]>>> {
   const { from = {}, caller = {}, settings = {} } = plan.spec;
   const undo: Undo[] = [];
@@ -102,7 +187,7 @@ async function callRestart(
       pid,
       image: IMAGE_FILE,
       how: from.kind === "pipe" || from.kind === "socket" ? from.kind : "file",
-      what: callerWords(plan.spec).join(","),
+      what: callerWords(plan.spec, image).join(","),
       flags: caller.flags === 1 ? 1 : 0,
       traced: plan.spec.stays ? 1 : 0,
       keep: isKept(plan) ? 1 : 0,
@@ -114,21 +199,33 @@ async function callRestart(
 }
 
 /** What vm/guest/target/restart.c is told. */
-function callerWords({ from = {}, caller = {}, settings = {} }: RestartSpec): string[] {
+function callerWords(
+  { from = {}, caller = {}, settings = {}, times }: RestartSpec,
+  image: Uint8Array,
+): string[] {
   const { flags = [], kind = "file", position } = from;
   const opened = (["O_WRONLY", "O_RDWR", "O_PATH"] as const).find((flag) => flags.includes(flag));
   const mask = (caller.capabilities ?? []).reduce((all, one) => all | 1n << BigInt(CAPABILITIES[one]), 0n);
   const numbers: Readonly<Record<string, number | bigint | undefined>> = {
-    ...{ flags: caller.flags, pid: caller.pid, uid: caller.uid, gid: caller.gid, ...caller.limits },
+    ...{
+      flags: caller.flags,
+      pid: caller.pid === "own" ? undefined : caller.pid,
+      times,
+      uid: caller.uid,
+      gid: caller.gid,
+      ...caller.limits,
+    },
     caps: caller.capabilities && mask,
     reopen: opened && OPEN_FLAGS[opened],
     seek: position,
-    maps: settings.max_map_count,
+    maps: mostMappings(settings, image),
     lowest: settings.mmap_min_addr,
     ...caller.interruptedBy && { [caller.interruptedBy === "SIGKILL" ? "kill" : "alarm"]: INTERRUPT_US },
   };
   const words = {
     userns: caller.userNamespace,
+    own: caller.pid === "own",
+    pidns: caller.pidNamespace,
     closed: kind === "none",
     pipe: kind === "empty pipe",
     nonblock: flags.includes("O_NONBLOCK"),
@@ -147,6 +244,16 @@ function callerWords({ from = {}, caller = {}, settings = {} }: RestartSpec): st
   ];
 }
 
+/** One mapping more than the parameter says is what mmap(2) leaves at most. */
+function mostMappings(
+  { max_map_count: most }: NonNullable<RestartSpec["settings"]>,
+  image: Uint8Array,
+): number | undefined {
+  if (typeof most === "number" || most === undefined) return most;
+  const count = Number(new ImageEditor(image).get("MM", "map_count"));
+  return most === "just enough" ? count - 1 : count - 2;
+}
+
 /** Long enough for a caller to come to its wait. */
 const INTERRUPT_US = 200_000;
 
@@ -155,16 +262,15 @@ function unsigned(value: number | bigint): bigint {
 }
 
 /** The image with what is changed about it, behind what the file holds before it. */
-function changedImage(image: Uint8Array, { spec, flip, path }: RestartPlan): Uint8Array {
+function imageOf(
+  image: Uint8Array,
+  { spec, path }: RestartPlan,
+  change: ImageChangeName | undefined,
+): Uint8Array {
   const { image: { cut = Number.POSITIVE_INFINITY, name } = {}, from: { position = 0 } = {} } = spec;
-  let changed: Uint8Array = image.slice();
-  const { nodes } = readNodes(image);
-  if (flip) {
-    const node = nodes.find((one) => one.kind === "record" && one.name === flip.record)!;
-    const at = node.offset + RECORD_HEADER.size + fieldOf(flip.record as RecordName, flip.field)!.offset;
-    changed[at + flip.byte]! ^= flip.bits;
-  }
+  let changed = change ? changedImage(image, change) : image;
   if (name) {
+    const { nodes } = readNodes(image);
     const wanted = new TextEncoder().encode(`${path}\0`).join();
     const node = nodes.find((one) =>
       one.kind === "record" && one.name === "FNAME" && one.payload.join() === wanted

@@ -41,8 +41,11 @@ async function restart(spec: RestartSpec, result: bigint, changed = 0): Promise<
     readFile: () => Promise.resolve(new Uint8Array(2)),
     restart: (options) => {
       what = options.what;
-      return Promise.resolve({ pid: 9, result, changed, stdout: "", stderr: "" });
+      const position = BigInt(spec.from?.position ?? 0);
+      return Promise.resolve({ pid: 9, result, changed, position, stdout: "", stderr: "" });
     },
+    observe: () => Promise.resolve(new Map()),
+    call: () => Promise.resolve({ result: 0, bytes: new Uint8Array(0) }),
   };
   const plan = planRestart(new ModelState(RECORDED.compileTarget), spec, STOP!.prediction);
   const { stops, isEnded } = await describedRestart(agent as GuestAgent, { ...STOP!, restart: plan }, PLAIN, {
@@ -63,9 +66,11 @@ Deno.test("describedRestart() tells the caller what to be, and changes the image
   assertEquals(cut.what, "pid:0,uid:6,caps:1099511627776,seek:3,ldt");
   assertEquals(cut.image, Uint8Array.of(0x55, 0x55, 0x55, ...RECORDED.image.subarray(0, 5)));
   assertEquals([cut.findings, cut.isEnded], [[], false]);
-  const flip = await restart({ image: { flip: "TAIL.magic" }, expect: "EINVAL" }, -22n);
+  const flip = await restart({ image: { change: "TAIL.magic" }, expect: "EINVAL" }, -22n);
   const changed = [...flip.image].flatMap((byte, at) => byte === RECORDED.image[at] ? [] : [at]);
   assertEquals([changed.length, flip.image.length], [1, RECORDED.image.length]);
+  const own = await restart({ caller: { pid: "own" }, image: { cut: 5 }, expect: "EPIPE", times: 9 }, -32n);
+  assertEquals(own.what, "times:9,own");
 });
 
 Deno.test("describedRestart() tells of another errno, of a death, and of a caller that was changed", async () => {

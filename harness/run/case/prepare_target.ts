@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
+import { SIGNALS } from "../../../lib/abi/signals.ts";
 import { parseMaps, placeOf } from "../../../lib/compare/proc_maps.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { TracerWork } from "../../../lib/model/tracer.ts";
@@ -13,7 +14,7 @@ import type { WaitCondition } from "../../../lib/model/scenario.ts";
 const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
 /** What registers that a tracer has set hold afterwards; of the flags IF and the bit that is always set. */
-const PLAIN = { flags: 0x202n, fs: 0n };
+const PLAIN = { flags: 0x202n, fs: 0n, ax: 0n };
 const LEGACY_FREEZER = "/freezer";
 const LEGACY_GROUP = `${LEGACY_FREEZER}/frozen`;
 const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S", "exited leader": "Z" } as const;
@@ -57,6 +58,7 @@ export async function prepareTarget(
       const to = restarted ?? pid;
       for (const { address, bytes } of restore) await agent.poke(to, address, bytes);
       for (const [register] of work.set) await agent.setRegister(to, register, PLAIN[register]);
+      if (work.stoppedBy === "signal in a call") await wake(agent, event, to);
       if (restarted === undefined) return await stopped.release();
       await forget();
       await agent.cont(restarted);
@@ -98,7 +100,7 @@ async function bringToStop(
       async release() {
         // A leader that has ended has no memory any more.
         if (busy === "exited leader") await agent.cont(pid);
-        else await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
+        else await wake(agent, { scratch }, pid);
         await frozen?.release();
       },
     };
@@ -106,6 +108,12 @@ async function bringToStop(
   switch (stoppedBy) {
     case "signal":
       return { findings: [], release: () => agent.cont(pid) };
+    case "signal in a call": {
+      const asleep = await awaitState(agent, pid, "S");
+      await agent.signal(pid, SIGNALS.SIGSTOP);
+      const findings = [...asleep, ...await awaitState(agent, pid, "T")];
+      return { findings, release: () => agent.cont(pid) };
+    }
     case "seize":
     case "attach":
     case "unread":
@@ -122,6 +130,15 @@ async function bringToStop(
     case "freezer and signal":
       return await freeze(agent, pid, stoppedBy === "freezer and signal");
   }
+}
+
+/** Has a target find its word to go on. */
+async function wake(
+  agent: GuestAgent,
+  { scratch }: Pick<Extract<TargetEvent, { kind: "stop" }>, "scratch">,
+  pid: number,
+): Promise<void> {
+  await agent.poke(pid, scratch + BigInt(RELEASE_OFFSET), Uint8Array.of(1));
 }
 
 /** Freezes the target by the cgroup v2 freezer. One that is not to be stopped goes on into the freezer. */

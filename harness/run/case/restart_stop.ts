@@ -15,6 +15,7 @@ import {
   restartRefusal,
 } from "../../../lib/model/restarted_prediction.ts";
 import { RESTART_DIED } from "../../../vm/agent/agent_types.ts";
+import { lookAtProcess, restartedProcessFindings } from "../../check/restarted_process.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import {
   type GuestKernel,
@@ -77,7 +78,13 @@ export async function restartStop(
   await agent.writeFile(IMAGE_FILE, plain.image);
   // The call is for the privileged; its code is to be safe for all.
   if (user.uid !== undefined) await agent.writeFile(UNPRIVILEGED, "1");
-  const { pid, result, changed } = await agent.restart({ pid: old, image: IMAGE_FILE, how, ...user })
+  const was = await lookAtProcess(agent, old);
+  const { pid, result, changed, position } = await agent.restart({
+    pid: old,
+    image: IMAGE_FILE,
+    how,
+    ...user,
+  })
     // Scenarios that follow in this guest may say who is refused.
     .finally(() => user.uid === undefined ? undefined : agent.writeFile(UNPRIVILEGED, "0"));
   const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize));
@@ -86,11 +93,18 @@ export async function restartStop(
     return { stop: endOf(label, [refused(outcome, refusal), ...changeFindings(changed)]), pid: undefined };
   }
   if (refusal) return { stop: endOf(label, changeFindings(changed)), pid: undefined };
+  const process = [
+    ...how === "file" ? positionFindings(position, plain.image.length) : [],
+    ...restartedProcessFindings(await lookAtProcess(agent, pid), was, {
+      image: plain.image,
+      exe: user.uid === undefined ? undefined : "/target",
+    }),
+  ];
   const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
   const prediction = restartedPrediction(stop.prediction, wordSize);
   const judged = await checkpoint({ ...stop, label, prediction }, pid);
   const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
-  return { stop: { ...judged, findings: [...conditions, ...judged.findings, ...findings] }, pid };
+  return { stop: { ...judged, findings: [...process, ...conditions, ...judged.findings, ...findings] }, pid };
 }
 
 /** Ends a stopped program, restarts it from its image in a new process, and judges that by observation. */
@@ -101,9 +115,11 @@ export async function restartProgram(
 ): Promise<StopOutcome> {
   const label = `${plain.label}, restarted`;
   await agent.writeFile(IMAGE_FILE, plain.image);
+  const was = await lookAtProcess(agent, old);
   await agent.signal(old, SIGNALS.SIGKILL);
   const { pid, result } = await agent.restart({ image: IMAGE_FILE, how: "pipe" });
   if (result !== 0n) return endOf(label, [refused(outcomeName(result), undefined)]);
+  const process = restartedProcessFindings(await lookAtProcess(agent, pid), was, plain);
   const seen = await observeCheckpoint(agent, {
     pid,
     checkpointNr: kernel.checkpointNr,
@@ -114,7 +130,7 @@ export async function restartProgram(
   const nothing = { expected: undefined, prediction: undefined, self: undefined };
   const judged = await judgeCheckpoint(label, seen, { kernel, ...nothing });
   const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
-  return { ...judged, findings: [...judged.findings, ...findings] };
+  return { ...judged, findings: [...process, ...judged.findings, ...findings] };
 }
 
 /** How a call of restart(2) has ended: "ok", an errno, or the signal that the caller died of. */
@@ -130,6 +146,14 @@ export function changeFindings(changed: number): Finding[] {
   return [
     mismatch("E_CALLER_CHANGED", { path: "restart(2)", message, expected: "0", actual: String(changed) }),
   ];
+}
+
+/** What is wrong with the position of a file behind the call: only what was read of an image that was taken counts. */
+export function positionFindings(actual: bigint, expected: number): Finding[] {
+  if (actual === BigInt(expected)) return [];
+  const message = "the file of the image has another position behind the call";
+  const values = { message, expected: String(expected), actual: String(actual) };
+  return [mismatch("E_POSITION", { path: "restart(2)", ...values })];
 }
 
 /** What is left of a target that was not restarted. */

@@ -3,10 +3,21 @@ import { assertEquals } from "@std/assert";
 import { compileScenario } from "../../../lib/model/compile_scenario.ts";
 import { unpackRecordedCase } from "../../../lib/compare/testing/recorded_case.ts";
 import type { GuestAgent } from "../guest/guest.ts";
-import { changeFindings, outcomeName, restartStop, whyNotRestarted } from "./restart_stop.ts";
+import {
+  changeFindings,
+  outcomeName,
+  positionFindings,
+  restartStop,
+  whyNotRestarted,
+} from "./restart_stop.ts";
 
 const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.meta.url);
 const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
+/** What is seen of a process that nobody compares. */
+const SEEN: Partial<GuestAgent> = {
+  observe: () => Promise.resolve(new Map()),
+  call: () => Promise.resolve({ result: 0, bytes: new Uint8Array(0) }),
+};
 const COMPILED = compileScenario(RECORDED.scenario, RECORDED.compileTarget);
 const [STOP] = COMPILED.stops;
 
@@ -15,7 +26,9 @@ Deno.test("restartStop() says by which errno an image was refused, and what it w
   const said = <T>(call: unknown, answer: T): Promise<T> => (calls.push(call), Promise.resolve(answer));
   const agent: Partial<GuestAgent> = {
     writeFile: (path, content) => said([path, content.length], undefined),
-    restart: (options) => said(options, { pid: 9, result: -22n, changed: 0, stdout: "", stderr: "" }),
+    restart: (options) =>
+      said(options, { pid: 9, result: -22n, changed: 0, position: 0n, stdout: "", stderr: "" }),
+    ...SEEN,
   };
   const plain = {
     label: "stopped",
@@ -49,6 +62,11 @@ Deno.test("outcomeName() and changeFindings() tell how a call ended, and what it
   assertEquals([0, 1].map((changed) => changeFindings(changed).map(({ id }) => id)), [[], [
     "E_CALLER_CHANGED",
   ]]);
+});
+
+Deno.test("positionFindings() wants what was read of an image that was taken, and nothing else", () => {
+  const actual = [positionFindings(5n, 5), positionFindings(5n, 0)].map((all) => all.map(({ id }) => id));
+  assertEquals(actual, [[], ["E_POSITION"]]);
 });
 
 Deno.test("whyNotRestarted() has nothing against a stopped target, but against others", () => {

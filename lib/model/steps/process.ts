@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import * as v from "valibot";
-import { PAGE_SIZE } from "../../abi/arch.ts";
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { ERRNO, errnoNumber } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { described, either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
@@ -194,6 +194,41 @@ export const PROCESS_STEPS = [
       builder.succeed("io_setup", [1n, builder.scratch(0, new Uint8Array(8))]);
       state.hasAioRing = true;
     },
+  }),
+  defineStep({
+    op: "inherited",
+    about:
+      "Asks what the kernel keeps for the program by address: a stack for signals, a robust futex list, a handler " +
+      "of SIGUSR1: the target never set any. Maps a page where the kernel likes, and uses the vdso.",
+    apply(_step, { builder }) {
+      const { wordSize } = builder;
+      const SIGUSR1 = 10n;
+      const [SS_DISABLE, MASK_BYTES] = [2, 8];
+      const stack = new Uint8Array(3 * wordSize);
+      stack[wordSize] = SS_DISABLE;
+      const buffer = builder.scratch(0, new Uint8Array(64).fill(0xa5));
+      builder.succeed("sigaltstack", [0n, buffer]);
+      builder.report(buffer, stack.length, "the stack for signals", stack);
+      builder.scratch(0, new Uint8Array(64).fill(0xa5));
+      builder.succeed("rt_sigaction", [SIGUSR1, 0n, buffer, BigInt(MASK_BYTES)]);
+      builder.report(
+        buffer,
+        3 * wordSize + MASK_BYTES,
+        "the handler",
+        new Uint8Array(3 * wordSize + MASK_BYTES),
+      );
+      const second = builder.scratch(128, new Uint8Array(8));
+      builder.scratch(0, new Uint8Array(8).fill(0xa5));
+      builder.succeed("get_robust_list", [0n, buffer, second]);
+      builder.report(buffer, wordSize, "the robust list", new Uint8Array(wordSize));
+      const MAPPED_SLOT = 6;
+      const [PROT_READ, PRIVATE_ANONYMOUS, NO_FILE] = [1n, 0x22n, 0xffffffffffffffffn];
+      const where = [0n, PAGE_SIZE_BIG, PROT_READ, PRIVATE_ANONYMOUS, NO_FILE, 0n];
+      builder.syscall(wordSize === 8 ? "mmap" : "mmap2", where, { keep: MAPPED_SLOT });
+      builder.succeed("munmap", [{ slot: MAPPED_SLOT }, PAGE_SIZE_BIG]);
+      builder.emitWithResult({ op: "vdso" }, "a call through the vdso", 1n);
+    },
+    since: () => [{ release: "3.16", what: "of an address space that is laid out so" }],
   }),
   defineStep({
     op: "unshare",

@@ -103,6 +103,7 @@ export const STOP_STEPS = [
         killNr: syscallNumber("kill", state.registers?.general.has("cs") ? 4 : builder.wordSize),
         ...(registers === undefined ? {} : { registers }),
         ...(busy === undefined ? {} : { busy }),
+        ...(tracer.stoppedBy === "signal in a call" ? { busy: "sleeping" } : {}),
       });
       if (busy === "exited leader") state.hasNoLeader = true;
       leaveLoaded(state);

@@ -194,6 +194,8 @@ bool boot_is_told(const unsigned long *stack, const char *word);
 long proc_open(int pid, const char *name);
 // Reads a small file whole and ends it with a NUL; the length, or a negative errno.
 long proc_read(int pid, const char *name, char *bytes, size_t size);
+// A number of /proc/PID/status, hexadecimal or a decimal digit, behind "\nNAME:\t"; 0 where it is not told.
+u64 proc_status_number(const char *status, const char *name);
 // The state in stat, such as 'S'; NUL when there is no such process.
 char proc_state(int pid);
 // The session in stat; 0 when there is no such process.

@@ -77,20 +77,6 @@ struct injection {
 	int signal;
 };
 
-// A number of /proc/PID/status, hexadecimal or a decimal digit; 0 where the kernel does not tell it.
-static u64 status_number(const char *status, const char *name)
-{
-	u64 value = 0;
-
-	while (*status != '\0' && !text_starts(status, name))
-		status++;
-	if (*status != '\0') {
-		status += text_length(name);
-		text_digits(&status, 16, &value);
-	}
-	return value;
-}
-
 // Where the process may execute an instruction without having a page brought in for that; 0: nowhere.
 static u64 find_code(const struct injection *injection, const u8 code[2])
 {
@@ -167,11 +153,11 @@ static bool is_possible(const struct injection *injection, u64 mask)
 
 	if (proc_read(injection->pid, "status", status, sizeof(status)) < 0)
 		return false;
-	u64 pending = status_number(status, "\nSigPnd:\t") | status_number(status, "\nShdPnd:\t");
+	u64 pending = proc_status_number(status, "\nSigPnd:\t") | proc_status_number(status, "\nShdPnd:\t");
 
 	SYS(ptrace, GET_SYSCALL_USER_DISPATCH_CONFIG, injection->pid, sizeof(dispatch), dispatch);
 	SYS(ptrace, PTRACE_PEEKUSR, injection->pid, DEBUG_REGISTERS_OFFSET + 7 * sizeof(long), &dr7);
-	return status_number(status, "\nSeccomp:\t") == 0 && status_number(status, "\nSigBlk:\t") == mask &&
+	return proc_status_number(status, "\nSeccomp:\t") == 0 && proc_status_number(status, "\nSigBlk:\t") == mask &&
 		(pending & UNBLOCKABLE) == 0 && dispatch[0] == 0 && (dr7 & 0xff) == 0 &&
 		(injection->registers[AT_FLAGS] & TRAP_FLAG) == 0;
 }

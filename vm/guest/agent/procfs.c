@@ -15,6 +15,19 @@ long proc_read(int pid, const char *name, char *bytes, size_t size)
 	return sys_read_file(text_print(path, sizeof(path), "/proc/%d/%s", pid, name), bytes, size);
 }
 
+u64 proc_status_number(const char *status, const char *name)
+{
+	u64 value = 0;
+
+	while (*status != '\0' && !text_starts(status, name))
+		status++;
+	if (*status != '\0') {
+		status += text_length(name);
+		text_digits(&status, 16, &value);
+	}
+	return value;
+}
+
 // What follows the name in stat: the state and numbers. The name in parentheses may hold anything, parentheses and
 // spaces too, so the last one counts. NULL when there is no such process.
 static const char *stat_fields(int pid, char *bytes, size_t size)

@@ -3,6 +3,7 @@
 #include "agent.h"
 
 #include <asm/signal.h>
+#include <linux/fs.h>
 #include <linux/personality.h>
 #include <linux/ptrace.h>
 #include <linux/stat.h>
@@ -17,6 +18,8 @@
 #define OUTPUT_PATH RUN_DIRECTORY "/%d.%s"
 // Above every descriptor that a child is to have.
 #define FIRST_HIGH_FD 64
+// Exit status of a caller that was refused, and finds nothing changed (../target/target.h).
+#define CALLER_IS_AS_IT_WAS 124
 
 // What a child becomes. Descriptor i of the child is fds[i] of the agent.
 struct launch {
@@ -308,9 +311,9 @@ long command_restart(const struct command *command)
 	launch.fds[TARGET_FDS] = (int)image;
 	long pid = image < 0 ? failed(image, "%s", command->image) : run(&launch);
 
-	close_all((const int[]){ input[0], (int)image }, 2);
+	sys_close(input[0]);
 	if (pid < 0) {
-		close_all(input + 1, 1);
+		close_all((const int[]){ input[1], (int)image }, 2);
 		return pid;
 	}
 	restarted.pid = (int)pid;
@@ -319,6 +322,9 @@ long command_restart(const struct command *command)
 	else if (command->keep == 0)
 		succeed_to(old, (int)pid);
 	error = tracer_restart(&restarted, (long)command->nr);
+	s64 position = sys_seek((int)image, 0, SEEK_CUR);
+
+	sys_close((int)image);
 	if (error < 0)
 		return error;
 	if (restarted.result == 0) {
@@ -334,11 +340,15 @@ long command_restart(const struct command *command)
 			return error;
 	} else if (command->keep != 0) {
 		// It has the pages of the program with the target: it is not to end while that is looked at.
-		process_wait(restarted.pid);
+		int status = process_wait(restarted.pid);
+
+		if (restarted.result < 0 && status != CALLER_IS_AS_IT_WAS << 8)
+			restarted.is_changed = true;
 		if (restarted.pid != pid)
 			process_wait((int)pid);
 	}
-	reply(" pid=%d result=%ld changed=%d", restarted.pid, restarted.result, restarted.is_changed);
+	reply(" pid=%d result=%ld changed=%d position=%lld", restarted.pid, restarted.result, restarted.is_changed,
+	      position);
 	reply(" stdout=" OUTPUT_PATH " stderr=" OUTPUT_PATH, (int)pid, "stdout", (int)pid, "stderr");
 	return 0;
 }

@@ -158,6 +158,9 @@ long command_detach(const struct command *command)
 	return error;
 }
 
+// A signal that a timer of the caller sends again and again.
+#define TIMER_SIGNAL 40
+
 // What of a process a call that fails must leave alone: registers but the one for the result, the FPU, and what /proc
 // says but for what changes by itself.
 static u64 state_of(int pid)
@@ -178,6 +181,9 @@ static u64 state_of(int pid)
 
 	hash_update(&hash, maps, length > 0 ? (size_t)length : 0);
 	length = proc_read(pid, "status", (char *)channel_buffer, BUFFER_BYTES);
+	u64 is_pending = proc_status_number((char *)channel_buffer, "\nShdPnd:\t") >> (TIMER_SIGNAL - 1) & 1;
+
+	hash_update(&hash, &is_pending, sizeof(is_pending));
 	for (char *line = (char *)channel_buffer, *end = line; length > 0 && *line != '\0'; line = end) {
 		bool counts = true;
 
@@ -259,7 +265,8 @@ long tracer_restart(struct restarted *restarted, long nr)
 		error = go_through_call(restarted, nr, registers);
 	if (error != 0)
 		return error > 0 ? 0 : error;
-	int signal = restarted->result != 0 ? SIGKILL : restarted->stop == STOPPED_BY_SIGNAL ? SIGSTOP : 0;
+	// One that was refused looks at itself, and ends.
+	int signal = restarted->result == 0 && restarted->stop == STOPPED_BY_SIGNAL ? SIGSTOP : 0;
 
 	if (restarted->result == 0 && restarted->stop == STOPPED_BY_TRACER) {
 		attached_pid = restarted->pid;

@@ -70,6 +70,28 @@ s64 process_auxiliary(u64 type)
 	return -ENOENT;
 }
 
+#define ELF_MAGIC 0x464c457fu
+
+s64 process_use_vdso(void)
+{
+	s64 start = process_auxiliary(AT_SYSINFO_EHDR);
+
+	if (start < 0 || *(const volatile u32 *)(unsigned long)start != ELF_MAGIC)
+		return 0;
+#ifndef __x86_64__
+	// As the C library calls: the kernel returns to a place in the vdso.
+	s64 entry = process_auxiliary(AT_SYSINFO);
+	long pid = __NR_getpid;
+
+	if (entry < 0)
+		return 0;
+	asm volatile("call *%1" : "+a"(pid) : "r"((unsigned long)entry) : "memory", "cc");
+	return pid == SYS(getpid);
+#else
+	return 1;
+#endif
+}
+
 s64 process_exec(void)
 {
 	return SYS(execve, arguments[0], arguments, environment);

@@ -12,6 +12,7 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/wait.h>
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
@@ -26,9 +27,10 @@
 #define FOR_EACH_WORD(DO) \
 	DO(flags) DO(pid) DO(uid) DO(gid) DO(caps) DO(userns) \
 	DO(closed) DO(directory) DO(epoll) DO(zero) DO(pipe) DO(nonblock) DO(reopen) DO(seek) \
-	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) \
+	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) DO(times) \
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
-	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler)
+	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
+	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns)
 
 struct word {
 	bool is_said;
@@ -165,6 +167,9 @@ static void change_ids(void)
 	need(SYS(capset, &header, data));
 }
 
+#define NAP_MS 50
+#define SHORT_NAP_MS 5
+
 // They run side by side in one memory.
 static void *next_stack(void)
 {
@@ -181,7 +186,17 @@ static void sleep_forever(void)
 		SYS(pause);
 }
 
-#define NAP_MS 50
+// What the caller closes is its own: one that loses a descriptor by it has its parent die of that.
+static void watch_descriptor(void)
+{
+	SYS(prctl, PR_SET_PDEATHSIG, SIGKILL);
+	while (SYS(fcntl, RESTARTED_FD, F_GETFD) >= 0)
+		sys_sleep_ms(SHORT_NAP_MS);
+	long parent = SYS(getppid);
+
+	SYS(kill, parent, SIGKILL);
+	sleep_forever();
+}
 
 // Whoever looks for changes of the caller must see this one, which others make while it calls.
 static void map_later(void)
@@ -201,7 +216,7 @@ static void get_relatives(void)
 		{ words.thread.is_said, THREAD_FLAGS, sleep_forever },
 		{ words.handlers.is_said, CLONE_VM | CLONE_SIGHAND | SIGCHLD, sleep_forever },
 		{ words.memory.is_said, CLONE_VM | SIGCHLD, sleep_forever },
-		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD, sleep_forever },
+		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD, watch_descriptor },
 		{ words.child.is_said, SIGCHLD, sleep_forever },
 		{ words.mapper.is_said, CLONE_VM | SIGCHLD, map_later },
 	};
@@ -242,17 +257,74 @@ static void await_signals(void)
 	}
 }
 
+#define TIMER_SIGNAL 40
+#define TIMER_NS 1000000
+#define LDT_REGISTER(selector) asm volatile("mov %0, %%es" : : "r"((unsigned short)(selector)))
+
+struct signal_stack {
+	void *bytes;
+	int flags;
+	size_t size;
+};
+
+static struct signal_stack signal_stack = { stacks[0], 0, sizeof(stacks[0]) };
+
+// Again and again, so that it is pending for as long as the timer lives.
+static void start_timer(void)
+{
+	static const u64 blocked = 1ULL << (TIMER_SIGNAL - 1);
+	s64 period[4] = { 0, TIMER_NS, 0, TIMER_NS };
+	struct {
+		long value;
+		int signo;
+		int notify; // 0: by a signal
+		u8 rest[64];
+	} event = { .signo = TIMER_SIGNAL };
+	int timer = 0;
+
+	need(SYS(rt_sigprocmask, SIG_BLOCK, &blocked, NULL, sizeof(blocked)));
+	need(SYS(timer_create, CLOCK_MONOTONIC, &event, &timer));
+#ifdef __NR_timer_settime64
+	need(SYS(timer_settime64, timer, 0, period, NULL));
+#else
+	need(SYS(timer_settime, timer, 0, period, NULL));
+#endif
+	sys_sleep_ms(SHORT_NAP_MS);
+}
+
 // What a caller has that must be as it was where it is refused, and gone where it is not.
 static void get_state(void)
 {
 	struct user_desc segment = { .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1 };
 
+	// Another name than the process of the image has.
+	need(SYS(prctl, PR_SET_NAME, "who calls"));
 	if (words.handler.is_said)
 		need(sys_sigaction(SIGUSR1, ignore_signal, 0));
+	if (words.ignored.is_said)
+		need(sys_sigaction(SIGUSR2, SIG_IGN, 0));
+	if (words.stack.is_said)
+		need(SYS(sigaltstack, &signal_stack, NULL));
+	if (words.small.is_said)
+		need(SYS(prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0));
+	if (words.timer.is_said)
+		start_timer();
 	if (!words.ldt.is_said)
 		return;
 	need(SYS(modify_ldt, 1, &segment, sizeof(segment)));
-	asm volatile("mov %0, %%es" : : "r"((unsigned short)FIRST_LDT_SELECTOR));
+	LDT_REGISTER(FIRST_LDT_SELECTOR);
+}
+
+// Whether what nobody else can see of it is as it was.
+static bool is_as_it_was(void)
+{
+	struct signal_stack now = { 0 };
+	struct kernel_sigaction action = { 0 };
+
+	SYS(sigaltstack, NULL, &now);
+	SYS(rt_sigaction, SIGUSR1, NULL, &action, sizeof(action.mask));
+	return (now.bytes == signal_stack.bytes) == words.stack.is_said &&
+		(action.handler == (void *)ignore_signal) == words.handler.is_said;
 }
 
 static void filter_calls(void)
@@ -264,17 +336,40 @@ static void filter_calls(void)
 	need(SYS(prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
 }
 
-static void call(void)
+static void call_once(void)
 {
-	long pid = (int)words.pid.number;
-	long numbers[7] = { restart_nr, pid, RESTARTED_FD, (long)words.flags.number };
+	long pid = words.own.is_said ? SYS(getpid) : (int)words.pid.number;
+	long flags = (long)words.flags.number;
+	long numbers[7] = { restart_nr, pid, RESTARTED_FD, flags };
 
 	if (words.int80.is_said)
 		process_syscall32(numbers);
 	else
 		// By the way that returns all registers, whatever kind of program this is.
-		sys_call(restart_nr, pid, RESTARTED_FD, (long)words.flags.number, 0, 0, 0);
-	target_die(DIED_OF_RESTART);
+		sys_call(restart_nr, pid, RESTARTED_FD, flags, 0, 0, 0);
+}
+
+// A child makes them that nobody traces: that takes no time. Nor does a signal tell of its end: a tracer would see it.
+static void call_many_times(void)
+{
+	long child = words.times.number > 0 ? need(SYS(clone, 0)) : -1;
+	int status;
+
+	if (child == 0) {
+		for (u64 made = 1; made < words.times.number; made++) {
+			call_once();
+			sys_seek(RESTARTED_FD, words.seek.number, SEEK_SET);
+		}
+		SYS(exit_group, 0);
+	}
+	if (child > 0)
+		sys_wait(child, &status, __WALL);
+}
+
+static void call(void)
+{
+	call_once();
+	target_die(is_as_it_was() ? DIED_OF_RESTART : DIED_OF_CHANGE);
 }
 
 void restart_run(char *const *arguments)
@@ -293,7 +388,10 @@ void restart_run(char *const *arguments)
 	if (words.seccomp.is_said)
 		filter_calls();
 	await_signals();
-	if (!words.vfork.is_said)
+	call_many_times();
+	if (words.pidns.is_said)
+		need(SYS(unshare, CLONE_NEWPID));
+	else if (!words.vfork.is_said)
 		call();
 	// The parent is let go by the call, and a tracer follows the child, whose parent is the agent, too.
 	need(process_clone(CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, next_stack(), call));

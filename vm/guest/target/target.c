@@ -204,6 +204,9 @@ static bool run(const struct op *op, s64 *result)
 	case OP_AUXV:
 		*result = process_auxiliary(first) + (s64)second;
 		return true;
+	case OP_VDSO:
+		*result = process_use_vdso();
+		return true;
 	case OP_EXEC:
 		// On success the new program appends the result.
 		*result = run_exec();

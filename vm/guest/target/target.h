@@ -28,6 +28,7 @@ enum {
 	OP_SYSCALL32 = 19,
 	OP_AUXV = 20,
 	OP_EXEC = 21,
+	OP_VDSO = 22,
 	OP_SWITCH = 40,
 };
 
@@ -40,6 +41,8 @@ enum {
 	DIED_OF_RESULTS = 122,
 	DIED_OF_EVENT = 123,
 	DIED_OF_RESTART = 124,
+	DIED_OF_CHANGE = 125,
+	DIED_OF_CALL = 126,
 };
 
 // RESTARTED_FD: where this process is told what to become.
@@ -90,6 +93,8 @@ void process_wait_for(long child);
 void process_switch(u64 times);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
 s64 process_syscall32(const long numbers[7]);
+// 1: the vdso is there, and what calls go through it come back.
+s64 process_use_vdso(void);
 // Replaces this process by a fresh one of the same program. Returns only when that failed.
 s64 process_exec(void);
 // Keeps the kernel's words to a new program: arguments, environment, auxiliary vector.

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+
+import type { ErrnoName } from "../abi/errno.ts";
+import type { RecordName } from "../image/records.ts";
+import type { Problem } from "./call.ts";
+import type { ImageEditor, Which } from "./image_editor.ts";
+
+/** Something that is changed about an image, and what comes of it. */
+export interface ImageChange {
+  /** Why it is refused; undefined: it is taken. */
+  readonly problem: Problem | undefined;
+  readonly apply: (image: ImageEditor) => void;
+  /** What the target must have: entries of an LDT or a TLS entry; or a kernel of 64 bits, which alone can tell. */
+  readonly needs?: "ldt" | "tls" | "64 bits";
+}
+
+/** Makes a change. */
+export type Apply = ImageChange["apply"];
+type Needs = ImageChange["needs"];
+
+/** A change that is refused. */
+export function change(errno: ErrnoName, why: string, apply: Apply, needs?: Needs): ImageChange {
+  return { problem: [errno, why], apply, ...needs && { needs } };
+}
+
+/** Flips bits of a field. */
+export function flip(name: RecordName, field: string, mask: bigint, which?: Which): Apply {
+  return (image) => image.flip(name, field, mask, which);
+}
+
+/** Sets a field. */
+export function set(name: RecordName, field: string, value: bigint, which?: Which): Apply {
+  return (image) => image.set(name, field, value, which);
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+
+import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
+import { VM } from "../abi/vm_flags.ts";
+import type { RecordNode } from "../image/nodes.ts";
+import { fieldOf } from "../image/records.ts";
+import { RECORD_HEADER, VMA_TYPE } from "../image/structs.ts";
+import { type Apply, change, flip, type ImageChange, set } from "./image_change.ts";
+import { ImageEditor } from "./image_editor.ts";
+import { THREAD_CHANGES } from "./thread_changes.ts";
+
+function isAnonymous(node: RecordNode): boolean {
+  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.ANON;
+}
+
+function isSpecial(node: RecordNode): boolean {
+  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.SPECIAL;
+}
+
+/** The data of the vdso, which is no memory. */
+function isVvar(node: RecordNode): boolean {
+  return isSpecial(node) && node.name === "VMA" && (node.fields.vm_flags & VM.PFNMAP) !== 0n;
+}
+
+function isVdso(node: RecordNode): boolean {
+  return isSpecial(node) && !isVvar(node);
+}
+
+/** Addresses of the first chunk that has two and more. */
+function twoPages(
+  image: ImageEditor,
+): { at: number; word: number; vaddrs: BigUint64Array; node: RecordNode } {
+  const node = image.record("PGARR", (one) => one.name === "PGARR" && one.fields.nr_pages > 1n);
+  const pages = image.after(node);
+  if (pages.kind !== "pages") throw new RangeError("no chunk of the image has two pages");
+  return { at: pages.offset, word: pages.wordSize, vaddrs: pages.vaddrs, node };
+}
+
+/** Bytes of a record, or of anything else that is inserted. */
+function recordBytes(type: number, length: number, parent: bigint, payload: number): Uint8Array {
+  const bytes = new Uint8Array(RECORD_HEADER.size + payload).fill(0x5a);
+  const view = new DataView(bytes.buffer);
+  view.setInt16(0, type, true);
+  view.setInt16(2, length, true);
+  view.setUint32(4, Number(parent), true);
+  return bytes;
+}
+
+const UNKNOWN_TYPE = 30_000;
+
+/** A record of the process that no kernel knows, ahead of TAIL. */
+function extension(length: number, { parent = 0n, type = UNKNOWN_TYPE, payload = length } = {}): Apply {
+  return (image) => {
+    const pid = image.get("MM", "parent");
+    image.insert(image.record("TAIL").offset, recordBytes(type, length, pid ^ parent, payload));
+  };
+}
+
+/** The records that belong to the process all say that it was called so. */
+function renamed(name: (pid: bigint) => bigint): Apply {
+  return (image) => {
+    const pid = name(image.get("MM", "parent"));
+    for (const record of ["MM", "THREAD", "CPU"] as const) image.set(record, "parent", pid);
+    try {
+      image.set("X86_FSGSBASE", "parent", pid);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error; // kernels of 32 bits have none
+    }
+  };
+}
+
+/** A page of its own where there can be none. */
+function pageInVvar(image: ImageEditor): void {
+  const vma = image.record("VMA", isVvar);
+  const chunk = image.after(vma);
+  const { word } = twoPages(image);
+  image.flipAt(chunk.offset + RECORD_HEADER.size, 1n);
+  const page = new Uint8Array(word + PAGE_SIZE);
+  new DataView(page.buffer).setUint32(0, Number(image.get("VMA", "vm_start", isVvar) & 0xffff_ffffn), true);
+  if (word === 8) {
+    new DataView(page.buffer).setUint32(4, Number(image.get("VMA", "vm_start", isVvar) >> 32n), true);
+  }
+  image.insert(chunk.offset + chunk.length, page);
+}
+
+/** A second vdso, right behind the break. */
+function secondVdso(image: ImageEditor): void {
+  const vma = image.record("VMA", isVdso);
+  const end = image.after(vma);
+  const copy = new ImageEditor(image.bytes);
+  const last = copy.bytes.slice(vma.offset, end.offset + end.length);
+  const move = fieldOf("VMA", "vm_end")!.offset;
+  const view = new DataView(last.buffer);
+  const size = image.get("VMA", "vm_end", isVdso) - image.get("VMA", "vm_start", isVdso);
+  for (const at of [fieldOf("VMA", "vm_start")!.offset, move]) {
+    const place = RECORD_HEADER.size + at;
+    view.setBigUint64(place, view.getBigUint64(place, true) + size, true);
+  }
+  image.flip("MM", "map_count", image.get("MM", "map_count") ^ (image.get("MM", "map_count") + 1n));
+  image.insert(end.offset + end.length, last);
+}
+
+/** Changes by the record that the kernel finds them in, and a word for what it is. */
+export const IMAGE_CHANGES = {
+  "HEAD.magic": change("EINVAL", "it is no image", flip("HEAD", "magic", 0xffn)),
+  "HEAD.rev": change("EINVAL", "it is of another version of the format", flip("HEAD", "rev", 0xffn)),
+  "HEAD.flags": change("EINVAL", "it is no checkpoint's", flip("HEAD", "flags", 2n)),
+  "HEAD.parent": change("EINVAL", "the first record is somebody's", set("HEAD", "parent", 1n)),
+  "HEAD.len": change("EINVAL", "a record is longer than it is", flip("HEAD", "len", 0x100n)),
+  "HEAD.minor": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "minor", 1n)),
+  "HEAD.release": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "release", 1n)),
+  "HEAD.release, its end": change(
+    "ENOEXEC",
+    "another kernel wrote it",
+    flip("HEAD", "release", 0x41n << (8n * 63n)),
+  ),
+  "HEAD.version": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "version", 1n)),
+  "HEAD.machine": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "machine", 1n)),
+  "HEAD_ARCH.xstate_size": change(
+    "ENOEXEC",
+    "it is of another CPU",
+    flip("HEAD_ARCH", "xstate_size", 0x40n),
+  ),
+  "HEAD_ARCH.has_fxsr": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_fxsr", 1n)),
+  "HEAD_ARCH._padding": change("EINVAL", "padding is not 0", flip("HEAD_ARCH", "_padding", 1n)),
+  "TASK.exit_state": change("EINVAL", "it is of a process that has ended", flip("TASK", "exit_state", 1n)),
+  "TASK.task_comm_len": change("EINVAL", "names are not so long", flip("TASK", "task_comm_len", 1n)),
+  "TASK._padding": change("EINVAL", "padding is not 0", flip("TASK", "_padding", 1n)),
+  "TASK.name, behind it": change(
+    "EINVAL",
+    "something lies behind the name",
+    (image) => image.flipAt(image.record("STRING").offset + RECORD_HEADER.size + 14, 0x41n),
+  ),
+  "TASK.name, endless": change("EINVAL", "the name has no end", (image) => {
+    const { offset, payload } = image.record("STRING");
+    payload.forEach((byte, at) => byte === 0 && image.flipAt(offset + RECORD_HEADER.size + at, 0x41n));
+  }),
+  "MM.pid 0": change("EINVAL", "no process has the pid 0", renamed(() => 0n)),
+  "MM.pid beyond": change("EINVAL", "no process has such a pid", renamed((pid) => pid | 0x80_0000n)),
+  "MM.objref": change("EINVAL", "address spaces have no number", flip("MM", "objref", 1n)),
+  "MM.map_count": change(
+    "ENOMEM",
+    "it has more mappings than a process may have",
+    flip("MM", "map_count", 0x4000_0000n),
+  ),
+  "MM.map_count, more": change(
+    "EINVAL",
+    "it has not so many mappings",
+    (image) => image.set("MM", "map_count", image.get("MM", "map_count") + 1n),
+  ),
+  "MM.brk": change("EINVAL", "the break is no address of a program", flip("MM", "brk", 1n << 62n)),
+  "MM.start_stack": change("EINVAL", "the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
+  "MM.arg_end": change(
+    "EINVAL",
+    "arguments end before they begin",
+    (image) => image.set("MM", "arg_end", image.get("MM", "arg_start") - 1n),
+  ),
+  "MM.env_end": change(
+    "EINVAL",
+    "the environment ends before it begins",
+    (image) => image.set("MM", "env_end", image.get("MM", "env_start") - 1n),
+  ),
+  "VMA._padding": change("EINVAL", "padding is not 0", flip("VMA", "_padding", 1n)),
+  "VMA.vma_type": change("EINVAL", "there is no such type", flip("VMA", "vma_type", 0x10n)),
+  "VMA.parent": change("EINVAL", "mappings are nobody's", set("VMA", "parent", 1n)),
+  "VMA.len": change("EINVAL", "a record is longer than it is", flip("VMA", "len", 0x40n)),
+  "VMA.vm_end": change(
+    "EINVAL",
+    "a mapping ends where no program has memory",
+    flip("VMA", "vm_end", 1n << 63n),
+  ),
+  "VMA.vm_end, in a page": change("EINVAL", "a mapping ends in a page", flip("VMA", "vm_end", 8n)),
+  "VMA empty": change(
+    "EINVAL",
+    "a mapping is empty",
+    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_start")),
+  ),
+  "VMA overlapping": change(
+    "EINVAL",
+    "mappings overlap",
+    (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start"), 1),
+  ),
+  "VMA.vm_flags": change("EOPNOTSUPP", "a mapping is of device memory", flip("VMA", "vm_flags", VM.PFNMAP)),
+  "VMA shared": change(
+    "EOPNOTSUPP",
+    "a mapping is shared",
+    flip("VMA", "vm_flags", VM.SHARED | VM.MAYSHARE),
+  ),
+  "VMA unreadable": change("EINVAL", "it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
+  "VMA unwritable": change("EINVAL", "private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
+  "VMA in both orders": change(
+    "EINVAL",
+    "advice contradicts other advice",
+    flip("VMA", "vm_flags", VM.SEQ_READ | VM.RAND_READ),
+  ),
+  "VMA huge and not": change(
+    "EINVAL",
+    "advice contradicts other advice",
+    flip("VMA", "vm_flags", VM.HUGEPAGE | VM.NOHUGEPAGE),
+  ),
+  "VMA promised and not": change(
+    "EINVAL",
+    "flags contradict each other",
+    flip("VMA", "vm_flags", VM.ACCOUNT | VM.NORESERVE),
+  ),
+  "VMA locked on fault alone": change(
+    "EINVAL",
+    "what is locked on fault is locked",
+    flip("VMA", "vm_flags", VM.LOCKONFAULT),
+  ),
+  "VMA growing": change("EINVAL", "files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
+  "VMA wiped": change("EINVAL", "files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
+  "VMA.vm_page_prot": change("ENOEXEC", "pages are not protected as here", flip("VMA", "vm_page_prot", 2n)),
+  "VMA.vm_pgoff": change(
+    "EOVERFLOW",
+    "an offset in a file is too large",
+    flip("VMA", "vm_pgoff", 1n << 51n),
+    "64 bits",
+  ),
+  "VMA.vm_pgoff, anonymous": change(
+    "EINVAL",
+    "no memory was ever there",
+    flip("VMA", "vm_pgoff", 1n << 50n, isAnonymous),
+  ),
+  "VMA.vm_pgoff, vdso": change("EINVAL", "the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
+  "VMA locked vdso": change(
+    "EOPNOTSUPP",
+    "the vdso cannot be locked",
+    flip("VMA", "vm_flags", VM.LOCKED, isVdso),
+  ),
+  "VMA written vdso": change(
+    "ENOEXEC",
+    "the vdso is not this kernel's",
+    flip("VMA", "vm_flags", VM.MAYWRITE, isVvar),
+  ),
+  "VMA part of the vdso": change(
+    "ENOEXEC",
+    "it is a part of the vdso",
+    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end", isVvar) - PAGE_SIZE_BIG, isVvar),
+  ),
+  "VMA second vdso": change("ENOEXEC", "there is one vdso", secondVdso),
+  "PGARR.nr_pages": change(
+    "EINVAL",
+    "a chunk has more pages than chunks have",
+    flip("PGARR", "nr_pages", 0x1_0000n),
+  ),
+  "PGARR.parent": change("EINVAL", "pages are nobody's", set("PGARR", "parent", 1n)),
+  "PGARR page twice": change("EINVAL", "a page comes twice", (image) => {
+    const { at, word, vaddrs } = twoPages(image);
+    image.flipAt(at + word, vaddrs[0]! ^ vaddrs[1]!);
+  }),
+  "PGARR in a page": change(
+    "EINVAL",
+    "a page begins in a page",
+    (image) => image.flipAt(twoPages(image).at, 8n),
+  ),
+  "PGARR ahead": change("EINVAL", "a page lies ahead of its area", (image) => {
+    const { at, vaddrs } = twoPages(image);
+    image.flipAt(at, vaddrs[0]! ^ PAGE_SIZE_BIG);
+  }),
+  "PGARR behind": change("EINVAL", "a page lies behind its area", (image) => {
+    const { at, word, vaddrs, node } = twoPages(image);
+    const vma = image.record(
+      "VMA",
+      (one) => one.offset < node.offset && (one.fields["vm_end" as never] as bigint) > vaddrs[0]!,
+    );
+    const last = vaddrs.length - 1;
+    image.flipAt(at + word * last, vaddrs[last]! ^ (vma.fields["vm_end" as never] as bigint));
+  }),
+  "PGARR twice": change("EINVAL", "chunks do not ascend", (image) => {
+    const { node } = twoPages(image);
+    const pages = image.after(node);
+    const end = pages.offset + pages.length;
+    image.insert(end, image.bytes.slice(node.offset, end));
+  }),
+  "PGARR in the vdso": change("EINVAL", "the vdso's data has pages of its own", pageInVvar),
+  ...THREAD_CHANGES,
+  "TAIL.magic": change("EINVAL", "it does not end as an image does", flip("TAIL", "magic", 0xffn)),
+  "TAIL.parent": change("EINVAL", "the end is somebody's", set("TAIL", "parent", 1n)),
+  "TAIL.len": change("EINVAL", "the end is longer than it is", flip("TAIL", "len", 0x40n)),
+  "TAIL behind a record of another": change(
+    "EINVAL",
+    "an unknown record is another process's",
+    extension(8, { parent: 1n }),
+  ),
+  "TAIL behind a known record": change(
+    "EINVAL",
+    "a record is where it does not belong",
+    extension(8, { type: 204 }),
+  ),
+  "TAIL behind a negative length": change(
+    "EINVAL",
+    "a record has less than no bytes",
+    extension(-1, { payload: 8 }),
+  ),
+  "TAIL behind an empty record": { problem: undefined, apply: extension(0) },
+  "TAIL behind an unknown record": { problem: undefined, apply: extension(PAGE_SIZE + 5) },
+  "TAIL behind the longest record": { problem: undefined, apply: extension(0x7fff) },
+} as const satisfies Readonly<Record<string, ImageChange>>;
+
+/** The name of a change. */
+export type ImageChangeName = keyof typeof IMAGE_CHANGES;
+
+/** What a change is. */
+export function imageChange(name: ImageChangeName): ImageChange {
+  return IMAGE_CHANGES[name];
+}
+
+/** The image with a change. */
+export function changedImage(image: Uint8Array, name: ImageChangeName): Uint8Array {
+  const editor = new ImageEditor(image);
+  imageChange(name).apply(editor);
+  return editor.bytes;
+}
