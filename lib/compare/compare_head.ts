@@ -2,7 +2,7 @@
 
 import { TASK_COMM_LENGTH } from "../abi/arch.ts";
 import type { RecordNodeOf } from "../image/nodes.ts";
-import { HEAD_MAGIC, TAIL_MAGIC } from "../image/structs.ts";
+import { HEAD_MAGIC, RECORD_HEADER, TAIL_MAGIC } from "../image/structs.ts";
 import { FSAVE_SIZE, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import { expected, type FieldExpectation, type FieldExpectations } from "./finding_collector.ts";
@@ -112,6 +112,14 @@ export function compareComm(
   collector.header(node, 0);
   const by = target.comm ? "comm" : "stat";
   collector.bytes(node, node.offset + 8, node.payload, { bytes, by, id: "E_COMM", what: "the task's name" });
+}
+
+/** AUXV: the auxiliary vector as /proc/PID/auxv shows it. */
+export function compareAuxv(node: RecordNodeOf<"AUXV">, { collector, target }: ComparisonContext): void {
+  collector.header(node, target.pid);
+  if (!target.auxv) return;
+  const values = { bytes: target.auxv, by: "auxv", id: "E_AUXV", what: "the auxiliary vector" } as const;
+  collector.bytes(node, node.offset + RECORD_HEADER.size, node.payload, values);
 }
 
 /** TAIL: the mark of a whole image. */

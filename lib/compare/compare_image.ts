@@ -5,7 +5,14 @@ import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode } from "../image/nodes.ts";
 import { PostedLeftovers } from "../image/rules/as_posted_rules.ts";
 import type { ByteCounts, Source } from "./byte_coverage.ts";
-import { compareComm, compareHead, compareHeadArch, compareTail, compareTask } from "./compare_head.ts";
+import {
+  compareAuxv,
+  compareComm,
+  compareHead,
+  compareHeadArch,
+  compareTail,
+  compareTask,
+} from "./compare_head.ts";
 import { MemoryComparison } from "./compare_memory.ts";
 import { compareCpu } from "./compare_cpu.ts";
 import {
@@ -183,6 +190,8 @@ function compareNode(node: ImageNode, context: ComparisonContext, memory: Memory
       return compareCpu(node, context);
     case "X86_FSGSBASE":
       return compareFsGsBase(node, context);
+    case "AUXV":
+      return compareAuxv(node, context);
     case "TAIL":
       return compareTail(node, context);
   }

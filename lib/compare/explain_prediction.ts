@@ -45,6 +45,7 @@ const SOURCES: Readonly<Partial<Record<RecordName, Readonly<Record<string, strin
   },
   CPU: { debugreg4: FORMAT, debugreg5: FORMAT, used_math: `${FORMAT}: FPU state always follows`, "": PTRACE },
   X86_FSGSBASE: { "": PTRACE },
+  AUXV: { "": "observed: /proc/PID/auxv" },
 };
 
 /**
@@ -101,7 +102,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   lines.push(...explainRecord("CPU", explainDebug(stop)));
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
-  return [...lines, ...explainRecord("TAIL")];
+  return [...lines, ...explainRecord("AUXV"), ...explainRecord("TAIL")];
 }
 
 function explainCall({ call }: CompiledStop): string[] {

@@ -12,7 +12,7 @@ import { restartedImageFindings } from "./restarted_image.ts";
 const ORIGINAL = syntheticImage();
 const NODES = [...decodeBytes(ORIGINAL)];
 const RESTARTED = { pid: 77, state: 0x104, exitSignal: 17 };
-const OF_PROCESS: RecordName[] = ["MM", "THREAD", "CPU", "X86_FSGSBASE"];
+const OF_PROCESS: RecordName[] = ["MM", "THREAD", "CPU", "X86_FSGSBASE", "AUXV"];
 
 function place(name: RecordName, field: string): number {
   const node = NODES.find((one) => isRecord(one, name))!;
@@ -62,6 +62,11 @@ Deno.test("restartedImageFindings() names what breaks its rule, and any other by
   at("VMA", "vm_pgoff");
   const parent = NODES.find((one) => isRecord(one, "MM"))!.offset + 4;
   assertEquals(findingsOf((image) => image[parent]! ^= 1).map(([, offset]) => offset), [parent]);
+});
+
+Deno.test("restartedImageFindings() names an auxiliary vector that is another", () => {
+  const { offset, path } = NODES.find((one) => isRecord(one, "AUXV"))!;
+  assertEquals(findingsOf((image) => image[offset + 16]! ^= 1), [[path, offset + 16]]);
 });
 
 Deno.test("restartedImageFindings() names the page that differs, a short image, and other records", () => {

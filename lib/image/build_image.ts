@@ -7,6 +7,7 @@ import {
   TLS_ENTRIES,
   type WordSize,
 } from "../abi/arch.ts";
+import { AT_NULL, AT_PAGESZ } from "../abi/auxv.ts";
 import { type Dialect, kernelSeries } from "../abi/series.ts";
 import { pageProt } from "../abi/page_prot.ts";
 import { SIGNALS } from "../abi/signals.ts";
@@ -61,6 +62,8 @@ export interface TaskSpec {
   readonly xstate?: Uint8Array;
   /** Bases of fs and gs, on an x86-64 kernel. */
   readonly fsgsbase?: WrittenFields<"X86_FSGSBASE">;
+  /** The port's auxiliary vector: words of the kernel, up to and with AT_NULL; page size alone when left out. */
+  readonly auxv?: readonly bigint[];
 }
 
 /** An image to be built. */
@@ -247,6 +250,11 @@ export function writeTask(writer: ImageWriter, spec: TaskSpec, format: Format, a
   }, parent);
   writer.raw(spec.xstate ?? xstateAtRest(isPort));
   if (isPort && isWide) writer.record("X86_FSGSBASE", spec.fsgsbase ?? {}, parent);
+  if (isPort) {
+    const words = spec.auxv ?? [AT_PAGESZ, PAGE_SIZE_BIG, AT_NULL, 0n];
+    const { buffer } = isWide ? BigUint64Array.from(words) : Uint32Array.from(words, Number);
+    writer.bytes("AUXV", new Uint8Array(buffer), parent);
+  }
 }
 
 /**

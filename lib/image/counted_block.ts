@@ -80,14 +80,16 @@ export interface CountedBlock {
   readonly bytes: Uint8Array;
 }
 
-/** Whether a record header of a known type with fields, and its length, stands at an offset. */
+/** Whether a record header of a known type that is no text, with its length, stands at an offset. */
 export function isHeaderAt(bytes: Uint8Array, offset: number, numbering: Numbering): boolean {
   if (offset < 0 || offset + RECORD_HEADER.size > bytes.length) return false;
   const { type, len } = readStruct(RECORD_HEADER, dataView(bytes), offset);
   const name = NAMES_BY_TYPE[numbering].get(type);
   if (name === undefined) return false;
-  const { payload } = RECORDS[name];
-  return isStruct(payload) && len === payload.size;
+  const { payload, parent } = RECORDS[name];
+  if (isStruct(payload)) return len === payload.size;
+  // Names and texts have types as small as numbers are that stand anywhere.
+  return parent === "pid" && len >= payload.min && len <= payload.max;
 }
 
 /**

@@ -130,7 +130,7 @@ export class Decoder {
     }
     const known = NAMES_BY_TYPE[this.#numbering ?? "plain"].get(header.type);
     const isPort = this.#format.dialect === "port";
-    const name = known === "X86_FSGSBASE" && !isPort ? undefined : known;
+    const name = known && RECORDS[known].since === "port" && !isPort ? undefined : known;
     if (name === undefined && !(isPort && header.type >= FIRST_PORT_TYPE)) {
       const [path, actual] = [`after ${after}`, String(header.type)];
       const expected = "a record type of the format";
@@ -263,7 +263,9 @@ export class Decoder {
     const arch = this.#headArch;
     const size = arch?.fields.xstate_size ?? 0;
     const { dialect, wordSize } = this.#format;
-    const next: RecordName[] = dialect === "port" && wordSize === 8 ? ["X86_FSGSBASE"] : ["TAIL"];
+    const next: RecordName[] = [
+      dialect !== "port" ? "TAIL" : wordSize === 8 ? "X86_FSGSBASE" : "AUXV",
+    ];
     const [place, bytes] = node.fields.used_math === 0 || arch === undefined
       ? yield* this.#block(node, 0, { unit: size, next })
       // The count stands at the beginning of the image.

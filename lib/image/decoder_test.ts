@@ -54,7 +54,7 @@ Deno.test("decodeBytes() names each node by its place", () => {
     "task[0]/vma[0]",
     "task[0]/vma[0]/fname",
   ]);
-  assertEquals(paths.slice(-10), [
+  assertEquals(paths.slice(-11), [
     "task[0]/vma[6]/pgarr[0]",
     "task[0]/mm_context",
     "task[0]/mm_context/ldt",
@@ -63,6 +63,7 @@ Deno.test("decodeBytes() names each node by its place", () => {
     "task[0]/cpu",
     "task[0]/cpu/xstate",
     "task[0]/fsgsbase",
+    "task[0]/auxv",
     "task[0]/unknown[0]",
     "tail",
   ]);
@@ -236,7 +237,7 @@ Deno.test("unknown records from 1001 up are skipped in the port only", () => {
 Deno.test("dialect and word size come from the head and can be overridden", () => {
   const bytes = syntheticImage({ wordSize: 4 });
   assertEquals([readImage(bytes).dialect, readImage(bytes).wordSize], ["port", 4]);
-  assertEquals(readImage(bytes, { dialect: "v11" }).dialect, "v11");
+  assertEquals(readImage(syntheticImage({ dialect: "v11" }), { dialect: "port" }).dialect, "port");
   assertThrows(() => readImage(bytes, { wordSize: 8 }), MalformedImageError);
   const foreign = syntheticImage();
   foreign.set(new TextEncoder().encode("aarch64"), 8 + 160);

@@ -75,6 +75,8 @@ export interface TaskImage {
   readonly xstate: XstateNode | undefined;
   /** Bases of fs and gs; port on x86-64 only. */
   readonly fsgsbase: RecordNodeOf<"X86_FSGSBASE"> | undefined;
+  /** The auxiliary vector; port only. */
+  readonly auxv: RecordNodeOf<"AUXV"> | undefined;
 }
 
 /** A whole image. */
@@ -192,6 +194,7 @@ class TreeBuilder {
       cpu: this.#required("CPU"),
       xstate: this.#raw("xstate"),
       fsgsbase: this.#record("X86_FSGSBASE"),
+      auxv: this.#record("AUXV"),
     };
   }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { MAX_AUXV_ENTRIES } from "../abi/auxv.ts";
 import { struct } from "./struct_codec.ts";
 import type { BytesDesc, FieldDesc, FieldsOf, StructDesc } from "./struct_desc.ts";
 import { ROWS } from "./structs.ts";
@@ -7,7 +8,7 @@ import { ROWS } from "./structs.ts";
 export type Numbering = "plain" | "tree";
 
 /** Name of a record type. */
-export type RecordName = keyof typeof ROWS | "BUFFER" | "STRING" | "FNAME";
+export type RecordName = keyof typeof ROWS | "BUFFER" | "STRING" | "FNAME" | "AUXV";
 
 /** One record type. */
 export interface RecordDesc {
@@ -38,6 +39,7 @@ function bytes(min: number, max: number, doc: string): BytesDesc {
 }
 
 const FNAME_DOC = "path of a mapped or open file, raw bytes, with its NUL";
+const AUXV_DOC = "the auxiliary vector: pairs of words of the kernel, the last of them AT_NULL";
 const TREE_RAW = "tasks_nr entries of struct cr_hdr_pids";
 const PGARR_RAW =
   "page addresses, each one word of the kernel, then the pages, 4096 bytes each, in the same order";
@@ -78,6 +80,7 @@ export const RECORDS: Readonly<Record<RecordName, RecordDesc>> = {
   FD_ENT: { type: 302, payload: fields("FD_ENT", 16), since: "patch 8" },
   FD_DATA: { type: 303, payload: fields("FD_DATA", 24), parent: "objref", since: "patch 8" },
   X86_FSGSBASE: { type: 1001, payload: fields("X86_FSGSBASE", 16), parent: "pid", since: "port" },
+  AUXV: { type: 1002, payload: bytes(8, 16 * MAX_AUXV_ENTRIES, AUXV_DOC), parent: "pid", since: "port" },
   TAIL: { type: 5001, payload: fields("TAIL", 8), since: "patch 3" },
 };
 

@@ -116,6 +116,11 @@ export const RULES = {
     "cr_write_fsgsbase()",
     "port",
   ],
+  E_AUXV: [
+    "the auxiliary vector has no AT_NULL, or not at its end, or more entries than the kernel keeps",
+    "include/linux/mm_types.h",
+    "port",
+  ],
   E_MAGIC_TAIL: ["TAIL has the wrong magic number", "cr_write_tail()"],
   E_TRAILING: ["bytes after TAIL", FORMAT, "port"],
   E_TREE_COUNT: ["tree.tasks_nr is not the number of TASK records", "cr_write_tree()", "v11"],

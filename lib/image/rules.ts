@@ -5,6 +5,7 @@ import { MalformedImageError } from "./malformed_image_error.ts";
 import { checkAsPosted, PostedLeftovers } from "./rules/as_posted_rules.ts";
 import type { ImageNode, RecordNode, RecordNodeOf } from "./nodes.ts";
 import { fieldsOf, type RecordName, RECORDS } from "./records.ts";
+import { checkAuxv } from "./rules/auxv_rule.ts";
 import { checkCpu, checkFsGsBase, checkXstate } from "./rules/cpu_rules.ts";
 import { checkLdt, checkMmContext, checkThread, checkTls } from "./rules/descriptor_rules.ts";
 import { FilesRules } from "./rules/files_rules.ts";
@@ -32,6 +33,7 @@ const CHECKS: { readonly [N in RecordName]?: Check<N> } = {
   THREAD: checkThread,
   CPU: checkCpu,
   X86_FSGSBASE: checkFsGsBase,
+  AUXV: checkAuxv,
   TAIL: checkTail,
 };
 

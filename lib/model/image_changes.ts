@@ -60,7 +60,7 @@ function extension(length: number, { parent = 0n, type = UNKNOWN_TYPE, payload =
 function renamed(name: (pid: bigint) => bigint): Apply {
   return (image) => {
     const pid = name(image.get("MM", "parent"));
-    for (const record of ["MM", "THREAD", "CPU"] as const) image.set(record, "parent", pid);
+    for (const record of ["MM", "THREAD", "CPU", "AUXV"] as const) image.set(record, "parent", pid);
     try {
       image.set("X86_FSGSBASE", "parent", pid);
     } catch (error) {

@@ -47,8 +47,9 @@ export const STAGES = {
   THREAD: 8,
   CPU: 9,
   X86_FSGSBASE: 10,
-  TAIL: 11,
-  COMMIT: 12,
+  AUXV: 11,
+  TAIL: 12,
+  COMMIT: 13,
 } as const;
 
 /** What becomes of the name of a mapped file before the call, and what that leads to. */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { dataView } from "../bytes.ts";
+import { RECORD_HEADER } from "../image/structs.ts";
 import { FXSAVE_FIELDS, XSAVE_HEADER } from "../x86/xstate.ts";
 import { type Apply, change, flip, type ImageChange, set } from "./image_change.ts";
 
@@ -125,4 +127,18 @@ export const THREAD_CHANGES = {
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),
     "64 bits",
   ),
+  "AUXV missing": change("EINVAL", "it has no auxiliary vector", flip("AUXV", "type", 1n)),
+  "AUXV.parent": change("EINVAL", "the auxiliary vector is another process's", flip("AUXV", "parent", 1n)),
+  "AUXV.len, none": change("EINVAL", "the auxiliary vector is empty", set("AUXV", "len", 0n)),
+  "AUXV.len, half": change("EINVAL", "an entry is less than one", flip("AUXV", "len", 4n)),
+  "AUXV.len, longer": change("EINVAL", "no vector is so long", flip("AUXV", "len", 0x1000n)),
+  "AUXV ended early": change("EINVAL", "AT_NULL is not at its end", (image) => {
+    const { offset, payload } = image.record("AUXV");
+    image.flipAt(offset + RECORD_HEADER.size, dataView(payload).getBigUint64(0, true));
+  }),
+  "AUXV endless": change("EINVAL", "there is no AT_NULL", (image) => {
+    const { offset, length } = image.record("AUXV");
+    // Its type is one of these words, by what a word of the kernel is; the other one may be anything.
+    for (const back of [16, 8]) image.flipAt(offset + length - back, 0x80n);
+  }),
 } as const satisfies Readonly<Record<string, ImageChange>>;

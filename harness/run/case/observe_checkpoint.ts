@@ -60,7 +60,7 @@ export async function observeCheckpoint(
   const stat = `task/${pid}/stat`;
   const isOld = options.dialect === "v11";
   // Linux 2.6.28 has no comm, and its stat does not tell where arguments and environment lie.
-  const others = isOld ? ["auxv?", "cmdline?", "environ?"] : ["comm?"];
+  const others = isOld ? ["auxv?", "cmdline?", "environ?"] : ["comm?", "auxv"];
   const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, ...others]);
   const reply = own
     ? await ownCheckpoint(agent, own)

@@ -23,7 +23,8 @@ const SUCCESSORS: Readonly<Record<RecordName, readonly RecordName[]>> = {
   FD_DATA: ["FNAME"],
   THREAD: ["CPU"],
   CPU: ["TASK", "TAIL"],
-  X86_FSGSBASE: ["TASK", "TAIL"],
+  X86_FSGSBASE: ["AUXV"],
+  AUXV: ["TAIL"],
   FNAME: [],
   BUFFER: [],
   TAIL: [],
@@ -32,7 +33,7 @@ const SUCCESSORS: Readonly<Record<RecordName, readonly RecordName[]>> = {
 function successors(last: RecordNode, { isPort, format, revision }: RuleContext): readonly RecordName[] {
   if (last.name === "VMA" && last.fields.vma_type === VMA_TYPE.FILE) return ["FNAME"];
   if (last.name === "PGARR" && last.fields.nr_pages === 0n) return SUCCESSORS.MM;
-  if (last.name === "CPU" && isPort && format.wordSize === 8) return ["X86_FSGSBASE"];
+  if (last.name === "CPU" && isPort) return [format.wordSize === 8 ? "X86_FSGSBASE" : "AUXV"];
   const all = SUCCESSORS[last.name];
   if (!isPort && revision > 1) return all;
   return all.filter((name) => !LATER.includes(name) && !(name === "TASK" && all.includes("TAIL")));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { describeAuxv } from "../../abi/auxv.ts";
 import { errnoName, MAX_ERRNO } from "../../abi/errno.ts";
 import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
 import { describeDescriptor } from "../../x86/descriptor.ts";
@@ -11,13 +12,15 @@ import { displayText } from "../struct_codec.ts";
 import { VMA_TYPE } from "../structs.ts";
 import { VDSO_FLAGS_2_6_28 } from "../rules/mm_rules.ts";
 import { showTime } from "./show_tree.ts";
-import { hex } from "../../bytes.ts";
+import { hex, wordsOf } from "../../bytes.ts";
 
 /** Characters of a line. */
 const WIDTH = 110;
 /** Descriptors of a table, and types of unknown records, that are listed. */
 const MAX_LISTED = 64;
 const EXEC = 4n;
+/** `__USER32_CS` of x86-64. */
+const COMPAT_CODE = 0x23n;
 const TYPE_NAMES = new Map<number, string>(
   Object.entries(VMA_TYPE).map(([name, type]) => [type, name.toLowerCase()]),
 );
@@ -54,6 +57,8 @@ export class ImagePrinter {
   /** The open file whose name may follow. */
   #file: string | undefined;
   #cpu: RecordNodeOf<"CPU"> | undefined;
+  /** A 32-bit program on a 64-bit kernel, by its code segment. */
+  #isCompat = false;
   #xstate: Uint8Array | undefined;
   #bytes = 0;
   #parts = 0;
@@ -163,7 +168,12 @@ export class ImagePrinter {
       }
       case "CPU":
         this.#cpu = node;
+        this.#isCompat = node.fields.cs === COMPAT_CODE;
         return [];
+      case "AUXV": {
+        const lines = describeAuxv(wordsOf(node.payload, this.#isCompat ? 4 : this.#format.wordSize));
+        return ["", `Auxiliary vector: ${lines.length} entries`, ...lines.map((line) => `  ${line}`)];
+      }
       default:
         return [];
     }

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { showImage } from "./show_image.ts";
 import { TreePrinter } from "./show_tree.ts";
+import { buildImage } from "../build_image.ts";
 import { readNodes } from "../image.ts";
 import { type ImageNode, isRecord } from "../nodes.ts";
 import {
@@ -72,6 +73,15 @@ Deno.test("showImage() shows registers, the system call and segment bases", () =
   assert(
     narrow.some((line) => line.includes("ax  0x00000000 ")) && !narrow.some((line) => line.includes("r15")),
   );
+});
+
+Deno.test("showImage() names what the auxiliary vector tells, in words of the program", () => {
+  assertEquals(section(show({}), "Auxiliary vector: 1 entries"), ["  AT_PAGESZ: 0x1000"]);
+  const words = [(0x1000n << 32n) | 6n, (7n << 32n) | 51n, 99n | (1n << 32n), 0n, 0n];
+  const compat = buildImage({ registers: { cs: 0x23n }, auxv: words });
+  assertEquals(section(showImage(readNodes(compat).nodes), "Auxiliary vector"), [
+    ...["  AT_PAGESZ: 0x1000", "  AT_MINSIGSTKSZ: 0x7", "  type 99: 0x1"],
+  ]);
 });
 
 Deno.test("showImage() keeps lines within the width where a name is long", () => {

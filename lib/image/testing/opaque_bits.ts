@@ -73,6 +73,7 @@ const ROWS: readonly (readonly [places: string, mask: bigint, why: string, diale
   ["CPU.uses_debug", 1n, "v11: tells nothing", "v11"],
   ["xstate", ALL, "contents of FPU registers and control words"],
   ["X86_FSGSBASE.fsbase X86_FSGSBASE.gsbase", 0xff_ffff_ffff_ffffn, "any address"],
+  ["AUXV", 0xffn, "what the kernel told the program, but for the AT_NULL at its end"],
 ];
 
 /**

@@ -100,8 +100,14 @@ Deno.test("protect_stack and set_mm make the calls that they name", () => {
     { op: "stack", area: "s", pages: 20 },
     { op: "protect_stack", area: "s", pages: "5..9", prot: "r" },
     { op: "set_mm", field: "arg_start", area: "a", offset: 16 },
+    { op: "set_mm", field: "auxv", area: "a", bytes: 32 },
   ]);
   assertEquals([expectedOf(compiled, "mprotect("), expectedOf(compiled, "prctl(0x23, 0x8")], [[0n], [0n]]);
+  assertEquals(expectedOf(compiled, "prctl(0x23, 0xc"), [0n]);
+  for (const step of [{ field: "auxv" }, { field: "env_end", bytes: 8 }] as const) {
+    const steps: Step[] = [map, { op: "set_mm", area: "a", ...step }];
+    assertThrows(() => compileSteps(steps), ScenarioError, "bytes goes with auxv alone");
+  }
 });
 
 Deno.test("pkey_protect gives each run a key of its own, which mprotect leaves alone", () => {

@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { MAX_AUXV_ENTRIES } from "../../abi/auxv.ts";
 import { ERRNO, errnoNumber } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
 import { described, either, integer, keysOf, list, oneOf, optional, text } from "../../schema.ts";
@@ -36,7 +37,7 @@ export function forkedSpace({ state }: StepContext): void {
 /** PR_SET_MM_... (include/uapi/linux/prctl.h), but for those of the heap, which brk(2) goes by. */
 const MM_FIELDS = {
   ...{ start_code: 1, end_code: 2, start_data: 3, end_data: 4, start_stack: 5 },
-  ...{ arg_start: 8, arg_end: 9, env_start: 10, env_end: 11 },
+  ...{ arg_start: 8, arg_end: 9, env_start: 10, env_end: 11, auxv: 12 },
 };
 
 /** What a step `syscall` may do: no image shows it, and nothing that a later step does depends on it. */
@@ -287,12 +288,18 @@ export const PROCESS_STEPS = [
   }),
   defineStep({
     op: "set_mm",
-    about: "prctl(PR_SET_MM): where the kernel thinks a part of the program to be, from then on in an area.",
-    fields: { field: oneOf(keysOf(MM_FIELDS)), area: NAME, offset: optional(integer(0, 2 ** 20)) },
-    apply({ field, area, offset = 0 }, { state, builder }) {
+    about:
+      "prctl(PR_SET_MM): where the kernel thinks a part of the program to be, from then on in an area; or the " +
+      "auxiliary vector that it keeps, of which it copies so many bytes from there.",
+    fields: {
+      ...{ field: oneOf(keysOf(MM_FIELDS)), area: NAME, offset: optional(integer(0, 2 ** 20)) },
+      bytes: optional(integer(1, 16 * MAX_AUXV_ENTRIES)),
+    },
+    apply({ field, area, offset = 0, bytes }, { state, builder }) {
       const PR_SET_MM = 35n;
+      if ((field === "auxv") !== (bytes !== undefined)) throw new RangeError("bytes goes with auxv alone");
       const address = addressOf(state.range(area).start) + BigInt(offset);
-      builder.succeed("prctl", [PR_SET_MM, BigInt(MM_FIELDS[field]), address, 0n, 0n]);
+      builder.succeed("prctl", [PR_SET_MM, BigInt(MM_FIELDS[field]), address, BigInt(bytes ?? 0), 0n]);
     },
     since: () => [{ release: "3.10", what: "by prctl without CONFIG_CHECKPOINT_RESTORE" }],
   }),

@@ -7,10 +7,12 @@
 
 #define pr_fmt(fmt) "c/r: " fmt
 
+#include <linux/auxvec.h>
 #include <linux/build_bug.h>
 #include <linux/checkpoint.h>
 #include <linux/dcache.h>
 #include <linux/err.h>
+#include <linux/mm_types.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/path.h>
@@ -214,6 +216,28 @@ static int cr_write_task_struct(struct cr_ctx *ctx, struct task_struct *t)
 	return cr_write_string(ctx, comm, sizeof(comm));
 }
 
+/*
+ * Write the auxiliary vector, as far as /proc shows it. Where the kernel's word
+ * has 64 bits, a 32-bit program has two of its own in each.
+ */
+static int cr_write_auxv(struct cr_ctx *ctx, struct task_struct *t)
+{
+	unsigned long auxv[AT_VECTOR_SIZE];
+	struct cr_hdr h = {
+		.type = CR_HDR_AUXV,
+		.parent = task_pid_vnr(t),
+	};
+	unsigned int n = 0;
+
+	/* prctl(2) writes it without a lock: what is measured is what is sent */
+	memcpy(auxv, ctx->mm->saved_auxv, sizeof(auxv));
+	while (n < AT_VECTOR_SIZE - 2 && auxv[n] != AT_NULL)
+		n += 2;
+	h.len = (n + 2) * sizeof(*auxv);
+
+	return cr_write_obj(ctx, &h, auxv);
+}
+
 /* dump the entire state of a given task */
 static int cr_write_task(struct cr_ctx *ctx, struct task_struct *t)
 {
@@ -233,6 +257,10 @@ static int cr_write_task(struct cr_ctx *ctx, struct task_struct *t)
 		return ret;
 	ret = cr_write_cpu(ctx, t);
 	cr_debug("cpu: ret %d\n", ret);
+	if (ret)
+		return ret;
+	ret = cr_write_auxv(ctx, t);
+	cr_debug("auxv: ret %d\n", ret);
 
 	return ret;
 }

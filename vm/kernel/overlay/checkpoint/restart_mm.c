@@ -5,6 +5,7 @@
 
 #define pr_fmt(fmt) "c/r: " fmt
 
+#include <linux/auxvec.h>
 #include <linux/binfmts.h>
 #include <linux/bvec.h>
 #include <linux/checkpoint.h>
@@ -132,6 +133,38 @@ int cr_restore_mm(struct cr_restart *r)
 	if (!ret)
 		ret = cr_read_mm_context(r);
 	return ret;
+}
+
+/**
+ * cr_read_auxv - read the auxiliary vector
+ * @r: restart context
+ *
+ * What it says is for user space alone. But those who show it look for its
+ * AT_NULL, and for no other end.
+ *
+ * Return: 0, or an error.
+ */
+int cr_read_auxv(struct cr_restart *r)
+{
+	unsigned long *auxv = r->mm->saved_auxv;
+	unsigned int len, n = 0;
+	struct cr_hdr h;
+	int ret;
+
+	ret = cr_kread(r, &h, sizeof(h));
+	if (ret)
+		return ret;
+	if (h.type != CR_HDR_AUXV || h.parent != r->pid || h.len <= 0 ||
+	    h.len > sizeof(r->mm->saved_auxv) || h.len % (2 * sizeof(*auxv)))
+		return -EINVAL;
+
+	ret = cr_kread(r, auxv, h.len);
+	if (ret)
+		return ret;
+	len = h.len / sizeof(*auxv);
+	while (n < len && auxv[n] != AT_NULL)
+		n += 2;
+	return n + 2 == len ? 0 : -EINVAL;
 }
 
 /*

@@ -129,7 +129,7 @@ static struct cr_restart *cr_restart_alloc(struct file *file)
  *   EOPNOTSUPP	it has a mapping that cannot be restored
  *   ENOENT, EACCES, ENOTDIR, ELOOP ...  a mapped file cannot be opened
  *   EPERM, EAGAIN, ENODEV, EOVERFLOW, ETXTBSY, EACCES  or not mapped so
- *   EFAULT, EHWPOISON  there is no page where the image has one
+ *   EFAULT	there is no page where the image has one
  *   EINTR	a signal for the caller
  *   EAGAIN, EIO ...  what reading fd said
  *

@@ -23,7 +23,7 @@
  * Order of the records of one task:
  *
  *   HEAD HEAD_ARCH TASK STRING(comm) MM { VMA [FNAME] { PGARR }* PGARR(0) }*
- *   MM_CONTEXT THREAD CPU [X86_FSGSBASE] TAIL
+ *   MM_CONTEXT THREAD CPU [X86_FSGSBASE] AUXV TAIL
  *
  * An image without its TAIL is not an image: the call that wrote it failed.
  *
@@ -63,6 +63,7 @@ enum cr_hdr_type {
 
 	/* from here on: not known to readers of revisions 1 to 3 */
 	CR_HDR_X86_FSGSBASE = 1001,
+	CR_HDR_AUXV,		/* see below */
 
 	CR_HDR_TAIL = 5001
 };
@@ -136,5 +137,10 @@ struct cr_hdr_vma {
 struct cr_hdr_pgarr {
 	__u64 nr_pages;		/* number of pages that follow; 0: no more */
 } __attribute__((aligned(8)));
+
+/*
+ * CR_HDR_AUXV is the auxiliary vector as /proc/PID/auxv shows it: entries of
+ * two words (unsigned long of the kernel), of which AT_NULL is the last one.
+ */
 
 #endif /* _UAPI_LINUX_CHECKPOINT_HDR_H */
