@@ -15,6 +15,8 @@ interface RestartSituation {
   /** Areas of the image: which file they map, what pages of their own they have. */
   readonly areas: readonly RestartArea[];
   readonly is64: boolean;
+  /** Whether the target is. */
+  readonly isTarget64: boolean;
   readonly hasDenyWrite: boolean;
   /** Why an image like this is refused whoever asks. */
   readonly always: Problem | undefined;
@@ -46,8 +48,15 @@ function restartProblem(
 ): Problem | undefined {
   const { is64, hasLdt, hasTls } = situation;
   const needs = change && imageChange(change).needs;
-  if (!is64 && (needs === "64 bits" || spec.caller?.entry || (spec.caller?.flags ?? 0) >= 2 ** 32)) {
+  const { entry, flags = 0, program } = spec.caller ?? {};
+  const isWide = entry !== undefined || flags >= 2 ** 32 || program === "of the other word size";
+  if (!is64 && (needs === "64 bits" || isWide)) {
     throw new SyntaxError("what is described needs a kernel of 64 bits");
+  }
+  if (
+    (needs === "a target of 32 bits" && situation.isTarget64) || (needs === "a kernel of 32 bits" && is64)
+  ) {
+    throw new SyntaxError(`"${change}" needs ${needs}`);
   }
   if ((needs === "ldt" && !hasLdt) || (needs === "tls" && !hasTls)) {
     throw new SyntaxError(`"${change}" needs a target with an entry of its ${needs.toUpperCase()}`);
@@ -115,7 +124,7 @@ function readingProblems({ from: { kind, flags = [] } = {}, caller = {}, image =
 
 function imageProblems(
   spec: RestartSpec,
-  { areas, hasDenyWrite, always }: RestartSituation,
+  { areas, hasDenyWrite, always, isTarget64 }: RestartSituation,
   change: ImageChangeName | undefined,
 ): Late[] {
   const { image: { name } = {}, mapped, caller = {} } = spec;
@@ -147,6 +156,12 @@ function imageProblems(
   if (caller.program === "opened") {
     const why = "the file to be executed is open for writing";
     problems.push(hasDenyWrite ? ["VMA", "ETXTBSY", why] : ["COMMIT", "EACCES", why]);
+  }
+  if (caller.program === "of the other word size") {
+    const why = "it is of another kind of program than the caller";
+    problems.push(
+      isTarget64 ? ["MM", "EINVAL", "its addresses are no 32 bit program's"] : ["VMA", "ENOEXEC", why],
+    );
   }
   if (caller.program === "not executable" && hasDenyWrite) {
     problems.push(["VMA", "EACCES", "a mapping denies writing to what may not be executed"]);
@@ -225,6 +240,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
       isExecutable: (flags & VM.EXEC) !== 0n,
     })),
     is64: wordSize === 8,
+    isTarget64: state.target.targetWordSize === 8,
     hasDenyWrite: isOlder(series, "5.15"),
     always: refusal && [refusal.name, refusal.why],
     hasLdt: prediction.ldt.length > 0,

@@ -79,6 +79,7 @@ export const TRAITS = {
   stack: undefined,
   timer: undefined,
   small: undefined,
+  breakpoint: undefined,
   ldt: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
@@ -106,7 +107,7 @@ const CALLER = object({
     wordSet(keysOf(TRAITS)),
     "What it has: another thread; somebody who shares its signal handlers, memory or open files; a child; a parent " +
       "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
-      "whose signal is blocked; no huge pages; a segment of its LDT in a register.",
+      "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(
@@ -119,8 +120,9 @@ const CALLER = object({
     "What comes while it waits; it has a handler for SIGALRM.",
   ),
   program: optional(
-    oneOf(["copied", "opened", "not executable"]),
-    "The caller runs a copy of the target's program; somebody has that open for writing, or nobody may execute it.",
+    oneOf(["copied", "opened", "not executable", "of the other word size"]),
+    "The caller runs a copy of the target's program; somebody has that open for writing, or nobody may execute it; or " +
+      "it is one of 64 bits where the target is of 32, or the other way round.",
   ),
 });
 

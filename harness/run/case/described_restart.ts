@@ -13,6 +13,7 @@ import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
 import { taskState } from "../../../lib/model/tracer.ts";
 import { restartedPrediction } from "../../../lib/model/restarted_prediction.ts";
 import type { GuestAgent } from "../guest/guest.ts";
+import { OTHER_TARGET } from "../guest/guest_programs.ts";
 import type { StopOutcome } from "./observe_checkpoint.ts";
 import { awaitConditions } from "./prepare_target.ts";
 import {
@@ -159,7 +160,8 @@ function fromCaller({ caller = {} }: RestartSpec): FromCaller {
 
 /** Whether the target lives on where the call is refused; one whose program is to be written to cannot. */
 function isKept({ spec, outcome }: RestartPlan): boolean {
-  return outcome.name !== "ok" && spec.caller?.program === undefined;
+  const { program = "of the other word size" } = spec.caller ?? {};
+  return outcome.name !== "ok" && program === "of the other word size";
 }
 
 async function callRestart(
@@ -177,7 +179,8 @@ async function callRestart(
     if (name === "restart_unprivileged") await agent.writeFile(SETTINGS[name], "1");
   }
   if (plan.spec.mapped) undo.push(await changeName(agent, plan.path!, plan.spec.mapped.becomes));
-  if (caller.program) {
+  const isOther = caller.program === "of the other word size";
+  if (caller.program && !isOther) {
     await agent.writeFile(CALLER, await agent.readFile("/target"));
     await agent.call("chmod", CALLER, 0o755);
     undo.push(() => agent.call("chmod", "/target", 0o755));
@@ -191,7 +194,7 @@ async function callRestart(
       flags: caller.flags === 1 ? 1 : 0,
       traced: plan.spec.stays ? 1 : 0,
       keep: isKept(plan) ? 1 : 0,
-      ...caller.program && { path: CALLER },
+      ...caller.program && { path: isOther ? OTHER_TARGET : CALLER },
     });
   } finally {
     for (const one of undo.reverse()) await one();

@@ -8,10 +8,17 @@ import { FLAVOURS, HUGE_PAGES_ALWAYS } from "../../../vm/kernel/config/kernel_fl
 import { PORT_NUMBERS } from "../../../vm/kernel/syscall_numbers.ts";
 import { isCompat, type Platform } from "../platform.ts";
 
-/** The paths of a platform's agent and target program. */
-export async function guestPrograms(platform: Platform): Promise<{ agent: string; target: string }> {
+/** Where a guest has the target of the other word size. */
+export const OTHER_TARGET = "/other-target";
+
+/** Paths of a platform's agent and target program, and of the target of the other word size that its kernel runs. */
+export async function guestPrograms(
+  platform: Platform,
+): Promise<{ agent: string; target: string; otherTarget: string | undefined }> {
   const { agent, target, target32 } = await buildGuest(platform.kernel);
-  return { agent, target: isCompat(platform) ? target32 ?? target : target };
+  return isCompat(platform) && target32 !== undefined
+    ? { agent, target: target32, otherTarget: target }
+    : { agent, target, otherTarget: target32 };
 }
 
 /** What scenarios are compiled for on a platform, with the number of the port's system call. */

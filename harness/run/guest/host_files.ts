@@ -11,7 +11,17 @@ import type { GuestAgent } from "./guest.ts";
 const HOST = "/run/ckptest.host";
 
 /** Names below `/` that are the guest's own. */
-const OWN: ReadonlySet<string> = new Set(["dev", "proc", "sys", "run", "tmp", "work", "init", "target"]);
+const OWN: ReadonlySet<string> = new Set([
+  "dev",
+  "proc",
+  "sys",
+  "run",
+  "tmp",
+  "work",
+  "init",
+  "target",
+  "other-target",
+]);
 /** Those of them in which a file of the host may stand. */
 const MIXED = ["/run", "/tmp", "/work"];
 

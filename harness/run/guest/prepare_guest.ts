@@ -16,7 +16,7 @@ import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from ".
 import type { Platform } from "../platform.ts";
 import type { Guest } from "./guest.ts";
 import { GuestSnapshots } from "./guest_snapshots.ts";
-import { guestPrograms } from "./guest_programs.ts";
+import { guestPrograms, OTHER_TARGET } from "./guest_programs.ts";
 import { buildKernelFor, kernelText } from "./platform_kernel.ts";
 import { type GuestPlan, type GuestRequest, planGuest } from "./plan_guest.ts";
 import { type KernelAnswer, type KernelQuestion, probeKernel } from "./probe_kernel.ts";
@@ -95,8 +95,7 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       "option --cpus: this kernel has no CONFIG_SMP; --arch x86_64-smp has, or --kconfig-add",
     );
   }
-  const { agent, target } = await guestPrograms(platform);
-  const initrd = await cachedInitramfs(await initramfsEntries(agent, target));
+  const initrd = await cachedInitramfs(await initramfsEntries(await guestPrograms(platform)));
   const known = { platform, config: undefined, release: undefined };
   const wanted = scenarios.filter((scenario) => unmetNeed(scenario, known) === undefined);
   const found = scenarioFiles(wanted, platform, (message) => terminal.status(message));
@@ -223,8 +222,11 @@ async function askKernel(
   }
 }
 
-async function initramfsEntries(agent: string, target: string): Promise<InitramfsEntry[]> {
-  const files = [["/init", agent], ["/target", target]] as const;
+async function initramfsEntries(
+  { agent, target, otherTarget }: Awaited<ReturnType<typeof guestPrograms>>,
+): Promise<InitramfsEntry[]> {
+  const other = otherTarget === undefined ? [] : [[OTHER_TARGET, otherTarget] as const];
+  const files = [["/init", agent], ["/target", target], ...other] as const;
   const entries: InitramfsEntry[] = ["/dev", "/proc", "/sys", "/run", "/work", "/tmp"].map((path) => ({
     path,
   }));

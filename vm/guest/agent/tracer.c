@@ -175,6 +175,12 @@ static u64 state_of(int pid)
 	SYS(ptrace, PTRACE_GETREGS, pid, 0, registers);
 	registers[REGISTER_AX] = 0;
 	hash_update(&hash, registers, sizeof(registers));
+	for (size_t i = 0; i < DEBUG_REGISTERS; i++) {
+		unsigned long value = 0;
+
+		SYS(ptrace, PTRACE_PEEKUSR, pid, DEBUG_REGISTERS_OFFSET + i * sizeof(long), &value);
+		hash_update(&hash, &value, sizeof(value));
+	}
 	if (SYS(ptrace, PTRACE_GETREGSET, pid, NT_X86_XSTATE, &vector) >= 0)
 		hash_update(&hash, channel_buffer, vector.length);
 	long length = proc_maps(pid, &maps);
@@ -251,6 +257,18 @@ static long go_through_call(struct restarted *restarted, long nr, long *register
 	return 0;
 }
 
+// Where nothing is executed.
+static long set_breakpoint(int pid)
+{
+	const unsigned long values[DEBUG_REGISTERS] = { [0] = PAGE_BYTES, [7] = 1 };
+	long error = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values) && error >= 0; i++)
+		if (values[i] != 0)
+			error = SYS(ptrace, PTRACE_POKEUSR, pid, DEBUG_REGISTERS_OFFSET + i * sizeof(long), values[i]);
+	return error;
+}
+
 // Lets a program that traces itself make a call of which it comes back as another, and stops it there.
 long tracer_restart(struct restarted *restarted, long nr)
 {
@@ -261,6 +279,8 @@ long tracer_restart(struct restarted *restarted, long nr)
 	if (error >= 0)
 		error = SYS(ptrace, PTRACE_SETOPTIONS, restarted->pid, 0,
 			    PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEVFORK);
+	if (error >= 0 && restarted->has_breakpoint)
+		error = set_breakpoint(restarted->pid);
 	if (error >= 0)
 		error = go_through_call(restarted, nr, registers);
 	if (error != 0)

@@ -30,7 +30,7 @@
 	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) DO(times) \
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
-	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns)
+	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint)
 
 struct word {
 	bool is_said;
