@@ -121,7 +121,7 @@ const CALLER = object({
   ),
   program: optional(
     oneOf(["copied", "opened", "not executable", "of the other word size"]),
-    "The caller runs a copy of the target's program; somebody has that open for writing, or nobody may execute it; or " +
+    "The caller runs a copy of the target's program, which somebody has open for writing, or nobody may execute; or " +
       "it is one of 64 bits where the target is of 32, or the other way round.",
   ),
 });
