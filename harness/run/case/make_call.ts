@@ -127,7 +127,12 @@ async function runCall(
     }
     let wait = isLate;
     for (const action of whileBlocked.filter((one) => one.at === at)) {
-      const result = await doAction(agent, action, { ...options, paused, workFd });
+      const result = await doAction(agent, action, {
+        ...options,
+        reader: options.output.reader,
+        paused,
+        workFd,
+      });
       event = result.event ?? event;
       if (result.checkpoint) others.push(result.checkpoint);
       findings.push(...result.findings ?? []);
@@ -183,6 +188,7 @@ interface ActionResult {
 const ADVICE = { cold: 20, pageout: 21 } as const;
 // include/uapi/linux/userfaultfd.h: _IOR(0xAA, 1, struct uffdio_range).
 const UFFDIO_UNREGISTER = 0x8010aa01;
+const FIONREAD = 0x541b;
 const PTRACE_SET_THREAD_AREA = 26;
 
 /**
@@ -193,8 +199,9 @@ const PTRACE_SET_THREAD_AREA = 26;
 async function doAction(
   agent: GuestAgent,
   action: PlannedAction,
-  { pid, checkpointNr: nr, paused, userfaultfd, workFd = -1 }: MakeCallOptions & {
+  { pid, checkpointNr: nr, paused, userfaultfd, reader = -1, workFd = -1 }: MakeCallOptions & {
     paused: PausedCall;
+    reader: number | undefined;
     workFd: number | undefined;
   },
 ): Promise<ActionResult> {
@@ -202,7 +209,7 @@ async function doAction(
     case "nothing":
       return {};
     case "time_out":
-      return { findings: await awaitNextSleep(agent, paused.caller) };
+      return { findings: await awaitShortWrite(agent, paused.caller, reader) };
     case "kill":
       await agent.signal(pid, SIGNALS.SIGKILL);
       return { event: await agent.event() };
@@ -240,6 +247,24 @@ async function doAction(
       return {};
     }
   }
+}
+
+/**
+ * Waits until a write to a socket has ended early because its time is over, and another waits. The first time the writer
+ * may find room and write more: that a reader took a little does not wake it (unix_write_space()).
+ */
+async function awaitShortWrite(agent: GuestAgent, caller: number, reader: number): Promise<Finding[]> {
+  for (let before = await unreadBytes(agent, reader);;) {
+    const findings = await awaitNextSleep(agent, caller);
+    const after = await unreadBytes(agent, reader);
+    if (findings.length > 0 || after === before) return findings;
+    before = after;
+  }
+}
+
+async function unreadBytes(agent: GuestAgent, reader: number): Promise<number> {
+  const { bytes } = await agent.call("ioctl", reader, FIONREAD, new Uint8Array(4));
+  return new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
 }
 
 /** Waits until a process that sleeps has woken up and sleeps again. */
