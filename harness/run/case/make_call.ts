@@ -250,8 +250,8 @@ async function doAction(
 }
 
 /**
- * Waits until a write to a socket has ended early because its time is over, and another waits. The first time the writer
- * may find room and write more: that a reader took a little does not wake it (unix_write_space()).
+ * Waits until a write to a socket has ended early because its time is over, and another waits. The first time the
+ * writer may find room and write more: that a reader took a little does not wake it (unix_write_space()).
  */
 async function awaitShortWrite(agent: GuestAgent, caller: number, reader: number): Promise<Finding[]> {
   for (let before = await unreadBytes(agent, reader);;) {
