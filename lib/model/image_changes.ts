@@ -56,6 +56,13 @@ function extension(length: number, { parent = 0n, type = UNKNOWN_TYPE, payload =
   };
 }
 
+/** The same, which ends before it has all of its bytes, and the image with it. */
+function cutExtension(image: ImageEditor): void {
+  const { offset } = image.record("TAIL");
+  extension(100, { payload: 50 })(image);
+  image.cut(offset + RECORD_HEADER.size + 50);
+}
+
 /** The records that belong to the process all say that it was called so. */
 function renamed(name: (pid: bigint) => bigint): Apply {
   return (image) => {
@@ -273,11 +280,22 @@ export const IMAGE_CHANGES = {
     const end = pages.offset + pages.length;
     image.insert(end, image.bytes.slice(node.offset, end));
   }),
+  "PGARR without its addresses": change(
+    "EPIPE",
+    "it ends among addresses of pages",
+    (image) => image.cut(twoPages(image).at + 4),
+  ),
   "PGARR in the vdso": change("EINVAL", "the vdso's data has pages of its own", pageInVvar),
   ...THREAD_CHANGES,
   "TAIL.magic": change("EINVAL", "it does not end as an image does", flip("TAIL", "magic", 0xffn)),
   "TAIL.parent": change("EINVAL", "the end is somebody's", set("TAIL", "parent", 1n)),
   "TAIL.len": change("EINVAL", "the end is longer than it is", flip("TAIL", "len", 0x40n)),
+  "TAIL that is not there": change(
+    "EPIPE",
+    "it has no end",
+    (image) => image.cut(image.record("TAIL").offset),
+  ),
+  "TAIL behind a record that is cut": change("EPIPE", "an unknown record is cut", cutExtension),
   "TAIL behind a record of another": change(
     "EINVAL",
     "an unknown record is another process's",

@@ -80,6 +80,11 @@ export class ImageEditor {
     this.#bytes = joinBytes([this.#bytes.subarray(0, offset), bytes, this.#bytes.subarray(offset)]);
   }
 
+  /** Has the image end at an offset. */
+  cut(offset: number): void {
+    this.#bytes = this.#bytes.slice(0, offset);
+  }
+
   #place(name: RecordName, field: string, which?: Which): { start: number; size: number } {
     const { offset } = this.record(name, which);
     const header = HEADER_FIELDS.get(field);

@@ -141,7 +141,7 @@ function imageProblems(
     mapping(name.file);
     const isTooLong = name.is.split("/").some((part) => part.length > NAME_MAX);
     problems.push(["VMA", isTooLong ? "ENAMETOOLONG" : "EINVAL", "the name of a mapped file is none"]);
-    if (!isTooLong && name.is.startsWith("/")) {
+    if (!isTooLong && /^(\/(?!\.{0,2}\/)[^/]*)+$/.test(name.is)) {
       throw new SyntaxError("expected a name that is too long or is no path");
     }
   }

@@ -41,7 +41,7 @@ export const coverageCommand: Command = defineCommand({
   about:
     "run the catalogue and the fault sweep on kernels that count lines; write one HTML page, and a file of lcov",
   async run({ filter, arch, accel, out, diff }, { terminal, signal }) {
-    const platforms = parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "fault" });
+    const platforms = parsePlatforms({ arch, fallback: "x86_64,i386,compat", flavour: "fault" });
     const changed = diff === undefined ? undefined : await changedLines(OWN_OVERLAY, diff);
     const catalogue = await readCatalogue();
     const scenarios = filterByName(catalogue, filter);
@@ -58,7 +58,7 @@ export const coverageCommand: Command = defineCommand({
     const { counts } = await report.during(signal, async () => {
       for (const plan of plans) {
         throwIfInterrupted(signal);
-        const { platform: { name, kernel }, request } = plan;
+        const { platform: { name }, request } = plan;
         const prepared = await preparePlanned(plan);
         const atGuestEnd = async ({ agent }: Guest): Promise<void> => {
           addCoverage(coverage, await readCoverage(agent, prepared.build!, [...sources.keys()]));
@@ -67,12 +67,12 @@ export const coverageCommand: Command = defineCommand({
         await runPlatform(prepared, scenarios, report, { atGuestEnd });
         report.beginPlatform({ ...prepared, name }, { how: "with restarts" });
         await runPlatform(prepared, scenarios, report, { atGuestEnd, restarts: true });
-        if (kernel === "x86_64") {
+        if (name.startsWith("x86_64")) {
           // A CPU without FSGSBASE has the bases of segments in descriptors alone.
           const old = await preparePlanned({ ...plan, request: { ...request, append: ["nofsgsbase"] } });
           report.beginPlatform({ ...old, name }, { how: "with nofsgsbase" });
           const ofSegments = scenarios.filter(({ name }) => SEGMENT_SCENARIOS.test(name));
-          await runPlatform(old, ofSegments, report, { atGuestEnd });
+          await runPlatform(old, ofSegments, report, { atGuestEnd, restarts: true });
         }
         report.beginPlatform({ ...prepared, name }, { how: "with faults" });
         await runPlatform(prepared, swept, report, {
