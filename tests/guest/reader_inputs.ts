@@ -75,10 +75,11 @@ export function guestParts(image: Uint8Array): SyntheticOptions & { readonly xst
 
 /** The corruptions of images of this kernel's kind, each of an image that the guest would take. */
 export function corruptedImages(guest: SyntheticOptions): WholeInput[] {
-  return CORRUPTIONS.filter(({ options: { dialect, wordSize = guest.wordSize } = {} }) =>
-    dialect !== "v11" && wordSize === guest.wordSize
+  const [major, minor] = [guest.head?.major, guest.head?.minor];
+  return CORRUPTIONS.filter(({ options: { dialect, wordSize = guest.wordSize, head = guest.head } = {} }) =>
+    dialect !== "v11" && wordSize === guest.wordSize && head?.major === major && head?.minor === minor
   ).flatMap(({ no, what, options, damage, id }) => {
-    const patient = new Patient({ ...guest, ...options });
+    const patient = new Patient({ ...guest, ...options, ...guest.head && { head: guest.head } });
     const good = patient.bytes.slice();
     try {
       damage(patient);
