@@ -159,6 +159,16 @@ export const THREAD_CHANGES = {
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),
     "64 bits",
   ),
+  "AUXV that is not there": change(
+    "EPIPE",
+    "it ends behind the CPU",
+    (image) => image.cut(image.record("AUXV").offset),
+  ),
+  "AUXV cut": change(
+    "EPIPE",
+    "it ends in the auxiliary vector",
+    (image) => image.cut(image.record("AUXV").offset + RECORD_HEADER.size + 8),
+  ),
   "AUXV missing": change("EINVAL", "it has no auxiliary vector", flip("AUXV", "type", 1n)),
   "AUXV.parent": change("EINVAL", "the auxiliary vector is another process's", flip("AUXV", "parent", 1n)),
   "AUXV.len, none": change("EINVAL", "the auxiliary vector is empty", set("AUXV", "len", 0n)),
