@@ -169,6 +169,7 @@ const RESTART = object({
         `"just enough" is as many as the image has, and "too few" one less.`,
       ),
       mmap_min_addr: optional(integer(0, 2 ** 31)),
+      overcommit_memory: optional(v.literal(2, "2"), "No memory is promised that is not there."),
     }),
     "Parameters of the kernel at the time of the call.",
   ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { keysOf } from "../../../lib/schema.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
@@ -32,6 +33,7 @@ const CALLER = "/run/ckptest/caller";
 const OPEN_FLAGS = { O_WRONLY: 1, O_RDWR: 2, O_PATH: 0o10000000 } as const;
 const SETTINGS = {
   max_map_count: "/proc/sys/vm/max_map_count",
+  overcommit_memory: "/proc/sys/vm/overcommit_memory",
   mmap_min_addr: "/proc/sys/vm/mmap_min_addr",
   restart_unprivileged: "/sys/module/kernel/parameters/restart_unprivileged",
 } as const;
@@ -171,12 +173,14 @@ async function callRestart(
 ): Promise<Awaited<ReturnType<GuestAgent["restart"]>>> {
   const { from = {}, caller = {}, settings = {} } = plan.spec;
   const undo: Undo[] = [];
-  for (const name of ["max_map_count", "mmap_min_addr", "restart_unprivileged"] as const) {
-    if (settings[name] === undefined) continue;
+  for (const name of keysOf(SETTINGS)) {
+    const value = settings[name];
+    if (value === undefined) continue;
     const before = await agent.readFile(SETTINGS[name]);
     undo.push(() => agent.writeFile(SETTINGS[name], before));
     // The others are the caller's to set: its own start needs mappings.
-    if (name === "restart_unprivileged") await agent.writeFile(SETTINGS[name], "1");
+    const isCallers = name === "max_map_count" || name === "mmap_min_addr";
+    if (!isCallers) await agent.writeFile(SETTINGS[name], String(value));
   }
   if (plan.spec.mapped) undo.push(await changeName(agent, plan.path!, plan.spec.mapped.becomes));
   const isOther = caller.program === "of the other word size";
