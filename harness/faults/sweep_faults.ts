@@ -247,7 +247,7 @@ export function faultSites(log: string): string[] {
 
 /**
  * Scenarios that together come to every allocation of the call: records alone, pages to be brought in from
- * swap, names of files, an LDT, FPU state, pages in more than one chunk.
+ * swap, names of files, an LDT, FPU state, pages in more than one chunk, pages that are merged.
  */
 const NAMES: readonly string[] = [
   "minimal",
@@ -256,6 +256,7 @@ const NAMES: readonly string[] = [
   "ldt_one",
   "ldt_full",
   "registers_avx",
+  "ksm_merged",
   "swap_anon",
   "swap_file_copies",
   "swap_loop",

@@ -9,8 +9,15 @@ import { type PreparedGuest, prepareGuest } from "../../harness/run/guest/prepar
 import { PLATFORMS } from "../../harness/run/platform.ts";
 import { Terminal } from "../../harness/report/terminal.ts";
 
-/** Processes and files, swap, ksmd's scans, a reader that goes away, more than a socket holds. */
-const NAMES = ["fork_files", "swap_anon", "ksm_merged", "out_pipe_closed_in_ldt", "chunk_twice"];
+/** Processes and files, swap, ksmd's scans, a reader that goes away, restarts, more than a socket holds. */
+const NAMES = [
+  "fork_files",
+  "swap_anon",
+  "ksm_merged",
+  "out_pipe_closed_in_ldt",
+  "restart_generations",
+  "chunk_twice",
+];
 
 interface Seen {
   readonly console: string;
