@@ -73,6 +73,7 @@ const SYSCALL_NUMBERS = {
   sigaltstack: [131, 186],
   get_robust_list: [274, 312],
   rt_sigaction: [13, 174],
+  timer_gettime: [224, 261],
   pwrite64: [18, 181],
   ptrace: [101, 26],
   swapon: [167, 87],

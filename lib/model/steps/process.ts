@@ -200,7 +200,7 @@ export const PROCESS_STEPS = [
     op: "inherited",
     about:
       "Asks what the kernel keeps for the program by address: a stack for signals, a robust futex list, a handler " +
-      "of SIGUSR1: the target never set any. Maps a page where the kernel likes, and uses the vdso.",
+      "of SIGUSR1, a timer: the target never set any. Maps a page where the kernel likes, and uses the vdso.",
     apply(_step, { builder }) {
       const { wordSize } = builder;
       const SIGUSR1 = 10n;
@@ -218,6 +218,7 @@ export const PROCESS_STEPS = [
         "the handler",
         new Uint8Array(3 * wordSize + MASK_BYTES),
       );
+      builder.syscall("timer_gettime", [0n, buffer], { expected: BigInt(-ERRNO.EINVAL) });
       const second = builder.scratch(128, new Uint8Array(8));
       builder.scratch(0, new Uint8Array(8).fill(0xa5));
       builder.succeed("get_robust_list", [0n, buffer, second]);
