@@ -163,15 +163,17 @@ export class MutantRunner {
   }
 }
 
-/** All findings of a result; a guest that was lost is one. */
+/** All findings of a result; a guest that was lost is one, and so is why a scenario could not be carried out. */
 function findingsOf({ outcome, status, reason }: ScenarioResult): Finding[] {
-  return [
+  const found = [
     ...outcome?.findings ?? [],
     ...outcome?.stops.flatMap((stop) => stop.findings) ?? [],
     ...status === "lost"
       ? [{ id: "lost", verdict: "mismatch", path: "guest", message: reason ?? "" } as const]
       : [],
   ];
+  const other = { id: "E_FAILED", verdict: "mismatch", path: "scenario", message: reason ?? "" } as const;
+  return found.length > 0 ? found : [other];
 }
 
 /** Whether a finding is the one that a mutant's file names. */

@@ -17,6 +17,11 @@ function isSpecial(node: RecordNode): boolean {
   return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.SPECIAL;
 }
 
+function isExecuted(node: RecordNode): boolean {
+  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.FILE &&
+    (node.fields.vm_flags & VM.EXEC) !== 0n;
+}
+
 /** The data of the vdso, which is no memory. */
 function isVvar(node: RecordNode): boolean {
   return isSpecial(node) && node.name === "VMA" && (node.fields.vm_flags & VM.PFNMAP) !== 0n;
@@ -64,10 +69,11 @@ function cutExtension(image: ImageEditor): void {
 }
 
 /** The records that belong to the process all say that it was called so. */
-function renamed(name: (pid: bigint) => bigint): Apply {
+function renamed(name: (pid: bigint) => bigint, first: "MM" | "THREAD" = "MM"): Apply {
   return (image) => {
     const pid = name(image.get("MM", "parent"));
-    for (const record of ["MM", "THREAD", "CPU", "AUXV"] as const) image.set(record, "parent", pid);
+    if (first === "MM") image.set("MM", "parent", pid);
+    for (const record of ["THREAD", "CPU", "AUXV"] as const) image.set(record, "parent", pid);
     try {
       image.set("X86_FSGSBASE", "parent", pid);
     } catch (error) {
@@ -107,6 +113,9 @@ function secondVdso(image: ImageEditor): void {
   image.insert(end.offset + end.length, last);
 }
 
+/** How far the heap of a changed image reaches, more than any has; all of it must be below where i386 has its stack. */
+export const FAR_BREAK: number = 2 ** 28;
+
 /** Changes by the record that the kernel finds them in, and a word for what it is. */
 export const IMAGE_CHANGES = {
   "HEAD.magic": change("EINVAL", "it is no image", flip("HEAD", "magic", 0xffn)),
@@ -144,6 +153,11 @@ export const IMAGE_CHANGES = {
   }),
   "MM.pid 0": change("EINVAL", "no process has the pid 0", renamed(() => 0n)),
   "MM.pid beyond": change("EINVAL", "no process has such a pid", renamed((pid) => pid | 0x80_0000n)),
+  "THREAD and what is behind it": change(
+    "EINVAL",
+    "the memory is another process's",
+    renamed((pid) => pid ^ 1n, "THREAD"),
+  ),
   "MM.objref": change("EINVAL", "address spaces have no number", flip("MM", "objref", 1n)),
   "MM.map_count": change(
     "ENOMEM",
@@ -156,6 +170,11 @@ export const IMAGE_CHANGES = {
     (image) => image.set("MM", "map_count", image.get("MM", "map_count") + 1n),
   ),
   "MM.brk": change("EINVAL", "the break is no address of a program", flip("MM", "brk", 1n << 62n)),
+  "MM.brk, far": change(
+    "ENOMEM",
+    "RLIMIT_DATA does not allow such a heap",
+    (image) => image.set("MM", "brk", image.get("MM", "start_brk") + BigInt(FAR_BREAK)),
+  ),
   "MM.start_stack": change("EINVAL", "the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
   "MM.arg_end": change(
     "EINVAL",
@@ -176,7 +195,11 @@ export const IMAGE_CHANGES = {
     "a mapping ends where no program has memory",
     flip("VMA", "vm_end", 1n << 63n),
   ),
-  "VMA.vm_end, in a page": change("EINVAL", "a mapping ends in a page", flip("VMA", "vm_end", 8n)),
+  "VMA.vm_end, in a page": change(
+    "EINVAL",
+    "a mapping ends in a page",
+    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end") - 8n),
+  ),
   "VMA empty": change(
     "EINVAL",
     "a mapping is empty",
@@ -192,6 +215,11 @@ export const IMAGE_CHANGES = {
     "EOPNOTSUPP",
     "a mapping is shared",
     flip("VMA", "vm_flags", VM.SHARED | VM.MAYSHARE),
+  ),
+  "VMA not to be executed": change(
+    "EINVAL",
+    "it can be executed and may not",
+    flip("VMA", "vm_flags", VM.MAYEXEC, isExecuted),
   ),
   "VMA unreadable": change("EINVAL", "it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
   "VMA unwritable": change("EINVAL", "private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
@@ -217,6 +245,10 @@ export const IMAGE_CHANGES = {
   ),
   "VMA growing": change("EINVAL", "files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
   "VMA wiped": change("EINVAL", "files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
+  "VMA name within its record": change("EINVAL", "a name ends before its record", (image) => {
+    const { offset, payload } = image.record("FNAME");
+    image.flipAt(offset + RECORD_HEADER.size + 2, BigInt(payload[2]!));
+  }),
   "VMA.vm_page_prot": change("ENOEXEC", "pages are not protected as here", flip("VMA", "vm_page_prot", 2n)),
   "VMA.vm_pgoff": change(
     "EOVERFLOW",

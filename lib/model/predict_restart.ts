@@ -4,7 +4,7 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 import { DEFAULT_SERIES, isOlder } from "../abi/series.ts";
 import { VM, vmFlagTable } from "../abi/vm_flags.ts";
 import type { Problem } from "./call.ts";
-import { imageChange, type ImageChangeName } from "./image_changes.ts";
+import { FAR_BREAK, imageChange, type ImageChangeName } from "./image_changes.ts";
 import { checkExpectation, type StopPrediction } from "./predict_stop.ts";
 import { type Capability, FATES, type RestartSpec, SOURCES, STAGES, TRAITS } from "./restart.ts";
 import { hasBreakpoints, restartRefusal } from "./restarted_prediction.ts";
@@ -169,13 +169,22 @@ function imageProblems(
   return problems;
 }
 
-function limitProblems({ caller = {}, settings = {} }: RestartSpec, { areas }: RestartSituation): Late[] {
+function limitProblems(
+  { image, caller = {}, settings = {} }: RestartSpec,
+  { areas }: RestartSituation,
+): Late[] {
   const { limits = {} } = caller;
   const problems: Late[] = [];
   const sum = (list: readonly RestartArea[]) => list.reduce((all, { bytes }) => all + bytes, 0);
   const sizes = { as: sum(areas), data: sum(areas.filter((area) => area.isWritable)) };
   for (const key of ["as", "data"] as const) {
     const limit = limits[key];
+    if (key === "data" && image?.change === "MM.brk, far") {
+      if (limit === undefined || limit >= FAR_BREAK) {
+        throw new SyntaxError(`"data" below ${FAR_BREAK} is too small`);
+      }
+      continue;
+    }
     if (limit === undefined) continue;
     if (limit >= sizes[key]) throw new SyntaxError(`"${key}" below ${sizes[key]} is sure to be too small`);
     problems.push(["VMA", "ENOMEM", `RLIMIT_${key.toUpperCase()} is too small`]);

@@ -56,6 +56,7 @@ export const STAGES = {
 export const FATES = {
   gone: ["ENOENT", "a mapped file is gone"],
   fifo: ["EACCES", "a pipe has the name of a mapped file"],
+  device: ["EACCES", "a device has the name of a mapped file"],
   empty: ["EFAULT", "a mapped file has no page where the image has a copy of one"],
   unreadable: ["EACCES", "the caller may not read a mapped file"],
   noexec: ["EPERM", "a mapped file lies on a file system without programs"],

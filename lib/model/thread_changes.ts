@@ -85,7 +85,11 @@ export const THREAD_CHANGES = {
   "CPU.flags, VM": change("EINVAL", "no program is of 8086", flip("CPU", "flags", 0x2_0000n)),
   "CPU.flags, wide": change("EINVAL", "flags have 32 bits", flip("CPU", "flags", 1n << 32n)),
   "CPU.ds": change("EINVAL", "a selector is the kernel's", flip("CPU", "ds", 0x10n)),
-  "CPU.es, wide": change("EINVAL", "selectors have 16 bits", flip("CPU", "es", 1n << 40n)),
+  "CPU.es, wide": change(
+    "EINVAL",
+    "selectors have 16 bits",
+    (image) => image.set("CPU", "es", image.get("CPU", "ss") | 1n << 40n),
+  ),
   "CPU.fs, beyond": change("EINVAL", "an entry is not there", set("CPU", "fs", 0xffffn)),
   "CPU.gs, behind": change(
     "EINVAL",

@@ -7,7 +7,7 @@ import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import { readNodes } from "../../../lib/image/image.ts";
 import { RECORD_HEADER } from "../../../lib/image/structs.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
-import { changedImage, type ImageChangeName } from "../../../lib/model/image_changes.ts";
+import { changedImage, imageChange, type ImageChangeName } from "../../../lib/model/image_changes.ts";
 import { ImageEditor } from "../../../lib/model/image_editor.ts";
 import type { RestartPlan } from "../../../lib/model/predict_restart.ts";
 import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
@@ -73,7 +73,8 @@ export async function describedRestart(
     const actual = outcomeName(result);
     const findings: Finding[] = [];
     if (actual !== name) {
-      const message = name === "ok" ? "restart(2) must take the image" : `restart(2) must refuse: ${why}`;
+      const reason = (changes.length > 1 && change && imageChange(change).problem?.[1]) || why;
+      const message = name === "ok" ? "restart(2) must take the image" : `restart(2) must refuse: ${reason}`;
       findings.push(mismatch("E_RESTART", { path: "restart(2)", message, expected: name, actual }));
     }
     findings.push(...changeFindings(made.changed));
@@ -97,6 +98,7 @@ export async function describedRestart(
     return { stops, pid: undefined, isEnded: false };
   }
   let pid = old;
+  let files: number | undefined;
   for (let nr = 1, from = plain; nr <= generations; nr++) {
     const label = `${stop.label}, restarted${nr > 1 ? ` ${nr} times` : ""}`;
     const made = await attempt(pid, from.image, changes[0]);
@@ -122,6 +124,11 @@ export async function describedRestart(
     );
     from = { ...judged, findings };
     stops.push(from);
+    // Each process before is gone by now, and what it had open.
+    if (nr > 1 && nr === generations) {
+      findings.push(...fileFindings(files ?? 0, (await readLeakCounters(agent)).files, nr));
+    }
+    files ??= generations > 1 ? (await readLeakCounters(agent)).files : undefined;
   }
   return { stops, pid, isEnded: false };
 }
@@ -143,6 +150,15 @@ async function countersOf(agent: GuestAgent, times: number | undefined): Promise
 
 /** Of an object, in bytes. What the kernel keeps for new processes is about so much of a few calls. */
 const SMALLEST_LEAK = 512;
+/** What processes of a row leave open, each of them; the kernel's count is not exact. */
+function fileFindings(before: number, after: number, generations: number): Finding[] {
+  const grown = after - before;
+  if (grown < generations - 1) return [];
+  const message = "each process that was restarted leaves a file open";
+  const values = { message, expected: "less than one for each", actual: `${grown} more` };
+  return [mismatch("E_LEAK", { path: "restart(2)", ...values })];
+}
+
 const [SIGUSR2_BIT, TIMER_BIT] = [1n << 11n, 1n << 39n];
 
 /** What of the caller a restarted process shows. */
@@ -300,7 +316,7 @@ async function changeName(
   becomes: NonNullable<RestartSpec["mapped"]>["becomes"],
 ): Promise<Undo> {
   const directory = path.slice(0, path.lastIndexOf("/"));
-  const [S_IFIFO, MODE, MNT_DETACH] = [0o010000, 0o644, 2];
+  const [S_IFIFO, S_IFCHR, MODE, DEV_NULL, MNT_DETACH] = [0o010000, 0o020000, 0o644, 0x103, 2];
   const [MS_NOEXEC, MS_REMOUNT, MS_BIND] = [8, 32, 4096];
   const replace = async (name: string, put: () => Promise<unknown>, isThere = true): Promise<Undo> => {
     await agent.call("rename", name, `${name}.away`);
@@ -315,6 +331,8 @@ async function changeName(
       return await replace(path, () => Promise.resolve(), false);
     case "fifo":
       return await replace(path, () => agent.call("mknod", path, S_IFIFO | MODE, 0));
+    case "device":
+      return await replace(path, () => agent.call("mknod", path, S_IFCHR | MODE, DEV_NULL));
     case "empty":
       return await replace(path, () => agent.writeFile(path, ""));
     case "below a file":

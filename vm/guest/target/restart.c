@@ -194,7 +194,7 @@ static void watch_descriptor(void)
 		sys_sleep_ms(SHORT_NAP_MS);
 	long parent = SYS(getppid);
 
-	SYS(kill, parent, SIGKILL);
+	SYS(kill, parent, SIGUSR1);
 	sleep_forever();
 }
 
