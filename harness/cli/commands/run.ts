@@ -149,6 +149,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
         runnerOf: (prepared) => ({ restarts, ...gdb && { beforeCall: waitForGdb(prepared, terminal) } }),
         kernelOptions: optionArgs(options, {
           ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS, ...MACHINE_OPTIONS },
+          ...{ restart: OPTIONS.restart, deterministic: OPTIONS.deterministic },
         }),
       });
       return limit?.stopped;
