@@ -19,6 +19,8 @@ interface LeakCounters {
    * measure, as freed objects lie in KASAN's quarantine and every allocation is written down.
    */
   readonly isWatched: boolean;
+  /** Whether the kernel counts each at once: with several processors it is behind by some dozens for each of them. */
+  readonly isExact: boolean;
 }
 
 /** Of so many calls and more, what they leak shows. */
@@ -41,8 +43,10 @@ export async function readLeakCounters(agent: GuestAgent): Promise<LeakCounters>
     if (error instanceof AgentError) return false;
     throw error;
   });
+  const processors = [...(await text("/proc/stat")).matchAll(/^cpu\d+ /gm)].length;
   return {
     isWatched,
+    isExact: processors <= 1,
     files: parseInt(await text("/proc/sys/fs/file-nr")),
     free: pages.length === 0 ? NaN : pages.reduce((sum, count) => sum + count) * PAGE_SIZE,
     objects: Number(objects ?? NaN) * KIB,

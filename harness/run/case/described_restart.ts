@@ -125,10 +125,11 @@ export async function describedRestart(
     from = { ...judged, findings };
     stops.push(from);
     // Each process before is gone by now, and what it had open.
-    if (nr > 1 && nr === generations) {
-      findings.push(...fileFindings(files ?? 0, (await readLeakCounters(agent)).files, nr));
+    if (generations > 1 && (nr === 1 || nr === generations)) {
+      const counters = await readLeakCounters(agent);
+      if (files !== undefined) findings.push(...fileFindings(files, counters.files, nr));
+      files = counters.isExact ? counters.files : undefined;
     }
-    files ??= generations > 1 ? (await readLeakCounters(agent)).files : undefined;
   }
   return { stops, pid, isEnded: false };
 }
@@ -142,6 +143,7 @@ function isSeekable({ from: { kind = "file", flags = [] } = {} }: RestartSpec): 
 async function countersOf(agent: GuestAgent, times: number | undefined): Promise<() => Promise<Finding[]>> {
   if (times === undefined) return () => Promise.resolve([]);
   const before = await readLeakCounters(agent);
+  if (!before.isExact) return () => Promise.resolve([]);
   return async () => {
     const leaks = leakFindings(before, await readLeakCounters(agent), times, SMALLEST_LEAK);
     return leaks.map((leak) => ({ ...leak, path: "restart(2)" }));
