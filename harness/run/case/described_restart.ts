@@ -25,7 +25,7 @@ import {
   positionFindings,
   type RestartStopOptions,
 } from "./restart_stop.ts";
-import { leakFindings, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { readLeakCounters, watchForLeaks } from "../../check/leaks/leak_counters.ts";
 import { type FromCaller, lookAtProcess, restartedProcessFindings } from "../../check/restarted_process.ts";
 
 /** A copy of the target's program, for a caller that is to run another file. */
@@ -57,19 +57,12 @@ export async function describedRestart(
     pid: number,
     image: Uint8Array,
     change: ImageChangeName | undefined,
-    times = spec.times,
   ) => {
     const file = imageOf(image, stop.restart, change);
     await agent.writeFile(IMAGE_FILE, file);
     // A caller that is refused says itself that it is as it was.
     const was = name === "ok" ? await lookAtProcess(agent, pid) : undefined;
-    const { result, ...made } = await callRestart(agent, {
-      ...stop.restart,
-      spec: { ...spec, ...times && { times } },
-    }, {
-      pid,
-      image,
-    });
+    const { result, ...made } = await callRestart(agent, stop.restart, { pid, image });
     const actual = outcomeName(result);
     const findings: Finding[] = [];
     if (actual !== name) {
@@ -84,14 +77,16 @@ export async function describedRestart(
     }
     return { ...made, actual, findings, was };
   };
+  const attemptInRounds = async (once: () => ReturnType<typeof attempt>) => {
+    if (spec.times === undefined) return await once();
+    const { made, leaks } = await watchForLeaks(agent, { times: spec.times, smallest: SMALLEST_LEAK }, once);
+    made.findings.push(...leaks.map((leak) => ({ ...leak, path: "restart(2)" })));
+    return made;
+  };
   if (name !== "ok") {
     for (const change of changes) {
       const label = changes.length > 1 ? `${stop.label}: ${change}` : stop.label;
-      // Another such caller has filled the caches.
-      if (spec.times) await attempt(old, plain.image, change, 2);
-      const leaks = await countersOf(agent, spec.times);
-      const { findings, actual } = await attempt(old, plain.image, change);
-      findings.push(...await leaks());
+      const { findings, actual } = await attemptInRounds(() => attempt(old, plain.image, change));
       stops.push(endOf(`${label}, restarted`, findings));
       if (actual !== name || !isKept(stop.restart)) return { stops, pid: undefined, isEnded: true };
     }
@@ -137,17 +132,6 @@ export async function describedRestart(
 /** Whether the image comes from the agent's own open file, whose position tells how much was read. */
 function isSeekable({ from: { kind = "file", flags = [] } = {} }: RestartSpec): boolean {
   return kind === "file" && flags.length === 0;
-}
-
-/** What is lost by so many calls, once the caller is gone. */
-async function countersOf(agent: GuestAgent, times: number | undefined): Promise<() => Promise<Finding[]>> {
-  if (times === undefined) return () => Promise.resolve([]);
-  const before = await readLeakCounters(agent);
-  if (!before.isExact) return () => Promise.resolve([]);
-  return async () => {
-    const leaks = leakFindings(before, await readLeakCounters(agent), times, SMALLEST_LEAK);
-    return leaks.map((leak) => ({ ...leak, path: "restart(2)" }));
-  };
 }
 
 /** Of an object, in bytes. What the kernel keeps for new processes is about so much of a few calls. */

@@ -7,7 +7,7 @@ import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agen
 import { type FileEnd, openOutput, type OutputOptions, wordBytes } from "./call_output.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
-import { leakFindings, MANY_CALLS, readLeakCounters } from "../../check/leaks/leak_counters.ts";
+import { MANY_CALLS, watchForLeaks } from "../../check/leaks/leak_counters.ts";
 import { awaitConditions } from "./prepare_target.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -38,7 +38,6 @@ interface MakeCallOptions {
   readonly userfaultfd: number | undefined;
 }
 
-const MAX_ROUNDS = 5;
 /** A caller that a signal ends, or that must not wait, is over long before. */
 const LONGEST_WAIT_MS = 2000;
 
@@ -74,21 +73,12 @@ async function openAndCall(
   return { ...made, file: await output.finish() };
 }
 
-/**
- * Caches fill and empty when they please, those of the channel to the host among them; a leak grows with every
- * round of calls.
- */
 async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCallOptions): Promise<MadeCall> {
   // The first time much is made that stays.
   await openAndCall(agent, plan, options);
-  for (let round = 1;; round++) {
-    const before = await readLeakCounters(agent);
-    const made = await openAndCall(agent, plan, options);
-    const leaks = leakFindings(before, await readLeakCounters(agent), plan.caller.times);
-    if (leaks.length === 0 || round === MAX_ROUNDS) {
-      return { ...made, findings: [...made.findings, ...leaks] };
-    }
-  }
+  const { times } = plan.caller;
+  const { made, leaks } = await watchForLeaks(agent, { times }, () => openAndCall(agent, plan, options));
+  return { ...made, findings: [...made.findings, ...leaks] };
 }
 
 async function runCall(

@@ -141,6 +141,10 @@ long command_attach(const struct command *command)
 
 	if (error >= 0 && steps)
 		error = step(pid);
+	// A request waits until the process has left its CPU, and what /proc counts of it stands still.
+	long word;
+	if (error >= 0 && !is_unread)
+		error = SYS(ptrace, PTRACE_PEEKUSR, pid, 0, &word);
 	attached_pid = error >= 0 ? pid : 0;
 	tracer_leaves_unread = error >= 0 && is_unread;
 	return error;
