@@ -8,6 +8,7 @@ import { MalformedImageError } from "../image/malformed_image_error.ts";
 import type { ImageNode, RecordNode } from "../image/nodes.ts";
 import { fieldOf, type RecordName } from "../image/records.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
+import { vmFlagsWithoutOvercommit } from "../model/state/vm_flag_rules.ts";
 import { taskState } from "../model/tracer.ts";
 import { DR6_AT_REST } from "../x86/debug_registers.ts";
 import { XSAVE_HEADER } from "../x86/xstate.ts";
@@ -21,6 +22,8 @@ export interface RestartedProcess {
   readonly state: number;
   /** The signal that its parent gets at its end: the caller's own. */
   readonly exitSignal: number;
+  /** Whether vm.overcommit_memory was 2 when it was restarted. */
+  readonly neverOvercommits?: boolean;
 }
 
 /** A process that a child of an ordinary fork(2) has become, and that is stopped by a signal. */
@@ -112,7 +115,8 @@ function takeRuled(
     const { start } = rangeOf("VMA", "vm_flags");
     const flags = readNumber(bytes, start, 8);
     const old = readNumber(before, start, 8);
-    if (((flags ^ old) & ~VM.SOFTDIRTY) === 0n) bytes.set(before.subarray(start, start + 8), start);
+    const wanted = restarted.neverOvercommits ? vmFlagsWithoutOvercommit(old) : old;
+    if (((flags ^ wanted) & ~VM.SOFTDIRTY) === 0n) bytes.set(before.subarray(start, start + 8), start);
   }
   for (const [field, wanted] of rulesOf(node, restarted)) take(field, rangeOf(node.name, field), wanted);
   return findings;

@@ -6,17 +6,27 @@ import { DESCRIPTOR_SIZE } from "../x86/descriptor.ts";
 import { DebugRegisters } from "../x86/debug_registers.ts";
 import type { StopPrediction } from "./predict_stop.ts";
 import type { Refusal } from "./refusal.ts";
+import { vmFlagsWithoutOvercommit } from "./state/vm_flag_rules.ts";
 import { taskState } from "./tracer.ts";
 
 /**
  * What a stopped target is once it was restarted from its image, and stopped before its first instruction: all that the
  * image holds is as it was. A signal holds it, whatever had stopped the other. Breakpoints are its tracer's, and gone;
  * no page is in swap any more.
+ *
+ * @param neverOvercommits vm.overcommit_memory is 2
  */
-export function restartedPrediction(prediction: StopPrediction, wordSize: WordSize): StopPrediction {
+export function restartedPrediction(
+  prediction: StopPrediction,
+  wordSize: WordSize,
+  neverOvercommits = false,
+): StopPrediction {
   const pages = [...prediction.pages].map(([page, { content, why }]) => [page, { content, why }] as const);
   const debug = new DebugRegisters(wordSize).words();
-  return { ...prediction, pages: new Map(pages), taskState: taskState("signal"), debug };
+  const areas = neverOvercommits
+    ? prediction.areas.map((area) => ({ ...area, flags: vmFlagsWithoutOvercommit(area.flags) }))
+    : prediction.areas;
+  return { ...prediction, areas, pages: new Map(pages), taskState: taskState("signal"), debug };
 }
 
 /** Whether a tracer has left anything in the debug registers, which a restarted target has not. */

@@ -51,7 +51,8 @@ export async function describedRestart(
   { pid: old, wordSize, series, checkpoint }: Omit<RestartStopOptions, "how" | "user">,
 ): Promise<{ stops: StopOutcome[]; pid: number | undefined; isEnded: boolean }> {
   const { spec, outcome: { name, why }, changes } = stop.restart;
-  const { generations = 1 } = spec;
+  const { generations = 1, settings = {} } = spec;
+  const neverOvercommits = settings.overcommit_memory === 2;
   const stops: StopOutcome[] = [];
   const attempt = async (
     pid: number,
@@ -110,12 +111,19 @@ export async function describedRestart(
     );
     const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
     const state = taskState(spec.stays ? "attach" : "signal", series);
-    const prediction = { ...restartedPrediction(stop.prediction, wordSize), taskState: state };
+    const prediction = {
+      ...restartedPrediction(stop.prediction, wordSize, neverOvercommits),
+      taskState: state,
+    };
     const judged = await checkpoint({ ...stop, label, prediction }, pid);
     findings.push(
       ...conditions,
       ...judged.findings,
-      ...restartedImageFindings(judged.image, from.image, { ...stoppedProcess(pid), state }),
+      ...restartedImageFindings(judged.image, from.image, {
+        ...stoppedProcess(pid),
+        state,
+        neverOvercommits,
+      }),
     );
     from = { ...judged, findings };
     stops.push(from);

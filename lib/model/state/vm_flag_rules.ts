@@ -101,6 +101,13 @@ export function vmFlagsOfMmap(
   return flags;
 }
 
+/** Flags of private memory where nothing is promised that is not there: all that can be written counts. */
+export function vmFlagsWithoutOvercommit(flags: bigint): bigint {
+  if ((flags & VM.DROPPABLE) !== 0n) return flags;
+  const reserved = flags & ~VM.NORESERVE;
+  return (flags & VM.WRITE) === 0n ? reserved : reserved | VM.ACCOUNT;
+}
+
 /**
  * What mprotect_fixup (mm/mprotect.c) makes of an area's flags. VM_ACCOUNT, once set, stays, but in Linux 6.12
  * not on anonymous memory without a page that loses its write permission (`isUntouched`).

@@ -235,8 +235,12 @@ static int cr_vma_link(struct mm_struct *mm, const struct cr_hdr_vma *hh,
 	int ret;
 
 	/* where nothing may be promised that is not there, mmap(2) counts all */
-	if (sysctl_overcommit_memory == OVERCOMMIT_NEVER && flags & VM_WRITE)
-		flags |= VM_ACCOUNT;
+	if (sysctl_overcommit_memory == OVERCOMMIT_NEVER &&
+	    !(flags & CR_VM_DROPPABLE)) {
+		flags &= ~VM_NORESERVE;
+		if (flags & VM_WRITE)
+			flags |= VM_ACCOUNT;
+	}
 
 	vma = vm_area_alloc(mm);
 	if (!vma)
