@@ -126,9 +126,12 @@ function lineOf(status: string, name: string): string | undefined {
   return new RegExp(`^${name}:\\s+(.*?)(?: kB)?$`, "m").exec(status)?.[1];
 }
 
-/** Directories are another root directory's, and are compared in the image. */
+/**
+ * Directories are another root directory's, and are compared in the image; names that a program gave to its memory
+ * (PR_SET_VMA_ANON_NAME) are not in the image.
+ */
 function lastName(line: string): string {
-  return line.replace(/ *\/(?:.*\/)?/, " /");
+  return line.replace(/ *\/(?:.*\/)?/, " /").replace(/ *\[anon:.*\]$/, " ");
 }
 
 /** The file whose mapping holds the code. */

@@ -31,6 +31,9 @@ function found(is: Partial<ProcessLook>, more: Partial<Parameters<typeof restart
 Deno.test("restartedProcessFindings() has nothing against a process that is as it was", () => {
   assertEquals(found({}), []);
   assertEquals(found({ maps: WAS.maps.replace("/jail", "") }), []);
+  const named = { ...WAS, maps: `${WAS.maps}7fff2000-7fff3000 rw-p 00000000 00:00 0    [anon:mine]\n` };
+  const unnamed = { ...WAS, maps: `${WAS.maps}7fff2000-7fff3000 rw-p 00000000 00:00 0 \n` };
+  assertEquals(restartedProcessFindings(unnamed, named, { image, exe: "/target" }), []);
 });
 
 Deno.test("restartedProcessFindings() tells each thing by which a process differs from the one that was saved", () => {
@@ -48,6 +51,8 @@ Deno.test("restartedProcessFindings() tells each thing by which a process differ
   assertEquals(found({ hasImage: true }), ["fd 7"]);
   assertEquals(found({ maps: WAS.maps.replace("r--p", "r-xp") }), ["maps"]);
   assertEquals(found({ maps: `${WAS.maps}more\n` }), ["maps"]);
+  const named = (name: string) => found({ maps: WAS.maps.replace("[stack]", name) });
+  assertEquals([named("[heap]"), named("[anon:mine]")], [["maps"], ["maps"]]);
 });
 
 Deno.test("restartedProcessFindings() takes from the caller what is the caller's", () => {

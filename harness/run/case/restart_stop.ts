@@ -2,11 +2,13 @@
 
 import type { WordSize } from "../../../lib/abi/arch.ts";
 import type { KernelSeries } from "../../../lib/abi/series.ts";
-import { vmFlagTable } from "../../../lib/abi/vm_flags.ts";
+import { VM, vmFlagTable } from "../../../lib/abi/vm_flags.ts";
 import { errnoName } from "../../../lib/abi/errno.ts";
 import { signalName, SIGNALS } from "../../../lib/abi/signals.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
+import { readNodes } from "../../../lib/image/image.ts";
+import { isRecord } from "../../../lib/image/nodes.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import {
   hasBreakpoints,
@@ -14,6 +16,7 @@ import {
   type RestartRefusal,
   restartRefusal,
 } from "../../../lib/model/restarted_prediction.ts";
+import { PROTECTION_KEYS } from "../../../lib/model/state/vm_flag_rules.ts";
 import { RESTART_DIED } from "../../../vm/agent/agent_types.ts";
 import { lookAtProcess, restartedProcessFindings } from "../../check/restarted_process.ts";
 import type { GuestAgent } from "../guest/guest.ts";
@@ -87,7 +90,7 @@ export async function restartStop(
   })
     // Scenarios that follow in this guest may say who is refused.
     .finally(() => user.uid === undefined ? undefined : agent.writeFile(UNPRIVILEGED, "0"));
-  const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize));
+  const refusal = restartRefusal(stop.prediction, vmFlagTable(series, wordSize)) ?? keyRefusal(plain.image);
   const outcome = outcomeName(result);
   if (outcome !== (refusal?.name ?? "ok")) {
     return { stop: endOf(label, [refused(outcome, refusal), ...changeFindings(changed)]), pid: undefined };
@@ -105,6 +108,18 @@ export async function restartStop(
   const judged = await checkpoint({ ...stop, label, prediction }, pid);
   const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
   return { stop: { ...judged, findings: [...process, ...conditions, ...judged.findings, ...findings] }, pid };
+}
+
+/** Where there are protection keys, the kernel gives one to memory that may only be executed (execute_only_pkey()). */
+function keyRefusal(image: Uint8Array): RestartRefusal | undefined {
+  const isKeyed = readNodes(image).nodes.some((node) => {
+    if (!isRecord(node, "VMA")) return false;
+    const { vm_flags: flags } = node.fields;
+    return (flags & (VM.READ | VM.WRITE | VM.EXEC)) === VM.EXEC && (flags & PROTECTION_KEYS) !== 0n;
+  });
+  return isKeyed
+    ? { name: "EOPNOTSUPP", why: "the key of what may only be executed is not in the image" }
+    : undefined;
 }
 
 /** Ends a stopped program, restarts it from its image in a new process, and judges that by observation. */

@@ -54,6 +54,8 @@ const VM_CAN_NONLINEAR = 0x8000000n;
 
 /** Where the protection key of an area lies in its flags (VM_PKEY_SHIFT). */
 export const PROTECTION_KEY_SHIFT = 32n;
+/** All bits of it. */
+export const PROTECTION_KEYS = 15n << PROTECTION_KEY_SHIFT;
 
 const RWX = VM.READ | VM.WRITE | VM.EXEC;
 const MAY_RWX = VM.MAYREAD | VM.MAYWRITE | VM.MAYEXEC;

@@ -21,6 +21,7 @@ import {
   MAP_FLAGS,
   protBits,
   PROTECTION_KEY_SHIFT,
+  PROTECTION_KEYS,
   PROTECTIONS,
   vmFlagsAfterMprotect,
   vmFlagsOfMmap,
@@ -88,8 +89,6 @@ const NO_FILE = 0xffffffffffffffffn;
 
 /** mmap's flags, and two words more: the file is opened for reading, the address is below 4 GiB. */
 const MMAP_WORDS = { ...MAP_FLAGS, readonly_file: 0, low: 0 };
-
-const PROTECTION_KEYS = 15n << PROTECTION_KEY_SHIFT;
 
 /** What mprotect(2) makes of areas. With a key of its own the areas get that too. */
 function protect(context: StepContext, { first, end }: AreaRun, prot: number, key?: bigint): void {
