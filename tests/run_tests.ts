@@ -160,8 +160,8 @@ async function runDeno(args: readonly string[], streams: boolean): Promise<numbe
   const child = new Deno.Command("deno", {
     args: [...args],
     cwd: ROOT,
-    // Files of tests that run at the same time: now and then one waits for a program or a timer.
-    env: { DENO_JOBS: String(navigator.hardwareConcurrency + 1) },
+    // Files of tests that run at the same time: some wait for programs and timers.
+    env: { DENO_JOBS: String(navigator.hardwareConcurrency + 2) },
     stdin: "null",
     stdout: output,
     stderr: output,
