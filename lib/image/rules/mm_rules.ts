@@ -74,7 +74,7 @@ export function checkVma(node: Vma, context: RuleContext): void {
   }
   task.vmas++;
   task.vma = node;
-  if (vm_end > task.lastEnd) task.lastEnd = vm_end;
+  if (vm_end > (task.highest?.fields.vm_end ?? 0n)) task.highest = node;
   task.areas.add(vm_start, vm_end);
   if ((vm_flags & EXEC) !== 0n) task.code.add(vm_start, vm_end);
 }
@@ -103,7 +103,7 @@ function protModels({ series }: VmFlagTable, wordSize: 4 | 8): PageProtOptions[]
 function checkBounds(node: Vma, context: RuleContext): void {
   const { vm_start, vm_end } = node.fields;
   const limit = context.abi.userLimit;
-  const { lastEnd } = context.task;
+  const { highest } = context.task;
   const wrong = (id: RuleId, field: "vm_start" | "vm_end", message: string, expected: string): void =>
     context.reportField(id, node, field, { message, expected });
   for (const name of ["vm_start", "vm_end"] as const) {
@@ -116,8 +116,9 @@ function checkBounds(node: Vma, context: RuleContext): void {
   if (vm_end > limit) {
     wrong("E_VMA_RANGE", "vm_end", "the VMA ends outside user space", `at most ${hex(limit)}`);
   }
-  if (vm_start < lastEnd) {
-    wrong("E_VMA_ORDER", "vm_start", "below the end of the VMA before", `at least ${hex(lastEnd)}`);
+  if (highest && vm_start < highest.fields.vm_end) {
+    const message = `below ${highest.path.replace(/.*\//, "")}.vm_end`;
+    wrong("E_VMA_ORDER", "vm_start", message, `at least ${hex(highest.fields.vm_end)}`);
   }
 }
 

@@ -69,8 +69,8 @@ export class TaskContext {
   /** Number of VMA records so far. */
   vmas = 0;
   vma: RecordNodeOf<"VMA"> | undefined;
-  /** The highest end of a VMA so far. */
-  lastEnd = 0n;
+  /** The one that ends highest so far. */
+  highest: RecordNodeOf<"VMA"> | undefined;
   readonly areas: Areas = new Areas();
   /** Those of them that can be executed. */
   readonly code: Areas = new Areas();
