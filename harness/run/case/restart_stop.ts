@@ -53,7 +53,14 @@ interface RestartOutcome {
 /** Why a stopped target cannot go on in another process, or undefined. */
 export function whyNotRestarted(
   { self, tracer, prediction }: CompiledStop,
-  { pid, spawned, isLast, wordSize }: { pid: number; spawned: number; isLast: boolean; wordSize: WordSize },
+  { pid, spawned, isLast, breaksSwap, wordSize }: {
+    pid: number;
+    spawned: number;
+    isLast: boolean;
+    /** Whether pages that are in swap get lost at some step. */
+    breaksSwap: boolean;
+    wordSize: WordSize;
+  },
 ): string | undefined {
   if (prediction.refusal) return "checkpoint(2) refuses the target";
   if (self) return "a target that saved itself is not where its image says any more";
@@ -64,6 +71,7 @@ export function whyNotRestarted(
   }
   // What the model says of them at later stops is of a target that has them still.
   if (!isLast && hasBreakpoints(prediction, wordSize)) return "its tracer's breakpoints would be gone";
+  if (!isLast && breaksSwap) return "none of its pages would be in the swap space that breaks";
   return undefined;
 }
 

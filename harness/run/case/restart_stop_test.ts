@@ -70,16 +70,19 @@ Deno.test("positionFindings() wants what was read of an image that was taken, an
 });
 
 Deno.test("whyNotRestarted() has nothing against a stopped target, but against others", () => {
-  const same = { pid: 7, spawned: 7, isLast: false, wordSize: 8 } as const;
+  const same = { pid: 7, spawned: 7, isLast: false, breaksSwap: false, wordSize: 8 } as const;
   assertEquals(whyNotRestarted(STOP!, same), undefined);
+  assertEquals(whyNotRestarted(STOP!, { ...same, isLast: true, breaksSwap: true }), undefined);
   const reasons = [
     whyNotRestarted({ ...STOP!, self: true }, same),
     whyNotRestarted({ ...STOP!, tracer: { ...STOP!.tracer, busy: "running" } }, same),
     whyNotRestarted(STOP!, { ...same, pid: 8 }),
+    whyNotRestarted(STOP!, { ...same, breaksSwap: true }),
   ];
   assertEquals(reasons.map((reason) => reason?.split(" ").slice(0, 3).join(" ")), [
     "a target that",
     "a busy target",
     "the subject is",
+    "none of its",
   ]);
 });

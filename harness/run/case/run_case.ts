@@ -145,7 +145,8 @@ async function runStops(
     const last = { ...stop, prediction, waitsForMerge: compiled.stops.some((one) => one.waitsForMerge) };
     const isLast = index === compiled.stops.length - 1;
     const { kernelWordSize: wordSize } = compiled.target;
-    const state = { pid, spawned: subject, isLast, wordSize };
+    const breaksSwap = compiled.scenario.steps?.some(({ op }) => op === "break_swap") ?? false;
+    const state = { pid, spawned: subject, isLast, breaksSwap, wordSize };
     const checkpoint = (one: CompiledStop, pid: number) => checkpointStop(agent, one, { ...context, pid });
     const notRestarted = whyNotRestarted(last, state);
     const from = stop.call?.after ? stops.at(-1)! : plain;
