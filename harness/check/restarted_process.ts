@@ -4,7 +4,7 @@ import { byteText, shownByteText } from "../../lib/printable.ts";
 import { ERRNO } from "../../lib/abi/errno.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import { readNodes } from "../../lib/image/image.ts";
-import { isRecord } from "../../lib/image/nodes.ts";
+import { type ImageNode, isRecord } from "../../lib/image/nodes.ts";
 import { VM } from "../../lib/abi/vm_flags.ts";
 import { AgentError } from "../../vm/agent/agent_session.ts";
 import type { GuestAgent } from "../run/guest/guest.ts";
@@ -65,10 +65,9 @@ const SIZES = ["VmSize", "VmData", "VmStk", "VmExe", "VmLib"];
 export function restartedProcessFindings(
   is: ProcessLook,
   was: ProcessLook,
-  { image, exe = programOf(image) ?? was.exe, blocked = 0n, ignored = 0n, isSmall = false }: FromCaller & {
-    readonly image: Uint8Array;
-  },
+  { image, exe, blocked = 0n, ignored = 0n, isSmall = false }: FromCaller & { readonly image: Uint8Array },
 ): Finding[] {
+  const { nodes } = readNodes(image);
   const findings: Finding[] = [];
   const compare = (path: string, expected: string | undefined, actual: string | undefined) => {
     if (expected === actual) return;
@@ -90,7 +89,7 @@ export function restartedProcessFindings(
   const huge = lineOf(is.status, "THP_enabled");
   if (huge !== undefined) compare("status THP_enabled", isSmall ? "0" : "1", huge);
   compare("stat flags, PF_FORKNOEXEC", "0", String(flagsOf(is.stat) & PF_FORKNOEXEC));
-  compare("exe", lastName(exe), lastName(is.exe));
+  compare("exe", lastName(exe ?? programOf(nodes) ?? was.exe), lastName(is.exe));
   compare(`fd ${IMAGE_FD}`, "closed", is.hasImage ? "open" : "closed");
   const [mapsWere, maps] = [was.maps, is.maps].map((text) => text.split("\n").map(lastName)) as [
     string[],
@@ -100,7 +99,7 @@ export function restartedProcessFindings(
   if (at >= 0 || maps.length !== mapsWere.length) {
     compare("maps", mapsWere[at] ?? "its end", maps[at < 0 ? mapsWere.length : at] ?? "its end");
   }
-  const locked = lockedAreas(image);
+  const locked = lockedAreas(nodes);
   // Not what was counted then: where mremap(2) leaves an area unlocked behind it, Linux 6.1 still counts that.
   const bytes = locked.reduce((sum, { start, end }) => sum + (end - start), 0n);
   compare("status VmLck", String(bytes / 1024n), lineOf(is.status, "VmLck"));
@@ -135,8 +134,7 @@ function lastName(line: string): string {
 }
 
 /** The file whose mapping holds the code. */
-function programOf(image: Uint8Array): string | undefined {
-  const { nodes } = readNodes(image);
+function programOf(nodes: readonly ImageNode[]): string | undefined {
   const start = nodes.find((node) => isRecord(node, "MM"))?.fields.start_code ?? 0n;
   const at = nodes.findIndex((node) =>
     isRecord(node, "VMA") && (node.fields.vm_flags & VM.EXEC) !== 0n && node.fields.vm_start <= start &&
@@ -147,8 +145,8 @@ function programOf(image: Uint8Array): string | undefined {
 }
 
 /** Areas that are locked, which smaps does not tell from those that are so when they are used. */
-function lockedAreas(image: Uint8Array): { start: bigint; end: bigint; isOnFault: boolean }[] {
-  return readNodes(image).nodes.flatMap((node) => {
+function lockedAreas(nodes: readonly ImageNode[]): { start: bigint; end: bigint; isOnFault: boolean }[] {
+  return nodes.flatMap((node) => {
     if (!isRecord(node, "VMA")) return [];
     const { vm_flags: flags, vm_start: start, vm_end: end } = node.fields;
     return (flags & VM.LOCKED) === 0n ? [] : [{ start, end, isOnFault: (flags & VM.LOCKONFAULT) !== 0n }];

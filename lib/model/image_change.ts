@@ -23,6 +23,11 @@ export function change(errno: ErrnoName, why: string, apply: Apply, needs?: Need
   return { problem: [errno, why], apply, ...needs && { needs } };
 }
 
+/** The same of one that breaks a rule of the format. */
+export function invalid(why: string, apply: Apply, needs?: Needs): ImageChange {
+  return change("EINVAL", why, apply, needs);
+}
+
 /** Flips bits of a field. */
 export function flip(name: RecordName, field: string, mask: bigint, which?: Which): Apply {
   return (image) => image.flip(name, field, mask, which);

@@ -5,7 +5,7 @@ import { VM } from "../abi/vm_flags.ts";
 import type { RecordNode } from "../image/nodes.ts";
 import { fieldOf } from "../image/records.ts";
 import { RECORD_HEADER, VMA_TYPE } from "../image/structs.ts";
-import { type Apply, change, flip, type ImageChange, set } from "./image_change.ts";
+import { type Apply, change, flip, type ImageChange, invalid, set } from "./image_change.ts";
 import { ImageEditor } from "./image_editor.ts";
 import { THREAD_CHANGES } from "./thread_changes.ts";
 
@@ -73,11 +73,8 @@ function renamed(name: (pid: bigint) => bigint, first: "MM" | "THREAD" = "MM"): 
   return (image) => {
     const pid = name(image.get("MM", "parent"));
     if (first === "MM") image.set("MM", "parent", pid);
-    for (const record of ["THREAD", "CPU", "AUXV"] as const) image.set(record, "parent", pid);
-    try {
-      image.set("X86_FSGSBASE", "parent", pid);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error; // kernels of 32 bits have none
+    for (const record of ["THREAD", "CPU", "X86_FSGSBASE", "AUXV"] as const) {
+      if (image.has(record)) image.set(record, "parent", pid);
     }
   };
 }
@@ -88,29 +85,30 @@ function pageInVvar(image: ImageEditor): void {
   const chunk = image.after(vma);
   const { word } = twoPages(image);
   image.flipAt(chunk.offset + RECORD_HEADER.size, 1n);
+  const start = image.get("VMA", "vm_start", isVvar);
   const page = new Uint8Array(word + PAGE_SIZE);
-  new DataView(page.buffer).setUint32(0, Number(image.get("VMA", "vm_start", isVvar) & 0xffff_ffffn), true);
-  if (word === 8) {
-    new DataView(page.buffer).setUint32(4, Number(image.get("VMA", "vm_start", isVvar) >> 32n), true);
-  }
+  const words = word === 8 ? BigUint64Array.of(start) : Uint32Array.of(Number(start));
+  page.set(new Uint8Array(words.buffer));
   image.insert(chunk.offset + chunk.length, page);
 }
 
-/** A second vdso, right behind the break. */
+/** A second vdso, right behind the first. */
 function secondVdso(image: ImageEditor): void {
   const vma = image.record("VMA", isVdso);
   const end = image.after(vma);
-  const copy = new ImageEditor(image.bytes);
-  const last = copy.bytes.slice(vma.offset, end.offset + end.length);
-  const move = fieldOf("VMA", "vm_end")!.offset;
-  const view = new DataView(last.buffer);
+  const second = image.bytes.slice(vma.offset, end.offset + end.length);
+  const view = new DataView(second.buffer);
   const size = image.get("VMA", "vm_end", isVdso) - image.get("VMA", "vm_start", isVdso);
-  for (const at of [fieldOf("VMA", "vm_start")!.offset, move]) {
-    const place = RECORD_HEADER.size + at;
-    view.setBigUint64(place, view.getBigUint64(place, true) + size, true);
+  for (const name of ["vm_start", "vm_end"]) {
+    const at = RECORD_HEADER.size + fieldOf("VMA", name)!.offset;
+    view.setBigUint64(at, view.getBigUint64(at, true) + size, true);
   }
-  image.flip("MM", "map_count", image.get("MM", "map_count") ^ (image.get("MM", "map_count") + 1n));
-  image.insert(end.offset + end.length, last);
+  oneMoreMapping(image);
+  image.insert(end.offset + end.length, second);
+}
+
+function oneMoreMapping(image: ImageEditor): void {
+  image.set("MM", "map_count", image.get("MM", "map_count") + 1n);
 }
 
 /** How far the heap of a changed image reaches, more than any has; all of it must be below where i386 has its stack. */
@@ -118,11 +116,11 @@ export const FAR_BREAK: number = 2 ** 28;
 
 /** Changes by the record that the kernel finds them in, and a word for what it is. */
 export const IMAGE_CHANGES = {
-  "HEAD.magic": change("EINVAL", "it is no image", flip("HEAD", "magic", 0xffn)),
-  "HEAD.rev": change("EINVAL", "it is of another version of the format", flip("HEAD", "rev", 0xffn)),
-  "HEAD.flags": change("EINVAL", "it is no checkpoint's", flip("HEAD", "flags", 2n)),
-  "HEAD.parent": change("EINVAL", "the first record is somebody's", set("HEAD", "parent", 1n)),
-  "HEAD.len": change("EINVAL", "a record is longer than it is", flip("HEAD", "len", 0x100n)),
+  "HEAD.magic": invalid("it is no image", flip("HEAD", "magic", 0xffn)),
+  "HEAD.rev": invalid("it is of another version of the format", flip("HEAD", "rev", 0xffn)),
+  "HEAD.flags": invalid("it is no checkpoint's", flip("HEAD", "flags", 2n)),
+  "HEAD.parent": invalid("the first record is somebody's", set("HEAD", "parent", 1n)),
+  "HEAD.len": invalid("a record is longer than it is", flip("HEAD", "len", 0x100n)),
   "HEAD.minor": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "minor", 1n)),
   "HEAD.release": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "release", 1n)),
   "HEAD.release, its end": change(
@@ -138,75 +136,60 @@ export const IMAGE_CHANGES = {
     flip("HEAD_ARCH", "xstate_size", 0x40n),
   ),
   "HEAD_ARCH.has_fxsr": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_fxsr", 1n)),
-  "HEAD_ARCH._padding": change("EINVAL", "padding is not 0", flip("HEAD_ARCH", "_padding", 1n)),
-  "TASK.exit_state": change("EINVAL", "it is of a process that has ended", flip("TASK", "exit_state", 1n)),
-  "TASK.task_comm_len": change("EINVAL", "names are not so long", flip("TASK", "task_comm_len", 1n)),
-  "TASK._padding": change("EINVAL", "padding is not 0", flip("TASK", "_padding", 1n)),
-  "TASK.name, behind it": change(
-    "EINVAL",
+  "HEAD_ARCH._padding": invalid("padding is not 0", flip("HEAD_ARCH", "_padding", 1n)),
+  "TASK.exit_state": invalid("it is of a process that has ended", flip("TASK", "exit_state", 1n)),
+  "TASK.task_comm_len": invalid("names are not so long", flip("TASK", "task_comm_len", 1n)),
+  "TASK._padding": invalid("padding is not 0", flip("TASK", "_padding", 1n)),
+  "TASK.name, behind it": invalid(
     "something lies behind the name",
     (image) => image.flipAt(image.record("STRING").offset + RECORD_HEADER.size + 14, 0x41n),
   ),
-  "TASK.name, endless": change("EINVAL", "the name has no end", (image) => {
+  "TASK.name, endless": invalid("the name has no end", (image) => {
     const { offset, payload } = image.record("STRING");
     payload.forEach((byte, at) => byte === 0 && image.flipAt(offset + RECORD_HEADER.size + at, 0x41n));
   }),
-  "MM.pid 0": change("EINVAL", "no process has the pid 0", renamed(() => 0n)),
-  "MM.pid beyond": change("EINVAL", "no process has such a pid", renamed((pid) => pid | 0x80_0000n)),
-  "THREAD and what is behind it": change(
-    "EINVAL",
+  "MM.pid 0": invalid("no process has the pid 0", renamed(() => 0n)),
+  "MM.pid beyond": invalid("no process has such a pid", renamed((pid) => pid | 0x80_0000n)),
+  "THREAD and what is behind it": invalid(
     "the memory is another process's",
     renamed((pid) => pid ^ 1n, "THREAD"),
   ),
-  "MM.objref": change("EINVAL", "address spaces have no number", flip("MM", "objref", 1n)),
+  "MM.objref": invalid("address spaces have no number", flip("MM", "objref", 1n)),
   "MM.map_count": change(
     "ENOMEM",
     "it has more mappings than a process may have",
     flip("MM", "map_count", 0x4000_0000n),
   ),
-  "MM.map_count, more": change(
-    "EINVAL",
-    "it has not so many mappings",
-    (image) => image.set("MM", "map_count", image.get("MM", "map_count") + 1n),
-  ),
-  "MM.brk": change("EINVAL", "the break is no address of a program", flip("MM", "brk", 1n << 62n)),
+  "MM.map_count, more": invalid("it has not so many mappings", oneMoreMapping),
+  "MM.brk": invalid("the break is no address of a program", flip("MM", "brk", 1n << 62n)),
   "MM.brk, far": change(
     "ENOMEM",
     "RLIMIT_DATA does not allow such a heap",
     (image) => image.set("MM", "brk", image.get("MM", "start_brk") + BigInt(FAR_BREAK)),
   ),
-  "MM.start_stack": change("EINVAL", "the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
-  "MM.arg_end": change(
-    "EINVAL",
+  "MM.start_stack": invalid("the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
+  "MM.arg_end": invalid(
     "arguments end before they begin",
     (image) => image.set("MM", "arg_end", image.get("MM", "arg_start") - 1n),
   ),
-  "MM.env_end": change(
-    "EINVAL",
+  "MM.env_end": invalid(
     "the environment ends before it begins",
     (image) => image.set("MM", "env_end", image.get("MM", "env_start") - 1n),
   ),
-  "VMA._padding": change("EINVAL", "padding is not 0", flip("VMA", "_padding", 1n)),
-  "VMA.vma_type": change("EINVAL", "there is no such type", flip("VMA", "vma_type", 0x10n)),
-  "VMA.parent": change("EINVAL", "mappings are nobody's", set("VMA", "parent", 1n)),
-  "VMA.len": change("EINVAL", "a record is longer than it is", flip("VMA", "len", 0x40n)),
-  "VMA.vm_end": change(
-    "EINVAL",
-    "a mapping ends where no program has memory",
-    flip("VMA", "vm_end", 1n << 63n),
-  ),
-  "VMA.vm_end, in a page": change(
-    "EINVAL",
+  "VMA._padding": invalid("padding is not 0", flip("VMA", "_padding", 1n)),
+  "VMA.vma_type": invalid("there is no such type", flip("VMA", "vma_type", 0x10n)),
+  "VMA.parent": invalid("mappings are nobody's", set("VMA", "parent", 1n)),
+  "VMA.len": invalid("a record is longer than it is", flip("VMA", "len", 0x40n)),
+  "VMA.vm_end": invalid("a mapping ends where no program has memory", flip("VMA", "vm_end", 1n << 63n)),
+  "VMA.vm_end, in a page": invalid(
     "a mapping ends in a page",
     (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end") - 8n),
   ),
-  "VMA empty": change(
-    "EINVAL",
+  "VMA empty": invalid(
     "a mapping is empty",
     (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_start")),
   ),
-  "VMA overlapping": change(
-    "EINVAL",
+  "VMA overlapping": invalid(
     "mappings overlap",
     (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start"), 1),
   ),
@@ -216,36 +199,31 @@ export const IMAGE_CHANGES = {
     "a mapping is shared",
     flip("VMA", "vm_flags", VM.SHARED | VM.MAYSHARE),
   ),
-  "VMA not to be executed": change(
-    "EINVAL",
+  "VMA not to be executed": invalid(
     "it can be executed and may not",
     flip("VMA", "vm_flags", VM.MAYEXEC, isExecuted),
   ),
-  "VMA unreadable": change("EINVAL", "it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
-  "VMA unwritable": change("EINVAL", "private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
-  "VMA in both orders": change(
-    "EINVAL",
+  "VMA unreadable": invalid("it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
+  "VMA unwritable": invalid("private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
+  "VMA in both orders": invalid(
     "advice contradicts other advice",
     flip("VMA", "vm_flags", VM.SEQ_READ | VM.RAND_READ),
   ),
-  "VMA huge and not": change(
-    "EINVAL",
+  "VMA huge and not": invalid(
     "advice contradicts other advice",
     flip("VMA", "vm_flags", VM.HUGEPAGE | VM.NOHUGEPAGE),
   ),
-  "VMA promised and not": change(
-    "EINVAL",
+  "VMA promised and not": invalid(
     "flags contradict each other",
     flip("VMA", "vm_flags", VM.ACCOUNT | VM.NORESERVE),
   ),
-  "VMA locked on fault alone": change(
-    "EINVAL",
+  "VMA locked on fault alone": invalid(
     "what is locked on fault is locked",
     flip("VMA", "vm_flags", VM.LOCKONFAULT),
   ),
-  "VMA growing": change("EINVAL", "files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
-  "VMA wiped": change("EINVAL", "files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
-  "VMA name within its record": change("EINVAL", "a name ends before its record", (image) => {
+  "VMA growing": invalid("files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
+  "VMA wiped": invalid("files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
+  "VMA name within its record": invalid("a name ends before its record", (image) => {
     const { offset, payload } = image.record("FNAME");
     image.flipAt(offset + RECORD_HEADER.size + 2, BigInt(payload[2]!));
   }),
@@ -256,12 +234,11 @@ export const IMAGE_CHANGES = {
     flip("VMA", "vm_pgoff", 1n << 51n),
     "64 bits",
   ),
-  "VMA.vm_pgoff, anonymous": change(
-    "EINVAL",
+  "VMA.vm_pgoff, anonymous": invalid(
     "no memory was ever there",
     flip("VMA", "vm_pgoff", 1n << 50n, isAnonymous),
   ),
-  "VMA.vm_pgoff, vdso": change("EINVAL", "the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
+  "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
   "VMA locked vdso": change(
     "EOPNOTSUPP",
     "the vdso cannot be locked",
@@ -278,26 +255,18 @@ export const IMAGE_CHANGES = {
     (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end", isVvar) - PAGE_SIZE_BIG, isVvar),
   ),
   "VMA second vdso": change("ENOEXEC", "there is one vdso", secondVdso),
-  "PGARR.nr_pages": change(
-    "EINVAL",
-    "a chunk has more pages than chunks have",
-    flip("PGARR", "nr_pages", 0x1_0000n),
-  ),
-  "PGARR.parent": change("EINVAL", "pages are nobody's", set("PGARR", "parent", 1n)),
-  "PGARR page twice": change("EINVAL", "a page comes twice", (image) => {
+  "PGARR.nr_pages": invalid("a chunk has more pages than chunks have", flip("PGARR", "nr_pages", 0x1_0000n)),
+  "PGARR.parent": invalid("pages are nobody's", set("PGARR", "parent", 1n)),
+  "PGARR page twice": invalid("a page comes twice", (image) => {
     const { at, word, vaddrs } = twoPages(image);
     image.flipAt(at + word, vaddrs[0]! ^ vaddrs[1]!);
   }),
-  "PGARR in a page": change(
-    "EINVAL",
-    "a page begins in a page",
-    (image) => image.flipAt(twoPages(image).at, 8n),
-  ),
-  "PGARR ahead": change("EINVAL", "a page lies ahead of its area", (image) => {
+  "PGARR in a page": invalid("a page begins in a page", (image) => image.flipAt(twoPages(image).at, 8n)),
+  "PGARR ahead": invalid("a page lies ahead of its area", (image) => {
     const { at, vaddrs } = twoPages(image);
     image.flipAt(at, vaddrs[0]! ^ PAGE_SIZE_BIG);
   }),
-  "PGARR behind": change("EINVAL", "a page lies behind its area", (image) => {
+  "PGARR behind": invalid("a page lies behind its area", (image) => {
     const { at, word, vaddrs, node } = twoPages(image);
     const vma = image.record(
       "VMA",
@@ -306,7 +275,7 @@ export const IMAGE_CHANGES = {
     const last = vaddrs.length - 1;
     image.flipAt(at + word * last, vaddrs[last]! ^ (vma.fields["vm_end" as never] as bigint));
   }),
-  "PGARR twice": change("EINVAL", "chunks do not ascend", (image) => {
+  "PGARR twice": invalid("chunks do not ascend", (image) => {
     const { node } = twoPages(image);
     const pages = image.after(node);
     const end = pages.offset + pages.length;
@@ -317,32 +286,23 @@ export const IMAGE_CHANGES = {
     "it ends among addresses of pages",
     (image) => image.cut(twoPages(image).at + 4),
   ),
-  "PGARR in the vdso": change("EINVAL", "the vdso's data has pages of its own", pageInVvar),
+  "PGARR in the vdso": invalid("the vdso's data has pages of its own", pageInVvar),
   ...THREAD_CHANGES,
-  "TAIL.magic": change("EINVAL", "it does not end as an image does", flip("TAIL", "magic", 0xffn)),
-  "TAIL.parent": change("EINVAL", "the end is somebody's", set("TAIL", "parent", 1n)),
-  "TAIL.len": change("EINVAL", "the end is longer than it is", flip("TAIL", "len", 0x40n)),
+  "TAIL.magic": invalid("it does not end as an image does", flip("TAIL", "magic", 0xffn)),
+  "TAIL.parent": invalid("the end is somebody's", set("TAIL", "parent", 1n)),
+  "TAIL.len": invalid("the end is longer than it is", flip("TAIL", "len", 0x40n)),
   "TAIL that is not there": change(
     "EPIPE",
     "it has no end",
     (image) => image.cut(image.record("TAIL").offset),
   ),
   "TAIL behind a record that is cut": change("EPIPE", "an unknown record is cut", cutExtension),
-  "TAIL behind a record of another": change(
-    "EINVAL",
+  "TAIL behind a record of another": invalid(
     "an unknown record is another process's",
     extension(8, { parent: 1n }),
   ),
-  "TAIL behind a known record": change(
-    "EINVAL",
-    "a record is where it does not belong",
-    extension(8, { type: 204 }),
-  ),
-  "TAIL behind a negative length": change(
-    "EINVAL",
-    "a record has less than no bytes",
-    extension(-1, { payload: 8 }),
-  ),
+  "TAIL behind a known record": invalid("a record is where it does not belong", extension(8, { type: 204 })),
+  "TAIL behind a negative length": invalid("a record has less than no bytes", extension(-1, { payload: 8 })),
   "TAIL behind an empty record": { problem: undefined, apply: extension(0) },
   "TAIL behind an unknown record": { problem: undefined, apply: extension(PAGE_SIZE + 5) },
   "TAIL behind the longest record": { problem: undefined, apply: extension(0x7fff) },

@@ -28,6 +28,11 @@ export class ImageEditor {
     return this.#bytes;
   }
 
+  /** Whether there is a record of a name. */
+  has(name: RecordName): boolean {
+    return this.#nodes.some((node) => node.kind === "record" && node.name === name);
+  }
+
   /** A record. @throws {RangeError} where the image has none */
   record(name: RecordName, which: Which = 0): RecordNode {
     const records = this.#nodes.filter((node) =>

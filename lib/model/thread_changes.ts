@@ -3,7 +3,7 @@
 import { dataView } from "../bytes.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
 import { FXSAVE_FIELDS, XSAVE_HEADER } from "../x86/xstate.ts";
-import { type Apply, change, flip, type ImageChange, set } from "./image_change.ts";
+import { type Apply, change, flip, type ImageChange, invalid, set } from "./image_change.ts";
 
 /** Flips bits of an entry's second word: access rights, and what is above the limit. */
 function flipEntry(name: "MM_CONTEXT" | "THREAD", entry: number, mask: bigint): Apply {
@@ -19,80 +19,55 @@ function flipXstate(offset: number, mask: bigint): Apply {
 
 /** Changes of what belongs to the thread and to its CPU: segments, registers, FPU state. */
 export const THREAD_CHANGES = {
-  "MM_CONTEXT.ldt_entry_size": change(
-    "EINVAL",
-    "entries are not so large",
-    flip("MM_CONTEXT", "ldt_entry_size", 1n),
-  ),
-  "MM_CONTEXT.nldt": change(
-    "EINVAL",
+  "MM_CONTEXT.ldt_entry_size": invalid("entries are not so large", flip("MM_CONTEXT", "ldt_entry_size", 1n)),
+  "MM_CONTEXT.nldt": invalid(
     "the LDT has more entries than there can be",
     set("MM_CONTEXT", "nldt", 0x2001n),
   ),
-  "MM_CONTEXT.nldt, negative": change(
-    "EINVAL",
+  "MM_CONTEXT.nldt, negative": invalid(
     "the LDT has less than no entries",
     set("MM_CONTEXT", "nldt", 0xffffn),
   ),
-  "MM_CONTEXT._padding": change("EINVAL", "padding is not 0", flip("MM_CONTEXT", "_padding", 1n)),
-  "MM_CONTEXT gate": change(
-    "EINVAL",
-    "a descriptor is the system's",
-    flipEntry("MM_CONTEXT", 0, NO_GATE),
-    "ldt",
-  ),
-  "MM_CONTEXT privileged": change(
-    "EINVAL",
+  "MM_CONTEXT._padding": invalid("padding is not 0", flip("MM_CONTEXT", "_padding", 1n)),
+  "MM_CONTEXT gate": invalid("a descriptor is the system's", flipEntry("MM_CONTEXT", 0, NO_GATE), "ldt"),
+  "MM_CONTEXT privileged": invalid(
     "a descriptor is privileged",
     flipEntry("MM_CONTEXT", 1, PRIVILEGE),
     "ldt",
   ),
-  "MM_CONTEXT long": change("EINVAL", "a descriptor is of 64 bits", flipEntry("MM_CONTEXT", 1, LONG), "ldt"),
-  "MM_CONTEXT unaccessed": change(
-    "EINVAL",
+  "MM_CONTEXT long": invalid("a descriptor is of 64 bits", flipEntry("MM_CONTEXT", 1, LONG), "ldt"),
+  "MM_CONTEXT unaccessed": invalid(
     "the kernel marks all as accessed",
     flipEntry("MM_CONTEXT", 0, ACCESSED),
     "ldt",
   ),
-  "MM_CONTEXT conforming": change(
-    "EINVAL",
+  "MM_CONTEXT conforming": invalid(
     "code that conforms must not be present",
     flipEntry("MM_CONTEXT", 0, CONFORMING),
     "ldt",
   ),
-  "THREAD.parent": change("EINVAL", "the thread is another process's", flip("THREAD", "parent", 1n)),
-  "THREAD.ntls": change("EINVAL", "it has not so many segments", flip("THREAD", "ntls", 2n), "tls"),
-  "THREAD.sizeof_tls_array": change(
-    "EINVAL",
-    "the array has another size",
-    flip("THREAD", "sizeof_tls_array", 8n),
-  ),
-  "THREAD._padding": change("EINVAL", "padding is not 0", flip("THREAD", "_padding", 1n)),
-  "THREAD code": change("EINVAL", "a segment of a thread is code", flipEntry("THREAD", 0, CODE), "tls"),
-  "THREAD absent": change(
-    "EINVAL",
-    "a segment of a thread is absent",
-    flipEntry("THREAD", 0, PRESENT),
-    "tls",
-  ),
-  "THREAD of 16 bits": change("EINVAL", "it is of 16 bits", flipEntry("THREAD", 0, IS_32_BIT), "tls"),
-  "THREAD privileged": change("EINVAL", "it is privileged", flipEntry("THREAD", 0, PRIVILEGE), "tls"),
-  "CPU.parent": change("EINVAL", "registers are another process's", flip("CPU", "parent", 1n)),
-  "CPU.used_math": change("EINVAL", "there is no FPU state", flip("CPU", "used_math", 1n)),
-  "CPU.flags": change("EINVAL", "no program may do input and output", flip("CPU", "flags", 0x3000n)),
-  "CPU.flags, IF": change("EINVAL", "interrupts are never off", flip("CPU", "flags", 0x200n)),
-  "CPU.flags, bit 1": change("EINVAL", "a bit is always set", flip("CPU", "flags", 2n)),
-  "CPU.flags, VM": change("EINVAL", "no program is of 8086", flip("CPU", "flags", 0x2_0000n)),
-  "CPU.flags, wide": change("EINVAL", "flags have 32 bits", flip("CPU", "flags", 1n << 32n)),
-  "CPU.ds": change("EINVAL", "a selector is the kernel's", flip("CPU", "ds", 0x10n)),
-  "CPU.es, wide": change(
-    "EINVAL",
+  "THREAD.parent": invalid("the thread is another process's", flip("THREAD", "parent", 1n)),
+  "THREAD.ntls": invalid("it has not so many segments", flip("THREAD", "ntls", 2n), "tls"),
+  "THREAD.sizeof_tls_array": invalid("the array has another size", flip("THREAD", "sizeof_tls_array", 8n)),
+  "THREAD._padding": invalid("padding is not 0", flip("THREAD", "_padding", 1n)),
+  "THREAD code": invalid("a segment of a thread is code", flipEntry("THREAD", 0, CODE), "tls"),
+  "THREAD absent": invalid("a segment of a thread is absent", flipEntry("THREAD", 0, PRESENT), "tls"),
+  "THREAD of 16 bits": invalid("it is of 16 bits", flipEntry("THREAD", 0, IS_32_BIT), "tls"),
+  "THREAD privileged": invalid("it is privileged", flipEntry("THREAD", 0, PRIVILEGE), "tls"),
+  "CPU.parent": invalid("registers are another process's", flip("CPU", "parent", 1n)),
+  "CPU.used_math": invalid("there is no FPU state", flip("CPU", "used_math", 1n)),
+  "CPU.flags": invalid("no program may do input and output", flip("CPU", "flags", 0x3000n)),
+  "CPU.flags, IF": invalid("interrupts are never off", flip("CPU", "flags", 0x200n)),
+  "CPU.flags, bit 1": invalid("a bit is always set", flip("CPU", "flags", 2n)),
+  "CPU.flags, VM": invalid("no program is of 8086", flip("CPU", "flags", 0x2_0000n)),
+  "CPU.flags, wide": invalid("flags have 32 bits", flip("CPU", "flags", 1n << 32n)),
+  "CPU.ds": invalid("a selector is the kernel's", flip("CPU", "ds", 0x10n)),
+  "CPU.es, wide": invalid(
     "selectors have 16 bits",
     (image) => image.set("CPU", "es", image.get("CPU", "ss") | 1n << 40n),
   ),
-  "CPU.fs, beyond": change("EINVAL", "an entry is not there", set("CPU", "fs", 0xffffn)),
-  "CPU.gs, behind": change(
-    "EINVAL",
+  "CPU.fs, beyond": invalid("an entry is not there", set("CPU", "fs", 0xffffn)),
+  "CPU.gs, behind": invalid(
     "an entry is not there",
     (image) => image.set("CPU", "gs", image.get("MM_CONTEXT", "nldt") << 3n | 7n),
   ),
@@ -102,63 +77,44 @@ export const THREAD_CHANGES = {
     flip("CPU", "cs", 0x10n),
     "64 bits",
   ),
-  "CPU.cs, the kernel's": change("EINVAL", "the code is the kernel's", set("CPU", "cs", 0x10n)),
-  "CPU.cs, data": change("EINVAL", "data is executed", set("CPU", "cs", 0x07n), "ldt"),
-  "CPU.cs, privileged": change("EINVAL", "the code is privileged", set("CPU", "cs", 0x0cn), "ldt"),
-  "CPU.ss, privileged": change("EINVAL", "the stack is privileged", set("CPU", "ss", 0x04n), "ldt"),
-  "CPU.ss, read-only": change("EINVAL", "the stack cannot be written", set("CPU", "ss", 0x17n), "ldt"),
-  "CPU.ss, code": change("EINVAL", "the stack is code", set("CPU", "ss", 0x0fn), "ldt"),
-  "CPU.ds, unreadable": change("EINVAL", "data is code to execute", set("CPU", "ds", 0x1fn), "ldt"),
-  "CPU.ds, absent": change("EINVAL", "the segment is absent", set("CPU", "ds", 0x27n), "ldt"),
-  "CPU.ip, wide": change(
-    "EINVAL",
-    "addresses have 32 bits",
-    flip("CPU", "ip", 1n << 32n),
-    "a target of 32 bits",
-  ),
-  "CPU.sp, wide": change(
-    "EINVAL",
-    "addresses have 32 bits",
-    flip("CPU", "sp", 1n << 40n),
-    "a target of 32 bits",
-  ),
-  "CPU.bx, wide": change(
-    "EINVAL",
-    "registers have 32 bits",
-    flip("CPU", "bx", 1n << 32n),
-    "a kernel of 32 bits",
-  ),
-  "CPU.orig_ax, wide": change(
-    "EINVAL",
+  "CPU.cs, the kernel's": invalid("the code is the kernel's", set("CPU", "cs", 0x10n)),
+  "CPU.cs, data": invalid("data is executed", set("CPU", "cs", 0x07n), "ldt"),
+  "CPU.cs, privileged": invalid("the code is privileged", set("CPU", "cs", 0x0cn), "ldt"),
+  "CPU.ss, privileged": invalid("the stack is privileged", set("CPU", "ss", 0x04n), "ldt"),
+  "CPU.ss, read-only": invalid("the stack cannot be written", set("CPU", "ss", 0x17n), "ldt"),
+  "CPU.ss, code": invalid("the stack is code", set("CPU", "ss", 0x0fn), "ldt"),
+  "CPU.ds, unreadable": invalid("data is code to execute", set("CPU", "ds", 0x1fn), "ldt"),
+  "CPU.ds, absent": invalid("the segment is absent", set("CPU", "ds", 0x27n), "ldt"),
+  "CPU.ip, wide": invalid("addresses have 32 bits", flip("CPU", "ip", 1n << 32n), "a target of 32 bits"),
+  "CPU.sp, wide": invalid("addresses have 32 bits", flip("CPU", "sp", 1n << 40n), "a target of 32 bits"),
+  "CPU.bx, wide": invalid("registers have 32 bits", flip("CPU", "bx", 1n << 32n), "a kernel of 32 bits"),
+  "CPU.orig_ax, wide": invalid(
     "registers have 32 bits",
     flip("CPU", "orig_ax", 1n << 63n),
     "a kernel of 32 bits",
   ),
-  "CPU.debugreg3, wide": change(
-    "EINVAL",
+  "CPU.debugreg3, wide": invalid(
     "registers have 32 bits",
     flip("CPU", "debugreg3", 1n << 32n),
     "a kernel of 32 bits",
   ),
-  "CPU.r8": change("EINVAL", "there is no such register", flip("CPU", "r8", 1n), "a kernel of 32 bits"),
-  "CPU.r15": change("EINVAL", "there is no such register", flip("CPU", "r15", 1n), "a kernel of 32 bits"),
-  "CPU.debugreg6": change("EINVAL", "debug registers have 32 bits", flip("CPU", "debugreg6", 1n << 32n)),
-  "CPU.debugreg7": change("EINVAL", "debug registers have 32 bits", flip("CPU", "debugreg7", 1n << 32n)),
-  "CPU.mxcsr": change("EINVAL", "MXCSR has no such bit", flipXstate(FXSAVE_FIELDS.mxcsr.offset, 1n << 31n)),
-  "CPU.mxcsr_mask": change("EINVAL", "the mask is the CPU's", flipXstate(FXSAVE_FIELDS.mxcsr.offset + 4, 1n)),
-  "CPU.padding of FXSAVE": change("EINVAL", "padding is not 0", flipXstate(420, 1n)),
-  "CPU.sw_reserved": change("EINVAL", "it is not the kernel's", flipXstate(464, 1n)),
-  "CPU.xfeatures": change("EINVAL", "no program has this state", flipXstate(XSAVE_HEADER.offset, 1n << 62n)),
-  "CPU.xcomp_bv": change("EINVAL", "it is compacted", flipXstate(XSAVE_HEADER.offset + 8, 1n << 63n)),
-  "CPU.reserved": change("EINVAL", "reserved bytes are not 0", flipXstate(XSAVE_HEADER.offset + 40, 1n)),
-  "X86_FSGSBASE.fsbase": change(
-    "EINVAL",
+  "CPU.r8": invalid("there is no such register", flip("CPU", "r8", 1n), "a kernel of 32 bits"),
+  "CPU.r15": invalid("there is no such register", flip("CPU", "r15", 1n), "a kernel of 32 bits"),
+  "CPU.debugreg6": invalid("debug registers have 32 bits", flip("CPU", "debugreg6", 1n << 32n)),
+  "CPU.debugreg7": invalid("debug registers have 32 bits", flip("CPU", "debugreg7", 1n << 32n)),
+  "CPU.mxcsr": invalid("MXCSR has no such bit", flipXstate(FXSAVE_FIELDS.mxcsr.offset, 1n << 31n)),
+  "CPU.mxcsr_mask": invalid("the mask is the CPU's", flipXstate(FXSAVE_FIELDS.mxcsr.offset + 4, 1n)),
+  "CPU.padding of FXSAVE": invalid("padding is not 0", flipXstate(420, 1n)),
+  "CPU.sw_reserved": invalid("it is not the kernel's", flipXstate(464, 1n)),
+  "CPU.xfeatures": invalid("no program has this state", flipXstate(XSAVE_HEADER.offset, 1n << 62n)),
+  "CPU.xcomp_bv": invalid("it is compacted", flipXstate(XSAVE_HEADER.offset + 8, 1n << 63n)),
+  "CPU.reserved": invalid("reserved bytes are not 0", flipXstate(XSAVE_HEADER.offset + 40, 1n)),
+  "X86_FSGSBASE.fsbase": invalid(
     "the base of fs is no address",
     flip("X86_FSGSBASE", "fsbase", 1n << 63n),
     "64 bits",
   ),
-  "X86_FSGSBASE.gsbase": change(
-    "EINVAL",
+  "X86_FSGSBASE.gsbase": invalid(
     "the base of gs is no address",
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),
     "64 bits",
@@ -173,16 +129,16 @@ export const THREAD_CHANGES = {
     "it ends in the auxiliary vector",
     (image) => image.cut(image.record("AUXV").offset + RECORD_HEADER.size + 8),
   ),
-  "AUXV missing": change("EINVAL", "it has no auxiliary vector", flip("AUXV", "type", 1n)),
-  "AUXV.parent": change("EINVAL", "the auxiliary vector is another process's", flip("AUXV", "parent", 1n)),
-  "AUXV.len, none": change("EINVAL", "the auxiliary vector is empty", set("AUXV", "len", 0n)),
-  "AUXV.len, half": change("EINVAL", "an entry is less than one", flip("AUXV", "len", 4n)),
-  "AUXV.len, longer": change("EINVAL", "no vector is so long", flip("AUXV", "len", 0x1000n)),
-  "AUXV ended early": change("EINVAL", "AT_NULL is not at its end", (image) => {
+  "AUXV missing": invalid("it has no auxiliary vector", flip("AUXV", "type", 1n)),
+  "AUXV.parent": invalid("the auxiliary vector is another process's", flip("AUXV", "parent", 1n)),
+  "AUXV.len, none": invalid("the auxiliary vector is empty", set("AUXV", "len", 0n)),
+  "AUXV.len, half": invalid("an entry is less than one", flip("AUXV", "len", 4n)),
+  "AUXV.len, longer": invalid("no vector is so long", flip("AUXV", "len", 0x1000n)),
+  "AUXV ended early": invalid("AT_NULL is not at its end", (image) => {
     const { offset, payload } = image.record("AUXV");
     image.flipAt(offset + RECORD_HEADER.size, dataView(payload).getBigUint64(0, true));
   }),
-  "AUXV endless": change("EINVAL", "there is no AT_NULL", (image) => {
+  "AUXV endless": invalid("there is no AT_NULL", (image) => {
     const { offset, length } = image.record("AUXV");
     // Its type is one of these words, by what a word of the kernel is; the other one may be anything.
     for (const back of [16, 8]) image.flipAt(offset + length - back, 0x80n);

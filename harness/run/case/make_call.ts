@@ -179,6 +179,8 @@ const ADVICE = { cold: 20, pageout: 21 } as const;
 // include/uapi/linux/userfaultfd.h: _IOR(0xAA, 1, struct uffdio_range).
 const UFFDIO_UNREGISTER = 0x8010aa01;
 const FIONREAD = 0x541b;
+/** A writer whose time was over once has filled all the room that there was. */
+const MAX_SLEEPS = 3;
 const PTRACE_SET_THREAD_AREA = 26;
 
 /**
@@ -244,12 +246,15 @@ async function doAction(
  * writer may find room and write more: that a reader took a little does not wake it (unix_write_space()).
  */
 async function awaitShortWrite(agent: GuestAgent, caller: number, reader: number): Promise<Finding[]> {
-  for (let before = await unreadBytes(agent, reader);;) {
+  let before = await unreadBytes(agent, reader);
+  for (let sleeps = 0; sleeps < MAX_SLEEPS; sleeps++) {
     const findings = await awaitNextSleep(agent, caller);
     const after = await unreadBytes(agent, reader);
     if (findings.length > 0 || after === before) return findings;
     before = after;
   }
+  const grows = `${before} bytes lie unread, and they grow`;
+  return [callFinding("E_SETUP", "a write must end early, its time being over", "no room for more", grows)];
 }
 
 async function unreadBytes(agent: GuestAgent, reader: number): Promise<number> {

@@ -208,6 +208,12 @@ Deno.test("makeCall() has a write of the caller end early, and has the tracer em
   }, { status, unread: [7] });
   assertEquals(said.filter((words) => words.startsWith("setsockopt")), ["setsockopt(9,1,21,[16],16)"]);
   assertEquals(counts, [6]);
+  let wakes = 0;
+  const endless = await make({
+    to: { kind: "socket", timeout: 1500 },
+    whileBlocked: [{ at: 100, do: "time_out" }],
+  }, { status: () => `voluntary_ctxt_switches:\t${wakes++}\n`, unread: [1, 2, 3, 4, 5] });
+  assertEquals(endless.made.findings.map(({ id }) => id), ["E_SETUP"]);
   const direct = { kind: "pipe", flags: ["O_DIRECT"] } as const;
   const cleared = await make({
     to: direct,
