@@ -280,6 +280,8 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   if (generations > 1 && name !== "ok") {
     throw new SyntaxError(`"generations" are of a process that is restored`);
   }
+  // What mlockall(2) said of later mappings is not in the image.
+  if (name === "ok") state.defaultFlags = 0n;
   if (name === "ok" && uid !== undefined) {
     state.credentials = { uid, gid: gid ?? state.credentials.gid, dumpable: false };
   }
