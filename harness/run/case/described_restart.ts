@@ -128,9 +128,9 @@ export async function describedRestart(
     from = { ...judged, findings };
     stops.push(from);
     // Each process before is gone by now, and what it had open.
-    if (generations > 1 && (nr === 1 || nr === generations)) {
-      if (files !== undefined) findings.push(...await fileFindings(agent, files, nr));
+    if (generations >= MANY_GENERATIONS && (nr === 1 || nr === generations)) {
       const counters = await readLeakCounters(agent);
+      if (files !== undefined) findings.push(...fileFindings(files, counters.files, nr));
       files = counters.isExact ? counters.files : undefined;
     }
   }
@@ -144,16 +144,13 @@ function isSeekable({ from: { kind = "file", flags = [] } = {} }: RestartSpec): 
 
 /** Of an object, in bytes. What the kernel keeps for new processes is about so much of a few calls. */
 const SMALLEST_LEAK = 512;
-/** Looks at the count of open files: those of a process that has ended are closed when the kernel comes to it. */
-const LOOKS = 5;
+/** Of so many and more what each leaves open shows: a few files more or less are open at any time. */
+const MANY_GENERATIONS = 5;
 
-/** What processes of a row leave open, each of them; the kernel's count is not exact. */
-async function fileFindings(agent: GuestAgent, before: number, generations: number): Promise<Finding[]> {
-  let grown = 0;
-  for (let look = 0; look < LOOKS; look++) {
-    grown = (await readLeakCounters(agent)).files - before;
-    if (grown < generations - 1) return [];
-  }
+/** What processes of a row leave open, each of them. */
+function fileFindings(before: number, after: number, generations: number): Finding[] {
+  const grown = after - before;
+  if (grown < generations - 1) return [];
   const message = "each process that was restarted leaves a file open";
   const values = { message, expected: "less than one for each", actual: `${grown} more` };
   return [mismatch("E_LEAK", { path: "restart(2)", ...values })];
