@@ -282,6 +282,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   }
   // What mlockall(2) said of later mappings is not in the image.
   if (name === "ok") state.defaultFlags = 0n;
+  if (name === "ok") state.space.restart();
   if (name === "ok" && uid !== undefined) {
     state.credentials = { uid, gid: gid ?? state.credentials.gid, dumpable: false };
   }

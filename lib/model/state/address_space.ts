@@ -316,6 +316,21 @@ export class AddressSpace {
     }
   }
 
+  /**
+   * What restart(2) makes of it: pages are the process's own, small, and in memory; where there is none it is as if
+   * there had never been one.
+   */
+  restart(): void {
+    for (const [page, { content, why }] of this.#pages) this.#pages.set(page, { content, why });
+    this.#readTouched.clear();
+    this.#populated = new Set([...this.#pages.keys()].map((page) => Math.floor(page / HUGE_PAGES)));
+    this.#areas = this.#areas.map(({ hasAnonVma: _, isForked: __, ...area }) => ({
+      ...area,
+      ...this.#within(area.start, area.end).length > 0 ? { hasAnonVma: true } : {},
+    }));
+    this.#mergeAnonVmas(0, this.#areas.length - 1);
+  }
+
   /** Notes whether another process has every present page too: after fork, and after the other has ended. */
   sharePages(shared: boolean): void {
     for (const [page, anon] of this.#pages) {
