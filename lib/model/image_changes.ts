@@ -238,6 +238,11 @@ export const IMAGE_CHANGES = {
     "no memory was ever there",
     flip("VMA", "vm_pgoff", 1n << 50n, isAnonymous),
   ),
+  "VMA.vm_pgoff, beyond": invalid("memory would end where there is none", (image) => {
+    // TASK_SIZE_MAX in pages, and one more: all that there is ends there.
+    const end = twoPages(image).word === 8 ? 1n << 35n : 0xc0001n;
+    image.set("VMA", "vm_pgoff", end, isAnonymous);
+  }),
   "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
   "VMA locked vdso": change(
     "EOPNOTSUPP",

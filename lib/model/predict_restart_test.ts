@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { RestartPlan } from "./predict_restart.ts";
 import type { RestartSpec } from "./restart.ts";
 import { ScenarioError, type Step } from "./scenario.ts";
@@ -93,4 +93,30 @@ Deno.test("a restart that the model cannot predict is refused, and says why", ()
   const shared: Step[] = [{ op: "mmap", area: "a", pages: 1, prot: "rw", flags: ["shared"] }];
   const refused = () => compileSteps([...shared, { op: "stop", label: "s", expect: "ENOSYS", restart: {} }]);
   assertStringIncludes(assertThrows(refused, ScenarioError).message, "there is no image");
+});
+
+Deno.test("a process that runs on at once keeps nothing that a tracer would have to take out", () => {
+  const stop = { op: "stop", label: "s", restart: { stays: "running" } } as const;
+  assertEquals(compileSteps([stop]).stops[0]?.restart?.outcome.name, "ok");
+  for (const more of [{ set: { ax: "0x1" } }, { poke: [{ at: "vdso+0x10", bytes: "cc" }] }]) {
+    assertThrows(() => compileSteps([{ ...stop, ...more }]), ScenarioError, "runs on keeps what tracers");
+  }
+});
+
+Deno.test("an area without pages is behind a restart as if it had never had any: moved, it gets another offset", () => {
+  const offset = (...restarts: Step[]) => {
+    const { prediction } = compileSteps([
+      { op: "mmap", area: "a", pages: 2, prot: "rw" },
+      { op: "write", area: "a", pages: "0" },
+      { op: "mremap", area: "a", pages: "1", to: "b", size: 1 },
+      ...restarts,
+      { op: "mremap", area: "b", pages: "0", to: "c", size: 1 },
+      { op: "stop", label: "s" },
+    ]).stops.at(-1)!;
+    const { start, pgoff } = prediction.areas.at(-1)!;
+    return pgoff - start;
+  };
+  const stop = { op: "stop", label: "r" } as const;
+  assertNotEquals(offset(stop), 0);
+  assertEquals(offset({ ...stop, restart: {} }), 0);
 });

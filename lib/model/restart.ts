@@ -82,6 +82,7 @@ export const TRAITS = {
   small: undefined,
   breakpoint: undefined,
   ldt: undefined,
+  call: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
 /** Capabilities by their numbers (include/uapi/linux/capability.h). */
@@ -108,12 +109,16 @@ const CALLER = object({
     wordSet(keysOf(TRAITS)),
     "What it has: another thread; somebody who shares its signal handlers, memory or open files; a child; a parent " +
       "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
-      "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register.",
+      "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register; a call " +
+      "that was interrupted, and could start again.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(
-    object({ as: optional(BYTES), data: optional(BYTES), memlock: optional(BYTES) }),
-    "RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK in bytes.",
+    object({
+      ...{ as: optional(BYTES), data: optional(BYTES), memlock: optional(BYTES) },
+      stack: optional(oneOf(["unlimited"])),
+    }),
+    "RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK in bytes; RLIMIT_STACK, without which new mappings go up from below.",
   ),
   denies: optional(oneOf(["write and execute"]), "prctl(PR_SET_MDWE) of Linux 6.3."),
   interruptedBy: optional(
@@ -174,7 +179,10 @@ const RESTART = object({
     }),
     "Parameters of the kernel at the time of the call.",
   ),
-  stays: optional(oneOf(["traced"]), "The process stays in its tracer's stop, at the end of the call."),
+  stays: optional(
+    oneOf(["traced", "running"]),
+    "The process stays in its tracer's stop, at the end of the call; or nobody traces or stops it, and it runs on.",
+  ),
   times: optional(integer(2, 1000), "The caller is refused so many times, and nothing is lost by it."),
   generations: optional(
     integer(1, 20),

@@ -60,7 +60,7 @@ const POKE = object({
 });
 
 /** Registers that a tracer may set. */
-const SET_REGISTERS = ["flags", "fs", "ax"] as const;
+const SET_REGISTERS = ["flags", "fs", "ax", "ss"] as const;
 
 /** The keys of a stop that say what tracers do, and what stops the target. */
 export const TRACER_FIELDS = {

@@ -75,8 +75,8 @@ const RESTART_NR = 391;
 const PTRACE_POKEUSER = 6;
 /** Offsets in struct user by word size. */
 const USER_OFFSETS = {
-  8: { debug: 848, flags: 144, fs: 200, ax: 80 },
-  4: { debug: 252, flags: 56, fs: 36, ax: 24 },
+  8: { debug: 848, flags: 144, fs: 200, ax: 80, ss: 160 },
+  4: { debug: 252, flags: 56, fs: 36, ax: 24, ss: 64 },
 };
 
 /**
@@ -218,7 +218,11 @@ export class AgentSession extends GuestCalls {
   }
 
   /** Sets a debug register (0 to 7), or one of a name, of a process, and nothing else. The errno of a refusal, or 0. */
-  async setRegister(pid: number, register: number | "flags" | "fs" | "ax", value: bigint): Promise<number> {
+  async setRegister(
+    pid: number,
+    register: number | "flags" | "fs" | "ax" | "ss",
+    value: bigint,
+  ): Promise<number> {
     const { wordSize } = this.info;
     const { debug, ...others } = USER_OFFSETS[wordSize];
     const offset = typeof register === "string" ? others[register] : debug + register * wordSize;

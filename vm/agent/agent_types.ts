@@ -199,6 +199,8 @@ export interface RestartOptions extends Pick<ExecOptions, "directory" | "input">
   readonly flags?: 0 | 1 | undefined;
   /** Whether the process stays in its tracer's stop at the end of the call, until it is detached from. */
   readonly traced?: 0 | 1 | undefined;
+  /** Whether nobody traces or stops the caller: how its call has ended is not known then. */
+  readonly runs?: 0 | 1 | undefined;
   /** Whether the target is left as it is where restart(2) refuses its image. */
   readonly keep?: 0 | 1 | undefined;
   /** What calls restart(2): `/target` by default. */

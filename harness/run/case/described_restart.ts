@@ -73,7 +73,7 @@ export async function describedRestart(
     }
     findings.push(...changeFindings(made.changed));
     const begin = spec.from?.position ?? 0;
-    if (isSeekable(spec) && actual === name && result <= 0n) {
+    if (isSeekable(spec) && spec.stays !== "running" && actual === name && result <= 0n) {
       findings.push(...positionFindings(made.position, actual === "ok" ? file.length : begin));
     }
     return { ...made, actual, findings, was };
@@ -103,6 +103,10 @@ export async function describedRestart(
       return { stops: [...stops, endOf(label, findings)], pid: undefined, isEnded: true };
     }
     pid = made.pid;
+    // Whether it was restored shows where it stops next, or ends.
+    if (spec.stays === "running") {
+      return { stops: [...stops, endOf(label, findings)], pid, isEnded: false };
+    }
     findings.push(
       ...restartedProcessFindings(await lookAtProcess(agent, pid), made.was!, {
         image: from.image,
@@ -209,7 +213,8 @@ async function callRestart(
       how: from.kind === "pipe" || from.kind === "socket" ? from.kind : "file",
       what: callerWords(plan.spec, image).join(","),
       flags: caller.flags === 1 ? 1 : 0,
-      traced: plan.spec.stays ? 1 : 0,
+      traced: plan.spec.stays === "traced" ? 1 : 0,
+      runs: plan.spec.stays === "running" ? 1 : 0,
       keep: isKept(plan) ? 1 : 0,
       ...caller.program && { path: isOther ? OTHER_TARGET : CALLER },
     });
@@ -233,7 +238,9 @@ function callerWords(
       times,
       uid: caller.uid,
       gid: caller.gid,
-      ...caller.limits,
+      as: caller.limits?.as,
+      data: caller.limits?.data,
+      memlock: caller.limits?.memlock,
     },
     caps: caller.capabilities && mask,
     reopen: opened && OPEN_FLAGS[opened],
@@ -251,6 +258,7 @@ function callerWords(
     nonblock: flags.includes("O_NONBLOCK"),
     [kind]: ["directory", "epoll", "zero"].includes(kind),
     mdwe: caller.denies,
+    legacy: caller.limits?.stack,
     int80: caller.entry,
     writes: caller.program === "opened",
     unexecutable: caller.program === "not executable",

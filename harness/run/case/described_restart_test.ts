@@ -82,3 +82,9 @@ Deno.test("describedRestart() tells of another errno, of a death, and of a calle
   const refused = await restart({}, -22n);
   assertEquals([refused.findings, refused.isEnded], [["E_RESTART EINVAL"], true]);
 });
+
+Deno.test("describedRestart() does not look at a process that runs on, and that nobody traces", async () => {
+  const spec: RestartSpec = { stays: "running", caller: { has: ["call"], limits: { stack: "unlimited" } } };
+  const { what, findings, isEnded } = await restart(spec, 0n);
+  assertEquals([what, findings, isEnded], ["legacy,call", [], false]);
+});

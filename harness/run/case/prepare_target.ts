@@ -15,6 +15,8 @@ const CGROUPS = "/cgroup";
 const GROUP = `${CGROUPS}/frozen`;
 /** What registers that a tracer has set hold afterwards; of the flags IF and the bit that is always set. */
 const PLAIN = { flags: 0x202n, fs: 0n, ax: 0n };
+/** The stack segment of programs, by the kernel's word size. */
+const STACK_SEGMENT = { 8: 0x2bn, 4: 0x7bn } as const;
 const LEGACY_FREEZER = "/freezer";
 const LEGACY_GROUP = `${LEGACY_FREEZER}/frozen`;
 const BUSY_STATES = { running: "R", sleeping: "S", vfork: "D", frozen: "S", "exited leader": "Z" } as const;
@@ -57,8 +59,10 @@ export async function prepareTarget(
     async release(restarted) {
       const to = restarted ?? pid;
       for (const { address, bytes } of restore) await agent.poke(to, address, bytes);
-      for (const [register] of work.set) await agent.setRegister(to, register, PLAIN[register]);
-      if (work.stoppedBy === "signal in a call") await wake(agent, event, to);
+      for (const [register] of work.set) {
+        const plain = { ...PLAIN, ss: STACK_SEGMENT[agent.info.wordSize] };
+        await agent.setRegister(to, register, plain[register]);
+      }
       if (restarted === undefined) return await stopped.release();
       await forget();
       await agent.cont(restarted);
@@ -112,6 +116,8 @@ async function bringToStop(
       const asleep = await awaitState(agent, pid, "S");
       await agent.signal(pid, SIGNALS.SIGSTOP);
       const findings = [...asleep, ...await awaitState(agent, pid, "T")];
+      // Its image says so, too: whoever is restarted from it can go on at once.
+      await wake(agent, { scratch }, pid);
       return { findings, release: () => agent.cont(pid) };
     }
     case "seize":

@@ -170,8 +170,10 @@ async function runStops(
       if (outcome.pid === undefined) return { stops, findings };
       subject = restarted = outcome.pid;
     }
-    await prepared.release(restarted);
-    if (stop.restart?.spec.stays && restarted !== undefined) await agent.detach(restarted);
+    const stays = restarted === undefined ? undefined : stop.restart?.spec.stays;
+    if (stays === "running") await prepared.forget();
+    else await prepared.release(restarted);
+    if (stays === "traced") await agent.detach(restarted!);
   }
   const end = event ?? await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
   if (end.kind !== "exit" || end.code !== 0) findings.push(targetLost("its end", describeEvent(end)));

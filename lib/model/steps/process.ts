@@ -10,7 +10,7 @@ import { ERRNO_NAME, ID, NAME, NUMBER, PAGE_COUNT } from "../fields.ts";
 import { protBits, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
 import { addressOf } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName } from "../syscall_numbers.ts";
+import { SINCE_SYSCALL, SYSCALL_NAMES, type SyscallName, syscallNumber } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defineStep, sinceWords, SLOTS, type StepContext } from "./define_step.ts";
 
@@ -201,7 +201,10 @@ export const PROCESS_STEPS = [
     about:
       "Asks what the kernel keeps for the program by address: a stack for signals, a robust futex list, a handler " +
       "of SIGUSR1, a timer: the target never set any. Maps a page where the kernel likes, and uses the vdso.",
-    apply(_step, { builder }) {
+    fields: {
+      mappings: optional(oneOf(["up from below"]), "Where new ones go; down from the stack by default."),
+    },
+    apply({ mappings }, { builder }) {
       const { wordSize } = builder;
       const SIGUSR1 = 10n;
       const [SS_DISABLE, MASK_BYTES] = [2, 8];
@@ -226,7 +229,11 @@ export const PROCESS_STEPS = [
       const MAPPED_SLOT = 6;
       const [PROT_READ, PRIVATE_ANONYMOUS, NO_FILE] = [1n, 0x22n, 0xffffffffffffffffn];
       const where = [0n, PAGE_SIZE_BIG, PROT_READ, PRIVATE_ANONYMOUS, NO_FILE, 0n];
-      builder.syscall(wordSize === 8 ? "mmap" : "mmap2", where, { keep: MAPPED_SLOT });
+      const nr = syscallNumber(wordSize === 8 ? "mmap" : "mmap2", wordSize);
+      // From below they begin at a third of the address space (TASK_UNMAPPED_BASE).
+      const mask = wordSize === 8 ? 1n << 46n : 1n << 31n;
+      const op = { op: "syscall", nr, args: where, keep: MAPPED_SLOT } as const;
+      builder.emitWithResult(op, "mmap where the kernel likes", mappings ? 0n : mask, { mask });
       builder.succeed("munmap", [{ slot: MAPPED_SLOT }, PAGE_SIZE_BIG]);
       builder.emitWithResult({ op: "vdso" }, "a call through the vdso", 1n);
     },

@@ -89,6 +89,7 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
 
 const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
+const MADV_DONTFORK = 10n;
 /** Four pages in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S. */
 const VVAR_BYTES = 0x4000;
 /** It depends on the configuration how many its image has. */
@@ -229,6 +230,14 @@ export const REMAP_STEPS = [
       context.builder.succeed("munmap", [findVdso(context, -VVAR_BYTES), BigInt(VVAR_BYTES)]);
     },
     since: () => [{ release: "3.16", what: "of a vvar mapping" }],
+  }),
+  defineStep({
+    op: "advise_vdso",
+    about: "madvise(2) MADV_DONTFORK of [vdso].",
+    fields: {},
+    apply(_step, context) {
+      context.builder.succeed("madvise", [findVdso(context), PAGE_SIZE_BIG, MADV_DONTFORK]);
+    },
   }),
   defineStep({
     op: "munmap_vdso",

@@ -62,6 +62,10 @@ function applyRestart(spec: RestartSpec, { state }: StepContext, stop: CompiledS
       `"restart" is for a target that another process has checkpointed, and that is stopped`,
     );
   }
+  const { set, copied } = stop.tracer;
+  if (spec.stays === "running" && set.length + copied.length > 0) {
+    throw new SyntaxError(`a process that runs on keeps what tracers "set" and "poke": nobody takes it out`);
+  }
   return planRestart(state, spec, call?.after ?? prediction);
 }
 

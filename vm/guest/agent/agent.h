@@ -63,6 +63,8 @@
 	DO(keep, 0) \
 	/* Whether a restarted process stays with its tracer, at the end of the call. */ \
 	DO(traced, 0) \
+	/* Whether it is left alone from the start: nobody traces or stops it. */ \
+	DO(runs, 0) \
 	/* Whether a race is one of tasks of one processor. */ \
 	DO(shares_processor, 0)
 

@@ -268,7 +268,8 @@ static void succeed_to(int old, int pid)
 // A new process calls restart(2), and is stopped before the first instruction of what it became. With `pid` it takes
 // the place of a target: it has the descriptors of that, which ends here; with keep=1 only where there is somebody to
 // take its place. Else it has those of any program. how=file gives it the image as a file, how=pipe and how=socket as
-// such. `what` are words of ../target/restart.c; with `flags` it stops by itself.
+// such. `what` are words of ../target/restart.c; with `flags` it stops by itself. With runs=1 nobody looks at it: what
+// it does next tells how the call has ended.
 long command_restart(const struct command *command)
 {
 	char number[24];
@@ -288,7 +289,7 @@ long command_restart(const struct command *command)
 		.fd_count = MAX_FDS,
 		.output_files = old == 0,
 		.heir_of = old,
-		.is_traced = true,
+		.is_traced = command->runs == 0,
 	};
 	struct restarted restarted = {
 		.stop = command->traced != 0 ? STOPPED_BY_TRACER :
@@ -323,13 +324,13 @@ long command_restart(const struct command *command)
 		process_add((int)pid, -1, input[1]);
 	else if (command->keep == 0)
 		succeed_to(old, (int)pid);
-	error = tracer_restart(&restarted, (long)command->nr);
+	error = command->runs != 0 ? 0 : tracer_restart(&restarted, (long)command->nr);
 	s64 position = sys_seek((int)image, 0, SEEK_CUR);
 
 	sys_close((int)image);
 	if (error < 0)
 		return error;
-	if (restarted.result == 0) {
+	if (command->runs == 0 && restarted.result == 0) {
 		// Its parent is let go, and ends.
 		if (restarted.pid != pid && process_wait((int)pid) != 0)
 			return failed(-ECHILD, "the parent of a caller by vfork");

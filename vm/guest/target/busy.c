@@ -8,8 +8,6 @@
 #include <linux/wait.h>
 
 #define NAP_MS 50
-// What is below it is the kernel's own: the call is to start again.
-#define LAST_ERRNO -511
 
 static volatile u64 *release_word(void)
 {
@@ -21,11 +19,15 @@ void busy_prepare(void)
 	*release_word() = 0;
 }
 
+// The call asks for nothing that could be wrong: it ends by time, or by a signal.
 static void sleep_until_released(void)
 {
-	while (*release_word() == 0)
-		if (SYS(poll, NULL, 0, NAP_MS) < LAST_ERRNO)
+	while (*release_word() == 0) {
+		long result = SYS(poll, NULL, 0, NAP_MS);
+
+		if (result != 0 && result != -EINTR)
 			target_die(DIED_OF_CALL);
+	}
 }
 
 static void live_as_vfork_child(void)

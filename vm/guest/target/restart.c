@@ -30,7 +30,8 @@
 	DO(as) DO(data) DO(memlock) DO(mdwe) DO(seccomp) DO(alarm) DO(kill) DO(times) \
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
-	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint)
+	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint) \
+	DO(legacy) DO(call)
 
 struct word {
 	bool is_said;
@@ -120,6 +121,8 @@ static void limit_resources(void)
 		need(sys_set_limit(RLIMIT_DATA, words.data.number));
 	if (words.memlock.is_said)
 		need(sys_set_limit(RLIMIT_MEMLOCK, words.memlock.number));
+	if (words.legacy.is_said)
+		need(sys_set_limit(RLIMIT_STACK, RLIM64_INFINITY));
 	if (words.mdwe.is_said)
 		need(SYS(prctl, PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN));
 }
@@ -292,6 +295,21 @@ static void start_timer(void)
 	sys_sleep_ms(SHORT_NAP_MS);
 }
 
+#define CALL_MS 10000
+
+// Leaves the kernel with a call that it could start again. It is about memory that the process of the image has not.
+static void interrupt_call(void)
+{
+	// Again and again: the first one may come before the call.
+	struct itimerval often = { { .tv_usec = SHORT_NAP_MS * 1000 }, { .tv_usec = SHORT_NAP_MS * 1000 } };
+	struct itimerval never = { 0 };
+
+	need(sys_sigaction(SIGALRM, ignore_signal, 0));
+	need(SYS(setitimer, ITIMER_REAL, &often, NULL));
+	SYS(poll, sys_map_anonymous(PAGE_BYTES, false), 1, CALL_MS);
+	need(SYS(setitimer, ITIMER_REAL, &never, NULL));
+}
+
 // What a caller has that must be as it was where it is refused, and gone where it is not.
 static void get_state(void)
 {
@@ -309,6 +327,8 @@ static void get_state(void)
 		need(SYS(prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	if (words.timer.is_said)
 		start_timer();
+	if (words.call.is_said)
+		interrupt_call();
 	if (!words.ldt.is_said)
 		return;
 	need(SYS(modify_ldt, 1, &segment, sizeof(segment)));
