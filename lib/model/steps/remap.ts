@@ -44,7 +44,9 @@ function resizeInPlace({ area, first, count, size }: Move, name: string, context
   if (size < count) state.space.unmap(end, first + count);
   else {
     state.space.change(area.start, area.end, (old) => ({ ...old, end }));
-    if ((area.flags & VM.LOCKED) !== 0n) populate(context, first + count, size - count);
+    if ((area.flags & (VM.LOCKED | VM.LOCKONFAULT)) === VM.LOCKED) {
+      populate(context, first + count, size - count);
+    }
   }
   const range = state.range(name);
   state.names.set(name, { start: range.start, pages: end - range.start });

@@ -45,6 +45,8 @@ Deno.test("mremap grows and shrinks in place", () => {
     pages: "11",
   }];
   assertEquals(pagesIn(predictSteps(grown), "a"), [11]);
+  const lockedOnFault: Step = { op: "mlock", area: "a", pages: "all", flags: ["onfault"] };
+  assertEquals(pagesIn(predictSteps([map, lockedOnFault, ...grown.slice(1)]), "a"), [11]);
   const shrunk: Step[] = [map, write, { op: "mremap", area: "a", pages: "all", size: 3 }];
   assertEquals(pagesIn(predictSteps(shrunk), "a"), [2]);
   assertThrows(
