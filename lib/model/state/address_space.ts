@@ -316,10 +316,7 @@ export class AddressSpace {
     }
   }
 
-  /**
-   * What restart(2) makes of it: pages are the process's own, small, and in memory; where there is none it is as if
-   * there had never been one.
-   */
+  /** What restart(2) makes of it: pages are ordinary ones; where there is none it is as if there had never been one. */
   restart(): void {
     for (const [page, { content, why }] of this.#pages) this.#pages.set(page, { content, why });
     this.#readTouched.clear();
