@@ -93,3 +93,20 @@ Deno.test("AddressSpace gives a copy of its own", () => {
   assertEquals([space.pages.size, copy.pages.size], [1, 0]);
   assertEquals([space.areas.length, copy.areas[0]!.start], [1, 2]);
 });
+
+Deno.test("AddressSpace is behind a restart as if its pages had just been written, and nothing else done", () => {
+  const space = new AddressSpace({ huge: "always" });
+  space.map(area(0, 4));
+  space.map(area(512, 1024));
+  space.readPage(512);
+  space.setPage(1, fillContent(1, 4096), "written");
+  space.free(1, 2);
+  space.change(2, 4, (old) => ({ ...old, flags: VM.READ }));
+  space.restart();
+  assertEquals(space.areas.map(({ hasAnonVma = false }) => hasAnonVma), [true, false, false]);
+  space.pageOut(1, 2, { slowDevice: false });
+  assertEquals(space.pages.get(1)?.swapped, true);
+  // Its page table was there for the read alone.
+  space.setPage(513, ZERO_CONTENT, "written");
+  assertEquals(space.pages.size, 1 + 512);
+});
