@@ -1,45 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
-import { VM } from "../abi/vm_flags.ts";
-import type { RecordNode } from "../image/nodes.ts";
-import { fieldOf } from "../image/records.ts";
-import { RECORD_HEADER, VMA_TYPE } from "../image/structs.ts";
+import { PAGE_SIZE } from "../abi/arch.ts";
+import { recordType } from "../image/records.ts";
+import { RECORD_HEADER } from "../image/structs.ts";
 import { type Apply, change, flip, type ImageChange, invalid, set } from "./image_change.ts";
 import { ImageEditor } from "./image_editor.ts";
+import { MEMORY_CHANGES } from "./memory_changes.ts";
 import { THREAD_CHANGES } from "./thread_changes.ts";
-
-function isAnonymous(node: RecordNode): boolean {
-  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.ANON;
-}
-
-function isSpecial(node: RecordNode): boolean {
-  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.SPECIAL;
-}
-
-function isExecuted(node: RecordNode): boolean {
-  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.FILE &&
-    (node.fields.vm_flags & VM.EXEC) !== 0n;
-}
-
-/** The data of the vdso, which is no memory. */
-function isVvar(node: RecordNode): boolean {
-  return isSpecial(node) && node.name === "VMA" && (node.fields.vm_flags & VM.PFNMAP) !== 0n;
-}
-
-function isVdso(node: RecordNode): boolean {
-  return isSpecial(node) && !isVvar(node);
-}
-
-/** Addresses of the first chunk that has two and more. */
-function twoPages(
-  image: ImageEditor,
-): { at: number; word: number; vaddrs: BigUint64Array; node: RecordNode } {
-  const node = image.record("PGARR", (one) => one.name === "PGARR" && one.fields.nr_pages > 1n);
-  const pages = image.after(node);
-  if (pages.kind !== "pages") throw new RangeError("no chunk of the image has two pages");
-  return { at: pages.offset, word: pages.wordSize, vaddrs: pages.vaddrs, node };
-}
 
 /** Bytes of a record, or of anything else that is inserted. */
 function recordBytes(type: number, length: number, parent: bigint, payload: number): Uint8Array {
@@ -79,57 +46,34 @@ function renamed(name: (pid: bigint) => bigint, first: "MM" | "THREAD" = "MM"): 
   };
 }
 
-/** A page of its own where there can be none. */
-function pageInVvar(image: ImageEditor): void {
-  const vma = image.record("VMA", isVvar);
-  const chunk = image.after(vma);
-  const { word } = twoPages(image);
-  image.flipAt(chunk.offset + RECORD_HEADER.size, 1n);
-  const start = image.get("VMA", "vm_start", isVvar);
-  const page = new Uint8Array(word + PAGE_SIZE);
-  const words = word === 8 ? BigUint64Array.of(start) : Uint32Array.of(Number(start));
-  page.set(new Uint8Array(words.buffer));
-  image.insert(chunk.offset + chunk.length, page);
+/** What lies behind the NUL of a text about the kernel, where it has one. */
+function otherEnd(field: "release" | "version" | "machine"): ImageChange {
+  return change("ENOEXEC", "another kernel wrote it", flip("HEAD", field, 0x41n << (8n * 63n)));
 }
 
-/** A second vdso, right behind the first. */
-function secondVdso(image: ImageEditor): void {
-  const vma = image.record("VMA", isVdso);
-  const end = image.after(vma);
-  const second = image.bytes.slice(vma.offset, end.offset + end.length);
-  const view = new DataView(second.buffer);
-  const size = image.get("VMA", "vm_end", isVdso) - image.get("VMA", "vm_start", isVdso);
-  for (const name of ["vm_start", "vm_end"]) {
-    const at = RECORD_HEADER.size + fieldOf("VMA", name)!.offset;
-    view.setBigUint64(at, view.getBigUint64(at, true) + size, true);
-  }
-  oneMoreMapping(image);
-  image.insert(end.offset + end.length, second);
+function flipName(byte: number): Apply {
+  return (image) => image.flipAt(image.record("STRING").offset + RECORD_HEADER.size + byte, 0x41n);
 }
-
-function oneMoreMapping(image: ImageEditor): void {
-  image.set("MM", "map_count", image.get("MM", "map_count") + 1n);
-}
-
-/** How far the heap of a changed image reaches, more than any has; all of it must be below where i386 has its stack. */
-export const FAR_BREAK: number = 2 ** 28;
 
 /** Changes by the record that the kernel finds them in, and a word for what it is. */
 export const IMAGE_CHANGES = {
   "HEAD.magic": invalid("it is no image", flip("HEAD", "magic", 0xffn)),
   "HEAD.rev": invalid("it is of another version of the format", flip("HEAD", "rev", 0xffn)),
+  "HEAD.rev, older": invalid(
+    "it is of another version of the format",
+    (image) => image.set("HEAD", "rev", image.get("HEAD", "rev") - 1n),
+  ),
   "HEAD.flags": invalid("it is no checkpoint's", flip("HEAD", "flags", 2n)),
+  "HEAD.flags, none": invalid("it is no checkpoint's", flip("HEAD", "flags", 1n)),
   "HEAD.parent": invalid("the first record is somebody's", set("HEAD", "parent", 1n)),
   "HEAD.len": invalid("a record is longer than it is", flip("HEAD", "len", 0x100n)),
   "HEAD.minor": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "minor", 1n)),
   "HEAD.release": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "release", 1n)),
-  "HEAD.release, its end": change(
-    "ENOEXEC",
-    "another kernel wrote it",
-    flip("HEAD", "release", 0x41n << (8n * 63n)),
-  ),
+  "HEAD.release, its end": otherEnd("release"),
   "HEAD.version": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "version", 1n)),
+  "HEAD.version, its end": otherEnd("version"),
   "HEAD.machine": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "machine", 1n)),
+  "HEAD.machine, its end": otherEnd("machine"),
   "HEAD_ARCH.xstate_size": change(
     "ENOEXEC",
     "it is of another CPU",
@@ -140,10 +84,8 @@ export const IMAGE_CHANGES = {
   "TASK.exit_state": invalid("it is of a process that has ended", flip("TASK", "exit_state", 1n)),
   "TASK.task_comm_len": invalid("names are not so long", flip("TASK", "task_comm_len", 1n)),
   "TASK._padding": invalid("padding is not 0", flip("TASK", "_padding", 1n)),
-  "TASK.name, behind it": invalid(
-    "something lies behind the name",
-    (image) => image.flipAt(image.record("STRING").offset + RECORD_HEADER.size + 14, 0x41n),
-  ),
+  "TASK.name, behind it": invalid("something lies behind the name", flipName(14)),
+  "TASK.name, its last byte": invalid("something lies behind the name", flipName(15)),
   "TASK.name, endless": invalid("the name has no end", (image) => {
     const { offset, payload } = image.record("STRING");
     payload.forEach((byte, at) => byte === 0 && image.flipAt(offset + RECORD_HEADER.size + at, 0x41n));
@@ -154,144 +96,7 @@ export const IMAGE_CHANGES = {
     "the memory is another process's",
     renamed((pid) => pid ^ 1n, "THREAD"),
   ),
-  "MM.objref": invalid("address spaces have no number", flip("MM", "objref", 1n)),
-  "MM.map_count": change(
-    "ENOMEM",
-    "it has more mappings than a process may have",
-    flip("MM", "map_count", 0x4000_0000n),
-  ),
-  "MM.map_count, more": invalid("it has not so many mappings", oneMoreMapping),
-  "MM.brk": invalid("the break is no address of a program", flip("MM", "brk", 1n << 62n)),
-  "MM.brk, far": change(
-    "ENOMEM",
-    "RLIMIT_DATA does not allow such a heap",
-    (image) => image.set("MM", "brk", image.get("MM", "start_brk") + BigInt(FAR_BREAK)),
-  ),
-  "MM.start_stack": invalid("the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
-  "MM.arg_end": invalid(
-    "arguments end before they begin",
-    (image) => image.set("MM", "arg_end", image.get("MM", "arg_start") - 1n),
-  ),
-  "MM.env_end": invalid(
-    "the environment ends before it begins",
-    (image) => image.set("MM", "env_end", image.get("MM", "env_start") - 1n),
-  ),
-  "VMA._padding": invalid("padding is not 0", flip("VMA", "_padding", 1n)),
-  "VMA.vma_type": invalid("there is no such type", flip("VMA", "vma_type", 0x10n)),
-  "VMA.parent": invalid("mappings are nobody's", set("VMA", "parent", 1n)),
-  "VMA.len": invalid("a record is longer than it is", flip("VMA", "len", 0x40n)),
-  "VMA.vm_end": invalid("a mapping ends where no program has memory", flip("VMA", "vm_end", 1n << 63n)),
-  "VMA.vm_end, in a page": invalid(
-    "a mapping ends in a page",
-    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end") - 8n),
-  ),
-  "VMA empty": invalid(
-    "a mapping is empty",
-    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_start")),
-  ),
-  "VMA overlapping": invalid(
-    "mappings overlap",
-    (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start"), 1),
-  ),
-  "VMA.vm_flags": change("EOPNOTSUPP", "a mapping is of device memory", flip("VMA", "vm_flags", VM.PFNMAP)),
-  "VMA shared": change(
-    "EOPNOTSUPP",
-    "a mapping is shared",
-    flip("VMA", "vm_flags", VM.SHARED | VM.MAYSHARE),
-  ),
-  "VMA not to be executed": invalid(
-    "it can be executed and may not",
-    flip("VMA", "vm_flags", VM.MAYEXEC, isExecuted),
-  ),
-  "VMA unreadable": invalid("it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
-  "VMA unwritable": invalid("private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
-  "VMA in both orders": invalid(
-    "advice contradicts other advice",
-    flip("VMA", "vm_flags", VM.SEQ_READ | VM.RAND_READ),
-  ),
-  "VMA huge and not": invalid(
-    "advice contradicts other advice",
-    flip("VMA", "vm_flags", VM.HUGEPAGE | VM.NOHUGEPAGE),
-  ),
-  "VMA promised and not": invalid(
-    "flags contradict each other",
-    flip("VMA", "vm_flags", VM.ACCOUNT | VM.NORESERVE),
-  ),
-  "VMA locked on fault alone": invalid(
-    "what is locked on fault is locked",
-    flip("VMA", "vm_flags", VM.LOCKONFAULT),
-  ),
-  "VMA growing": invalid("files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
-  "VMA wiped": invalid("files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
-  "VMA name within its record": invalid("a name ends before its record", (image) => {
-    const { offset, payload } = image.record("FNAME");
-    image.flipAt(offset + RECORD_HEADER.size + 2, BigInt(payload[2]!));
-  }),
-  "VMA.vm_page_prot": change("ENOEXEC", "pages are not protected as here", flip("VMA", "vm_page_prot", 2n)),
-  "VMA.vm_pgoff": change(
-    "EOVERFLOW",
-    "an offset in a file is too large",
-    flip("VMA", "vm_pgoff", 1n << 51n),
-    "64 bits",
-  ),
-  "VMA.vm_pgoff, anonymous": invalid(
-    "no memory was ever there",
-    flip("VMA", "vm_pgoff", 1n << 50n, isAnonymous),
-  ),
-  "VMA.vm_pgoff, beyond": invalid("memory would end where there is none", (image) => {
-    // TASK_SIZE_MAX in pages, and one more: all that there is ends there.
-    const end = twoPages(image).word === 8 ? 1n << 35n : 0xc0001n;
-    image.set("VMA", "vm_pgoff", end, isAnonymous);
-  }),
-  "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
-  "VMA locked vdso": change(
-    "EOPNOTSUPP",
-    "the vdso cannot be locked",
-    flip("VMA", "vm_flags", VM.LOCKED, isVdso),
-  ),
-  "VMA written vdso": change(
-    "ENOEXEC",
-    "the vdso is not this kernel's",
-    flip("VMA", "vm_flags", VM.MAYWRITE, isVvar),
-  ),
-  "VMA part of the vdso": change(
-    "ENOEXEC",
-    "it is a part of the vdso",
-    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end", isVvar) - PAGE_SIZE_BIG, isVvar),
-  ),
-  "VMA second vdso": change("ENOEXEC", "there is one vdso", secondVdso),
-  "PGARR.nr_pages": invalid("a chunk has more pages than chunks have", flip("PGARR", "nr_pages", 0x1_0000n)),
-  "PGARR.parent": invalid("pages are nobody's", set("PGARR", "parent", 1n)),
-  "PGARR page twice": invalid("a page comes twice", (image) => {
-    const { at, word, vaddrs } = twoPages(image);
-    image.flipAt(at + word, vaddrs[0]! ^ vaddrs[1]!);
-  }),
-  "PGARR in a page": invalid("a page begins in a page", (image) => image.flipAt(twoPages(image).at, 8n)),
-  "PGARR ahead": invalid("a page lies ahead of its area", (image) => {
-    const { at, vaddrs } = twoPages(image);
-    image.flipAt(at, vaddrs[0]! ^ PAGE_SIZE_BIG);
-  }),
-  "PGARR behind": invalid("a page lies behind its area", (image) => {
-    const { at, word, vaddrs, node } = twoPages(image);
-    const vma = image.record(
-      "VMA",
-      (one) => one.offset < node.offset && (one.fields["vm_end" as never] as bigint) > vaddrs[0]!,
-    );
-    const last = vaddrs.length - 1;
-    image.flipAt(at + word * last, vaddrs[last]! ^ (vma.fields["vm_end" as never] as bigint));
-  }),
-  "PGARR twice": invalid("chunks do not ascend", (image) => {
-    const { node } = twoPages(image);
-    const pages = image.after(node);
-    const end = pages.offset + pages.length;
-    image.insert(end, image.bytes.slice(node.offset, end));
-  }),
-  "PGARR without its addresses": change(
-    "EPIPE",
-    "it ends among addresses of pages",
-    (image) => image.cut(twoPages(image).at + 4),
-  ),
-  "PGARR in the vdso": invalid("the vdso's data has pages of its own", pageInVvar),
+  ...MEMORY_CHANGES,
   ...THREAD_CHANGES,
   "TAIL.magic": invalid("it does not end as an image does", flip("TAIL", "magic", 0xffn)),
   "TAIL.parent": invalid("the end is somebody's", set("TAIL", "parent", 1n)),
@@ -307,6 +112,11 @@ export const IMAGE_CHANGES = {
     extension(8, { parent: 1n }),
   ),
   "TAIL behind a known record": invalid("a record is where it does not belong", extension(8, { type: 204 })),
+  "TAIL behind the last known record": invalid(
+    "a record is where it does not belong",
+    extension(8, { type: recordType("AUXV", "plain")! }),
+  ),
+  "TAIL behind a negative type": invalid("a record has a type below 0", extension(8, { type: -1 })),
   "TAIL behind a negative length": invalid("a record has less than no bytes", extension(-1, { payload: 8 })),
   "TAIL behind an empty record": { problem: undefined, apply: extension(0) },
   "TAIL behind an unknown record": { problem: undefined, apply: extension(PAGE_SIZE + 5) },

@@ -4,7 +4,8 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 import { DEFAULT_SERIES, isOlder } from "../abi/series.ts";
 import { VM, vmFlagTable } from "../abi/vm_flags.ts";
 import type { Problem } from "./call.ts";
-import { FAR_BREAK, imageChange, type ImageChangeName } from "./image_changes.ts";
+import { imageChange, type ImageChangeName } from "./image_changes.ts";
+import { FAR_BREAK } from "./memory_changes.ts";
 import { checkExpectation, type StopPrediction } from "./predict_stop.ts";
 import { type Capability, FATES, type RestartSpec, SOURCES, STAGES, TRAITS } from "./restart.ts";
 import { hasBreakpoints, restartRefusal } from "./restarted_prediction.ts";
@@ -179,7 +180,7 @@ function limitProblems(
   const sizes = { as: sum(areas), data: sum(areas.filter((area) => area.isWritable)) };
   for (const key of ["as", "data"] as const) {
     const limit = limits[key];
-    if (key === "data" && image?.change === "MM.brk, far") {
+    if (key === "data" && (image?.change === "MM.brk, far" || image?.change === "MM.end_data, far")) {
       if (limit === undefined || limit >= FAR_BREAK) {
         throw new SyntaxError(`"data" below ${FAR_BREAK} is too small`);
       }

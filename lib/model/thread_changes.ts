@@ -17,6 +17,14 @@ function flipXstate(offset: number, mask: bigint): Apply {
   return (image) => image.flipRaw("CPU", offset, mask);
 }
 
+function wide(register: string, bit = 32n): ImageChange {
+  return invalid("registers have 32 bits", flip("CPU", register, 1n << bit), "a kernel of 32 bits");
+}
+
+function absent(register: string): ImageChange {
+  return invalid("there is no such register", flip("CPU", register, 1n), "a kernel of 32 bits");
+}
+
 /** Changes of what belongs to the thread and to its CPU: segments, registers, FPU state. */
 export const THREAD_CHANGES = {
   "MM_CONTEXT.ldt_entry_size": invalid("entries are not so large", flip("MM_CONTEXT", "ldt_entry_size", 1n)),
@@ -60,6 +68,8 @@ export const THREAD_CHANGES = {
   "CPU.flags, IF": invalid("interrupts are never off", flip("CPU", "flags", 0x200n)),
   "CPU.flags, bit 1": invalid("a bit is always set", flip("CPU", "flags", 2n)),
   "CPU.flags, VM": invalid("no program is of 8086", flip("CPU", "flags", 0x2_0000n)),
+  "CPU.flags, VIF and VIP": invalid("no interrupt is a program's", flip("CPU", "flags", 0x18_0000n)),
+  "CPU.flags, reserved": invalid("some bits are never set", flip("CPU", "flags", 0x8028n)),
   "CPU.flags, wide": invalid("flags have 32 bits", flip("CPU", "flags", 1n << 32n)),
   "CPU.ds": invalid("a selector is the kernel's", flip("CPU", "ds", 0x10n)),
   "CPU.es, wide": invalid(
@@ -87,28 +97,42 @@ export const THREAD_CHANGES = {
   "CPU.ds, absent": invalid("the segment is absent", set("CPU", "ds", 0x27n), "ldt"),
   "CPU.ip, wide": invalid("addresses have 32 bits", flip("CPU", "ip", 1n << 32n), "a target of 32 bits"),
   "CPU.sp, wide": invalid("addresses have 32 bits", flip("CPU", "sp", 1n << 40n), "a target of 32 bits"),
-  "CPU.bx, wide": invalid("registers have 32 bits", flip("CPU", "bx", 1n << 32n), "a kernel of 32 bits"),
-  "CPU.orig_ax, wide": invalid(
-    "registers have 32 bits",
-    flip("CPU", "orig_ax", 1n << 63n),
-    "a kernel of 32 bits",
-  ),
-  "CPU.debugreg3, wide": invalid(
-    "registers have 32 bits",
-    flip("CPU", "debugreg3", 1n << 32n),
-    "a kernel of 32 bits",
-  ),
-  "CPU.r8": invalid("there is no such register", flip("CPU", "r8", 1n), "a kernel of 32 bits"),
-  "CPU.r15": invalid("there is no such register", flip("CPU", "r15", 1n), "a kernel of 32 bits"),
+  "CPU.bp, wide": wide("bp"),
+  "CPU.bx, wide": wide("bx"),
+  "CPU.ax, wide": wide("ax"),
+  "CPU.cx, wide": wide("cx"),
+  "CPU.dx, wide": wide("dx"),
+  "CPU.si, wide": wide("si"),
+  "CPU.di, wide": wide("di"),
+  "CPU.orig_ax, wide": wide("orig_ax", 63n),
+  "CPU.debugreg0, wide": wide("debugreg0"),
+  "CPU.debugreg1, wide": wide("debugreg1"),
+  "CPU.debugreg2, wide": wide("debugreg2"),
+  "CPU.debugreg3, wide": wide("debugreg3"),
+  "CPU.r8": absent("r8"),
+  "CPU.r9": absent("r9"),
+  "CPU.r10": absent("r10"),
+  "CPU.r11": absent("r11"),
+  "CPU.r12": absent("r12"),
+  "CPU.r13": absent("r13"),
+  "CPU.r14": absent("r14"),
+  "CPU.r15": absent("r15"),
   "CPU.debugreg6": invalid("debug registers have 32 bits", flip("CPU", "debugreg6", 1n << 32n)),
   "CPU.debugreg7": invalid("debug registers have 32 bits", flip("CPU", "debugreg7", 1n << 32n)),
   "CPU.mxcsr": invalid("MXCSR has no such bit", flipXstate(FXSAVE_FIELDS.mxcsr.offset, 1n << 31n)),
   "CPU.mxcsr_mask": invalid("the mask is the CPU's", flipXstate(FXSAVE_FIELDS.mxcsr.offset + 4, 1n)),
   "CPU.padding of FXSAVE": invalid("padding is not 0", flipXstate(420, 1n)),
+  "CPU.padding of FXSAVE, its end": invalid("padding is not 0", flipXstate(463, 1n)),
   "CPU.sw_reserved": invalid("it is not the kernel's", flipXstate(464, 1n)),
+  "CPU.sw_reserved, its end": invalid("it is not the kernel's", flipXstate(511, 1n)),
   "CPU.xfeatures": invalid("no program has this state", flipXstate(XSAVE_HEADER.offset, 1n << 62n)),
   "CPU.xcomp_bv": invalid("it is compacted", flipXstate(XSAVE_HEADER.offset + 8, 1n << 63n)),
   "CPU.reserved": invalid("reserved bytes are not 0", flipXstate(XSAVE_HEADER.offset + 40, 1n)),
+  "CPU.reserved, its beginning": invalid(
+    "reserved bytes are not 0",
+    flipXstate(XSAVE_HEADER.offset + 16, 1n),
+  ),
+  "CPU.reserved, its end": invalid("reserved bytes are not 0", flipXstate(XSAVE_HEADER.offset + 63, 1n)),
   "X86_FSGSBASE.fsbase": invalid(
     "the base of fs is no address",
     flip("X86_FSGSBASE", "fsbase", 1n << 63n),
