@@ -17,6 +17,7 @@ export interface ProcessLook {
   readonly smaps: string;
   /** Where /proc/PID/exe leads to. */
   readonly exe: string;
+  readonly personality: string;
   /** Whether the descriptor is open by which a caller reads its image. */
   readonly hasImage: boolean;
 }
@@ -25,8 +26,9 @@ export interface ProcessLook {
 export interface FromCaller {
   /** Where its program is, if not the image's. */
   readonly exe?: string | undefined;
-  /** Masks of blocked and ignored signals as status has them. */
+  /** Masks of blocked, pending and ignored signals as status has them. */
   readonly blocked?: bigint | undefined;
+  readonly pending?: bigint | undefined;
   readonly ignored?: bigint | undefined;
   /** Set where it may have no huge pages. */
   readonly isSmall?: boolean | undefined;
@@ -36,15 +38,20 @@ const MAX_PATH = 256;
 /** The descriptor of the image (vm/guest/target/target.h), which is closed on exec. */
 const IMAGE_FD = 7;
 
+/** ADDR_NO_RANDOMIZE, which the agent gives to all that it starts (vm/guest/agent/spawn.c). */
+const PERSONALITY = "00040000";
+
 /** Looks at a stopped process. */
 export async function lookAtProcess(agent: GuestAgent, pid: number): Promise<ProcessLook> {
   const blobs = await agent.observe(pid, ["status", "stat", "maps", "smaps"]);
   const text = (name: string) => byteText(blobs.get(name) ?? new Uint8Array(0));
+  const personality = await agent.readFile(`/proc/${pid}/personality`);
   const exe = await agent.call("readlink", `/proc/${pid}/exe`, new Uint8Array(MAX_PATH), MAX_PATH);
   const image = agent.call("readlink", `/proc/${pid}/fd/${IMAGE_FD}`, new Uint8Array(MAX_PATH), MAX_PATH);
   return {
     ...{ status: text("status"), stat: text("stat"), maps: text("maps"), smaps: text("smaps") },
     exe: byteText(exe.bytes.subarray(0, exe.result)),
+    personality: byteText(personality).trim(),
     hasImage: await image.then(() => true, (error) => {
       if (error instanceof AgentError && error.errno === ERRNO.ENOENT) return false;
       throw error;
@@ -65,7 +72,9 @@ const SIZES = ["VmSize", "VmData", "VmStk", "VmExe", "VmLib"];
 export function restartedProcessFindings(
   is: ProcessLook,
   was: ProcessLook,
-  { image, exe, blocked = 0n, ignored = 0n, isSmall = false }: FromCaller & { readonly image: Uint8Array },
+  { image, exe, blocked = 0n, pending = 0n, ignored = 0n, isSmall = false }:
+    & FromCaller
+    & { readonly image: Uint8Array },
 ): Finding[] {
   const { nodes } = readNodes(image);
   const findings: Finding[] = [];
@@ -81,14 +90,14 @@ export function restartedProcessFindings(
   compare("status VmPeak", lineOf(is.status, "VmSize"), lineOf(is.status, "VmPeak"));
   compare("status Threads", "1", lineOf(is.status, "Threads"));
   const mask = (value: bigint) => value.toString(16).padStart(16, "0");
-  for (const name of ["SigPnd", "ShdPnd", "SigCgt"]) {
-    compare(`status ${name}`, mask(0n), lineOf(is.status, name));
-  }
+  for (const name of ["SigPnd", "SigCgt"]) compare(`status ${name}`, mask(0n), lineOf(is.status, name));
+  compare("status ShdPnd", mask(pending), lineOf(is.status, "ShdPnd"));
   compare("status SigBlk", mask(blocked), lineOf(is.status, "SigBlk"));
   compare("status SigIgn", mask(ignored), lineOf(is.status, "SigIgn"));
   const huge = lineOf(is.status, "THP_enabled");
   if (huge !== undefined) compare("status THP_enabled", isSmall ? "0" : "1", huge);
   compare("stat flags, PF_FORKNOEXEC", "0", String(flagsOf(is.stat) & PF_FORKNOEXEC));
+  compare("personality", PERSONALITY, is.personality);
   compare("exe", lastName(exe ?? programOf(nodes) ?? was.exe), lastName(is.exe));
   compare(`fd ${IMAGE_FD}`, "closed", is.hasImage ? "open" : "closed");
   const [mapsWere, maps] = [was.maps, is.maps].map((text) => text.split("\n").map(lastName)) as [

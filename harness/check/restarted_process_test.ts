@@ -20,6 +20,7 @@ const WAS: ProcessLook = {
     "00400000-00401000 r--p 00000000 00:02 11    /jail/target\n7fff0000-7fff1000 rw-p 00000000 00:00 0    [stack]\n",
   smaps: "",
   exe: "/target",
+  personality: "00040000",
   hasImage: false,
 };
 
@@ -48,6 +49,7 @@ Deno.test("restartedProcessFindings() tells each thing by which a process differ
   assertEquals(status("THP_enabled:\t1", "THP_enabled:\t0"), ["status THP_enabled"]);
   assertEquals(found({ stat: WAS.stat.replace("4194304", "4194368") }), ["stat flags, PF_FORKNOEXEC"]);
   assertEquals(found({ exe: "/run/caller" }), ["exe"]);
+  assertEquals(found({ personality: "00000000" }), ["personality"]);
   assertEquals(found({ hasImage: true }), ["fd 7"]);
   assertEquals(found({ maps: WAS.maps.replace("r--p", "r-xp") }), ["maps"]);
   assertEquals(found({ maps: `${WAS.maps}more\n` }), ["maps"]);
@@ -56,8 +58,9 @@ Deno.test("restartedProcessFindings() tells each thing by which a process differ
 });
 
 Deno.test("restartedProcessFindings() takes from the caller what is the caller's", () => {
-  const mine = { blocked: 1n << 39n, ignored: 1n << 11n, isSmall: true, exe: "/caller" };
-  assertEquals(found({}, mine), ["status SigBlk", "status SigIgn", "status THP_enabled", "exe"]);
+  const mine = { blocked: 1n << 39n, pending: 1n << 40n, ignored: 1n << 11n, isSmall: true, exe: "/caller" };
+  const all = ["status ShdPnd", "status SigBlk", "status SigIgn", "status THP_enabled", "exe"];
+  assertEquals(found({}, mine), all);
 });
 
 Deno.test("restartedProcessFindings() wants locked memory to be there, but what is locked on fault", () => {

@@ -57,6 +57,7 @@ export const FATES = {
   gone: ["ENOENT", "a mapped file is gone"],
   fifo: ["EACCES", "a pipe has the name of a mapped file"],
   device: ["EACCES", "a device has the name of a mapped file"],
+  link: ["EACCES", "a symbolic link has the name of a mapped file, and leads to it"],
   empty: ["EFAULT", "a mapped file has no page where the image has a copy of one"],
   unreadable: ["EACCES", "the caller may not read a mapped file"],
   noexec: ["EPERM", "a mapped file lies on a file system without programs"],
@@ -83,6 +84,10 @@ export const TRAITS = {
   breakpoint: undefined,
   ldt: undefined,
   call: undefined,
+  locks: undefined,
+  pending: undefined,
+  dispatch: undefined,
+  rseq: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
 /** Capabilities by their numbers (include/uapi/linux/capability.h). */
@@ -110,7 +115,8 @@ const CALLER = object({
     "What it has: another thread; somebody who shares its signal handlers, memory or open files; a child; a parent " +
       "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
       "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register; a call " +
-      "that was interrupted, and could start again.",
+      "that was interrupted, and could start again; locks on all memory to come; a blocked signal that is pending; " +
+      "dispatched system calls; an rseq area.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(

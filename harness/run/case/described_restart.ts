@@ -160,18 +160,19 @@ function fileFindings(before: number, after: number, generations: number): Findi
   return [mismatch("E_LEAK", { path: "restart(2)", ...values })];
 }
 
-const [SIGUSR2_BIT, TIMER_BIT] = [1n << 11n, 1n << 39n];
+const [SIGUSR2_BIT, TIMER_BIT, PENDING_BIT] = [1n << 11n, 1n << 39n, 1n << 40n];
 
 /** What of the caller a restarted process shows. */
 function fromCaller({ caller = {} }: RestartSpec): FromCaller {
   const { has = [], program, capabilities, uid = 0 } = caller;
-  const mayChoose =
-    capabilities?.some((one) => one === "CAP_CHECKPOINT_RESTORE" || one === "CAP_SYS_ADMIN") ??
-      uid === 0;
+  const mayChoose = !caller.userNamespace &&
+    (capabilities?.some((one) => one === "CAP_CHECKPOINT_RESTORE" || one === "CAP_SYS_ADMIN") ??
+      uid === 0);
   const keepsProgram = program === "not executable" || !mayChoose;
   return {
     ...keepsProgram && { exe: program ? CALLER : "/target" },
-    blocked: has.includes("timer") ? TIMER_BIT : 0n,
+    blocked: (has.includes("timer") ? TIMER_BIT : 0n) | (has.includes("pending") ? PENDING_BIT : 0n),
+    pending: has.includes("pending") ? PENDING_BIT : 0n,
     ignored: has.includes("ignored") ? SIGUSR2_BIT : 0n,
     isSmall: has.includes("small"),
   };
@@ -338,6 +339,8 @@ async function changeName(
       return await replace(path, () => agent.call("mknod", path, S_IFIFO | MODE, 0));
     case "device":
       return await replace(path, () => agent.call("mknod", path, S_IFCHR | MODE, DEV_NULL));
+    case "link":
+      return await replace(path, () => agent.call("symlink", `${path}.away`, path));
     case "empty":
       return await replace(path, () => agent.writeFile(path, ""));
     case "below a file":

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
@@ -17,6 +18,10 @@
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_ON 1
 #endif
 #define CAPABILITY_WORDS 2
 #define STACK_WORDS 512
@@ -31,7 +36,7 @@
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
 	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint) \
-	DO(legacy) DO(call)
+	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq)
 
 struct word {
 	bool is_said;
@@ -310,6 +315,34 @@ static void interrupt_call(void)
 	need(SYS(setitimer, ITIMER_REAL, &never, NULL));
 }
 
+#define PENDING_SIGNAL 41
+#define RSEQ_BYTES 32
+#define RSEQ_SIGNATURE 0x53053053
+
+// Where no process of an image has memory: what the kernel still did there would be its end.
+static void *page_of_its_own(void)
+{
+	return sys_map_anonymous(PAGE_BYTES, false);
+}
+
+static void get_registrations(void)
+{
+	static const u64 blocked = 1ULL << (PENDING_SIGNAL - 1);
+	long pid = SYS(getpid);
+
+	if (words.locks.is_said)
+		need(SYS(mlockall, MCL_FUTURE));
+	if (words.pending.is_said) {
+		need(SYS(rt_sigprocmask, SIG_BLOCK, &blocked, NULL, sizeof(blocked)));
+		need(SYS(kill, pid, PENDING_SIGNAL));
+	}
+	// Linux 5.10 has none.
+	if (words.dispatch.is_said)
+		SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, page_of_its_own());
+	if (words.rseq.is_said)
+		need(SYS(rseq, page_of_its_own(), RSEQ_BYTES, 0, RSEQ_SIGNATURE));
+}
+
 // What a caller has that must be as it was where it is refused, and gone where it is not.
 static void get_state(void)
 {
@@ -329,6 +362,7 @@ static void get_state(void)
 		start_timer();
 	if (words.call.is_said)
 		interrupt_call();
+	get_registrations();
 	if (!words.ldt.is_said)
 		return;
 	need(SYS(modify_ldt, 1, &segment, sizeof(segment)));
