@@ -281,6 +281,11 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   if (generations > 1 && name !== "ok") {
     throw new SyntaxError(`"generations" are of a process that is restored`);
   }
+  if (name === "ok" && prediction.lockedHole !== undefined) {
+    throw new SyntaxError(
+      `restart(2) brings in what is locked: "${prediction.lockedHole}" would have more pages`,
+    );
+  }
   // What mlockall(2) said of later mappings is not in the image.
   if (name === "ok") state.defaultFlags = 0n;
   if (name === "ok") state.space.restart();

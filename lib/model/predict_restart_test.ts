@@ -120,3 +120,17 @@ Deno.test("an area without pages is behind a restart as if it had never had any:
   assertNotEquals(offset(stop), 0);
   assertEquals(offset({ ...stop, restart: {} }), 0);
 });
+
+Deno.test("the model does not say what locked memory is behind a restart of which mlock(2) brought in a part", () => {
+  const steps = (expect?: string): Step[] => [
+    { op: "mmap", area: "a", pages: 2, prot: "none" },
+    { op: "mprotect", area: "a", pages: "1", prot: "rw" },
+    { op: "mlock", area: "a", pages: "all", ...expect && { expect } } as Step,
+  ];
+  const stop: Step = { op: "stop", label: "s" };
+  assertEquals(compileSteps([...steps(), stop]).stops[0]?.prediction.lockedHole, "a");
+  assertThrows(() => plan({}, steps()), ScenarioError, `"a" would have more pages`);
+  const whole: Step = { op: "write", area: "a", pages: "1" };
+  assertEquals(plan({}, [...steps(), whole]).outcome.name, "ok");
+  assertEquals(predicted({ image: { cut: 4 } }, steps()), "EPIPE");
+});

@@ -54,6 +54,8 @@ export interface StopPrediction {
   readonly usedFpu: boolean;
   /** Whether mlockall has locked what no step made. */
   readonly locksOwnMemory: boolean;
+  /** The label of locked memory that could be written to, and that is not all there: mlock(2) has failed half way. */
+  readonly lockedHole?: string | undefined;
   /** Whether there is swap, in which the code as posted loses pages. */
   readonly hasSwap: boolean;
   /** Known errors of the code as posted, or of its kernel, that show in the image by the steps alone. */
@@ -111,10 +113,21 @@ export function stopPrediction(
     taskState: taskState(work.stoppedBy, state.target.series),
     usedFpu: state.fpu !== undefined,
     locksOwnMemory: state.locksOwnMemory,
+    lockedHole: lockedHole(state.space),
     hasSwap: state.swap !== undefined,
     knownErrors: isPosted ? postedErrors(state) : [],
     refusal: isPosted ? postedRefusal(state) : portRefusal(state),
   };
+}
+
+function lockedHole({ areas, pages }: AddressSpace): string | undefined {
+  const mask = VM.LOCKED | VM.LOCKONFAULT | VM.WRITE;
+  return areas.find(({ start, end, flags, pgoff, file }) => {
+    if ((flags & mask) !== (VM.LOCKED | VM.WRITE)) return false;
+    const fileEnd = file && !file.isZeroDevice ? start + file.pages - pgoff : end;
+    for (let page = start; page < Math.min(end, fileEnd); page++) if (!pages.has(page)) return true;
+    return false;
+  })?.label;
 }
 
 function predictedArea(area: Area, { target }: ModelState): PredictedArea {

@@ -69,6 +69,7 @@ export function whyNotRestarted(
   if (prediction.hasOtherNames && prediction.areas.some(({ path }) => path !== undefined)) {
     return "its files have other names where it is restarted";
   }
+  if (prediction.lockedHole !== undefined) return "what is locked, and was not all there, would be";
   // What the model says of them at later stops is of a target that has them still.
   if (!isLast && hasBreakpoints(prediction, wordSize)) return "its tracer's breakpoints would be gone";
   if (!isLast && breaksSwap) return "none of its pages would be in the swap space that breaks";

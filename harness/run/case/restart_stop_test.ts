@@ -78,11 +78,13 @@ Deno.test("whyNotRestarted() has nothing against a stopped target, but against o
     whyNotRestarted({ ...STOP!, tracer: { ...STOP!.tracer, busy: "running" } }, same),
     whyNotRestarted(STOP!, { ...same, pid: 8 }),
     whyNotRestarted(STOP!, { ...same, breaksSwap: true }),
+    whyNotRestarted({ ...STOP!, prediction: { ...STOP!.prediction, lockedHole: "a" } }, same),
   ];
   assertEquals(reasons.map((reason) => reason?.split(" ").slice(0, 3).join(" ")), [
     "a target that",
     "a busy target",
     "the subject is",
     "none of its",
+    "what is locked,",
   ]);
 });
