@@ -33,7 +33,6 @@ const MAX_DETAIL_LENGTH = 800_000;
 const MIN_LIST_LENGTH = 80_000;
 const MAX_CARDS = 60;
 const MAX_CHANGES = 300;
-/** Scenarios that one change names. */
 const NAMES_SHOWN = 12;
 /** Commits, and files, that a row names. */
 const NAMES_IN_CELL = 3;

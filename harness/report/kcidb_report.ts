@@ -119,7 +119,6 @@ interface TestContext {
   readonly buildId: string;
 }
 
-/** What all tests of a job have. */
 function testBase({ job, tree, origin, buildId }: TestContext, scenario?: ReportScenario): KcidbObject {
   const accelerator = job.kernels[0]?.accelerator;
   const names = [tree.run.id, job.name, ...scenario ? [scenario.title] : []];

@@ -62,7 +62,6 @@ export interface KeptFiles {
   readonly kernelLog?: string | undefined;
   /** Images that findings are about, taken apart for a page. */
   readonly pictures: readonly Markup[];
-  /** All files in the directory. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   /** What could not be read or was left out, and why. */
   readonly notes: readonly string[];

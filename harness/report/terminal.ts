@@ -96,7 +96,6 @@ export class Terminal {
     this.#status = "";
   }
 
-  /** Colours a text of the result. */
   style(text: string, style: keyof typeof STYLES): string {
     return this.#colour ? `${this.#mark}${STYLES[style]}m${text}${this.#mark}0m` : text;
   }

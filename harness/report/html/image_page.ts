@@ -8,8 +8,8 @@ import type { FormatOptions } from "../../../lib/image/dialect.ts";
 import type { ImageNode } from "../../../lib/image/nodes.ts";
 import { ImageOutline, mappingLabel } from "../../../lib/image/outline.ts";
 import { formatCount } from "../../run/quantity.ts";
-import { headTable } from "./image_tables.ts";
-import { type ImageView, taskView } from "./image_view.ts";
+import { headTable, taskTables } from "./image_tables.ts";
+import { addressSpace, type ImageView } from "./image_view.ts";
 import { type Markup, Markup as MarkupText, markup, omitted } from "./markup.ts";
 import { PAGE_STYLE } from "./page_style.ts";
 
@@ -56,9 +56,11 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
   const tasks = Array.from(
     { length: count },
     (_, task) =>
-      markup`<section>${count > 1 ? markup`<h2>Task ${task}</h2>` : undefined}${
-        taskView(view, task)
-      }</section>`,
+      markup`<section>${
+        count > 1 ? markup`<h2>Task ${task}</h2>` : undefined
+      }${markup`<h3>Address space</h3>${addressSpace(view, task)}${
+        taskTables(view.outlines, task)
+      }`}</section>`,
   );
   const page = markup`<!doctype html>
 <html lang="en">
@@ -87,7 +89,6 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
   return page.toString();
 }
 
-/** Reads one image, or two side by side. */
 async function readView([a, b]: readonly ShownImage[], options: FormatOptions): Promise<ImageView> {
   const shared = { maxMappings: MAX_MAPPINGS, isSearched: true };
   if (!b) {

@@ -2,37 +2,18 @@
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
 import { hexBytes } from "../../../lib/bytes.ts";
-import { permissionText } from "../../../lib/abi/vm_flags.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
-import { type CheckpointImage, readImage, type TaskImage, vmaPages } from "../../../lib/image/image.ts";
+import { type CheckpointImage, readImage, type TaskImage } from "../../../lib/image/image.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
-import { vmaName } from "../../../lib/image/show/show_image.ts";
 import { ImageOutline } from "../../../lib/image/outline.ts";
 import { formatBytes } from "../../run/quantity.ts";
-import { taskView } from "./image_view.ts";
+import { taskTables } from "./image_tables.ts";
+import { addressSpace, type ImageMarks, type ImageView } from "./image_view.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
-import { legend, type PageCell } from "./page_cells.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 
-interface MappingPicture {
-  readonly start: bigint;
-  readonly end: bigint;
-  /** Such as `rw-p`; empty for one that is not in the image. */
-  readonly permissions: string;
-  readonly name: string;
-  readonly cells: readonly PageCell[];
-  /** In words: how many pages the image holds, and how many findings are about. */
-  readonly text: string;
-  /** A finding is about its record or its pages. */
-  readonly marked: boolean;
-  /** A finding says that the image lacks it. */
-  readonly missing: boolean;
-}
-
+/** Mappings that are drawn. */
 const MAX_MAPPINGS = 60;
-const MAX_CELLS = 128;
-/** Up to here each page is a rectangle of its own, with a gap that lets it be counted. */
-const MAX_SINGLE_CELLS = 80;
 
 /**
  * What an image of a failure is shown by: its address space, a bar of pages for each mapping, and its LDT when a
@@ -52,51 +33,21 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
   }
   const task = image.tasks[0];
   if (!task) return markup`${title}<p>The image cannot be taken apart: it holds no task</p>`;
-  const mappings = [...presentMappings(task, findings), ...missingMappings(findings)]
-    .toSorted((a, b) => a.start < b.start ? -1 : 1);
-  const shown = shownMappings(mappings);
-  const rows = shown.map((mapping, index) => [gapRow(shown[index - 1], mapping), mappingRow(mapping)]);
-  return markup`${title}
-<table class="space"><tbody>${rows}</tbody></table>
-${omitted(mappings.length - shown.length, "mappings, in which nothing differs, are left out")}
-<p class="legend">${legend("saved", "in the image")}${legend("part", "some of them")}${
-    legend("none", "not in the image")
-  }${legend("differs", "differs or is missing")}</p>${ldtTable(task, findings)}
-${imageDetails(image)}`;
-}
-
-function imageDetails({ nodes }: CheckpointImage): Markup {
   const outline = new ImageOutline();
-  for (const node of nodes) outline.visit(node);
-  const view = {
-    outlines: [outline],
-    changed: [],
-    differences: [],
-    maxMappings: MAX_MAPPINGS,
-    isSearched: false,
-  } as const;
-  return markup`<details><summary>Page kinds, chunks, LDT, TLS, registers and FPU state of this image</summary>${
-    taskView(view, 0)
+  for (const node of image.nodes) outline.visit(node);
+  const changed = [...differingPages(task, findings)].sort((a, b) => a < b ? -1 : 1)
+    .map((vaddr) => ({ vaddr, count: 1 }));
+  const named = findings.flatMap(({ path }) => /\bvma\[(\d+)\]/.exec(path)?.[1] ?? []);
+  const marked = new Set(named.flatMap((index) => outline.tasks[0]!.mappings[Number(index)] ?? []));
+  const view: ImageView = {
+    ...{ outlines: [outline], changed: [changed], differences: [] },
+    ...{ maxMappings: MAX_MAPPINGS, isSearched: false },
+  };
+  return markup`${title}
+${addressSpace(view, 0, { marked, missing: missingMappings(findings) })}${ldtTable(task, findings)}
+<details><summary>LDT, TLS, registers and FPU state of this image</summary>${
+    taskTables(view.outlines, 0)
   }</details>`;
-}
-
-function presentMappings(task: TaskImage, findings: readonly Finding[]): MappingPicture[] {
-  const pages = differingPages(task, findings);
-  const marked = new Set(findings.flatMap(({ path }) => /\bvma\[(\d+)\]/.exec(path)?.[1] ?? []).map(Number));
-  return task.vmas.map((vma, index) => {
-    const { vm_start: start, vm_end: end, vm_flags } = vma.record.fields;
-    const saved = new Set([...vmaPages(vma)].map(({ vaddr }) => vaddr));
-    const differing = [...pages].filter((page) => page >= start && page < end);
-    const differ = differing.length > 0 ? `, ${differing.length} differ` : "";
-    return {
-      ...{ start, end, missing: false },
-      permissions: permissionText(vm_flags),
-      name: vmaName(vma.record, { fname: vma.fname, mm: task.mm }),
-      cells: pageCells({ start, end, saved, differing }),
-      text: `${saved.size} of ${pageCount(start, end)} pages${differ}`,
-      marked: marked.has(index) || differing.length > 0,
-    };
-  });
 }
 
 function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<bigint> {
@@ -122,86 +73,12 @@ function differingPages({ vmas }: TaskImage, findings: readonly Finding[]): Set<
   return pages;
 }
 
-/** A broken image may have a mapping that ends before it starts. */
-function pageCount(start: bigint, end: bigint): number {
-  return end > start ? Number((end - start) / PAGE_SIZE_BIG) : 0;
-}
-
-function pageCells({ start, end, saved, differing }: {
-  start: bigint;
-  end: bigint;
-  saved: ReadonlySet<bigint>;
-  differing: readonly bigint[];
-}): PageCell[] {
-  const total = pageCount(start, end);
-  const count = Math.min(total, MAX_CELLS);
-  const cellOf = (page: bigint): number =>
-    Math.min(count - 1, Math.floor(Number((page - start) / PAGE_SIZE_BIG) * count / total));
-  const held = new Array<number>(count).fill(0);
-  // Not counted page by page: a broken image may say that there are any number of them.
-  const firstOf = (cell: number): number => Math.ceil(cell * total / count);
-  for (const page of saved) if (page >= start && page < end) held[cellOf(page)]!++;
-  const cells = held.map((number, index): PageCell =>
-    number === 0 ? "none" : number < firstOf(index + 1) - firstOf(index) ? "part" : "saved"
-  );
-  for (const page of differing) cells[cellOf(page)] = "differs";
-  return cells;
-}
-
-function missingMappings(findings: readonly Finding[]): MappingPicture[] {
+function missingMappings(findings: readonly Finding[]): ImageMarks["missing"] {
   return findings.flatMap(({ id, path }) => {
     const [, from, to] = /^(?:.*: )?vma 0x([\da-f]+)-0x([\da-f]+)$/.exec(path) ?? [];
     if (id !== "E_VMA_MISSING" || from === undefined || to === undefined) return [];
-    const [start, end] = [BigInt(`0x${from}`), BigInt(`0x${to}`)];
-    const text = `${pageCount(start, end)} pages, missing from the image`;
-    return [{ start, end, permissions: "", name: "", cells: ["none"], text, marked: true, missing: true }];
+    return [{ start: BigInt(`0x${from}`), end: BigInt(`0x${to}`) }];
   });
-}
-
-/** All of them, or where there are too many those that something is wrong with, and the first others. */
-function shownMappings(mappings: readonly MappingPicture[]): MappingPicture[] {
-  const wrong = mappings.filter(({ marked }) => marked).slice(0, MAX_MAPPINGS);
-  const others = mappings.filter(({ marked }) => !marked).slice(0, MAX_MAPPINGS - wrong.length);
-  const kept = new Set([...wrong, ...others]);
-  return mappings.filter((mapping) => kept.has(mapping));
-}
-
-function gapRow(before: MappingPicture | undefined, { start }: MappingPicture): Markup | undefined {
-  if (!before || start <= before.end) return undefined;
-  const bytes = Number(start - before.end);
-  const text = bytes < 2 ** 40 ? formatBytes(bytes) : `${(bytes / 2 ** 40).toFixed(1)} TiB`;
-  return markup`<tr class="gap"><td colspan="5">gap of ${text}</td></tr>`;
-}
-
-function mappingRow(mapping: MappingPicture): Markup {
-  const { start, end, permissions, name, text, marked } = mapping;
-  const range = `${start.toString(16)}-${end.toString(16)}`;
-  return markup`<tr${
-    marked ? markup` class="marked"` : undefined
-  }><td class="mono" title="${range}">${range}</td>
-<td class="mono">${permissions}</td><td class="mono" title="${name}">${name}</td><td class="bar-cell">${
-    bar(mapping)
-  }</td><td>${text}</td></tr>`;
-}
-
-/** Pages, or of large mappings runs of equal cells. */
-function bar({ cells, missing, text }: MappingPicture): Markup {
-  const rectangles: Markup[] = [];
-  const isSingle = cells.length <= MAX_SINGLE_CELLS;
-  const gap = isSingle ? Math.min(cells.length * 0.004, 0.15) : 0;
-  for (let at = 0; at < cells.length;) {
-    let end = at + 1;
-    while (!isSingle && end < cells.length && cells[end] === cells[at]) end++;
-    const kind = missing ? "missing" : cells[at] ?? "none";
-    rectangles.push(
-      markup`<rect class="c-${kind}" x="${at}" y="0" width="${(end - at - gap).toFixed(3)}" height="1"/>`,
-    );
-    at = end;
-  }
-  const box = missing ? markup` style="outline:1px dashed var(--differs)"` : undefined;
-  return markup`<svg viewBox="0 0 ${
-    Math.max(cells.length, 1)
-  } 1" preserveAspectRatio="none" role="img" aria-label="${text}"${box}>${rectangles}</svg>`;
 }
 
 const MAX_ENTRIES = 48;

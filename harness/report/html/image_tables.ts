@@ -8,7 +8,6 @@ import { showField } from "../../../lib/image/show/show_tree.ts";
 import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
 
-/** Rows of a table. */
 const MAX_ROWS = 256;
 
 /** What a task holds beside its mappings: LDT, TLS, registers, FPU state. */

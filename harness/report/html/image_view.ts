@@ -8,7 +8,6 @@ import { pairMappings } from "../../../lib/image/diff/pair_mappings.ts";
 import { isRecord } from "../../../lib/image/nodes.ts";
 import type { ImageOutline, MappingOutline, PageRun } from "../../../lib/image/outline.ts";
 import { formatBytes, formatCount } from "../../run/quantity.ts";
-import { taskTables } from "./image_tables.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
 import { legend, type PageCell } from "./page_cells.ts";
 
@@ -26,50 +25,81 @@ export interface ImageView {
 
 type ChangedPages = ImageView["changed"][number];
 
+/** What findings about one image say of its mappings. */
+export interface ImageMarks {
+  readonly marked: ReadonlySet<MappingOutline>;
+  /** Those that the image lacks. */
+  readonly missing: readonly { readonly start: bigint; readonly end: bigint }[];
+}
+
+interface MappingRow {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly isMarked: boolean;
+  /** Of each image the one that it has. */
+  readonly mappings: readonly (MappingOutline | undefined)[];
+  readonly changed: ChangedPages;
+}
+
 /** Rectangles of a bar; rows of a table. */
 const MAX_CELLS = 160;
 const MAX_ROWS = 256;
+const NO_MARKS: ImageMarks = { marked: new Set(), missing: [] };
 
-/** All that a task of the images holds: its address space, LDT, TLS, registers. */
-export function taskView(view: ImageView, task: number): Markup {
-  const tasks = view.outlines.map((outline) => outline.tasks[task]);
-  const pairs = pairMappings(tasks[0]?.mappings ?? [], tasks[1]?.mappings ?? []);
-  const changedIn = pagesByRange(view.changed[task] ?? []);
-  const changedRecords = new Set(
-    view.differences.filter((one) => one.section === "mappings" && one.task === task)
-      .map(({ what }) => what.split(" ", 1)[0]!),
-  );
-  let before: bigint | undefined;
-  const rows = pairs.slice(0, view.maxMappings).map((pair) => {
-    const { vm_start, vm_end } = (pair[0] ?? pair[1])!.record.fields;
-    const gap = before !== undefined && vm_start > before ? gapText(vm_start - before) : undefined;
-    before = vm_end;
-    const mappings = view.outlines.length === 2 ? pair : pair.slice(0, 1);
-    return markup`${gap && markup`<p class="gap">gap of ${gap}</p>`}${
-      mappingView(view, {
-        ...{
-          mappings,
-          changed: changedIn(vm_start, vm_end),
-          isChanged: changedRecords.has(rangeOf(vm_start, vm_end)),
-        },
-        id: view.isSearched ? `t${task}-${vm_start.toString(16)}` : undefined,
-      })
-    }`;
-  });
+/** The address space of a task of the images, a bar of pages for each mapping. */
+export function addressSpace(view: ImageView, task: number, marks: ImageMarks = NO_MARKS): Markup {
+  const all = rowsOf(view, task, marks);
+  const rows = shownRows(all, view.maxMappings);
+  const isCompared = view.outlines.length === 2 || marks !== NO_MARKS;
   const kinds = [
     legend("saved", "data"),
     legend("zero", "zeros"),
     legend("part", "some pages"),
     legend("none", "not in the image"),
-    view.outlines.length === 2 ? legend("differs", "differs") : undefined,
+    isCompared ? legend("differs", marks === NO_MARKS ? "differs" : "differs or is missing") : undefined,
   ];
-  return markup`<h3>Address space</h3><p class="legend">${kinds}<span>A bar's height grows with the logarithm of the
-mapping's size.</span></p><div class="maps">${rows}</div>${
+  const views = rows.map((row, index) => {
+    const before = rows[index - 1]?.end ?? row.start;
+    return markup`${
+      before < row.start ? markup`<p class="gap">gap of ${gapText(row.start - before)}</p>` : ""
+    }${mappingView(view, row, view.isSearched ? `t${task}-${row.start.toString(16)}` : undefined)}`;
+  });
+  return markup`<p class="legend">${kinds}<span>A bar's height grows with the logarithm of the
+mapping's size.</span></p><div class="maps">${views}</div>${
     omitted(
-      pairs.length - rows.length,
+      all.length - rows.length,
       view.isSearched ? "mappings are not drawn; the search knows them" : "mappings are not drawn",
     )
-  }${taskTables(view.outlines, task)}`;
+  }`;
+}
+
+function rowsOf(view: ImageView, task: number, { marked, missing }: ImageMarks): MappingRow[] {
+  const [a, b] = view.outlines.map((outline) => outline.tasks[task]?.mappings ?? []);
+  const changedIn = pagesByRange(view.changed[task] ?? []);
+  const changedRecords = new Set(
+    view.differences.filter((one) => one.section === "mappings" && one.task === task)
+      .map(({ what }) => what.split(" ", 1)[0]!),
+  );
+  const rows = pairMappings(a!, b ?? []).map((pair): MappingRow => {
+    const shown = (pair[0] ?? pair[1])!;
+    const { vm_start: start, vm_end: end } = shown.record.fields;
+    const mappings = b ? pair : pair.slice(0, 1);
+    const changed = changedIn(start, end);
+    const isMarked = changed.length > 0 || changedRecords.has(rangeOf(start, end)) ||
+      mappings.some((mapping) => mapping?.pages !== shown.pages || marked.has(mapping));
+    return { start, end, mappings, changed, isMarked };
+  });
+  const lost = missing.map((range): MappingRow => ({ ...range, mappings: [], changed: [], isMarked: true }));
+  return lost.length === 0 ? rows : [...rows, ...lost].sort((one, other) => one.start < other.start ? -1 : 1);
+}
+
+/** All of them, or where there are too many those that something is wrong with, and the first others. */
+function shownRows(rows: readonly MappingRow[], most: number): readonly MappingRow[] {
+  if (rows.length <= most) return rows;
+  const wrong = rows.filter(({ isMarked }) => isMarked).slice(0, most);
+  const others = rows.filter(({ isMarked }) => !isMarked).slice(0, most - wrong.length);
+  const kept = new Set([...wrong, ...others]);
+  return rows.filter((row) => kept.has(row));
 }
 
 function gapText(bytes: bigint): string {
@@ -95,29 +125,27 @@ function pagesByRange(changed: ChangedPages): (start: bigint, end: bigint) => Ch
 
 function mappingView(
   { outlines }: ImageView,
-  { mappings, changed, isChanged, id }: {
-    mappings: readonly (MappingOutline | undefined)[];
-    changed: ChangedPages;
-    isChanged: boolean;
-    id: string | undefined;
-  },
+  { start, end, mappings, changed, isMarked }: MappingRow,
+  id: string | undefined,
 ): Markup {
-  const shown = mappings.find((mapping) => mapping !== undefined)!;
-  const { vm_start: start, vm_end: end } = shown.record.fields;
-  const isMarked = isChanged || changed.length > 0 || mappings.includes(undefined) ||
-    mappings.some((mapping) => mapping!.pages !== shown.pages);
+  const shown = mappings.find((mapping) => mapping !== undefined);
+  const total = formatCount(pagesBetween(start, end));
   const bars = mappings.map((mapping) =>
     mapping ? bar(mapping, changed) : markup`<span class="soft">no such mapping</span>`
   );
-  const words = mappings.map((mapping) =>
-    mapping ? `${formatCount(mapping.pages)} of ${formatCount(pagesBetween(start, end))} pages` : "-"
-  );
-  const isTwo = mappings.length === 2;
-  return markup`<details class="map${isTwo && isMarked ? " marked" : ""}"${id && markup` id="${id}"`}>
+  const words = mappings.map((mapping) => mapping ? `${formatCount(mapping.pages)} of ${total} pages` : "-");
+  const isLost = shown === undefined;
+  // Of one image findings say which pages differ, each by itself.
+  const differ = mappings.length === 1 && changed.length > 0 ? `, ${changed.length} differ` : "";
+  return markup`<details class="map${isMarked ? " marked" : ""}"${id && markup` id="${id}"`}>
 <summary><span class="mono range">${rangeOf(start, end)}</span><span class="mono">${
-    permissionText(shown.record.fields.vm_flags)
-  }</span><span class="mono name" title="${shown.name}">${shown.name}</span><span class="bars">${bars}</span>
-<span class="words">${[...new Set(words)].join(" | ")}</span></summary>
+    shown && permissionText(shown.record.fields.vm_flags)
+  }</span><span class="mono name" title="${shown?.name}">${shown?.name}</span><span class="bars">${
+    isLost ? markup`<span class="lost"></span>` : bars
+  }</span>
+<span class="words">${
+    isLost ? `${total} pages, missing from the image` : [...new Set(words)].join(" | ") + differ
+  }</span></summary>
 <div class="both">${
     mappings.map((mapping, image) => mapping && mappingBody(mapping, outlines[image]!))
   }</div></details>`;

@@ -126,7 +126,6 @@ const WORDS: Readonly<
   skip: { text: "skip", style: "none" },
 };
 
-/** How a scenario ended, as a badge. */
 function statusBadge(status: ReportScenario["status"]): Markup {
   const { text, style } = WORDS[status];
   return markup`<span class="badge ${style}">${text}</span>`;

@@ -98,15 +98,9 @@ th, td { padding: .34rem .7rem .34rem 0; } td { vertical-align: top; border-top:
 .files { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
 .list td:last-child { width: 30%; overflow-wrap: anywhere; } .list + h3, .scroll + h3 { margin-top: 1.2rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
-.space { width: 100%; table-layout: fixed; font-size: .86rem; } .space td { padding: .16rem .6rem .16rem 0; border: 0;
-  vertical-align: middle; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.space td:nth-child(1) { width: 15.5rem; } .space td:nth-child(2) { width: 3.6rem; }
-.space td:nth-child(3) { width: 9.5rem; } .space td:nth-child(5) { width: 12.5rem; white-space: normal; }
-.space svg { display: block; width: 100%; height: 15px; } .space tr.gap td { color: var(--soft); font-size: .78rem; }
-.space tr.marked td:first-child { color: var(--fail); font-weight: 650; }
 .c-none { fill: var(--empty); } .c-part { fill: var(--part); } .c-saved { fill: var(--saved); }
-.c-zero { fill: var(--zero); } .c-differs { fill: var(--differs); } .c-missing { fill: none; stroke: var(--differs);
-  stroke-dasharray: 3 2; }
+.c-zero { fill: var(--zero); } .c-differs { fill: var(--differs); }
+.lost { height: 12px; outline: 1px dashed var(--differs); }
 p.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; color: var(--soft); font-size: .84rem; margin: .4rem 0; }
 .legend svg { width: .85em; height: .85em; vertical-align: -.08em; margin-right: .35em; }
 .spark { width: 132px; height: 30px; display: block; overflow: visible; }
@@ -136,9 +130,6 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; padding-top: .
     border-top: 1px solid var(--line); padding: .4rem 0; } .stack td { display: block; border: 0; padding: .05rem 0; }
   .stack td.number { text-align: left; } .list td:last-child { width: auto; }
   .stack td[data-name]:not(:empty)::before { content: attr(data-name) " "; color: var(--soft); font-size: .84em; }
-  .space tbody, .space tr { display: block; } .space td { display: inline-block; width: auto !important;
-    max-width: 100%; padding-right: .5rem; } .space td.bar-cell { display: block; width: 100% !important; }
-  .space tr { padding: .2rem 0; }
 }
 @media print {
   :root { --page: #fff; --card: #fff; --code: #f4f4f4; color-scheme: light; }
