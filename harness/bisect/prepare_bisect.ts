@@ -14,7 +14,6 @@ import type { BisectSource, BisectState } from "./bisect_state.ts";
 import { ignoreMissing, removeIfThere } from "../../vm/host/ignore_missing.ts";
 import { runCommand } from "../../vm/host/run_command.ts";
 
-/** The ends of a bisect, as far as they are known. */
 type Ends = Pick<BisectState, "good" | "bad" | "patches">;
 
 /**
@@ -198,7 +197,6 @@ async function copyTree(from: string, to: string): Promise<void> {
   await removeIfThere(join(to, ".git"));
 }
 
-/** A patch of a series as a commit. */
 interface PatchCommit {
   readonly id: string;
   /** Name of the file; `0` is the kernel without any patch. */

@@ -248,7 +248,6 @@ class BisectDriver {
   }
 }
 
-/** One line on a run. */
 function runLine({ name, title }: Change, run: BisectRun, wanted: Failure | undefined): string {
   const { failures, seconds } = run;
   const failure = failures.find(({ scenario }) => scenario === wanted?.scenario) ?? failures[0];

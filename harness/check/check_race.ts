@@ -11,7 +11,6 @@ import type { RaceScenario } from "../../lib/model/scenario.ts";
 import { FSAVE_POINTERS, FXSAVE_FIELDS } from "../../lib/x86/xstate.ts";
 import { callFinding } from "./check_reply.ts";
 
-/** One call of a race. */
 interface RaceCall {
   readonly result: bigint;
   readonly image: Uint8Array;

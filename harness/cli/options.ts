@@ -49,7 +49,6 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** What a command does with its command line. */
 type Carry = (context: CommandContext) => Promise<Done>;
 
 /** An exit status, with what there is to tell beside it, or that of a program which was run for the user. */

@@ -6,7 +6,6 @@ import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare }
 interface CoveragePage {
   readonly title: string;
   readonly coverage: Coverage;
-  /** The lines of each file. */
   readonly sources: ReadonlyMap<string, readonly string[]>;
   /** By file, the reasons why lines cannot run. */
   readonly explained: ReadonlyMap<string, ReadonlyMap<number, string>>;

@@ -9,10 +9,8 @@ import { scenarioRunner } from "../run/case/scenario_runner.ts";
 import type { Guest } from "../run/guest/guest.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 
-/** A place in a scenario. */
 interface ScenarioStop {
   readonly scenario: Scenario;
-  /** The label of the stop. */
   readonly stop: string;
 }
 
@@ -43,7 +41,6 @@ function stopsOf(step: NonNullable<Scenario["steps"]>[number]): string[] {
   return [...step.op === "stop" ? [step.label] : [], ...inner.flatMap(stopsOf)];
 }
 
-/** A target that has stopped. */
 interface StoppedTarget {
   readonly pid: number;
   /** Has the rest of the scenario run, its checkpoint first. */

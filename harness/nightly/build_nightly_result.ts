@@ -12,14 +12,12 @@ import { compareJob, nameChanges, sortChanges } from "./history/compare_history.
 import { type History, mergedScenarios, type PastScenario } from "./history/history.ts";
 import { PROJECT_ROOT } from "./plan/harness_digest.ts";
 
-/** What {@linkcode buildNightlyResult} takes. */
 interface NightlyResultInput {
   readonly run: NightlyRun;
   readonly jobs: readonly NightlyJob[];
   readonly history: History;
   /** Ids of the runs that this one is made of; they are no past. */
   readonly own: readonly string[];
-  /** Whether the jobs are all that the matrix has. */
   readonly wholeMatrix: boolean;
 }
 

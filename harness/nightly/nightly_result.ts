@@ -15,7 +15,6 @@ const RUN_ENTRIES = {
   id: TEXT,
   /** When it began, as Date.toISOString() writes it. */
   started: TEXT,
-  /** The matrix file, and its digest. */
   matrix: object({ path: TEXT, digest: TEXT }),
   /** Which part of the plan this run was to do; undefined for all of it, and after a merge. */
   shard: v.optional(object({ index: NUMBER, of: NUMBER })),
@@ -30,7 +29,6 @@ const RUN = object({
   merged: v.optional(list(TEXT)),
   /** False when the run was stopped before its end: by the budget, by Ctrl-C, by a full disk. */
   complete: v.boolean("true or false"),
-  /** Why it was stopped. */
   stopped: v.optional(TEXT),
   /** How many kernels the jobs needed, and how they came by them; undefined after a merge. */
   kernels: v.optional(object({ built: NUMBER, cached: NUMBER, failed: NUMBER })),

@@ -18,7 +18,6 @@ import { parsePlatforms, type Platform } from "./platform.ts";
 
 const [DEFAULT] = parsePlatforms({ arch: undefined, fallback: "x86_64" });
 
-/** How to build an image. */
 interface BuildOptions {
   /** The stop of the scenario; its first when left out. */
   readonly stop: string | undefined;

@@ -62,7 +62,6 @@ type Complaints = Pick<LogPart, "text" | "splats">;
 
 const BOOT = { scenario: "boot", phase: "boot" } as const;
 
-/** A guest and what is known of it. */
 interface Session {
   readonly guest: Guest;
   readonly log: LogReader;
@@ -74,7 +73,6 @@ interface Session {
 export interface RunKnowledge {
   /** By the fingerprint of a splat, in how many scenarios it was reproduced. */
   readonly reproduced: Map<string, number>;
-  /** What a boot has told already. */
   readonly toldAtBoot: Set<string>;
   /** Why guests no longer boot. */
   bootFailure?: string;
@@ -125,7 +123,6 @@ export class GuestRunner implements AsyncDisposable {
     last.end();
   }
 
-  /** Ends the guest. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#throwAway();
   }

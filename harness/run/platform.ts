@@ -34,7 +34,6 @@ const ALL: readonly Platform[] = PLATFORM_NAMES.map((name) => ({ name, ...PLATFO
 /** Those of `--arch all`: with plain kernels of the default series, on a processor that has everything. */
 export const PLATFORMS: readonly Platform[] = ALL.filter(({ cpu }) => cpu === undefined);
 
-/** A platform with a kernel of another flavour. */
 function withFlavour(platform: Platform, flavour: KernelFlavour): Platform {
   return flavour === "plain" ? platform : { ...platform, flavour, name: `${platform.name}-${flavour}` };
 }

@@ -12,7 +12,6 @@ import { type ScenarioHistory, timesOf } from "./scenario_history.ts";
 
 interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "limit" | "isolate"> {
   readonly report: RunReport;
-  /** The scenarios of a platform. */
   readonly scenariosOf: (platform: string) => readonly Scenario[];
   readonly history: ScenarioHistory;
   /** Options that name the kernels, for the commands that show a failure again. */

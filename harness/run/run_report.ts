@@ -36,7 +36,6 @@ interface ReportedPlatform {
   readonly kernelOptions?: readonly string[];
 }
 
-/** How the heading of a kernel is printed. */
 interface HeadingOptions {
   /** What is not as usual with it. */
   readonly how?: string;
@@ -44,7 +43,6 @@ interface HeadingOptions {
   readonly inTurn?: (work: () => void) => void;
 }
 
-/** How a report is opened. */
 interface RunReportOptions {
   /** Where the results go; a new directory below the cache by default. */
   readonly directory: string | undefined;
@@ -373,7 +371,6 @@ function scenarioRecord(
 /** Directory for what the guest had answered when ckptest itself failed. */
 const ANSWERS = "answers";
 
-/** Keeps the files of a failure. */
 async function writeFailure(directory: string, result: ScenarioResult): Promise<void> {
   const { outcome, fault } = result;
   const texts = {

@@ -17,7 +17,6 @@ const END = object({
 });
 const HISTORY = object({
   schema: v.literal(VERSION, `${VERSION}`),
-  /** By platform and scenario. */
   platforms: record(v.string(), record(v.string(), END)),
 });
 const FORMAT: FileFormat<typeof HISTORY> = { schema: HISTORY, version: VERSION };

@@ -50,7 +50,6 @@ function flagsAtExec(entry: MapsEntry, text: bigint | undefined): bigint {
   return flags | FLAGS.ACCOUNT! | (name === "[stack]" ? FLAGS.GROWSDOWN! : 0n);
 }
 
-/** The bits of the `rwxp` column. */
 function permissionBits(permissions: string): bigint {
   const bit = (index: number, bits: bigint): bigint => permissions[index] === "-" ? 0n : bits;
   const shared = permissions[3] === "s" ? FLAGS.MAYSHARE! : 0n;

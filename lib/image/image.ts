@@ -109,7 +109,6 @@ export interface PageImage {
   readonly offset: number;
 }
 
-/** Reads nodes one by one and builds the tree. */
 class TreeBuilder {
   readonly #nodes: readonly ImageNode[];
   #at = 0;

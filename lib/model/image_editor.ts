@@ -28,7 +28,6 @@ export class ImageEditor {
     return this.#bytes;
   }
 
-  /** Whether there is a record of a name. */
   has(name: RecordName): boolean {
     return this.#nodes.some((node) => node.kind === "record" && node.name === name);
   }
@@ -57,12 +56,10 @@ export class ImageEditor {
     );
   }
 
-  /** Sets a field. */
   set(name: RecordName, field: string, value: bigint, which?: Which): void {
     this.flip(name, field, value ^ this.get(name, field, which), which);
   }
 
-  /** Flips bits of a field. */
   flip(name: RecordName, field: string, mask: bigint, which?: Which): void {
     this.flipAt(this.#place(name, field, which).start, mask);
   }
@@ -80,12 +77,10 @@ export class ImageEditor {
     }
   }
 
-  /** Puts bytes in front of what was at an offset. */
   insert(offset: number, bytes: Uint8Array): void {
     this.#bytes = joinBytes([this.#bytes.subarray(0, offset), bytes, this.#bytes.subarray(offset)]);
   }
 
-  /** Has the image end at an offset. */
   cut(offset: number): void {
     this.#bytes = this.#bytes.slice(0, offset);
   }

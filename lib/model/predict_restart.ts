@@ -25,7 +25,6 @@ interface RestartSituation {
   readonly hasTls: boolean;
 }
 
-/** An area of the image. */
 interface RestartArea {
   readonly file: string | undefined;
   readonly bytes: number;

@@ -10,11 +10,8 @@ import { type PredictedArea, predictedBytes, type StopPrediction } from "./predi
 import type { XstatePart } from "./state/register_block.ts";
 import type { CompileTarget } from "./state/model_state.ts";
 
-/** What an image is built for. */
 interface PredictedImageOptions {
-  /** What the prediction was made for. */
   readonly target: CompileTarget;
-  /** The kernel that it is to come from. */
   readonly series: KernelSeries;
   /** An image of the kernel and CPU that it is to come from: restart(2) takes no others. */
   readonly like?: CheckpointImage;

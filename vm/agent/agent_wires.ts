@@ -64,7 +64,6 @@ function shorten(command: string): string {
   return command.length <= 120 ? command : `${command.slice(0, 117)}...`;
 }
 
-/** How a blob or a stream is announced. */
 const STREAM = { length: "number", hash: "text" } as const;
 
 /** Time between the end of one port and that of the other, where a guest goes away. */

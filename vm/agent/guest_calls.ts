@@ -74,7 +74,6 @@ export abstract class GuestCalls {
     await this.call("mkdir", path, 0o777).catch(unless("EEXIST"));
   }
 
-  /** Mounts a file system. */
   async mount({ type, directory, source = type, data = "" }: MountOptions): Promise<void> {
     await this.call("mount", source, directory, type, 0, data);
     this.hasMounts = true;

@@ -155,7 +155,6 @@ export interface TargetResult {
   readonly index: number;
   /** The number; for a report, the length in bytes, or a negative errno when the memory could not be read. */
   readonly value: bigint;
-  /** What a report holds. */
   readonly bytes?: Uint8Array;
 }
 

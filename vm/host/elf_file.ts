@@ -10,7 +10,6 @@ export interface ElfFile {
   /** e_type: 2 is a program at a fixed address, 3 a shared object or position-independent program. */
   type: number;
   interpreter?: string;
-  /** Where it starts. */
   entry: bigint;
   /** First address after what is loaded, zero-filled memory included; 0 where nothing is. */
   loadEnd: bigint;

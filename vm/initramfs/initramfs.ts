@@ -13,7 +13,6 @@ export interface InitramfsEntry {
   data?: Uint8Array;
 }
 
-/** File type bits of st_mode. */
 const TYPE_BITS = { file: 0o100000, directory: 0o040000 };
 const HEADER_LENGTH = 110;
 const TRAILER = "TRAILER!!!";

@@ -8,7 +8,6 @@ import { type KernelConfig, parseKernelConfig } from "./config/kernel_config.ts"
 
 /** What a ready kernel says of itself, without being booted. */
 export interface KernelFile {
-  /** A bzImage, or an ELF vmlinux. */
   readonly format: "bzImage" | "vmlinux";
   /** What `uname -r` will say, such as `6.6.30-mine`. */
   readonly release: string;

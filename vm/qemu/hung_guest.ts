@@ -22,7 +22,6 @@ interface HungGuest {
   /** Takes Ctrl-A b and a key of sysrq. */
   readonly keys: Deno.Conn | undefined;
   readonly monitor: Pick<Qmp, "monitor"> | undefined;
-  /** The kernel with symbols. */
   readonly vmlinux: string | undefined;
 }
 

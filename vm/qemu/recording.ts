@@ -22,9 +22,7 @@ const RECORDING = object({
   cpu: TEXT,
   memoryMiB: integer(1, 2 ** 20),
   append: list(TEXT) as v.GenericSchema<readonly string[]>,
-  /** The kernel with its symbols. */
   vmlinux: optional(TEXT),
-  /** The kind of its targets. */
   target: oneOf(["x86_64", "i386"]),
 });
 

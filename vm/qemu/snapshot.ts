@@ -13,7 +13,6 @@ export interface Snapshot {
   readonly console: Uint8Array;
 }
 
-/** What is needed of a guest. */
 interface SnapshotMachine {
   readonly monitor: Qmp;
   readonly console: ConsoleLog;

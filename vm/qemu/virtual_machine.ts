@@ -22,7 +22,6 @@ export interface VirtualMachineOptions
   shares?: boolean;
   /** Whether it gets a terminal, {@linkcode VirtualMachine.terminal}. */
   hasTerminal?: boolean;
-  /** The kernel with its symbols. */
   vmlinux?: string | undefined;
   /** Whether gdb may attach to it, at {@linkcode VirtualMachine.gdbSocket}. */
   takesGdb?: boolean;
@@ -47,7 +46,6 @@ interface QemuExit {
   stderr: string;
 }
 
-/** What is waited for, and how long at most. */
 interface Wait {
   /** In words that follow "waiting for". */
   awaited: string;

@@ -52,7 +52,6 @@ const PROBABILITY = kindOf({
   parse: (text) => /^0?\.\d+$/.test(text) && +text >= 0.5 && +text <= 0.9999 ? Number(text) : undefined,
 });
 
-/** Options of {@linkcode parseBisectRequest}. */
 const REQUEST_OPTIONS = {
   git: value(REPOSITORY, "a kernel's git repository, as a path or URL; it is only read"),
   patches: value("DIR", "patches NNNN-*.patch as git format-patch and deno task kernel:series write them"),

@@ -109,7 +109,6 @@ function fuzzSettings(options: OptionValues<typeof OPTIONS>): FuzzSettings {
   return { ldt, tracers, restart, seed, count, skip, others: optionArgs(options, others) };
 }
 
-/** What a guest with a mutant live in its kernel needs. */
 async function withMutantLive(name: string | undefined): Promise<Pick<GuestRequest, "moreFiles" | "append">> {
   if (name === undefined) return {};
   const all = await readMutants();

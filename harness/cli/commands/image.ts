@@ -46,7 +46,6 @@ const ACTIONS = {
 type Action = keyof typeof ACTIONS;
 
 const TERMINAL = new Terminal();
-/** Lines that are printed together. */
 const LINES_AT_ONCE = 500;
 
 const ADDRESS = kindOf({

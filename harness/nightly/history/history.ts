@@ -90,7 +90,6 @@ export class History implements Disposable {
     });
   }
 
-  /** Notes how a run ended. */
   endRun(
     id: string,
     { milliseconds, complete, stopped }: Pick<NightlyRun, "milliseconds" | "complete" | "stopped">,
@@ -187,7 +186,6 @@ export class History implements Disposable {
     });
   }
 
-  /** The commit of this project that a run was of. */
   revisionOf(run: string): Revision | undefined {
     const [row] = this.#all("SELECT revision FROM runs WHERE id = ? AND revision NOT NULL", run);
     return row && parseJsonText(REVISION, String(row.revision), { file: "history" });
@@ -199,7 +197,6 @@ export class History implements Disposable {
     return row && parseJsonText(FILES, String(row.files), { file: "history" });
   }
 
-  /** Forgets what is older than so many days. */
   forget(days: number): void {
     const before = new Date(Date.now() - days * 86_400_000).toISOString();
     transaction(this.#db, () => {

@@ -136,7 +136,6 @@ type RunnableJob = Pick<PlannedJob, "name" | "command" | "buildArgs">;
 
 /** Runs jobs, each in a process of its own that dies with this one. */
 export interface JobRunner {
-  /** Builds the kernel of a job that has a `buildKey`. */
   build(job: RunnableJob, place: JobPlace): Promise<JobEnd>;
   run(job: RunnableJob, place: JobPlace): Promise<JobEnd>;
 }

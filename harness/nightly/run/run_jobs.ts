@@ -284,7 +284,6 @@ async function abortWithin(signal: AbortSignal, milliseconds: number): Promise<v
   clearTimeout(timer);
 }
 
-/** How far a nightly run is. */
 interface RunState {
   readonly total: number;
   readonly done: number;

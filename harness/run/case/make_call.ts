@@ -29,7 +29,6 @@ export interface MadeCall {
   readonly findings: readonly Finding[];
 }
 
-/** What is known where a call is made. */
 interface MakeCallOptions {
   readonly checkpointNr: number;
   readonly pid: number;
@@ -169,7 +168,6 @@ export async function resolvePid(
 interface ActionResult {
   /** What the target did next, where it ran on or ended. */
   readonly event?: TargetEvent;
-  /** Another checkpoint of it. */
   readonly checkpoint?: CheckpointResult;
   /** What did not come to be. */
   readonly findings?: readonly Finding[];

@@ -25,7 +25,6 @@ interface PreparedTarget {
   readonly findings: readonly Finding[];
   /** Takes breakpoints out, lets go of the target, and lets it run on: in another process, where it was restarted. */
   readonly release: (restarted?: number) => Promise<void>;
-  /** Forgets a target that has ended. */
   readonly forget: () => Promise<void>;
 }
 

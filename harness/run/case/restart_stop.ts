@@ -36,7 +36,6 @@ const UNPRIVILEGED = "/sys/module/kernel/parameters/restart_unprivileged";
 export interface RestartStopOptions {
   readonly pid: number;
   readonly how: "file" | "pipe";
-  /** Who the target runs as. */
   readonly user: { readonly uid?: number | undefined; readonly gid?: number | undefined };
   readonly series: KernelSeries;
   readonly wordSize: WordSize;

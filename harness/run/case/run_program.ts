@@ -25,7 +25,6 @@ const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/" };
 interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input">, BeforeCall {
   readonly kernel: GuestKernel;
   readonly secondCheck?: SecondCheck | undefined;
-  /** Whether it is restarted from its image. */
   readonly restarts?: boolean | undefined;
   /** What is done in the empty guest before the program starts. */
   readonly prepare?: () => Promise<void>;
@@ -35,9 +34,7 @@ interface RunProgramOptions extends Pick<ExecOptions, "directory" | "input">, Be
 
 /** A program that ended before it could be checkpointed. */
 export class ProgramEndedError extends UsageError {
-  /** That it ended, and how. */
   readonly sentence: string;
-  /** What it had printed. */
   readonly output: string;
 
   constructor(argv: readonly string[], end: string, output: string) {
@@ -48,7 +45,6 @@ export class ProgramEndedError extends UsageError {
   }
 }
 
-/** What became of a program. */
 interface ProgramOutcome extends CaseOutcome {
   readonly seen: ObservedCheckpoint;
   /** What it had printed until it was stopped. */
@@ -161,7 +157,6 @@ export async function outputOf(
 /** What is wrong with a process, by what /proc shows of it; undefined when nothing of that kind is. */
 type Reason = (process: { readonly status: string; readonly maps: readonly string[] }) => string | undefined;
 
-/** A reason that is a mapping. */
 function mapping(what: string, isIt: (mapping: { isShared: boolean; name: string }) => boolean): Reason {
   return ({ maps }) => {
     for (const line of maps) {

@@ -19,7 +19,6 @@ export interface Guest extends AsyncDisposable {
   readonly terminal?: Deno.Conn | undefined;
   /** Where gdb can attach, where it was asked for. */
   readonly debug?: GuestDebug | undefined;
-  /** Where it is recorded, if it is. */
   readonly recording?: string | undefined;
   /** Settles when the guest has ended and its console is read to the end; never rejects. */
   readonly ended: Promise<unknown>;

@@ -24,13 +24,11 @@ export interface GuestRequest extends BuildRequest {
   readonly scenarios?: readonly Scenario[];
   /** Whether the guest may read all files of the host. */
   readonly hostFiles?: boolean;
-  /** Whether it has a terminal, beside the console. */
   readonly hasTerminal?: boolean;
   /** A directory in which every guest is recorded, each in one of its own. */
   readonly record?: string | undefined;
   /** Whether everything in it is the same each time. */
   readonly isDeterministic?: boolean;
-  /** Whether gdb may attach to it. */
   readonly takesGdb?: boolean;
   readonly memoryMiB?: number | undefined;
   /** Processors of the guest; as its kernel's flavour has them by default. */

@@ -113,12 +113,10 @@ export class RuleContext {
     this.flags = vmFlagTableOf(head.fields, this.format.wordSize);
   }
 
-  /** Reports about a whole node. */
   report(id: RuleId, node: NodeBase, { at = 0, ...report }: Report = {}): void {
     this.#add(id, { path: node.path, offset: node.offset + at, ...report });
   }
 
-  /** Reports about a field of a record. */
   reportField(id: RuleId, node: RecordNode, field: string, { at = 0, ...report }: Report = {}): void {
     const desc = fieldOf(node.name, field);
     const value = (node.fields as Readonly<Record<string, number | bigint | Uint8Array>>)[field] ?? 0;

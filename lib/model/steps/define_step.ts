@@ -113,7 +113,6 @@ export interface StepContext {
   readonly stops: CompiledStop[];
   /** Index of the step in its scenario, from 0; steps within a step have their own. */
   readonly index: number;
-  /** Runs the steps of a step. */
   readonly run: (steps: readonly { readonly op: string }[]) => void;
 }
 

@@ -61,7 +61,6 @@ function fillThroughMap(
   file.fill(run, { seed, start });
 }
 
-/** A call that takes two paths. */
 function callWithPaths({ builder }: StepContext, name: "rename" | "link", paths: [string, string]): void {
   builder.succeed(name, [builder.scratchString(0, paths[0]), builder.scratchString(SECOND_PATH, paths[1])]);
 }

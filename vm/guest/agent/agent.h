@@ -182,7 +182,6 @@ int boot_open_serial(void);
 // A fresh, empty tmpfs in place of the directory's old one. True when somebody still held a file of that.
 bool boot_empty_work(void);
 bool boot_empty_run(void);
-// Says who is there.
 void boot_say_hello(void);
 // In tests, in place of a boot: own namespaces with `root` as the root directory, and unix sockets as the ports
 // (testing/host_boot.c).

@@ -90,7 +90,6 @@ export interface KernelBuild extends StoredKernel {
   digests: KernelDigests;
   /** True when the store had it. */
   cached: boolean;
-  /** Seconds that this call took. */
   seconds: number;
 }
 

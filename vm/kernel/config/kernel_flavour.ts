@@ -13,7 +13,6 @@ interface FlavourTraits {
   readonly hasDebugfs: boolean;
   /** Whether it keeps a shadow of its memory, or gives huge pages, which small machines get none of. */
   readonly needsMoreMemory: boolean;
-  /** Kernel parameters of its guests. */
   readonly parameters: readonly string[];
 }
 

@@ -9,7 +9,6 @@ import type { TreeEdits } from "../source/kernel_tree.ts";
 import type { LintFinding, LintReport } from "./accept_findings.ts";
 import type { Series } from "./load_series.ts";
 
-/** A kernel that was built after one of the patches. */
 interface BuiltPatch {
   arch: KernelArch;
   /** From 1 on. */
@@ -18,7 +17,6 @@ interface BuiltPatch {
   seconds: number;
 }
 
-/** Settings of {@linkcode withSeriesTree}. */
 interface SeriesTreeOptions {
   series: Series;
   cacheDir: string;

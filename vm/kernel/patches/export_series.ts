@@ -142,7 +142,6 @@ async function compareFiles(
 /** A repository of one series: what git does there happens `index` seconds after the series' date. */
 interface SeriesGit {
   run(index: number, ...args: string[]): Promise<CommandResult>;
-  /** Commits all of the working tree. */
   commit(index: number, message: string): Promise<void>;
 }
 

@@ -61,7 +61,6 @@ const SERIES_PLAN = v.pipe(
 /** How the port is cut into a series of patches. */
 export type SeriesPlan = v.InferOutput<typeof SERIES_PLAN>;
 
-/** One patch of a series. */
 type SeriesPatch = SeriesPlan["patches"][number];
 
 /** The words of one mail of a series. */

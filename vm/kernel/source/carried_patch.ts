@@ -12,7 +12,6 @@ interface CarriedPatch {
   readonly missing: readonly string[];
 }
 
-/** What the patch consists of. */
 interface PatchParts {
   readonly files: Iterable<string>;
   /** The hooks, as a unified diff. */
