@@ -235,8 +235,14 @@ int process_wait(int pid);
 // The signal that ended the process, by its wait status; 0: none.
 int status_signal(int status);
 
+// spawn.c: writes at most `length` bytes of a file into a pipe, in a process of its own, since the reader may never
+// take all of it. The pid of that, or an error.
+long feed_pipe(const char *path, const int *pipe, u64 length);
+
 // checkpoint.c: gives up all calls under way, whose callers are dead.
 void checkpoint_forget_all(void);
+// Arms the kernel's fault injection for this task: a descriptor by which it is disarmed, or a negative errno.
+long arm_fault(u64 nth);
 
 // tracer.c: a stay with a process as its tracer. One that was attached to before stays so.
 struct visit {

@@ -52,16 +52,10 @@ struct open_call {
 
 static struct open_call open_calls[MAX_CALLS];
 
-static void ignore_signal(int signal)
-{
-	(void)signal;
-}
-
-// Arms the kernel's fault injection for this task: a descriptor for disarm_fault(), or a negative errno.
-static long arm_fault(u64 nth)
+long arm_fault(u64 nth)
 {
 	char digits[24];
-	long fd = SYS(open, "/proc/thread-self/fail-nth", O_RDWR);
+	long fd = SYS(open, "/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
 		return fd;

@@ -41,11 +41,6 @@ struct state {
 	unsigned short selector;
 };
 
-static void ignore_signal(int signal)
-{
-	(void)signal;
-}
-
 static unsigned short extra_segment(void)
 {
 	unsigned short selector;
@@ -79,16 +74,6 @@ static bool is_changed(const struct state *state, int image, bool is_file)
 	       action.handler != (void *)ignore_signal || (is_file && sys_seek(image, 0, SEEK_CUR) != 0);
 }
 
-// Lets the n-th allocation of the caller fail, counted from here on.
-static void arm(u64 n)
-{
-	char text[24];
-	int file = (int)SYS(open, "/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
-
-	text_print(text, sizeof(text), "%llu", n);
-	SYS(write, file, text, text_length(text));
-}
-
 // Whether the allocation that was to fail was never made.
 static bool is_armed(long pid)
 {
@@ -107,27 +92,11 @@ __attribute__((noreturn)) static void call(long nr, int image, const struct atte
 
 	take_state(&state);
 	if (attempt->how == BY_FAULT)
-		arm(attempt->offset);
+		arm_fault(attempt->offset);
 	long result = SYS_CALL(nr, 0, image, RESTART_STOPPED, 0, 0, 0);
 
 	SYS(exit_group, is_changed(&state, image, is_file) ? EXIT_CHANGED : (int)-result);
 	__builtin_unreachable();
-}
-
-static void write_part(const char *path, const int *pipe, u64 length)
-{
-	int file = (int)SYS(open, path, O_RDONLY | O_CLOEXEC);
-
-	SYS(close, pipe[0]);
-	while (length > 0) {
-		size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
-		long count = SYS(read, file, channel_buffer, part);
-
-		if (count <= 0 || sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
-			break;
-		length -= (u64)count;
-	}
-	SYS(exit_group, 0);
 }
 
 static s64 result_of(int status)
@@ -220,9 +189,7 @@ static s64 attempt_once(const struct command *command, const struct attempt *att
 		u64 length = attempt->mask == 0 ? attempt->offset : NEVER;
 
 		sys_pipe(ends, O_CLOEXEC);
-		feeder = SYS(fork);
-		if (feeder == 0)
-			write_part(command->image, ends, length);
+		feeder = feed_pipe(command->image, ends, length);
 		SYS(close, ends[1]);
 	} else {
 		ends[0] = (int)SYS(open, command->image, O_RDONLY | O_CLOEXEC);

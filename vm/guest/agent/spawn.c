@@ -212,23 +212,24 @@ static char **collect(const struct command *command, const char *key, char **lis
 	return list;
 }
 
-// Writes a file into a pipe, in a process of its own: the reader may never take all of it.
-static long feed(const char *path, const int *pipe)
+long feed_pipe(const char *path, const int *pipe, u64 length)
 {
 	long file = SYS(open, path, O_RDONLY | O_CLOEXEC);
 
 	if (file < 0)
 		return file;
 	long count = SYS(fork);
-
 	if (count != 0) {
 		SYS(close, file);
 		return count;
 	}
 	SYS(close, pipe[0]);
-	while ((count = SYS(read, file, channel_buffer, BUFFER_BYTES)) > 0)
-		if (sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
+	while (length > 0) {
+		count = SYS(read, file, channel_buffer, length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES);
+		if (count <= 0 || sys_write_all(pipe[1], channel_buffer, (size_t)count) < 0)
 			break;
+		length -= (u64)count;
+	}
 	SYS(exit_group, 0);
 	return 0;
 }
@@ -248,7 +249,7 @@ static long open_image(const struct command *command)
 	if (error >= 0 && !is_socket)
 		SYS(fcntl, ends[1], F_SETPIPE_SZ, PAGE_BYTES);
 	if (error >= 0)
-		error = feed(command->image, ends);
+		error = feed_pipe(command->image, ends, NEVER);
 	if (error < 0)
 		return error;
 	SYS(close, ends[1]);
@@ -304,7 +305,7 @@ long command_restart(const struct command *command)
 		process_forget_dead();
 		error = sys_pipe(input, O_CLOEXEC);
 		if (error >= 0 && command->input != NULL)
-			error = feed(command->input, input);
+			error = feed_pipe(command->input, input, NEVER);
 		launch.fds[0] = input[0];
 	}
 	long image = error < 0 ? error : open_image(command);
@@ -376,7 +377,7 @@ long command_exec(const struct command *command)
 		launch.environment = plain_environment;
 	sys_pipe(input, O_CLOEXEC);
 	launch.fds[0] = input[0];
-	long error = command->input != NULL ? feed(command->input, input) : 0;
+	long error = command->input != NULL ? feed_pipe(command->input, input, NEVER) : 0;
 	long pid = error < 0 ? failed(error, "input") : run(&launch);
 
 	SYS(close, input[0]);

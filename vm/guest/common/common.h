@@ -95,6 +95,8 @@ struct kernel_sigaction {
 	u64 mask;
 };
 
+// A handler that does nothing.
+void ignore_signal(int signal);
 // Sets what a signal does. SA_RESTORER is added, since x86-64 refuses to do without, and SA_SIGINFO.
 long sys_sigaction(int signal, void *handler, unsigned long flags);
 

@@ -246,6 +246,11 @@ void sys_close(int fd)
 		SYS(close, fd);
 }
 
+void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
 long sys_sigaction(int signal, void *handler, unsigned long flags)
 {
 	// Without SA_SIGINFO an i386 kernel builds the old frame, from which another call returns.

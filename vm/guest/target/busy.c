@@ -40,13 +40,11 @@ static void live_as_vfork_child(void)
 static void wait_in_vfork(void)
 {
 	static u64 stack[256] __attribute__((aligned(64)));
-	// One word less: as behind a call, for the compiler's idea of its alignment.
-	void *top = (u8 *)&stack[256] - sizeof(long);
-	long child = process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, top, live_as_vfork_child);
+	long child = process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack + ARRAY_SIZE(stack), live_as_vfork_child);
 
 	if (child < 0)
 		target_die(DIED_OF_OP);
-	process_wait_for(child);
+	sys_wait(child, NULL, 0);
 }
 
 // Blocked: one that comes early waits.
@@ -63,7 +61,7 @@ static void stay(void)
 static __attribute__((noreturn)) void leave(void)
 {
 	SYS(rt_sigprocmask, SIG_BLOCK, &go_on, NULL, sizeof(go_on));
-	if (process_clone(THREAD_FLAGS, target_scratch + SCRATCH_BYTES - 8 - sizeof(long), stay) < 0)
+	if (process_clone(THREAD_FLAGS, target_scratch + SCRATCH_BYTES - 8, stay) < 0)
 		target_die(DIED_OF_OP);
 	SYS(exit, 0);
 	__builtin_unreachable();

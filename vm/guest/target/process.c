@@ -33,12 +33,13 @@ asm(".pushsection .text\n"
     "	jmp 1b\n"
     ".popsection\n");
 
-// The child returns from the call to what lies on its stack.
+// The child returns from the call to what lies on its stack, which then is as behind a call, for the compiler's idea of
+// its alignment.
 long process_clone(unsigned long flags, void *stack, void (*function)(void))
 {
-	void (**top)(void) = stack;
+	void (**top)(void) = (void (**)(void))stack - 2;
 
-	*--top = function;
+	*top = function;
 	return SYS(clone, flags, top - SAVED_WORDS);
 }
 
@@ -138,13 +139,6 @@ s64 process_syscall32(const long numbers[7])
 }
 #endif
 
-void process_wait_for(long child)
-{
-	int status;
-
-	sys_wait(child, &status, 0);
-}
-
 // Waits for the child that has become the subject, then ends as it ended.
 void process_end_like(long child)
 {
@@ -194,22 +188,16 @@ s64 process_fork_bystander(void)
 
 static u64 stacks[2][STACK_WORDS] __attribute__((aligned(64)));
 
-static void *stack_top(int which)
-{
-	// One word less: as behind a call, for the compiler's idea of its alignment.
-	return (u8 *)&stacks[which][STACK_WORDS] - sizeof(long);
-}
-
 static void leave_thread_behind(void)
 {
-	process_clone(THREAD_FLAGS, stack_top(1), sleeper);
+	process_clone(THREAD_FLAGS, stacks[1] + STACK_WORDS, sleeper);
 	SYS(exit, 0);
 }
 
 // Starts a thread that ends by itself.
 static long start_thread(void (*function)(void))
 {
-	return process_clone(THREAD_FLAGS, stack_top(0), function);
+	return process_clone(THREAD_FLAGS, stacks[0] + STACK_WORDS, function);
 }
 
 static void await_end(long thread)
@@ -275,12 +263,12 @@ s64 process_start_sleeper(u64 kind, u64 nr)
 {
 	switch (kind) {
 	case THREAD_PLAIN:
-		return process_clone(THREAD_FLAGS, stack_top(0), sleeper);
+		return process_clone(THREAD_FLAGS, stacks[0] + STACK_WORDS, sleeper);
 	case THREAD_PROCESS:
-		return process_clone(CLONE_VM | SIGCHLD, stack_top(0), sleeper);
+		return process_clone(CLONE_VM | SIGCHLD, stacks[0] + STACK_WORDS, sleeper);
 	case THREAD_LEADERLESS:
 		// Comes back when the first thread has left the address space.
-		return process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack_top(0), leave_thread_behind);
+		return process_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stacks[0] + STACK_WORDS, leave_thread_behind);
 	case THREAD_CALLS:
 		return call_from_thread(nr);
 	default:

@@ -183,8 +183,7 @@ static void *next_stack(void)
 {
 	static int used;
 
-	// One word less: as behind a call, for the compiler's idea of its alignment.
-	return (u8 *)&stacks[used++][STACK_WORDS] - sizeof(long);
+	return stacks[used++] + STACK_WORDS;
 }
 
 static void sleep_forever(void)
@@ -232,11 +231,6 @@ static void get_relatives(void)
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
 		if (relatives[i].is_said)
 			need(process_clone(relatives[i].flags, next_stack(), relatives[i].life));
-}
-
-static void ignore_signal(int signal)
-{
-	(void)signal;
 }
 
 static void await_signals(void)

@@ -170,7 +170,7 @@ static s64 run_fork(const struct op *op)
 	if (child > 0 && mode == FORK_CHILD)
 		process_end_like(child);
 	if (child > 0)
-		process_wait_for(child);
+		sys_wait(child, NULL, 0);
 	else
 		target_append(child);
 	if (mode == FORK_RUN)

@@ -88,7 +88,6 @@ s64 process_start_sleeper(u64 kind, u64 nr);
 long process_clone(unsigned long flags, void *stack, void (*function)(void));
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 __attribute__((noreturn)) void process_end_like(long child);
-void process_wait_for(long child);
 // So many waits for a thread: switches of tasks.
 void process_switch(u64 times);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
