@@ -7,6 +7,7 @@ import { tryFileLock, withFileLock } from "../../vm/host/file_lock.ts";
 import { GitError, isGitUrl, runGit } from "../../vm/host/run_git.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { digestOf } from "../../vm/host/digest.ts";
+import { linkTree } from "../../vm/kernel/source/kernel_tree.ts";
 import { findPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { patchedFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { fetchSource, identifySource } from "../../vm/kernel/source/kernel_source.ts";
@@ -174,7 +175,7 @@ async function prepareTree(tree: string, { objects, base }: TreeSource, owner: s
   // Whoever is killed while git writes files leaves its lock, and then this fails.
   if (isOurs && await git("reset", "--quiet", "--hard").then(() => true, () => false)) return;
   await removeIfThere(tree);
-  if (base) await copyTree(base.path, tree);
+  if (base) await linkTree(base.path, tree);
   else await Deno.mkdir(tree, { recursive: true });
   await git("init", "--quiet");
   await Deno.writeTextFile(join(tree, ".git", "objects", "info", "alternates"), `${objects}\n`);
@@ -183,18 +184,6 @@ async function prepareTree(tree: string, { objects, base }: TreeSource, owner: s
     await git("checkout", "--quiet", "--detach");
   }
   await Deno.writeTextFile(mark, text);
-}
-
-/** A copy of hard links where that can be: git never writes through one, but replaces the file. */
-async function copyTree(from: string, to: string): Promise<void> {
-  const linked = await runCommand(["cp", "--archive", "--link", from, to]);
-  if (linked.code !== 0) {
-    // Another file system, or somebody else's files where hard links are protected.
-    await removeIfThere(to);
-    const copied = await runCommand(["cp", "--archive", "--reflink=auto", from, to]);
-    if (copied.code !== 0) throw new UsageError(`${from} cannot be copied: ${copied.lines.at(-1)}`);
-  }
-  await removeIfThere(join(to, ".git"));
 }
 
 interface PatchCommit {

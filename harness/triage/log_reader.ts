@@ -5,7 +5,7 @@ import type { Guest } from "../run/guest/guest.ts";
 import { withoutMiddle } from "./console_lines.ts";
 import { parseSplats } from "./parse_splats.ts";
 import type { Splat } from "./splat.ts";
-import { afterWaiting } from "../../vm/host/deadline.ts";
+import { afterWaiting, delay, firstWithin } from "../../vm/host/deadline.ts";
 import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
 import type { VirtualMachine } from "../../vm/qemu/virtual_machine.ts";
 
@@ -95,7 +95,7 @@ export class LogReader {
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       // A kernel without /dev/kmsg (CONFIG_PRINTK off): there is no log to be read, or none to be written.
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      await delay(SETTLE_MS);
       return true;
     }
     let hasEnded = false;
@@ -156,17 +156,10 @@ async function drainConsole(
     const isWhole = splats.length > 0 && splats.every(({ isComplete }) => isComplete);
     let hasGrown = false;
     const grew = guest.console.grown.then(() => void (hasGrown = true));
-    await within(isWhole ? Math.min(quietMs, left) : left, [grew, ended]);
+    await firstWithin(isWhole ? Math.min(quietMs, left) : left, [grew, ended]);
     if (isWhole && !hasGrown) return;
-    await within(Math.min(PAUSE_MS, Math.max(0, end - performance.now())), [ended]);
+    await firstWithin(Math.min(PAUSE_MS, Math.max(0, end - performance.now())), [ended]);
   }
-}
-
-/** Waits for the first of these, but not longer than so many milliseconds. */
-async function within(ms: number, events: readonly Promise<void>[]): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([...events, promise]).finally(() => clearTimeout(timer));
 }
 
 /**

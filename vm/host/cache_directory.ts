@@ -1,22 +1,40 @@
 // SPDX-License-Identifier: MIT
-import { ExpectedError } from "./errors.ts";
+import { ExpectedError, UsageError } from "./errors.ts";
 import { isAbsolute, join } from "@std/path";
-import { removeIfThere } from "./ignore_missing.ts";
+import { ignoreMissing, removeIfThere } from "./ignore_missing.ts";
+
+type Environment = (name: string) => string | undefined;
 
 /**
  * Where everything that can be made again is kept: `$XDG_CACHE_HOME/ckptest`, or `~/.cache/ckptest`.
- * The XDG specification says that a relative value counts as unset.
  *
  * @throws {ExpectedError} when neither variable is usable.
  */
-export function cacheDirectory(env: (name: string) => string | undefined = (n) => Deno.env.get(n)): string {
-  const xdg = env("XDG_CACHE_HOME");
+export function cacheDirectory(env?: Environment): string {
+  return ownDirectory("the cache", { variable: "XDG_CACHE_HOME", belowHome: ".cache" }, env);
+}
+
+/**
+ * Where nightly runs and their history are kept when no place is named: `$XDG_STATE_HOME/ckptest`, or
+ * `~/.local/state/ckptest`. They cannot be made again, so they are not in the cache.
+ *
+ * @throws {ExpectedError} when neither variable is usable
+ */
+export function stateDirectory(env?: Environment): string {
+  return ownDirectory("the history", { variable: "XDG_STATE_HOME", belowHome: ".local/state" }, env);
+}
+
+/** The XDG specification says that a relative value counts as unset. */
+function ownDirectory(
+  what: string,
+  { variable, belowHome }: { variable: string; belowHome: string },
+  env: Environment = (name) => Deno.env.get(name),
+): string {
+  const xdg = env(variable);
   if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, "ckptest");
   const home = env("HOME");
-  if (home === undefined || home === "") {
-    throw new ExpectedError("no place for the cache: neither XDG_CACHE_HOME nor HOME is set");
-  }
-  return join(home, ".cache", "ckptest");
+  if (home !== undefined && home !== "") return join(home, belowHome, "ckptest");
+  throw new ExpectedError(`no place for ${what}: neither ${variable} nor HOME is set`);
 }
 
 /** Removes the least recently used entries of a directory. @param keep how many stay, of those that `counts` names */
@@ -37,4 +55,17 @@ export async function pruneDirectory(
 /** Marks an entry as used just now. */
 export async function markAsUsed(path: string): Promise<void> {
   await Deno.utime(path, new Date(), new Date()).catch(() => {});
+}
+
+/**
+ * The last one of the directories below a place, whose names begin with a time.
+ *
+ * @param what they are, for the message
+ * @throws {UsageError} when there is none
+ */
+export async function newestBelow(place: string, what: string): Promise<string> {
+  const entries = await Array.fromAsync(Deno.readDir(place)).catch(ignoreMissing) ?? [];
+  const last = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name).sort().at(-1);
+  if (last !== undefined) return join(place, last);
+  throw new UsageError(`there is no ${what} to resume in ${place}: name it with --out`);
 }

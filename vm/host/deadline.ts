@@ -48,6 +48,13 @@ export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Waits for the first of some events, but not longer than so many milliseconds. */
+export async function firstWithin(ms: number, events: readonly Promise<void>[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([...events, promise]).finally(() => clearTimeout(timer));
+}
+
 /**
  * Waits for a promise, but not longer than `ms` milliseconds. The work behind the promise is not stopped; its
  * later failure goes unnoticed.

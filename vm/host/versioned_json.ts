@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import type * as v from "valibot";
-import { parseJson } from "../../lib/schema.ts";
+import * as v from "valibot";
+import { parseJson, parseJsonText } from "../../lib/schema.ts";
 import { UsageError } from "./errors.ts";
 import { ignoreMissing } from "./ignore_missing.ts";
 
@@ -31,12 +31,7 @@ export function parseVersioned<Schema extends v.GenericSchema>(
   file: string,
   { schema, version }: FileFormat<Schema>,
 ): v.InferOutput<Schema> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${file}: $: expected JSON, found ${(error as SyntaxError).message}`);
-  }
+  const value = parseJsonText(v.unknown(), text, { file, error: UsageError });
   const found = typeof value === "object" && value !== null
     ? (value as { schema?: unknown }).schema
     : undefined;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join, resolve } from "@std/path";
-import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/cache_directory.ts";
 import { type ExitStatus, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
@@ -19,7 +19,6 @@ import { prepareBisect, withBisectTree } from "../../bisect/prepare_bisect.ts";
 import { runBisect } from "../../bisect/run_bisect.ts";
 import type { CkptestSuite } from "../../nightly/plan/matrix.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/judge_job.ts";
-import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { filterByName, readCatalogue } from "../../run/catalogue.ts";
 import {
   type Command,

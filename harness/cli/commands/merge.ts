@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+import { stateDirectory } from "../../../vm/host/cache_directory.ts";
 import { join } from "@std/path";
 import { type Command, defineCommand, required, value, words } from "../options.ts";
 import { History } from "../../nightly/history/history.ts";
-import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import { mergeRuns } from "../../nightly/merge_runs.ts";
 import { exitStatusOfNightly, jobLine, printNightly } from "../../nightly/nightly_summary.ts";
 import { writePage } from "../../report/html_report.ts";

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/cache_directory.ts";
 import { ownCommand } from "../../../vm/host/own_command.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { formatBytes } from "../../run/quantity.ts";
 import { History } from "../../nightly/history/history.ts";
-import { newestBelow, stateDirectory } from "../../nightly/run/state_directory.ts";
 import { CKPTEST_RUNNER } from "../../nightly/run/judge_job.ts";
 import { parseShard, readDurations } from "../../nightly/plan/job_durations.ts";
 import { exitStatusOfNightly, printNightly, printPlan } from "../../nightly/nightly_summary.ts";

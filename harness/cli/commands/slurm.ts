@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { stateDirectory } from "../../../vm/host/cache_directory.ts";
 import { join } from "@std/path";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
@@ -7,7 +8,6 @@ import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
 import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "../../nightly/plan/matrix.ts";
 import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
-import { stateDirectory } from "../../nightly/run/state_directory.ts";
 import {
   type Command,
   defineCommand,

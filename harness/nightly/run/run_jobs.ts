@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { firstWithin } from "../../../vm/host/deadline.ts";
 import { join } from "@std/path";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { DISK_FULL_HINT, isDiskFull, isDiskNearlyFull } from "../../../vm/kernel/build/build_error.ts";
@@ -216,7 +217,11 @@ class JobScheduler {
     const { signal: stop } = this.#stop;
     const wasInterrupted = outcome?.status === EXIT_STATUS.interrupted;
     const wasAsked = wasInterrupted || (signal !== null && ASKS_TO_END.has(signal));
-    if (wasAsked && !stop.aborted) await abortWithin(stop, OUR_SIGNAL_MS);
+    if (wasAsked && !stop.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stop.addEventListener("abort", () => resolve(), { once: true });
+      await firstWithin(OUR_SIGNAL_MS, [promise]);
+    }
     return stop.aborted && (wasInterrupted || signal !== null);
   }
 
@@ -274,14 +279,6 @@ class JobScheduler {
     if (state.running.size === 0) return;
     terminal.status(progressLine(state, durations, performance.now()), [...state.running.keys()].join(", "));
   }
-}
-
-async function abortWithin(signal: AbortSignal, milliseconds: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }
 
 interface RunState {

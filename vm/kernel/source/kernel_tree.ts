@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { Buffer } from "node:buffer";
 import { dirname, join } from "@std/path";
+import { ExpectedError } from "../../host/errors.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { ignoreMissing, removeIfThere } from "../../host/ignore_missing.ts";
+import { runCommand } from "../../host/run_command.ts";
 import { withScratch } from "../../host/temp_directory.ts";
 import { writeJson } from "../../host/write_whole.ts";
 import { BuildError } from "../build/build_error.ts";
@@ -128,14 +130,7 @@ async function createLinkTree(
   report("making the working tree");
   await removeIfThere(tree);
   const manifest = source.manifest ?? listFiles(pristine);
-  const made = new Set<string>();
-  for (const file of manifest.map(pathOf)) {
-    const target = join(tree, file);
-    const directory = dirname(target);
-    if (!made.has(directory)) Deno.mkdirSync(directory, { recursive: true });
-    made.add(directory);
-    linkOrCopy(join(pristine, file), target);
-  }
+  await linkTree(pristine, tree);
   await Deno.writeTextFile(`${tree}.manifest`, manifest.join("\n"));
   const state = { contentKey: source.contentKey, edited: [] };
   await writeJson(`${tree}.json`, state);
@@ -151,16 +146,17 @@ export async function removeTree(tree: string): Promise<void> {
   for (const path of [`${tree}.json`, `${tree}.manifest`, tree]) await removeIfThere(path);
 }
 
-function linkOrCopy(from: string, to: string): void {
-  try {
-    Deno.linkSync(from, to);
-  } catch (error) {
-    // Another file system, or a directory of somebody else's where the kernel protects hard links.
-    const { code } = error as { code?: string };
-    if (code !== "EXDEV" && code !== "EPERM") throw error;
-    if (Deno.lstatSync(from).isSymlink) Deno.symlinkSync(Deno.readLinkSync(from), to);
-    else Deno.copyFileSync(from, to);
+/** A copy of hard links where that can be: nobody may write through one. What git keeps there is left out. */
+export async function linkTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(dirname(to), { recursive: true });
+  const linked = await runCommand(["cp", "--archive", "--link", from, to]);
+  if (linked.code !== 0) {
+    // Another file system, or somebody else's files where hard links are protected.
+    await removeIfThere(to);
+    const copied = await runCommand(["cp", "--archive", "--reflink=auto", from, to]);
+    if (copied.code !== 0) throw new ExpectedError(`${from} cannot be copied: ${copied.lines.at(-1)}`);
   }
+  await removeIfThere(join(to, ".git"));
 }
 
 /**
