@@ -7,6 +7,7 @@ import { groupChanges, shortTime } from "../nightly/history/compare_history.ts";
 import {
   type FileLink,
   fileLinks,
+  legend,
   type Markup,
   Markup as MarkupText,
   markup,
@@ -15,7 +16,6 @@ import {
 } from "./html/markup.ts";
 import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
 import { nightlyPlots } from "./html/nightly_plots.ts";
-import { legend } from "./html/page_cells.ts";
 import { PAGE_STYLE } from "./html/page_style.ts";
 import { linesOf, problemCard, problemSection, stateBadge } from "./html/problem_section.ts";
 import { trendTable } from "./html/trend_table.ts";

@@ -8,8 +8,7 @@ import { pairMappings } from "../../../lib/image/diff/pair_mappings.ts";
 import { isRecord } from "../../../lib/image/nodes.ts";
 import type { ImageOutline, MappingOutline, PageRun } from "../../../lib/image/outline.ts";
 import { formatBytes, formatCount } from "../../run/quantity.ts";
-import { type Markup, markup, omitted, table } from "./markup.ts";
-import { legend, type PageCell } from "./page_cells.ts";
+import { legend, type Markup, markup, omitted, type PageCell, table } from "./markup.ts";
 
 /** One or two images, and in what they differ. */
 export interface ImageView {
