@@ -22,12 +22,16 @@ export async function survivorsOn(platforms: readonly string[]): Promise<string[
   for (const platform of platforms) {
     const run = await prepareMutants(platform);
     const runner = new MutantRunner({ ...run, onProgress() {} });
-    for (const mutant of run.mutants) {
-      if (mutant.platform !== platform || mutant.equivalent !== undefined) continue;
-      const { verdict, by, finding, seconds } = await runner.run(mutant);
-      console.log(`${mutant.name}: ${verdict} by ${by} in ${seconds.toFixed(1)} s: ${finding}`);
-      if (verdict !== "killed") survivors.push(mutant.name);
-    }
+    const wanted = run.mutants.filter((mutant) =>
+      mutant.platform === platform && mutant.equivalent === undefined
+    );
+    await runner.runAll(wanted, {
+      jobs: navigator.hardwareConcurrency,
+      onResult({ mutant: { name }, verdict, by, finding, seconds }) {
+        console.log(`${name}: ${verdict} by ${by} in ${seconds.toFixed(1)} s: ${finding}`);
+        if (verdict !== "killed") survivors.push(name);
+      },
+    });
   }
   return survivors;
 }

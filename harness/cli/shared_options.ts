@@ -50,6 +50,14 @@ export const MATRIX_OPTIONS = {
 /** Which architectures. */
 export const ARCH_OPTION = { arch: value("LIST", "platforms, separated by commas, or all") };
 
+/** How many guests. */
+export const JOBS_OPTION = {
+  jobs: value(
+    wholeNumber(1, 64),
+    "how many guests run side by side; as many as there are processors by default",
+  ),
+};
+
 /** The kind of kernel. */
 export const FLAVOUR_OPTION = {
   flavour: value(

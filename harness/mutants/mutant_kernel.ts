@@ -42,6 +42,8 @@ export const UNCHANGED = "unchanged";
 
 /** The kernel parameter that makes a mutant live: `cr_mutant=0` is the code as it is, 1 the first mutant. */
 export const MUTANT_PARAMETER = "cr_mutant";
+/** The same in a guest that has booted. */
+export const MUTANT_PARAMETER_FILE = `/sys/module/kernel/parameters/${MUTANT_PARAMETER}`;
 
 /** Whether a mutant is one of restart(2): targets must be restarted to meet it. */
 export function isOfRestart({ edits }: Pick<Mutant, "edits">): boolean {
@@ -115,7 +117,7 @@ function dispatcher(
     "#include <linux/moduleparam.h>",
     "#include <linux/syscalls.h>",
     `static unsigned int ${MUTANT_PARAMETER};`,
-    `core_param(${MUTANT_PARAMETER}, ${MUTANT_PARAMETER}, uint, 0444);`,
+    `core_param(${MUTANT_PARAMETER}, ${MUTANT_PARAMETER}, uint, 0644);`,
     ...parameters.flatMap(([, variable = "", parameter = ""]) => [variable, parameter]),
     ...entries("checkpoint", names),
     ...entries("restart", restarting),

@@ -2,16 +2,18 @@
 
 import { type Finding, findingText } from "../../lib/image/finding.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { ExpectedError, throwIfInterrupted } from "../../vm/host/errors.ts";
+import { ExpectedError, InterruptedError, throwIfInterrupted } from "../../vm/host/errors.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { editFiles, type OverlayFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
 import { newFaultTally, sweepFaults } from "../faults/sweep_faults.ts";
+import { GuestSlots } from "../run/guest_slots.ts";
+import { Order } from "../run/in_order.ts";
 import { parsePlatforms } from "../run/platform.ts";
 import { runPlatform } from "../run/run_platform.ts";
 import type { ScenarioResult } from "../run/scenario_result.ts";
 import type { Mutant } from "./mutant.ts";
-import { isOfRestart, MUTANT_PARAMETER, mutantKernelFiles, UNCHANGED } from "./mutant_kernel.ts";
+import { isOfRestart, MUTANT_PARAMETER_FILE, mutantKernelFiles, UNCHANGED } from "./mutant_kernel.ts";
 
 /** How often a scenario is run before a mutant is said to get past it: when a task is switched away from is chance. */
 const ATTEMPTS = 3;
@@ -56,9 +58,19 @@ export function mutantsFor(platform: string, mutants: readonly Mutant[]): Mutant
   return mutants.filter(({ platform, survives }) => survives === undefined && kernelOf(platform) === wanted);
 }
 
-/** The same guest with a mutant live in its kernel. */
-export function withMutant(prepared: PreparedGuest, number: number): PreparedGuest {
-  return { ...prepared, startGuest: () => prepared.startGuest([`${MUTANT_PARAMETER}=${number}`]) };
+/** The same guest with a mutant live in its kernel; without a boot where that can be. */
+function withMutant(prepared: PreparedGuest, number: number): PreparedGuest {
+  const startGuest = async () => {
+    const guest = await (prepared.snapshots?.start() ?? prepared.startGuest());
+    try {
+      await guest.agent.writeFile(MUTANT_PARAMETER_FILE, `${number}`);
+      return guest;
+    } catch (error) {
+      await guest[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  return { ...prepared, startGuest };
 }
 
 /** Runs scenarios on mutants, each in a guest of its own, until one fails. */
@@ -71,6 +83,36 @@ export class MutantRunner {
 
   constructor(run: MutantRun) {
     this.#run = run;
+  }
+
+  /** Runs so many mutants side by side; results come in the order of the mutants. An error ends all. */
+  async runAll(
+    mutants: readonly Mutant[],
+    { jobs, onResult }: { readonly jobs: number; readonly onResult: (result: MutantResult) => void },
+  ): Promise<void> {
+    const { prepared: { snapshots, signal } } = this.#run;
+    await using _ = snapshots;
+    const [slots, order] = [new GuestSlots(jobs), new Order()];
+    let hasFailed = false;
+    const runs = mutants.map((mutant) => {
+      const turn = order.turn();
+      return slots.with(async () => {
+        if (hasFailed) return;
+        try {
+          throwIfInterrupted(signal);
+          const result = await this.run(mutant);
+          turn.do(() => onResult(result));
+          turn.end();
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
+      });
+    });
+    const ends = await Promise.allSettled(runs);
+    order.endAll();
+    const errors = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
+    if (errors.length > 0) throw errors.find((error) => !(error instanceof InterruptedError)) ?? errors[0];
   }
 
   /**

@@ -1,44 +1,124 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { ExpectedError } from "../../vm/host/errors.ts";
-import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
-import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
-import { PLATFORMS } from "../run/platform.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
+import { ExpectedError, InterruptedError } from "../../vm/host/errors.ts";
+import { GuestLostError } from "../../vm/qemu/guest_lost_error.ts";
+import type { Guest } from "../run/guest/guest.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { fakeAgent, fakePrepared } from "../run/testing/fake_guest.ts";
 import type { Mutant } from "./mutant.ts";
-import { MutantRunner } from "./run_mutants.ts";
+import { type MutantResult, MutantRunner } from "./run_mutants.ts";
 
-const MUTANT: Mutant = {
-  name: "one",
-  about: "A guest hangs.",
-  platform: "x86_64",
-  scenario: "minimal",
-  finding: "lost at guest",
-  edits: [],
-};
+const CATALOGUE = [{ name: "minimal", about: "", needs: {} } as unknown as Scenario];
+
+function mutantOf(name: string): Mutant {
+  return {
+    ...{ name, about: "A guest hangs.", platform: "x86_64", scenario: "minimal", edits: [] },
+    finding: "lost at guest",
+  };
+}
+
+const MUTANTS = ["one", "two", "three"].map(mutantOf);
+
+function lostGuest(awaited: string): GuestLostError {
+  const told = { reason: "timeout", awaited, consoleTail: "", consoleText: "", argv: [] };
+  return new GuestLostError(told as unknown as ConstructorParameters<typeof GuestLostError>[0]);
+}
+
+function runnerOf(prepared: PreparedGuest): MutantRunner {
+  return new MutantRunner({ prepared, mutants: MUTANTS, catalogue: CATALOGUE, onProgress() {} });
+}
+
+/** What guests were told, and how many of them ended. */
+class ToldGuests {
+  readonly told: string[] = [];
+  ended = 0;
+  readonly #answer: (content: string) => Promise<void>;
+
+  constructor(answer: (content: string) => Promise<void> = () => Promise.resolve()) {
+    this.#answer = answer;
+  }
+
+  start(): Promise<Guest> {
+    const writeFile = async (path: string, content: Uint8Array | string): Promise<void> => {
+      this.told.push(`${path}=${content}`);
+      await this.#answer(`${content}`);
+    };
+    const guest: Partial<Guest> = {
+      agent: fakeAgent({}, { writeFile }),
+      [Symbol.asyncDispose]: () => Promise.resolve(void this.ended++),
+    };
+    return Promise.resolve(guest as Guest);
+  }
+}
 
 Deno.test("a guest that does not boot kills no mutant, not even one that is to hang", async () => {
-  const appended: (readonly string[] | undefined)[] = [];
-  const prepared = {
-    platform: PLATFORMS[0],
-    skipReason: () => undefined,
-    startGuest: (append?: readonly string[]) => {
-      appended.push(append);
-      const told = {
-        reason: "timeout",
-        awaited: "the agent's hello",
-        consoleTail: "",
-        consoleText: "",
-        argv: [],
-      };
-      return Promise.reject(
-        new GuestLostError(told as unknown as ConstructorParameters<typeof GuestLostError>[0]),
-      );
-    },
-  } as unknown as PreparedGuest;
-  const catalogue = [{ name: "minimal", about: "", needs: {} } as unknown as Scenario];
-  const runner = new MutantRunner({ prepared, mutants: [MUTANT], catalogue, onProgress() {} });
-  await assertRejects(() => runner.run(MUTANT), ExpectedError, "boot: ");
-  assertEquals(new Set(appended.map(String)), new Set(["cr_mutant=1"]));
+  const runner = runnerOf(fakePrepared(() => Promise.reject(lostGuest("the agent's hello"))));
+  await assertRejects(() => runner.run(MUTANTS[0]!), ExpectedError, "boot: ");
+});
+
+Deno.test("a guest is told its mutant, and one that does not take it kills none and is ended", async () => {
+  const guests = new ToldGuests(() => Promise.reject(lostGuest("writefile")));
+  const runner = runnerOf(fakePrepared(() => guests.start()));
+  await assertRejects(() => runner.run(MUTANTS[1]!), ExpectedError, "boot: ");
+  assertEquals(new Set(guests.told), new Set(["/sys/module/kernel/parameters/cr_mutant=2"]));
+  assertEquals(guests.ended, guests.told.length);
+});
+
+/** Mutants that end when the test says so. */
+class HeldRunner extends MutantRunner {
+  readonly running: string[] = [];
+  readonly #ends = new Map<string, PromiseWithResolvers<MutantResult>>();
+
+  override run(mutant: Mutant): Promise<MutantResult> {
+    this.running.push(mutant.name);
+    const end = Promise.withResolvers<MutantResult>();
+    this.#ends.set(mutant.name, end);
+    return end.promise;
+  }
+
+  async end(mutant: Mutant, error?: Error): Promise<void> {
+    const end = this.#ends.get(mutant.name)!;
+    if (error) end.reject(error);
+    else end.resolve({ mutant, verdict: "killed", scenarios: 1, seconds: 1 });
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+function heldRunner(signal?: AbortSignal): HeldRunner {
+  const prepared = fakePrepared(() => Promise.reject(lostGuest("nothing")), signal);
+  return new HeldRunner({ prepared, mutants: MUTANTS, catalogue: CATALOGUE, onProgress() {} });
+}
+
+Deno.test("mutants run side by side, and results come in their order", async () => {
+  const runner = heldRunner();
+  const [one, two, three] = MUTANTS as [Mutant, Mutant, Mutant];
+  const results: string[] = [];
+  const done = runner.runAll(MUTANTS, { jobs: 2, onResult: ({ mutant }) => results.push(mutant.name) });
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(runner.running, ["one", "two"]);
+  await runner.end(two);
+  assertEquals([runner.running, results], [["one", "two", "three"], []]);
+  await runner.end(one);
+  await runner.end(three);
+  await done;
+  assertEquals(results, ["one", "two", "three"]);
+});
+
+Deno.test("an error in one mutant ends all, and so does an interrupt", async () => {
+  const [one, two] = MUTANTS as [Mutant, Mutant, Mutant];
+  const runner = heldRunner();
+  const results: string[] = [];
+  const done = runner.runAll(MUTANTS, { jobs: 2, onResult: ({ mutant }) => results.push(mutant.name) });
+  const refused = assertRejects(() => done, ExpectedError, "minimal fails");
+  await new Promise((resolve) => setTimeout(resolve));
+  await runner.end(one, new ExpectedError("minimal fails without any mutant"));
+  await runner.end(two);
+  await refused;
+  assertEquals([runner.running, results], [["one", "two"], ["two"]]);
+  const interrupted = heldRunner(AbortSignal.abort("interrupted by SIGINT"));
+  const all = interrupted.runAll(MUTANTS, { jobs: 2, onResult() {} });
+  await assertRejects(() => all, InterruptedError);
+  assertEquals(interrupted.running, []);
 });

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { runFuzz } from "../../harness/fuzz/run_fuzz.ts";
 import { readMutants } from "../../harness/mutants/mutant.ts";
-import { withMutant } from "../../harness/mutants/run_mutants.ts";
+import { MUTANT_PARAMETER } from "../../harness/mutants/mutant_kernel.ts";
 import { prepareMutants, survivorsOn } from "../run_mutants.ts";
 
 Deno.test("the scenarios kill every mutant for x86_64, i386 and compat", async () => {
@@ -23,7 +23,8 @@ for (const mutant of (await readMutants()).filter(({ fuzz }) => fuzz)) {
     const { prepared, mutants } = await prepareMutants("x86_64");
     const number = mutants.findIndex(({ name }) => name === mutant.name) + 1;
     const draw = { seed: FUZZ_SEED, count: FUZZ_PROGRAMS };
-    const { failure, programs } = await runFuzz(withMutant(prepared, number), draw);
+    const startGuest = () => prepared.startGuest([`${MUTANT_PARAMETER}=${number}`]);
+    const { failure, programs } = await runFuzz({ ...prepared, startGuest }, draw);
     const steps = failure?.scenario.steps?.filter(({ op }) => op !== "stop") ?? [];
     assert(failure, `one of ${FUZZ_PROGRAMS} programs of seed ${FUZZ_SEED} sees it`);
     assert(

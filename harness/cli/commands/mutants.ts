@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { makeDirectory } from "../../../vm/host/temp_directory.ts";
 import { writeJson } from "../../../vm/host/write_whole.ts";
 import { type Mutant, readMutants } from "../../mutants/mutant.ts";
@@ -21,7 +21,13 @@ import {
 } from "../../run/run_result.ts";
 import { writePage } from "../../report/html_report.ts";
 import { type Command, defineCommand, value, values } from "../options.ts";
-import { ACCELERATOR_OPTION, ARCH_OPTION, FLAVOUR_OPTION, SOURCE_OPTIONS } from "../shared_options.ts";
+import {
+  ACCELERATOR_OPTION,
+  ARCH_OPTION,
+  FLAVOUR_OPTION,
+  JOBS_OPTION,
+  SOURCE_OPTIONS,
+} from "../shared_options.ts";
 
 /** `mutants`: wrong versions of the kernel code, each of which a scenario must tell from the right one. */
 export const mutantsCommand: Command = defineCommand({
@@ -33,10 +39,11 @@ export const mutantsCommand: Command = defineCommand({
   ...FLAVOUR_OPTION,
   series: SOURCE_OPTIONS.series,
   ...ACCELERATOR_OPTION,
+  ...JOBS_OPTION,
   out: value("DIR", "where results.json and the page go; nowhere by default"),
 }, {
   about: "run the scenarios on wrong versions of the kernel code until one fails; by default all mutants",
-  async run({ filter, arch, flavour, series, accel, out }, { terminal, signal }) {
+  async run({ filter, arch, flavour, series, accel, jobs, out }, { terminal, signal }) {
     const [begin, started] = [performance.now(), new Date().toISOString()];
     const all = await readMutants();
     const chosen = filterByName(all, filter, "mutant");
@@ -59,12 +66,11 @@ export const mutantsCommand: Command = defineCommand({
       const onProgress = (text: string) =>
         terminal.status(`${platform.name}: ${text}`, `${platform.name}: running`);
       const runner = new MutantRunner({ prepared, mutants, catalogue, onProgress });
-      for (const mutant of wanted) {
-        throwIfInterrupted(signal);
-        const result = await runner.run(mutant);
+      const onResult = (result: MutantResult) => {
         results.push(result);
-        printResult(terminal, mutant, result);
-      }
+        printResult(terminal, result);
+      };
+      await runner.runAll(wanted, { jobs: jobs ?? navigator.hardwareConcurrency, onResult });
     }
     const survivors = chosen.filter(({ survives, platform }) =>
       survives !== undefined && platforms.some(({ name }) => name === platform)
@@ -93,8 +99,8 @@ export const mutantsCommand: Command = defineCommand({
   },
 });
 
-function printResult(terminal: Terminal, mutant: Mutant, result: MutantResult): void {
-  const { verdict, by, finding, scenarios, seconds } = result;
+function printResult(terminal: Terminal, result: MutantResult): void {
+  const { mutant, verdict, by, finding, scenarios, seconds } = result;
   const word = verdict === "killed" || verdict === "equivalent" ? verdict : verdict.toUpperCase();
   const how = by === undefined ? `${scenarios} scenarios pass` : `${by}: ${finding?.split("\n", 1)[0]}`;
   terminal.clearStatus();
