@@ -4,6 +4,7 @@ import type { Dialect } from "../../lib/abi/series.ts";
 import { imageTime, sameImageFindings, truncatedImageFindings } from "../../lib/compare/truncated_image.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import type { CallPlan } from "../../lib/model/predict_call.ts";
+import type { PlacedCall } from "../run/case/place_call.ts";
 import type { CheckpointResult } from "../../vm/agent/agent_types.ts";
 import type { MadeCall } from "../run/case/make_call.ts";
 import { callFinding, checkNothingWritten, checkReply } from "./check_reply.ts";
@@ -16,7 +17,7 @@ const MAX_FINDINGS = 5;
  * is none of after it when the target was no longer there.
  */
 export function checkCall(
-  plan: CallPlan,
+  plan: PlacedCall,
   made: MadeCall,
   { before, after, dialect }: { before: Uint8Array; after: Uint8Array | undefined; dialect: Dialect },
 ): Finding[] {
@@ -41,6 +42,13 @@ export function checkCall(
     );
     findings.push(
       ...images.flatMap((image) => truncatedImageFindings(image, reference, certain)).slice(0, MAX_FINDINGS),
+    );
+  }
+  const { endsBefore = Infinity } = plan;
+  if (made.image.length > endsBefore) {
+    const message = `the call must end where it can notice: ${plan.outcome.why}`;
+    findings.push(
+      callFinding("E_LATE", message, `${endsBefore} bytes at most`, `${made.image.length} bytes`),
     );
   }
   for (const [index, other] of made.others.entries()) {

@@ -23,6 +23,7 @@ interface Given {
   others?: readonly CheckpointResult[];
   othersSee?: CallPlan["othersSee"];
   after?: Uint8Array;
+  endsBefore?: number;
 }
 
 const REPLY = checkpointReply({
@@ -49,8 +50,10 @@ function ids(given: Given): string[] {
       times: given.times ?? 1,
       signals: "ignored",
       alarm: 0,
+      signalBehind: "",
     },
     output: { kind: "pipe" },
+    signalVma: undefined,
     whileBlocked: given.target === "continued"
       ? [{ at: 5000, record: undefined, do: "cont", address: 0n, length: 0, path: "", newPath: "" }]
       : [],
@@ -67,7 +70,8 @@ function ids(given: Given): string[] {
     event: undefined,
     findings: [],
   };
-  return checkCall(plan, made, { before: IMAGE, after: given.after, dialect: "port" }).map(({ id }) => id);
+  const placed = { ...plan, endsBefore: given.endsBefore };
+  return checkCall(placed, made, { before: IMAGE, after: given.after, dialect: "port" }).map(({ id }) => id);
 }
 
 function changed(at: number): Uint8Array {
@@ -121,6 +125,8 @@ Deno.test("checkCall() wants a truncated image to be the beginning of a whole on
     assertEquals(truncated(IMAGE.subarray(0, length)), []);
   }
   assertEquals(truncated(IMAGE), ["E_NOT_TRUNCATED"]);
+  assertEquals(truncated(IMAGE.subarray(0, 5000), { endsBefore: 5000 }), []);
+  assertEquals(truncated(IMAGE.subarray(0, 5000), { endsBefore: 4999 }), ["E_LATE"]);
   assertEquals(truncated(changed(4000).subarray(0, 5000)), ["E_OTHER_IMAGE"]);
   // A call that was restarted begins once more.
   const twice = new Uint8Array([...IMAGE.subarray(0, 3000), ...IMAGE.subarray(0, 5000)]);

@@ -121,6 +121,10 @@ const SEALS = ["F_SEAL_GROW", "F_SEAL_WRITE"] as const;
 
 const BYTES = integer(0, 2 ** 40);
 
+function is<const Word extends string>(word: Word): v.LiteralSchema<Word, string> {
+  return v.literal(word, word);
+}
+
 const CALL = object({
   uid: optional(ID, "User id of the caller; its only one, unless `euid` says otherwise."),
   euid: optional(ID, "Effective user id of the caller, as a program has that changes it for a while."),
@@ -137,6 +141,11 @@ const CALL = object({
     "Microseconds from one SIGALRM for the caller to the next. It has a handler, which restarts system calls; " +
       "the first of these signals must come before the end of the image.",
   ),
+  signalBehind: optional(
+    either("HEAD or the name of an area", is("HEAD"), NAME),
+    "One SIGUSR1, with such a handler, when the caller has written the record HEAD, or that of an area to a pipe. " +
+      "The image must end before the next record, or that of the next area.",
+  ),
 });
 
 const SIZE = {
@@ -150,10 +159,6 @@ const FILE = {
   initialSize: optional(integer(0, 2 ** 24), "Bytes in the file before the call."),
   rlimitFsize: optional(BYTES, "RLIMIT_FSIZE of the caller."),
 };
-
-function is<const Word extends string>(word: Word): v.LiteralSchema<Word, string> {
-  return v.literal(word, word);
-}
 
 const PIPE_FLAGS: v.GenericSchema<readonly OpenFlag[]> = wordSet(["O_NONBLOCK", "O_DIRECT"]);
 

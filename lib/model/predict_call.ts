@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { RAM_DISK_SIZE } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG, RAM_DISK_SIZE } from "../abi/arch.ts";
 import {
   applyAction,
   bytesBefore,
@@ -38,6 +38,8 @@ export interface CallOutcome {
 export interface CallPlan {
   readonly caller: Required<CallSpec>;
   readonly output: OutputSpec;
+  /** Where the area begins behind whose record a signal comes. */
+  readonly signalVma: bigint | undefined;
   /** What happens while it waits for its reader. */
   readonly whileBlocked: readonly PlannedAction[];
   /** Which state of the target further checkpoints show that are made meanwhile. */
@@ -55,7 +57,17 @@ const SMALL_PIPE = 4096;
 const MAX_DISK_IMAGE = 16 * 1024 * 1024;
 /** What is not said is root's plain call. */
 const PLAIN: Required<CallSpec> = {
-  ...{ uid: 0, euid: 0, gid: 0, flags: 0, pid: "target", times: 1, signals: "ignored", alarm: 0 },
+  ...{
+    uid: 0,
+    euid: 0,
+    gid: 0,
+    flags: 0,
+    pid: "target",
+    times: 1,
+    signals: "ignored",
+    alarm: 0,
+    signalBehind: "",
+  },
 };
 
 type CalledStop = CallFields & TracerSpec & { readonly expect?: string };
@@ -84,6 +96,7 @@ export function predictCall(
   if (early && whileBlocked.length > 0) {
     throw new SyntaxError("nothing can happen while a call is refused at once");
   }
+  const signalVma = startOfSignal(state, { caller, output, whileBlocked });
   const fate = fateOf(whileBlocked);
   const isTraced = work.stoppedBy === "seize" || work.stoppedBy === "attach";
   if (whileBlocked.some((action) => action.do === "clear_tls") && !isTraced) {
@@ -103,7 +116,21 @@ export function predictCall(
   const isStopped = !work.busy && (fate === "same" || fate === "changed");
   const target = work.busy ? "busy" : isReported ? "changed" : fate;
   const after = isStopped ? stopPrediction(state, {}, work) : undefined;
-  return { caller, output, whileBlocked, othersSee: othersSee(whileBlocked), outcome, target, after };
+  return {
+    ...{ caller, output, signalVma, whileBlocked },
+    ...{ othersSee: othersSee(whileBlocked), outcome, target, after },
+  };
+}
+
+function startOfSignal(
+  state: ModelState,
+  { caller: { signalBehind }, output, whileBlocked }: Pick<CallPlan, "caller" | "output" | "whileBlocked">,
+): bigint | undefined {
+  if (signalBehind === "") return undefined;
+  if (output.kind !== "pipe" || whileBlocked.length > 0) {
+    throw new SyntaxError(`"signalBehind" needs a pipe that is read all the time`);
+  }
+  return signalBehind === "HEAD" ? undefined : BigInt(state.range(signalBehind).start) * PAGE_SIZE_BIG;
 }
 
 /**
@@ -222,6 +249,7 @@ function endOfWriting(caller: Required<CallSpec>, output: OutputSpec): EarlyEnd 
   const { kind, readerClosesAfter, rlimitFsize, position = 0, seals = [], fsSize, path, flags = [] } = output;
   const fatal = caller.signals === "fatal";
   const start = flags.includes("O_APPEND") ? output.initialSize ?? 0 : position;
+  if (caller.signalBehind !== "") return { name: "EINTR", at: 1, why: "a signal for the caller" };
   if (caller.alarm > 0) return { name: "EINTR", at: 1, why: "signals for the caller" };
   if (readerClosesAfter !== undefined) {
     // A socket whose peer had bytes left to read says ECONNRESET first. In the midst of pages that is the end of a

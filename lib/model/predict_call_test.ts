@@ -273,3 +273,17 @@ Deno.test("a process without its first thread shares memory all the same", () =>
   );
   assertEquals(predicted({ call: {} }, { steps: [...AREA, { op: "thread_call" }] }), "ok");
 });
+
+Deno.test("a signal behind a record ends the call, and needs a pipe that is read all the time", () => {
+  const { outcome, signalVma } = plan({ call: { signalBehind: "a" }, expect: "EINTR" });
+  assertEquals([outcome.written, signalVma !== undefined], ["part", true]);
+  assertEquals(plan({ call: { signalBehind: "HEAD" }, expect: "EINTR" }).signalVma, undefined);
+  const file = { kind: "file", path: "/work/image" } as const;
+  for (const more of [{ to: file }, { whileBlocked: [{ at: 0, do: "nothing" }] }] as const) {
+    const error = assertThrows(
+      () => plan({ call: { signalBehind: "HEAD" }, expect: "EINTR", ...more }),
+      ScenarioError,
+    );
+    assertEquals(error.message.includes("needs a pipe that is read all the time"), true, error.message);
+  }
+});

@@ -35,6 +35,7 @@ const NEEDS = object({
 /** What happens to the target of a race. */
 const RACE_KINDS = [
   ...["stopped", "continued", "killed", "traced", "inspected", "pagedout", "migrated", "shared"] as const,
+  ...["swapping", "locked", "executing"] as const,
 ] as const;
 
 const PROGRAM = object({
@@ -76,7 +77,9 @@ const RACE = object({
     "What another process does to the target while the calls are made, again and again: continues, kills, traces it, " +
       `looks at its registers as its tracer, pages its memory out, moves a huge page to another node. "stopped": ` +
       "nothing; it is continued before each call, which comes as soon as its parent is told of its stop. " +
-      `"shared": another caller has the same open file.`,
+      `"shared": another caller has the same open file. "swapping", "locked", "executing": the caller is killed ` +
+      "while it waits for a page from a slow device, for the mmap lock, for an execve(2) of another target that " +
+      "waits for that lock: EINTR when it ends at once.",
     oneOf(RACE_KINDS),
   ),
   executes: optional(

@@ -109,6 +109,8 @@ export interface CheckpointOptions {
   rlimitFsize?: number | undefined;
   /** A signal for which the caller has a handler, with SA_RESTART. */
   handledSignal?: number | undefined;
+  /** It comes as soon as so many bytes have been read, before the caller runs on; 0: with its first write. */
+  signalAt?: number | undefined;
   /** A descriptor of the agent's: the caller is left work by its io_uring each time that it can be read. */
   workFd?: number | undefined;
   /**

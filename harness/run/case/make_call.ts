@@ -2,12 +2,12 @@
 
 import { SIGNALS } from "../../../lib/abi/signals.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
-import type { CallPlan } from "../../../lib/model/predict_call.ts";
 import type { CheckpointResult, PausedCall, TargetEvent } from "../../../vm/agent/agent_types.ts";
 import { type FileEnd, openOutput, type OutputOptions, wordBytes } from "./call_output.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { MANY_CALLS, watchForLeaks } from "../../check/leaks/leak_counters.ts";
+import type { PlacedCall } from "./place_call.ts";
 import { awaitConditions } from "./prepare_target.ts";
 import { callFinding } from "../../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -47,7 +47,7 @@ const LONGEST_WAIT_MS = 2000;
  */
 export async function makeCall(
   agent: GuestAgent,
-  plan: CallPlan,
+  plan: PlacedCall,
   options: MakeCallOptions,
 ): Promise<MadeCall> {
   const { pid } = options;
@@ -63,7 +63,7 @@ export async function makeCall(
 
 async function openAndCall(
   agent: GuestAgent,
-  plan: CallPlan,
+  plan: PlacedCall,
   options: MakeCallOptions,
 ): Promise<MadeCall> {
   const named = await resolvePid(agent, plan.caller.pid, options);
@@ -72,7 +72,11 @@ async function openAndCall(
   return { ...made, file: await output.finish() };
 }
 
-async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCallOptions): Promise<MadeCall> {
+async function callInRounds(
+  agent: GuestAgent,
+  plan: PlacedCall,
+  options: MakeCallOptions,
+): Promise<MadeCall> {
   // The first time much is made that stays.
   await openAndCall(agent, plan, options);
   const { times } = plan.caller;
@@ -82,7 +86,7 @@ async function callInRounds(agent: GuestAgent, plan: CallPlan, options: MakeCall
 
 async function runCall(
   agent: GuestAgent,
-  plan: CallPlan,
+  plan: PlacedCall,
   options: MakeCallOptions & { readonly output: OutputOptions; readonly named: number },
 ): Promise<Omit<MadeCall, "file">> {
   const { output: { readerClosesAfter = 0, ...output }, whileBlocked } = plan;
@@ -94,15 +98,19 @@ async function runCall(
   let event: TargetEvent | undefined;
   const others: CheckpointResult[] = [];
   const findings: Finding[] = [];
-  const handled = whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal;
+  const { signalBehind: _, ...caller } = plan.caller;
+  const handled = plan.signalAt === undefined
+    ? whileBlocked.find((action) => action.do === "signal" && action.handled === true)?.signal
+    : "SIGUSR1";
   const hasWork = whileBlocked.some((action) => action.do === "work");
   const workFd = hasWork ? (await agent.call("eventfd2", 0, 0)).result : undefined;
   let reply = await agent.checkpoint({
-    ...plan.caller,
+    ...caller,
     ...options.output,
     ...{ workFd, nr: options.checkpointNr, pid: options.named, pauseAt: pauses[0] },
-    // The handler is installed; the signal itself comes from the action.
+    // The handler is installed; the signal itself comes from the action, or at that place.
     handledSignal: handled && SIGNALS[handled],
+    signalAt: plan.signalAt,
   });
   const parts = [reply.image ?? new Uint8Array(0)];
   for (const [index, at] of pauses.entries()) {

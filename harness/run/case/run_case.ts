@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
-import { readNodes } from "../../../lib/image/image.ts";
 import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
 import type { TargetEvent } from "../../../vm/agent/agent_types.ts";
@@ -30,6 +29,7 @@ import type { StopPrediction } from "../../../lib/model/predict_stop.ts";
 import { SCRATCH_BYTES } from "../../../vm/agent/target_program.ts";
 import { checkCall } from "../../check/check_call.ts";
 import { makeCall } from "./make_call.ts";
+import { placeCall } from "./place_call.ts";
 import { describedRestart } from "./described_restart.ts";
 import { restartStop, type RestartStopOptions, whyNotRestarted } from "./restart_stop.ts";
 
@@ -328,7 +328,8 @@ async function callStop(
 ): Promise<{ stops: StopOutcome[]; event: TargetEvent | undefined }> {
   const { pid, kernel: { checkpointNr, dialect }, resultOf } = options;
   const numberOf = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
-  const made = await makeCall(agent, placeActions(plan, plain?.image), {
+  const placed = placeCall(plan, plain?.image);
+  const made = await makeCall(agent, placed, {
     pid,
     checkpointNr,
     thread: numberOf(resultOf("thread")),
@@ -343,23 +344,9 @@ async function callStop(
     ...coverageOfCall(plan, made.image, plain),
     label: plain ? `${stop.label}, call` : stop.label,
     image: made.image,
-    findings: checkCall(plan, made, { before, after: after?.image, dialect }),
+    findings: checkCall(placed, made, { before, after: after?.image, dialect }),
   };
   return { stops: after ? [call, after] : [call], event: made.event };
-}
-
-/** Gives what happens at a record the place where that begins in the image of the plain call. */
-function placeActions(plan: CallPlan, image: Uint8Array = new Uint8Array(0)): CallPlan {
-  const { nodes } = readNodes(image);
-  const placeOf = (name: string) =>
-    nodes.find((node) => node.kind === "record" && node.name === name)?.offset;
-  return {
-    ...plan,
-    whileBlocked: plan.whileBlocked.map((action) => ({
-      ...action,
-      at: (action.record === undefined ? undefined : placeOf(action.record)) ?? action.at,
-    })),
-  };
 }
 
 /**

@@ -78,7 +78,7 @@ function isGood(stops: readonly StopOutcome[]): boolean {
 }
 
 function isAboutMemory(meanwhile: RaceScenario["meanwhile"]): boolean {
-  return meanwhile === "pagedout" || meanwhile === "migrated";
+  return ["pagedout", "migrated", "swapping", "locked"].includes(meanwhile);
 }
 
 async function startTarget(agent: GuestAgent, { executes, meanwhile }: RaceScenario): Promise<number> {

@@ -42,6 +42,8 @@
 	DO(fail_nth, 0) \
 	/* The caller has a handler for this signal; 0: for none. */ \
 	DO(handled_signal, 0) \
+	/* That signal comes as soon as so many bytes have been read; 0: with the first write. */ \
+	DO(signal_at, NEVER) \
 	/* Its io_uring polls this descriptor, and leaves work for it when there is something to read. */ \
 	DO(work_fd, NEVER) \
 	/* Whether SIGPIPE and SIGXFSZ are ignored. */ \
@@ -273,6 +275,13 @@ struct restarted {
 
 // Goes with a tracee to the end of a call of restart(2).
 long tracer_restart(struct restarted *restarted, long nr);
+
+// race.c: process_madvise(2).
+void race_page_out(int pid, u64 start, u64 length);
+
+// starve.c: races in which the caller is killed while it waits.
+bool race_is_starved(const char *how);
+long race_starved(const struct command *command);
 
 // ckpt.c: `ckpt PID FILE`, in a shell of the guest.
 bool ckpt_is_meant(const unsigned long *stack);

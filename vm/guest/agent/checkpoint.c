@@ -8,6 +8,7 @@
 #include <asm/signal.h>
 #include <linux/io_uring.h>
 #include <linux/mman.h>
+#include <linux/sched.h>
 #include <linux/time.h>
 
 #define MAX_CALLS 8
@@ -41,6 +42,9 @@ struct call_outcome {
 // A call under way, from the command that made it to the one that tells its end.
 struct open_call {
 	u64 pause_at;
+	// Bytes after which the caller gets this signal, while it runs.
+	u64 signal_at;
+	int signal;
 	struct call_outcome *outcome;
 	int caller; // 0: none
 	int reader; // -1: nothing to read
@@ -121,10 +125,20 @@ static long poll_for_work(int fd)
 
 // Makes the call that a command describes, to a descriptor (-1: none), tells what came of it, and ends. Nothing is open
 // but the image, and there are no handlers but the one that was asked for.
-__attribute__((noreturn)) static void run_caller(const struct command *call, int fd, struct call_outcome *outcome)
+__attribute__((noreturn)) static void run_caller(const struct command *call, int fds[2], struct call_outcome *outcome)
 {
+	int reader = fds[0];
+	int fd = fds[1];
+
 	if (call->work_fd != NEVER)
 		outcome->result = poll_for_work((int)call->work_fd);
+	if (call->signal_at == 0) {
+		int self = (int)SYS(getpid);
+
+		SYS(fcntl, reader, F_SETOWN, self);
+		SYS(fcntl, reader, F_SETSIG, call->handled_signal);
+		SYS(fcntl, reader, F_SETFL, FASYNC);
+	}
 	if (fd >= 0 && fd != IMAGE_FD)
 		SYS(dup2, fd, IMAGE_FD);
 	sys_close_range(0, IMAGE_FD - 1);
@@ -184,6 +198,35 @@ static void wait_asleep(int caller)
 		SYS(sched_yield);
 }
 
+// Has this process run before all others of its processor, and those that it forks on the same one, or as usual again:
+// as soon as there is something to read it reads, while the writer, in the midst of the call, does not run.
+static void run_first(bool first)
+{
+	unsigned long processors = first ? 1 : ~0UL;
+	int priority = first;
+
+	SYS(sched_setaffinity, 0, sizeof(processors), &processors);
+	SYS(sched_setscheduler, 0, first ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_NORMAL, &priority);
+}
+
+// Reads up to where the caller is to have its signal, and sends it. To tell the host of what was read takes time, in
+// which the caller runs on: that comes later.
+static long read_to_signal(struct open_call *call)
+{
+	size_t length = 0;
+	long count = 1;
+
+	while (count > 0 && length < call->signal_at && length < BUFFER_BYTES) {
+		count = SYS(read, call->reader, channel_buffer + length, BUFFER_BYTES - length);
+		if (count > 0)
+			length += (size_t)count;
+	}
+	SYS(kill, call->caller, call->signal);
+	call->signal_at = NEVER;
+	run_first(false);
+	return (long)length;
+}
+
 static void close_reader(struct open_call *call)
 {
 	sys_close(call->reader);
@@ -200,7 +243,13 @@ static bool carry(struct open_call *call, struct hash *hash)
 			wait_asleep(call->caller);
 			return true;
 		}
-		long count = SYS(read, call->reader, channel_buffer, left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES);
+		long count;
+
+		if (call->signal_at != NEVER)
+			count = read_to_signal(call);
+		else
+			count = SYS(read, call->reader, channel_buffer,
+				    left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES);
 
 		if (count == -EINTR)
 			continue;
@@ -326,7 +375,7 @@ static struct open_call *free_call(void)
 		if (open_calls[i].caller != 0)
 			continue;
 		memset(&outcomes[i], 0, sizeof(outcomes[i]));
-		open_calls[i] = (struct open_call){ .outcome = &outcomes[i], .reader = -1 };
+		open_calls[i] = (struct open_call){ .signal_at = NEVER, .outcome = &outcomes[i], .reader = -1 };
 		return &open_calls[i];
 	}
 	return NULL;
@@ -340,16 +389,23 @@ long command_checkpoint(const struct command *command)
 
 	if (error < 0)
 		return error;
+	// With 0 the kernel sends it.
+	if (command->signal_at != NEVER && command->signal_at != 0) {
+		call->signal_at = command->signal_at;
+		run_first(true);
+	}
 	long caller = SYS(fork);
 
 	if (caller == 0)
-		run_caller(command, fds[1], call->outcome);
+		run_caller(command, fds, call->outcome);
 	// A descriptor without a reader remains the host's.
 	if (fds[1] >= 0 && (command->fd == PIPE_TO_HOST || fds[0] >= 0))
 		SYS(close, fds[1]);
 	call->pause_at = command->pause_at;
+	call->signal = (int)command->handled_signal;
 	call->reader = fds[0];
 	if (caller < 0) {
+		run_first(false);
 		close_reader(call);
 		return failed(caller, "fork");
 	}

@@ -16,15 +16,12 @@
 
 #define MAX_TURNS_SHIFT 14 // of 32 bits
 
-static void page_out(const struct command *command)
+void race_page_out(int pid, u64 start, u64 length)
 {
-	struct {
-		unsigned long start;
-		unsigned long length;
-	} range = { (unsigned long)command->offset, (unsigned long)command->length };
-	long fd = SYS(pidfd_open, command->pid, 0);
+	unsigned long range[] = { (unsigned long)start, (unsigned long)length };
+	long fd = SYS(pidfd_open, pid, 0);
 
-	SYS(process_madvise, fd, &range, 1, MADV_PAGEOUT, 0);
+	SYS(process_madvise, fd, range, 1, MADV_PAGEOUT, 0);
 	SYS(close, fd);
 }
 
@@ -82,7 +79,7 @@ __attribute__((noreturn)) static void disturb(const struct command *command, lon
 			migrate(command, chance >> 30 & 1);
 			break;
 		case 'p': // paged out
-			page_out(command);
+			race_page_out(pid, command->offset, command->length);
 			break;
 		default: // traced
 			if (tracer_visit(&visit, pid) >= 0)
@@ -123,6 +120,8 @@ static void send_image(struct hash *blob, int fd, s64 result)
 
 long command_race(const struct command *command)
 {
+	if (race_is_starved(command->how))
+		return race_starved(command);
 	int pid = (int)command->pid;
 	bool is_alone = text_equal(command->how, "stopped");
 	bool is_shared = text_equal(command->how, "shared");
