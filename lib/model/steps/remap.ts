@@ -238,7 +238,12 @@ export const REMAP_STEPS = [
     about: "madvise(2) MADV_DONTFORK of [vdso].",
     fields: {},
     apply(_step, context) {
-      context.builder.succeed("madvise", [findVdso(context), PAGE_SIZE_BIG, MADV_DONTFORK]);
+      const { builder } = context;
+      const args = [findVdso(context), addressOf(MAX_VDSO_PAGES), MADV_DONTFORK];
+      const nr = syscallNumber("madvise", builder.wordSize);
+      // A part of it cannot be had (special_mapping_split), and of what is not mapped the kernel tells in the end.
+      const orElse = BigInt(-errnoNumber("ENOMEM"));
+      builder.emitWithResult({ op: "syscall", nr, args }, "madvise of the vdso", 0n, { orElse });
     },
   }),
   defineStep({
