@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PRESENT, rawPagemap, SWAPPED } from "../../lib/compare/pagemap.ts";
 import { byteText, shownByteText } from "../../lib/printable.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import type { Blobs } from "../run/guest/guest.ts";
@@ -74,7 +75,7 @@ function firstDifference(before: readonly string[], after: readonly string[]): D
 }
 
 function swappedAddresses(blobs: Blobs): bigint[] {
-  return [...rawPages(blobs)].flatMap(([address, entry]) => (entry & SWAPPED) === 0n ? [] : [address]);
+  return [...pagesOf(blobs)].flatMap(([address, entry]) => (entry & SWAPPED) === 0n ? [] : [address]);
 }
 
 function smapsDifference(before: Blobs, after: Blobs): Difference | undefined {
@@ -148,8 +149,8 @@ function hasSwapped(line: string, swapped: readonly bigint[]): boolean {
 
 /** The first page that changed otherwise than by coming back from swap. */
 function pageDifference(before: Blobs, after: Blobs): Difference | undefined {
-  const was = rawPages(before);
-  const is = rawPages(after);
+  const was = pagesOf(before);
+  const is = pagesOf(after);
   for (const address of new Set([...was.keys(), ...is.keys()])) {
     const [entry, now] = [was.get(address), is.get(address)];
     const cameBack = ((entry ?? 0n) & SWAPPED) !== 0n && ((now ?? 0n) & PRESENT) !== 0n;
@@ -158,18 +159,8 @@ function pageDifference(before: Blobs, after: Blobs): Difference | undefined {
   return undefined;
 }
 
-const PRESENT = 1n << 63n;
-const SWAPPED = 1n << 62n;
-
-/** The agent's `pages` blob: address and raw pagemap entry. */
-function rawPages(blobs: Blobs): Map<bigint, bigint> {
-  const bytes = blobs.get("pages") ?? new Uint8Array(0);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const pages = new Map<bigint, bigint>();
-  for (let at = 0; at + 16 <= bytes.length; at += 16) {
-    pages.set(view.getBigUint64(at, true), view.getBigUint64(at + 8, true));
-  }
-  return pages;
+function pagesOf(blobs: Blobs): Map<bigint, bigint> {
+  return new Map(rawPagemap(blobs.get("pages") ?? new Uint8Array(0)));
 }
 
 function show(address: bigint, entry: bigint | undefined): string {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { PAGE_SIZE_BIG } from "../abi/arch.ts";
+import { dataView } from "../bytes.ts";
 
 /** A page that /proc/PID/pagemap shows as present or swapped (Documentation/admin-guide/mm/pagemap.rst). */
 export interface PagemapEntry {
@@ -20,8 +21,8 @@ export interface PagemapEntry {
   readonly isCut?: true;
 }
 
-const PRESENT = 1n << 63n;
-const SWAPPED = 1n << 62n;
+/** Bits of a raw entry: the page is in memory, or in swap. */
+export const [PRESENT, SWAPPED] = [1n << 63n, 1n << 62n] as const;
 const FILE = 1n << 61n;
 /**
  * A mark of userfaultfd where there is no page (PTE_MARKER_UFFD_WP, Linux 5.19): shown as if in swap, of a type that no
@@ -34,25 +35,31 @@ const FRAME = (1n << 55n) - 1n;
 const CUT_FRAME = 0xffff_ffffn;
 
 /**
- * Parses the agent's `pages` blob: pairs of u64 (virtual address, raw pagemap entry), little-endian.
+ * The agent's `pages` blob: pairs of u64 (virtual address, raw pagemap entry), little-endian.
  *
  * @throws {SyntaxError} when it is not a whole number of pairs
  */
-export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
+export function* rawPagemap(bytes: Uint8Array): Generator<[address: bigint, entry: bigint], void, void> {
   if (bytes.length % 16 !== 0) {
     throw new SyntaxError(`pagemap pairs must be 16 bytes each: found ${bytes.length} bytes`);
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const entries: PagemapEntry[] = [];
+  const view = dataView(bytes);
   for (let at = 0; at < bytes.length; at += 16) {
-    const raw = view.getBigUint64(at + 8, true);
+    yield [view.getBigUint64(at, true), view.getBigUint64(at + 8, true)];
+  }
+}
+
+/** Reads {@linkcode rawPagemap}, and throws as it does. */
+export function parsePagemap(bytes: Uint8Array): PagemapEntry[] {
+  const entries: PagemapEntry[] = [];
+  for (const [address, raw] of rawPagemap(bytes)) {
     const isMark = (raw & SWAPPED) !== 0n && (raw & WRITE_PROTECTED) !== 0n && MARKS.includes(raw & FRAME);
     const swapped = (raw & SWAPPED) !== 0n && !isMark;
     // The frame of a page that is neither is 0 where the entry is whole.
     const isCut = (raw & (PRESENT | SWAPPED)) === 0n && (raw & CUT_FRAME) !== 0n;
     const present = (raw & PRESENT) !== 0n || isCut;
     entries.push({
-      page: Number(view.getBigUint64(at, true) / PAGE_SIZE_BIG),
+      page: Number(address / PAGE_SIZE_BIG),
       present,
       swapped,
       file: (raw & FILE) !== 0n,

@@ -3,10 +3,10 @@
 import { stateDirectory } from "../../../vm/host/cache_directory.ts";
 import { join } from "@std/path";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
-import { EXIT_STATUS, UsageError } from "../../../vm/host/errors.ts";
+import { EXIT_STATUS } from "../../../vm/host/errors.ts";
 import { History } from "../../nightly/history/history.ts";
 import { readDurations, recordedDurations } from "../../nightly/plan/job_durations.ts";
-import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "../../nightly/plan/matrix.ts";
+import { DEFAULT_MATRIX, jobsAskedFor, readMatrix } from "../../nightly/plan/matrix.ts";
 import { arrayArguments, mergeArguments, submitNightly } from "../../nightly/slurm/submit_nightly.ts";
 import {
   type Command,
@@ -44,11 +44,8 @@ export const slurmCommand: Command = defineCommand({
       options;
     const { history = join(stateDirectory(), "history.sqlite"), only, filter } = options;
     const matrix = await readMatrix(options.matrix ?? DEFAULT_MATRIX);
-    const names = expandMatrix(matrix, filter).map(({ name }) => name);
     // Read here, so that a mistake is told now and not by each shard.
-    if (only.length > 0 && !names.some((name) => only.some((text) => name.includes(text)))) {
-      throw new UsageError(`no job fits --only ${only.join(", ")}: ${names.join(", ")}`);
-    }
+    const names = jobsAskedFor(matrix, { only, filter }).map(({ name }) => name);
     using past = await History.open(history);
     const run = {
       ...{ shards, history, directory, sbatch, shardSbatch, resume, cache, restarts },

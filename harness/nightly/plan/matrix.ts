@@ -222,6 +222,25 @@ export function expandMatrix({ path, file }: Matrix, filter: readonly string[] =
   return kept;
 }
 
+/**
+ * The jobs of a matrix whose names contain one of some texts; all when there are none.
+ *
+ * @throws {UsageError} as {@linkcode expandMatrix}, and when no job's name fits
+ */
+export function jobsAskedFor(
+  matrix: Matrix,
+  { only, filter }: { only: readonly string[]; filter: readonly string[] },
+): JobRequest[] {
+  const all = expandMatrix(matrix, filter);
+  const names = all.map(({ name }) => name);
+  // A whole name means that job alone, though others contain it.
+  const fits = (name: string): boolean =>
+    only.length === 0 || only.some((text) => names.includes(text) ? name === text : name.includes(text));
+  const asked = all.filter(({ name }) => fits(name));
+  if (asked.length > 0) return asked;
+  throw new UsageError(`no job fits --only ${only.join(", ")}: ${names.join(", ")}`);
+}
+
 function isExcluded({ suite, suiteName, on }: JobRequest, rule: v.InferOutput<typeof EXCLUDE>): boolean {
   return (rule.kernel ?? on?.kernel.name) === on?.kernel.name &&
     (rule.platform ?? on?.platform) === on?.platform &&

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { digestOf } from "../../../vm/host/digest.ts";
-import { UsageError } from "../../../vm/host/errors.ts";
 import type { History } from "../history/history.ts";
 import { recordedDurations, type Shard, shardJobs } from "./job_durations.ts";
 import { projectRevision } from "./harness_digest.ts";
 import { planJobs } from "./plan_jobs.ts";
 import { type NightlyPlan, PLAN_SCHEMA, type PlannedJob } from "../nightly_result.ts";
-import { DEFAULT_MATRIX, expandMatrix, readMatrix } from "./matrix.ts";
+import { DEFAULT_MATRIX, jobsAskedFor, readMatrix } from "./matrix.ts";
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
 import { faultScenarios } from "../../faults/sweep_faults.ts";
@@ -38,15 +37,7 @@ export async function planRun(
 ): Promise<{ plan: NightlyPlan; durations: ReadonlyMap<string, number> }> {
   const { only, filter, shard, history, shardDurations } = options;
   const matrix = await readMatrix(options.matrixPath);
-  const all = expandMatrix(matrix, filter);
-  const names = new Set(all.map(({ name }) => name));
-  // A whole name means that job alone, though others contain it.
-  const fits = (name: string): boolean =>
-    only.length === 0 || only.some((text) => names.has(text) ? name === text : name.includes(text));
-  const requests = all.filter(({ name }) => fits(name));
-  if (requests.length === 0) {
-    throw new UsageError(`no job fits --only ${only.join(", ")}: ${all.map(({ name }) => name).join(", ")}`);
-  }
+  const requests = jobsAskedFor(matrix, { only, filter });
   const { jobs, inputs } = await planJobs(requests, [
     ...options.matrixPath === DEFAULT_MATRIX ? [] : ["--matrix", options.matrixPath],
     ...filter.flatMap((text) => ["--filter", text]),
