@@ -59,3 +59,13 @@ export function someNames(names: readonly string[], shown: number): string {
   const more = names.length - shown;
   return names.slice(0, shown).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
+
+/** How many pages of targets the host saw, and how many the guest told of, in a line where there were any. */
+export function seenLines({ host, guest }: { readonly host: number; readonly guest: number }): string[] {
+  if (host + guest === 0) return [];
+  return [
+    `pages of targets: ${formatCount(host)} seen in the guest's memory, ${
+      formatCount(guest)
+    } by its word alone`,
+  ];
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
+import type { SeenPages } from "../check/look_from_host.ts";
 import { addCounts, type ByteCounts, type Source, SOURCES } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
 import { cacheDirectory } from "../../vm/host/cache_directory.ts";
@@ -10,7 +11,7 @@ import { ownCommand } from "../../vm/host/own_command.ts";
 import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson, writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { formatCount, formatSeconds } from "./quantity.ts";
+import { formatCount, formatSeconds, seenLines } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats, failureLines, notRestartedLines, resultLine, wasRun } from "./result_text.ts";
 import type { StopOutcome } from "./case/observe_checkpoint.ts";
@@ -77,6 +78,7 @@ export class RunReport {
   readonly #records: ScenarioRecord[] = [];
   readonly #kernels = new Map<string, { kernel: RunKernel; options: readonly string[] }>();
   readonly #begin = Date.now();
+  #seen: SeenPages = { host: 0, guest: 0 };
   readonly #bytes: ByteCounts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
   readonly #volatile = new Map<string, { bytes: number; reason: string }>();
   readonly #sources = new Map<Source, number>();
@@ -218,8 +220,9 @@ export class RunReport {
     this.#writes.push(written);
   }
 
-  #count({ counts, volatile, sources = new Map(), knownErrors = new Map() }: StopOutcome): void {
+  #count({ counts, volatile, seen, sources = new Map(), knownErrors = new Map() }: StopOutcome): void {
     addCounts(this.#bytes, counts);
+    if (seen) this.#seen = { host: this.#seen.host + seen.host, guest: this.#seen.guest + seen.guest };
     for (const [name, { bytes, reason }] of volatile) {
       this.#volatile.set(name, { bytes: bytes + (this.#volatile.get(name)?.bytes ?? 0), reason });
     }
@@ -288,6 +291,7 @@ export class RunReport {
         print(`  ${id} ${formatCount(count)} times: ${message}`);
       }
     }
+    for (const line of seenLines(this.#seen)) print(line);
     const boots = this.#bootTimes.toSorted((a, b) => a - b);
     const median = boots[boots.length >> 1];
     if (median !== undefined) {

@@ -20,6 +20,7 @@ function result(scenario: string, changes: Partial<ScenarioResult> = {}): Scenar
     counts: COUNTS,
     volatile: VOLATILE,
     pages: 3,
+    seen: { host: 1200, guest: 2 },
   };
   return {
     scenario,
@@ -92,6 +93,8 @@ Deno.test("notRestartedLines() counts targets that were not restarted by their r
   ]);
 });
 
+const SEEN = "pages of targets: 2,400 seen in the guest's memory, 4 by its word alone";
+
 Deno.test("RunReport prints a line for each scenario, the byte coverage, and the counts last", async () => {
   const skipped = result("other", { status: "skip", reason: "needs i386", outcome: undefined });
   await report([result("good"), FAILED, skipped, LOST], async (_, lines, close) => {
@@ -100,7 +103,9 @@ Deno.test("RunReport prints a line for each scenario, the byte coverage, and the
     const text = lines.join("\n");
     assert(/^ok {4}x86_64 +good +3 pages +3 B +1\.50 s$/m.test(text), text);
     assert(/^skip .* other .* needs i386$/m.test(text), text);
-    for (const part of ["predicted   12", "head.time: 4 (it passes)", "unexplained 0", "1 guests lost"]) {
+    for (
+      const part of ["predicted   12", "head.time: 4 (it passes)", "unexplained 0", "1 guests lost", SEEN]
+    ) {
       assertStringIncludes(text, part);
     }
   });

@@ -18,7 +18,7 @@ export const SOURCES = {
   stat: { kind: "observed", text: "/proc/PID/stat" },
   comm: { kind: "observed", text: "/proc/PID/comm" },
   auxv: { kind: "observed", text: "/proc/PID/auxv, with the lengths of cmdline and environ" },
-  memory: { kind: "observed", text: "/proc/PID/mem" },
+  memory: { kind: "observed", text: "the target's memory" },
   ptrace: { kind: "observed", text: "ptrace of the stopped target" },
   calls: { kind: "observed", text: "system calls that a tracer had the target make" },
   results: { kind: "observed", text: "what system calls returned to the target" },

@@ -378,7 +378,13 @@ Deno.test("compareImage() notices each other answer of the guest that reads othe
     MIXED,
     (raw) => raw.hashes = raw.hashes.map((lanes, i) => i === 0 ? lanes ^ 1n : lanes),
   );
-  assertFinding(hash, "E_PAGE_BYTES", /page\[/, "/proc/PID/mem");
+  assertFinding(hash, "E_PAGE_BYTES", /page\[/, "the target's memory");
+  const [page] = compareOptionsOf(MIXED).prediction!.pages.keys();
+  const seen = tamper(MIXED, (raw) => {
+    raw.hashedAddresses = BigUint64Array.of(...raw.hashedAddresses, BigInt(page!) * 4096n);
+    raw.hashes = BigUint64Array.of(...raw.hashes, 1n);
+  });
+  assertFinding(seen, "E_ORACLES_DISAGREE", `page 0x${(page! * 4096).toString(16)}`, "steps imply");
   const time = tamper(MIXED, (raw) => raw.t1 = raw.t0 - 1n);
   assertFinding(time, "E_FIELD", "head.time");
   const brk = tamper(MIXED, (raw) => raw.brk = raw.brk! + 1n);

@@ -102,13 +102,26 @@ export class PageComparison {
     const path = `${node.path}/page[${shownAddress(wanted.page)}]`;
     if (wanted.knownError) collector.note(wanted.knownError.id, wanted.knownError.message);
     if (!wanted.predicted) return this.#observedPage({ bytes, path, offset }, wanted);
+    const predicted = predictedBytes(wanted.predicted);
+    this.#checkMemory(wanted.page, predicted);
     collector.bytes({ path }, offset, bytes, {
-      ...{ bytes: predictedBytes(wanted.predicted), by: "steps", id: "E_PAGE_BYTES" },
+      ...{ bytes: predicted, by: "steps", id: "E_PAGE_BYTES" },
       what: `the page (${wanted.predicted.why})`,
     });
   }
 
-  /** A page that no step made: its digest is that of what /proc/PID/mem shows. */
+  /** What the steps imply is in the target's memory, where the host saw that. */
+  #checkMemory(page: number, predicted: Uint8Array): void {
+    const hash = this.#context.target.pageHashes.get(page);
+    if (hash === undefined) return;
+    const message = "the target's memory after the call is not what the steps imply";
+    const expected = `hash ${hex(blockHash(predicted), 16)}`;
+    this.#context.collector.agree(`page ${shownAddress(page)}`, message, {
+      ...{ expected, actual: `hash ${hex(hash, 16)}` },
+    });
+  }
+
+  /** A page that no step made: its digest is that of the target's memory. */
   #observedPage(
     { bytes, path, offset }: { bytes: Uint8Array; path: string; offset: number },
     wanted: ExpectedPage,
@@ -128,8 +141,8 @@ export class PageComparison {
     collector.coverage.claim(offset, PAGE_SIZE, "memory");
     if (isEqual) return;
     const [message, expected] = hash === undefined
-      ? ["/proc/PID/mem shows no such page", "a page"]
-      : ["the page differs from what /proc/PID/mem shows", `hash ${hex(hash, 16)}`];
+      ? ["the target's memory has no such page", "a page"]
+      : ["the page differs from the target's memory", `hash ${hex(hash, 16)}`];
     const shown = `hash ${hex(actual, 16)}, first bytes ${hexBytes(bytes.subarray(0, 16))}`;
     collector.report("E_PAGE_BYTES", { path, offset }, message, { expected, actual: shown });
   }

@@ -6,7 +6,7 @@ import { shownAddress } from "../model/state/page_set.ts";
 import type { ComparisonContext } from "./comparison_context.ts";
 import type { SmapsEntry } from "./proc_maps.ts";
 
-/** A page that the image must hold: by the model's content, or by the hash of what /proc/PID/mem shows. */
+/** A page that the image must hold: by the model's content, or by the hash of the target's memory. */
 export interface ExpectedPage {
   readonly page: number;
   readonly predicted: PredictedPage | undefined;

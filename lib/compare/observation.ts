@@ -40,7 +40,7 @@ export interface TargetObservation {
   readonly environ: Uint8Array | undefined;
   /** The pages that /proc/PID/pagemap shows as present or swapped. */
   readonly pagemap: readonly PagemapEntry[];
-  /** Block hashes of pages by page number. */
+  /** Block hashes of pages by page number: all that the host sees in the guest's memory, or the agent was asked for. */
   readonly pageHashes: ReadonlyMap<number, bigint>;
   /** ptrace's struct user_regs_struct of the agent's word size. */
   readonly gpr: Uint8Array;

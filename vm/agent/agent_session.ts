@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { ERRNO } from "../../lib/abi/errno.ts";
 import { blockHashHex } from "../../lib/abi/block_hash.ts";
+import type { PhysicalMemory } from "../../lib/x86/page_tables.ts";
 import { syscallNumber } from "../../lib/model/syscall_numbers.ts";
 import { type Fields, type FieldsOf, fieldsOf, type FieldSpec, readFields } from "./agent_protocol.ts";
 import {
@@ -27,6 +28,7 @@ import {
   type TargetEvent,
 } from "./agent_types.ts";
 import { GuestCalls, unless } from "./guest_calls.ts";
+import { HostLook } from "./host_look.ts";
 import { expectLikelySizes } from "./observed_sizes.ts";
 import {
   AgentError,
@@ -51,6 +53,8 @@ export interface SessionOptions {
   info?: GuestInfo | undefined;
   /** The most bytes of an answer. */
   maxBytes?: number;
+  /** Its memory, where the host can read it. */
+  memory?: PhysicalMemory | undefined;
   /** How many times longer all other deadlines are, for a guest whose kernel or whose line is slow. */
   slowdown?: number;
 }
@@ -90,6 +94,8 @@ export class AgentSession extends GuestCalls {
   readonly info: GuestInfo;
   /** The id of the last checkpoint that succeeded in this guest; 0: none. A target that makes its own sets it. */
   lastId = 0;
+  /** Sees its processes from outside, where the host can read its memory. */
+  readonly hostLook: HostLook | undefined;
   /** A directory that was emptied although somebody still held a file there. */
   held: string | undefined;
   readonly #wires: Wires;
@@ -103,6 +109,7 @@ export class AgentSession extends GuestCalls {
     this.info = info;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     this.#slowdown = options.slowdown ?? 1;
+    this.hostLook = options.memory && new HostLook(options.memory, info.machine);
   }
 
   /**

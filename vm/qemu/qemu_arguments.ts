@@ -60,6 +60,8 @@ export interface Replay {
   readonly directory: string;
 }
 
+/** MiB of a guest for which nothing else is said. */
+export const DEFAULT_MEMORY_MIB = 256;
 /** Name of the QEMU program that runs all our kernels. */
 export const QEMU_PROGRAM = "qemu-system-x86_64";
 /** The one that gdb takes a 32-bit kernel from. */
@@ -102,8 +104,8 @@ export function defaultCpu(accelerator: Accelerator): string {
  * @throws {RangeError} for a size that cannot be.
  */
 export function qemuArguments(options: QemuOptions): string[] {
-  const { accelerator, kernel, initrd, sockets, share, append = [], memoryMiB = 256, cpus = 1 } = options;
-  const { memoryFile } = options;
+  const { accelerator, kernel, initrd, sockets, share, append = [], cpus = 1 } = options;
+  const { memoryFile, memoryMiB = DEFAULT_MEMORY_MIB } = options;
   checkCount("memoryMiB", memoryMiB, 1024 * 1024);
   checkCount("cpus", cpus, 64);
   const isSerial = options.channel === "serial";

@@ -5,6 +5,7 @@ import { ConsoleLog } from "./console_log.ts";
 import { DeadlineError, withDeadline } from "../host/deadline.ts";
 import { requireTools } from "../host/find_tool.ts";
 import { GuestLostError, type GuestLostReason } from "./guest_lost_error.ts";
+import { GuestMemory } from "./guest_memory.ts";
 import { Qmp } from "./qmp.ts";
 import { sendState, type Snapshot } from "./snapshot.ts";
 import { QEMU_PROGRAM, qemuArguments, type QemuOptions } from "./qemu_arguments.ts";
@@ -35,6 +36,7 @@ interface OwnFiles {
   readonly share: string | undefined;
   /** Of the socket on which QEMU listens. */
   readonly gdb: string | undefined;
+  readonly memory: GuestMemory | undefined;
 }
 
 type Listeners = ReadonlyMap<keyof Connections, Deno.UnixListener>;
@@ -139,6 +141,11 @@ export class VirtualMachine implements AsyncDisposable {
     // What answers has made its sockets.
     await this.monitor.monitor("info status");
     return this.#conns.gdb = await Deno.connect({ transport: "unix", path: this.gdbSocket! });
+  }
+
+  /** Its memory, where the host can read it. */
+  get memory(): GuestMemory | undefined {
+    return this.#own.memory;
   }
 
   /** QEMU itself. */
@@ -260,13 +267,15 @@ export class VirtualMachine implements AsyncDisposable {
 export async function startVirtualMachine(options: VirtualMachineOptions): Promise<VirtualMachine> {
   const { program = QEMU_PROGRAM, startDeadlineMs = START_DEADLINE_MS } = options;
   await requireTools(["setpriv", program]);
+  const directory = await makeSocketDirectory("ckptest-vm-");
+  const pathOf = (name: string) => join(directory, name);
+  const { snapshot, snapshotFile = snapshot?.memoryFile } = options;
   const own: OwnFiles = {
     vmlinux: options.vmlinux,
     share: options.shares ? await makeTempDirectory("ckptest-share-") : undefined,
     gdb: options.takesGdb ? await makeSocketDirectory("ckptest-vm-") : undefined,
+    memory: snapshotFile === undefined ? GuestMemory.create(pathOf("memory"), options.memoryMiB) : undefined,
   };
-  const directory = await makeSocketDirectory("ckptest-vm-");
-  const pathOf = (name: string) => join(directory, name);
   const sockets = {
     ...{ control: pathOf("control"), data: pathOf("data"), console: pathOf("console") },
     monitor: pathOf("monitor"),
@@ -280,7 +289,7 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   let machine: VirtualMachine | undefined;
   try {
     const { share, gdb } = own;
-    const { snapshot, snapshotFile: path = snapshot?.memoryFile } = options;
+    const path = snapshotFile ?? (own.memory && pathOf("memory"));
     const incoming = pathOf("incoming");
     const memory = {
       ...path === undefined ? {} : { memoryFile: { path, isShared: !snapshot } },
@@ -291,6 +300,8 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
     if (snapshot) machine.console.append(snapshot.console);
     await machine.connect(listeners, startDeadlineMs);
     if (snapshot) await sendState(machine, incoming, snapshot);
+    // What answers has opened the file of its memory.
+    if (own.memory) await askMonitor(machine, startDeadlineMs);
     return machine;
   } catch (error) {
     if (machine) await machine.close();
@@ -303,7 +314,13 @@ export async function startVirtualMachine(options: VirtualMachineOptions): Promi
   }
 }
 
-async function removeFiles({ share, gdb }: OwnFiles): Promise<void> {
+async function askMonitor(machine: VirtualMachine, deadlineMs: number): Promise<void> {
+  const wait = { awaited: "QEMU to answer its monitor", deadlineMs };
+  await machine.waitFor(wait, machine.monitor.monitor("info status"));
+}
+
+async function removeFiles({ share, gdb, memory }: OwnFiles): Promise<void> {
+  memory?.[Symbol.dispose]();
   for (const path of [share, gdb]) if (path !== undefined) await Deno.remove(path, { recursive: true });
 }
 

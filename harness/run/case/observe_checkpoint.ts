@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
 import {
   type KernelObservation,
   parseObservation,
   type RawObservation,
   type TargetObservation,
 } from "../../../lib/compare/observation.ts";
-import { isAnonymousPage, parsePagemap } from "../../../lib/compare/pagemap.ts";
 import type { Dialect } from "../../../lib/abi/series.ts";
 import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
@@ -18,6 +16,7 @@ import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
 import type { CompareOptions } from "../../../lib/compare/comparison_context.ts";
 import { checkImage } from "../../check/check_image.ts";
+import { lookFromHost, type SeenPages } from "../../check/look_from_host.ts";
 import { checkReply, type ExpectedReply } from "../../check/check_reply.ts";
 
 /** A checkpoint and what other interfaces showed around it. */
@@ -27,8 +26,9 @@ export interface ObservedCheckpoint {
   readonly observation: TargetObservation;
   /** The answers that the observation was parsed from. */
   readonly raw: RawObservation;
-  /** What the checkpoint changed about its target. */
+  /** What the checkpoint changed about its target, and where host and guest see other pages. */
   readonly changes: readonly Finding[];
+  readonly seen: SeenPages;
 }
 
 interface ObserveOptions {
@@ -68,12 +68,8 @@ export async function observeCheckpoint(
   // A target's own call is over before anybody looks.
   const after = own ? before : await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const image = reply.image ?? new Uint8Array(0);
-  const hashedAddresses = BigUint64Array.from(
-    parsePagemap(before.get("pages") ?? new Uint8Array(0))
-      .filter((entry) => isAnonymousPage(entry, options.zeroFrame) && options.hashPage(entry.page))
-      .map((entry) => BigInt(entry.page) * PAGE_SIZE_BIG),
-  );
-  const hashes = await agent.pageHash(pid, [...hashedAddresses]);
+  const { zeroFrame, hashPage } = options;
+  const looked = await lookFromHost(agent, { pid, observed: after, zeroFrame, hashPage });
   // Whatever the target does by itself comes last: the kernel writes to the rseq area of one that ran elsewhere.
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
   // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
@@ -82,14 +78,15 @@ export async function observeCheckpoint(
     pid,
     proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),
     registers,
-    hashedAddresses,
-    hashes,
+    hashedAddresses: BigUint64Array.from(looked.hashes.keys()),
+    hashes: BigUint64Array.from(looked.hashes.values()),
     brk: options.brk,
     t0: reply.secondsBefore,
     t1: reply.secondsAfter,
   };
   const observation = parseObservation(raw);
-  return { reply, image, observation, raw, changes: own ? [] : changesBetween(before, after) };
+  const changes = [...own ? [] : changesBetween(before, after), ...looked.findings];
+  return { reply, image, observation, raw, changes, seen: looked.seen };
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */
@@ -140,6 +137,8 @@ export interface StopOutcome
   readonly label: string;
   readonly image: Uint8Array;
   readonly notes?: readonly string[] | undefined;
+  /** Who saw the target's pages. */
+  readonly seen?: SeenPages | undefined;
   /** Why the target was not restarted from it, where it was to be. */
   readonly notRestarted?: string | undefined;
 }
@@ -179,5 +178,5 @@ export async function judgeCheckpoint(
     ...comparison.findings,
     ...more,
   ];
-  return { ...comparison, label, image, findings, notes };
+  return { ...comparison, label, image, findings, notes, seen: seen.seen };
 }

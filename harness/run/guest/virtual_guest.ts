@@ -79,7 +79,7 @@ export async function startVirtualGuest(
   try {
     const { info } = machineOptions;
     const session = await AgentSession.connect(await linkOf(machine, machineOptions), {
-      info,
+      ...{ info, memory: machine.memory },
       bootDeadlineMs,
       maxBytes: maxAnswerBytes(machineOptions.memoryMiB ?? SCENARIO_MEMORY_MIB),
       slowdown: patience * (channel === "serial" ? SERIAL_SLOWDOWN : 1),

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+
+import { PAGE_SIZE } from "../abi/arch.ts";
+
+/** Physical memory of a machine, from address 0 on. */
+export interface PhysicalMemory {
+  /** Bytes. */
+  readonly size: number;
+  /** Bytes from an address on, all of which lie in the memory. */
+  read(address: number, length: number): Uint8Array<ArrayBuffer>;
+  /** All of it in pieces of whole pages, those near an address first; each is overwritten by the next one. */
+  pieces(near: number): Iterable<{ readonly address: number; readonly words: Uint32Array }>;
+}
+
+/** How page tables are laid out (Intel SDM, volume 3, chapter 4). */
+export interface PagingMode {
+  readonly entryWords: 1 | 2;
+  /** From the last tables up to the root: the entries of a table, and the pages behind an entry. */
+  readonly levels: readonly { readonly entries: number; readonly span: number }[];
+}
+
+/** The modes that a kernel may use. */
+export const PAGING_MODES: Readonly<Record<"x86_64" | "i386", readonly PagingMode[]>> = {
+  // Four levels. Of five, a process has one table of the fourth below 2^48, which serves as its root.
+  x86_64: [pagingMode(2, [512, 512, 512, 512])],
+  // Two levels, or PAE, whose root has 32 bytes.
+  i386: [pagingMode(1, [1024, 1024]), pagingMode(2, [512, 512, 4])],
+};
+
+function pagingMode(entryWords: 1 | 2, counts: readonly number[]): PagingMode {
+  let span = 1;
+  const levels = counts.map((entries) => {
+    const level = { entries, span };
+    span *= entries;
+    return level;
+  });
+  return { entryWords, levels };
+}
+
+/** A page that page tables have an entry for. */
+export interface TablePage {
+  /** Page number. */
+  readonly page: number;
+  /** Where it is in memory; undefined where the entry says that it is elsewhere, as in swap. */
+  readonly frame: number | undefined;
+}
+
+const PRESENT = 1;
+const HUGE = 0x80;
+/** The highest level whose entries may be of huge pages, of 1 GiB. */
+const HUGE_LEVELS = 2;
+/** _PAGE_PROTNONE: the processor takes the page for absent, Linux for one without access. */
+const NO_ACCESS = 0x100;
+/** What an erratum may set in an empty entry (_PAGE_KNL_ERRATUM_MASK): accessed and dirty. */
+const ERRATUM = 0x60;
+/** In the upper word: bits 51 to 32 of an address. */
+const ADDRESS_HIGH = 0xfffff;
+const FRAMES_PER_HIGH = 2 ** 20;
+
+type Entry =
+  | { readonly kind: "none" | "elsewhere"; readonly frame?: undefined }
+  | { readonly kind: "table" | "pages"; readonly frame: number };
+
+const NONE: Entry = { kind: "none" };
+const ELSEWHERE: Entry = { kind: "elsewhere" };
+
+/** @param frames how many the memory has */
+function decodeEntry([low, high]: readonly [number, number], level: number, frames: number): Entry {
+  if ((low & ~ERRATUM) === 0 && high === 0) return NONE;
+  const isHuge = level > 0 && level <= HUGE_LEVELS && (low & HUGE) !== 0;
+  if (level > 0 && !isHuge && (low & PRESENT) === 0) return ELSEWHERE;
+  if (level === 0 && (low & (PRESENT | NO_ACCESS)) === 0) return ELSEWHERE;
+  let frame = (high & ADDRESS_HIGH) * FRAMES_PER_HIGH + (low >>> 12);
+  // Against L1TF Linux inverts the address in an entry that is not present (pgtable-invert.h), but not with two levels.
+  if ((low & PRESENT) === 0 && frame >= frames) {
+    frame = (~high & ADDRESS_HIGH) * FRAMES_PER_HIGH + (~low >>> 12);
+  }
+  return { kind: level === 0 || isHuge ? "pages" : "table", frame };
+}
+
+/** Page numbers, from the first to before the end. */
+export interface PageRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The pages of ranges that page tables have entries for, in the ranges' order.
+ *
+ * @param root address of the table of the highest level
+ * @returns undefined when there is no end to them, as in what has long been no page table
+ */
+export function walkPageTables(
+  memory: PhysicalMemory,
+  { mode, root, ranges }: {
+    readonly mode: PagingMode;
+    readonly root: number;
+    readonly ranges: readonly PageRange[];
+  },
+): TablePage[] | undefined {
+  const walk = new PageTableWalk(memory, mode);
+  for (const range of ranges) walk.table(root, mode.levels.length - 1, range);
+  return walk.isOver ? undefined : walk.pages;
+}
+
+const MAX_STEPS = 1 << 20;
+
+class PageTableWalk {
+  readonly pages: TablePage[] = [];
+  readonly #memory: PhysicalMemory;
+  readonly #mode: PagingMode;
+  readonly #frames: number;
+  readonly #tables = new Map<number, Uint32Array>();
+  #steps = 0;
+
+  constructor(memory: PhysicalMemory, mode: PagingMode) {
+    this.#memory = memory;
+    this.#mode = mode;
+    this.#frames = memory.size / PAGE_SIZE;
+  }
+
+  /** Whether it was given up. */
+  get isOver(): boolean {
+    return this.#steps > MAX_STEPS;
+  }
+
+  /** @param base the page that its first entry is about */
+  table(address: number, level: number, { start, end }: PageRange, base = 0): void {
+    const { levels: { [level]: shape }, entryWords } = this.#mode;
+    const { entries, span } = shape!;
+    const words = this.#words(address, entries * entryWords);
+    for (let i = Math.max(0, Math.floor((start - base) / span)); i < entries; i++) {
+      const page = base + i * span;
+      if (page >= end || this.isOver) return;
+      this.#steps++;
+      const at = i * entryWords;
+      const entry = decodeEntry([words[at]!, entryWords === 2 ? words[at + 1]! : 0], level, this.#frames);
+      const part = { start: Math.max(page, start), end: Math.min(page + span, end) };
+      if (entry.kind === "table") {
+        this.table(entry.frame * PAGE_SIZE, level - 1, part, page);
+      } else if (entry.kind !== "none") {
+        // The lowest bits of a huge page's address mean other things.
+        const first = entry.frame === undefined ? undefined : entry.frame - entry.frame % span - page;
+        this.#add(part, first);
+      }
+    }
+  }
+
+  #add({ start, end }: PageRange, first: number | undefined): void {
+    this.#steps += end - start;
+    for (let page = start; page < end && !this.isOver; page++) {
+      this.pages.push({ page, frame: first === undefined ? undefined : first + page });
+    }
+  }
+
+  #words(address: number, count: number): Uint32Array {
+    const known = this.#tables.get(address);
+    if (known) return known;
+    // What has been a table may be anything by now, and lead anywhere.
+    const words = address + 4 * count > this.#memory.size
+      ? new Uint32Array(count)
+      : new Uint32Array(this.#memory.read(address, 4 * count).buffer);
+    this.#tables.set(address, words);
+    return words;
+  }
+}
+
+/**
+ * Addresses of the tables from which a page leads to where it is known to be in memory: the roots of all processes that
+ * have it, and what is left of some that had. Takes one pass over the memory, and tells of those near an address soon.
+ */
+export function* findRoots(
+  memory: PhysicalMemory,
+  mode: PagingMode,
+  { page, frame, near }: { readonly page: number; readonly frame: number; readonly near: number },
+): Generator<number> {
+  const search = new RootSearch(mode, { page, frame }, memory.size);
+  const told = new Set<number>();
+  let done = 0;
+  let next = memory.size / 64;
+  for (const { address, words } of memory.pieces(near)) {
+    search.take(address, words);
+    done += words.byteLength;
+    if (done < next) continue;
+    next = Math.min(4 * next, memory.size);
+    for (const root of search.roots()) {
+      if (!told.has(root)) yield root;
+      told.add(root);
+    }
+  }
+}
+
+/** Looks for entries that may lead to a page, on all levels at once. */
+class RootSearch {
+  readonly #mode: PagingMode;
+  readonly #wanted: Required<TablePage>;
+  readonly #frames: number;
+  /** By level, tables that may lead there, and where their entry leads: -1 for the page itself. */
+  readonly #found: [address: number, to: number][][];
+
+  constructor(mode: PagingMode, wanted: Required<TablePage>, size: number) {
+    this.#mode = mode;
+    this.#wanted = wanted;
+    this.#frames = size / PAGE_SIZE;
+    this.#found = mode.levels.map(() => []);
+  }
+
+  take(address: number, words: Uint32Array): void {
+    const { levels, entryWords } = this.#mode;
+    const { page, frame = 0 } = this.#wanted;
+    levels.forEach(({ entries, span }, level) => {
+      const index = Math.floor(page / span) % entries * entryWords;
+      for (let at = index; at < words.length; at += entries * entryWords) {
+        const low = words[at]!;
+        if ((low & (PRESENT | NO_ACCESS)) === 0) continue;
+        const entry = decodeEntry([low, entryWords === 2 ? words[at + 1]! : 0], level, this.#frames);
+        if (entry.frame === undefined || entry.frame >= this.#frames) continue;
+        const isThere = entry.kind === "pages" && entry.frame - entry.frame % span === frame - page % span;
+        if (isThere || entry.kind === "table") {
+          this.#found[level]!.push([address + (at - index) * 4, isThere ? -1 : entry.frame * PAGE_SIZE]);
+        }
+      }
+    });
+  }
+
+  roots(): Iterable<number> {
+    return this.#found.reduce(
+      (below, level) => new Set(level.filter(([, to]) => to < 0 || below.has(to)).map(([at]) => at)),
+      new Set<number>(),
+    );
+  }
+}
