@@ -146,7 +146,7 @@ export const CKPTEST_RUNNER: JobRunner = {
   run: ({ command }, place) => {
     if (command.kind === "test") return runTests(command.file, place);
     // Jobs run side by side: each has one guest at a time.
-    const jobs = command.args[0] === "run" ? ["--jobs", "1"] : [];
+    const jobs = ["run", "mutants"].includes(command.args[0] ?? "") ? ["--jobs", "1"] : [];
     const out = command.writesResults ? ["--out", place.out] : [];
     return runCkptest([...command.args, ...jobs, ...out], place);
   },
