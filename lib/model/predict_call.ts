@@ -191,7 +191,9 @@ function argumentProblem(
 ): Problem | undefined {
   if (flags !== 0) return ["EINVAL", "flags are not 0"];
   if (kind === "none") return ["EBADF", "the descriptor is not open"];
-  if (openFlags.includes("O_RDONLY") || openFlags.includes("O_PATH")) {
+  // Both at once ask for the right to either, and give none.
+  const isForNeither = openFlags.includes("O_WRONLY") && openFlags.includes("O_RDWR");
+  if (openFlags.includes("O_RDONLY") || openFlags.includes("O_PATH") || isForNeither) {
     return ["EBADF", "not open for writing"];
   }
   if (kind === "epoll" || kind === "eventfd" || kind === "signalfd") {

@@ -71,6 +71,7 @@ const SYSCALL_NUMBERS = {
   pread64: [17, 180],
   readlink: [89, 85],
   sigaltstack: [131, 186],
+  clock_settime: [227, 404, "5.1"],
   get_robust_list: [274, 312],
   rt_sigaction: [13, 174],
   timer_gettime: [224, 261],

@@ -99,7 +99,7 @@ export const PROCESS_STEPS = [
     fields: {
       subject: oneOf(["child", "parent"]),
       exitSignal: optional(
-        oneOf(["SIGURG"]),
+        oneOf(["SIGURG", "none"]),
         "What the parent gets at the end of a child that is the subject.",
       ),
     },
@@ -107,7 +107,11 @@ export const PROCESS_STEPS = [
       const { state, builder, index } = context;
       const child = step.subject === "child";
       if (step.exitSignal !== undefined && !child) throw new SyntaxError("the child is not the subject");
-      const exitSignal = step.exitSignal === undefined ? {} : { exitSignal: SIGNALS[step.exitSignal] };
+      // 0 says fork(2): of what is above no more than a byte is passed on.
+      const NO_SIGNAL = 0x100;
+      const exitSignal = step.exitSignal === undefined
+        ? {}
+        : { exitSignal: step.exitSignal === "none" ? NO_SIGNAL : SIGNALS[step.exitSignal] };
       builder.emitWithResult({ op: "fork", mode: step.subject, id: index, ...exitSignal }, "fork()");
       state.space.sharePages(true);
       if (!child) return;
@@ -310,6 +314,16 @@ export const PROCESS_STEPS = [
       builder.succeed("prctl", [PR_SET_MM, BigInt(MM_FIELDS[field]), address, BigInt(bytes ?? 0), 0n]);
     },
     since: () => [{ release: "3.10", what: "by prctl without CONFIG_CHECKPOINT_RESTORE" }],
+  }),
+  defineStep({
+    op: "set_clock",
+    about: "clock_settime(2): the clock of the guest, to the beginning of a year.",
+    fields: { year: integer(2000, 2200) },
+    apply(step, { builder }) {
+      const CLOCK_REALTIME = 0n;
+      const time = BigInt64Array.of(BigInt(Date.UTC(step.year) / 1000), 0n);
+      builder.succeed("clock_settime", [CLOCK_REALTIME, builder.scratch(0, new Uint8Array(time.buffer))]);
+    },
   }),
   defineStep({
     op: "dumpable",

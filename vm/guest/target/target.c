@@ -147,6 +147,8 @@ static void go_on_after_exec(void)
 	target_append(0);
 }
 
+#define SIGNAL_MASK 0xff
+
 // The child's pid is the result in each mode; the process that goes on with the program appends it.
 static s64 run_fork(const struct op *op)
 {
@@ -158,7 +160,7 @@ static s64 run_fork(const struct op *op)
 	if (mode != FORK_CHILD && mode != FORK_RUN)
 		target_die(DIED_OF_OP);
 	u64 signal = argument(op, 2);
-	long child = signal != 0 ? SYS(clone, signal, 0, 0, 0, 0) : SYS(fork);
+	long child = signal != 0 ? SYS(clone, signal & SIGNAL_MASK, 0, 0, 0, 0) : SYS(fork);
 
 	if (child == 0) {
 		if (mode == FORK_RUN) {
