@@ -3,14 +3,14 @@
 import { PAGE_SIZE_BIG } from "../../lib/abi/arch.ts";
 import { hex } from "../../lib/bytes.ts";
 import { isAnonymousPage, parsePagemap } from "../../lib/compare/pagemap.ts";
-import { nameOf, parseMaps } from "../../lib/compare/proc_maps.ts";
+import { nameOf, parseSmaps } from "../../lib/compare/proc_maps.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import { shownAddress } from "../../lib/model/state/page_set.ts";
 import type { LookedAt } from "../../vm/agent/host_look.ts";
 import type { Blobs, GuestAgent } from "../run/guest/guest.ts";
 
 /** What of /proc/PID page tables are held against. */
-const OBSERVED = ["maps", "pages"] as const;
+const OBSERVED = ["smaps", "pages"] as const;
 /** What the agent says of a page that it cannot read. */
 const UNREADABLE = 2n ** 64n - 1n;
 /** Of so many pages that the host sees, the guest is asked for one: an emulated processor takes long to digest them. */
@@ -101,7 +101,9 @@ function lookAt({ hostLook }: GuestAgent, observed: Blobs): LookedAt | undefined
   const entries = parsePagemap(bytesOf("pages"));
   // Old kernels do not say of each page whether it is there.
   if (entries.some(({ isCut }) => isCut)) return undefined;
-  const ranges = parseMaps(bytesOf("maps")).filter((entry) => nameOf(entry) !== "[vsyscall]")
+  // Of page frames without a struct page (VM_PFNMAP, as in [vvar]) pagemap says nothing.
+  const ranges = parseSmaps(bytesOf("smaps"))
+    .filter((entry) => nameOf(entry) !== "[vsyscall]" && !entry.vmFlags.includes("pf"))
     .map(({ start, end }) => ({ start: Number(start / PAGE_SIZE_BIG), end: Number(end / PAGE_SIZE_BIG) }));
   return hostLook.pagesOf(entries, ranges);
 }

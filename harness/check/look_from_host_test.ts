@@ -18,8 +18,10 @@ const PAGES = [
 
 function observed(pages: readonly (readonly [number, bigint])[] = PAGES): Blobs {
   const words = pages.flatMap(([page, entry]) => [BigInt(page * PAGE_SIZE), entry]);
-  const maps = new TextEncoder().encode("10000-22000 rw-p 00000000 00:00 0\n");
-  return new Map([["pages", new Uint8Array(BigUint64Array.from(words).buffer)], ["maps", maps]]);
+  const smaps = new TextEncoder().encode(
+    "10000-22000 rw-p 00000000 00:00 0\nVmFlags: rd wr\n30000-31000 r--p 00000000 00:00 0 [vvar]\nVmFlags: rd pf\n",
+  );
+  return new Map([["pages", new Uint8Array(BigUint64Array.from(words).buffer)], ["smaps", smaps]]);
 }
 
 interface Lie {
@@ -37,7 +39,10 @@ async function lookWith({ hashes = {}, agrees = () => true }: Lie = {}) {
   }));
   const differences = [{ page: 20, host: "in frame 0x14", guest: "absent" }];
   const hostLook: Pick<HostLook, keyof HostLook> = {
-    pagesOf: () => ({ pages, differences: agrees(looks++) ? [] : differences }),
+    pagesOf: (_, ranges) => {
+      assertEquals(ranges, [{ start: 0x10, end: 0x22 }], "[vvar] is not asked for");
+      return { pages, differences: agrees(looks++) ? [] : differences };
+    },
     pageHash: ({ frame }) => frame === undefined ? undefined : BigInt(frame) * 100n,
   };
   const agent = fakeAgent({}, {

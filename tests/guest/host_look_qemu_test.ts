@@ -28,7 +28,7 @@ for (const arch of ["x86_64", "i386", "i386-pae"]) {
     const after: SeenPages[] = [];
     const run = scenarioRunner(prepared, {
       async beforeCall({ pid }, { agent }) {
-        const observed = await agent.observe(pid, ["maps", "pages"]);
+        const observed = await agent.observe(pid, ["smaps", "pages"]);
         // Nothing is hashed: that would bring pages back from swap.
         const looked = await lookFromHost(agent, {
           pid,
