@@ -21,8 +21,13 @@ function escapeUnits(character: string): string {
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** One character for each byte, 0 to 255: names may hold any. `TextDecoder` calls windows-1252 "latin1". */
 export function byteText(bytes: Uint8Array): string {
+  // Most text is ASCII, and that is as good as free.
+  const decoded = decoder.decode(bytes);
+  if (!/[^\0-\x7f]/.test(decoded)) return decoded;
   let text = "";
   for (let at = 0; at < bytes.length; at += PIECE) {
     text += String.fromCharCode(...bytes.subarray(at, at + PIECE));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { firstDifference as firstByteDifference } from "../../lib/bytes.ts";
 import { PRESENT, rawPagemap, SWAPPED } from "../../lib/compare/pagemap.ts";
 import { byteText, shownByteText } from "../../lib/printable.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
@@ -43,26 +44,38 @@ const BATCHED_LINES = ["LazyFree", "Referenced"] as const;
  * @param after the same after it
  */
 export function changesBetween(before: Blobs, after: Blobs): Finding[] {
-  const differences: [string, Difference | undefined][] = [
-    ["maps", firstDifference(lines(before, "maps"), lines(after, "maps"))],
-    ["smaps", smapsDifference(before, after)],
-    ["pages", pageDifference(before, after)],
-    ["status", statusDifference(before, after)],
-    ["stat", statDifference(before, after)],
-  ];
   const message = "the checkpoint changed its target";
-  return differences.flatMap(([name, difference]) =>
-    difference ? [mismatch("E_TARGET_CHANGED", { path: `/proc/PID/${name}`, message, ...difference })] : []
-  );
+  return OBSERVED_FOR_CHANGES.flatMap((name) => {
+    if (firstByteDifference(blobOf(before, name), blobOf(after, name)) < 0) return [];
+    const difference = DIFFERENCES[name](before, after);
+    return difference
+      ? [mismatch("E_TARGET_CHANGED", { path: `/proc/PID/${name}`, message, ...difference })]
+      : [];
+  });
 }
+
+/** Whether what is not the same byte for byte has changed, and in what. */
+const DIFFERENCES: Readonly<
+  Record<typeof OBSERVED_FOR_CHANGES[number], (before: Blobs, after: Blobs) => Difference | undefined>
+> = {
+  maps: (before, after) => firstDifference(lines(before, "maps"), lines(after, "maps")),
+  smaps: smapsDifference,
+  pages: pageDifference,
+  status: statusDifference,
+  stat: statDifference,
+};
 
 interface Difference {
   readonly expected: string;
   readonly actual: string;
 }
 
+function blobOf(blobs: Blobs, name: string): Uint8Array {
+  return blobs.get(name) ?? new Uint8Array(0);
+}
+
 function lines(blobs: Blobs, name: string): string[] {
-  return byteText(blobs.get(name) ?? new Uint8Array(0)).split("\n");
+  return byteText(blobOf(blobs, name)).split("\n");
 }
 
 function firstDifference(before: readonly string[], after: readonly string[]): Difference | undefined {
@@ -160,7 +173,7 @@ function pageDifference(before: Blobs, after: Blobs): Difference | undefined {
 }
 
 function pagesOf(blobs: Blobs): Map<bigint, bigint> {
-  return new Map(rawPagemap(blobs.get("pages") ?? new Uint8Array(0)));
+  return new Map(rawPagemap(blobOf(blobs, "pages")));
 }
 
 function show(address: bigint, entry: bigint | undefined): string {
