@@ -4,7 +4,7 @@ import { firstDifference } from "../../lib/bytes.ts";
 import { compareImage, type Comparison } from "../../lib/compare/compare_image.ts";
 import type { CompareOptions } from "../../lib/compare/comparison_context.ts";
 import { decodeBytes } from "../../lib/image/decoder.ts";
-import { encode } from "../../lib/image/image_writer.ts";
+import { ImageWriter, writeNode } from "../../lib/image/image_writer.ts";
 import type { Finding } from "../../lib/image/finding.ts";
 import { MalformedImageError } from "../../lib/image/malformed_image_error.ts";
 import type { ImageNode } from "../../lib/image/nodes.ts";
@@ -38,16 +38,19 @@ export function checkImage(image: Uint8Array, options: CompareOptions): Comparis
 }
 
 function recodeFindings(nodes: readonly ImageNode[], image: Uint8Array): Finding[] {
-  const again = encode(nodes);
-  const at = firstDifference(again, image.subarray(0, again.length));
-  if (at < 0) return [];
-  return [{
-    id: "E_RECODE",
-    verdict: "malformed",
-    path: "image",
-    offset: at,
-    message: "encoding what was decoded gives other bytes",
-  }];
+  const writer = new ImageWriter();
+  for (const node of nodes) writeNode(writer, node);
+  let at = 0;
+  for (const part of writer.parts) {
+    const end = at + part.length;
+    const offset = at + firstDifference(part, image.subarray(at, end));
+    if (offset >= at) {
+      const message = "encoding what was decoded gives other bytes";
+      return [{ id: "E_RECODE", verdict: "malformed", path: "image", offset, message }];
+    }
+    at = end;
+  }
+  return [];
 }
 
 function ruleFindings(nodes: readonly ImageNode[], { dialect }: CompareOptions): Finding[] {

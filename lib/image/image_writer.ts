@@ -94,13 +94,19 @@ export class ImageWriter {
     this.#parts.push(bytes);
   }
 
+  /** What was written, in pieces: most of a large image are contents of pages, which nobody has copied yet. */
+  get parts(): readonly Uint8Array[] {
+    return this.#parts;
+  }
+
   /** All of it. */
   finish(): Uint8Array<ArrayBuffer> {
     return joinBytes(this.#parts);
   }
 }
 
-function writeNode(writer: ImageWriter, node: ImageNode): void {
+/** Writes a node of an image as {@linkcode encode} does. */
+export function writeNode(writer: ImageWriter, node: ImageNode): void {
   switch (node.kind) {
     case "record":
       return fieldsOf(node.name).length > 0

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
+import { joinBytes } from "../../lib/bytes.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { errnoName } from "../../lib/abi/errno.ts";
 import { BlockHash, blockHashHex } from "../../lib/abi/block_hash.ts";
@@ -196,29 +197,27 @@ class SinkError extends Error {
   override readonly name = "SinkError";
 }
 
-/** Collects an image of at most so many bytes in one growing block, or hands it on. */
+/** Collects an image of at most so many bytes, or hands it on. */
 export class ImageTaker {
   readonly #hash = new BlockHash();
   readonly #sink: ByteSink | undefined;
-  readonly #buffer: ArrayBuffer;
+  readonly #maxBytes: number;
+  readonly #parts: Uint8Array[] = [];
   /** Why the bytes are lost, though they came. */
   error: SinkError | undefined;
 
-  constructor(sink: ByteSink | undefined, maxByteLength: number) {
+  constructor(sink: ByteSink | undefined, maxBytes: number) {
     this.#sink = sink;
-    this.#buffer = new ArrayBuffer(0, { maxByteLength: sink ? 0 : maxByteLength });
+    this.#maxBytes = maxBytes;
   }
 
   readonly take: ByteSink = (bytes) => {
-    const at = this.#hash.length;
     this.#hash.update(bytes);
     if (this.#sink !== undefined) return this.#handOn(bytes, this.#sink);
-    const { maxByteLength } = this.#buffer;
-    if (this.#hash.length > maxByteLength) {
-      throw new SyntaxError(`an image of more than ${maxByteLength} bytes`);
+    if (this.#hash.length > this.#maxBytes) {
+      throw new SyntaxError(`an image of more than ${this.#maxBytes} bytes`);
     }
-    this.#buffer.resize(this.#hash.length);
-    new Uint8Array(this.#buffer).set(bytes, at);
+    this.#parts.push(bytes.slice());
   };
 
   async #handOn(bytes: Uint8Array<ArrayBuffer>, sink: ByteSink): Promise<void> {
@@ -236,7 +235,7 @@ export class ImageTaker {
 
   /** What was collected, once; undefined when a sink took it. */
   takeBytes(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#sink === undefined ? new Uint8Array(this.#buffer.transferToFixedLength()) : undefined;
+    return this.#sink === undefined ? joinBytes(this.#parts.splice(0)) : undefined;
   }
 
   hex(): string {

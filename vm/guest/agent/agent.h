@@ -118,7 +118,8 @@ void data_read(void *bytes, size_t length);
 // Writes to a port, or to the serial line. One that fails is fatal.
 void port_write(int fd, const void *bytes, size_t length);
 
-// A blob's bytes, after hash_start(), go out as they come; its announcement, with length and digest, follows them.
+// A blob's bytes, after hash_start(); its announcement, with length and digest, follows them. All goes out with the
+// answer, if not before.
 void blob_write(struct hash *blob, const void *bytes, size_t length);
 void blob_end(const char *name, struct hash *blob);
 void blob_of(const char *name, const void *bytes, size_t length);

@@ -109,12 +109,23 @@ void port_write(int fd, const void *bytes, size_t length)
 	}
 }
 
-static void channel_write(int channel, const void *bytes, size_t length)
-{
-	const u8 *at = bytes;
+// What has not been written yet. Each write wakes the host up, so an answer is written in as few as can be: the kernel
+// takes no more than this at a time.
+#define WRITE_BYTES 32768UL
 
+static struct {
+	u8 bytes[WRITE_BYTES];
+	size_t length;
+} unwritten[2];
+
+static void channel_flush(int channel)
+{
+	const u8 *at = unwritten[channel].bytes;
+	size_t length = unwritten[channel].length;
+
+	unwritten[channel].length = 0;
 	if (serial_is_on()) {
-		serial_write(channel, bytes, length);
+		serial_write(channel, at, length);
 		return;
 	}
 	while (length > 0) {
@@ -122,6 +133,23 @@ static void channel_write(int channel, const void *bytes, size_t length)
 
 		port_write(ports[channel], at, part);
 		lockstep_wrote(channel, part);
+		at += part;
+		length -= part;
+	}
+}
+
+static void channel_write(int channel, const void *bytes, size_t length)
+{
+	const u8 *at = bytes;
+
+	while (length > 0) {
+		size_t room = WRITE_BYTES - unwritten[channel].length;
+		size_t part = length < room ? length : room;
+
+		memcpy(unwritten[channel].bytes + unwritten[channel].length, at, part);
+		unwritten[channel].length += part;
+		if (part == room)
+			channel_flush(channel);
 		at += part;
 		length -= part;
 	}
@@ -235,4 +263,6 @@ void reply_end(long error)
 		fatal("an answer longer than a line", 0);
 	reply("\n");
 	channel_write(CHANNEL_CONTROL, reply_text.bytes, reply_text.length);
+	channel_flush(CHANNEL_DATA);
+	channel_flush(CHANNEL_CONTROL);
 }
