@@ -98,6 +98,10 @@ export class AgentSession extends GuestCalls {
   readonly hostLook: HostLook | undefined;
   /** A directory that was emptied although somebody still held a file there. */
   held: string | undefined;
+  /** Whether nothing was done since the last `clean` that could leave something behind. */
+  #isClean = false;
+  /** What the target's event told of its results, until anything else is asked. */
+  #results: Uint8Array | undefined;
   readonly #wires: Wires;
   readonly #deadlineMs: number;
   readonly #slowdown: number;
@@ -133,7 +137,7 @@ export class AgentSession extends GuestCalls {
 
   /** Sends the program of the next target: a new file, since a target may still read the old one. */
   async program(bytes: Uint8Array): Promise<void> {
-    await this.call("unlink", PROGRAM_PATH).catch(unless("ENOENT"));
+    if (!this.#isClean) await this.call("unlink", PROGRAM_PATH).catch(unless("ENOENT"));
     await this.writeFile(PROGRAM_PATH, bytes);
   }
 
@@ -144,7 +148,10 @@ export class AgentSession extends GuestCalls {
 
   /** Waits for what the target spawned last does next: it stops at a label, or it ends. */
   event(options?: RequestOptions): Promise<TargetEvent> {
-    return this.#ask("event", [], ({ line }) => parseEvent(line), options);
+    return this.#ask("event", [], ({ line, blobs }) => {
+      this.#results = blobs.get("results");
+      return parseEvent(line);
+    }, options);
   }
 
   /** Starts any program. Its standard input stays open; its output goes to the files that are named. */
@@ -329,7 +336,7 @@ export class AgentSession extends GuestCalls {
 
   /** What the target has written to its results file so far. See `decodeResults()`. */
   results(): Promise<Uint8Array> {
-    return this.readFile(RESULTS_PATH);
+    return this.#results ? Promise.resolve(this.#results) : this.readFile(RESULTS_PATH);
   }
 
   /** The target's own image file, descriptor 6. */
@@ -353,21 +360,15 @@ export class AgentSession extends GuestCalls {
     return this.#exchange({ word: "writefile", fields, payload }, () => {});
   }
 
-  /** Moves the position of a descriptor of the agent's own, with all 64 bits on i386 too; gives where it is then. */
-  async seek(fd: number, offset: number, whence: number): Promise<number> {
-    if (this.info.wordSize === 8) return (await this.call("lseek", fd, offset, whence)).result;
-    const [high, low] = [BigInt(offset) >> 32n, BigInt.asUintN(32, BigInt(offset))];
-    const { bytes } = await this.call("_llseek", fd, high, low, new Uint8Array(8), whence);
-    return Number(new DataView(bytes.buffer).getBigUint64(0, true));
-  }
-
-  /** Kills everything but the agent and empties the directories of targets and their results. */
-  clean(): Promise<void> {
-    return this.#ask("clean", [], ({ line }) => {
+  /** Kills all but the agent, and empties the directories of targets; not again where nothing was done since. */
+  async clean(): Promise<void> {
+    if (this.#isClean) return;
+    await this.#ask("clean", [], ({ line }) => {
       const { held } = readFields(line, { held: "text?" });
       // What is mounted within a file system holds it, too.
       if (held !== undefined && !this.hasMounts) this.held = held;
       this.hasMounts = false;
+      this.#isClean = true;
     });
   }
 
@@ -388,6 +389,10 @@ export class AgentSession extends GuestCalls {
     request: Omit<Request, "deadlineMs"> & RequestOptions,
     read: (answer: Answer) => T,
   ): Promise<T> {
+    const { word, fields: [[, path] = []] } = request;
+    this.#results = undefined;
+    // A line in the kernel log is nothing that could be cleaned away.
+    if (word !== "readfile" && path !== "/dev/kmsg") this.#isClean = false;
     const deadlineMs = (request.deadlineMs ?? this.#deadlineMs) * this.#slowdown;
     return this.#wires.request({ ...request, deadlineMs }, read);
   }

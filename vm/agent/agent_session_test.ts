@@ -228,6 +228,49 @@ Deno.test("AgentSession understands every event and every state", async () => {
   });
 });
 
+Deno.test("AgentSession has a target's results with its event, and asks anew once something happened", async () => {
+  await withSession(async (session, agent) => {
+    const event = session.event();
+    await agent.hear();
+    agent.send(BYTES);
+    agent.say(`blob name=results length=${BYTES.length} hash=${HASH}`);
+    agent.say("ok event=exit pid=9 code=0");
+    await event;
+    assertEquals(await session.results(), BYTES);
+    const zombie = session.zombie();
+    await agent.answer("ok pid=4");
+    await zombie;
+    const results = session.results();
+    assertEquals(await agent.hear(), "readfile path=/run/ckptest/results");
+    agent.send(BYTES.subarray(0, 3));
+    agent.say(`blob name=file length=3 hash=${blockHashHex(BYTES.subarray(0, 3))}`);
+    agent.say("ok");
+    assertEquals(await results, BYTES.subarray(0, 3));
+  });
+});
+
+Deno.test("AgentSession cleans once where nothing happened since", async () => {
+  await withSession(async (session, agent) => {
+    const program = session.program(BYTES);
+    assertEquals((await agent.answer("ok result=0 bytes=")).split(" ")[0], "syscall");
+    await agent.answer("ok");
+    await program;
+    const first = session.clean();
+    assertEquals(await agent.answer("ok"), "clean");
+    await first;
+    const marked = session.writeFile("/dev/kmsg", "<4>the end\n");
+    await agent.answer("ok");
+    await marked;
+    await session.clean();
+    const fresh = session.program(BYTES);
+    assertEquals((await agent.answer("ok")).split(" ")[0], "writefile");
+    await fresh;
+    const last = session.clean();
+    assertEquals(await agent.answer("ok"), "clean");
+    await last;
+  });
+});
+
 Deno.test("AgentSession takes blobs whether they come before their line or after it", async () => {
   await withSession(async (session, agent) => {
     const observed = session.observe(7, ["maps", "stat"]);

@@ -151,8 +151,19 @@ long process_wait_stopped(int pid, u64 limit_ms)
 	return 0;
 }
 
+// What the target has written so far comes with its event.
+static void send_results(void)
+{
+	int fd = (int)SYS(open, RESULTS_PATH, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		blob_of_file("results", fd, ~0ULL);
+	sys_close(fd);
+}
+
 static long answer_stop(const struct event *event)
 {
+	send_results();
 	reply(" event=stop label=%u pid=%llu scratch=0x%llx resume_address=0x%llx", event->label, event->pid,
 	      event->scratch, event->resume_address);
 	return 0;
@@ -160,6 +171,7 @@ static long answer_stop(const struct event *event)
 
 static long answer_end(const struct process *process)
 {
+	send_results();
 	reply(" event=%s pid=%d", status_signal(process->status) != 0 ? "signal" : "exit", process->pid);
 	reply_status(process->status);
 	return 0;
