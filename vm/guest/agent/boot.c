@@ -109,9 +109,20 @@ static void mount_or_die(const char *type, const char *directory, const char *op
 		fatal(directory, error);
 }
 
-// Mounts an empty file system in place of the one that is there. True when somebody still held a file of the old one.
+// The number of a file system; 0 where nobody can tell.
+static u32 device_of(const char *directory)
+{
+	struct statx found = { 0 };
+
+	SYS(statx, AT_FDCWD, directory, 0, 0, &found);
+	return found.stx_dev_minor;
+}
+
+// Mounts an empty file system in place of the one that is there. True when somebody still held a file of the old one,
+// or holds it by a mount of another namespace: it keeps its number then, else the new one has that, the lowest free.
 static bool empty_tmpfs(const char *directory, const char *options)
 {
+	u32 device = device_of(directory);
 	long error = SYS(umount2, directory, 0);
 
 	// The kernel gives the files of processes that have ended back in its own time.
@@ -122,7 +133,12 @@ static bool empty_tmpfs(const char *directory, const char *options)
 	if (error == -EBUSY)
 		SYS(umount2, directory, MNT_DETACH);
 	mount_or_die("tmpfs", directory, options);
-	return error == -EBUSY;
+	for (int look = 0; error >= 0 && device_of(directory) > device && look < LATEST_RELEASE; look++) {
+		sys_sleep_ms(1);
+		SYS(umount2, directory, 0);
+		mount_or_die("tmpfs", directory, options);
+	}
+	return error == -EBUSY || (error >= 0 && device_of(directory) > device);
 }
 
 bool boot_empty_work(void)
