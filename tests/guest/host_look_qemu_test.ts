@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the host sees of targets in the memory of real guests, and that it notices when the guest says something else. */
+/** What the host sees of targets in real guests, and that it notices when the guest says something else. */
 import { assert, assertEquals } from "@std/assert";
 import { lookFromHost, type SeenPages } from "../../harness/check/look_from_host.ts";
 import { readCatalogue } from "../../harness/run/catalogue.ts";
