@@ -121,7 +121,12 @@ export const MEMORY_CHANGES = {
   "VMA.vm_end": invalid("a mapping ends where no program has memory", flip("VMA", "vm_end", 1n << 63n)),
   "VMA.vm_end, of 64 bits": invalid(
     "a mapping ends where no program has memory",
-    (image) => image.flip("VMA", "vm_end", 1n << 32n, Number(image.get("MM", "map_count")) - 1),
+    (image) => {
+      const last = Number(image.get("MM", "map_count")) - 1;
+      image.flip("VMA", "vm_end", 1n << 32n, last);
+      // The offset of a stack goes with addresses that 64-bit programs have: nothing may be wrong about that as well.
+      image.set("VMA", "vm_pgoff", 0n, last);
+    },
     "a target of 32 bits",
   ),
   "VMA.vm_end, in a page": invalid(
