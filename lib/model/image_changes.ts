@@ -79,6 +79,12 @@ export const IMAGE_CHANGES = {
     "it is of another CPU",
     flip("HEAD_ARCH", "xstate_size", 0x40n),
   ),
+  "HEAD_ARCH.xstate_size, smaller": change(
+    "ENOEXEC",
+    "it is of another CPU",
+    (image) => image.set("HEAD_ARCH", "xstate_size", image.get("HEAD_ARCH", "xstate_size") - 64n),
+  ),
+  "HEAD_ARCH.has_xsave": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_xsave", 1n)),
   "HEAD_ARCH.has_fxsr": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_fxsr", 1n)),
   "HEAD_ARCH._padding": invalid("padding is not 0", flip("HEAD_ARCH", "_padding", 1n)),
   "TASK.exit_state": invalid("it is of a process that has ended", flip("TASK", "exit_state", 1n)),
