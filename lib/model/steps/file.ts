@@ -9,7 +9,8 @@ import { addressOf, type PageRun } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defaultSeed, defineStep, SLOTS, type StepContext } from "./define_step.ts";
 
-const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;
+/** With O_LARGEFILE: a program of 32 bits has no file of more than 2 GiB without. */
+const OPEN = { read: [0x8000n, 0n], write: [0x8002n, 0n], create: [0x8042n, 0o644n] } as const;
 const [AF_INET, SOCK_STREAM] = [2n, 1n];
 const MAX_PATH_LENGTH = 4095;
 const MS_BIND = 4096n;
@@ -142,7 +143,14 @@ export const FILE_STEPS = [
       const file = state.file(step.file);
       const whole = state.pageCount(step.pages);
       const size = addressOf(whole) + BigInt(step.bytes ?? 0);
-      withFile(context, { file, to: "write" }, (fd) => builder.succeed("ftruncate", [fd, size]));
+      withFile(
+        context,
+        { file, to: "write" },
+        (fd) =>
+          builder.wordSize === 8
+            ? builder.succeed("ftruncate", [fd, size])
+            : builder.succeed("ftruncate64", [fd, BigInt.asUintN(32, size), size >> 32n]),
+      );
       file.truncate(whole, step.bytes);
       const { pages } = file;
       for (const area of state.space.areas) {
