@@ -15,6 +15,7 @@ const FILE = new URL("../../../fixtures/recorded/x86_64-mixed.json.gz", import.m
 const RECORDED = await unpackRecordedCase(await Deno.readFile(FILE));
 /** What is seen of a process that nobody compares. */
 const SEEN: Partial<GuestAgent> = {
+  readFile: () => Promise.resolve(new Uint8Array(0)),
   observe: () => Promise.resolve(new Map()),
   call: () => Promise.resolve({ result: 0, bytes: new Uint8Array(0) }),
 };
