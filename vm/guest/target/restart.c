@@ -36,7 +36,7 @@
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
 	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint) \
-	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq)
+	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq) DO(signaller)
 
 struct word {
 	bool is_said;
@@ -49,6 +49,7 @@ static struct {
 } words;
 
 static long restart_nr;
+static int handed_over[2];
 static u64 stacks[MAX_RELATIVES][STACK_WORDS] __attribute__((aligned(64)));
 
 static void take_word(const char *text)
@@ -205,6 +206,16 @@ static void watch_descriptor(void)
 	sleep_forever();
 }
 
+// Its end is told by a signal of its own choice, once the caller has become what it restarts, or is no more.
+static void end_later(void)
+{
+	char byte;
+
+	SYS(close, handed_over[1]);
+	SYS(read, handed_over[0], &byte, 1);
+	SYS(exit_group, 0);
+}
+
 // Whoever looks for changes of the caller must see this one, which others make while it calls.
 static void map_later(void)
 {
@@ -226,7 +237,11 @@ static void get_relatives(void)
 		{ words.files.is_said, CLONE_VM | CLONE_FILES | SIGCHLD, watch_descriptor },
 		{ words.child.is_said, SIGCHLD, sleep_forever },
 		{ words.mapper.is_said, CLONE_VM | SIGCHLD, map_later },
+		{ words.signaller.is_said, SIGUSR1, end_later },
 	};
+
+	if (words.signaller.is_said)
+		need(sys_pipe(handed_over, O_CLOEXEC));
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
 		if (relatives[i].is_said)

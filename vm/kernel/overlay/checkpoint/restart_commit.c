@@ -132,6 +132,8 @@ int cr_commit(struct cr_restart *r, bool stopped)
 
 	cr_drop_timers();
 	current->flags &= ~PF_FORKNOEXEC;
+	/* children of the old program tell of their end by SIGCHLD */
+	WRITE_ONCE(current->self_exec_id, current->self_exec_id + 1);
 	flush_thread();
 	arch_setup_new_exec();
 	cr_drop_addresses();

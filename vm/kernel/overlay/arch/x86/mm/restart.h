@@ -38,7 +38,11 @@ static inline void cr_x86_copy_context(struct mm_struct *to,
 				       const struct mm_struct *from)
 {
 #ifdef CONFIG_X86_64
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	/* tagged addresses are of the old program */
+	to->context.flags = from->context.flags &
+		(BIT(MM_CONTEXT_UPROBE_IA32) | BIT(MM_CONTEXT_HAS_VSYSCALL));
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
 	to->context.flags = from->context.flags;
 #else
 	to->context.ia32_compat = from->context.ia32_compat;
