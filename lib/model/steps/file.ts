@@ -9,8 +9,10 @@ import { addressOf, type PageRun } from "../state/page_set.ts";
 import type { OpArgument } from "../target_op.ts";
 import { defaultSeed, defineStep, SLOTS, type StepContext } from "./define_step.ts";
 
-/** With O_LARGEFILE: a program of 32 bits has no file of more than 2 GiB without. */
-const OPEN = { read: [0x8000n, 0n], write: [0x8002n, 0n], create: [0x8042n, 0o644n] } as const;
+const OPEN = { read: [0n, 0n], write: [2n, 0n], create: [0x42n, 0o644n] } as const;
+/** A program of 32 bits needs O_LARGEFILE, and calls of another name, for a file of more. */
+const MAX_SMALL_PAGES = 2 ** 31 / PAGE_SIZE - 1;
+const O_LARGEFILE = 0x8000n;
 const [AF_INET, SOCK_STREAM] = [2n, 1n];
 const MAX_PATH_LENGTH = 4095;
 const MS_BIND = 4096n;
@@ -20,7 +22,12 @@ const SECOND_PATH = 8192;
 /** Opens a file (a memfd is open already), works with its descriptor, and closes it. */
 export function withFile(
   context: StepContext,
-  { file, to }: { readonly file: FileModel; readonly to: keyof typeof OPEN },
+  { file, to, pages = file.pages }: {
+    readonly file: FileModel;
+    readonly to: keyof typeof OPEN;
+    /** How large it is, or is to be. */
+    readonly pages?: number;
+  },
   use: (fd: OpArgument) => void,
 ): void {
   const { builder } = context;
@@ -32,10 +39,16 @@ export function withFile(
   } else {
     if (file.unlinked) throw new RangeError("the file has no name any more by which it could be opened");
     const path = builder.scratchString(0, usablePath(context, file.path));
-    builder.syscall("open", [path, ...OPEN[to]], { keep: SLOTS.file });
+    const [flags, mode] = OPEN[to];
+    const large = isLarge(pages) ? O_LARGEFILE : 0n;
+    builder.syscall("open", [path, flags | large, mode], { keep: SLOTS.file });
   }
   use(fd);
   builder.succeed("close", [fd]);
+}
+
+function isLarge(pages: number): boolean {
+  return Number.isFinite(pages) && pages > MAX_SMALL_PAGES;
 }
 
 /** A path that the kernel takes: one that is too long as a whole is shortened if it lies in the working directory. */
@@ -145,9 +158,9 @@ export const FILE_STEPS = [
       const size = addressOf(whole) + BigInt(step.bytes ?? 0);
       withFile(
         context,
-        { file, to: "write" },
+        { file, to: "write", pages: Math.max(whole, file.pages) },
         (fd) =>
-          builder.wordSize === 8
+          builder.wordSize === 8 || !isLarge(whole)
             ? builder.succeed("ftruncate", [fd, size])
             : builder.succeed("ftruncate64", [fd, BigInt.asUintN(32, size), size >> 32n]),
       );
