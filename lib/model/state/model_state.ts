@@ -231,7 +231,7 @@ export class ModelState {
   ): number {
     if (options.at !== undefined) return Number(BigInt(options.at) / PAGE_SIZE_BIG);
     if (options.flags?.includes("low") && this.target.targetWordSize === 8) {
-      const start = this.#nextLow;
+      const start = this.#behindGrown(this.#nextLow);
       this.#nextLow = start + pages + GAP_PAGES;
       return start;
     }
@@ -242,12 +242,18 @@ export class ModelState {
       return start;
     }
     const align = options.align ?? 1;
-    const start = Math.ceil((this.#next + (options.gap ?? 0)) / align) * align;
+    const start = Math.ceil((this.#behindGrown(this.#next) + (options.gap ?? 0)) / align) * align;
     this.#next = start + pages + GAP_PAGES;
     if (this.#next > this.#end) {
       throw new RangeError(`${pages} pages do not fit into the target's address space`);
     }
     return start;
+  }
+
+  /** The next free page, if it is not in an area that was placed before it and has grown since. */
+  #behindGrown(next: number): number {
+    const grown = this.space.areas.find(({ start, end }) => start < next && end >= next);
+    return grown ? grown.end + GAP_PAGES : next;
   }
 
   /** The range of a named area. */

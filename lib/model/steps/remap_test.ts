@@ -47,6 +47,9 @@ Deno.test("mremap grows and shrinks in place", () => {
   assertEquals(pagesIn(predictSteps(grown), "a"), [11]);
   const lockedOnFault: Step = { op: "mlock", area: "a", pages: "all", flags: ["onfault"] };
   assertEquals(pagesIn(predictSteps([map, lockedOnFault, ...grown.slice(1)]), "a"), [11]);
+  const behind: Step[] = [map, { op: "mremap", area: "a", pages: "all", size: 40 }, { ...map, area: "b" }];
+  const [a, b] = predictSteps(behind).areas.slice(-2);
+  assertEquals(b!.start - a!.end, 16);
   const shrunk: Step[] = [map, write, { op: "mremap", area: "a", pages: "all", size: 3 }];
   assertEquals(pagesIn(predictSteps(shrunk), "a"), [2]);
   assertThrows(
