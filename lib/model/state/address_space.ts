@@ -78,6 +78,7 @@ export class AddressSpace {
       throw new RangeError(`Area "${area.label}" overlaps another: map it elsewhere or unmap first`);
     }
     this.#areas.splice(index, 0, area);
+    this.#keepApart(index, area);
     this.#mergeAnonVmas(index, index);
   }
 
@@ -106,16 +107,28 @@ export class AddressSpace {
     const first = this.#indexOf(start);
     inside.forEach((area, i) => {
       const changed = change(area);
+      this.#areas[first + i] = changed;
       const isAlike = changed.flags === area.flags && changed.anonName === area.anonName;
-      this.#areas[first + i] = isAlike ? changed : { ...changed, isApart: false };
+      if (!isAlike) this.#keepApart(first + i, { ...changed, isApart: false });
     });
     this.#mergeAnonVmas(first, first + inside.length - 1);
+  }
+
+  /**
+   * Notes with which neighbours an area that has come to be like them is no VMA all the same: it has an anon_vma, they
+   * have none (is_mergeable_anon_vma, mm/mmap.c, asks for a list that is_singular, and an empty one is not).
+   */
+  #keepApart(index: number, { hasAnonVma = false, isApart = false }: Area): void {
+    const [below, area, above] = [index - 1, index, index + 1].map((i) => this.#areas[i]);
+    const isApartFrom = (other: Area | undefined) => hasAnonVma && other !== undefined && !other.hasAnonVma;
+    this.#areas[index] = { ...area!, isApart: isApart || isApartFrom(below) };
+    if (above) this.#areas[index + 1] = { ...above, isApart: isApartFrom(above) };
   }
 
   /** Areas that the kernel has merged to one VMA share what was ever done to any: those of a range changed. */
   #mergeAnonVmas(first: number, last: number): void {
     const lowest = this.#areas[first];
-    if (this.bss && lowest && !lowest.hasAnonVma && !lowest.isApart && isOneVma(this.bss, lowest)) {
+    if (this.bss && lowest && !lowest.hasAnonVma && isOneVma(this.bss, lowest)) {
       this.#areas[first] = { ...lowest, hasAnonVma: true };
     }
     for (let i = Math.max(first - 1, 0); this.#spread(i, i + 1) || i < last; i++);
@@ -365,7 +378,7 @@ export class AddressSpace {
     const index = this.#indexOf(page);
     const area = this.#areas[index];
     if (!area || area.start >= page) return;
-    const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start };
+    const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start, isApart: false };
     this.#areas.splice(index, 1, { ...area, end: page }, upper);
   }
 }

@@ -16,7 +16,10 @@ export interface Area {
   readonly hasAnonVma?: boolean;
   /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
   readonly isForked?: boolean;
-  /** Set where brk(2) made it right behind .bss: they are one VMA only once its attributes change. */
+  /**
+   * Set where it is no VMA with what lies right below, though their attributes are the same: brk(2) made it right behind
+   * .bss, or only one of both had an anonymous page when the other came to be like it. Until its attributes change.
+   */
   readonly isApart?: boolean;
 }
 
@@ -41,6 +44,6 @@ export type UnreadableErrno = "EFAULT" | "EHWPOISON";
 
 /** Whether the kernel keeps two areas, the second right behind the first, as one VMA (is_mergeable_vma, mm/mmap.c). */
 export function isOneVma(a: Area, b: Area): boolean {
-  return a.end === b.start && a.flags === b.flags && a.file === b.file &&
+  return a.end === b.start && !b.isApart && a.flags === b.flags && a.file === b.file &&
     a.anonName === b.anonName && a.pgoff + a.end - a.start === b.pgoff;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { ScenarioError, type Step } from "../scenario.ts";
 import { compileSteps, expectedOf, pagesIn, predictSteps, X86_64 } from "../testing/compile_steps.ts";
 import type { KernelSeries } from "../../abi/series.ts";
@@ -36,6 +36,21 @@ Deno.test("mremap leaves an empty area behind with dontunmap", () => {
   // The area is as if it had never been touched: moved again, its vm_pgoff is the new address.
   const again: Step[] = [...steps, { op: "mremap", area: "a", pages: "all", to: "c" }];
   assertEquals(find(again, "c")[0]!.pgoff, find(again, "c")[0]!.start);
+});
+
+Deno.test("an area that has pages becomes no VMA with a neighbour that has none: moved, that gets another vm_pgoff", () => {
+  const movedFrom = (unlocked: string, moved: string) => {
+    const steps: Step[] = [
+      { op: "mmap", area: "a", pages: 3 },
+      { op: "mlock", area: "a", pages: "1" },
+      { op: "munlock", area: "a", pages: unlocked },
+      { op: "mremap", area: "a", pages: moved, to: "b", size: 1 },
+    ];
+    const [b] = find(steps, "b");
+    return b!.start - b!.pgoff;
+  };
+  assertEquals([movedFrom("1", "0"), movedFrom("1", "2")], [0, 0]);
+  assertNotEquals(movedFrom("1", "1"), 0);
 });
 
 Deno.test("mremap grows and shrinks in place", () => {
