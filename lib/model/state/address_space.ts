@@ -3,7 +3,7 @@
 import { hex } from "../../bytes.ts";
 import { type AnonPage, type Area, isOneVma, type UnreadableErrno } from "./area.ts";
 import { type PageContent, ZERO_CONTENT } from "./page_content.ts";
-import { lowerBound, rangesWithin } from "./page_set.ts";
+import { lowerBound, presentPages, rangesWithin } from "./page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 
 /** Pages of a huge page: 2 MiB with 64-bit page table entries, which transparent huge pages need. */
@@ -114,10 +114,7 @@ export class AddressSpace {
     this.#mergeAnonVmas(first, first + inside.length - 1);
   }
 
-  /**
-   * Notes with which neighbours an area that has come to be like them is no VMA all the same: it has an anon_vma, they
-   * have none (is_mergeable_anon_vma, mm/mmap.c, asks for a list that is_singular, and an empty one is not).
-   */
+  /** An area with an anon_vma is no VMA with a neighbour that it is like, but has none (is_mergeable_anon_vma). */
   #keepApart(index: number, { hasAnonVma = false, isApart = false }: Area): void {
     const [below, area, above] = [index - 1, index, index + 1].map((i) => this.#areas[i]);
     const isApartFrom = (other: Area | undefined) => hasAnonVma && other !== undefined && !other.hasAnonVma;
@@ -381,16 +378,6 @@ export class AddressSpace {
     const upper = { ...area, start: page, pgoff: area.pgoff + page - area.start, isApart: false };
     this.#areas.splice(index, 1, { ...area, end: page }, upper);
   }
-}
-
-/** The pages in [start, end), by way of the shorter list. */
-function presentPages(
-  pages: ReadonlyMap<number, unknown> | ReadonlySet<number>,
-  start: number,
-  end: number,
-): number[] {
-  if (end - start > pages.size) return Array.from(pages.keys()).filter((page) => page >= start && page < end);
-  return Array.from({ length: end - start }, (_, i) => start + i).filter((page) => pages.has(page));
 }
 
 function requireMemory(pages: number): void {

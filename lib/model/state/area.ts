@@ -17,8 +17,8 @@ export interface Area {
   /** Set in a forked child whose parent had made it: such an area does not merge with one that has no page. */
   readonly isForked?: boolean;
   /**
-   * Set where it is no VMA with what lies right below, though their attributes are the same: brk(2) made it right behind
-   * .bss, or only one of both had an anonymous page when the other came to be like it. Until its attributes change.
+   * Set where it is no VMA with what lies right below, though their attributes are the same: brk(2) made it right
+   * behind .bss, or only one had an anonymous page when they came to be alike. Until attributes change.
    */
   readonly isApart?: boolean;
 }

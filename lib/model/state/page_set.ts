@@ -117,3 +117,13 @@ export function pageRuns(set: PageSet, areaPages: number, pagesPerChunk: number)
   }
   return runs;
 }
+
+/** The pages in [start, end), by way of the shorter list. */
+export function presentPages(
+  pages: ReadonlyMap<number, unknown> | ReadonlySet<number>,
+  start: number,
+  end: number,
+): number[] {
+  if (end - start > pages.size) return Array.from(pages.keys()).filter((page) => page >= start && page < end);
+  return Array.from({ length: end - start }, (_, i) => start + i).filter((page) => pages.has(page));
+}

@@ -38,7 +38,7 @@ Deno.test("mremap leaves an empty area behind with dontunmap", () => {
   assertEquals(find(again, "c")[0]!.pgoff, find(again, "c")[0]!.start);
 });
 
-Deno.test("an area that has pages becomes no VMA with a neighbour that has none: moved, that gets another vm_pgoff", () => {
+Deno.test("an area with pages becomes no VMA with one that has none: moved, that gets another vm_pgoff", () => {
   const movedFrom = (unlocked: string, moved: string) => {
     const steps: Step[] = [
       { op: "mmap", area: "a", pages: 3 },
