@@ -62,7 +62,7 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
   // copy_vma (mm/mmap.c): anonymous memory keeps its vm_pgoff only if a page was ever made there.
   const isAnonymous = !area.file || (area.file.isZeroDevice && state.target.series !== "2.6.28");
   const pgoff = isAnonymous && !area.hasAnonVma ? to : area.pgoff + first - area.start;
-  const moved = { ...area, label, start: to, end: to + size, pgoff };
+  const moved = { ...area, label, start: to, end: to + size, pgoff, isApart: false };
   if (size < count) space.dropPages(first + size, first + count);
   space.map(moved);
   space.movePages(first, Math.min(count, size), to);
@@ -73,8 +73,8 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
 
 /**
  * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): the VMA that it lies in is unlocked, all of it,
- * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was; Linux 6.12 splits a
- * locked one before, so that it is always a whole one.
+ * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was, and if it
+ * was split, the next one is counted as a part of it; Linux 6.12 splits a locked one before, so that it is always whole.
  */
 function leaveBehind({ state: { space, target } }: StepContext, start: number, end: number): void {
   const vma = space.vmaAt(start);
@@ -87,6 +87,12 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
     if (target.series === "5.10" || !isWhole) return { ...old, flags };
     return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
   });
+  const next = space.areas.find((area) => area.start >= vma.end);
+  const isCounted = ((space.areaAt(start)?.flags ?? 0n) & VM.ACCOUNT) !== 0n;
+  if (target.series === "5.10" && isCounted && vma.start < start && end < vma.end && next) {
+    const { start, end } = space.vmaAt(next.start);
+    space.change(start, end, (old) => ({ ...old, flags: old.flags | VM.ACCOUNT }));
+  }
 }
 
 const AT_SYSINFO_EHDR = 33;
