@@ -59,10 +59,8 @@ Deno.test("commands that are interrupted leave nothing behind, and go on where t
         /^go on with: deno task test:qemu --arch x86_64 --filter ldt_ --resume --out /,
       );
       const { results, stopped } = await readRunResult(`${out}/results.json`);
-      assertEquals([results.every(({ status }) => status === "pass"), stopped], [
-        true,
-        "interrupted by SIGINT",
-      ]);
+      const others = results.filter(({ status }) => status !== "pass");
+      assertEquals([others, stopped], [[], "interrupted by SIGINT"]);
       const rest = await interrupted([...run, "--resume"], tmp, undefined);
       assertEquals([rest.code, await left()], [0, []], rest.stderr);
       const whole = await readRunResult(`${out}/results.json`);
