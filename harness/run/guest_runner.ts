@@ -241,7 +241,6 @@ export class GuestRunner implements AsyncDisposable {
     try {
       outcome = await this.#options.runScenario(guest, scenario);
     } catch (error) {
-      throwIfInterrupted(this.#options.signal);
       // An agent that answered with an error, or a program that did not run: the guest is well.
       if (!(error instanceof ExpectedError)) throw error;
       const isLost = error instanceof GuestLostError;
@@ -260,8 +259,9 @@ export class GuestRunner implements AsyncDisposable {
     return { ...result, status: isClean(whole) ? "pass" : "fail", outcome: whole };
   }
 
-  /** The result of a scenario that did not come to its end. */
+  /** The result of a scenario that did not come to its end, unless whoever interrupts the run has ended its guest. */
   async #broken(start: ResultStart, error: Error, part: LogPart): Promise<ScenarioResult> {
+    throwIfInterrupted(this.#options.signal);
     const result = await this.#complaints({ ...start, reason: error.message }, part);
     const isExplained = failingSplats(result)
       .some(({ title }) => !END_OF_AGENT.test(title));

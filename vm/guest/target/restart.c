@@ -206,11 +206,14 @@ static void watch_descriptor(void)
 	sleep_forever();
 }
 
-// Its end is told by a signal of its own choice, once the caller has become what it restarts, or is no more.
+// Its end is told by a signal of its own choice, once the caller has become what it restarts, or is no more. It runs
+// first then: what it shares with the caller is not to change later.
 static void end_later(void)
 {
+	int priority = 1;
 	char byte;
 
+	SYS(sched_setscheduler, 0, SCHED_FIFO, &priority);
 	SYS(close, handed_over[1]);
 	SYS(read, handed_over[0], &byte, 1);
 	SYS(exit_group, 0);
