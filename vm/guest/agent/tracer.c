@@ -165,11 +165,30 @@ long command_detach(const struct command *command)
 // A signal that a timer of the caller sends again and again.
 #define TIMER_SIGNAL 40
 
+// Takes the lines of a text that begin with one of these words, or all others.
+static void hash_lines(struct hash *hash, const char *text, bool others, const char *const *words, size_t count)
+{
+	for (const char *end = text; *text != '\0'; text = end) {
+		bool begins = false;
+
+		while (*end != '\0' && *end++ != '\n')
+			;
+		for (size_t i = 0; i < count; i++)
+			begins = begins || text_starts(text, words[i]);
+		if (begins != others)
+			hash_update(hash, text, (size_t)(end - text));
+	}
+}
+
 // What of a process a call that fails must leave alone: registers but the one for the result, the FPU, and what /proc
 // says but for what changes by itself.
 static u64 state_of(int pid)
 {
-	static const char *const volatile_lines[] = { "SigQ", "SigPnd", "ShdPnd", "voluntary", "nonvoluntary" };
+	// The counters of pages among them are late: a task adds its own up when it has had some faults.
+	static const char *const volatile_lines[] = {
+		"SigQ", "SigPnd", "ShdPnd", "voluntary", "nonvoluntary", "VmHWM", "VmRSS", "Rss",
+	};
+	static const char *const counted_lines[] = { "Rss", "Anonymous", "Swap", "Locked" };
 	struct io_vector vector = { channel_buffer, BUFFER_BYTES };
 	long registers[GENERAL_REGISTERS] = { 0 };
 	const char *maps;
@@ -194,16 +213,10 @@ static u64 state_of(int pid)
 	u64 is_pending = proc_status_number((char *)channel_buffer, "\nShdPnd:\t") >> (TIMER_SIGNAL - 1) & 1;
 
 	hash_update(&hash, &is_pending, sizeof(is_pending));
-	for (char *line = (char *)channel_buffer, *end = line; length > 0 && *line != '\0'; line = end) {
-		bool counts = true;
-
-		while (*end != '\0' && *end++ != '\n')
-			;
-		for (size_t i = 0; i < ARRAY_SIZE(volatile_lines); i++)
-			counts = counts && !text_starts(line, volatile_lines[i]);
-		if (counts)
-			hash_update(&hash, line, (size_t)(end - line));
-	}
+	if (length > 0)
+		hash_lines(&hash, (char *)channel_buffer, true, volatile_lines, ARRAY_SIZE(volatile_lines));
+	if (proc_read(pid, "smaps_rollup", (char *)channel_buffer, BUFFER_BYTES) > 0)
+		hash_lines(&hash, (char *)channel_buffer, false, counted_lines, ARRAY_SIZE(counted_lines));
 	return hash_finish(&hash);
 }
 

@@ -219,9 +219,9 @@ static int cr_task_wait(struct cr_ctx *ctx)
  *
  * Nothing keeps a stopped task from being continued or killed. What was saved
  * before is then of no use. A task that ran and is stopped again has been on
- * a CPU and off it, which is counted. A task that has executed another program
- * since the caller's rights were checked is another one: its registers are
- * not the caller's to see.
+ * a CPU and off it, which is counted; not before it is off it, though. A task
+ * that has executed another program since the caller's rights were checked is
+ * another one: its registers are not the caller's to see.
  *
  * Return: 0, or -EBUSY if it has not.
  */
@@ -232,6 +232,7 @@ int cr_task_check(struct cr_ctx *ctx)
 	if (t == current)
 		return 0;
 	if (!cr_task_stopped(t) || cr_task_state(t) != ctx->state ||
+	    !cr_wait_inactive(t, ctx->state) ||
 	    cr_task_switches(t) != ctx->switches ||
 	    READ_ONCE(t->mm) != ctx->mm)
 		return -EBUSY;
