@@ -8,7 +8,7 @@
 import { walk } from "@std/fs";
 import { cp } from "node:fs/promises";
 import { dirname, fromFileUrl, join, relative } from "@std/path";
-import { cacheDirectory } from "../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../vm/host/own_directories.ts";
 import { findTool } from "../vm/host/find_tool.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));

@@ -2,7 +2,7 @@
 
 import { join } from "@std/path";
 import { ScenarioError } from "../../lib/model/scenario.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { EXIT_STATUS, ExpectedError, InterruptedError, isSystemError } from "../../vm/host/errors.ts";
 import type { CommandOutcome } from "../run/command_outcome.ts";
 import { DISK_FULL_HINT, isDiskFull } from "../../vm/kernel/build/build_error.ts";

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { ktapReport } from "./ktap_report.ts";
 import { runIfInstalled } from "./testing/run_if_installed.ts";
 import { hostileTree, recordedTree } from "./testing/sample_tree.ts";

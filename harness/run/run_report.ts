@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import type { SeenPages } from "../check/look_from_host.ts";
 import { addCounts, type ByteCounts, type Source, SOURCES } from "../../lib/compare/byte_coverage.ts";
 import type { Scenario } from "../../lib/model/scenario.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
 import { ownCommand } from "../../vm/host/own_command.ts";

@@ -3,7 +3,7 @@
 import { join } from "@std/path";
 import * as v from "valibot";
 import { object, record } from "../../lib/schema.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 import { type FileFormat, readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson } from "../../vm/host/write_whole.ts";

@@ -57,17 +57,15 @@ const SMALL_PIPE = 4096;
 const MAX_DISK_IMAGE = 16 * 1024 * 1024;
 /** What is not said is root's plain call. */
 const PLAIN: Required<CallSpec> = {
-  ...{
-    uid: 0,
-    euid: 0,
-    gid: 0,
-    flags: 0,
-    pid: "target",
-    times: 1,
-    signals: "ignored",
-    alarm: 0,
-    signalBehind: "",
-  },
+  uid: 0,
+  euid: 0,
+  gid: 0,
+  flags: 0,
+  pid: "target",
+  times: 1,
+  signals: "ignored",
+  alarm: 0,
+  signalBehind: "",
 };
 
 type CalledStop = CallFields & TracerSpec & { readonly expect?: string };

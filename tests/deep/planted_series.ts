@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { readMutants } from "../../harness/mutants/mutant.ts";
 import { commitPatches } from "../../harness/bisect/prepare_bisect.ts";
 import { runGit } from "../../vm/host/run_git.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { editFiles, type OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 import { exportSeries } from "../../vm/kernel/patches/export_series.ts";
 import { loadSeries } from "../../vm/kernel/patches/load_series.ts";

@@ -14,7 +14,7 @@ import { preparePlanned } from "../../harness/run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../../harness/run/platform.ts";
 import { runPlatform } from "../../harness/run/run_platform.ts";
 import { RunReport } from "../../harness/run/run_report.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import type { OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 
 /** The file that has the samples. */

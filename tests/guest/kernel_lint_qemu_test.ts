@@ -3,7 +3,7 @@
  * The kernel's style checkers. They boot no guest, but need the kernel's source and a compiler.
  */
 import { assertEquals } from "@std/assert";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import type { OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 import {
   acceptFindings,

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { basename, join } from "@std/path";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { BuildError } from "../../vm/kernel/build/build_error.ts";
 import { planKernel } from "../../vm/kernel/build/build_kernel.ts";
 import { wantedFiles } from "../../vm/kernel/source/kernel_tree.ts";

@@ -16,7 +16,7 @@ import { carriedPatch } from "../../vm/kernel/source/carried_patch.ts";
 import { planKernel } from "../../vm/kernel/build/build_kernel.ts";
 import { fetchSource } from "../../vm/kernel/source/kernel_source.ts";
 import { wantedFiles } from "../../vm/kernel/source/kernel_tree.ts";
-import { cacheDirectory } from "../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import type { OverlayEdit } from "../../vm/kernel/source/kernel_overlay.ts";
 
 const platform = PLATFORMS[0]!;

@@ -3,7 +3,7 @@ import { EXIT_STATUS, type ExitStatus, ExpectedError } from "../host/errors.ts";
 import { exists, walk } from "@std/fs";
 import { basename, join, relative } from "@std/path";
 import type { KernelArch } from "../../lib/abi/arch.ts";
-import { cacheDirectory, markAsUsed } from "../host/cache_directory.ts";
+import { cacheDirectory, markAsUsed } from "../host/own_directories.ts";
 import { digestOf } from "../host/digest.ts";
 import { runCommand } from "../host/run_command.ts";
 import { shellJoin } from "../host/shell_quote.ts";

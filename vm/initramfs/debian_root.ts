@@ -3,7 +3,7 @@ import { ExpectedError } from "../host/errors.ts";
 import { exists } from "@std/fs";
 import { join } from "@std/path";
 import { aptEnvironment } from "../host/apt_environment.ts";
-import { cacheDirectory } from "../host/cache_directory.ts";
+import { cacheDirectory } from "../host/own_directories.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { runCommand } from "../host/run_command.ts";
 

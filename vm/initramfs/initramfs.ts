@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { cacheDirectory, markAsUsed, pruneDirectory } from "../host/cache_directory.ts";
+import { cacheDirectory, markAsUsed, pruneDirectory } from "../host/own_directories.ts";
 import { joinBytes } from "../../lib/bytes.ts";
 import { writeWhole } from "../host/write_whole.ts";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { exists } from "@std/fs";
 import { join } from "@std/path";
-import { markAsUsed, pruneDirectory } from "../host/cache_directory.ts";
+import { markAsUsed, pruneDirectory } from "../host/own_directories.ts";
 import { removeIfThere } from "../host/ignore_missing.ts";
 import { withFileLock } from "../host/file_lock.ts";
 import { inStage, runStageCommand } from "./build/build_stage.ts";

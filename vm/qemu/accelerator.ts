@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { join } from "@std/path";
-import { cacheDirectory } from "../host/cache_directory.ts";
+import { cacheDirectory } from "../host/own_directories.ts";
 import { findTool, MissingToolError } from "../host/find_tool.ts";
 import { type Accelerator, defaultCpu, QEMU_PROGRAM } from "./qemu_arguments.ts";
 import { type CommandResult, runCommand } from "../host/run_command.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join, resolve } from "@std/path";
-import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/own_directories.ts";
 import { type ExitStatus, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeIfThere } from "../../../vm/host/ignore_missing.ts";

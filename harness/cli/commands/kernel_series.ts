@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { DEFAULT_SERIES, PORTED_SERIES } from "../../../lib/abi/series.ts";
-import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../../vm/host/own_directories.ts";
 import type { BuildProgress } from "../../../vm/kernel/build/build_stage.ts";
 import { buildSeries } from "../../../vm/kernel/patches/build_series.ts";
 import { applySeries, exportSeries } from "../../../vm/kernel/patches/export_series.ts";

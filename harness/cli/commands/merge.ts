@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { stateDirectory } from "../../../vm/host/cache_directory.ts";
+import { stateDirectory } from "../../../vm/host/own_directories.ts";
 import { join } from "@std/path";
 import { type Command, defineCommand, required, value, words } from "../options.ts";
 import { History } from "../../nightly/history/history.ts";

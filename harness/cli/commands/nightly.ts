@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { join } from "@std/path";
-import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory, newestBelow, stateDirectory } from "../../../vm/host/own_directories.ts";
 import { ownCommand } from "../../../vm/host/own_command.ts";
 import { EXIT_STATUS, throwIfInterrupted } from "../../../vm/host/errors.ts";
 import { formatBytes } from "../../run/quantity.ts";

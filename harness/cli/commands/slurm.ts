@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { stateDirectory } from "../../../vm/host/cache_directory.ts";
+import { stateDirectory } from "../../../vm/host/own_directories.ts";
 import { join } from "@std/path";
 import { shellJoin } from "../../../vm/host/shell_quote.ts";
 import { EXIT_STATUS } from "../../../vm/host/errors.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { cacheDirectory } from "../../../vm/host/cache_directory.ts";
+import { cacheDirectory } from "../../../vm/host/own_directories.ts";
 import {
   buildKernel,
   type KernelBuild,

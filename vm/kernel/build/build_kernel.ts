@@ -2,7 +2,7 @@
 import { exists } from "@std/fs";
 import { basename, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
-import { cacheDirectory } from "../../host/cache_directory.ts";
+import { cacheDirectory } from "../../host/own_directories.ts";
 import { requireTools } from "../../host/find_tool.ts";
 import { runCommand } from "../../host/run_command.ts";
 import { BuildError } from "./build_error.ts";

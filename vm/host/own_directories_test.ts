@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { assertEquals, assertThrows } from "@std/assert";
-import { cacheDirectory, stateDirectory } from "./cache_directory.ts";
+import { cacheDirectory, stateDirectory } from "./own_directories.ts";
 
 Deno.test("cacheDirectory() follows XDG_CACHE_HOME, then HOME", () => {
   const from = (env: Record<string, string>) => cacheDirectory((name) => env[name]);
