@@ -56,11 +56,9 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
   const tasks = Array.from(
     { length: count },
     (_, task) =>
-      markup`<section>${
-        count > 1 ? markup`<h2>Task ${task}</h2>` : undefined
-      }${markup`<h3>Address space</h3>${addressSpace(view, task)}${
-        taskTables(view.outlines, task)
-      }`}</section>`,
+      markup`<section>${count > 1 ? markup`<h2>Task ${task}</h2>` : undefined}<h3>Address space</h3>${
+        addressSpace(view, task)
+      }${taskTables(view.outlines, task)}</section>`,
   );
   const page = markup`<!doctype html>
 <html lang="en">
