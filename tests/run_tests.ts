@@ -12,19 +12,23 @@
  * take seconds (`*_slow_test.ts`), the fourth (`--deep`) those that take minutes or need debug kernels
  * (`*_deep_test.ts`). Tests of `lib` run with leave to read its own files and fixtures, and no other.
  *
- * What boots no guest runs in parallel, the first two beside one type check of the project; a type error counts as
- * one failed test. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a test
- * failed, 2 usage, 5 no test ran.
+ * What boots no guest runs in parallel, in batches of files that share their modules, the first two beside one type
+ * check of the project; a type error counts as one failed test. So does a file that throws before its tests; those of
+ * its batch do not run then. The last line is `N passed, N failed` (and `, N skipped`). Exit status: 0 all passed, 1 a
+ * test failed, 2 usage, 5 no test ran.
  *
  * @module
  */
 import { exists, walk } from "@std/fs";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
+import { pathToFileURL } from "node:url";
 import { endProgram } from "./end_program.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 const FOLDERS = ["lib", "vm", "harness", "tests"];
 const NOTHING_RAN = 5;
+/** Files of tests, or batches of them, that run at the same time: some wait for programs and timers. */
+const JOBS = navigator.hardwareConcurrency + 2;
 /** Ends the processes that run tests. */
 const STOP = new AbortController();
 const USAGE = `usage: deno task test|test:unit|test:guest|test:deep [PATH ...] [OPTION ...]
@@ -160,8 +164,7 @@ async function runDeno(args: readonly string[], streams: boolean): Promise<numbe
   const child = new Deno.Command("deno", {
     args: [...args],
     cwd: ROOT,
-    // Files of tests that run at the same time: some wait for programs and timers.
-    env: { DENO_JOBS: String(navigator.hardwareConcurrency + 2) },
+    env: { DENO_JOBS: String(JOBS) },
     stdin: "null",
     stdout: output,
     stderr: output,
@@ -179,12 +182,29 @@ function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Arra
   for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
 }
 
+/**
+ * Writes modules that import the files. For each module `deno test` starts an isolate and loads all that it imports
+ * anew, which takes several times as long as the tests of most files.
+ */
+async function writeBatches(files: readonly string[], dir: string): Promise<string[]> {
+  const count = Math.min(files.length, 2 * JOBS);
+  return await Promise.all(Array.from({ length: count }, async (_, batch) => {
+    const urls = files.filter((_, index) => index % count === batch).map((file) =>
+      pathToFileURL(resolve(ROOT, file)).href
+    );
+    const path = join(dir, `batch_${batch}_test.ts`);
+    await Deno.writeTextFile(path, urls.map((url) => `import ${JSON.stringify(url)};\n`).join(""));
+    return path;
+  }));
+}
+
 async function runGroup(group: TestGroup, options: readonly string[], streams: boolean): Promise<TestCounts> {
   const dir = await Deno.makeTempDir({ prefix: "ckptest-tests-" });
   try {
     const report = join(dir, "junit.xml");
     const own = ["test", "-q", `-P=${group.permissions}`, `--junit-path=${report}`];
-    const code = await runDeno([...own, ...options, ...group.files], streams);
+    const files = group.permissions === "vm" ? group.files : await writeBatches(group.files, dir);
+    const code = await runDeno([...own, ...options, ...files], streams);
     const counts = countJUnit(await Deno.readTextFile(report).catch(() => ""));
     if (code !== 0 && counts.failed === 0) {
       console.error(`deno test ended with status ${code} though no test failed: counted as one failure`);

@@ -51,6 +51,22 @@ Deno.test("the runner fails when a test fails, and shows which", async () => {
   assertStringIncludes(lines.join("\n"), "on purpose");
 });
 
+Deno.test("tests of many files are all counted, and a failed one is shown with its file", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ckptest-runner-" });
+  try {
+    const count = 3 * navigator.hardwareConcurrency + 10;
+    for (let index = 0; index < count; index++) {
+      const work = index === 5 ? `throw new Error("on purpose");` : "";
+      await Deno.writeTextFile(join(dir, `f${index}_test.ts`), `Deno.test("same", () => {${work}});`);
+    }
+    const { code, lines } = await runOver(`Deno.test("same", () => {});`, dir);
+    assertEquals([code, lines.at(-1)], [1, `${count} passed, 1 failed`]);
+    assertStringIncludes(lines.join("\n"), join(dir, "f5_test.ts"));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("the runner fails when a file does not compile", async () => {
   const mistake = `const a: number = "b"; Deno.test("a", () => void a);`;
   const { code, lines } = await runChecked(mistake);
