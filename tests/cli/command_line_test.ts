@@ -58,7 +58,10 @@ async function run(
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
-  const outcome = { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return checked({ code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) });
+}
+
+function checked(outcome: Outcome): Outcome {
   // deno-lint-ignore no-control-regex -- that is the point
   assert(!/\x1b/.test(outcome.stdout + outcome.stderr), `escape codes in ${JSON.stringify(outcome)}`);
   assert(!/^ {4}at .*:\d+:\d+\)?$/m.test(outcome.stderr), `a stack trace: ${outcome.stderr}`);
@@ -80,7 +83,7 @@ class CommandLines {
 
   async run(args: readonly string[]): Promise<Outcome> {
     await this.#requests.write(new TextEncoder().encode(`${JSON.stringify(args)}\n`));
-    return JSON.parse((await this.#answers.read()).value ?? "");
+    return checked(JSON.parse((await this.#answers.read()).value ?? ""));
   }
 
   async end(): Promise<void> {
@@ -114,10 +117,10 @@ Deno.test("help lists every command, and each command explains itself", async ()
     assertMatch(stdout, new RegExp(`^ +${name} `, "m"));
   }
   assertStringIncludes(stdout, "exit status: 0 pass");
-  const command = await run(["checkpoint", "--help"]);
+  const command = await carryOut(["checkpoint", "--help"]);
   assertEquals(command.code, 0);
   assertStringIncludes(command.stdout, "--out FILE");
-  assertEquals((await run([])).code, 2);
+  assertEquals((await carryOut([])).code, 2);
 });
 
 Deno.test("run --failed without anything that has failed starts nothing and says so", async () => {
@@ -152,7 +155,7 @@ Deno.test("mistakes in the commands for nightly runs are named as well", async (
   const nightly = ["nightly", "--history", "history.sqlite"];
   await assertMistake([...nightly, "--matrix", "none.json"], "none.json: the matrix cannot be read");
   const kernel = `matrix.json: $.jobs[0].kernels[0].debian: expected one of 5.10, 6.1, 6.12, found "2.6"`;
-  const { code, stderr } = await run([...nightly, "--matrix", "matrix.json"]);
+  const { code, stderr } = await carryOut([...nightly, "--matrix", "matrix.json"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, kernel);
   await assertMistake(
@@ -204,7 +207,7 @@ Deno.test("a scenario that cannot be compiled is named before anything is built"
     JSON.stringify({ about: "A scenario of a test.", steps }),
   );
   for (const args of [["run", "--out", "wrong-out"], ["run", "--arch", "compat,i386", "--self"]]) {
-    const { code, stdout, stderr } = await run([...args, "--scenario", "wrong.json"]);
+    const { code, stdout, stderr } = await carryOut([...args, "--scenario", "wrong.json"]);
     assertEquals([code, stdout], [2, ""], stderr);
     assertMatch(
       stderr,
@@ -243,7 +246,7 @@ Deno.test("a program that cannot be checkpointed is one line, before any kernel 
       ["./foreign", "expected a program for x86-64 or i386, found one for machine 183"],
     ] as const
   ) {
-    const { code, stdout, stderr } = await run(["checkpoint", "--", program]);
+    const { code, stdout, stderr } = await carryOut(["checkpoint", "--", program]);
     assertEquals([code, stdout], [2, ""], program);
     assertMatch(stderr, /^ckptest checkpoint: .*\n$/, program);
     assertStringIncludes(stderr, says);
@@ -444,7 +447,7 @@ Deno.test("list shows every scenario with its sentence, for people and as JSON",
   const lines = stdout.trimEnd().split("\n");
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /^minimal +[A-Z].*\.$/m);
-  const json = await run(["list", "--json"]);
+  const json = await carryOut(["list", "--json"]);
   const scenarios = JSON.parse(json.stdout) as { name: string; about: string }[];
   assertEquals([json.code, `${scenarios.length} scenarios`], [0, lines.at(-1)]);
   assert(scenarios.every(({ name, about }) => stdout.includes(`${name} `) && stdout.includes(about)));
@@ -483,9 +486,9 @@ Deno.test("report writes every format to standard output, and with --out to a fi
     kcidb: `{\n  "version": {\n    "major": 5,\n    "minor": 3\n`,
   };
   for (const [format, start] of Object.entries(starts)) {
-    const { code, stdout, stderr } = await run(["report", nightly, "--format", format]);
+    const { code, stdout, stderr } = await carryOut(["report", nightly, "--format", format]);
     assertEquals([code, stdout.slice(0, start.length), stderr], [0, start, ""]);
-    const toFile = await run([
+    const toFile = await carryOut([
       "report",
       join(nightly, "nightly.json"),
       "--format",
@@ -503,7 +506,7 @@ Deno.test("report writes every format to standard output, and with --out to a fi
     const base = `href="${relative(dir, nightly)}/`;
     assertEquals(written.replaceAll(base, `href="${nightly}/`), stdout);
   }
-  assertEquals((await run(["report", nightly])).stdout.slice(0, 11), "nightly run");
+  assertEquals((await carryOut(["report", nightly])).stdout.slice(0, 11), "nightly run");
 });
 
 Deno.test("image check calls a real image valid", async () => {
@@ -511,7 +514,7 @@ Deno.test("image check calls a real image valid", async () => {
     const { code, stdout } = await run(["image", "check", `${name}.ckpt`]);
     assertEquals([code, stdout], [0, `${name}.ckpt: valid\n`]);
   }
-  const appended = await run(["image", "check", "appended.bin", "--offset", "3"]);
+  const appended = await carryOut(["image", "check", "appended.bin", "--offset", "3"]);
   assertEquals([appended.code, appended.stdout], [0, "appended.bin: valid\n"]);
 });
 
@@ -524,11 +527,11 @@ Deno.test("image check names what is wrong with an image, and ends with status 1
       ["damaged.ckpt", "E_HEAD_FLAGS", "invalid"],
     ] as const
   ) {
-    const { code, stdout, stderr } = await run(["image", "check", file]);
+    const { code, stdout, stderr } = await carryOut(["image", "check", file]);
     assertEquals([code, stderr], [1, ""], file);
     assertStringIncludes(stdout, `${verdict} ${id} `);
     assert(stdout.endsWith(`${file}: ${verdict}\n`), stdout);
-    const json = await run(["image", "check", "--json", file]);
+    const json = await carryOut(["image", "check", "--json", file]);
     const parsed = JSON.parse(json.stdout) as { verdict: string; findings: { id: string; path: string }[] };
     assertEquals([json.code, parsed.verdict], [1, verdict]);
     assert(parsed.findings.some((finding) => finding.id === id && finding.path !== ""), json.stdout);
@@ -536,31 +539,31 @@ Deno.test("image check names what is wrong with an image, and ends with status 1
 });
 
 Deno.test("image show lets a person see what is in an image", async () => {
-  const { code, stdout } = await run(["image", "show", "x86_64-mixed.ckpt"]);
+  const { code, stdout } = await carryOut(["image", "show", "x86_64-mixed.ckpt"]);
   assertEquals(code, 0);
   for (const text of ["Address space:", "[heap]", "[stack]", "/work/data", "LDT: 4 entries", "Registers"]) {
     assertStringIncludes(stdout, text);
   }
-  const tls = await run(["image", "show", "compat-mixed_tls.ckpt"]);
+  const tls = await carryOut(["image", "show", "compat-mixed_tls.ckpt"]);
   assertStringIncludes(tls.stdout, "TLS: 2 of 3 entries in use");
-  const tree = await run(["image", "tree", "x86_64-mixed.ckpt"]);
+  const tree = await carryOut(["image", "tree", "x86_64-mixed.ckpt"]);
   assertEquals(tree.code, 0);
   assertMatch(tree.stdout, /MM_CONTEXT/);
 });
 
 Deno.test("image show --json is JSON", async () => {
-  const { code, stdout } = await run(["image", "show", "--json", "x86_64-mixed.ckpt"]);
+  const { code, stdout } = await carryOut(["image", "show", "--json", "x86_64-mixed.ckpt"]);
   assertEquals(code, 0);
   assertEquals(typeof JSON.parse(stdout), "object");
 });
 
 Deno.test("image diff says what two images differ in, and ends with status 1 then, else with 0", async () => {
-  const same = await run(["image", "diff", "x86_64-mixed.ckpt", "x86_64-mixed.ckpt"]);
+  const same = await carryOut(["image", "diff", "x86_64-mixed.ckpt", "x86_64-mixed.ckpt"]);
   assertEquals([same.code, same.stdout], [0, "no difference\n"]);
   const words = ["image", "diff", "x86_64-mixed.ckpt", "damaged.ckpt"];
-  const { code, stdout } = await run(words);
+  const { code, stdout } = await carryOut(words);
   assertEquals([code, stdout], [1, "Head: 1 changed\n  ~ head flags: 0x1 -> 0x7\n"]);
-  const json = await run([...words, "--json"]);
+  const json = await carryOut([...words, "--json"]);
   const differences = [{ section: "head", what: "head flags", a: "0x1", b: "0x7" }];
   assertEquals(JSON.parse(json.stdout), {
     ...{ files: words.slice(2), isEqual: false, differences },
@@ -569,24 +572,24 @@ Deno.test("image diff says what two images differ in, and ends with status 1 the
 });
 
 Deno.test("image pages shows what an image has at an address; where it has nothing, the status is 1", async () => {
-  const shown = (await run(["image", "show", "x86_64-mixed.ckpt"])).stdout;
+  const shown = (await carryOut(["image", "show", "x86_64-mixed.ckpt"])).stdout;
   const [, start] = /^ {2}([\da-f]+)-[\da-f]+ .*\[stack\]/m.exec(shown)!;
   const [, top] = /^ {2}[\da-f]+-([\da-f]+) .*\[stack\]/m.exec(shown)!;
-  const { code, stdout } = await run(["image", "pages", "x86_64-mixed.ckpt", "--at", `${start}-${top}`]);
+  const { code, stdout } = await carryOut(["image", "pages", "x86_64-mixed.ckpt", "--at", `${start}-${top}`]);
   assertEquals(code, 0);
   assertMatch(
     stdout,
     /^0x\w+: page \d+ of mapping .* \[stack\] rw-p: page 0 of task\[0\]\/vma\[\d+\]\/pgarr\[0\], bytes/m,
   );
-  const none = await run(["image", "pages", "x86_64-mixed.ckpt", "--at", "0x10"]);
+  const none = await carryOut(["image", "pages", "x86_64-mixed.ckpt", "--at", "0x10"]);
   assertEquals([none.code, none.stdout], [1, "0x0: in no mapping\n"]);
 });
 
 Deno.test("triage finds the splats of a kernel log, and ends with status 1 where there is one", async () => {
   const log = (name: string) => join(ROOT, "fixtures", "kernel_logs", `${name}.log`);
-  const none = await run(["triage", log("boot_benign")]);
+  const none = await carryOut(["triage", log("boot_benign")]);
   assertEquals([none.code, none.stdout], [0, `${log("boot_benign")}: 0 distinct splats\n`]);
-  const json = await run(["triage", "--json", log("two_same")]);
+  const json = await carryOut(["triage", "--json", log("two_same")]);
   const { splats: [splat, ...more] } = JSON.parse(json.stdout);
   assertEquals([json.code, splat.kind, splat.count, more], [1, "WARN", 2, []]);
   // The kernel of this log is a program with one function.
@@ -599,7 +602,7 @@ Deno.test("triage finds the splats of a kernel log, and ends with status 1 where
     join(dir, "k.log"),
     `Nov 30 08:00:00 host kernel: [ cut here ]\n${text} cr_broken+0x8/0x20\n`,
   );
-  const decoded = await run(["triage", "--vmlinux", "vmlinux", "k.log"]);
+  const decoded = await carryOut(["triage", "--vmlinux", "vmlinux", "k.log"]);
   assertEquals(decoded.code, 1);
   assertMatch(
     decoded.stdout,
@@ -622,7 +625,7 @@ Deno.test("triage finds the splats of a kernel log, and ends with status 1 where
 Deno.test("image show and tree say why they cannot show a file, and end with status 1", async () => {
   for (const action of ["show", "tree"]) {
     for (const [file, id] of [["garbage.ckpt", "E_MAGIC_HEAD"], ["empty.ckpt", "E_TRUNCATED"]] as const) {
-      const { code, stdout } = await run(["image", action, file]);
+      const { code, stdout } = await carryOut(["image", action, file]);
       assertEquals(code, 1, `${action} ${file}: ${stdout}`);
       assertStringIncludes(stdout, `${file}: malformed ${id}`);
     }
@@ -634,7 +637,7 @@ Deno.test("image show, tree and check end at the magic of a file that never ends
   await file.truncate(20 * 2 ** 30);
   for (const action of ["show", "tree", "check"]) {
     for (const path of ["sparse.ckpt", "/dev/zero"]) {
-      const { code, stdout } = await run(["image", action, path]);
+      const { code, stdout } = await carryOut(["image", action, path]);
       assertEquals(code, 1, stdout);
       assertStringIncludes(stdout, "malformed E_MAGIC_HEAD head.magic at 8");
     }
@@ -647,17 +650,17 @@ Deno.test("image show, tree and check end at the magic of a file that never ends
 Deno.test("image show and tree show of an image that is cut what there is, then where and why it ends", async () => {
   const whole = await Deno.readFile(join(dir, "x86_64-mixed.ckpt"));
   await Deno.writeFile(join(dir, "part.ckpt"), whole.subarray(0, whole.length - 1000));
-  const shown = await run(["image", "show", "part.ckpt"]);
+  const shown = await carryOut(["image", "show", "part.ckpt"]);
   assertEquals(shown.code, 1);
   for (const text of ["Address space:", "[heap]", "part.ckpt: malformed E_TRUNCATED task[0]/cpu"]) {
     assertStringIncludes(shown.stdout, text);
   }
-  const tree = await run(["image", "tree", "--fields", "part.ckpt"]);
+  const tree = await carryOut(["image", "tree", "--fields", "part.ckpt"]);
   assertEquals(tree.code, 1);
   for (const text of [".map_count = ", "part.ckpt: malformed E_TRUNCATED"]) {
     assertStringIncludes(tree.stdout, text);
   }
-  const json = await run(["image", "show", "--json", "part.ckpt"]);
+  const json = await carryOut(["image", "show", "--json", "part.ckpt"]);
   const { nodes, error } = JSON.parse(json.stdout);
   assertEquals([json.code, nodes.at(0).name, error.id], [1, "HEAD", "E_TRUNCATED"]);
 });

@@ -10,15 +10,39 @@ import { runCommandLine } from "../../harness/cli/command_line.ts";
 /** This program. */
 export const COMMAND_LINES: string = fromFileUrl(import.meta.url);
 
+/** What is written to standard output or standard error. */
+class Captured {
+  #text = "";
+
+  constructor(stream: typeof Deno.stdout) {
+    const decoder = new TextDecoder();
+    stream.writeSync = (bytes) => {
+      this.#text += decoder.decode(bytes, { stream: true });
+      return bytes.length;
+    };
+    stream.write = (bytes) => Promise.resolve(stream.writeSync(bytes));
+  }
+
+  add(text: string): void {
+    this.#text += `${text}\n`;
+  }
+
+  take(): string {
+    const text = this.#text;
+    this.#text = "";
+    return text;
+  }
+}
+
 if (import.meta.main) {
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   const answer = console.log;
+  const output = new Captured(Deno.stdout);
+  const errors = new Captured(Deno.stderr);
+  console.log = (text: string) => output.add(text);
+  console.error = (text: string) => errors.add(text);
   for await (const line of lines) {
-    const output: string[] = [];
-    const errors: string[] = [];
-    console.log = (text: string) => output.push(`${text}\n`);
-    console.error = (text: string) => errors.push(`${text}\n`);
     const code = await runCommandLine(JSON.parse(line));
-    answer(JSON.stringify({ code, stdout: output.join(""), stderr: errors.join("") }));
+    answer(JSON.stringify({ code, stdout: output.take(), stderr: errors.take() }));
   }
 }
