@@ -22,6 +22,11 @@ export function wordsOf(bytes: Uint8Array, size: 4 | 8): BigUint64Array {
   return size === 8 ? new BigUint64Array(buffer) : BigUint64Array.from(new Uint32Array(buffer), BigInt);
 }
 
+/** A little-endian integer. */
+export function numberAt(bytes: Uint8Array, { offset, size }: { offset: number; size: number }): bigint {
+  return bytes.subarray(offset, offset + size).reduceRight((sum, byte) => sum << 8n | BigInt(byte), 0n);
+}
+
 /** @throws {RangeError} when a field is no whole number from 0 to its limit */
 export function requireWithin(what: string, fields: object, limits: Readonly<Record<string, number>>): void {
   for (const [name, limit] of Object.entries(limits)) {

@@ -4,12 +4,13 @@
  * how bad it is. The numbers are those of the list that the rules were started from.
  */
 import { assert, assertEquals } from "@std/assert";
-import { pages, Patient, START, VMA } from "../fixtures/corruptions/corruption.ts";
+import { pages, START, VMA } from "../fixtures/corruptions/corruption.ts";
 import { CORRUPTIONS } from "../fixtures/corruptions/corruptions.ts";
 import { type Finding, findingText } from "../lib/image/finding.ts";
 import { type RuleId, RULES } from "../lib/image/rule_ids.ts";
 import { checkImage } from "../lib/image/rules.ts";
 import { DATA_DESCRIPTOR, syntheticImage } from "../lib/image/testing/synthetic_image.ts";
+import { ImageEditor } from "../lib/model/image_editor.ts";
 
 function faults(bytes: Uint8Array): Finding[] {
   return checkImage(bytes).filter(({ verdict }) => verdict !== "note");
@@ -17,9 +18,9 @@ function faults(bytes: Uint8Array): Finding[] {
 
 for (const { no, what, options, damage, id, verdict, path, says, isFirst, isOnly } of CORRUPTIONS) {
   Deno.test(`corruption ${no}, ${what}: ${id}`, () => {
-    const patient = new Patient(options ?? {});
-    const offset = damage(patient);
-    const all = isOnly ? checkImage(patient.bytes) : faults(patient.bytes);
+    const image = new ImageEditor(syntheticImage(options));
+    const offset = damage(image);
+    const all = isOnly ? checkImage(image.bytes) : faults(image.bytes);
     const finding = all.find((candidate) => candidate.id === id && candidate.path === path);
     assert(finding !== undefined, `no ${id} in ${path}, but:\n${all.map(findingText).join("\n")}`);
     assertEquals(finding.verdict, verdict);
@@ -43,12 +44,12 @@ Deno.test("every fault that the rules know is caused by a corruption of the list
 });
 
 Deno.test("one broken rule does not hide another", () => {
-  const patient = new Patient({});
-  patient.set("HEAD", "flags", 0n);
-  patient.set("VMA", "vm_page_prot", 0n, 1);
-  patient.set("CPU", "debugreg5", 1n);
-  patient.set("TAIL", "magic", 0n);
-  const ids = faults(patient.bytes).map(({ id }) => id);
+  const image = new ImageEditor(syntheticImage());
+  image.set("HEAD", "flags", 0n);
+  image.set("VMA", "vm_page_prot", 0n, 1);
+  image.set("CPU", "debugreg5", 1n);
+  image.set("TAIL", "magic", 0n);
+  const ids = faults(image.bytes).map(({ id }) => id);
   assertEquals(ids, ["E_HEAD_FLAGS", "E_PAGE_PROT", "E_CPU_DEBUG", "E_MAGIC_TAIL"]);
 });
 

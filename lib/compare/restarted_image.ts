@@ -12,7 +12,7 @@ import { vmFlagsWithoutOvercommit } from "../model/state/vm_flag_rules.ts";
 import { taskState } from "../model/tracer.ts";
 import { DR6_AT_REST } from "../x86/debug_registers.ts";
 import { XSAVE_HEADER } from "../x86/xstate.ts";
-import { firstDifference, hex, hexBytes } from "../bytes.ts";
+import { firstDifference, hex, hexBytes, numberAt } from "../bytes.ts";
 
 /** What is known of a restarted process beside the image that it was made from. */
 export interface RestartedProcess {
@@ -94,43 +94,41 @@ function takeRuled(
   { bytes, before, restarted }: { bytes: Uint8Array; before: Uint8Array; restarted: RestartedProcess },
 ): Finding[] {
   const findings: Finding[] = [];
-  const take = (field: string, { start, size }: { start: number; size: number }, wanted?: bigint) => {
-    const actual = readNumber(bytes, start, size);
+  const take = (field: string, place: { offset: number; size: number }, wanted?: bigint) => {
+    const { offset, size } = place;
+    const actual = numberAt(bytes, place);
     if (wanted !== undefined && actual !== wanted) {
       const message = "not what its rule says for a restarted process";
       const values = { expected: hex(wanted), actual: hex(actual) };
-      findings.push(differs(`${node.path}.${field}`, node.offset + start, { message, ...values }));
+      findings.push(differs(`${node.path}.${field}`, node.offset + offset, { message, ...values }));
     }
-    bytes.set(before.subarray(start, start + size), start);
+    bytes.set(before.subarray(offset, offset + size), offset);
   };
   if (node.kind === "unknown") take("parent", PARENT, BigInt(restarted.pid));
   if (node.kind === "xstate" && bytes.length > XSAVE_HEADER.offset) {
     // A component whose bytes are those of its initial state may be there or not.
-    take("xfeatures", { start: XSAVE_HEADER.offset, size: 8 });
+    take("xfeatures", { offset: XSAVE_HEADER.offset, size: 8 });
   }
   if (node.kind !== "record") return findings;
   if (OF_PROCESS.includes(node.name)) take("parent", PARENT, BigInt(restarted.pid));
   if (node.name === "VMA") {
     // All memory is new to who asks what was written to.
-    const { start } = rangeOf("VMA", "vm_flags");
-    const flags = readNumber(bytes, start, 8);
-    const old = readNumber(before, start, 8);
+    const place = rangeOf("VMA", "vm_flags");
+    const old = numberAt(before, place);
     const wanted = restarted.neverOvercommits ? vmFlagsWithoutOvercommit(old) : old;
-    if (((flags ^ wanted) & ~VM.SOFTDIRTY) === 0n) bytes.set(before.subarray(start, start + 8), start);
+    if (((numberAt(bytes, place) ^ wanted) & ~VM.SOFTDIRTY) === 0n) {
+      bytes.set(before.subarray(place.offset, place.offset + place.size), place.offset);
+    }
   }
   for (const [field, wanted] of rulesOf(node, restarted)) take(field, rangeOf(node.name, field), wanted);
   return findings;
 }
 
-const PARENT = { start: 4, size: 4 };
+const PARENT = { offset: 4, size: 4 };
 
-function rangeOf(name: RecordName, field: string): { start: number; size: number } {
+function rangeOf(name: RecordName, field: string): { offset: number; size: number } {
   const { offset, size } = fieldOf(name, field)!;
-  return { start: RECORD_HEADER.size + offset, size };
-}
-
-function readNumber(bytes: Uint8Array, start: number, size: number): bigint {
-  return bytes.subarray(start, start + size).reduceRight((sum, byte) => sum << 8n | BigInt(byte), 0n);
+  return { offset: RECORD_HEADER.size + offset, size };
 }
 
 /** The field of a record, or the page, in which a byte of a node lies. */

@@ -35,5 +35,15 @@ export function flip(name: RecordName, field: string, mask: bigint, which?: Whic
 
 /** Sets a field. */
 export function set(name: RecordName, field: string, value: bigint, which?: Which): Apply {
-  return (image) => image.set(name, field, value, which);
+  return (image) => void image.set(name, field, value, which);
+}
+
+/** Sets a field to what another of the record holds, and so much more. */
+export function setFrom(name: RecordName, field: string, from: string, more = 0n): Apply {
+  return (image) => image.set(name, field, image.get(name, from) + more);
+}
+
+/** Ends the image so many bytes into a record. */
+export function cutIn(name: RecordName, bytes = 0): Apply {
+  return (image) => image.cut(image.record(name).offset + bytes);
 }

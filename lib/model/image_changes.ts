@@ -3,7 +3,7 @@
 import { PAGE_SIZE } from "../abi/arch.ts";
 import { recordType } from "../image/records.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
-import { type Apply, change, flip, type ImageChange, invalid, set } from "./image_change.ts";
+import { type Apply, change, cutIn, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
 import { ImageEditor } from "./image_editor.ts";
 import { MEMORY_CHANGES } from "./memory_changes.ts";
 import { THREAD_CHANGES } from "./thread_changes.ts";
@@ -46,9 +46,15 @@ function renamed(name: (pid: bigint) => bigint, first: "MM" | "THREAD" = "MM"): 
   };
 }
 
-/** What lies behind the NUL of a text about the kernel, where it has one. */
-function otherEnd(field: "release" | "version" | "machine"): ImageChange {
-  return change("ENOEXEC", "another kernel wrote it", flip("HEAD", field, 0x41n << (8n * 63n)));
+function otherKernel(field: string, mask = 1n): ImageChange {
+  return change("ENOEXEC", "another kernel wrote it", flip("HEAD", field, mask));
+}
+
+/** The last byte of a text about the kernel, behind its NUL. */
+const TEXT_END = 0x41n << (8n * 63n);
+
+function otherCpu(apply: Apply): ImageChange {
+  return change("ENOEXEC", "it is of another CPU", apply);
 }
 
 function flipName(byte: number): Apply {
@@ -61,31 +67,23 @@ export const IMAGE_CHANGES = {
   "HEAD.rev": invalid("it is of another version of the format", flip("HEAD", "rev", 0xffn)),
   "HEAD.rev, older": invalid(
     "it is of another version of the format",
-    (image) => image.set("HEAD", "rev", image.get("HEAD", "rev") - 1n),
+    setFrom("HEAD", "rev", "rev", -1n),
   ),
   "HEAD.flags": invalid("it is no checkpoint's", flip("HEAD", "flags", 2n)),
   "HEAD.flags, none": invalid("it is no checkpoint's", flip("HEAD", "flags", 1n)),
   "HEAD.parent": invalid("the first record is somebody's", set("HEAD", "parent", 1n)),
   "HEAD.len": invalid("a record is longer than it is", flip("HEAD", "len", 0x100n)),
-  "HEAD.minor": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "minor", 1n)),
-  "HEAD.release": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "release", 1n)),
-  "HEAD.release, its end": otherEnd("release"),
-  "HEAD.version": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "version", 1n)),
-  "HEAD.version, its end": otherEnd("version"),
-  "HEAD.machine": change("ENOEXEC", "another kernel wrote it", flip("HEAD", "machine", 1n)),
-  "HEAD.machine, its end": otherEnd("machine"),
-  "HEAD_ARCH.xstate_size": change(
-    "ENOEXEC",
-    "it is of another CPU",
-    flip("HEAD_ARCH", "xstate_size", 0x40n),
-  ),
-  "HEAD_ARCH.xstate_size, smaller": change(
-    "ENOEXEC",
-    "it is of another CPU",
-    (image) => image.set("HEAD_ARCH", "xstate_size", image.get("HEAD_ARCH", "xstate_size") - 64n),
-  ),
-  "HEAD_ARCH.has_xsave": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_xsave", 1n)),
-  "HEAD_ARCH.has_fxsr": change("ENOEXEC", "it is of another CPU", flip("HEAD_ARCH", "has_fxsr", 1n)),
+  "HEAD.minor": otherKernel("minor"),
+  "HEAD.release": otherKernel("release"),
+  "HEAD.release, its end": otherKernel("release", TEXT_END),
+  "HEAD.version": otherKernel("version"),
+  "HEAD.version, its end": otherKernel("version", TEXT_END),
+  "HEAD.machine": otherKernel("machine"),
+  "HEAD.machine, its end": otherKernel("machine", TEXT_END),
+  "HEAD_ARCH.xstate_size": otherCpu(flip("HEAD_ARCH", "xstate_size", 0x40n)),
+  "HEAD_ARCH.xstate_size, smaller": otherCpu(setFrom("HEAD_ARCH", "xstate_size", "xstate_size", -64n)),
+  "HEAD_ARCH.has_xsave": otherCpu(flip("HEAD_ARCH", "has_xsave", 1n)),
+  "HEAD_ARCH.has_fxsr": otherCpu(flip("HEAD_ARCH", "has_fxsr", 1n)),
   "HEAD_ARCH._padding": invalid("padding is not 0", flip("HEAD_ARCH", "_padding", 1n)),
   "TASK.exit_state": invalid("it is of a process that has ended", flip("TASK", "exit_state", 1n)),
   "TASK.task_comm_len": invalid("names are not so long", flip("TASK", "task_comm_len", 1n)),
@@ -107,11 +105,7 @@ export const IMAGE_CHANGES = {
   "TAIL.magic": invalid("it does not end as an image does", flip("TAIL", "magic", 0xffn)),
   "TAIL.parent": invalid("the end is somebody's", set("TAIL", "parent", 1n)),
   "TAIL.len": invalid("the end is longer than it is", flip("TAIL", "len", 0x40n)),
-  "TAIL that is not there": change(
-    "EPIPE",
-    "it has no end",
-    (image) => image.cut(image.record("TAIL").offset),
-  ),
+  "TAIL that is not there": change("EPIPE", "it has no end", cutIn("TAIL")),
   "TAIL behind a record that is cut": change("EPIPE", "an unknown record is cut", cutExtension),
   "TAIL behind a record of another": invalid(
     "an unknown record is another process's",
@@ -140,6 +134,6 @@ export function imageChange(name: ImageChangeName): ImageChange {
 /** The image with a change. */
 export function changedImage(image: Uint8Array, name: ImageChangeName): Uint8Array {
   const editor = new ImageEditor(image);
-  imageChange(name).apply(editor);
+  IMAGE_CHANGES[name].apply(editor);
   return editor.bytes;
 }

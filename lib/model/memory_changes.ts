@@ -3,10 +3,9 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { VM } from "../abi/vm_flags.ts";
 import type { RecordNode } from "../image/nodes.ts";
-import { fieldOf } from "../image/records.ts";
 import { RECORD_HEADER, VMA_TYPE } from "../image/structs.ts";
-import { change, flip, type ImageChange, invalid, set } from "./image_change.ts";
-import type { ImageEditor } from "./image_editor.ts";
+import { type Apply, change, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
+import type { ImageEditor, Which } from "./image_editor.ts";
 
 function isAnonymous(node: RecordNode): boolean {
   return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.ANON;
@@ -45,36 +44,33 @@ function pageInVvar(image: ImageEditor): void {
   const vma = image.record("VMA", isVvar);
   const chunk = image.after(vma);
   const { word } = twoPages(image);
+  const end = chunk.offset + chunk.length;
   image.flipAt(chunk.offset + RECORD_HEADER.size, 1n);
-  const start = image.get("VMA", "vm_start", isVvar);
-  const page = new Uint8Array(word + PAGE_SIZE);
-  const words = word === 8 ? BigUint64Array.of(start) : Uint32Array.of(Number(start));
-  page.set(new Uint8Array(words.buffer));
-  image.insert(chunk.offset + chunk.length, page);
+  image.insert(end, new Uint8Array(word + PAGE_SIZE));
+  image.write(end, image.get("VMA", "vm_start", isVvar), word);
 }
 
 /** A second vdso, right behind the first. */
 function secondVdso(image: ImageEditor): void {
   const vma = image.record("VMA", isVdso);
   const end = image.after(vma);
-  const second = image.bytes.slice(vma.offset, end.offset + end.length);
-  const view = new DataView(second.buffer);
-  const size = image.get("VMA", "vm_end", isVdso) - image.get("VMA", "vm_start", isVdso);
-  for (const name of ["vm_start", "vm_end"]) {
-    const at = RECORD_HEADER.size + fieldOf("VMA", name)!.offset;
-    view.setBigUint64(at, view.getBigUint64(at, true) + size, true);
-  }
+  const copy = image.bytes.slice(vma.offset, end.offset + end.length);
+  const [start, behind] = [image.get("VMA", "vm_start", isVdso), image.get("VMA", "vm_end", isVdso)];
+  image.set("VMA", "vm_start", behind, isVdso);
+  image.set("VMA", "vm_end", 2n * behind - start, isVdso);
   oneMoreMapping(image);
-  image.insert(end.offset + end.length, second);
+  image.insert(vma.offset, copy);
 }
 
-function oneMoreMapping(image: ImageEditor): void {
-  image.set("MM", "map_count", image.get("MM", "map_count") + 1n);
+const oneMoreMapping = setFrom("MM", "map_count", "map_count", 1n);
+
+/** Flags that memory of a process never has. */
+function unsupported(why: string, flags: bigint): ImageChange {
+  return change("EOPNOTSUPP", why, flipFlags(flags));
 }
 
-/** A flag that memory of a process never has. */
-function flagged(why: string, flag: bigint): ImageChange {
-  return change("EOPNOTSUPP", why, flip("VMA", "vm_flags", flag));
+function flipFlags(flags: bigint, which?: Which): Apply {
+  return flip("VMA", "vm_flags", flags, which);
 }
 
 /** How far the heap of a changed image reaches, more than any has; all of it must be below where i386 has its stack. */
@@ -98,22 +94,16 @@ export const MEMORY_CHANGES = {
   "MM.brk, far": change(
     "ENOMEM",
     "RLIMIT_DATA does not allow such a heap",
-    (image) => image.set("MM", "brk", image.get("MM", "start_brk") + BigInt(FAR_BREAK)),
+    setFrom("MM", "brk", "start_brk", BigInt(FAR_BREAK)),
   ),
   "MM.end_data, far": change(
     "ENOMEM",
     "RLIMIT_DATA does not allow such data",
-    (image) => image.set("MM", "end_data", image.get("MM", "start_data") + BigInt(FAR_BREAK)),
+    setFrom("MM", "end_data", "start_data", BigInt(FAR_BREAK)),
   ),
   "MM.start_stack": invalid("the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
-  "MM.arg_end": invalid(
-    "arguments end before they begin",
-    (image) => image.set("MM", "arg_end", image.get("MM", "arg_start") - 1n),
-  ),
-  "MM.env_end": invalid(
-    "the environment ends before it begins",
-    (image) => image.set("MM", "env_end", image.get("MM", "env_start") - 1n),
-  ),
+  "MM.arg_end": invalid("arguments end before they begin", setFrom("MM", "arg_end", "arg_start", -1n)),
+  "MM.env_end": invalid("the environment ends before it begins", setFrom("MM", "env_end", "env_start", -1n)),
   "VMA._padding": invalid("padding is not 0", flip("VMA", "_padding", 1n)),
   "VMA.vma_type": invalid("there is no such type", flip("VMA", "vma_type", 0x10n)),
   "VMA.parent": invalid("mappings are nobody's", set("VMA", "parent", 1n)),
@@ -129,49 +119,27 @@ export const MEMORY_CHANGES = {
     },
     "a target of 32 bits",
   ),
-  "VMA.vm_end, in a page": invalid(
-    "a mapping ends in a page",
-    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end") - 8n),
-  ),
-  "VMA empty": invalid(
-    "a mapping is empty",
-    (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_start")),
-  ),
-  "VMA overlapping": invalid(
-    "mappings overlap",
-    (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start"), 1),
-  ),
-  "VMA.vm_flags": flagged("a mapping is of device memory", VM.PFNMAP),
-  "VMA of registers": flagged("a mapping is of device memory", VM.IO),
-  "VMA of both kinds": flagged("a mapping is of device memory and of other", VM.MIXEDMAP),
-  "VMA with attributes": flagged("the kernel keeps attributes of device memory for it", VM.PAT),
-  "VMA that never grows": flagged("mremap(2) must not make it larger", VM.DONTEXPAND),
-  "VMA of hugetlbfs": flagged("a mapping is of huge pages", VM.HUGETLB),
-  "VMA shared": flagged("a mapping is shared", VM.SHARED | VM.MAYSHARE),
-  "VMA not to be executed": invalid(
-    "it can be executed and may not",
-    flip("VMA", "vm_flags", VM.MAYEXEC, isExecuted),
-  ),
-  "VMA unreadable": invalid("it can be read and may not", flip("VMA", "vm_flags", VM.MAYREAD)),
-  "VMA unwritable": invalid("private memory may be written", flip("VMA", "vm_flags", VM.MAYWRITE)),
-  "VMA in both orders": invalid(
-    "advice contradicts other advice",
-    flip("VMA", "vm_flags", VM.SEQ_READ | VM.RAND_READ),
-  ),
-  "VMA huge and not": invalid(
-    "advice contradicts other advice",
-    flip("VMA", "vm_flags", VM.HUGEPAGE | VM.NOHUGEPAGE),
-  ),
-  "VMA promised and not": invalid(
-    "flags contradict each other",
-    flip("VMA", "vm_flags", VM.ACCOUNT | VM.NORESERVE),
-  ),
-  "VMA locked on fault alone": invalid(
-    "what is locked on fault is locked",
-    flip("VMA", "vm_flags", VM.LOCKONFAULT),
-  ),
-  "VMA growing": invalid("files do not grow down", flip("VMA", "vm_flags", VM.GROWSDOWN)),
-  "VMA wiped": invalid("files are not wiped in a fork", flip("VMA", "vm_flags", VM.WIPEONFORK)),
+  "VMA.vm_end, in a page": invalid("a mapping ends in a page", setFrom("VMA", "vm_end", "vm_end", -8n)),
+  "VMA empty": invalid("a mapping is empty", setFrom("VMA", "vm_end", "vm_start")),
+  "VMA overlapping": invalid("mappings overlap", (image) => {
+    image.set("VMA", "vm_start", image.get("VMA", "vm_start"), 1);
+  }),
+  "VMA.vm_flags": unsupported("a mapping is of device memory", VM.PFNMAP),
+  "VMA of registers": unsupported("a mapping is of device memory", VM.IO),
+  "VMA of both kinds": unsupported("a mapping is of device memory and of other", VM.MIXEDMAP),
+  "VMA with attributes": unsupported("the kernel keeps attributes of device memory for it", VM.PAT),
+  "VMA that never grows": unsupported("mremap(2) must not make it larger", VM.DONTEXPAND),
+  "VMA of hugetlbfs": unsupported("a mapping is of huge pages", VM.HUGETLB),
+  "VMA shared": unsupported("a mapping is shared", VM.SHARED | VM.MAYSHARE),
+  "VMA not to be executed": invalid("it can be executed and may not", flipFlags(VM.MAYEXEC, isExecuted)),
+  "VMA unreadable": invalid("it can be read and may not", flipFlags(VM.MAYREAD)),
+  "VMA unwritable": invalid("private memory may be written", flipFlags(VM.MAYWRITE)),
+  "VMA in both orders": invalid("advice contradicts other advice", flipFlags(VM.SEQ_READ | VM.RAND_READ)),
+  "VMA huge and not": invalid("advice contradicts other advice", flipFlags(VM.HUGEPAGE | VM.NOHUGEPAGE)),
+  "VMA promised and not": invalid("flags contradict each other", flipFlags(VM.ACCOUNT | VM.NORESERVE)),
+  "VMA locked on fault alone": invalid("what is locked on fault is locked", flipFlags(VM.LOCKONFAULT)),
+  "VMA growing": invalid("files do not grow down", flipFlags(VM.GROWSDOWN)),
+  "VMA wiped": invalid("files are not wiped in a fork", flipFlags(VM.WIPEONFORK)),
   "VMA name within its record": invalid("a name ends before its record", (image) => {
     const { offset, payload } = image.record("FNAME");
     image.flipAt(offset + RECORD_HEADER.size + 2, BigInt(payload[2]!));
@@ -193,16 +161,8 @@ export const MEMORY_CHANGES = {
     image.set("VMA", "vm_pgoff", end, isAnonymous);
   }),
   "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
-  "VMA locked vdso": change(
-    "EOPNOTSUPP",
-    "the vdso cannot be locked",
-    flip("VMA", "vm_flags", VM.LOCKED, isVdso),
-  ),
-  "VMA written vdso": change(
-    "ENOEXEC",
-    "the vdso is not this kernel's",
-    flip("VMA", "vm_flags", VM.MAYWRITE, isVvar),
-  ),
+  "VMA locked vdso": change("EOPNOTSUPP", "the vdso cannot be locked", flipFlags(VM.LOCKED, isVdso)),
+  "VMA written vdso": change("ENOEXEC", "the vdso is not this kernel's", flipFlags(VM.MAYWRITE, isVvar)),
   "VMA part of the vdso": change(
     "ENOEXEC",
     "it is a part of the vdso",

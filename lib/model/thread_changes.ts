@@ -3,7 +3,7 @@
 import { dataView } from "../bytes.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
 import { FXSAVE_FIELDS, XSAVE_HEADER } from "../x86/xstate.ts";
-import { type Apply, change, flip, type ImageChange, invalid, set } from "./image_change.ts";
+import { type Apply, change, cutIn, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
 
 /** Flips bits of an entry's second word: access rights, and what is above the limit. */
 function flipEntry(name: "MM_CONTEXT" | "THREAD", entry: number, mask: bigint): Apply {
@@ -72,15 +72,11 @@ export const THREAD_CHANGES = {
   "CPU.flags, reserved": invalid("some bits are never set", flip("CPU", "flags", 0x8028n)),
   "CPU.flags, wide": invalid("flags have 32 bits", flip("CPU", "flags", 1n << 32n)),
   "CPU.ds": invalid("a selector is the kernel's", flip("CPU", "ds", 0x10n)),
-  "CPU.es, wide": invalid(
-    "selectors have 16 bits",
-    (image) => image.set("CPU", "es", image.get("CPU", "ss") | 1n << 40n),
-  ),
+  "CPU.es, wide": invalid("selectors have 16 bits", setFrom("CPU", "es", "ss", 1n << 40n)),
   "CPU.fs, beyond": invalid("an entry is not there", set("CPU", "fs", 0xffffn)),
-  "CPU.gs, behind": invalid(
-    "an entry is not there",
-    (image) => image.set("CPU", "gs", image.get("MM_CONTEXT", "nldt") << 3n | 7n),
-  ),
+  "CPU.gs, behind": invalid("an entry is not there", (image) => {
+    image.set("CPU", "gs", image.get("MM_CONTEXT", "nldt") << 3n | 7n);
+  }),
   "CPU.cs": change(
     "ENOEXEC",
     "it is of another kind of program than the caller",
@@ -143,16 +139,8 @@ export const THREAD_CHANGES = {
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),
     "64 bits",
   ),
-  "AUXV that is not there": change(
-    "EPIPE",
-    "it ends behind the CPU",
-    (image) => image.cut(image.record("AUXV").offset),
-  ),
-  "AUXV cut": change(
-    "EPIPE",
-    "it ends in the auxiliary vector",
-    (image) => image.cut(image.record("AUXV").offset + RECORD_HEADER.size + 8),
-  ),
+  "AUXV that is not there": change("EPIPE", "it ends behind the CPU", cutIn("AUXV")),
+  "AUXV cut": change("EPIPE", "it ends in the auxiliary vector", cutIn("AUXV", RECORD_HEADER.size + 8)),
   "AUXV missing": invalid("it has no auxiliary vector", flip("AUXV", "type", 1n)),
   "AUXV.parent": invalid("the auxiliary vector is another process's", flip("AUXV", "parent", 1n)),
   "AUXV.len, none": invalid("the auxiliary vector is empty", set("AUXV", "len", 0n)),

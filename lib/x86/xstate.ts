@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { hex } from "../bytes.ts";
+import { hex, numberAt } from "../bytes.ts";
 
 /** Bytes of the FSAVE image, which a processor without FXSR has. */
 export const FSAVE_SIZE = 112;
@@ -152,12 +152,7 @@ function x87ToNumber(value: bigint): number {
   return sign * Number(mantissa) * 2 ** half * 2 ** (scale - half);
 }
 
-/** A little-endian integer. */
-function numberAt(bytes: Uint8Array, { offset, size }: { offset: number; size: number }): bigint {
-  return bytes.subarray(offset, offset + size).reduceRight((value, byte) => value << 8n | BigInt(byte), 0n);
-}
-
-/** Several of them, `stride` bytes apart. */
+/** Little-endian integers, `stride` bytes apart. */
 function registersAt(
   bytes: Uint8Array,
   { offset, count, stride, size }: { offset: number; count: number; stride: number; size: number },

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** What restart(2) and `image check` are both given to read. */
-import { Patient } from "../../fixtures/corruptions/corruption.ts";
 import { CORRUPTIONS } from "../../fixtures/corruptions/corruptions.ts";
 import { PAGE_SIZE } from "../../lib/abi/arch.ts";
 import { VM } from "../../lib/abi/vm_flags.ts";
@@ -10,7 +9,8 @@ import { readImage, readNodes } from "../../lib/image/image.ts";
 import type { ImageNode } from "../../lib/image/nodes.ts";
 import { VMA_TYPE } from "../../lib/image/structs.ts";
 import { random } from "../../lib/image/testing/random.ts";
-import type { SyntheticOptions } from "../../lib/image/testing/synthetic_image.ts";
+import { syntheticImage, type SyntheticOptions } from "../../lib/image/testing/synthetic_image.ts";
+import { ImageEditor } from "../../lib/model/image_editor.ts";
 import { AVX_COMPONENT } from "../../lib/x86/xstate.ts";
 import type { RestartTry } from "../../vm/agent/agent_types.ts";
 
@@ -79,17 +79,17 @@ export function corruptedImages(guest: SyntheticOptions): WholeInput[] {
   return CORRUPTIONS.filter(({ options: { dialect, wordSize = guest.wordSize, head = guest.head } = {} }) =>
     dialect !== "v11" && wordSize === guest.wordSize && head?.major === major && head?.minor === minor
   ).flatMap(({ no, what, options, damage, id }) => {
-    const patient = new Patient({ ...guest, ...options, ...guest.head && { head: guest.head } });
-    const good = patient.bytes.slice();
+    const good = syntheticImage({ ...guest, ...options, ...guest.head && { head: guest.head } });
+    const image = new ImageEditor(good);
     try {
-      damage(patient);
+      damage(image);
     } catch (error) {
       // A record that only images of x86-64 have.
       if (error instanceof RangeError && guest.wordSize === 4) return [];
       throw error;
     }
-    const paths = changedFields(good, patient.bytes);
-    return [{ image: patient.bytes, what: `corruption ${no}, ${what}: ${id}`, paths }];
+    const paths = changedFields(good, image.bytes);
+    return [{ image: image.bytes, what: `corruption ${no}, ${what}: ${id}`, paths }];
   });
 }
 
