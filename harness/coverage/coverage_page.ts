@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { Markup, markup, table } from "../report/html/markup.ts";
+import { htmlPage, type Markup, markup, table } from "../report/html/markup.ts";
 import { branchShare, type Coverage, type FileCoverage, formatShare, lineShare } from "./coverage.ts";
 
 interface CoveragePage {
@@ -11,17 +11,13 @@ interface CoveragePage {
   readonly explained: ReadonlyMap<string, ReadonlyMap<number, string>>;
 }
 
-const STYLE = new Markup(`
-:root { color-scheme: light dark; --ran: #1a7f3722; --part: #bf870033; --not: #cf222e33; --why: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-table { border-collapse: collapse; } th, td { padding: .15rem .8rem; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { font: 13px/1.35 ui-monospace, monospace; tab-size: 8; margin: 0; overflow-x: auto; }
+const STYLE = `
+:root { --ran: #1a7f3722; --part: #bf870033; --not: #cf222e33; --why: #8881; }
 pre span { display: block; } .ran { background: var(--ran); } .part { background: var(--part); }
 .not { background: var(--not); } .why { background: var(--why); font-style: italic; }
 b { display: inline-block; width: 14em; text-align: right; padding-right: 1em; font-weight: 400; opacity: .65; }
 @media print { details { break-before: page; } }
-`);
+`;
 
 /** One HTML page that needs nothing else: the numbers, and each file with how often its lines ran. */
 export function coveragePage({ title, coverage, sources, explained }: CoveragePage): string {
@@ -38,16 +34,13 @@ export function coveragePage({ title, coverage, sources, explained }: CoveragePa
     }</pre></details>
 `
   );
-  return String(markup`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>${title}</title><style>${STYLE}</style></head><body>
-<h1>${title}</h1>
+  const body = markup`<h1>${title}</h1>
 ${table({ columns: ["file", "lines", "branches"], rows: [...rows, all] })}
 <p>Left of each line: how often it ran, and how many of its branches were taken.
 <span class="ran">ran</span> <span class="part">ran, but not every branch</span>
 <span class="not">never ran</span> <span class="why">never ran, and why</span></p>
-${sections}
-</body></html>
-`);
+${sections}`;
+  return htmlPage({ title, style: STYLE, body });
 }
 
 function sourceLines(

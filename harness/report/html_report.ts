@@ -7,16 +7,15 @@ import { groupChanges, shortTime } from "../nightly/history/compare_history.ts";
 import {
   type FileLink,
   fileLinks,
+  htmlPage,
   legend,
   type Markup,
-  Markup as MarkupText,
   markup,
   omitted,
   table,
 } from "./html/markup.ts";
 import { matrix, scenarioLists, scenarioTable } from "./html/matrix.ts";
 import { nightlyPlots } from "./html/nightly_plots.ts";
-import { PAGE_STYLE } from "./html/page_style.ts";
 import { linesOf, problemCard, problemSection, stateBadge } from "./html/problem_section.ts";
 import { trendTable } from "./html/trend_table.ts";
 import { listProblems, type Problem } from "./problems.ts";
@@ -36,13 +35,6 @@ const MAX_CHANGES = 300;
 const NAMES_SHOWN = 12;
 /** Commits, and files, that a row names. */
 const NAMES_IN_CELL = 3;
-
-/**
- * No script runs and nothing is loaded, whatever the page holds: it has none of either, and says so to the
- * browser.
- */
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /**
  * Results as one HTML page that needs nothing else: no script, no network, no other file.
@@ -72,27 +64,13 @@ export function htmlReport(tree: ResultTree, base = "."): string {
   ];
   const present = sections.filter(([, , body]) => body !== undefined);
   const title = `${headline(problems, tree)} - ckptest, ${shortTime(tree.run.started)}`;
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${new MarkupText(PAGE_STYLE)}</style>
-</head>
-<body>
-${header(problems, tree)}
+  const body = markup`${header(problems, tree)}
 <nav>${present.map(([id, name]) => markup`<a href="#${id}">${name}</a>`)}</nav>
 <main>
 ${present.map(([id, name, body]) => markup`<section id="${id}"><h2>${name}</h2>${body}</section>\n`)}
 </main>
-${footer(tree)}
-</body>
-</html>
-`;
-  return page.toString();
+${footer(tree)}`;
+  return htmlPage({ title, body });
 }
 
 function headline(problems: readonly Problem[], tree: ResultTree): string {
@@ -126,12 +104,12 @@ ${
       ? undefined
       : markup`<p class="notice">Stopped before its end: ${run.stopped ?? "no reason was recorded"}</p>`
   }
-<ul class="tiles">${
-    problems.length === 0 ? undefined : markup`<li><b>${verdictText(tree)}</b></li>`
-  }<li>Scenarios: <b>${scenarioText(tree)}</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
+<ul class="tiles">${problems.length > 0 && markup`<li><b>${verdictText(tree)}</b></li>`}<li>Scenarios: <b>${
+    scenarioText(tree)
+  }</b></li><li>Bytes: <b>${formatCount(bytes.total)}</b> judged, <b>${
     formatCount(bytes.unexplained)
   }</b> unexplained</li>${mutants && markup`<li>Mutation score: <b>${mutationScore(mutants)}</b></li>`}${
-    kernels.length === 0 ? undefined : markup`<li>Kernels: <b>${kernels.join(", ")}</b></li>`
+    kernels.length > 0 && markup`<li>Kernels: <b>${kernels.join(", ")}</b></li>`
   }</ul>
 </header>`;
 }
@@ -159,9 +137,8 @@ function detailSection(problems: readonly Problem[], link: FileLink): Markup {
   const rest = problems.slice(sections.length);
   const brief = rest.map(({ id, title, headline }) => markup`<li id="${id}">${title}: ${headline}</li>`);
   return markup`${sections}${
-    rest.length === 0
-      ? undefined
-      : markup`<article class="card"><p>The page is full: ${rest.length} more failures are in the result files.</p>
+    rest.length > 0 &&
+    markup`<article class="card"><p>The page is full: ${rest.length} more failures are in the result files.</p>
 <ul>${brief}</ul></article>`
   }`;
 }
@@ -175,7 +152,7 @@ function changesTable({ kind, changes, trends }: ResultTree): Markup | undefined
   const groups = groupChanges(changes);
   const rows = groups.slice(0, MAX_CHANGES).map(({ change, scenarios }) =>
     markup`<tr><td>${stateBadge(change.kind)}</td><td>${change.job}${
-      scenarios.length === 0 ? undefined : markup`<br><code>${someNames(scenarios, NAMES_SHOWN)}</code>`
+      scenarios.length > 0 && markup`<br><code>${someNames(scenarios, NAMES_SHOWN)}</code>`
     }</td><td>${change.text}</td><td data-name="since">${
       timeCell(change.since)
     }</td><td data-name="last good">${timeCell(change.lastGood)}</td><td data-name="differs:">${

@@ -61,14 +61,8 @@ const MIN_COMMON = 4;
 export function listProblems(tree: ResultTree): Problem[] {
   const found = places(tree);
   const isCommon = commonCauses(found);
-  const groups = new Map<string, ProblemPlace[]>();
-  for (const place of found) {
-    const key = groupKey(place, isCommon);
-    const group = groups.get(key);
-    if (group) group.push(place);
-    else groups.set(key, [place]);
-  }
-  const problems = [...groups.values()].map((group, index) => problemOf(group, index));
+  const groups = Map.groupBy(found, (place) => groupKey(place, isCommon));
+  const problems = [...groups.values()].map(problemOf);
   return problems.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
 }
 
@@ -77,14 +71,11 @@ const NOT_RUN = /^not run: /;
 
 /** Which causes broke so many scenarios of one job that the scenario is not what matters. */
 function commonCauses(found: readonly ProblemPlace[]): Set<string> {
-  const counts = new Map<string, number>();
-  for (const { job, scenario } of found) {
-    if (!scenario || scenario.status === "pass") continue;
-    const key = JSON.stringify([job.name, causeOf(scenario)]);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  const common = [...counts].filter(([, count]) => count >= MIN_COMMON);
-  return new Set(common.map(([key]) => (JSON.parse(key) as [string, string])[1]));
+  const broken = found.flatMap(({ job, scenario }) =>
+    scenario && scenario.status !== "pass" ? [{ job: job.name, cause: causeOf(scenario) }] : []
+  );
+  const groups = Map.groupBy(broken, (one) => JSON.stringify(one));
+  return new Set([...groups.values()].flatMap((group) => group.length < MIN_COMMON ? [] : group[0]!.cause));
 }
 
 /** What broke a scenario, without its name: complaints of the kernel, or findings without their numbers. */

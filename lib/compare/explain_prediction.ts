@@ -10,7 +10,7 @@ import type { FieldDesc } from "../image/struct_desc.ts";
 import { pagesWithin, shownAddress } from "../model/state/page_set.ts";
 import type { CompiledStop } from "../model/compile_scenario.ts";
 import type { PredictedArea, StopPrediction } from "../model/predict_stop.ts";
-import { describeDescriptor } from "../x86/descriptor.ts";
+import { usedDescriptors } from "../x86/descriptor.ts";
 import { hex, hexBytes } from "../bytes.ts";
 
 /** What the prediction is for. */
@@ -97,8 +97,11 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   if (refusal) return lines;
   const { ldt, tls } = stop.prediction;
   lines.push("MM_CONTEXT", `  nldt           ${ldt.length / 8}: the highest entry ever set, plus 1`);
-  lines.push(...explainDescriptors(ldt, "entry"));
-  lines.push(...explainRecord("THREAD"), ...explainDescriptors(tls, "TLS slot"));
+  lines.push(...usedDescriptors(ldt).map(([slot, text]) => `  entry ${slot}: ${text}`));
+  lines.push(
+    ...explainRecord("THREAD"),
+    ...usedDescriptors(tls).map(([slot, text]) => `  TLS slot ${slot}: ${text}`),
+  );
   lines.push(...explainRecord("CPU", explainDebug(stop)));
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
@@ -197,15 +200,6 @@ function explainArea(
   if (absent > 0) {
     const reason = area.path === undefined ? "never written: no page, or the zero page" : "the file has them";
     lines.push(`    ${absent} pages are not in the image: ${reason}`);
-  }
-  return lines;
-}
-
-function explainDescriptors(bytes: Uint8Array, what: string): string[] {
-  const lines: string[] = [];
-  for (let at = 0; at < bytes.length; at += 8) {
-    if (bytes.subarray(at, at + 8).every((byte) => byte === 0)) continue;
-    lines.push(`  ${what} ${at / 8}: ${describeDescriptor(bytes, at)}`);
   }
   return lines;
 }

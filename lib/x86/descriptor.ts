@@ -266,3 +266,11 @@ function isVisible(
   // CPL is 3 here, so that the requested privilege level can never raise the demand.
   return isConforming(descriptor) || dpl >= Math.max(3, rpl);
 }
+
+/** The entries of a table that are not empty: the number and {@linkcode describeDescriptor} of each. */
+export function usedDescriptors(table: Uint8Array): [number, string][] {
+  return Array.from(
+    { length: Math.floor(table.length / DESCRIPTOR_SIZE) },
+    (_, slot): [number, string] => [slot, describeDescriptor(table, slot * DESCRIPTOR_SIZE)],
+  ).filter(([, text]) => text !== "empty");
+}

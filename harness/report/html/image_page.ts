@@ -10,8 +10,7 @@ import { ImageOutline, mappingLabel } from "../../../lib/image/outline.ts";
 import { formatCount } from "../../run/quantity.ts";
 import { headTable, taskTables } from "./image_tables.ts";
 import { addressSpace, type ImageView } from "./image_view.ts";
-import { type Markup, Markup as MarkupText, markup, omitted } from "./markup.ts";
-import { PAGE_STYLE } from "./page_style.ts";
+import { htmlPage, type Markup, Markup as MarkupText, markup, omitted, table } from "./markup.ts";
 
 /** An image to be shown: what it is called, and its parts as they are decoded. */
 interface ShownImage {
@@ -50,8 +49,6 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
   const script = await Deno.readTextFile(new URL("./image_page.js", import.meta.url));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script)))
     .toBase64();
-  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digest}'; ` +
-    "img-src data:; base-uri 'none'; form-action 'none'";
   const count = Math.max(...view.outlines.map(({ tasks }) => tasks.length));
   const tasks = Array.from(
     { length: count },
@@ -60,18 +57,7 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
         addressSpace(view, task)
       }${taskTables(view.outlines, task)}</section>`,
   );
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${names.join(" and ")} - ckptest</title>
-<style>${new MarkupText(PAGE_STYLE + STYLE)}</style>
-</head>
-<body>
-<header><p class="kicker">ckptest image html</p><h1>${names.join(" and ")}</h1>
+  const body = markup`<header><p class="kicker">ckptest image html</p><h1>${names.join(" and ")}</h1>
 <ul class="tiles">${view.outlines.map((outline, image) => summary(names[image]!, outline))}</ul></header>
 <form id="search" role="search"><label>Address <input id="address" autocomplete="off" spellcheck="false"
  placeholder="7ffff7ffe000"></label>
@@ -80,11 +66,8 @@ export async function imagePage(images: readonly ShownImage[], options: FormatOp
   }, <kbd>Enter</kbd> opens it</span><p id="answer" class="mono" role="status"></p></form>
 <main>${tasks}${headTable(view.outlines)}${differenceList(view, names)}</main>
 <script type="application/json" id="data">${new MarkupText(searchData(view, names))}</script>
-<script>${new MarkupText(script)}</script>
-</body>
-</html>
-`;
-  return page.toString();
+<script>${new MarkupText(script)}</script>`;
+  return htmlPage({ title: `${names.join(" and ")} - ckptest`, style: STYLE, script: digest, body });
 }
 
 async function readView([a, b]: readonly ShownImage[], options: FormatOptions): Promise<ImageView> {
@@ -130,14 +113,11 @@ function differenceList(
       task ? `task ${task} ` : ""
     }${section}</td><td>${what}</td><td class="mono">${a}</td><td class="mono">${b}</td></tr>`
   );
-  const body = markup`<div class="scroll"><table class="values"><thead><tr><th></th><th></th>${
-    names.map((name) => markup`<th scope="col">${name}</th>`)
-  }</tr></thead><tbody>${rows}</tbody></table></div>`;
   return markup`<h3>Differences: ${formatCount(differences.length)} beside pages, ${
     formatCount(pages)
-  } pages with other contents</h3>${rows.length > 0 ? body : undefined}${
-    omitted(differences.length - rows.length, "are not listed")
-  }`;
+  } pages with other contents</h3>${
+    rows.length > 0 && table({ columns: ["", "", ...names], rows, style: "values" })
+  }${omitted(differences.length - rows.length, "are not listed")}`;
 }
 
 /** What the search looks through; JSON in which no text can end the element that it stands in. */

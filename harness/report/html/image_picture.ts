@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../../lib/abi/arch.ts";
-import { hexBytes } from "../../../lib/bytes.ts";
+import { bytesOfHex, hexBytes } from "../../../lib/bytes.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import { type CheckpointImage, readImage, type TaskImage } from "../../../lib/image/image.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
@@ -126,8 +126,7 @@ function meaning(bytes: Uint8Array): string {
 
 /** The bytes that a finding shows: pairs of hexadecimal digits, then perhaps words. */
 function parseBytes(text: string): Uint8Array {
-  const pairs = /^(?:[\da-f]{2}(?: |$))+/.exec(text)?.[0].trim().split(" ") ?? [];
-  return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
+  return bytesOfHex(/^(?:[\da-f]{2}(?: |$))+/.exec(text)?.[0].replaceAll(" ", "") ?? "");
 }
 
 /** Bytes in hexadecimal that are not those at the same place of another text are marked. */

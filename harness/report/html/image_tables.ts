@@ -5,7 +5,7 @@ import { xstateLines } from "../../../lib/image/diff/diff_outlines.ts";
 import type { ImageOutline, TaskOutline } from "../../../lib/image/outline.ts";
 import { fieldsOf, type RecordName } from "../../../lib/image/records.ts";
 import { showField } from "../../../lib/image/show/show_tree.ts";
-import { describeDescriptor, DESCRIPTOR_SIZE } from "../../../lib/x86/descriptor.ts";
+import { usedDescriptors } from "../../../lib/x86/descriptor.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
 
 const MAX_ROWS = 256;
@@ -51,12 +51,7 @@ function descriptorsOf(
 ): ReadonlyMap<string, string> {
   const part = task?.parts.get(name);
   const bytes = part && "bytes" in part ? part.bytes : new Uint8Array(0);
-  const entries = new Map<string, string>();
-  for (let at = 0; at + DESCRIPTOR_SIZE <= bytes.length; at += DESCRIPTOR_SIZE) {
-    const text = describeDescriptor(bytes, at);
-    if (text !== "empty") entries.set(`entry ${first + at / DESCRIPTOR_SIZE}`, text);
-  }
-  return entries;
+  return new Map(usedDescriptors(bytes).map(([slot, text]) => [`entry ${first + slot}`, text]));
 }
 
 function fieldsIn(

@@ -169,7 +169,7 @@ function mappingBody(mapping: MappingOutline, { parts, format }: ImageOutline): 
   }, pgoff ${hex(vm_pgoff)}, record at byte ${mapping.record.offset}</p>${
     table({ columns: ["", "nr_pages", "at byte"], rows: chunks })
   }${omitted(mapping.chunks.length - chunks.length, "chunks")}${
-    runs.length === 0 ? undefined : table({ columns: ["address", "pages", "hold", "at byte"], rows: runs })
+    runs.length > 0 && table({ columns: ["address", "pages", "hold", "at byte"], rows: runs })
   }${omitted(mapping.runs.length - runs.length, "runs of pages")}</div>`;
 }
 
@@ -190,10 +190,8 @@ function bar(mapping: MappingOutline, changed: ChangedPages): Markup {
     key: "zero" | "data" | "differs",
     { vaddr, count: pages }: Pick<PageRun, "vaddr" | "count">,
   ): void => {
-    const [from, to] = [
-      Number((vaddr - start) / PAGE_SIZE_BIG),
-      Number((vaddr - start) / PAGE_SIZE_BIG) + pages,
-    ];
+    const from = Number((vaddr - start) / PAGE_SIZE_BIG);
+    const to = from + pages;
     for (let page = Math.max(from, 0); page < Math.min(to, total);) {
       const cell = cellOf(page);
       const next = Math.max(Math.min(to, firstOf(cell + 1)), page + 1);

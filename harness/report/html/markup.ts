@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_STYLE } from "./page_style.ts";
+
 /** HTML that is safe to put into a page: made by {@linkcode markup} alone. */
 export class Markup {
   readonly #text: string;
@@ -14,8 +16,8 @@ export class Markup {
   }
 }
 
-/** What may stand in a template: text is escaped, nothing at all stands for undefined. */
-type MarkupValue = string | number | Markup | undefined | readonly MarkupValue[];
+/** What may stand in a template: text is escaped, nothing at all stands for undefined and false. */
+type MarkupValue = string | number | Markup | undefined | false | readonly MarkupValue[];
 
 /** Characters that a page cannot hold or that would be seen as nothing. */
 // deno-lint-ignore no-control-regex
@@ -40,10 +42,42 @@ export function markup(strings: TemplateStringsArray, ...values: MarkupValue[]):
 }
 
 function show(value: MarkupValue): string {
-  if (value === undefined) return "";
+  if (value === undefined || value === false) return "";
   if (value instanceof Markup) return value.toString();
   if (Array.isArray(value)) return value.map(show).join("");
   return escapeHtml(String(value));
+}
+
+/**
+ * One page that needs nothing else and loads nothing, whatever it holds.
+ *
+ * @param style CSS that comes after the one of all pages
+ * @param script the digest of the only script that may run
+ */
+export function htmlPage({ title, style = "", script, body }: {
+  readonly title: string;
+  readonly style?: string;
+  readonly script?: string;
+  readonly body: Markup;
+}): string {
+  const policy = `default-src 'none'; style-src 'unsafe-inline'; ${
+    script === undefined ? "" : `script-src 'sha256-${script}'; `
+  }img-src data:; base-uri 'none'; form-action 'none'`;
+  return String(markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>${title}</title>
+<style>${new Markup(PAGE_STYLE + style)}</style>
+</head>
+<body>
+${body}
+</body>
+</html>
+`);
 }
 
 /** Makes links to files of the results, by their paths from the directory of these. */
@@ -69,13 +103,12 @@ export function fileLinks(base: string): FileLink {
  * @param style class names
  */
 export function table({ columns, rows, style = "" }: {
-  readonly columns: readonly string[];
+  readonly columns: readonly (string | Markup)[];
   readonly rows: readonly Markup[];
   readonly style?: string;
 }): Markup {
-  const head = columns.length === 0
-    ? undefined
-    : markup`<thead><tr>${columns.map((name) => markup`<th scope="col">${name}</th>`)}</tr></thead>`;
+  const head = columns.length > 0 &&
+    markup`<thead><tr>${columns.map((name) => markup`<th scope="col">${name}</th>`)}</tr></thead>`;
   return markup`<div class="scroll"><table class="${style}">${head}<tbody>${rows}</tbody></table></div>`;
 }
 

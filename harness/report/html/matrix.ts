@@ -34,9 +34,7 @@ export function matrix(tree: ResultTree, problems: readonly Problem[]): Markup {
       )
     }</tr>`;
   });
-  return markup`<div class="scroll"><table class="matrix"><thead><tr><th>kernel</th>${
-    suites.map((suite) => markup`<th scope="col">${suite}</th>`)
-  }</tr></thead><tbody>${body}</tbody></table></div>`;
+  return table({ columns: ["kernel", ...suites], rows: body, style: "matrix" });
 }
 
 function cell(job: ReportJob, link: string | undefined): Markup {
@@ -99,9 +97,8 @@ export function scenarioTable({ jobs }: ResultTree): Markup | undefined {
     }<td class="soft">${skipReasons(statuses.map((column) => column.get(name)))}</td></tr>`
   );
   const more = uneven.length - rows.length;
-  return markup`<div class="scroll"><table class="dots"><thead><tr><th>scenario</th>${
-    columns.map(({ name }) => markup`<th><span class="head">${name}</span></th>`)
-  }<th>why skipped</th></tr></thead><tbody>${rows}</tbody></table></div>
+  const heads = columns.map(({ name }) => markup`<span class="head">${name}</span>`);
+  return markup`${table({ columns: ["scenario", ...heads, "why skipped"], rows, style: "dots" })}
 <p class="soft">${names.length - uneven.length} more scenarios passed wherever they ran.${
     more > 0 ? ` ${more} that did not are left out.` : ""
   }</p>`;
@@ -180,11 +177,9 @@ function row(scenario: ReportScenario, job?: string): Markup {
       formatCount(volatile)
     } volatile</small></div>`
   );
-  return markup`<tr><td><code>${title}</code></td>${
-    job === undefined ? undefined : markup`<td>${job}</td>`
-  }<td>${statusBadge(status)}</td><td class="number">${
-    formatDuration(milliseconds / 1000)
-  }</td><td>${images}${
-    reason === undefined ? undefined : markup`<div>${reason.split("\n")[0]}</div>`
+  return markup`<tr><td><code>${title}</code></td>${job !== undefined && markup`<td>${job}</td>`}<td>${
+    statusBadge(status)
+  }</td><td class="number">${formatDuration(milliseconds / 1000)}</td><td>${images}${
+    reason !== undefined && markup`<div>${reason.split("\n")[0]}</div>`
   }</td><td><code>${reproduce}</code></td></tr>`;
 }

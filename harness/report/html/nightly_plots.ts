@@ -52,25 +52,18 @@ export function nightlyPlots({ trends }: ResultTree): Markup | undefined {
     },
     { title: "Duration of scenarios, the longest", lines: largest(ofScenarios), show: seconds },
     { title: "Mutation score", lines: largest(ofJobs(score)), show: percent },
-    { title: "Bytes that are explained", lines: smallest(ofJobs(explained)), show: percent },
+    { title: "Bytes that are explained", lines: largest(ofJobs(explained), -1), show: percent },
     { title: "Bytes that were judged", lines: largest(ofJobs(({ bytes }) => bytes?.total)), show: count },
   ];
   return markup`<div class="plots">${
-    plots.map((plot) => plot.lines.length === 0 ? undefined : linePlot({ ...plot, labels }))
+    plots.map((plot) => plot.lines.length > 0 && linePlot({ ...plot, labels }))
   }</div>`;
 }
 
-function largest(lines: readonly PlotLine[]): PlotLine[] {
-  return known(lines).toSorted((a, b) => last(b) - last(a)).slice(0, MAX_PLOT_LINES);
-}
-
-/** Those with the lowest values: where something is wrong. */
-function smallest(lines: readonly PlotLine[]): PlotLine[] {
-  return known(lines).toSorted((a, b) => last(a) - last(b)).slice(0, MAX_PLOT_LINES);
-}
-
-function known(lines: readonly PlotLine[]): PlotLine[] {
-  return lines.filter(({ values }) => values.some((value) => value !== undefined));
+/** Those with the highest values; with `sign` -1 the lowest, where something is wrong. */
+function largest(lines: readonly PlotLine[], sign: 1 | -1 = 1): PlotLine[] {
+  return lines.filter(({ values }) => values.some((value) => value !== undefined))
+    .toSorted((a, b) => sign * (last(b) - last(a))).slice(0, MAX_PLOT_LINES);
 }
 
 function last({ values }: PlotLine): number {

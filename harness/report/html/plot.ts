@@ -14,30 +14,27 @@ const SIZE = { width: 640, height: 200, left: 84, right: 12, top: 12, bottom: 24
 const TICKS = 4;
 
 /**
- * Values over the runs, as lines with axes. The scale begins at 0, or where `from` says.
+ * Values over the runs, as lines with axes. The scale begins at 0.
  *
  * @param labels of the runs, the oldest first
  * @param show a value in words
  */
 export function linePlot(
-  { title, labels, lines, show, from = 0 }: {
+  { title, labels, lines, show }: {
     title: string;
     labels: readonly string[];
     lines: readonly PlotLine[];
     show(value: number): string;
-    from?: number;
   },
 ): Markup {
   const { width, height, left, right, top, bottom } = SIZE;
   const shown = lines.slice(0, MAX_PLOT_LINES);
-  const most = Math.max(...shown.flatMap(({ values }) => values.flatMap((value) => value ?? [])), from);
-  const range = Math.max(most - from, 1e-9);
+  const most = Math.max(...shown.flatMap(({ values }) => values.flatMap((value) => value ?? [])), 1e-9);
   const x = (index: number): string =>
     (left + index * (width - left - right) / Math.max(1, labels.length - 1)).toFixed(1);
-  const y = (value: number): string =>
-    (height - bottom - (value - from) / range * (height - top - bottom)).toFixed(1);
+  const y = (value: number): string => (height - bottom - value / most * (height - top - bottom)).toFixed(1);
   const grid = Array.from({ length: TICKS + 1 }, (_, tick) => {
-    const value = from + range * tick / TICKS;
+    const value = most * tick / TICKS;
     return markup`<line class="grid" x1="${left}" x2="${width - right}" y1="${y(value)}" y2="${y(value)}"/>
 <text x="${left - 6}" y="${y(value)}" dy=".35em" text-anchor="end">${show(value)}</text>`;
   });

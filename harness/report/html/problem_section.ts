@@ -40,29 +40,24 @@ export function stateBadge(state: Problem["state"] | ChangeKind): Markup {
 export function problemCard(problem: Problem, tree: ResultTree): Markup {
   const { id, state, title, headline, since, lastGood, changed, reproduce } = problem;
   const passes = passingPlaces(problem, tree);
-  const rows: [string, Markup | string | undefined][] = [
+  const rows: [string, Markup | string | undefined | false][] = [
     ["since", tree.kind === "run" ? undefined : sinceText(since?.started, lastGood?.started, tree)],
     [
       "changed",
-      changed.length === 0
-        ? undefined
-        : markup`${
-          changed.map(({ name, commits, files }) =>
-            markup`<div>${name}${linesOf(commits, MAX_LINES_IN_CARD)}${
-              linesOf(files, MAX_LINES_IN_CARD)
-            }</div>`
-          )
-        }`,
+      changed.length > 0 &&
+      markup`${
+        changed.map(({ name, commits, files }) =>
+          markup`<div>${name}${linesOf(commits, MAX_LINES_IN_CARD)}${linesOf(files, MAX_LINES_IN_CARD)}</div>`
+        )
+      }`,
     ],
     ["scenarios", problem.scenarios.length > 1 ? someNames(problem.scenarios, MAX_NAMES) : undefined],
     ["on", placeList(problem.places.map(({ job }) => job), tree)],
-    ["passes on", passes.length === 0 ? undefined : placeList(passes, tree)],
+    ["passes on", passes.length > 0 && placeList(passes, tree)],
     ["real?", realityText(problem)],
     ["command", markup`<code>${reproduce}</code>`],
   ];
-  const facts = rows.map(([name, value]) =>
-    value === undefined ? undefined : markup`<dt>${name}</dt><dd>${value}</dd>`
-  );
+  const facts = rows.map(([name, value]) => value && markup`<dt>${name}</dt><dd>${value}</dd>`);
   return markup`<article class="card bad"><div class="problem-head">${
     stateBadge(state)
   }<h3><a href="#${id}">${title}</a></h3></div><p>${headline}</p><dl class="facts">${facts}</dl></article>`;
@@ -118,15 +113,14 @@ export function problemSection(problem: Problem, link: FileLink): Markup {
   }</div>
 ${first.scenario ? scenarioBody(first.scenario, link) : jobBody(first, link)}
 ${
-    changes.length === 0 ? undefined : markup`<h4>What differs from the last good run</h4>
+    changes.length > 0 && markup`<h4>What differs from the last good run</h4>
 ${table({ columns: ["input", "then", "at the first failure", "commits", "files"], rows: changes })}`
   }
 ${
-    others.length === 0
-      ? undefined
-      : markup`<h4>The same in ${rest.length} more ${
-        rest.length === 1 ? "place" : "places"
-      }</h4><ul>${others}</ul>${omitted(rest.length - others.length, "are not listed")}`
+    others.length > 0 &&
+    markup`<h4>The same in ${rest.length} more ${
+      rest.length === 1 ? "place" : "places"
+    }</h4><ul>${others}</ul>${omitted(rest.length - others.length, "are not listed")}`
   }
 </article>`;
 }
@@ -140,12 +134,8 @@ export function linesOf(names: readonly string[] = [], shown = MAX_LINES_IN_CELL
 function jobBody({ job, change }: ProblemPlace, link: FileLink): Markup {
   const tail = job.failure?.logTail ?? [];
   return markup`<p>${job.reason ?? change?.text}</p>
-${tail.length === 0 ? undefined : markup`<h4>End of its log</h4>${logText(tail)}`}
-${
-    job.failure?.log === undefined
-      ? undefined
-      : markup`<p class="soft">All of it: ${link(job.failure.log)}</p>`
-  }
+${tail.length > 0 && markup`<h4>End of its log</h4>${logText(tail)}`}
+${job.failure?.log !== undefined && markup`<p class="soft">All of it: ${link(job.failure.log)}</p>`}
 <h4>Show it again</h4><pre>${job.reproduce}</pre>`;
 }
 
@@ -153,15 +143,14 @@ function scenarioBody(scenario: ReportScenario, link: FileLink): Markup {
   const { kept, splats, reason } = scenario;
   const findings = scenarioFindings(scenario).filter(({ id }) => id !== "E_SPLAT" || splats.length === 0);
   return markup`${reason === undefined ? undefined : logText(reason.split("\n"))}
-${findings.length === 0 ? undefined : findingTable(findings)}
+${findings.length > 0 && findingTable(findings)}
 ${splats.map(splatText)}
 ${kept?.pictures}
 ${
-    kept?.kernelLog === undefined
-      ? undefined
-      : markup`<details><summary>Kernel log</summary>${
-        logText(kept.kernelLog.trimEnd().split(/\r?\n/))
-      }</details>`
+    kept?.kernelLog !== undefined &&
+    markup`<details><summary>Kernel log</summary>${
+      logText(kept.kernelLog.trimEnd().split(/\r?\n/))
+    }</details>`
   }
 <h4>Show it again</h4><pre>${scenario.reproduce}</pre>
 <p class="soft">${reproducedText(scenario)}</p>
@@ -205,13 +194,11 @@ function meaning({ id, message, verdict }: Finding): string {
 }
 
 function splatText({ title, frames, lines, fingerprint, allowed }: SplatRecord): Markup {
-  const note = allowed === undefined ? undefined : markup` <span class="soft">(allowed: ${allowed})</span>`;
+  const note = allowed !== undefined && markup` <span class="soft">(allowed: ${allowed})</span>`;
   return markup`<h4>${title}${note}</h4><ol class="frames mono">${
     frames.map((frame) => {
       const [, name = frame, source] = /^(.+?) \((.+)\)$/.exec(frame) ?? [];
-      return markup`<li>${name}${
-        source === undefined ? undefined : markup` <span class="soft">${source}</span>`
-      }</li>`;
+      return markup`<li>${name}${source !== undefined && markup` <span class="soft">${source}</span>`}</li>`;
     })
   }</ol><p class="soft">fingerprint <code>${fingerprint}</code></p><details><summary>As it was in the log</summary>${
     logText(lines)

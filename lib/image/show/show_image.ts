@@ -3,7 +3,7 @@ import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describeAuxv } from "../../abi/auxv.ts";
 import { errnoName, MAX_ERRNO } from "../../abi/errno.ts";
 import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
-import { describeDescriptor } from "../../x86/descriptor.ts";
+import { DESCRIPTOR_SIZE, usedDescriptors } from "../../x86/descriptor.ts";
 import { describeEflags, describeSelector } from "../../x86/registers.ts";
 import { describeXstate } from "../../x86/xstate.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "../dialect.ts";
@@ -319,15 +319,14 @@ export function vmaName(
 }
 
 function descriptorLines(bytes: Uint8Array, first: number): string[] {
-  const lines: string[] = [];
-  let [empty, more] = [0, 0];
-  for (let at = 0; at + 8 <= bytes.length; at += 8) {
-    const entry = bytes.subarray(at, at + 8);
-    if (entry.every((byte) => byte === 0)) empty++;
-    else if (lines.length >= MAX_LISTED) more++;
-    else lines.push(`  ${first + at / 8}: ${describeDescriptor(entry)}`);
-  }
-  return [...lines, ...more > 0 ? [`  and ${more} more`] : [], ...empty > 0 ? [`  ${empty} empty`] : []];
+  const used = usedDescriptors(bytes);
+  const more = used.length - MAX_LISTED;
+  const empty = Math.floor(bytes.length / DESCRIPTOR_SIZE) - used.length;
+  return [
+    ...used.slice(0, MAX_LISTED).map(([slot, text]) => `  ${first + slot}: ${text}`),
+    ...more > 0 ? [`  and ${more} more`] : [],
+    ...empty > 0 ? [`  ${empty} empty`] : [],
+  ];
 }
 
 function systemCall(origAx: bigint, ax: bigint): string {
