@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { walk } from "@std/fs";
-import { basename, join } from "@std/path";
+import { basename, fromFileUrl } from "@std/path";
 import {
   parseScenario,
   type Scenario,
@@ -20,13 +20,7 @@ import { type KernelConfig, parseKernelConfig } from "../../vm/kernel/config/ker
 import { optionOf } from "../../vm/kernel/config/needed_options.ts";
 
 /** Where the project's own scenarios lie. */
-export const SCENARIO_DIRECTORY: string = join(
-  import.meta.dirname ?? ".",
-  "..",
-  "..",
-  "fixtures",
-  "scenarios",
-);
+export const SCENARIO_DIRECTORY: string = fromFileUrl(new URL("../../fixtures/scenarios", import.meta.url));
 
 const FILES = new WeakMap<Scenario, string>();
 

@@ -31,19 +31,23 @@ export async function withoutCtrlC<T>(work: Promise<T>): Promise<T> {
  */
 export function onInterrupt(terminal: Terminal): Interrupt {
   const controller = new AbortController();
-  const stop = (): void => {
+  const letGo = (): void => {
     for (const [name, listener] of listeners) Deno.removeSignalListener(name, listener);
     listeners.clear();
-    terminal.onBrokenPipe = undefined;
   };
   const listeners = new Map(INTERRUPT_SIGNALS.map((name) => [name, (): void => {
     if (name === "SIGINT" && ctrlCIsForOthers) return;
-    for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
-    listeners.clear();
+    letGo();
     terminal.note(`${name}: ending what runs; what is finished is kept. Once more ends at once.`);
     controller.abort(`interrupted by ${name}`);
   }]));
   for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
   terminal.onBrokenPipe = (error) => controller.abort(error);
-  return { signal: controller.signal, [Symbol.dispose]: stop };
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      letGo();
+      terminal.onBrokenPipe = undefined;
+    },
+  };
 }

@@ -3,7 +3,7 @@
 import { keysOf } from "../../../lib/schema.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
-import { type Finding, mismatch } from "../../../lib/image/finding.ts";
+import type { Finding } from "../../../lib/image/finding.ts";
 import { readNodes } from "../../../lib/image/image.ts";
 import { RECORD_HEADER } from "../../../lib/image/structs.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
@@ -23,6 +23,7 @@ import {
   IMAGE_FILE,
   outcomeName,
   positionFindings,
+  restartFinding,
   type RestartStopOptions,
 } from "./restart_stop.ts";
 import { readLeakCounters, watchForLeaks } from "../../check/leaks/leak_counters.ts";
@@ -69,7 +70,7 @@ export async function describedRestart(
     if (actual !== name) {
       const reason = (changes.length > 1 && change && imageChange(change).problem?.[1]) || why;
       const message = name === "ok" ? "restart(2) must take the image" : `restart(2) must refuse: ${reason}`;
-      findings.push(mismatch("E_RESTART", { path: "restart(2)", message, expected: name, actual }));
+      findings.push(restartFinding("E_RESTART", { message, expected: name, actual }));
     }
     findings.push(...changeFindings(made.changed));
     const begin = spec.from?.position ?? 0;
@@ -107,28 +108,15 @@ export async function describedRestart(
     if (spec.stays === "running") {
       return { stops: [...stops, endOf(label, findings)], pid, isEnded: false };
     }
-    findings.push(
-      ...restartedProcessFindings(await lookAtProcess(agent, pid), made.was!, {
-        image: from.image,
-        ...fromCaller(spec),
-      }),
-    );
-    const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
+    const expected = { image: from.image, ...fromCaller(spec) };
+    findings.push(...restartedProcessFindings(await lookAtProcess(agent, pid), made.was!, expected));
+    const conditions = await awaitConditions(agent, { pid, waitsForMerge: stop.waitsForMerge });
     const state = taskState(spec.stays ? "attach" : "signal", series);
-    const prediction = {
-      ...restartedPrediction(stop.prediction, wordSize, neverOvercommits),
-      taskState: state,
-    };
-    const judged = await checkpoint({ ...stop, label, prediction }, pid);
-    findings.push(
-      ...conditions,
-      ...judged.findings,
-      ...restartedImageFindings(judged.image, from.image, {
-        ...stoppedProcess(pid),
-        state,
-        neverOvercommits,
-      }),
-    );
+    const predicted = restartedPrediction(stop.prediction, wordSize, neverOvercommits);
+    const judged = await checkpoint({ ...stop, label, prediction: { ...predicted, taskState: state } }, pid);
+    const process = { ...stoppedProcess(pid), state, neverOvercommits };
+    const changed = restartedImageFindings(judged.image, from.image, process);
+    findings.push(...conditions, ...judged.findings, ...changed);
     from = { ...judged, findings };
     stops.push(from);
     // Each process before is gone by now, and what it had open.
@@ -156,8 +144,7 @@ function fileFindings(before: number, after: number, generations: number): Findi
   const grown = after - before;
   if (grown < generations - 1) return [];
   const message = "each process that was restarted leaves a file open";
-  const values = { message, expected: "less than one for each", actual: `${grown} more` };
-  return [mismatch("E_LEAK", { path: "restart(2)", ...values })];
+  return [restartFinding("E_LEAK", { message, expected: "less than one for each", actual: `${grown} more` })];
 }
 
 const [SIGUSR2_BIT, TIMER_BIT, PENDING_BIT] = [1n << 11n, 1n << 39n, 1n << 40n];
@@ -231,18 +218,11 @@ function callerWords(
 ): string[] {
   const { flags = [], kind = "file", position } = from;
   const opened = (["O_WRONLY", "O_RDWR", "O_PATH"] as const).find((flag) => flags.includes(flag));
+  const { limits = {} } = caller;
   const mask = (caller.capabilities ?? []).reduce((all, one) => all | 1n << BigInt(CAPABILITIES[one]), 0n);
   const numbers: Readonly<Record<string, number | bigint | undefined>> = {
-    ...{
-      flags: caller.flags,
-      pid: caller.pid === "own" ? undefined : caller.pid,
-      times,
-      uid: caller.uid,
-      gid: caller.gid,
-      as: caller.limits?.as,
-      data: caller.limits?.data,
-      memlock: caller.limits?.memlock,
-    },
+    ...{ flags: caller.flags, pid: caller.pid === "own" ? undefined : caller.pid, times },
+    ...{ uid: caller.uid, gid: caller.gid, as: limits.as, data: limits.data, memlock: limits.memlock },
     caps: caller.capabilities && mask,
     reopen: opened && OPEN_FLAGS[opened],
     seek: position,
@@ -259,7 +239,7 @@ function callerWords(
     nonblock: flags.includes("O_NONBLOCK"),
     [kind]: ["directory", "epoll", "zero"].includes(kind),
     mdwe: caller.denies,
-    legacy: caller.limits?.stack,
+    legacy: limits.stack,
     int80: caller.entry,
     writes: caller.program === "opened",
     unexecutable: caller.program === "not executable",
@@ -305,12 +285,11 @@ function imageOf(
       one.kind === "record" && one.name === "FNAME" && one.payload.join() === wanted
     )!;
     const other = new TextEncoder().encode(`${name.is}\0`);
-    const header = changed.slice(node.offset, node.offset + RECORD_HEADER.size);
+    const editor = new ImageEditor(changed);
     const LEN = 2;
-    new DataView(header.buffer).setInt16(LEN, other.length, true);
-    changed = joinBytes([
-      ...[changed.subarray(0, node.offset), header, other, changed.subarray(node.offset + node.length)],
-    ]);
+    editor.write(node.offset + LEN, other.length, 2);
+    editor.replace(node.offset + RECORD_HEADER.size, node.length - RECORD_HEADER.size, other);
+    changed = editor.bytes;
   }
   return joinBytes([new Uint8Array(position).fill(0x55), changed.subarray(0, cut)]);
 }

@@ -273,9 +273,7 @@ async function awaitNextSleep(agent: GuestAgent, pid: number): Promise<Finding[]
   const file = `/proc/${pid}/status`;
   const status = new TextDecoder().decode(await agent.readFile(file));
   const [count] = /^voluntary_ctxt_switches:\s\d+$/m.exec(status) ?? ["no count"];
-  return await awaitConditions(agent, {
-    ...{ pid, waitFor: [{ file, notMatching: `^${count}$` }], waitsForMerge: false },
-  });
+  return await awaitConditions(agent, { pid, waitFor: [{ file, notMatching: `^${count}$` }] });
 }
 
 /** A part of a process's memory. */

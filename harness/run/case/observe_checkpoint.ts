@@ -6,7 +6,6 @@ import {
   type RawObservation,
   type TargetObservation,
 } from "../../../lib/compare/observation.ts";
-import type { Dialect } from "../../../lib/abi/series.ts";
 import { decodeBytes } from "../../../lib/image/decoder.ts";
 import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
@@ -32,18 +31,16 @@ export interface ObservedCheckpoint {
 }
 
 interface ObserveOptions {
+  readonly kernel: GuestKernel;
   readonly pid: number;
-  readonly checkpointNr: number;
-  readonly zeroFrame: bigint | undefined;
   /**
    * Set when the target makes the call itself: what it returned, and how much the target has written of itself before,
    * as its images lie one behind the other.
    */
   readonly own?: { readonly bytes: number; readonly result: bigint } | undefined;
-  /** `port` when not given. */
-  readonly dialect?: Dialect;
-  readonly brk: bigint | undefined;
-  readonly hashPage: (page: number) => boolean;
+  readonly brk?: bigint | undefined;
+  /** Which pages the guest is asked for; all by default. */
+  readonly hashPage?: (page: number) => boolean;
 }
 
 /**
@@ -54,21 +51,21 @@ export async function observeCheckpoint(
   agent: GuestAgent,
   options: ObserveOptions,
 ): Promise<ObservedCheckpoint> {
-  const { pid, own } = options;
+  const { kernel, pid, own, hashPage = () => true } = options;
   // The thread's own stat: the process's shows the group's exit code in place of the task's
   // (fs/proc/array.c).
   const stat = `task/${pid}/stat`;
-  const isOld = options.dialect === "v11";
+  const isOld = kernel.dialect === "v11";
   // Linux 2.6.28 has no comm, and its stat does not tell where arguments and environment lie.
   const others = isOld ? ["auxv?", "cmdline?", "environ?"] : ["comm?", "auxv"];
   const before = await agent.observe(pid, [...OBSERVED_FOR_CHANGES, stat, ...others]);
   const reply = own
     ? await ownCheckpoint(agent, own)
-    : await agent.checkpoint({ nr: options.checkpointNr, pid });
+    : await agent.checkpoint({ nr: kernel.checkpointNr, pid });
   // A target's own call is over before anybody looks.
   const after = own ? before : await agent.observe(pid, OBSERVED_FOR_CHANGES);
   const image = reply.image ?? new Uint8Array(0);
-  const { zeroFrame, hashPage } = options;
+  const { zeroFrame } = kernel.observed;
   const looked = await lookFromHost(agent, { pid, observed: after, zeroFrame, hashPage });
   // Whatever the target does by itself comes last: the kernel writes to the rseq area of one that ran elsewhere.
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
@@ -100,14 +97,8 @@ async function ownCheckpoint(
   const previousId = agent.lastId;
   if (result > 0n) agent.lastId = Number(result);
   return {
-    ...{
-      caller: 0,
-      result,
-      errno: result < 0n ? Number(-result) : 0,
-      previousId,
-      length: image.length,
-      image,
-    },
+    ...{ caller: 0, result, errno: result < 0n ? Number(-result) : 0, previousId },
+    ...{ length: image.length, image },
     ...{ secondsBefore: realtime - HOUR, secondsAfter: realtime, nanoseconds: 0n },
   };
 }
@@ -153,10 +144,10 @@ export interface CaseOutcome {
   readonly findings: readonly Finding[];
 }
 
-interface JudgeOptions extends Pick<CompareOptions, "prediction" | "self" | "program"> {
+interface JudgeOptions extends Partial<Pick<CompareOptions, "prediction" | "self" | "program">> {
   readonly kernel: GuestKernel;
   /** How the call must end; it must succeed when not given. */
-  readonly expected: ExpectedReply | undefined;
+  readonly expected?: ExpectedReply | undefined;
   /** The target's own pid, where that is not what the guest calls it. */
   readonly pid?: number | undefined;
   readonly secondCheck?: SecondCheck | undefined;
@@ -166,11 +157,13 @@ interface JudgeOptions extends Pick<CompareOptions, "prediction" | "self" | "pro
 export async function judgeCheckpoint(
   label: string,
   seen: ObservedCheckpoint,
-  { kernel: { observed, checkpointNr: _, ...kernel }, expected, pid, secondCheck, ...others }: JudgeOptions,
+  { kernel, prediction, self, program, expected, pid, secondCheck }: JudgeOptions,
 ): Promise<StopOutcome> {
   const { image, observation, reply, changes } = seen;
   const target = { ...observation, pid: pid ?? observation.pid };
-  const comparison = checkImage(image, { ...kernel, ...others, kernel: observed, target });
+  const comparison = checkImage(image, {
+    ...{ ...kernel, kernel: kernel.observed, target, prediction, self, program },
+  });
   const { findings: more = [], notes } = await secondCheck?.(seen) ?? {};
   const findings = [
     ...checkReply(reply, expected, kernel.dialect),
@@ -179,4 +172,10 @@ export async function judgeCheckpoint(
     ...more,
   ];
   return { ...comparison, label, image, findings, notes, seen: seen.seen };
+}
+
+/** An image that no comparison explains, or none at all. */
+export function unjudged(label: string, image: Uint8Array, findings: readonly Finding[]): StopOutcome {
+  const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
+  return { label, image, findings, counts, volatile: new Map(), pages: 0 };
 }

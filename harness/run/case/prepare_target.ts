@@ -158,7 +158,7 @@ async function freeze(agent: GuestAgent, pid: number, isStopped: boolean): Promi
   return {
     findings: [
       ...await awaitState(agent, pid, isStopped ? "T" : "S"),
-      ...await awaitConditions(agent, { pid, waitFor: [isFrozen], waitsForMerge: false }),
+      ...await awaitConditions(agent, { pid, waitFor: [isFrozen] }),
     ],
     async release() {
       // Out of its group a process is thawed, and may end at once.
@@ -178,7 +178,7 @@ async function freezeInCall(agent: GuestAgent, pid: number): Promise<Stopped> {
   await agent.writeFile(`${LEGACY_GROUP}/freezer.state`, "FROZEN");
   const isFrozen = { file: `${LEGACY_GROUP}/freezer.state`, matching: "^FROZEN$" };
   return {
-    findings: await awaitConditions(agent, { pid, waitFor: [isFrozen], waitsForMerge: false }),
+    findings: await awaitConditions(agent, { pid, waitFor: [isFrozen] }),
     async release() {
       await agent.writeFile(`${LEGACY_GROUP}/freezer.state`, "THAWED");
       await agent.writeFile(`${LEGACY_FREEZER}/cgroup.procs`, String(pid));
@@ -198,7 +198,7 @@ async function mountCgroups(agent: GuestAgent, options: MountOptions): Promise<v
 
 function awaitState(agent: GuestAgent, pid: number, state: string): Promise<Finding[]> {
   const waitFor = [{ file: `/proc/${pid}/status`, matching: `^State:\\s${state}` }];
-  return awaitConditions(agent, { pid, waitFor, waitsForMerge: false });
+  return awaitConditions(agent, { pid, waitFor });
 }
 
 function debugFinding(register: number, value: bigint, [expected, actual]: [number, number]): Finding {
@@ -223,15 +223,15 @@ const SCANS_TO_MERGE = 3;
 
 interface WaitOptions {
   readonly pid: number;
-  readonly waitFor: readonly WaitCondition[];
-  readonly waitsForMerge: boolean;
+  readonly waitFor?: readonly WaitCondition[];
+  readonly waitsForMerge?: boolean;
   readonly deadlineMs?: number;
 }
 
 /** Waits, within bounds, until what a stop wants is so. What does not come true is a finding. */
 export async function awaitConditions(agent: GuestAgent, options: WaitOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const { pid, waitFor, waitsForMerge, deadlineMs = DEADLINE_MS } = options;
+  const { pid, waitFor = [], waitsForMerge = false, deadlineMs = DEADLINE_MS } = options;
   if (waitsForMerge) {
     const scans = async (): Promise<number> => Number(await read(agent, KSM_SCANS));
     const wanted = await scans() + SCANS_TO_MERGE;

@@ -25,6 +25,7 @@ import {
   judgeCheckpoint,
   observeCheckpoint,
   type StopOutcome,
+  unjudged,
 } from "./observe_checkpoint.ts";
 import { awaitConditions } from "./prepare_target.ts";
 
@@ -111,7 +112,7 @@ export async function restartStop(
       exe: user.uid === undefined ? undefined : "/target",
     }),
   ];
-  const conditions = await awaitConditions(agent, { pid, waitFor: [], waitsForMerge: stop.waitsForMerge });
+  const conditions = await awaitConditions(agent, { pid, waitsForMerge: stop.waitsForMerge });
   const prediction = restartedPrediction(stop.prediction, wordSize);
   const judged = await checkpoint({ ...stop, label, prediction }, pid);
   const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
@@ -143,15 +144,7 @@ export async function restartProgram(
   const { pid, result } = await agent.restart({ image: IMAGE_FILE, how: "pipe" });
   if (result !== 0n) return endOf(label, [refused(outcomeName(result), undefined)]);
   const process = restartedProcessFindings(await lookAtProcess(agent, pid), was, plain);
-  const seen = await observeCheckpoint(agent, {
-    pid,
-    checkpointNr: kernel.checkpointNr,
-    zeroFrame: kernel.observed.zeroFrame,
-    brk: undefined,
-    hashPage: () => true,
-  });
-  const nothing = { expected: undefined, prediction: undefined, self: undefined };
-  const judged = await judgeCheckpoint(label, seen, { kernel, ...nothing });
+  const judged = await judgeCheckpoint(label, await observeCheckpoint(agent, { kernel, pid }), { kernel });
   const findings = restartedImageFindings(judged.image, plain.image, stoppedProcess(pid));
   return { ...judged, findings: [...process, ...judged.findings, ...findings] };
 }
@@ -166,28 +159,32 @@ export function outcomeName(result: bigint): string {
 export function changeFindings(changed: number): Finding[] {
   if (changed === 0) return [];
   const message = "a caller that is refused must be as it was";
-  return [
-    mismatch("E_CALLER_CHANGED", { path: "restart(2)", message, expected: "0", actual: String(changed) }),
-  ];
+  return [restartFinding("E_CALLER_CHANGED", { message, expected: "0", actual: String(changed) })];
 }
 
 /** What is wrong with the position of a file behind the call: only what was read of an image that was taken counts. */
 export function positionFindings(actual: bigint, expected: number): Finding[] {
   if (actual === BigInt(expected)) return [];
   const message = "the file of the image has another position behind the call";
-  const values = { message, expected: String(expected), actual: String(actual) };
-  return [mismatch("E_POSITION", { path: "restart(2)", ...values })];
+  return [restartFinding("E_POSITION", { message, expected: String(expected), actual: String(actual) })];
 }
 
 /** What is left of a target that was not restarted. */
 export function endOf(label: string, findings: readonly Finding[]): StopOutcome {
-  const counts = { total: 0, predicted: 0, observed: 0, volatile: 0, unexplained: 0 };
-  return { label, image: new Uint8Array(0), findings, counts, volatile: new Map(), pages: 0 };
+  return unjudged(label, new Uint8Array(0), findings);
 }
 
 function refused(actual: string, refusal: RestartRefusal | undefined): Finding {
   const message = refusal
     ? `restart(2) must refuse the image: ${refusal.why}`
     : "restart(2) must take the image of a target that checkpoint(2) took";
-  return mismatch("E_RESTART", { path: "restart", message, expected: refusal?.name ?? "ok", actual });
+  return restartFinding("E_RESTART", { message, expected: refusal?.name ?? "ok", actual });
+}
+
+/** A finding about a call of restart(2). */
+export function restartFinding(
+  id: string,
+  values: { readonly message: string; readonly expected: string; readonly actual: string },
+): Finding {
+  return mismatch(id, { path: "restart(2)", ...values });
 }

@@ -284,11 +284,9 @@ async function checkpointStop(
   const { self, prediction } = stop;
   const { refusal, pages: modelled } = prediction;
   const seen = await observeCheckpoint(agent, {
+    kernel,
     pid,
-    checkpointNr: kernel.checkpointNr,
-    zeroFrame: kernel.observed.zeroFrame,
     own: self ? { bytes: ownBytes, result: resultOf("checkpoint") ?? 0n } : undefined,
-    dialect: kernel.dialect,
     brk: resultOf("break"),
     // The model knows these pages to the byte: no need to ask the guest for them.
     hashPage: (page) => !modelled.has(page),

@@ -16,6 +16,7 @@ import {
   observeCheckpoint,
   type ObservedCheckpoint,
   type SecondCheck,
+  unjudged,
 } from "./observe_checkpoint.ts";
 import { restartProgram } from "./restart_stop.ts";
 import type { BeforeCall } from "./run_case.ts";
@@ -66,38 +67,26 @@ export async function runProgram(
   const { agent } = guest;
   const { started, isQuiet } = await startAndStop(agent, program, options);
   await options.beforeCall?.({ label: "blocked", pid: started.pid, isOwn: false });
-  const seen = await observeCheckpoint(agent, {
-    pid: started.pid,
-    checkpointNr: kernel.checkpointNr,
-    zeroFrame: kernel.observed.zeroFrame,
-    brk: undefined,
-    hashPage: () => true,
-  });
+  const seen = await observeCheckpoint(agent, { kernel, pid: started.pid });
   const { refused } = program;
   const common = { findings: [], seen, output: () => outputOf(agent, started), isQuiet };
   const { errno = refused, late = false } = typeof refused === "object" ? refused : {};
   if (typeof errno !== "string" || late) {
     const expected = typeof errno === "string" ? { name: errno, why: "its scenario says so" } : undefined;
-    const judged = { kernel, expected, prediction: undefined, self: undefined, secondCheck };
-    const stop = await judgeCheckpoint("blocked", seen, judged);
+    const stop = await judgeCheckpoint("blocked", seen, { kernel, expected, secondCheck });
     if (late) return { ...common, stops: [{ ...stop, findings: ofTorso(stop.findings) }] };
     const restarted = options.restarts && stop.findings.length === 0
       ? [await restartProgram(agent, stop, { kernel, pid: started.pid })]
       : [];
     return { ...common, stops: [stop, ...restarted] };
   }
-  const { image: { length }, image } = seen;
   const findings = [
     ...checkReply(seen.reply, { name: errno, why: "its scenario says so" }, kernel.dialect),
     ...seen.changes,
-    ...checkNothingWritten(image),
+    ...checkNothingWritten(seen.image),
   ];
   // None of its bytes has to be there.
-  const counts = { total: length, predicted: 0, observed: 0, volatile: 0, unexplained: length };
-  return {
-    ...common,
-    stops: [{ label: "blocked", image, findings, counts, volatile: new Map(), pages: 0 }],
-  };
+  return { ...common, stops: [unjudged("blocked", seen.image, findings)] };
 }
 
 /** A refusal that comes late leaves the beginning of an image, and must be right as far as it goes. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 import { parseMaps } from "../../../lib/compare/proc_maps.ts";
-import type { Finding } from "../../../lib/image/finding.ts";
 import { readImage } from "../../../lib/image/image.ts";
 import type { RaceScenario, Scenario } from "../../../lib/model/scenario.ts";
 import {
@@ -20,6 +19,7 @@ import {
   judgeCheckpoint,
   observeCheckpoint,
   type StopOutcome,
+  unjudged,
 } from "./observe_checkpoint.ts";
 import { awaitConditions } from "./prepare_target.ts";
 
@@ -48,7 +48,11 @@ export async function runRace(
     targets < wanted || (targets < MAX_ROUNDS * wanted && missingOutcomes(race, outcomes).length > 0);
   for (let targets = 0; isWanted(targets) && isGood(stops); targets++) {
     const pid = await startTarget(agent, race);
-    if (stops.length === 0 || !isKilled) stops.push(await judgeFirst(agent, pid, kernel));
+    if (stops.length === 0 || !isKilled) {
+      stops.push(
+        await judgeCheckpoint("before", await observeCheckpoint(agent, { kernel, pid }), { kernel }),
+      );
+    }
     const answers = parseRaceCalls(
       await agent.race({
         ...{ nr: kernel.checkpointNr, pid, how: race.meanwhile, deadlineMs: DEADLINE_MS },
@@ -65,7 +69,7 @@ export async function runRace(
       outcomes.add(nameOfCall(call));
       const findings = checkRaceCall(call, { race, reference, previousId: agent.lastId });
       if (call.result > 0n) agent.lastId = Number(call.result);
-      if (findings.length > 0 && isGood(stops)) stops.push(torn(call.image, findings));
+      if (findings.length > 0 && isGood(stops)) stops.push(unjudged("race", call.image, findings));
     }
   }
   await agent.clean();
@@ -85,22 +89,8 @@ async function startTarget(agent: GuestAgent, { executes, meanwhile }: RaceScena
   const does = executes ? "executes" : isAboutMemory(meanwhile) ? "large" : "stops";
   const { pid } = await agent.exec(["/target", does]);
   const isStopped = { file: `/proc/${pid}/status`, matching: String.raw`^State:\sT` };
-  await awaitConditions(agent, { pid, waitFor: [isStopped], waitsForMerge: false });
+  await awaitConditions(agent, { pid, waitFor: [isStopped] });
   return pid;
-}
-
-async function judgeFirst(
-  agent: GuestAgent,
-  pid: number,
-  kernel: GuestKernel,
-): Promise<StopOutcome> {
-  const { checkpointNr, observed: { zeroFrame } } = kernel;
-  const seen = await observeCheckpoint(agent, {
-    ...{ pid, checkpointNr, zeroFrame, brk: undefined },
-    hashPage: () => true,
-  });
-  const judged = { kernel, expected: undefined, prediction: undefined, self: undefined };
-  return await judgeCheckpoint("before", seen, judged);
 }
 
 /** The mapping that it is about: the largest that the target has written to. */
@@ -114,9 +104,4 @@ async function memoryOf(
   const own = maps.filter(({ perms, inode }) => perms.startsWith("rw") && inode === 0n);
   const { start, end } = own.toSorted((a, b) => Number((b.end - b.start) - (a.end - a.start)))[0]!;
   return { offset: start, length: end - start };
-}
-
-function torn(image: Uint8Array, findings: Finding[]): StopOutcome {
-  const counts = { total: image.length, predicted: 0, observed: 0, volatile: 0, unexplained: image.length };
-  return { label: "race", image, findings, counts, volatile: new Map(), pages: 0 };
 }
