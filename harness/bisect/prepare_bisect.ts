@@ -53,7 +53,7 @@ async function openRepository(place: string, cacheDir: string): Promise<string> 
     if (!await exists(place)) throw new UsageError(`option --git: there is no directory ${place}`);
     return (await runGit(["-C", place, "rev-parse", "--absolute-git-dir"])).trim();
   }
-  const directory = join(cacheDir, "git", `${(await digestOf([place])).slice(0, 12)}.git`);
+  const directory = join(cacheDir, "git", `${await digestOf([place], 12)}.git`);
   await Deno.mkdir(join(cacheDir, "git"), { recursive: true });
   await withFileLock(`${directory}.lock`, async () => {
     if (!await exists(directory)) await runGit(["init", "--quiet", "--bare", directory]);

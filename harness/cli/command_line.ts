@@ -4,7 +4,7 @@ import { command, message, or, runParser, text } from "@optique/core";
 import { type Command, parseArguments, usageError } from "./options.ts";
 import { printable } from "../../lib/printable.ts";
 import { didYouMean } from "../../vm/host/did_you_mean.ts";
-import { EXIT_STATUS, UsageError } from "../../vm/host/errors.ts";
+import { EXIT_STATUS, ExpectedError, throwIfInterrupted, UsageError } from "../../vm/host/errors.ts";
 import { type CommandOutcome, writeOutcome } from "../run/command_outcome.ts";
 import { onInterrupt } from "../run/on_interrupt.ts";
 import { bisectStatusOf } from "../bisect/run_outcome.ts";
@@ -74,6 +74,10 @@ export async function runCommandLine(
       get signal() {
         return (interrupt ??= stack.use(onInterrupt(terminal))).signal;
       },
+    }).catch((error) => {
+      // A guest that is ended with the command is not lost.
+      if (error instanceof ExpectedError) throwIfInterrupted(interrupt?.signal);
+      throw error;
     });
     if (typeof done === "object" && "programStatus" in done) return done.programStatus;
     return await endWith(line, typeof done === "number" ? { status: done } : done);

@@ -225,15 +225,13 @@ export function userKernelOptions(
     OptionValues<typeof USER_KERNEL_OPTIONS>
   >,
 ): UserKernel {
-  if (bzimage !== undefined && kernelConfig !== undefined) {
-    throw new UsageError(
-      "option --kernel-config is for a kernel that is built: it has no meaning with --bzimage",
-    );
-  }
-  if (bzimage !== undefined && kconfigAdd.length > 0) {
-    throw new UsageError(
-      "option --kconfig-add is for a kernel that is built: it has no meaning with --bzimage",
-    );
+  const ofBuilt = kernelConfig !== undefined
+    ? "--kernel-config"
+    : kconfigAdd.length > 0
+    ? "--kconfig-add"
+    : undefined;
+  if (bzimage !== undefined && ofBuilt !== undefined) {
+    throw new UsageError(`option ${ofBuilt} is for a kernel that is built: it has no meaning with --bzimage`);
   }
   const named = kconfigAdd.map((option) => option.split("=", 1)[0]!);
   const twice = named.find((name, index) => named.indexOf(name) < index);

@@ -14,7 +14,9 @@ import {
 } from "../../vm/agent/agent_types.ts";
 import { adviseProcess, type MemoryRange } from "../run/case/make_call.ts";
 import type { Guest } from "../run/guest/guest.ts";
-import type { ObservedCheckpoint, StopOutcome } from "../run/case/observe_checkpoint.ts";
+import type { PreparedGuest } from "../run/guest/prepare_guest.ts";
+import { isCompat } from "../run/platform.ts";
+import type { ObservedCheckpoint, SecondCheck, StopOutcome } from "../run/case/observe_checkpoint.ts";
 import { LogReader } from "../triage/log_reader.ts";
 import { callFinding } from "../check/check_reply.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../check/target_changes.ts";
@@ -101,16 +103,18 @@ export async function sweepFaults(
   return { findings, notes: [`${nth - 1} faults: ${formatOutcomes(outcomes)}`] };
 }
 
-/** Both sweeps: of the checkpoint, and of the restart from its image. */
-export async function sweepBoth(
-  guest: Guest,
-  seen: ObservedCheckpoint,
-  { isForeign, ...options }: { checkpointNr: number; tally: FaultTally; isForeign: boolean },
-): Promise<Pick<StopOutcome, "findings" | "notes">> {
-  const first = await sweepFaults(guest, seen, options);
-  const second = await sweepRestartFaults(guest, seen, { ...options, isForeign });
-  const notes = [...first.notes ?? [], ...second.notes ?? []];
-  return { findings: [...first.findings, ...second.findings], notes };
+/** The sweeps of both system calls, as the second check of every stop. */
+export function sweepBoth(
+  { checkpointNr, platform }: Pick<PreparedGuest, "checkpointNr" | "platform">,
+  tally: FaultTally,
+): (guest: Guest) => SecondCheck {
+  const options = { checkpointNr, tally };
+  return (guest) => async (seen) => {
+    const first = await sweepFaults(guest, seen, options);
+    const second = await sweepRestartFaults(guest, seen, { ...options, isForeign: isCompat(platform) });
+    const notes = [...first.notes ?? [], ...second.notes ?? []];
+    return { findings: [...first.findings, ...second.findings], notes };
+  };
 }
 
 /**

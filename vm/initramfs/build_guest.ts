@@ -180,7 +180,7 @@ async function cacheKey(
   const parts: (string | Uint8Array)[] = [program, await compilerVersion()];
   for (const argument of command) parts.push(argument.startsWith("/") ? basename(argument) : argument);
   for (const name of names.sort()) parts.push(name, await Deno.readFile(join(sourceDirectory, name)));
-  return (await digestOf(parts)).slice(0, 32);
+  return await digestOf(parts, 32);
 }
 
 let version: Promise<string> | undefined;

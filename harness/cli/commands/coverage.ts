@@ -25,7 +25,7 @@ import { type Command, defineCommand, value } from "../options.ts";
 import { ACCELERATOR_OPTION, ARCH_OPTION, FILTER_WORDS, OUT_OPTION } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { isCompat, parsePlatforms } from "../../run/platform.ts";
+import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writeWhole } from "../../../vm/host/write_whole.ts";
@@ -77,10 +77,7 @@ export const coverageCommand: Command = defineCommand({
         report.beginPlatform({ ...prepared, name }, { how: "with faults" });
         await runPlatform(prepared, swept, report, {
           atGuestEnd,
-          secondCheck: (guest) => (seen) =>
-            sweepBoth(guest, seen, {
-              ...{ checkpointNr: prepared.checkpointNr, tally, isForeign: isCompat(plan.platform) },
-            }),
+          secondCheck: sweepBoth(prepared, tally),
         });
       }
       throwIfInterrupted(signal);
@@ -100,11 +97,7 @@ const SEGMENT_SCENARIOS = /^(minimal|tls_|ldt_|registers_selectors)/;
 async function reportCoverage(
   { coverage, sources, report, names, changed }:
     & Pick<Parameters<typeof coveragePage>[0], "coverage" | "sources">
-    & {
-      report: RunReport;
-      names: readonly string[];
-      changed: ChangedLines | undefined;
-    },
+    & { report: RunReport; names: readonly string[]; changed: ChangedLines | undefined },
 ): Promise<boolean> {
   const explained = explainLines(await readUnreachableLines(), sources, coverage);
   const page = join(report.directory, "coverage.html");

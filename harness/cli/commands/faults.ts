@@ -23,7 +23,7 @@ import {
 } from "../shared_options.ts";
 import { planGuests } from "../../run/guest/plan_guest.ts";
 import { preparePlanned } from "../../run/guest/prepare_guest.ts";
-import { isCompat, parsePlatforms } from "../../run/platform.ts";
+import { parsePlatforms } from "../../run/platform.ts";
 import { runPlatform } from "../../run/run_platform.ts";
 import { exitStatusOf, RunReport } from "../../run/run_report.ts";
 import { writePage } from "../../report/html_report.ts";
@@ -67,10 +67,7 @@ export const faultsCommand: Command = defineCommand({
           const skipReason = (scenario: Scenario): string | undefined =>
             prepared.skipReason(scenario) ?? sweepSkipReason(scenario);
           await runPlatform({ ...prepared, skipReason }, report.rest(name, scenarios), report, {
-            secondCheck: (guest) => (seen) =>
-              sweepBoth(guest, seen, {
-                ...{ checkpointNr: prepared.checkpointNr, tally, isForeign: isCompat(plan.platform) },
-              }),
+            secondCheck: sweepBoth(prepared, tally),
           });
         }
       } finally {

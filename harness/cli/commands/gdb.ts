@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { requireTools } from "../../../vm/host/find_tool.ts";
 import { findStop, workAtStop } from "../../inspect/at_stop.ts";
 import { gdbCommand } from "../../inspect/gdb_command.ts";
@@ -31,21 +31,14 @@ export const gdbCommandLine: Command = defineCommand({
     if (skipped !== undefined) throw new UsageError(`${at.scenario.name} on ${platform.name}: ${skipped}`);
     terminal.status("booting the guest");
     await using guest = await prepared.startGuest();
-    try {
-      return await workAtStop({ guest, prepared, ...at }, async ({ pid, goOn }) => {
-        const [program, ...args] = await gdbCommand(
-          { ...prepared, ...prepared.platform },
-          guest.debug!.socket,
-        );
-        terminal.clearStatus();
-        terminal.note(`${at.scenario.name}: process ${pid}, stopped before the checkpoint of "${at.stop}"`);
-        guest.debug!.continued().then(goOn, () => {});
-        const gdb = new Deno.Command(program!, { args: [...args, ...more], stdin: "inherit" }).spawn();
-        return { programStatus: (await withoutCtrlC(gdb.status)).code };
-      });
-    } catch (error) {
-      throwIfInterrupted(signal);
-      throw error;
-    }
+    return await workAtStop({ guest, prepared, ...at }, async ({ pid, goOn }) => {
+      const machine = { ...prepared, ...prepared.platform };
+      const [program, ...args] = await gdbCommand(machine, guest.debug!.socket);
+      terminal.clearStatus();
+      terminal.note(`${at.scenario.name}: process ${pid}, stopped before the checkpoint of "${at.stop}"`);
+      guest.debug!.continued().then(goOn, () => {});
+      const gdb = new Deno.Command(program!, { args: [...args, ...more], stdin: "inherit" }).spawn();
+      return { programStatus: (await withoutCtrlC(gdb.status)).code };
+    });
   },
 });

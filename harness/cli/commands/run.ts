@@ -66,20 +66,7 @@ const OPTIONS = {
 export const runCommand: Command = defineCommand(OPTIONS, {
   about: "build what changed, boot guests, run the scenarios and judge every image",
   async run(options, { args, terminal, signal }) {
-    const {
-      filter,
-      scenario: files,
-      arch,
-      flavour,
-      series,
-      accel,
-      repeat,
-      out,
-      resume,
-      failure,
-      gdb,
-      restart: restarts,
-    } = options;
+    const { filter, scenario: files, out, resume, failure, gdb, restart: restarts } = options;
     if (failure.length > 0 && !options.bisectStatus) {
       throw new UsageError("option --failure goes with --bisect-status");
     }
@@ -107,7 +94,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
       const failed = failedOf(history, platform);
       return scenarios.filter(({ name }) => !options.failed || failed.has(name));
     };
-    const platforms = parsePlatforms({ arch, flavour, series, fallback }).filter(({ name }) =>
+    const platforms = parsePlatforms({ ...options, fallback }).filter(({ name }) =>
       !options.failed || scenariosOf(name).length > 0
     );
     if (platforms.length === 0) {
@@ -121,7 +108,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
       throw new UsageError("option --gdb takes one platform: name it with --arch");
     }
     const request = {
-      ...{ ...user, source, scenarios, terminal, signal, accelerator: accel, takesGdb: gdb },
+      ...{ ...user, source, scenarios, terminal, signal, accelerator: options.accel, takesGdb: gdb },
       ...{ record: options.record, isDeterministic: options.deterministic },
       ...machineRequest(options),
     };
@@ -135,14 +122,8 @@ export const runCommand: Command = defineCommand(OPTIONS, {
     const limit = options.bail === undefined ? undefined : new FailureLimit(options.bail);
     const result = await report.during(signal, async () => {
       await runPlatforms(plans, {
-        ...{
-          report,
-          scenariosOf,
-          history,
-          limit,
-          isolate: options.isolate || options.deterministic,
-          repeat: gdb ? 0 : repeat,
-        },
+        ...{ report, scenariosOf, history, limit, isolate: options.isolate || options.deterministic },
+        repeat: gdb ? 0 : options.repeat,
         slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency),
         runnerOf: (prepared) => ({ restarts, ...gdb && { beforeCall: waitForGdb(prepared, terminal) } }),
         kernelOptions: optionArgs(options, {

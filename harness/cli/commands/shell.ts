@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
+import { UsageError } from "../../../vm/host/errors.ts";
 import { findStop, workAtStop } from "../../inspect/at_stop.ts";
 import { runShell, shellFiles } from "../../inspect/guest_shell.ts";
 import { prepareGuest } from "../../run/guest/prepare_guest.ts";
@@ -52,11 +52,6 @@ export const shellCommand: Command = defineCommand({
         },
       });
     };
-    try {
-      return { programStatus: await (at ? workAtStop({ guest, prepared, ...at }, shell) : shell()) };
-    } catch (error) {
-      throwIfInterrupted(signal);
-      throw error;
-    }
+    return { programStatus: await (at ? workAtStop({ guest, prepared, ...at }, shell) : shell()) };
   },
 });

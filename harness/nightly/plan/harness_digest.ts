@@ -63,9 +63,9 @@ export async function digestOfFiles(files: readonly string[]): Promise<NamedDige
 export async function digestOfContents(
   files: readonly (readonly [name: string, contents: string | Uint8Array])[],
 ): Promise<NamedDigest> {
-  const digests = files.map(async ([name, contents]) => [name, (await digestOf([contents])).slice(0, 12)]);
+  const digests = files.map(async ([name, contents]) => [name, await digestOf([contents], 12)]);
   return {
-    digest: (await digestOf(files.flat())).slice(0, 32),
+    digest: await digestOf(files.flat(), 32),
     files: Object.fromEntries(await Promise.all(digests)),
   };
 }

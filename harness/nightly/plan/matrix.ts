@@ -175,7 +175,7 @@ export async function parseMatrix(text: string, path: string): Promise<Matrix> {
     throw error;
   }
   const file = parseJson(MATRIX, value, { file: path, error: UsageError });
-  return { path, digest: (await digestOf([JSON.stringify(value)])).slice(0, 32), file };
+  return { path, digest: await digestOf([JSON.stringify(value)], 32), file };
 }
 
 /**

@@ -62,12 +62,12 @@ export async function planJobs(
         ...planned?.digests,
         harness: harness.digest,
         scenarios: scenarios.digest,
-        options: (await digestOf([JSON.stringify(suite), versions])).slice(0, 32),
+        options: await digestOf([JSON.stringify(suite), versions], 32),
       };
       const parts = [on?.platform ?? "", on?.flavour ?? "", JSON.stringify(suite), JSON.stringify(digests)];
       const build = on && ["kernel", "--arch", PLATFORM_ARCHES[on.platform].kernel, "--flavour", on.flavour];
       jobs.push({
-        ...{ ...job, digests, digest: (await digestOf(parts)).slice(0, 32) },
+        ...{ ...job, digests, digest: await digestOf(parts, 32) },
         command: commandOf(suite, platform, { flavour, options }),
         ...build && planned?.isBuilt &&
           { buildKey: planned.digests.kernel!, buildArgs: [...build, ...options] },
@@ -178,12 +178,8 @@ async function planFile(path: string, flavour: KernelFlavour): Promise<PlannedKe
   const file = await Deno.readFile(path).catch((error: Error) => {
     throw new UsageError(`the kernel ${path} cannot be read: ${error.message}`);
   });
-  return {
-    digests: { kernel: await digest([file]) },
-    options: ["--kernel", path],
-    isBuilt: false,
-    inputs: {},
-  };
+  const digests = { kernel: await digestOf([file], 32) };
+  return { digests, options: ["--kernel", path], isBuilt: false, inputs: {} };
 }
 
 async function planned(plan: KernelPlan, source: string, options: readonly string[]): Promise<PlannedKernel> {
@@ -191,15 +187,12 @@ async function planned(plan: KernelPlan, source: string, options: readonly strin
   const hooks = `${HOOKS}/${plan.source.series}.patch`;
   const overlay = [...edits.overlay].map(([file, bytes]) => [`${OVERLAY}/${file}`, bytes] as const);
   const { digest: patch, files } = await digestOfContents([[hooks, edits.hooks.text], ...overlay]);
-  const config = await digest([formatKernelConfig(plan.config)]);
+  const config = await digestOf([formatKernelConfig(plan.config)], 32);
   const variables = flavourMakeVariables(flavour);
-  const kernel = await digest([source, patch, config, plan.arch, flavour, plan.compiler, ...variables]);
+  const parts = [source, patch, config, plan.arch, flavour, plan.compiler, ...variables];
   const inputs = { [patch]: files, [config]: Object.fromEntries(plan.config) };
-  return { digests: { source, patch, config, kernel }, options, isBuilt: true, inputs };
-}
-
-async function digest(parts: readonly (string | Uint8Array)[]): Promise<string> {
-  return (await digestOf(parts)).slice(0, 32);
+  const digests = { source, patch, config, kernel: await digestOf(parts, 32) };
+  return { digests, options, isBuilt: true, inputs };
 }
 
 /**

@@ -52,7 +52,7 @@ export async function planRun(
   const revision = await projectRevision();
   const plan = { schema: PLAN_SCHEMA, id, started, matrix: about, whole, jobs, inputs, revision } as const;
   if (!shard) return { plan: { ...plan, selected: planned }, durations };
-  const key = (await digestOf([matrix.digest, String(shard.of), ...planned])).slice(0, 32);
+  const key = await digestOf([matrix.digest, String(shard.of), ...planned], 32);
   const cutBy = shardDurations ?? history.shardDurations(key, durations);
   const mine = new Set(shardJobs(planned, cutBy, shard.of)[shard.index - 1]);
   return { plan: { ...plan, shard, selected: planned.filter((name) => mine.has(name)) }, durations };

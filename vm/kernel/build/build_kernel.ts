@@ -210,11 +210,10 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
   const treeName = flavour === "plain" ? source.treeKey : `${source.treeKey}-${flavour}`;
   const buildName = `${source.treeKey}-${arch}-${fragmentsDigest.slice(0, 6)}`;
   const changes = mutations.flatMap(({ file, find, replace }) => [file, find, replace]);
-  const short = async (parts: readonly (string | Uint8Array)[]) => (await digestOf(parts)).slice(0, 12);
   const digests = {
     source: source.contentKey,
-    patch: await short([hooks.text, ...[...overlay].flat(), ...changes]),
-    config: await short([formatKernelConfig(config), ...flavourMakeVariables(flavour)]),
+    patch: await digestOf([hooks.text, ...[...overlay].flat(), ...changes], 12),
+    config: await digestOf([formatKernelConfig(config), ...flavourMakeVariables(flavour)], 12),
   };
   return {
     ...{ arch, flavour, source, patch, edits, config, needed, compiler, key: key.slice(0, 32) },

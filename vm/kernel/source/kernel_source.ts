@@ -72,7 +72,7 @@ async function identifyDebian(
       hint: `it comes with the Debian package linux-source-${series}`,
     });
   });
-  const key = await shortDigest([basename(path), String(info.size), String(info.mtime?.getTime())]);
+  const key = await digestOf([basename(path), String(info.size), String(info.mtime?.getTime())], 12);
   return { description: basename(path), series, treeKey: `debian-${series}-${key}`, contentKey: key, path };
 }
 
@@ -92,13 +92,9 @@ async function identifyDirectory(
     });
   }
   const manifest = listFiles(real);
-  const contentKey = await shortDigest(manifest);
-  const treeKey = `directory-${series}-${await shortDigest([real])}`;
+  const contentKey = await digestOf(manifest, 12);
+  const treeKey = `directory-${series}-${await digestOf([real], 12)}`;
   return { description: real, series, treeKey, contentKey, path: real, manifest, asIs };
-}
-
-async function shortDigest(parts: readonly string[]): Promise<string> {
-  return (await digestOf(parts)).slice(0, 12);
 }
 
 async function readSeries(tree: string): Promise<string> {
