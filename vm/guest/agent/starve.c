@@ -82,37 +82,20 @@ static void write_lock(int target)
 	SYS(close, fd);
 }
 
-static int start_reader(int target, u64 page)
-{
-	int pid = (int)SYS(fork);
-
-	if (pid != 0)
-		return pid;
-	read_page(target, page);
-	SYS(exit_group, 0);
-	return 0;
-}
-
-static int start_writer(int target)
-{
-	int pid = (int)SYS(fork);
-
-	if (pid != 0)
-		return pid;
-	write_lock(target);
-	SYS(exit_group, 0);
-	return 0;
-}
+// Does something in a child, which ends then; gives its pid.
+#define IN_CHILD(work) \
+	({ \
+		int child = (int)SYS(fork); \
+		if (child == 0) { \
+			work; \
+			SYS(exit_group, 0); \
+		} \
+		child; \
+	})
 
 static int start_caller(const struct command *command, int target, int fd)
 {
-	int pid = (int)SYS(fork);
-
-	if (pid != 0)
-		return pid;
-	SYS_PADDED(command->nr, target, fd, 0, 0, 0, 0);
-	SYS(exit_group, 0);
-	return 0;
+	return IN_CHILD(SYS_PADDED(command->nr, target, fd, 0, 0, 0, 0));
 }
 
 static void end(int pid)
@@ -140,10 +123,10 @@ static long kill_waiting(const struct command *command, u64 page, int pids[4], i
 		// Returns later if the caller holds the lock while it waits.
 		write_lock(target);
 	} else {
-		pids[2] = start_reader(target, page);
+		pids[2] = IN_CHILD(read_page(target, page));
 		if (!reaches(pids[2], 'D'))
 			return -ENXIO;
-		pids[3] = start_writer(target);
+		pids[3] = IN_CHILD(write_lock(target));
 		if (!reaches(pids[3], 'D'))
 			return -ENXIO;
 		if (!executes)

@@ -7,6 +7,7 @@
 #include <asm/signal.h>
 #include <linux/elf.h>
 #include <linux/ptrace.h>
+#include <linux/uio.h>
 #include <linux/wait.h>
 
 #ifdef __x86_64__
@@ -24,11 +25,6 @@ enum { REGISTER_AX = 6, REGISTER_ORIG_AX = 11, REGISTER_IP = 12, REGISTER_SP = 1
 #define FXSAVE_BYTES 512
 #define DEBUG_REGISTERS 8
 #define TLS_ENTRIES 3
-
-struct io_vector {
-	void *bytes;
-	size_t length;
-};
 
 // The process that `attach` has left attached (0: none), and whether it was stopped before.
 static int attached_pid;
@@ -189,7 +185,7 @@ static u64 state_of(int pid)
 		"SigQ", "SigPnd", "ShdPnd", "voluntary", "nonvoluntary", "VmHWM", "VmRSS", "Rss",
 	};
 	static const char *const counted_lines[] = { "Rss", "Anonymous", "Swap", "Locked" };
-	struct io_vector vector = { channel_buffer, BUFFER_BYTES };
+	struct iovec vector = { channel_buffer, BUFFER_BYTES };
 	long registers[GENERAL_REGISTERS] = { 0 };
 	const char *maps;
 	struct hash hash;
@@ -205,7 +201,7 @@ static u64 state_of(int pid)
 		hash_update(&hash, &value, sizeof(value));
 	}
 	if (SYS(ptrace, PTRACE_GETREGSET, pid, NT_X86_XSTATE, &vector) >= 0)
-		hash_update(&hash, channel_buffer, vector.length);
+		hash_update(&hash, channel_buffer, vector.iov_len);
 	long length = proc_maps(pid, &maps);
 
 	hash_update(&hash, maps, length > 0 ? (size_t)length : 0);
@@ -324,11 +320,11 @@ static long send_requested(int pid, const char *name, long request, size_t lengt
 
 static long send_set(int pid, const char *name, long set)
 {
-	struct io_vector vector = { channel_buffer, BUFFER_BYTES };
+	struct iovec vector = { channel_buffer, BUFFER_BYTES };
 	long error = SYS(ptrace, PTRACE_GETREGSET, pid, set, &vector);
 
 	if (error >= 0)
-		blob_of(name, channel_buffer, vector.length);
+		blob_of(name, channel_buffer, vector.iov_len);
 	return error;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The target's stores and loads.
+#include <linux/uio.h>
+
 #include "target.h"
 
 #define WORDS_PER_PAGE (PAGE_BYTES / 4)
@@ -58,21 +60,16 @@ s64 memory_hash(u64 address, u64 length)
 	return (s64)(hash_of((const void *)(unsigned long)address, (size_t)length) & ~0ULL >> 1);
 }
 
-struct io_vector {
-	const void *bytes;
-	size_t length;
-};
-
 // Appends length and bytes, padded to 8. Memory that cannot be read gives -EFAULT in place of the length.
 void memory_report(u64 address, u64 length)
 {
-	static const u8 padding[7];
-	const struct io_vector parts[] = {
+	static u8 padding[7];
+	const struct iovec parts[] = {
 		{ &length, sizeof(length) },
-		{ (const void *)(unsigned long)address, (size_t)length },
+		{ (void *)(unsigned long)address, (size_t)length },
 		{ padding, (size_t)(-length & 7) },
 	};
-	long expected = (long)(parts[0].length + parts[1].length + parts[2].length);
+	long expected = (long)(parts[0].iov_len + parts[1].iov_len + parts[2].iov_len);
 	long before = SYS(lseek, RESULTS_FD, 0, 2 /* SEEK_END */);
 	long written = SYS(writev, RESULTS_FD, parts, ARRAY_SIZE(parts));
 

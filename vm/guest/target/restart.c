@@ -251,30 +251,36 @@ static void get_relatives(void)
 			need(process_clone(relatives[i].flags, next_stack(), relatives[i].life));
 }
 
-static void await_signals(void)
+// Has a signal come, and again and again with a period.
+static void start_timer(int signal, s64 first_ns, s64 period_ns)
 {
-	struct itimerval interval = { .it_value = { .tv_usec = (long)words.alarm.number } };
-	s64 once[4] = { 0, 0, 0, (s64)words.kill.number * 1000 }; // struct __kernel_itimerspec
-	struct {
+	const s64 times[4] = { 0, period_ns, 0, first_ns }; // struct __kernel_itimerspec
+	const struct {
 		long value;
 		int signo;
 		int notify; // 0: by a signal
 		u8 rest[64];
-	} event = { .signo = SIGKILL };
+	} event = { .signo = signal };
 	int timer = 0;
+
+	need(SYS(timer_create, CLOCK_MONOTONIC, &event, &timer));
+#ifdef __NR_timer_settime64
+	need(SYS(timer_settime64, timer, 0, times, NULL));
+#else
+	need(SYS(timer_settime, timer, 0, times, NULL));
+#endif
+}
+
+static void await_signals(void)
+{
+	struct itimerval interval = { .it_value = { .tv_usec = (long)words.alarm.number } };
 
 	if (words.alarm.is_said) {
 		need(sys_sigaction(SIGALRM, ignore_signal, 0));
 		need(SYS(setitimer, ITIMER_REAL, &interval, NULL));
 	}
-	if (words.kill.is_said) {
-		need(SYS(timer_create, CLOCK_MONOTONIC, &event, &timer));
-#ifdef __NR_timer_settime64
-		need(SYS(timer_settime64, timer, 0, once, NULL));
-#else
-		need(SYS(timer_settime, timer, 0, once, NULL));
-#endif
-	}
+	if (words.kill.is_said)
+		start_timer(SIGKILL, (s64)words.kill.number * 1000, 0);
 }
 
 #define TIMER_SIGNAL 40
@@ -289,26 +295,13 @@ struct signal_stack {
 
 static struct signal_stack signal_stack = { stacks[0], 0, sizeof(stacks[0]) };
 
-// Again and again, so that it is pending for as long as the timer lives.
-static void start_timer(void)
+// The signal is pending for as long as the timer lives.
+static void start_blocked_timer(void)
 {
 	static const u64 blocked = 1ULL << (TIMER_SIGNAL - 1);
-	s64 period[4] = { 0, TIMER_NS, 0, TIMER_NS };
-	struct {
-		long value;
-		int signo;
-		int notify; // 0: by a signal
-		u8 rest[64];
-	} event = { .signo = TIMER_SIGNAL };
-	int timer = 0;
 
 	need(SYS(rt_sigprocmask, SIG_BLOCK, &blocked, NULL, sizeof(blocked)));
-	need(SYS(timer_create, CLOCK_MONOTONIC, &event, &timer));
-#ifdef __NR_timer_settime64
-	need(SYS(timer_settime64, timer, 0, period, NULL));
-#else
-	need(SYS(timer_settime, timer, 0, period, NULL));
-#endif
+	start_timer(TIMER_SIGNAL, TIMER_NS, TIMER_NS);
 	sys_sleep_ms(SHORT_NAP_MS);
 }
 
@@ -376,7 +369,7 @@ static void get_state(void)
 	if (words.small.is_said)
 		need(SYS(prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	if (words.timer.is_said)
-		start_timer();
+		start_blocked_timer();
 	if (words.call.is_said)
 		interrupt_call();
 	get_registrations();
