@@ -7,6 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
 import { TextLineStream } from "@std/streams";
 import { COMMAND_LINES } from "./command_lines.ts";
+import { cacheDirectory } from "../../vm/host/own_directories.ts";
 import { denoDirectory } from "../project_copy.ts";
 import { unpackRecordedCase } from "../../lib/compare/testing/recorded_case.ts";
 
@@ -22,6 +23,10 @@ interface Outcome {
 
 Deno.test.beforeAll(async () => {
   dir = await Deno.makeTempDir({ prefix: "ckptest-command-line-" });
+  // A guest's programs are named by all that decides what they are: those that are there need no compiler.
+  await Deno.mkdir(join(dir, "cache", "ckptest"), { recursive: true });
+  await Deno.mkdir(join(cacheDirectory(), "guest"), { recursive: true });
+  await Deno.symlink(join(cacheDirectory(), "guest"), join(dir, "cache", "ckptest", "guest"));
   for (const name of NAMES) {
     const packed = await Deno.readFile(join(ROOT, "fixtures", "recorded", `${name}.json.gz`));
     await Deno.writeFile(join(dir, `${name}.ckpt`), (await unpackRecordedCase(packed)).image);
