@@ -13,7 +13,8 @@ export class BlockHash {
   #a = START_A;
   #b = START_B;
   #length = 0;
-  readonly #tail = new Uint8Array(4);
+  /** Bytes that are no whole word yet, the first one lowest. */
+  #tail = 0;
   #tailBytes = 0;
 
   /** Number of bytes so far. */
@@ -39,45 +40,46 @@ export class BlockHash {
 
   /** The digest of everything so far as a number, lane a in the high half. The hash may be updated further. */
   digest(): bigint {
-    const copy = new BlockHash();
-    copy.#a = this.#a;
-    copy.#b = this.#b;
-    if (this.#tailBytes > 0) {
-      const padded = new Uint8Array(4);
-      padded.set(this.#tail.subarray(0, this.#tailBytes));
-      copy.#takeWords(padded);
-    }
+    const [a, b] = this.#tailBytes > 0
+      ? [mixA(this.#a, this.#tail), mixB(this.#b, this.#tail)]
+      : [this.#a, this.#b];
     const length = this.#length % 2 ** 32;
-    return BigInt((copy.#a ^ length) >>> 0) << 32n | BigInt((copy.#b + length) >>> 0);
+    return BigInt((a ^ length) >>> 0) << 32n | BigInt((b + length) >>> 0);
   }
 
   #takeByte(byte: number): void {
-    this.#tail[this.#tailBytes++] = byte;
+    this.#tail |= byte << (8 * this.#tailBytes++);
     if (this.#tailBytes < 4) return;
-    this.#tailBytes = 0;
-    this.#takeWords(this.#tail);
+    this.#a = mixA(this.#a, this.#tail);
+    this.#b = mixB(this.#b, this.#tail);
+    this.#tail = this.#tailBytes = 0;
   }
 
   /** Takes a whole number of words, wherever they lie. */
   #takeWords(bytes: Uint8Array): void {
     // The hosts that Deno runs on are little-endian, as x86 is.
     const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-    this.#mix(new Uint32Array(buffer, byteOffset, bytes.length / 4));
-  }
-
-  #mix(words: Uint32Array): void {
+    const words = new Int32Array(buffer, byteOffset, bytes.length / 4);
     let a = this.#a;
     let b = this.#b;
     for (let i = 0; i < words.length; i++) {
       const word = words[i] as number;
-      a = Math.imul(a ^ word, MULTIPLIER_A);
-      a ^= a >>> 15;
-      b = Math.imul((b + word) | 0, MULTIPLIER_B);
-      b ^= b >>> 13;
+      a = mixA(a, word);
+      b = mixB(b, word);
     }
     this.#a = a;
     this.#b = b;
   }
+}
+
+function mixA(lane: number, word: number): number {
+  const mixed = Math.imul(lane ^ word, MULTIPLIER_A);
+  return mixed ^ (mixed >>> 15);
+}
+
+function mixB(lane: number, word: number): number {
+  const mixed = Math.imul((lane + word) | 0, MULTIPLIER_B);
+  return mixed ^ (mixed >>> 13);
 }
 
 /** The digest of one block. */
