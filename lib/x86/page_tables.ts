@@ -8,8 +8,8 @@ export interface PhysicalMemory {
   readonly size: number;
   /** Bytes from an address on, all of which lie in the memory. */
   read(address: number, length: number): Uint8Array<ArrayBuffer>;
-  /** All of it in pieces of whole pages, those near an address first; each is overwritten by the next one. */
-  pieces(near: number): Iterable<{ readonly address: number; readonly words: Uint32Array }>;
+  /** All of it in pieces of whole pages, those near any of the addresses first; each is overwritten by the next one. */
+  pieces(near: readonly number[]): Iterable<{ readonly address: number; readonly words: Uint32Array }>;
 }
 
 /** How page tables are laid out (Intel SDM, volume 3, chapter 4). */
@@ -167,22 +167,23 @@ class PageTableWalk {
 
 /**
  * Addresses of the tables from which a page leads to where it is known to be in memory: the roots of all processes that
- * have it, and what is left of some that had. Takes one pass over the memory, and tells of those near an address soon.
+ * have it, and what is left of some that had. Takes one pass over the memory, and tells of those near an address given
+ * soon.
  */
 export function* findRoots(
   memory: PhysicalMemory,
   mode: PagingMode,
-  { page, frame, near }: { readonly page: number; readonly frame: number; readonly near: number },
+  { page, frame, near }: { readonly page: number; readonly frame: number; readonly near: readonly number[] },
 ): Generator<number> {
   const search = new RootSearch(mode, { page, frame }, memory.size);
   const told = new Set<number>();
   let done = 0;
-  let next = memory.size / 64;
+  let next = 0;
   for (const { address, words } of memory.pieces(near)) {
     search.take(address, words);
     done += words.byteLength;
     if (done < next) continue;
-    next = Math.min(4 * next, memory.size);
+    next = Math.min(done + memory.size / 64, memory.size);
     for (const root of search.roots()) {
       if (!told.has(root)) yield root;
       told.add(root);

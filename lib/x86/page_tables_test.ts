@@ -22,7 +22,7 @@ interface Case {
 }
 
 function rootsOf(memory: SyntheticMemory, mode: PagingMode, page: Required<TablePage>): number[] {
-  return [...findRoots(memory, mode, { ...page, frame: page.frame!, near: 0 })];
+  return [...findRoots(memory, mode, { ...page, frame: page.frame!, near: [0] })];
 }
 
 function at(frame: number): number {

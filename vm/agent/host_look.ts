@@ -97,7 +97,8 @@ export class HostLook {
   #search(mode: PagingMode, { page, frame: big }: PagemapEntry): Iterable<number> {
     const frame = Number(big);
     // Tables lie near other tables, and not near what they lead to.
-    return findRoots(this.#memory, mode, { page, frame, near: this.#roots[0] ?? frame * PAGE_SIZE });
+    const near = this.#roots.length > 0 ? this.#roots : [frame * PAGE_SIZE];
+    return findRoots(this.#memory, mode, { page, frame, near });
   }
 
   #leads(mode: PagingMode, root: number, { page, frame }: PagemapEntry): boolean {

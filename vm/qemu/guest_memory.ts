@@ -44,9 +44,10 @@ export class GuestMemory implements PhysicalMemory, Disposable {
   }
 
   /** As {@linkcode PhysicalMemory.pieces}. */
-  *pieces(near: number): Generator<{ address: number; words: Uint32Array }> {
+  *pieces(near: readonly number[]): Generator<{ address: number; words: Uint32Array }> {
     const all = Array.from({ length: Math.ceil(this.size / PIECE) }, (_, i) => i * PIECE);
-    for (const address of all.sort((a, b) => Math.abs(a - near) - Math.abs(b - near))) {
+    const distances = new Map(all.map((at) => [at, Math.min(...near.map((to) => Math.abs(at - to)))]));
+    for (const address of all.sort((a, b) => distances.get(a)! - distances.get(b)!)) {
       const bytes = this.#piece.subarray(0, Math.min(PIECE, this.size - address));
       this.#fill(bytes, address);
       yield { address, words: new Uint32Array(bytes.buffer, 0, bytes.length / 4) };
