@@ -6,8 +6,8 @@ import { PAGE_SIZE } from "../abi/arch.ts";
 export interface PhysicalMemory {
   /** Bytes. */
   readonly size: number;
-  /** Bytes from an address on, all of which lie in the memory. */
-  read(address: number, length: number): Uint8Array<ArrayBuffer>;
+  /** Reads the bytes from an address on, all of which lie in the memory. */
+  read(address: number, bytes: Uint8Array): void;
   /** All of it in pieces of whole pages, those near any of the addresses first; each is overwritten by the next one. */
   pieces(near: readonly number[]): Iterable<{ readonly address: number; readonly words: Uint32Array }>;
 }
@@ -156,10 +156,9 @@ class PageTableWalk {
   #words(address: number, count: number): Uint32Array {
     const known = this.#tables.get(address);
     if (known) return known;
+    const words = new Uint32Array(count);
     // What has been a table may be anything by now, and lead anywhere.
-    const words = address + 4 * count > this.#memory.size
-      ? new Uint32Array(count)
-      : new Uint32Array(this.#memory.read(address, 4 * count).buffer);
+    if (address + 4 * count <= this.#memory.size) this.#memory.read(address, new Uint8Array(words.buffer));
     this.#tables.set(address, words);
     return words;
   }

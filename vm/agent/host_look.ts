@@ -36,6 +36,8 @@ const MAX_ROOTS = 64;
  */
 export class HostLook {
   readonly #memory: PhysicalMemory;
+  /** What is read of a page; to make it anew each time takes longer than the reading. */
+  readonly #page = new Uint8Array(PAGE_SIZE);
   #modes: readonly PagingMode[];
   /** Those that were right, the last one first. */
   #roots: number[] = [];
@@ -85,9 +87,9 @@ export class HostLook {
 
   /** The digest of a page, as `blockHash()` gives it; undefined where it does not lie in memory. */
   pageHash({ frame }: TablePage): bigint | undefined {
-    return frame === undefined || frame >= this.#memory.size / PAGE_SIZE
-      ? undefined
-      : blockHash(this.#memory.read(frame * PAGE_SIZE, PAGE_SIZE));
+    if (frame === undefined || frame >= this.#memory.size / PAGE_SIZE) return undefined;
+    this.#memory.read(frame * PAGE_SIZE, this.#page);
+    return blockHash(this.#page);
   }
 
   #isInMemory({ frame }: PagemapEntry): boolean {

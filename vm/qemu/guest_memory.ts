@@ -36,25 +36,19 @@ export class GuestMemory implements PhysicalMemory, Disposable {
     return new GuestMemory(file, size);
   }
 
-  /** As {@linkcode PhysicalMemory.read}. @throws {RangeError} when they do not */
-  read(address: number, length: number): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(length);
-    this.#fill(bytes, address);
-    return bytes;
-  }
-
   /** As {@linkcode PhysicalMemory.pieces}. */
   *pieces(near: readonly number[]): Generator<{ address: number; words: Uint32Array }> {
     const all = Array.from({ length: Math.ceil(this.size / PIECE) }, (_, i) => i * PIECE);
     const distances = new Map(all.map((at) => [at, Math.min(...near.map((to) => Math.abs(at - to)))]));
     for (const address of all.sort((a, b) => distances.get(a)! - distances.get(b)!)) {
       const bytes = this.#piece.subarray(0, Math.min(PIECE, this.size - address));
-      this.#fill(bytes, address);
+      this.read(address, bytes);
       yield { address, words: new Uint32Array(bytes.buffer, 0, bytes.length / 4) };
     }
   }
 
-  #fill(bytes: Uint8Array, address: number): void {
+  /** As {@linkcode PhysicalMemory.read}. @throws {RangeError} when they do not */
+  read(address: number, bytes: Uint8Array): void {
     this.#file.seekSync(address, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) {
       const got = this.#file.readSync(bytes.subarray(at));

@@ -16,17 +16,17 @@ export class SyntheticMemory implements PhysicalMemory {
     this.bytes = new Uint8Array(this.size);
   }
 
-  /** A copy of bytes. @throws {RangeError} where they are not all in the memory */
-  read(address: number, length: number): Uint8Array<ArrayBuffer> {
-    if (address + length > this.size) throw new RangeError(`address ${address} of ${this.size}`);
-    return this.bytes.slice(address, address + length);
+  /** As {@linkcode PhysicalMemory.read}. @throws {RangeError} where they are not all in the memory */
+  read(address: number, bytes: Uint8Array): void {
+    if (address + bytes.length > this.size) throw new RangeError(`address ${address} of ${this.size}`);
+    bytes.set(this.bytes.subarray(address, address + bytes.length));
   }
 
   /** The memory in pieces of two pages. */
   *pieces(): Generator<{ address: number; words: Uint32Array }> {
     for (let address = 0; address < this.size; address += 2 * PAGE_SIZE) {
       const length = Math.min(2 * PAGE_SIZE, this.size - address);
-      yield { address, words: new Uint32Array(this.read(address, length).buffer) };
+      yield { address, words: new Uint32Array(this.bytes.slice(address, address + length).buffer) };
     }
   }
 
