@@ -91,6 +91,14 @@ Deno.test("parsePlatforms() takes a flavour for all, or one by one", () => {
   );
 });
 
+Deno.test("parsePlatforms() leaves out what has no KCSAN, unless it is asked for", () => {
+  const names = (arch?: string) =>
+    parsePlatforms({ arch, fallback: "x86_64,i386", flavour: "kcsan" }).map(({ name }) => name);
+  assertEquals(names(), ["x86_64-kcsan"]);
+  assertEquals(names("all"), ["x86_64-kcsan", "compat-kcsan"]);
+  assertThrows(() => names("i386-pae"), UsageError, "kcsan is for kernels of x86_64: found i386-pae-kcsan");
+});
+
 Deno.test("parsePlatforms() takes kernel series for all, or one by one", () => {
   const names = (arch: string, series?: string, flavour?: string) =>
     parsePlatforms({ arch, fallback: "", series, flavour }).map(({ name, series }) => `${name} ${series}`);

@@ -2,7 +2,7 @@
 
 import { type KernelArch, PLATFORM_ARCHES, PLATFORM_NAMES, type TargetArch } from "../../lib/abi/arch.ts";
 import { DEFAULT_SERIES, PORTED_SERIES, type PortedSeries } from "../../lib/abi/series.ts";
-import { KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
+import { hasFlavour, KERNEL_FLAVOURS, type KernelFlavour } from "../../vm/kernel/config/kernel_flavour.ts";
 import { didYouMean } from "../../vm/host/did_you_mean.ts";
 import { UsageError } from "../../vm/host/errors.ts";
 
@@ -55,18 +55,24 @@ interface PlatformOptions {
 }
 
 /**
- * The platforms of `--arch`, `--flavour` and `--series`, series by series.
+ * The platforms of `--arch`, `--flavour` and `--series`, series by series. `all`, and the fallback, leave out what
+ * cannot be built.
  *
- * @throws {UsageError} when one is not known
+ * @throws {UsageError} when one is not known, or cannot be built
  */
 export function parsePlatforms(options: PlatformOptions): readonly Platform[] {
   const { arch = options.fallback, flavour = "plain", series = DEFAULT_SERIES } = options;
   const known = { flavour: knownOf(KERNEL_FLAVOURS, flavour, "option --flavour takes") };
   const words = arch === "all" ? PLATFORMS.map(({ name }) => name) : arch.split(",");
-  const all = series.split(",").flatMap((name) => {
+  const named = series.split(",").flatMap((name) => {
     const of = { ...known, series: knownOf(PORTED_SERIES, name, "option --series takes") };
     return words.map((word) => parsePlatform(word, of));
   });
+  const all = named.filter(({ kernel, flavour }) => hasFlavour(kernel, flavour));
+  const other = named.find((platform) => !all.includes(platform));
+  if (other && (options.arch ?? "all") !== "all") {
+    throw new UsageError(`option --flavour: ${other.flavour} is for kernels of x86_64: found ${other.name}`);
+  }
   // A platform that names its series itself comes once, whatever --series says.
   return [...new Map(all.map((platform) => [platform.name, platform])).values()];
 }

@@ -148,6 +148,10 @@ Deno.test("mistakes in a command line end with status 2 and are named", async ()
   await assertMistake(["run", "--filtr", "x"], "unknown option --filtr: did you mean --filter");
   await assertMistake(["run", "--filter"], "--filter requires TEXT");
   await assertMistake(["run", "--arch", "arm64", "minimal"], `option --arch takes x86_64`, `found "arm64"`);
+  await assertMistake(
+    ["run", "--arch", "i386", "--flavour", "kcsan"],
+    "kcsan is for kernels of x86_64: found i386-kcsan",
+  );
   await assertMistake(["run", "--scenario", "none.json"], "none.json: no such scenario file");
   await assertMistake(["run", "--out", "empty.ckpt/x", "minimal"], "empty.ckpt/x");
 });

@@ -49,6 +49,11 @@ export type KernelFlavour = keyof typeof FLAVOURS;
 /** All of them. */
 export const KERNEL_FLAVOURS = Object.keys(FLAVOURS) as readonly KernelFlavour[];
 
+/** Whether such a kernel can be built: x86-64 alone has KCSAN. */
+export function hasFlavour(arch: KernelArch, flavour: KernelFlavour): boolean {
+  return flavour !== "kcsan" || arch === "x86_64";
+}
+
 /** The flavour at the end of a platform's name; a plain one has none there. */
 export const FLAVOUR_SUFFIX = new RegExp(`-(${KERNEL_FLAVOURS.slice(1).join("|")})$`);
 
