@@ -98,70 +98,49 @@ export function walkPageTables(
     readonly ranges: readonly PageRange[];
   },
 ): TablePage[] | undefined {
-  const walk = new PageTableWalk(memory, mode);
-  for (const range of ranges) walk.table(root, mode.levels.length - 1, range);
-  return walk.isOver ? undefined : walk.pages;
+  const { levels, entryWords } = mode;
+  const pages: TablePage[] = [];
+  const tables = new Map<number, Uint32Array>();
+  let steps = 0;
+  const wordsOf = (address: number, count: number): Uint32Array => {
+    const known = tables.get(address);
+    if (known) return known;
+    const words = new Uint32Array(count);
+    // What has been a table may be anything by now, and lead anywhere.
+    if (address + 4 * count <= memory.size) memory.read(address, new Uint8Array(words.buffer));
+    tables.set(address, words);
+    return words;
+  };
+  /** @param base the page that its first entry is about */
+  const walk = (address: number, level: number, { start, end }: PageRange, base = 0): void => {
+    const { entries, span } = levels[level]!;
+    const words = wordsOf(address, entries * entryWords);
+    for (let i = Math.max(0, Math.floor((start - base) / span)); i < entries; i++) {
+      const page = base + i * span;
+      if (page >= end || steps > MAX_STEPS) return;
+      steps++;
+      const entry = decodeEntry(entryAt(words, i * entryWords, entryWords), level, memory.size / PAGE_SIZE);
+      const part = { start: Math.max(page, start), end: Math.min(page + span, end) };
+      if (entry.kind === "table") {
+        walk(entry.frame * PAGE_SIZE, level - 1, part, page);
+      } else if (entry.kind !== "none") {
+        // The lowest bits of a huge page's address mean other things.
+        const first = entry.frame === undefined ? undefined : entry.frame - entry.frame % span - page;
+        steps += part.end - part.start;
+        for (let page = part.start; page < part.end && steps <= MAX_STEPS; page++) {
+          pages.push({ page, frame: first === undefined ? undefined : first + page });
+        }
+      }
+    }
+  };
+  for (const range of ranges) walk(root, levels.length - 1, range);
+  return steps > MAX_STEPS ? undefined : pages;
 }
 
 const MAX_STEPS = 1 << 20;
 
-class PageTableWalk {
-  readonly pages: TablePage[] = [];
-  readonly #memory: PhysicalMemory;
-  readonly #mode: PagingMode;
-  readonly #frames: number;
-  readonly #tables = new Map<number, Uint32Array>();
-  #steps = 0;
-
-  constructor(memory: PhysicalMemory, mode: PagingMode) {
-    this.#memory = memory;
-    this.#mode = mode;
-    this.#frames = memory.size / PAGE_SIZE;
-  }
-
-  /** Whether it was given up. */
-  get isOver(): boolean {
-    return this.#steps > MAX_STEPS;
-  }
-
-  /** @param base the page that its first entry is about */
-  table(address: number, level: number, { start, end }: PageRange, base = 0): void {
-    const { levels: { [level]: shape }, entryWords } = this.#mode;
-    const { entries, span } = shape!;
-    const words = this.#words(address, entries * entryWords);
-    for (let i = Math.max(0, Math.floor((start - base) / span)); i < entries; i++) {
-      const page = base + i * span;
-      if (page >= end || this.isOver) return;
-      this.#steps++;
-      const at = i * entryWords;
-      const entry = decodeEntry([words[at]!, entryWords === 2 ? words[at + 1]! : 0], level, this.#frames);
-      const part = { start: Math.max(page, start), end: Math.min(page + span, end) };
-      if (entry.kind === "table") {
-        this.table(entry.frame * PAGE_SIZE, level - 1, part, page);
-      } else if (entry.kind !== "none") {
-        // The lowest bits of a huge page's address mean other things.
-        const first = entry.frame === undefined ? undefined : entry.frame - entry.frame % span - page;
-        this.#add(part, first);
-      }
-    }
-  }
-
-  #add({ start, end }: PageRange, first: number | undefined): void {
-    this.#steps += end - start;
-    for (let page = start; page < end && !this.isOver; page++) {
-      this.pages.push({ page, frame: first === undefined ? undefined : first + page });
-    }
-  }
-
-  #words(address: number, count: number): Uint32Array {
-    const known = this.#tables.get(address);
-    if (known) return known;
-    const words = new Uint32Array(count);
-    // What has been a table may be anything by now, and lead anywhere.
-    if (address + 4 * count <= this.#memory.size) this.#memory.read(address, new Uint8Array(words.buffer));
-    this.#tables.set(address, words);
-    return words;
-  }
+function entryAt(words: Uint32Array, at: number, entryWords: 1 | 2): readonly [number, number] {
+  return [words[at]!, entryWords === 2 ? words[at + 1]! : 0];
 }
 
 /**
@@ -174,59 +153,34 @@ export function* findRoots(
   mode: PagingMode,
   { page, frame, near }: { readonly page: number; readonly frame: number; readonly near: readonly number[] },
 ): Generator<number> {
-  const search = new RootSearch(mode, { page, frame }, memory.size);
+  const { levels, entryWords } = mode;
+  const frames = memory.size / PAGE_SIZE;
+  /** By level, tables that may lead there, and where their entry leads: -1 for the page itself. */
+  const found = levels.map((): [address: number, to: number][] => []);
   const told = new Set<number>();
   let done = 0;
   let next = 0;
   for (const { address, words } of memory.pieces(near)) {
-    search.take(address, words);
-    done += words.byteLength;
-    if (done < next) continue;
-    next = Math.min(done + memory.size / 64, memory.size);
-    for (const root of search.roots()) {
-      if (!told.has(root)) yield root;
-      told.add(root);
-    }
-  }
-}
-
-/** Looks for entries that may lead to a page, on all levels at once. */
-class RootSearch {
-  readonly #mode: PagingMode;
-  readonly #wanted: Required<TablePage>;
-  readonly #frames: number;
-  /** By level, tables that may lead there, and where their entry leads: -1 for the page itself. */
-  readonly #found: [address: number, to: number][][];
-
-  constructor(mode: PagingMode, wanted: Required<TablePage>, size: number) {
-    this.#mode = mode;
-    this.#wanted = wanted;
-    this.#frames = size / PAGE_SIZE;
-    this.#found = mode.levels.map(() => []);
-  }
-
-  take(address: number, words: Uint32Array): void {
-    const { levels, entryWords } = this.#mode;
-    const { page, frame = 0 } = this.#wanted;
     levels.forEach(({ entries, span }, level) => {
       const index = Math.floor(page / span) % entries * entryWords;
       for (let at = index; at < words.length; at += entries * entryWords) {
-        const low = words[at]!;
-        if ((low & (PRESENT | NO_ACCESS)) === 0) continue;
-        const entry = decodeEntry([low, entryWords === 2 ? words[at + 1]! : 0], level, this.#frames);
-        if (entry.frame === undefined || entry.frame >= this.#frames) continue;
+        if ((words[at]! & (PRESENT | NO_ACCESS)) === 0) continue;
+        const entry = decodeEntry(entryAt(words, at, entryWords), level, frames);
+        if (entry.frame === undefined || entry.frame >= frames) continue;
         const isThere = entry.kind === "pages" && entry.frame - entry.frame % span === frame - page % span;
         if (isThere || entry.kind === "table") {
-          this.#found[level]!.push([address + (at - index) * 4, isThere ? -1 : entry.frame * PAGE_SIZE]);
+          found[level]!.push([address + (at - index) * 4, isThere ? -1 : entry.frame * PAGE_SIZE]);
         }
       }
     });
-  }
-
-  roots(): Iterable<number> {
-    return this.#found.reduce(
+    done += words.byteLength;
+    if (done < next) continue;
+    next = Math.min(done + memory.size / 64, memory.size);
+    const roots = found.reduce(
       (below, level) => new Set(level.filter(([, to]) => to < 0 || below.has(to)).map(([at]) => at)),
       new Set<number>(),
     );
+    for (const root of roots) if (!told.has(root)) yield root;
+    for (const root of roots) told.add(root);
   }
 }

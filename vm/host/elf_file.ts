@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { dataView } from "../../lib/bytes.ts";
 import { ExpectedError } from "./errors.ts";
 
 /** What is to be known of an ELF file before it runs. */
@@ -33,16 +34,6 @@ const PT_LOAD = 1;
 const PF_X = 1;
 const PT_INTERP = 3;
 
-interface Segment {
-  type: number;
-  offset: number;
-  address: bigint;
-  size: number;
-  flags: number;
-  /** First address after its zero-filled end. */
-  end: bigint;
-}
-
 /**
  * Reads the program headers of an ELF file (gabi 4.1; little-endian only).
  *
@@ -56,79 +47,49 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
   }
   if (bytes[5] !== 1) throw new ExpectedError(`${name}: expected a little-endian ELF file`);
   try {
-    return new ElfReader(bytes).read();
+    return parseElf(bytes);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new ExpectedError(`${name}: the ELF file is cut short or damaged`, { cause: error });
   }
 }
 
-class ElfReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #is64: boolean;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#is64 = bytes[4] === 2;
+function parseElf(bytes: Uint8Array): ElfFile {
+  const view = dataView(bytes);
+  const is64 = bytes[4] === 2;
+  const half = (at: number): number => view.getUint16(at, true);
+  const word = (at: number): bigint => is64 ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true));
+  const tableAt = Number(word(is64 ? 32 : 28));
+  const [entrySize, count] = [half(is64 ? 54 : 42), half(is64 ? 56 : 44)];
+  if (count === PN_XNUM || (count > 0 && entrySize < (is64 ? 56 : 32))) {
+    throw new RangeError(`${count} program headers of ${entrySize} bytes`);
   }
-
-  read(): ElfFile {
-    const segments = this.#segments();
-    const file: ElfFile = {
-      bits: this.#is64 ? 64 : 32,
-      machine: this.#view.getUint16(18, true),
-      type: this.#view.getUint16(16, true),
-      entry: this.#word(24),
-      loadEnd: segments.reduce((end, s) => s.type === PT_LOAD && s.end > end ? s.end : end, 0n),
-      loaded: segments.filter(({ type }) => type === PT_LOAD).map(({ address, offset, size, flags }) => ({
-        address,
-        isExecutable: (flags & PF_X) !== 0,
-        offset,
-        bytes: this.#bytes.subarray(offset, offset + size),
-      })),
-    };
-    const interpreter = segments.find(({ type }) => type === PT_INTERP);
-    if (interpreter !== undefined) file.interpreter = this.#string(interpreter.offset);
-    return file;
-  }
-
-  #segments(): Segment[] {
-    const tableAt = this.#is64 ? Number(this.#view.getBigUint64(32, true)) : this.#view.getUint32(28, true);
-    const [entrySize, count] = [this.#u16(this.#is64 ? 54 : 42), this.#u16(this.#is64 ? 56 : 44)];
-    if (count === PN_XNUM || (count > 0 && entrySize < (this.#is64 ? 56 : 32))) {
-      throw new RangeError(`${count} program headers of ${entrySize} bytes`);
+  const segments = Array.from({ length: count }, (_, index) => {
+    const at = tableAt + index * entrySize;
+    const type = view.getUint32(at, true);
+    const flags = view.getUint32(at + (is64 ? 4 : 24), true);
+    const offset = Number(word(at + (is64 ? 8 : 4)));
+    const address = word(at + (is64 ? 16 : 8));
+    const size = Number(word(at + (is64 ? 32 : 16)));
+    // The first address after its zero-filled end.
+    const end = address + word(at + (is64 ? 40 : 20));
+    if (type === PT_LOAD && (offset + size > bytes.length || address + BigInt(size) > end)) {
+      throw new RangeError(`${size} bytes at offset ${offset} for ${end - address} bytes of memory`);
     }
-    return Array.from({ length: count }, (_, index) => {
-      const at = tableAt + index * entrySize;
-      const segment = {
-        type: this.#view.getUint32(at, true),
-        offset: Number(this.#word(at + (this.#is64 ? 8 : 4))),
-        address: this.#word(at + (this.#is64 ? 16 : 8)),
-        size: Number(this.#word(at + (this.#is64 ? 32 : 16))),
-        flags: this.#view.getUint32(at + (this.#is64 ? 4 : 24), true),
-        end: this.#word(at + (this.#is64 ? 16 : 8)) + this.#word(at + (this.#is64 ? 40 : 20)),
-      };
-      const { type, offset, size, address, end } = segment;
-      if (type === PT_LOAD && (offset + size > this.#bytes.length || address + BigInt(size) > end)) {
-        throw new RangeError(`${size} bytes at offset ${offset} for ${end - address} bytes of memory`);
-      }
-      return segment;
-    });
-  }
+    const isExecutable = (flags & PF_X) !== 0;
+    return { type, end, address, isExecutable, offset, bytes: bytes.subarray(offset, offset + size) };
+  });
+  const loaded = segments.filter(({ type }) => type === PT_LOAD);
+  const interpreter = segments.find(({ type }) => type === PT_INTERP);
+  return {
+    ...{ bits: is64 ? 64 : 32, machine: half(18), type: half(16), entry: word(24), loaded },
+    loadEnd: loaded.reduce((most, { end }) => end > most ? end : most, 0n),
+    ...interpreter && { interpreter: textAt(bytes, interpreter.offset) },
+  };
+}
 
-  #u16(at: number): number {
-    return this.#view.getUint16(at, true);
-  }
-
-  #word(at: number): bigint {
-    return this.#is64 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true));
-  }
-
-  #string(at: number): string {
-    const end = this.#bytes.indexOf(0, at);
-    if (at >= this.#bytes.length || end < 0) throw new RangeError("string outside of the file");
-    return new TextDecoder().decode(this.#bytes.subarray(at, end));
-  }
+function textAt(bytes: Uint8Array, at: number): string {
+  const end = bytes.indexOf(0, at);
+  if (at >= bytes.length || end < 0) throw new RangeError("string outside of the file");
+  return new TextDecoder().decode(bytes.subarray(at, end));
 }

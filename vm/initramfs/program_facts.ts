@@ -9,7 +9,7 @@ import { type LoadedSegment, readElf } from "../host/elf_file.ts";
  *
  * @param bytes the whole file
  * @param name for errors
- * @throws {ElfError} when it is no ELF file
+ * @throws {ExpectedError} when it is no ELF file
  */
 export function readProgramFacts(bytes: Uint8Array, name: string): ProgramFacts {
   const { loaded, loadEnd, entry } = readElf(bytes, name);

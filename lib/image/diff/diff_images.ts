@@ -5,7 +5,7 @@ import type { FormatOptions } from "../dialect.ts";
 import type { ImageNode } from "../nodes.ts";
 import { mappingLabel, type MappingOutline } from "../outline.ts";
 import { diffOutlines, type ImageDifference } from "./diff_outlines.ts";
-import { type HeldPage, mergePages, type PagePair } from "./page_merge.ts";
+import { type HeldPage, mergePages } from "./page_merge.ts";
 
 /** How the pages of one mapping differ. */
 export interface AreaDifference {
@@ -65,45 +65,30 @@ export async function diffImages(
   images: readonly [AsyncIterable<ImageNode>, AsyncIterable<ImageNode>],
   options: FormatOptions = {},
 ): Promise<ImageDiff> {
-  const pages = new PageCounter();
-  const outlines = await mergePages(images, options, (pair) => pages.count(pair));
-  const differences = diffOutlines(...outlines);
-  const areas = pages.areas.filter((area) => area.changed + area.onlyA + area.onlyB > 0);
-  const isEqual = differences.length === 0 && areas.length === 0;
-  return { isEqual, differences, areas, pages: pages.pages };
-}
-
-class PageCounter {
-  readonly areas: AreaDifference[] = [];
-  readonly pages: PageDifference[] = [];
+  const pages: PageDifference[] = [];
   /** By task and first address: a mapping of both images is one area. */
-  readonly #byStart = new Map<string, AreaDifference>();
-  readonly #byMapping = new Map<MappingOutline, AreaDifference>();
-
-  count({ a, b }: PagePair): void {
-    const page = b ?? a;
-    if (!page) return;
-    const area = this.#areaOf(page);
-    if (!a || !b) {
-      area[a ? "onlyA" : "onlyB"]++;
-      return;
-    }
-    const first = firstDifference(a.bytes, b.bytes);
-    area[first < 0 ? "same" : "changed"]++;
-    if (first >= 0 && this.pages.length < MAX_PAGES) this.pages.push(pageDifference(a, b, first));
-  }
-
-  #areaOf({ task, mapping }: HeldPage): AreaDifference {
-    const known = this.#byMapping.get(mapping);
+  const byStart = new Map<string, AreaDifference>();
+  const byMapping = new Map<MappingOutline, AreaDifference>();
+  const areaOf = ({ task, mapping }: HeldPage): AreaDifference => {
+    const known = byMapping.get(mapping);
     if (known) return known;
     const start = `${task} ${mapping.record.fields.vm_start}`;
-    const area = this.#byStart.get(start) ??
+    const area = byStart.get(start) ??
       { task, area: mappingLabel(mapping), same: 0, changed: 0, onlyA: 0, onlyB: 0 };
-    if (!this.#byStart.has(start)) this.areas.push(area);
-    this.#byStart.set(start, area);
-    this.#byMapping.set(mapping, area);
+    byStart.set(start, area);
+    byMapping.set(mapping, area);
     return area;
-  }
+  };
+  const outlines = await mergePages(images, options, ({ a, b }) => {
+    const area = areaOf((b ?? a)!);
+    if (!a || !b) return void area[a ? "onlyA" : "onlyB"]++;
+    const first = firstDifference(a.bytes, b.bytes);
+    area[first < 0 ? "same" : "changed"]++;
+    if (first >= 0 && pages.length < MAX_PAGES) pages.push(pageDifference(a, b, first));
+  });
+  const differences = diffOutlines(...outlines);
+  const areas = [...byStart.values()].filter((area) => area.changed + area.onlyA + area.onlyB > 0);
+  return { isEqual: differences.length === 0 && areas.length === 0, differences, areas, pages };
 }
 
 function pageDifference(a: HeldPage, b: HeldPage, first: number): PageDifference {
