@@ -4,7 +4,8 @@ import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { tryFileLock, withFileLock } from "../../vm/host/file_lock.ts";
-import { GitError, isGitUrl, runGit } from "../../vm/host/run_git.ts";
+import { markAsUsed } from "../../vm/host/own_directories.ts";
+import { commitEnvironment, GitError, isGitUrl, runGit } from "../../vm/host/run_git.ts";
 import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { digestOf } from "../../vm/host/digest.ts";
 import { linkTree } from "../../vm/kernel/source/kernel_tree.ts";
@@ -60,7 +61,7 @@ async function openRepository(place: string, cacheDir: string): Promise<string> 
     const refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
     await runGit(["--git-dir", directory, "fetch", "--quiet", "--no-auto-gc", place, ...refs]);
     // Repositories that nobody uses are removed in the end.
-    await Deno.utime(directory, new Date(), new Date());
+    await markAsUsed(directory);
   });
   return directory;
 }
@@ -263,16 +264,7 @@ export function patchNamed(commits: readonly PatchCommit[], text: string, option
   );
 }
 
-/** Nothing of the user's or the machine's settings counts, and all commits have the same committer. */
-const ENVIRONMENT = {
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_CONFIG_NOSYSTEM: "1",
-  ...Object.fromEntries(["AUTHOR", "COMMITTER"].flatMap((role) => [
-    [`GIT_${role}_NAME`, "ckptest"],
-    [`GIT_${role}_EMAIL`, "ckptest@localhost"],
-    [`GIT_${role}_DATE`, "@0 +0000"],
-  ])),
-};
+const ENVIRONMENT = commitEnvironment({ name: "ckptest", email: "ckptest@localhost", date: "@0 +0000" });
 
 /** Every file that a patch speaks of, also those that it only renames or whose mode it changes. */
 function touchedFiles(patch: string): string[] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { delay } from "../../vm/host/deadline.ts";
 import { compareCore, unreadSections } from "../../lib/compare/compare_core.ts";
 import { type Finding, mismatch } from "../../lib/image/finding.ts";
 import { readImage } from "../../lib/image/image.ts";
@@ -93,7 +94,7 @@ export async function runGdb(
     if (state.state === "exited") {
       ended = state.signal === undefined ? `status ${state.code}` : `signal ${state.signal}`;
     } else if (performance.now() > end) ended = `nothing after ${DEADLINE_MS / 1000} s`;
-    else await new Promise((done) => setTimeout(done, PAUSE_MS));
+    else await delay(PAUSE_MS);
   }
   const decoder = new TextDecoder();
   const output = decoder.decode(await agent.readFile(stdout)) + decoder.decode(await agent.readFile(stderr));

@@ -68,14 +68,9 @@ export async function lookFromHost(agent: GuestAgent, options: LookOptions): Pro
   const wanted = own.filter(({ page }) => hashPage(page)).map(({ page }) => BigInt(page) * PAGE_SIZE_BIG);
   const asked = wanted.filter((address, i) => !hashes.has(address) || i % SAMPLE === 0);
   const answer = asked.length > 0 ? await agent.pageHash(pid, asked) : new BigUint64Array(0);
-  const findings = (looked?.differences ?? []).map(({ page, host, guest }) =>
-    disagreement(
-      page,
-      "page tables in the guest's memory and /proc/PID/pagemap disagree on a page",
-      host,
-      guest,
-    )
-  );
+  const message = "page tables in the guest's memory and /proc/PID/pagemap disagree on a page";
+  const findings = (looked?.differences ?? [])
+    .map(({ page, host, guest }) => disagreement(page, message, host, guest));
   asked.forEach((address, i) => {
     const [host, guest] = [hashes.get(address), answer[i]!];
     if (host === undefined) hashes.set(address, guest);

@@ -212,58 +212,47 @@ function seedOf(seed: number, index: number): number {
   return Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed ^ (seed >>> 15), 0x85ebca6b);
 }
 
-/** Judges the LDT model on one platform. */
+/**
+ * Judges the LDT model on one platform, with programs one after another in one guest, and in a fresh one after it was
+ * lost or complained.
+ */
 export async function fuzzLdtPlatform(
   prepared: PreparedGuest,
   options: Pick<LdtFuzzOptions, "seed" | "count" | "skip" | "onProgress" | "tamper">,
 ): Promise<LdtFuzzResult> {
-  const { kernelWordSize: kernel, targetWordSize: target } = prepared.compileTarget;
-  await using guest = new LdtGuest(prepared);
-  return await runLdtFuzz({
-    ...options,
-    model: { dialect: "port", wordSize: kernel, compat: kernel !== target },
-    wordSize: target,
-    execute: (ops) => guest.execute(ops),
-  });
-}
-
-/** Hundreds of sequences take a second or two; a busy machine may need much more. */
-const DEADLINE_MS = 300_000;
-
-/**
- * Carries programs out one after another in one guest, and in a fresh one after it was lost or complained.
- */
-class LdtGuest implements AsyncDisposable {
-  readonly #prepared: Pick<PreparedGuest, "startGuest" | "signal">;
-  #guest: Guest | undefined;
-
-  constructor(prepared: Pick<PreparedGuest, "startGuest" | "signal">) {
-    this.#prepared = prepared;
-  }
-
-  async execute(ops: readonly TargetOp[]): Promise<LdtAnswer> {
-    throwIfInterrupted(this.#prepared.signal);
-    const guest = this.#guest ??= await this.#prepared.startGuest();
+  const { signal, compileTarget: { kernelWordSize: kernel, targetWordSize: target } } = prepared;
+  let guest: Guest | undefined;
+  const endGuest = async (): Promise<void> => {
+    await guest?.[Symbol.asyncDispose]();
+    guest = undefined;
+  };
+  const execute = async (ops: readonly TargetOp[]): Promise<LdtAnswer> => {
+    throwIfInterrupted(signal);
+    guest ??= await prepared.startGuest();
     const mark = guest.console.offset;
     try {
       const answer = await runToEnd(guest, ops);
       const splats = parseSplats(guest.console.text(mark)).map(({ title }) => title);
       if (splats.length === 0) return answer;
-      await this[Symbol.asyncDispose]();
+      await endGuest();
       return { ...answer, complaint: splats.join("; ") };
     } catch (error) {
-      throwIfInterrupted(this.#prepared.signal);
+      throwIfInterrupted(signal);
       if (!(error instanceof GuestLostError)) throw error;
-      await this[Symbol.asyncDispose]();
+      await endGuest();
       return { complaint: error.message };
     }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#guest?.[Symbol.asyncDispose]();
-    this.#guest = undefined;
+  };
+  try {
+    const model = { dialect: "port", wordSize: kernel, compat: kernel !== target } as const;
+    return await runLdtFuzz({ ...options, model, wordSize: target, execute });
+  } finally {
+    await endGuest();
   }
 }
+
+/** Hundreds of sequences take a second or two; a busy machine may need much more. */
+const DEADLINE_MS = 300_000;
 
 async function runToEnd({ agent }: Guest, ops: readonly TargetOp[]): Promise<LdtAnswer> {
   await agent.clean();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { cp } from "node:fs/promises";
+import { exists } from "@std/fs";
 import { dirname, join } from "@std/path";
 import { UsageError } from "../../vm/host/errors.ts";
 import { makeDirectory } from "../../vm/host/temp_directory.ts";
@@ -135,7 +136,7 @@ async function copyJob(from: string, out: string, name: string): Promise<void> {
   await Deno.mkdir(dirname(join(out, files)), { recursive: true });
   await cp(join(from, files), join(out, files), { recursive: true, verbatimSymlinks: true });
   const builds = join(from, "builds");
-  if (await Deno.stat(builds).then(() => true, () => false)) {
+  if (await exists(builds)) {
     await cp(builds, join(out, "builds"), { recursive: true, verbatimSymlinks: true });
   }
 }

@@ -150,9 +150,6 @@ export function notRestartedLines(reasons: ReadonlyMap<string, readonly string[]
   if (total === 0) return [];
   return [
     `${total} stopped targets were not restarted:`,
-    ...rows.map(({ reason, stops, names }) => {
-      const more = names.length > MAX_NAMES ? `, and ${names.length - MAX_NAMES} more` : "";
-      return `  ${stops} (${names.slice(0, MAX_NAMES).join(", ")}${more}): ${reason}`;
-    }),
+    ...rows.map(({ reason, stops, names }) => `  ${stops} (${someNames(names, MAX_NAMES)}): ${reason}`),
   ];
 }

@@ -11,7 +11,7 @@ import { ownCommand } from "../../vm/host/own_command.ts";
 import { readVersioned } from "../../vm/host/versioned_json.ts";
 import { writeJson, writeWhole } from "../../vm/host/write_whole.ts";
 import type { KernelBuild } from "../../vm/kernel/build/build_kernel.ts";
-import { formatCount, formatSeconds, seenLines } from "./quantity.ts";
+import { formatCount, formatSeconds, medianOf, seenLines } from "./quantity.ts";
 import type { Terminal } from "../report/terminal.ts";
 import { distinctSplats, failureLines, notRestartedLines, resultLine, wasRun } from "./result_text.ts";
 import type { StopOutcome } from "./case/observe_checkpoint.ts";
@@ -292,10 +292,9 @@ export class RunReport {
       }
     }
     for (const line of seenLines(this.#seen)) print(line);
-    const boots = this.#bootTimes.toSorted((a, b) => a - b);
-    const median = boots[boots.length >> 1];
+    const median = medianOf(this.#bootTimes);
     if (median !== undefined) {
-      print(`${boots.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
+      print(`${this.#bootTimes.length} guests started, from QEMU to hello ${formatSeconds(median)} (median)`);
     }
     for (const line of notRestartedLines(this.#notRestarted)) print(line);
     this.#notes.forEach(print);

@@ -64,68 +64,12 @@ const MAX_FILTER = 200;
  *
  * @returns the exit status of the last run
  */
-export async function watchRuns(options: WatchOptions): Promise<number> {
-  return await new Watch(options).run();
-}
-
-class Watch {
-  readonly #options: WatchOptions;
-  #filter: readonly string[];
-  #status: number = EXIT_STATUS.nothingRan;
-
-  constructor(options: WatchOptions) {
-    this.#options = options;
-    this.#filter = options.filter;
-  }
-
-  async run(): Promise<number> {
-    const { events, tell } = this.#options;
-    for (let answer: Answer = "run"; answer !== "end";) {
-      answer = await this.#runAll(answer === "edit");
-      if (answer === undefined) tell(`waiting for an edit; ${KEYS}`);
-      while (answer === undefined) answer = await this.#take(await events.next());
-    }
-    return this.#status;
-  }
-
-  /** @returns what was asked for meanwhile */
-  async #runAll(isEdited: boolean): Promise<Answer> {
-    const hasFailed = this.#status === EXIT_STATUS.testFailed || this.#status === EXIT_STATUS.guestLost;
-    for (const failed of isEdited && hasFailed ? [true, false] : [false]) {
-      const { done, stop } = this.#options.start({ filter: this.#filter, failed });
-      let status: number | undefined;
-      const ended = done.then((code) => void (status = code));
-      while (status === undefined) {
-        await Promise.race([ended, this.#options.events.wait()]);
-        if (status !== undefined) break;
-        const answer = await this.#take(await this.#options.events.next());
-        if (answer === undefined) continue;
-        stop();
-        await ended;
-        return answer;
-      }
-      // With nothing left that has failed, all is run.
-      if (failed && status === EXIT_STATUS.nothingRan) continue;
-      this.#status = status;
-      if (status !== EXIT_STATUS.pass) return undefined;
-    }
-    return undefined;
-  }
-
-  async #take(event: WatchEvent): Promise<Answer> {
-    if (event === "end") return "end";
-    if ("edited" in event) {
-      this.#options.tell(`${event.edited} was edited`);
-      return "edit";
-    }
-    if (event.key === "q") return "end";
-    if (event.key === "r" || ENTER.test(event.key)) return "run";
-    return event.key === "f" ? await this.#askFilter() : undefined;
-  }
+export async function watchRuns({ events, start, tell, prompt, ...options }: WatchOptions): Promise<number> {
+  let { filter } = options;
+  let status: number = EXIT_STATUS.nothingRan;
 
   /** Has a filter typed; an empty one means all scenarios. */
-  async #askFilter(): Promise<Answer> {
-    const { events, prompt } = this.#options;
+  const askFilter = async (): Promise<Answer> => {
     try {
       for (let text = "";;) {
         prompt(`filter: ${text}`);
@@ -135,7 +79,7 @@ class Watch {
         if ("edited" in event) continue;
         if (event.key === ESCAPE) return undefined;
         if (ENTER.test(event.key)) {
-          this.#filter = text === "" ? [] : [text];
+          filter = text === "" ? [] : [text];
           return "run";
         }
         if (BACKSPACE.test(event.key)) text = text.slice(0, -1);
@@ -144,5 +88,48 @@ class Watch {
     } finally {
       prompt(undefined);
     }
+  };
+
+  const nextAnswer = async (): Promise<Answer> => {
+    const event = await events.next();
+    if (event === "end") return "end";
+    if ("edited" in event) {
+      tell(`${event.edited} was edited`);
+      return "edit";
+    }
+    if (event.key === "q") return "end";
+    if (event.key === "r" || ENTER.test(event.key)) return "run";
+    return event.key === "f" ? await askFilter() : undefined;
+  };
+
+  /** @returns what was asked for meanwhile */
+  const runAll = async (isEdited: boolean): Promise<Answer> => {
+    const hasFailed = status === EXIT_STATUS.testFailed || status === EXIT_STATUS.guestLost;
+    for (const failed of isEdited && hasFailed ? [true, false] : [false]) {
+      const { done, stop } = start({ filter, failed });
+      let end: number | undefined;
+      const ended = done.then((code) => void (end = code));
+      while (end === undefined) {
+        await Promise.race([ended, events.wait()]);
+        if (end !== undefined) break;
+        const answer = await nextAnswer();
+        if (answer === undefined) continue;
+        stop();
+        await ended;
+        return answer;
+      }
+      // With nothing left that has failed, all is run.
+      if (failed && end === EXIT_STATUS.nothingRan) continue;
+      status = end;
+      if (status !== EXIT_STATUS.pass) return undefined;
+    }
+    return undefined;
+  };
+
+  for (let answer: Answer = "run"; answer !== "end";) {
+    answer = await runAll(answer === "edit");
+    if (answer === undefined) tell(`waiting for an edit; ${KEYS}`);
+    while (answer === undefined) answer = await nextAnswer();
   }
+  return status;
 }

@@ -16,8 +16,8 @@ type Taken = "taken" | "last" | "refused";
 
 /** A report whose end has not come yet. */
 export class OpenReport {
-  #header: SplatHeader;
-  #match: RegExpExecArray;
+  header: SplatHeader;
+  match: RegExpExecArray;
   readonly lines: ConsoleLine[];
   isComplete = false;
   #stack: "none" | "inside" | "after" = "none";
@@ -33,35 +33,27 @@ export class OpenReport {
     before: readonly ConsoleLine[],
     line: ConsoleLine,
   ) {
-    this.#header = header;
-    this.#match = match;
+    this.header = header;
+    this.match = match;
     this.lines = [...before, line];
     this.#time = this.lines.findLast(({ time }) => time !== undefined)?.time;
     this.#look(line);
   }
 
-  get header(): SplatHeader {
-    return this.#header;
-  }
-
-  get match(): RegExpExecArray {
-    return this.#match;
-  }
-
   /** Whether a line that could begin a report is a part of this one. */
   includes(header: SplatHeader, line: ConsoleLine): boolean {
-    if (this.#header.includes?.test(line.text)) return true;
-    if (!this.#header.isPrelude || this.#stack !== "none") return false;
+    if (this.header.includes?.test(line.text)) return true;
+    if (!this.header.isPrelude || this.#stack !== "none") return false;
     // What a prelude announces; two preludes of the same sort are two reports, one of them cut.
     const isSequel = ["BUG", "WARN", "oops", "double-fault", "stack-overflow"].includes(header.kind);
-    return this.#header === CUT_HERE || header === CUT_HERE || (isSequel && header !== this.#header);
+    return this.header === CUT_HERE || header === CUT_HERE || (isSequel && header !== this.header);
   }
 
   /** Takes a line that {@linkcode OpenReport.includes} said yes to. */
   include(header: SplatHeader, match: RegExpExecArray, line: ConsoleLine): void {
-    if (this.#header === CUT_HERE) {
-      this.#header = header;
-      this.#match = match;
+    if (this.header === CUT_HERE) {
+      this.header = header;
+      this.match = match;
     }
     this.lines.push(line);
     this.#look(line);
@@ -70,7 +62,7 @@ export class OpenReport {
   /** Offers a line that begins no report. */
   take(line: ConsoleLine): Taken {
     const { text } = line;
-    if (this.#header.end === "line" || this.#isCalm(line)) return this.#end();
+    if (this.header.end === "line" || this.#isCalm(line)) return this.#end();
     if (END_MARK.test(text) || isBar(text)) {
       this.lines.push(line);
       this.isComplete = true;
@@ -93,8 +85,8 @@ export class OpenReport {
   }
 
   #endsAtForeign(): boolean {
-    if (this.#header.end === "bar") return false;
-    if (this.#header.end === "backtrace" && !this.#sawBacktraceWords) return false;
+    if (this.header.end === "bar") return false;
+    if (this.header.end === "backtrace" && !this.#sawBacktraceWords) return false;
     return this.#stack === "after" || this.#stack === "inside";
   }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { delay } from "./deadline.ts";
 import { dirname } from "@std/path";
 
 interface FileLockOptions {
@@ -27,7 +28,7 @@ export async function withFileLock<T>(
       onWait?.(holder || "?");
       told = true;
     }
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await delay(pollMs);
   }
   return await holding(file, work);
 }

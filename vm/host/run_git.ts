@@ -17,6 +17,21 @@ export function isGitUrl(repository: string): boolean {
   return /^[a-z+]+:\/\/|^[\w.-]+@[\w.-]+:/.test(repository);
 }
 
+/**
+ * An environment in which one person makes all commits, and no setting of the user's or the machine's counts.
+ *
+ * @param date seconds since the epoch behind an at sign, a blank, the zone as `+hhmm`
+ */
+export function commitEnvironment(
+  { name, email, date }: { name: string; email: string; date: string },
+): Record<string, string> {
+  const person = (role: string) => ({
+    ...{ [`GIT_${role}_NAME`]: name, [`GIT_${role}_EMAIL`]: email, [`GIT_${role}_DATE`]: date },
+  });
+  const noSettings = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
+  return { ...noSettings, ...person("AUTHOR"), ...person("COMMITTER") };
+}
+
 /** git with its arguments, in an environment where it asks nobody for anything. */
 export function gitCommand(
   args: readonly string[],

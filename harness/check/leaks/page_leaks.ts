@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { delay } from "../../../vm/host/deadline.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { Guest, GuestAgent } from "../../run/guest/guest.ts";
 import type { Scenario } from "../../../lib/model/scenario.ts";
@@ -122,7 +123,7 @@ export function lastPidOf(loadavg: string): number {
  */
 export async function finalLeakCheck(guest: Guest): Promise<string> {
   const { agent } = guest;
-  await new Promise((done) => setTimeout(done, MIN_AGE_MS));
+  await delay(MIN_AGE_MS);
   for (let scan = 0; scan < SCANS; scan++) await agent.writeFile(KMEMLEAK, "scan");
   const reports = new TextDecoder().decode(await agent.readFile(KMEMLEAK)).trim();
   // The scenario that ran when the process was started.

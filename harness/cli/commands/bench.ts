@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { medianOf } from "../../run/quantity.ts";
 import { measureDumpSpeed, speedScenario } from "../../bench/dump_speed.ts";
 import { EXIT_STATUS, type ExitStatus, throwIfInterrupted, UsageError } from "../../../vm/host/errors.ts";
 import {
@@ -70,12 +71,10 @@ export const benchCommand: Command = defineCommand({
       terminal.result(
         `# ${platform.name}: ${prepared.kernelName}, ${pages} dirty pages, median of ${rounds}`,
       );
-      const median = (way: keyof typeof WAYS): number | undefined =>
-        rates[way].toSorted((a, b) => a - b)[rates[way].length >> 1];
       for (const way of ["checkpoint", "copy", "gcore", "restart", "cat"] as const) {
-        const rate = median(way);
+        const rate = medianOf(rates[way]);
         if (rate === undefined) continue;
-        const times = ((median("checkpoint") ?? 0) / rate).toFixed(2);
+        const times = (medianOf(rates.checkpoint)! / rate).toFixed(2);
         const ratio = way === "checkpoint" ? "" : `, checkpoint(2) is ${times} times as fast`;
         terminal.result(`${(rate / 1e6).toFixed(0).padStart(7)} MB/s  ${WAYS[way]}${ratio}`);
       }

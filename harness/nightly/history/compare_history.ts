@@ -11,7 +11,7 @@ import {
   type RunReference,
 } from "../nightly_result.ts";
 import { type History, mergedScenarios, type PastJob, type PastScenario } from "./history.ts";
-import { formatDuration, someNames } from "../../run/quantity.ts";
+import { formatDuration, medianOf, someNames } from "../../run/quantity.ts";
 import { GitError, runGit } from "../../../vm/host/run_git.ts";
 
 interface ComparedJob {
@@ -98,7 +98,8 @@ export function compareJob(compared: ComparedJob): NightlyChange[] {
   return [{ ...base, ...change, text: because + change.text }, ...changes];
 }
 
-function compareScenarios({ job, run, past, pastScenarios }: ComparedJob): Change[] {
+function compareScenarios(compared: ComparedJob): Change[] {
+  const { job, run, past, pastScenarios } = compared;
   // A job that ended early says nothing of its scenarios.
   if (!job.run) return [];
   const jobs = new Map(past.map((one) => [one.run.id, one]));
@@ -113,13 +114,8 @@ function compareScenarios({ job, run, past, pastScenarios }: ComparedJob): Chang
         digests: jobs.get(one.run.id)?.digests ?? {},
       }));
     const passed = status === "pass";
-    const outcome = {
-      passed,
-      run,
-      seconds: milliseconds / 1000,
-      digest: job.digest,
-      digests: job.digests ?? {},
-    };
+    const ofJob = { run, digest: job.digest, digests: job.digests ?? {} };
+    const outcome = { ...ofJob, passed, seconds: milliseconds / 1000 };
     const change = compareOutcome(outcome, timeline, SLOW_SCENARIO);
     if (!change) return [];
     const again = reproduced && !passed
@@ -127,10 +123,7 @@ function compareScenarios({ job, run, past, pastScenarios }: ComparedJob): Chang
       : "";
     return [{ ...change, scenario, reproduce: reproduce || job.reproduce, text: change.text + again }];
   });
-  return [
-    ...changes,
-    ...goneScenarios({ job, run, past, pastScenarios }, now.map(({ scenario }) => scenario)),
-  ];
+  return [...changes, ...goneScenarios(compared, now.map(({ scenario }) => scenario))];
 }
 
 /** Scenarios that the last run of the job had and this one has not. */
@@ -162,12 +155,8 @@ function classify(now: Outcome, timeline: readonly Outcome[]): Change | undefine
   if (same.some(({ passed }) => passed !== now.passed)) {
     const failures = [...same, now].filter(({ passed }) => !passed);
     const text = `failed in ${failures.length} of ${same.length + 1} runs that differ in nothing`;
-    return {
-      kind: "flaky",
-      ...good,
-      since: failures[0]!.run,
-      text: (now.passed ? "passes now; " : "") + text,
-    };
+    const passes = now.passed ? "passes now; " : "";
+    return { kind: "flaky", ...good, since: failures[0]!.run, text: passes + text };
   }
   const last = timeline.at(-1);
   if (now.passed) {
@@ -200,17 +189,6 @@ function slower(now: Outcome, timeline: readonly Outcome[], rule: SlownessRule):
   const took = `took ${formatDuration(now.seconds)}`;
   const text = `${took}: the median of ${times.length} runs is ${formatDuration(median)}`;
   return { kind: "slower", duration, text };
-}
-
-/** The middle of some numbers; undefined of none. */
-export function medianOf(numbers: readonly number[]): number | undefined {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? sorted[middle]
-    : sorted.length === 0
-    ? undefined
-    : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function changedDigests(before: Partial<JobDigests>, after: Partial<JobDigests>): ChangedDigest[] {

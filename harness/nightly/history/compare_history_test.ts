@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ChangeKind, NightlyChange } from "../nightly_result.ts";
-import { changedText, groupChanges, medianOf, nameChanges } from "./compare_history.ts";
+import { medianOf } from "../../run/quantity.ts";
+import { changedText, groupChanges, nameChanges } from "./compare_history.ts";
 import type { FakeJob } from "../testing/fake_jobs.ts";
 import { NightlyFixture } from "../testing/nightly_fixture.ts";
 import { GitFixture } from "../../bisect/testing/git_fixture.ts";

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { basename, dirname } from "@std/path";
 import { object, record } from "../../../lib/schema.ts";
 import { UsageError } from "../../../vm/host/errors.ts";
-import { medianOf } from "../history/compare_history.ts";
+import { medianOf } from "../../run/quantity.ts";
 import type { History } from "../history/history.ts";
 import { readVersioned } from "../../../vm/host/versioned_json.ts";
 import { writeJson } from "../../../vm/host/write_whole.ts";

@@ -11,7 +11,7 @@ import { digestOfContents, digestOfFiles, filesBelow, harnessDigest } from "./ha
 import type { CkptestSuite, JobRequest, MatrixKernel, MatrixSuite } from "./matrix.ts";
 import type { Inputs, JobCommand, JobDigests, PlannedJob } from "../nightly_result.ts";
 import { exists } from "@std/fs";
-import { cacheDirectory } from "../../../vm/host/own_directories.ts";
+import { cacheDirectory, markAsUsed } from "../../../vm/host/own_directories.ts";
 import { withFileLock } from "../../../vm/host/file_lock.ts";
 import { removeIfThere } from "../../../vm/host/ignore_missing.ts";
 import { runGit } from "../../../vm/host/run_git.ts";
@@ -223,7 +223,7 @@ export async function fetchGitTree(
     });
   }
   // Trees that nobody uses are removed in the end.
-  await Deno.utime(path, new Date(), new Date()).catch(() => {});
+  await markAsUsed(path);
   return { commit, path };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { delay } from "../../../vm/host/deadline.ts";
 import { join } from "@std/path";
 import { EXIT_STATUS, type ExitStatus, ExpectedError, UsageError } from "../../../vm/host/errors.ts";
 import { endedJob, type JobFailureKind, type NightlyJob, type PlannedJob } from "../nightly_result.ts";
@@ -245,7 +246,7 @@ async function removeStubbornly(directory: string): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
     const error = await Deno.remove(directory, { recursive: true }).catch((error: Error) => error);
     if (error === undefined || error instanceof Deno.errors.NotFound) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-import { formatCount, formatDuration } from "../../run/quantity.ts";
-import { medianOf, shortTime } from "../../nightly/history/compare_history.ts";
+import { formatCount, formatDuration, medianOf } from "../../run/quantity.ts";
+import { shortTime } from "../../nightly/history/compare_history.ts";
 import type { TrendPoint } from "../../nightly/nightly_result.ts";
 import { mutationScore } from "../../run/run_result.ts";
 import type { ResultTree } from "../result_tree.ts";

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 import { readNodes } from "../../../lib/image/image.ts";
-import type { RecordNode, RecordNodeOf } from "../../../lib/image/nodes.ts";
+import type { RecordNode } from "../../../lib/image/nodes.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
-import type { PlannedAction } from "../../../lib/model/blocked_actions.ts";
 
 /** A call whose places are numbers of bytes. */
 export interface PlacedCall extends CallPlan {
@@ -41,17 +40,15 @@ function placeEnd(
 ): Pick<PlacedCall, "endsBefore"> {
   const [action] = whileBlocked;
   if (action?.do !== "unregister" || whileBlocked.length > 1) return {};
-  const index = records.findIndex((node) => node.name === "VMA" && isIn(action, node));
+  const index = records.findIndex((node) =>
+    node.name === "VMA" && node.fields.vm_start <= action.address && action.address < node.fields.vm_end
+  );
   const next = nextVma(records, index);
   const chunks = records.slice(index + 1, next && records.indexOf(next))
     .filter((node) => node.name === "PGARR" && node.fields.nr_pages > 0);
   const isWithin = index >= 0 && action.at >= records[index]!.offset &&
     action.at + (output.size ?? 0) < (chunks.at(-1)?.offset ?? 0);
   return isWithin ? { endsBefore: next?.offset } : {};
-}
-
-function isIn({ address }: PlannedAction, node: RecordNodeOf<"VMA">): boolean {
-  return node.fields.vm_start <= address && address < node.fields.vm_end;
 }
 
 function nextVma(records: readonly RecordNode[], index: number): RecordNode | undefined {

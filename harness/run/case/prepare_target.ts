@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { delay } from "../../../vm/host/deadline.ts";
 import { ERRNO, errnoName } from "../../../lib/abi/errno.ts";
 import { SIGNALS } from "../../../lib/abi/signals.ts";
 import { parseMaps, placeOf } from "../../../lib/compare/proc_maps.ts";
@@ -268,7 +269,7 @@ async function holds(condition: () => Promise<boolean>, deadlineMs: number): Pro
   const end = performance.now() + deadlineMs;
   while (!await condition()) {
     if (performance.now() > end) return false;
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    await delay(PAUSE_MS);
   }
   return true;
 }

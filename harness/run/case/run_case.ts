@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { hex } from "../../../lib/bytes.ts";
 import { type Finding, mismatch } from "../../../lib/image/finding.ts";
 import type { CompiledScenario, CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import type { ResultRole } from "../../../lib/model/target_op.ts";
@@ -211,21 +212,18 @@ export async function setUpCase(
   program?: ProgramFacts,
 ): Promise<() => Promise<void>> {
   const undo: (() => Promise<void>)[] = [];
+  // Where the target's program starts, as uprobes name places.
+  const entry = `/target:${hex(program?.entryOffset ?? 0)}`;
   for (const step of steps) {
     // Who the target is, is said when it starts.
     if ("uid" in step) continue;
     if ("swap" in step && step.swap === "loop") await attachLoop(agent);
     if ("swap" in step) undo.push(await swapOn(agent, step.swap));
-    else undo.push(await write(agent, step.write, step.value.replace("{entry}", entryText(program))));
+    else undo.push(await write(agent, step.write, step.value.replace("{entry}", entry)));
   }
   return async () => {
     for (const one of undo.reverse()) await one();
   };
-}
-
-/** Where the target's program starts, as uprobes name places. */
-function entryText(program: ProgramFacts | undefined): string {
-  return `/target:0x${(program?.entryOffset ?? 0).toString(16)}`;
 }
 
 async function write(agent: GuestAgent, path: string, value: string): Promise<() => Promise<void>> {

@@ -9,7 +9,7 @@ import type { ClosureFile } from "../../../vm/initramfs/program_closure.ts";
 import type { KernelBuild } from "../../../vm/kernel/build/build_kernel.ts";
 import { FLAVOURS } from "../../../vm/kernel/config/kernel_flavour.ts";
 import { PORT_NUMBERS, type SyscallNumbers } from "../../../vm/kernel/syscall_numbers.ts";
-import { beginRecording, type Recording } from "../../../vm/qemu/recording.ts";
+import { beginRecording } from "../../../vm/qemu/recording.ts";
 import { defaultCpu, QEMU_PROGRAM, QEMU_PROGRAM_32 } from "../../../vm/qemu/qemu_arguments.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import { compileCatalogue, type CompiledCatalogue, configAt, unmetNeed } from "../catalogue.ts";
@@ -128,7 +128,8 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
       ...vmlinux === undefined ? {} : { vmlinux },
       takesGdb: request.takesGdb === true || isDeterministic,
       isDeterministic,
-      program: isForGdb ? gdbProgram(platform) : QEMU_PROGRAM,
+      // gdb does not take a 32-bit kernel on the QEMU that runs all.
+      program: isForGdb && platform.kernel !== "x86_64" ? QEMU_PROGRAM_32 : QEMU_PROGRAM,
       hasTerminal: channel === "virtio" && request.hasTerminal === true,
       // A machine with a serial line has no place for the device.
       shares: channel === "virtio" && wanted.some(writesToShare),
@@ -193,11 +194,6 @@ export async function preparePlanned(plan: GuestPlan): Promise<PreparedGuest> {
     snapshots: channel === "virtio" && isPlain ? new GuestSnapshots((more) => start([], more)) : undefined,
     signal,
   };
-}
-
-/** gdb does not take a 32-bit kernel on the QEMU that runs all. */
-function gdbProgram({ kernel }: Platform): Recording["program"] {
-  return kernel === "x86_64" ? QEMU_PROGRAM : QEMU_PROGRAM_32;
 }
 
 /** A target as text, to be compared. */

@@ -96,16 +96,12 @@ export async function withSeriesTree<T>(
 
 /** A kernel tree that takes on the state after each patch. Made by {@linkcode withSeriesTree}. */
 class SeriesTree {
-  readonly #series: Series;
-  readonly #cacheDir: string;
+  readonly #options: SeriesTreeOptions;
   readonly #workDir: string;
-  readonly #onProgress: OnBuildProgress | undefined;
 
-  constructor({ series, cacheDir, onProgress }: SeriesTreeOptions, workDir: string) {
-    this.#series = series;
-    this.#cacheDir = cacheDir;
+  constructor(options: SeriesTreeOptions, workDir: string) {
+    this.#options = options;
     this.#workDir = workDir;
-    this.#onProgress = onProgress;
   }
 
   /**
@@ -130,7 +126,7 @@ class SeriesTree {
    * @throws {BuildError} of stage `build` when a source does not compile, or was not looked at.
    */
   async checkObjects({ tool, arches, index }: CheckObjectsOptions): Promise<LintReport> {
-    const { stages, originals } = this.#series;
+    const { stages, originals } = this.#options.series;
     const own = [...stages[index]?.keys() ?? []].filter((file) => !originals.has(file));
     const sources = own.filter((file) => file.endsWith(".c"));
     const findings = new Map<string, LintFinding>();
@@ -168,25 +164,25 @@ class SeriesTree {
 
   /** Brings tree and configuration up to date. */
   async #prepare(arch: KernelArch, index: number, suffix: string): Promise<PreparedTree> {
-    const { source, pristine } = this.#series;
-    const { treeKey, series } = source;
-    const plan = await planKernel({ arch, source: { kind: "debian", series }, cacheDir: this.#cacheDir });
+    const { series: { source: { treeKey, series }, pristine }, cacheDir, onProgress } = this.#options;
+    const plan = await planKernel({ arch, source: { kind: "debian", series }, cacheDir });
     const edits = this.#edits(index);
     const config = new Map(plan.config);
     if (!edits.overlay.has("checkpoint/Kconfig")) config.delete("CONFIG_CR_CHECKPOINT");
     const buildName = `${treeKey}-${arch}${suffix}`;
     return await prepareTree(
       { ...plan, edits, config, treeName: treeKey, buildName },
-      { cacheDir: this.#workDir, onProgress: this.#onProgress, pristine },
+      { cacheDir: this.#workDir, onProgress, pristine },
     );
   }
 
   #edits(index: number): TreeEdits {
+    const { stages, originals } = this.#options.series;
     const encoder = new TextEncoder();
     const overlay = new Map<string, Uint8Array>();
     const mutations: TreeEdits["mutations"][number][] = [];
-    for (const [file, text] of this.#series.stages[index] ?? []) {
-      const original = this.#series.originals.get(file);
+    for (const [file, text] of stages[index] ?? []) {
+      const original = originals.get(file);
       if (original === undefined) overlay.set(file, encoder.encode(text));
       else mutations.push({ file, find: original, replace: text });
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { commitEnvironment } from "../../host/run_git.ts";
 import { dirname, join } from "@std/path";
 import type { CommandResult } from "../../host/run_command.ts";
 import { withScratch } from "../../host/temp_directory.ts";
@@ -159,19 +160,9 @@ async function seriesGit(
 ): Promise<SeriesGit> {
   const [, seconds = "0", zone = "+0000"] = /^(\d+) ([+-]\d{4})$/.exec(date) ?? [];
   const run: SeriesGit["run"] = (index, ...args) => {
-    const when = `@${Number(seconds) + index} ${zone}`;
-    const person = (role: string) => ({
-      [`GIT_${role}_NAME`]: name,
-      [`GIT_${role}_EMAIL`]: email,
-      [`GIT_${role}_DATE`]: when,
-    });
     const env = {
-      GIT_CONFIG_GLOBAL: "/dev/null",
-      GIT_CONFIG_NOSYSTEM: "1",
-      GIT_DIR: join(directory, ".git"),
-      GIT_WORK_TREE: directory,
-      ...person("AUTHOR"),
-      ...person("COMMITTER"),
+      ...commitEnvironment({ name, email, date: `@${Number(seconds) + index} ${zone}` }),
+      ...{ GIT_DIR: join(directory, ".git"), GIT_WORK_TREE: directory },
     };
     return runStageCommand("apply", ["git", ...args], { cwd: directory, env });
   };
