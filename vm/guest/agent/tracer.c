@@ -348,13 +348,8 @@ static void send_tls(int pid)
 	struct user_desc slots[TLS_ENTRIES];
 
 	memset(slots, 0, sizeof(slots));
-	for (long i = 0; i < TLS_ENTRIES; i++) {
-		struct user_desc slot;
-
-		memset(&slot, 0, sizeof(slot));
-		if (SYS(ptrace, PTRACE_GET_THREAD_AREA, pid, FIRST_TLS_ENTRY + i, &slot) >= 0)
-			slots[i] = slot;
-	}
+	for (long i = 0; i < TLS_ENTRIES; i++)
+		SYS(ptrace, PTRACE_GET_THREAD_AREA, pid, FIRST_TLS_ENTRY + i, &slots[i]);
 	blob_of("tls", slots, sizeof(slots));
 }
 

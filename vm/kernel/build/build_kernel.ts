@@ -183,11 +183,11 @@ export async function planKernel(options: KernelBuildOptions): Promise<KernelPla
     ...(options.moreFragments ?? []).map((name) => ownPath("config", `${name}.config`)),
   ];
   const { moreOptions = [] } = options;
-  const config = await inStage("configure", async () =>
-    mergeKernelConfigs([
-      await readFragments(fragments),
-      parseKernelConfig(moreOptions.join("\n"), "option --kconfig-add"),
-    ]));
+  const config = await inStage("configure", async () => {
+    const parsed = fragments.map(async (path) => parseKernelConfig(await Deno.readTextFile(path), path));
+    const more = parseKernelConfig(moreOptions.join("\n"), "option --kconfig-add");
+    return mergeKernelConfigs([...await Promise.all(parsed), more]);
+  });
   const needed: NeededFor | undefined = configFile === undefined ? undefined : {
     release: source.series,
     ...bootedAs,
@@ -258,11 +258,6 @@ async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
     });
   });
   return { path, text };
-}
-
-async function readFragments(paths: readonly string[]): Promise<KernelConfig> {
-  const parsed = paths.map(async (path) => parseKernelConfig(await Deno.readTextFile(path), path));
-  return mergeKernelConfigs(await Promise.all(parsed));
 }
 
 async function identifyCompiler(): Promise<string> {

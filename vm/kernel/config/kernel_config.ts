@@ -11,38 +11,31 @@ interface DroppedOption {
   found: string;
 }
 
-const ASSIGNMENT = /^(CONFIG_\w+)=(.+)$/;
-const NOT_SET = /^# (CONFIG_\w+) is not set$/;
+const OPTION = /^(?:(?<set>CONFIG_\w+)=(?<value>.+)|# (?<unset>CONFIG_\w+) is not set)$/;
 
 /**
  * Parses a `.config` or a fragment of one.
  *
  * @param text lines `CONFIG_X=value`, `# CONFIG_X is not set`, comments and blank lines.
- * @param name the file's name, for errors.
+ * @param file its name, for errors.
  * @throws {SyntaxError} for any other line, and in a fragment for an option given twice.
  */
-export function parseKernelConfig(text: string, name: string): KernelConfig {
+export function parseKernelConfig(text: string, file: string): KernelConfig {
   const config = new Map<string, string>();
   for (const [index, raw] of text.split("\n").entries()) {
     const line = raw.trimEnd();
-    const option = parseLine(line);
-    if (option === undefined) {
+    const { set, value = "n", unset } = OPTION.exec(line)?.groups ?? {};
+    const name = set ?? unset;
+    if (name === undefined) {
       if (line === "" || line.startsWith("#")) continue;
-      throw new SyntaxError(`${name}:${index + 1}: expected CONFIG_X=value or a comment, found: ${line}`);
+      throw new SyntaxError(`${file}:${index + 1}: expected CONFIG_X=value or a comment, found: ${line}`);
     }
-    if (config.has(option[0])) {
-      throw new SyntaxError(`${name}:${index + 1}: ${option[0]} is given a second time`);
+    if (config.has(name)) {
+      throw new SyntaxError(`${file}:${index + 1}: ${name} is given a second time`);
     }
-    config.set(...option);
+    config.set(name, value);
   }
   return config;
-}
-
-function parseLine(line: string): [string, string] | undefined {
-  const assignment = ASSIGNMENT.exec(line);
-  if (assignment !== null) return [assignment[1]!, assignment[2]!];
-  const notSet = NOT_SET.exec(line);
-  return notSet === null ? undefined : [notSet[1]!, "n"];
 }
 
 /** Lays fragments over each other; where two name the same option, the later one counts. */
