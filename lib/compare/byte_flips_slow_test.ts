@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { decodeBytes } from "../image/decoder.ts";
 import { compareImage } from "./compare_image.ts";
 import type { CompareOptions } from "./comparison_context.ts";
-import { fieldOf } from "./testing/image_surgery.ts";
+import { fieldOf } from "../image/records.ts";
 import { compareOptionsOf, type RecordedCase, unpackRecordedCase } from "./testing/recorded_case.ts";
 import { random } from "../image/testing/random.ts";
 
@@ -50,7 +50,7 @@ function bitAt(place: number): number {
 function timesWithinTheCall({ image, options: { target } }: LoadedCase): number[] {
   const [head] = decodeBytes(image);
   assert(head?.kind === "record" && head.name === "HEAD");
-  const { offset, size } = fieldOf(head, "time");
+  const { offset, size } = fieldOf("HEAD", "time")!;
   const start = head.offset + 8 + offset;
   return Array.from({ length: size }, (_, i) => start + i).filter((place) => {
     const changed = head.fields.time ^ (BigInt(bitAt(place)) << BigInt(8 * (place - start)));

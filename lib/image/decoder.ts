@@ -83,20 +83,11 @@ class PieceDecoder {
     this.#step = this.#steps.next();
   }
 
-  /** The nodes that another piece completes, which may be the last. */
+  /** The nodes that another piece completes, which may be the last one, and empty. */
   *push(piece: Uint8Array, isEnd = false): Generator<ImageNode, void, void> {
     const bytes = piece.subarray(this.#skip);
     this.#skip -= piece.length - bytes.length;
     this.#queue.push(bytes);
-    yield* this.#advance(isEnd);
-  }
-
-  /** The rest, now that no more comes. */
-  *end(): Generator<ImageNode, void, void> {
-    yield* this.#advance(true);
-  }
-
-  *#advance(isEnd: boolean): Generator<ImageNode, void, void> {
     while (!this.#step.done) {
       const { value } = this.#step;
       if (value.kind === "need") {
@@ -139,7 +130,7 @@ export async function* decodeStream(
 ): AsyncGenerator<ImageNode, void, void> {
   const decoder = new PieceDecoder(options);
   for await (const piece of source) yield* decoder.push(piece);
-  yield* decoder.end();
+  yield* decoder.push(NO_BYTES, true);
 }
 
 /**

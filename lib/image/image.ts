@@ -170,13 +170,12 @@ class TreeBuilder {
     }
   }
 
-  #file(entry: RecordNodeOf<"FD_ENT">): FileImage {
-    return { entry, data: this.#record("FD_DATA"), fname: this.#record("FNAME") };
-  }
-
   #files(): TaskImage["files"] {
     const record = this.#record("FILES");
-    return record && { record, entries: this.#each("FD_ENT", (entry) => this.#file(entry)) };
+    const fileOf = (entry: RecordNodeOf<"FD_ENT">): FileImage => (
+      { entry, data: this.#record("FD_DATA"), fname: this.#record("FNAME") }
+    );
+    return record && { record, entries: this.#each("FD_ENT", fileOf) };
   }
 
   #task(): TaskImage {
@@ -202,12 +201,9 @@ class TreeBuilder {
     const headArch = this.#required("HEAD_ARCH");
     const record = this.#record("TREE");
     const tree = record && { record, pids: this.#raw("pids") };
-    const tasks = [this.#task()];
-    let tail = this.#record("TAIL");
-    while (tail === undefined) {
-      tasks.push(this.#task());
-      tail = this.#record("TAIL");
-    }
+    const tasks: TaskImage[] = [];
+    let tail;
+    do tasks.push(this.#task()); while (!(tail = this.#record("TAIL")));
     return { ...formatOfHead(head.fields, options), head, headArch, tree, tasks, tail, nodes: this.#nodes };
   }
 }

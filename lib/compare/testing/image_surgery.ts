@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { PAGE_SIZE } from "../../abi/arch.ts";
+import { joinBytes } from "../../bytes.ts";
 import { decodeBytes } from "../../image/decoder.ts";
-import type { ImageNode, PagesNode, RecordNode } from "../../image/nodes.ts";
-import { isStruct, type RecordName, RECORDS } from "../../image/records.ts";
+import { type ImageNode, isRecord, type PagesNode, type RecordNode } from "../../image/nodes.ts";
+import { fieldOf, type RecordName } from "../../image/records.ts";
 
 const HEADER_SIZE = 8;
 
@@ -26,14 +27,7 @@ export class ImageSurgery {
 
   /** The image as it is now. */
   join(): Uint8Array<ArrayBuffer> {
-    const length = this.parts.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const image = new Uint8Array(length);
-    let at = 0;
-    for (const { bytes } of this.parts) {
-      image.set(bytes, at);
-      at += bytes.length;
-    }
-    return image;
+    return joinBytes(this.parts.map(({ bytes }) => bytes));
   }
 
   /** Where the first part lies that a condition holds for. @throws {RangeError} when there is none */
@@ -45,10 +39,9 @@ export class ImageSurgery {
 
   /** Where the first record of a name lies, from a part on. */
   record(name: RecordName, from = 0): number {
-    return this.find((node) =>
-      this.parts.findIndex((part) => part.node === node) >= from && node.kind === "record" &&
-      node.name === name
-    );
+    const index = this.parts.findIndex(({ node }, at) => at >= from && isRecord(node, name));
+    if (index < 0) throw new RangeError(`the image has no ${name}`);
+    return index;
   }
 
   /** Where the VMA record that starts at an address lies. */
@@ -72,7 +65,7 @@ export class ImageSurgery {
   /** Sets a field of the record at `index`. */
   set(index: number, field: string, value: bigint | number): void {
     const { node, bytes } = this.parts[index]!;
-    const { offset, size } = fieldOf(node as RecordNode, field);
+    const { offset, size } = fieldOf((node as RecordNode).name, field)!;
     for (let i = 0; i < size; i++) {
       bytes[HEADER_SIZE + offset + i] = Number((BigInt(value) >> BigInt(8 * i)) & 0xffn);
     }
@@ -100,12 +93,4 @@ export class ImageSurgery {
     this.parts[index]!.bytes = bytes;
     this.set(index - 1, "nr_pages", pages.length);
   }
-}
-
-/** Place and size of a record's field. @throws {RangeError} when the record has no such field */
-export function fieldOf(node: RecordNode, field: string): { offset: number; size: number } {
-  const { payload } = RECORDS[node.name];
-  const desc = isStruct(payload) ? payload.fields.find(({ name }) => name === field) : undefined;
-  if (!desc) throw new RangeError(`${node.name} has no field ${field}`);
-  return desc;
 }
