@@ -88,7 +88,7 @@ Deno.test("notRestartedLines() counts targets that were not restarted by their r
   const reasons = new Map([["it is a child", ["a"]], ["it is refused", [...many, "t", "u"]]]);
   assertEquals(notRestartedLines(reasons), [
     "12 stopped targets were not restarted:",
-    "  11 (s0, s1, s2, s3, s4, and 2 more): it is refused",
+    "  11 (s0, s1, s2, s3, s4 and 2 more): it is refused",
     "  1 (a): it is a child",
   ]);
 });

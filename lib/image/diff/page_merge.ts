@@ -16,7 +16,7 @@ export interface HeldPage {
 }
 
 /** A page that one of two images holds, or both. */
-export interface PagePair {
+interface PagePair {
   readonly a?: HeldPage;
   readonly b?: HeldPage;
 }
