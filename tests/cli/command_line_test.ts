@@ -497,14 +497,8 @@ Deno.test("report writes every format to standard output, and with --out to a fi
   for (const [format, start] of Object.entries(starts)) {
     const { code, stdout, stderr } = await carryOut(["report", nightly, "--format", format]);
     assertEquals([code, stdout.slice(0, start.length), stderr], [0, start, ""]);
-    const toFile = await carryOut([
-      "report",
-      join(nightly, "nightly.json"),
-      "--format",
-      format,
-      "--out",
-      "report.out",
-    ]);
+    const words = ["report", join(nightly, "nightly.json"), "--format", format];
+    const toFile = await carryOut([...words, "--out", "report.out"]);
     assertEquals([toFile.code, toFile.stdout], [0, ""]);
     const written = await Deno.readTextFile(join(dir, "report.out"));
     const links = [...written.matchAll(/href="([^"#]+\.(?:ckpt|log))"/g)].map(([, to]) => to!);
