@@ -268,6 +268,7 @@ struct restarted {
 	long result; // 0 where it is another process now, a negative errno, or the signal that ended it and DIED
 	bool is_changed; // though it was refused
 	bool has_breakpoint; // of its tracer's, who is this agent
+	bool is_stepped; // who goes over the call by a single step
 	// Where it is another process now it is stopped by its tracer, by the call itself, or else by a signal.
 	enum { STOPPED_BY_SIGNAL, STOPPED_BY_CALL, STOPPED_BY_TRACER } stop;
 };

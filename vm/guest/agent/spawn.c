@@ -319,8 +319,10 @@ long command_restart(const struct command *command)
 		return pid;
 	}
 	restarted.pid = (int)pid;
-	for (const char *word = words; *word != '\0'; word++)
+	for (const char *word = words; *word != '\0'; word++) {
 		restarted.has_breakpoint = restarted.has_breakpoint || text_starts(word, "breakpoint");
+		restarted.is_stepped = restarted.is_stepped || text_starts(word, "stepped");
+	}
 	if (old == 0)
 		process_add((int)pid, -1, input[1]);
 	else if (command->keep == 0)

@@ -62,14 +62,14 @@ static long detach(int pid, bool was_stopped, int signal)
 	return error;
 }
 
-static long seize(int pid)
+static long seize(int pid, bool waits)
 {
 	long error = SYS(ptrace, PTRACE_SEIZE, pid, 0, 0);
 
 	if (error < 0)
 		return error;
 	error = SYS(ptrace, PTRACE_INTERRUPT, pid, 0, 0);
-	if (error >= 0)
+	if (error >= 0 && waits)
 		error = wait_for_trap(pid, true);
 	if (error < 0)
 		SYS(ptrace, PTRACE_DETACH, pid, 0, 0);
@@ -90,7 +90,7 @@ long tracer_visit(struct visit *visit, int pid)
 	visit->was_stopped = proc_is_stopped(pid);
 	if (visit->was_attached)
 		return 0;
-	long error = seize(pid);
+	long error = seize(pid, true);
 
 	// Linux 3.4 brought PTRACE_SEIZE.
 	return error == -EIO ? attach(pid) : error;
@@ -119,21 +119,24 @@ static long step(int pid)
 	return status == (SIGTRAP << 8 | 0x7f) ? 0 : -ESRCH;
 }
 
-// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; how=unread leaves unread
-// that it has stopped; how=singlestep seizes it and goes one instruction further.
+// how=seize stops the process by PTRACE_INTERRUPT, how=attach by the SIGSTOP of PTRACE_ATTACH; "unread event" and
+// "unread" leave unread that it has stopped so; how=singlestep seizes it and goes one instruction further.
 long command_attach(const struct command *command)
 {
 	bool steps = text_equal(command->how, "singlestep");
-	bool seizes = steps || text_equal(command->how, "seize");
+	bool is_event = text_equal(command->how, "unread event");
+	bool seizes = steps || is_event || text_equal(command->how, "seize");
 	int pid = (int)command->pid;
-	bool is_unread = text_equal(command->how, "unread");
+	bool is_unread = is_event || text_equal(command->how, "unread");
 
 	if (!seizes && !is_unread && !text_equal(command->how, "attach"))
 		return failed(-EINVAL, "how: %s", command->how);
 	if (attached_pid != 0 && !proc_is_over(attached_pid))
 		return failed(-EBUSY, "attached to a process already");
 	attached_was_stopped = proc_is_stopped(pid);
-	long error = seizes ? seize(pid) : is_unread ? SYS(ptrace, PTRACE_ATTACH, pid, 0, 0) : attach(pid);
+	long error = seizes    ? seize(pid, !is_unread) :
+		     is_unread ? SYS(ptrace, PTRACE_ATTACH, pid, 0, 0) :
+				 attach(pid);
 
 	if (error >= 0 && steps)
 		error = step(pid);
@@ -242,9 +245,11 @@ static long go_through_call(struct restarted *restarted, long nr, long *register
 	int status = 0;
 
 	for (bool is_last = false;; is_last = before[REGISTER_ORIG_AX] == nr) {
+		bool steps = is_last && restarted->is_stepped;
+
 		if (is_last)
 			state = state_of(restarted->pid);
-		long error = SYS(ptrace, PTRACE_SYSCALL, restarted->pid, 0, 0);
+		long error = SYS(ptrace, steps ? PTRACE_SINGLESTEP : PTRACE_SYSCALL, restarted->pid, 0, 0);
 
 		if (error >= 0)
 			error = sys_wait(restarted->pid, &status, __WALL);
@@ -254,7 +259,7 @@ static long go_through_call(struct restarted *restarted, long nr, long *register
 			restarted->result = RESTART_DIED + status_signal(status);
 			return status_signal(status) != 0 ? 1 : failed(-ESRCH, "the caller's end, status 0x%x", status);
 		}
-		if (status != ((SIGTRAP | 0x80) << 8 | 0x7f))
+		if (status != ((steps ? SIGTRAP : SIGTRAP | 0x80) << 8 | 0x7f))
 			error = follow_child(&restarted->pid, status);
 		else
 			error = SYS(ptrace, PTRACE_GETREGS, restarted->pid, 0, is_last ? registers : before);

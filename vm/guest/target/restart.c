@@ -36,7 +36,7 @@
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
 	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint) \
-	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq) DO(signaller)
+	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq) DO(signaller) DO(stepped)
 
 struct word {
 	bool is_said;

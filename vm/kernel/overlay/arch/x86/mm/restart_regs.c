@@ -314,9 +314,10 @@ void cr_commit_arch(struct cr_restart *r)
 	regs->flags = hh->flags;
 	regs->sp = hh->sp;
 	regs->ss = hh->ss;
-	/* a tracer goes on instruction by instruction */
-	if (test_thread_flag(TIF_FORCED_TF))
-		regs->flags |= X86_EFLAGS_TF;
+	/* a tracer that steps takes the trap flag away, unless it is the program's */
+	update_thread_flag(TIF_FORCED_TF,
+			   test_thread_flag(TIF_SINGLESTEP) &&
+			   !(hh->flags & X86_EFLAGS_TF));
 
 	fpu_restart(arch->xstate, arch->xstate_size);
 
