@@ -142,7 +142,7 @@ function lastName(line: string): string {
   return line.replace(/ *\/(?:.*\/)?/, " /").replace(/ *\[anon:.*\]$/, " ");
 }
 
-/** The file whose mapping holds the code. */
+/** The file whose mapping holds the code; a device is none that a process can execute. */
 function programOf(nodes: readonly ImageNode[]): string | undefined {
   const start = nodes.find((node) => isRecord(node, "MM"))?.fields.start_code ?? 0n;
   const at = nodes.findIndex((node) =>
@@ -150,7 +150,8 @@ function programOf(nodes: readonly ImageNode[]): string | undefined {
     start < node.fields.vm_end
   );
   const name = nodes[at + 1];
-  return isRecord(name, "FNAME") ? byteText(name.payload).replace(/\0$/, "") : undefined;
+  const path = isRecord(name, "FNAME") ? byteText(name.payload).replace(/\0$/, "") : undefined;
+  return path?.startsWith("/dev/") ? undefined : path;
 }
 
 /** Areas that are locked, which smaps does not tell from those that are so when they are used. */

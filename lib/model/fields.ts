@@ -100,7 +100,7 @@ function isRegularExpression(pattern: string): boolean {
 }
 
 const SETUP_WORDS =
-  `{"write": PATH, "value": TEXT}, {"swap": "ram"}, {"swap": "loop"} or {"uid": N, "gid": N}`;
+  `{"write": PATH, "value": TEXT}, {"swap": "ram"}, {"swap": "loop"}, {"mount": "ext2"} or {"uid": N, "gid": N}`;
 /** What the agent does as root before the target starts, and undoes after it ended. */
 export const SETUP_STEP = either(
   SETUP_WORDS,
@@ -115,6 +115,7 @@ export const SETUP_STEP = either(
     ),
   }),
   object({ swap: oneOf(["ram", "loop"]) }),
+  object({ mount: described("An empty file system on the working directory.", oneOf(["ext2"])) }),
   object({ uid: ID, gid: ID }),
 );
 

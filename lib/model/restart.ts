@@ -90,6 +90,7 @@ export const TRAITS = {
   rseq: undefined,
   signaller: undefined,
   stepped: undefined,
+  work: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
 /** Capabilities by their numbers (include/uapi/linux/capability.h). */
@@ -118,8 +119,8 @@ const CALLER = object({
       "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
       "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register; a call " +
       "that was interrupted, and could start again; locks on all memory to come; a blocked signal that is pending; " +
-      "dispatched system calls; an rseq area; a child that ends behind the call, and then sends SIGUSR1; a tracer that " +
-      "goes over the call by a single step.",
+      "dispatched system calls; an rseq area; a child that ends behind the call, and then sends SIGUSR1; a tracer " +
+      "that goes over the call by a single step; an io_uring that leaves work for it while it waits.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(

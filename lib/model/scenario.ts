@@ -34,8 +34,18 @@ const NEEDS = object({
 
 /** What happens to the target of a race. */
 const RACE_KINDS = [
-  ...["stopped", "continued", "killed", "traced", "inspected", "pagedout", "migrated", "shared"] as const,
-  ...["swapping", "locked", "executing"] as const,
+  ...[
+    "stopped",
+    "continued",
+    "killed",
+    "traced",
+    "inspected",
+    "pagedout",
+    "migrated",
+    "shared",
+    "frozen",
+  ] as const,
+  ...["swapping", "locked", "executing", "signalled"] as const,
 ] as const;
 
 const PROGRAM = object({
@@ -77,9 +87,10 @@ const RACE = object({
     "What another process does to the target while the calls are made, again and again: continues, kills, traces it, " +
       `looks at its registers as its tracer, pages its memory out, moves a huge page to another node. "stopped": ` +
       "nothing; it is continued before each call, which comes as soon as its parent is told of its stop. " +
-      `"shared": another caller has the same open file. "swapping", "locked", "executing": the caller is killed ` +
-      "while it waits for a page from a slow device, for the mmap lock, for an execve(2) of another target that " +
-      "waits for that lock: EINTR when it ends at once.",
+      `"shared": another caller has the same open file. "frozen": the file system of the image is, until the caller ` +
+      `waits. "swapping", "locked", "executing": the caller is killed while it waits for a page from a slow device, ` +
+      "for the mmap lock, for an execve(2) of another target that waits for that lock: EINTR when it ends at once. " +
+      '"signalled": a handled signal comes with the last write before it would wait for the lock.',
     oneOf(RACE_KINDS),
   ),
   executes: optional(

@@ -46,6 +46,8 @@ export type TargetOp =
   | { op: "auxv"; type: number; plus?: bigint; keep?: number }
   | { op: "exec" }
   | { op: "vdso" }
+  | { op: "wrbase"; register: number; base: bigint }
+  | { op: "core" }
   | { op: "switch"; times: number };
 
 /**

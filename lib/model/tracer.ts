@@ -16,7 +16,7 @@ import { VM } from "../abi/vm_flags.ts";
 /**
  * How a target can be stopped, with what `__state` of its task holds then (include/linux/sched.h): by its own
  * SIGSTOP, or one that comes while it sleeps in a call; by a
- * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, the same while it has not waited for it, or one
+ * tracer's PTRACE_SEIZE and PTRACE_INTERRUPT, its PTRACE_ATTACH, either while it has not waited for it, or one
  * instruction later; by the cgroup v2 freezer, which also freezes what a signal has stopped. TASK_TRACED had
  * TASK_WAKEKILL in it until 5.18; TASK_FREEZABLE is of 6.1.
  */
@@ -26,6 +26,7 @@ const TASK_STATES = {
   "seize": { "5.10": 0x108, "since": 0x8 },
   "attach": { "5.10": 0x108, "since": 0x8 },
   "unread": { "5.10": 0x108, "since": 0x8 },
+  "unread event": { "5.10": 0x108, "since": 0x8 },
   "singlestep": { "5.10": 0x108, "since": 0x8 },
   "freezer": { "5.10": 0x1, "since": 0x2001 },
   "freezer and signal": { "5.10": 0x104, "since": 0x104 },

@@ -79,7 +79,7 @@ export const STARTED = { pid: "number", stdout: "text", stderr: "text" } as cons
 export type StartedProgram = FieldsOf<typeof STARTED>;
 
 /** How a tracer stops a process: PTRACE_INTERRUPT, PTRACE_ATTACH, that without a wait, or one instruction later. */
-export type AttachMethod = "seize" | "attach" | "unread" | "singlestep";
+export type AttachMethod = "seize" | "attach" | "unread" | "unread event" | "singlestep";
 
 /** How the system call under test is called, and what becomes of the image. */
 export interface CheckpointOptions {

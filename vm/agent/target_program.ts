@@ -50,6 +50,8 @@ const FORMATS: { readonly [Name in TargetOp["op"]]: OpFormat<Name> } = {
   auxv: [20, true, (op) => [BigInt(op.type), op.plus ?? 0n]],
   exec: [21, true, () => []],
   vdso: [22, true, () => []],
+  wrbase: [23, true, (op) => [BigInt(op.register), op.base]],
+  core: [24, true, () => []],
   switch: [40, false, (op) => [BigInt(op.times)]],
 };
 

@@ -123,6 +123,7 @@ async function bringToStop(
     case "seize":
     case "attach":
     case "unread":
+    case "unread event":
     case "singlestep":
       await agent.attach(pid, stoppedBy);
       return {

@@ -23,6 +23,7 @@ import { ERRNO } from "../../../lib/abi/errno.ts";
 import type { SetupStep } from "../../../lib/model/scenario.ts";
 import type { CompileTarget, ProgramFacts } from "../../../lib/model/state/model_state.ts";
 import { AgentError } from "../../../vm/agent/agent_session.ts";
+import { formatExt2 } from "../../../vm/qemu/ext2_file_system.ts";
 import { formatSwapArea } from "../../../vm/qemu/swap_area.ts";
 import type { SelfCall } from "../../../lib/compare/comparison_context.ts";
 import type { CallPlan } from "../../../lib/model/predict_call.ts";
@@ -219,6 +220,7 @@ export async function setUpCase(
     if ("uid" in step) continue;
     if ("swap" in step && step.swap === "loop") await attachLoop(agent);
     if ("swap" in step) undo.push(await swapOn(agent, step.swap));
+    else if ("mount" in step) undo.push(await mountExt2(agent));
     else undo.push(await write(agent, step.write, step.value.replace("{entry}", entry)));
   }
   return async () => {
@@ -244,6 +246,14 @@ async function swapOn(agent: GuestAgent, kind: "ram" | "loop"): Promise<() => Pr
   await agent.writeFile(device, formatSwapArea(RAM_DISK_SIZE));
   await agent.call("swapon", device, 0);
   return async () => void await agent.call("swapoff", device);
+}
+
+const WORK_DIRECTORY = "/work";
+
+async function mountExt2(agent: GuestAgent): Promise<() => Promise<void>> {
+  await agent.writeFile(SWAP_DEVICES.ram, formatExt2());
+  await agent.mount({ type: "ext2", directory: WORK_DIRECTORY, source: SWAP_DEVICES.ram });
+  return async () => void await agent.call("umount2", WORK_DIRECTORY, 0);
 }
 
 /** Puts the loop device in front of the second RAM disk; it stays there as long as the guest lives. */

@@ -82,7 +82,7 @@ function isGood(stops: readonly StopOutcome[]): boolean {
 }
 
 function isAboutMemory(meanwhile: RaceScenario["meanwhile"]): boolean {
-  return ["pagedout", "migrated", "swapping", "locked"].includes(meanwhile);
+  return ["pagedout", "migrated", "swapping", "locked", "signalled"].includes(meanwhile);
 }
 
 async function startTarget(agent: GuestAgent, { executes, meanwhile }: RaceScenario): Promise<number> {

@@ -246,6 +246,15 @@ export const FILE_STEPS = [
     },
   }),
   defineStep({
+    op: "mount_over_root",
+    about:
+      "mount(2) of an empty tmpfs over the root directory, in which the target stays: names lead where they led.",
+    apply(_step, context) {
+      requireOwnMounts(context, "a mount");
+      mountTmpfs(context, "/");
+    },
+  }),
+  defineStep({
     op: "umount",
     about: "umount2(2) of what the last step `mount_over` mounted: what it hid is there again.",
     fields: { flags: optional(wordSet(["detach"]), "MNT_DETACH: it goes even if it is in use.") },

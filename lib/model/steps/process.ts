@@ -51,9 +51,10 @@ const HARMLESS: readonly SyscallName[] = [
  * First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question; the
  * bases that arch_prctl ARCH_SET_{GS,FS} set are shown by ptrace.
  */
-const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly number[]>> = {
+const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly (number | string)[]>> = {
   prctl: [3, 15, 16],
   personality: [0xffff_ffff],
+  chmod: ["/dev/zero"],
   arch_prctl: [0x1001, 0x1002],
 };
 
@@ -179,6 +180,16 @@ export const PROCESS_STEPS = [
     about: "So many waits for a thread, each of them a switch of tasks; the thread ends.",
     fields: { times: integer(1, 1_000_000) },
     apply: ({ times }, { builder }) => builder.emit({ op: "switch", times }),
+  }),
+  defineStep({
+    op: "dump_core",
+    about: "A child dumps core, which its wait status tells: the kernel knows how to write it.",
+    fields: {},
+    apply(_step, { state, builder }) {
+      if (state.credentials.uid !== 0) throw new RangeError("only root can write to the working directory");
+      const DUMPED = 0x80;
+      builder.emitWithResult({ op: "core" }, "wait status of SIGABRT", BigInt(SIGNALS.SIGABRT | DUMPED));
+    },
   }),
   defineStep({
     op: "vhost",

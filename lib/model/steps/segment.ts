@@ -2,8 +2,9 @@
 import { hex } from "../../bytes.ts";
 import type * as v from "valibot";
 import { PAGE_SIZE } from "../../abi/arch.ts";
+import { ERRNO } from "../../abi/errno.ts";
 import { SIGNALS } from "../../abi/signals.ts";
-import { described, integer, keysOf, numberOrText, oneOf, optional, wordSet } from "../../schema.ts";
+import { described, integer, keysOf, numberOrText, oneOf, optional, text, wordSet } from "../../schema.ts";
 import {
   LAR_DEFINED_BITS,
   loadAccessRights,
@@ -23,6 +24,7 @@ import { syscallNumber } from "../syscall_numbers.ts";
 
 const SIGBUS = BigInt(SIGNALS.SIGBUS);
 const SIGSEGV = BigInt(SIGNALS.SIGSEGV);
+const BASES = ["fs", "gs"] as const;
 const REGISTERS = { es: 0, ss: 1, ds: 2, fs: 3, gs: 4 } as const;
 
 type SegmentRegisterName = keyof typeof REGISTERS;
@@ -303,5 +305,25 @@ export const SEGMENT_STEPS = [
       // In 64-bit code they serve nothing, and the target leaves them loaded.
       else if (step.register !== "ss" && builder.wordSize === 8) state.selectors.set(step.register, selector);
     },
+  }),
+  defineStep({
+    op: "load_base",
+    about:
+      "WRFSBASE or WRGSBASE, where the processor has it: unlike arch_prctl(2) it takes any canonical address, one " +
+      "of the kernel's half too. ptrace shows what is there.",
+    fields: {
+      register: oneOf(BASES),
+      base: text(/^0x[\da-f]{1,16}$/, `an address such as "0xffff800000000000"`),
+    },
+    apply({ register, base }, { builder }) {
+      if (builder.wordSize === 4) {
+        throw new RangeError("64-bit programs alone can load the base of a segment");
+      }
+      const op = { op: "wrbase", register: BASES.indexOf(register), base: BigInt(base) } as const;
+      builder.emitWithResult(op, `load ${base} as the base of ${register}`, 0n, {
+        orElse: BigInt(-ERRNO.ENOSYS),
+      });
+    },
+    since: () => [{ release: "5.9", what: "by WRFSBASE" }],
   }),
 ] as const;

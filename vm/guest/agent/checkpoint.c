@@ -4,9 +4,7 @@
 // child's pid, which then sleeps in the call. Other commands work meanwhile.
 #include "agent.h"
 
-#include <asm/poll.h>
 #include <asm/signal.h>
-#include <linux/io_uring.h>
 #include <linux/mman.h>
 #include <linux/sched.h>
 #include <linux/time.h>
@@ -16,13 +14,6 @@
 #define RLIMIT_FSIZE 1
 #define SIG_IGNORE ((void *)1)
 #define PIPE_BYTES (1UL << 20)
-
-// What mmap(2), as SYS() calls it, counts offsets in.
-#ifdef __x86_64__
-#define MMAP_UNIT 1
-#else
-#define MMAP_UNIT PAGE_BYTES
-#endif
 
 // What the caller tells, in memory that it shares with the agent.
 struct call_outcome {
@@ -98,31 +89,6 @@ static long probe_kernel_address(void)
 	return error < 0 ? error : SYS(write, fds[1], address, 1);
 }
 
-// Has an io_uring of this process poll a descriptor, again and again. What the mappings hold stays when the descriptors
-// are closed.
-static long poll_for_work(int fd)
-{
-	struct io_uring_params params;
-
-	memset(&params, 0, sizeof(params));
-	long ring = SYS(io_uring_setup, 1, &params);
-
-	if (ring < 0)
-		return ring;
-	u8 *queue = (u8 *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	struct io_uring_sqe *entry = (void *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-						 IORING_OFF_SQES / MMAP_UNIT);
-
-	if ((unsigned long)queue >= -PAGE_BYTES || (unsigned long)entry >= -PAGE_BYTES)
-		return -ENOMEM;
-	*entry = (struct io_uring_sqe){
-		.opcode = IORING_OP_POLL_ADD, .fd = fd, .poll32_events = POLLIN, .len = IORING_POLL_ADD_MULTI,
-	};
-	*(u32 *)(void *)(queue + params.sq_off.array) = 0;
-	*(u32 *)(void *)(queue + params.sq_off.tail) = 1;
-	return SYS(io_uring_enter, ring, 1, 0, 0, NULL, 0);
-}
-
 // Makes the call that a command describes, to a descriptor (-1: none), tells what came of it, and ends. Nothing is open
 // but the image, and there are no handlers but the one that was asked for.
 __attribute__((noreturn)) static void run_caller(const struct command *call, int fds[2], struct call_outcome *outcome)
@@ -131,7 +97,7 @@ __attribute__((noreturn)) static void run_caller(const struct command *call, int
 	int fd = fds[1];
 
 	if (call->work_fd != NEVER)
-		outcome->result = poll_for_work((int)call->work_fd);
+		outcome->result = sys_poll_for_work((int)call->work_fd);
 	if (call->signal_at == 0) {
 		int self = (int)SYS(getpid);
 

@@ -3,7 +3,8 @@
 // image is, and the image. Meanwhile another process does something to the target, after a while that is never the
 // same. With how=stopped there is none: the agent continues the target before each call, and calls as soon as it hears
 // that it has stopped, which is before it is off its CPU. With how=shared the other makes as many calls, to the same
-// open file: what is sent is the last result and all that was written.
+// open file: what is sent is the last result and all that was written. With how=frozen the image's file system is
+// frozen until the caller waits, as it must: else ETIMEDOUT.
 #include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
@@ -56,6 +57,14 @@ __attribute__((noreturn)) static void disturb(const struct command *command, lon
 	if (text_equal(command->how, "shared")) {
 		for (u64 i = 0; i < command->times; i++)
 			call(command, fd);
+		SYS(exit_group, 0);
+	}
+	if (text_equal(command->how, "frozen")) {
+		long parent = SYS(getppid);
+
+		while (proc_state((int)parent) != 'D')
+			sys_sleep_ms(1);
+		SYS(ioctl, fd, FITHAW, 0);
 		SYS(exit_group, 0);
 	}
 	for (u32 chance = 1;; chance = chance * 1103515245 + 12345) {
@@ -125,13 +134,18 @@ long command_race(const struct command *command)
 	int pid = (int)command->pid;
 	bool is_alone = text_equal(command->how, "stopped");
 	bool is_shared = text_equal(command->how, "shared");
+	bool is_frozen = text_equal(command->how, "frozen");
 	long fd = SYS(open, WORK_DIRECTORY "/race", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	long other = is_alone || fd < 0 ? 0 : SYS(fork);
+	long error = fd >= 0 && is_frozen ? SYS(ioctl, fd, FIFREEZE, 0) : fd;
+
+	if (error < 0)
+		return failed(error, "the image's file");
+	long other = is_alone ? 0 : SYS(fork);
 	long result = 0;
 	struct hash blob;
 
-	if (fd < 0 || other < 0)
-		return fd < 0 ? fd : other;
+	if (other < 0)
+		return other;
 	if (other == 0 && !is_alone)
 		disturb(command, fd);
 	if (command->shares_processor != 0)
@@ -144,6 +158,8 @@ long command_race(const struct command *command)
 		if (is_alone)
 			continue_to_stop(pid);
 		result = call(command, fd);
+		if (is_frozen && SYS(ioctl, fd, FITHAW, 0) >= 0)
+			result = -ETIMEDOUT;
 		if (!is_shared)
 			send_image(&blob, (int)fd, result);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `race` with a caller that is killed where it waits, by how=: swapping, for a page that a slow device reads; locked,
-// for the mmap lock; executing, for a target that becomes another program. The device is as slow as is needed: all
+// for the mmap lock; executing, for a target that becomes another program; or, signalled, that gets a signal with the
+// last write before it would wait for the lock. The device is as slow as is needed: all
 // processes of this come first on the only processor, and the kernel's worker that reads does not run before they
 // sleep, which is over. A read of /proc/PID/mem keeps the mmap lock meanwhile, and who waits to write keeps out others
 // that read. The result is EINTR, or ETIMEDOUT where the caller did not end at once, ENXIO where it was not met.
@@ -23,11 +24,25 @@ static void come_first(int pid, bool first)
 	SYS(sched_setscheduler, pid, first ? SCHED_FIFO : SCHED_NORMAL, &priority);
 }
 
+// As proc_state(), from a file for which nobody waits: for /proc/PID/stat newer kernels wait for the end of an exec.
+static bool is_in_state(int pid, char state)
+{
+	static const char line[] = "\nState:\t";
+	char bytes[1024];
+	long length = proc_read(pid, "status", bytes, sizeof(bytes) - 1);
+
+	bytes[length > 0 ? length : 0] = '\0';
+	for (const char *at = bytes; *at != '\0'; at++)
+		if (text_starts(at, line))
+			return at[sizeof(line) - 1] == state;
+	return false;
+}
+
 // Has the others run that come first until one of them is in this state.
 static bool reaches(int pid, char state)
 {
 	for (int turn = 0; turn < MAX_TURNS; turn++) {
-		if (proc_state(pid) == state)
+		if (is_in_state(pid, state))
 			return true;
 		SYS(sched_yield);
 	}
@@ -95,7 +110,8 @@ static void write_lock(int target)
 
 static int start_caller(const struct command *command, int target, int fd)
 {
-	return IN_CHILD(SYS_PADDED(command->nr, target, fd, 0, 0, 0, 0));
+	return IN_CHILD(sys_sigaction(SIGUSR1, ignore_signal, 0);
+			SYS_PADDED(command->nr, target, fd, 0, 0, 0, 0));
 }
 
 static void end(int pid)
@@ -106,17 +122,32 @@ static void end(int pid)
 	process_wait(pid);
 }
 
+#define RECORD_MM 201
+
+// Reads record by record, until the one behind MM is in the pipe and the caller waits to write the name of its file:
+// the last write before it looks at memory.
+static bool reads_to_memory(int caller, int reader)
+{
+	do {
+		SYS(read, reader, channel_buffer, PAGE_BYTES);
+		if (!reaches(caller, 'S'))
+			return false;
+	} while (*(const short *)(const void *)channel_buffer != RECORD_MM);
+	return true;
+}
+
 // What came of it when all had come first: EINTR as it should be.
 static long kill_waiting(const struct command *command, u64 page, int pids[4], int reader, int fd)
 {
 	bool swaps = text_equal(command->how, "swapping");
 	bool executes = text_equal(command->how, "executing");
+	bool is_signalled = text_equal(command->how, "signalled");
 	int target = pids[0];
 
 	// What is in the pipe keeps the caller before the lock until others hold that.
 	if (!executes) {
 		pids[1] = start_caller(command, target, fd);
-		if (!reaches(pids[1], swaps ? 'D' : 'S'))
+		if (!reaches(pids[1], swaps ? 'D' : 'S') || (is_signalled && !reads_to_memory(pids[1], reader)))
 			return -ENXIO;
 	}
 	if (swaps) {
@@ -129,9 +160,13 @@ static long kill_waiting(const struct command *command, u64 page, int pids[4], i
 		pids[3] = IN_CHILD(write_lock(target));
 		if (!reaches(pids[3], 'D'))
 			return -ENXIO;
+		if (is_signalled)
+			SYS(kill, pids[1], SIGUSR1);
 		if (!executes)
 			SYS(read, reader, channel_buffer, PAGE_BYTES);
 	}
+	if (is_signalled)
+		return reaches(pids[1], 'Z') ? -EINTR : -ETIMEDOUT;
 	if (executes) {
 		come_first(target, true);
 		SYS(kill, target, SIGCONT);
@@ -147,7 +182,8 @@ static long kill_waiting(const struct command *command, u64 page, int pids[4], i
 
 bool race_is_starved(const char *how)
 {
-	return text_equal(how, "swapping") || text_equal(how, "locked") || text_equal(how, "executing");
+	return text_equal(how, "swapping") || text_equal(how, "locked") || text_equal(how, "executing") ||
+	       text_equal(how, "signalled");
 }
 
 long race_starved(const struct command *command)
@@ -165,6 +201,8 @@ long race_starved(const struct command *command)
 	if (error < 0)
 		return error;
 	SYS(fcntl, fds[1], F_SETPIPE_SZ, PAGE_BYTES);
+	if (text_equal(command->how, "signalled"))
+		SYS(fcntl, fds[1], F_SETFL, O_DIRECT);
 	SYS(write, fds[1], channel_buffer, PAGE_BYTES);
 	swap_out(pids[0], page);
 	come_first(0, true);

@@ -275,6 +275,21 @@ static long go_through_call(struct restarted *restarted, long nr, long *register
 	return 0;
 }
 
+// A second step, in which a signal comes before any instruction: it finds the trap flag of the program, or none.
+static long step_to_signal(int pid)
+{
+	int status = 0;
+	long error = SYS(kill, pid, SIGSTOP);
+
+	if (error >= 0)
+		error = SYS(ptrace, PTRACE_SINGLESTEP, pid, 0, 0);
+	if (error >= 0)
+		error = sys_wait(pid, &status, __WALL);
+	if (error >= 0 && status != (SIGSTOP << 8 | 0x7f))
+		return failed(-ESRCH, "wait status 0x%x in place of a SIGSTOP", status);
+	return error < 0 ? error : 0;
+}
+
 // Where nothing is executed.
 static long set_breakpoint(int pid)
 {
@@ -301,6 +316,8 @@ long tracer_restart(struct restarted *restarted, long nr)
 		error = set_breakpoint(restarted->pid);
 	if (error >= 0)
 		error = go_through_call(restarted, nr, registers);
+	if (error == 0 && restarted->is_stepped && restarted->result == 0)
+		error = step_to_signal(restarted->pid);
 	if (error != 0)
 		return error > 0 ? 0 : error;
 	// One that was refused looks at itself, and ends.

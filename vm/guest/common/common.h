@@ -67,6 +67,9 @@ long sys_pipe(int fds[2], int flags);
 long sys_close_range(u32 first, u32 last);
 long sys_set_limit(int resource, u64 limit);
 
+// Has work come for this process each time that there is something to read.
+long sys_poll_for_work(int fd);
+
 struct time {
 	s64 seconds;
 	s64 nanoseconds;

@@ -4,6 +4,7 @@
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <linux/mman.h>
 #include <linux/time.h>
 #include <linux/wait.h>
@@ -261,4 +262,37 @@ long sys_sigaction(int signal, void *handler, unsigned long flags)
 	};
 
 	return SYS(rt_sigaction, signal, &action, 0, sizeof(action.mask));
+}
+
+// What mmap(2), as SYS() calls it, counts offsets in.
+#ifdef __x86_64__
+#define MMAP_UNIT 1
+#else
+#define MMAP_UNIT PAGE_BYTES
+#endif
+
+// As often it can happen: nobody takes away what the ring tells.
+#define WORKS 128
+
+// Has an io_uring of this process poll a descriptor, again and again. What the mappings hold stays when the descriptors
+// are closed.
+long sys_poll_for_work(int fd)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = WORKS };
+	long ring = SYS(io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		return ring;
+	u8 *queue = (u8 *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *entry = (void *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+						 IORING_OFF_SQES / MMAP_UNIT);
+
+	if ((unsigned long)queue >= -PAGE_BYTES || (unsigned long)entry >= -PAGE_BYTES)
+		return -ENOMEM;
+	*entry = (struct io_uring_sqe){
+		.opcode = IORING_OP_POLL_ADD, .fd = fd, .poll32_events = POLLIN, .len = IORING_POLL_ADD_MULTI,
+	};
+	*(u32 *)(void *)(queue + params.sq_off.array) = 0;
+	*(u32 *)(void *)(queue + params.sq_off.tail) = 1;
+	return SYS(io_uring_enter, ring, 1, 0, 0, NULL, 0);
 }

@@ -5,6 +5,7 @@
 #include <asm/signal.h>
 #include <linux/auxvec.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
@@ -225,6 +226,25 @@ static s64 call_from_thread(u64 nr)
 
 	await_end(thread);
 	return thread < 0 ? thread : thread_result;
+}
+
+s64 process_dump_core(void)
+{
+	int status = -1;
+	long child = SYS(fork);
+
+	if (child == 0) {
+		long self = SYS(getpid);
+
+		sys_set_limit(RLIMIT_CORE, RLIM64_INFINITY);
+		SYS(kill, self, SIGABRT);
+		SYS(exit_group, 0);
+	}
+	if (child < 0)
+		return child;
+	sys_wait(child, &status, 0);
+	SYS(unlink, "core");
+	return status;
 }
 
 static int there[2];

@@ -6,6 +6,7 @@
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/ucontext.h>
+#include <linux/auxvec.h>
 
 unsigned long segment_recovery;
 
@@ -115,6 +116,28 @@ void segment_catch_faults(void)
 	sys_sigaction(SIGSEGV, on_fault, SA_ONSTACK);
 	sys_sigaction(SIGBUS, on_fault, SA_ONSTACK);
 }
+
+#ifdef __x86_64__
+#define HWCAP2_FSGSBASE 2
+
+s64 segment_load_base(u64 which, u64 base)
+{
+	if ((process_auxiliary(AT_HWCAP2) & HWCAP2_FSGSBASE) == 0)
+		return -ENOSYS;
+	if (which == 0)
+		asm volatile("wrfsbase %0" : : "r"(base));
+	else
+		asm volatile("wrgsbase %0" : : "r"(base));
+	return 0;
+}
+#else
+s64 segment_load_base(u64 which, u64 base)
+{
+	(void)which;
+	(void)base;
+	return -ENOSYS;
+}
+#endif
 
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access)
 {

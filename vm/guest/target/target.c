@@ -220,6 +220,12 @@ static bool run(const struct op *op, s64 *result)
 	case OP_LAR:
 		*result = segment_access_rights((u32)first);
 		return true;
+	case OP_WRBASE:
+		*result = segment_load_base(first, second);
+		return true;
+	case OP_CORE:
+		*result = process_dump_core();
+		return true;
 	case OP_LSL:
 		*result = segment_limit((u32)first);
 		return true;

@@ -29,6 +29,8 @@ enum {
 	OP_AUXV = 20,
 	OP_EXEC = 21,
 	OP_VDSO = 22,
+	OP_WRBASE = 23,
+	OP_CORE = 24,
 	OP_SWITCH = 40,
 };
 
@@ -88,6 +90,8 @@ s64 process_start_sleeper(u64 kind, u64 nr);
 long process_clone(unsigned long flags, void *stack, void (*function)(void));
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 __attribute__((noreturn)) void process_end_like(long child);
+// How a child ends that is to dump core: its wait status.
+s64 process_dump_core(void);
 // So many waits for a thread: switches of tasks.
 void process_switch(u64 times);
 // A call by the 32-bit table, which a 64-bit program may use too; pointers must be below 4 GiB.
@@ -114,6 +118,8 @@ void segment_catch_faults(void);
 s64 segment_access_rights(u32 selector);
 s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);
+// Loads the base of FS (0) or GS (1) by an instruction, which takes any that is canonical. -ENOSYS without it.
+s64 segment_load_base(u64 which, u64 base);
 
 // stop.c: tells the agent, then stops this process, or goes on in a way of busy.c. `block` may be NULL.
 void target_stop(u32 label, u64 kill_nr, const void *block, u64 busy);
