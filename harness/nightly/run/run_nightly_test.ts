@@ -251,8 +251,8 @@ Deno.test("kernels are built one at a time, once for all jobs that share one", a
 Deno.test("the time of a nightly run is accounted for to the end, and kernels are counted", async () => {
   await using fixture = await NightlyFixture.make();
   const script: FakeScript = {
-    "a/x/p/1": { seconds: 0.4, build: 0, cached: true },
-    "b/x/p/1": { seconds: 0.2, build: 0 },
+    "a/x/p/1": { seconds: 0.5, build: 0, cached: true },
+    "b/x/p/1": { seconds: 0.05, build: 0 },
     "c/x/p/1": { build: 3 },
   };
   const { run } = await fixture.run(script, { planSeconds: 1 });
