@@ -107,8 +107,6 @@ export interface VmFlagTable {
   readonly known: bigint;
   /** Bit by two-letter code of smaps' VmFlags line. */
   readonly codes: Readonly<Record<string, bigint>>;
-  /** Bits that the VmFlags line shows under their own code. */
-  readonly inSmaps: bigint;
 }
 
 function makeTable(series: KernelSeries, wordSize: WordSize): VmFlagTable {
@@ -116,8 +114,7 @@ function makeTable(series: KernelSeries, wordSize: WordSize): VmFlagTable {
   const bits = Object.fromEntries(all.map(([number, name]) => [name, 1n << BigInt(number)]));
   const coded = all.filter(([, , code]) => code !== "" && code !== "??");
   const codes = Object.fromEntries(coded.map(([number, , code]) => [code, 1n << BigInt(number)]));
-  const union = (one: object): bigint => Object.values(one).reduce((sum, bit) => sum | bit, 0n);
-  return { series, bits, known: union(bits), codes, inSmaps: union(codes) };
+  return { series, bits, known: Object.values(bits).reduce((sum, bit) => sum | bit, 0n), codes };
 }
 
 const TABLES = Object.fromEntries(KERNEL_SERIES.map((series) => {
@@ -148,7 +145,7 @@ export function vmFlagNames(flags: bigint, table: VmFlagTable): string[] {
 
 /**
  * The bits that a VmFlags line of /proc/PID/smaps names, e.g. `rd wr mr mw me ac`. Codes that stand for
- * no single bit (`??`) are counted, not resolved: compare only the bits of `table.inSmaps`.
+ * no single bit (`??`) are counted, not resolved.
  *
  * @throws {RangeError} for a code that this kernel does not print.
  */

@@ -31,7 +31,6 @@ const TOOL_PACKAGES: Readonly<Record<string, string>> = {
 /** One or more host programs that are needed are not in PATH. */
 export class MissingToolError extends ExpectedError {
   override readonly name = "MissingToolError";
-  readonly tools: readonly string[];
 
   constructor(tools: readonly string[]) {
     const list = tools.map((tool) => {
@@ -39,7 +38,6 @@ export class MissingToolError extends ExpectedError {
       return debianPackage === undefined ? tool : `${tool} (Debian package ${debianPackage})`;
     });
     super(`not found in PATH: ${list.join(", ")}; run ./setup to install what is missing`);
-    this.tools = tools;
   }
 }
 

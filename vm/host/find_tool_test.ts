@@ -22,9 +22,7 @@ Deno.test("requireTools() names every missing tool, its package and ./setup", as
     () => requireTools(["flex", "sh", "no-such-tool"], "/nonexistent"),
     MissingToolError,
   );
-  assertEquals(error.tools, ["flex", "sh", "no-such-tool"]);
-  assert(error.message.includes("flex (Debian package flex)"), error.message);
-  assert(error.message.includes("no-such-tool"), error.message);
+  assert(/flex \(Debian package flex\), sh\b.*, no-such-tool;/.test(error.message), error.message);
   assert(error.message.includes("./setup"), error.message);
   await requireTools(["sh"]);
 });

@@ -21,7 +21,6 @@ export interface RunCommandOptions {
 
 /** How a program ended. */
 export interface CommandResult {
-  argv: readonly string[];
   /** Exit status; 128 + number when a signal ended it. */
   code: number;
   /** Name of the signal that ended it, if one did. */
@@ -63,7 +62,7 @@ export async function runCommand(
     const { code, signal } = await killedBy(options.signal, child);
     // What a killed program started may live on and hold its output open: that is not waited for.
     await Promise.race(options.signal?.aborted === true ? [drained, Promise.resolve()] : [drained]);
-    return { argv, code, signal, seconds: (performance.now() - start) / 1000, lines: sink.lines };
+    return { code, signal, seconds: (performance.now() - start) / 1000, lines: sink.lines };
   } finally {
     sink.close();
   }

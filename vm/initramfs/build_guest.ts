@@ -71,13 +71,9 @@ const TEXT_ADDRESS: Record<GuestProgramArch, string> = { x86_64: "0x400000", i38
 /** A guest program could not be compiled. The message holds the command and what the compiler said. */
 export class GuestBuildError extends ExpectedError {
   override readonly name = "GuestBuildError";
-  readonly command: readonly string[];
-  readonly output: string;
 
   constructor(what: string, command: readonly string[], output: string) {
     super(`${what}\ncommand: ${shellJoin(command)}\n${output.replace(/^/gm, "  | ")}`);
-    this.command = command;
-    this.output = output;
   }
 
   override get status(): ExitStatus {

@@ -78,7 +78,7 @@ Deno.test("buildGuestProgram() names the file and line that do not compile, and 
       GuestBuildError,
       "cannot build the guest's agent for x86_64",
     );
-    assert(/hash\.c:\d+:\d+: error: .*x.* undeclared/.test(error.output), error.output);
+    assert(/hash\.c:\d+:\d+: error: .*x.* undeclared/.test(error.message), error.message);
     assertStringIncludes(error.message, "command: gcc");
     for await (const { name } of Deno.readDir(cache)) {
       for await (const left of Deno.readDir(join(cache, name))) assertEquals(left.name, "nothing");

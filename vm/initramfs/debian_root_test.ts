@@ -24,7 +24,7 @@ class ScriptedApt {
     this.calls.push(program === "apt-get" ? words.join(" ") : `unpack ${argv[2]!.split("/").at(-1)}`);
     if (verb === "update") this.#updated = true;
     if (verb === "install") {
-      if (!this.works[this.#updated ? 1 : 0]) return answer(argv, 100, ["E: Unable to locate package"]);
+      if (!this.works[this.#updated ? 1 : 0]) return answer(100, ["E: Unable to locate package"]);
       const home = env!.APT_CONFIG!.replace("/apt.conf", "");
       const config = await Deno.readTextFile(env!.APT_CONFIG!);
       assert(config.includes(`APT::Architecture "i386"`) && config.includes(`${home}/status`), config);
@@ -35,12 +35,12 @@ class ScriptedApt {
     if (program === "dpkg-deb") {
       await Deno.writeTextFile(`${argv[3]}/${argv[2]!.split("/").at(-1)!.split("_")[0]}`, "");
     }
-    return answer(argv, 0, []);
+    return answer(0, []);
   };
 }
 
-function answer(argv: readonly string[], code: number, lines: string[]): CommandResult {
-  return { argv, code, signal: null, seconds: 0, lines };
+function answer(code: number, lines: string[]): CommandResult {
+  return { code, signal: null, seconds: 0, lines };
 }
 
 async function withCache(run: (cacheDir: string) => Promise<void>): Promise<void> {

@@ -30,7 +30,6 @@ export interface StoredKernel {
   /** As the linker left it, with the debug information of the objects that were compiled with `-g`. */
   vmlinux: string;
   config: string;
-  log: string;
   /** Directory of gcov's notes (`.gcno`), below it as in the build directory; empty where nothing is counted. */
   coverageNotes: string;
   info: KernelInfo;
@@ -56,7 +55,6 @@ function inDirectory(directory: string, info: KernelInfo): StoredKernel {
     bootFile: join(directory, BOOT_FILE),
     vmlinux: join(directory, "vmlinux"),
     config: join(directory, "config"),
-    log: join(directory, "build.log"),
     coverageNotes: join(directory, "gcno"),
     info,
   };

@@ -60,7 +60,7 @@ export function fakeKernelRunner(kernel: FakeKernel = plainKernel): JobRunner {
 async function end({ outcomePath }: JobPlace, status: ExitStatus, problem?: string): Promise<JobEnd> {
   const outcome = { status, ...problem !== undefined && { problem } };
   await writeOutcome(outcomePath, outcome);
-  return { argv: [], code: status, signal: null, seconds: 0.1, lines: [], outcome };
+  return { code: status, signal: null, seconds: 0.1, lines: [], outcome };
 }
 
 /** How a bisect differs from a plain one. */

@@ -121,7 +121,7 @@ async function end(
   if (seconds === undefined) {
     await Deno.writeTextFile(logPath, `${says}\n`, { append: true });
     for (const [path, value] of files) await Deno.writeTextFile(path, JSON.stringify(value));
-    const end = { argv: [], code: status, signal: null, seconds: 0.02, lines: says.split("\n") };
+    const end = { code: status, signal: null, seconds: 0.02, lines: says.split("\n") };
     return { ...end, outcome: await readOutcome(outcomePath) };
   }
   const moves: string[] = [];

@@ -15,7 +15,6 @@ interface BuildErrorDetails {
   detail?: readonly string[] | undefined;
   /** The command that failed, if the stage failed in one. */
   command?: readonly string[] | undefined;
-  exitCode?: number | undefined;
   /** The last lines of the command's output. */
   lines?: readonly string[] | undefined;
   /** The file that holds all of the output. */
@@ -42,20 +41,10 @@ const MAX_TAIL = 15;
 export class BuildError extends ExpectedError {
   override readonly name = "BuildError";
   readonly stage: BuildStage;
-  readonly command: readonly string[];
-  readonly exitCode: number | undefined;
-  /** The telling lines first, then the last lines. */
-  readonly logTail: string;
-  readonly logPath: string | undefined;
 
   constructor(details: BuildErrorDetails, options?: ErrorOptions) {
-    const tail = logTail(details.lines ?? []);
-    super(describe(details, tail), options);
+    super(describe(details), options);
     this.stage = details.stage;
-    this.command = details.command ?? [];
-    this.exitCode = details.exitCode;
-    this.logTail = tail;
-    this.logPath = details.logPath;
   }
 
   override get status(): ExitStatus {
@@ -71,7 +60,8 @@ export function logTail(lines: readonly string[]): string {
   return (telling.length === 0 ? end : [...telling, "[...]", ...end]).join("\n");
 }
 
-function describe(details: BuildErrorDetails, tail: string): string {
+function describe(details: BuildErrorDetails): string {
+  const tail = logTail(details.lines ?? []);
   const lines = [`kernel ${details.stage}: ${details.problem}`];
   if (details.hint !== undefined) lines.push(`hint: ${details.hint}`);
   lines.push(...(details.detail ?? []).map((line) => `  ${line}`));

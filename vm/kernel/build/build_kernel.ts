@@ -4,6 +4,7 @@ import { basename, join } from "@std/path";
 import type { KernelArch } from "../../../lib/abi/arch.ts";
 import { cacheDirectory } from "../../host/own_directories.ts";
 import { requireTools } from "../../host/find_tool.ts";
+import { ignoreMissing } from "../../host/ignore_missing.ts";
 import { runCommand } from "../../host/run_command.ts";
 import { BuildError } from "./build_error.ts";
 import { inStage, type OnBuildProgress, stageReport, withStageLock } from "./build_stage.ts";
@@ -249,15 +250,13 @@ async function readAllHooks(ownHooks: string, hooksDir: string): Promise<string[
 }
 
 async function readHooks(path: string): Promise<TreeEdits["hooks"]> {
-  const text = await Deno.readTextFile(path).catch((cause) => {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new BuildError({
-      stage: "apply",
-      problem: `there are no hooks for this kernel series: ${path} is missing`,
-      hint: "a tree that carries the patch already is built as it is",
-    });
+  const text = await Deno.readTextFile(path).catch(ignoreMissing);
+  if (text !== undefined) return { path, text };
+  throw new BuildError({
+    stage: "apply",
+    problem: `there are no hooks for this kernel series: ${path} is missing`,
+    hint: "a tree that carries the patch already is built as it is",
   });
-  return { path, text };
 }
 
 async function identifyCompiler(): Promise<string> {

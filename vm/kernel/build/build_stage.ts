@@ -94,7 +94,6 @@ export async function runStageCommand(
     problem: `${argv[0] === "setpriv" ? "make" : argv[0]} ended with ${ending}`,
     hint: isFull ? DISK_FULL_HINT : undefined,
     command: argv,
-    exitCode: result.code,
     lines: result.lines.map(nameSources),
     logPath,
   });
