@@ -28,10 +28,8 @@ import { expected, type FieldExpectations, FindingCollector, type KnownError } f
 
 /** What a comparison found. */
 export interface Comparison {
-  /** What was found, at most 20 of each id. */
+  /** What was found, at most 20 of each id; the last of these has the `count` of all others. */
   readonly findings: readonly Finding[];
-  /** How many findings of each id there were, those not listed included. */
-  readonly findingCounts: ReadonlyMap<string, number>;
   /** Bytes by class. */
   readonly counts: ByteCounts;
   /** Explained bytes by who explains them. */
@@ -81,7 +79,6 @@ export function compareImage(
   }
   return {
     findings: collector.findings,
-    findingCounts: collector.counts,
     counts: collector.coverage.counts(),
     sources: collector.coverage.bySource,
     knownErrors: collector.knownErrors,

@@ -53,8 +53,7 @@ export class FindingCollector {
   readonly coverage: ByteCoverage;
   /** What must stand in fields of the next record that nothing else is expected of. */
   unused: FieldExpectations = {};
-  /** How many findings of each id there were, those beyond the limit included. */
-  readonly counts = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
   /** Known errors by id, `N_...`: none of them fails. */
   readonly knownErrors = new Map<string, KnownError>();
 
@@ -69,11 +68,15 @@ export class FindingCollector {
     }
   }
 
-  /** Reports a difference; after many of one id only their number is kept. */
+  /** Reports a difference; the last that is kept of many of one id stands for all that follow. */
   report(id: string, { path, offset }: Place, message: string, values: Values = {}): void {
-    const count = (this.counts.get(id) ?? 0) + 1;
-    this.counts.set(id, count);
-    if (count > FINDINGS_PER_ID) return;
+    const count = (this.#counts.get(id) ?? 0) + 1;
+    this.#counts.set(id, count);
+    if (count > FINDINGS_PER_ID) {
+      const last = this.findings.findLastIndex((finding) => finding.id === id);
+      this.findings[last] = { ...this.findings[last]!, count: count - FINDINGS_PER_ID + 1 };
+      return;
+    }
     this.findings.push(mismatch(id, { path, ...offset === undefined ? {} : { offset }, message, ...values }));
   }
 
