@@ -189,10 +189,13 @@ export function parseScenario(value: unknown, file: string): Scenario {
 const SELF_WORDS = ["op", "label", "expect"];
 
 /** Why a scenario cannot be run where tasks only checkpoint themselves; undefined when it can. */
-export function selfSkipReason({ program, judge, setup = [], steps = [] }: Scenario): string | undefined {
+export function selfSkipReason(
+  { program, judge, race, setup = [], steps = [] }: Scenario,
+): string | undefined {
   const outside = "a task that is checkpointed by another one (--self)";
   if (program) return `needs ${outside}: it is a program of the system`;
   if (judge) return `needs ${outside}: gdb is to dump it, too`;
+  if (race) return `needs ${outside}: others race with the call`;
   // Pages in swap come back with the call, and only after it somebody can look.
   if (setup.some((step) => "swap" in step)) {
     return `needs ${outside}: it looks at swapped pages before the call`;

@@ -35,6 +35,8 @@ Deno.test("selfSkipReason() names what only another task can do", () => {
   const registers = [{ op: "registers", values: { xmm0: "1" } }] as const;
   assertEquals(reason({ steps: registers })?.endsWith("it chooses the registers of the stop"), true);
   assertEquals(reason({ ...PLAIN, judge: "gcore" })?.endsWith("gdb is to dump it, too"), true);
+  const race = { meanwhile: "stopped", times: 1, expect: ["ok"] } as const;
+  assertEquals(reason({ race })?.endsWith("others race with the call"), true);
   assertEquals(reason({ program: { argv: ["/bin/sh"] } })?.endsWith("it is a program of the system"), true);
 });
 

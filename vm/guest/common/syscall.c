@@ -271,7 +271,7 @@ long sys_sigaction(int signal, void *handler, unsigned long flags)
 #define MMAP_UNIT PAGE_BYTES
 #endif
 
-// As often it can happen: nobody takes away what the ring tells.
+// So often it can happen: nobody takes away what the ring tells.
 #define WORKS 128
 
 // Has an io_uring of this process poll a descriptor, again and again. What the mappings hold stays when the descriptors
