@@ -70,7 +70,11 @@ class CatalogueRun {
   }
 
   async run(): Promise<void> {
-    const guests = Array.from({ length: this.#slots.count }, () => this.#slots.with(() => this.#runGuest()));
+    const share = this.#slots.share();
+    const guests = Array.from(
+      { length: this.#slots.count },
+      (_, index) => this.#slots.with(() => this.#runGuest(), { more: index >= share }),
+    );
     const ends = await Promise.allSettled(guests);
     const failures = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
     if (failures.length === 0) this.#loseRest();

@@ -21,8 +21,9 @@ interface PlatformsOptions extends Pick<CatalogueOptions, "repeat" | "slots" | "
 }
 
 /**
- * Builds kernels one after another, and runs scenarios on those that are there. Guests of all kernels share the slots,
- * and those of a later kernel begin when an earlier one has no scenarios left; results come kernel by kernel.
+ * Builds kernels one after another, and runs scenarios on those that are there. Guests of all kernels share the slots:
+ * each kernel begins with its share, and has more guests when another has no scenarios left. Results come kernel by
+ * kernel.
  */
 export async function runPlatforms(
   plans: readonly GuestPlan[],
