@@ -107,7 +107,7 @@ Deno.test("a steady failure takes few runs of each change, and of the last good 
 });
 
 Deno.test("of failures that come and go, about as many are named rightly as the confidence says", () => {
-  const TIMES = 75;
+  const TIMES = 150;
   // A rate that is known is a little worse than one that is drawn, which is what the confidence speaks of.
   for (const [rate, least] of [[0.35, 0.9], [0.7, 0.9], [1, 1], [undefined, 0.93]] as const) {
     let [right, sum] = [0, 0];

@@ -105,7 +105,7 @@ Deno.test("steps that the schema takes make a program, or are refused with their
         assert(/^random: \$\.steps\[\d+\](\.steps\[\d+\])?/.test(error.message), error.message);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 400 },
   );
   assert(compiled > 5, `${compiled} random lists of steps made a program`);
 });
