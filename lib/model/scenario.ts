@@ -34,18 +34,19 @@ const NEEDS = object({
 
 /** What happens to the target of a race. */
 const RACE_KINDS = [
-  ...[
-    "stopped",
-    "continued",
-    "killed",
-    "traced",
-    "inspected",
-    "pagedout",
-    "migrated",
-    "shared",
-    "frozen",
-  ] as const,
-  ...["swapping", "locked", "executing", "signalled"] as const,
+  "stopped",
+  "continued",
+  "killed",
+  "traced",
+  "inspected",
+  "pagedout",
+  "migrated",
+  "shared",
+  "frozen",
+  "swapping",
+  "locked",
+  "executing",
+  "signalled",
 ] as const;
 
 const PROGRAM = object({

@@ -48,8 +48,8 @@ const HARMLESS: readonly SyscallName[] = [
 ];
 
 /**
- * First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question; the
- * bases that arch_prctl ARCH_SET_{GS,FS} set are shown by ptrace.
+ * First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question, of
+ * chmod a device, whose mode the scenario sets back; the bases that arch_prctl ARCH_SET_{GS,FS} sets ptrace shows.
  */
 const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly (number | string)[]>> = {
   prctl: [3, 15, 16],
