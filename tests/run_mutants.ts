@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 
-import { readMutants } from "../harness/mutants/mutant.ts";
+import { type Mutant, readMutants } from "../harness/mutants/mutant.ts";
 import { mutantRequest, type MutantRun, MutantRunner, mutantsFor } from "../harness/mutants/run_mutants.ts";
 import { Terminal } from "../harness/report/terminal.ts";
 import { readCatalogue } from "../harness/run/catalogue.ts";
 import { prepareGuest } from "../harness/run/guest/prepare_guest.ts";
 import { parsePlatforms } from "../harness/run/platform.ts";
 
-/** A kernel with all mutants in it. */
-export async function prepareMutants(platformName: string): Promise<Omit<MutantRun, "onProgress">> {
+/** A kernel with mutants in it; all those of the fixtures by default. */
+export async function prepareMutants(
+  platformName: string,
+  given?: readonly Mutant[],
+): Promise<Omit<MutantRun, "onProgress">> {
   const [platform] = parsePlatforms({ arch: platformName, fallback: "x86_64" });
-  const mutants = mutantsFor(platformName, await readMutants());
+  const mutants = await mutantsFor(platformName, given ?? await readMutants());
   const catalogue = await readCatalogue();
   const request = { terminal: new Terminal(), scenarios: catalogue, ...await mutantRequest(mutants) };
   return { prepared: await prepareGuest(platform!, request), mutants, catalogue };

@@ -37,6 +37,8 @@ const HEAD = object({
 export interface Mutant extends v.InferOutput<typeof HEAD> {
   readonly name: string;
   readonly edits: readonly OverlayEdit[];
+  /** Set where it is several as one: they. */
+  readonly members?: readonly Mutant[];
 }
 
 /** The mutants of the fixtures. */

@@ -5,6 +5,7 @@ import { OWN_OVERLAY } from "../../vm/kernel/build/build_kernel.ts";
 import { editFiles, readOverlay } from "../../vm/kernel/source/kernel_overlay.ts";
 import { parsePlatforms } from "../run/platform.ts";
 import { readCatalogue } from "../run/catalogue.ts";
+import { groupEquivalents } from "./group_equivalents.ts";
 import { parseMutant, readMutants } from "./mutant.ts";
 import { isOfRestart, mutantKernelFiles } from "./mutant_kernel.ts";
 
@@ -135,4 +136,27 @@ Deno.test("a mutant of restart(2) has that call, headers beside its source, and 
   assertStringIncludes(one, '#include "arch/x86/kernel/fpu/internal.h"');
   assertStringIncludes(one, "#define cr_commit cr_commit__one\n");
   assert(!two.includes("core_param") && !two.includes("cr_unprivileged;"));
+});
+
+Deno.test("what is said to be equivalent is one mutant, but for what overlaps or is met elsewhere", async () => {
+  const overlay = new Map(
+    Object.entries({ "checkpoint/sys.c": "a;\nb;\nc;\n", "checkpoint/restart.c": "a;\n" })
+      .map(([file, text]) => [file, new TextEncoder().encode(text)]),
+  );
+  const edit = (find: string, replace: string, file = "checkpoint/sys.c") => ({ file, find, replace });
+  const mutant = (name: string, edits: ReturnType<typeof edit>[], platform = "x86_64") =>
+    ({ name, platform, edits, about: "It is.", equivalent: "It is." }) as const;
+  const { equivalent: _, ...killed } = mutant("killed", [edit("c;\n", "x;\n")]);
+  const groups = await groupEquivalents([
+    ...[mutant("one", [edit("a;\n", "x;\n")]), mutant("overlaps", [edit("a;\nb;\n", "y;\n")]), killed],
+    ...[mutant("two", [edit("b;\n", "z;\n")]), mutant("i386", [edit("c;\n", "z;\n")], "i386")],
+    mutant("restarted", [edit("a;\n", "z;\n", "checkpoint/restart.c")]),
+  ], overlay);
+  assertEquals(
+    groups.map(({ name, members, platform }) => [name, platform, members?.map(({ name }) => name)]),
+    [
+      ["equivalents_1", "x86_64", ["one", "two"]],
+    ],
+  );
+  assertEquals(groups[0]?.edits, [edit("a;\n", "x;\n"), edit("b;\n", "z;\n")]);
 });

@@ -12,6 +12,7 @@ import { Order } from "../run/in_order.ts";
 import { parsePlatforms } from "../run/platform.ts";
 import { runPlatform } from "../run/run_platform.ts";
 import type { ScenarioResult } from "../run/scenario_result.ts";
+import { groupEquivalents } from "./group_equivalents.ts";
 import type { Mutant } from "./mutant.ts";
 import { isOfRestart, MUTANT_PARAMETER_FILE, mutantKernelFiles, UNCHANGED } from "./mutant_kernel.ts";
 
@@ -48,14 +49,20 @@ export async function mutantRequest(mutants: readonly Mutant[]): Promise<{ moreF
   return { moreFiles: await mutantKernelFiles(await readOverlay(OWN_OVERLAY), mutants) };
 }
 
-/** The mutants that share the kernel of a platform, its own among them; without those that are known to survive. */
-export function mutantsFor(platform: string, mutants: readonly Mutant[]): Mutant[] {
+/**
+ * The mutants that share the kernel of a platform, its own among them, and behind them those that several are as one;
+ * without those that are known to survive.
+ */
+export async function mutantsFor(platform: string, mutants: readonly Mutant[]): Promise<Mutant[]> {
   const kernelOf = (arch: string): string => {
     const { kernel, flavour, series } = parsePlatforms({ arch, fallback: arch })[0]!;
     return [kernel, flavour, series].join();
   };
   const wanted = kernelOf(platform);
-  return mutants.filter(({ platform, survives }) => survives === undefined && kernelOf(platform) === wanted);
+  const own = mutants.filter(({ platform, survives }) =>
+    survives === undefined && kernelOf(platform) === wanted
+  );
+  return [...own, ...await groupEquivalents(own, await readOverlay(OWN_OVERLAY))];
 }
 
 /** The same guest with a mutant live in its kernel; without a boot where that can be. */
@@ -85,34 +92,57 @@ export class MutantRunner {
     this.#run = run;
   }
 
-  /** Runs so many mutants side by side; results come in the order of the mutants. An error ends all. */
+  /**
+   * Runs so many mutants side by side; results come in the order of the mutants, those of a group at the end. An error
+   * ends all.
+   */
   async runAll(
-    mutants: readonly Mutant[],
+    wanted: readonly Mutant[],
     { jobs, onResult }: { readonly jobs: number; readonly onResult: (result: MutantResult) => void },
   ): Promise<void> {
-    const { prepared: { snapshots, signal } } = this.#run;
+    const { prepared: { snapshots, signal }, mutants } = this.#run;
     await using _ = snapshots;
     const [slots, order] = [new GuestSlots(jobs), new Order()];
     let hasFailed = false;
-    const runs = mutants.map((mutant) => {
-      const turn = order.turn();
-      return slots.with(async () => {
+    const run = async (mutant: Mutant): Promise<MutantResult[]> => {
+      const results: MutantResult[] = [];
+      await slots.with(async () => {
         if (hasFailed) return;
         try {
           throwIfInterrupted(signal);
-          const result = await this.run(mutant);
-          turn.do(() => onResult(result));
-          turn.end();
+          results.push(await this.run(mutant));
         } catch (error) {
           hasFailed = true;
           throw error;
         }
       });
+      const [result] = results;
+      const { members } = mutant;
+      if (!result || !members) return results;
+      if (result.verdict === "equivalent") {
+        const seconds = result.seconds / members.length;
+        return members.map((member) => ({ ...result, mutant: member, seconds }));
+      }
+      // Each alone, to find those that are none; the others tell what all together died of.
+      const alone = await whenAllEnded(members.map(run));
+      return alone.flat().map((one) => ({ ...result, ...one }));
+    };
+    const groups = mutants.filter(({ members }) => members?.every((member) => wanted.includes(member)));
+    const grouped = new Set(groups.flatMap(({ members }) => members));
+    const alone = wanted.filter((mutant) => !grouped.has(mutant));
+    const units = [...alone, ...groups].map((mutant) => ({ mutant, turn: order.turn() }));
+    // Those that nothing kills take longest, so they begin.
+    const isLong = ({ mutant }: typeof units[number]) => Number(mutant.equivalent !== undefined);
+    const runs = units.toSorted((a, b) => isLong(b) - isLong(a)).map(async ({ mutant, turn }) => {
+      const results = await run(mutant);
+      turn.do(() => results.forEach(onResult));
+      turn.end();
     });
-    const ends = await Promise.allSettled(runs);
-    order.endAll();
-    const errors = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
-    if (errors.length > 0) throw errors.find((error) => !(error instanceof InterruptedError)) ?? errors[0];
+    try {
+      await whenAllEnded(runs);
+    } finally {
+      order.endAll();
+    }
   }
 
   /**
@@ -203,6 +233,14 @@ export class MutantRunner {
     if (unmet) throw new ExpectedError(`${unmet.scenario}: ${findingText(findingsOf(unmet)[0]!)}`);
     return results;
   }
+}
+
+/** What all of them gave, once all have ended. @throws the first error, an interrupt only where there is no other */
+async function whenAllEnded<T>(runs: readonly Promise<T>[]): Promise<T[]> {
+  const ends = await Promise.allSettled(runs);
+  const errors = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
+  if (errors.length > 0) throw errors.find((error) => !(error instanceof InterruptedError)) ?? errors[0];
+  return ends.flatMap((end) => end.status === "fulfilled" ? [end.value] : []);
 }
 
 /** All findings of a result; a guest that was lost is one, and so is why a scenario could not be carried out. */

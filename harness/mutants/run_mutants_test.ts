@@ -122,3 +122,64 @@ Deno.test("an error in one mutant ends all, and so does an interrupt", async () 
   await assertRejects(() => all, InterruptedError);
   assertEquals(interrupted.running, []);
 });
+
+/** Mutants of which some end as they do. */
+class EndingRunner extends MutantRunner {
+  readonly running: string[] = [];
+  readonly #killed: ReadonlySet<string>;
+
+  constructor(mutants: readonly Mutant[], killed: readonly string[]) {
+    const prepared = fakePrepared(() => Promise.reject(lostGuest("nothing")));
+    super({ prepared, mutants, catalogue: CATALOGUE, onProgress() {} });
+    this.#killed = new Set(killed);
+  }
+
+  override run(mutant: Mutant): Promise<MutantResult> {
+    this.running.push(mutant.name);
+    const result = { mutant, scenarios: 1, seconds: 6 } as const;
+    if (!this.#killed.has(mutant.name)) return Promise.resolve({ ...result, verdict: "equivalent" });
+    return Promise.resolve({ ...result, verdict: "missed", by: "minimal", finding: "E" });
+  }
+}
+
+const MEMBERS = ["a", "b", "c"].map((name): Mutant => ({
+  ...mutantOf(name),
+  equivalent: "It changes nothing.",
+}));
+const GROUPED = [MUTANTS[0]!, ...MEMBERS, {
+  ...{ ...mutantOf("group"), equivalent: "Each of them is." },
+  members: MEMBERS,
+}];
+
+async function endsOf(runner: EndingRunner, wanted: readonly Mutant[]): Promise<string[]> {
+  const ends: string[] = [];
+  const onResult = ({ mutant, verdict, by, seconds }: MutantResult) =>
+    ends.push(`${mutant.name} ${verdict} ${by} ${seconds}`);
+  await runner.runAll(wanted, { jobs: 2, onResult });
+  return ends;
+}
+
+Deno.test("what passes on a group passes on each of it, in one run that is the first", async () => {
+  const runner = new EndingRunner(GROUPED, ["one"]);
+  assertEquals(await endsOf(runner, GROUPED.slice(0, -1)), [
+    "one missed minimal 6",
+    ...["a", "b", "c"].map((name) => `${name} equivalent undefined 2`),
+  ]);
+  assertEquals(runner.running, ["group", "one"]);
+});
+
+Deno.test("a group that is killed is run one by one, and a false argument among true ones is found", async () => {
+  const runner = new EndingRunner(GROUPED, ["b", "group"]);
+  assertEquals(await endsOf(runner, MEMBERS), [
+    ...["a equivalent minimal 6", "b missed minimal 6", "c equivalent minimal 6"],
+  ]);
+  assertEquals(runner.running, ["group", "a", "b", "c"]);
+});
+
+Deno.test("a group is not run for some of it", async () => {
+  const runner = new EndingRunner(GROUPED, ["b"]);
+  assertEquals(await endsOf(runner, MEMBERS.slice(1)), [
+    ...["b missed minimal 6", "c equivalent undefined 6"],
+  ]);
+  assertEquals(runner.running, ["b", "c"]);
+});

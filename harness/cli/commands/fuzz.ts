@@ -118,6 +118,6 @@ async function withMutantLive(name: string | undefined): Promise<Pick<GuestReque
     throw new UsageError(`option --mutant: no mutant is called "${name}"${didYouMean(name, names)}`);
   }
   // One that is known to survive is not among them: random programs may find it.
-  const mutants = [...new Set([...mutantsFor(mutant.platform, all), mutant])];
+  const mutants = [...new Set([...await mutantsFor(mutant.platform, all), mutant])];
   return { ...await mutantRequest(mutants), append: [`${MUTANT_PARAMETER}=${mutants.indexOf(mutant) + 1}`] };
 }

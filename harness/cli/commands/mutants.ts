@@ -55,7 +55,7 @@ export const mutantsCommand: Command = defineCommand({
     const results: MutantResult[] = [];
     const kernels: RunKernel[] = [];
     for (const platform of platforms) {
-      const mutants = mutantsFor(platform.name, all);
+      const mutants = await mutantsFor(platform.name, all);
       const wanted = mutants.filter((mutant) => mutant.platform === platform.name && chosen.includes(mutant));
       if (wanted.length === 0) continue;
       const request = { terminal, signal, scenarios: catalogue, accelerator: accel };
