@@ -62,6 +62,18 @@ function secondVdso(image: ImageEditor): void {
   image.insert(vma.offset, copy);
 }
 
+const PATH_MAX = 4096;
+
+/** A name of so many bytes, its NUL among them. */
+function nameOf(bytes: number): Apply {
+  return (image) => {
+    const { offset, length } = image.record("FNAME");
+    const name = new TextEncoder().encode(`${"/x".repeat(bytes).slice(0, bytes - 1)}\0`);
+    image.set("FNAME", "len", bytes);
+    image.replace(offset + RECORD_HEADER.size, length - RECORD_HEADER.size, name);
+  };
+}
+
 const oneMoreMapping = setFrom("MM", "map_count", "map_count", 1n);
 
 /** Flags that memory of a process never has. */
@@ -79,6 +91,7 @@ export const FAR_BREAK: number = 2 ** 28;
 /** Changes of the address space: its fields, areas and their pages. */
 export const MEMORY_CHANGES = {
   "MM.objref": invalid("address spaces have no number", flip("MM", "objref", 1n)),
+  "MM.len": invalid("a record is longer than it is", flip("MM", "len", 0x100n)),
   "MM.map_count": change(
     "ENOMEM",
     "it has more mappings than a process may have",
@@ -101,6 +114,9 @@ export const MEMORY_CHANGES = {
     "RLIMIT_DATA does not allow such data",
     setFrom("MM", "end_data", "start_data", BigInt(FAR_BREAK)),
   ),
+  "MM.brk, ahead": invalid("the heap ends before it begins", setFrom("MM", "brk", "start_brk", -1n)),
+  "MM.end_code": invalid("the code ends before it begins", setFrom("MM", "end_code", "start_code", -1n)),
+  "MM.end_data": invalid("the data end before they begin", setFrom("MM", "end_data", "start_data", -1n)),
   "MM.start_stack": invalid("the stack is at no address", flip("MM", "start_stack", 1n << 62n)),
   "MM.arg_end": invalid("arguments end before they begin", setFrom("MM", "arg_end", "arg_start", -1n)),
   "MM.env_end": invalid("the environment ends before it begins", setFrom("MM", "env_end", "env_start", -1n)),
@@ -144,6 +160,8 @@ export const MEMORY_CHANGES = {
     const { offset, payload } = image.record("FNAME");
     image.flipAt(offset + RECORD_HEADER.size + 2, BigInt(payload[2]!));
   }),
+  "VMA name of another": invalid("the name of a file is somebody's", set("FNAME", "parent", 1n)),
+  "VMA name that is too long": invalid("a name is longer than any path", nameOf(PATH_MAX + 1)),
   "VMA.vm_page_prot": change("ENOEXEC", "pages are not protected as here", flip("VMA", "vm_page_prot", 2n)),
   "VMA.vm_pgoff": change(
     "EOVERFLOW",
@@ -161,6 +179,7 @@ export const MEMORY_CHANGES = {
     image.set("VMA", "vm_pgoff", end, isAnonymous);
   }),
   "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),
+  "VMA growing vdso": invalid("the vdso never grows", flipFlags(VM.DONTEXPAND, isVdso)),
   "VMA locked vdso": change("EOPNOTSUPP", "the vdso cannot be locked", flipFlags(VM.LOCKED, isVdso)),
   "VMA written vdso": change("ENOEXEC", "the vdso is not this kernel's", flipFlags(VM.MAYWRITE, isVvar)),
   "VMA part of the vdso": change(

@@ -141,7 +141,7 @@ function imageProblems(
     mapping(name.file);
     const isTooLong = name.is.split("/").some((part) => part.length > NAME_MAX);
     problems.push(["VMA", isTooLong ? "ENAMETOOLONG" : "EINVAL", "the name of a mapped file is none"]);
-    if (!isTooLong && /^(\/(?!\.{0,2}\/)[^/]*)+$/.test(name.is)) {
+    if (!isTooLong && /^(\/(?!\.{0,2}(?:\/|$))[^/]*)+$/.test(name.is)) {
       throw new SyntaxError("expected a name that is too long or is no path");
     }
   }
@@ -188,6 +188,10 @@ function limitProblems(
     if (limit === undefined) continue;
     if (limit >= sizes[key]) throw new SyntaxError(`"${key}" below ${sizes[key]} is sure to be too small`);
     problems.push(["VMA", "ENOMEM", `RLIMIT_${key.toUpperCase()} is too small`]);
+  }
+  const MORE_THAN_GUESTS_HAVE = 2 ** 30;
+  if (settings.overcommit_memory === 2 && sizes.data >= MORE_THAN_GUESTS_HAVE) {
+    problems.push(["VMA", "ENOMEM", "more memory is promised than there is"]);
   }
   const locked = sum(areas.filter((area) => area.isLocked));
   const { memlock = Number.POSITIVE_INFINITY } = limits;

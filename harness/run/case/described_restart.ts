@@ -190,8 +190,10 @@ async function callRestart(
   if (plan.spec.mapped) undo.push(await changeName(agent, plan.path!, plan.spec.mapped.becomes));
   const isOther = caller.program === "of the other word size";
   if (caller.program && !isOther) {
-    await agent.writeFile(CALLER, await agent.readFile("/target"));
-    await agent.call("chmod", CALLER, 0o755);
+    // A new file each time: where a restart went wrong a process still executes the last one.
+    await agent.writeFile(`${CALLER}.new`, await agent.readFile("/target"));
+    await agent.call("chmod", `${CALLER}.new`, 0o755);
+    await agent.call("rename", `${CALLER}.new`, CALLER);
     undo.push(() => agent.call("chmod", "/target", 0o755));
   }
   try {

@@ -49,12 +49,13 @@ const HARMLESS: readonly SyscallName[] = [
 
 /**
  * First arguments that are harmless: of prctl PR_GET_DUMPABLE and PR_{SET,GET}_NAME, of personality the question, of
- * chmod a device, whose mode the scenario sets back; the bases that arch_prctl ARCH_SET_{GS,FS} sets ptrace shows.
+ * chmod a device, whose mode the scenario sets back, and a file that is to be executed; the bases that arch_prctl
+ * ARCH_SET_{GS,FS} sets ptrace shows.
  */
 const HARMLESS_ARGUMENTS: Partial<Record<SyscallName, readonly (number | string)[]>> = {
   prctl: [3, 15, 16],
   personality: [0xffff_ffff],
-  chmod: ["/dev/zero"],
+  chmod: ["/dev/zero", "program"],
   arch_prctl: [0x1001, 0x1002],
 };
 
