@@ -26,10 +26,8 @@ export interface ProcessLook {
 export interface FromCaller {
   /** Where its program is, if not the image's. */
   readonly exe?: string | undefined;
-  /** Masks of blocked, pending and ignored signals as status has them. */
-  readonly blocked?: bigint | undefined;
+  /** The mask of signals that wait for the process as status has it. */
   readonly pending?: bigint | undefined;
-  readonly ignored?: bigint | undefined;
   /** Set where it may have no huge pages. */
   readonly isSmall?: boolean | undefined;
 }
@@ -64,7 +62,7 @@ const SIZES = ["VmSize", "VmData", "VmStk", "VmExe", "VmLib"];
 
 /**
  * What is wrong with a process that was restarted and has not run yet, as far as it is in no image: sizes and mappings
- * are those of the process that was saved; signals, flags and descriptors are as behind execve(2).
+ * are those of the process that was saved; flags and descriptors are as behind execve(2).
  *
  * @param is the process
  * @param was the one that was saved
@@ -72,7 +70,7 @@ const SIZES = ["VmSize", "VmData", "VmStk", "VmExe", "VmLib"];
 export function restartedProcessFindings(
   is: ProcessLook,
   was: ProcessLook,
-  { image, exe, blocked = 0n, pending = 0n, ignored = 0n, isSmall = false }:
+  { image, exe, pending = 0n, isSmall = false }:
     & FromCaller
     & { readonly image: Uint8Array },
 ): Finding[] {
@@ -90,10 +88,14 @@ export function restartedProcessFindings(
   compare("status VmPeak", lineOf(is.status, "VmSize"), lineOf(is.status, "VmPeak"));
   compare("status Threads", "1", lineOf(is.status, "Threads"));
   const mask = (value: bigint) => value.toString(16).padStart(16, "0");
-  for (const name of ["SigPnd", "SigCgt"]) compare(`status ${name}`, mask(0n), lineOf(is.status, name));
+  compare("status SigPnd", mask(0n), lineOf(is.status, "SigPnd"));
   compare("status ShdPnd", mask(pending), lineOf(is.status, "ShdPnd"));
+  // A call that waited with another mask begins anew, and sets it again.
+  const blocked = nodes.find((node) => isRecord(node, "SIGNALS"))?.fields.blocked ?? 0n;
   compare("status SigBlk", mask(blocked), lineOf(is.status, "SigBlk"));
-  compare("status SigIgn", mask(ignored), lineOf(is.status, "SigIgn"));
+  for (const name of ["SigIgn", "SigCgt"]) {
+    compare(`status ${name}`, lineOf(was.status, name), lineOf(is.status, name));
+  }
   const huge = lineOf(is.status, "THP_enabled");
   if (huge !== undefined) compare("status THP_enabled", isSmall ? "0" : "1", huge);
   compare("stat flags, PF_FORKNOEXEC", "0", String(flagsOf(is.stat) & PF_FORKNOEXEC));

@@ -9,6 +9,7 @@ const CHECKPOINT_SOURCES = [
   "checkpoint/sys.c",
   "checkpoint/checkpoint.c",
   "checkpoint/ckpt_mem.c",
+  "checkpoint/ckpt_signal.c",
   "arch/x86/mm/checkpoint.c",
 ];
 /** Those of restart(2), behind them. */
@@ -18,6 +19,7 @@ const RESTART_SOURCES = [
   "checkpoint/restart_file.c",
   "checkpoint/restart_vma.c",
   "checkpoint/restart_mm.c",
+  "checkpoint/restart_signal.c",
   "checkpoint/restart_commit.c",
   "arch/x86/mm/restart.c",
   "arch/x86/mm/restart_regs.c",

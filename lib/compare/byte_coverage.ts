@@ -16,6 +16,7 @@ export const SOURCES = {
   smaps: { kind: "observed", text: "/proc/PID/smaps" },
   pagemap: { kind: "observed", text: "/proc/PID/pagemap" },
   stat: { kind: "observed", text: "/proc/PID/stat" },
+  status: { kind: "observed", text: "/proc/PID/status" },
   comm: { kind: "observed", text: "/proc/PID/comm" },
   auxv: { kind: "observed", text: "/proc/PID/auxv, with the lengths of cmdline and environ" },
   memory: { kind: "observed", text: "the target's memory" },

@@ -15,6 +15,7 @@ import {
 } from "./compare_head.ts";
 import { MemoryComparison } from "./compare_memory.ts";
 import { compareCpu } from "./compare_cpu.ts";
+import { compareAction, compareSignals } from "./compare_signals.ts";
 import {
   compareFsGsBase,
   compareLdt,
@@ -189,6 +190,10 @@ function compareNode(node: ImageNode, context: ComparisonContext, memory: Memory
       return compareFsGsBase(node, context);
     case "AUXV":
       return compareAuxv(node, context);
+    case "SIGNALS":
+      return compareSignals(node, context);
+    case "SIGACTION":
+      return compareAction(node, context);
     case "TAIL":
       return compareTail(node, context);
   }

@@ -2,6 +2,7 @@
 
 import { abiOf, type KernelArch, pagesPerChunk } from "../abi/arch.ts";
 import { pageProt } from "../abi/page_prot.ts";
+import { maskText, saFlagText, signalName } from "../abi/signals.ts";
 import type { KernelSeries } from "../abi/series.ts";
 import { vmFlagNames, vmFlagTable } from "../abi/vm_flags.ts";
 import { isStruct, type RecordName, RECORDS } from "../image/records.ts";
@@ -105,7 +106,7 @@ export function explainPrediction(stop: CompiledStop, options: ExplainOptions): 
   lines.push(...explainRecord("CPU", explainDebug(stop)));
   lines.push("raw FPU state", `  ${PTRACE}, the NT_X86_XSTATE register set`);
   if (options.arch === "x86_64") lines.push(...explainRecord("X86_FSGSBASE"));
-  return [...lines, ...explainRecord("AUXV"), ...explainRecord("TAIL")];
+  return [...lines, ...explainRecord("AUXV"), ...explainSignals(stop), ...explainRecord("TAIL")];
 }
 
 function explainCall({ call }: CompiledStop): string[] {
@@ -147,6 +148,20 @@ function explainDebug({ prediction: { debug } }: CompiledStop): Record<string, s
   ]));
   const dr7 = debug[7] ?? 0n;
   return { ...sources, uses_debug: `predicted: ${dr7 ? 1 : 0}, debug register 7 is ${dr7 ? "not " : ""}0` };
+}
+
+function explainSignals({ prediction: { signals: { blocked, stack, actions } } }: CompiledStop): string[] {
+  return [
+    "SIGNALS",
+    `  blocked        ${hex(blocked)}: ${maskText(blocked)}`,
+    `  stack          ${stack.size === 0n ? "none" : `${hex(stack.sp)}, ${stack.size} bytes`}, flags ${
+      hex(stack.flags)
+    }`,
+    ...[...actions].map(([number, { handler, flags, restorer, mask }]) =>
+      `SIGACTION ${signalName(number)}: handler ${hex(handler)}, flags ${saFlagText(flags)}, ` +
+      `restorer ${hex(restorer)}, mask ${maskText(mask)}`
+    ),
+  ];
 }
 
 /** A record field by field; `own` says why of fields that depend on the stop. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
+import type { SignalAction, SignalStack } from "../model/state/signal_state.ts";
+import { byteText } from "../printable.ts";
 import { wordsOf } from "../bytes.ts";
 import { type PagemapEntry, parsePagemap } from "./pagemap.ts";
 import { type MapsEntry, nameOf, parseMaps, parseSmaps, type SmapsEntry } from "./proc_maps.ts";
@@ -54,6 +56,8 @@ export interface TargetObservation {
   readonly debugRegisters: Uint8Array;
   /** Three user_desc of PTRACE_GET_THREAD_AREA. */
   readonly tls: Uint8Array;
+  /** What it does about signals. */
+  readonly signals: SignalObservation;
   /** The program break where the target reported it. */
   readonly brk: bigint | undefined;
   /** What brk(0) returned when a tracer had the target call it. */
@@ -69,11 +73,28 @@ export interface TargetObservation {
   readonly t1: bigint;
 }
 
+/** What a target does about signals, as far as it was told. */
+export interface SignalObservation {
+  /** PTRACE_GETSIGMASK (since Linux 3.11). */
+  readonly blocked: bigint | undefined;
+  /** The masks SigCgt and SigIgn of /proc/PID/status. */
+  readonly caught: bigint;
+  readonly ignored: bigint;
+  /** What sigaltstack(2) told when a tracer had the target call it, and the word size in which it did. */
+  readonly stack: SignalStack | undefined;
+  readonly wordSize: WordSize;
+  /** What sigaction(2) told then of those signals that it was asked of. */
+  readonly actions: ReadonlyMap<number, SignalAction> | undefined;
+}
+
 /** The raw answers that {@linkcode parseObservation} takes. */
 export interface RawObservation extends Pick<TargetObservation, "pid" | "brk" | "t0" | "t1"> {
   /** Files of /proc/PID by name, and `pages`; comm, auxv, cmdline and environ may be absent. */
   readonly proc: ReadonlyMap<string, Uint8Array>;
-  /** Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs, fpxregs, brk and ldt. */
+  /**
+   * Blobs of ptrace by name: gpr, debugreg, tls, and what there is of xstate, fpregs, fpxregs, brk, ldt, sigmask,
+   * sigaltstack and sigactions.
+   */
   readonly registers: ReadonlyMap<string, Uint8Array>;
   /** Pages that were hashed. */
   readonly hashedAddresses: BigUint64Array;
@@ -108,9 +129,40 @@ export function parseObservation(raw: RawObservation): TargetObservation {
     brk: raw.brk,
     calledBrk: brk && wordsOf(brk, 8)[0],
     ldt: raw.registers.get("ldt"),
+    signals: parseSignals(raw),
     t0: raw.t0,
     t1: raw.t1,
   };
+}
+
+/** `stack_t`, and entries of a signal's number and its `struct sigaction`, in the words of the target. */
+function parseSignals({ proc, registers }: RawObservation): SignalObservation {
+  const status = byteText(need(proc, "status"));
+  const mask = (name: string): bigint =>
+    BigInt(`0x${new RegExp(`^${name}:\\t([\\da-f]{16})$`, "m").exec(status)?.[1] ?? "0"}`);
+  const sigmask = registers.get("sigmask");
+  const [stack, actions] = [registers.get("sigaltstack"), registers.get("sigactions")];
+  const wordSize = stack?.length === 12 ? 4 : 8;
+  const known = {
+    caught: mask("SigCgt"),
+    ignored: mask("SigIgn"),
+    blocked: sigmask && wordsOf(sigmask, 8)[0],
+    wordSize,
+  } as const;
+  if (!stack || !actions) return { ...known, stack: undefined, actions: undefined };
+  const [sp, flags, size] = wordsOf(stack, wordSize);
+  const entry = 4 + 3 * wordSize + 8;
+  if (size === undefined || actions.length % entry !== 0) {
+    throw new SyntaxError("sigaltstack, sigactions: expected whole structs");
+  }
+  const table = new Map<number, SignalAction>();
+  for (let at = 0; at < actions.length; at += entry) {
+    const [handler, flags, restorer] = wordsOf(actions.slice(at + 4, at + 4 + 3 * wordSize), wordSize);
+    const [mask] = wordsOf(actions.slice(at + entry - 8, at + entry), 8);
+    const [number] = wordsOf(actions.slice(at, at + 4), 4);
+    table.set(Number(number), { handler: handler!, flags: flags!, restorer: restorer!, mask: mask! });
+  }
+  return { ...known, stack: { sp: sp!, size, flags: Number(flags! & 0xffff_ffffn) }, actions: table };
 }
 
 /** The gate page of x86-64 is shown in maps but is no VMA of the task. */

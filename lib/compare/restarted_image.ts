@@ -32,7 +32,15 @@ export function stoppedProcess(pid: number): RestartedProcess {
 }
 
 /** Records whose parent is the process: what belongs to an address space or a thread says whose it is. */
-const OF_PROCESS: readonly RecordName[] = ["MM", "THREAD", "CPU", "X86_FSGSBASE", "AUXV"];
+const OF_PROCESS: readonly RecordName[] = [
+  "MM",
+  "THREAD",
+  "CPU",
+  "X86_FSGSBASE",
+  "AUXV",
+  "SIGNALS",
+  "SIGACTION",
+];
 const BREAKPOINTS = ["debugreg0", "debugreg1", "debugreg2", "debugreg3", "debugreg7", "uses_debug"];
 
 /** A field that may be another than it was, and what it must be now; undefined: anything. */

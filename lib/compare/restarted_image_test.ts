@@ -12,7 +12,7 @@ import { restartedImageFindings } from "./restarted_image.ts";
 const ORIGINAL = syntheticImage();
 const NODES = [...decodeBytes(ORIGINAL)];
 const RESTARTED = { pid: 77, state: 0x104, exitSignal: 17 };
-const OF_PROCESS: RecordName[] = ["MM", "THREAD", "CPU", "X86_FSGSBASE", "AUXV"];
+const OF_PROCESS: RecordName[] = ["MM", "THREAD", "CPU", "X86_FSGSBASE", "AUXV", "SIGNALS", "SIGACTION"];
 
 function place(name: RecordName, field: string): number {
   const node = NODES.find((one) => isRecord(one, name))!;
@@ -28,8 +28,9 @@ function restartedImage(): Uint8Array {
   view.setUint32(place("TASK", "exit_code"), 0, true);
   view.setUint32(place("TASK", "exit_signal"), RESTARTED.exitSignal, true);
   for (const name of OF_PROCESS) {
-    const node = NODES.find((one) => isRecord(one, name));
-    if (node) view.setUint32(node.offset + 4, RESTARTED.pid, true);
+    for (const node of NODES) {
+      if (isRecord(node, name)) view.setUint32(node.offset + 4, RESTARTED.pid, true);
+    }
   }
   for (const field of ["debugreg0", "debugreg1", "debugreg2", "debugreg3", "debugreg7"]) {
     view.setBigUint64(place("CPU", field), 0n, true);

@@ -10,7 +10,7 @@ import {
 import { AT_NULL, AT_PAGESZ } from "../abi/auxv.ts";
 import { type Dialect, kernelSeries } from "../abi/series.ts";
 import { pageProt } from "../abi/page_prot.ts";
-import { SIGNALS } from "../abi/signals.ts";
+import { SIGNALS, SS } from "../abi/signals.ts";
 import { AVX_COMPONENT, FXSAVE_FIELDS, FXSAVE_SIZE, XSAVE_HEADER } from "../x86/xstate.ts";
 import { TLS_ARRAY_SIZE } from "./counted_block.ts";
 import { FIRST_PORT_REVISION, type ImageFormat } from "./dialect.ts";
@@ -64,6 +64,10 @@ export interface TaskSpec {
   readonly fsgsbase?: WrittenFields<"X86_FSGSBASE">;
   /** The port's auxiliary vector: words of the kernel, up to and with AT_NULL; page size alone when left out. */
   readonly auxv?: readonly bigint[];
+  /** The port's mask of signals and stack for them; nothing blocked and no stack when left out. */
+  readonly signals?: WrittenFields<"SIGNALS">;
+  /** What signals do, ascending; all as by default when left out. */
+  readonly actions?: readonly WrittenFields<"SIGACTION">[];
 }
 
 /** An image to be built. */
@@ -254,6 +258,10 @@ export function writeTask(writer: ImageWriter, spec: TaskSpec, format: Format, a
     const words = spec.auxv ?? [AT_PAGESZ, PAGE_SIZE_BIG, AT_NULL, 0n];
     const { buffer } = isWide ? BigUint64Array.from(words) : Uint32Array.from(words, Number);
     writer.bytes("AUXV", new Uint8Array(buffer), parent);
+    const { signals, actions = [] } = spec;
+    const common = { sas_ss_flags: SS.DISABLE, nactions: actions.length };
+    writer.record("SIGNALS", { ...common, ...signals }, parent);
+    for (const action of actions) writer.record("SIGACTION", action, parent);
   }
 }
 

@@ -54,7 +54,7 @@ Deno.test("decodeBytes() names each node by its place", () => {
     "task[0]/vma[0]",
     "task[0]/vma[0]/fname",
   ]);
-  assertEquals(paths.slice(-11), [
+  assertEquals(paths.slice(-14), [
     "task[0]/vma[6]/pgarr[0]",
     "task[0]/mm_context",
     "task[0]/mm_context/ldt",
@@ -64,6 +64,9 @@ Deno.test("decodeBytes() names each node by its place", () => {
     "task[0]/cpu/xstate",
     "task[0]/fsgsbase",
     "task[0]/auxv",
+    "task[0]/signals",
+    "task[0]/sigaction[0]",
+    "task[0]/sigaction[1]",
     "task[0]/unknown[0]",
     "tail",
   ]);

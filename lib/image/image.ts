@@ -77,6 +77,10 @@ export interface TaskImage {
   readonly fsgsbase: RecordNodeOf<"X86_FSGSBASE"> | undefined;
   /** The auxiliary vector; port only. */
   readonly auxv: RecordNodeOf<"AUXV"> | undefined;
+  /** Blocked signals and the alternate stack; port only. */
+  readonly signals: RecordNodeOf<"SIGNALS"> | undefined;
+  /** What signals do, ascending; port only. */
+  readonly actions: readonly RecordNodeOf<"SIGACTION">[];
 }
 
 /** A whole image. */
@@ -193,6 +197,8 @@ class TreeBuilder {
       xstate: this.#raw("xstate"),
       fsgsbase: this.#record("X86_FSGSBASE"),
       auxv: this.#record("AUXV"),
+      signals: this.#record("SIGNALS"),
+      actions: this.#each("SIGACTION", (record) => record),
     };
   }
 

@@ -34,6 +34,8 @@ export class ImagePath {
         return this.#owned("fname");
       case "FD_DATA":
         return this.#owned("data");
+      case "SIGACTION":
+        return this.#inTask(this.#indexed("sigaction"));
       case "X86_FSGSBASE":
         return this.#inTask("fsgsbase");
       case "BUFFER":

@@ -81,6 +81,8 @@ export const RECORDS: Readonly<Record<RecordName, RecordDesc>> = {
   FD_DATA: { type: 303, payload: fields("FD_DATA", 24), parent: "objref", since: "patch 8" },
   X86_FSGSBASE: { type: 1001, payload: fields("X86_FSGSBASE", 16), parent: "pid", since: "port" },
   AUXV: { type: 1002, payload: bytes(8, 16 * MAX_AUXV_ENTRIES, AUXV_DOC), parent: "pid", since: "port" },
+  SIGNALS: { type: 1003, payload: fields("SIGNALS", 32), parent: "pid", since: "port" },
+  SIGACTION: { type: 1004, payload: fields("SIGACTION", 40), parent: "pid", since: "port" },
   TAIL: { type: 5001, payload: fields("TAIL", 8), since: "patch 3" },
 };
 

@@ -121,6 +121,21 @@ export const RULES = {
     "include/linux/mm_types.h",
     "port",
   ],
+  E_SIGNALS: [
+    "a mask with SIGKILL or SIGSTOP, or a stack that sigaltstack would not set",
+    "kernel/signal.c, do_sigaltstack()",
+    "port",
+  ],
+  E_SIGACTION: [
+    "an action that sigaction would not set, that is the default, or that does not stand in the order of signals",
+    "kernel/signal.c, do_sigaction()",
+    "port",
+  ],
+  E_SIGACTION_COUNT: [
+    "signals.nactions is not the number of SIGACTION records",
+    "cr_write_signals()",
+    "port",
+  ],
   E_MAGIC_TAIL: ["TAIL has the wrong magic number", "cr_write_tail()"],
   E_TRAILING: ["bytes after TAIL", FORMAT, "port"],
   E_TREE_COUNT: ["tree.tasks_nr is not the number of TASK records", "cr_write_tree()", "v11"],

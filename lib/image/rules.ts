@@ -13,6 +13,7 @@ import { checkComm, checkHead, checkHeadArch, checkTail, checkTask } from "./rul
 import { checkFname, checkMapCount, checkMm, checkVma } from "./rules/mm_rules.ts";
 import { OrderRules } from "./rules/order_rules.ts";
 import { PageRules } from "./rules/page_rules.ts";
+import { checkAction, checkActionCount, checkSignals } from "./rules/signal_rules.ts";
 import { type CheckOptions, RuleContext, TaskContext } from "./rules/rule_context.ts";
 import { hex } from "../bytes.ts";
 
@@ -34,6 +35,8 @@ const CHECKS: { readonly [N in RecordName]?: Check<N> } = {
   CPU: checkCpu,
   X86_FSGSBASE: checkFsGsBase,
   AUXV: checkAuxv,
+  SIGNALS: checkSignals,
+  SIGACTION: checkAction,
   TAIL: checkTail,
 };
 
@@ -114,6 +117,7 @@ export class RuleChecker {
     if (context.isPort) this.#checkPadding(node);
     this.#pages.visit(node);
     if (node.name === "MM_CONTEXT") checkMapCount(context);
+    if (node.name === "TAIL") checkActionCount(context);
     (CHECKS[node.name] as Check<RecordName> | undefined)?.(node, context);
     if (!context.isPort) checkAsPosted(node, this.#leftovers.next(node), context);
     this.#files.visit(node);

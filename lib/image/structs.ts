@@ -177,6 +177,23 @@ export const ROWS = {
     ["fsbase", "u64", "base address of fs", "hex"],
     ["gsbase", "u64", "base address of gs", "hex"],
   ],
+  // Port only: which signals wait, and the stack that handlers may have.
+  SIGNALS: [
+    ["blocked", "u64", "mask: bit n - 1 is signal n", "hex"],
+    ["sas_ss_sp", "u64", "start of the alternate stack", "hex"],
+    ["sas_ss_size", "u64", "its bytes", "hex"],
+    ["sas_ss_flags", "u32", "SS_DISABLE (2): there is none; SS_AUTODISARM (0x80000000)", "hex"],
+    ["nactions", "u32", "number of SIGACTION records that follow"],
+  ],
+  // Port only: what a signal does, where that is not the default. Ascending by signr.
+  SIGACTION: [
+    ["sa_handler", "u64", "0 the default, 1 it is ignored, or the address of a function", "hex"],
+    ["sa_flags", "u64", "flags of the action, raw", "hex"],
+    ["sa_restorer", "u64", "where the function returns to", "hex"],
+    ["sa_mask", "u64", "what is blocked in the function besides", "hex"],
+    ["signr", "u32", "number of the signal"],
+    ["_padding", "u32", "unused", "padding"],
+  ],
   // The mark that the image is whole.
   TAIL: [
     ["magic", "u64", "0x002d2a0cc0deef00", "hex"],

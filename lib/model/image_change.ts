@@ -10,8 +10,8 @@ export interface ImageChange {
   /** Why it is refused; undefined: it is taken. */
   readonly problem: Problem | undefined;
   readonly apply: (image: ImageEditor) => void;
-  /** What the target must have: entries of an LDT or a TLS entry; or who alone can tell. */
-  readonly needs?: "ldt" | "tls" | "64 bits" | "a target of 32 bits" | "a kernel of 32 bits";
+  /** What the target must have: entries of an LDT, a TLS entry, a stack and two actions for signals; or who alone can tell. */
+  readonly needs?: "ldt" | "tls" | "signals" | "64 bits" | "a target of 32 bits" | "a kernel of 32 bits";
 }
 
 /** Makes a change. */

@@ -6,6 +6,7 @@ import { RECORD_HEADER } from "../image/structs.ts";
 import { type Apply, change, cutIn, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
 import { ImageEditor } from "./image_editor.ts";
 import { MEMORY_CHANGES } from "./memory_changes.ts";
+import { SIGNAL_CHANGES } from "./signal_changes.ts";
 import { THREAD_CHANGES } from "./thread_changes.ts";
 
 /** Bytes of a record, or of anything else that is inserted. */
@@ -40,7 +41,7 @@ function renamed(name: (pid: bigint) => bigint, first: "MM" | "THREAD" = "MM"): 
   return (image) => {
     const pid = name(image.get("MM", "parent"));
     if (first === "MM") image.set("MM", "parent", pid);
-    for (const record of ["THREAD", "CPU", "X86_FSGSBASE", "AUXV"] as const) {
+    for (const record of ["THREAD", "CPU", "X86_FSGSBASE", "AUXV", "SIGNALS"] as const) {
       if (image.has(record)) image.set(record, "parent", pid);
     }
   };
@@ -104,6 +105,7 @@ export const IMAGE_CHANGES = {
   ),
   ...MEMORY_CHANGES,
   ...THREAD_CHANGES,
+  ...SIGNAL_CHANGES,
   "TAIL.magic": invalid("it does not end as an image does", flip("TAIL", "magic", 0xffn)),
   "TAIL.parent": invalid("the end is somebody's", set("TAIL", "parent", 1n)),
   "TAIL.len": invalid("the end is longer than it is", flip("TAIL", "len", 0x40n)),
@@ -116,7 +118,7 @@ export const IMAGE_CHANGES = {
   "TAIL behind a known record": invalid("a record is where it does not belong", extension(8, { type: 204 })),
   "TAIL behind the last known record": invalid(
     "a record is where it does not belong",
-    extension(8, { type: recordType("AUXV", "plain")! }),
+    extension(8, { type: recordType("SIGACTION", "plain")! }),
   ),
   "TAIL behind a negative type": invalid("a record has a type below 0", extension(8, { type: -1 })),
   "TAIL behind a negative length": invalid("a record has less than no bytes", extension(-1, { payload: 8 })),

@@ -8,6 +8,7 @@ import { imageChange, type ImageChangeName } from "./image_changes.ts";
 import { FAR_BREAK } from "./memory_changes.ts";
 import { checkExpectation, type StopPrediction } from "./predict_stop.ts";
 import { type Capability, FATES, type RestartSpec, SOURCES, STAGES, TRAITS } from "./restart.ts";
+import { signalBit, SIGNALS } from "../abi/signals.ts";
 import { hasBreakpoints, restartRefusal } from "./restarted_prediction.ts";
 import type { ModelState } from "./state/model_state.ts";
 
@@ -23,6 +24,7 @@ interface RestartSituation {
   readonly always: Problem | undefined;
   readonly hasLdt: boolean;
   readonly hasTls: boolean;
+  readonly hasSignals: boolean;
 }
 
 interface RestartArea {
@@ -60,6 +62,9 @@ function restartProblem(
   }
   if ((needs === "ldt" && !hasLdt) || (needs === "tls" && !hasTls)) {
     throw new SyntaxError(`"${change}" needs a target with an entry of its ${needs.toUpperCase()}`);
+  }
+  if (needs === "signals" && !situation.hasSignals) {
+    throw new SyntaxError(`"${change}" needs a target with a stack for signals and two actions`);
   }
   return earlyProblem(spec) ?? lateProblem(spec, situation, change);
 }
@@ -258,6 +263,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
     always: refusal && [refusal.name, refusal.why],
     hasLdt: prediction.ldt.length > 0,
     hasTls: prediction.tls.some((byte) => byte !== 0),
+    hasSignals: prediction.signals.stack.size > 0n && prediction.signals.actions.size > 1,
   };
   const changes = [spec.image?.change].flat();
   const outcomes = changes.map((change) => {
@@ -267,6 +273,12 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   for (const each of outcomes) checkExpectation(spec.expect, each);
   const outcome = outcomes[0]!;
   const { name } = outcome;
+  const isBlocked = (prediction.signals.blocked & signalBit(SIGNALS.SIGURG)) !== 0n;
+  if (name === "ok" && spec.caller?.has?.includes("pending") && !isBlocked) {
+    throw new SyntaxError(
+      "SIGURG, which waits for the caller, must be blocked in the image: else it arrives",
+    );
+  }
   if (changes.length > 1 && name === "ok") {
     throw new SyntaxError("of several changes each must be refused: the target has one place");
   }

@@ -7,6 +7,7 @@ import type { ModelState } from "./state/model_state.ts";
 import type { CpuRegister } from "../x86/registers.ts";
 import { portRefusal, postedRefusal, type Refusal } from "./refusal.ts";
 import type { Area } from "./state/area.ts";
+import type { SignalPrediction } from "./state/signal_state.ts";
 import { BLOCK_SELECTORS, type RegisterPrediction } from "./state/register_block.ts";
 import { type CopiedPage, copiedPages, taskState, type TracerWork } from "./tracer.ts";
 
@@ -36,6 +37,8 @@ export interface StopPrediction {
   readonly ldt: Uint8Array;
   /** The raw TLS array, 24 bytes. */
   readonly tls: Uint8Array;
+  /** What the target does about signals. */
+  readonly signals: SignalPrediction;
   /** Registers that steps set. */
   readonly registers: RegisterPrediction;
   /** Groups of pages that ksmd has made one page of: they are the same page frame. */
@@ -104,6 +107,7 @@ export function stopPrediction(
     pages: new Map(state.space.pages),
     ldt: state.ldt.entries(),
     tls: state.tls.array(),
+    signals: state.signals.clone(),
     registers: predictRegisters(state, { self: step.self === true, set: work.set }),
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
     debug: state.debug.words(),

@@ -45,7 +45,7 @@ export function buildPredictedImage(
   { target, series, like }: PredictedImageOptions,
 ): Uint8Array<ArrayBuffer> {
   const { kernelWordSize, targetWordSize } = target;
-  const { areas, ldt, tls, taskState: state, registers: { general, bases, xstate } } = prediction;
+  const { areas, ldt, tls, signals, taskState: state, registers: { general, bases, xstate } } = prediction;
   const own = BigInt(firstGap(areas, 2)) * PAGE_SIZE_BIG;
   const code = new Uint8Array(PAGE_SIZE).fill(0xcc);
   code.set(EXIT_CODE[targetWordSize]);
@@ -74,6 +74,13 @@ export function buildPredictedImage(
     vmas,
     ...ldt.length > 0 && { ldt },
     tls,
+    signals: {
+      ...{ blocked: signals.blocked, sas_ss_sp: signals.stack.sp, sas_ss_size: signals.stack.size },
+      sas_ss_flags: signals.stack.flags,
+    },
+    actions: [...signals.actions].map(([signr, { handler, flags, restorer, mask }]) => (
+      { signr, sa_handler: handler, sa_flags: flags, sa_restorer: restorer, sa_mask: mask }
+    )),
     registers: {
       ...SEGMENTS[`${kernelWordSize}${targetWordSize}` as "88" | "84" | "44"],
       ...{ ip: own, sp: mm.start_stack, orig_ax: BigInt.asUintN(8 * kernelWordSize, SYSCALL_NONE) },

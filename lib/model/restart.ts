@@ -48,8 +48,10 @@ export const STAGES = {
   CPU: 9,
   X86_FSGSBASE: 10,
   AUXV: 11,
-  TAIL: 12,
-  COMMIT: 13,
+  SIGNALS: 12,
+  SIGACTION: 13,
+  TAIL: 14,
+  COMMIT: 15,
 } as const;
 
 /** What becomes of the name of a mapped file before the call, and what that leads to. */
@@ -118,7 +120,7 @@ const CALLER = object({
     "What it has: another thread; somebody who shares its signal handlers, memory or open files; a child; a parent " +
       "that waits in vfork(2); a seccomp filter; a signal handler; an ignored signal; a stack for signals; a timer " +
       "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register; a call " +
-      "that was interrupted, and could start again; locks on all memory to come; a blocked signal that is pending; " +
+      "that was interrupted, and could start again; locks on all memory to come; SIGURG, pending and blocked; " +
       "dispatched system calls; an rseq area; a child that ends behind the call, and then sends SIGUSR1; a tracer " +
       "that goes over the call by a single step; an io_uring that leaves work for it while it waits.",
   ),

@@ -74,6 +74,7 @@ const SYSCALL_NUMBERS = {
   clock_settime: [227, 404, "5.1"],
   get_robust_list: [274, 312],
   rt_sigaction: [13, 174],
+  rt_sigprocmask: [14, 175],
   timer_gettime: [224, 261],
   pwrite64: [18, 181],
   ptrace: [101, 26],

@@ -201,19 +201,24 @@ export class AgentSession extends GuestCalls {
   /**
    * The registers of a process as a tracer sees them; it is left as it was, stopped or not. `gpr`: `struct
    * user_regs_struct` of the guest's kernel; `xstate`: the regset NT_X86_XSTATE, or in its place `fpxregs` or `fpregs`;
-   * `debugreg`: eight words; `tls`: three `struct user_desc`.
+   * `debugreg`: eight words; `tls`: three `struct user_desc`; `sigmask`: 8 bytes (since Linux 3.11).
    *
    * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it; `calls`:
-   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads. They are
-   * not in the answer where that would leave a trace (vm/guest/agent/inject.c).
+   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads;
+   * `signals`: and `sigaltstack`, and `sigactions` of the signals in that mask. They are not in the answer where that
+   * would leave a trace (vm/guest/agent/inject.c).
    */
   registers(
     pid: number,
-    { fpu = true, calls = false }: { fpu?: boolean; calls?: boolean } = {},
+    { fpu = true, calls = false, signals }: {
+      readonly fpu?: boolean;
+      readonly calls?: boolean;
+      readonly signals?: bigint | undefined;
+    } = {},
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     return this.#ask(
       "regs",
-      [["pid", pid], ["fpu", fpu ? undefined : 0], ["calls", calls ? 1 : undefined]],
+      [["pid", pid], ["fpu", fpu ? undefined : 0], ["calls", calls ? 1 : undefined], ["signals", signals]],
       (answer) => {
         for (const name of ["gpr", "debugreg", "tls"]) blobOf(answer, name);
         return answer.blobs;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { signalBit, SIGNALS } from "../../../lib/abi/signals.ts";
 import { keysOf } from "../../../lib/schema.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
 import { restartedImageFindings, stoppedProcess } from "../../../lib/compare/restarted_image.ts";
@@ -147,8 +148,6 @@ function fileFindings(before: number, after: number, generations: number): Findi
   return [restartFinding("E_LEAK", { message, expected: "less than one for each", actual: `${grown} more` })];
 }
 
-const [SIGUSR2_BIT, TIMER_BIT, PENDING_BIT] = [1n << 11n, 1n << 39n, 1n << 40n];
-
 /** What of the caller a restarted process shows. */
 function fromCaller({ caller = {} }: RestartSpec): FromCaller {
   const { has = [], program, capabilities, uid = 0 } = caller;
@@ -158,9 +157,7 @@ function fromCaller({ caller = {} }: RestartSpec): FromCaller {
   const keepsProgram = program === "not executable" || !mayChoose;
   return {
     ...keepsProgram && { exe: program ? CALLER : "/target" },
-    blocked: (has.includes("timer") ? TIMER_BIT : 0n) | (has.includes("pending") ? PENDING_BIT : 0n),
-    pending: has.includes("pending") ? PENDING_BIT : 0n,
-    ignored: has.includes("ignored") ? SIGUSR2_BIT : 0n,
+    pending: has.includes("pending") ? signalBit(SIGNALS.SIGURG) : 0n,
     isSmall: has.includes("small"),
   };
 }

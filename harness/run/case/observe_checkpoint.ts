@@ -6,8 +6,9 @@ import {
   type RawObservation,
   type TargetObservation,
 } from "../../../lib/compare/observation.ts";
-import { decodeBytes } from "../../../lib/image/decoder.ts";
-import { MalformedImageError } from "../../../lib/image/malformed_image_error.ts";
+import { LAST_SIGNAL, signalBit } from "../../../lib/abi/signals.ts";
+import { readNodes } from "../../../lib/image/image.ts";
+import { type ImageNode, isRecord } from "../../../lib/image/nodes.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
@@ -39,6 +40,8 @@ interface ObserveOptions {
    */
   readonly own?: { readonly bytes: number; readonly result: bigint } | undefined;
   readonly brk?: bigint | undefined;
+  /** Set for a program that no steps are known of: it is asked for its stack for signals though the image has none. */
+  readonly isProgram?: boolean;
   /** Which pages the guest is asked for; all by default. */
   readonly hashPage?: (page: number) => boolean;
 }
@@ -70,7 +73,11 @@ export async function observeCheckpoint(
   // Whatever the target does by itself comes last: the kernel writes to the rseq area of one that ran elsewhere.
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
   // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
-  const registers = await agent.registers(pid, { fpu: !isOld || savesFpu(image), calls: own === undefined });
+  const { nodes } = readNodes(image);
+  const registers = await agent.registers(pid, {
+    ...{ fpu: !isOld || nodes.some(({ kind }) => kind === "xstate"), calls: own === undefined },
+    signals: signalsOf(nodes, options.isProgram),
+  });
   const raw: RawObservation = {
     pid,
     proc: new Map([...before, ["stat", before.get(stat) ?? new Uint8Array(0)]]),
@@ -103,14 +110,13 @@ async function ownCheckpoint(
   };
 }
 
-/** Whether an image holds the state of the FPU, as far as it can be read. */
-function savesFpu(image: Uint8Array): boolean {
-  try {
-    for (const node of decodeBytes(image)) if (node.kind === "xstate") return true;
-  } catch (error) {
-    if (!(error instanceof MalformedImageError)) throw error;
-  }
-  return false;
+/** The signals whose actions an image holds: those that the target is to be asked for, if it is for any. */
+function signalsOf(nodes: readonly ImageNode[], isProgram = false): bigint | undefined {
+  const numbers = nodes.flatMap((node) => isRecord(node, "SIGACTION") ? [node.fields.signr] : []);
+  const mask = numbers.filter((number) => number <= LAST_SIGNAL)
+    .reduce((all, number) => all | signalBit(number), 0n);
+  const hasStack = nodes.some((node) => isRecord(node, "SIGNALS") && node.fields.sas_ss_size > 0n);
+  return isProgram || hasStack || mask > 0n ? mask : undefined;
 }
 
 /** What a guest was built as, for the comparison. */

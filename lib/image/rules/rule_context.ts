@@ -76,6 +76,9 @@ export class TaskContext {
   readonly code: Areas = new Areas();
   ldt: Uint8Array | undefined;
   thread: RecordNodeOf<"THREAD"> | undefined;
+  signals: RecordNodeOf<"SIGNALS"> | undefined;
+  /** Numbers of the signals whose actions were seen so far. */
+  readonly actions: number[] = [];
 }
 
 /** What all rules share: the format, the kernel's constants, what came before, and where findings go. */

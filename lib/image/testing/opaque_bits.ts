@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { UNBLOCKABLE } from "../../abi/signals.ts";
 import type { Dialect } from "../../abi/series.ts";
 
 /** Bits of an image in which the rules of the format cannot see an error. */
@@ -73,6 +74,12 @@ const ROWS: readonly (readonly [places: string, mask: bigint, why: string, diale
   ["CPU.uses_debug", 1n, "v11: tells nothing", "v11"],
   ["xstate", ALL, "contents of FPU registers and control words"],
   ["X86_FSGSBASE.fsbase X86_FSGSBASE.gsbase", 0xff_ffff_ffff_ffffn, "any address"],
+  ["SIGNALS.blocked SIGACTION.sa_mask", ALL & ~UNBLOCKABLE, "any signals that can be blocked"],
+  ["SIGNALS.sas_ss_sp SIGNALS.sas_ss_size", ALL, "any stack that is large enough"],
+  ["SIGNALS.sas_ss_flags", 0x8000_0000n, "a stack that is disarmed in a handler"],
+  ["SIGACTION.sa_handler SIGACTION.sa_restorer", ALL, "any address"],
+  ["SIGACTION.sa_flags", 0xde00_0807n, "any flags of an action"],
+  ["SIGACTION.signr", 0x7fn, "another signal, if the order stays"],
   ["AUXV", 0xffn, "what the kernel told the program, but for the AT_NULL at its end"],
 ];
 

@@ -95,6 +95,13 @@ export function writeFiles(writer: ImageWriter, pid: number, base = 0): void {
   });
 }
 
+/** A stack for signals, a handler, and a signal that is ignored. */
+const SIGNALS = { blocked: 0x200n, sas_ss_sp: 0x40_3000n, sas_ss_size: 0x1000n, sas_ss_flags: 0 };
+const ACTIONS = [
+  { signr: 10, sa_handler: 0x40_0123n, sa_flags: 0x1400_0004n, sa_restorer: 0x40_0100n, sa_mask: 0x4000n },
+  { signr: 12, sa_handler: 1n },
+];
+
 /** An FPU state at rest but for one byte of xmm0. */
 function syntheticXstate(hasXsave: boolean): Uint8Array<ArrayBuffer> {
   const bytes = xstateAtRest(hasXsave);
@@ -131,7 +138,8 @@ export function syntheticImage(options: SyntheticOptions = {}): Uint8Array<Array
     const fsgsbase = { fsbase: 0x405010n };
     const afterLdt = files ? () => writeFiles(writer, pid, 2 * (pid - PID)) : undefined;
     const mm = options.vmas === undefined ? DEFAULT_MM : {};
-    writeTask(writer, { pid, mm, vmas, ldt, tls, xstate, fsgsbase }, format, afterLdt);
+    const signals = { signals: SIGNALS, actions: ACTIONS };
+    writeTask(writer, { pid, mm, vmas, ldt, tls, xstate, fsgsbase, ...signals }, format, afterLdt);
   }
   if (options.unknownType) {
     writer.bytes(undefined, new Uint8Array(24), { type: options.unknownType, parent: PID });

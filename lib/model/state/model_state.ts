@@ -13,6 +13,7 @@ import { DEVICES, FileModel } from "./file_model.ts";
 import { PROT, PROTECTION_KEY_SHIFT, vmFlagsOfMmap } from "./vm_flag_rules.ts";
 import { type AreaRun, type PageCount, pageCount, type PageRun, pageRuns, type PageSet } from "./page_set.ts";
 import type { RegisterPrediction, XstatePart } from "./register_block.ts";
+import { SignalState } from "./signal_state.ts";
 
 /** What the file of the target program tells of a process that runs it (load_elf_binary, fs/binfmt_elf.c). */
 export interface ProgramFacts {
@@ -126,6 +127,8 @@ export class ModelState {
   readonly isProbed: boolean;
   /** Whether Yama (security/yama/yama_lsm.c) lets nobody attach who is neither privileged nor an ancestor. */
   readonly isPtraceRestricted: boolean;
+  /** What it does about signals. */
+  signals = new SignalState();
   /** Who the target is. */
   credentials: Credentials = { uid: 0, gid: 0, dumpable: true };
   #next: number;
@@ -165,6 +168,7 @@ export class ModelState {
     this.names = new Map(this.names);
     this.selectors = new Map(this.selectors);
     this.forbiddenKeys = new Set(this.forbiddenKeys);
+    this.signals = this.signals.clone();
     run();
     Object.assign(this, before);
   }
@@ -189,6 +193,7 @@ export class ModelState {
     this.ldt = this.ldt.exec();
     this.keepsLdt = this.ldt.nrEntries > 0;
     this.tls = this.tls.exec();
+    this.signals.exec();
     this.debug = this.#debugAtEntry(this.debug.exec());
     this.copied.clear();
     this.names.clear();

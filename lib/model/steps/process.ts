@@ -16,6 +16,7 @@ import { defineStep, sinceWords, SLOTS, type StepContext } from "./define_step.t
 
 /** dup_mmap (kernel/fork.c): what becomes of the areas in a child. */
 export function forkedSpace({ state }: StepContext): void {
+  state.signals.pending = 0n;
   state.defaultFlags = 0n;
   state.locksOwnMemory = false;
   // The child's VMA has two anon_vmas, and merges with none (is_mergeable_anon_vma, mm/mmap.c).
@@ -220,8 +221,11 @@ export const PROCESS_STEPS = [
     fields: {
       mappings: optional(oneOf(["up from below"]), "Where new ones go; down from the stack by default."),
     },
-    apply({ mappings }, { builder }) {
+    apply({ mappings }, { state: { signals }, builder }) {
       const { wordSize } = builder;
+      if (signals.stack.size > 0n || signals.actions.size > 0) {
+        throw new RangeError("a step has set something of it");
+      }
       const SIGUSR1 = 10n;
       const [SS_DISABLE, MASK_BYTES] = [2, 8];
       const stack = new Uint8Array(3 * wordSize);

@@ -12,6 +12,7 @@ import { forkedSpace, PROCESS_STEPS } from "./process.ts";
 import { REGISTER_STEPS } from "./register.ts";
 import { REMAP_STEPS } from "./remap.ts";
 import { SEGMENT_STEPS } from "./segment.ts";
+import { SIGNAL_STEPS } from "./signals.ts";
 import { STOP_STEPS } from "./stop.ts";
 import { UFFD_STEPS } from "./uffd.ts";
 
@@ -44,6 +45,7 @@ const CHILD_STEPS = [
   ...SEGMENT_STEPS,
   ...REGISTER_STEPS,
   ...PROCESS_STEPS,
+  ...SIGNAL_STEPS,
   IN_CHILD,
 ] as const;
 

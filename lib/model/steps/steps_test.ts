@@ -49,7 +49,10 @@ function arbitraryOf(schema: Drawn): fc.Arbitrary<unknown> {
     case "number": {
       const [min, max] = [limit("min_value", 0), limit("max_value", 100)];
       return fc.oneof(
-        { weight: 4, arbitrary: fc.integer({ min: Math.max(min, -2), max: Math.min(max, 12) }) },
+        {
+          weight: 4,
+          arbitrary: fc.integer({ min: Math.max(min, -2), max: Math.min(max, Math.max(min, 12)) }),
+        },
         fc.constantFrom(min, max),
       );
     }

@@ -59,8 +59,8 @@
 	DO(limit_ms, NEVER) \
 	/* Parts of files, and numbers of pages. */ \
 	DO(offset, 0) DO(length, NEVER) DO(count, 0) \
-	/* Whether the registers of the FPU are asked for, and the process itself. */ \
-	DO(fpu, 1) DO(calls, 0) \
+	/* Whether the registers of the FPU are asked for, and the process itself; of which signals, one bit each. */ \
+	DO(fpu, 1) DO(calls, 0) DO(signals, NEVER) \
 	/* Whether a target is left as it is where nobody can be restarted from its image. */ \
 	DO(keep, 0) \
 	/* Whether a restarted process stays with its tracer, at the end of the call. */ \
@@ -290,10 +290,11 @@ bool ckpt_is_meant(const unsigned long *stack);
 __attribute__((noreturn)) void ckpt_run(const unsigned long *stack);
 
 // inject.c. Has a process that is in the stop of a tracer's, and was stopped before, tell its break and its LDT: blobs
-// `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. A blob is missing where the process cannot be
+// `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. Unless `signals` is NEVER, also `sigaltstack`, its
+// stack_t, and `sigactions` of the signals in that mask: each its number, 4 bytes, and its struct sigaction. A blob is missing where the process cannot be
 // asked, or does not know. `signal` is one for it to get when it goes on; 0: none. An error means that it is not as it
 // was.
-long inject_calls(int pid, int *signal);
+long inject_calls(int pid, u64 signals, int *signal);
 
 #ifdef __x86_64__
 #define DEBUG_REGISTERS_OFFSET 848 // offsetof(struct user, u_debugreg)

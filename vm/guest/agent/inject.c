@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Two system calls that a stopped process is made to carry out, for what no other interface tells of it: its break and
-// its LDT. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one
+// System calls that a stopped process is made to carry out, for what no other interface tells of it: its break, its LDT,
+// and what it does about signals. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one
 // that it returns to, or, when it is stopped outside of a system call, somewhere in what it may execute. Its registers
-// are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. The LDT goes
+// are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. Answers go
 // through a mapping of its own, a shared one, which joins no neighbour and needs no page of the process.
 #include "agent.h"
 
@@ -52,17 +52,17 @@ static const u8 CHANGED[] = { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP, AT_AX, A
 struct entry {
 	u16 cs;
 	u8 code[2];
-	u16 brk, mmap, munmap, modify_ldt;
+	u16 brk, mmap, munmap, modify_ldt, sigaltstack, rt_sigaction;
 	u8 arguments[6];
 };
 
 static const struct entry ENTRIES[] = {
 #ifdef __x86_64__
-	{ 0x33, { 0x0f, 0x05 }, 12, 9, 11, 154, { AT_DI, AT_SI, AT_DX, AT_R10, AT_R8, AT_R9 } },
+	{ 0x33, { 0x0f, 0x05 }, 12, 9, 11, 154, 131, 13, { AT_DI, AT_SI, AT_DX, AT_R10, AT_R8, AT_R9 } },
 #endif
 	// On a 64-bit kernel, and on a 32-bit one.
-	{ 0x23, { 0xcd, 0x80 }, 45, 192, 91, 123, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
-	{ 0x73, { 0xcd, 0x80 }, 45, 192, 91, 123, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
+	{ 0x23, { 0xcd, 0x80 }, 45, 192, 91, 123, 186, 174, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
+	{ 0x73, { 0xcd, 0x80 }, 45, 192, 91, 123, 186, 174, { AT_BX, AT_CX, AT_DX, AT_SI, AT_DI, AT_BP } },
 };
 
 struct injection {
@@ -74,6 +74,8 @@ struct injection {
 	// Where the kernel tells the process on which processor it is, each time that it goes on; 0: nowhere.
 	u64 rseq_at;
 	unsigned long rseq[RSEQ_BYTES / sizeof(long)];
+	// Whose actions it is to tell, one bit for each signal; NEVER: nothing of signals.
+	u64 signals;
 	// A signal that came in spite of all, for when the process goes on.
 	int signal;
 };
@@ -296,10 +298,40 @@ static long check_ldt(struct injection *injection, const u8 *ldt, unsigned long 
 	return error;
 }
 
-static long read_ldt(struct injection *injection)
+// Makes calls with a buffer of the process, which is gone afterwards.
+static long with_buffer(struct injection *injection, long (*calls)(struct injection *, unsigned long buffer))
 {
 	unsigned long result;
 	unsigned long at;
+	long error = CALL(injection, mmap, &at, 0, 2 * TABLE_SPAN, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, ~0UL, 0);
+
+	// Without memory, or beyond its limits: then it is not told.
+	if (error < 0 || at % PAGE_BYTES != 0)
+		return error;
+	error = calls(injection, (at + TABLE_SPAN - 1) & -TABLE_SPAN);
+	long unmapped = CALL(injection, munmap, &result, at, 2 * TABLE_SPAN);
+
+	if (unmapped >= 0 && result != 0)
+		unmapped = (s32)result;
+	return error < 0 ? error : unmapped;
+}
+
+static long read_ldt_entries(struct injection *injection, unsigned long buffer)
+{
+	unsigned long result;
+	long error = CALL(injection, modify_ldt, &result, 0, buffer, LDT_BYTES);
+
+	if (error < 0 || (s32)result <= 0 ||
+	    sys_pread(injection->memory, channel_buffer, LDT_BYTES, buffer) != LDT_BYTES)
+		return error;
+	send_ldt(channel_buffer);
+	return check_ldt(injection, channel_buffer, buffer);
+}
+
+static long read_ldt(struct injection *injection)
+{
+	unsigned long result;
 	// An address that cannot be: only where there is an LDT does the kernel try it.
 	long error = CALL(injection, modify_ldt, &result, 0, ~0UL, LDT_ENTRY_BYTES);
 
@@ -307,26 +339,37 @@ static long read_ldt(struct injection *injection)
 		return error;
 	if (result == 0)
 		blob_of("ldt", "", 0);
-	if ((s32)result != -EFAULT)
-		return 0;
-	error = CALL(injection, mmap, &at, 0, 2 * TABLE_SPAN, PROT_READ | PROT_WRITE | PROT_EXEC,
-		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, ~0UL, 0);
-	// Without memory, or beyond its limits: then it is not told.
-	if (error < 0 || at % PAGE_BYTES != 0)
+	return (s32)result == -EFAULT ? with_buffer(injection, read_ldt_entries) : 0;
+}
+
+// The stack for signals, and the actions of those that were asked for, each behind its number: structs of the process's
+// word size.
+static long read_actions(struct injection *injection, unsigned long buffer)
+{
+	bool is_wide = injection->entry->code[0] != 0xcd;
+	size_t size = is_wide ? 32 : 20;
+	unsigned long result;
+	u8 *bytes = channel_buffer;
+	long error = CALL(injection, sigaltstack, &result, 0, buffer);
+
+	if (error < 0 || result != 0)
 		return error;
-	unsigned long buffer = (at + TABLE_SPAN - 1) & -TABLE_SPAN;
-
-	error = CALL(injection, modify_ldt, &result, 0, buffer, LDT_BYTES);
-	if (error >= 0 && (s32)result > 0 &&
-	    sys_pread(injection->memory, channel_buffer, LDT_BYTES, buffer) == LDT_BYTES) {
-		send_ldt(channel_buffer);
-		error = check_ldt(injection, channel_buffer, buffer);
+	if (sys_pread(injection->memory, bytes, is_wide ? 24 : 12, buffer) < 0)
+		return -EIO;
+	blob_of("sigaltstack", bytes, is_wide ? 24 : 12);
+	for (u32 signal = 1; signal <= KERNEL_SIGSET_BYTES * 8; signal++) {
+		if ((injection->signals >> (signal - 1) & 1) == 0)
+			continue;
+		error = CALL(injection, rt_sigaction, &result, signal, 0, buffer, KERNEL_SIGSET_BYTES);
+		if (error < 0)
+			return error;
+		memcpy(bytes, &signal, sizeof(signal));
+		if (result != 0 || sys_pread(injection->memory, bytes + sizeof(signal), size, buffer) != (long)size)
+			return -EIO;
+		bytes += sizeof(signal) + size;
 	}
-	long unmapped = CALL(injection, munmap, &result, at, 2 * TABLE_SPAN);
-
-	if (unmapped >= 0 && result != 0)
-		unmapped = (s32)result;
-	return error < 0 ? error : unmapped;
+	blob_of("sigactions", channel_buffer, (u64)(bytes - channel_buffer));
+	return 0;
 }
 
 static long inject(struct injection *injection)
@@ -339,7 +382,8 @@ static long inject(struct injection *injection)
 	u64 told = brk;
 
 	blob_of("brk", &told, sizeof(told));
-	return read_ldt(injection);
+	error = read_ldt(injection);
+	return error >= 0 && injection->signals != NEVER ? with_buffer(injection, read_actions) : error;
 }
 
 // Lets the process be as it was. Any error of it is worse than one before.
@@ -362,9 +406,9 @@ static long undo(const struct injection *injection, const u64 *mask)
 	return error < 0 ? failed(error, "undoing calls") : 0;
 }
 
-long inject_calls(int pid, int *signal)
+long inject_calls(int pid, u64 signals, int *signal)
 {
-	struct injection injection = { .pid = pid, .memory = (int)proc_open(pid, "mem") };
+	struct injection injection = { .pid = pid, .memory = (int)proc_open(pid, "mem"), .signals = signals };
 	static const u64 all = ~0ULL;
 	u64 mask = 0;
 	long error = 0;

@@ -375,6 +375,15 @@ static void send_tls(int pid)
 	blob_of("tls", slots, sizeof(slots));
 }
 
+// The signals that are blocked: those that will be once a call that waits with others has ended.
+static void send_mask(int pid)
+{
+	u64 mask;
+
+	if (SYS(ptrace, PTRACE_GETSIGMASK, pid, sizeof(mask), &mask) >= 0)
+		blob_of("sigmask", &mask, sizeof(mask));
+}
+
 static long send_fpu(int pid)
 {
 	long error = send_set(pid, "xstate", NT_X86_XSTATE);
@@ -400,14 +409,16 @@ static long send_all(int pid, bool with_fpu)
 		error = send_fpu(pid);
 	if (error >= 0)
 		error = send_debug(pid);
-	if (error >= 0)
+	if (error >= 0) {
 		send_tls(pid);
+		send_mask(pid);
+	}
 	return error;
 }
 
 // The registers of a process, which is left as it was: attached to, stopped, or neither. fpu=0: but for those of the
 // FPU, since a kernel of 2008 counts a task as one that uses it as soon as somebody asks. calls=1: and what it tells of
-// itself by system calls, if it is stopped and nobody traces it.
+// itself by system calls, if it is stopped and nobody traces it; signals=MASK: of those, too.
 long command_regs(const struct command *command)
 {
 	struct visit visit;
@@ -418,7 +429,7 @@ long command_regs(const struct command *command)
 		return failed(error, "PTRACE_SEIZE");
 	error = send_all(visit.pid, command->fpu != 0);
 	if (error >= 0 && command->calls != 0 && visit.was_stopped && !visit.was_attached)
-		error = inject_calls(visit.pid, &signal);
+		error = inject_calls(visit.pid, command->signals, &signal);
 	long left = tracer_leave(&visit, signal);
 
 	return error >= 0 ? left : error;

@@ -130,6 +130,7 @@ s64 process_syscall32(const long numbers[7])
 	// The result is one of 32 bits, whatever the upper half of the register holds.
 	s32 result = (s32)call_int80(numbers);
 
+	segment_release_faults();
 	return result < 0 && result >= -4095 ? result : (s64)(u32)result;
 }
 #else

@@ -338,7 +338,8 @@ static void interrupt_call(void)
 	SYS(poll, sys_map_anonymous(PAGE_BYTES, false), 1, CALL_MS);
 }
 
-#define PENDING_SIGNAL 41
+// Ignored, should it arrive.
+#define PENDING_SIGNAL SIGURG
 #define RSEQ_BYTES 32
 #define RSEQ_SIGNATURE 0x53053053
 

@@ -103,18 +103,28 @@ static void on_fault(int signal, siginfo_t *info, struct ucontext *context)
 #endif
 }
 
+// What a step has said of these signals, and of their stack, while faults are caught.
+static const int FAULTS[] = { SIGSEGV, SIGBUS };
+static struct kernel_sigaction actions[ARRAY_SIZE(FAULTS)];
+static stack_t stack_before;
+
 void segment_catch_faults(void)
 {
 	static u8 signal_stack[32768] __attribute__((aligned(64)));
-	static bool done;
 	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
 
-	if (done)
-		return;
-	done = true;
-	SYS(sigaltstack, &stack, 0);
-	sys_sigaction(SIGSEGV, on_fault, SA_ONSTACK);
-	sys_sigaction(SIGBUS, on_fault, SA_ONSTACK);
+	SYS(sigaltstack, &stack, &stack_before);
+	for (size_t i = 0; i < ARRAY_SIZE(FAULTS); i++) {
+		SYS(rt_sigaction, FAULTS[i], NULL, &actions[i], sizeof(actions[i].mask));
+		sys_sigaction(FAULTS[i], on_fault, SA_ONSTACK);
+	}
+}
+
+void segment_release_faults(void)
+{
+	SYS(sigaltstack, &stack_before, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(FAULTS); i++)
+		SYS(rt_sigaction, FAULTS[i], &actions[i], NULL, sizeof(actions[i].mask));
 }
 
 #ifdef __x86_64__
@@ -148,5 +158,8 @@ s64 segment_load(u32 selector, u64 which, u64 offset, bool access)
 	if (which >= ARRAY_SIZE(LOADERS))
 		target_die(DIED_OF_OP);
 	segment_catch_faults();
-	return LOADERS[which](selector, (unsigned long)offset, access);
+	s64 result = LOADERS[which](selector, (unsigned long)offset, access);
+
+	segment_release_faults();
+	return result;
 }

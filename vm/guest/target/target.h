@@ -115,6 +115,8 @@ __attribute__((noreturn)) void restart_run(char *const *arguments);
 // process.
 extern unsigned long segment_recovery;
 void segment_catch_faults(void);
+// What was said of signals before is so again.
+void segment_release_faults(void);
 s64 segment_access_rights(u32 selector);
 s64 segment_limit(u32 selector);
 s64 segment_load(u32 selector, u64 which, u64 offset, bool access);

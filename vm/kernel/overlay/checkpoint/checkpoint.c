@@ -261,6 +261,10 @@ static int cr_write_task(struct cr_ctx *ctx, struct task_struct *t)
 		return ret;
 	ret = cr_write_auxv(ctx, t);
 	cr_debug("auxv: ret %d\n", ret);
+	if (ret)
+		return ret;
+	ret = cr_write_signals(ctx, t);
+	cr_debug("signals: ret %d\n", ret);
 
 	return ret;
 }

@@ -117,6 +117,13 @@ static inline bool cr_is_hole_entry(swp_entry_t entry)
 }
 #endif
 
+/* what the kernel itself notes of an action: the kind of program that set it */
+#ifdef CONFIG_64BIT
+#define CR_SA_ABI		SA_IA32_ABI
+#else
+#define CR_SA_ABI		0
+#endif
+
 /* memory that goes with a register which an image has no place for */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 #define CR_VM_SHADOW_STACK	VM_SHADOW_STACK

@@ -214,7 +214,7 @@ static int cr_read_tail(struct cr_restart *r)
 			return ret;
 		if (h.type == CR_HDR_TAIL)
 			break;
-		if (h.type <= CR_HDR_AUXV || h.len < 0 || h.parent != r->pid)
+		if (h.type <= CR_HDR_SIGACTION || h.len < 0 || h.parent != r->pid)
 			return -EINVAL;
 		ret = cr_skip(r, h.len);
 		if (ret)
@@ -263,6 +263,10 @@ int do_restart(struct cr_restart *r)
 		return ret;
 	ret = cr_read_auxv(r);
 	cr_debug("auxv: ret %d\n", ret);
+	if (ret)
+		return ret;
+	ret = cr_read_signals(r);
+	cr_debug("signals: ret %d\n", ret);
 	if (ret)
 		return ret;
 	return cr_read_tail(r);

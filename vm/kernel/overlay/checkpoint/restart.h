@@ -21,6 +21,8 @@ int do_restart(struct cr_restart *r);
 
 int cr_restore_mm(struct cr_restart *r);
 int cr_read_auxv(struct cr_restart *r);
+int cr_read_signals(struct cr_restart *r);
+void cr_commit_signals(struct cr_restart *r);
 void cr_mm_finish(struct cr_restart *r);
 int cr_restore_vma(struct cr_restart *r);
 int cr_check_own_code(void);

@@ -63,9 +63,6 @@ static void cr_drop_timers(void)
 /* addresses in the old program that the kernel keeps */
 static void cr_drop_addresses(void)
 {
-	flush_signal_handlers(current, 0);
-	current->sas_ss_sp = 0;
-	current->sas_ss_size = 0;
 	rseq_execve(current);
 	user_events_execve(current);
 	clear_syscall_work_syscall_user_dispatch(current);
@@ -137,6 +134,7 @@ int cr_commit(struct cr_restart *r, bool stopped)
 	flush_thread();
 	arch_setup_new_exec();
 	cr_drop_addresses();
+	cr_commit_signals(r);
 	cr_commit_arch(r);
 	__set_task_comm(current, r->comm, false);
 	/* from here on the process can be looked at */

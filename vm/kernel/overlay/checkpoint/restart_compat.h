@@ -25,6 +25,13 @@
 #include <linux/rseq.h>
 #endif
 
+/* flags of an action that the kernel does not know are not kept */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
+#define CR_SA_FLAGS		(UAPI_SA_FLAGS | CR_SA_ABI)
+#else
+#define CR_SA_FLAGS		~0UL
+#endif
+
 /* areas of programs kept others from writing to the file */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
 #define CR_VM_DENYWRITE		VM_DENYWRITE

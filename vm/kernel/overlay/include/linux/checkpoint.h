@@ -73,6 +73,8 @@ char *cr_fill_fname(const struct path *path, const struct path *root,
 		    char *buf, int *n);
 int do_checkpoint(struct cr_ctx *ctx);
 
+int cr_write_signals(struct cr_ctx *ctx, struct task_struct *t);
+
 int cr_write_mm(struct cr_ctx *ctx, struct task_struct *t);
 int cr_mm_survey(struct cr_ctx *ctx);
 int cr_mm_check(struct cr_ctx *ctx);

@@ -7,6 +7,7 @@
 
 #include <linux/fs.h>
 #include <linux/sched.h>
+#include <linux/signal_types.h>
 #include <linux/types.h>
 #include <uapi/linux/checkpoint_hdr.h>
 
@@ -21,6 +22,8 @@ struct mm_struct;
  * @ppos:	&@pos, or NULL where positions mean nothing (pipe, socket)
  * @pid:	what the process was called when it was saved
  * @comm:	its name
+ * @signals:	its mask and stack of signals
+ * @actions:	what it does about them
  * @mm:		the new address space; nobody runs in it
  * @thp_disabled: whether @mm shall be without huge pages
  * @map_count:	number of VMAs that the image announces
@@ -43,6 +46,8 @@ struct cr_restart {
 
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
+	struct cr_hdr_signals signals;
+	struct sigaction actions[_NSIG];
 
 	struct mm_struct *mm;
 	bool thp_disabled;

@@ -23,7 +23,7 @@
  * Order of the records of one task:
  *
  *   HEAD HEAD_ARCH TASK STRING(comm) MM { VMA [FNAME] { PGARR }* PGARR(0) }*
- *   MM_CONTEXT THREAD CPU [X86_FSGSBASE] AUXV TAIL
+ *   MM_CONTEXT THREAD CPU [X86_FSGSBASE] AUXV SIGNALS { SIGACTION }* TAIL
  *
  * An image without its TAIL is not an image: the call that wrote it failed.
  *
@@ -64,6 +64,8 @@ enum cr_hdr_type {
 	/* from here on: not known to readers of revisions 1 to 3 */
 	CR_HDR_X86_FSGSBASE = 1001,
 	CR_HDR_AUXV,		/* see below */
+	CR_HDR_SIGNALS,
+	CR_HDR_SIGACTION,
 
 	CR_HDR_TAIL = 5001
 };
@@ -142,5 +144,26 @@ struct cr_hdr_pgarr {
  * CR_HDR_AUXV is the auxiliary vector as /proc/PID/auxv shows it: entries of
  * two words (unsigned long of the kernel), of which AT_NULL is the last one.
  */
+
+struct cr_hdr_signals {
+	__u64 blocked;		/* bit n - 1: signal n */
+
+	__u64 sas_ss_sp;
+	__u64 sas_ss_size;
+	__u32 sas_ss_flags;	/* SS_DISABLE, SS_AUTODISARM */
+
+	__u32 nactions;		/* number of CR_HDR_SIGACTION that follow */
+} __attribute__((aligned(8)));
+
+/* what a signal does, if that is not the default; ascending by signr */
+struct cr_hdr_sigaction {
+	__u64 sa_handler;	/* 0 SIG_DFL, 1 SIG_IGN, or an address */
+	__u64 sa_flags;		/* raw */
+	__u64 sa_restorer;
+	__u64 sa_mask;
+
+	__u32 signr;
+	__u32 _padding;
+} __attribute__((aligned(8)));
 
 #endif /* _UAPI_LINUX_CHECKPOINT_HDR_H */

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+import { SA, SIG_DFL, SIG_IGN, signalBit, SS } from "../../abi/signals.ts";
+
+/** What a signal does (struct sigaction of the kernel). */
+export interface SignalAction {
+  /** SIG_DFL, SIG_IGN or an address. */
+  readonly handler: bigint;
+  /** SA_..., those of the kernel's own among them. */
+  readonly flags: bigint;
+  /** Where a handler returns to. */
+  readonly restorer: bigint;
+  /** What is blocked in a handler besides. */
+  readonly mask: bigint;
+}
+
+/** The alternate stack as sigaltstack(2) tells it. */
+export interface SignalStack {
+  readonly sp: bigint;
+  readonly size: bigint;
+  readonly flags: number;
+}
+
+/** What a task does about signals, as an image has it. */
+export interface SignalPrediction {
+  readonly blocked: bigint;
+  readonly stack: SignalStack;
+  /** By number, ascending: those for which the kernel keeps more than the kind of program that asked for the default. */
+  readonly actions: ReadonlyMap<number, SignalAction>;
+}
+
+const NO_STACK: SignalStack = { sp: 0n, size: 0n, flags: SS.DISABLE };
+
+/** The signals of a task (kernel/signal.c). */
+export class SignalState implements SignalPrediction {
+  blocked = 0n;
+  /** Those that wait until they are not blocked any more: in no image. */
+  pending = 0n;
+  stack: SignalStack = NO_STACK;
+  #actions = new Map<number, SignalAction>();
+
+  get actions(): ReadonlyMap<number, SignalAction> {
+    return new Map([...this.#actions].toSorted(([a], [b]) => a - b));
+  }
+
+  /** sigaction(2). */
+  set(number: number, action: SignalAction): void {
+    const { handler, flags, restorer, mask } = action;
+    if ((handler | (flags & ~SA.IA32_ABI) | restorer | mask) === 0n) this.#actions.delete(number);
+    else this.#actions.set(number, action);
+  }
+
+  /** sigaltstack(2); without an argument, for none. */
+  setStack(stack: SignalStack = NO_STACK): void {
+    this.stack = stack;
+  }
+
+  /** Whether a signal that comes does nothing but wait, be ignored, or call a handler: get_signal(). */
+  isHarmless(number: number): boolean {
+    return (this.blocked & signalBit(number)) !== 0n ||
+      (this.#actions.get(number)?.handler ?? SIG_DFL) !== SIG_DFL;
+  }
+
+  /** A signal comes. @throws {RangeError} when its frame would be where no step looks */
+  deliver(number: number): void {
+    const action = this.#actions.get(number);
+    if ((this.blocked & signalBit(number)) !== 0n) return void (this.pending |= signalBit(number));
+    if (action === undefined || action.handler === SIG_IGN) return;
+    if ((action.flags & SA.ONSTACK) !== 0n) {
+      throw new RangeError("the frame on the alternate stack is not predicted");
+    }
+    // SA_ONESHOT of old: the rest of the action stays.
+    if ((action.flags & SA.RESETHAND) !== 0n) this.set(number, { ...action, handler: SIG_DFL });
+  }
+
+  /** execve(2): what is ignored or blocked stays so (flush_signal_handlers). */
+  exec(): void {
+    this.stack = NO_STACK;
+    for (const [number, { handler }] of this.#actions) {
+      this.set(number, {
+        handler: handler === SIG_IGN ? SIG_IGN : SIG_DFL,
+        flags: 0n,
+        restorer: 0n,
+        mask: 0n,
+      });
+    }
+  }
+
+  clone(): SignalState {
+    const copy = new SignalState();
+    copy.blocked = this.blocked;
+    copy.stack = this.stack;
+    // Those of a process are not its child's.
+    copy.#actions = new Map(this.#actions);
+    return copy;
+  }
+}
