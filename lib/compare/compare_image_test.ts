@@ -110,7 +110,7 @@ Deno.test("compareImage() names a page that is missing from the image", () => {
     const chunk = chunkOf(surgery, "a", 2);
     surgery.setPages(chunk, surgery.pagesOf(chunk).slice(0, -1));
   });
-  assertFinding(all, "E_PAGE_MISSING", "task[0]/vma[6]", "written by step");
+  assertFinding(all, "E_PAGE_MISSING", "task[0]/vma[7]", "written by step");
 });
 
 Deno.test("compareImage() says why a page does not belong into the image", () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { PAGE_SIZE_BIG, type WordSize } from "../abi/arch.ts";
+import { PAGE_SIZE_BIG } from "../abi/arch.ts";
 import type { SignalAction, SignalStack } from "../model/state/signal_state.ts";
 import { byteText } from "../printable.ts";
 import { wordsOf } from "../bytes.ts";
@@ -74,15 +74,14 @@ export interface TargetObservation {
 }
 
 /** What a target does about signals, as far as it was told. */
-export interface SignalObservation {
+interface SignalObservation {
   /** PTRACE_GETSIGMASK (since Linux 3.11). */
   readonly blocked: bigint | undefined;
   /** The masks SigCgt and SigIgn of /proc/PID/status. */
   readonly caught: bigint;
   readonly ignored: bigint;
-  /** What sigaltstack(2) told when a tracer had the target call it, and the word size in which it did. */
+  /** What sigaltstack(2) told when a tracer had the target call it. */
   readonly stack: SignalStack | undefined;
-  readonly wordSize: WordSize;
   /** What sigaction(2) told then of those signals that it was asked of. */
   readonly actions: ReadonlyMap<number, SignalAction> | undefined;
 }
@@ -141,25 +140,24 @@ function parseSignals({ proc, registers }: RawObservation): SignalObservation {
   const mask = (name: string): bigint =>
     BigInt(`0x${new RegExp(`^${name}:\\t([\\da-f]{16})$`, "m").exec(status)?.[1] ?? "0"}`);
   const sigmask = registers.get("sigmask");
-  const [stack, actions] = [registers.get("sigaltstack"), registers.get("sigactions")];
-  const wordSize = stack?.length === 12 ? 4 : 8;
   const known = {
     caught: mask("SigCgt"),
     ignored: mask("SigIgn"),
     blocked: sigmask && wordsOf(sigmask, 8)[0],
-    wordSize,
-  } as const;
+  };
+  const [stack, actions] = [registers.get("sigaltstack"), registers.get("sigactions")];
   if (!stack || !actions) return { ...known, stack: undefined, actions: undefined };
+  const wordSize = stack.length === 12 ? 4 : 8;
   const [sp, flags, size] = wordsOf(stack, wordSize);
   const entry = 4 + 3 * wordSize + 8;
   if (size === undefined || actions.length % entry !== 0) {
-    throw new SyntaxError("sigaltstack, sigactions: expected whole structs");
+    throw new SyntaxError("sigaltstack and sigactions: expected whole structs of one word size");
   }
   const table = new Map<number, SignalAction>();
   for (let at = 0; at < actions.length; at += entry) {
-    const [handler, flags, restorer] = wordsOf(actions.slice(at + 4, at + 4 + 3 * wordSize), wordSize);
-    const [mask] = wordsOf(actions.slice(at + entry - 8, at + entry), 8);
     const [number] = wordsOf(actions.slice(at, at + 4), 4);
+    const [handler, flags, restorer] = wordsOf(actions.slice(at + 4, at + entry - 8), wordSize);
+    const [mask] = wordsOf(actions.slice(at + entry - 8, at + entry), 8);
     table.set(Number(number), { handler: handler!, flags: flags!, restorer: restorer!, mask: mask! });
   }
   return { ...known, stack: { sp: sp!, size, flags: Number(flags! & 0xffff_ffffn) }, actions: table };

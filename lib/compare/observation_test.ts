@@ -111,8 +111,8 @@ Deno.test("parseObservation() takes what a target does about signals apart, in i
   };
   for (const wide of [true, false]) {
     const { signals } = parseObservation(raw({ registers: registers(wide) }));
-    assertEquals([signals.blocked, signals.wordSize, signals.stack], [
-      ...[2n, wide ? 8 : 4, { sp: 0x7000n, size: 0x800n, flags: 2 }],
+    assertEquals([signals.blocked, signals.stack], [
+      ...[2n, { sp: 0x7000n, size: 0x800n, flags: 2 }],
     ]);
     const action = { handler: 0x1000n, flags: 4n, restorer: 0x2000n, mask: 0x4000n };
     assertEquals([...signals.actions!], [[10, action]]);

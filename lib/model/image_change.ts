@@ -10,7 +10,7 @@ export interface ImageChange {
   /** Why it is refused; undefined: it is taken. */
   readonly problem: Problem | undefined;
   readonly apply: (image: ImageEditor) => void;
-  /** What the target must have: entries of an LDT, a TLS entry, a stack and two actions for signals; or who alone can tell. */
+  /** What the target must have, for signals a stack and two actions of them; or who alone can tell. */
   readonly needs?: "ldt" | "tls" | "signals" | "64 bits" | "a target of 32 bits" | "a kernel of 32 bits";
 }
 

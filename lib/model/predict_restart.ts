@@ -273,11 +273,14 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   for (const each of outcomes) checkExpectation(spec.expect, each);
   const outcome = outcomes[0]!;
   const { name } = outcome;
-  const isBlocked = (prediction.signals.blocked & signalBit(SIGNALS.SIGURG)) !== 0n;
-  if (name === "ok" && spec.caller?.has?.includes("pending") && !isBlocked) {
-    throw new SyntaxError(
-      "SIGURG, which waits for the caller, must be blocked in the image: else it arrives",
-    );
+  if (name === "ok" && spec.caller?.has?.includes("pending")) {
+    const isBlocked = (prediction.signals.blocked & signalBit(SIGNALS.SIGURG)) !== 0n;
+    if (!isBlocked && spec.stays !== "running") {
+      throw new SyntaxError(
+        "SIGURG waits for the caller: block it, or let the process run, which it then comes to",
+      );
+    }
+    state.signals.deliver(SIGNALS.SIGURG);
   }
   if (changes.length > 1 && name === "ok") {
     throw new SyntaxError("of several changes each must be refused: the target has one place");

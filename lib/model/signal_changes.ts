@@ -90,7 +90,7 @@ export const SIGNAL_CHANGES = {
     flip("SIGACTION", "sa_restorer", WORD),
     "a kernel of 32 bits",
   ),
-  "SIGACTION, the default": invalid("the default needs no record", (image) => {
+  "SIGACTION that is the default": invalid("the default needs no record", (image) => {
     for (const field of ["sa_handler", "sa_flags", "sa_restorer", "sa_mask"]) {
       image.set("SIGACTION", field, 0n);
     }

@@ -204,17 +204,13 @@ export class AgentSession extends GuestCalls {
    * `debugreg`: eight words; `tls`: three `struct user_desc`; `sigmask`: 8 bytes (since Linux 3.11).
    *
    * @param options `fpu`: whether to ask for the FPU's registers, which old kernels take for a use of it; `calls`:
-   * whether a stopped process is made to tell `brk`, what brk(0) returns, and `ldt`, what modify_ldt(2) reads;
-   * `signals`: and `sigaltstack`, and `sigactions` of the signals in that mask. They are not in the answer where that
-   * would leave a trace (vm/guest/agent/inject.c).
+   * whether a stopped process is made to tell `brk` and `ldt`; `signals`: and `sigaltstack`, and `sigactions` of that
+   * mask. They are not in the answer where that would leave a trace (vm/guest/agent/inject.c).
    */
   registers(
     pid: number,
-    { fpu = true, calls = false, signals }: {
-      readonly fpu?: boolean;
-      readonly calls?: boolean;
-      readonly signals?: bigint | undefined;
-    } = {},
+    { fpu = true, calls = false, signals }: { fpu?: boolean; calls?: boolean; signals?: bigint | undefined } =
+      {},
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     return this.#ask(
       "regs",

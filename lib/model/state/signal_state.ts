@@ -24,7 +24,7 @@ export interface SignalStack {
 export interface SignalPrediction {
   readonly blocked: bigint;
   readonly stack: SignalStack;
-  /** By number, ascending: those for which the kernel keeps more than the kind of program that asked for the default. */
+  /** By number, ascending: those that are not the default. */
   readonly actions: ReadonlyMap<number, SignalAction>;
 }
 

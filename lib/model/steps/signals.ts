@@ -34,7 +34,7 @@ function maskOf(signals: readonly Signal[]): bigint {
   return signals.reduce((mask, signal) => mask | signalBit(numberOf(signal)), 0n);
 }
 
-/** `mov $rt_sigreturn, %eax`, the call, `ret`: a handler that does nothing is the last byte, what it returns to the rest. */
+/** `mov $rt_sigreturn, %eax`, the call, `ret`: its last byte is a handler, which returns to its first. */
 const HANDLER_CODE = { 8: "b80f0000000f05c3", 4: "b8ad000000cd80c3" } as const;
 const HANDLER_OFFSET = 7n;
 

@@ -291,9 +291,9 @@ __attribute__((noreturn)) void ckpt_run(const unsigned long *stack);
 
 // inject.c. Has a process that is in the stop of a tracer's, and was stopped before, tell its break and its LDT: blobs
 // `brk`, a number, and `ldt`, the entries that modify_ldt(2) reads. Unless `signals` is NEVER, also `sigaltstack`, its
-// stack_t, and `sigactions` of the signals in that mask: each its number, 4 bytes, and its struct sigaction. A blob is missing where the process cannot be
-// asked, or does not know. `signal` is one for it to get when it goes on; 0: none. An error means that it is not as it
-// was.
+// stack_t, and `sigactions` of the signals in that mask: each its number, 4 bytes, and its struct sigaction. A blob is
+// missing where the process cannot be asked, or does not know. `signal` is one for it to get when it goes on; 0: none.
+// An error means that it is not as it was.
 long inject_calls(int pid, u64 signals, int *signal);
 
 #ifdef __x86_64__

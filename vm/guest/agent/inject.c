@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// System calls that a stopped process is made to carry out, for what no other interface tells of it: its break, its LDT,
-// and what it does about signals. Nothing of it is to be seen afterwards. The instruction that enters the kernel lies right before the one
-// that it returns to, or, when it is stopped outside of a system call, somewhere in what it may execute. Its registers
-// are put back, and with them the call that is to be restarted. Signals wait, all but SIGKILL and SIGSTOP. Answers go
-// through a mapping of its own, a shared one, which joins no neighbour and needs no page of the process.
+// System calls that a stopped process is made to carry out, for what no other interface tells of it: its break, its
+// LDT, and what it does about signals. Nothing of it is to be seen afterwards. The instruction that enters the kernel
+// lies right before the one that it returns to, or, when it is stopped outside of a system call, somewhere in what it
+// may execute. Its registers are put back, and with them the call that is to be restarted. Signals wait, all but
+// SIGKILL and SIGSTOP. Answers go through a mapping of its own, a shared one, which joins no neighbour and needs no
+// page of the process.
 #include "agent.h"
 
 #include <asm/ptrace-abi.h>

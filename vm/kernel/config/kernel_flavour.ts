@@ -69,8 +69,8 @@ export function fragmentNames(arch: KernelArch, flavour: KernelFlavour, series: 
 
 /** Files whose lines the `fault` flavour counts, ours all, by the name of their object without `.o`. */
 const COUNTED_OBJECTS: readonly string[] = [
-  ...["sys", "checkpoint", "ckpt_mem"],
-  ...["", "_sys", "_mm", "_vma", "_file", "_commit", "_regs"].map((part) => `restart${part}`),
+  ...["sys", "checkpoint", "ckpt_mem", "ckpt_signal"],
+  ...["", "_sys", "_mm", "_vma", "_file", "_signal", "_commit", "_regs"].map((part) => `restart${part}`),
 ];
 
 const LONG_VERSION = "1-as-long-as-utsname-has-room-for-the-version-of-a-kernel-and-then-some";
