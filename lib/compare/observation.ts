@@ -74,11 +74,12 @@ export interface TargetObservation {
 }
 
 /** What a target does about signals, as far as it was told. */
-interface SignalObservation {
+export interface SignalObservation {
   /** PTRACE_GETSIGMASK (since Linux 3.11). */
   readonly blocked: bigint | undefined;
-  /** The masks SigCgt and SigIgn of /proc/PID/status. */
+  /** The mask SigCgt of /proc/PID/status. */
   readonly caught: bigint;
+  /** Its mask SigIgn. */
   readonly ignored: bigint;
   /** What sigaltstack(2) told when a tracer had the target call it. */
   readonly stack: SignalStack | undefined;

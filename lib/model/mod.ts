@@ -50,6 +50,7 @@ export { ScenarioError } from "./scenario.ts";
 export type { CompileTarget, ProgramFacts } from "./state/model_state.ts";
 export type { PageBase, PageContent } from "./state/page_content.ts";
 export type { RegisterPrediction, XstatePart } from "./state/register_block.ts";
+export type { SignalAction, SignalPrediction, SignalStack } from "./state/signal_state.ts";
 export type { CopiedPage } from "./tracer.ts";
 
 /** One checkpoint that a scenario makes. */

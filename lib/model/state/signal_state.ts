@@ -15,14 +15,19 @@ export interface SignalAction {
 
 /** The alternate stack as sigaltstack(2) tells it. */
 export interface SignalStack {
+  /** Where it begins. */
   readonly sp: bigint;
+  /** Bytes; 0 where there is none. */
   readonly size: bigint;
+  /** SS_DISABLE, SS_AUTODISARM. */
   readonly flags: number;
 }
 
 /** What a task does about signals, as an image has it. */
 export interface SignalPrediction {
+  /** The mask: bit n - 1 is signal n. */
   readonly blocked: bigint;
+  /** Where handlers with SA_ONSTACK run. */
   readonly stack: SignalStack;
   /** By number, ascending: those that are not the default. */
   readonly actions: ReadonlyMap<number, SignalAction>;
