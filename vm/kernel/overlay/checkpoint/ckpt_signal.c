@@ -39,10 +39,12 @@ static bool cr_is_set(const struct sigaction *sa)
 static int cr_copy_signals(struct task_struct *t, struct cr_hdr_signals *hh,
 			   struct sigaction *actions)
 {
+	struct sighand_struct *sighand;
 	unsigned long flags;
 	int i;
 
-	if (!lock_task_sighand(t, &flags))
+	sighand = lock_task_sighand(t, &flags);
+	if (!sighand)
 		return -EBUSY;
 
 	/* a call that waits with another mask begins anew, and sets it again */
@@ -53,7 +55,7 @@ static int cr_copy_signals(struct task_struct *t, struct cr_hdr_signals *hh,
 	hh->sas_ss_flags = (t->sas_ss_flags & SS_AUTODISARM) |
 			   (t->sas_ss_size ? 0 : SS_DISABLE);
 	for (i = 0; i < _NSIG; i++) {
-		actions[i] = t->sighand->action[i].sa;
+		actions[i] = sighand->action[i].sa;
 		if (cr_is_set(&actions[i]))
 			hh->nactions++;
 	}

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "c/r: " fmt
 
 #include <linux/checkpoint_restart.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
 #include <linux/string.h>
@@ -99,14 +100,16 @@ int cr_read_signals(struct cr_restart *r)
  */
 void cr_commit_signals(struct cr_restart *r)
 {
+	struct sighand_struct *sighand =
+		rcu_dereference_protected(current->sighand, true);
 	const struct cr_hdr_signals *hh = &r->signals;
 	sigset_t blocked;
 	int i;
 
-	spin_lock_irq(&current->sighand->siglock);
+	spin_lock_irq(&sighand->siglock);
 	for (i = 0; i < _NSIG; i++)
-		current->sighand->action[i].sa = r->actions[i];
-	spin_unlock_irq(&current->sighand->siglock);
+		sighand->action[i].sa = r->actions[i];
+	spin_unlock_irq(&sighand->siglock);
 
 	current->sas_ss_sp = hh->sas_ss_sp;
 	current->sas_ss_size = hh->sas_ss_size;
