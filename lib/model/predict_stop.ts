@@ -107,7 +107,7 @@ export function stopPrediction(
     pages: new Map(state.space.pages),
     ldt: state.ldt.entries(),
     tls: state.tls.array(),
-    signals: state.signals.clone(),
+    signals: state.signals.predicted(),
     registers: predictRegisters(state, { self: step.self === true, set: work.set }),
     merged: step.merged === undefined ? [] : mergeablePages(state.space),
     debug: state.debug.words(),

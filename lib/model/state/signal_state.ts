@@ -36,15 +36,17 @@ export interface SignalPrediction {
 const NO_STACK: SignalStack = { sp: 0n, size: 0n, flags: SS.DISABLE };
 
 /** The signals of a task (kernel/signal.c). */
-export class SignalState implements SignalPrediction {
+export class SignalState {
   blocked = 0n;
   /** Those that wait until they are not blocked any more: in no image. */
   pending = 0n;
   stack: SignalStack = NO_STACK;
   #actions = new Map<number, SignalAction>();
 
-  get actions(): ReadonlyMap<number, SignalAction> {
-    return new Map([...this.#actions].toSorted(([a], [b]) => a - b));
+  /** What an image has of it. */
+  predicted(): SignalPrediction {
+    const { blocked, stack } = this;
+    return { blocked, stack, actions: new Map([...this.#actions].toSorted(([a], [b]) => a - b)) };
   }
 
   /** sigaction(2). */
