@@ -223,7 +223,8 @@ export const PROCESS_STEPS = [
     },
     apply({ mappings }, { state: { signals }, builder }) {
       const { wordSize } = builder;
-      if (signals.stack.size > 0n || signals.actions.size > 0) {
+      const { stack: { size }, actions } = signals.predicted();
+      if (size > 0n || actions.size > 0) {
         throw new RangeError("a step has set something of it");
       }
       const SIGUSR1 = 10n;
