@@ -2,7 +2,15 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../abi/arch.ts";
 import { BlockHash } from "../abi/block_hash.ts";
 import { formatOfHead, type FormatOptions, type ImageFormat } from "./dialect.ts";
-import type { ImageNode, PagesNode, RecordNode, RecordNodeOf, TrailingNode } from "./nodes.ts";
+import {
+  type ImageNode,
+  isRecord,
+  type PagesNode,
+  type RecordNode,
+  type RecordNodeOf,
+  type TrailingNode,
+} from "./nodes.ts";
+import { signalName } from "../abi/signals.ts";
 import { vmaName } from "./show/show_image.ts";
 
 /** Neighbouring pages of one chunk that are alike. */
@@ -80,7 +88,9 @@ export class ImageOutline {
     }
     const [, task, name = ""] = /^(task\[\d+\])\/?(.*)$/.exec(part.path) ?? [];
     const parts = task === undefined ? this.parts : this.tasks.at(-1)?.parts ?? this.parts;
-    put(parts, task === undefined ? part.path : name || "task", part);
+    // By what it is about, so that one of two images may have more of them.
+    const key = isRecord(part, "SIGACTION") ? `sigaction ${signalName(part.fields.signr)}` : name || "task";
+    put(parts, task === undefined ? part.path : key, part);
   }
 
   #ofMapping(record: RecordNode): boolean {

@@ -45,7 +45,7 @@ export function imagePicture(label: string, bytes: Uint8Array, findings: readonl
   };
   return markup`${title}
 ${addressSpace(view, 0, { marked, missing: missingMappings(findings) })}${ldtTable(task, findings)}
-<details><summary>LDT, TLS, registers and FPU state of this image</summary>${
+<details><summary>LDT, TLS, registers, FPU state and signals of this image</summary>${
     taskTables(view.outlines, 0)
   }</details>`;
 }

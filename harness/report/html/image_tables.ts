@@ -4,13 +4,14 @@ import { abiOf } from "../../../lib/abi/arch.ts";
 import { xstateLines } from "../../../lib/image/diff/diff_outlines.ts";
 import type { ImageOutline, TaskOutline } from "../../../lib/image/outline.ts";
 import { fieldsOf, type RecordName } from "../../../lib/image/records.ts";
+import { signalTexts } from "../../../lib/image/show/signal_text.ts";
 import { showField } from "../../../lib/image/show/show_tree.ts";
 import { usedDescriptors } from "../../../lib/x86/descriptor.ts";
 import { type Markup, markup, omitted, table } from "./markup.ts";
 
 const MAX_ROWS = 256;
 
-/** What a task holds beside its mappings: LDT, TLS, registers, FPU state. */
+/** What a task holds beside its mappings: LDT, TLS, registers, FPU state, signals. */
 export function taskTables(outlines: readonly ImageOutline[], task: number): Markup {
   const tasks = outlines.map((outline) => outline.tasks[task]);
   const first = outlines.map(({ format: { wordSize } }) =>
@@ -24,6 +25,8 @@ export function taskTables(outlines: readonly ImageOutline[], task: number): Mar
       outlines.map((outline, image) => fieldsIn(outline, tasks[image], ["cpu", "fsgsbase"])),
     )
   }${section("FPU", tasks.map((task, image) => xstateLines(outlines[image]!, task)))}${
+    section("Signals", tasks.map((task) => new Map([...task?.parts.values() ?? []].flatMap(signalTexts))))
+  }${
     section("Task", outlines.map((outline, image) => fieldsIn(outline, tasks[image], ["task", "comm", "mm"])))
   }`;
 }

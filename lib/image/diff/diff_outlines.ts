@@ -15,6 +15,7 @@ import {
 } from "../outline.ts";
 import { fieldsOf } from "../records.ts";
 import { showField } from "../show/show_tree.ts";
+import { actionText } from "../show/signal_text.ts";
 import { displayText } from "../struct_codec.ts";
 import { type Pair, pairMappings } from "./pair_mappings.ts";
 
@@ -26,6 +27,7 @@ export const DIFF_SECTIONS = [
   "TLS",
   "registers",
   "FPU",
+  "signals",
   "task",
   "head",
   "other records",
@@ -57,6 +59,7 @@ const REGISTERS: ReadonlySet<string> = new Set<string>([
 const SECTIONS: Readonly<Record<string, Section>> = {
   ...{ "mm_context": "LDT", "mm_context/ldt": "LDT", "thread": "TLS", "thread/tls": "TLS" },
   ...{ "cpu": "registers", "fsgsbase": "registers", "cpu/xstate": "FPU" },
+  "signals": "signals",
   ...{ "task": "task", "comm": "task", "mm": "task", "head": "head", "head_arch": "head" },
 };
 
@@ -144,7 +147,7 @@ class OutlineDiffer {
   }
 
   #part(name: string, pair: Pair<OutlinePart>): void {
-    const section = SECTIONS[name] ?? "other records";
+    const section = SECTIONS[name] ?? (name.startsWith("sigaction ") ? "signals" : "other records");
     const [a, b] = pair;
     if (a && b && isSame(a, b)) return;
     if (name === "mm_context/ldt") return this.#descriptors(pair, "LDT", [0, 0]);
@@ -287,6 +290,7 @@ function isSame(a: OutlinePart, b: OutlinePart): boolean {
 /** A part on one line: text where it is one. */
 function contentText(part: OutlinePart): string {
   const bytes = bytesOf(part);
+  if (isRecord(part, "SIGACTION")) return actionText(part);
   if (part.kind === "record" && fieldsOf(part.name).length === 0) return JSON.stringify(displayText(bytes));
   if (part.kind === "record") return `${part.name}, ${bytes.length} bytes`;
   return part.kind === "unknown"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { abiOf, PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { describeAuxv } from "../../abi/auxv.ts";
-import { maskText, saFlagText, SIG_DFL, SIG_IGN, signalName, SS } from "../../abi/signals.ts";
 import { errnoName, MAX_ERRNO } from "../../abi/errno.ts";
 import { permissionText, vmFlagNames, type VmFlagTable, vmFlagTableOf } from "../../abi/vm_flags.ts";
 import { DESCRIPTOR_SIZE, usedDescriptors } from "../../x86/descriptor.ts";
@@ -13,6 +12,7 @@ import { displayText } from "../struct_codec.ts";
 import { VMA_TYPE } from "../structs.ts";
 import { VDSO_FLAGS_2_6_28 } from "../rules/mm_rules.ts";
 import { showTime } from "./show_tree.ts";
+import { signalTexts } from "./signal_text.ts";
 import { hex, wordsOf } from "../../bytes.ts";
 
 /** Characters of a line. */
@@ -175,20 +175,10 @@ export class ImagePrinter {
         const lines = describeAuxv(wordsOf(node.payload, this.#isCompat ? 4 : this.#format.wordSize));
         return ["", `Auxiliary vector: ${lines.length} entries`, ...lines.map((line) => `  ${line}`)];
       }
-      case "SIGNALS": {
-        const { blocked, sas_ss_sp, sas_ss_size, sas_ss_flags } = node.fields;
-        const stack = sas_ss_flags & SS.DISABLE ? "none" : `${hex(sas_ss_sp)}, ${sas_ss_size} bytes`;
-        return ["", "Signals", `  blocked: ${maskText(blocked)}`, `  alternate stack: ${stack}`];
-      }
+      case "SIGNALS":
       case "SIGACTION": {
-        const { sa_handler, sa_flags, sa_mask, signr } = node.fields;
-        const handler = sa_handler === SIG_DFL
-          ? "default"
-          : sa_handler === SIG_IGN
-          ? "ignored"
-          : hex(sa_handler);
-        const more = sa_mask === 0n ? "" : `, blocks ${maskText(sa_mask)}`;
-        return [`  ${signalName(signr)}: ${handler}, flags ${saFlagText(sa_flags)}${more}`];
+        const lines = signalTexts(node).map(([what, text]) => `  ${what}: ${text}`);
+        return node.name === "SIGNALS" ? ["", "Signals", ...lines] : lines;
       }
       default:
         return [];
