@@ -101,6 +101,19 @@ Deno.test("diffImages() decodes LDT, TLS, registers and FPU state", async () => 
   assertEquals(fpu.map(({ section, what, b }) => [section, what, b]), [["FPU", "ymm0", undefined]]);
 });
 
+Deno.test("diffImages() pairs actions by their signals", async () => {
+  const ignored = (signr: number) => ({ signr, sa_handler: 1n });
+  const a = buildImage({ actions: [ignored(2), ignored(12)], signals: { blocked: 1n } });
+  const b = buildImage({ actions: [ignored(1), { ...ignored(2), sa_flags: 4n }, ignored(12)] });
+  const { differences } = await diff(a, b);
+  assertEquals(differences.map(({ section, what, a, b }) => `${section} ${what}: ${a} -> ${b}`), [
+    "signals signals blocked: 0x1 -> 0x0",
+    "signals signals nactions: 2 -> 3",
+    "signals sigaction SIGINT sa_flags: 0x0 -> 0x4",
+    "signals sigaction SIGHUP: undefined -> ignored, flags 0",
+  ]);
+});
+
 Deno.test("diffImages() notices another order of records, and bytes after the image", async () => {
   const bytes = syntheticImage();
   const { nodes } = readNodes(bytes);

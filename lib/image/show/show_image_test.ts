@@ -84,6 +84,16 @@ Deno.test("showImage() names what the auxiliary vector tells, in words of the pr
   ]);
 });
 
+Deno.test("showImage() tells what is blocked, where handlers run, and what each signal does", () => {
+  assertEquals(section(show({}), "Signals"), [
+    ...["  blocked: SIGUSR1", "  alternate stack: 0x403000, 4096 bytes"],
+    "  SIGUSR1: 0x400123, flags SA_SIGINFO SA_RESTORER SA_RESTART, returns to 0x400100, blocks SIGTERM",
+    "  SIGUSR2: ignored, flags 0",
+  ]);
+  const none = section(showImage(readNodes(buildImage()).nodes), "Signals");
+  assertEquals(none, ["  blocked: none", "  alternate stack: none"]);
+});
+
 Deno.test("showImage() keeps lines within the width where a name is long", () => {
   const start = 0x40_0000n;
   const vma = { start, end: start + 0x1000n, flags: RW_FLAGS, type: 2, name: `/${"x".repeat(300)}` };
