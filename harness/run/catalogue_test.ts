@@ -205,6 +205,15 @@ function scenario(parts: Partial<Scenario>): Scenario {
   return { name: "made", about: "", ...parts };
 }
 
+Deno.test("what the project's scenarios predict is the same when another thread was sent it", async () => {
+  for (const [{ name }, { stops }] of compileCatalogue(await readCatalogue(), REQUEST)) {
+    for (const { prediction, call } of stops) {
+      const sent = { name, stops: [prediction, call?.after] };
+      assertEquals(structuredClone(sent), sent);
+    }
+  }
+});
+
 Deno.test("unmetNeed() names what kernel, target or configuration lack", () => {
   const reason = (needs: Parameters<typeof unmetNeed>[0]["needs"]) =>
     unmetNeed(scenario({ ...needs && { needs } }), { platform, config, release: "6.1.9" });

@@ -5,6 +5,7 @@ import type { GuestPlan } from "./guest/plan_guest.ts";
 import type { RunnerOptions } from "./case/scenario_runner.ts";
 import { type PreparedGuest, preparePlanned } from "./guest/prepare_guest.ts";
 import { Order, type Turn } from "./in_order.ts";
+import { JudgePool } from "../check/judge_pool.ts";
 import type { CatalogueOptions } from "./run_catalogue.ts";
 import { type RunObserver, runPlatform } from "./run_platform.ts";
 import type { RunReport } from "./run_report.ts";
@@ -31,6 +32,7 @@ export async function runPlatforms(
 ): Promise<void> {
   const order = new Order();
   const runs: Promise<void>[] = [];
+  using judges = new JudgePool(options.slots?.count ?? 1, plans[0]?.request.signal);
   try {
     for (const plan of plans) {
       const turn = order.turn();
@@ -42,7 +44,7 @@ export async function runPlatforms(
       const times = timesOf(history, name);
       const run = runPlatform(prepared, rest, reportInTurn(report, turn), {
         ...options,
-        times,
+        ...{ times, judge: judges.judge },
         ...runnerOf(prepared),
       })
         .finally(turn.end);

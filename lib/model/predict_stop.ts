@@ -27,7 +27,10 @@ export interface PredictedArea {
   readonly path: string | undefined;
 }
 
-/** What the steps imply for one image. Whatever it does not mention is for the observation to judge. */
+/**
+ * What the steps imply for one image, as data that another thread can be sent. Whatever it does not mention is for the
+ * observation to judge.
+ */
 export interface StopPrediction {
   /** Areas that the steps made, ascending. */
   readonly areas: readonly PredictedArea[];

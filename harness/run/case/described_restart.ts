@@ -49,7 +49,7 @@ type Undo = () => Promise<unknown>;
 export async function describedRestart(
   agent: GuestAgent,
   stop: CompiledStop & { readonly restart: RestartPlan },
-  plain: StopOutcome,
+  plain: Pick<StopOutcome, "image">,
   { pid: old, wordSize, series, checkpoint }: Omit<RestartStopOptions, "how" | "user">,
 ): Promise<{ stops: StopOutcome[]; pid: number | undefined; isEnded: boolean }> {
   const { spec, outcome: { name, why }, changes } = stop.restart;
@@ -118,8 +118,8 @@ export async function describedRestart(
     const process = { ...stoppedProcess(pid), state, neverOvercommits };
     const changed = restartedImageFindings(judged.image, from.image, process);
     findings.push(...conditions, ...judged.findings, ...changed);
-    from = { ...judged, findings };
-    stops.push(from);
+    stops.push({ ...judged, findings });
+    from = judged;
     // Each process before is gone by now, and what it had open.
     if (generations >= MANY_GENERATIONS && (nr === 1 || nr === generations)) {
       const counters = await readLeakCounters(agent);

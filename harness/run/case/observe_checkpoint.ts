@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import {
-  type KernelObservation,
-  parseObservation,
-  type RawObservation,
-  type TargetObservation,
-} from "../../../lib/compare/observation.ts";
+import type { KernelObservation, RawObservation } from "../../../lib/compare/observation.ts";
 import { LAST_SIGNAL, signalBit } from "../../../lib/abi/signals.ts";
 import { readNodes } from "../../../lib/image/image.ts";
 import { type ImageNode, isRecord } from "../../../lib/image/nodes.ts";
@@ -15,7 +10,7 @@ import type { GuestAgent } from "../guest/guest.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
 import type { Comparison } from "../../../lib/compare/compare_image.ts";
 import type { CompareOptions } from "../../../lib/compare/comparison_context.ts";
-import { checkImage } from "../../check/check_image.ts";
+import { judgeImage, type Judging } from "../../check/judge_image.ts";
 import { lookFromHost, type SeenPages } from "../../check/look_from_host.ts";
 import { checkReply, type ExpectedReply } from "../../check/check_reply.ts";
 
@@ -23,8 +18,7 @@ import { checkReply, type ExpectedReply } from "../../check/check_reply.ts";
 export interface ObservedCheckpoint {
   readonly reply: CheckpointResult;
   readonly image: Uint8Array;
-  readonly observation: TargetObservation;
-  /** The answers that the observation was parsed from. */
+  /** What was observed, as it was answered. */
   readonly raw: RawObservation;
   /** What the checkpoint changed about its target, and where host and guest see other pages. */
   readonly changes: readonly Finding[];
@@ -88,9 +82,8 @@ export async function observeCheckpoint(
     t0: reply.secondsBefore,
     t1: reply.secondsAfter,
   };
-  const observation = parseObservation(raw);
   const changes = [...own ? [] : changesBetween(before, after), ...looked.findings];
-  return { reply, image, observation, raw, changes, seen: looked.seen };
+  return { reply, image, raw, changes, seen: looked.seen };
 }
 
 /** The image that the target wrote of itself; when it did so is not known closely. */
@@ -124,6 +117,8 @@ export interface GuestKernel extends Pick<CompareOptions, "arch" | "series" | "d
   /** Number of the system call for the agent. */
   readonly checkpointNr: number;
   readonly observed: KernelObservation;
+  /** Who judges its images; the thread that asks by default. */
+  readonly judge?: Judging | undefined;
 }
 
 /** One image of a case, and what was found in it; known errors and sources where a comparison was made. */
@@ -165,10 +160,11 @@ export async function judgeCheckpoint(
   seen: ObservedCheckpoint,
   { kernel, prediction, self, program, expected, pid, secondCheck }: JudgeOptions,
 ): Promise<StopOutcome> {
-  const { image, observation, reply, changes } = seen;
-  const target = { ...observation, pid: pid ?? observation.pid };
-  const comparison = checkImage(image, {
-    ...{ ...kernel, kernel: kernel.observed, target, prediction, self, program },
+  const { image, reply, changes } = seen;
+  const { arch, series, dialect, revision, observed, judge = judgeImage } = kernel;
+  const raw = { ...seen.raw, pid: pid ?? seen.raw.pid };
+  const comparison = await judge({
+    ...{ arch, series, dialect, revision, kernel: observed, image, raw, prediction, self, program },
   });
   const { findings: more = [], notes } = await secondCheck?.(seen) ?? {};
   const findings = [

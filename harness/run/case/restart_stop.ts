@@ -83,7 +83,7 @@ export function whyNotRestarted(
 export async function restartStop(
   agent: GuestAgent,
   stop: CompiledStop,
-  plain: StopOutcome,
+  plain: Pick<StopOutcome, "image">,
   { pid: old, how, user, series, wordSize, checkpoint }: RestartStopOptions,
 ): Promise<RestartOutcome> {
   const label = `${stop.label}, restarted`;

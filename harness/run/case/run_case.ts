@@ -80,17 +80,24 @@ export async function runCase(
   await agent.program(options.program);
   const user = compiled.scenario.setup?.find((step) => "uid" in step) ?? {};
   const spawned = await agent.spawn(user);
-  const outcome = await runStops(agent, compiled, { ...options, user, spawned });
+  const { stops, findings } = await runStops(agent, compiled, { ...options, user, spawned });
   if (compiled.scenario.setup) {
     // Swap can be switched off, and huge pages forbidden, once nobody has them.
     await agent.clean();
     await undo();
   }
-  if (!counters) return outcome;
-  // What holds on to the target's memory shows when the target is gone.
-  await agent.clean();
-  const leaks = lostMemory(counters, await readLeakCounters(agent));
-  return { ...outcome, findings: [...outcome.findings, ...leaks] };
+  if (counters) {
+    // What holds on to the target's memory shows when the target is gone.
+    await agent.clean();
+    findings.push(...lostMemory(counters, await readLeakCounters(agent)));
+  }
+  return { stops: await Promise.all(stops), findings };
+}
+
+/** An image, and what comes of it: the target goes on while it is judged. */
+interface TakenImage {
+  readonly image: Uint8Array;
+  readonly outcome: Promise<StopOutcome>;
 }
 
 async function runStops(
@@ -99,14 +106,16 @@ async function runStops(
   { user, spawned, ...options }: CaseOptions & Pick<RestartStopOptions, "user"> & {
     readonly spawned: number;
   },
-): Promise<CaseOutcome> {
-  const stops: StopOutcome[] = [];
+): Promise<{ stops: (StopOutcome | Promise<StopOutcome>)[]; findings: Finding[] }> {
+  const stops: (StopOutcome | Promise<StopOutcome>)[] = [];
   const findings: Finding[] = [];
   let subject = spawned;
   let ownBytes = 0;
   let event: TargetEvent | undefined;
   for (const [index, stop] of compiled.stops.entries()) {
     event ??= await agent.event({ deadlineMs: TARGET_DEADLINE_MS });
+    // Of what the guest answers, that of one image and of the next is kept for whoever looks into a judge's error.
+    await Promise.all(stops);
     const results = options.decodeResults(await agent.results());
     // A call that went wrong is told once, at the first stop after it.
     if (findings.length === 0) {
@@ -125,13 +134,15 @@ async function runStops(
     await options.beforeCall?.({ label: stop.label, pid, isOwn: stop.self });
     const context: StopOptions = { ...options, target: compiled.target, pid, scratch, resultOf, ownBytes };
     const plain = stop.tracer.busy ? undefined : await checkpointStop(agent, stop, context);
-    if (plain) stops.push(plain);
+    if (plain) stops.push(plain.outcome);
+    let from = plain;
     if (stop.self) ownBytes += plain?.image.length ?? 0;
     event = undefined;
     if (stop.call) {
       const called = await callStop(agent, { ...stop, call: stop.call }, context, plain);
       stops.push(...called.stops);
       event = called.event;
+      from = called.after ?? plain;
       if (stop.call.target === "killed") {
         await prepared.forget();
         if (event?.kind !== "signal") {
@@ -149,9 +160,9 @@ async function runStops(
     const { kernelWordSize: wordSize } = compiled.target;
     const breaksSwap = compiled.scenario.steps?.some(({ op }) => op === "break_swap") ?? false;
     const state = { pid, spawned: subject, isLast, breaksSwap, wordSize };
-    const checkpoint = (one: CompiledStop, pid: number) => checkpointStop(agent, one, { ...context, pid });
+    const checkpoint = async (one: CompiledStop, pid: number) =>
+      (await checkpointStop(agent, one, { ...context, pid })).outcome;
     const notRestarted = whyNotRestarted(last, state);
-    const from = stop.call?.after ? stops.at(-1)! : plain;
     if (stop.restart && from) {
       const restarting = { ...last, restart: stop.restart };
       const outcome = await describedRestart(agent, restarting, from, {
@@ -162,7 +173,7 @@ async function runStops(
       restarted = outcome.pid;
       subject = outcome.pid ?? subject;
     } else if (options.restarts && stops.length > 0 && notRestarted !== undefined) {
-      stops[stops.length - 1] = { ...stops.at(-1)!, notRestarted };
+      stops[stops.length - 1] = { ...await stops.at(-1)!, notRestarted };
     } else if (options.restarts && from) {
       const how = index % 2 === 0 ? "file" : "pipe";
       const outcome = await restartStop(agent, last, from, {
@@ -287,7 +298,7 @@ async function checkpointStop(
   agent: GuestAgent,
   stop: CompiledStop,
   options: StopOptions,
-): Promise<StopOutcome> {
+): Promise<TakenImage> {
   const { kernel, pid, resultOf, ownBytes, onCheckpoint, secondCheck } = options;
   const { self, prediction } = stop;
   const { refusal, pages: modelled } = prediction;
@@ -300,13 +311,18 @@ async function checkpointStop(
     hashPage: (page) => !modelled.has(page),
   });
   onCheckpoint?.(seen, stop);
-  return await judgeCheckpoint(stop.label, seen, {
+  const outcome = judgeCheckpoint(stop.label, seen, {
     ...{ kernel, prediction, expected: refusal, program: options.target.program },
     self: self ? selfCall(stop, options) : undefined,
     // Its own checkpoints name a target as it knows itself.
     pid: self ? Number(resultOf("pid") ?? pid) : undefined,
     secondCheck: self || refusal ? undefined : secondCheck,
   });
+  // A guest may be lost before anybody asks what came of it.
+  outcome.catch(() => {});
+  // Whoever looks at the target as well does so before it goes on.
+  if (secondCheck) await outcome;
+  return { image: seen.image, outcome };
 }
 
 /** What a target passes when it checkpoints itself. */
@@ -330,8 +346,12 @@ async function callStop(
   agent: GuestAgent,
   { call: plan, ...stop }: CompiledStop & { readonly call: CallPlan },
   options: StopOptions,
-  plain: StopOutcome | undefined,
-): Promise<{ stops: StopOutcome[]; event: TargetEvent | undefined }> {
+  plain: TakenImage | undefined,
+): Promise<{
+  stops: (StopOutcome | Promise<StopOutcome>)[];
+  after: TakenImage | undefined;
+  event: TargetEvent | undefined;
+}> {
   const { pid, kernel: { checkpointNr, dialect }, resultOf } = options;
   const numberOf = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
   const placed = placeCall(plan, plain?.image);
@@ -347,12 +367,12 @@ async function callStop(
   const after = plan.after && await checkpointStop(agent, afterwards(plan.after), options);
   const before = plain?.image ?? new Uint8Array(0);
   const call = {
-    ...coverageOfCall(plan, made.image, plain),
+    ...coverageOfCall(plan, made.image, await plain?.outcome),
     label: plain ? `${stop.label}, call` : stop.label,
     image: made.image,
     findings: checkCall(placed, made, { before, after: after?.image, dialect }),
   };
-  return { stops: after ? [call, after] : [call], event: made.event };
+  return { stops: after ? [call, after.outcome] : [call], after, event: made.event };
 }
 
 /**

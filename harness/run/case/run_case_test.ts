@@ -10,6 +10,8 @@ import type { CheckpointResult, TargetEvent } from "../../../vm/agent/agent_type
 import { checkpointReply } from "../../../vm/agent/testing/checkpoint_reply.ts";
 import { GuestLostError } from "../../../vm/qemu/guest_lost_error.ts";
 import type { ResultItem } from "../../check/check_reply.ts";
+import { judgeImage, type Judging } from "../../check/judge_image.ts";
+import { JudgePool } from "../../check/judge_pool.ts";
 import type { Guest, GuestAgent } from "../guest/guest.ts";
 import type { CaseOutcome } from "./observe_checkpoint.ts";
 import { runCase, settingOf, setUpCase } from "./run_case.ts";
@@ -30,6 +32,7 @@ interface Script {
   after?: ReadonlyMap<string, Uint8Array>;
   checkpoint?: () => Promise<CheckpointResult>;
   others?: Partial<GuestAgent>;
+  judge?: Judging;
 }
 
 const STOP: TargetEvent = { kind: "stop", pid, label: 0, scratch: 0n, resumeAddress: 0n };
@@ -96,6 +99,7 @@ async function play(
       dialect: "port",
       checkpointNr: RECORDED.compileTarget.checkpointNr,
       observed: RECORDED.kernel,
+      judge: script.judge,
     },
     program: new Uint8Array(0),
     decodeResults: () => script.results ?? resultsAsExpected(RECORDED),
@@ -136,6 +140,48 @@ Deno.test("runCase() passes what a real guest answered, and lets the target go o
   ]]);
   const order = ["clean", "program", "spawn", "event", "checkpoint", "pageHash", "registers", "cont"];
   assertEquals(order.toSorted((a, b) => calls.indexOf(a) - calls.indexOf(b)), order);
+});
+
+Deno.test("runCase() lets the target go on while its image is judged, and ends when it is", async () => {
+  const judged = Promise.withResolvers<void>();
+  let isJudged = false;
+  const { outcome, calls } = await play({
+    others: { cont: () => Promise.resolve(void setTimeout(judged.resolve, 1)) },
+    judge: (one) => judged.promise.then(() => (isJudged = true, judgeImage(one))),
+  });
+  assertEquals([isJudged, isClean(outcome), calls.at(-1)], [true, true, "results"]);
+});
+
+Deno.test("runCase() makes no checkpoint before the last image is judged, whose answers are kept so long", async () => {
+  const [stop] = COMPILED.stops;
+  const { agent } = fakeAgent({});
+  let checkpoints = 0;
+  const checkpoint = () => (checkpoints++, agent.checkpoint!({ nr: 390, pid }));
+  const seen: number[] = [];
+  await play({
+    events: [STOP, { ...STOP, label: 1 }, { kind: "exit", pid, code: 0 }],
+    checkpoint,
+    async judge(one) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      seen.push(checkpoints);
+      return judgeImage(one);
+    },
+  }, { ...COMPILED, stops: [stop!, stop!] });
+  assertEquals(seen, [1, 2]);
+});
+
+Deno.test("cases of two guests are judged side by side, as one thread judges them", async () => {
+  using judges = new JudgePool(2);
+  let most = 0;
+  const judge: Judging = async (one) => {
+    const comparison = judges.judge(one);
+    most = Math.max(most, judges.busy);
+    return await comparison;
+  };
+  const outcomes = await Promise.all([play({ judge }), play({ judge })]);
+  const { outcome: alone } = await play();
+  assertEquals(most, 2);
+  for (const { outcome } of outcomes) assertEquals(outcome, alone);
 });
 
 Deno.test("runCase() fails a target that ended before it was to stop", async () => {

@@ -21,7 +21,8 @@ import { withMembers } from "../../../vm/host/with_members.ts";
 import { runRace } from "./run_race.ts";
 
 /** What {@linkcode scenarioRunner} adds to each scenario. */
-export interface RunnerOptions extends Pick<CaseOptions, "onCheckpoint" | "restarts"> {
+export interface RunnerOptions
+  extends Pick<CaseOptions, "onCheckpoint" | "restarts">, Pick<GuestKernel, "judge"> {
   /** What is done in a guest where a target has stopped, before its checkpoint; it may take any time. */
   readonly beforeCall?: ((stop: StoppedAt, guest: Guest) => Promise<void>) | undefined;
   /** A second check of every stop, in place of the one that a scenario names. */
@@ -38,7 +39,7 @@ export function scenarioRunner(
     const asked = known.get(guest) ?? guestKernel(guest, prepared);
     known.set(guest, asked);
     // Awaited before anything else can fail: a question that nobody waits for outlives the guest.
-    const kernel = await asked;
+    const kernel = { ...await asked, judge: options.judge };
     await installFiles(guest.agent, prepared.filesOf.get(scenario.name) ?? []);
     return await keepAnswers(guest, (kept) => runOne(kept, scenario, kernel));
   };
