@@ -36,7 +36,6 @@ const NEEDS = object({
 const RACE_KINDS = [
   "stopped",
   "continued",
-  "overtaken",
   "killed",
   "traced",
   "inspected",
@@ -89,7 +88,6 @@ const RACE = object({
     "What another process does to the target while the calls are made, again and again: continues, kills, traces it, " +
       `looks at its registers as its tracer, pages its memory out, moves a huge page to another node. "stopped": ` +
       "nothing; it is continued before each call, which comes as soon as its parent is told of its stop. " +
-      `"overtaken": it is continued as the last of the image is written, and stops again at once. ` +
       `"shared": another caller has the same open file. "frozen": the file system of the image is, until the caller ` +
       `waits. "swapping", "locked", "executing": the caller is killed while it waits for a page from a slow device, ` +
       "for the mmap lock, for an execve(2) of another target that waits for that lock: EINTR when it ends at once. " +

@@ -59,7 +59,6 @@ export async function runRace(
         times: isKilled ? CALLS_A_KILL : race.times,
         sharesProcessor: race.executes ? 1 : undefined,
         ...await memoryOf(agent, pid, race),
-        ...race.meanwhile === "overtaken" && { length: BigInt(stops.at(-1)!.image.length) },
       }),
     );
     const split = { firstId: agent.lastId + 1, length: stops.at(-1)!.image.length, count: 2 * race.times };

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // `race`: the agent makes the call under test again and again, and sends what came of each: its result, how long its
 // image is, and the image. Meanwhile another process does something to the target, after a while that is never the
-// same. With how=stopped there is none: the agent continues the target before each call, and calls as soon as it
-// hears that it has stopped, which is before it is off its CPU. With how=shared the other makes as many calls, to the
-// same open file: what is sent is the last result and all that was written. With how=overtaken the target is
-// continued when all but the last bytes of an image were written: its registers, its FPU, its end. With how=frozen
-// the image's file system is frozen until the caller waits, as it must: else ETIMEDOUT.
+// same. With how=stopped there is none: the agent continues the target before each call, and calls as soon as it hears
+// that it has stopped, which is before it is off its CPU. With how=shared the other makes as many calls, to the same
+// open file: what is sent is the last result and all that was written. With how=frozen the image's file system is
+// frozen until the caller waits, as it must: else ETIMEDOUT.
 #include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
@@ -17,7 +16,6 @@
 #include "agent.h"
 
 #define MAX_TURNS_SHIFT 14 // of 32 bits
-#define LAST_BYTES_SHIFT 19 // the same
 
 void race_page_out(int pid, u64 start, u64 length)
 {
@@ -35,22 +33,6 @@ static void migrate(const struct command *command, int node)
 	int status;
 
 	SYS(move_pages, command->pid, 1, &page, &node, &status, MPOL_MF_MOVE);
-}
-
-// command->length is that of a whole image.
-__attribute__((noreturn)) static void overtake(const struct command *command)
-{
-	long fd = SYS(open, WORK_DIRECTORY "/race", O_RDONLY);
-	s64 most = (s64)(~0U >> LAST_BYTES_SHIFT);
-	s64 length = (s64)command->length;
-
-	for (u32 chance = 1;; chance = chance * 1103515245 + 12345) {
-		while (sys_seek((int)fd, 0, SEEK_END) + (s64)(chance >> LAST_BYTES_SHIFT) < length)
-			;
-		SYS(kill, command->pid, SIGCONT);
-		while (sys_seek((int)fd, 0, SEEK_END) + most >= length)
-			;
-	}
 }
 
 static void look(int pid)
@@ -72,8 +54,6 @@ __attribute__((noreturn)) static void disturb(const struct command *command, lon
 
 	if (text_equal(command->how, "inspected"))
 		tracer_visit(&visit, pid);
-	if (text_equal(command->how, "overtaken"))
-		overtake(command);
 	if (text_equal(command->how, "shared")) {
 		for (u64 i = 0; i < command->times; i++)
 			call(command, fd);
