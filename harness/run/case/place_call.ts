@@ -30,7 +30,9 @@ function placeSignal(
   if (signalBehind === "") return {};
   if (signalBehind === "HEAD") return { signalAt: 0, endsBefore: records[1]?.offset };
   const index = records.findIndex((node) => node.name === "VMA" && node.fields.vm_start === signalVma);
-  return { signalAt: records[index + 1]?.offset, endsBefore: nextVma(records, index)?.offset };
+  const vma = records[index];
+  // Of an image that is cut no record may follow.
+  return { signalAt: vma && vma.offset + vma.length, endsBefore: nextVma(records, index)?.offset };
 }
 
 /** Where a change of an area that is being written must be noticed: with the next chunk, if it has one. */

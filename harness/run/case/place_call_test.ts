@@ -14,10 +14,11 @@ const CHUNKS = RECORDS.filter((node) => isRecord(node, "PGARR") && node.fields.n
 
 function placed(
   plan: Partial<CallPlan> & { signalBehind?: string },
+  length = image.length,
 ): Pick<ReturnType<typeof placeCall>, "signalAt" | "endsBefore"> {
   const caller = { signalBehind: "", ...plan } as CallPlan["caller"];
   const whole = { output: { kind: "pipe", size: 1 }, whileBlocked: [], ...plan, caller };
-  const { signalAt, endsBefore } = placeCall(whole as unknown as CallPlan, image);
+  const { signalAt, endsBefore } = placeCall(whole as unknown as CallPlan, image.subarray(0, length));
   return { signalAt, endsBefore };
 }
 
@@ -28,6 +29,11 @@ Deno.test("a signal comes with the first write, or behind the record of an area,
   assertEquals(placed({ signalBehind: "a", signalVma: first!.fields.vm_start }), {
     signalAt: RECORDS[RECORDS.indexOf(first!) + 1]!.offset,
     endsBefore: second!.offset,
+  });
+  const end = RECORDS[RECORDS.indexOf(second!) + 1]!.offset;
+  assertEquals(placed({ signalBehind: "a", signalVma: second!.fields.vm_start }, end), {
+    signalAt: end,
+    endsBefore: undefined,
   });
 });
 
