@@ -116,25 +116,6 @@ Deno.test("showImage() shows of an image that is cut what there is, wherever it 
   }
 });
 
-Deno.test("showImage() shows registers, the system call and segment bases", () => {
-  const lines = section(show({}), "Registers");
-  assert(lines.includes("  ip  0x0000000000400123  flags 0x246 (PF ZF IF)"), lines.join("\n"));
-  assert(lines.includes("  orig_ax 62: in system call 62, result so far 0"));
-  assert(lines.includes("  fsbase 0x405010  gsbase 0x0"));
-  const narrow = section(show({ wordSize: 4 }), "Registers");
-  assert(
-    narrow.some((line) => line.includes("ax  0x00000000 ")) && !narrow.some((line) => line.includes("r15")),
-  );
-});
-
-Deno.test("showImage() keeps lines within the width where a name is long", () => {
-  const start = 0x40_0000n;
-  const vma = { start, end: start + 0x1000n, flags: RW_FLAGS, type: 2, name: `/${"x".repeat(300)}` };
-  const lines = section(show({ vmas: [vma] }), "Address space");
-  assertEquals(lines.filter((line) => line.length > 110), []);
-  assert(lines.some((line) => line.endsWith("…")) && lines.includes("      {ACCOUNT}"));
-});
-
 Deno.test("showImage() shows tasks and files of later v11 patches", () => {
   const text = show({ dialect: "v11", revision: 3, tasks: 2, files: true });
   assert(text.includes('Task 1: "target", pid 322'));
