@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { maskText, saFlagText, SIG_DFL, SIG_IGN, signalName, SS } from "../../abi/signals.ts";
 import { hex } from "../../bytes.ts";
-import { isRecord, type RecordNodeOf } from "../nodes.ts";
-import type { OutlinePart } from "../outline.ts";
+import { type ImageNode, isRecord, type RecordNodeOf } from "../nodes.ts";
 
 /** What a process does about signals, by what it is about: `blocked`, `alternate stack`, or the signal. */
-export function signalTexts(node: OutlinePart): [what: string, text: string][] {
+export function signalTexts(node: ImageNode): [what: string, text: string][] {
   if (isRecord(node, "SIGNALS")) {
     const { blocked, sas_ss_sp, sas_ss_size, sas_ss_flags } = node.fields;
     const disarm = sas_ss_flags & SS.AUTODISARM ? ", disarmed in a handler" : "";
