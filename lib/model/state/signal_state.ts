@@ -81,7 +81,8 @@ export class SignalState {
 
   /** execve(2): what is ignored or blocked stays so (flush_signal_handlers). */
   exec(): void {
-    this.stack = NO_STACK;
+    // begin_new_exec (fs/exec.c) leaves the flags of the stack; SS_DISABLE follows from its size.
+    this.stack = { ...NO_STACK, flags: SS.DISABLE + (this.stack.flags >= SS.AUTODISARM ? SS.AUTODISARM : 0) };
     for (const [number, { handler }] of this.#actions) {
       this.set(number, {
         handler: handler === SIG_IGN ? SIG_IGN : SIG_DFL,
