@@ -54,7 +54,7 @@ export const ARCH_OPTION = { arch: value("LIST", "platforms, separated by commas
 export const JOBS_OPTION = {
   jobs: value(
     wholeNumber(1, 64),
-    "how many guests run side by side; by default as many as there are processors, for `run` one more",
+    "how many guests run side by side; as many as there are processors by default",
   ),
 };
 

@@ -124,8 +124,7 @@ export const runCommand: Command = defineCommand(OPTIONS, {
       await runPlatforms(plans, {
         ...{ report, scenariosOf, history, limit, isolate: options.isolate || options.deterministic },
         repeat: gdb ? 0 : options.repeat,
-        // Now and then one waits for time to pass: a scan of ksmd, an alarm, a writeback.
-        slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency + 1, plans.length),
+        slots: new GuestSlots(gdb ? 1 : options.jobs ?? navigator.hardwareConcurrency, plans.length),
         runnerOf: (prepared) => ({ restarts, ...gdb && { beforeCall: waitForGdb(prepared, terminal) } }),
         kernelOptions: optionArgs(options, {
           ...{ ...TREE_OPTIONS, ...ACCELERATOR_OPTION, ...USER_KERNEL_OPTIONS, ...MACHINE_OPTIONS },
