@@ -5,6 +5,7 @@ import { LAST_SIGNAL, signalBit } from "../../../lib/abi/signals.ts";
 import { readNodes } from "../../../lib/image/image.ts";
 import { type ImageNode, isRecord } from "../../../lib/image/nodes.ts";
 import type { Finding } from "../../../lib/image/finding.ts";
+import type { SignalPrediction } from "../../../lib/model/state/signal_state.ts";
 import type { CheckpointResult } from "../../../vm/agent/agent_types.ts";
 import type { GuestAgent } from "../guest/guest.ts";
 import { changesBetween, OBSERVED_FOR_CHANGES } from "../../check/target_changes.ts";
@@ -34,8 +35,8 @@ interface ObserveOptions {
    */
   readonly own?: { readonly bytes: number; readonly result: bigint } | undefined;
   readonly brk?: bigint | undefined;
-  /** Set for a program that no steps are known of: it is asked for its stack for signals though the image has none. */
-  readonly isProgram?: boolean;
+  /** What the steps imply of signals; a target without steps is asked about those of its image. */
+  readonly signals?: SignalPrediction | undefined;
   /** Which pages the guest is asked for; all by default. */
   readonly hashPage?: (page: number) => boolean;
 }
@@ -67,10 +68,11 @@ export async function observeCheckpoint(
   // Whatever the target does by itself comes last: the kernel writes to the rseq area of one that ran elsewhere.
   // To ask for the FPU's registers marks it as used in an old kernel, which later images would show.
   // What it tells by calls of its own is of now, and not of the time of a call that it made itself.
-  const { nodes } = readNodes(image);
+  // A large image takes long to decode, and nothing else goes on meanwhile.
+  const nodes = isOld || !options.signals ? readNodes(image).nodes : [];
   const registers = await agent.registers(pid, {
     ...{ fpu: !isOld || nodes.some(({ kind }) => kind === "xstate"), calls: own === undefined },
-    signals: signalsOf(nodes, options.isProgram),
+    signals: isOld ? undefined : signalsToAsk(nodes, options.signals),
   });
   const raw: RawObservation = {
     pid,
@@ -103,13 +105,12 @@ async function ownCheckpoint(
   };
 }
 
-/** The signals whose actions an image holds: those that the target is to be asked for, if it is for any. */
-function signalsOf(nodes: readonly ImageNode[], isProgram = false): bigint | undefined {
-  const numbers = nodes.flatMap((node) => isRecord(node, "SIGACTION") ? [node.fields.signr] : []);
-  const mask = numbers.filter((number) => number <= LAST_SIGNAL)
-    .reduce((all, number) => all | signalBit(number), 0n);
-  const hasStack = nodes.some((node) => isRecord(node, "SIGNALS") && node.fields.sas_ss_size > 0n);
-  return isProgram || hasStack || mask > 0n ? mask : undefined;
+/** The signals whose actions a target is asked for, beside its stack for them; undefined: it has nothing to tell. */
+function signalsToAsk(nodes: readonly ImageNode[], steps?: SignalPrediction): bigint | undefined {
+  if (steps?.actions.size === 0 && steps.stack.size === 0n) return undefined;
+  const ofImage = nodes.flatMap((node) => isRecord(node, "SIGACTION") ? [node.fields.signr] : []);
+  const numbers = steps ? [...steps.actions.keys()] : ofImage.filter((number) => number <= LAST_SIGNAL);
+  return numbers.reduce((mask, number) => mask | signalBit(number), 0n);
 }
 
 /** What a guest was built as, for the comparison. */

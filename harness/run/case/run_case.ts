@@ -307,6 +307,7 @@ async function checkpointStop(
     pid,
     own: self ? { bytes: ownBytes, result: resultOf("checkpoint") ?? 0n } : undefined,
     brk: resultOf("break"),
+    signals: prediction.signals,
     // The model knows these pages to the byte: no need to ask the guest for them.
     hashPage: (page) => !modelled.has(page),
   });

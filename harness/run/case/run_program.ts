@@ -67,7 +67,7 @@ export async function runProgram(
   const { agent } = guest;
   const { started, isQuiet } = await startAndStop(agent, program, options);
   await options.beforeCall?.({ label: "blocked", pid: started.pid, isOwn: false });
-  const seen = await observeCheckpoint(agent, { kernel, pid: started.pid, isProgram: true });
+  const seen = await observeCheckpoint(agent, { kernel, pid: started.pid });
   const { refused } = program;
   const common = { findings: [], seen, output: () => outputOf(agent, started), isQuiet };
   const { errno = refused, late = false } = typeof refused === "object" ? refused : {};

@@ -56,11 +56,6 @@ export class SignalState {
     else this.#actions.set(number, action);
   }
 
-  /** sigaltstack(2); without an argument, for none. */
-  setStack(stack: SignalStack = NO_STACK): void {
-    this.stack = stack;
-  }
-
   /** Whether a signal that comes does nothing but wait, be ignored, or call a handler: get_signal(). */
   isHarmless(number: number): boolean {
     return (this.blocked & signalBit(number)) !== 0n ||

@@ -123,7 +123,7 @@ export const SIGNAL_STEPS = [
       // The flags are an int: as a word they take its place and that of the padding behind it.
       const bytes = words(state.target.targetWordSize, sp, BigInt(flags), size);
       builder.succeed("sigaltstack", [builder.scratch(0, bytes), 0n]);
-      state.signals.setStack({ sp, size, flags });
+      state.signals.stack = { sp, size, flags };
     },
     since: ({ autodisarm }) => autodisarm ? [{ release: "4.7", what: "with SS_AUTODISARM" }] : [],
   }),
