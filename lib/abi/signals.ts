@@ -37,11 +37,13 @@ export function signalBit(number: number): bigint {
   return 1n << BigInt(number - 1);
 }
 
-/** The signals of a mask by their names. */
+/** The signals of a mask by their names; of most, those that it lacks of all that can be blocked. */
 export function maskText(mask: bigint): string {
-  const names = Array.from({ length: LAST_SIGNAL }, (_, i) => i + 1)
-    .filter((number) => (mask & signalBit(number)) !== 0n).map(signalName);
-  return names.join(" ") || "none";
+  const all = Array.from({ length: LAST_SIGNAL }, (_, i) => i + 1);
+  const named = (bits: bigint) => all.filter((number) => (bits & signalBit(number)) !== 0n).map(signalName);
+  const [set, lacking] = [named(mask), named(~mask & ~UNBLOCKABLE)];
+  if (set.length <= lacking.length) return set.join(" ") || "none";
+  return lacking.length === 0 ? "all" : `all but ${lacking.join(" ")}`;
 }
 
 /** sa_flags by their names, what has none in hexadecimal. */

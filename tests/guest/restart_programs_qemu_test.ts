@@ -44,8 +44,9 @@ for (
   const { program, before, after, answer } of [
     {
       program: "dash",
-      before: "x=6\n",
-      after: "echo $((x * 7))\nexit 3\n",
+      // Its pid is another one then: a child knows it.
+      before: "x=6\ntrap 'echo $((x * 7))' USR1\n",
+      after: "dash -c 'kill -USR1 $PPID'\nexit 3\n",
       answer: "ended with exit status 3",
     },
     {
