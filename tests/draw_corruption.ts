@@ -17,8 +17,8 @@ export interface Corruption {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Path of the part or field. */
   readonly path: string;
-  /** That of the part behind which something was inserted. */
-  readonly behind?: string | undefined;
+  /** That of another part which may be told: the one before an insertion, or the one that counts what is left out. */
+  readonly other?: string | undefined;
   /** The first byte that is not what it was. */
   readonly offset: number;
 }
@@ -156,8 +156,10 @@ const KINDS: Readonly<Record<string, Make>> = {
     return { what: `byte ${at - node.pagesOffset} of pages`, bytes, path: node.path };
   },
   dropped(image, nodes, random) {
-    const node = pick(nodes, random)!;
-    return { what: "left out", bytes: splice(image, node.offset, node.length), path: node.path };
+    const { path, offset, length } = pick(nodes, random)!;
+    const [, task, kind] = /^(.*\/)(vma|sigaction)\[\d+\]$/.exec(path) ?? [];
+    const other = kind === undefined ? undefined : task + (kind === "vma" ? "mm" : "signals");
+    return { what: "left out", bytes: splice(image, offset, length), path, other };
   },
   doubled(image, nodes, random) {
     const node = pick(nodes, random)!;
@@ -188,7 +190,7 @@ const KINDS: Readonly<Record<string, Make>> = {
       what: `${bytes.length} bytes inserted before`,
       bytes: splice(image, node.offset, 0, bytes),
       path: node.path,
-      behind: nodes[nodes.indexOf(node) - 1]?.path,
+      other: nodes[nodes.indexOf(node) - 1]?.path,
     };
   },
   shortened(image, nodes, random) {
@@ -208,7 +210,7 @@ const KINDS: Readonly<Record<string, Make>> = {
       what: "an extension record before",
       bytes: splice(image, node.offset, 0, bytes),
       path: node.path,
-      behind: nodes[nodes.indexOf(node) - 1]?.path,
+      other: nodes[nodes.indexOf(node) - 1]?.path,
     };
   },
   lostPage(_, nodes, random) {

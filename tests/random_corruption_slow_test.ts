@@ -68,8 +68,8 @@ function shortName(path: string): string {
 
 /** Whether a finding leads to the place: by its path, its offset, or by what it says. */
 function namesPlace(finding: Finding, corruption: Corruption): boolean {
-  const { path, behind, offset } = corruption;
-  if (behind !== undefined && namesPlace(finding, { ...corruption, path: behind, behind: undefined })) {
+  const { path, other, offset } = corruption;
+  if (other !== undefined && namesPlace(finding, { ...corruption, path: other, other: undefined })) {
     return true;
   }
   const part = path.replace(/\.\w+$/, "");
