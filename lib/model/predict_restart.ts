@@ -185,13 +185,15 @@ function limitProblems(
   for (const key of ["as", "data"] as const) {
     const limit = limits[key];
     if (key === "data" && (image?.change === "MM.brk, far" || image?.change === "MM.end_data, far")) {
-      if (limit === undefined || limit >= FAR_BREAK) {
+      if (limits.data === undefined || limits.data >= FAR_BREAK) {
         throw new SyntaxError(`"data" below ${FAR_BREAK} is too small`);
       }
       continue;
     }
-    if (limit === undefined) continue;
-    if (limit >= sizes[key]) throw new SyntaxError(`"${key}" below ${sizes[key]} is sure to be too small`);
+    if (limit === undefined || limit === "just enough") continue;
+    if (limit !== "too little" && limit >= sizes[key]) {
+      throw new SyntaxError(`"${key}" below ${sizes[key]} is sure to be too small`);
+    }
     problems.push(["VMA", "ENOMEM", `RLIMIT_${key.toUpperCase()} is too small`]);
   }
   const MORE_THAN_GUESTS_HAVE = 2 ** 30;

@@ -93,6 +93,7 @@ export const TRAITS = {
   signaller: undefined,
   stepped: undefined,
   work: undefined,
+  reader: undefined,
 } as const satisfies Readonly<Record<string, Problem | undefined>>;
 
 /** Capabilities by their numbers (include/uapi/linux/capability.h). */
@@ -122,12 +123,17 @@ const CALLER = object({
       "whose signal is blocked; no huge pages; a breakpoint; a segment of its LDT in a register; a call " +
       "that was interrupted, and could start again; locks on all memory to come; SIGURG, pending and blocked; " +
       "dispatched system calls; an rseq area; a child that ends behind the call, and then sends SIGUSR1; a tracer " +
-      "that goes over the call by a single step; an io_uring that leaves work for it while it waits.",
+      "that goes over the call by a single step; an io_uring that leaves work for it while it waits; one " +
+      "that reads, of what comes meanwhile, to where the process of the image has memory.",
   ),
   entry: optional(oneOf(["int 0x80"]), "The 64-bit caller calls by the table of the 32-bit ones."),
   limits: optional(
     object({
-      ...{ as: optional(BYTES), data: optional(BYTES), memlock: optional(BYTES) },
+      as: optional(
+        either(`bytes, "just enough" or "too little"`, BYTES, oneOf(["just enough", "too little"])),
+        `"just enough" is as much as the image's mappings have, and "too little" one page less.`,
+      ),
+      ...{ data: optional(BYTES), memlock: optional(BYTES) },
       stack: optional(oneOf(["unlimited"])),
     }),
     "RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK in bytes; RLIMIT_STACK, without which new mappings go up from below.",

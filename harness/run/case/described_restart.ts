@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import { PAGE_SIZE } from "../../../lib/abi/arch.ts";
 import { signalBit, SIGNALS } from "../../../lib/abi/signals.ts";
 import { keysOf } from "../../../lib/schema.ts";
 import { joinBytes } from "../../../lib/bytes.ts";
@@ -221,7 +222,13 @@ function callerWords(
   const mask = (caller.capabilities ?? []).reduce((all, one) => all | 1n << BigInt(CAPABILITIES[one]), 0n);
   const numbers: Readonly<Record<string, number | bigint | undefined>> = {
     ...{ flags: caller.flags, pid: caller.pid === "own" ? undefined : caller.pid, times },
-    ...{ uid: caller.uid, gid: caller.gid, as: limits.as, data: limits.data, memlock: limits.memlock },
+    ...{
+      uid: caller.uid,
+      gid: caller.gid,
+      as: addressSpaceLimit(limits, image),
+      data: limits.data,
+      memlock: limits.memlock,
+    },
     caps: caller.capabilities && mask,
     reopen: opened && OPEN_FLAGS[opened],
     seek: position,
@@ -260,6 +267,19 @@ function mostMappings(
   if (typeof most === "number" || most === undefined) return most;
   const count = Number(new ImageEditor(image).get("MM", "map_count"));
   return most === "just enough" ? count - 1 : count - 2;
+}
+
+/** RLIMIT_AS in bytes. */
+function addressSpaceLimit(
+  { as: limit }: NonNullable<NonNullable<RestartSpec["caller"]>["limits"]>,
+  image: Uint8Array,
+): number | undefined {
+  if (typeof limit === "number" || limit === undefined) return limit;
+  const areas = readNodes(image).nodes.flatMap((node) =>
+    node.kind === "record" && node.name === "VMA" ? [node.fields] : []
+  );
+  const size = areas.reduce((all, { vm_start, vm_end }) => all + Number(vm_end - vm_start), 0);
+  return limit === "just enough" ? size : size - PAGE_SIZE;
 }
 
 /** Long enough for a caller to come to its wait. */

@@ -70,6 +70,9 @@ long sys_set_limit(int resource, u64 limit);
 // Has work come for this process each time that there is something to read.
 long sys_poll_for_work(int fd);
 
+// Has the kernel read bytes for this process as they come, each to the same place.
+long sys_read_by_ring(int fd, u8 *byte);
+
 struct time {
 	s64 seconds;
 	s64 nanoseconds;

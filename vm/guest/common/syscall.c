@@ -271,28 +271,49 @@ long sys_sigaction(int signal, void *handler, unsigned long flags)
 #define MMAP_UNIT PAGE_BYTES
 #endif
 
-// So often it can happen: nobody takes away what the ring tells.
-#define WORKS 128
+// So often it can tell: nobody takes away what it tells.
+#define RING_RESULTS 128
 
-// Has an io_uring of this process poll a descriptor, again and again. What the mappings hold stays when the descriptors
-// are closed.
-long sys_poll_for_work(int fd)
+// Has an io_uring of this process do something, so many times side by side. What the mappings hold stays when the
+// descriptors are closed.
+static long submit_to_ring(const struct io_uring_sqe *what, u32 times)
 {
-	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = WORKS };
-	long ring = SYS(io_uring_setup, 1, &params);
+	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = RING_RESULTS };
+	long ring = SYS(io_uring_setup, times, &params);
 
 	if (ring < 0)
 		return ring;
 	u8 *queue = (u8 *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	struct io_uring_sqe *entry = (void *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-						 IORING_OFF_SQES / MMAP_UNIT);
+	struct io_uring_sqe *entries = (void *)SYS(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+						   IORING_OFF_SQES / MMAP_UNIT);
 
-	if ((unsigned long)queue >= -PAGE_BYTES || (unsigned long)entry >= -PAGE_BYTES)
+	if ((unsigned long)queue >= -PAGE_BYTES || (unsigned long)entries >= -PAGE_BYTES)
 		return -ENOMEM;
-	*entry = (struct io_uring_sqe){
+	for (u32 i = 0; i < times; i++) {
+		entries[i] = *what;
+		((u32 *)(void *)(queue + params.sq_off.array))[i] = i;
+	}
+	*(u32 *)(void *)(queue + params.sq_off.tail) = times;
+	return SYS(io_uring_enter, ring, times, 0, 0, NULL, 0);
+}
+
+long sys_poll_for_work(int fd)
+{
+	const struct io_uring_sqe poll = {
 		.opcode = IORING_OP_POLL_ADD, .fd = fd, .poll32_events = POLLIN, .len = IORING_POLL_ADD_MULTI,
 	};
-	*(u32 *)(void *)(queue + params.sq_off.array) = 0;
-	*(u32 *)(void *)(queue + params.sq_off.tail) = 1;
-	return SYS(io_uring_enter, ring, 1, 0, 0, NULL, 0);
+
+	return submit_to_ring(&poll, 1);
+}
+
+// They fill a page.
+#define MOST_ENTRIES 64
+
+long sys_read_by_ring(int fd, u8 *byte)
+{
+	const struct io_uring_sqe read = {
+		.opcode = IORING_OP_READ, .fd = fd, .addr = (unsigned long)byte, .len = 1, .off = ~0ULL,
+	};
+
+	return submit_to_ring(&read, MOST_ENTRIES);
 }

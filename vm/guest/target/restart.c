@@ -36,7 +36,7 @@
 	DO(maps) DO(lowest) DO(writes) DO(unexecutable) \
 	DO(thread) DO(handlers) DO(memory) DO(files) DO(child) DO(mapper) DO(vfork) DO(int80) DO(ldt) DO(handler) \
 	DO(timer) DO(stack) DO(ignored) DO(small) DO(own) DO(pidns) DO(breakpoint) \
-	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq) DO(signaller) DO(stepped) DO(work)
+	DO(legacy) DO(call) DO(locks) DO(pending) DO(dispatch) DO(rseq) DO(signaller) DO(stepped) DO(work) DO(reader)
 
 struct word {
 	bool is_said;
@@ -50,6 +50,8 @@ static struct {
 
 static long restart_nr;
 static int handed_over[2];
+// A page in the middle, which the process of the image has, too, and does not use.
+static u8 read_later[3 * PAGE_BYTES];
 static u64 stacks[MAX_RELATIVES][STACK_WORDS] __attribute__((aligned(64)));
 
 static void take_word(const char *text)
@@ -251,13 +253,15 @@ static void get_relatives(void)
 		{ words.child.is_said, SIGCHLD, sleep_forever },
 		{ words.mapper.is_said, CLONE_VM | SIGCHLD, map_later },
 		{ words.signaller.is_said, SIGUSR1, end_later },
-		{ words.work.is_said, SIGCHLD, write_again_and_again },
+		{ words.work.is_said || words.reader.is_said, SIGCHLD, write_again_and_again },
 	};
 
-	if (words.signaller.is_said || words.work.is_said)
+	if (words.signaller.is_said || words.work.is_said || words.reader.is_said)
 		need(sys_pipe(handed_over, O_CLOEXEC));
 	if (words.work.is_said)
 		need(sys_poll_for_work(handed_over[0]));
+	if (words.reader.is_said)
+		need(sys_read_by_ring(handed_over[0], &read_later[PAGE_BYTES]));
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
 		if (relatives[i].is_said)
