@@ -69,6 +69,13 @@ Deno.test("a target that was restarted by another user is that user's", () => {
   ]);
 });
 
+Deno.test("an address space is as large as the caller's limit allows, to the page", () => {
+  const outcomes = (["just enough", "too little"] as const).map((as) =>
+    predicted({ caller: { limits: { as } } })
+  );
+  assertEquals(outcomes, ["ok", "ENOMEM"]);
+});
+
 Deno.test("a restart that the model cannot predict is refused, and says why", () => {
   const mapped = { file: "f", becomes: "gone" } as const;
   const cases: [RestartSpec, string][] = [
