@@ -178,10 +178,12 @@ export function unmetNeed(
   if (release === undefined) return undefined;
   const oldest = oldestRelease(scenario.steps ?? [], platform.target);
   if (oldest && isOlder(release, oldest.release)) return `needs Linux ${oldest.release}: ${oldest.what}`;
-  for (const option of options) {
+  for (const need of options) {
+    const option = need.replace("!", "");
     const found = optionOf(option, { config, release });
-    if (found === undefined) return `needs ${option}, and the kernel came without its .config`;
-    if (found !== "y") return `needs ${option}, which this kernel has not`;
+    if (found === undefined) return `needs ${need}, and the kernel came without its .config`;
+    if (need !== option && found === "y") return `needs a kernel without ${option}`;
+    if (need === option && found !== "y") return `needs ${option}, which this kernel has not`;
   }
   return undefined;
 }

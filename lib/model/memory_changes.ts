@@ -171,11 +171,10 @@ export const MEMORY_CHANGES = {
   ),
   "VMA.vm_pgoff, anonymous": invalid(
     "no memory was ever there",
-    flip("VMA", "vm_pgoff", 1n << 50n, isAnonymous),
+    flip("VMA", "vm_pgoff", 1n << 60n, isAnonymous),
   ),
   "VMA.vm_pgoff, beyond": invalid("memory would end where there is none", (image) => {
-    // TASK_SIZE_MAX in pages, and one more: all that there is ends there.
-    const end = twoPages(image).word === 8 ? 1n << 35n : 0xc0001n;
+    const end = 1n << (twoPages(image).word === 8 ? 52n : 32n);
     image.set("VMA", "vm_pgoff", end, isAnonymous);
   }),
   "VMA.vm_pgoff, vdso": invalid("the vdso has no offset", flip("VMA", "vm_pgoff", 1n, isSpecial)),

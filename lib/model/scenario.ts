@@ -25,8 +25,8 @@ const NEEDS = object({
   kernel: optional(list(oneOf(KERNEL_ARCHES), 1), "Kernel architectures."),
   target: optional(list(oneOf(TARGET_ARCHES), 1), "Target architectures."),
   config: optional(
-    list(text(/^CONFIG_[A-Z0-9_]+$/, `a kernel option such as "CONFIG_KSM"`), 1),
-    "Kernel options that must be built in.",
+    list(text(/^!?CONFIG_[A-Z0-9_]+$/, `a kernel option such as "CONFIG_KSM"`), 1),
+    "Kernel options that must be built in, or, behind a !, must not.",
   ),
   series: optional(list(oneOf(KERNEL_SERIES), 1), "Kernel series that have what it is about."),
   cpu: optional(list(oneOf(["fxsr", "sse", "xsave"]), 1), "What the processor must have."),

@@ -136,6 +136,11 @@ export const THREAD_CHANGES = {
     flip("X86_FSGSBASE", "fsbase", 1n << 63n),
     "64 bits",
   ),
+  "X86_FSGSBASE.fsbase, of 5 levels": invalid(
+    "the base of fs is an address of 57 bits",
+    flip("X86_FSGSBASE", "fsbase", 1n << 48n),
+    "64 bits",
+  ),
   "X86_FSGSBASE.gsbase": invalid(
     "the base of gs is no address",
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),

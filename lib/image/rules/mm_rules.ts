@@ -138,12 +138,8 @@ function checkOffset(node: Vma, context: RuleContext): void {
   const { vma_type, vm_pgoff, vm_start, vm_end } = node.fields;
   const isSpecial = vma_type === VMA_TYPE.SPECIAL;
   const pages = isSpecial || vm_end <= vm_start ? 0n : (vm_end - vm_start) / PAGE_SIZE_BIG;
-  const limit = isSpecial
-    ? 0n
-    // An anonymous mapping has the page number that it had when it was made, wherever it was moved since.
-    : vma_type === VMA_TYPE.ANON
-    ? context.abi.userLimit / PAGE_SIZE_BIG + 1n
-    : 1n << (context.format.wordSize === 8 ? 52n : 32n);
+  // Memory that grew after it was moved keeps the page number where it was made, and may end beyond user space.
+  const limit = isSpecial ? 0n : 1n << (context.format.wordSize === 8 ? 52n : 32n);
   if (vm_pgoff + pages <= limit) return;
   context.reportField("E_PGOFF", node, "vm_pgoff", {
     message: "vm_pgoff is too large for this type of VMA",

@@ -10,8 +10,8 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/io_uring.h>
+#include <linux/khugepaged.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/perf_event.h>
 #include <linux/posix-timers.h>
 #include <linux/rwsem.h>
@@ -85,8 +85,7 @@ static void cr_mm_settle(struct mm_struct *mm)
 		end = vma->vm_end;
 		flags = vma->vm_flags;
 		perf_event_mmap(vma);
-		if (flags & VM_HUGEPAGE)
-			hugepage_madvise(vma, &flags, MADV_HUGEPAGE);
+		khugepaged_enter_vma(vma, flags);
 		mmap_write_unlock(mm);
 
 		if ((flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED)

@@ -57,6 +57,10 @@ static inline int cr_set_mm_exe_file(struct mm_struct *mm, struct file *file)
 #define CR_VM_SEALED		VM_NONE
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
+#define khugepaged_enter_vma(vma, flags)	khugepaged_enter_vma_merge(vma, flags)
+#endif
+
 /* rights to a file are asked for with the mount that it was opened by */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 12, 0)
 #define cr_open_path(path, flags)	file_open_root(path, "", flags, 0)

@@ -68,19 +68,12 @@ static bool cr_vma_flags_valid(const struct cr_hdr_vma *hh)
 	return cr_has_all(flags, VM_MAYREAD | VM_MAYWRITE);
 }
 
-/* the largest offset, in pages, behind which there is nothing */
-static u64 cr_vma_max_pgoff(const struct cr_hdr_vma *hh)
-{
-	/* anonymous memory keeps the one of the address where it was made */
-	if (hh->vma_type == CR_VMA_ANON)
-		return (TASK_SIZE_MAX >> PAGE_SHIFT) + 1;
-	return (u64)1 << (BITS_PER_LONG == 64 ? 64 - PAGE_SHIFT : 32);
-}
-
 /* is this a VMA, and one behind the last? */
 static int cr_vma_check(const struct cr_restart *r, const struct cr_hdr_vma *hh)
 {
-	u64 pages, max;
+	/* memory that grew after it was moved ends beyond user space */
+	const u64 max = (u64)1 << (BITS_PER_LONG == 64 ? 64 - PAGE_SHIFT : 32);
+	u64 pages;
 
 	if (hh->_padding)
 		return -EINVAL;
@@ -93,7 +86,6 @@ static int cr_vma_check(const struct cr_restart *r, const struct cr_hdr_vma *hh)
 		return -EINVAL;
 
 	pages = (hh->vm_end - hh->vm_start) >> PAGE_SHIFT;
-	max = cr_vma_max_pgoff(hh);
 	if (hh->vma_type == CR_VMA_SPECIAL ? hh->vm_pgoff :
 	    hh->vm_pgoff > max || pages > max - hh->vm_pgoff)
 		return -EINVAL;

@@ -184,7 +184,8 @@ int cr_x86_check_regs(const struct cr_restart *r)
 #ifdef CONFIG_X86_64
 static bool cr_x86_is_canonical(u64 addr)
 {
-	unsigned int shift = 64 - boot_cpu_data.x86_virt_bits;
+	/* not x86_virt_bits: the CPU may have more than the kernel uses */
+	unsigned int shift = 64 - (__VIRTUAL_MASK_SHIFT + 1);
 
 	return (u64)((s64)(addr << shift) >> shift) == addr;
 }
