@@ -250,10 +250,18 @@ export async function awaitConditions(agent: GuestAgent, options: WaitOptions): 
         ...check.matching === undefined ? [] : [`/${check.matching}/`],
         ...check.notMatching === undefined ? [] : [`no /${check.notMatching}/`],
       ];
-      findings.push(finding(path, wanted.join(" and "), text.slice(0, 2000)));
+      findings.push(finding(path, wanted.join(" and "), aboutPattern(text, wanted[0] ?? "")));
     }
   }
   return findings;
+}
+
+/** The lines of a text that have the first word of a pattern, each once, or its first lines. */
+function aboutPattern(text: string, pattern: string): string {
+  const lines = text.split("\n");
+  const word = /\w{3,}/.exec(pattern)?.[0];
+  const about = word === undefined ? [] : lines.filter((line) => line.includes(word));
+  return [...new Set(about.length > 0 ? about : lines)].join("\n").slice(0, 400);
 }
 
 /** Whether a text is as a check wants it. */

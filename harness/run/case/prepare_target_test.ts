@@ -149,7 +149,7 @@ Deno.test("awaitConditions() waits until a file is as it must be, and says when 
   const waitFor = [{ file: "/proc/{pid}/maps", notMatching: "vdso" }];
   const agent = agentWith({ "/proc/7/maps": ["[vdso]", "[vdso]", "[stack]"] });
   assertEquals(await awaitConditions(agent, { ...WAIT, waitFor }), []);
-  const stays = agentWith({ "/proc/7/maps": ["[vdso]"] });
+  const stays = agentWith({ "/proc/7/maps": ["[heap]\n[vdso]\n[stack]\n[vdso]"] });
   const never = await awaitConditions(stays, { ...WAIT, waitFor, deadlineMs });
   assertEquals(never.map(({ id, path, expected, actual }) => [id, path, expected, actual]), [
     ["E_SETUP", "/proc/7/maps", "no /vdso/", "[vdso]"],
