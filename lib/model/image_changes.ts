@@ -70,6 +70,10 @@ export const IMAGE_CHANGES = {
     "it is of another version of the format",
     setFrom("HEAD", "rev", "rev", -1n),
   ),
+  "HEAD.rev of another kernel": invalid("it is of another version of the format", (image) => {
+    image.flip("HEAD", "rev", 0xffn);
+    image.flip("HEAD", "version", 1n);
+  }),
   "HEAD.flags": invalid("it is no checkpoint's", flip("HEAD", "flags", 2n)),
   "HEAD.flags, none": invalid("it is no checkpoint's", flip("HEAD", "flags", 1n)),
   "HEAD.parent": invalid("the first record is somebody's", set("HEAD", "parent", 1n)),

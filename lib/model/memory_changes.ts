@@ -11,6 +11,10 @@ function isAnonymous(node: RecordNode): boolean {
   return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.ANON;
 }
 
+function isWritable(node: RecordNode): boolean {
+  return isAnonymous(node) && node.name === "VMA" && (node.fields.vm_flags & VM.WRITE) !== 0n;
+}
+
 function isSpecial(node: RecordNode): boolean {
   return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.SPECIAL;
 }
@@ -147,6 +151,12 @@ export const MEMORY_CHANGES = {
   "VMA that never grows": unsupported("mremap(2) must not make it larger", VM.DONTEXPAND),
   "VMA of hugetlbfs": unsupported("a mapping is of huge pages", VM.HUGETLB),
   "VMA shared": unsupported("a mapping is shared", VM.SHARED | VM.MAYSHARE),
+  // Its pages would be protected in another way, too.
+  "VMA shared and written": change(
+    "EOPNOTSUPP",
+    "a mapping is shared",
+    flipFlags(VM.SHARED | VM.MAYSHARE, isWritable),
+  ),
   "VMA not to be executed": invalid("it can be executed and may not", flipFlags(VM.MAYEXEC, isExecuted)),
   "VMA unreadable": invalid("it can be read and may not", flipFlags(VM.MAYREAD)),
   "VMA unwritable": invalid("private memory may be written", flipFlags(VM.MAYWRITE)),
@@ -186,8 +196,16 @@ export const MEMORY_CHANGES = {
     "it is a part of the vdso",
     (image) => image.set("VMA", "vm_end", image.get("VMA", "vm_end", isVvar) - PAGE_SIZE_BIG, isVvar),
   ),
+  "VMA overlapping the vdso": invalid(
+    "it begins in the vdso's data",
+    (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start", isVdso) - PAGE_SIZE_BIG, isVdso),
+  ),
   "VMA second vdso": change("ENOEXEC", "there is one vdso", secondVdso),
   "PGARR.nr_pages": invalid("a chunk has more pages than chunks have", flip("PGARR", "nr_pages", 0x1_0000n)),
+  "PGARR.nr_pages, one more": invalid(
+    "a chunk has more pages than chunks have",
+    set("PGARR", "nr_pages", 2049n),
+  ),
   "PGARR.nr_pages, wide": invalid(
     "a chunk has more pages than chunks have",
     flip("PGARR", "nr_pages", 1n << 32n, (one) => one.name === "PGARR" && one.fields.nr_pages > 0n),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { signalBit, SIGNALS } from "../abi/signals.ts";
+import { SA, signalBit, SIGNALS } from "../abi/signals.ts";
 import { change, cutIn, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
 
 /** A stack for signals, and two actions. */
@@ -69,6 +69,10 @@ export const SIGNAL_CHANGES = {
     for (const field of ["sa_handler", "sa_flags", "sa_restorer", "sa_mask"]) {
       image.set("SIGACTION", field, 0n);
     }
+  }, NEEDS),
+  "SIGACTION that is the default, of 32 bits": invalid("the default needs no record", (image) => {
+    for (const field of ["sa_handler", "sa_restorer", "sa_mask"]) image.set("SIGACTION", field, 0n);
+    image.set("SIGACTION", "sa_flags", SA.IA32_ABI);
   }, NEEDS),
   "SIGACTION._padding": invalid("padding is not 0", flip("SIGACTION", "_padding", 1n), NEEDS),
 } as const satisfies Readonly<Record<string, ImageChange>>;

@@ -153,6 +153,12 @@ export const THREAD_CHANGES = {
   "AUXV.len, none": invalid("the auxiliary vector is empty", set("AUXV", "len", 0n)),
   "AUXV.len, half": invalid("an entry is less than one", flip("AUXV", "len", 4n)),
   "AUXV.len, longer": invalid("no vector is so long", flip("AUXV", "len", 0x1000n)),
+  "AUXV.len, an entry more": invalid("no vector is so long", (image) => {
+    const { offset } = image.record("AUXV");
+    const entry = new Uint8Array(16).fill(1);
+    image.set("AUXV", "len", image.get("AUXV", "len") + BigInt(entry.length));
+    image.insert(offset + RECORD_HEADER.size, entry);
+  }),
   "AUXV ended early": invalid("AT_NULL is not at its end", (image) => {
     const { offset, payload } = image.record("AUXV");
     image.flipAt(offset + RECORD_HEADER.size, dataView(payload).getBigUint64(0, true));

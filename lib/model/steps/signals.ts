@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import * as v from "valibot";
-import { LAST_SIGNAL, SA, SIG_DFL, SIG_IGN, signalBit, SIGNALS, SS } from "../../abi/signals.ts";
+import { LAST_SIGNAL, MINSIGSTKSZ, SA, SIG_DFL, SIG_IGN, signalBit, SIGNALS, SS } from "../../abi/signals.ts";
 import { VM } from "../../abi/vm_flags.ts";
-import { PAGE_SIZE_BIG } from "../../abi/arch.ts";
+import { PAGE_SIZE } from "../../abi/arch.ts";
 import { either, integer, keysOf, list, oneOf, optional, wordSet } from "../../schema.ts";
 import { bytesOfHex, dataView } from "../../bytes.ts";
 import { NAME } from "../fields.ts";
@@ -78,15 +78,23 @@ export const SIGNAL_STEPS = [
       area: optional(NAME, "Of a handler alone: where it lies, writable and executable."),
       flags: optional(wordSet(FLAGS), "SA_... of those names."),
       blocks: optional(list(SIGNAL, 1), "What is blocked in a handler besides."),
+      restorer: optional(
+        NAME,
+        "Where there is no handler: an area that one would return to, without SA_RESTORER.",
+      ),
     },
-    apply({ signal, does, area, flags = [], blocks = [] }, context) {
+    apply({ signal, does, area, flags = [], blocks = [], restorer }, context) {
       const { state, builder } = context;
       const { kernelWordSize, targetWordSize } = state.target;
       if ((does === "handler") !== (area !== undefined)) {
         throw new SyntaxError("area goes with a handler alone");
       }
+      if (area !== undefined && restorer !== undefined) {
+        throw new SyntaxError("a handler has its own restorer");
+      }
+      const restorerAddress = restorer === undefined ? 0n : addressOf(state.range(restorer).start);
       const code = area === undefined
-        ? { handler: does === "ignored" ? SIG_IGN : SIG_DFL, restorer: 0n }
+        ? { handler: does === "ignored" ? SIG_IGN : SIG_DFL, restorer: restorerAddress }
         : storeHandler(context, area);
       const said = flags.reduce(
         (all, flag) => all | SA[flag],
@@ -115,11 +123,18 @@ export const SIGNAL_STEPS = [
   defineStep({
     op: "sigaltstack",
     about: "sigaltstack(2): an area is the stack for handlers with ONSTACK; without one there is none.",
-    fields: { area: optional(NAME), autodisarm: optional(v.literal(true, "true")) },
-    apply({ area, autodisarm }, { state, builder }) {
+    fields: {
+      area: optional(NAME),
+      bytes: optional(
+        integer(Number(MINSIGSTKSZ), 2 ** 20),
+        "Of the area, which is the whole stack without.",
+      ),
+      autodisarm: optional(v.literal(true, "true")),
+    },
+    apply({ area, bytes: part, autodisarm }, { state, builder }) {
       const { start, pages } = area === undefined ? { start: 0, pages: 0 } : state.range(area);
       const flags = (area === undefined ? SS.DISABLE : 0) + (autodisarm ? SS.AUTODISARM : 0);
-      const [sp, size] = [addressOf(start), BigInt(pages) * PAGE_SIZE_BIG];
+      const [sp, size] = [addressOf(start), BigInt(part ?? pages * PAGE_SIZE)];
       // The flags are an int: as a word they take its place and that of the padding behind it.
       const bytes = words(state.target.targetWordSize, sp, BigInt(flags), size);
       builder.succeed("sigaltstack", [builder.scratch(0, bytes), 0n]);
