@@ -173,8 +173,12 @@ export function unmetNeed(
   if (kernel && !kernel.includes(platform.kernel)) return `needs a kernel of ${kernel.join(" or ")}`;
   if (target && !target.includes(platform.target)) return `needs a target of ${target.join(" or ")}`;
   if (series && !series.includes(platform.series)) return `needs Linux ${series.join(" or ")}`;
-  const lacking = cpu.find((feature) => platform.cpu?.split(",").includes(`-${feature}`));
-  if (lacking !== undefined) return `needs a processor with ${lacking}`;
+  const removed = platform.cpu?.split(",") ?? [];
+  for (const need of cpu) {
+    const feature = need.replace("!", "");
+    if ((need === feature) !== removed.includes(`-${feature}`)) continue;
+    return `needs a processor ${need === feature ? "with" : "without"} ${feature}`;
+  }
   if (release === undefined) return undefined;
   const oldest = oldestRelease(scenario.steps ?? [], platform.target);
   if (oldest && isOlder(release, oldest.release)) return `needs Linux ${oldest.release}: ${oldest.what}`;

@@ -227,6 +227,8 @@ Deno.test("unmetNeed() names what kernel, target or configuration lack", () => {
   );
   assertEquals(reason({ series: ["6.1"] }), undefined);
   assertEquals(reason({ series: ["5.10", "6.12"] }), "needs Linux 5.10 or 6.12");
+  assertEquals(reason({ config: ["!CONFIG_SWAP"] }), undefined);
+  assertEquals(reason({ config: ["!CONFIG_KSM"] }), "needs a kernel without CONFIG_KSM");
   // A module would have to be loaded.
   assertEquals(reason({ config: ["CONFIG_ZRAM"] }), "needs CONFIG_ZRAM, which this kernel has not");
 });
@@ -241,6 +243,13 @@ Deno.test("unmetNeed() names what the processor of a platform lacks", () => {
   assertEquals(reason("x86_64-pti"), undefined);
   assertEquals(reason("x86_64-noxsave-smp@5.10"), "needs a processor with xsave");
   assertEquals(reason("i386-nofxsr"), "needs a processor with sse");
+  const without = (arch: string) => {
+    const [platform] = parsePlatforms({ arch, fallback: arch });
+    const needs = { cpu: ["!fsgsbase"] } as const;
+    return unmetNeed(scenario({ needs }), { platform: platform!, config, release: "6.1.9" });
+  };
+  assertEquals(without("x86_64-nofsgsbase"), undefined);
+  assertEquals(without("x86_64"), "needs a processor without fsgsbase");
 });
 
 Deno.test("unmetNeed() does not guess what an unknown configuration holds", () => {

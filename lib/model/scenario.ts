@@ -29,7 +29,10 @@ const NEEDS = object({
     "Kernel options that must be built in, or, behind a !, must not.",
   ),
   series: optional(list(oneOf(KERNEL_SERIES), 1), "Kernel series that have what it is about."),
-  cpu: optional(list(oneOf(["fxsr", "sse", "xsave"]), 1), "What the processor must have."),
+  cpu: optional(
+    list(oneOf(["fxsr", "sse", "xsave", "!fsgsbase"]), 1),
+    "What the processor must have, or, behind a !, must not.",
+  ),
 });
 
 /** What happens to the target of a race. */

@@ -141,6 +141,11 @@ export const THREAD_CHANGES = {
     flip("X86_FSGSBASE", "fsbase", 1n << 48n),
     "64 bits",
   ),
+  "X86_FSGSBASE.fsbase, of a segment": invalid(
+    "the base of fs is not its segment's",
+    flip("X86_FSGSBASE", "fsbase", 0x1000n),
+    "64 bits",
+  ),
   "X86_FSGSBASE.gsbase": invalid(
     "the base of gs is no address",
     flip("X86_FSGSBASE", "gsbase", 1n << 63n),
