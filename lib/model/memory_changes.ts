@@ -24,6 +24,11 @@ function isExecuted(node: RecordNode): boolean {
     (node.fields.vm_flags & VM.EXEC) !== 0n;
 }
 
+function isWholeFile(node: RecordNode): boolean {
+  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.FILE && node.fields.vm_pgoff === 0n &&
+    (node.fields.vm_flags & VM.EXEC) === 0n;
+}
+
 /** The data of the vdso, which is no memory. */
 function isVvar(node: RecordNode): boolean {
   return isSpecial(node) && node.name === "VMA" && (node.fields.vm_flags & VM.PFNMAP) !== 0n;
@@ -64,6 +69,22 @@ function secondVdso(image: ImageEditor): void {
   image.set("VMA", "vm_end", 2n * behind - start, isVdso);
   oneMoreMapping(image);
   image.insert(vma.offset, copy);
+}
+
+/** The two parts of the vdso in the lowest pages, ahead of all other mappings. */
+function vdsoAtZero(image: ImageEditor): void {
+  const [vvar, vdso] = [image.record("VMA", isVvar), image.record("VMA", isVdso)];
+  const chunk = image.after(vdso);
+  const behind = chunk.offset + chunk.length;
+  const start = image.get("VMA", "vm_start", isVvar);
+  for (const field of ["vm_start", "vm_end"]) {
+    for (const which of [isVvar, isVdso]) {
+      image.set("VMA", field, image.get("VMA", field, which) - start, which);
+    }
+  }
+  const both = image.bytes.slice(vvar.offset, behind);
+  image.replace(vvar.offset, both.length, new Uint8Array());
+  image.insert(image.record("VMA").offset, both);
 }
 
 const PATH_MAX = 4096;
@@ -158,6 +179,8 @@ export const MEMORY_CHANGES = {
     flipFlags(VM.SHARED | VM.MAYSHARE, isWritable),
   ),
   "VMA not to be executed": invalid("it can be executed and may not", flipFlags(VM.MAYEXEC, isExecuted)),
+  // The program's own data begin further on in their file.
+  "VMA never executed": { problem: undefined, apply: flipFlags(VM.MAYEXEC, isWholeFile) },
   "VMA unreadable": invalid("it can be read and may not", flipFlags(VM.MAYREAD)),
   "VMA unwritable": invalid("private memory may be written", flipFlags(VM.MAYWRITE)),
   "VMA in both orders": invalid("advice contradicts other advice", flipFlags(VM.SEQ_READ | VM.RAND_READ)),
@@ -200,6 +223,7 @@ export const MEMORY_CHANGES = {
     "it begins in the vdso's data",
     (image) => image.set("VMA", "vm_start", image.get("VMA", "vm_start", isVdso) - PAGE_SIZE_BIG, isVdso),
   ),
+  "VMA vdso at 0": change("EPERM", "the vdso lies below vm.mmap_min_addr", vdsoAtZero),
   "VMA second vdso": change("ENOEXEC", "there is one vdso", secondVdso),
   "PGARR.nr_pages": invalid("a chunk has more pages than chunks have", flip("PGARR", "nr_pages", 0x1_0000n)),
   "PGARR.nr_pages, one more": invalid(

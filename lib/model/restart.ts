@@ -66,6 +66,7 @@ export const FATES = {
   "below a file": ["ENOTDIR", "a file has the name of the directory of a mapped file"],
   "below a loop": ["ELOOP", "the directory of a mapped file is a link to itself"],
   "in /proc": ["ENODEV", "a mapped file cannot be mapped any more"],
+  "in sysfs": ["ENODEV", "a mapped file refuses to be mapped"],
   "in hugetlbfs": ["EOPNOTSUPP", "a mapped file is one of huge pages"],
 } as const satisfies Readonly<Record<string, Problem>>;
 

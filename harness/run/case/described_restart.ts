@@ -347,6 +347,8 @@ async function changeName(
       return await replace(directory, () => agent.call("symlink", directory, directory));
     case "in /proc":
       return await replace(directory, () => agent.call("symlink", "/proc/self", directory));
+    case "in sysfs":
+      return await replace(directory, () => agent.call("symlink", "/sys/kernel", directory));
     case "in hugetlbfs":
       await agent.mount({ type: "hugetlbfs", directory });
       await agent.writeFile(path, "");
