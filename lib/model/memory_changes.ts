@@ -24,11 +24,6 @@ function isExecuted(node: RecordNode): boolean {
     (node.fields.vm_flags & VM.EXEC) !== 0n;
 }
 
-function isWholeFile(node: RecordNode): boolean {
-  return node.name === "VMA" && node.fields.vma_type === VMA_TYPE.FILE && node.fields.vm_pgoff === 0n &&
-    (node.fields.vm_flags & VM.EXEC) === 0n;
-}
-
 /** The data of the vdso, which is no memory. */
 function isVvar(node: RecordNode): boolean {
   return isSpecial(node) && node.name === "VMA" && (node.fields.vm_flags & VM.PFNMAP) !== 0n;
@@ -85,6 +80,15 @@ function vdsoAtZero(image: ImageEditor): void {
   const both = image.bytes.slice(vvar.offset, behind);
   image.replace(vvar.offset, both.length, new Uint8Array());
   image.insert(image.record("VMA").offset, both);
+}
+
+/** As on a file system without programs: mapped data that cannot become code. */
+function neverExecuted(image: ImageEditor): void {
+  for (let nr = 0; nr < Number(image.get("MM", "map_count")); nr++) {
+    const node = image.record("VMA", nr);
+    const isData = node.name === "VMA" && node.fields.vma_type === VMA_TYPE.FILE && !isExecuted(node);
+    if (isData) image.flip("VMA", "vm_flags", VM.MAYEXEC, nr);
+  }
 }
 
 const PATH_MAX = 4096;
@@ -179,8 +183,7 @@ export const MEMORY_CHANGES = {
     flipFlags(VM.SHARED | VM.MAYSHARE, isWritable),
   ),
   "VMA not to be executed": invalid("it can be executed and may not", flipFlags(VM.MAYEXEC, isExecuted)),
-  // The program's own data begin further on in their file.
-  "VMA never executed": { problem: undefined, apply: flipFlags(VM.MAYEXEC, isWholeFile) },
+  "VMA never executed": { problem: undefined, apply: neverExecuted },
   "VMA unreadable": invalid("it can be read and may not", flipFlags(VM.MAYREAD)),
   "VMA unwritable": invalid("private memory may be written", flipFlags(VM.MAYWRITE)),
   "VMA in both orders": invalid("advice contradicts other advice", flipFlags(VM.SEQ_READ | VM.RAND_READ)),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { dataView } from "../bytes.ts";
+import { TLS_ENTRIES } from "../abi/arch.ts";
 import { RECORD_HEADER } from "../image/structs.ts";
 import { FXSAVE_FIELDS, XSAVE_HEADER } from "../x86/xstate.ts";
 import { type Apply, change, cutIn, flip, type ImageChange, invalid, set, setFrom } from "./image_change.ts";
@@ -43,6 +44,9 @@ export const THREAD_CHANGES = {
     flipEntry("MM_CONTEXT", 1, PRIVILEGE),
     "ldt",
   ),
+  "MM_CONTEXT privileged, the last": invalid("a descriptor is privileged", (image) => {
+    flipEntry("MM_CONTEXT", Number(image.get("MM_CONTEXT", "nldt")) - 1, PRIVILEGE)(image);
+  }, "ldt"),
   "MM_CONTEXT long": invalid("a descriptor is of 64 bits", flipEntry("MM_CONTEXT", 1, LONG), "ldt"),
   "MM_CONTEXT unaccessed": invalid(
     "the kernel marks all as accessed",
@@ -62,6 +66,10 @@ export const THREAD_CHANGES = {
   "THREAD absent": invalid("a segment of a thread is absent", flipEntry("THREAD", 0, PRESENT), "tls"),
   "THREAD of 16 bits": invalid("it is of 16 bits", flipEntry("THREAD", 0, IS_32_BIT), "tls"),
   "THREAD privileged": invalid("it is privileged", flipEntry("THREAD", 0, PRIVILEGE), "tls"),
+  "THREAD privileged, one more": invalid("it is privileged, and no program's", (image) => {
+    image.set("THREAD", "ntls", image.get("THREAD", "ntls") + 1n);
+    flipEntry("THREAD", TLS_ENTRIES - 1, PRIVILEGE)(image);
+  }, "tls"),
   "CPU.parent": invalid("registers are another process's", flip("CPU", "parent", 1n)),
   "CPU.used_math": invalid("there is no FPU state", flip("CPU", "used_math", 1n)),
   "CPU.flags": invalid("no program may do input and output", flip("CPU", "flags", 0x3000n)),
@@ -138,7 +146,7 @@ export const THREAD_CHANGES = {
   ),
   "X86_FSGSBASE.fsbase, of 5 levels": invalid(
     "the base of fs is an address of 57 bits",
-    flip("X86_FSGSBASE", "fsbase", 1n << 48n),
+    set("X86_FSGSBASE", "fsbase", 1n << 47n),
     "64 bits",
   ),
   "X86_FSGSBASE.fsbase, of a segment": invalid(

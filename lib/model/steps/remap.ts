@@ -3,7 +3,7 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
 import { DEFAULT_SERIES, isOlder } from "../../abi/series.ts";
-import { integer, oneOf, optional, wordSet } from "../../schema.ts";
+import { integer, keysOf, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/area.ts";
 import { protBits, PROTECTIONS, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
@@ -97,7 +97,7 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
 
 const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
-const MADV_DONTFORK = 10n;
+const VDSO_ADVICE = { dontfork: 10n, random: 1n } as const;
 /** Four pages in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S. */
 const VVAR_BYTES = 0x4000;
 /** It depends on the configuration how many its image has. */
@@ -241,11 +241,11 @@ export const REMAP_STEPS = [
   }),
   defineStep({
     op: "advise_vdso",
-    about: "madvise(2) MADV_DONTFORK of [vdso].",
-    fields: {},
-    apply(_step, context) {
+    about: "madvise(2) of [vdso]; MADV_DONTFORK by default.",
+    fields: { advice: optional(oneOf(keysOf(VDSO_ADVICE))) },
+    apply({ advice = "dontfork" }, context) {
       const { builder } = context;
-      const args = [findVdso(context), addressOf(MAX_VDSO_PAGES), MADV_DONTFORK];
+      const args = [findVdso(context), addressOf(MAX_VDSO_PAGES), VDSO_ADVICE[advice]];
       const nr = syscallNumber("madvise", builder.wordSize);
       // A part of it cannot be had (special_mapping_split), and of what is not mapped the kernel tells in the end.
       const orElse = BigInt(-errnoNumber("ENOMEM"));

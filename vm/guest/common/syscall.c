@@ -307,7 +307,7 @@ long sys_poll_for_work(int fd)
 }
 
 // They fill a page.
-#define MOST_ENTRIES 64
+#define MAX_ENTRIES 64
 
 long sys_read_by_ring(int fd, u8 *byte)
 {
@@ -315,5 +315,5 @@ long sys_read_by_ring(int fd, u8 *byte)
 		.opcode = IORING_OP_READ, .fd = fd, .addr = (unsigned long)byte, .len = 1, .off = ~0ULL,
 	};
 
-	return submit_to_ring(&read, MOST_ENTRIES);
+	return submit_to_ring(&read, MAX_ENTRIES);
 }
