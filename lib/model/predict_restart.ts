@@ -298,6 +298,13 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   if (spec.times !== undefined && name === "ok") {
     throw new SyntaxError(`"times" are of a caller that is refused`);
   }
+  if (
+    spec.times !== undefined && caller?.program !== undefined && caller.program !== "of the other word size"
+  ) {
+    throw new SyntaxError(
+      `a caller with a "program" of its own can be refused once: the target has ended by then`,
+    );
+  }
   if (generations > 1 && name !== "ok") {
     throw new SyntaxError(`"generations" are of a process that is restored`);
   }

@@ -89,6 +89,7 @@ Deno.test("a restart that the model cannot predict is refused, and says why", ()
     [{ caller: { interruptedBy: "SIGKILL" } }, `needs "from" an empty pipe`],
     [{ image: { name: { file: "f", is: "/other" } } }, "expected a name that is too long"],
     [{ generations: 2, image: { cut: 1 }, expect: "EPIPE" }, `"generations" are of a process`],
+    [{ caller: { program: "opened" }, times: 2, expect: "EACCES" }, `can be refused once`],
     [{ stays: "traced", generations: 2 }, `"stays" is for a process that is restored`],
     [{ expect: "EPERM" }, `expects "EPERM" but the model predicts "ok"`],
   ];

@@ -135,10 +135,6 @@ static void limit_resources(void)
 		need(SYS(prctl, PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN));
 }
 
-#define NAP_MS 50
-#define SHORT_NAP_MS 5
-#define MAX_TRIES 400
-
 static void set_parameter(const char *path, u64 value)
 {
 	char text[24];
@@ -149,18 +145,6 @@ static void set_parameter(const char *path, u64 value)
 	SYS(close, fd);
 }
 
-// What has executed a file may have ended, and hold it a moment longer.
-static long open_for_writing(const char *path)
-{
-	for (int tries = 0;; tries++) {
-		long fd = SYS(open, path, O_WRONLY | O_CLOEXEC);
-
-		if (fd != -ETXTBSY || tries == MAX_TRIES)
-			return fd;
-		sys_sleep_ms(SHORT_NAP_MS);
-	}
-}
-
 static void change_system(void)
 {
 	if (words.maps.is_said)
@@ -169,7 +153,7 @@ static void change_system(void)
 		set_parameter("/proc/sys/vm/mmap_min_addr", words.lowest.number);
 	// Nobody executes the target's own program any more: this one is a copy.
 	if (words.writes.is_said)
-		need(open_for_writing("/target"));
+		need(SYS(open, "/target", O_WRONLY | O_CLOEXEC));
 	if (words.unexecutable.is_said)
 		need(SYS(chmod, "/target", 0644));
 }
@@ -193,6 +177,9 @@ static void change_ids(void)
 		data[i].effective = data[i].permitted = (u32)(words.caps.number >> (32 * i));
 	need(SYS(capset, &header, data));
 }
+
+#define NAP_MS 50
+#define SHORT_NAP_MS 5
 
 // They run side by side in one memory.
 static void *next_stack(void)
