@@ -73,7 +73,7 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
 
 /**
  * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): the VMA that it lies in is unlocked, all of it,
- * and one that has moved as a whole is as if never touched. In Linux 5.10 it keeps what it was, and if both
+ * and one that has moved as a whole is as if never touched, but for its vm_pgoff before Linux 6.12. In Linux 5.10 it keeps what it was, and if both
  * sides of it stay, the next one is accounted like it; Linux 6.12 splits a locked one before: that is always whole.
  */
 function leaveBehind({ state: { space, target } }: StepContext, start: number, end: number): void {
@@ -85,7 +85,8 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
   space.change(source.start, source.end, (old) => {
     const flags = old.flags & ~(VM.LOCKED | VM.LOCKONFAULT);
     if (target.series === "5.10" || !isWhole) return { ...old, flags };
-    return { ...old, flags, hasAnonVma: false, pgoff: old.file ? old.pgoff : old.start };
+    const pgoff = target.series === "6.12" && !old.file ? old.start : old.pgoff;
+    return { ...old, flags, hasAnonVma: false, pgoff };
   });
   const next = space.areas.find((area) => area.start >= vma.end);
   const isCounted = ((space.areaAt(start)?.flags ?? 0n) & VM.ACCOUNT) !== 0n;
