@@ -73,8 +73,9 @@ function moveArea(move: Move & { to: number; label: string }, context: StepConte
 
 /**
  * The source of a move with MREMAP_DONTUNMAP (move_vma in mm/mremap.c): the VMA that it lies in is unlocked, all of it,
- * and one that has moved as a whole is as if never touched, but for its vm_pgoff before Linux 6.12. In Linux 5.10 it keeps what it was, and if both
- * sides of it stay, the next one is accounted like it; Linux 6.12 splits a locked one before: that is always whole.
+ * and one that has moved as a whole is as if never touched, but for its vm_pgoff before Linux 6.12. In Linux 5.10 it
+ * keeps what it was, and if both sides of it stay, the next one is accounted like it; Linux 6.12 splits a locked one
+ * before: that is always whole.
  */
 function leaveBehind({ state: { space, target } }: StepContext, start: number, end: number): void {
   const vma = space.vmaAt(start);
