@@ -106,8 +106,8 @@ function nameOf(bytes: number): Apply {
 const oneMoreMapping = setFrom("MM", "map_count", "map_count", 1n);
 
 /** Flags that memory of a process never has. */
-function unsupported(why: string, flags: bigint): ImageChange {
-  return change("EOPNOTSUPP", why, flipFlags(flags));
+function unsupported(why: string, flags: bigint, which?: Which): ImageChange {
+  return change("EOPNOTSUPP", why, flipFlags(flags, which));
 }
 
 function flipFlags(flags: bigint, which?: Which): Apply {
@@ -175,13 +175,8 @@ export const MEMORY_CHANGES = {
   "VMA with attributes": unsupported("the kernel keeps attributes of device memory for it", VM.PAT),
   "VMA that never grows": unsupported("mremap(2) must not make it larger", VM.DONTEXPAND),
   "VMA of hugetlbfs": unsupported("a mapping is of huge pages", VM.HUGETLB),
-  "VMA shared": unsupported("a mapping is shared", VM.SHARED | VM.MAYSHARE),
   // Its pages would be protected in another way, too.
-  "VMA shared and written": change(
-    "EOPNOTSUPP",
-    "a mapping is shared",
-    flipFlags(VM.SHARED | VM.MAYSHARE, isWritable),
-  ),
+  "VMA shared": unsupported("a mapping is shared", VM.SHARED | VM.MAYSHARE, isWritable),
   "VMA not to be executed": invalid("it can be executed and may not", flipFlags(VM.MAYEXEC, isExecuted)),
   "VMA never executed": { problem: undefined, apply: neverExecuted },
   "VMA unreadable": invalid("it can be read and may not", flipFlags(VM.MAYREAD)),
@@ -206,10 +201,10 @@ export const MEMORY_CHANGES = {
     "64 bits",
   ),
   "VMA.vm_pgoff, anonymous": invalid(
-    "no memory was ever there",
+    "offsets have no such number",
     flip("VMA", "vm_pgoff", 1n << 60n, isAnonymous),
   ),
-  "VMA.vm_pgoff, beyond": invalid("memory would end where there is none", (image) => {
+  "VMA.vm_pgoff, beyond": invalid("offsets have no such number", (image) => {
     const end = 1n << (twoPages(image).word === 8 ? 52n : 32n);
     image.set("VMA", "vm_pgoff", end, isAnonymous);
   }),

@@ -226,6 +226,11 @@ function limitProblems(
   return problems;
 }
 
+/** Whether the caller runs the target's program, or a copy: it takes the target's place, even if it is refused then. */
+export function endsTarget({ caller }: RestartSpec): boolean {
+  return caller?.program !== undefined && caller.program !== "of the other word size";
+}
+
 /** How a described restart is made, and how it must end. */
 export interface RestartPlan {
   readonly spec: RestartSpec;
@@ -298,9 +303,7 @@ export function planRestart(state: ModelState, spec: RestartSpec, prediction: St
   if (spec.times !== undefined && name === "ok") {
     throw new SyntaxError(`"times" are of a caller that is refused`);
   }
-  if (
-    spec.times !== undefined && caller?.program !== undefined && caller.program !== "of the other word size"
-  ) {
+  if (spec.times !== undefined && endsTarget(spec)) {
     throw new SyntaxError(
       `a caller with a "program" of its own can be refused once: the target has ended by then`,
     );

@@ -27,6 +27,14 @@ function flagged(why: string, flag: bigint): ImageChange {
   return invalid(why, flip("SIGACTION", "sa_flags", flag), NEEDS);
 }
 
+/** The first action is the default, but for what the kernel itself says in its flags. */
+function defaulted(flags: bigint): ImageChange {
+  return invalid("the default needs no record", (image) => {
+    for (const field of ["sa_handler", "sa_restorer", "sa_mask"]) image.set("SIGACTION", field, 0n);
+    image.set("SIGACTION", "sa_flags", flags);
+  }, NEEDS);
+}
+
 /** Changes of what a process does about signals. */
 export const SIGNAL_CHANGES = {
   "SIGNALS that is not there": change("EPIPE", "it ends behind the auxiliary vector", cutIn("SIGNALS")),
@@ -65,14 +73,7 @@ export const SIGNAL_CHANGES = {
   "SIGACTION.sa_flags, SA_IMMUTABLE": flagged("the flag is the kernel's own", 0x80_0000n),
   "SIGACTION.sa_handler, wide": wide("SIGACTION", "sa_handler"),
   "SIGACTION.sa_restorer, wide": wide("SIGACTION", "sa_restorer"),
-  "SIGACTION that is the default": invalid("the default needs no record", (image) => {
-    for (const field of ["sa_handler", "sa_flags", "sa_restorer", "sa_mask"]) {
-      image.set("SIGACTION", field, 0n);
-    }
-  }, NEEDS),
-  "SIGACTION that is the default, of 32 bits": invalid("the default needs no record", (image) => {
-    for (const field of ["sa_handler", "sa_restorer", "sa_mask"]) image.set("SIGACTION", field, 0n);
-    image.set("SIGACTION", "sa_flags", SA.IA32_ABI);
-  }, NEEDS),
+  "SIGACTION that is the default": defaulted(0n),
+  "SIGACTION that is the default, of 32 bits": defaulted(SA.IA32_ABI),
   "SIGACTION._padding": invalid("padding is not 0", flip("SIGACTION", "_padding", 1n), NEEDS),
 } as const satisfies Readonly<Record<string, ImageChange>>;

@@ -11,7 +11,7 @@ import { RECORD_HEADER } from "../../../lib/image/structs.ts";
 import type { CompiledStop } from "../../../lib/model/compile_scenario.ts";
 import { changedImage, imageChange, type ImageChangeName } from "../../../lib/model/image_changes.ts";
 import { ImageEditor } from "../../../lib/model/image_editor.ts";
-import type { RestartPlan } from "../../../lib/model/predict_restart.ts";
+import { endsTarget, type RestartPlan } from "../../../lib/model/predict_restart.ts";
 import { CAPABILITIES, type RestartSpec } from "../../../lib/model/restart.ts";
 import { taskState } from "../../../lib/model/tracer.ts";
 import { restartedPrediction } from "../../../lib/model/restarted_prediction.ts";
@@ -165,8 +165,7 @@ function fromCaller({ caller = {} }: RestartSpec): FromCaller {
 
 /** Whether the target lives on where the call is refused; one whose program is to be written to cannot. */
 function isKept({ spec, outcome }: RestartPlan): boolean {
-  const { program = "of the other word size" } = spec.caller ?? {};
-  return outcome.name !== "ok" && program === "of the other word size";
+  return outcome.name !== "ok" && !endsTarget(spec);
 }
 
 async function callRestart(
@@ -222,13 +221,8 @@ function callerWords(
   const mask = (caller.capabilities ?? []).reduce((all, one) => all | 1n << BigInt(CAPABILITIES[one]), 0n);
   const numbers: Readonly<Record<string, number | bigint | undefined>> = {
     ...{ flags: caller.flags, pid: caller.pid === "own" ? undefined : caller.pid, times },
-    ...{
-      uid: caller.uid,
-      gid: caller.gid,
-      as: addressSpaceLimit(limits, image),
-      data: limits.data,
-      memlock: limits.memlock,
-    },
+    ...{ uid: caller.uid, gid: caller.gid, data: limits.data, memlock: limits.memlock },
+    as: addressSpaceLimit(limits, image),
     caps: caller.capabilities && mask,
     reopen: opened && OPEN_FLAGS[opened],
     seek: position,

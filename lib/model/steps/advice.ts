@@ -34,7 +34,8 @@ interface Advice {
 
 const KEPT_IN_MEMORY = VM.LOCKED | VM.HUGETLB | VM.PFNMAP;
 
-const ADVICE = {
+/** Advice of madvise(2): its number, and what it does to areas. */
+export const ADVICE = {
   normal: { value: 0, clear: VM.RAND_READ | VM.SEQ_READ },
   random: { value: 1, clear: VM.SEQ_READ, set: VM.RAND_READ },
   sequential: { value: 2, clear: VM.RAND_READ, set: VM.SEQ_READ },

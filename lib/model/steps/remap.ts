@@ -3,7 +3,7 @@
 import { PAGE_SIZE, PAGE_SIZE_BIG } from "../../abi/arch.ts";
 import { errnoNumber } from "../../abi/errno.ts";
 import { DEFAULT_SERIES, isOlder } from "../../abi/series.ts";
-import { integer, keysOf, oneOf, optional, wordSet } from "../../schema.ts";
+import { integer, oneOf, optional, wordSet } from "../../schema.ts";
 import { NAME, PAGE_COUNT, SEED } from "../fields.ts";
 import type { Area } from "../state/area.ts";
 import { protBits, PROTECTIONS, vmFlagsOfMmap } from "../state/vm_flag_rules.ts";
@@ -11,6 +11,7 @@ import { addressOf, addressRange } from "../state/page_set.ts";
 import { VM } from "../../abi/vm_flags.ts";
 import { syscallNumber } from "../syscall_numbers.ts";
 import type { OpArgument } from "../target_op.ts";
+import { ADVICE } from "./advice.ts";
 import { AREA_PAGES, defineStep, type Since, sinceWords, type StepContext } from "./define_step.ts";
 import { fillRuns, populate, requireUnsealed } from "./pages.ts";
 
@@ -99,7 +100,6 @@ function leaveBehind({ state: { space, target } }: StepContext, start: number, e
 
 const AT_SYSINFO_EHDR = 33;
 const VDSO_SLOT = 3;
-const VDSO_ADVICE = { dontfork: 10n, random: 1n } as const;
 /** Four pages in Linux 6.1: arch/x86/entry/vdso/vdso-layout.lds.S. */
 const VVAR_BYTES = 0x4000;
 /** It depends on the configuration how many its image has. */
@@ -244,10 +244,10 @@ export const REMAP_STEPS = [
   defineStep({
     op: "advise_vdso",
     about: "madvise(2) of [vdso]; MADV_DONTFORK by default.",
-    fields: { advice: optional(oneOf(keysOf(VDSO_ADVICE))) },
+    fields: { advice: optional(oneOf(["dontfork", "random"])) },
     apply({ advice = "dontfork" }, context) {
       const { builder } = context;
-      const args = [findVdso(context), addressOf(MAX_VDSO_PAGES), VDSO_ADVICE[advice]];
+      const args = [findVdso(context), addressOf(MAX_VDSO_PAGES), BigInt(ADVICE[advice].value)];
       const nr = syscallNumber("madvise", builder.wordSize);
       // A part of it cannot be had (special_mapping_split), and of what is not mapped the kernel tells in the end.
       const orElse = BigInt(-errnoNumber("ENOMEM"));

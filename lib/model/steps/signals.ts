@@ -133,6 +133,9 @@ export const SIGNAL_STEPS = [
     },
     apply({ area, bytes: part, autodisarm }, { state, builder }) {
       const { start, pages } = area === undefined ? { start: 0, pages: 0 } : state.range(area);
+      if (part !== undefined && part > pages * PAGE_SIZE) {
+        throw new RangeError("the area has not so many bytes");
+      }
       const flags = (area === undefined ? SS.DISABLE : 0) + (autodisarm ? SS.AUTODISARM : 0);
       const [sp, size] = [addressOf(start), BigInt(part ?? pages * PAGE_SIZE)];
       // The flags are an int: as a word they take its place and that of the padding behind it.

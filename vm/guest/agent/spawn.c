@@ -9,8 +9,6 @@
 #include <linux/stat.h>
 
 #define ADDRESS_NO_RANDOMIZE 0x0040000
-#define AF_UNIX 1
-#define SOCK_STREAM 1
 #define MAX_FDS 8
 #define MAX_WORD_BYTES 256
 // Descriptors of the target; the one behind them holds an image that is to be restarted.
@@ -242,8 +240,7 @@ static long open_image(const struct command *command)
 	if (command->how == NULL || text_equal(command->how, "file"))
 		return SYS(open, command->image, O_RDONLY | O_CLOEXEC);
 	bool is_socket = text_equal(command->how, "socket");
-	long error = is_socket ? SYS(socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends) :
-				 sys_pipe(ends, O_CLOEXEC);
+	long error = is_socket ? sys_socketpair(ends) : sys_pipe(ends, O_CLOEXEC);
 
 	// As little as can be: the call is to wait for what it reads.
 	if (error >= 0 && !is_socket)

@@ -20,6 +20,10 @@ typedef signed long long s64;
 #define PAGE_BYTES 4096UL
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+// No header of the kernel has them for programs.
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+
 // What a target tells of itself, on its event pipe.
 struct event {
 	u32 is_busy; // it goes on in place of a stop
@@ -64,6 +68,8 @@ long sys_set_ids(u32 uid, u32 euid, u32 gid);
 
 // Calls that old kernels have not, and what does the same there.
 long sys_pipe(int fds[2], int flags);
+// Two ends that are closed by execve(2).
+long sys_socketpair(int fds[2]);
 long sys_close_range(u32 first, u32 last);
 long sys_set_limit(int resource, u64 limit);
 

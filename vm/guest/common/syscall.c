@@ -116,6 +116,11 @@ long sys_set_ids(u32 uid, u32 euid, u32 gid)
 	return error == -ENOSYS && uid == 0 && euid == 0 && gid == 0 ? 0 : error;
 }
 
+long sys_socketpair(int fds[2])
+{
+	return SYS(socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, fds);
+}
+
 long sys_pipe(int fds[2], int flags)
 {
 	long error = SYS(pipe2, fds, flags);

@@ -23,8 +23,6 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #define PR_SYS_DISPATCH_ON 1
 #endif
-#define AF_UNIX 1
-#define SOCK_STREAM 1
 #define CAPABILITY_WORDS 2
 #define STACK_WORDS 512
 #define MAX_RELATIVES 8
@@ -262,7 +260,7 @@ static void get_relatives(void)
 		need(sys_pipe(handed_over, O_CLOEXEC));
 	// Of a pipe another thread would read, before Linux 6.4.
 	if (words.reader.is_said)
-		need(SYS(socketpair, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, handed_over));
+		need(sys_socketpair(handed_over));
 	if (words.work.is_said)
 		need(sys_poll_for_work(handed_over[0]));
 	if (words.reader.is_said)

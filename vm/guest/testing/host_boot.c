@@ -9,8 +9,6 @@
 
 #include "host_kernel.h"
 
-#define AF_UNIX 1
-#define SOCK_STREAM 1
 
 static int connect_to(const char *path)
 {

@@ -57,6 +57,7 @@ static inline int cr_set_mm_exe_file(struct mm_struct *mm, struct file *file)
 #define CR_VM_SEALED		VM_NONE
 #endif
 
+/* memory that may become huge pages by and by */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
 #define khugepaged_enter_vma(vma, flags)	khugepaged_enter_vma_merge(vma, flags)
 #endif
