@@ -110,6 +110,18 @@ Deno.test("compileScenario() names the step that cannot be", () => {
       [{ op: "mmap", area: "a", pages: 2 ** 24 }, { op: "write", area: "a", pages: "all" }],
       "(write): The guest has not",
     ],
+    [[map, { op: "sigaltstack", area: "a", bytes: 16385 }], "(sigaltstack): the area has not so many bytes"],
+    [[map, { op: "sigaltstack", bytes: 4096 }], "(sigaltstack): the area has not so many bytes"],
+    [
+      [{ ...map, prot: "rwx" }, {
+        op: "sigaction",
+        signal: "SIGHUP",
+        does: "handler",
+        area: "a",
+        restorer: "a",
+      }],
+      "(sigaction): a handler has its own restorer",
+    ],
     [[{ ...file, pages: 2 ** 24 }], "(file): A file has at most 65536 pages here"],
     [[{ ...map, pages: "9000chunk" }], "(mmap): A page count must be from 0 to 16777216"],
     [[file, file], `(file): There is a "f" already`],
